@@ -1,0 +1,119 @@
+//! Where a pattern's tables live: an optional schema and an optional prefix, checked.
+
+use std::{fmt, sync::Arc};
+
+/// A schema and a prefix for every object of a pattern, checked so that it can be put into SQL text.
+///
+/// SQL text names its objects with two placeholders, which [`render`](Self::render) fills in:
+/// `{ns}` is the schema (if any) and the prefix, for tables: `{ns}outbox`; `{prefix}` is the prefix alone, for
+/// indexes, which live in their table's schema: `{prefix}outbox_by_key`.
+///
+/// ```
+/// use mainstay_database::Namespace;
+///
+/// let ns = Namespace::prefixed("shop_")?;
+/// assert_eq!(&*ns.render("DELETE FROM {ns}outbox"), "DELETE FROM shop_outbox");
+/// assert!(Namespace::prefixed("x; DROP TABLE").is_err());
+/// # Ok::<_, mainstay_database::InvalidNamespace>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Namespace {
+    schema: Option<Arc<str>>,
+    prefix: Arc<str>,
+}
+
+impl Namespace {
+    /// No schema, no prefix: plain names.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self::default()
+    }
+
+    /// A prefix before every name.
+    ///
+    /// # Errors
+    /// [`InvalidNamespace`] unless `prefix` is empty or 1 to 30 of `a-z`, `0-9` and `_`, starting with no digit.
+    pub fn prefixed(prefix: &str) -> Result<Self, InvalidNamespace> {
+        if !prefix.is_empty() {
+            check("prefix", prefix)?;
+        }
+        Ok(Self {
+            schema: None,
+            prefix: prefix.into(),
+        })
+    }
+
+    /// Puts everything into a schema (PostgreSQL; with SQLite, the name of an attached database).
+    ///
+    /// # Errors
+    /// [`InvalidNamespace`] unless `schema` is 1 to 30 of `a-z`, `0-9` and `_`, starting with no digit.
+    pub fn in_schema(mut self, schema: &str) -> Result<Self, InvalidNamespace> {
+        check("schema", schema)?;
+        self.schema = Some(schema.into());
+        Ok(self)
+    }
+
+    /// Fills the placeholders of `sql`. Do it once per statement, not once per call.
+    #[must_use]
+    pub fn render(&self, sql: &str) -> Arc<str> {
+        let qualified = match &self.schema {
+            Some(schema) => format!("{schema}.{}", self.prefix),
+            None => self.prefix.to_string(),
+        };
+        sql.replace("{ns}", &qualified)
+            .replace("{prefix}", &self.prefix)
+            .into()
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render("{ns}"))
+    }
+}
+
+fn check(what: &'static str, text: &str) -> Result<(), InvalidNamespace> {
+    let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if starts_well && text.len() <= 30 && text.chars().all(plain) {
+        return Ok(());
+    }
+    Err(InvalidNamespace {
+        what,
+        text: text.chars().take(64).collect(),
+    })
+}
+
+/// A schema or prefix that may not be put into SQL text.
+#[derive(Clone, PartialEq, Eq, thiserror::Error, Debug)]
+#[error("invalid {what} {text:?}: use 1 to 30 of a-z, 0-9 and _, not starting with a digit")]
+#[non_exhaustive]
+pub struct InvalidNamespace {
+    what: &'static str,
+    text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn schema_qualifies_tables_but_not_indexes() {
+        let ns = Namespace::prefixed("a_").unwrap().in_schema("s").unwrap();
+        assert_eq!(
+            &*ns.render("CREATE INDEX {prefix}i ON {ns}t (x)"),
+            "CREATE INDEX a_i ON s.a_t (x)"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_is_a_plain_identifier(text in ".{0,40}") {
+            if Namespace::prefixed(&text).is_ok() {
+                prop_assert!(text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+                prop_assert!(!text.starts_with(|c: char| c.is_ascii_digit()));
+            }
+        }
+    }
+}

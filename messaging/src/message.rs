@@ -1,0 +1,130 @@
+//! The message: what travels from an outbox through a broker to an inbox.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use mainstay_clock::{Clock, IdGenerator};
+
+use crate::{Headers, Key, Kind, MessageId, Source, Topic};
+
+/// One message. It maps to `CloudEvents` 1.0 both ways without loss.
+///
+/// Ids are unique only together with [`source`](Self::source).
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Message {
+    /// Identity within the source.
+    pub id: MessageId,
+    /// Who made it.
+    pub source: Source,
+    /// The stream it belongs to.
+    pub topic: Topic,
+    /// What orders it; none = no order is asked for.
+    pub key: Option<Key>,
+    /// The event type.
+    pub kind: Kind,
+    /// Version of the event type's schema, from 1.
+    pub version: u32,
+    /// What the message is about, within the source (`CloudEvents` `subject`).
+    pub subject: Option<String>,
+    /// Media type of the payload.
+    pub content_type: Option<String>,
+    /// Extensions and transport headers, in order.
+    pub headers: Headers,
+    /// The body; none = a tombstone.
+    pub payload: Option<Bytes>,
+    /// When it happened, to the microsecond.
+    pub occurred_at: Option<SystemTime>,
+    /// Ties together everything that one request set off.
+    pub correlation_id: Option<String>,
+    /// Id of the message or command that caused this one.
+    pub causation_id: Option<String>,
+    /// W3C trace context of the span that made it.
+    pub traceparent: Option<String>,
+}
+
+impl Message {
+    /// A message with a fresh id that happens now; the optional parts are set with the `with_…` methods
+    /// or through the public fields.
+    #[must_use]
+    pub fn new(
+        source: Source,
+        topic: Topic,
+        kind: Kind,
+        payload: impl Into<Bytes>,
+        clock: &(impl Clock + ?Sized),
+        ids: &(impl IdGenerator + ?Sized),
+    ) -> Self {
+        let mut message = Self::with_id(MessageId::minted_by(ids), source, topic, kind);
+        message.payload = Some(payload.into());
+        message.occurred_at = Some(to_micros(clock.now()));
+        message
+    }
+
+    /// A bare message with the given identity, version 1, no payload.
+    #[must_use]
+    pub const fn with_id(id: MessageId, source: Source, topic: Topic, kind: Kind) -> Self {
+        Self {
+            id,
+            source,
+            topic,
+            key: None,
+            kind,
+            version: 1,
+            subject: None,
+            content_type: None,
+            headers: Headers::new(),
+            payload: None,
+            occurred_at: None,
+            correlation_id: None,
+            causation_id: None,
+            traceparent: None,
+        }
+    }
+
+    /// Sets what orders the message.
+    #[must_use]
+    pub fn with_key(mut self, key: Key) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Bytes this message takes in memory and, give or take an encoding, on the wire: payload, headers
+    /// and texts. What the byte bounds of relay and worker count.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let option = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.payload.as_ref().map_or(0, Bytes::len)
+            + self.headers.size()
+            + self.id.as_str().len()
+            + self.source.as_str().len()
+            + self.topic.as_str().len()
+            + self.kind.as_str().len()
+            + self.key.as_ref().map_or(0, |key| key.as_str().len())
+            + option(&self.subject)
+            + option(&self.content_type)
+            + option(&self.correlation_id)
+            + option(&self.causation_id)
+            + option(&self.traceparent)
+    }
+}
+
+impl MessageId {
+    /// A fresh id, a `UUIDv7` with the default generator.
+    #[must_use]
+    pub fn minted_by(ids: &(impl IdGenerator + ?Sized)) -> Self {
+        let mut text = uuid::Uuid::encode_buffer();
+        Self::from_uuid_text(ids.uuid().hyphenated().encode_lower(&mut text))
+    }
+}
+
+/// Tables and `CloudEvents` carry microseconds: a message has the same time before and after its trip.
+fn to_micros(time: SystemTime) -> SystemTime {
+    let since_epoch = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    SystemTime::UNIX_EPOCH
+        + std::time::Duration::from_micros(
+            u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX),
+        )
+}
