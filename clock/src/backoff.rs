@@ -30,7 +30,7 @@ impl Backoff {
             .and_then(|factor| self.initial.checked_mul(factor));
         let full = doubled.unwrap_or(self.max).min(self.max);
         let half = full / 2;
-        let spread = u64::try_from((full - half).as_nanos()).unwrap_or(u64::MAX);
+        let spread = u64::try_from(full.saturating_sub(half).as_nanos()).unwrap_or(u64::MAX);
         half + Duration::from_nanos(match spread {
             0 => 0,
             _ => ids.random() % spread.saturating_add(1),

@@ -30,6 +30,7 @@ impl<G: IdGenerator + ?Sized> IdGenerator for Arc<G> {
 
 /// `UUIDv7` from the operating system's clock and randomness: the default everywhere.
 #[derive(Clone, Copy, Default, Debug)]
+#[non_exhaustive]
 pub struct SystemIds;
 
 impl SystemIds {

@@ -15,6 +15,7 @@ use crate::{BootId, Clock, Monotonic};
 /// makes their leases end early, which costs a change of owner and never two owners at once,
 /// because a change of owner raises the fence.
 #[derive(Clone, Copy, Default, Debug)]
+#[non_exhaustive]
 pub struct SystemClock;
 
 impl SystemClock {

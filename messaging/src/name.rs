@@ -26,7 +26,6 @@ macro_rules! name {
             /// # Panics
             /// When the literal breaks the rules of [`new`](Self::new): a mistake in the program text.
             #[must_use]
-            #[expect(clippy::panic, reason = "a wrong literal is a mistake in the program text")]
             pub fn from_static(text: &'static str) -> Self {
                 match Self::new(text) {
                     Ok(name) => name,
