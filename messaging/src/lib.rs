@@ -1,11 +1,20 @@
 //! Messages, events with versions, and durable partitioned brokers.
 
+mod assignment;
 mod consumer;
+pub mod envelope;
 mod error;
+pub mod event;
 mod headers;
 mod message;
 mod name;
+pub mod partitioner;
 mod publisher;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 pub use consumer::{
     Assignment, Consumer, Content, Delivery, Flow, Incoming, Partition, Position, Raw, StartAt,

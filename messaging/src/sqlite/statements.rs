@@ -1,0 +1,119 @@
+//! The texts of all statements, rendered once.
+
+use mainstay_database::{Namespace, sqlite::statement};
+use sqlx::SqlStr;
+
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) create_topic: SqlStr,
+    pub(super) partitions: SqlStr,
+    pub(super) append: SqlStr,
+    pub(super) advance: SqlStr,
+    pub(super) fetch: SqlStr,
+    pub(super) commit: SqlStr,
+    pub(super) progress: SqlStr,
+    pub(super) sweep: SqlStr,
+    pub(super) raise_first: SqlStr,
+    pub(super) renew: SqlStr,
+    pub(super) bury: SqlStr,
+    pub(super) orphan: SqlStr,
+    pub(super) admit_partitions: SqlStr,
+    pub(super) members: SqlStr,
+    pub(super) claims: SqlStr,
+    pub(super) claim: SqlStr,
+    pub(super) release: SqlStr,
+    pub(super) leave: SqlStr,
+}
+
+impl Statements {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one text after the other; splitting them would hide them"
+    )]
+    pub(super) fn new(namespace: &Namespace) -> Self {
+        let sql = |text| statement(namespace, text);
+        Self {
+            create_topic: sql(
+                "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < $2)
+                 INSERT INTO {ns}broker_partitions (topic, number) SELECT $1, n FROM numbers
+                 WHERE NOT EXISTS (SELECT 1 FROM {ns}broker_partitions WHERE topic = $1)",
+            ),
+            partitions: sql("SELECT id FROM {ns}broker_partitions WHERE topic = $1 ORDER BY number"),
+            // Each row of $1: partition, rank in it, then (offset, length) of key, envelope and payload in the blob $2;
+            // a length of -1 is NULL. Ids ascend in the order of the set, so appends go to the end of their partition.
+            append: sql(
+                "INSERT INTO {ns}broker_records (id, key, envelope, payload, appended_at)
+                 SELECT (p.id << 40) + p.next_offset + (r.value ->> 1),
+                        CASE WHEN r.value ->> 3 >= 0 THEN CAST(substr($2, r.value ->> 2, r.value ->> 3) AS TEXT) END,
+                        CAST(substr($2, r.value ->> 4, r.value ->> 5) AS TEXT),
+                        CASE WHEN r.value ->> 7 >= 0 THEN substr($2, r.value ->> 6, r.value ->> 7) END,
+                        $3
+                 FROM json_each($1) r CROSS JOIN {ns}broker_partitions p ON p.id = r.value ->> 0",
+            ),
+            // $1: pairs of partition and how many records it got.
+            advance: sql(
+                "UPDATE {ns}broker_partitions AS p SET next_offset = next_offset + (a.value ->> 1)
+                 FROM json_each($1) a WHERE p.id = a.value ->> 0",
+            ),
+            // Each row of $1: partition, first offset, offset behind the last. Offsets have no gaps: a range is a limit.
+            fetch: sql(
+                "SELECT r.id, r.key, r.envelope, r.payload FROM json_each($1) w CROSS JOIN {ns}broker_records r
+                 ON r.id >= ((w.value ->> 0) << 40) + (w.value ->> 1) AND r.id < ((w.value ->> 0) << 40) + (w.value ->> 2)",
+            ),
+            // Each row of $3: partition, epoch, offset. An offset never moves back; the epoch is the fence.
+            commit: sql(
+                "UPDATE {ns}broker_claims SET committed = max(committed, c.value ->> 2) FROM json_each($3) c
+                 WHERE grp = $1 AND partition = c.value ->> 0 AND member = $2 AND epoch = c.value ->> 1
+                 RETURNING partition",
+            ),
+            progress: sql(
+                "SELECT p.topic, p.number, c.committed, p.next_offset FROM {ns}broker_claims c
+                 JOIN {ns}broker_partitions p ON p.id = c.partition WHERE c.grp = $1 ORDER BY p.topic, p.number",
+            ),
+            sweep: sql(
+                "DELETE FROM {ns}broker_records WHERE id IN (
+                   SELECT r.id FROM (SELECT partition, min(committed) AS done FROM {ns}broker_claims GROUP BY partition) c
+                   JOIN {ns}broker_records r ON r.id >= c.partition << 40 AND r.id < (c.partition << 40) + c.done
+                   WHERE r.appended_at < $1 LIMIT $2)",
+            ),
+            raise_first: sql(
+                "UPDATE {ns}broker_partitions AS p SET first_offset = coalesce(
+                   (SELECT min(r.id) FROM {ns}broker_records r
+                    WHERE r.id >= p.id << 40 AND r.id < (p.id + 1) << 40) & ((1 << 40) - 1),
+                   next_offset)",
+            ),
+            renew: sql(
+                "INSERT INTO {ns}broker_members (grp, member, boot_id, lease_until, topics) VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT (grp, member) DO UPDATE SET boot_id = excluded.boot_id, lease_until = excluded.lease_until",
+            ),
+            bury: sql(
+                "DELETE FROM {ns}broker_members WHERE grp = $1 AND member <> $2 AND (boot_id <> $3 OR lease_until <= $4)",
+            ),
+            orphan: sql(
+                "UPDATE {ns}broker_claims SET member = NULL WHERE grp = $1 AND member IS NOT NULL
+                 AND member NOT IN (SELECT member FROM {ns}broker_members WHERE grp = $1)",
+            ),
+            // A group that is new to a partition starts at the log's beginning or, with $3, at its end.
+            admit_partitions: sql(
+                "INSERT INTO {ns}broker_claims (grp, partition, committed)
+                 SELECT $1, id, CASE WHEN $3 THEN next_offset ELSE first_offset END FROM {ns}broker_partitions
+                 WHERE topic IN (SELECT value FROM json_each($2)) ON CONFLICT DO NOTHING",
+            ),
+            members: sql("SELECT member, topics FROM {ns}broker_members WHERE grp = $1 ORDER BY member"),
+            claims: sql(
+                "SELECT c.partition, p.topic, p.number, c.member, c.epoch, c.committed, p.first_offset, p.next_offset
+                 FROM {ns}broker_claims c JOIN {ns}broker_partitions p ON p.id = c.partition
+                 WHERE c.grp = $1 ORDER BY p.topic, p.number",
+            ),
+            claim: sql(
+                "UPDATE {ns}broker_claims SET member = $2, epoch = epoch + 1
+                 WHERE grp = $1 AND member IS NULL AND partition IN (SELECT value FROM json_each($3))",
+            ),
+            release: sql(
+                "UPDATE {ns}broker_claims SET member = NULL
+                 WHERE grp = $1 AND member = $2 AND partition IN (SELECT value FROM json_each($3))",
+            ),
+            leave: sql("DELETE FROM {ns}broker_members WHERE grp = $1 AND member = $2"),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The conformance suite on every broker, and what is particular to each.
+
+mod sqlite;

@@ -1,0 +1,283 @@
+//! The log in a SQLite file.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use mainstay_database::sqlite::Database;
+use mainstay_messaging::{
+    Consumer, Content, Error, Group, Incoming, Key, Kind, Message, MessageId, Publisher, Source,
+    StartAt, Topic,
+    conformance::Fixture,
+    sqlite::{Broker, LogConsumer, LogPublisher, Options},
+};
+
+struct SqliteFixture {
+    broker: Broker,
+    database: Database,
+    _directory: tempfile::TempDir,
+}
+
+async fn fixture() -> SqliteFixture {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(directory.path().join("broker.db"))
+        .await
+        .unwrap();
+    let mut options = Options::default();
+    options.lease = Duration::from_millis(400);
+    options.max_message_size = 10_000;
+    let broker = Broker::open(database.clone(), options).await.unwrap();
+    SqliteFixture {
+        broker,
+        database,
+        _directory: directory,
+    }
+}
+
+#[async_trait]
+impl Fixture for SqliteFixture {
+    type Publisher = LogPublisher;
+    type Consumer = LogConsumer;
+
+    async fn create_topic(&self, topic: &Topic, partitions: u16) {
+        self.broker.create_topic(topic, partitions).await.unwrap();
+    }
+
+    fn publisher(&self) -> LogPublisher {
+        self.broker.publisher()
+    }
+
+    fn consumer(&self, group: &Group, topic: &Topic, start_at: StartAt) -> LogConsumer {
+        self.broker
+            .consumer(group.clone(), std::slice::from_ref(topic), start_at)
+    }
+
+    fn too_large(&self) -> usize {
+        10_001
+    }
+}
+
+mainstay_messaging::conformance!(fixture());
+
+const TOPIC: &str = "orders";
+
+fn message(number: usize) -> Message {
+    let mut message = Message::with_id(
+        MessageId::new(number.to_string()).unwrap(),
+        Source::from_static("/test"),
+        Topic::from_static(TOPIC),
+        Kind::from_static("Counted"),
+    );
+    message.payload = Some(number.to_string().into());
+    message.with_key(Key::from_static("k"))
+}
+
+async fn publish(broker: &Broker, numbers: std::ops::Range<usize>) {
+    let messages: Vec<_> = numbers.map(message).collect();
+    for answer in broker.publisher().publish(&messages).await {
+        assert!(answer.is_acknowledged(), "{answer:?}");
+    }
+}
+
+async fn next_deliveries(consumer: &mut LogConsumer) -> Vec<mainstay_messaging::Delivery> {
+    let waiting = async {
+        loop {
+            if let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() {
+                return deliveries;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_second_handle_on_the_file_sees_what_the_first_appends() {
+    let f = fixture().await;
+    let topic = Topic::from_static(TOPIC);
+    f.broker.create_topic(&topic, 1).await.unwrap();
+    // Connections and doorbell of its own: what another process has.
+    let other = Broker::open(
+        Database::open(f.database.path()).await.unwrap(),
+        Options::default(),
+    )
+    .await
+    .unwrap();
+    let mut consumer = other.consumer(Group::from_static("g"), &[topic], StartAt::Earliest);
+    publish(&f.broker, 0..3).await;
+    assert_eq!(next_deliveries(&mut consumer).await.len(), 3);
+    publish(&other, 3..5).await;
+    publish(&f.broker, 5..6).await;
+    let mut offsets: Vec<i64> = Vec::new();
+    while offsets.len() < 3 {
+        offsets.extend(
+            next_deliveries(&mut consumer)
+                .await
+                .iter()
+                .map(|d| d.position.offset),
+        );
+    }
+    assert_eq!(offsets, [3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_damaged_or_newer_record_is_kept_raw_and_stops_nothing() {
+    use mainstay_database::Transactions as _;
+    let f = fixture().await;
+    let topic = Topic::from_static(TOPIC);
+    f.broker.create_topic(&topic, 1).await.unwrap();
+    publish(&f.broker, 0..3).await;
+    let mut tx = f.database.begin().await.unwrap();
+    for (offset, envelope) in [
+        (0, "{"),
+        (
+            1,
+            r#"{"id":"1","source":"s","kind":"K","version":1,"format":9}"#,
+        ),
+    ] {
+        sqlx::query("UPDATE broker_records SET envelope = $1 WHERE id & 0xffffffffff = $2")
+            .bind(envelope)
+            .bind(offset)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+    }
+    f.database.commit(tx).await.unwrap();
+    let mut consumer = f
+        .broker
+        .consumer(Group::from_static("g"), &[topic], StartAt::Earliest);
+    let deliveries = next_deliveries(&mut consumer).await;
+    let [
+        Content::Raw(damaged),
+        Content::Raw(newer),
+        Content::Message(good),
+    ] = [0, 1, 2].map(|i| &deliveries[i].content)
+    else {
+        panic!("{deliveries:?}");
+    };
+    assert_eq!(damaged.headers.get("envelope").unwrap(), "{");
+    assert_eq!(damaged.payload.as_ref().unwrap(), "0");
+    assert!(newer.reason.contains("format 9"), "{}", newer.reason);
+    assert_eq!(good.id.as_str(), "2");
+}
+
+#[tokio::test]
+async fn a_sweep_removes_only_what_every_group_has_finished() {
+    let f = fixture().await;
+    let topic = Topic::from_static(TOPIC);
+    f.broker.create_topic(&topic, 1).await.unwrap();
+    publish(&f.broker, 0..5).await;
+    assert_eq!(
+        f.broker.sweep(Duration::ZERO, 100).await.unwrap(),
+        0,
+        "nobody has read it"
+    );
+    let mut fast = f.broker.consumer(
+        Group::from_static("fast"),
+        std::slice::from_ref(&topic),
+        StartAt::Earliest,
+    );
+    let mut slow = f.broker.consumer(
+        Group::from_static("slow"),
+        std::slice::from_ref(&topic),
+        StartAt::Earliest,
+    );
+    for (consumer, finished) in [(&mut fast, 5), (&mut slow, 2)] {
+        let mut position = next_deliveries(consumer).await[0].position.clone();
+        position.offset = finished;
+        consumer.commit(&[position]).await.unwrap();
+    }
+    assert_eq!(
+        f.broker
+            .sweep(Duration::from_secs(3600), 100)
+            .await
+            .unwrap(),
+        0,
+        "too young"
+    );
+    assert_eq!(f.broker.sweep(Duration::ZERO, 100).await.unwrap(), 2);
+    publish(&f.broker, 5..6).await;
+    let progress = f
+        .broker
+        .progress(&Group::from_static("slow"))
+        .await
+        .unwrap();
+    assert_eq!((progress[0].1, progress[0].2), (2, 6));
+}
+
+#[tokio::test]
+async fn a_group_whose_offset_left_the_log_stops_loudly() {
+    use mainstay_database::Transactions as _;
+    let f = fixture().await;
+    let topic = Topic::from_static(TOPIC);
+    f.broker.create_topic(&topic, 1).await.unwrap();
+    publish(&f.broker, 0..5).await;
+    let mut consumer = f.broker.consumer(
+        Group::from_static("g"),
+        std::slice::from_ref(&topic),
+        StartAt::Earliest,
+    );
+    let deliveries = next_deliveries(&mut consumer).await;
+    consumer
+        .release(&[deliveries[0].position.partition.clone()])
+        .await
+        .unwrap();
+    // The log was replaced by a shorter one behind the group's back.
+    let mut tx = f.database.begin().await.unwrap();
+    sqlx::query("UPDATE broker_partitions SET first_offset = 3")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    f.database.commit(tx).await.unwrap();
+    let mut successor = f
+        .broker
+        .consumer(Group::from_static("g"), &[topic], StartAt::Earliest);
+    let error = successor.next().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::OffsetOutOfRange {
+                first: 3,
+                next: 5,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(!error.is_retryable());
+}
+
+#[tokio::test]
+async fn concurrent_appends_of_many_handles_leave_no_gap_and_no_double() {
+    let f = fixture().await;
+    let topic = Topic::from_static(TOPIC);
+    f.broker.create_topic(&topic, 1).await.unwrap();
+    let path: Arc<std::path::Path> = f.database.path().into();
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let path = Arc::clone(&path);
+            tokio::spawn(async move {
+                let broker =
+                    Broker::open(Database::open(&*path).await.unwrap(), Options::default())
+                        .await
+                        .unwrap();
+                for batch in 0..10 {
+                    let from = (writer * 10 + batch) * 5;
+                    publish(&broker, from..from + 5).await;
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let mut consumer = f
+        .broker
+        .consumer(Group::from_static("g"), &[topic], StartAt::Earliest);
+    let mut deliveries = Vec::new();
+    while deliveries.len() < 200 {
+        deliveries.extend(next_deliveries(&mut consumer).await);
+    }
+    let offsets: Vec<i64> = deliveries.iter().map(|d| d.position.offset).collect();
+    assert_eq!(offsets, (0..200).collect::<Vec<_>>());
+}
