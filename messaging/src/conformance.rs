@@ -2,7 +2,12 @@
 //!
 //! Implement [`Fixture`] and write `mainstay_messaging::conformance!(fixture());` in a test module: one named test
 //! per case. The cases wait on conditions, so they run on real and on paused time alike.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test suite")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test suite"
+)]
 #![expect(missing_docs, reason = "the cases are named after what they show")]
 
 use std::{collections::BTreeMap, time::Duration};

@@ -65,7 +65,7 @@ pub fn encode<E: Event>(event: &E, message: &mut Message) -> Result<(), EncodeEr
         assert!(
             E::UPCASTERS.len() + 1 == E::VERSION as usize,
             "one upcaster per older version"
-        )
+        );
     };
     let failed = |source: UpcastError| EncodeError {
         kind: E::KIND,
@@ -88,7 +88,7 @@ pub fn decode<E: Event>(message: &Message) -> Result<E, DecodeError> {
         assert!(
             E::UPCASTERS.len() + 1 == E::VERSION as usize,
             "one upcaster per older version"
-        )
+        );
     };
     if message.kind.as_str() != E::KIND {
         return Err(DecodeError::OtherKind {

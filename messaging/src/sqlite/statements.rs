@@ -26,10 +26,6 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one text after the other; splitting them would hide them"
-    )]
     pub(super) fn new(namespace: &Namespace) -> Self {
         let sql = |text| statement(namespace, text);
         Self {
