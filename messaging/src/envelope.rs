@@ -96,7 +96,7 @@ fn header<'a>((name, value): (&'a str, &'a Bytes)) -> Header<'a> {
     }
 }
 
-/// Reads back what [`write`] wrote.
+/// Reads back what [`write()`] wrote.
 ///
 /// # Errors
 /// [`EnvelopeError`] when the text is damaged or of a newer format: keep the record raw.
