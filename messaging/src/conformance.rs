@@ -37,11 +37,18 @@ pub trait Fixture: Send + Sync {
     fn too_large(&self) -> usize;
 }
 
-/// Emits one `#[tokio::test]` per case for the fixture that the expression makes.
+/// Emits one `#[tokio::test]` per case for the fixture that the expression makes; with `paused` before the
+/// expression, on tokio's paused time, for a broker whose clock follows it.
 #[macro_export]
 macro_rules! conformance {
+    (paused $fixture:expr) => {
+        $crate::conformance!(@list (start_paused = true) $fixture);
+    };
     ($fixture:expr) => {
-        $crate::conformance!(@cases $fixture;
+        $crate::conformance!(@list () $fixture);
+    };
+    (@list $arguments:tt $fixture:expr) => {
+        $crate::conformance!(@cases $arguments $fixture;
             a_group_reads_everything_from_the_earliest
             a_group_that_starts_at_the_latest_reads_only_what_comes_after
             messages_of_one_key_keep_their_order
@@ -59,8 +66,11 @@ macro_rules! conformance {
             tombstones_and_keyless_messages_travel
         );
     };
-    (@cases $fixture:expr; $($case:ident)*) => {
-        $(#[tokio::test] async fn $case() { $crate::conformance::$case(&$fixture.await).await; })*
+    (@cases $arguments:tt $fixture:expr; $($case:ident)*) => {
+        $($crate::conformance!(@case $arguments $fixture; $case);)*
+    };
+    (@case ($($arguments:tt)*) $fixture:expr; $case:ident) => {
+        #[tokio::test($($arguments)*)] async fn $case() { $crate::conformance::$case(&$fixture.await).await; }
     };
 }
 

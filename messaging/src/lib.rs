@@ -1,11 +1,16 @@
 //! Messages, events with versions, and durable partitioned brokers.
 
+#[cfg(any(feature = "memory", feature = "sqlite"))]
 mod assignment;
 mod consumer;
 pub mod envelope;
 mod error;
 pub mod event;
 mod headers;
+#[cfg(any(feature = "memory", feature = "sqlite"))]
+mod holdings;
+#[cfg(feature = "memory")]
+pub mod memory;
 mod message;
 mod name;
 pub mod partitioner;

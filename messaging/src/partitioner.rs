@@ -1,5 +1,7 @@
 //! Which partition a message goes to.
 
+use crate::{Key, Message};
+
 /// The partition of a record with these key bytes among `partitions`, as Kafka's own clients choose it: murmur2
 /// of the key, sign bit cleared, modulo the number of partitions.
 ///
@@ -13,6 +15,16 @@ pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
     (positive.cast_signed())
         .checked_rem(partitions)
         .unwrap_or(0)
+}
+
+/// What decides on a message's partition: its key or, if it has none, its id.
+#[must_use]
+pub fn spread_by(message: &Message) -> &[u8] {
+    message
+        .key
+        .as_ref()
+        .map_or_else(|| message.id.as_str(), Key::as_str)
+        .as_bytes()
 }
 
 /// `MurmurHash2` (Appleby, 2008) with the seed that Kafka's clients use.

@@ -7,27 +7,12 @@ use sqlx::SqliteConnection;
 
 use crate::{
     Error, Group, Partition, StartAt, Topic, assignment,
+    holdings::{self, View},
     sqlite::{Inner, driver, sort},
 };
 
-/// What the file says about one partition of the group.
-pub(super) struct Claim {
-    pub(super) id: i64,
-    pub(super) partition: Partition,
-    pub(super) owner: Option<String>,
-    pub(super) epoch: i64,
-    pub(super) committed: i64,
-    pub(super) first: i64,
-    pub(super) next: i64,
-}
-
-/// What the file says about the group after this member's tick.
-pub(super) struct View {
-    /// Claims that are this member's.
-    pub(super) held: Vec<Claim>,
-    /// Ids of those that should move elsewhere.
-    pub(super) wanted_elsewhere: Vec<i64>,
-}
+/// Partitions go by their id in the file.
+type Claim = holdings::Claim<i64>;
 
 /// Who this member is.
 #[derive(Debug)]
@@ -42,7 +27,7 @@ pub(super) struct Member {
 /// Renews the member's lease, removes members whose lease has ended, takes what is free and due to this member.
 ///
 /// One IMMEDIATE transaction: ticks of all members happen one after the other, so all see one truth.
-pub(super) async fn tick(inner: &Inner, me: &Member) -> Result<View, Error> {
+pub(super) async fn tick(inner: &Inner, me: &Member) -> Result<View<i64>, Error> {
     let (sql, clock) = (&inner.statements, &inner.options.clock);
     let (now, boot) = (clock.monotonic(), clock.boot_id());
     let group = me.group.as_str();

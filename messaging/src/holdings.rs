@@ -1,0 +1,272 @@
+//! What one member of a group holds, and what it has to be told: the same protocol on every log of ours.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use mainstay_clock::Monotonic;
+
+use crate::{Assignment, Error, Flow, Incoming, Partition, Position};
+
+/// What the log says about one partition of a group; `K` is the log's own name for the partition.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim<K> {
+    pub(crate) id: K,
+    pub(crate) partition: Partition,
+    pub(crate) owner: Option<String>,
+    /// Grows with every change of owner.
+    pub(crate) epoch: i64,
+    pub(crate) committed: i64,
+    /// The oldest offset still kept.
+    pub(crate) first: i64,
+    /// The offset that the next record gets.
+    pub(crate) next: i64,
+}
+
+/// What the log says about the group after a member's tick.
+#[derive(Debug)]
+pub(crate) struct View<K> {
+    /// Claims that are this member's.
+    pub(crate) held: Vec<Claim<K>>,
+    /// Those of them that should move elsewhere.
+    pub(crate) wanted_elsewhere: Vec<K>,
+}
+
+/// A partition that is this member's.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) partition: Partition,
+    pub(crate) epoch: i64,
+    /// Offset of the next record to hand out.
+    pub(crate) next: i64,
+    paused: bool,
+    /// Set when it was asked back: when it goes at the latest.
+    revoked_until: Option<Monotonic>,
+}
+
+/// Everything that is this member's, and the events it was not told yet.
+#[derive(Debug)]
+pub(crate) struct Holdings<K> {
+    held: BTreeMap<K, Held>,
+    events: VecDeque<Incoming>,
+}
+
+/// Offsets to store, each under the epoch that fences it.
+#[derive(Debug)]
+pub(crate) struct Fenced<K> {
+    /// Partition, epoch, offset; each partition once, with its highest offset.
+    pub(crate) offsets: Vec<(K, i64, i64)>,
+    /// A position that is not this member's.
+    pub(crate) foreign: Option<Position>,
+}
+
+impl<K: Ord + Clone> Holdings<K> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            held: BTreeMap::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The next thing to tell.
+    pub(crate) fn event(&mut self) -> Option<Incoming> {
+        self.events.pop_front()
+    }
+
+    /// Compares the log's view with what is held and notes what to tell: lost, then assigned, then revoked.
+    /// Answers with what was asked back too long ago; it is to be taken away with [`take_away`](Self::take_away).
+    pub(crate) fn observe(
+        &mut self,
+        view: View<K>,
+        now: Monotonic,
+        revocation: Duration,
+    ) -> Result<Vec<K>, Error> {
+        let lost: Vec<K> = self
+            .held
+            .iter()
+            .filter(|(id, held)| {
+                !view
+                    .held
+                    .iter()
+                    .any(|claim| claim.id == **id && claim.epoch == held.epoch)
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        self.take_away(&lost);
+        let (mut assigned, mut out_of_range) = (Vec::new(), None);
+        for claim in view.held {
+            let at = self
+                .held
+                .get(&claim.id)
+                .map_or(claim.committed, |held| held.next);
+            if at < claim.first || at > claim.next {
+                out_of_range = Some(Error::OffsetOutOfRange {
+                    committed: Position {
+                        partition: claim.partition,
+                        offset: at,
+                    },
+                    first: claim.first,
+                    next: claim.next,
+                });
+            } else if !self.held.contains_key(&claim.id) {
+                assigned.push(self.take(claim));
+            }
+        }
+        if !assigned.is_empty() {
+            self.events.push_back(Incoming::Assigned(assigned));
+        }
+        self.revoke(&view.wanted_elsewhere, now, revocation);
+        out_of_range.map_or_else(|| Ok(self.overdue(now)), Err)
+    }
+
+    fn take(&mut self, claim: Claim<K>) -> Assignment {
+        let assignment = Assignment {
+            partition: claim.partition,
+            start: claim.committed,
+        };
+        self.held.insert(
+            claim.id,
+            Held {
+                partition: assignment.partition.clone(),
+                epoch: claim.epoch,
+                next: claim.committed,
+                paused: false,
+                revoked_until: None,
+            },
+        );
+        assignment
+    }
+
+    fn revoke(&mut self, wanted: &[K], now: Monotonic, deadline: Duration) {
+        let mut partitions = Vec::new();
+        for id in wanted {
+            if let Some(held) = self.held.get_mut(id)
+                && held.revoked_until.is_none()
+            {
+                held.revoked_until = Some(now + deadline);
+                partitions.push(held.partition.clone());
+            }
+        }
+        if !partitions.is_empty() {
+            self.events.push_back(Incoming::Revoked {
+                partitions,
+                deadline,
+            });
+        }
+    }
+
+    /// Also those that nobody wants any more: who was told to give a partition back has stopped reading it.
+    fn overdue(&self, now: Monotonic) -> Vec<K> {
+        self.held
+            .iter()
+            .filter(|(_, held)| {
+                held.revoked_until
+                    .is_some_and(|until| until.has_passed_at(now))
+            })
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Forgets partitions that are gone already, and tells so.
+    pub(crate) fn take_away(&mut self, ids: &[K]) {
+        let lost: Vec<Partition> = ids
+            .iter()
+            .filter_map(|id| self.held.remove(id))
+            .map(|held| held.partition)
+            .collect();
+        if !lost.is_empty() {
+            self.events.push_back(Incoming::Lost(lost));
+        }
+    }
+
+    /// Forgets partitions that were given back.
+    pub(crate) fn give_back(&mut self, ids: &[K]) {
+        for id in ids {
+            self.held.remove(id);
+        }
+    }
+
+    /// Partitions that deliver.
+    pub(crate) fn flowing(&self) -> impl Iterator<Item = (&K, &Held)> {
+        self.held
+            .iter()
+            .filter(|(_, held)| !held.paused && held.revoked_until.is_none())
+    }
+
+    /// Notes that the record at `offset` is handed out, and says where it lies.
+    pub(crate) fn hand_out(&mut self, id: &K, offset: i64) -> Option<Position> {
+        let held = self.held.get_mut(id)?;
+        held.next = offset + 1;
+        Some(Position {
+            partition: held.partition.clone(),
+            offset,
+        })
+    }
+
+    pub(crate) fn flow(&mut self, partitions: &[Partition], flow: Flow) {
+        for held in self.held.values_mut() {
+            if partitions.contains(&held.partition) {
+                held.paused = flow == Flow::Paused;
+            }
+        }
+    }
+
+    /// The log's names of those `partitions` that are held, each once.
+    pub(crate) fn ids(&self, partitions: &[Partition]) -> Vec<K> {
+        self.held
+            .iter()
+            .filter(|(_, held)| partitions.contains(&held.partition))
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Puts the epochs to `positions`.
+    pub(crate) fn fence(&self, positions: &[Position]) -> Fenced<K> {
+        let mut offsets: BTreeMap<K, (i64, i64)> = BTreeMap::new();
+        let mut foreign = None;
+        for position in positions {
+            let held = self
+                .held
+                .iter()
+                .find(|(_, held)| held.partition == position.partition);
+            match held {
+                Some((id, held)) => {
+                    let (_, highest) = offsets
+                        .entry(id.clone())
+                        .or_insert((held.epoch, position.offset));
+                    *highest = position.offset.max(*highest);
+                }
+                None => foreign = Some(position.clone()),
+            }
+        }
+        Fenced {
+            offsets: offsets
+                .into_iter()
+                .map(|(id, (epoch, offset))| (id, epoch, offset))
+                .collect(),
+            foreign,
+        }
+    }
+
+    /// Ends a commit of which the log took `stored`: what it did not take is lost.
+    pub(crate) fn settle(&mut self, fenced: Fenced<K>, stored: &[K]) -> Result<(), Error> {
+        let mut foreign = fenced.foreign;
+        for (id, _, offset) in fenced.offsets {
+            if !stored.contains(&id)
+                && let Some(held) = self.held.get(&id)
+            {
+                foreign = Some(Position {
+                    partition: held.partition.clone(),
+                    offset,
+                });
+                self.take_away(&[id]);
+            }
+        }
+        foreign.map_or(Ok(()), |position| Err(Error::NotAssigned(position)))
+    }
+}
