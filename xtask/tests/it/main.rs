@@ -1,0 +1,64 @@
+//! The command as a newcomer and CI run it: what it prints, and the exit code.
+#![expect(clippy::unwrap_used, reason = "test suite")]
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+/// A package of its own whose only file reads `source`.
+fn package(name: &str, source: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(folder.join("src")).unwrap();
+    let manifest = format!("[package]\nname = {name:?}\nedition = \"2024\"\n[workspace]\n");
+    std::fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    std::fs::write(folder.join("src/lib.rs"), source).unwrap();
+    folder
+}
+
+fn xtask(folder: PathBuf, args: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.args(args).current_dir(folder).output().unwrap();
+    let text = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (status.success(), text.concat())
+}
+
+#[test]
+fn a_failed_step_is_in_the_table_and_in_the_exit_code() {
+    let (succeeded, text) = xtask(
+        package("unformatted", "pub   fn f( ) { }"),
+        &["test", "--only", "fmt"],
+    );
+    assert!(!succeeded && text.contains("FAILED"), "{text}");
+}
+
+#[test]
+fn a_good_step_succeeds_and_the_last_line_counts_tests() {
+    let (succeeded, text) = xtask(
+        package("formatted", "pub fn f() {}\n"),
+        &["test", "--only", "fmt"],
+    );
+    assert!(succeeded, "{text}");
+    assert!(text.starts_with("Going to check"), "{text}");
+    assert!(text.ends_with("\n0 passed, 0 failed\n"), "{text}");
+}
+
+#[test]
+fn a_failed_test_is_counted() {
+    let source = "#[test]\nfn good() {}\n\n#[test]\nfn bad() {\n    panic!()\n}\n";
+    let (succeeded, text) = xtask(package("failing", source), &["test", "--only", "test"]);
+    assert!(!succeeded, "{text}");
+    assert!(text.contains("\n1 passed, 1 failed\n"), "{text}");
+}
+
+#[test]
+fn unknown_steps_and_commands_fail() {
+    for args in [&["test", "--only", "nothing"][..], &["nothing"]] {
+        let (succeeded, text) = xtask(PathBuf::from("."), args);
+        assert!(!succeeded && text.contains("nothing"), "{text}");
+    }
+}
