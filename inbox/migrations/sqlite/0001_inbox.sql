@@ -1,0 +1,24 @@
+-- A mark says: the effect of this message on this consumer is done. It is written in the transaction that makes
+-- the effect. Topic, partition and offset are where the message was read; retention goes by them.
+CREATE TABLE {ns}inbox_marks (
+    seq       INTEGER PRIMARY KEY,
+    consumer  TEXT NOT NULL,
+    source    TEXT NOT NULL,   -- empty: a record that is no message, whose id is its position
+    id        TEXT NOT NULL,
+    topic     TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    offset    INTEGER NOT NULL,
+    UNIQUE (consumer, source, id)
+) STRICT;
+
+-- Now and then: how far the group's committed offset had come, and which marks existed then. A mark may go when
+-- it is older than a checkpoint, lies below its offset, and the checkpoint is older than the window.
+CREATE TABLE {ns}inbox_progress (
+    consumer     TEXT NOT NULL,
+    topic        TEXT NOT NULL,
+    partition    INTEGER NOT NULL,
+    committed_at INTEGER NOT NULL,  -- microseconds since 1970
+    offset       INTEGER NOT NULL,  -- everything below was committed by then
+    newest_seq   INTEGER NOT NULL,  -- the newest mark by then
+    PRIMARY KEY (consumer, topic, partition, committed_at)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,162 @@
+//! Marks in a SQLite file.
+
+mod retention;
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use mainstay_database::{
+    Migration, Migrations, Namespace,
+    sqlite::{Database, classify, statement},
+};
+use mainstay_messaging::{Delivery, Group};
+use sqlx::{SqlStr, SqliteConnection};
+
+use crate::{Admission, Error, Inbox, identity::identity};
+use retention::Sweeping;
+
+pub use sqlx;
+
+/// The schema of the inbox, for those who run migrations themselves.
+pub const MIGRATIONS: Migrations = Migrations {
+    component: "inbox",
+    steps: &[Migration {
+        name: "0001_inbox",
+        sql: include_str!("../migrations/sqlite/0001_inbox.sql"),
+    }],
+};
+
+/// Marks in a SQLite file. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct SqliteInbox {
+    database: Database,
+    namespace: Namespace,
+    one: SqlStr,
+    many: SqlStr,
+    sweeping: Sweeping,
+}
+
+impl SqliteInbox {
+    /// An inbox whose tables live in `database` under `namespace`; see [`migrate`](Self::migrate).
+    #[must_use]
+    pub fn new(database: Database, namespace: Namespace) -> Self {
+        let sql = |text: &str| statement(&namespace, text);
+        Self {
+            one: sql("INSERT INTO {ns}inbox_marks (consumer, source, id, topic, partition, offset)
+                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"),
+            // `WHERE true` keeps the parser from reading ON as a join's.
+            many: sql("INSERT INTO {ns}inbox_marks (consumer, source, id, topic, partition, offset)
+                 SELECT $1, row.value ->> 0, row.value ->> 1, row.value ->> 2, row.value ->> 3, row.value ->> 4
+                 FROM json_each($2) AS row WHERE true
+                 ON CONFLICT DO NOTHING RETURNING source, id"),
+            sweeping: Sweeping::new(&namespace),
+            database,
+            namespace,
+        }
+    }
+
+    /// Brings the schema to this build's newest version. Safe when several processes start at once.
+    ///
+    /// # Errors
+    /// See [`Database::migrate`].
+    pub async fn migrate(&self) -> Result<(), Error> {
+        Ok(self.database.migrate(&MIGRATIONS, &self.namespace).await?)
+    }
+}
+
+#[async_trait]
+impl Inbox for SqliteInbox {
+    type Connection = SqliteConnection;
+
+    async fn admit_batch(
+        &self,
+        connection: &mut SqliteConnection,
+        consumer: &Group,
+        deliveries: &[&Delivery],
+    ) -> Result<Vec<Admission>, Error> {
+        match deliveries {
+            [] => Ok(Vec::new()),
+            [delivery] => Ok(vec![self.admit(connection, consumer, delivery).await?]),
+            _ => {
+                let rows = Rows(deliveries).to_json()?;
+                let marked: Vec<(String, String)> = sqlx::query_as(self.many.clone())
+                    .bind(consumer.as_str())
+                    .bind(rows)
+                    .fetch_all(connection)
+                    .await
+                    .map_err(classify)?;
+                Ok(answers(deliveries, &marked))
+            }
+        }
+    }
+
+    async fn admit(
+        &self,
+        connection: &mut SqliteConnection,
+        consumer: &Group,
+        delivery: &Delivery,
+    ) -> Result<Admission, Error> {
+        let (source, id) = identity(delivery);
+        let marked = sqlx::query(self.one.clone())
+            .bind(consumer.as_str())
+            .bind(source)
+            .bind(&*id)
+            .bind(delivery.position.partition.topic.as_str())
+            .bind(delivery.position.partition.number)
+            .bind(delivery.position.offset)
+            .execute(connection)
+            .await
+            .map_err(classify)?
+            .rows_affected();
+        Ok(if marked == 1 {
+            Admission::Fresh
+        } else {
+            Admission::Duplicate
+        })
+    }
+}
+
+/// The set as the statement takes it.
+struct Rows<'a>(&'a [&'a Delivery]);
+
+impl Rows<'_> {
+    fn to_json(&self) -> Result<String, Error> {
+        let rows: Vec<_> = self
+            .0
+            .iter()
+            .map(|delivery| {
+                let (source, id) = identity(delivery);
+                let position = &delivery.position;
+                let topic = position.partition.topic.as_str();
+                (
+                    source,
+                    id,
+                    topic,
+                    position.partition.number,
+                    position.offset,
+                )
+            })
+            .collect();
+        serde_json::to_string(&rows)
+            .map_err(|error| mainstay_database::Error::Failed(error.into()).into())
+    }
+}
+
+/// The first delivery of a newly marked message is fresh; every other one is a duplicate.
+fn answers(deliveries: &[&Delivery], marked: &[(String, String)]) -> Vec<Admission> {
+    let mut marked: HashSet<(&str, &str)> = marked
+        .iter()
+        .map(|(source, id)| (source.as_str(), id.as_str()))
+        .collect();
+    let identities: Vec<_> = deliveries.iter().copied().map(identity).collect();
+    identities
+        .iter()
+        .map(|(source, id)| {
+            if marked.remove(&(*source, &**id)) {
+                Admission::Fresh
+            } else {
+                Admission::Duplicate
+            }
+        })
+        .collect()
+}

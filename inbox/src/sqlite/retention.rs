@@ -1,0 +1,144 @@
+//! Checkpoints and the sweep.
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use mainstay_database::{
+    Namespace, Transactions,
+    sqlite::{classify, statement},
+};
+use mainstay_messaging::{Group, Position};
+use sqlx::SqlStr;
+
+use super::SqliteInbox;
+use crate::{Error, MarkRetention, Swept};
+
+/// The statements of retention.
+#[derive(Clone, Debug)]
+pub(super) struct Sweeping {
+    checkpoint: SqlStr,
+    step: SqlStr,
+    forget: SqlStr,
+    thin_out: SqlStr,
+}
+
+impl Sweeping {
+    pub(super) fn new(namespace: &Namespace) -> Self {
+        let sql = |text: &str| statement(namespace, text);
+        Self {
+            checkpoint: sql(
+                "INSERT INTO {ns}inbox_progress (consumer, topic, partition, committed_at, offset, newest_seq)
+                 SELECT $1, row.value ->> 0, row.value ->> 1, $3, row.value ->> 2,
+                        (SELECT coalesce(max(seq), 0) FROM {ns}inbox_marks)
+                 FROM json_each($2) AS row
+                 WHERE NOT EXISTS (
+                     SELECT 1 FROM {ns}inbox_progress p
+                     WHERE p.consumer = $1 AND p.topic = row.value ->> 0 AND p.partition = row.value ->> 1
+                       AND p.committed_at > $4)
+                 ON CONFLICT DO NOTHING",
+            ),
+            step: sql(
+                "SELECT max(seq) FROM (SELECT seq FROM {ns}inbox_marks WHERE seq > $1 ORDER BY seq LIMIT $2)",
+            ),
+            // Of a partition's checkpoints at or before the horizon the newest counts.
+            forget: sql(
+                "DELETE FROM {ns}inbox_marks AS m
+                 WHERE seq > $3 AND seq <= $4 AND consumer = $1
+                   AND EXISTS (
+                     SELECT 1 FROM {ns}inbox_progress p
+                     WHERE p.consumer = $1 AND p.topic = m.topic AND p.partition = m.partition
+                       AND m.offset < p.offset AND m.seq <= p.newest_seq
+                       AND p.committed_at = (
+                         SELECT max(q.committed_at) FROM {ns}inbox_progress q
+                         WHERE q.consumer = $1 AND q.topic = m.topic AND q.partition = m.partition
+                           AND q.committed_at <= $2))",
+            ),
+            thin_out: sql(
+                "DELETE FROM {ns}inbox_progress AS p
+                 WHERE consumer = $1 AND committed_at < (
+                     SELECT max(q.committed_at) FROM {ns}inbox_progress q
+                     WHERE q.consumer = $1 AND q.topic = p.topic AND q.partition = p.partition
+                       AND q.committed_at <= $2)",
+            ),
+        }
+    }
+}
+
+#[async_trait]
+impl MarkRetention for SqliteInbox {
+    async fn checkpoint(
+        &self,
+        consumer: &Group,
+        positions: &[Position],
+        at: SystemTime,
+        spacing: Duration,
+    ) -> Result<(), Error> {
+        let rows: Vec<_> = positions
+            .iter()
+            .map(|p| (p.partition.topic.as_str(), p.partition.number, p.offset))
+            .collect();
+        let rows = serde_json::to_string(&rows)
+            .map_err(|error| mainstay_database::Error::Failed(error.into()))?;
+        let at = micros(at);
+        let spacing = i64::try_from(spacing.as_micros()).unwrap_or(i64::MAX);
+        let mut tx = self.database.begin().await?;
+        sqlx::query(self.sweeping.checkpoint.clone())
+            .bind(consumer.as_str())
+            .bind(rows)
+            .bind(at)
+            .bind(at.saturating_sub(spacing))
+            .execute(&mut *tx)
+            .await
+            .map_err(classify)?;
+        Ok(self.database.commit(tx).await?)
+    }
+
+    async fn sweep(
+        &self,
+        consumer: &Group,
+        horizon: SystemTime,
+        cursor: i64,
+        limit: u32,
+    ) -> Result<Swept, Error> {
+        let horizon = micros(horizon);
+        let mut tx = self.database.begin().await?;
+        let end: Option<i64> = sqlx::query_scalar(self.sweeping.step.clone())
+            .bind(cursor)
+            .bind(limit)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(classify)?;
+        let forgotten = match end {
+            Some(end) => {
+                sqlx::query(self.sweeping.forget.clone())
+                    .bind(consumer.as_str())
+                    .bind(horizon)
+                    .bind(cursor)
+                    .bind(end)
+                    .execute(&mut *tx)
+                    .await
+            }
+            None => {
+                sqlx::query(self.sweeping.thin_out.clone())
+                    .bind(consumer.as_str())
+                    .bind(horizon)
+                    .execute(&mut *tx)
+                    .await
+            }
+        }
+        .map_err(classify)?
+        .rows_affected();
+        self.database.commit(tx).await?;
+        Ok(Swept {
+            forgotten: if end.is_some() { forgotten } else { 0 },
+            next: end,
+        })
+    }
+}
+
+fn micros(time: SystemTime) -> i64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        })
+}

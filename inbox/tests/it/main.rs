@@ -1,0 +1,4 @@
+//! The inbox on every store.
+
+#[cfg(feature = "sqlite")]
+mod sqlite;
