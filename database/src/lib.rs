@@ -5,6 +5,8 @@ mod migrations;
 mod namespace;
 mod transactions;
 
+#[cfg(feature = "memory")]
+pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

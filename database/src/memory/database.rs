@@ -1,0 +1,134 @@
+//! The database: what clients share.
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use async_trait::async_trait;
+use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
+
+use super::{
+    cause::Cause,
+    connection::{Connection, Transaction},
+    faults::{CommitFault, Faults, Outcome},
+    pause::pause,
+    state::{Phase, Server},
+};
+use crate::{Error, Transactions};
+
+/// An in-memory database. Clones share it.
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) server: Arc<Server>,
+    pub(super) faults: Faults,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("memory::Database")
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Database {
+    /// An empty database that has the host's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Arc::new(SystemClock::new()), Arc::new(SystemIds::new()))
+    }
+
+    /// An empty database with a clock of its own; `ids` draws its random [`Faults`].
+    #[must_use]
+    pub fn with(clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
+        let server = Arc::new(Server::default());
+        let faults = Faults::new(Arc::clone(&server), ids);
+        Self {
+            inner: Arc::new(Inner {
+                server,
+                faults,
+                clock,
+            }),
+        }
+    }
+
+    /// What shall go wrong.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
+    /// The database's own clock, outside any statement.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.inner.clock.now()
+    }
+
+    fn commit_now(&self, transaction: &Transaction) -> Result<(), Error> {
+        let connection = &transaction.connection;
+        let session = connection.session;
+        if !Arc::ptr_eq(&self.inner, &connection.inner) {
+            return Err(connection.fail(Cause::AnotherDatabase));
+        }
+        connection.check_open()?;
+        let fault = self.inner.faults.strike_commit();
+        let mut state = self.inner.server.state();
+        let unknown = || Err(Error::OutcomeUnknown(Cause::ConnectionLost.into()));
+        match fault {
+            None => {
+                state.end(session, true);
+                Ok(())
+            }
+            Some(CommitFault::Serialization) => {
+                drop(state);
+                Err(connection.fail(Cause::SerializationFailure))
+            }
+            Some(CommitFault::Unknown(Outcome::Applied)) => {
+                state.end(session, true);
+                unknown()
+            }
+            Some(CommitFault::Unknown(Outcome::NotApplied)) => {
+                state.end(session, false);
+                unknown()
+            }
+            Some(CommitFault::Unknown(Outcome::AppliedLater)) => {
+                if let Some(open) = state.session(session) {
+                    open.phase = Phase::Pending;
+                }
+                unknown()
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Transactions for Database {
+    type Connection = Connection;
+    type Transaction = Transaction;
+
+    async fn begin(&self) -> Result<Transaction, Error> {
+        pause().await;
+        match self.inner.faults.strike_begin() {
+            Some(cause) => Err(Error::Unavailable(cause.into())),
+            None => Ok(Transaction::new(Arc::clone(&self.inner))),
+        }
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
+        pause().await;
+        self.commit_now(&transaction)
+    }
+}
