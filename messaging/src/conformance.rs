@@ -10,14 +10,24 @@
 )]
 #![expect(missing_docs, reason = "the cases are named after what they show")]
 
+mod membership;
+mod offsets;
+mod publishing;
+mod reading;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 
 use crate::{
-    Consumer, Content, Delivery, Error, Flow, Group, Incoming, Key, Kind, Message, MessageId,
-    Partition, Position, Publication, Publisher, Source, StartAt, Topic,
+    Consumer, Content, Delivery, Group, Incoming, Key, Kind, Message, MessageId, Partition,
+    Position, Publisher, Source, StartAt, Topic,
 };
+
+pub use membership::*;
+pub use offsets::*;
+pub use publishing::*;
+pub use reading::*;
 
 /// What a broker brings to the suite.
 #[async_trait]
@@ -30,8 +40,14 @@ pub trait Fixture: Send + Sync {
 
     fn publisher(&self) -> Self::Publisher;
 
-    /// A new member. Its lease should be well below a second.
-    fn consumer(&self, group: &Group, topic: &Topic, start_at: StartAt) -> Self::Consumer;
+    /// A new member. Its fetches are bounded to about 50,000 bytes; its lease and the time it has to give partitions back should be well below a second.
+    fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> Self::Consumer;
+
+    /// Appends a record with the payload [`FOREIGN`] that is not a message of ours.
+    async fn append_foreign(&self, partition: &Partition);
+
+    /// Removes the records of a partition below `offset`, as a retention does that waits for nobody.
+    async fn lose_records(&self, partition: &Partition, offset: i64);
 
     /// A payload of this many bytes is more than the broker takes.
     fn too_large(&self) -> usize;
@@ -49,21 +65,41 @@ macro_rules! conformance {
     };
     (@list $arguments:tt $fixture:expr) => {
         $crate::conformance!(@cases $arguments $fixture;
-            a_group_reads_everything_from_the_earliest
-            a_group_that_starts_at_the_latest_reads_only_what_comes_after
             messages_of_one_key_keep_their_order
             a_refused_message_stops_its_key_and_no_other
             an_unknown_topic_is_refused
+            tombstones_and_keyless_messages_travel
+            a_refusal_stops_its_key_in_its_topic_only
+            a_refused_message_without_key_stops_nothing
+            every_message_gets_one_answer
+            every_part_of_a_message_travels
+            a_group_reads_everything_from_the_earliest
+            a_group_that_starts_at_the_latest_reads_only_what_comes_after
+            two_groups_both_get_everything
+            a_paused_partition_delivers_nothing_until_resumed
+            a_dropped_wait_loses_nothing
+            an_assignment_is_told_before_its_first_delivery
+            one_member_reads_several_topics
+            a_record_of_another_kind_is_delivered_raw_in_its_place
+            a_group_that_has_not_come_as_far_as_the_log_begins_stops_loudly
+            a_member_whose_next_records_are_removed_stops_loudly
+            a_fetch_is_bounded_in_bytes_and_every_partition_has_its_turn
             what_was_committed_is_not_delivered_again
             what_was_not_committed_is_delivered_to_the_next_holder
             offsets_never_move_back
-            two_groups_both_get_everything
-            a_paused_partition_delivers_nothing_until_resumed
+            one_commit_stores_several_partitions
+            a_commit_that_names_a_partition_twice_stores_the_highest
+            a_commit_with_a_foreign_partition_stores_the_others
+            an_empty_commit_is_nothing
             partitions_are_divided_and_revoked_before_they_go
             a_revoked_partition_may_be_committed_until_it_is_released
             a_former_holder_cannot_commit
-            a_dropped_wait_loses_nothing
-            tombstones_and_keyless_messages_travel
+            what_was_committed_before_the_loss_counts
+            a_member_that_stalled_is_told_what_it_lost
+            polling_keeps_the_membership_while_everything_is_paused
+            pausing_what_is_not_held_is_ignored
+            a_revocation_that_is_not_answered_ends_in_a_loss
+            who_leaves_hands_everything_on
         );
     };
     (@cases $arguments:tt $fixture:expr; $($case:ident)*) => {
@@ -76,8 +112,18 @@ macro_rules! conformance {
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Payload of a record that is not a message of ours.
+pub const FOREIGN: &[u8] = &[0xff, 0x00, b'?'];
+
+/// Enough keys that not all of them lie in one of four partitions.
+const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
 fn topic() -> Topic {
     Topic::from_static("orders")
+}
+
+fn other_topic() -> Topic {
+    Topic::from_static("other")
 }
 
 fn group(name: &'static str) -> Group {
@@ -95,6 +141,11 @@ fn message(key: &'static str, number: usize) -> Message {
     );
     message.payload = Some(number.to_string().into());
     message.with_key(Key::from_static(key))
+}
+
+fn oversize<F: Fixture>(f: &F, mut message: Message) -> Message {
+    message.payload = Some(vec![0; f.too_large()].into());
+    message
 }
 
 fn keyed(deliveries: &[Delivery]) -> BTreeMap<String, Vec<usize>> {
@@ -157,274 +208,7 @@ fn behind(deliveries: &[Delivery]) -> Vec<Position> {
         .collect()
 }
 
-pub async fn a_group_reads_everything_from_the_earliest<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 4).await;
-    publish(
-        &f.publisher(),
-        &[message("a", 0), message("b", 0), message("c", 0)],
-    )
-    .await;
-    let mut consumer = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    assert_eq!(read(&mut consumer, 3).await.len(), 3);
-}
-
-pub async fn a_group_that_starts_at_the_latest_reads_only_what_comes_after<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 1).await;
-    let publisher = f.publisher();
-    publish(&publisher, &[message("a", 0)]).await;
-    let mut consumer = f.consumer(&group("g"), &topic(), StartAt::Latest);
-    assigned(&mut consumer).await;
-    publish(&publisher, &[message("a", 1)]).await;
-    assert_eq!(keyed(&read(&mut consumer, 1).await)["a"], [1]);
-}
-
-pub async fn messages_of_one_key_keep_their_order<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 3).await;
-    let (publisher, keys) = (f.publisher(), ["a", "b", "c", "d", "e"]);
-    for batch in 0..10 {
-        let messages: Vec<_> = (batch * 10..batch * 10 + 10)
-            .flat_map(|number| keys.map(|key| message(key, number)))
-            .collect();
-        publish(&publisher, &messages).await;
-    }
-    let mut consumer = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let deliveries = read(&mut consumer, 500).await;
-    for key in keys {
-        assert_eq!(
-            keyed(&deliveries)[key],
-            (0..100).collect::<Vec<_>>(),
-            "{key}"
-        );
-    }
-    let mut next: BTreeMap<Partition, i64> = BTreeMap::new();
-    for delivery in deliveries {
-        let expected = next.entry(delivery.position.partition).or_default();
-        assert_eq!(delivery.position.offset, *expected, "a gap in the offsets");
-        *expected += 1;
-    }
-}
-
-pub async fn a_refused_message_stops_its_key_and_no_other<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 2).await;
-    let mut oversize = message("a", 1);
-    oversize.payload = Some(vec![0; f.too_large()].into());
-    let answers = f
-        .publisher()
-        .publish(&[
-            message("a", 0),
-            oversize,
-            message("b", 0),
-            message("a", 2),
-            message("b", 1),
-        ])
-        .await;
-    let [
-        Publication::Acknowledged,
-        Publication::Refused(Error::TooLarge { .. }),
-        Publication::Acknowledged,
-        Publication::Unknown(_),
-        Publication::Acknowledged,
-    ] = answers.as_slice()
-    else {
-        panic!("{answers:?}");
-    };
-    let mut consumer = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let stored = keyed(&read(&mut consumer, 3).await);
-    assert_eq!(
-        (&stored["a"][..], &stored["b"][..]),
-        (&[0][..], &[0, 1][..])
-    );
-}
-
-pub async fn an_unknown_topic_is_refused<F: Fixture>(f: &F) {
-    f.create_topic(&Topic::from_static("another"), 1).await;
-    let answers = f.publisher().publish(&[message("a", 0)]).await;
-    let [Publication::Refused(Error::UnknownTopic(unknown))] = answers.as_slice() else {
-        panic!("{answers:?}");
-    };
-    assert_eq!(*unknown, topic());
-}
-
-pub async fn what_was_committed_is_not_delivered_again<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 1).await;
-    let publisher = f.publisher();
-    publish(&publisher, &[message("a", 0), message("a", 1)]).await;
-    let mut first = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let deliveries = read(&mut first, 2).await;
-    first.commit(&behind(&deliveries)).await.unwrap();
-    first
-        .release(&[deliveries[0].position.partition.clone()])
-        .await
-        .unwrap();
-    publish(&publisher, &[message("a", 2)]).await;
-    let mut second = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    assert_eq!(keyed(&read(&mut second, 1).await)["a"], [2]);
-}
-
-pub async fn what_was_not_committed_is_delivered_to_the_next_holder<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 1).await;
-    publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
-    let mut killed = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let deliveries = read(&mut killed, 2).await;
-    killed.commit(&behind(&deliveries[..1])).await.unwrap();
-    drop(killed); // without a release: as a killed process does
-    let mut successor = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    assert_eq!(keyed(&read(&mut successor, 1).await)["a"], [1]);
-}
-
-pub async fn offsets_never_move_back<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 1).await;
-    publish(
-        &f.publisher(),
-        &[message("a", 0), message("a", 1), message("a", 2)],
-    )
-    .await;
-    let mut consumer = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let deliveries = read(&mut consumer, 3).await;
-    consumer.commit(&behind(&deliveries[..2])).await.unwrap();
-    consumer.commit(&behind(&deliveries[..1])).await.unwrap();
-    drop(consumer);
-    let mut successor = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    assert_eq!(keyed(&read(&mut successor, 1).await)["a"], [2]);
-}
-
-pub async fn two_groups_both_get_everything<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 2).await;
-    publish(&f.publisher(), &[message("a", 0), message("b", 0)]).await;
-    for name in ["one", "two"] {
-        let mut consumer = f.consumer(&group(name), &topic(), StartAt::Earliest);
-        assert_eq!(read(&mut consumer, 2).await.len(), 2);
-    }
-}
-
-pub async fn a_paused_partition_delivers_nothing_until_resumed<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 1).await;
-    let publisher = f.publisher();
-    let mut consumer = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let partitions = assigned(&mut consumer).await;
-    consumer.flow(&partitions, Flow::Paused);
-    publish(&publisher, &[message("a", 0)]).await;
-    let paused = tokio::time::timeout(Duration::from_millis(200), read(&mut consumer, 1)).await;
-    assert!(paused.is_err(), "a paused partition delivered {paused:?}");
-    consumer.flow(&partitions, Flow::Running);
-    assert_eq!(read(&mut consumer, 1).await.len(), 1);
-}
-
-pub async fn partitions_are_divided_and_revoked_before_they_go<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 4).await;
-    let mut first = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let all = assigned(&mut first).await;
-    assert_eq!(all.len(), 4);
-    let mut second = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let mut held_by_first = all;
-    let mut held_by_second = Vec::new();
-    let dividing = async {
-        while held_by_second.len() != 2 {
-            tokio::select! {
-                event = first.next() => if let Incoming::Revoked { partitions, .. } = event.unwrap() {
-                    held_by_first.retain(|p| !partitions.contains(p));
-                    first.release(&partitions).await.unwrap();
-                },
-                event = second.next() => if let Incoming::Assigned(more) = event.unwrap() {
-                    for assignment in more {
-                        assert!(!held_by_first.contains(&assignment.partition), "assigned before it was given back");
-                        held_by_second.push(assignment.partition);
-                    }
-                },
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, dividing).await.unwrap();
-    assert_eq!(held_by_first.len(), 2);
-}
-
-pub async fn a_revoked_partition_may_be_committed_until_it_is_released<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 2).await;
-    let messages: Vec<_> = ["a", "b", "c", "d", "e", "f"]
-        .map(|key| message(key, 0))
-        .into();
-    publish(&f.publisher(), &messages).await;
-    let mut first = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let deliveries = read(&mut first, 6).await;
-    let mut second = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let moving = async {
-        let mut moved = None;
-        loop {
-            tokio::select! {
-                event = first.next() => if let Incoming::Revoked { partitions, .. } = event.unwrap() {
-                    first.commit(&behind(&deliveries)).await.unwrap();
-                    first.release(&partitions).await.unwrap();
-                    moved = partitions.into_iter().next();
-                },
-                event = second.next() => match event.unwrap() {
-                    Incoming::Assigned(assigned) => {
-                        let end = behind(&deliveries).into_iter().find(|p| Some(&p.partition) == moved.as_ref());
-                        assert_eq!(Some(assigned[0].start), end.map(|p| p.offset));
-                        break;
-                    }
-                    other => panic!("{other:?}"),
-                },
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, moving).await.unwrap();
-}
-
-pub async fn a_former_holder_cannot_commit<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 1).await;
-    publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
-    let mut zombie = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let deliveries = read(&mut zombie, 2).await;
-    // The zombie stands still: its lease ends and the successor takes over.
-    let mut successor = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    assert_eq!(keyed(&read(&mut successor, 2).await)["a"], [0, 1]);
-    let refused = zombie.commit(&behind(&deliveries)).await;
-    assert!(matches!(refused, Err(Error::NotAssigned(_))), "{refused:?}");
-    drop(successor);
-    let mut third = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    assert_eq!(
-        keyed(&read(&mut third, 2).await)["a"],
-        [0, 1],
-        "the zombie moved the offset"
-    );
-}
-
-pub async fn a_dropped_wait_loses_nothing<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 1).await;
-    let publisher = f.publisher();
-    let mut consumer = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let mut seen = Vec::new();
-    for number in 0..50 {
-        publish(&publisher, &[message("a", number)]).await;
-        // Dropped at whichever await it has reached by then.
-        if let Ok(Ok(Incoming::Deliveries(deliveries))) =
-            tokio::time::timeout(Duration::from_micros(50 * number as u64), consumer.next()).await
-        {
-            seen.extend(deliveries);
-        }
-    }
-    let left = 50 - seen.len();
-    seen.extend(read(&mut consumer, left).await);
-    assert_eq!(keyed(&seen)["a"], (0..50).collect::<Vec<_>>());
-}
-
-pub async fn tombstones_and_keyless_messages_travel<F: Fixture>(f: &F) {
-    f.create_topic(&topic(), 3).await;
-    let mut tombstone = message("a", 0);
-    tombstone.payload = None;
-    let mut keyless = message("b", 1);
-    keyless.key = None;
-    keyless.headers.append("binary", vec![0xff, 0x00]);
-    publish(&f.publisher(), &[tombstone.clone(), keyless.clone()]).await;
-    let mut consumer = f.consumer(&group("g"), &topic(), StartAt::Earliest);
-    let mut read: Vec<Message> = read(&mut consumer, 2)
-        .await
-        .into_iter()
-        .map(|delivery| match delivery.content {
-            Content::Message(message) => message,
-            Content::Raw(raw) => panic!("{raw:?}"),
-        })
-        .collect();
-    read.sort_by(|a, b| a.id.cmp(&b.id));
-    assert_eq!(read, [tombstone, keyless]);
+async fn assert_nothing_more(consumer: &mut impl Consumer) {
+    let more = tokio::time::timeout(Duration::from_millis(200), read(consumer, 1)).await;
+    assert!(more.is_err(), "{more:?}");
 }

@@ -194,10 +194,11 @@ impl<K: Ord + Clone> Holdings<K> {
             .filter(|(_, held)| !held.paused && held.revoked_until.is_none())
     }
 
-    /// Notes that the record at `offset` is handed out, and says where it lies.
+    /// Notes that the record at `offset` is handed out, and says where it lies. None if it is not its turn:
+    /// records before it are gone, and skipping them silently would lose them.
     pub(crate) fn hand_out(&mut self, id: &K, offset: i64) -> Option<Position> {
-        let held = self.held.get_mut(id)?;
-        held.next = offset + 1;
+        let held = self.held.get_mut(id).filter(|held| held.next == offset)?;
+        held.next += 1;
         Some(Position {
             partition: held.partition.clone(),
             offset,

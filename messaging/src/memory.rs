@@ -47,6 +47,8 @@ pub struct Options {
     pub revocation: Duration,
     /// Records handed out at once per partition; default 500.
     pub fetch_records: u16,
+    /// Bytes handed out at once, over all partitions; the record that exceeds it still comes. Default 8 MiB.
+    pub fetch_bytes: usize,
     /// Time; follows tokio's by default, so that paused time pauses leases.
     pub clock: Arc<dyn Clock>,
     /// Ids of members, and the chance of random faults.
@@ -60,6 +62,7 @@ impl Default for Options {
             lease: Duration::from_secs(5),
             revocation: Duration::from_secs(3),
             fetch_records: 500,
+            fetch_bytes: 8 * 1024 * 1024,
             clock: Arc::new(TokioClock::default()),
             ids: Arc::new(SystemIds::new()),
         }

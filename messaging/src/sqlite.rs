@@ -69,6 +69,8 @@ pub struct Options {
     pub poll_interval: Duration,
     /// Records handed out at once per partition; default 500.
     pub fetch_records: u16,
+    /// Bytes handed out at once, over all partitions; the record that exceeds it still comes. Default 8 MiB.
+    pub fetch_bytes: usize,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids of members.
@@ -84,6 +86,7 @@ impl Default for Options {
             revocation: Duration::from_secs(3),
             poll_interval: Duration::from_millis(20),
             fetch_records: 500,
+            fetch_bytes: 8 * 1024 * 1024,
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
         }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use mainstay_clock::Monotonic;
 use tokio::sync::watch;
 
 use crate::{
-    Consumer, Delivery, Error, Flow, Group, Incoming, Partition, Position, StartAt, Topic,
+    Consumer, Content, Delivery, Error, Flow, Group, Incoming, Partition, Position, StartAt, Topic,
     holdings::Holdings,
     memory::{Inner, State, faults::Membership, group::Member},
 };
@@ -23,6 +24,8 @@ pub struct LogConsumer {
     me: Member,
     holdings: Holdings<Partition>,
     next_tick: Option<Monotonic>,
+    /// The partition that the last fetch ended with.
+    turn: Option<Partition>,
     /// The group's generation at the last tick: others came or went when it has moved on.
     generation: u64,
     doorbell: watch::Receiver<u64>,
@@ -46,6 +49,7 @@ impl LogConsumer {
             group,
             holdings: Holdings::new(),
             next_tick: None,
+            turn: None,
             generation: 0,
         }
     }
@@ -98,30 +102,42 @@ impl LogConsumer {
 
     fn fetch(&mut self) -> Vec<Delivery> {
         let state = self.inner.state();
-        let count = self.inner.options.fetch_records;
-        let records: Vec<_> = self
+        let options = &self.inner.options;
+        let mut wanted: Vec<_> = self
             .holdings
             .flowing()
-            .flat_map(|(id, held)| {
-                state
-                    .log
-                    .read(id, held.next, count)
-                    .map(|record| (id.clone(), record))
-            })
+            .map(|(id, held)| (id.clone(), held.next))
             .collect();
-        records
-            .into_iter()
-            .filter_map(|(id, (offset, content))| {
-                let position = self.holdings.hand_out(&id, offset)?;
-                Some(Delivery { position, content })
-            })
-            .collect()
+        // Where the bytes ran out last time, the partitions behind that one have the first turn now.
+        wanted.sort_by_key(|(id, _)| (Some(id) <= self.turn.as_ref(), id.clone()));
+        let mut bytes = 0;
+        let mut deliveries = Vec::new();
+        for (id, next) in wanted {
+            for (offset, content) in state.log.read(&id, next, options.fetch_records) {
+                if bytes >= options.fetch_bytes {
+                    return deliveries;
+                }
+                bytes += size(&content);
+                self.turn = Some(id.clone());
+                if let Some(position) = self.holdings.hand_out(&id, offset) {
+                    deliveries.push(Delivery { position, content });
+                }
+            }
+        }
+        deliveries
     }
 
     /// On the way to the broker a call may be dropped, and the broker may be away.
     async fn reach(&self) -> Result<(), Error> {
         tokio::task::yield_now().await;
         self.inner.faults.reach()
+    }
+}
+
+fn size(content: &Content) -> usize {
+    match content {
+        Content::Message(message) => message.size(),
+        Content::Raw(raw) => raw.headers.size() + raw.payload.as_ref().map_or(0, Bytes::len),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use mainstay_clock::Monotonic;
 use mainstay_database::Transactions as _;
 use tokio::sync::watch;
@@ -31,10 +32,16 @@ pub struct LogConsumer {
     me: Member,
     holdings: Holdings<i64>,
     next_tick: Option<Monotonic>,
+    /// The partition that the last fetch ended with.
+    turn: i64,
     doorbell: watch::Receiver<u64>,
 }
 
 type Row = (i64, Option<String>, String, Option<Vec<u8>>);
+
+fn size((_, key, envelope, payload): &Row) -> usize {
+    key.as_ref().map_or(0, String::len) + envelope.len() + payload.as_ref().map_or(0, Vec::len)
+}
 
 impl LogConsumer {
     pub(super) fn new(
@@ -57,6 +64,7 @@ impl LogConsumer {
             me,
             holdings: Holdings::new(),
             next_tick: None,
+            turn: 0,
         }
     }
 
@@ -75,8 +83,9 @@ impl LogConsumer {
     }
 
     async fn fetch(&mut self) -> Result<Vec<Delivery>, Error> {
-        let count = i64::from(self.inner.options.fetch_records);
-        let wanted: Vec<[i64; 3]> = self
+        let options = &self.inner.options;
+        let count = i64::from(options.fetch_records);
+        let mut wanted: Vec<[i64; 3]> = self
             .holdings
             .flowing()
             .map(|(id, held)| [*id, held.next, held.next + count])
@@ -84,17 +93,37 @@ impl LogConsumer {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        // Where the bytes ran out last time, the partitions behind that one have the first turn now.
+        wanted.sort_by_key(|[id, ..]| (*id <= self.turn, *id));
         let wanted =
             serde_json::to_string(&wanted).map_err(|error| Error::Refused(error.into()))?;
-        let rows: Vec<Row> = sqlx::query_as(self.inner.statements.fetch.clone())
-            .bind(wanted)
-            .fetch_all(self.inner.database.reader())
-            .await
-            .map_err(driver)?;
-        Ok(rows
+        let mut rows: Vec<Row> = Vec::new();
+        {
+            let mut bytes = 0;
+            let mut found = sqlx::query_as(self.inner.statements.fetch.clone())
+                .bind(wanted)
+                .fetch(self.inner.database.reader());
+            while bytes < options.fetch_bytes
+                && let Some(row) = found.try_next().await.map_err(driver)?
+            {
+                bytes += size(&row);
+                rows.push(row);
+            }
+        }
+        let fetched = rows.len();
+        self.turn = rows.last().map_or(0, |(id, ..)| split(*id).0);
+        let deliveries: Vec<_> = rows
             .into_iter()
             .filter_map(|row| self.delivery(row))
-            .collect())
+            .collect();
+        if deliveries.is_empty() && fetched > 0 {
+            // Records were removed before they were read. If the log begins later by now, the tick says so.
+            self.tick().await?;
+            return Err(Error::Refused(
+                "records in the middle of the log are missing".into(),
+            ));
+        }
+        Ok(deliveries)
     }
 
     fn delivery(&mut self, (id, key, text, payload): Row) -> Option<Delivery> {

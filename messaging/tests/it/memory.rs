@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use mainstay_messaging::{
-    Group, StartAt, Topic,
-    conformance::Fixture,
+    Group, Headers, Partition, Raw, StartAt, Topic,
+    conformance::{FOREIGN, Fixture},
     memory::{Broker, LogConsumer, LogPublisher, Options},
 };
 
@@ -16,7 +17,9 @@ struct MemoryFixture {
 fn fixture() -> MemoryFixture {
     let mut options = Options::default();
     options.lease = Duration::from_millis(400);
+    options.revocation = Duration::from_millis(300);
     options.max_message_size = 10_000;
+    options.fetch_bytes = 50_000;
     MemoryFixture {
         broker: Broker::new(options),
     }
@@ -35,9 +38,22 @@ impl Fixture for MemoryFixture {
         self.broker.publisher()
     }
 
-    fn consumer(&self, group: &Group, topic: &Topic, start_at: StartAt) -> LogConsumer {
-        self.broker
-            .consumer(group.clone(), std::slice::from_ref(topic), start_at)
+    fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> LogConsumer {
+        self.broker.consumer(group.clone(), topics, start_at)
+    }
+
+    async fn append_foreign(&self, partition: &Partition) {
+        let record = Raw {
+            key: None,
+            headers: Headers::new(),
+            payload: Some(Bytes::from_static(FOREIGN)),
+            reason: "no CloudEvents header".to_owned(),
+        };
+        self.broker.append_raw(partition, record).unwrap();
+    }
+
+    async fn lose_records(&self, partition: &Partition, offset: i64) {
+        self.broker.truncate(partition, offset);
     }
 
     fn too_large(&self) -> usize {

@@ -1,0 +1,185 @@
+//! What being a member of a group means.
+
+use std::time::Duration;
+
+use super::{
+    Fixture, PATIENCE, assigned, behind, group, keyed, message, other_topic, publish, read, topic,
+};
+use crate::{Consumer, Error, Flow, Incoming, Partition, StartAt};
+
+pub async fn partitions_are_divided_and_revoked_before_they_go<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 4).await;
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let all = assigned(&mut first).await;
+    assert_eq!(all.len(), 4);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut held_by_first = all;
+    let mut held_by_second = Vec::new();
+    let dividing = async {
+        while held_by_second.len() != 2 {
+            tokio::select! {
+                event = first.next() => if let Incoming::Revoked { partitions, .. } = event.unwrap() {
+                    held_by_first.retain(|p| !partitions.contains(p));
+                    first.release(&partitions).await.unwrap();
+                },
+                event = second.next() => if let Incoming::Assigned(more) = event.unwrap() {
+                    for assignment in more {
+                        assert!(!held_by_first.contains(&assignment.partition), "assigned before it was given back");
+                        held_by_second.push(assignment.partition);
+                    }
+                },
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, dividing).await.unwrap();
+    assert_eq!(held_by_first.len(), 2);
+}
+
+pub async fn a_revoked_partition_may_be_committed_until_it_is_released<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 2).await;
+    let messages: Vec<_> = ["a", "b", "c", "d", "e", "f"]
+        .map(|key| message(key, 0))
+        .into();
+    publish(&f.publisher(), &messages).await;
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let deliveries = read(&mut first, 6).await;
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let moving = async {
+        let mut moved = None;
+        loop {
+            tokio::select! {
+                event = first.next() => if let Incoming::Revoked { partitions, .. } = event.unwrap() {
+                    first.commit(&behind(&deliveries)).await.unwrap();
+                    first.release(&partitions).await.unwrap();
+                    moved = partitions.into_iter().next();
+                },
+                event = second.next() => match event.unwrap() {
+                    Incoming::Assigned(assigned) => {
+                        let end = behind(&deliveries).into_iter().find(|p| Some(&p.partition) == moved.as_ref());
+                        assert_eq!(Some(assigned[0].start), end.map(|p| p.offset));
+                        break;
+                    }
+                    other => panic!("{other:?}"),
+                },
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, moving).await.unwrap();
+}
+
+pub async fn a_former_holder_cannot_commit<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
+    let mut zombie = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let deliveries = read(&mut zombie, 2).await;
+    // The zombie stands still: its lease ends and the successor takes over.
+    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    assert_eq!(keyed(&read(&mut successor, 2).await)["a"], [0, 1]);
+    let refused = zombie.commit(&behind(&deliveries)).await;
+    assert!(matches!(refused, Err(Error::NotAssigned(_))), "{refused:?}");
+    drop(successor);
+    let mut third = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    assert_eq!(
+        keyed(&read(&mut third, 2).await)["a"],
+        [0, 1],
+        "the zombie moved the offset"
+    );
+}
+
+pub async fn what_was_committed_before_the_loss_counts<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
+    let mut stalled = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let deliveries = read(&mut stalled, 2).await;
+    stalled.commit(&behind(&deliveries[..1])).await.unwrap();
+    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    assert_eq!(keyed(&read(&mut successor, 1).await)["a"], [1]);
+}
+
+pub async fn a_member_that_stalled_is_told_what_it_lost<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    publish(&f.publisher(), &[message("a", 0)]).await;
+    let mut stalled = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let held = assigned(&mut stalled).await;
+    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    assert_eq!(assigned(&mut successor).await, held);
+    let waking = async {
+        loop {
+            match stalled.next().await.unwrap() {
+                Incoming::Lost(lost) => return lost,
+                // What was on its way already.
+                Incoming::Deliveries(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, waking).await.unwrap(), held);
+}
+
+pub async fn polling_keeps_the_membership_while_everything_is_paused<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let held = assigned(&mut first).await;
+    first.flow(&held, Flow::Paused);
+    publish(&f.publisher(), &[message("a", 0)]).await;
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    // Several leases long.
+    let waiting = tokio::time::timeout(Duration::from_secs(2), async {
+        tokio::select! {
+            event = first.next() => panic!("{event:?}"),
+            event = second.next() => panic!("{event:?}"),
+        }
+    });
+    assert!(waiting.await.is_err());
+    first.flow(&held, Flow::Running);
+    assert_eq!(read(&mut first, 1).await.len(), 1);
+}
+
+pub async fn pausing_what_is_not_held_is_ignored<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    publish(&f.publisher(), &[message("a", 0)]).await;
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let foreign = Partition {
+        topic: other_topic(),
+        number: 9,
+    };
+    consumer.flow(std::slice::from_ref(&foreign), Flow::Paused);
+    consumer.release(&[foreign]).await.unwrap();
+    assert_eq!(read(&mut consumer, 1).await.len(), 1);
+}
+
+pub async fn a_revocation_that_is_not_answered_ends_in_a_loss<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 2).await;
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    assert_eq!(assigned(&mut first).await.len(), 2);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let (mut asked, mut lost, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+    let moving = async {
+        while moved.is_empty() || lost.is_empty() {
+            tokio::select! {
+                event = first.next() => match event.unwrap() {
+                    Incoming::Revoked { partitions, .. } => asked.extend(partitions),
+                    Incoming::Lost(partitions) => lost.extend(partitions),
+                    other => panic!("{other:?}"),
+                },
+                event = second.next() => match event.unwrap() {
+                    Incoming::Assigned(assigned) => moved.extend(assigned.into_iter().map(|a| a.partition)),
+                    other => panic!("{other:?}"),
+                },
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, moving).await.unwrap();
+    assert_eq!((&asked, asked.len()), (&lost, 1));
+    assert_eq!(lost, moved);
+}
+
+pub async fn who_leaves_hands_everything_on<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 4).await;
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let all = assigned(&mut first).await;
+    assert_eq!(all.len(), 4);
+    first.release(&all).await.unwrap();
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    assert_eq!(assigned(&mut second).await, all);
+}

@@ -1,0 +1,230 @@
+//! What reading promises.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    FOREIGN, Fixture, KEYS, PATIENCE, assigned, group, keyed, message, other_topic, publish, read,
+    topic,
+};
+use crate::{Consumer, Content, Error, Flow, Incoming, Partition, StartAt, Topic};
+
+pub async fn a_group_reads_everything_from_the_earliest<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 4).await;
+    publish(
+        &f.publisher(),
+        &[message("a", 0), message("b", 0), message("c", 0)],
+    )
+    .await;
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    assert_eq!(read(&mut consumer, 3).await.len(), 3);
+}
+
+pub async fn a_group_that_starts_at_the_latest_reads_only_what_comes_after<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let publisher = f.publisher();
+    publish(&publisher, &[message("a", 0)]).await;
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Latest);
+    assigned(&mut consumer).await;
+    publish(&publisher, &[message("a", 1)]).await;
+    assert_eq!(keyed(&read(&mut consumer, 1).await)["a"], [1]);
+}
+
+pub async fn two_groups_both_get_everything<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 2).await;
+    publish(&f.publisher(), &[message("a", 0), message("b", 0)]).await;
+    for name in ["one", "two"] {
+        let mut consumer = f.consumer(&group(name), &[topic()], StartAt::Earliest);
+        assert_eq!(read(&mut consumer, 2).await.len(), 2);
+    }
+}
+
+pub async fn a_paused_partition_delivers_nothing_until_resumed<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let publisher = f.publisher();
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let partitions = assigned(&mut consumer).await;
+    consumer.flow(&partitions, Flow::Paused);
+    publish(&publisher, &[message("a", 0)]).await;
+    let paused = tokio::time::timeout(Duration::from_millis(200), read(&mut consumer, 1)).await;
+    assert!(paused.is_err(), "a paused partition delivered {paused:?}");
+    consumer.flow(&partitions, Flow::Running);
+    assert_eq!(read(&mut consumer, 1).await.len(), 1);
+}
+
+pub async fn a_dropped_wait_loses_nothing<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let publisher = f.publisher();
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut seen = Vec::new();
+    for number in 0..50 {
+        publish(&publisher, &[message("a", number)]).await;
+        // Dropped at whichever await it has reached by then.
+        if let Ok(Ok(Incoming::Deliveries(deliveries))) =
+            tokio::time::timeout(Duration::from_micros(50 * number as u64), consumer.next()).await
+        {
+            seen.extend(deliveries);
+        }
+    }
+    let left = 50 - seen.len();
+    seen.extend(read(&mut consumer, left).await);
+    assert_eq!(keyed(&seen)["a"], (0..50).collect::<Vec<_>>());
+}
+
+pub async fn an_assignment_is_told_before_its_first_delivery<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 4).await;
+    let publisher = f.publisher();
+    let messages: Vec<_> = KEYS.map(|key| message(key, 0)).into();
+    publish(&publisher, &messages).await;
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut starts = BTreeMap::new();
+    let reading = async {
+        let mut missing = KEYS.len();
+        while missing > 0 {
+            match consumer.next().await.unwrap() {
+                Incoming::Assigned(assigned) => {
+                    starts.extend(assigned.into_iter().map(|a| (a.partition, a.start)));
+                }
+                Incoming::Deliveries(deliveries) => {
+                    assert!(!deliveries.is_empty(), "empty deliveries");
+                    for delivery in deliveries {
+                        let next = starts
+                            .get_mut(&delivery.position.partition)
+                            .unwrap_or_else(|| panic!("not told of {}", delivery.position));
+                        assert_eq!(delivery.position.offset, *next);
+                        *next += 1;
+                        missing -= 1;
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap();
+}
+
+pub async fn one_member_reads_several_topics<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 2).await;
+    f.create_topic(&other_topic(), 3).await;
+    let mut elsewhere = message("a", 1);
+    elsewhere.topic = other_topic();
+    publish(&f.publisher(), &[message("a", 0), elsewhere]).await;
+    let mut consumer = f.consumer(&group("g"), &[topic(), other_topic()], StartAt::Earliest);
+    let mut topics: Vec<Topic> = read(&mut consumer, 2)
+        .await
+        .into_iter()
+        .map(|delivery| delivery.position.partition.topic)
+        .collect();
+    topics.sort();
+    assert_eq!(topics, [topic(), other_topic()]);
+}
+
+pub async fn a_record_of_another_kind_is_delivered_raw_in_its_place<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let publisher = f.publisher();
+    publish(&publisher, &[message("a", 0)]).await;
+    let partition = Partition {
+        topic: topic(),
+        number: 0,
+    };
+    f.append_foreign(&partition).await;
+    publish(&publisher, &[message("a", 1)]).await;
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let deliveries = read(&mut consumer, 3).await;
+    let offsets: Vec<i64> = deliveries.iter().map(|d| d.position.offset).collect();
+    assert_eq!(offsets, [0, 1, 2]);
+    let [Content::Message(_), Content::Raw(raw), Content::Message(_)] =
+        [0, 1, 2].map(|i| &deliveries[i].content)
+    else {
+        panic!("{deliveries:?}");
+    };
+    assert!(!raw.reason.is_empty());
+    assert_eq!(raw.payload.as_deref(), Some(FOREIGN));
+}
+
+pub async fn a_group_that_has_not_come_as_far_as_the_log_begins_stops_loudly<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let messages: Vec<_> = (0..5).map(|number| message("a", number)).collect();
+    publish(&f.publisher(), &messages).await;
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let partitions = assigned(&mut consumer).await;
+    consumer.release(&partitions).await.unwrap();
+    f.lose_records(&partitions[0], 3).await;
+    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let stopped = tokio::time::timeout(PATIENCE, successor.next()).await;
+    let Ok(Err(error)) = stopped else {
+        panic!("{stopped:?}");
+    };
+    let Error::OffsetOutOfRange {
+        committed,
+        first: 3,
+        next: 5,
+    } = &error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!(committed.offset, 0);
+    assert!(!error.is_retryable());
+    // A group that is new starts where the log begins by now.
+    let mut fresh = f.consumer(&group("fresh"), &[topic()], StartAt::Earliest);
+    assert_eq!(keyed(&read(&mut fresh, 2).await)["a"], [3, 4]);
+}
+
+pub async fn a_member_whose_next_records_are_removed_stops_loudly<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let publisher = f.publisher();
+    publish(&publisher, &[message("a", 0), message("a", 1)]).await;
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let partitions = assigned(&mut consumer).await;
+    consumer.flow(&partitions, Flow::Paused);
+    f.lose_records(&partitions[0], 1).await;
+    consumer.flow(&partitions, Flow::Running);
+    let reading = async {
+        loop {
+            match consumer.next().await {
+                // What was on its way already may still come.
+                Ok(Incoming::Deliveries(deliveries)) => {
+                    assert_eq!(deliveries[0].position.offset, 0, "a silent gap");
+                    return;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    assert!(matches!(error, Error::OffsetOutOfRange { .. }), "{error:?}");
+                    return;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap();
+}
+
+pub async fn a_fetch_is_bounded_in_bytes_and_every_partition_has_its_turn<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 4).await;
+    // Far more than one fetch for each key.
+    let messages: Vec<_> = (0..40)
+        .flat_map(|number| KEYS.map(|key| message(key, number)))
+        .map(|mut message| {
+            message.headers.append("ballast", vec![b'.'; 5_000]);
+            message
+        })
+        .collect();
+    publish(&f.publisher(), &messages).await;
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let partitions = assigned(&mut consumer).await.len();
+    let mut read_of: BTreeMap<Partition, usize> = BTreeMap::new();
+    let reading = async {
+        while read_of.values().sum::<usize>() < messages.len() {
+            if let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() {
+                assert!(deliveries.len() * 5_000 <= 60_000, "{}", deliveries.len());
+                for delivery in deliveries {
+                    *read_of.entry(delivery.position.partition).or_default() += 1;
+                }
+                let behind = messages.len() / 8 > read_of.values().sum();
+                assert!(
+                    behind || read_of.len() > 1 || partitions == 1,
+                    "one partition has every turn"
+                );
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap();
+}
