@@ -3,6 +3,8 @@
 //! Every transaction that may write begins IMMEDIATE: a deferred one fails at once with code 517 on its
 //! first write after another writer's commit, whatever the busy timeout.
 
+mod row_set;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,6 +19,7 @@ use sqlx::{
 
 use crate::{Error, Migrations, Namespace, Transactions};
 
+pub use row_set::{NewRow, RowSet};
 pub use sqlx;
 
 /// An open SQLite transaction; derefs to [`SqliteConnection`], rolls back on drop.

@@ -1,0 +1,82 @@
+//! A set of rows for one statement: looping over statements is some twenty times slower.
+
+use std::fmt::Write as _;
+
+/// Rows to bind to one statement as two parameters: numbers as a JSON array of arrays, texts and bytes in one blob.
+///
+/// A text or byte string takes two numbers of its row: where it starts in the blob, as `substr` counts, and how long
+/// it is; a length of -1 stands for NULL. JSON alone would have to escape texts and could not carry bytes.
+///
+/// ```
+/// use mainstay_database::sqlite::RowSet;
+///
+/// let mut rows = RowSet::default();
+/// rows.begin().number(7).bytes(Some(b"ab"));
+/// rows.begin().number(8).bytes(None);
+/// // SELECT r.value ->> 0, CASE WHEN r.value ->> 2 >= 0 THEN substr($2, r.value ->> 1, r.value ->> 2) END
+/// // FROM json_each($1) r
+/// assert_eq!(rows.finish(), ("[[7,1,2],[8,3,-1]]".to_owned(), b"ab".to_vec()));
+/// ```
+#[derive(Default, Debug)]
+pub struct RowSet {
+    rows: String,
+    blob: Vec<u8>,
+}
+
+/// A row that is being written; see [`RowSet::begin`].
+#[derive(Debug)]
+pub struct NewRow<'a> {
+    set: &'a mut RowSet,
+    first: bool,
+}
+
+impl RowSet {
+    /// Begins the next row.
+    pub fn begin(&mut self) -> NewRow<'_> {
+        self.rows
+            .push_str(if self.rows.is_empty() { "[[" } else { "],[" });
+        NewRow {
+            set: self,
+            first: true,
+        }
+    }
+
+    /// Whether no row was begun.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The two parameters.
+    #[must_use]
+    pub fn finish(mut self) -> (String, Vec<u8>) {
+        self.rows
+            .push_str(if self.rows.is_empty() { "[]" } else { "]]" });
+        (self.rows, self.blob)
+    }
+}
+
+impl NewRow<'_> {
+    /// Adds a number.
+    pub fn number(&mut self, number: impl Into<i64>) -> &mut Self {
+        self.put(number.into());
+        self
+    }
+
+    /// Adds a text or byte string, or NULL.
+    pub fn bytes(&mut self, bytes: Option<&[u8]>) -> &mut Self {
+        let start = i64::try_from(self.set.blob.len() + 1).unwrap_or(i64::MAX);
+        self.put(start);
+        self.put(bytes.map_or(-1, |bytes| i64::try_from(bytes.len()).unwrap_or(i64::MAX)));
+        self.set.blob.extend_from_slice(bytes.unwrap_or_default());
+        self
+    }
+
+    fn put(&mut self, number: i64) {
+        if !std::mem::take(&mut self.first) {
+            self.set.rows.push(',');
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(self.set.rows, "{number}");
+    }
+}

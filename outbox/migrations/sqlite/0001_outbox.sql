@@ -1,0 +1,52 @@
+-- One row = one message that was committed and is not yet published. One writer at a time, so the order of rows
+-- is the order of commits. AUTOINCREMENT: a plain INTEGER PRIMARY KEY hands out deleted positions again.
+CREATE TABLE {ns}outbox (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    shard    INTEGER NOT NULL,
+    topic    TEXT NOT NULL,
+    key      TEXT,
+    envelope TEXT NOT NULL,           -- everything else of the message, as JSON
+    payload  BLOB
+) STRICT;
+
+-- The side table: delayed messages, and the messages of keys that a refused one has stopped. Empty on a good day.
+CREATE TABLE {ns}outbox_held (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,  -- order within a key
+    shard    INTEGER NOT NULL,
+    topic    TEXT NOT NULL,
+    key      TEXT,
+    envelope TEXT NOT NULL,
+    payload  BLOB,
+    stopped  INTEGER NOT NULL,           -- 1: its key is stopped; 0: delayed
+    due_at   INTEGER NOT NULL,           -- microseconds since 1970: when it is delivered, or tried again
+    attempts INTEGER NOT NULL DEFAULT 0, -- how often it was refused
+    reason   TEXT                        -- why it was refused the last time
+) STRICT;
+CREATE INDEX {prefix}outbox_held_by_key ON {prefix}outbox_held (topic, key, position) WHERE stopped = 1;
+
+-- Enqueue keys that were used.
+CREATE TABLE {ns}outbox_enqueue_keys (
+    enqueue_key TEXT PRIMARY KEY,
+    used_at     INTEGER NOT NULL         -- microseconds since 1970
+) STRICT, WITHOUT ROWID;
+
+-- Who publishes what. The fence rises with every change of owner; a write that carries an old one is refused.
+CREATE TABLE {ns}outbox_shards (
+    shard INTEGER PRIMARY KEY,
+    owner TEXT,
+    fence INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Relays that are alive. Leases are in microseconds of the host's suspend-aware monotonic clock: all processes that
+-- can open this file share the host, and a lease of another boot has ended.
+CREATE TABLE {ns}outbox_relays (
+    owner       TEXT PRIMARY KEY,
+    boot_id     TEXT NOT NULL,
+    lease_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What every process must agree on: one row.
+CREATE TABLE {ns}outbox_layout (
+    shards INTEGER NOT NULL,
+    hash   TEXT NOT NULL
+) STRICT;

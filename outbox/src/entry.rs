@@ -1,0 +1,110 @@
+//! What is put into the outbox beside the message itself.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use mainstay_messaging::Message;
+
+/// A message and how it is to be delivered.
+///
+/// ```
+/// # use mainstay_messaging::{Kind, Message, MessageId, Source, Topic};
+/// use mainstay_outbox::{EnqueueKey, Entry};
+/// use std::time::Duration;
+///
+/// # let reminder = Message::with_id(MessageId::from_static("1"), Source::from_static("s"), Topic::from_static("t"), Kind::from_static("K"));
+/// let once = EnqueueKey::new("reminder:order-17");
+/// let entry = Entry::new(&reminder).deliver_after(Duration::from_secs(3600)).once(&once);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    message: &'a Message,
+    delay: Option<Duration>,
+    enqueue_key: Option<&'a EnqueueKey>,
+}
+
+impl<'a> Entry<'a> {
+    /// Delivers `message` as soon as it is committed.
+    #[must_use]
+    pub const fn new(message: &'a Message) -> Self {
+        Self {
+            message,
+            delay: None,
+            enqueue_key: None,
+        }
+    }
+
+    /// Delivers it not before `delay` from now, by the database's clock (on SQLite, the host's).
+    ///
+    /// A delayed message leaves its key's order: it stops nobody and waits for nobody, unless its key is stopped
+    /// when it falls due; then it joins the end of that key's messages.
+    #[must_use]
+    pub const fn deliver_after(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// Enqueues nothing if `enqueue_key` was used before. A repeated key never aborts the transaction.
+    #[must_use]
+    pub const fn once(mut self, enqueue_key: &'a EnqueueKey) -> Self {
+        self.enqueue_key = Some(enqueue_key);
+        self
+    }
+
+    /// The message.
+    #[must_use]
+    pub const fn message(&self) -> &'a Message {
+        self.message
+    }
+
+    /// How long delivery waits.
+    #[must_use]
+    pub const fn delay(&self) -> Option<Duration> {
+        self.delay
+    }
+
+    /// The key that may be used once.
+    #[must_use]
+    pub const fn enqueue_key(&self) -> Option<&'a EnqueueKey> {
+        self.enqueue_key
+    }
+}
+
+impl<'a> From<&'a Message> for Entry<'a> {
+    fn from(message: &'a Message) -> Self {
+        Self::new(message)
+    }
+}
+
+/// Names one act of enqueueing, so that repeating the act enqueues nothing.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnqueueKey(Arc<str>);
+
+impl EnqueueKey {
+    /// Wraps a text of the caller's choice, such as `saga:step:attempt`.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for EnqueueKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+/// What became of one entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "an entry that was there already was not enqueued"]
+#[expect(clippy::exhaustive_enums, reason = "it is new or it is not")]
+pub enum Enqueued {
+    /// It will be published if the transaction commits.
+    Added,
+    /// Its enqueue key was used before: nothing was written.
+    AlreadyThere,
+}

@@ -1,0 +1,191 @@
+//! Reading rows, and writing down what became of them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use mainstay_clock::Clock as _;
+use mainstay_database::{Transactions as _, sqlite::Transaction};
+use mainstay_messaging::{Key, Topic, envelope};
+use sqlx::{Row as _, SqlStr, sqlite::SqliteRow};
+
+use crate::{
+    Content, Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop,
+    round::with_causes,
+    sqlite::{Inner, driver, json},
+};
+
+impl Inner {
+    pub(super) async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
+        let shards = json(&holds.iter().map(|hold| hold.shard).collect::<Vec<_>>())?;
+        let now = envelope::micros_since_epoch(self.options.clock.now());
+        let mut fetched = Fetched::default();
+        let mut bytes = 0;
+        {
+            let mut rows = sqlx::query(self.statements.fetch.clone())
+                .bind(&shards)
+                .bind(limit.messages)
+                .bind(now)
+                .fetch(self.database.reader());
+            while let Some(row) = rows.try_next().await.map_err(driver)? {
+                let (row, size) = read(&row).map_err(driver)?;
+                bytes += size;
+                if bytes > limit.bytes && !fetched.rows.is_empty() {
+                    break;
+                }
+                fetched.rows.push(row);
+            }
+        }
+        let (next_due, stopped): (Option<i64>, i64) = sqlx::query_as(self.statements.held.clone())
+            .bind(&shards)
+            .bind(now)
+            .fetch_one(self.database.reader())
+            .await
+            .map_err(driver)?;
+        fetched.next_due =
+            next_due.map(|due| Duration::from_micros(due.saturating_sub(now).unsigned_abs()));
+        fetched.stopped_keys = stopped.unsigned_abs();
+        Ok(fetched)
+    }
+
+    pub(super) async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
+        let sql = &self.statements;
+        let pairs: Vec<(u16, i64)> = holds.iter().map(|hold| (hold.shard, hold.fence)).collect();
+        let mut tx = self.database.begin().await?;
+        let valid: i64 = sqlx::query_scalar(sql.fences.clone())
+            .bind(json(&pairs)?)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(driver)?;
+        if usize::try_from(valid) != Ok(holds.len()) {
+            return Err(Error::Fenced);
+        }
+        let (stop_log, stop_held) = split(&outcome.stopped, |stop| stop.place);
+        let (follow_log, follow_held) = split(&outcome.following, |place| *place);
+        let (done_log, done_held) = split(&outcome.acknowledged, |place| *place);
+        // A stopped row lies before its followers in the side table: it is written first.
+        write(&mut tx, &sql.stop_log, &stops(&stop_log)).await?;
+        write(&mut tx, &sql.stop_held, &stops(&stop_held)).await?;
+        write(&mut tx, &sql.follow_log, &positions(&follow_log)).await?;
+        write(&mut tx, &sql.follow_held, &positions(&follow_held)).await?;
+        let moved = positions(&follow_held);
+        write(&mut tx, &sql.forget_held, &moved).await?;
+        write(&mut tx, &sql.forget_held, &positions(&done_held)).await?;
+        let mut gone = positions(&done_log);
+        gone.extend(stop_log.iter().map(|stop| position(stop.place)));
+        gone.extend(positions(&follow_log));
+        write(&mut tx, &sql.forget_log, &runs(gone)).await?;
+        Ok(self.database.commit(tx).await?)
+    }
+}
+
+async fn write<T: serde::Serialize + Sync>(
+    tx: &mut Transaction,
+    statement: &SqlStr,
+    set: &[T],
+) -> Result<(), Error> {
+    if set.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(statement.clone())
+        .bind(json(&set)?)
+        .execute(&mut **tx)
+        .await
+        .map_err(driver)?;
+    Ok(())
+}
+
+/// A row as the fetch statement lays it out, and its size in bytes.
+fn read(row: &SqliteRow) -> Result<(Row, usize), sqlx::Error> {
+    let (place, stopped) = place(row.try_get(0)?, row.try_get(1)?);
+    let (topic, key): (&str, Option<&str>) = (row.try_get(3)?, row.try_get(4)?);
+    let (text, payload): (&str, Option<&[u8]>) = (row.try_get(5)?, row.try_get(6)?);
+    let size = topic.len() + key.map_or(0, str::len) + text.len() + payload.map_or(0, <[u8]>::len);
+    let (lane, content) = match (Topic::new(topic), key.map(Key::new).transpose()) {
+        (Ok(topic), Ok(key)) => {
+            let lane = key.clone().map(|key| (topic.clone(), key));
+            let payload = payload.map(Bytes::copy_from_slice);
+            let content = match envelope::read(text, topic, key, payload) {
+                Ok(message) => Content::Message(message),
+                Err(error) => Content::Unreadable(with_causes(&error)),
+            };
+            (lane, content)
+        }
+        (Err(error), _) | (_, Err(error)) => (None, Content::Unreadable(error.to_string())),
+    };
+    let row = Row {
+        place,
+        lane,
+        stopped,
+        attempts: row.try_get(2)?,
+        content,
+    };
+    Ok((row, size))
+}
+
+/// The kinds of the fetch statement: log, delayed, stopped; odd = behind a stopped row.
+const fn place(kind: i64, position: i64) -> (Place, bool) {
+    match kind {
+        0 | 1 => (Place::Log(position), kind == 1),
+        2 | 3 => (Place::Delayed(position), kind == 3),
+        _ => (Place::Stopped(position), false),
+    }
+}
+
+const fn position(place: Place) -> i64 {
+    match place {
+        Place::Log(position) | Place::Delayed(position) | Place::Stopped(position) => position,
+    }
+}
+
+/// Those of the log, those of the side table.
+fn split<T: Clone>(items: &[T], place: impl Fn(&T) -> Place) -> (Vec<T>, Vec<T>) {
+    items
+        .iter()
+        .cloned()
+        .partition(|item| matches!(place(item), Place::Log(_)))
+}
+
+fn positions(places: &[Place]) -> Vec<i64> {
+    places.iter().copied().map(position).collect()
+}
+
+fn stops(stops: &[Stop]) -> Vec<(i64, i64, u32, &str)> {
+    stops
+        .iter()
+        .map(|stop| {
+            let retry_at = envelope::micros_since_epoch(stop.retry_at);
+            (position(stop.place), retry_at, stop.attempts, &*stop.reason)
+        })
+        .collect()
+}
+
+/// Positions as runs, first and last: a drained log is one run, and deleting a run is one range of the primary key.
+fn runs(mut positions: Vec<i64>) -> Vec<(i64, i64)> {
+    positions.sort_unstable();
+    let mut runs: Vec<(i64, i64)> = Vec::new();
+    for position in positions {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == position => *last = position,
+            _ => runs.push((position, position)),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn runs_hold_exactly_the_positions_given(set in proptest::collection::btree_set(0..60i64, 0..40)) {
+            let runs = runs(set.iter().copied().rev().collect());
+            let held: Vec<i64> = runs.iter().flat_map(|(first, last)| *first..=*last).collect();
+            prop_assert_eq!(held, set.into_iter().collect::<Vec<_>>());
+            prop_assert!(runs.is_sorted());
+            prop_assert!(runs.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0), "runs touch");
+        }
+    }
+}
