@@ -1,11 +1,15 @@
 //! The log in memory.
 
+mod faults;
+mod random;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use mainstay_messaging::{
-    Group, Headers, Partition, Raw, StartAt, Topic,
+    Consumer, Content, Delivery, Group, Headers, Incoming, Key, Kind, Message, MessageId,
+    Partition, Raw, Source, StartAt, Topic,
     conformance::{FOREIGN, Fixture},
     memory::{Broker, LogConsumer, LogPublisher, Options},
 };
@@ -62,3 +66,49 @@ impl Fixture for MemoryFixture {
 }
 
 mainstay_messaging::conformance!(paused async { fixture() });
+
+fn message(key: &str, number: usize) -> Message {
+    let mut message = Message::with_id(
+        MessageId::new(format!("{key}-{number}")).unwrap(),
+        Source::from_static("/test"),
+        Topic::from_static("orders"),
+        Kind::from_static("Counted"),
+    );
+    message.payload = Some(number.to_string().into());
+    message.with_key(Key::new(key).unwrap())
+}
+
+fn number_of(delivery: &Delivery) -> usize {
+    let Content::Message(message) = &delivery.content else {
+        panic!("{delivery:?}");
+    };
+    let text = str::from_utf8(message.payload.as_deref().unwrap()).unwrap();
+    text.parse().unwrap()
+}
+
+/// The next records; other events pass by.
+async fn deliveries(consumer: &mut LogConsumer) -> Vec<Delivery> {
+    let waiting = async {
+        loop {
+            if let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() {
+                return deliveries;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), waiting)
+        .await
+        .unwrap()
+}
+
+/// Numbers of everything in the log, read by a group of its own.
+async fn stored(broker: &Broker, count: usize) -> Vec<usize> {
+    let topics = [Topic::from_static("orders")];
+    let mut auditor = broker.consumer(Group::from_static("audit"), &topics, StartAt::Earliest);
+    let mut numbers = Vec::new();
+    while numbers.len() < count {
+        numbers.extend(deliveries(&mut auditor).await.iter().map(number_of));
+    }
+    let more = tokio::time::timeout(Duration::from_secs(1), deliveries(&mut auditor)).await;
+    assert!(more.is_err(), "more than {count}: {more:?}");
+    numbers
+}
