@@ -28,7 +28,8 @@ pub fn shard_of(message: &Message, shards: u16) -> u16 {
 }
 
 /// How many of `shards` the relay at `rank` (from 0) of `relays` should own: shares differ by one at most.
-pub(crate) const fn fair_share(shards: usize, relays: usize, rank: usize) -> usize {
+#[must_use]
+pub const fn fair_share(shards: usize, relays: usize, rank: usize) -> usize {
     match relays {
         0 => 0,
         _ => shards / relays + if rank < shards % relays { 1 } else { 0 },

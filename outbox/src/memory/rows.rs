@@ -31,20 +31,21 @@ impl Inner {
                 .or_insert(row.due_at);
         }
         let count = usize::try_from(limit.messages).unwrap_or(usize::MAX);
-        let is_stopped = |lane: &Option<_>| {
+        let has_stopped = |lane: &Option<_>| {
             lane.as_ref()
                 .is_some_and(|lane| heads.contains_key(&Ok(Clone::clone(lane))))
         };
         let served = held.iter().filter_map(|row| {
-            let head = heads.get(&row.lane.clone().ok_or(row.position));
-            let is_due = row.due_at <= now && (!row.stopped || head.is_none_or(|due| *due <= now));
+            let first_due = heads.get(&row.lane.clone().ok_or(row.position));
+            let is_due =
+                row.due_at <= now && (!row.stopped || first_due.is_none_or(|due| *due <= now));
             is_due.then(|| Row {
                 place: if row.stopped {
                     Place::Stopped(row.position)
                 } else {
                     Place::Delayed(row.position)
                 },
-                stopped: !row.stopped && is_stopped(&row.lane),
+                stopped: !row.stopped && has_stopped(&row.lane),
                 lane: row.lane.clone(),
                 attempts: row.attempts,
                 content: row.content.clone(),
@@ -53,7 +54,7 @@ impl Inner {
         let log = statement.select(.., count, |row: &LogRow| shards.contains(&row.shard));
         let log = log.into_iter().map(|row| Row {
             place: Place::Log(row.position),
-            stopped: is_stopped(&row.lane),
+            stopped: has_stopped(&row.lane),
             lane: row.lane,
             attempts: 0,
             content: row.content,
