@@ -1,5 +1,5 @@
 //! The conformance suite on every store, and what is particular to each.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod memory;
 mod sqlite;
