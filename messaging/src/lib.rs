@@ -2,6 +2,7 @@
 
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod assignment;
+pub mod cloudevents;
 mod consumer;
 pub mod envelope;
 mod error;

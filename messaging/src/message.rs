@@ -114,7 +114,7 @@ impl MessageId {
     #[must_use]
     pub fn minted_by(ids: &(impl IdGenerator + ?Sized)) -> Self {
         let mut text = uuid::Uuid::encode_buffer();
-        Self::from_uuid_text(ids.uuid().hyphenated().encode_lower(&mut text))
+        Self::from_safe_text(ids.uuid().hyphenated().encode_lower(&mut text))
     }
 }
 

@@ -1,5 +1,10 @@
 //! The conformance suite on every broker, and what is particular to each.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod memory;
 mod sqlite;

@@ -1,0 +1,236 @@
+//! [`Message`]s as `CloudEvents` 1.0 in binary mode, both ways without loss.
+//!
+//! Topic, key and payload travel beside: on Kafka as the record's topic, key and value (none = a null value).
+//! Everything else becomes headers, in this order:
+//!
+//! | header | of | absent |
+//! |---|---|---|
+//! | `ce_specversion` | always `1.0` | the record is no event: [`CloudEventError::Missing`] |
+//! | `ce_id`, `ce_source`, `ce_type` | id, source, kind | the same; see [`identity`] |
+//! | `ce_subject` | subject | none |
+//! | `ce_time` | `occurred_at`, RFC 3339 in UTC with six digits, or nine if it is finer | none |
+//! | `ce_epochnanos` | `occurred_at` before year 0 or after 9999, as nanoseconds since 1970 | `ce_time` counts |
+//! | `content-type` | content type | none |
+//! | `ce_schemaversion` | version | 1 |
+//! | `ce_correlationid`, `ce_causationid`, `ce_traceparent` | of the same names | none |
+//! | any other name | the message's headers, in their order, bytes as they are | |
+//!
+//! A header of the *message* whose name is in this table (or looks escaped already) is written with
+//! [`ESCAPE`] before its name and read back without, so it is never taken for an attribute. Values need no
+//! escaping: they are bytes here and on Kafka. Extensions of other systems (`ce_…` with a name not in the
+//! table) are headers like any other. Structured mode (`application/cloudevents+json`) is not read: such a
+//! record has no `ce_specversion` and stays raw.
+//!
+//! ```
+//! use mainstay_messaging::{Kind, Message, MessageId, Source, Topic, cloudevents};
+//!
+//! let message = Message::with_id(
+//!     MessageId::from_static("1"), Source::from_static("/shop"), Topic::from_static("orders"), Kind::from_static("OrderPlaced"),
+//! );
+//! let headers = cloudevents::write(&message);
+//! assert_eq!(headers.get("ce_type").unwrap(), "OrderPlaced");
+//! let read = cloudevents::read(message.topic.clone(), None, &headers, None)?;
+//! assert_eq!(read, message);
+//! # Ok::<_, cloudevents::CloudEventError>(())
+//! ```
+
+mod time;
+
+use std::str;
+
+use bytes::Bytes;
+
+use crate::{Headers, InvalidName, Key, Kind, Message, MessageId, Position, Source, Topic};
+
+/// Stands before the name of a message's header that would else be taken for an attribute.
+pub const ESCAPE: &str = "mainstay-header-";
+
+const SPEC_VERSION: &str = "ce_specversion";
+const ID: &str = "ce_id";
+const SOURCE: &str = "ce_source";
+const TYPE: &str = "ce_type";
+const SUBJECT: &str = "ce_subject";
+const TIME: &str = "ce_time";
+const EPOCH_NANOS: &str = "ce_epochnanos";
+const CONTENT_TYPE: &str = "content-type";
+const SCHEMA_VERSION: &str = "ce_schemaversion";
+const CORRELATION_ID: &str = "ce_correlationid";
+const CAUSATION_ID: &str = "ce_causationid";
+const TRACEPARENT: &str = "ce_traceparent";
+
+const ATTRIBUTES: [&str; 12] = [
+    SPEC_VERSION,
+    ID,
+    SOURCE,
+    TYPE,
+    SUBJECT,
+    TIME,
+    EPOCH_NANOS,
+    CONTENT_TYPE,
+    SCHEMA_VERSION,
+    CORRELATION_ID,
+    CAUSATION_ID,
+    TRACEPARENT,
+];
+
+/// Everything of `message` but topic, key and payload.
+#[must_use]
+pub fn write(message: &Message) -> Headers {
+    let mut headers = Headers::new();
+    let mut put = |name: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            headers.append(name, Bytes::copy_from_slice(value.as_bytes()));
+        }
+    };
+    put(SPEC_VERSION, Some("1.0"));
+    put(ID, Some(message.id.as_str()));
+    put(SOURCE, Some(message.source.as_str()));
+    put(TYPE, Some(message.kind.as_str()));
+    put(SUBJECT, message.subject.as_deref());
+    if let Some(occurred_at) = message.occurred_at {
+        match time::write(occurred_at) {
+            Ok(text) => put(TIME, Some(&text)),
+            Err(nanos) => put(EPOCH_NANOS, Some(&nanos.to_string())),
+        }
+    }
+    put(CONTENT_TYPE, message.content_type.as_deref());
+    put(SCHEMA_VERSION, Some(&message.version.to_string()));
+    put(CORRELATION_ID, message.correlation_id.as_deref());
+    put(CAUSATION_ID, message.causation_id.as_deref());
+    put(TRACEPARENT, message.traceparent.as_deref());
+    for (name, value) in message.headers.iter() {
+        if needs_escape(name) {
+            headers.append(format!("{ESCAPE}{name}"), value.clone());
+        } else {
+            headers.append(name, value.clone());
+        }
+    }
+    headers
+}
+
+/// Reads back what [`write()`] wrote, and any other binary-mode event.
+///
+/// # Errors
+/// [`CloudEventError`] when the record is no `CloudEvents` 1.0 event or breaks the rules of ours: keep it raw.
+pub fn read(
+    topic: Topic,
+    key: Option<Key>,
+    headers: &Headers,
+    payload: Option<Bytes>,
+) -> Result<Message, CloudEventError> {
+    let spec_version = required(headers, SPEC_VERSION)?;
+    if spec_version != "1.0" {
+        return Err(CloudEventError::SpecVersion(spec_version.to_owned()));
+    }
+    let mut message = Message::with_id(
+        MessageId::new(required(headers, ID)?)?,
+        Source::new(required(headers, SOURCE)?)?,
+        topic,
+        Kind::new(required(headers, TYPE)?)?,
+    );
+    message.key = key;
+    message.payload = payload;
+    if let Some(version) = text(headers, SCHEMA_VERSION)? {
+        message.version = version
+            .parse()
+            .map_err(|error| malformed(SCHEMA_VERSION, error))?;
+    }
+    message.occurred_at = match (text(headers, EPOCH_NANOS)?, text(headers, TIME)?) {
+        (Some(nanos), _) => {
+            Some(time::of_nanos(nanos).map_err(|error| malformed(EPOCH_NANOS, error))?)
+        }
+        (None, Some(rfc3339)) => Some(time::read(rfc3339).map_err(|error| malformed(TIME, error))?),
+        (None, None) => None,
+    };
+    let owned = |name| text(headers, name).map(|text| text.map(str::to_owned));
+    message.subject = owned(SUBJECT)?;
+    message.content_type = owned(CONTENT_TYPE)?;
+    message.correlation_id = owned(CORRELATION_ID)?;
+    message.causation_id = owned(CAUSATION_ID)?;
+    message.traceparent = owned(TRACEPARENT)?;
+    message.headers = headers
+        .iter()
+        .filter(|(name, _)| !ATTRIBUTES.contains(name))
+        .map(|(name, value)| (unescaped(name), value.clone()))
+        .collect();
+    Ok(message)
+}
+
+/// The identity of a record that has no `ce_id`: its topic as the source, its partition and offset as the id.
+#[must_use]
+pub fn identity(position: &Position) -> (Source, MessageId) {
+    let id = format!("{}/{}", position.partition.number, position.offset);
+    (
+        Source::from(&position.partition.topic),
+        MessageId::from_safe_text(&id),
+    )
+}
+
+fn needs_escape(name: &str) -> bool {
+    ATTRIBUTES.contains(&name) || unescaped(name) != name
+}
+
+/// Takes [`ESCAPE`] away where [`write()`] put it, and only there.
+fn unescaped(name: &str) -> &str {
+    match name.strip_prefix(ESCAPE) {
+        Some(rest) if needs_escape(rest) => rest,
+        _ => name,
+    }
+}
+
+fn required<'h>(headers: &'h Headers, name: &'static str) -> Result<&'h str, CloudEventError> {
+    text(headers, name)?.ok_or(CloudEventError::Missing(name))
+}
+
+fn text<'h>(headers: &'h Headers, name: &'static str) -> Result<Option<&'h str>, CloudEventError> {
+    let mut values = headers.iter().filter(|(n, _)| *n == name);
+    let Some((_, value)) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(CloudEventError::Repeated(name));
+    }
+    str::from_utf8(value)
+        .map(Some)
+        .map_err(|error| malformed(name, error))
+}
+
+fn malformed(
+    attribute: &'static str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> CloudEventError {
+    CloudEventError::Malformed {
+        attribute,
+        source: source.into(),
+    }
+}
+
+/// A record that is no `CloudEvents` 1.0 event in binary mode.
+#[derive(thiserror::Error, Debug)]
+#[non_exhaustive]
+pub enum CloudEventError {
+    /// An attribute that every event has is not there.
+    #[error("the record has no {0}: it is no CloudEvents event in binary mode")]
+    Missing(&'static str),
+    /// An attribute is there twice: which of them counts must not be guessed.
+    #[error("the record has {0} more than once")]
+    Repeated(&'static str),
+    /// Another version of `CloudEvents`.
+    #[error("the record has CloudEvents version {0:?}, this build knows 1.0")]
+    SpecVersion(String),
+    /// An attribute cannot be read.
+    #[error("{attribute} cannot be read")]
+    Malformed {
+        /// The header's name.
+        attribute: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An id, source or type breaks the rules of names.
+    #[error("the record holds an invalid name")]
+    Name(#[from] InvalidName),
+}
+
+#[cfg(test)]
+mod tests;
