@@ -38,6 +38,25 @@ pub const JSON: &str = "application/json";
 /// assert_eq!(decode::<Renamed>(&message)?.family_name, "Lovelace");
 /// # Ok::<_, mainstay_messaging::event::DecodeError>(())
 /// ```
+///
+/// A version without a way up to it does not compile:
+///
+/// ```compile_fail,E0080
+/// # use mainstay_messaging::{Message, event::{Event, DecodeError, decode}};
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize)]
+/// struct Renamed { given_name: String, family_name: String }
+///
+/// impl Event for Renamed {
+///     const KIND: &'static str = "Renamed";
+///     const VERSION: u32 = 2; // and no upcaster from version 1
+/// }
+///
+/// fn read(message: &Message) -> Result<Renamed, DecodeError> {
+///     decode(message) // error: one upcaster per older version
+/// }
+/// # let _ = read as fn(&Message) -> Result<Renamed, DecodeError>;
+/// ```
 pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The event type's name, as in [`Message::kind`].
     const KIND: &'static str;

@@ -6,5 +6,6 @@
     reason = "tests"
 )]
 
+mod events;
 mod memory;
 mod sqlite;

@@ -1,0 +1,172 @@
+//! Events of every version ever shipped decode into today's type.
+
+use mainstay_messaging::{
+    Kind, Message, MessageId, Source, Topic,
+    event::{DecodeError, Event, UpcastError, Upcaster, decode, encode},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// v1 had the price as one text, v2 as two, v3 has whole minor units.
+#[derive(Serialize, Deserialize, PartialEq, Debug)]
+struct PriceChanged {
+    sku: String,
+    minor_units: i64,
+    currency: String,
+}
+
+impl Event for PriceChanged {
+    const KIND: &'static str = "PriceChanged";
+    const VERSION: u32 = 3;
+    const UPCASTERS: &'static [Upcaster] = &[split_price, count_minor_units];
+}
+
+fn split_price(v1: Value) -> Result<Value, UpcastError> {
+    let price = v1["price"].as_str().ok_or("no `price`")?;
+    let (amount, currency) = price.split_once(' ').ok_or("`price` has no currency")?;
+    Ok(json!({ "sku": v1["sku"], "amount": amount, "currency": currency }))
+}
+
+fn count_minor_units(mut v2: Value) -> Result<Value, UpcastError> {
+    let amount = v2["amount"].as_str().ok_or("no `amount`")?;
+    let (units, cents) = amount.split_once('.').ok_or("`amount` has no cents")?;
+    let minor_units = units.parse::<i64>()? * 100 + cents.parse::<i64>()?;
+    v2["minor_units"] = minor_units.into();
+    Ok(v2)
+}
+
+const GOLDEN: [&str; 3] = [
+    include_str!("../golden/price_changed.v1.json"),
+    include_str!("../golden/price_changed.v2.json"),
+    include_str!("../golden/price_changed.v3.json"),
+];
+
+fn today() -> PriceChanged {
+    PriceChanged {
+        sku: "tea".into(),
+        minor_units: 450,
+        currency: "EUR".into(),
+    }
+}
+
+fn message(version: u32, payload: &str) -> Message {
+    let mut message = Message::with_id(
+        MessageId::from_static("1"),
+        Source::from_static("/shop"),
+        Topic::from_static("prices"),
+        Kind::from_static("PriceChanged"),
+    );
+    message.version = version;
+    message.payload = Some(payload.to_owned().into());
+    message
+}
+
+#[test]
+fn every_version_ever_shipped_decodes_into_todays_event() {
+    for (version, payload) in (1..).zip(GOLDEN) {
+        let event: PriceChanged = decode(&message(version, payload)).unwrap();
+        assert_eq!(event, today(), "version {version}");
+    }
+}
+
+#[test]
+fn todays_event_is_written_as_its_golden_file_says() {
+    let mut message = message(1, "");
+    message.kind = Kind::from_static("SomethingElse");
+    encode(&today(), &mut message).unwrap();
+    assert_eq!(
+        message.payload.as_deref(),
+        Some(GOLDEN[2].trim_end().as_bytes())
+    );
+    assert_eq!(
+        (message.kind.as_str(), message.version),
+        ("PriceChanged", 3)
+    );
+    assert_eq!(message.content_type.as_deref(), Some("application/json"));
+}
+
+#[test]
+fn another_kind_is_told_by_name() {
+    let mut message = message(3, GOLDEN[2]);
+    message.kind = Kind::from_static("PriceDropped");
+    let error = decode::<PriceChanged>(&message).unwrap_err();
+    assert!(matches!(error, DecodeError::OtherKind { .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "expected an event PriceChanged, found PriceDropped"
+    );
+}
+
+#[test]
+fn a_version_of_the_future_and_version_zero_are_unknown() {
+    for version in [0, 4, u32::MAX] {
+        let error = decode::<PriceChanged>(&message(version, GOLDEN[2])).unwrap_err();
+        let DecodeError::UnknownVersion {
+            found, known: 3, ..
+        } = error
+        else {
+            panic!("{error:?}");
+        };
+        assert_eq!(found, version);
+    }
+}
+
+#[test]
+fn bytes_that_are_not_what_the_version_says_are_undecodable() {
+    for (version, payload) in [
+        (3, "{"),                                                // no JSON
+        (3, GOLDEN[0]),                                          // another version's fields
+        (1, "["),                                                // no JSON on the way up
+        (1, r#"{"sku":"tea","price":"dear"}"#),                  // an upcaster refuses
+        (2, r#"{"sku":"tea","amount":"4.x","currency":"EUR"}"#), // the last upcaster refuses
+        (2, r#"{"sku":7,"amount":"4.50","currency":"EUR"}"#),    // what came out is not today's
+        (3, "\u{0}"),
+    ] {
+        let error = decode::<PriceChanged>(&message(version, payload)).unwrap_err();
+        let DecodeError::Undecodable {
+            version: told,
+            source,
+            ..
+        } = &error
+        else {
+            panic!("{payload}: {error:?}");
+        };
+        assert_eq!(*told, version);
+        assert!(
+            !error.to_string().contains(&source.to_string()),
+            "the source is told twice: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_tombstone_is_no_event() {
+    let mut message = message(3, "");
+    message.payload = None;
+    let error = decode::<PriceChanged>(&message).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            DecodeError::Tombstone {
+                kind: "PriceChanged"
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn an_event_that_does_not_serialise_leaves_the_message_alone() {
+    /// JSON has no keys that are lists.
+    #[derive(Serialize, Deserialize, Debug)]
+    struct Odd(std::collections::BTreeMap<Vec<u8>, u8>);
+    impl Event for Odd {
+        const KIND: &'static str = "Odd";
+        const VERSION: u32 = 1;
+    }
+    let before = message(3, GOLDEN[2]);
+    let mut after = before.clone();
+    let error = encode(&Odd([(vec![1], 1)].into()), &mut after).unwrap_err();
+    assert_eq!(error.to_string(), "event Odd cannot be encoded");
+    assert_eq!(after, before);
+}
