@@ -10,8 +10,8 @@ use mainstay_messaging::{Message, Position, event::Event};
 use crate::Error;
 use registered::{OneByOne, Together};
 
-pub(crate) use error::Class;
 pub use error::HandlerError;
+pub(crate) use error::{Class, database_error};
 pub use registered::{BatchFn, HandlerFn};
 pub(crate) use registered::{Call, Registered};
 

@@ -1,7 +1,17 @@
 //! The consumer runtime.
 
+mod calls;
+mod engine;
+mod holdings;
+mod item;
+mod lanes;
+mod outcome;
+mod pump;
 mod settings;
-mod thin;
+mod span;
+mod telemetry;
+mod upkeep;
+mod work;
 
 use std::{
     fmt,
@@ -13,7 +23,10 @@ use mainstay_messaging::{Consumer, Group};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Handlers, Inbox, MarkRetention, Status};
+use engine::Engine;
 use settings::Settings;
+use telemetry::Meters;
+use work::Work;
 
 /// Reads a broker as one member of a group and makes the effect of each message once.
 ///
@@ -63,7 +76,15 @@ where
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
         self.handlers.check()?;
-        self.thin(consumer, shutdown).await
+        let work = Work {
+            group: self.group.clone(),
+            transactions: Arc::clone(&self.transactions),
+            inbox: Arc::clone(&self.inbox),
+            handlers: Arc::clone(&self.handlers),
+            settings: self.settings.clone(),
+            meters: Meters::new(&self.group),
+        };
+        Engine::run(Arc::new(work), consumer, Arc::clone(&self.status), shutdown).await
     }
 
     /// What it is doing now.

@@ -77,14 +77,21 @@ impl HandlerError {
 }
 
 fn is_interrupted(error: &(dyn Error + 'static)) -> bool {
+    database_error(error).is_some_and(mainstay_database::Error::is_retryable)
+}
+
+/// The database error among an error and its sources.
+pub(crate) fn database_error<'a>(
+    error: &'a (dyn Error + 'static),
+) -> Option<&'a mainstay_database::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(database) = error.downcast_ref::<mainstay_database::Error>() {
-            return database.is_retryable();
+        if let Some(database) = error.downcast_ref() {
+            return Some(database);
         }
         next = error.source();
     }
-    false
+    None
 }
 
 /// Retryable, without counting, if the database says so; else permanent.

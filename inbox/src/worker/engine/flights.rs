@@ -1,0 +1,98 @@
+//! What runs at the moment.
+
+use std::{collections::HashMap, sync::Arc};
+
+use mainstay_messaging::Delivery;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+
+use super::super::{
+    lanes::{Portion, Slot},
+    outcome::Outcome,
+};
+use crate::{Error, Failure, Parked};
+
+/// Messages that are out of their lanes, and the task that deals with them.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) portions: Vec<Portion<Arc<Delivery>>>,
+    abort: AbortHandle,
+}
+
+/// How a task ended.
+#[derive(Debug)]
+pub(super) enum Landing {
+    /// A transaction was tried.
+    Attempt(Outcome),
+    /// A message was given to parking.
+    Parking(Result<Parked, Error>, Failure),
+    /// It was abandoned; if it was committing, the outcome is unknown, and the marks decide.
+    Abandoned(JoinError),
+}
+
+/// The tasks in flight; all are aborted when this is dropped.
+#[derive(Debug)]
+pub(super) struct Flights {
+    tasks: JoinSet<Landing>,
+    flights: HashMap<Id, Flight>,
+}
+
+impl Flights {
+    pub(super) fn new() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            flights: HashMap::new(),
+        }
+    }
+
+    pub(super) fn start(
+        &mut self,
+        portions: Vec<Portion<Arc<Delivery>>>,
+        task: impl Future<Output = Landing> + Send + 'static,
+    ) {
+        let abort = self.tasks.spawn(task);
+        self.flights.insert(abort.id(), Flight { portions, abort });
+    }
+
+    /// Waits for a task to end; none = there are none. Cancel safe.
+    pub(super) async fn next(&mut self) -> Option<(Flight, Landing)> {
+        loop {
+            let (id, landing) = match self.tasks.join_next_with_id().await? {
+                Ok((id, landing)) => (id, landing),
+                Err(error) => (error.id(), Landing::Abandoned(error)),
+            };
+            if let Some(flight) = self.flights.remove(&id) {
+                return Some((flight, landing));
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.flights.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.flights.is_empty()
+    }
+
+    /// Whether something of an assignment is in flight.
+    pub(super) fn concern(&self, slot: Slot) -> bool {
+        self.flights.values().any(|flight| flight.concerns(slot))
+    }
+
+    /// Abandons what concerns an assignment. What is abandoned lands too.
+    pub(super) fn abandon(&self, slot: Slot) {
+        for flight in self.flights.values().filter(|f| f.concerns(slot)) {
+            flight.abort.abort();
+        }
+    }
+
+    pub(super) fn abandon_all(&mut self) {
+        self.tasks.abort_all();
+    }
+}
+
+impl Flight {
+    fn concerns(&self, slot: Slot) -> bool {
+        self.portions.iter().any(|portion| portion.slot == slot)
+    }
+}

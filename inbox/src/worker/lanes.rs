@@ -1,0 +1,215 @@
+//! Who may start: one lane per key, at most one transaction at a time in each.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use mainstay_clock::Monotonic;
+
+use super::item::{Hold, Item};
+
+/// One assignment of one partition. A partition that comes back is another slot: what was still running for the old one
+/// finds nothing of it here any more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(super) struct Slot(pub(super) u64);
+
+/// One lane; numbers are never used again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(super) struct LaneId(u64);
+
+/// Part of a batch: messages of one lane, in order.
+#[derive(Debug)]
+pub(super) struct Portion<D> {
+    pub(super) lane: LaneId,
+    pub(super) slot: Slot,
+    pub(super) items: Vec<Item<D>>,
+}
+
+/// All messages that wait, in lanes by key. A message without key has a lane of its own.
+#[derive(Debug)]
+pub(super) struct Lanes<D> {
+    lanes: HashMap<LaneId, Lane<D>>,
+    by_key: HashMap<Slot, HashMap<Box<[u8]>, LaneId>>,
+    /// Lanes whose head may start, longest waiting first. May name lanes that are gone.
+    ready: VecDeque<LaneId>,
+    held_back: BTreeSet<(Monotonic, LaneId)>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Lane<D> {
+    slot: Slot,
+    key: Option<Box<[u8]>>,
+    items: VecDeque<Item<D>>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Ready,
+    /// A portion of it is out: nothing more starts until that is back.
+    Running,
+    HeldBack(Monotonic),
+    Stopped,
+}
+
+/// Where in the queue of ready lanes a lane goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Front,
+    Back,
+}
+
+impl<D> Lanes<D> {
+    pub(super) fn new() -> Self {
+        Self {
+            lanes: HashMap::new(),
+            by_key: HashMap::new(),
+            ready: VecDeque::new(),
+            held_back: BTreeSet::new(),
+            next: 0,
+        }
+    }
+
+    /// Adds a message behind those of its key.
+    pub(super) fn push(&mut self, slot: Slot, key: Option<&[u8]>, item: Item<D>) {
+        if let Some(key) = key
+            && let Some(id) = self.by_key.get(&slot).and_then(|keys| keys.get(key))
+            && let Some(lane) = self.lanes.get_mut(id)
+        {
+            lane.items.push_back(item);
+            return;
+        }
+        let id = LaneId(self.next);
+        self.next += 1;
+        let key: Option<Box<[u8]>> = key.map(Into::into);
+        if let Some(key) = &key {
+            self.by_key.entry(slot).or_default().insert(key.clone(), id);
+        }
+        let lane = Lane {
+            slot,
+            key,
+            items: VecDeque::from([item]),
+            phase: Phase::Ready,
+        };
+        self.lanes.insert(id, lane);
+        self.ready.push_back(id);
+    }
+
+    /// Takes the next batch: up to `limit` messages that may start at `now`, fewer if one of them wants a smaller batch.
+    pub(super) fn take(&mut self, limit: usize, now: Monotonic) -> Vec<Portion<D>> {
+        self.wake(now);
+        let mut portions = Vec::new();
+        let (mut taken, mut limit) = (0, limit);
+        while taken < limit
+            && let Some(&id) = self.ready.front()
+        {
+            let Some(lane) = self.lanes.get_mut(&id) else {
+                self.ready.pop_front();
+                continue;
+            };
+            let mut items = Vec::new();
+            while taken < limit
+                && let Some(item) = lane
+                    .items
+                    .pop_front_if(|head| head.at_most > taken && head.is_due(now))
+            {
+                limit = limit.min(item.at_most);
+                items.push(item);
+                taken += 1;
+            }
+            if items.is_empty() {
+                break; // its head wants a batch that this one is too large for already: the next one
+            }
+            self.ready.pop_front();
+            lane.phase = Phase::Running;
+            portions.push(Portion {
+                lane: id,
+                slot: lane.slot,
+                items,
+            });
+        }
+        portions
+    }
+
+    /// The portion that was out is finished: the lane goes on with what waits.
+    pub(super) fn finish(&mut self, id: LaneId) {
+        self.settle(id, End::Back);
+    }
+
+    /// The portion that was out is not finished: it is the head of its lane again, and the lane is next.
+    pub(super) fn give_back(&mut self, portion: Portion<D>) {
+        if let Some(lane) = self.lanes.get_mut(&portion.lane) {
+            for item in portion.items.into_iter().rev() {
+                lane.items.push_front(item);
+            }
+            self.settle(portion.lane, End::Front);
+        }
+    }
+
+    /// Forgets everything of an assignment, what is out included.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        self.by_key.remove(&slot);
+        self.lanes.retain(|_, lane| lane.slot != slot);
+        let lanes = &self.lanes;
+        self.held_back.retain(|(_, id)| lanes.contains_key(id));
+        self.ready.retain(|id| lanes.contains_key(id));
+    }
+
+    /// When the next lane that is held back may start.
+    pub(super) fn next_wake(&self) -> Option<Monotonic> {
+        self.held_back.first().map(|(when, _)| *when)
+    }
+
+    /// Whether a lane is there, and how many messages wait behind its head.
+    pub(super) fn behind_head(&self, id: LaneId) -> Option<usize> {
+        let lane = self.lanes.get(&id)?;
+        Some(match lane.phase {
+            Phase::Running => lane.items.len(),
+            _ => lane.items.len().saturating_sub(1),
+        })
+    }
+
+    fn wake(&mut self, now: Monotonic) {
+        while let Some(&(when, id)) = self.held_back.first()
+            && when.has_passed_at(now)
+        {
+            self.held_back.pop_first();
+            if let Some(lane) = self.lanes.get_mut(&id) {
+                lane.phase = Phase::Ready;
+                self.ready.push_back(id);
+            }
+        }
+    }
+
+    fn settle(&mut self, id: LaneId, end: End) {
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return;
+        };
+        let Some(head) = lane.items.front() else {
+            if let Some(lane) = self.lanes.remove(&id)
+                && let Some(key) = lane.key
+                && let Some(keys) = self.by_key.get_mut(&lane.slot)
+            {
+                keys.remove(&key);
+            }
+            return;
+        };
+        match head.hold {
+            Hold::None => {
+                lane.phase = Phase::Ready;
+                match end {
+                    End::Front => self.ready.push_front(id),
+                    End::Back => self.ready.push_back(id),
+                }
+            }
+            Hold::Until(when) => {
+                lane.phase = Phase::HeldBack(when);
+                self.held_back.insert((when, id));
+            }
+            Hold::Forever => lane.phase = Phase::Stopped,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "lanes_tests.rs"]
+mod tests;
