@@ -1,5 +1,7 @@
 //! What shall go wrong, on demand.
 
+mod unfinished;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -10,9 +12,10 @@ use mainstay_clock::IdGenerator;
 
 use super::{
     cause::Cause,
-    locks::Session,
     state::{Phase, Server},
 };
+
+pub use unfinished::{Lingering, PendingCommit};
 
 /// What befalls a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -237,50 +240,5 @@ impl fmt::Debug for Faults {
             .field("down", &plan.down)
             .field("lingers", &plan.lingers)
             .finish_non_exhaustive()
-    }
-}
-
-/// A commit that may yet be applied.
-#[must_use = "it stays pending until it is applied or discarded"]
-pub struct PendingCommit {
-    server: Arc<Server>,
-    session: Session,
-}
-
-impl PendingCommit {
-    /// The commit is applied: its writes become visible and its locks go.
-    pub fn apply(self) {
-        self.server.state().end(self.session, true);
-    }
-
-    /// The commit never happens.
-    pub fn discard(self) {
-        self.server.state().end(self.session, false);
-    }
-}
-
-impl fmt::Debug for PendingCommit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PendingCommit({})", self.session)
-    }
-}
-
-/// A transaction that is open on the server although its client is gone.
-#[must_use = "it lingers until it is ended"]
-pub struct Lingering {
-    server: Arc<Server>,
-    session: Session,
-}
-
-impl Lingering {
-    /// The server notices, and rolls it back.
-    pub fn end(self) {
-        self.server.state().end(self.session, false);
-    }
-}
-
-impl fmt::Debug for Lingering {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Lingering({})", self.session)
     }
 }
