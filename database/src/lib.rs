@@ -5,6 +5,8 @@ mod migrations;
 mod namespace;
 mod transactions;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "sqlite")]

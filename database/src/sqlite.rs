@@ -3,6 +3,7 @@
 //! Every transaction that may write begins IMMEDIATE: a deferred one fails at once with code 517 on its
 //! first write after another writer's commit, whatever the busy timeout.
 
+mod migrate;
 mod row_set;
 
 use std::{
@@ -13,11 +14,11 @@ use std::{
 
 use async_trait::async_trait;
 use sqlx::{
-    AssertSqlSafe, SqlSafeStr, SqlStr, Sqlite, SqliteConnection, SqlitePool,
+    AssertSqlSafe, Connection, SqlSafeStr, SqlStr, Sqlite, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::{Error, Migrations, Namespace, Transactions};
+use crate::{Error, Namespace, Transactions};
 
 pub use row_set::{NewRow, RowSet};
 pub use sqlx;
@@ -83,10 +84,16 @@ impl Database {
     /// [`Error::CannotOpen`] names the path.
     pub async fn open_with(path: impl Into<PathBuf>, options: Options) -> Result<Self, Error> {
         let path: Arc<Path> = path.into().into();
-        let cannot_open = |source: sqlx::Error| Error::CannotOpen {
+        let cannot_open = |source| Error::CannotOpen {
             what: path.display().to_string(),
-            source: source.into(),
+            source,
         };
+        if [Path::new(""), Path::new(":memory:")].contains(&&*path) {
+            // Every connection would get a database of its own.
+            return Err(cannot_open(
+                "a database of several connections needs a file".into(),
+            ));
+        }
         let connect = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -105,15 +112,21 @@ impl Database {
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .test_before_acquire(false)
+                .before_acquire(|connection, _| {
+                    // SQLite ends a transaction by itself when the disk is full or fails. sqlx goes on counting it
+                    // as open and would refuse every further BEGIN: such a connection is replaced.
+                    let clean = !connection.is_in_transaction();
+                    Box::pin(async move { Ok(clean) })
+                })
         };
         let writer = pool(1)
             .connect_with(connect.clone())
             .await
-            .map_err(cannot_open)?;
+            .map_err(|error| cannot_open(error.into()))?;
         let reader = pool(options.readers)
             .connect_with(connect.read_only(true).create_if_missing(false))
             .await
-            .map_err(cannot_open)?;
+            .map_err(|error| cannot_open(error.into()))?;
         Ok(Self {
             path,
             writer,
@@ -138,92 +151,6 @@ impl Database {
         self.reader.close().await;
         self.writer.close().await;
     }
-
-    /// Brings a component's schema to this build's newest version; see [`Migrations`].
-    ///
-    /// # Errors
-    /// [`Error::NewerSchema`], [`Error::ChangedMigration`], or what SQLite refused. Nothing is applied then.
-    pub async fn migrate(
-        &self,
-        migrations: &Migrations,
-        namespace: &Namespace,
-    ) -> Result<(), Error> {
-        self.migrate_with(migrations, namespace, |_| ()).await
-    }
-
-    /// [`migrate`](Self::migrate), telling `progress` the name of each step after it ran and before it is committed.
-    ///
-    /// # Errors
-    /// As [`migrate`](Self::migrate).
-    pub async fn migrate_with(
-        &self,
-        migrations: &Migrations,
-        namespace: &Namespace,
-        mut progress: impl FnMut(&'static str) + Send,
-    ) -> Result<(), Error> {
-        let version_table = format!("{{ns}}{}_schema", migrations.component);
-        let create = statement(
-            namespace,
-            &format!(
-                "CREATE TABLE IF NOT EXISTS {version_table} \
-                 (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT"
-            ),
-        );
-        let applied = statement(
-            namespace,
-            &format!("SELECT version, checksum FROM {version_table} ORDER BY version"),
-        );
-        let record = statement(
-            namespace,
-            &format!("INSERT INTO {version_table} (version, name, checksum) VALUES ($1, $2, $3)"),
-        );
-
-        // IMMEDIATE: of ten processes that start at once one migrates, nine wait and find it done.
-        let mut tx = self.begin().await?;
-        sqlx::query(create)
-            .execute(&mut *tx)
-            .await
-            .map_err(classify)?;
-        let applied: Vec<(u32, i64)> = sqlx::query_as(applied)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(classify)?;
-        if let Some(&(found, _)) = applied.last()
-            && found > migrations.newest()
-        {
-            return Err(Error::NewerSchema {
-                component: migrations.component.to_owned(),
-                found,
-                known: migrations.newest(),
-            });
-        }
-        for (version, step) in (1u32..).zip(migrations.steps) {
-            match applied.iter().find(|(applied, _)| *applied == version) {
-                Some(&(_, checksum)) if checksum == step.checksum() => {}
-                Some(_) => {
-                    return Err(Error::ChangedMigration {
-                        component: migrations.component.to_owned(),
-                        version,
-                    });
-                }
-                None => {
-                    sqlx::raw_sql(statement(namespace, step.sql))
-                        .execute(&mut *tx)
-                        .await
-                        .map_err(classify)?;
-                    sqlx::query(record.clone())
-                        .bind(version)
-                        .bind(step.name)
-                        .bind(step.checksum())
-                        .execute(&mut *tx)
-                        .await
-                        .map_err(classify)?;
-                    progress(step.name);
-                }
-            }
-        }
-        self.commit(tx).await
-    }
 }
 
 #[async_trait]
@@ -239,8 +166,11 @@ impl Transactions for Database {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
-        // SQLite answers in this process: an error says that the transaction was not applied.
-        transaction.commit().await.map_err(classify)
+        // SQLite answers in this process: an error says that the transaction was not applied, unless nobody answers.
+        transaction.commit().await.map_err(|error| match error {
+            sqlx::Error::WorkerCrashed => Error::OutcomeUnknown(error.into()),
+            error => classify(error),
+        })
     }
 }
 

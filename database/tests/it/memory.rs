@@ -1,8 +1,11 @@
 //! What PostgreSQL does to concurrent transactions, shown by the in-memory tables.
 //!
 //! Time is paused, so [`settle`] returns when every task has ended or waits for another one.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod changes;
+#[cfg(feature = "conformance")]
+mod conformance;
 mod faults;
 mod keys;
 mod locks;
@@ -122,6 +125,10 @@ fn assert_conflict<T: std::fmt::Debug>(result: Result<T, Error>, expected: Cause
 }
 
 #[track_caller]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a result that is looked at is used up"
+)]
 fn assert_aborted<T: std::fmt::Debug>(result: Result<T, Error>) {
     assert!(matches!(result, Err(Error::Aborted)), "{result:?}");
 }

@@ -1,0 +1,98 @@
+//! The migration runner.
+
+use super::{Database, classify, sqlx, statement};
+use crate::{Error, Migrations, Namespace, Transactions};
+
+impl Database {
+    /// Brings a component's schema to this build's newest version; see [`Migrations`].
+    ///
+    /// # Errors
+    /// [`Error::NewerSchema`], [`Error::ChangedMigration`], or what SQLite refused. Nothing is applied then.
+    pub async fn migrate(
+        &self,
+        migrations: &Migrations,
+        namespace: &Namespace,
+    ) -> Result<(), Error> {
+        self.migrate_with(migrations, namespace, |_| ()).await
+    }
+
+    /// [`migrate`](Self::migrate), telling `progress` the name of each step after it ran and before it is committed.
+    ///
+    /// # Errors
+    /// As [`migrate`](Self::migrate).
+    pub async fn migrate_with(
+        &self,
+        migrations: &Migrations,
+        namespace: &Namespace,
+        mut progress: impl FnMut(&'static str) + Send,
+    ) -> Result<(), Error> {
+        let version_table = format!("{{ns}}{}_schema", migrations.component);
+        let create = statement(
+            namespace,
+            &format!(
+                "CREATE TABLE IF NOT EXISTS {version_table} \
+                 (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT"
+            ),
+        );
+        let applied = statement(
+            namespace,
+            &format!("SELECT version, checksum FROM {version_table} ORDER BY version"),
+        );
+        let record = statement(
+            namespace,
+            &format!("INSERT INTO {version_table} (version, name, checksum) VALUES ($1, $2, $3)"),
+        );
+
+        // IMMEDIATE: of ten processes that start at once one migrates, nine wait and find it done.
+        let mut tx = self.begin().await?;
+        sqlx::query(create)
+            .execute(&mut *tx)
+            .await
+            .map_err(classify)?;
+        let applied: Vec<(u32, i64)> = sqlx::query_as(applied)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(classify)?;
+        if let Some(&(found, _)) = applied.last()
+            && found > migrations.newest()
+        {
+            return Err(Error::NewerSchema {
+                component: migrations.component.to_owned(),
+                found,
+                known: migrations.newest(),
+            });
+        }
+        let mut migrated = Vec::new();
+        for (version, step) in (1u32..).zip(migrations.steps) {
+            match applied.iter().find(|(applied, _)| *applied == version) {
+                Some(&(_, checksum)) if checksum == step.checksum() => {}
+                Some(_) => {
+                    return Err(Error::ChangedMigration {
+                        component: migrations.component.to_owned(),
+                        version,
+                    });
+                }
+                None => {
+                    sqlx::raw_sql(statement(namespace, step.sql))
+                        .execute(&mut *tx)
+                        .await
+                        .map_err(classify)?;
+                    sqlx::query(record.clone())
+                        .bind(version)
+                        .bind(step.name)
+                        .bind(step.checksum())
+                        .execute(&mut *tx)
+                        .await
+                        .map_err(classify)?;
+                    progress(step.name);
+                    migrated.push(step.name);
+                }
+            }
+        }
+        self.commit(tx).await?;
+        for step in migrated {
+            tracing::info!(component = migrations.component, step, "schema migrated");
+        }
+        Ok(())
+    }
+}
