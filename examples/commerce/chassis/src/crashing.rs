@@ -1,0 +1,104 @@
+//! The roles with points at which the process kills itself, as `kill -9` would.
+//!
+//! `COMMERCE_CRASH_AT=POINT[:k]` names one point and, from 1, which passing of it. Points: `before-commit`,
+//! `after-commit`, `after-publish`, `after-effect`, `during-migration`.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use mainstay_database::{Error as DatabaseError, Transactions, sqlite::Database};
+use mainstay_messaging::{Message, Publication, Publisher, sqlite::LogPublisher};
+
+use crate::Remote;
+
+/// A role that may kill the process when it has been asked to.
+#[derive(Clone, Debug)]
+pub(crate) struct Crashing<R>(R);
+
+pub(crate) type Transacting = Crashing<Database>;
+
+pub(crate) const fn transactions(file: Database) -> Transacting {
+    Crashing(file)
+}
+
+pub(crate) fn migrating() {
+    passing("during-migration");
+}
+
+pub(crate) fn publisher(publisher: LogPublisher) -> Arc<dyn Publisher> {
+    Arc::new(Crashing(publisher))
+}
+
+/// The system, with the point `after-effect` behind each answer.
+pub fn remote<R: Remote>(remote: R) -> impl Remote<Call = R::Call, Answer = R::Answer> {
+    Crashing(remote)
+}
+
+#[async_trait]
+impl<T: Transactions> Transactions for Crashing<T> {
+    type Connection = T::Connection;
+    type Transaction = T::Transaction;
+
+    async fn begin(&self) -> Result<T::Transaction, DatabaseError> {
+        self.0.begin().await
+    }
+
+    async fn commit(&self, transaction: T::Transaction) -> Result<(), DatabaseError> {
+        passing("before-commit");
+        let committed = self.0.commit(transaction).await;
+        passing("after-commit");
+        committed
+    }
+}
+
+#[async_trait]
+impl<P: Publisher> Publisher for Crashing<P> {
+    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+        let answers = self.0.publish(messages).await;
+        passing("after-publish");
+        answers
+    }
+}
+
+#[async_trait]
+impl<R: Remote> Remote for Crashing<R> {
+    type Call = R::Call;
+    type Answer = R::Answer;
+
+    async fn call(&self, call: R::Call) -> R::Answer {
+        let answer = self.0.call(call).await;
+        passing("after-effect");
+        answer
+    }
+}
+
+struct Order {
+    point: String,
+    passings_left: AtomicU64,
+}
+
+fn passing(point: &str) {
+    static ORDER: OnceLock<Option<Order>> = OnceLock::new();
+    let order = ORDER.get_or_init(|| {
+        let text = std::env::var("COMMERCE_CRASH_AT").ok()?;
+        let (point, count) = text.split_once(':').unwrap_or((&text, "1"));
+        Some(Order {
+            point: point.to_owned(),
+            passings_left: AtomicU64::new(count.parse().unwrap_or(1)),
+        })
+    });
+    if let Some(order) = order
+        && order.point == point
+        && order.passings_left.fetch_sub(1, Ordering::SeqCst) == 1
+    {
+        let myself = rustix::process::getpid();
+        while rustix::process::kill_process(myself, rustix::process::Signal::KILL).is_err() {}
+        // The signal is on its way: nothing of this thread's happens any more.
+        loop {
+            std::thread::park();
+        }
+    }
+}

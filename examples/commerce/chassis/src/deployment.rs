@@ -1,0 +1,83 @@
+//! What all services of one process share.
+
+use std::{path::PathBuf, sync::Arc};
+
+use commerce_contracts::TOPICS;
+use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
+use mainstay_database::sqlite::Database;
+use mainstay_messaging::{
+    Topic,
+    sqlite::{Broker, Options},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Result, roles};
+
+/// Partitions of each topic.
+const PARTITIONS: u16 = 4;
+
+/// A data directory with its broker, and what is injected into every service.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// Where the files lie.
+    pub(crate) data: PathBuf,
+    pub(crate) broker: Broker,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdGenerator>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Deployment {
+    /// Opens the broker in `data` and creates the topics that are missing.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database) names the file that cannot be opened.
+    pub async fn open(data: PathBuf) -> Result<Self> {
+        let file = Database::open(data.join("broker.db")).await?;
+        // Through the database's own runner first: its error says which schema is newer.
+        let options = Options::default();
+        file.migrate_with(
+            &mainstay_messaging::sqlite::MIGRATIONS,
+            &options.namespace,
+            |_| roles::migrating(),
+        )
+        .await?;
+        let broker = Broker::open(file, options).await?;
+        for topic in TOPICS {
+            broker
+                .create_topic(&Topic::from_static(topic), PARTITIONS)
+                .await?;
+        }
+        Ok(Self {
+            data,
+            broker,
+            clock: Arc::new(SystemClock::new()),
+            ids: Arc::new(SystemIds::new()),
+            shutdown: CancellationToken::new(),
+        })
+    }
+
+    /// Cancelled when background work shall drain and end.
+    #[must_use]
+    pub const fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+
+    /// Time.
+    #[must_use]
+    pub const fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Ids.
+    #[must_use]
+    pub const fn ids(&self) -> &Arc<dyn IdGenerator> {
+        &self.ids
+    }
+
+    /// The file that `name` keeps its data in.
+    #[must_use]
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.data.join(format!("{name}.db"))
+    }
+}

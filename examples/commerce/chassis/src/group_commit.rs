@@ -1,0 +1,96 @@
+//! Many requests, one transaction: what arrives while a transaction is being committed shares the next one.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Error, Result};
+
+/// Work that is done for many requests at once.
+#[async_trait]
+pub trait Batch: Send + Sync + 'static {
+    /// What is asked.
+    type Request: Send + 'static;
+    /// What is answered.
+    type Answer: Send + 'static;
+
+    /// Does all of it in one transaction and answers each, in order; or does nothing of it.
+    async fn run(&self, requests: Vec<Self::Request>) -> Result<Vec<Self::Answer>>;
+}
+
+/// The way to a [`Batch`]; clones lead to the same one.
+pub struct GroupCommit<B: Batch> {
+    queue: mpsc::Sender<Waiting<B>>,
+}
+
+struct Waiting<B: Batch> {
+    request: B::Request,
+    answer: oneshot::Sender<B::Answer>,
+}
+
+impl<B: Batch> GroupCommit<B> {
+    /// The way to `batch`, with at most `limit` requests in a transaction, and the task that does the work. The
+    /// task ends when all clones are gone and everything asked is answered.
+    pub fn new(batch: B, limit: usize) -> (Self, impl Future<Output = Result<()>> + Send + 'static) {
+        let (queue, waiting) = mpsc::channel(limit);
+        (Self { queue }, work(Arc::new(batch), waiting, limit))
+    }
+
+    /// Asks, and waits for the answer, which comes after the commit.
+    ///
+    /// # Errors
+    /// [`Error::NotCommitted`]: nothing was done.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it unknown whether it was done.
+    pub async fn submit(&self, request: B::Request) -> Result<B::Answer> {
+        let (answer, answered) = oneshot::channel();
+        self.queue
+            .send(Waiting { request, answer })
+            .await
+            .map_err(|_| Error::Ended)?;
+        answered.await.map_err(|_| Error::NotCommitted)
+    }
+}
+
+async fn work<B: Batch>(
+    batch: Arc<B>,
+    mut waiting: mpsc::Receiver<Waiting<B>>,
+    limit: usize,
+) -> Result<()> {
+    let mut taken = Vec::new();
+    while waiting.recv_many(&mut taken, limit).await > 0 {
+        let (requests, answers): (Vec<_>, Vec<_>) = taken
+            .drain(..)
+            .map(|waiting| (waiting.request, waiting.answer))
+            .unzip();
+        match batch.run(requests).await {
+            Ok(results) => {
+                for (sender, result) in answers.into_iter().zip(results) {
+                    // Who went away does not hear the answer; what was done stays done.
+                    drop(sender.send(result));
+                }
+            }
+            Err(error) => {
+                // Dropping the senders tells everybody that nothing was committed.
+                tracing::warn!(error = &error as &dyn std::error::Error, "a group of requests was not committed");
+            }
+        }
+    }
+    Ok(())
+}
+
+impl<B: Batch> Clone for GroupCommit<B> {
+    fn clone(&self) -> Self {
+        Self {
+            queue: self.queue.clone(),
+        }
+    }
+}
+
+impl<B: Batch> fmt::Debug for GroupCommit<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupCommit").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,208 @@
+//! What a service tells, and what it did: outbox rows with the record that `commerce verify` compares them with.
+
+use std::sync::Arc;
+
+use commerce_contracts::Contract;
+use mainstay_clock::{Clock, IdGenerator};
+use mainstay_database::{Migration, Migrations};
+use mainstay_messaging::{
+    Key, Kind, Message, Source, Topic,
+    envelope::micros_since_epoch,
+    event::{Event, encode},
+};
+use mainstay_outbox::{Entry, Outbox as _};
+
+use crate::{
+    Connection, Error, Result,
+    db::{Outbox, rows, sql},
+};
+
+/// The journal's tables.
+pub const JOURNAL_MIGRATIONS: Migrations = Migrations {
+    component: "journal",
+    steps: &[Migration {
+        name: "0001_journal",
+        sql: include_str!("../migrations/sqlite/0001_journal.sql"),
+    }],
+};
+
+/// The header that names the aggregate.
+const AGGREGATE_ID: &str = "aggregateid";
+/// The header that counts its messages.
+const AGGREGATE_VERSION: &str = "aggregateversion";
+
+/// An aggregate as it counts what it tells: 1, 2, 3 … without gaps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Aggregate {
+    id: String,
+    version: i64,
+}
+
+impl Aggregate {
+    /// An aggregate that has told `version` messages so far.
+    pub fn new(id: impl Into<String>, version: i64) -> Self {
+        Self {
+            id: id.into(),
+            version,
+        }
+    }
+
+    /// How many messages it has told.
+    #[must_use]
+    pub const fn version(&self) -> i64 {
+        self.version
+    }
+}
+
+/// That a message was handled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Effect {
+    name: String,
+    event_id: String,
+    outcome: &'static str,
+}
+
+impl Effect {
+    /// The effect of `message`, known by its kind and a natural key: of an order, for most.
+    pub fn of(message: &Message, key: impl AsRef<str>, outcome: &'static str) -> Self {
+        Self {
+            name: format!("{}:{}", message.kind, key.as_ref()),
+            event_id: message.id.as_str().to_owned(),
+            outcome,
+        }
+    }
+}
+
+/// A service's way to tell and to note. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    source: Source,
+    outbox: Arc<Outbox>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+}
+
+impl Journal {
+    pub(crate) const fn new(
+        source: Source,
+        outbox: Arc<Outbox>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGenerator>,
+    ) -> Self {
+        Self {
+            source,
+            outbox,
+            clock,
+            ids,
+        }
+    }
+
+    /// Microseconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        micros_since_epoch(self.clock.now())
+    }
+
+    /// A message of `aggregate`, which counts it, caused by `cause`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the contract does not serialise.
+    pub fn message<C: Contract>(
+        &self,
+        aggregate: &mut Aggregate,
+        contract: &C,
+        cause: Option<&Message>,
+    ) -> Result<Message> {
+        aggregate.version += 1;
+        let mut message = Message::new(
+            self.source.clone(),
+            Topic::from_static(C::TOPIC),
+            Kind::from_static(<C as Event>::KIND),
+            Vec::new(),
+            &*self.clock,
+            &*self.ids,
+        );
+        encode(contract, &mut message).map_err(|error| Error::damaged("an event", error))?;
+        let order = contract.order_id().as_str();
+        message.key = Some(Key::new(order).map_err(|error| Error::damaged("an order id", error))?);
+        message.subject = Some(order.to_owned());
+        message.headers.append(AGGREGATE_ID, aggregate.id.clone());
+        message
+            .headers
+            .append(AGGREGATE_VERSION, aggregate.version.to_string());
+        message.correlation_id = cause
+            .and_then(|cause| cause.correlation_id.clone())
+            .or_else(|| Some(order.to_owned()));
+        message.causation_id = cause.map(|cause| cause.id.as_str().to_owned());
+        Ok(message)
+    }
+
+    /// Puts `messages` into the outbox, in their order, and notes that they were told.
+    ///
+    /// # Errors
+    /// What the database or the outbox refused; roll back.
+    pub async fn tell(&self, connection: &mut Connection, messages: &[Message]) -> Result<()> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        let noted: Vec<_> = messages
+            .iter()
+            .map(|message| {
+                let header = |name| {
+                    let value = message.headers.get(name);
+                    value.and_then(|value| str::from_utf8(value).ok())
+                };
+                let version = header(AGGREGATE_VERSION).and_then(|text| text.parse::<i64>().ok());
+                (
+                    header(AGGREGATE_ID),
+                    version,
+                    message.id.as_str(),
+                    message.topic.as_str(),
+                    message.kind.as_str(),
+                )
+            })
+            .collect();
+        sqlx::query(
+            "INSERT INTO emitted (aggregate_id, aggregate_version, event_id, topic, kind, emitted_at)
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, $2 FROM json_each($1)",
+        )
+        .bind(rows(&noted)?)
+        .bind(now)
+        .execute(&mut *connection)
+        .await
+        .map_err(sql)?;
+        let entries: Vec<_> = messages.iter().map(Entry::new).collect();
+        // Nothing here carries an enqueue key, so nothing can be there already.
+        let _added = self.outbox.enqueue_batch(connection, &entries).await?;
+        Ok(())
+    }
+
+    /// Notes that messages were handled. An effect that was noted before is an error: it would happen twice.
+    ///
+    /// # Errors
+    /// What the database refused; roll back.
+    pub async fn note(&self, connection: &mut Connection, effects: &[Effect]) -> Result<()> {
+        let noted: Vec<_> = effects
+            .iter()
+            .map(|effect| (&effect.name, &effect.event_id, effect.outcome))
+            .collect();
+        sqlx::query(
+            "INSERT INTO effects (effect, event_id, outcome, done_at)
+             SELECT value ->> 0, value ->> 1, value ->> 2, $2 FROM json_each($1)",
+        )
+        .bind(rows(&noted)?)
+        .bind(self.now())
+        .execute(connection)
+        .await
+        .map_err(sql)?;
+        Ok(())
+    }
+
+    /// Tells the relay that a transaction was committed.
+    pub fn ring(&self) {
+        self.outbox.ring();
+    }
+}

@@ -1,0 +1,25 @@
+//! The roles as they are.
+
+use std::sync::Arc;
+
+use mainstay_database::sqlite::Database;
+use mainstay_messaging::{Publisher, sqlite::LogPublisher};
+
+use crate::Remote;
+
+pub(crate) type Transacting = Database;
+
+pub(crate) const fn transactions(file: Database) -> Transacting {
+    file
+}
+
+pub(crate) const fn migrating() {}
+
+pub(crate) fn publisher(publisher: LogPublisher) -> Arc<dyn Publisher> {
+    Arc::new(publisher)
+}
+
+/// The system itself.
+pub const fn remote<R: Remote>(remote: R) -> R {
+    remote
+}

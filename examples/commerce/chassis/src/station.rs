@@ -1,0 +1,162 @@
+//! A service while it is being put together.
+
+use std::{fmt, sync::Arc};
+
+use axum::Router;
+use commerce_contracts::topics_of;
+use mainstay_clock::{Clock, IdGenerator};
+use mainstay_database::{Migrations, Namespace};
+use mainstay_inbox::{Handlers, Worker};
+use mainstay_messaging::{Group, Source, StartAt};
+use mainstay_outbox::Relay;
+
+use crate::{
+    Bell, Connection, Db, Deployment, Error, JOURNAL_MIGRATIONS, Journal, Result, Round, Service,
+    Task,
+    db::{Inbox, Outbox},
+    roles, rounds,
+};
+
+/// A service's database with its outbox, inbox and journal, and the tasks registered so far.
+pub struct Station {
+    name: &'static str,
+    deployment: Deployment,
+    db: Db,
+    outbox: Arc<Outbox>,
+    inbox: Arc<Inbox>,
+    journal: Journal,
+    tasks: Vec<(&'static str, Task)>,
+}
+
+impl Station {
+    /// Opens the service's own file and brings every schema in it up to date.
+    ///
+    /// # Errors
+    /// [`Error::Database`]: the file cannot be opened, or a schema is newer than this build.
+    pub async fn open(
+        deployment: &Deployment,
+        name: &'static str,
+        migrations: &Migrations,
+    ) -> Result<Self> {
+        let db = Db::open(&deployment.path_of(name)).await?;
+        db.migrate(migrations).await?;
+        db.migrate(&JOURNAL_MIGRATIONS).await?;
+        db.migrate(&mainstay_inbox::sqlite::MIGRATIONS).await?;
+        let outbox = Outbox::new(db.file().clone(), mainstay_outbox::sqlite::Options::default());
+        outbox.migrate().await?;
+        let outbox = Arc::new(outbox);
+        let source = Source::new(format!("/{name}"))
+            .map_err(|error| Error::damaged("a service's name", error))?;
+        Ok(Self {
+            name,
+            journal: Journal::new(
+                source,
+                Arc::clone(&outbox),
+                Arc::clone(&deployment.clock),
+                Arc::clone(&deployment.ids),
+            ),
+            inbox: Arc::new(Inbox::new(db.file().clone(), Namespace::plain())),
+            outbox,
+            db,
+            deployment: deployment.clone(),
+            tasks: Vec::new(),
+        })
+    }
+
+    /// The service's database.
+    #[must_use]
+    pub const fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The service's journal.
+    #[must_use]
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Ids.
+    #[must_use]
+    pub fn ids(&self) -> &Arc<dyn IdGenerator> {
+        &self.deployment.ids
+    }
+
+    /// Time.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.deployment.clock
+    }
+
+    /// Has `handlers` run for what the service subscribed to; each commit also rings `bells`.
+    #[must_use]
+    pub fn consume(mut self, handlers: Handlers<Connection>, bells: Vec<Bell>) -> Self {
+        let group = Group::from_static(self.name);
+        let consumer = self.deployment.broker.consumer(
+            group.clone(),
+            &topics_of(self.name),
+            StartAt::Earliest,
+        );
+        let journal = self.journal.clone();
+        let on_commit = Arc::new(move || {
+            journal.ring();
+            for bell in &bells {
+                bell.ring();
+            }
+        });
+        let worker = Worker::new(
+            group,
+            Arc::new(self.db.clone()),
+            Arc::clone(&self.inbox),
+            handlers,
+        )
+        .on_commit(on_commit);
+        let shutdown = self.deployment.shutdown.clone();
+        self.task("worker", async move {
+            Ok(worker.run(consumer, shutdown).await?)
+        })
+    }
+
+    /// Has `round` run whenever `bell` rings or a row falls due.
+    #[must_use]
+    pub fn rounds(self, name: &'static str, round: impl Round, bell: Bell) -> Self {
+        let ids = Arc::clone(&self.deployment.ids);
+        let shutdown = self.deployment.shutdown.clone();
+        self.task(name, rounds::run(name, round, bell, ids, shutdown))
+    }
+
+    /// Has `task` run until it ends by itself.
+    #[must_use]
+    pub fn task(
+        mut self,
+        name: &'static str,
+        task: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Self {
+        self.tasks.push((name, Box::pin(task)));
+        self
+    }
+
+    /// Adds the relay, and is done.
+    #[must_use]
+    pub fn serve(self, router: Router) -> Service {
+        let relay = Relay::new(
+            Arc::clone(&self.outbox),
+            roles::publisher(self.deployment.broker.publisher()),
+        );
+        let shutdown = self.deployment.shutdown.clone();
+        let name = self.name;
+        let station = self.task("relay", async move { Ok(relay.run(shutdown).await?) });
+        Service {
+            name,
+            router,
+            tasks: station.tasks,
+        }
+    }
+}
+
+impl fmt::Debug for Station {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Station")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,20 @@
+//! Where a shipment goes.
+
+use serde::{Deserialize, Serialize};
+
+/// A postal address.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+pub struct Address {
+    /// Who receives it.
+    pub name: String,
+    /// Street and number.
+    pub street: String,
+    /// City.
+    pub city: String,
+    /// Postal code.
+    pub postcode: String,
+    /// ISO 3166 country code, two letters.
+    pub country: String,
+}

@@ -1,0 +1,101 @@
+//! What the shipping service tells, and what it is told to do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{OrderId, contract::contract};
+
+/// Command: hand the packed shipment to the carrier.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+pub struct DispatchShipment {
+    /// For which order.
+    pub order_id: OrderId,
+    /// The same for every resend.
+    pub effect_key: String,
+}
+contract!(DispatchShipment on "shipping-commands");
+
+/// A shipment has come to a milestone.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+pub struct ShipmentStatusChanged {
+    /// The shipment.
+    pub shipment_id: String,
+    /// For which order.
+    pub order_id: OrderId,
+    /// What the carrier calls it.
+    pub tracking_no: String,
+    /// Who carries it.
+    pub carrier: String,
+    /// Before.
+    pub from: ShipmentStatus,
+    /// Now.
+    pub to: ShipmentStatus,
+    /// Where it was seen.
+    pub location: Option<String>,
+    /// When, in microseconds since 1970.
+    pub occurred_at: i64,
+}
+contract!(ShipmentStatusChanged on "shipping");
+
+/// Where a shipment is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ShipmentStatus {
+    /// Known.
+    Created,
+    /// To a warehouse.
+    Allocated,
+    /// From the shelf.
+    Picked,
+    /// Ready for the carrier.
+    Packed,
+    /// With the carrier.
+    Dispatched,
+    /// On its way.
+    InTransit,
+    /// On the last mile.
+    OutForDelivery,
+    /// There.
+    Delivered,
+    /// Will not go.
+    Cancelled,
+}
+
+impl ShipmentStatus {
+    /// All of them, in the order of a shipment's life.
+    pub const ALL: [Self; 9] = [
+        Self::Created,
+        Self::Allocated,
+        Self::Picked,
+        Self::Packed,
+        Self::Dispatched,
+        Self::InTransit,
+        Self::OutForDelivery,
+        Self::Delivered,
+        Self::Cancelled,
+    ];
+
+    /// The name in tables and on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Allocated => "allocated",
+            Self::Picked => "picked",
+            Self::Packed => "packed",
+            Self::Dispatched => "dispatched",
+            Self::InTransit => "in_transit",
+            Self::OutForDelivery => "out_for_delivery",
+            Self::Delivered => "delivered",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads [`name`](Self::name).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+}
