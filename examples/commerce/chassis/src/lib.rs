@@ -15,6 +15,7 @@ mod remote;
 mod rounds;
 mod service;
 mod station;
+mod timestamp;
 
 #[cfg(feature = "fault-points")]
 #[path = "crashing.rs"]
@@ -35,3 +36,4 @@ pub use roles::remote;
 pub use rounds::{Progress, Round};
 pub use service::{Service, Task};
 pub use station::Station;
+pub use timestamp::{from_rfc3339, rfc3339};

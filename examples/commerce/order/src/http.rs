@@ -1,0 +1,117 @@
+//! `POST /api/v1/orders` and `GET /api/v1/orders/{id}`.
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use commerce_chassis::{Db, GroupCommit, Problem, rfc3339};
+use commerce_contracts::{Currency, OrderId, OrderLine};
+use serde::Serialize;
+
+use crate::{placement::Placing, request::Placement, store};
+
+#[derive(Clone)]
+struct Orders {
+    db: Db,
+    placing: GroupCommit<Placing>,
+}
+
+pub(crate) fn router(db: Db, placing: GroupCommit<Placing>) -> Router {
+    Router::new()
+        .route("/api/v1/orders", post(place))
+        .route("/api/v1/orders/{id}", get(show))
+        .with_state(Orders { db, placing })
+}
+
+async fn place(
+    State(orders): State<Orders>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body = body.map_err(unreadable)?;
+    let key = headers.get("idempotency-key").map(|key| key.as_bytes());
+    let placement = Placement::read(key, &body)?;
+    let placed = orders.placing.submit(placement).await??;
+    let mut response = (
+        StatusCode::ACCEPTED,
+        [
+            (header::CONTENT_TYPE, "application/json".to_owned()),
+            (header::LOCATION, format!("/api/v1/orders/{}", placed.order_id)),
+        ],
+        placed.answer,
+    )
+        .into_response();
+    if placed.replayed {
+        let replayed = header::HeaderValue::from_static("true");
+        response
+            .headers_mut()
+            .insert("idempotent-replayed", replayed);
+    }
+    Ok(response)
+}
+
+fn unreadable(rejection: BytesRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "The body is too large",
+            "an order of 50 lines fits easily",
+        );
+    }
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "unreadable-body",
+        "The body could not be read",
+        rejection.body_text(),
+    )
+}
+
+#[derive(Serialize)]
+struct Shown {
+    order_id: OrderId,
+    status: &'static str,
+    customer_id: String,
+    currency: Currency,
+    total_minor: i64,
+    lines: Vec<OrderLine>,
+    history: Vec<Entered>,
+}
+
+#[derive(Serialize)]
+struct Entered {
+    status: String,
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+async fn show(
+    State(orders): State<Orders>,
+    Path(order_id): Path<String>,
+) -> Result<Response, Problem> {
+    let Some((order, history)) = store::show(orders.db.reader(), &order_id).await? else {
+        return Err(Problem::not_found("there is no such order"));
+    };
+    let shown = Shown {
+        order_id: order.order_id,
+        status: order.progress.status.name(),
+        customer_id: order.customer_id,
+        currency: order.currency,
+        total_minor: order.total.minor(),
+        lines: order.details.lines,
+        history: history
+            .into_iter()
+            .map(|(status, at, reason)| Entered {
+                status,
+                at: rfc3339(at),
+                reason,
+            })
+            .collect(),
+    };
+    Ok(Json(shown).into_response())
+}

@@ -1,0 +1,322 @@
+//! The tables of the order service. Sets go in one statement each.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use commerce_chassis::{Connection, Error, Result, rows, sql};
+use commerce_contracts::{
+    Address, CompensationStep, Currency, Money, OrderId, OrderLine, Sku,
+};
+use serde::{Deserialize, Serialize};
+use sqlx::SqlitePool;
+
+use crate::{
+    pricing::Price,
+    status::{Progress, Status},
+};
+
+/// What never changes about an order.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub(crate) struct Details {
+    pub(crate) lines: Vec<OrderLine>,
+    pub(crate) subtotal: Money,
+    pub(crate) shipping: Money,
+    pub(crate) tax: Money,
+    pub(crate) discount: Money,
+    pub(crate) payment_method: String,
+    pub(crate) ship_to: Address,
+}
+
+/// An order.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) order_id: OrderId,
+    pub(crate) customer_id: String,
+    pub(crate) currency: Currency,
+    pub(crate) total: Money,
+    pub(crate) details: Details,
+    pub(crate) progress: Progress,
+    /// Rows of its history.
+    pub(crate) changes: i64,
+    /// Messages it has told.
+    pub(crate) told: i64,
+}
+
+/// A row of an order's history.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) order_id: OrderId,
+    pub(crate) number: i64,
+    pub(crate) status: Status,
+    pub(crate) reason: Option<String>,
+}
+
+/// An answer that was given under an idempotency key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Answered {
+    /// The request, as one text.
+    pub(crate) request: String,
+    pub(crate) order_id: OrderId,
+    /// The body.
+    pub(crate) answer: String,
+}
+
+pub(crate) async fn answered(
+    connection: &mut Connection,
+    keys: &[&str],
+) -> Result<HashMap<String, Answered>> {
+    let found: Vec<(String, String, String, String)> = sqlx::query_as(
+        "SELECT k.idempotency_key, k.request, k.order_id, k.answer
+         FROM json_each($1) w CROSS JOIN idempotency_keys k ON k.idempotency_key = w.value",
+    )
+    .bind(rows(&keys)?)
+    .fetch_all(connection)
+    .await
+    .map_err(sql)?;
+    Ok(found
+        .into_iter()
+        .map(|(key, request, order_id, answer)| {
+            let order_id = OrderId::new(order_id);
+            (
+                key,
+                Answered {
+                    request,
+                    order_id,
+                    answer,
+                },
+            )
+        })
+        .collect())
+}
+
+pub(crate) async fn prices(
+    connection: &mut Connection,
+    skus: &HashSet<&Sku>,
+) -> Result<HashMap<(Sku, Currency), Price>> {
+    let found: Vec<(String, String, i64, i64)> = sqlx::query_as(
+        "SELECT p.sku, p.currency, p.unit_minor, p.tax_percent
+         FROM json_each($1) w CROSS JOIN price_book p ON p.sku = w.value",
+    )
+    .bind(rows(skus)?)
+    .fetch_all(connection)
+    .await
+    .map_err(sql)?;
+    let damaged = |error| Error::damaged("a price", error);
+    found
+        .into_iter()
+        .map(|(sku, currency, unit, tax_percent)| {
+            let unit = Money::from_minor(unit).map_err(damaged)?;
+            let currency = currency.parse().map_err(damaged)?;
+            Ok(((Sku::new(sku), currency), Price { unit, tax_percent }))
+        })
+        .collect()
+}
+
+pub(crate) async fn customers(
+    connection: &mut Connection,
+    ids: &HashSet<&str>,
+) -> Result<HashSet<String>> {
+    let found: Vec<String> = sqlx::query_scalar(
+        "SELECT c.customer_id FROM json_each($1) w CROSS JOIN customers c ON c.customer_id = w.value",
+    )
+    .bind(rows(ids)?)
+    .fetch_all(connection)
+    .await
+    .map_err(sql)?;
+    Ok(found.into_iter().collect())
+}
+
+/// Writes new orders.
+pub(crate) async fn insert(connection: &mut Connection, orders: &[&Order], now: i64) -> Result<()> {
+    let set = orders
+        .iter()
+        .map(|order| {
+            Ok((
+                order.order_id.as_str(),
+                &order.customer_id,
+                order.currency.code(),
+                order.total.minor(),
+                order.progress.status.name(),
+                rows(&order.details)?,
+                order.changes,
+                order.told,
+            ))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    sqlx::query(
+        "INSERT INTO orders (order_id, customer_id, currency, total_minor, status, awaiting, details, changes, told,
+                             placed_at, updated_at)
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, '[]', value ->> 5, value ->> 6,
+                value ->> 7, $2, $2
+         FROM json_each($1)",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    Ok(())
+}
+
+/// Writes answers under their keys.
+pub(crate) async fn answer(
+    connection: &mut Connection,
+    answers: &[(&str, &Answered)],
+    now: i64,
+) -> Result<()> {
+    let set: Vec<_> = answers
+        .iter()
+        .map(|(key, given)| (key, &given.request, given.order_id.as_str(), &given.answer))
+        .collect();
+    sqlx::query(
+        "INSERT INTO idempotency_keys (idempotency_key, request, order_id, answer, answered_at)
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2 FROM json_each($1)",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    Ok(())
+}
+
+pub(crate) async fn write_history(
+    connection: &mut Connection,
+    changes: &[Change],
+    now: i64,
+) -> Result<()> {
+    let set: Vec<_> = changes
+        .iter()
+        .map(|change| {
+            (
+                change.order_id.as_str(),
+                change.number,
+                change.status.name(),
+                &change.reason,
+            )
+        })
+        .collect();
+    sqlx::query(
+        "INSERT INTO order_history (order_id, change, status, reason, at)
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2 FROM json_each($1)",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    Ok(())
+}
+
+type Row = (String, String, String, i64, String, String, String, i64, i64);
+
+/// Reads orders in the transaction that will change them.
+pub(crate) async fn load(
+    connection: &mut Connection,
+    ids: &BTreeSet<&OrderId>,
+) -> Result<HashMap<OrderId, Order>> {
+    let found: Vec<Row> = sqlx::query_as(
+        "SELECT o.order_id, o.customer_id, o.currency, o.total_minor, o.status, o.awaiting, o.details, o.changes, o.told
+         FROM json_each($1) w CROSS JOIN orders o ON o.order_id = w.value",
+    )
+    .bind(rows(ids)?)
+    .fetch_all(connection)
+    .await
+    .map_err(sql)?;
+    found
+        .into_iter()
+        .map(|row| {
+            let order = read(row)?;
+            Ok((order.order_id.clone(), order))
+        })
+        .collect()
+}
+
+fn read(row: Row) -> Result<Order> {
+    let (order_id, customer_id, currency, total, status, awaiting, details, changes, told) = row;
+    let json = |error: serde_json::Error| Error::damaged("a stored order", error);
+    let amount = |error| Error::damaged("a stored order", error);
+    let awaiting: BTreeSet<CompensationStep> = serde_json::from_str(&awaiting).map_err(json)?;
+    Ok(Order {
+        order_id: OrderId::new(order_id),
+        customer_id,
+        currency: currency.parse().map_err(amount)?,
+        total: Money::from_minor(total).map_err(amount)?,
+        details: serde_json::from_str(&details).map_err(json)?,
+        progress: Progress {
+            status: Status::from_name(&status)
+                .ok_or_else(|| Error::damaged("a stored order", format!("status {status:?}")))?,
+            awaiting,
+        },
+        changes,
+        told,
+    })
+}
+
+/// Writes what changed; `seen` is how many history rows each order had when it was read.
+pub(crate) async fn save(
+    connection: &mut Connection,
+    orders: &[(&Order, i64)],
+    now: i64,
+) -> Result<()> {
+    let set = orders
+        .iter()
+        .map(|(order, seen)| {
+            Ok((
+                order.order_id.as_str(),
+                seen,
+                order.progress.status.name(),
+                rows(&order.progress.awaiting)?,
+                order.changes,
+                order.told,
+            ))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let saved = sqlx::query(
+        "UPDATE orders SET status = w.value ->> 2, awaiting = w.value ->> 3, changes = w.value ->> 4, told = w.value ->> 5,
+                           updated_at = $2
+         FROM json_each($1) w WHERE order_id = w.value ->> 0 AND changes = w.value ->> 1",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?
+    .rows_affected();
+    if saved == orders.len() as u64 {
+        Ok(())
+    } else {
+        Err(Error::Changed { what: "an order" })
+    }
+}
+
+/// A row of an order's history as it is told to clients.
+pub(crate) type HistoryRow = (String, i64, Option<String>);
+
+/// Reads an order and its history for a client.
+pub(crate) async fn show(
+    reader: &SqlitePool,
+    order_id: &str,
+) -> Result<Option<(Order, Vec<HistoryRow>)>> {
+    let found: Option<Row> = sqlx::query_as(
+        "SELECT order_id, customer_id, currency, total_minor, status, awaiting, details, changes, told
+         FROM orders WHERE order_id = $1",
+    )
+    .bind(order_id)
+    .fetch_optional(reader)
+    .await
+    .map_err(sql)?;
+    let Some(row) = found else {
+        return Ok(None);
+    };
+    let order = read(row)?;
+    // A change that was committed in between is left out: the answer is one state.
+    let history: Vec<HistoryRow> = sqlx::query_as(
+        "SELECT status, at, reason FROM order_history WHERE order_id = $1 AND change <= $2 ORDER BY change",
+    )
+    .bind(order_id)
+    .bind(order.changes)
+    .fetch_all(reader)
+    .await
+    .map_err(sql)?;
+    Ok(Some((order, history)))
+}
