@@ -32,7 +32,10 @@ struct Waiting<B: Batch> {
 impl<B: Batch> GroupCommit<B> {
     /// The way to `batch`, with at most `limit` requests in a transaction, and the task that does the work. The
     /// task ends when all clones are gone and everything asked is answered.
-    pub fn new(batch: B, limit: usize) -> (Self, impl Future<Output = Result<()>> + Send + 'static) {
+    pub fn new(
+        batch: B,
+        limit: usize,
+    ) -> (Self, impl Future<Output = Result<()>> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(limit);
         (Self { queue }, work(Arc::new(batch), waiting, limit))
     }
@@ -74,7 +77,10 @@ async fn work<B: Batch>(
             }
             Err(error) => {
                 // Dropping the senders tells everybody that nothing was committed.
-                tracing::warn!(error = &error as &dyn std::error::Error, "a group of requests was not committed");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a group of requests was not committed"
+                );
             }
         }
     }

@@ -55,6 +55,28 @@ impl Aggregate {
     }
 }
 
+/// What made a service tell something.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "stored by services that answer later"
+)]
+pub struct Cause<'a> {
+    /// Id of the message; none = a request from outside.
+    pub message_id: Option<&'a str>,
+    /// What ties everything together that one request set off; none = the order's id.
+    pub correlation_id: Option<&'a str>,
+}
+
+impl<'a> From<&'a Message> for Cause<'a> {
+    fn from(message: &'a Message) -> Self {
+        Self {
+            message_id: Some(message.id.as_str()),
+            correlation_id: message.correlation_id.as_deref(),
+        }
+    }
+}
+
 /// That a message was handled.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -113,7 +135,7 @@ impl Journal {
         &self,
         aggregate: &mut Aggregate,
         contract: &C,
-        cause: Option<&Message>,
+        cause: Cause<'_>,
     ) -> Result<Message> {
         aggregate.version += 1;
         let mut message = Message::new(
@@ -132,10 +154,8 @@ impl Journal {
         message
             .headers
             .append(AGGREGATE_VERSION, aggregate.version.to_string());
-        message.correlation_id = cause
-            .and_then(|cause| cause.correlation_id.clone())
-            .or_else(|| Some(order.to_owned()));
-        message.causation_id = cause.map(|cause| cause.id.as_str().to_owned());
+        message.correlation_id = Some(cause.correlation_id.unwrap_or(order).to_owned());
+        message.causation_id = cause.message_id.map(str::to_owned);
         Ok(message)
     }
 

@@ -29,7 +29,7 @@ pub use db::{Connection, Db, OpenTransaction, rows, sql};
 pub use deployment::Deployment;
 pub use error::{Error, Result};
 pub use group_commit::{Batch, GroupCommit};
-pub use journal::{Aggregate, Effect, Journal, JOURNAL_MIGRATIONS};
+pub use journal::{Aggregate, Cause, Effect, JOURNAL_MIGRATIONS, Journal};
 pub use problem::Problem;
 pub use remote::Remote;
 pub use roles::remote;

@@ -46,7 +46,12 @@ impl Problem {
 
     /// There is nothing of that name.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here", detail)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is nothing here",
+            detail,
+        )
     }
 
     /// The service cannot answer now; the same request may be sent again.

@@ -37,6 +37,7 @@ pub(crate) async fn run(
     name: &'static str,
     round: impl Round,
     bell: Bell,
+    rest: Duration,
     ids: impl IdGenerator,
     shutdown: CancellationToken,
 ) -> Result<()> {
@@ -63,11 +64,18 @@ pub(crate) async fn run(
             }
             Err(error) => return Err(error),
         };
+        let next = async {
+            // What comes in meanwhile shares the next round's transaction.
+            tokio::time::sleep(rest).await;
+            tokio::select! {
+                () = bell.rung(), if failures == 0 => {}
+                () = tokio::time::sleep(pause.saturating_sub(rest)) => {}
+            }
+        };
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return Ok(()),
-            () = bell.rung(), if failures == 0 => {}
-            () = tokio::time::sleep(pause) => {}
+            () = next => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A service while it is being put together.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::Router;
 use commerce_contracts::topics_of;
@@ -42,9 +42,11 @@ impl Station {
         db.migrate(migrations).await?;
         db.migrate(&JOURNAL_MIGRATIONS).await?;
         db.migrate(&mainstay_inbox::sqlite::MIGRATIONS).await?;
-        let outbox = Outbox::new(db.file().clone(), mainstay_outbox::sqlite::Options::default());
-        outbox.migrate().await?;
-        let outbox = Arc::new(outbox);
+        let outbox = Outbox::open(
+            db.file().clone(),
+            mainstay_outbox::sqlite::Options::default(),
+        );
+        let outbox = Arc::new(outbox.await?);
         let source = Source::new(format!("/{name}"))
             .map_err(|error| Error::damaged("a service's name", error))?;
         Ok(Self {
@@ -89,7 +91,7 @@ impl Station {
 
     /// Has `handlers` run for what the service subscribed to; each commit also rings `bells`.
     #[must_use]
-    pub fn consume(mut self, handlers: Handlers<Connection>, bells: Vec<Bell>) -> Self {
+    pub fn consume(self, handlers: Handlers<Connection>, bells: Vec<Bell>) -> Self {
         let group = Group::from_static(self.name);
         let consumer = self.deployment.broker.consumer(
             group.clone(),
@@ -116,12 +118,12 @@ impl Station {
         })
     }
 
-    /// Has `round` run whenever `bell` rings or a row falls due.
+    /// Has `round` run whenever `bell` rings or a row falls due, with `rest` in between at least.
     #[must_use]
-    pub fn rounds(self, name: &'static str, round: impl Round, bell: Bell) -> Self {
+    pub fn rounds(self, name: &'static str, round: impl Round, bell: Bell, rest: Duration) -> Self {
         let ids = Arc::clone(&self.deployment.ids);
         let shutdown = self.deployment.shutdown.clone();
-        self.task(name, rounds::run(name, round, bell, ids, shutdown))
+        self.task(name, rounds::run(name, round, bell, rest, ids, shutdown))
     }
 
     /// Has `task` run until it ends by itself.

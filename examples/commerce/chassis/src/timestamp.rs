@@ -5,10 +5,7 @@ const DAY: i64 = 86_400;
 /// `2026-01-31T12:00:00.000001Z` for microseconds since 1970.
 #[must_use]
 pub fn rfc3339(micros: i64) -> String {
-    let (seconds, fraction) = (
-        micros.div_euclid(1_000_000),
-        micros.rem_euclid(1_000_000),
-    );
+    let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
     let (days, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let (year, month, day) = civil(days);
     format!(
@@ -22,7 +19,7 @@ pub fn rfc3339(micros: i64) -> String {
 /// Reads what [`rfc3339`] wrote.
 #[must_use]
 pub fn from_rfc3339(text: &str) -> Option<i64> {
-    let number = |range| text.get(range)?.parse::<i64>().ok();
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
     let seconds = days(year, month, day) * DAY + hour * 3600 + minute * 60 + second;
@@ -38,7 +35,11 @@ const fn civil(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
     (year, month, day)
 }
@@ -60,7 +61,10 @@ mod tests {
     fn known_days_are_named_right() {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000000Z");
         assert_eq!(rfc3339(951_782_400_000_001), "2000-02-29T00:00:00.000001Z");
-        assert_eq!(rfc3339(1_767_225_599_999_999), "2025-12-31T23:59:59.999999Z");
+        assert_eq!(
+            rfc3339(1_767_225_599_999_999),
+            "2025-12-31T23:59:59.999999Z"
+        );
     }
 
     #[test]

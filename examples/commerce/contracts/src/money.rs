@@ -50,7 +50,9 @@ impl FromStr for Currency {
 }
 
 /// An amount of at most 2⁵³ − 1 minor units either way, so that every JSON reader reads it exactly.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Debug)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Debug,
+)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Money(i64);
 

@@ -6,7 +6,10 @@ use crate::{Address, Currency, Money, OrderId, Sku, contract::contract};
 
 /// One line of an order, priced.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct OrderLine {
     /// Its place in the order, from 1.
     pub line_no: u32,
@@ -22,7 +25,10 @@ pub struct OrderLine {
 
 /// An order was accepted and priced.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct OrderPlaced {
     /// The order.
     pub order_id: OrderId,
@@ -49,7 +55,10 @@ contract!(OrderPlaced on "order");
 
 /// Stock is held and the payment authorised: the order will be fulfilled.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct OrderConfirmed {
     /// The order.
     pub order_id: OrderId,
@@ -72,7 +81,10 @@ contract!(OrderConfirmed on "order");
 
 /// The order was delivered and paid.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct OrderCompleted {
     /// The order.
     pub order_id: OrderId,
@@ -89,7 +101,10 @@ contract!(OrderCompleted on "order");
 
 /// The order will not be fulfilled; whoever holds something for it lets it go.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
@@ -106,7 +121,10 @@ contract!(OrderCancelled on "order");
 
 /// Why an order was cancelled.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct CancelReason {
     /// A stable code: `out_of_stock`, `payment_declined`, `undeliverable`.
     pub code: String,
@@ -116,7 +134,10 @@ pub struct CancelReason {
 
 /// One thing to undo.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct Compensation {
     /// Which.
     pub step: CompensationStep,

@@ -6,7 +6,10 @@ use crate::{Currency, Money, OrderId, contract::contract};
 
 /// Command: hold the money.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct AuthorizePayment {
     /// For which order.
     pub order_id: OrderId,
@@ -23,7 +26,10 @@ contract!(AuthorizePayment on "payment-commands");
 
 /// Command: take the money that is held.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct CapturePayment {
     /// For which order.
     pub order_id: OrderId,
@@ -38,7 +44,10 @@ contract!(CapturePayment on "payment-commands");
 
 /// The money is held.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct PaymentAuthorized {
     /// The payment.
     pub payment_id: String,
@@ -59,7 +68,10 @@ contract!(PaymentAuthorized on "payment");
 
 /// The money is not held (or not taken).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct PaymentDeclined {
     /// The payment.
     pub payment_id: String,
@@ -89,7 +101,10 @@ pub enum DeclineStage {
 
 /// The money was taken.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct PaymentCaptured {
     /// The payment.
     pub payment_id: String,
@@ -106,7 +121,10 @@ contract!(PaymentCaptured on "payment");
 
 /// Held or taken money was given back, or there was none to give back.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a wire format is built by its producer")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a wire format is built by its producer"
+)]
 pub struct PaymentRefunded {
     /// The payment.
     pub payment_id: String,

@@ -35,7 +35,7 @@ pub(crate) async fn advance(
     let mut orders = store::load(connection, &ids).await?;
     let seen: Vec<(OrderId, i64)> = orders
         .values()
-        .map(|order| (order.order_id.clone(), order.changes))
+        .map(|order| (order.id.clone(), order.changes))
         .collect();
 
     let mut history = Vec::new();
@@ -55,7 +55,7 @@ pub(crate) async fn advance(
                     for (status, reason) in step.entered {
                         order.changes += 1;
                         history.push(Change {
-                            order_id: order.order_id.clone(),
+                            order_id: order.id.clone(),
                             number: order.changes,
                             status,
                             reason,
@@ -94,8 +94,8 @@ fn carry_out(
     cause: &Message,
     now: i64,
 ) -> Result<Message> {
-    let mut aggregate = Aggregate::new(order.order_id.as_str(), order.told);
-    let order_id = order.order_id.clone();
+    let mut aggregate = Aggregate::new(order.id.as_str(), order.told);
+    let order_id = order.id.clone();
     let effect_key = |step: &str| format!("{order_id}:{step}:1");
     let message = match act {
         Act::Authorize => journal.message(
@@ -107,7 +107,7 @@ fn carry_out(
                 currency: order.currency,
                 payment_method: order.details.payment_method.clone(),
             },
-            Some(cause),
+            cause.into(),
         ),
         Act::Capture => journal.message(
             &mut aggregate,
@@ -117,7 +117,7 @@ fn carry_out(
                 amount_minor: order.total,
                 currency: order.currency,
             },
-            Some(cause),
+            cause.into(),
         ),
         Act::Dispatch => journal.message(
             &mut aggregate,
@@ -125,7 +125,7 @@ fn carry_out(
                 order_id: order_id.clone(),
                 effect_key: effect_key("dispatch"),
             },
-            Some(cause),
+            cause.into(),
         ),
         Act::Confirm => journal.message(
             &mut aggregate,
@@ -139,7 +139,7 @@ fn carry_out(
                 lines: order.details.lines.clone(),
                 ship_to: order.details.ship_to.clone(),
             },
-            Some(cause),
+            cause.into(),
         ),
         Act::Complete => journal.message(
             &mut aggregate,
@@ -150,7 +150,7 @@ fn carry_out(
                 lines: order.details.lines.clone(),
                 completed_at: now,
             },
-            Some(cause),
+            cause.into(),
         ),
         Act::Cancel {
             code,
@@ -169,7 +169,7 @@ fn carry_out(
                 stage: stage.name().to_owned(),
                 compensations: compensations(&started),
             },
-            Some(cause),
+            cause.into(),
         ),
     }?;
     order.told = aggregate.version();

@@ -4,7 +4,7 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::{Path, State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -32,21 +32,24 @@ async fn place(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let body = body.map_err(unreadable)?;
-    let key = headers.get("idempotency-key").map(|key| key.as_bytes());
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let key = headers.get("idempotency-key").map(HeaderValue::as_bytes);
     let placement = Placement::read(key, &body)?;
     let placed = orders.placing.submit(placement).await??;
     let mut response = (
         StatusCode::ACCEPTED,
         [
             (header::CONTENT_TYPE, "application/json".to_owned()),
-            (header::LOCATION, format!("/api/v1/orders/{}", placed.order_id)),
+            (
+                header::LOCATION,
+                format!("/api/v1/orders/{}", placed.order_id),
+            ),
         ],
         placed.answer,
     )
         .into_response();
     if placed.replayed {
-        let replayed = header::HeaderValue::from_static("true");
+        let replayed = HeaderValue::from_static("true");
         response
             .headers_mut()
             .insert("idempotent-replayed", replayed);
@@ -54,7 +57,7 @@ async fn place(
     Ok(response)
 }
 
-fn unreadable(rejection: BytesRejection) -> Problem {
+fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -98,7 +101,7 @@ async fn show(
         return Err(Problem::not_found("there is no such order"));
     };
     let shown = Shown {
-        order_id: order.order_id,
+        order_id: order.id,
         status: order.progress.status.name(),
         customer_id: order.customer_id,
         currency: order.currency,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
-use commerce_chassis::{Aggregate, Batch, Db, Journal, Problem, Result, Station};
+use commerce_chassis::{Aggregate, Batch, Cause, Db, Journal, Problem, Result, Station};
 use commerce_contracts::{Currency, OrderId, OrderPlaced, Sku};
 use mainstay_clock::IdGenerator;
 use mainstay_database::Transactions;
@@ -121,9 +121,9 @@ impl Batch for Placing {
 
 impl Placing {
     fn tell(&self, order: &mut Order) -> Result<Message> {
-        let mut aggregate = Aggregate::new(order.order_id.as_str(), order.told);
+        let mut aggregate = Aggregate::new(order.id.as_str(), order.told);
         let event = OrderPlaced {
-            order_id: order.order_id.clone(),
+            order_id: order.id.clone(),
             customer_id: order.customer_id.clone(),
             currency: order.currency,
             lines: order.details.lines.clone(),
@@ -134,7 +134,9 @@ impl Placing {
             total_minor: order.total,
             ship_to: order.details.ship_to.clone(),
         };
-        let message = self.journal.message(&mut aggregate, &event, None)?;
+        let message = self
+            .journal
+            .message(&mut aggregate, &event, Cause::default())?;
         order.told = aggregate.version();
         Ok(message)
     }
@@ -157,12 +159,12 @@ fn replay(earlier: &Answered, placement: &Placement) -> Result<Placed, Problem> 
 
 fn answer(order: &Order, placement: &Placement) -> Answered {
     let body = Answer {
-        order_id: &order.order_id,
+        order_id: &order.id,
         status: Status::Placed.name(),
     };
     Answered {
         request: placement.text.clone(),
-        order_id: order.order_id.clone(),
+        order_id: order.id.clone(),
         // Two texts always serialise.
         answer: serde_json::to_string(&body).unwrap_or_default(),
     }
@@ -172,7 +174,7 @@ fn first_changes(orders: &[&Order]) -> Vec<Change> {
     orders
         .iter()
         .map(|order| Change {
-            order_id: order.order_id.clone(),
+            order_id: order.id.clone(),
             number: 1,
             status: Status::Placed,
             reason: None,
@@ -205,10 +207,14 @@ impl Known {
             lines.push((line.sku.clone(), line.quantity, *price));
         }
         let quote = quote(lines).map_err(|error| {
-            invalid("amount-overflow", "The amount is too large", error.to_string())
+            invalid(
+                "amount-overflow",
+                "The amount is too large",
+                error.to_string(),
+            )
         })?;
         Ok(Order {
-            order_id,
+            id: order_id,
             customer_id: request.customer_id.clone(),
             currency: placement.currency,
             total: quote.total,

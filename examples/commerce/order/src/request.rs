@@ -51,7 +51,11 @@ impl Placement {
         let key = read_key(key)?;
         let request: PlaceOrder = serde_json::from_slice(body).map_err(|error| {
             if error.is_data() {
-                invalid("invalid-request", "The request is not an order", error.to_string())
+                invalid(
+                    "invalid-request",
+                    "The request is not an order",
+                    error.to_string(),
+                )
             } else {
                 Problem::new(
                     StatusCode::BAD_REQUEST,

@@ -3,9 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use commerce_chassis::{Connection, Error, Result, rows, sql};
-use commerce_contracts::{
-    Address, CompensationStep, Currency, Money, OrderId, OrderLine, Sku,
-};
+use commerce_contracts::{Address, CompensationStep, Currency, Money, OrderId, OrderLine, Sku};
 use serde::{Deserialize, Serialize};
 use sqlx::SqlitePool;
 
@@ -29,7 +27,7 @@ pub(crate) struct Details {
 /// An order.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
-    pub(crate) order_id: OrderId,
+    pub(crate) id: OrderId,
     pub(crate) customer_id: String,
     pub(crate) currency: Currency,
     pub(crate) total: Money,
@@ -131,7 +129,7 @@ pub(crate) async fn insert(connection: &mut Connection, orders: &[&Order], now: 
         .iter()
         .map(|order| {
             Ok((
-                order.order_id.as_str(),
+                order.id.as_str(),
                 &order.customer_id,
                 order.currency.code(),
                 order.total.minor(),
@@ -207,7 +205,17 @@ pub(crate) async fn write_history(
     Ok(())
 }
 
-type Row = (String, String, String, i64, String, String, String, i64, i64);
+type Row = (
+    String,
+    String,
+    String,
+    i64,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+);
 
 /// Reads orders in the transaction that will change them.
 pub(crate) async fn load(
@@ -226,7 +234,7 @@ pub(crate) async fn load(
         .into_iter()
         .map(|row| {
             let order = read(row)?;
-            Ok((order.order_id.clone(), order))
+            Ok((order.id.clone(), order))
         })
         .collect()
 }
@@ -237,7 +245,7 @@ fn read(row: Row) -> Result<Order> {
     let amount = |error| Error::damaged("a stored order", error);
     let awaiting: BTreeSet<CompensationStep> = serde_json::from_str(&awaiting).map_err(json)?;
     Ok(Order {
-        order_id: OrderId::new(order_id),
+        id: OrderId::new(order_id),
         customer_id,
         currency: currency.parse().map_err(amount)?,
         total: Money::from_minor(total).map_err(amount)?,
@@ -262,7 +270,7 @@ pub(crate) async fn save(
         .iter()
         .map(|(order, seen)| {
             Ok((
-                order.order_id.as_str(),
+                order.id.as_str(),
                 seen,
                 order.progress.status.name(),
                 rows(&order.progress.awaiting)?,

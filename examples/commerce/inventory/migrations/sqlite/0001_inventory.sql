@@ -1,0 +1,37 @@
+CREATE TABLE {ns}stock_items (
+    sku      TEXT PRIMARY KEY,
+    on_hand  INTEGER NOT NULL CHECK (on_hand >= 0),
+    reserved INTEGER NOT NULL CHECK (reserved >= 0),
+    version  INTEGER NOT NULL DEFAULT 1
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE {ns}reservations (
+    order_id       TEXT PRIMARY KEY,
+    reservation_id TEXT NOT NULL,
+    state          TEXT NOT NULL,     -- held, committed, released, refused
+    told           INTEGER NOT NULL,  -- messages it has told
+    updated_at     INTEGER NOT NULL   -- microseconds since 1970
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE {ns}reservation_lines (
+    order_id TEXT NOT NULL,
+    sku      TEXT NOT NULL,
+    quantity INTEGER NOT NULL CHECK (quantity > 0),
+    PRIMARY KEY (order_id, sku)
+) STRICT, WITHOUT ROWID;
+
+-- Every change of what is on hand; their sum is what is on hand.
+CREATE TABLE {ns}stock_movements (
+    movement_key TEXT PRIMARY KEY,
+    sku          TEXT NOT NULL,
+    quantity     INTEGER NOT NULL,
+    moved_at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Seed: plenty of everything but the last three SKUs.
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+INSERT INTO {ns}stock_items (sku, on_hand, reserved)
+SELECT printf('SKU-%03d', i), CASE i WHEN 198 THEN 20 WHEN 199 THEN 10 WHEN 200 THEN 5 ELSE 1000000 END, 0 FROM n;
+
+INSERT INTO {ns}stock_movements (movement_key, sku, quantity, moved_at)
+SELECT 'opening:' || sku, sku, on_hand, 0 FROM {ns}stock_items;

@@ -1,0 +1,39 @@
+//! `GET /api/v1/stock/{sku}`.
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use commerce_chassis::{Db, Problem};
+use serde::Serialize;
+
+use crate::store;
+
+pub(crate) fn router(db: Db) -> Router {
+    Router::new()
+        .route("/api/v1/stock/{sku}", get(show))
+        .with_state(db)
+}
+
+#[derive(Serialize)]
+struct Shown {
+    sku: String,
+    on_hand: i64,
+    reserved: i64,
+    available: i64,
+}
+
+async fn show(State(db): State<Db>, Path(sku): Path<String>) -> Result<Response, Problem> {
+    let Some(level) = store::level(db.reader(), &sku).await? else {
+        return Err(Problem::not_found("there is no such product"));
+    };
+    let shown = Shown {
+        sku,
+        on_hand: level.on_hand,
+        reserved: level.reserved,
+        available: level.on_hand - level.reserved,
+    };
+    Ok(Json(shown).into_response())
+}

@@ -1,0 +1,36 @@
+//! The inventory service: holds stock for orders, and commits or releases what it holds.
+//!
+//! | file | what |
+//! |---|---|
+//! | `shelf` | what can be held, pure: all of an order or nothing of it, never more than there is |
+//! | `reservation` | the states of a hold, pure |
+//! | `handlers`, `http`, `store` | the edges: events, requests, tables |
+
+mod handlers;
+mod http;
+mod reservation;
+mod shelf;
+mod store;
+
+use commerce_chassis::{Deployment, Result, Service, Station};
+use mainstay_database::{Migration, Migrations};
+
+/// The service's tables and seeds.
+pub const MIGRATIONS: Migrations = Migrations {
+    component: "inventory",
+    steps: &[Migration {
+        name: "0001_inventory",
+        sql: include_str!("../migrations/sqlite/0001_inventory.sql"),
+    }],
+};
+
+/// Opens the service.
+///
+/// # Errors
+/// The database cannot be opened, or is newer than this build.
+pub async fn open(deployment: &Deployment) -> Result<Service> {
+    let station = Station::open(deployment, "inventory", &MIGRATIONS).await?;
+    let router = http::router(station.db().clone());
+    let handlers = handlers::handlers(station.journal());
+    Ok(station.consume(handlers, Vec::new()).serve(router))
+}

@@ -1,0 +1,150 @@
+//! What can be held. Pure: the decision for many orders, one after the other, on levels that were read once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use commerce_contracts::{Shortage, Sku};
+
+/// How much of one SKU is there.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Level {
+    pub(crate) on_hand: i64,
+    pub(crate) reserved: i64,
+}
+
+impl Level {
+    const fn available(self) -> i64 {
+        self.on_hand.saturating_sub(self.reserved)
+    }
+}
+
+/// The levels of some SKUs, and what was held on top of them.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Shelf {
+    levels: HashMap<Sku, Level>,
+    held: BTreeMap<Sku, i64>,
+}
+
+impl Shelf {
+    pub(crate) fn new(levels: HashMap<Sku, Level>) -> Self {
+        Self {
+            levels,
+            held: BTreeMap::new(),
+        }
+    }
+
+    /// Holds all of `wanted`, or nothing and says what is short.
+    pub(crate) fn hold(&mut self, wanted: &BTreeMap<Sku, i64>) -> Result<(), Vec<Shortage>> {
+        let shortages: Vec<Shortage> = wanted
+            .iter()
+            .filter_map(|(sku, requested)| {
+                let level = self.levels.get(sku).copied().unwrap_or_default();
+                let available = level.available();
+                (available < *requested).then(|| Shortage {
+                    sku: sku.clone(),
+                    requested: *requested,
+                    available,
+                })
+            })
+            .collect();
+        if !shortages.is_empty() {
+            return Err(shortages);
+        }
+        for (sku, quantity) in wanted {
+            if let Some(level) = self.levels.get_mut(sku) {
+                level.reserved += quantity;
+                *self.held.entry(sku.clone()).or_default() += quantity;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was held, by SKU in order.
+    pub(crate) const fn held(&self) -> &BTreeMap<Sku, i64> {
+        &self.held
+    }
+}
+
+/// Sums quantities per SKU: two lines of one SKU are one demand.
+pub(crate) fn sum<'a>(lines: impl IntoIterator<Item = (&'a Sku, i64)>) -> BTreeMap<Sku, i64> {
+    let mut sums: BTreeMap<Sku, i64> = BTreeMap::new();
+    for (sku, quantity) in lines {
+        let sum = sums.entry(sku.clone()).or_default();
+        // A demand that no number holds is a demand that cannot be met.
+        *sum = sum.saturating_add(quantity);
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sku(number: u8) -> Sku {
+        Sku::new(format!("S{number}"))
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_is_held_than_there_is(
+            stock in proptest::collection::vec(0..20_i64, 3),
+            orders in proptest::collection::vec(proptest::collection::vec((0..4_u8, 1..8_i64), 1..5), 0..30),
+        ) {
+            let levels = (0..).map(sku).zip(stock.iter().map(|on_hand| Level { on_hand: *on_hand, reserved: 0 })).collect();
+            let mut shelf = Shelf::new(levels);
+            let mut expected: BTreeMap<Sku, i64> = BTreeMap::new();
+            for order in orders {
+                let lines: Vec<(Sku, i64)> = order.into_iter().map(|(number, quantity)| (sku(number), quantity)).collect();
+                let wanted = sum(lines.iter().map(|(sku, quantity)| (sku, *quantity)));
+                let before = shelf.clone();
+                match shelf.hold(&wanted) {
+                    Ok(()) => for (sku, quantity) in wanted { *expected.entry(sku).or_default() += quantity; },
+                    Err(shortages) => {
+                        prop_assert!(!shortages.is_empty());
+                        prop_assert_eq!(shelf.held(), before.held(), "all or nothing");
+                    }
+                }
+            }
+            prop_assert_eq!(shelf.held(), &expected);
+            for (sku, held) in shelf.held() {
+                prop_assert!(*held <= shelf.levels[sku].on_hand);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_one_sku_are_one_demand() {
+        let mut shelf = Shelf::new(
+            [(
+                sku(1),
+                Level {
+                    on_hand: 3,
+                    reserved: 0,
+                },
+            )]
+            .into(),
+        );
+        let wanted = sum([(&sku(1), 2), (&sku(1), 2)]);
+        let shortages = shelf.hold(&wanted).unwrap_err();
+        assert_eq!((shortages[0].requested, shortages[0].available), (4, 3));
+    }
+
+    #[test]
+    fn a_demand_beyond_numbers_is_short() {
+        let mut shelf = Shelf::new(
+            [(
+                sku(1),
+                Level {
+                    on_hand: 3,
+                    reserved: 0,
+                },
+            )]
+            .into(),
+        );
+        assert!(
+            shelf
+                .hold(&sum([(&sku(1), i64::MAX), (&sku(1), 9)]))
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,229 @@
+//! The tables of the inventory service. Sets go in one statement each.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use commerce_chassis::{Connection, Error, Result, rows, sql};
+use commerce_contracts::{OrderId, Sku};
+use sqlx::SqlitePool;
+
+use crate::{reservation::State, shelf::Level};
+
+/// A hold with its lines.
+#[derive(Clone, Debug)]
+pub(crate) struct Reservation {
+    pub(crate) order_id: OrderId,
+    pub(crate) state: State,
+    /// Messages it has told.
+    pub(crate) told: i64,
+    /// Summed per SKU; empty unless something is or was held.
+    pub(crate) lines: BTreeMap<Sku, i64>,
+}
+
+pub(crate) async fn levels(
+    connection: &mut Connection,
+    skus: &BTreeSet<&Sku>,
+) -> Result<HashMap<Sku, Level>> {
+    let found: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT s.sku, s.on_hand, s.reserved FROM json_each($1) w CROSS JOIN stock_items s ON s.sku = w.value",
+    )
+    .bind(rows(skus)?)
+    .fetch_all(connection)
+    .await
+    .map_err(sql)?;
+    Ok(found
+        .into_iter()
+        .map(|(sku, on_hand, reserved)| (Sku::new(sku), Level { on_hand, reserved }))
+        .collect())
+}
+
+type Row = (String, String, i64, Option<String>, Option<i64>);
+
+pub(crate) async fn load(
+    connection: &mut Connection,
+    orders: &BTreeSet<&OrderId>,
+) -> Result<HashMap<OrderId, Reservation>> {
+    let found: Vec<Row> = sqlx::query_as(
+        "SELECT r.order_id, r.state, r.told, l.sku, l.quantity FROM json_each($1) w
+         CROSS JOIN reservations r ON r.order_id = w.value
+         LEFT JOIN reservation_lines l ON l.order_id = r.order_id",
+    )
+    .bind(rows(orders)?)
+    .fetch_all(connection)
+    .await
+    .map_err(sql)?;
+    let mut reservations: HashMap<OrderId, Reservation> = HashMap::new();
+    for (order_id, state, told, sku, quantity) in found {
+        let state = State::from_name(&state)
+            .ok_or_else(|| Error::damaged("a stored reservation", format!("state {state:?}")))?;
+        let order_id = OrderId::new(order_id);
+        let reservation = reservations
+            .entry(order_id.clone())
+            .or_insert_with(|| Reservation {
+                order_id,
+                state,
+                told,
+                lines: BTreeMap::new(),
+            });
+        if let (Some(sku), Some(quantity)) = (sku, quantity) {
+            reservation.lines.insert(Sku::new(sku), quantity);
+        }
+    }
+    Ok(reservations)
+}
+
+/// Writes new reservations and their lines.
+pub(crate) async fn insert(
+    connection: &mut Connection,
+    reservations: &[Reservation],
+    now: i64,
+) -> Result<()> {
+    let set: Vec<_> = reservations
+        .iter()
+        .map(|reservation| {
+            let order_id = reservation.order_id.as_str();
+            let id = format!("res-{order_id}");
+            (order_id, id, reservation.state.name(), reservation.told)
+        })
+        .collect();
+    sqlx::query(
+        "INSERT INTO reservations (order_id, reservation_id, state, told, updated_at)
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2 FROM json_each($1)",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(&mut *connection)
+    .await
+    .map_err(sql)?;
+    let lines: Vec<_> = reservations
+        .iter()
+        .flat_map(|reservation| {
+            let order_id = reservation.order_id.as_str();
+            let lines = reservation.lines.iter();
+            lines.map(move |(sku, quantity)| (order_id, sku, quantity))
+        })
+        .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO reservation_lines (order_id, sku, quantity)
+         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1)",
+    )
+    .bind(rows(&lines)?)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    Ok(())
+}
+
+/// Writes the state of reservations that were loaded as held or refused.
+pub(crate) async fn save(
+    connection: &mut Connection,
+    reservations: &[&Reservation],
+    now: i64,
+) -> Result<()> {
+    let set: Vec<_> = reservations
+        .iter()
+        .map(|reservation| {
+            (
+                reservation.order_id.as_str(),
+                reservation.state.name(),
+                reservation.told,
+            )
+        })
+        .collect();
+    let saved = sqlx::query(
+        "UPDATE reservations SET state = w.value ->> 1, told = w.value ->> 2, updated_at = $2 FROM json_each($1) w
+         WHERE order_id = w.value ->> 0 AND state IN ('held', 'refused')",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?
+    .rows_affected();
+    complete(saved, reservations.len(), "a reservation")
+}
+
+/// Holds stock: one conditional update of each SKU, in one statement.
+pub(crate) async fn hold(connection: &mut Connection, held: &BTreeMap<Sku, i64>) -> Result<()> {
+    let set: Vec<_> = held.iter().collect();
+    let updated = sqlx::query(
+        "UPDATE stock_items SET reserved = reserved + (w.value ->> 1), version = version + 1 FROM json_each($1) w
+         WHERE sku = w.value ->> 0 AND on_hand - reserved >= w.value ->> 1",
+    )
+    .bind(rows(&set)?)
+    .execute(connection)
+    .await
+    .map_err(sql)?
+    .rows_affected();
+    complete(updated, held.len(), "the stock")
+}
+
+/// Lets held stock go back (`leaving` = false) or out (true).
+pub(crate) async fn unhold(
+    connection: &mut Connection,
+    quantities: &BTreeMap<Sku, i64>,
+    leaving: bool,
+) -> Result<()> {
+    let set: Vec<_> = quantities.iter().collect();
+    let updated = sqlx::query(
+        "UPDATE stock_items SET reserved = reserved - (w.value ->> 1), version = version + 1,
+                                on_hand = on_hand - CASE WHEN $2 THEN w.value ->> 1 ELSE 0 END
+         FROM json_each($1) w WHERE sku = w.value ->> 0 AND reserved >= w.value ->> 1",
+    )
+    .bind(rows(&set)?)
+    .bind(leaving)
+    .execute(connection)
+    .await
+    .map_err(sql)?
+    .rows_affected();
+    complete(updated, quantities.len(), "the stock")
+}
+
+/// Writes down what left, once for each order and SKU.
+pub(crate) async fn move_out(
+    connection: &mut Connection,
+    reservations: &[&Reservation],
+    now: i64,
+) -> Result<()> {
+    let set: Vec<_> = reservations
+        .iter()
+        .flat_map(|reservation| {
+            let lines = reservation.lines.iter();
+            lines.map(move |(sku, quantity)| {
+                let key = format!("dispatch:{}:{sku}", reservation.order_id);
+                (key, sku, -quantity)
+            })
+        })
+        .collect();
+    sqlx::query(
+        "INSERT INTO stock_movements (movement_key, sku, quantity, moved_at)
+         SELECT value ->> 0, value ->> 1, value ->> 2, $2 FROM json_each($1)",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    Ok(())
+}
+
+fn complete(touched: u64, wanted: usize, what: &'static str) -> Result<()> {
+    if touched == wanted as u64 {
+        Ok(())
+    } else {
+        Err(Error::Changed { what })
+    }
+}
+
+/// The level of one SKU, for a client.
+pub(crate) async fn level(reader: &SqlitePool, sku: &str) -> Result<Option<Level>> {
+    let found: Option<(i64, i64)> =
+        sqlx::query_as("SELECT on_hand, reserved FROM stock_items WHERE sku = $1")
+            .bind(sku)
+            .fetch_optional(reader)
+            .await
+            .map_err(sql)?;
+    Ok(found.map(|(on_hand, reserved)| Level { on_hand, reserved }))
+}

@@ -1,0 +1,51 @@
+//! Double entry: each operation moves an amount between accounts, and its entries add up to nothing. Pure.
+
+use commerce_contracts::Money;
+
+use crate::intent::Kind;
+
+/// What the provider holds for us, and whom it holds it from.
+const HELD: &str = "held";
+const HELD_FROM: &str = "held_from_customer";
+/// What the provider owes us, and what the customer paid.
+const PROVIDER: &str = "provider";
+const CUSTOMER: &str = "customer";
+
+/// Accounts and amounts of an operation.
+pub(crate) fn entries(kind: Kind, amount: Money) -> Vec<(&'static str, i64)> {
+    let amount = amount.minor();
+    match kind {
+        Kind::Authorize => vec![(HELD, amount), (HELD_FROM, -amount)],
+        Kind::Capture => vec![
+            (HELD, -amount),
+            (HELD_FROM, amount),
+            (PROVIDER, amount),
+            (CUSTOMER, -amount),
+        ],
+        Kind::Void => vec![(HELD, -amount), (HELD_FROM, amount)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        #[test]
+        fn entries_add_up_to_nothing_and_a_closed_payment_holds_nothing(minor in 1..=Money::MAX.minor(), captured in any::<bool>()) {
+            let amount = Money::from_minor(minor).unwrap();
+            let end = if captured { Kind::Capture } else { Kind::Void };
+            let mut balances: HashMap<&str, i64> = HashMap::new();
+            for kind in [Kind::Authorize, end] {
+                prop_assert_eq!(entries(kind, amount).iter().map(|(_, amount)| amount).sum::<i64>(), 0);
+                for (account, amount) in entries(kind, amount) {
+                    *balances.entry(account).or_default() += amount;
+                }
+            }
+            prop_assert_eq!(balances[HELD], 0);
+            prop_assert_eq!(balances.get(PROVIDER).copied().unwrap_or_default(), if captured { minor } else { 0 });
+        }
+    }
+}

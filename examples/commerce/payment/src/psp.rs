@@ -1,0 +1,210 @@
+//! The simulated payment provider: another company's system, with books of its own in `psp.db`.
+//!
+//! The payment method decides what happens to a hold: `pm_ok` succeeds, `pm_declined` is refused, `pm_3ds` needs the
+//! customer, `pm_flaky` fails twice and then succeeds, `pm_timeout` never answers and does nothing, `pm_late` does it and
+//! loses the answer. A key that is done is answered as done, however often it is asked for.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use commerce_chassis::{Batch, Db, Deployment, GroupCommit, Remote, Result, rows, sql};
+use commerce_contracts::{Currency, Money};
+use mainstay_clock::Clock;
+use mainstay_database::{Migration, Migrations, Transactions};
+use mainstay_messaging::envelope::micros_since_epoch;
+
+use crate::intent::{Kind, Question};
+
+/// The provider's tables.
+pub const MIGRATIONS: Migrations = Migrations {
+    component: "psp",
+    steps: &[Migration {
+        name: "0001_psp",
+        sql: include_str!("../migrations/sqlite/0001_psp.sql"),
+    }],
+};
+
+/// Calls answered in one transaction at most.
+const ANSWERED_TOGETHER: usize = 256;
+
+/// A call to the provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) question: Question,
+    pub(crate) kind: Kind,
+    /// The same for every time the same thing is asked for.
+    pub(crate) effect_key: String,
+    pub(crate) amount: Money,
+    pub(crate) currency: Currency,
+    pub(crate) payment_method: String,
+}
+
+/// What comes back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Answer {
+    /// It is done, under this name.
+    Done(String),
+    /// Refused.
+    Declined,
+    /// The customer has to do something first.
+    RequiresAction,
+    /// Nothing came back in time.
+    Silence,
+    /// To a look-up: it was not done.
+    NotDone,
+    /// Known not to have been done; try again.
+    Unavailable,
+}
+
+/// The provider as its customers reach it.
+#[derive(Clone, Debug)]
+pub(crate) struct Psp {
+    books: GroupCommit<Books>,
+}
+
+/// Opens the provider, and gives the task that does its work.
+pub(crate) async fn open(
+    deployment: &Deployment,
+) -> Result<(Psp, impl Future<Output = Result<()>> + Send + 'static)> {
+    let db = Db::open(&deployment.path_of("psp")).await?;
+    db.migrate(&MIGRATIONS).await?;
+    let clock = Arc::clone(deployment.clock());
+    let (books, work) = GroupCommit::new(Books { db, clock }, ANSWERED_TOGETHER);
+    Ok((Psp { books }, work))
+}
+
+#[async_trait]
+impl Remote for Psp {
+    type Call = Call;
+    type Answer = Answer;
+
+    async fn call(&self, call: Call) -> Answer {
+        // What it could not write down it has not done.
+        self.books.submit(call).await.unwrap_or(Answer::Unavailable)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Books {
+    db: Db,
+    clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Batch for Books {
+    type Request = Call;
+    type Answer = Answer;
+
+    async fn run(&self, calls: Vec<Call>) -> Result<Vec<Answer>> {
+        let mut tx = self.db.begin().await?;
+        let keys: Vec<&str> = calls.iter().map(|call| &*call.effect_key).collect();
+        let keys = rows(&keys)?;
+        let mut done: HashMap<String, String> = sqlx::query_as(
+            "SELECT o.effect_key, o.reference FROM json_each($1) w CROSS JOIN operations o ON o.effect_key = w.value",
+        )
+        .bind(&keys)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(sql)?
+        .into_iter()
+        .collect();
+        let mut asked: BTreeMap<String, i64> = sqlx::query_as(
+            "SELECT a.effect_key, a.asked FROM json_each($1) w CROSS JOIN asks a ON a.effect_key = w.value",
+        )
+        .bind(&keys)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(sql)?
+        .into_iter()
+        .collect();
+
+        let mut new = Vec::new();
+        let answers = calls
+            .iter()
+            .map(|call| {
+                if let Some(reference) = done.get(&call.effect_key) {
+                    return Answer::Done(reference.clone());
+                }
+                if call.question == Question::LookUp {
+                    return Answer::NotDone;
+                }
+                let times = asked.entry(call.effect_key.clone()).or_default();
+                *times += 1;
+                let (does, answer) = outcome(call, *times);
+                if does {
+                    done.insert(call.effect_key.clone(), reference(call));
+                    new.push(call);
+                }
+                answer
+            })
+            .collect();
+        self.write(&mut tx, &new, &asked).await?;
+        self.db.commit(tx).await?;
+        Ok(answers)
+    }
+}
+
+impl Books {
+    async fn write(
+        &self,
+        connection: &mut commerce_chassis::Connection,
+        new: &[&Call],
+        asked: &BTreeMap<String, i64>,
+    ) -> Result<()> {
+        let set: Vec<_> = new
+            .iter()
+            .map(|call| {
+                (
+                    &call.effect_key,
+                    call.kind.name(),
+                    call.amount.minor(),
+                    call.currency.code(),
+                    reference(call),
+                )
+            })
+            .collect();
+        sqlx::query(
+            "INSERT INTO operations (effect_key, kind, amount_minor, currency, reference, done_at)
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, $2 FROM json_each($1)",
+        )
+        .bind(rows(&set)?)
+        .bind(micros_since_epoch(self.clock.now()))
+        .execute(&mut *connection)
+        .await
+        .map_err(sql)?;
+        let asked: Vec<_> = asked.iter().collect();
+        // `WHERE true` keeps the parser from reading ON as a join's.
+        sqlx::query(
+            "INSERT INTO asks (effect_key, asked) SELECT value ->> 0, value ->> 1 FROM json_each($1) WHERE true
+             ON CONFLICT (effect_key) DO UPDATE SET asked = excluded.asked",
+        )
+        .bind(rows(&asked)?)
+        .execute(connection)
+        .await
+        .map_err(sql)?;
+        Ok(())
+    }
+}
+
+fn reference(call: &Call) -> String {
+    format!("psp-{}", call.effect_key)
+}
+
+/// Whether it is done, and what is answered, to the n-th ask.
+fn outcome(call: &Call, times: i64) -> (bool, Answer) {
+    let done = (true, Answer::Done(reference(call)));
+    if call.kind != Kind::Authorize {
+        return done;
+    }
+    match &*call.payment_method {
+        "pm_declined" => (false, Answer::Declined),
+        "pm_3ds" => (false, Answer::RequiresAction),
+        "pm_timeout" => (false, Answer::Silence),
+        "pm_late" => (true, Answer::Silence),
+        "pm_flaky" if times <= 2 => (false, Answer::Unavailable),
+        _ => done,
+    }
+}

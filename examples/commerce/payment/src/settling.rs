@@ -1,0 +1,269 @@
+//! Asks the provider for what is due, and writes down what came of it.
+//!
+//! The provider is asked outside of any transaction. If the process dies in between, the same key is asked for again, and
+//! the provider answers what it did the first time.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use commerce_chassis::{
+    Aggregate, Connection, Db, Journal, Progress, Remote, Result, Round, Station,
+};
+use commerce_contracts::{
+    DeclineStage, Money, OrderId, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
+};
+use futures_util::future::join_all;
+use mainstay_database::Transactions;
+use mainstay_messaging::Message;
+
+use crate::{
+    handlers::{payment_id, refunded},
+    intent::{Kind, Question, Resolution, resolve},
+    payment::{Event, Status},
+    psp::{Answer, Call},
+    store::{self, Intent, Payment, Turn},
+};
+
+/// Intents settled at once at most.
+const SETTLED_TOGETHER: u32 = 256;
+/// How long the provider holds money.
+const HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The round that settles intents.
+#[derive(Debug)]
+pub(crate) struct Settling<R> {
+    db: Db,
+    journal: Journal,
+    provider: R,
+}
+
+impl<R> Settling<R> {
+    pub(crate) fn new(station: &Station, provider: R) -> Self {
+        Self {
+            db: station.db().clone(),
+            journal: station.journal().clone(),
+            provider,
+        }
+    }
+}
+
+#[async_trait]
+impl<R: Remote<Call = Call, Answer = Answer>> Round for Settling<R> {
+    async fn round(&self) -> Result<Progress> {
+        let due = store::due(self.db.reader(), self.journal.now(), SETTLED_TOGETHER).await?;
+        if due.is_empty() {
+            let next = store::next_due(self.db.reader()).await?;
+            return Ok(next.map_or(Progress::Idle, |at| {
+                let micros = at.saturating_sub(self.journal.now());
+                Progress::Due(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+            }));
+        }
+        let payments = {
+            let orders: BTreeSet<&OrderId> = due.iter().map(|intent| &intent.order_id).collect();
+            let mut reader = self
+                .db
+                .reader()
+                .acquire()
+                .await
+                .map_err(commerce_chassis::sql)?;
+            store::load(&mut reader, &orders).await?
+        };
+        let answers = join_all(due.iter().map(|intent| self.ask(intent, &payments))).await;
+        let settled = due
+            .into_iter()
+            .zip(answers)
+            .map(|(mut intent, resolution)| {
+                let seen = intent.asked;
+                if intent.question == Question::Ask {
+                    intent.asked += 1;
+                }
+                (seen, intent, resolution)
+            })
+            .collect();
+        self.write(settled).await?;
+        Ok(Progress::More)
+    }
+}
+
+impl<R: Remote<Call = Call, Answer = Answer>> Settling<R> {
+    /// None = there is nothing to ask for.
+    async fn ask(
+        &self,
+        intent: &Intent,
+        payments: &HashMap<OrderId, Payment>,
+    ) -> Option<Resolution> {
+        let payment = payments.get(&intent.order_id)?;
+        let asks = match intent.kind {
+            Kind::Authorize => payment.status == Status::Requested,
+            Kind::Capture | Kind::Void => payment.status == Status::Authorized,
+        };
+        if !asks {
+            return None;
+        }
+        let call = Call {
+            question: intent.question,
+            kind: intent.kind,
+            effect_key: intent.effect_key.clone(),
+            amount: payment.amount,
+            currency: payment.currency,
+            payment_method: payment.method.clone(),
+        };
+        let answer = self.provider.call(call).await;
+        let asked = intent.asked + u32::from(intent.question == Question::Ask);
+        Some(resolve(intent.kind, asked, answer))
+    }
+
+    async fn write(&self, settled: Vec<(u32, Intent, Option<Resolution>)>) -> Result<()> {
+        let now = self.journal.now();
+        let turns: Vec<Turn<'_>> = settled
+            .iter()
+            .map(|(seen, intent, resolution)| Turn {
+                intent,
+                seen: *seen,
+                again: match resolution {
+                    Some(Resolution::Again(question, after)) => {
+                        let after = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
+                        Some((*question, now.saturating_add(after)))
+                    }
+                    _ => None,
+                },
+            })
+            .collect();
+        let mut tx = self.db.begin().await?;
+        let turned = store::turn(&mut tx, &turns).await?;
+        let outcomes: Vec<_> = settled
+            .iter()
+            .filter(|(_, intent, resolution)| {
+                turned.contains(&intent.effect_key)
+                    && !matches!(resolution, Some(Resolution::Again(..)))
+            })
+            .map(|(_, intent, resolution)| (intent, resolution.as_ref()))
+            .collect();
+        if !outcomes.is_empty() {
+            self.write_outcomes(&mut tx, &outcomes, now).await?;
+        }
+        self.db.commit(tx).await?;
+        self.journal.ring();
+        Ok(())
+    }
+
+    async fn write_outcomes(
+        &self,
+        tx: &mut Connection,
+        outcomes: &[(&Intent, Option<&Resolution>)],
+        now: i64,
+    ) -> Result<()> {
+        let orders: BTreeSet<&OrderId> = outcomes.iter().map(|(i, _)| &i.order_id).collect();
+        let mut payments = store::load(tx, &orders).await?;
+        let mut messages = Vec::new();
+        let mut booked = Vec::new();
+        for (intent, resolution) in outcomes {
+            let Some(payment) = payments.get_mut(&intent.order_id) else {
+                continue;
+            };
+            let happened = match (intent.kind, resolution) {
+                (_, None) => None,
+                (Kind::Authorize, Some(Resolution::Done(_))) => Some(Event::Authorized),
+                (Kind::Authorize, _) => Some(Event::Declined),
+                (Kind::Capture, Some(Resolution::Done(_))) => Some(Event::Captured),
+                (Kind::Void, Some(Resolution::Done(_))) => Some(Event::Voided),
+                (Kind::Capture | Kind::Void, _) => None,
+            };
+            if let Some(event) = happened {
+                match payment.status.after(event) {
+                    Ok(status) => payment.status = status,
+                    Err(illegal) => {
+                        tracing::warn!(%illegal, order = %intent.order_id, "ignored");
+                        continue;
+                    }
+                }
+                if event == Event::Authorized
+                    && let Some(Resolution::Done(reference)) = resolution
+                {
+                    payment.provider_ref = Some(reference.clone());
+                }
+                if event != Event::Declined {
+                    booked.push(*intent);
+                }
+            }
+            messages.extend(self.tell(intent, payment, *resolution, now)?);
+        }
+        let saved: Vec<&Payment> = payments.values().collect();
+        store::save(tx, &saved, now).await?;
+        let booked: Vec<_> = booked
+            .iter()
+            .filter_map(|intent| Some((*intent, payments.get(&intent.order_id)?)))
+            .collect();
+        if !booked.is_empty() {
+            store::book(tx, &booked, now).await?;
+        }
+        self.journal.tell(tx, &messages).await
+    }
+
+    fn tell(
+        &self,
+        intent: &Intent,
+        payment: &mut Payment,
+        resolution: Option<&Resolution>,
+        now: i64,
+    ) -> Result<Option<Message>> {
+        let mut aggregate = Aggregate::new(payment_id(&payment.order_id), payment.told);
+        let (order_id, cause) = (payment.order_id.clone(), intent.cause());
+        let payment_id = payment_id(&order_id);
+        let hold = i64::try_from(HOLD.as_micros()).unwrap_or(i64::MAX);
+        let message = match (intent.kind, resolution) {
+            (Kind::Authorize, Some(Resolution::Done(reference))) => {
+                let authorized = PaymentAuthorized {
+                    payment_id,
+                    order_id,
+                    amount_minor: payment.amount,
+                    currency: payment.currency,
+                    provider: "psp".to_owned(),
+                    provider_ref: reference.clone(),
+                    auth_expires_at: now.saturating_add(hold),
+                };
+                self.journal.message(&mut aggregate, &authorized, cause)?
+            }
+            (Kind::Capture, Some(Resolution::Done(reference))) => {
+                let captured = PaymentCaptured {
+                    payment_id,
+                    order_id,
+                    capture_id: reference.clone(),
+                    amount_minor: payment.amount,
+                    cumulative_captured_minor: payment.amount,
+                };
+                self.journal.message(&mut aggregate, &captured, cause)?
+            }
+            (Kind::Authorize | Kind::Capture, Some(Resolution::Refused(code))) => {
+                let declined = PaymentDeclined {
+                    payment_id,
+                    order_id,
+                    stage: if intent.kind == Kind::Authorize {
+                        DeclineStage::Authorize
+                    } else {
+                        DeclineStage::Capture
+                    },
+                    code: (*code).to_owned(),
+                    retryable: false,
+                    attempt: intent.asked,
+                };
+                self.journal.message(&mut aggregate, &declined, cause)?
+            }
+            (Kind::Void, resolution) => {
+                let amount = if resolution.is_some() {
+                    payment.amount
+                } else {
+                    Money::ZERO
+                };
+                let refunded = refunded(payment, amount, "order_cancelled");
+                self.journal.message(&mut aggregate, &refunded, cause)?
+            }
+            _ => return Ok(None),
+        };
+        payment.told = aggregate.version();
+        Ok(Some(message))
+    }
+}

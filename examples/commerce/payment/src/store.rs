@@ -1,0 +1,304 @@
+//! The tables of the payment service. Sets go in one statement each.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use commerce_chassis::{Cause, Connection, Error, Result, rows, sql};
+use commerce_contracts::{Currency, Money, OrderId};
+use serde::Serialize;
+use sqlx::SqlitePool;
+
+use crate::{
+    intent::{Kind, Question},
+    ledger,
+    payment::Status,
+};
+
+/// A payment.
+#[derive(Clone, Debug)]
+pub(crate) struct Payment {
+    pub(crate) order_id: OrderId,
+    pub(crate) status: Status,
+    pub(crate) amount: Money,
+    pub(crate) currency: Currency,
+    pub(crate) method: String,
+    pub(crate) provider_ref: Option<String>,
+    /// Messages it has told.
+    pub(crate) told: i64,
+}
+
+/// Something to be done at the provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Intent {
+    pub(crate) effect_key: String,
+    pub(crate) order_id: OrderId,
+    pub(crate) kind: Kind,
+    pub(crate) question: Question,
+    pub(crate) asked: u32,
+    pub(crate) causation_id: String,
+    pub(crate) correlation_id: Option<String>,
+}
+
+impl Intent {
+    pub(crate) fn cause(&self) -> Cause<'_> {
+        Cause {
+            message_id: Some(&self.causation_id),
+            correlation_id: self.correlation_id.as_deref(),
+        }
+    }
+}
+
+type Row = (String, String, i64, String, String, Option<String>, i64);
+
+fn read(row: Row) -> Result<Payment> {
+    let (order_id, status, amount, currency, method, provider_ref, told) = row;
+    let damaged = |error| Error::damaged("a stored payment", error);
+    Ok(Payment {
+        order_id: OrderId::new(order_id),
+        status: Status::from_name(&status)
+            .ok_or_else(|| Error::damaged("a stored payment", format!("status {status:?}")))?,
+        amount: Money::from_minor(amount).map_err(damaged)?,
+        currency: currency.parse().map_err(damaged)?,
+        method,
+        provider_ref,
+        told,
+    })
+}
+
+pub(crate) async fn load(
+    connection: &mut Connection,
+    orders: &BTreeSet<&OrderId>,
+) -> Result<HashMap<OrderId, Payment>> {
+    let found: Vec<Row> = sqlx::query_as(
+        "SELECT p.order_id, p.status, p.amount_minor, p.currency, p.payment_method, p.provider_ref, p.told
+         FROM json_each($1) w CROSS JOIN payments p ON p.order_id = w.value",
+    )
+    .bind(rows(orders)?)
+    .fetch_all(connection)
+    .await
+    .map_err(sql)?;
+    found
+        .into_iter()
+        .map(|row| {
+            let payment = read(row)?;
+            Ok((payment.order_id.clone(), payment))
+        })
+        .collect()
+}
+
+/// Writes payments, new or changed.
+pub(crate) async fn save(
+    connection: &mut Connection,
+    payments: &[&Payment],
+    now: i64,
+) -> Result<()> {
+    let set: Vec<_> = payments
+        .iter()
+        .map(|payment| {
+            (
+                payment.order_id.as_str(),
+                payment.status.name(),
+                payment.amount.minor(),
+                payment.currency.code(),
+                &payment.method,
+                &payment.provider_ref,
+                payment.told,
+            )
+        })
+        .collect();
+    // `WHERE true` keeps the parser from reading ON as a join's.
+    sqlx::query(
+        "INSERT INTO payments (order_id, status, amount_minor, currency, payment_method, provider_ref, told, updated_at)
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, $2
+         FROM json_each($1) WHERE true
+         ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, provider_ref = excluded.provider_ref,
+                                              told = excluded.told, updated_at = excluded.updated_at",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    Ok(())
+}
+
+/// Writes down what is to be done, due now.
+pub(crate) async fn intend(
+    connection: &mut Connection,
+    intents: &[Intent],
+    now: i64,
+) -> Result<()> {
+    let set: Vec<_> = intents
+        .iter()
+        .map(|intent| {
+            (
+                &intent.effect_key,
+                intent.order_id.as_str(),
+                intent.kind.name(),
+                &intent.causation_id,
+                &intent.correlation_id,
+            )
+        })
+        .collect();
+    sqlx::query(
+        "INSERT INTO intents (effect_key, order_id, kind, question, asked, due_at, done, causation_id, correlation_id)
+         SELECT value ->> 0, value ->> 1, value ->> 2, 'ask', 0, $2, 0, value ->> 3, value ->> 4 FROM json_each($1)",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    Ok(())
+}
+
+type IntentRow = (String, String, String, String, u32, String, Option<String>);
+
+/// What is due, the oldest of each order first and alone.
+pub(crate) async fn due(reader: &SqlitePool, now: i64, limit: u32) -> Result<Vec<Intent>> {
+    let found: Vec<IntentRow> = sqlx::query_as(
+        "SELECT effect_key, order_id, kind, question, asked, causation_id, correlation_id FROM intents i
+         WHERE done = 0 AND due_at <= $1
+           AND NOT EXISTS (SELECT 1 FROM intents e WHERE e.order_id = i.order_id AND e.done = 0 AND e.number < i.number)
+         ORDER BY due_at LIMIT $2",
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(reader)
+    .await
+    .map_err(sql)?;
+    found
+        .into_iter()
+        .map(|row| {
+            let (effect_key, order_id, kind, question, asked, causation_id, correlation_id) = row;
+            let damaged = |what| Error::damaged("a stored intent", format!("{what:?}"));
+            Ok(Intent {
+                effect_key,
+                order_id: OrderId::new(order_id),
+                kind: Kind::from_name(&kind).ok_or_else(|| damaged(&kind))?,
+                question: Question::from_name(&question).ok_or_else(|| damaged(&question))?,
+                asked,
+                causation_id,
+                correlation_id,
+            })
+        })
+        .collect()
+}
+
+/// When the next intent falls due.
+pub(crate) async fn next_due(reader: &SqlitePool) -> Result<Option<i64>> {
+    sqlx::query_scalar("SELECT min(due_at) FROM intents WHERE done = 0")
+        .fetch_one(reader)
+        .await
+        .map_err(sql)
+}
+
+/// What became of an intent; none = done.
+pub(crate) struct Turn<'a> {
+    pub(crate) intent: &'a Intent,
+    /// How often it was asked before.
+    pub(crate) seen: u32,
+    pub(crate) again: Option<(Question, i64)>,
+}
+
+/// Writes down what became of intents, and says which of them were still as they had been read.
+pub(crate) async fn turn(
+    connection: &mut Connection,
+    turns: &[Turn<'_>],
+) -> Result<HashSet<String>> {
+    let set: Vec<_> = turns
+        .iter()
+        .map(|turn| {
+            let (question, due_at) = turn.again.unwrap_or((turn.intent.question, 0));
+            (
+                &turn.intent.effect_key,
+                turn.seen,
+                turn.intent.asked,
+                question.name(),
+                due_at,
+                turn.again.is_none(),
+            )
+        })
+        .collect();
+    let turned: Vec<String> = sqlx::query_scalar(
+        "UPDATE intents SET asked = w.value ->> 2, question = w.value ->> 3, due_at = w.value ->> 4, done = w.value ->> 5
+         FROM json_each($1) w WHERE effect_key = w.value ->> 0 AND done = 0 AND asked = w.value ->> 1
+         RETURNING effect_key",
+    )
+    .bind(rows(&set)?)
+    .fetch_all(connection)
+    .await
+    .map_err(sql)?;
+    Ok(turned.into_iter().collect())
+}
+
+/// Books the entries of operations. An operation that was booked before is an error.
+pub(crate) async fn book(
+    connection: &mut Connection,
+    operations: &[(&Intent, &Payment)],
+    now: i64,
+) -> Result<()> {
+    let set: Vec<_> = operations
+        .iter()
+        .flat_map(|(intent, payment)| {
+            let entries = ledger::entries(intent.kind, payment.amount);
+            entries.into_iter().map(move |(account, amount)| {
+                let order_id = payment.order_id.as_str();
+                let currency = payment.currency.code();
+                (&intent.effect_key, account, order_id, amount, currency)
+            })
+        })
+        .collect();
+    sqlx::query(
+        "INSERT INTO ledger_entries (operation, account, order_id, amount_minor, currency, booked_at)
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, $2 FROM json_each($1)",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    Ok(())
+}
+
+/// A payment for a client.
+pub(crate) async fn show(reader: &SqlitePool, order_id: &str) -> Result<Option<Payment>> {
+    let found: Option<Row> = sqlx::query_as(
+        "SELECT order_id, status, amount_minor, currency, payment_method, provider_ref, told FROM payments
+         WHERE order_id = $1",
+    )
+    .bind(order_id)
+    .fetch_optional(reader)
+    .await
+    .map_err(sql)?;
+    found.map(read).transpose()
+}
+
+/// A ledger entry for a client.
+#[derive(Clone, Serialize, Debug)]
+pub(crate) struct Entry {
+    operation: String,
+    account: String,
+    amount_minor: i64,
+    currency: String,
+}
+
+/// An order's ledger for a client.
+pub(crate) async fn entries(reader: &SqlitePool, order_id: &str) -> Result<Vec<Entry>> {
+    let found: Vec<(String, String, i64, String)> = sqlx::query_as(
+        "SELECT operation, account, amount_minor, currency FROM ledger_entries WHERE order_id = $1
+         ORDER BY booked_at, operation, account",
+    )
+    .bind(order_id)
+    .fetch_all(reader)
+    .await
+    .map_err(sql)?;
+    Ok(found
+        .into_iter()
+        .map(|(operation, account, amount_minor, currency)| Entry {
+            operation,
+            account,
+            amount_minor,
+            currency,
+        })
+        .collect())
+}

@@ -1,0 +1,66 @@
+//! The simulated carrier: moves what is due. Due times are rows, so nothing is forgotten in a crash.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use commerce_chassis::{Cause, Db, Journal, Progress, Result, Round, Station};
+use mainstay_database::Transactions;
+
+use crate::{
+    moves::{Move, carry_out},
+    shipment::{Push, after},
+    store,
+};
+
+/// Shipments moved in one transaction at most.
+const MOVED_TOGETHER: u32 = 500;
+
+/// The round that moves shipments.
+#[derive(Debug)]
+pub(crate) struct Carrier {
+    db: Db,
+    journal: Journal,
+}
+
+impl Carrier {
+    pub(crate) fn new(station: &Station) -> Self {
+        Self {
+            db: station.db().clone(),
+            journal: station.journal().clone(),
+        }
+    }
+}
+
+#[async_trait]
+impl Round for Carrier {
+    async fn round(&self) -> Result<Progress> {
+        let Some(next) = store::next_due(self.db.reader()).await? else {
+            return Ok(Progress::Idle);
+        };
+        let now = self.journal.now();
+        if let Ok(wait @ 1..) = u64::try_from(next.saturating_sub(now)) {
+            return Ok(Progress::Due(Duration::from_micros(wait)));
+        }
+        let mut tx = self.db.begin().await?;
+        let due = store::due(&mut tx, now, MOVED_TOGETHER).await?;
+        let moves = due
+            .into_iter()
+            .filter_map(|shipment| match after(shipment.status, Push::Due) {
+                Ok(to) => Some(Move {
+                    shipment,
+                    to,
+                    // Nobody's message moves a shipment that is due.
+                    cause: Cause::default(),
+                }),
+                Err(illegal) => {
+                    tracing::warn!(%illegal, order = %shipment.order_id, "due, yet going nowhere");
+                    None
+                }
+            })
+            .collect();
+        carry_out(&self.journal, &mut tx, moves, now).await?;
+        self.db.commit(tx).await?;
+        self.journal.ring();
+        Ok(Progress::More)
+    }
+}

@@ -1,0 +1,102 @@
+//! The states of a shipment, and how long each takes. Pure.
+
+use std::time::Duration;
+
+use commerce_contracts::ShipmentStatus as Status;
+
+/// Real time over simulated time.
+const SPEED: u32 = 1_000;
+
+/// What moves a shipment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Push {
+    /// Its time has come.
+    Due,
+    /// The order says go.
+    Dispatch,
+    /// The order says no.
+    Cancel,
+}
+
+/// A push that the shipment's status does not allow.
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error, Debug)]
+#[error("a shipment that is {} does not take {push:?}", status.name())]
+pub(crate) struct Illegal {
+    status: Status,
+    push: Push,
+}
+
+/// The status after a push.
+pub(crate) const fn after(status: Status, push: Push) -> Result<Status, Illegal> {
+    match (status, push) {
+        (Status::Created, Push::Due) => Ok(Status::Allocated),
+        (Status::Allocated, Push::Due) => Ok(Status::Picked),
+        (Status::Picked, Push::Due) => Ok(Status::Packed),
+        (Status::Packed, Push::Dispatch) => Ok(Status::Dispatched),
+        (Status::Dispatched, Push::Due) => Ok(Status::InTransit),
+        (Status::InTransit, Push::Due) => Ok(Status::OutForDelivery),
+        (Status::OutForDelivery, Push::Due) => Ok(Status::Delivered),
+        (Status::Created | Status::Allocated | Status::Picked | Status::Packed, Push::Cancel) => {
+            Ok(Status::Cancelled)
+        }
+        (status, push) => Err(Illegal { status, push }),
+    }
+}
+
+/// How long a shipment stays in a status before it is due; none = until it is pushed, or for ever.
+pub(crate) const fn stay(status: Status) -> Option<Duration> {
+    let real_seconds = match status {
+        Status::Created => 30,
+        Status::Allocated => 120,
+        Status::Picked => 60,
+        Status::Dispatched | Status::OutForDelivery => 300,
+        Status::InTransit => 600,
+        _ => return None,
+    };
+    Some(Duration::from_micros(
+        real_seconds * 1_000_000 / SPEED as u64,
+    ))
+}
+
+/// Whether others are told about it.
+pub(crate) const fn is_milestone(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Packed | Status::Dispatched | Status::Delivered | Status::Cancelled
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn push() -> impl Strategy<Value = Push> {
+        prop_oneof![4 => Just(Push::Due), 2 => Just(Push::Dispatch), 1 => Just(Push::Cancel)]
+    }
+
+    proptest! {
+        #[test]
+        fn a_shipment_never_moves_backwards_and_is_not_cancelled_once_it_went(pushes in proptest::collection::vec(push(), 0..40)) {
+            let mut status = Status::Created;
+            for push in pushes {
+                if let Ok(next) = after(status, push) {
+                    prop_assert!(next > status, "{:?} -> {:?}", status, next);
+                    prop_assert!(next != Status::Cancelled || status <= Status::Packed);
+                    status = next;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_due_by_itself_may_go_on_by_itself() {
+        for status in Status::ALL {
+            assert_eq!(
+                stay(status).is_some(),
+                after(status, Push::Due).is_ok(),
+                "{status:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The tables of the shipping service. Sets go in one statement each.
+
+use std::collections::{BTreeSet, HashMap};
+
+use commerce_chassis::{Connection, Error, Result, rows, sql};
+use commerce_contracts::{OrderId, ShipmentStatus};
+use sqlx::SqlitePool;
+
+/// A shipment.
+#[derive(Clone, Debug)]
+pub(crate) struct Shipment {
+    pub(crate) order_id: OrderId,
+    pub(crate) status: ShipmentStatus,
+    /// Messages it has told.
+    pub(crate) told: i64,
+    /// Microseconds since 1970.
+    pub(crate) due_at: Option<i64>,
+}
+
+impl Shipment {
+    pub(crate) fn id(&self) -> String {
+        format!("shp-{}", self.order_id)
+    }
+
+    pub(crate) fn tracking_no(&self) -> String {
+        let id: String = self.order_id.as_str().replace('-', "").to_uppercase();
+        format!("MS{id}")
+    }
+}
+
+/// What a shipment holds and where it goes, as JSON.
+pub(crate) struct Parcel {
+    pub(crate) ship_to: String,
+    pub(crate) contents: String,
+}
+
+type Row = (String, String, i64, Option<i64>);
+
+fn read((order_id, status, told, due_at): Row) -> Result<Shipment> {
+    Ok(Shipment {
+        order_id: OrderId::new(order_id),
+        status: ShipmentStatus::from_name(&status)
+            .ok_or_else(|| Error::damaged("a stored shipment", format!("status {status:?}")))?,
+        told,
+        due_at,
+    })
+}
+
+/// Writes new shipments. A second one for an order is an error.
+pub(crate) async fn insert(
+    connection: &mut Connection,
+    shipments: &[(Shipment, Parcel)],
+    now: i64,
+) -> Result<()> {
+    let set: Vec<_> = shipments
+        .iter()
+        .map(|(shipment, parcel)| {
+            (
+                shipment.order_id.as_str(),
+                shipment.id(),
+                shipment.tracking_no(),
+                shipment.status.name(),
+                &parcel.ship_to,
+                &parcel.contents,
+                shipment.due_at,
+                shipment.told,
+            )
+        })
+        .collect();
+    sqlx::query(
+        "INSERT INTO shipments (order_id, shipment_id, tracking_no, status, ship_to, contents, due_at, told, updated_at)
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, $2
+         FROM json_each($1)",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    Ok(())
+}
+
+pub(crate) async fn load(
+    connection: &mut Connection,
+    orders: &BTreeSet<&OrderId>,
+) -> Result<HashMap<OrderId, Shipment>> {
+    let found: Vec<Row> = sqlx::query_as(
+        "SELECT s.order_id, s.status, s.told, s.due_at FROM json_each($1) w
+         CROSS JOIN shipments s ON s.order_id = w.value",
+    )
+    .bind(rows(orders)?)
+    .fetch_all(connection)
+    .await
+    .map_err(sql)?;
+    found
+        .into_iter()
+        .map(|row| {
+            let shipment = read(row)?;
+            Ok((shipment.order_id.clone(), shipment))
+        })
+        .collect()
+}
+
+/// Shipments whose time has come, in the transaction that will move them.
+pub(crate) async fn due(
+    connection: &mut Connection,
+    now: i64,
+    limit: u32,
+) -> Result<Vec<Shipment>> {
+    let found: Vec<Row> = sqlx::query_as(
+        "SELECT order_id, status, told, due_at FROM shipments WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(connection)
+    .await
+    .map_err(sql)?;
+    found.into_iter().map(read).collect()
+}
+
+/// When the next shipment falls due.
+pub(crate) async fn next_due(reader: &SqlitePool) -> Result<Option<i64>> {
+    sqlx::query_scalar("SELECT min(due_at) FROM shipments WHERE due_at IS NOT NULL")
+        .fetch_one(reader)
+        .await
+        .map_err(sql)
+}
+
+/// Writes shipments that moved, with the status they had before.
+pub(crate) async fn save(
+    connection: &mut Connection,
+    moved: &[(Shipment, ShipmentStatus)],
+    now: i64,
+) -> Result<()> {
+    let set: Vec<_> = moved
+        .iter()
+        .map(|(shipment, before)| {
+            (
+                shipment.order_id.as_str(),
+                before.name(),
+                shipment.status.name(),
+                shipment.due_at,
+                shipment.told,
+            )
+        })
+        .collect();
+    let saved = sqlx::query(
+        "UPDATE shipments SET status = w.value ->> 2, due_at = w.value ->> 3, told = w.value ->> 4, updated_at = $2
+         FROM json_each($1) w WHERE order_id = w.value ->> 0 AND status = w.value ->> 1",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?
+    .rows_affected();
+    if saved == moved.len() as u64 {
+        Ok(())
+    } else {
+        Err(Error::Changed { what: "a shipment" })
+    }
+}
+
+/// Writes down when shipments entered a status; entering one twice is an error.
+pub(crate) async fn track(
+    connection: &mut Connection,
+    entered: &[(&OrderId, ShipmentStatus)],
+    now: i64,
+) -> Result<()> {
+    let set: Vec<_> = entered
+        .iter()
+        .map(|(order_id, status)| (order_id.as_str(), status.name()))
+        .collect();
+    sqlx::query(
+        "INSERT INTO tracking_events (order_id, status, occurred_at)
+         SELECT value ->> 0, value ->> 1, $2 FROM json_each($1)",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    Ok(())
+}
+
+/// Where a shipment was when, for a client.
+pub(crate) async fn show(
+    reader: &SqlitePool,
+    order_id: &str,
+) -> Result<Option<(Shipment, Vec<(String, i64)>)>> {
+    let found: Option<Row> =
+        sqlx::query_as("SELECT order_id, status, told, due_at FROM shipments WHERE order_id = $1")
+            .bind(order_id)
+            .fetch_optional(reader)
+            .await
+            .map_err(sql)?;
+    let Some(row) = found else {
+        return Ok(None);
+    };
+    let tracking = sqlx::query_as(
+        "SELECT status, occurred_at FROM tracking_events WHERE order_id = $1 ORDER BY occurred_at",
+    )
+    .bind(order_id)
+    .fetch_all(reader)
+    .await
+    .map_err(sql)?;
+    Ok(Some((read(row)?, tracking)))
+}
