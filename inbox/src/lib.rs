@@ -9,6 +9,10 @@ mod retention;
 mod status;
 mod worker;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "memory")]
+pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -98,12 +98,14 @@ impl<D> Lanes<D> {
     pub(super) fn take(&mut self, limit: usize, now: Monotonic) -> Vec<Portion<D>> {
         self.wake(now);
         let mut portions = Vec::new();
+        // Lanes whose head wants a smaller batch than this one is already: they are first the next time.
+        let mut passed_over = Vec::new();
         let (mut taken, mut limit) = (0, limit);
         while taken < limit
-            && let Some(&id) = self.ready.front()
+            && passed_over.len() < limit
+            && let Some(id) = self.ready.pop_front()
         {
             let Some(lane) = self.lanes.get_mut(&id) else {
-                self.ready.pop_front();
                 continue;
             };
             let mut items = Vec::new();
@@ -117,15 +119,18 @@ impl<D> Lanes<D> {
                 taken += 1;
             }
             if items.is_empty() {
-                break; // its head wants a batch that this one is too large for already: the next one
+                passed_over.push(id);
+                continue;
             }
-            self.ready.pop_front();
             lane.phase = Phase::Running;
             portions.push(Portion {
                 lane: id,
                 slot: lane.slot,
                 items,
             });
+        }
+        for id in passed_over.into_iter().rev() {
+            self.ready.push_front(id);
         }
         portions
     }
@@ -211,5 +216,4 @@ impl<D> Lanes<D> {
 }
 
 #[cfg(test)]
-#[path = "lanes_tests.rs"]
 mod tests;

@@ -1,4 +1,6 @@
 //! The inbox on every store.
 
-#[cfg(feature = "sqlite")]
+#[cfg(all(feature = "conformance", feature = "memory"))]
+mod memory;
+#[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

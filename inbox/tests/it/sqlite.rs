@@ -1,130 +1,136 @@
 //! Marks in a SQLite file, read from the log in another.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
-use mainstay_clock::{SystemClock, SystemIds};
-use mainstay_database::{Namespace, sqlite::Database};
-use mainstay_inbox::{HandlerError, Handlers, Received, Worker, sqlite::SqliteInbox};
+use async_trait::async_trait;
+use mainstay_database::{Namespace, Transactions as _, sqlite::Database};
+use mainstay_inbox::{conformance::Fixture, sqlite::SqliteInbox};
 use mainstay_messaging::{
-    Group, Key, Kind, Message, Publisher, Source, StartAt, Topic,
-    event::{Event, encode},
-    sqlite::{Broker, Options},
+    Group, Partition, StartAt, Topic,
+    sqlite::{Broker, LogConsumer, LogPublisher, Options},
 };
-use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
-use tokio_util::sync::CancellationToken;
 
-#[derive(Serialize, Deserialize)]
-struct Counted {
-    number: i64,
+struct SqliteFixture {
+    database: Database,
+    inbox: Arc<SqliteInbox>,
+    log: Database,
+    broker: Broker,
+    _directory: tempfile::TempDir,
 }
 
-impl Event for Counted {
-    const KIND: &'static str = "Counted";
-    const VERSION: u32 = 1;
-}
-
-#[derive(Serialize, Deserialize)]
-struct Other {}
-
-impl Event for Other {
-    const KIND: &'static str = "Other";
-    const VERSION: u32 = 1;
-}
-
-async fn write(
-    _state: (),
-    connection: &mut SqliteConnection,
-    received: Received<Counted>,
-) -> Result<(), HandlerError> {
-    sqlx::query("INSERT INTO effects (number) VALUES ($1)")
-        .bind(received.event.number)
-        .execute(connection)
-        .await
-        .map_err(HandlerError::retryable)?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn thin() {
+async fn fixture() -> SqliteFixture {
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(directory.path().join("service.db"))
-        .await
-        .unwrap();
-    let log = Database::open(directory.path().join("log.db"))
-        .await
-        .unwrap();
-    let broker = Broker::open(log, Options::default()).await.unwrap();
-    let topic = Topic::from_static("t");
-    broker.create_topic(&topic, 2).await.unwrap();
-    let inbox = SqliteInbox::new(database.clone(), Namespace::plain());
+    let open = async |name| Database::open(directory.path().join(name)).await.unwrap();
+    let (database, log) = (open("service.db").await, open("log.db").await);
+    let mut options = Options::default();
+    options.lease = Duration::from_millis(600);
+    options.revocation = Duration::from_millis(300);
+    let inbox = SqliteInbox::new(database.clone(), Namespace::prefixed("billing_").unwrap());
     inbox.migrate().await.unwrap();
-    {
-        use mainstay_database::Transactions as _;
-        let mut tx = database.begin().await.unwrap();
-        sqlx::query("CREATE TABLE effects (number INTEGER)")
+    let fixture = SqliteFixture {
+        inbox: Arc::new(inbox),
+        broker: Broker::open(log.clone(), options).await.unwrap(),
+        database,
+        log,
+        _directory: directory,
+    };
+    execute(
+        &fixture.database,
+        "CREATE TABLE effects (seq INTEGER PRIMARY KEY, effect TEXT NOT NULL)",
+    )
+    .await;
+    fixture
+}
+
+async fn execute(database: &Database, sql: &'static str) {
+    let mut tx = database.begin().await.unwrap();
+    sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    database.commit(tx).await.unwrap();
+}
+
+#[async_trait]
+impl Fixture for SqliteFixture {
+    type Database = Database;
+    type Inbox = SqliteInbox;
+    type Publisher = LogPublisher;
+    type Consumer = LogConsumer;
+
+    fn database(&self) -> Arc<Database> {
+        Arc::new(self.database.clone())
+    }
+
+    fn inbox(&self) -> Arc<SqliteInbox> {
+        Arc::clone(&self.inbox)
+    }
+
+    async fn write(
+        connection: &mut SqliteConnection,
+        effect: &str,
+    ) -> Result<(), mainstay_database::Error> {
+        sqlx::query("INSERT INTO effects (effect) VALUES ($1)")
+            .bind(effect)
+            .execute(connection)
+            .await
+            .map_err(mainstay_database::sqlite::classify)?;
+        Ok(())
+    }
+
+    async fn effects(&self) -> Vec<String> {
+        sqlx::query_scalar("SELECT effect FROM effects ORDER BY seq")
+            .fetch_all(self.database.reader())
+            .await
+            .unwrap()
+    }
+
+    async fn marks(&self) -> usize {
+        let marks: i64 = sqlx::query_scalar("SELECT count(*) FROM billing_inbox_marks")
+            .fetch_one(self.database.reader())
+            .await
+            .unwrap();
+        usize::try_from(marks).unwrap()
+    }
+
+    async fn create_topic(&self, topic: &Topic, partitions: u16) {
+        self.broker.create_topic(topic, partitions).await.unwrap();
+    }
+
+    fn publisher(&self) -> LogPublisher {
+        self.broker.publisher()
+    }
+
+    fn consumer(&self, group: &Group, topic: &Topic) -> LogConsumer {
+        self.broker.consumer(
+            group.clone(),
+            std::slice::from_ref(topic),
+            StartAt::Earliest,
+        )
+    }
+
+    async fn progress(&self, group: &Group) -> Vec<(Partition, i64, i64)> {
+        self.broker.progress(group).await.unwrap()
+    }
+
+    async fn append_raw(&self, partition: &Partition, key: &str) {
+        let mut tx = self.log.begin().await.unwrap();
+        let (id, offset): (i64, i64) = sqlx::query_as(
+            "UPDATE broker_partitions SET next_offset = next_offset + 1 WHERE topic = $1 AND number = $2
+             RETURNING id, next_offset - 1",
+        )
+        .bind(partition.topic.as_str())
+        .bind(partition.number)
+        .fetch_one(&mut *tx)
+        .await
+        .unwrap();
+        sqlx::query("INSERT INTO broker_records (id, key, envelope, payload, appended_at) VALUES ($1 << 40 | $2, $3, 'what is this?', NULL, 0)")
+            .bind(id)
+            .bind(offset)
+            .bind(key)
             .execute(&mut *tx)
             .await
             .unwrap();
-        database.commit(tx).await.unwrap();
+        self.log.commit(tx).await.unwrap();
     }
-    let mut messages = Vec::new();
-    for number in 0..50 {
-        let mut message = Message::new(
-            Source::from_static("/s"),
-            topic.clone(),
-            Kind::from_static("Counted"),
-            "",
-            &SystemClock::new(),
-            &SystemIds::new(),
-        );
-        encode(&Counted { number }, &mut message).unwrap();
-        let message = message.with_key(Key::new(format!("k{}", number % 5)).unwrap());
-        messages.push(message.clone());
-        messages.push(message);
-    }
-    for answer in broker.publisher().publish(&messages).await {
-        assert!(answer.is_acknowledged());
-    }
-    let group = Group::from_static("g");
-    let handlers = Handlers::new()
-        .on::<Counted, _, _>((), write)
-        .on::<Other, _, _>(
-            7,
-            |state: i32, _: &mut SqliteConnection, _: Received<Other>| {
-                Box::pin(async move {
-                    assert_eq!(state, 7);
-                    Ok(())
-                })
-            },
-        );
-    let worker = Worker::new(
-        group.clone(),
-        Arc::new(database.clone()),
-        Arc::new(inbox),
-        handlers,
-    );
-    let shutdown = CancellationToken::new();
-    let consumer = broker.consumer(group, &[topic], StartAt::Earliest);
-    let stop = shutdown.clone();
-    let running = tokio::spawn(async move { worker.run(consumer, stop).await });
-    let started = SystemTime::UNIX_EPOCH;
-    let _ = started;
-    loop {
-        let (count, distinct): (i64, i64) =
-            sqlx::query_as("SELECT count(*), count(DISTINCT number) FROM effects")
-                .fetch_one(database.reader())
-                .await
-                .unwrap();
-        assert_eq!(count, distinct);
-        if count == 50 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    shutdown.cancel();
-    running.await.unwrap().unwrap();
 }
+
+mainstay_inbox::conformance!(fixture());

@@ -1,0 +1,136 @@
+//! Which marks are forgotten.
+
+use std::time::{Duration, SystemTime};
+
+use mainstay_database::Transactions as _;
+use mainstay_messaging::{Group, Position};
+
+use super::{Fixture, harness::*, script::Script};
+use crate::{Admission, Inbox as _, MarkRetention as _};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn day(number: u32) -> SystemTime {
+    SystemTime::UNIX_EPOCH + DAY * (20_000 + number)
+}
+
+/// Marks the messages `key-n` at the offsets `n`.
+async fn mark<F: Fixture>(f: &F, consumer: &Group, key: &str, numbers: std::ops::Range<usize>) {
+    let deliveries: Vec<_> = numbers
+        .map(|n| delivery(message(key, n), i64::try_from(n).unwrap()))
+        .collect();
+    let mut tx = f.database().begin().await.unwrap();
+    let set: Vec<_> = deliveries.iter().collect();
+    for admission in f
+        .inbox()
+        .admit_batch(&mut tx, consumer, &set)
+        .await
+        .unwrap()
+    {
+        assert_eq!(admission, Admission::Fresh);
+    }
+    f.database().commit(tx).await.unwrap();
+}
+
+async fn checkpoint<F: Fixture>(f: &F, consumer: &Group, below: i64, at: SystemTime) {
+    let position = Position {
+        partition: partition(0),
+        offset: below,
+    };
+    f.inbox()
+        .checkpoint(consumer, &[position], at, DAY / 2)
+        .await
+        .unwrap();
+}
+
+/// Sweeps from beginning to end; answers with the number forgotten and of steps.
+async fn sweep<F: Fixture>(
+    f: &F,
+    consumer: &Group,
+    horizon: SystemTime,
+    limit: u32,
+) -> (u64, usize) {
+    let (mut cursor, mut forgotten, mut steps) = (Some(0), 0, 0);
+    while let Some(from) = cursor {
+        let swept = f
+            .inbox()
+            .sweep(consumer, horizon, from, limit)
+            .await
+            .unwrap();
+        forgotten += swept.forgotten;
+        cursor = swept.next;
+        steps += 1;
+    }
+    (forgotten, steps)
+}
+
+pub async fn nothing_is_forgotten_that_may_come_again<F: Fixture>(f: &F) {
+    let other = Group::from_static("shipping");
+    mark(f, &group(), "a", 0..10).await;
+    mark(f, &other, "a", 0..10).await;
+    assert_eq!(sweep(f, &group(), day(9), 100).await.0, 0, "no checkpoint");
+    checkpoint(f, &group(), 4, day(1)).await;
+    assert_eq!(
+        sweep(f, &group(), day(1) - DAY / 4, 100).await.0,
+        0,
+        "inside the window"
+    );
+    checkpoint(f, &group(), 8, day(3)).await;
+    // Behind the window of the first checkpoint, before that of the second.
+    assert_eq!(sweep(f, &group(), day(2), 100).await.0, 4);
+    assert_eq!(f.marks().await, 16);
+    let mut tx = f.database().begin().await.unwrap();
+    for (number, expected) in [
+        (3, Admission::Fresh),
+        (4, Admission::Duplicate),
+        (9, Admission::Duplicate),
+    ] {
+        let number_as_offset = i64::try_from(number).unwrap();
+        let delivery = delivery(message("a", number), number_as_offset);
+        assert_eq!(
+            f.inbox().admit(&mut tx, &group(), &delivery).await.unwrap(),
+            expected
+        );
+        assert_eq!(
+            f.inbox().admit(&mut tx, &other, &delivery).await.unwrap(),
+            Admission::Duplicate
+        );
+    }
+    drop(tx);
+    // Marks at or above what was committed stay however old they are.
+    assert_eq!(sweep(f, &group(), day(1_000), 100).await.0, 4);
+    assert_eq!(f.marks().await, 12);
+}
+
+pub async fn what_is_older_than_the_window_is_forgotten_in_steps<F: Fixture>(f: &F) {
+    mark(f, &group(), "a", 0..50).await;
+    checkpoint(f, &group(), 45, day(1)).await;
+    // Too close to the first: it would only cost a row.
+    checkpoint(f, &group(), 50, day(1) + DAY / 4).await;
+    let (forgotten, steps) = sweep(f, &group(), day(2), 10).await;
+    assert_eq!((forgotten, steps), (45, 6));
+    assert_eq!(sweep(f, &group(), day(2), 10).await, (0, 2));
+}
+
+pub async fn a_log_created_anew_loses_no_marks_to_an_old_checkpoint<F: Fixture>(f: &F) {
+    mark(f, &group(), "a", 0..10).await;
+    checkpoint(f, &group(), 10, day(1)).await;
+    // The topic was deleted and created again: offsets start at 0.
+    mark(f, &group(), "b", 0..5).await;
+    assert_eq!(sweep(f, &group(), day(2), 100).await.0, 10);
+    assert_eq!(f.marks().await, 5);
+}
+
+pub async fn a_worker_forgets_by_itself<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let script = Script::new();
+    publish(f, &in_turns(&["a"], 10)).await;
+    let running = Running::start(f, worker(f, &script).retention(Duration::from_millis(1)));
+    effects(f, 10).await;
+    all_committed(f).await;
+    until("the marks forgotten", async || {
+        (f.marks().await == 0).then_some(())
+    })
+    .await;
+    running.stop().await;
+}

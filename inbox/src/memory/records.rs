@@ -1,0 +1,50 @@
+//! The rows.
+
+use std::time::SystemTime;
+
+use mainstay_database::memory::Record;
+use mainstay_messaging::{Group, Partition, Position};
+
+/// The effect of a message is made.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    pub(super) consumer: Group,
+    pub(super) source: String,
+    pub(super) id: String,
+    pub(super) position: Position,
+    pub(super) seq: i64,
+}
+
+/// The unique key of marks.
+pub(super) type MarkKey = (Group, String, String);
+
+/// How far a group had come.
+#[derive(Clone, Debug)]
+pub(super) struct Checkpoint {
+    pub(super) consumer: Group,
+    pub(super) committed_at: SystemTime,
+    pub(super) position: Position,
+    pub(super) newest_seq: i64,
+}
+
+impl Record for Mark {
+    const TABLE: &'static str = "inbox_marks";
+    type Key = MarkKey;
+
+    fn key(&self) -> MarkKey {
+        (self.consumer.clone(), self.source.clone(), self.id.clone())
+    }
+}
+
+impl Record for Checkpoint {
+    const TABLE: &'static str = "inbox_progress";
+    type Key = (Group, Partition, SystemTime);
+
+    fn key(&self) -> Self::Key {
+        (
+            self.consumer.clone(),
+            self.position.partition.clone(),
+            self.committed_at,
+        )
+    }
+}
