@@ -1,0 +1,215 @@
+//! How long after a commit its message is in a consumer's hands: outbox, relay, broker and consumer in one process.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench prints what it finds and stops at the first error"
+)]
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Stopwatch, Workload};
+use mainstay_database::{
+    Transactions as _,
+    sqlite::{Database, Synchronous},
+};
+use mainstay_messaging::{
+    Consumer, Content, Group, Incoming, Message, StartAt, envelope,
+    sqlite::{Broker, LogConsumer, Options as BrokerOptions},
+};
+use mainstay_outbox::{
+    Outbox as _, Relay,
+    sqlite::{Options, SqliteOutbox},
+};
+use tokio_util::sync::CancellationToken;
+
+fn main() {
+    let Some(bench) = Bench::start() else {
+        return;
+    };
+    for ring in [true, false] {
+        hand_over(&bench, ring);
+    }
+}
+
+fn hand_over(bench: &Bench, ring: bool) {
+    let how = if ring {
+        "outbox.ring() after it"
+    } else {
+        "nobody rings"
+    };
+    let name = format!("from commit to delivery, one message at a time, {how}, FULL");
+    if !bench.wants(&name) {
+        return;
+    }
+    let scratch = Scratch::new(env!("CARGO_TARGET_TMPDIR"));
+    let service = scratch.database(&bench.runtime, "service", Synchronous::Full);
+    let log = scratch.database(&bench.runtime, "log", Synchronous::Full);
+    let raw = Raw::new(bench, &scratch);
+    let (outbox, broker) = bench.runtime.block_on(async {
+        let broker = Broker::open(log, BrokerOptions::default()).await.unwrap();
+        broker.create_topic(&Workload::topic(), 8).await.unwrap();
+        (
+            SqliteOutbox::open(service.clone(), Options::default())
+                .await
+                .unwrap(),
+            broker,
+        )
+    });
+    let messages = Workload::new(Keys::Uniform).messages(bench.scaled(2_000) * 20);
+    let count = bench.scaled(200);
+    let next = Cell::new(0);
+    let take = || {
+        let from = next.get();
+        next.set((from + count) % (messages.len() - count));
+        &messages[from..from + count]
+    };
+    let (ours_times, raw_times) = (RefCell::new(histogram()), RefCell::new(histogram()));
+
+    let shutdown = CancellationToken::new();
+    let relay = Relay::new(Arc::new(outbox.clone()), Arc::new(broker.publisher()));
+    let running = bench.runtime.spawn({
+        let shutdown = shutdown.clone();
+        async move { relay.run(shutdown).await }
+    });
+    let consumer = RefCell::new(broker.consumer(
+        Group::from_static("billing"),
+        &[Workload::topic()],
+        StartAt::Earliest,
+    ));
+    {
+        let mut sides = [
+            Side::new("mainstay", || {
+                let mut consumer = consumer.borrow_mut();
+                let mut total = Duration::ZERO;
+                for message in take() {
+                    let took = bench.runtime.block_on(async {
+                        let mut tx = service.begin().await.unwrap();
+                        outbox.enqueue(&mut tx, message).await.unwrap();
+                        service.commit(tx).await.unwrap();
+                        let stopwatch = Stopwatch::start();
+                        if ring {
+                            outbox.ring();
+                        }
+                        receive(&mut consumer, message).await;
+                        stopwatch.elapsed()
+                    });
+                    record(&ours_times, took);
+                    total += took;
+                }
+                total
+            }),
+            Side::new("raw read, append, read", || {
+                let mut total = Duration::ZERO;
+                for message in take() {
+                    let took = bench.runtime.block_on(raw.hand_over(message));
+                    record(&raw_times, took);
+                    total += took;
+                }
+                total
+            }),
+        ];
+        bench.compare(&Comparison::new(name, count), &mut sides);
+    }
+    print("mainstay", &ours_times.borrow());
+    print("raw read, append, read", &raw_times.borrow());
+    shutdown.cancel();
+    bench.runtime.block_on(running).unwrap().unwrap();
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new(3).unwrap()
+}
+
+fn record(histogram: &RefCell<Histogram<u64>>, took: Duration) {
+    let micros = u64::try_from(took.as_micros()).unwrap();
+    histogram.borrow_mut().record(micros).unwrap();
+}
+
+fn print(name: &str, histogram: &Histogram<u64>) {
+    let at = |quantile| histogram.value_at_quantile(quantile);
+    println!(
+        "  {name:<24} p50 {} µs, p99 {} µs, longest {} µs, of {}",
+        at(0.5),
+        at(0.99),
+        histogram.max(),
+        histogram.len()
+    );
+}
+
+async fn receive(consumer: &mut LogConsumer, message: &Message) {
+    loop {
+        let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() else {
+            continue;
+        };
+        let is_it = |content: &Content| matches!(content, Content::Message(found) if found.id == message.id);
+        if deliveries.iter().any(|delivery| is_it(&delivery.content)) {
+            return;
+        }
+    }
+}
+
+/// The least that a durable hand-over through a second file can be: read the row, append it, read it there.
+struct Raw {
+    service: Database,
+    log: Database,
+}
+
+impl Raw {
+    fn new(bench: &Bench, scratch: &Scratch) -> Self {
+        let open = |name| {
+            let database = scratch.database(&bench.runtime, name, Synchronous::Full);
+            bench.runtime.block_on(async {
+                let mut tx = database.begin().await.unwrap();
+                sqlx::query("CREATE TABLE rows (id INTEGER PRIMARY KEY, envelope TEXT NOT NULL, payload BLOB) STRICT")
+                    .execute(&mut *tx)
+                    .await
+                    .unwrap();
+                database.commit(tx).await.unwrap();
+            });
+            database
+        };
+        Self {
+            service: open("raw-service"),
+            log: open("raw-log"),
+        }
+    }
+
+    async fn hand_over(&self, message: &Message) -> Duration {
+        let id = insert(
+            &self.service,
+            &envelope::write(message),
+            message.payload.as_deref(),
+        )
+        .await;
+        let stopwatch = Stopwatch::start();
+        let (envelope, payload) = select(&self.service, id).await;
+        let id = insert(&self.log, &envelope, payload.as_deref()).await;
+        select(&self.log, id).await;
+        stopwatch.elapsed()
+    }
+}
+
+async fn insert(database: &Database, envelope: &str, payload: Option<&[u8]>) -> i64 {
+    let mut tx = database.begin().await.unwrap();
+    let inserted = sqlx::query("INSERT INTO rows (envelope, payload) VALUES ($1, $2)")
+        .bind(envelope)
+        .bind(payload)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    database.commit(tx).await.unwrap();
+    inserted.last_insert_rowid()
+}
+
+async fn select(database: &Database, id: i64) -> (String, Option<Vec<u8>>) {
+    sqlx::query_as("SELECT envelope, payload FROM rows WHERE id = $1")
+        .bind(id)
+        .fetch_one(database.reader())
+        .await
+        .unwrap()
+}

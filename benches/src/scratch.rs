@@ -1,0 +1,32 @@
+//! Files that a bench works on, on the disk that `target/` lies on: a temporary directory may be memory.
+
+use mainstay_database::sqlite::{Database, Options, Synchronous};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// A folder of database files that goes away with it.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: TempDir,
+}
+
+impl Scratch {
+    /// A new folder in `target`: give `env!("CARGO_TARGET_TMPDIR")`.
+    #[must_use]
+    pub fn new(target: &str) -> Self {
+        Self {
+            folder: TempDir::new_in(target).unwrap(),
+        }
+    }
+
+    /// A new database file, opened as libraries and raw loops alike use it.
+    #[must_use]
+    pub fn database(&self, runtime: &Runtime, name: &str, synchronous: Synchronous) -> Database {
+        let mut options = Options::default();
+        options.synchronous = synchronous;
+        let path = self.folder.path().join(format!("{name}.db"));
+        runtime
+            .block_on(Database::open_with(path, options))
+            .unwrap()
+    }
+}
