@@ -18,6 +18,11 @@ fn package(name: &str, source: &str) -> PathBuf {
 
 fn xtask(folder: PathBuf, args: &[&str]) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.env_remove("CI");
+    run(command, folder, args)
+}
+
+fn run(mut command: Command, folder: PathBuf, args: &[&str]) -> (bool, String) {
     let Output {
         status,
         stdout,
@@ -53,6 +58,19 @@ fn a_failed_test_is_counted() {
     let (succeeded, text) = xtask(package("failing", source), &["test", "--only", "test"]);
     assert!(!succeeded, "{text}");
     assert!(text.contains("\n1 passed, 1 failed\n"), "{text}");
+}
+
+#[test]
+fn in_ci_a_test_that_did_not_run_is_a_failure() {
+    let source = "#[test]\nfn good() {}\n\n#[test]\n#[ignore]\nfn left_out() {}\n";
+    let folder = package("ignoring", source);
+    let args = ["test", "--only", "test"];
+    let (succeeded, text) = xtask(folder.clone(), &args);
+    assert!(succeeded && text.contains("1 tests were ignored"), "{text}");
+    let mut in_ci = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    in_ci.env("CI", "1");
+    let (succeeded, text) = run(in_ci, folder, &args);
+    assert!(!succeeded && text.contains("did not run"), "{text}");
 }
 
 #[test]
