@@ -40,7 +40,7 @@ pub trait Fixture: Send + Sync {
 
     fn publisher(&self) -> Self::Publisher;
 
-    /// A new member. Its fetches are bounded to about 50,000 bytes; its lease and the time it has to give partitions back should be well below a second.
+    /// A new member. Its fetches are bounded to about 50,000 bytes; its lease and the time it has to give partitions back should be a second at most.
     fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> Self::Consumer;
 
     /// Appends a record with the payload [`FOREIGN`] that is not a message of ours.

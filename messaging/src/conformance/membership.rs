@@ -124,7 +124,7 @@ pub async fn polling_keeps_the_membership_while_everything_is_paused<F: Fixture>
     publish(&f.publisher(), &[message("a", 0)]).await;
     let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
     // Several leases long.
-    let waiting = tokio::time::timeout(Duration::from_secs(2), async {
+    let waiting = tokio::time::timeout(Duration::from_millis(3_500), async {
         tokio::select! {
             event = first.next() => panic!("{event:?}"),
             event = second.next() => panic!("{event:?}"),

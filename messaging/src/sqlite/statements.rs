@@ -35,21 +35,24 @@ impl Statements {
                  WHERE NOT EXISTS (SELECT 1 FROM {ns}broker_partitions WHERE topic = $1)",
             ),
             partitions: sql("SELECT id FROM {ns}broker_partitions WHERE topic = $1 ORDER BY number"),
-            // Each row of $1: partition, rank in it, then (offset, length) of key, envelope and payload in the blob $2;
-            // a length of -1 is NULL. Ids ascend in the order of the set, so appends go to the end of their partition.
+            // $1: where in the blob $2 each record's head begins. A head: id in 19 digits, then in 10 digits each the
+            // envelope's length (it lies behind the head), and where key and payload begin and their lengths plus 1;
+            // 0 is NULL. In ascending order of ids, so that appends go to the end of one partition after the other.
             append: sql(
                 "INSERT INTO {ns}broker_records (id, key, envelope, payload, appended_at)
-                 SELECT (p.id << 40) + p.next_offset + (r.value ->> 1),
-                        CASE WHEN r.value ->> 3 >= 0 THEN CAST(substr($2, r.value ->> 2, r.value ->> 3) AS TEXT) END,
-                        CAST(substr($2, r.value ->> 4, r.value ->> 5) AS TEXT),
-                        CASE WHEN r.value ->> 7 >= 0 THEN substr($2, r.value ->> 6, r.value ->> 7) END,
+                 SELECT CAST(substr($2, value, 19) AS INTEGER),
+                        CAST(substr($2, CAST(substr($2, value + 29, 10) AS INTEGER),
+                                    nullif(CAST(substr($2, value + 39, 10) AS INTEGER), 0) - 1) AS TEXT),
+                        CAST(substr($2, value + 69, CAST(substr($2, value + 19, 10) AS INTEGER)) AS TEXT),
+                        substr($2, CAST(substr($2, value + 49, 10) AS INTEGER),
+                               nullif(CAST(substr($2, value + 59, 10) AS INTEGER), 0) - 1),
                         $3
-                 FROM json_each($1) r CROSS JOIN {ns}broker_partitions p ON p.id = r.value ->> 0",
+                 FROM json_each($1)",
             ),
-            // $1: pairs of partition and how many records it got.
+            // $1: pairs of partition and how many records it gets. Answers with where it ends then.
             advance: sql(
                 "UPDATE {ns}broker_partitions AS p SET next_offset = next_offset + (a.value ->> 1)
-                 FROM json_each($1) a WHERE p.id = a.value ->> 0",
+                 FROM json_each($1) a WHERE p.id = a.value ->> 0 RETURNING id, next_offset",
             ),
             // Each row of $1: partition, first offset, offset behind the last. Offsets have no gaps: a range is a limit.
             fetch: sql(
@@ -66,11 +69,20 @@ impl Statements {
                 "SELECT p.topic, p.number, c.committed, p.next_offset FROM {ns}broker_claims c
                  JOIN {ns}broker_partitions p ON p.id = c.partition WHERE c.grp = $1 ORDER BY p.topic, p.number",
             ),
+            // Only from the front of a partition, up to the first record that is to be kept: wall clocks may go
+            // back, and a log with a hole in it would stop its readers.
+            // Only from the front of a partition, up to the first record that is to be kept: wall clocks may go
+            // back, and a log with a hole in it would stop its readers.
             sweep: sql(
-                "DELETE FROM {ns}broker_records WHERE id IN (
-                   SELECT r.id FROM (SELECT partition, min(committed) AS done FROM {ns}broker_claims GROUP BY partition) c
-                   JOIN {ns}broker_records r ON r.id >= c.partition << 40 AND r.id < (c.partition << 40) + c.done
-                   WHERE r.appended_at < $1 LIMIT $2)",
+                "WITH done AS (
+                   SELECT partition << 40 AS start, (partition << 40) + min(committed) AS stop
+                   FROM {ns}broker_claims GROUP BY partition),
+                 old AS MATERIALIZED (
+                   SELECT start, coalesce((SELECT r.id FROM {ns}broker_records r WHERE r.id >= start AND r.id < stop
+                                           AND r.appended_at >= $1 ORDER BY r.id LIMIT 1), stop) AS stop FROM done)
+                 DELETE FROM {ns}broker_records WHERE id IN (
+                   SELECT r.id FROM old CROSS JOIN {ns}broker_records r ON r.id >= old.start AND r.id < old.stop
+                   LIMIT $2)",
             ),
             raise_first: sql(
                 "UPDATE {ns}broker_partitions AS p SET first_offset = coalesce(

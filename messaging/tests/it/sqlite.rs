@@ -1,8 +1,11 @@
 //! The log in a SQLite file.
 
+mod processes;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use mainstay_clock::{BootId, Clock, Monotonic, SystemClock};
 use mainstay_database::{Transactions as _, sqlite::Database};
 use mainstay_messaging::{
     Consumer, Content, Group, Incoming, Key, Kind, Message, MessageId, Partition, Publisher,
@@ -23,8 +26,8 @@ async fn fixture() -> SqliteFixture {
         .await
         .unwrap();
     let mut options = Options::default();
-    options.lease = Duration::from_millis(400);
-    options.revocation = Duration::from_millis(300);
+    options.lease = Duration::from_millis(1_000); // a busy machine may stall for a while
+    options.revocation = Duration::from_millis(500);
     options.max_message_size = 10_000;
     options.fetch_bytes = 50_000;
     let broker = Broker::open(database.clone(), options).await.unwrap();
@@ -252,6 +255,50 @@ async fn a_sweep_removes_only_what_every_group_has_finished() {
         .await
         .unwrap();
     assert_eq!((progress[0].1, progress[0].2), (2, 6));
+}
+
+/// A wall clock that can be set.
+#[derive(Debug)]
+struct WallClock(std::sync::Mutex<std::time::SystemTime>);
+
+impl Clock for WallClock {
+    fn now(&self) -> std::time::SystemTime {
+        *self.0.lock().unwrap()
+    }
+    fn monotonic(&self) -> Monotonic {
+        SystemClock::new().monotonic()
+    }
+    fn boot_id(&self) -> BootId {
+        SystemClock::new().boot_id()
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_no_hole_when_the_wall_clock_went_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(directory.path().join("broker.db"))
+        .await
+        .unwrap();
+    let noon = SystemClock::new().now();
+    let clock = Arc::new(WallClock(std::sync::Mutex::new(noon)));
+    let mut options = Options::default();
+    options.clock = Arc::<WallClock>::clone(&clock);
+    let broker = Broker::open(database, options).await.unwrap();
+    let topic = Topic::from_static(TOPIC);
+    broker.create_topic(&topic, 1).await.unwrap();
+    publish(&broker, 0..3).await;
+    *clock.0.lock().unwrap() = noon.checked_sub(Duration::from_secs(7200)).unwrap();
+    publish(&broker, 3..6).await; // looks two hours older than what lies before it
+    *clock.0.lock().unwrap() = noon + Duration::from_secs(60);
+    let topics = [topic];
+    let mut consumer = broker.consumer(Group::from_static("g"), &topics, StartAt::Earliest);
+    let mut position = next_deliveries(&mut consumer).await[0].position.clone();
+    position.offset = 6;
+    consumer.commit(&[position]).await.unwrap();
+    let hour = Duration::from_secs(3600);
+    assert_eq!(broker.sweep(hour, 100).await.unwrap(), 0);
+    let mut fresh = broker.consumer(Group::from_static("fresh"), &topics, StartAt::Earliest);
+    assert_eq!(next_deliveries(&mut fresh).await.len(), 6);
 }
 
 #[tokio::test]
