@@ -7,7 +7,6 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::missing_panics_doc,
-    clippy::future_not_send,
     reason = "a test suite"
 )]
 #![expect(missing_docs, reason = "the cases are named after what they show")]

@@ -18,6 +18,7 @@ pub mod sqlite;
 
 pub use error::Error;
 pub use handlers::{BatchFn, HandlerError, HandlerFn, Handlers, Received};
+pub use identity::Identity;
 pub use inbox::{Admission, Inbox};
 pub use parking::{Failure, FailureKind, Parked, Parking, StopKey};
 pub use retention::{MarkRetention, Swept};

@@ -11,7 +11,7 @@ use mainstay_database::{
 };
 use mainstay_messaging::{Delivery, Group, Position};
 
-use crate::{Admission, Error, Inbox, MarkRetention, Swept, identity::identity};
+use crate::{Admission, Error, Identity, Inbox, MarkRetention, Swept};
 use records::{Checkpoint, Mark};
 
 /// Where marks draw their number from.
@@ -54,7 +54,7 @@ impl Inbox for MemoryInbox {
         let mut statement = connection.statement().await?;
         let mut admissions = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
-            let (source, id) = identity(delivery);
+            let Identity { source, id } = Identity::of(delivery);
             let mark = Mark {
                 consumer: consumer.clone(),
                 source: source.to_owned(),

@@ -12,7 +12,7 @@ use mainstay_database::{
 use mainstay_messaging::{Delivery, Group};
 use sqlx::{SqlStr, SqliteConnection};
 
-use crate::{Admission, Error, Inbox, identity::identity};
+use crate::{Admission, Error, Identity, Inbox};
 use retention::Sweeping;
 
 pub use sqlx;
@@ -96,7 +96,7 @@ impl Inbox for SqliteInbox {
         consumer: &Group,
         delivery: &Delivery,
     ) -> Result<Admission, Error> {
-        let (source, id) = identity(delivery);
+        let Identity { source, id } = Identity::of(delivery);
         let marked = sqlx::query(self.one.clone())
             .bind(consumer.as_str())
             .bind(source)
@@ -125,7 +125,7 @@ impl Rows<'_> {
             .0
             .iter()
             .map(|delivery| {
-                let (source, id) = identity(delivery);
+                let Identity { source, id } = Identity::of(delivery);
                 let position = &delivery.position;
                 let topic = position.partition.topic.as_str();
                 (
@@ -144,15 +144,20 @@ impl Rows<'_> {
 
 /// The first delivery of a newly marked message is fresh; every other one is a duplicate.
 fn answers(deliveries: &[&Delivery], marked: &[(String, String)]) -> Vec<Admission> {
-    let mut marked: HashSet<(&str, &str)> = marked
+    let identities: Vec<_> = deliveries.iter().copied().map(Identity::of).collect();
+    let mut marked: HashSet<Identity<'_>> = marked
         .iter()
-        .map(|(source, id)| (source.as_str(), id.as_str()))
+        .map(|(source, id)| Identity {
+            source,
+            id: id.into(),
+        })
         .collect();
-    let identities: Vec<_> = deliveries.iter().copied().map(identity).collect();
+    let fresh = |identity| marked.remove(&identity);
     identities
-        .iter()
-        .map(|(source, id)| {
-            if marked.remove(&(*source, &**id)) {
+        .into_iter()
+        .map(fresh)
+        .map(|fresh| {
+            if fresh {
                 Admission::Fresh
             } else {
                 Admission::Duplicate

@@ -5,7 +5,10 @@ use std::time::Duration;
 use mainstay_database::Transactions as _;
 use mainstay_messaging::{Content, Delivery, Group, Headers, Raw, Source};
 
-use super::{Fixture, harness::*};
+use super::{
+    Fixture,
+    harness::{delivery, group, message},
+};
 use crate::{
     Admission::{self, Duplicate, Fresh},
     Inbox as _,

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::{
     Fixture,
-    harness::*,
+    harness::{
+        Running, all_committed, effects, heaped, in_turns, names, of_key, publish, topic, until,
+        worker,
+    },
     script::{Act, Script},
 };
 use crate::FailureKind;

@@ -11,7 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Fixture,
-    harness::*,
+    harness::{
+        Running, all_committed, committed, effects, group, handlers, in_turns, many, message,
+        names, of_key, publish, topic, until, worker,
+    },
     script::{Act, Counted, Script, count},
 };
 use crate::{Error, StopKey};

@@ -7,7 +7,10 @@ use tokio::sync::Semaphore;
 
 use super::{
     Fixture,
-    harness::*,
+    harness::{
+        Running, all_committed, delivery, effects, group, in_turns, message, names, publish, topic,
+        until, worker,
+    },
     script::{Act, Script},
 };
 use crate::Inbox as _;

@@ -14,7 +14,10 @@ use mainstay_messaging::{Delivery, Group, Position};
 
 use super::{
     Fixture,
-    harness::*,
+    harness::{
+        Running, all_committed, committed, delivery, effects, group, in_turns, message, names,
+        of_key, partition, publish, topic, until, worker,
+    },
     script::{Act, Script},
 };
 use crate::{Error, Failure, FailureKind, Inbox as _, Parked, Parking, StopKey};

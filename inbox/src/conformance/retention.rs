@@ -5,7 +5,14 @@ use std::time::{Duration, SystemTime};
 use mainstay_database::Transactions as _;
 use mainstay_messaging::{Group, Position};
 
-use super::{Fixture, harness::*, script::Script};
+use super::{
+    Fixture,
+    harness::{
+        Running, all_committed, delivery, effects, group, in_turns, message, partition, publish,
+        topic, until, worker,
+    },
+    script::Script,
+};
 use crate::{Admission, Inbox as _, MarkRetention as _};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -58,10 +58,10 @@ pub(crate) trait Registered<C>: Send + Sync {
     /// Reads the event in `message`.
     fn decode(&self, message: &Message) -> Result<Box<dyn Any + Send>, DecodeError>;
 
-    /// Whether one call takes several events.
-    fn takes_many(&self) -> bool;
+    /// The kind whose events one call takes together; none = a call for each event.
+    fn together(&self) -> Option<&'static str>;
 
-    /// Runs the handler: with exactly one event unless it takes many.
+    /// Runs the handler.
     fn run<'a>(
         &'a self,
         connection: &'a mut C,
@@ -114,8 +114,8 @@ where
         Ok(Box::new(decode::<E>(message)?))
     }
 
-    fn takes_many(&self) -> bool {
-        false
+    fn together(&self) -> Option<&'static str> {
+        None
     }
 
     fn run<'a>(
@@ -143,8 +143,8 @@ where
         Ok(Box::new(decode::<E>(message)?))
     }
 
-    fn takes_many(&self) -> bool {
-        true
+    fn together(&self) -> Option<&'static str> {
+        Some(E::KIND)
     }
 
     fn run<'a>(

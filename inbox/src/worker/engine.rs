@@ -40,22 +40,35 @@ pub(super) struct Engine<T: Transactions + ?Sized, I: ?Sized> {
     holdings: Holdings,
     lanes: Lanes<Arc<Delivery>>,
     flights: Flights,
-    /// Whether something was finished since the last commit of offsets.
-    unsaved: bool,
-    /// Whether the broker's answer to a commit is outstanding.
-    saving: bool,
-    next_save: Monotonic,
+    saves: Saves,
     progress: watch::Sender<Vec<Position>>,
     /// While the database does not answer: when it is tried again, and how often it was.
     gate: Option<(Monotonic, u32)>,
     stopped: BTreeMap<LaneId, StoppedKey>,
     impeded_by: Option<Arc<str>>,
-    /// Set once no more is started: when what is in flight is abandoned.
-    closing: Option<Monotonic>,
-    abandoned: bool,
+    /// Set once no more is started.
+    closing: Option<Closing>,
     ended: Option<Error>,
     status: Arc<Mutex<Status>>,
     changed: bool,
+}
+
+/// When offsets are committed.
+struct Saves {
+    /// Whether something was finished since the last time.
+    due: bool,
+    /// Whether the broker's answer is outstanding.
+    outstanding: bool,
+    next: Monotonic,
+}
+
+/// How the run ends.
+#[derive(Clone, Copy)]
+enum Closing {
+    /// What is in flight may end until then.
+    Draining(Monotonic),
+    /// It was abandoned, and has until then to notice.
+    Abandoning(Monotonic),
 }
 
 impl<T, I> Engine<T, I>
@@ -91,15 +104,16 @@ where
             }),
             lanes: Lanes::new(),
             flights: Flights::new(),
-            unsaved: false,
-            saving: false,
-            next_save: work.settings.clock.monotonic(),
+            saves: Saves {
+                due: false,
+                outstanding: false,
+                next: work.settings.clock.monotonic(),
+            },
             progress,
             gate: None,
             stopped: BTreeMap::new(),
             impeded_by: None,
             closing: None,
-            abandoned: false,
             ended: None,
             status,
             changed: true,
@@ -122,29 +136,26 @@ where
             self.regulate();
             self.hand_over(now);
             self.report();
-            if let Some(abandon_at) = self.closing {
-                if self.flights.is_empty() {
-                    return;
-                }
-                if abandon_at.has_passed_at(now) {
-                    if self.abandoned {
-                        return; // a handler that blocks its thread cannot be stopped: leave it behind
-                    }
-                    self.abandoned = true;
+            match self.closing {
+                Some(_) if self.flights.is_empty() => return,
+                Some(Closing::Draining(until)) if until.has_passed_at(now) => {
                     self.flights.abandon_all();
-                    self.closing = Some(now + self.work.settings.drain);
+                    self.closing = Some(Closing::Abandoning(now + self.work.settings.drain));
                 }
+                // A handler that blocks its thread cannot be stopped: leave it behind.
+                Some(Closing::Abandoning(until)) if until.has_passed_at(now) => return,
+                _ => {}
             }
             let wake = self
                 .next_wake(now)
                 .map_or(IDLE, |when| when.remaining_at(now));
             tokio::select! {
                 () = shutdown.cancelled(), if self.closing.is_none() => {
-                    self.closing = Some(self.now() + self.work.settings.drain);
+                    self.closing = Some(Closing::Draining(self.now() + self.work.settings.drain));
                 }
                 event = told.recv() => match event {
                     Some(event) => self.take_in(event),
-                    None => self.closing = self.closing.or_else(|| Some(self.now())),
+                    None => self.closing = self.closing.or_else(|| Some(Closing::Draining(self.now()))),
                 },
                 Some((flight, landing)) = self.flights.next() => self.judge(flight, landing),
                 () = tokio::time::sleep(wake) => {}
@@ -179,7 +190,7 @@ where
     }
 
     fn next_wake(&self, now: Monotonic) -> Option<Monotonic> {
-        let save = (self.unsaved && !self.saving).then_some(self.next_save);
+        let save = (self.saves.due && !self.saves.outstanding).then_some(self.saves.next);
         let start = match self.gate {
             // A lane that is ready and cannot start now waits for a landing, not for the time.
             _ if self.closing.is_some() || self.flights.len() >= self.work.settings.concurrency => {
@@ -189,7 +200,10 @@ where
             _ => self.lanes.next_wake(),
         };
         let abandon = self.holdings.iter().filter_map(|(_, h)| h.abandon_at).min();
-        let times = [save, start, abandon, self.closing];
+        let closing = self.closing.map(|closing| match closing {
+            Closing::Draining(until) | Closing::Abandoning(until) => until,
+        });
+        let times = [save, start, abandon, closing];
         times.into_iter().flatten().min()
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Portion<D> {
 /// All messages that wait, in lanes by key. A message without key has a lane of its own.
 #[derive(Debug)]
 pub(super) struct Lanes<D> {
-    lanes: HashMap<LaneId, Lane<D>>,
+    by_id: HashMap<LaneId, Lane<D>>,
     by_key: HashMap<Slot, HashMap<Box<[u8]>, LaneId>>,
     /// Lanes whose head may start, longest waiting first. May name lanes that are gone.
     ready: VecDeque<LaneId>,
@@ -61,7 +61,7 @@ enum End {
 impl<D> Lanes<D> {
     pub(super) fn new() -> Self {
         Self {
-            lanes: HashMap::new(),
+            by_id: HashMap::new(),
             by_key: HashMap::new(),
             ready: VecDeque::new(),
             held_back: BTreeSet::new(),
@@ -73,7 +73,7 @@ impl<D> Lanes<D> {
     pub(super) fn push(&mut self, slot: Slot, key: Option<&[u8]>, item: Item<D>) {
         if let Some(key) = key
             && let Some(id) = self.by_key.get(&slot).and_then(|keys| keys.get(key))
-            && let Some(lane) = self.lanes.get_mut(id)
+            && let Some(lane) = self.by_id.get_mut(id)
         {
             lane.items.push_back(item);
             return;
@@ -90,7 +90,7 @@ impl<D> Lanes<D> {
             items: VecDeque::from([item]),
             phase: Phase::Ready,
         };
-        self.lanes.insert(id, lane);
+        self.by_id.insert(id, lane);
         self.ready.push_back(id);
     }
 
@@ -105,7 +105,7 @@ impl<D> Lanes<D> {
             && passed_over.len() < limit
             && let Some(id) = self.ready.pop_front()
         {
-            let Some(lane) = self.lanes.get_mut(&id) else {
+            let Some(lane) = self.by_id.get_mut(&id) else {
                 continue;
             };
             let mut items = Vec::new();
@@ -142,7 +142,7 @@ impl<D> Lanes<D> {
 
     /// The portion that was out is not finished: it is the head of its lane again, and the lane is next.
     pub(super) fn give_back(&mut self, portion: Portion<D>) {
-        if let Some(lane) = self.lanes.get_mut(&portion.lane) {
+        if let Some(lane) = self.by_id.get_mut(&portion.lane) {
             for item in portion.items.into_iter().rev() {
                 lane.items.push_front(item);
             }
@@ -153,10 +153,10 @@ impl<D> Lanes<D> {
     /// Forgets everything of an assignment, what is out included.
     pub(super) fn forget(&mut self, slot: Slot) {
         self.by_key.remove(&slot);
-        self.lanes.retain(|_, lane| lane.slot != slot);
-        let lanes = &self.lanes;
-        self.held_back.retain(|(_, id)| lanes.contains_key(id));
-        self.ready.retain(|id| lanes.contains_key(id));
+        self.by_id.retain(|_, lane| lane.slot != slot);
+        let by_id = &self.by_id;
+        self.held_back.retain(|(_, id)| by_id.contains_key(id));
+        self.ready.retain(|id| by_id.contains_key(id));
     }
 
     /// When the next lane that is held back may start.
@@ -166,7 +166,7 @@ impl<D> Lanes<D> {
 
     /// Whether a lane is there, and how many messages wait behind its head.
     pub(super) fn behind_head(&self, id: LaneId) -> Option<usize> {
-        let lane = self.lanes.get(&id)?;
+        let lane = self.by_id.get(&id)?;
         Some(match lane.phase {
             Phase::Running => lane.items.len(),
             _ => lane.items.len().saturating_sub(1),
@@ -178,7 +178,7 @@ impl<D> Lanes<D> {
             && when.has_passed_at(now)
         {
             self.held_back.pop_first();
-            if let Some(lane) = self.lanes.get_mut(&id) {
+            if let Some(lane) = self.by_id.get_mut(&id) {
                 lane.phase = Phase::Ready;
                 self.ready.push_back(id);
             }
@@ -186,11 +186,11 @@ impl<D> Lanes<D> {
     }
 
     fn settle(&mut self, id: LaneId, end: End) {
-        let Some(lane) = self.lanes.get_mut(&id) else {
+        let Some(lane) = self.by_id.get_mut(&id) else {
             return;
         };
         let Some(head) = lane.items.front() else {
-            if let Some(lane) = self.lanes.remove(&id)
+            if let Some(lane) = self.by_id.remove(&id)
                 && let Some(key) = lane.key
                 && let Some(keys) = self.by_key.get_mut(&lane.slot)
             {

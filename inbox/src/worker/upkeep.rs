@@ -53,7 +53,7 @@ where
     let now = work.settings.clock.now();
     // A little less than the spacing, so that a timer that fires early does not skip a checkpoint.
     work.inbox
-        .checkpoint(&work.group, positions, now, spacing - spacing / 8)
+        .checkpoint(&work.group, positions, now, spacing.mul_f64(0.9))
         .await?;
     let Some(horizon) = now.checked_sub(window) else {
         return Ok(());

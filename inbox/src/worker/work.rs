@@ -99,10 +99,7 @@ where
         let plan: Vec<_> = fresh
             .iter()
             .map(|(index, handler, _)| {
-                let many = handler
-                    .takes_many()
-                    .then(|| Arc::as_ptr(handler).cast::<()>() as usize);
-                (batch.get(*index).map(|(lane, _)| *lane), many)
+                (batch.get(*index).map(|(lane, _)| *lane), handler.together())
             })
             .collect();
         for members in calls(&plan) {

@@ -1,6 +1,10 @@
 //! The inbox on every store.
 
 #[cfg(all(feature = "conformance", feature = "memory"))]
+mod faults;
+#[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
+#[cfg(all(feature = "conformance", feature = "memory"))]
+mod simulation;
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

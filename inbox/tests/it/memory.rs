@@ -1,8 +1,10 @@
 //! Marks in memory, and what only a database with faults on demand shows.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use mainstay_clock::{Clock, IdGenerator, SystemIds, TokioClock};
 use mainstay_database::{
     Transactions as _,
     memory::{Connection, Database, Record},
@@ -13,21 +15,29 @@ use mainstay_messaging::{
     memory::{Broker, LogConsumer, LogPublisher, Options},
 };
 
-struct MemoryFixture {
-    database: Database,
-    inbox: Arc<MemoryInbox>,
-    broker: Broker,
+pub(crate) struct MemoryFixture {
+    pub(crate) database: Database,
+    pub(crate) inbox: Arc<MemoryInbox>,
+    pub(crate) broker: Broker,
 }
 
-async fn fixture() -> MemoryFixture {
-    let mut options = Options::default();
-    options.lease = Duration::from_millis(600);
-    options.revocation = Duration::from_millis(300);
-    let database = Database::new();
-    MemoryFixture {
-        inbox: Arc::new(MemoryInbox::new(database.clone())),
-        broker: Broker::new(options),
-        database,
+fn fixture() -> MemoryFixture {
+    MemoryFixture::with(Arc::new(TokioClock::default()), Arc::new(SystemIds::new()))
+}
+
+impl MemoryFixture {
+    pub(crate) fn with(clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
+        let mut options = Options::default();
+        options.lease = Duration::from_millis(600);
+        options.revocation = Duration::from_millis(300);
+        options.clock = Arc::clone(&clock);
+        options.ids = Arc::clone(&ids);
+        let database = Database::with(clock, ids);
+        Self {
+            inbox: Arc::new(MemoryInbox::new(database.clone())),
+            broker: Broker::new(options),
+            database,
+        }
     }
 }
 
@@ -114,4 +124,4 @@ impl Fixture for MemoryFixture {
     }
 }
 
-mainstay_inbox::conformance!(fixture());
+mainstay_inbox::conformance!(async { fixture() });

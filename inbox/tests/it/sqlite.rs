@@ -1,4 +1,5 @@
 //! Marks in a SQLite file, read from the log in another.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{sync::Arc, time::Duration};
 

@@ -14,21 +14,21 @@ where
 {
     /// Commits offsets, if there is something to commit and the last time is long enough ago.
     pub(super) fn save(&mut self, now: Monotonic) {
-        if !self.unsaved || self.saving || !self.next_save.has_passed_at(now) {
+        if !self.saves.due || self.saves.outstanding || !self.saves.next.has_passed_at(now) {
             return;
         }
-        self.unsaved = false;
+        self.saves.due = false;
         self.changed = true;
         let positions = self.holdings.committable();
         if !positions.is_empty() {
-            self.saving = true;
-            self.next_save = now + self.work.settings.commit_interval;
+            self.saves.outstanding = true;
+            self.saves.next = now + self.work.settings.commit_interval;
             self.command(Command::Commit(positions));
         }
     }
 
     pub(super) fn saved(&mut self, positions: &[Position]) {
-        self.saving = false;
+        self.saves.outstanding = false;
         self.holdings.committed(positions);
         self.progress.send_replace(self.holdings.progress());
         self.changed = true;
@@ -36,13 +36,13 @@ where
 
     /// Tried again after a while: what was lost in the meantime will have been told by then.
     pub(super) fn not_saved(&mut self, error: &mainstay_messaging::Error) {
-        self.saving = false;
-        self.unsaved = true;
+        self.saves.outstanding = false;
+        self.saves.due = true;
         let settings = &self.work.settings;
         let pause = settings
             .commit_interval
             .max(settings.backoff.delay(0, &settings.ids));
-        self.next_save = self.now() + pause;
+        self.saves.next = self.now() + pause;
         if error.is_retryable() {
             self.impeded(error);
         } else {

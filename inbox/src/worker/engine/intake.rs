@@ -8,7 +8,7 @@ use mainstay_messaging::{Content, Delivery, Incoming, Partition};
 
 use super::{
     super::{item::Item, pump::Event, telemetry::chain, work::Member},
-    Engine,
+    Closing, Engine,
     flights::Landing,
 };
 use crate::{Error, Inbox, MarkRetention};
@@ -51,7 +51,7 @@ where
             Event::Ended(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, consumer = %self.work.group, "the broker ended this consumer");
                 self.ended = Some(Error::Broker(error));
-                self.closing = Some(self.now() + self.work.settings.drain);
+                self.closing = Some(Closing::Draining(self.now() + self.work.settings.drain));
             }
         }
     }
@@ -83,7 +83,7 @@ where
                     // Else the next new event of a producer would stop everyone.
                     unregistered += 1;
                     holding.span.finish(offset);
-                    self.unsaved = true;
+                    self.saves.due = true;
                     continue;
                 }
                 Content::Message(message) => {

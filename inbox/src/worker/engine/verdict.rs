@@ -39,11 +39,11 @@ where
                 );
                 let half = among.len().div_ceil(2);
                 self.give_back(portions, &among, |item| {
-                    item.at_most = item.at_most.min(half)
+                    item.at_most = item.at_most.min(half);
                 });
             }
             Landing::Attempt(Outcome::Interrupted(error)) => self.interrupted(portions, &*error),
-            Landing::Parking(parked, failure) => self.parked(portions, parked, failure),
+            Landing::Parking(parked, failure) => self.parked(portions, parked, &failure),
             Landing::Abandoned(error) => {
                 tracing::debug!(%error, "a transaction was abandoned");
                 self.give_back(portions, &[], |_| ());
@@ -59,7 +59,7 @@ where
                 for item in &portion.items {
                     holding.span.finish(item.offset);
                 }
-                self.unsaved = true;
+                self.saves.due = true;
             }
             self.lanes.finish(portion.lane);
             if self.stopped.remove(&portion.lane).is_some() {
@@ -159,7 +159,7 @@ where
         self.give_back(portions, &[], |_| ());
     }
 
-    fn parked(&mut self, portions: Portions, parked: Result<Parked, Error>, failure: Failure) {
+    fn parked(&mut self, portions: Portions, parked: Result<Parked, Error>, failure: &Failure) {
         let now = self.now();
         match parked {
             Ok(Parked::Kept) => {
@@ -167,7 +167,7 @@ where
                 self.done(&portions, 0);
             }
             Ok(Parked::KeyStopped { retry_after }) => {
-                self.stop(&portions, &failure);
+                self.stop(&portions, failure);
                 self.give_back(portions, &[0], |item| {
                     item.hold = retry_after.map_or(Hold::Forever, |after| Hold::Until(now + after));
                     item.failure = None;
@@ -176,6 +176,7 @@ where
             Err(error) => {
                 let settings = self.work.settings.clone();
                 self.impeded(&error);
+                self.stop(&portions, failure);
                 self.give_back(portions, &[0], |item| {
                     item.hold = Hold::Until(
                         now + settings.backoff.delay(item.interruptions, &settings.ids),

@@ -12,10 +12,10 @@ fn at(millis: u64) -> Monotonic {
 #[test]
 fn a_message_that_runs_alone_runs_alone() {
     let mut lanes = Lanes::new();
-    for offset in 0..4 {
+    for offset in 0..4i64 {
         let mut item = Item::new(offset, ());
         item.at_most = if offset == 2 { 1 } else { usize::MAX };
-        lanes.push(Slot(0), Some(&[offset as u8]), item);
+        lanes.push(Slot(0), Some(&offset.to_be_bytes()), item);
     }
     let sizes: Vec<usize> = (0..3).map(|_| lanes.take(10, at(0)).len()).collect();
     assert_eq!(sizes, [3, 1, 0]);
@@ -24,8 +24,12 @@ fn a_message_that_runs_alone_runs_alone() {
 #[test]
 fn a_message_that_waits_holds_its_key_and_no_other() {
     let mut lanes = Lanes::new();
-    for offset in 0..4 {
-        lanes.push(Slot(0), Some(&[(offset % 2) as u8]), Item::new(offset, ()));
+    for offset in 0..4i64 {
+        lanes.push(
+            Slot(0),
+            Some(&(offset % 2).to_be_bytes()),
+            Item::new(offset, ()),
+        );
     }
     let mut batch = lanes.take(10, at(0));
     let mut even = batch.remove(0);
@@ -155,6 +159,6 @@ proptest! {
             }
         }
         prop_assert!(owed.values().all(Vec::is_empty), "left behind: {owed:?}");
-        prop_assert!(lanes.lanes.is_empty() && lanes.held_back.is_empty());
+        prop_assert!(lanes.by_id.is_empty() && lanes.held_back.is_empty());
     }
 }
