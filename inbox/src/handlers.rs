@@ -27,6 +27,18 @@ pub struct Received<E> {
     pub position: Position,
 }
 
+impl<E> Received<E> {
+    /// An event as a worker would hand it over: for tests of handlers.
+    #[must_use]
+    pub const fn new(event: E, message: Message, position: Position) -> Self {
+        Self {
+            event,
+            message,
+            position,
+        }
+    }
+}
+
 /// The handlers of one consumer: at most one per kind of event.
 ///
 /// `C` is the connection type of the transaction that handlers write through.

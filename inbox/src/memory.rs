@@ -126,7 +126,9 @@ impl MarkRetention for MemoryInbox {
             let of_partition = |row: &&Checkpoint| row.position.partition == position.partition;
             ripe.iter().rfind(of_partition)
         };
-        let mut marks = statement.select(.., usize::MAX, |mark: &Mark| mark.seq > cursor);
+        let newest_covered = ripe.iter().map(|row| row.newest_seq).max().unwrap_or(0);
+        let within = |mark: &Mark| mark.seq > cursor && mark.seq <= newest_covered;
+        let mut marks = statement.select(.., usize::MAX, within);
         marks.sort_unstable_by_key(|mark| mark.seq);
         marks.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let next = marks.last().map(|mark| mark.seq);

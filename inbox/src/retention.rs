@@ -35,6 +35,7 @@ pub trait MarkRetention: Send + Sync + 'static {
     ///
     /// # Behaviour
     /// - A short transaction of its own: it never holds up an admission for longer than that.
+    /// - Looks no further than the marks that such a checkpoint covers.
     /// - A mark at or above its partition's offset in that checkpoint stays.
     ///
     /// # Cancel safety

@@ -37,8 +37,13 @@ impl Sweeping {
                        AND p.committed_at > $4)
                  ON CONFLICT DO NOTHING",
             ),
+            // No further than the marks that some checkpoint behind the window covers: the young ones are most of the table.
             step: sql(
-                "SELECT max(seq) FROM (SELECT seq FROM {ns}inbox_marks WHERE seq > $1 ORDER BY seq LIMIT $2)",
+                "SELECT max(seq) FROM (
+                     SELECT seq FROM {ns}inbox_marks
+                     WHERE seq > $1 AND seq <= (
+                         SELECT max(newest_seq) FROM {ns}inbox_progress WHERE consumer = $3 AND committed_at <= $4)
+                     ORDER BY seq LIMIT $2)",
             ),
             // Of a partition's checkpoints at or before the horizon the newest counts.
             forget: sql(
@@ -105,6 +110,8 @@ impl MarkRetention for SqliteInbox {
         let end: Option<i64> = sqlx::query_scalar(self.sweeping.step.clone())
             .bind(cursor)
             .bind(limit)
+            .bind(consumer.as_str())
+            .bind(horizon)
             .fetch_one(&mut *tx)
             .await
             .map_err(classify)?;

@@ -155,7 +155,7 @@ where
                 }
                 event = told.recv() => match event {
                     Some(event) => self.take_in(event),
-                    None => self.closing = self.closing.or_else(|| Some(Closing::Draining(self.now()))),
+                    None => return, // the pump has panicked: `leave` tells
                 },
                 Some((flight, landing)) = self.flights.next() => self.judge(flight, landing),
                 () = tokio::time::sleep(wake) => {}
@@ -181,12 +181,19 @@ where
         let leaving = async {
             // The pump may be waiting to be heard.
             while told.recv().await.is_some() {}
-            while tasks.join_next().await.is_some() {}
+            while let Some(ended) = tasks.join_next().await {
+                if let Err(error) = ended
+                    && error.is_panic()
+                {
+                    let panicked = mainstay_messaging::Error::Refused(error.into());
+                    self.ended = Some(Error::Broker(panicked));
+                }
+            }
         };
         if tokio::time::timeout(limit * 2, leaving).await.is_err() {
             tracing::warn!("the broker did not let this consumer leave in time");
         }
-        self.ended.take().map_or(Ok(()), Err)
+        self.ended.map_or(Ok(()), Err)
     }
 
     fn next_wake(&self, now: Monotonic) -> Option<Monotonic> {

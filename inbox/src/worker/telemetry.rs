@@ -27,14 +27,14 @@ pub(super) struct Meters {
 impl Meters {
     pub(super) fn new(group: &Group) -> Self {
         let name = || group.to_string();
-        let messages = |outcome: &'static str| counter!("mainstay_inbox_messages_total", "consumer" => name(), "outcome" => outcome);
+        let messages = |outcome: &'static str| counter!("mainstay_inbox_messages", "consumer" => name(), "outcome" => outcome);
         Self {
             handled: messages("handled"),
             duplicates: messages("duplicate"),
             unregistered: messages("unregistered"),
             parked: messages("parked"),
-            interrupted: counter!("mainstay_inbox_interruptions_total", "consumer" => name()),
-            forgotten: counter!("mainstay_inbox_marks_forgotten_total", "consumer" => name()),
+            interrupted: counter!("mainstay_inbox_interruptions", "consumer" => name()),
+            forgotten: counter!("mainstay_inbox_marks_forgotten", "consumer" => name()),
             batch: histogram!("mainstay_inbox_batch_messages", "consumer" => name()),
             transaction: histogram!("mainstay_inbox_transaction_seconds", "consumer" => name()),
             stopped: gauge!("mainstay_inbox_stopped_keys", "consumer" => name()),
@@ -52,7 +52,7 @@ impl Meters {
             Cause::Panicked => "panicked",
             Cause::Late => "deadline",
         };
-        counter!("mainstay_inbox_failures_total", "consumer" => self.group.to_string(), "cause" => cause)
+        counter!("mainstay_inbox_failures", "consumer" => self.group.to_string(), "cause" => cause)
             .increment(1);
     }
 }

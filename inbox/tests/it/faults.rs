@@ -108,6 +108,10 @@ impl Scene {
     }
 
     fn start(&self, gate: &Gate) -> Running {
+        self.start_with(gate, |worker| worker)
+    }
+
+    fn start_with(&self, gate: &Gate, set: impl FnOnce(MemoryWorker) -> MemoryWorker) -> Running {
         let handlers = Handlers::new().on::<Named, _, _>(gate.clone(), pass);
         let (database, inbox) = (self.fixture.database.clone(), self.fixture.inbox.clone());
         let worker = Worker::new(group(), Arc::new(database), inbox, handlers)
@@ -115,7 +119,7 @@ impl Scene {
             .ids(Arc::new(SeededIds::new(2)))
             .handler_deadline(Duration::from_secs(3_600))
             .attempts(1);
-        let (worker, shutdown) = (Arc::new(worker), CancellationToken::new());
+        let (worker, shutdown) = (Arc::new(set(worker)), CancellationToken::new());
         let consumer = self.fixture.consumer(&group(), &topic());
         let (this, token) = (Arc::clone(&worker), shutdown.clone());
         Running {
@@ -285,4 +289,17 @@ async fn a_zombie_that_commits_late_is_first_and_its_successor_makes_no_effect()
     zombie.shutdown.cancel();
     zombie.task.await.unwrap().unwrap();
     scene.ends_well(successor, &["a-0", "a-1"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_outside_of_handlers_repeats_nothing_and_is_survived() {
+    let scene = Scene::with(&[message("a", 0), message("a", 1)]).await;
+    let calls = AtomicUsize::new(0);
+    let panics_twice = move || assert!(calls.fetch_add(1, Ordering::SeqCst) >= 2, "on purpose");
+    let running = scene.start_with(&Gate::before("nothing"), |worker| {
+        worker
+            .batch(1.try_into().unwrap())
+            .on_commit(Arc::new(panics_twice))
+    });
+    scene.ends_well(running, &["a-0", "a-1"]).await;
 }

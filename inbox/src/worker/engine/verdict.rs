@@ -44,6 +44,11 @@ where
             }
             Landing::Attempt(Outcome::Interrupted(error)) => self.interrupted(portions, &*error),
             Landing::Parking(parked, failure) => self.parked(portions, parked, &failure),
+            Landing::Abandoned(error) if error.is_panic() => {
+                // No handler: those are caught. A store, or what is called on commit.
+                tracing::error!(%error, consumer = %self.work.group, "a transaction panicked");
+                self.interrupted(portions, &error);
+            }
             Landing::Abandoned(error) => {
                 tracing::debug!(%error, "a transaction was abandoned");
                 self.give_back(portions, &[], |_| ());
