@@ -1,0 +1,124 @@
+//! Settings: flags over environment over a TOML file over defaults.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+use crate::{cli::ServeArguments, error::Failure};
+
+/// The services, by name.
+pub(crate) const SERVICES: [&str; 4] = ["order", "inventory", "payment", "shipping"];
+
+/// Settings of `serve`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Config {
+    pub(crate) services: Vec<&'static str>,
+    pub(crate) listen: SocketAddr,
+    pub(crate) data: PathBuf,
+    /// Time between two built-in orders; none = no built-in traffic.
+    pub(crate) traffic: Option<Duration>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    service: Option<String>,
+    listen: Option<String>,
+    data: Option<PathBuf>,
+    traffic: Option<String>,
+}
+
+impl Config {
+    pub(crate) fn read(arguments: ServeArguments) -> Result<Self, Failure> {
+        let file = match &arguments.config {
+            None => File::default(),
+            Some(path) => {
+                let what = || format!("the configuration {}", path.display());
+                let text =
+                    std::fs::read_to_string(path).map_err(|error| Failure::new(what(), &error))?;
+                toml::from_str(&text)
+                    .map_err(|error| Failure::plain(format!("{}: {}", what(), error.message())))?
+            }
+        };
+        Ok(Self {
+            services: services(arguments.service.or(file.service).as_deref())?,
+            listen: listen(arguments.listen.or(file.listen).as_deref())?,
+            data: data(arguments.data.or(file.data)),
+            traffic: traffic(arguments.traffic.or(file.traffic).as_deref())?,
+        })
+    }
+}
+
+/// Where the files lie.
+pub(crate) fn data(given: Option<PathBuf>) -> PathBuf {
+    given.unwrap_or_else(|| PathBuf::from("data"))
+}
+
+fn services(given: Option<&str>) -> Result<Vec<&'static str>, Failure> {
+    match given {
+        None | Some("all") => Ok(SERVICES.to_vec()),
+        Some(name) => SERVICES
+            .into_iter()
+            .find(|service| *service == name)
+            .map(|service| vec![service])
+            .ok_or_else(|| {
+                Failure::plain(format!(
+                    "service {name:?}: expected all, {}",
+                    SERVICES.join(", ")
+                ))
+            }),
+    }
+}
+
+fn listen(given: Option<&str>) -> Result<SocketAddr, Failure> {
+    let text = given.unwrap_or("127.0.0.1:8080");
+    text.parse().map_err(|_| {
+        Failure::plain(format!(
+            "listen {text:?}: expected an address and a port, such as 127.0.0.1:8080"
+        ))
+    })
+}
+
+fn traffic(given: Option<&str>) -> Result<Option<Duration>, Failure> {
+    let text = given.unwrap_or("5/s");
+    if text == "off" {
+        return Ok(None);
+    }
+    let rate: f64 = text
+        .strip_suffix("/s")
+        .unwrap_or(text)
+        .parse()
+        .ok()
+        .filter(|rate| (0.001..=10_000.0).contains(rate))
+        .ok_or_else(|| {
+            Failure::plain(format!(
+                "traffic {text:?}: expected orders per second, such as 5/s, or off"
+            ))
+        })?;
+    Ok(Some(Duration::from_secs_f64(1.0 / rate)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traffic_is_a_rate_or_off() {
+        assert_eq!(traffic(Some("off")).unwrap(), None);
+        assert_eq!(
+            traffic(Some("4/s")).unwrap(),
+            Some(Duration::from_millis(250))
+        );
+        assert_eq!(traffic(Some("0.5")).unwrap(), Some(Duration::from_secs(2)));
+        for wrong in ["", "five", "0/s", "-1/s", "nan", "inf/s"] {
+            assert!(traffic(Some(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn one_service_or_all_of_them() {
+        assert_eq!(services(None).unwrap().len(), 4);
+        assert_eq!(services(Some("payment")).unwrap(), ["payment"]);
+        assert!(services(Some("gateway")).is_err());
+    }
+}

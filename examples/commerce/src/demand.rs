@@ -1,0 +1,90 @@
+//! What customers order: bodies for the built-in traffic and for the load generator.
+
+use mainstay_clock::IdGenerator;
+use serde_json::json;
+
+/// Payment methods and how likely each is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Mix(Vec<(String, u64)>);
+
+impl Mix {
+    /// Reads `pm_ok=90,pm_declined=10`.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let weights = text
+            .split(',')
+            .map(|part| {
+                let (method, weight) = part.split_once('=')?;
+                Some((method.trim().to_owned(), weight.trim().parse().ok()?))
+            })
+            .collect::<Option<Vec<(String, u64)>>>()?;
+        let total: u64 = weights.iter().map(|(_, weight)| weight).sum();
+        (total > 0).then_some(Self(weights))
+    }
+
+    fn draw(&self, ids: &dyn IdGenerator) -> &str {
+        let total: u64 = self.0.iter().map(|(_, weight)| weight).sum();
+        let mut left = below(ids, total);
+        for (method, weight) in &self.0 {
+            if left < *weight {
+                return method;
+            }
+            left -= weight;
+        }
+        "pm_ok"
+    }
+}
+
+/// What the built-in customers pay with.
+pub(crate) const TRAFFIC_MIX: &str =
+    "pm_ok=80,pm_declined=6,pm_timeout=2,pm_late=4,pm_flaky=4,pm_3ds=4";
+
+/// A random order; one in `shortages` asks for more of a scarce product than there will ever be, 0 = none does.
+pub(crate) fn order(ids: &dyn IdGenerator, mix: &Mix, shortages: u64) -> String {
+    let lines: Vec<_> = (0..=below(ids, 3))
+        .map(|_| {
+            let sku = format!("SKU-{:03}", 1 + below(ids, 197));
+            json!({"sku": sku, "quantity": 1 + below(ids, 3)})
+        })
+        .collect();
+    let lines = if shortages > 0 && below(ids, shortages) == 0 {
+        vec![json!({"sku": "SKU-199", "quantity": 1_000})]
+    } else {
+        lines
+    };
+    let currency = match below(ids, 3) {
+        0 => "EUR",
+        1 => "USD",
+        _ => "GBP",
+    };
+    json!({
+        "customer_id": format!("cust-{:03}", 1 + below(ids, 50)),
+        "currency": currency,
+        "lines": lines,
+        "payment_method": mix.draw(ids),
+        "ship_to": {
+            "name": "Ada Example", "street": "Example Street 1", "city": "Berlin", "postcode": "10115", "country": "DE",
+        },
+    })
+    .to_string()
+}
+
+fn below(ids: &dyn IdGenerator, bound: u64) -> u64 {
+    ids.random().checked_rem(bound).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mainstay_clock::SeededIds;
+
+    #[test]
+    fn a_mix_is_drawn_by_its_weights() {
+        let mix = Mix::read("pm_ok=3, pm_late=1").unwrap();
+        let ids = SeededIds::new(1);
+        let late = (0..4_000).filter(|_| mix.draw(&ids) == "pm_late").count();
+        assert!((900..1_100).contains(&late), "{late}");
+        for wrong in ["", "pm_ok", "pm_ok=x", "pm_ok=0"] {
+            assert_eq!(Mix::read(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Why a command failed, as one line for a person.
+
+use std::{error::Error, fmt};
+
+/// A command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    line: String,
+    exit_code: u8,
+}
+
+impl Failure {
+    /// What failed, and why, with all causes.
+    pub(crate) fn new(what: impl fmt::Display, why: &dyn Error) -> Self {
+        let mut line = format!("{what}: {why}");
+        let mut cause = why.source();
+        while let Some(error) = cause {
+            line = format!("{line}: {error}");
+            cause = error.source();
+        }
+        Self::plain(line)
+    }
+
+    /// What failed.
+    pub(crate) fn plain(line: impl Into<String>) -> Self {
+        Self {
+            line: line.into().replace('\n', " "),
+            exit_code: 1,
+        }
+    }
+
+    /// Exits with 2: the question could not be answered, or was wrong.
+    pub(crate) const fn unanswered(mut self) -> Self {
+        self.exit_code = 2;
+        self
+    }
+
+    pub(crate) const fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+impl From<commerce_chassis::Error> for Failure {
+    fn from(error: commerce_chassis::Error) -> Self {
+        Self::new("cannot go on", &error)
+    }
+}

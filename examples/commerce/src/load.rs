@@ -1,0 +1,131 @@
+//! `commerce load`: an open loop. Orders are sent when they are due, whether or not earlier ones were answered, and
+//! latency counts from when an order was due: a shop that stalls cannot hide it.
+
+mod client;
+mod endings;
+mod latency;
+mod report;
+
+use std::{
+    io::Write,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use mainstay_clock::{Clock, IdGenerator, Monotonic, SystemClock, SystemIds};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{
+    cli::LoadArguments,
+    demand::{Mix, order},
+    error::Failure,
+};
+use client::{Client, Reply};
+use endings::Ending;
+use latency::Latency;
+use report::Report;
+
+pub(crate) async fn run(arguments: LoadArguments) -> Result<ExitCode, Failure> {
+    let mix = Mix::read(&arguments.mix).ok_or_else(|| {
+        Failure::plain(format!(
+            "mix {:?}: expected methods and weights, such as pm_ok=90,pm_declined=10",
+            arguments.mix
+        ))
+        .unanswered()
+    })?;
+    if arguments.rate == 0 || arguments.concurrency == 0 {
+        return Err(Failure::plain("rate and concurrency are at least 1").unanswered());
+    }
+    let client = Client::new(&arguments.target)?;
+    client.check().await?;
+    let clock = SystemClock::new();
+    let started = clock.monotonic();
+    let answers = place(&arguments, &mix, &client, started).await;
+    let took = clock.monotonic() - started;
+
+    let mut report = Report::new(&arguments, took);
+    let mut accepted = Vec::new();
+    for answer in answers {
+        report.count(&answer);
+        accepted.extend(answer.order_id);
+    }
+    let until = clock.monotonic() + Duration::from_secs(arguments.settle);
+    for ending in endings::wait(&client, accepted, until).await {
+        report.end(&ending);
+    }
+    report.print(arguments.json)?;
+    Ok(if report.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What became of one request.
+#[derive(Debug)]
+struct Answer {
+    /// The status, or why there is none.
+    outcome: String,
+    latency: Duration,
+    order_id: Option<String>,
+}
+
+async fn place(
+    arguments: &LoadArguments,
+    mix: &Mix,
+    client: &Client,
+    started: Monotonic,
+) -> Vec<Answer> {
+    let (clock, ids) = (SystemClock::new(), SystemIds::new());
+    let in_flight = Arc::new(Semaphore::new(arguments.concurrency as usize));
+    let answered = Arc::new(AtomicU32::new(0));
+    let progress = tokio::spawn(progress(arguments.orders, Arc::clone(&answered)));
+    let mut requests = JoinSet::new();
+    for number in 0..arguments.orders {
+        let due = started + Duration::from_secs_f64(f64::from(number) / f64::from(arguments.rate));
+        tokio::time::sleep(due.remaining_at(clock.monotonic())).await;
+        let (client, in_flight) = (client.clone(), Arc::clone(&in_flight));
+        let (answered, key) = (Arc::clone(&answered), ids.uuid().to_string());
+        let body = order(&ids, mix, 0);
+        requests.spawn(async move {
+            // Waiting for a place counts: the customer waits, too.
+            let place = in_flight.acquire().await;
+            let reply = client.place(key, body).await;
+            drop(place);
+            answered.fetch_add(1, Ordering::Relaxed);
+            let latency = SystemClock::new().monotonic() - due;
+            match reply {
+                Ok(Reply { status, order_id }) => Answer {
+                    outcome: status.to_string(),
+                    latency,
+                    order_id,
+                },
+                Err(failure) => Answer {
+                    outcome: failure.to_string(),
+                    latency,
+                    order_id: None,
+                },
+            }
+        });
+    }
+    let answers = requests.join_all().await;
+    progress.abort();
+    answers
+}
+
+async fn progress(orders: u32, answered: Arc<AtomicU32>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        let answered = answered.load(Ordering::Relaxed);
+        // Nobody watches if stderr is gone.
+        drop(write!(
+            std::io::stderr(),
+            "\r{answered} of {orders} answered "
+        ));
+    }
+}

@@ -1,0 +1,127 @@
+//! A small HTTP client: one host, plain HTTP, kept-alive connections.
+
+use axum::{
+    body::Bytes,
+    http::{Method, Request, StatusCode},
+};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client as Pool, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde::Deserialize;
+
+use crate::error::Failure;
+
+/// A client of one shop; clones share its connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pool: Pool<HttpConnector, Full<Bytes>>,
+    target: String,
+}
+
+/// An answered request.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) order_id: Option<String>,
+}
+
+/// An order as the shop shows it.
+#[derive(Deserialize, Debug)]
+pub(crate) struct Shown {
+    pub(crate) status: String,
+    pub(crate) history: Vec<Entered>,
+}
+
+#[derive(Deserialize, Debug)]
+pub(crate) struct Entered {
+    pub(crate) at: String,
+}
+
+#[derive(Deserialize)]
+struct Placed {
+    order_id: String,
+}
+
+impl Client {
+    pub(crate) fn new(target: &str) -> Result<Self, Failure> {
+        let target = target.trim_end_matches('/');
+        if !target.starts_with("http://") {
+            let wrong = format!("target {target:?}: expected a URL such as http://127.0.0.1:8080");
+            return Err(Failure::plain(wrong).unanswered());
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Ok(Self {
+            pool: Pool::builder(TokioExecutor::new()).build(connector),
+            target: target.to_owned(),
+        })
+    }
+
+    /// Whether somebody answers at all.
+    pub(crate) async fn check(&self) -> Result<(), Failure> {
+        let (status, _) = self
+            .send(Method::GET, "/healthz", None, Bytes::new())
+            .await?;
+        if status == StatusCode::OK {
+            return Ok(());
+        }
+        Err(Failure::plain(format!("{} is not well: {status}", self.target)).unanswered())
+    }
+
+    pub(crate) async fn place(&self, key: String, body: String) -> Result<Reply, Failure> {
+        let (status, body) = self
+            .send(Method::POST, "/api/v1/orders", Some(key), body.into())
+            .await?;
+        let placed = (status == StatusCode::ACCEPTED)
+            .then(|| serde_json::from_slice::<Placed>(&body))
+            .transpose()
+            .map_err(|error| Failure::new("the answer is not an order", &error))?;
+        Ok(Reply {
+            status,
+            order_id: placed.map(|placed| placed.order_id),
+        })
+    }
+
+    pub(crate) async fn show(&self, order_id: &str) -> Result<Shown, Failure> {
+        let path = format!("/api/v1/orders/{order_id}");
+        let (status, body) = self.send(Method::GET, &path, None, Bytes::new()).await?;
+        if status != StatusCode::OK {
+            return Err(Failure::plain(format!("order {order_id}: {status}")));
+        }
+        serde_json::from_slice(&body)
+            .map_err(|error| Failure::new("the answer is not an order", &error))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<String>,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.target))
+            .header("content-type", "application/json");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request
+            .body(Full::new(body))
+            .map_err(|error| Failure::new("the request cannot be written", &error).unanswered())?;
+        let response = self
+            .pool
+            .request(request)
+            .await
+            .map_err(|error| Failure::new("no answer", &error).unanswered())?;
+        let status = response.status();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| Failure::new("the answer broke off", &error))?;
+        Ok((status, body.to_bytes()))
+    }
+}

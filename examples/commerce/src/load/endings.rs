@@ -1,0 +1,61 @@
+//! How accepted orders end. They are looked at after the load, a few at a time, so that looking is no load; how
+//! long each took is in its history.
+
+use std::time::Duration;
+
+use commerce_chassis::from_rfc3339;
+use mainstay_clock::{Clock, Monotonic, SystemClock};
+use tokio::task::JoinSet;
+
+use super::client::{Client, Shown};
+
+/// Orders looked at at once.
+const WATCHED: usize = 8;
+
+/// An order's last status, and how long it took to get there if it is terminal.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) status: String,
+    pub(crate) took: Option<Duration>,
+}
+
+/// Waits for orders to end, oldest first, until a deadline.
+pub(crate) async fn wait(client: &Client, orders: Vec<String>, until: Monotonic) -> Vec<Ending> {
+    let mut watches = JoinSet::new();
+    let mut endings = Vec::with_capacity(orders.len());
+    for order_id in orders {
+        if watches.len() >= WATCHED {
+            endings.extend(watches.join_next().await.and_then(Result::ok));
+        }
+        let client = client.clone();
+        watches.spawn(async move { watch(&client, &order_id, until).await });
+    }
+    endings.extend(watches.join_all().await);
+    endings
+}
+
+async fn watch(client: &Client, order_id: &str, until: Monotonic) -> Ending {
+    let clock = SystemClock::new();
+    loop {
+        let status = match client.show(order_id).await {
+            Ok(shown) if matches!(&*shown.status, "completed" | "cancelled") => {
+                return Ending {
+                    took: took(&shown),
+                    status: shown.status,
+                };
+            }
+            Ok(shown) => shown.status,
+            Err(failure) => failure.to_string(),
+        };
+        if until.has_passed_at(clock.monotonic()) {
+            return Ending { status, took: None };
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn took(shown: &Shown) -> Option<Duration> {
+    let first = from_rfc3339(&shown.history.first()?.at)?;
+    let last = from_rfc3339(&shown.history.last()?.at)?;
+    Some(Duration::from_micros(u64::try_from(last - first).ok()?))
+}

@@ -1,0 +1,130 @@
+//! How it went, as a table or as JSON.
+
+use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, time::Duration};
+
+use serde::Serialize;
+
+use super::{Answer, Ending, Latency, latency::Percentiles};
+use crate::{cli::LoadArguments, error::Failure};
+
+#[derive(Debug)]
+pub(crate) struct Report {
+    asked: u32,
+    rate: u32,
+    took: Duration,
+    answers: BTreeMap<String, u32>,
+    latency: Latency,
+    endings: BTreeMap<String, u32>,
+    to_terminal: Latency,
+    accepted: u32,
+    terminal: u32,
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    orders: u32,
+    rate: u32,
+    seconds: f64,
+    answered_by_status: &'a BTreeMap<String, u32>,
+    latency: Percentiles,
+    accepted: u32,
+    orders_by_status: &'a BTreeMap<String, u32>,
+    time_to_terminal: Percentiles,
+}
+
+impl Report {
+    pub(crate) fn new(arguments: &LoadArguments, took: Duration) -> Self {
+        Self {
+            asked: arguments.orders,
+            rate: arguments.rate,
+            took,
+            answers: BTreeMap::new(),
+            latency: Latency::new(),
+            endings: BTreeMap::new(),
+            to_terminal: Latency::new(),
+            accepted: 0,
+            terminal: 0,
+        }
+    }
+
+    pub(crate) fn count(&mut self, answer: &Answer) {
+        *self.answers.entry(answer.outcome.clone()).or_default() += 1;
+        self.latency.record(answer.latency);
+        self.accepted += u32::from(answer.order_id.is_some());
+    }
+
+    pub(crate) fn end(&mut self, ending: &Ending) {
+        *self.endings.entry(ending.status.clone()).or_default() += 1;
+        if let Some(took) = ending.took {
+            self.to_terminal.record(took);
+            self.terminal += 1;
+        }
+    }
+
+    /// Every order was accepted and has ended.
+    pub(crate) const fn is_good(&self) -> bool {
+        self.accepted == self.asked && self.terminal == self.accepted
+    }
+
+    pub(crate) fn print(&self, json: bool) -> Result<(), Failure> {
+        let text = if json { self.json()? } else { self.table() };
+        std::io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(|error| Failure::new("the report cannot be written", &error))
+    }
+
+    fn json(&self) -> Result<String, Failure> {
+        let json = Json {
+            orders: self.asked,
+            rate: self.rate,
+            seconds: self.took.as_secs_f64(),
+            answered_by_status: &self.answers,
+            latency: self.latency.percentiles(),
+            accepted: self.accepted,
+            orders_by_status: &self.endings,
+            time_to_terminal: self.to_terminal.percentiles(),
+        };
+        let text = serde_json::to_string(&json)
+            .map_err(|error| Failure::new("the report cannot be written", &error))?;
+        Ok(text + "\n")
+    }
+
+    fn table(&self) -> String {
+        let mut text = String::new();
+        let seconds = self.took.as_secs_f64();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "\n{} orders at {}/s in {seconds:.1} s ({:.1}/s answered)",
+            self.asked,
+            self.rate,
+            f64::from(self.asked) / seconds
+        );
+        for (status, count) in &self.answers {
+            let _ = writeln!(text, "  answered {status:<20} {count:>8}");
+        }
+        row(&mut text, "latency", self.latency.percentiles());
+        for (status, count) in &self.endings {
+            let _ = writeln!(text, "  order {status:<23} {count:>8}");
+        }
+        row(
+            &mut text,
+            "time to terminal",
+            self.to_terminal.percentiles(),
+        );
+        text
+    }
+}
+
+fn row(text: &mut String, name: &str, percentiles: Percentiles) {
+    let Percentiles {
+        p50_ms,
+        p99_ms,
+        p999_ms,
+        max_ms,
+    } = percentiles;
+    let _ = writeln!(
+        text,
+        "  {name:<18} p50 {p50_ms:>9.1} ms   p99 {p99_ms:>9.1} ms   p99.9 {p999_ms:>9.1} ms   max {max_ms:>9.1} ms"
+    );
+}

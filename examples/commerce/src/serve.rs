@@ -1,0 +1,158 @@
+//! `commerce serve`.
+
+mod banner;
+mod pages;
+mod presence;
+mod traffic;
+
+use std::{io::Write, path::Path, process::ExitCode, time::Duration};
+
+use commerce_chassis::{Deployment, Service};
+use tokio::{net::TcpListener, signal, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{cli::ServeArguments, config::Config, error::Failure};
+
+pub(crate) use presence::{Presence, is_running};
+
+/// How long open requests and background work get to come to an end.
+const DRAIN: Duration = Duration::from_secs(15);
+
+pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
+    let config = Config::read(arguments)?;
+    log();
+    // Before anything is written: a port that is taken costs nothing.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| Failure::new(format!("cannot listen on {}", config.listen), &error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::new("cannot listen", &error))?;
+    create(&config.data)?;
+    let _presence = Presence::announce(&config.data)?;
+
+    let deployment = Deployment::open(config.data.clone()).await?;
+    let shutdown = deployment.shutdown().clone();
+    let mut router = pages::router();
+    let mut tasks = JoinSet::new();
+    for name in &config.services {
+        let service = open(&deployment, name).await?;
+        router = router.merge(service.router);
+        for (task, work) in service.tasks {
+            let name = service.name;
+            tasks.spawn(async move {
+                work.await
+                    .map_err(|error| Failure::new(format!("{name} {task} ended"), &error))
+            });
+        }
+    }
+    let router = pages::with_fallbacks(router);
+
+    let closing = CancellationToken::new();
+    let closed = closing.clone();
+    let application = router.clone();
+    let mut server = tokio::spawn(async move {
+        axum::serve(listener, application)
+            .with_graceful_shutdown(closed.cancelled_owned())
+            .await
+    });
+    banner::show(&config, address);
+    say_ready(address)?;
+    let customers = config
+        .traffic
+        .filter(|_| config.services.contains(&"order"))
+        .map(|every| tokio::spawn(traffic::run(router, every, closing.clone())));
+
+    let outcome = tokio::select! {
+        signal = signalled() => signal,
+        failure = first_failure(&mut tasks) => Err(failure),
+        ended = &mut server => Err(Failure::plain(format!("the server ended: {ended:?}"))),
+    };
+    tokio::spawn(exit_on_second_signal());
+    // In the order of the flow: no new requests, then no new work, and what is in flight ends.
+    closing.cancel();
+    if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
+        tracing::warn!("requests were cut off");
+        server.abort();
+    }
+    if let Some(customers) = customers {
+        customers.abort();
+    }
+    shutdown.cancel();
+    let drained = tokio::time::timeout(DRAIN, async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Ok(Err(failure)) = ended {
+                tracing::warn!(%failure, "ended badly");
+            }
+        }
+    });
+    if drained.await.is_err() {
+        // Nothing is lost: what was not finished is done at the next start.
+        tracing::warn!("background work was cut off");
+    }
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Opens a service by its name.
+pub(crate) async fn open(deployment: &Deployment, name: &str) -> Result<Service, Failure> {
+    let opened = match name {
+        "order" => commerce_order::open(deployment).await,
+        "inventory" => commerce_inventory::open(deployment).await,
+        "payment" => commerce_payment::open(deployment).await,
+        _ => commerce_shipping::open(deployment).await,
+    };
+    opened.map_err(|error| Failure::new(format!("the {name} service cannot start"), &error))
+}
+
+/// Creates the data directory if it is missing.
+pub(crate) fn create(data: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(data).map_err(|error| {
+        Failure::new(
+            format!("the data directory {} cannot be used", data.display()),
+            &error,
+        )
+    })
+}
+
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("COMMERCE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// Scripts wait for this line.
+fn say_ready(address: std::net::SocketAddr) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "ready http://{address}")
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Failure::new("cannot say that it is ready", &error))
+}
+
+async fn first_failure(tasks: &mut JoinSet<Result<(), Failure>>) -> Failure {
+    match tasks.join_next().await {
+        Some(Ok(Err(failure))) => failure,
+        Some(Err(panic)) => Failure::new("a part of the service panicked", &panic),
+        Some(Ok(Ok(()))) | None => Failure::plain("a part of the service ended unexpectedly"),
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn signalled() -> Result<(), Failure> {
+    let wrong = |error| Failure::new("cannot wait for signals", &error);
+    let mut terminated =
+        signal::unix::signal(signal::unix::SignalKind::terminate()).map_err(wrong)?;
+    tokio::select! {
+        interrupted = signal::ctrl_c() => interrupted.map_err(wrong),
+        _ = terminated.recv() => Ok(()),
+    }
+}
+
+#[expect(clippy::exit, reason = "whoever asks twice does not want to wait")]
+async fn exit_on_second_signal() {
+    if signalled().await.is_ok() {
+        std::process::exit(130);
+    }
+}

@@ -1,0 +1,36 @@
+//! What a person reads first.
+
+use std::{io::Write, net::SocketAddr};
+
+use crate::config::Config;
+
+/// Goes to stderr: stdout carries nothing but the line that scripts wait for.
+pub(crate) fn show(config: &Config, address: SocketAddr) {
+    let traffic = config.traffic.map_or_else(
+        || "off".to_owned(),
+        |every| format!("{:.1} orders/s", 1.0 / every.as_secs_f64()),
+    );
+    let data = config.data.display();
+    let services = config.services.join(", ");
+    let text = format!(
+        r#"
+  commerce: {services} in one process
+  API     http://{address}/        files   {data}        traffic {traffic}
+  seeds   SKU-001 … SKU-200 (scarce: SKU-198, SKU-199, SKU-200), cust-001 … cust-050
+          pm_ok pm_declined pm_timeout pm_late pm_flaky pm_3ds
+
+  place an order
+    curl -i http://{address}/api/v1/orders -H 'Idempotency-Key: my-first' -H 'Content-Type: application/json' -d '{{
+      "customer_id":"cust-001","currency":"EUR","lines":[{{"sku":"SKU-001","quantity":2}}],"payment_method":"pm_ok",
+      "ship_to":{{"name":"Ada","street":"Example Street 1","city":"Berlin","postcode":"10115","country":"DE"}}}}'
+  follow it      curl http://{address}/api/v1/orders/ORDER_ID
+  its money      curl http://{address}/api/v1/payments/ORDER_ID/ledger
+  its parcel     curl http://{address}/api/v1/shipments/ORDER_ID
+  kill -9 this process, start it again, then    commerce verify --data {data} --settle 30
+  more           commerce load --target http://{address} --orders 2000 --rate 200
+
+"#
+    );
+    // Nobody reads it if stderr is gone.
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}

@@ -1,0 +1,42 @@
+//! Whether somebody serves a data directory: a shared lock on a file in it, which ends with the process.
+
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+};
+
+use crate::error::Failure;
+
+const NAME: &str = "serving.lock";
+
+/// Says, until it is dropped or the process ends, that this process serves the directory.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    _locked: File,
+}
+
+impl Presence {
+    pub(crate) fn announce(data: &Path) -> Result<Self, Failure> {
+        let path = data.join(NAME);
+        let wrong = |error: std::io::Error| {
+            Failure::new(format!("{} cannot be written", path.display()), &error)
+        };
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(wrong)?;
+        // Several processes may serve one directory; who looks holds the lock for a moment only.
+        file.lock_shared().map_err(wrong)?;
+        Ok(Self { _locked: file })
+    }
+}
+
+/// Whether a process serves the directory now.
+pub(crate) fn is_running(data: &Path) -> bool {
+    let Ok(file) = File::options().write(true).open(data.join(NAME)) else {
+        return false;
+    };
+    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}

@@ -1,0 +1,42 @@
+//! What came of one invariant.
+
+use std::collections::BTreeSet;
+
+/// An invariant, how many rows it was checked over, and who breaks it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Finding {
+    pub(crate) id: &'static str,
+    pub(crate) name: &'static str,
+    /// What was counted, such as `orders`.
+    pub(crate) unit: &'static str,
+    pub(crate) checked: usize,
+    /// Each names a row.
+    pub(crate) offenders: BTreeSet<String>,
+}
+
+impl Finding {
+    pub(crate) const fn new(id: &'static str, name: &'static str, unit: &'static str) -> Self {
+        Self {
+            id,
+            name,
+            unit,
+            checked: 0,
+            offenders: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.offenders.is_empty()
+    }
+
+    pub(crate) fn offends(&mut self, offender: String) {
+        self.offenders.insert(offender);
+    }
+
+    /// Only those offenders that were there before, too.
+    pub(crate) fn confirmed_by(mut self, earlier: &Self) -> Self {
+        self.offenders
+            .retain(|offender| earlier.offenders.contains(offender));
+        self
+    }
+}

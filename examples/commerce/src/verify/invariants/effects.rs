@@ -1,0 +1,48 @@
+//! I5: each message has its effect once.
+
+use std::collections::{HashMap, HashSet};
+
+use commerce_contracts::SUBSCRIPTIONS;
+
+use super::super::{finding::Finding, picture::Picture};
+
+pub(super) fn check(picture: &Picture) -> Finding {
+    let mut finding = Finding::new("I5", "each handled message had its effect once", "effects");
+    for (service, journal) in &picture.journals {
+        let marked: HashSet<&str> = journal.marks.iter().map(|(_, id)| &**id).collect();
+        let mut done: HashMap<&str, u32> = HashMap::new();
+        for (effect, event_id) in &journal.effects {
+            finding.checked += 1;
+            let times = done.entry(event_id).or_default();
+            *times += 1;
+            if *times > 1 {
+                finding.offends(format!(
+                    "{service}: event {event_id} had {times} effects, one of them {effect}"
+                ));
+            }
+            if !marked.contains(&**event_id) {
+                finding.offends(format!(
+                    "{service}: effect {effect} of event {event_id}, which has no mark"
+                ));
+            }
+        }
+        let envelopes = picture.log.records.iter().filter_map(|record| {
+            let envelope = record.envelope.as_ref()?;
+            let handled = SUBSCRIPTIONS.iter().any(|subscription| {
+                subscription.service == *service
+                    && subscription.topic == record.topic
+                    && subscription.kinds.contains(&&*envelope.kind)
+            });
+            handled.then_some(envelope)
+        });
+        for envelope in envelopes {
+            if marked.contains(&*envelope.id) && !done.contains_key(&*envelope.id) {
+                finding.offends(format!(
+                    "{service}: {} {} is marked as done and had no effect",
+                    envelope.kind, envelope.id
+                ));
+            }
+        }
+    }
+    finding
+}

@@ -1,0 +1,77 @@
+//! I2: the books add up, ours and the provider's.
+
+use std::collections::HashSet;
+
+use super::super::{
+    finding::Finding,
+    picture::{Order, Payment, Picture},
+};
+
+pub(super) fn check(picture: &Picture, in_flight: &HashSet<&str>) -> Finding {
+    let mut finding = Finding::new(
+        "I2",
+        "money adds up per order and agrees with the provider",
+        "orders",
+    );
+    for (order_id, payment) in &picture.payments {
+        for (operation, sum) in payment.operations.iter().filter(|(_, sum)| **sum != 0) {
+            finding.offends(format!("ledger operation {operation} adds up to {sum}"));
+        }
+        if !picture.orders.contains_key(order_id) {
+            finding.offends(format!("order {order_id} has money and does not exist"));
+        }
+    }
+    let nothing = Payment::default();
+    for (order_id, order) in &picture.orders {
+        finding.checked += 1;
+        let payment = picture.payments.get(order_id).unwrap_or(&nothing);
+        let at_rest = !in_flight.contains(order_id.as_str());
+        if let Some(wrong) = wrong(order, payment, at_rest) {
+            finding.offends(format!("order {order_id} ({}): {wrong}", order.status));
+        }
+    }
+    finding
+}
+
+fn wrong(order: &Order, payment: &Payment, at_rest: bool) -> Option<String> {
+    let account = |name| payment.accounts.get(name).copied().unwrap_or(0);
+    let provider = |kind| payment.at_provider.get(kind).copied().unwrap_or(0);
+    let (held, captured) = (account("held"), account("provider"));
+    if held < 0 {
+        return Some(format!("{held} is held"));
+    }
+    if captured > provider("authorize") || provider("capture") > provider("authorize") {
+        return Some(format!(
+            "captured {captured}, authorised {}",
+            provider("authorize")
+        ));
+    }
+    if provider("authorize") > order.total {
+        return Some(format!(
+            "the provider holds {} of {}",
+            provider("authorize"),
+            order.total
+        ));
+    }
+    if !at_rest {
+        return None;
+    }
+    if captured != provider("capture") {
+        return Some(format!(
+            "captured {captured}, the provider says {}",
+            provider("capture")
+        ));
+    }
+    if held != provider("authorize") - provider("capture") - provider("void") {
+        return Some(format!("{held} is held, the provider says otherwise"));
+    }
+    let due = if order.status == "completed" {
+        order.total
+    } else {
+        0
+    };
+    if order.is_terminal() && captured != due {
+        return Some(format!("captured {captured} instead of {due}"));
+    }
+    (order.is_terminal() && held != 0).then(|| format!("{held} is still held"))
+}

@@ -1,0 +1,42 @@
+//! I4: holds end with their orders, and what went out is what was ordered.
+
+use std::collections::HashSet;
+
+use super::super::{finding::Finding, picture::Picture};
+
+pub(super) fn check(picture: &Picture, in_flight: &HashSet<&str>) -> Finding {
+    let mut finding = Finding::new(
+        "I4",
+        "no hold outlives its order, what left is what was ordered",
+        "reservations",
+    );
+    for (order_id, reservation) in &picture.reservations {
+        finding.checked += 1;
+        let state = &reservation.state;
+        let Some(order) = picture.orders.get(order_id) else {
+            finding.offends(format!("reservation of {order_id}, which does not exist"));
+            continue;
+        };
+        if matches!(&**state, "held" | "committed") && reservation.lines != order.lines {
+            finding.offends(format!(
+                "reservation of {order_id} ({state}) holds {:?}, ordered were {:?}",
+                reservation.lines, order.lines
+            ));
+        }
+        if in_flight.contains(order_id.as_str()) {
+            continue;
+        }
+        let expected: &[&str] = match &*order.status {
+            "completed" => &["committed"],
+            "cancelled" => &["released", "refused"],
+            _ => continue,
+        };
+        if !expected.contains(&&**state) {
+            finding.offends(format!(
+                "reservation of {order_id} is {state}, the order is {}",
+                order.status
+            ));
+        }
+    }
+    finding
+}

@@ -1,0 +1,37 @@
+//! I3: no oversell, and stock adds up.
+
+use std::collections::BTreeMap;
+
+use super::super::{finding::Finding, picture::Picture};
+
+pub(super) fn check(picture: &Picture) -> Finding {
+    let mut finding = Finding::new("I3", "no oversell, stock and holds add up per SKU", "SKUs");
+    let mut held: BTreeMap<&str, i64> = BTreeMap::new();
+    let holds = picture.reservations.values().filter(|r| r.state == "held");
+    for (sku, quantity) in holds.flat_map(|reservation| &reservation.lines) {
+        *held.entry(sku).or_default() += quantity;
+    }
+    for (sku, stock) in &picture.stock {
+        finding.checked += 1;
+        let (on_hand, reserved) = (stock.on_hand, stock.reserved);
+        if reserved < 0 || reserved > on_hand {
+            finding.offends(format!("{sku}: {reserved} reserved of {on_hand} on hand"));
+        }
+        if stock.moved != on_hand {
+            finding.offends(format!(
+                "{sku}: {on_hand} on hand, its movements add up to {}",
+                stock.moved
+            ));
+        }
+        let held = held.remove(sku.as_str()).unwrap_or(0);
+        if held != reserved {
+            finding.offends(format!(
+                "{sku}: {reserved} reserved, holds add up to {held}"
+            ));
+        }
+    }
+    for (sku, held) in held {
+        finding.offends(format!("{sku}: {held} held of a SKU that does not exist"));
+    }
+    finding
+}

@@ -1,0 +1,323 @@
+//! Everything that the files say, in memory.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+};
+
+use mainstay_clock::{Clock, SystemClock};
+use serde::Deserialize;
+
+use super::{files::File, log::Log};
+use crate::{config::SERVICES, error::Failure};
+
+/// A deployment at a moment, give or take the time that reading takes.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub(crate) running: bool,
+    /// Now, or when a stopped deployment did something last; microseconds since 1970.
+    pub(crate) as_of: i64,
+    pub(crate) journals: BTreeMap<&'static str, Journal>,
+    pub(crate) orders: HashMap<String, Order>,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) stock: BTreeMap<String, Stock>,
+    pub(crate) reservations: HashMap<String, Reservation>,
+    pub(crate) payments: HashMap<String, Payment>,
+    pub(crate) shipments: HashMap<String, Shipment>,
+    pub(crate) log: Log,
+}
+
+/// What one service told and did.
+#[derive(Default, Debug)]
+pub(crate) struct Journal {
+    pub(crate) emitted: Vec<Emitted>,
+    /// Name and event of each effect.
+    pub(crate) effects: Vec<(String, String)>,
+    /// (source, id) of every message whose effect is done.
+    pub(crate) marks: HashSet<(String, String)>,
+    pub(crate) outbox: Vec<Waiting>,
+}
+
+/// A message that was told.
+#[derive(Debug)]
+pub(crate) struct Emitted {
+    pub(crate) aggregate_id: String,
+    pub(crate) version: i64,
+    pub(crate) event_id: String,
+    pub(crate) kind: String,
+}
+
+/// A message that waits in an outbox.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) order_id: Option<String>,
+    pub(crate) event_id: Option<String>,
+    pub(crate) since: i64,
+    /// In the side table, where an operator sees it.
+    pub(crate) held: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) status: String,
+    pub(crate) awaiting: String,
+    pub(crate) total: i64,
+    pub(crate) since: i64,
+    pub(crate) was_confirmed: bool,
+    /// Summed per SKU.
+    pub(crate) lines: BTreeMap<String, i64>,
+}
+
+impl Order {
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(&*self.status, "completed" | "cancelled")
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) order_id: String,
+    pub(crate) answer: String,
+}
+
+#[derive(Default, Debug)]
+pub(crate) struct Stock {
+    pub(crate) on_hand: i64,
+    pub(crate) reserved: i64,
+    /// Sum of its movements.
+    pub(crate) moved: i64,
+}
+
+#[derive(Default, Debug)]
+pub(crate) struct Reservation {
+    pub(crate) state: String,
+    pub(crate) lines: BTreeMap<String, i64>,
+}
+
+#[derive(Default, Debug)]
+pub(crate) struct Payment {
+    pub(crate) has_intent: bool,
+    /// Sums of entries by operation.
+    pub(crate) operations: BTreeMap<String, i64>,
+    /// Sums of entries by account.
+    pub(crate) accounts: BTreeMap<String, i64>,
+    /// Kinds and amounts in the provider's own books.
+    pub(crate) at_provider: BTreeMap<String, i64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shipment {
+    pub(crate) status: String,
+    pub(crate) is_due: bool,
+}
+
+#[derive(Deserialize)]
+struct Details {
+    lines: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    sku: String,
+    qty: i64,
+}
+
+impl Picture {
+    /// Reads all files: the services first, the broker last, so that what a service told is in its outbox or in the log.
+    pub(crate) async fn take(data: &Path, running: bool) -> Result<Self, Failure> {
+        let mut picture = Self {
+            running,
+            as_of: 0,
+            journals: BTreeMap::new(),
+            orders: HashMap::new(),
+            keys: Vec::new(),
+            stock: BTreeMap::new(),
+            reservations: HashMap::new(),
+            payments: HashMap::new(),
+            shipments: HashMap::new(),
+            log: Log::default(),
+        };
+        for service in SERVICES {
+            let mut file = File::open(data, service).await?;
+            picture.read_journal(service, &mut file).await?;
+            match service {
+                "order" => picture.read_orders(&mut file).await?,
+                "inventory" => picture.read_inventory(&mut file).await?,
+                "payment" => picture.read_payments(&mut file).await?,
+                _ => picture.read_shipments(&mut file).await?,
+            }
+            file.close().await?;
+        }
+        let mut psp = File::open(data, "psp").await?;
+        picture.read_provider(&mut psp).await?;
+        psp.close().await?;
+        let mut broker = File::open(data, "broker").await?;
+        picture.log = Log::read(&mut broker).await?;
+        broker.close().await?;
+        if running {
+            let now = SystemClock::new().now();
+            let since_epoch = now.duration_since(std::time::SystemTime::UNIX_EPOCH);
+            let micros = since_epoch.map_or(0, |since| since.as_micros());
+            picture.as_of = i64::try_from(micros).unwrap_or(i64::MAX);
+        }
+        Ok(picture)
+    }
+
+    async fn read_journal(
+        &mut self,
+        service: &'static str,
+        file: &mut File,
+    ) -> Result<(), Failure> {
+        let emitted: Vec<(String, i64, String, String, i64)> = file
+            .all(
+                "SELECT aggregate_id, aggregate_version, event_id, kind, emitted_at FROM emitted
+                 ORDER BY aggregate_id, aggregate_version",
+            )
+            .await?;
+        let newest = emitted.iter().map(|(.., at)| *at).max();
+        self.as_of = self.as_of.max(newest.unwrap_or(0));
+        let outbox: Vec<(Option<String>, Option<String>, i64, bool)> = file
+            .all(
+                "SELECT key, envelope ->> 'id', coalesce(envelope ->> 'occurred_at', 0), 0 FROM outbox
+                 UNION ALL SELECT key, envelope ->> 'id', coalesce(envelope ->> 'occurred_at', 0), 1 FROM outbox_held",
+            )
+            .await?;
+        let marks: Vec<(String, String)> = file.all("SELECT source, id FROM inbox_marks").await?;
+        let journal = Journal {
+            emitted: emitted
+                .into_iter()
+                .map(|(aggregate_id, version, event_id, kind, _)| Emitted {
+                    aggregate_id,
+                    version,
+                    event_id,
+                    kind,
+                })
+                .collect(),
+            effects: file.all("SELECT effect, event_id FROM effects").await?,
+            marks: marks.into_iter().collect(),
+            outbox: outbox
+                .into_iter()
+                .map(|(order_id, event_id, since, held)| Waiting {
+                    order_id,
+                    event_id,
+                    since,
+                    held,
+                })
+                .collect(),
+        };
+        self.journals.insert(service, journal);
+        Ok(())
+    }
+
+    async fn read_orders(&mut self, file: &mut File) -> Result<(), Failure> {
+        let orders: Vec<(String, String, String, i64, i64, String, bool)> = file
+            .all(
+                "SELECT o.order_id, o.status, o.awaiting, o.total_minor, o.updated_at, o.details,
+                        EXISTS (SELECT 1 FROM order_history h WHERE h.order_id = o.order_id AND h.status = 'confirmed')
+                 FROM orders o",
+            )
+            .await?;
+        for (order_id, status, awaiting, total, since, details, was_confirmed) in orders {
+            let details: Details = serde_json::from_str(&details)
+                .map_err(|error| Failure::new(format!("cannot check: order {order_id}"), &error))?;
+            let mut lines = BTreeMap::new();
+            for line in details.lines {
+                *lines.entry(line.sku).or_default() += line.qty;
+            }
+            self.as_of = self.as_of.max(since);
+            let order = Order {
+                status,
+                awaiting,
+                total,
+                since,
+                was_confirmed,
+                lines,
+            };
+            self.orders.insert(order_id, order);
+        }
+        let keys: Vec<(String, String, String)> = file
+            .all("SELECT idempotency_key, order_id, answer FROM idempotency_keys")
+            .await?;
+        self.keys = keys
+            .into_iter()
+            .map(|(name, order_id, answer)| Key {
+                name,
+                order_id,
+                answer,
+            })
+            .collect();
+        Ok(())
+    }
+
+    async fn read_inventory(&mut self, file: &mut File) -> Result<(), Failure> {
+        let stock: Vec<(String, i64, i64)> = file
+            .all("SELECT sku, on_hand, reserved FROM stock_items")
+            .await?;
+        for (sku, on_hand, reserved) in stock {
+            let item = self.stock.entry(sku).or_default();
+            (item.on_hand, item.reserved) = (on_hand, reserved);
+        }
+        let moved: Vec<(String, i64)> = file
+            .all("SELECT sku, sum(quantity) FROM stock_movements GROUP BY sku")
+            .await?;
+        for (sku, moved) in moved {
+            self.stock.entry(sku).or_default().moved = moved;
+        }
+        let reservations: Vec<(String, String)> =
+            file.all("SELECT order_id, state FROM reservations").await?;
+        for (order_id, state) in reservations {
+            self.reservations.entry(order_id).or_default().state = state;
+        }
+        let lines: Vec<(String, String, i64)> = file
+            .all("SELECT order_id, sku, quantity FROM reservation_lines")
+            .await?;
+        for (order_id, sku, quantity) in lines {
+            let reservation = self.reservations.entry(order_id).or_default();
+            reservation.lines.insert(sku, quantity);
+        }
+        Ok(())
+    }
+
+    async fn read_payments(&mut self, file: &mut File) -> Result<(), Failure> {
+        let intents: Vec<(String,)> = file
+            .all("SELECT DISTINCT order_id FROM intents WHERE done = 0")
+            .await?;
+        for (order_id,) in intents {
+            self.payments.entry(order_id).or_default().has_intent = true;
+        }
+        let entries: Vec<(String, String, String, i64)> = file
+            .all("SELECT order_id, operation, account, amount_minor FROM ledger_entries")
+            .await?;
+        for (order_id, operation, account, amount) in entries {
+            let payment = self.payments.entry(order_id).or_default();
+            *payment.operations.entry(operation).or_default() += amount;
+            *payment.accounts.entry(account).or_default() += amount;
+        }
+        Ok(())
+    }
+
+    async fn read_shipments(&mut self, file: &mut File) -> Result<(), Failure> {
+        let shipments: Vec<(String, String, bool)> = file
+            .all("SELECT order_id, status, due_at IS NOT NULL FROM shipments")
+            .await?;
+        self.shipments = shipments
+            .into_iter()
+            .map(|(order_id, status, is_due)| (order_id, Shipment { status, is_due }))
+            .collect();
+        Ok(())
+    }
+
+    async fn read_provider(&mut self, file: &mut File) -> Result<(), Failure> {
+        let operations: Vec<(String, String, i64)> = file
+            .all("SELECT effect_key, kind, amount_minor FROM operations")
+            .await?;
+        for (effect_key, kind, amount) in operations {
+            // `ORDER:step:attempt`
+            let order_id = effect_key.split(':').next().unwrap_or_default().to_owned();
+            let payment = self.payments.entry(order_id).or_default();
+            *payment.at_provider.entry(kind).or_default() += amount;
+        }
+        Ok(())
+    }
+}
