@@ -115,7 +115,3 @@ pub use error::Error;
 pub use migrations::{Migration, Migrations};
 pub use namespace::{InvalidNamespace, Namespace};
 pub use transactions::Transactions;
-
-#[cfg(all(doctest, feature = "memory", feature = "sqlite"))]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -205,3 +205,8 @@ pub fn classify(error: sqlx::Error) -> Error {
         _ => Error::Failed(error.into()),
     }
 }
+
+/// Here because it shows SQLite: without the feature it would not compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
