@@ -1,7 +1,12 @@
 //! What PostgreSQL does to concurrent transactions, shown by the in-memory tables.
 //!
 //! Time is paused, so [`settle`] returns when every task has ended or waits for another one.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod changes;
 #[cfg(feature = "conformance")]
@@ -13,7 +18,7 @@ mod model;
 mod unknown;
 mod visibility;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use mainstay_clock::{SeededIds, TokioClock};
 use mainstay_database::{
@@ -57,8 +62,16 @@ async fn settle() {
     tokio::time::sleep(Duration::from_nanos(1)).await;
 }
 
+/// A wait that nobody ends is a failure, at once: time is paused.
+async fn patiently<T>(statement: impl Future<Output = T>) -> T {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let ended = tokio::time::timeout(day, statement).await;
+    ended.expect("a statement waits for ever")
+}
+
 async fn insert(on: &mut Connection, id: u32, value: i64) -> Result<Inserted, Error> {
-    on.statement().await?.insert(Row { id, value }).await
+    let mut statement = on.statement().await?;
+    patiently(statement.insert(Row { id, value })).await
 }
 
 async fn add(on: &mut Connection, id: u32, amount: i64) -> Result<bool, Error> {
@@ -66,16 +79,18 @@ async fn add(on: &mut Connection, id: u32, amount: i64) -> Result<bool, Error> {
         row.value += amount;
         true
     };
-    on.statement().await?.update(&id, change).await
+    let mut statement = on.statement().await?;
+    patiently(statement.update(&id, change)).await
 }
 
 async fn delete(on: &mut Connection, id: u32) -> Result<bool, Error> {
-    on.statement().await?.delete::<Row>(&id, |_| true).await
+    let mut statement = on.statement().await?;
+    patiently(statement.delete::<Row>(&id, |_| true)).await
 }
 
 async fn lock(on: &mut Connection, id: u32, strength: Strength) -> Result<Locked<Row>, Error> {
     let mut statement = on.statement().await?;
-    statement.lock(&id, strength, Wait::Block).await
+    patiently(statement.lock(&id, strength, Wait::Block)).await
 }
 
 async fn value(on: &mut Connection, id: u32) -> Option<i64> {

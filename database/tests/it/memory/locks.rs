@@ -97,7 +97,7 @@ async fn skip_locked_leaves_a_locked_row_out() {
     let mut taken = Vec::new();
     for row in statement.scan::<Row>(..) {
         let locked = statement.lock::<Row>(&row.id, Strength::Update, Wait::SkipLocked);
-        taken.push(locked.await.unwrap());
+        taken.push(patiently(locked).await.unwrap());
     }
     assert_eq!(
         taken,
@@ -292,12 +292,37 @@ async fn a_statement_dropped_while_it_waits_leaves_the_line_and_spoils_its_trans
     let next = start!(next => add(&mut next, 1, 1));
     let other = database.begin().await.unwrap();
     let other = start!(other => add(&mut other, 2, 1));
+    drop(holder);
+    assert!(answer(next).await.1.unwrap(), "it is the first in line");
     assert!(
         !other.is_finished(),
-        "the server holds its locks until the rollback"
+        "the server holds what was held until the rollback"
     );
     assert_aborted(database.commit(impatient).await);
     assert!(answer(other).await.1.unwrap());
-    drop(holder);
-    assert!(answer(next).await.1.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_waits_for_more_passes_those_who_waited_before() {
+    let database = with(&[10]).await;
+    let (mut first, mut second) = (
+        database.begin().await.unwrap(),
+        database.begin().await.unwrap(),
+    );
+    for sharer in [&mut first, &mut second] {
+        let locked = lock(sharer, 1, Strength::KeyShare).await.unwrap();
+        assert!(locked.row().is_some());
+    }
+    let waiter = database.begin().await.unwrap();
+    let waiter = start!(waiter => delete(&mut waiter, 1));
+    let first = start!(first => delete(&mut first, 1));
+    assert!(!waiter.is_finished() && !first.is_finished());
+    drop(second);
+    let (first, deleted) = answer(first).await;
+    assert!(
+        deleted.unwrap(),
+        "the waiter waits for it, so it cannot wait for the waiter"
+    );
+    database.commit(first).await.unwrap();
+    assert!(!answer(waiter).await.1.unwrap());
 }
