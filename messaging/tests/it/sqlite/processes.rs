@@ -4,9 +4,10 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -43,10 +44,18 @@ async fn child() {
         return;
     };
     let broker = open(Path::new(&path)).await;
-    match role.split_once('-') {
-        Some(("append", key)) => append_for_ever(&broker, key).await,
-        Some(("consume", _)) => consume_for_ever(&broker).await,
-        _ => panic!("no such role: {role}"),
+    let work = async {
+        match role.split_once('-') {
+            Some(("append", key)) => append_for_ever(&broker, key).await,
+            Some(("consume", _)) => consume_for_ever(&broker).await,
+            _ => panic!("no such role: {role}"),
+        }
+    };
+    // Its input ends when the parent does, however that ended.
+    let orphaned = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+    tokio::select! {
+        () = work => {}
+        _ = orphaned => {}
     }
 }
 
@@ -115,7 +124,7 @@ fn say(line: &str) {
 /// A child process; killed at the latest when it is dropped.
 struct Process {
     child: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
+    lines: mpsc::Receiver<String>,
 }
 
 impl Process {
@@ -124,17 +133,30 @@ impl Process {
             .args(["--exact", "sqlite::processes::child", "--nocapture"])
             .env(ROLE, role)
             .env(FILE, path)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Ends with the child's output, or when nobody listens any more.
+            for line in output.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
         Self { child, lines }
     }
 
     /// Reads its output until it says this, and gives what it says behind it.
     fn wait_for(&mut self, what: &str) -> String {
         loop {
-            let line = self.lines.next().expect("the child has ended").unwrap();
+            let line = self
+                .lines
+                .recv_timeout(Duration::from_secs(30))
+                .expect(what);
             // The test runner's own words may stand before ours.
             if let Some((_, rest)) = line.split_once(what) {
                 return rest.to_owned();
@@ -146,7 +168,7 @@ impl Process {
     fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.lines.by_ref().map(Result::unwrap).collect()
+        self.lines.iter().collect()
     }
 }
 
