@@ -116,6 +116,13 @@ impl Locks {
         receiver
     }
 
+    /// Whether anybody waits for a row that the session holds.
+    pub(super) fn is_waited_for(&self, session: Session) -> bool {
+        let held = self.held.get(&session).into_iter().flatten();
+        let mut rows = held.filter_map(|row| self.rows.get(row));
+        rows.any(|row| !row.queue.is_empty())
+    }
+
     /// Those whom a waiting session waits for.
     pub(super) fn blockers(&self, session: Session) -> Vec<Session> {
         let Some(row) = self

@@ -239,6 +239,11 @@ impl State {
     /// Whether the session waits, through whatever chain, for itself. A cycle can only close when somebody
     /// starts to wait, so whoever closes it finds it here, at once, and is the victim.
     fn is_deadlocked(&self, session: Session) -> bool {
+        let open = self.sessions.get(&session);
+        let is_watched = open.is_some_and(|open| !open.watchers.is_empty());
+        if !is_watched && !self.locks.is_waited_for(session) {
+            return false; // It stands at the end of its line, so nobody waits for it.
+        }
         let mut seen = BTreeSet::new();
         let mut next = self.blockers(session);
         while let Some(blocker) = next.pop() {
