@@ -10,7 +10,11 @@
 )]
 #![expect(missing_docs, reason = "the cases are named after what they show")]
 
-mod cases;
+mod entries;
+mod failures;
+mod ownership;
+mod promises;
+mod rounds;
 mod tape;
 
 use std::{sync::Arc, time::Duration};
@@ -22,10 +26,20 @@ use mainstay_messaging::{Key, Kind, Message, MessageId, Source, Topic};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Outbox, Relay, RelayStore};
+use crate::{Error, Limit, Outbox, Relay, RelayStore};
 
-pub use cases::*;
+pub use entries::*;
+pub use failures::*;
+pub use ownership::*;
+pub use promises::*;
+pub use rounds::*;
 pub use tape::Tape;
+
+const LEASE: Duration = Duration::from_secs(60);
+const ALL: Limit = Limit {
+    messages: 1_000,
+    bytes: usize::MAX,
+};
 
 /// What a store brings to the suite.
 #[async_trait]

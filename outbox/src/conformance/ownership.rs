@@ -1,0 +1,97 @@
+//! Who publishes: leases and fences.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ALL, Fixture, LEASE, Running, Tape, commit, ids, message, until, until_empty};
+use crate::{Error, Outcome, RelayStore as _};
+
+pub async fn a_former_owner_writes_nothing<F: Fixture>(f: &F) {
+    let store = f.store();
+    let old = store.lease("old", Duration::ZERO).await.unwrap();
+    assert_eq!(old.len(), 4);
+    commit(f, &[message("a", 0)]).await;
+    let fetched = store.fetch(&old, ALL).await.unwrap();
+    let new = store.lease("new", LEASE).await.unwrap();
+    assert_eq!(new.len(), 4, "the lease of the old owner has ended");
+    for (old, new) in old.iter().zip(&new) {
+        assert!(old.fence < new.fence, "{old:?} {new:?}");
+    }
+    let acknowledged = Outcome {
+        acknowledged: vec![fetched.rows[0].place],
+        ..Outcome::default()
+    };
+    let refused = store.record(&old, &acknowledged).await;
+    assert!(matches!(refused, Err(Error::Fenced)), "{refused:?}");
+    assert_eq!(f.rows().await, (1, 0), "a former owner removed a row");
+    store.record(&new, &acknowledged).await.unwrap();
+    assert_eq!(f.rows().await, (0, 0));
+}
+
+pub async fn an_owner_never_sends_again_what_it_recorded<F: Fixture>(f: &F) {
+    let tape = Arc::new(Tape::default());
+    let running = Running::start_as(f.store(), &tape, |relay| relay.batch(5, 1_000_000));
+    let messages: Vec<_> = (0..50)
+        .map(|n| message(&format!("k{}", n % 7), n))
+        .collect();
+    commit(f, &messages).await;
+    until_empty(f).await;
+    // Renewals of the lease and slow polls pass.
+    let calls = tape.calls();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(tape.calls(), calls);
+    let ids = tape.ids();
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+    running.stop().await;
+}
+
+pub async fn a_dead_relay_is_replaced_when_its_lease_ends<F: Fixture>(f: &F) {
+    let tape = Arc::new(Tape::default());
+    let dead = Running::start(f.store(), &tape);
+    commit(f, &[message("a", 0)]).await;
+    until_empty(f).await;
+    // Killed between the broker's acknowledgement and its own record of it.
+    tape.hold(true);
+    let calls = tape.calls();
+    commit(f, &[message("a", 1)]).await;
+    until("a send is in flight", async || tape.calls() > calls).await;
+    dead.crash().await;
+    tape.hold(false);
+    let successor = Running::start(f.other_process().await, &tape);
+    commit(f, &[message("a", 2)]).await;
+    until_empty(f).await;
+    assert_eq!(tape.ids(), ids("a", 0..3));
+    successor.stop().await;
+}
+
+pub async fn shards_are_divided_among_relays_and_given_up_at_shutdown<F: Fixture>(f: &F) {
+    let tape = Arc::new(Tape::default());
+    let slow = |relay: crate::Relay<F::Store, Tape>| relay.lease(Duration::from_secs(1));
+    let first = Running::start_as(f.store(), &tape, slow);
+    until("the first has all", async || {
+        first.relay.status().shards == 4
+    })
+    .await;
+    let second = Running::start_as(f.other_process().await, &tape, slow);
+    until("both have two", async || {
+        (first.relay.status().shards, second.relay.status().shards) == (2, 2)
+    })
+    .await;
+    for number in 0..20 {
+        let keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        commit(f, &keys.map(|key| message(key, number))).await;
+    }
+    until_empty(f).await;
+    assert_eq!(tape.ids().len(), 160, "two relays published one row");
+    assert!(first.relay.status().published > 0 && second.relay.status().published > 0);
+    first.stop().await;
+    until("the second has all", async || {
+        second.relay.status().shards == 4
+    })
+    .await;
+    second.stop().await;
+    // Nobody has to wait for the lease of a relay that ended well.
+    let holds = f.store().lease("third", LEASE).await.unwrap();
+    assert_eq!(holds.len(), 4);
+}
