@@ -1,6 +1,7 @@
 //! House rules that no compiler and no lint checks, on every file of the repository.
 
 mod features;
+mod manifests;
 mod names;
 mod sources;
 mod texts;
@@ -61,6 +62,7 @@ const RULES: &[(&str, Rule)] = &[
         "module files stand beside their folder",
         sources::module_files,
     ),
+    ("library files stay readable in one go", sources::lengths),
     ("nothing is left to do", sources::leftovers),
     (
         "a feature adds or removes whole modules",
