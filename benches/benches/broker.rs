@@ -87,7 +87,7 @@ fn append(bench: &Bench, keys: Keys, batch: usize) {
     let scratch = Scratch::new(env!("CARGO_TARGET_TMPDIR"));
     let (broker, raw) = (broker(bench, &scratch), raw_table(bench, &scratch));
     let publisher = broker.publisher();
-    let messages = Workload::new(keys).messages(bench.scaled(20_000).max(batch));
+    let messages = Workload::new(keys).messages(bench.scaled(10_000).max(batch));
     let rows = rows(&messages);
     let mut sides = [
         Side::new("broker", || {
@@ -115,13 +115,14 @@ fn append(bench: &Bench, keys: Keys, batch: usize) {
 }
 
 const RAW_APPEND_NAME: &str = "raw JSON-set INSERT";
-const READ: i64 = 500;
+/// Rows that the broker's one statement fetches: 500 of each partition.
+const READ: i64 = 500 * PARTITIONS as i64;
 
 /// Id, key, envelope, payload.
 type Record = (i64, Option<String>, String, Option<Vec<u8>>);
 
 fn read(bench: &Bench) {
-    let name = "broker read, 500 at once";
+    let name = "broker read, 4,000 records at once";
     if !bench.wants(name) {
         return;
     }

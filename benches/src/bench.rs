@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput};
 use tokio::runtime::Runtime;
 
 use crate::{Comparison, Side};
@@ -81,7 +81,12 @@ impl Bench {
             .warm_up_time(Duration::from_millis(500))
             .measurement_time(Duration::from_secs(3))
             .configure_from_args();
-        let mut group = criterion.benchmark_group(&comparison.name);
+        // The size is part of the name: a smoke run is no baseline for a real one.
+        let mut group = criterion.benchmark_group(format!(
+            "{}, {} operations",
+            comparison.name, comparison.operations
+        ));
+        group.sampling_mode(SamplingMode::Flat);
         group.throughput(Throughput::Elements(comparison.operations));
         for side in sides {
             group.bench_function(side.name, |bencher| {
