@@ -73,12 +73,15 @@ pub async fn a_key_is_serial_and_in_order_under_failures_while_others_flow<F: Fi
     }
     // One key does not get on at all until the end.
     script.plan("h-0", vec![Act::Fail; 1_000]);
-    publish(f, &in_turns(&keys, 30)).await;
     let worker = worker(f, &script)
         .concurrency(many(4))
         .batch(many(16))
         .attempts(u32::MAX);
     let running = Running::start(f, worker);
+    // While earlier ones of the same keys run, fail and wait.
+    for turn in in_turns(&keys, 30).chunks(keys.len()) {
+        publish(f, turn).await;
+    }
     effects(f, 210).await;
     script.heal();
     let effects = effects(f, 240).await;

@@ -35,6 +35,9 @@ impl Event for Heaped {
     const VERSION: u32 = 1;
 }
 
+/// Stands for whatever message comes first.
+const ANY: &str = "*";
+
 /// What a handler does after it wrote its effect.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
@@ -77,6 +80,11 @@ impl Script {
         plan.entry(name.to_owned()).or_default().extend(acts);
     }
 
+    /// Whichever handler comes first does this.
+    pub(super) fn plan_for_the_first(&self, act: Act) {
+        self.plan(ANY, [act]);
+    }
+
     /// From now on every handler succeeds.
     pub(super) fn heal(&self) {
         self.plan.lock().unwrap().clear();
@@ -103,7 +111,9 @@ impl Script {
     }
 
     fn next(&self, name: &str) -> Option<Act> {
-        self.plan.lock().unwrap().get_mut(name)?.pop_front()
+        let mut plan = self.plan.lock().unwrap();
+        let planned = |name| plan.get_mut(name).and_then(VecDeque::pop_front);
+        [name, ANY].into_iter().find_map(planned)
     }
 
     fn enter(self: &Arc<Self>, key: &str, names: &[&str]) -> Inside {
