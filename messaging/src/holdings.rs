@@ -176,15 +176,41 @@ impl<K: Ord + Clone> Holdings<K> {
             .map(|held| held.partition)
             .collect();
         if !lost.is_empty() {
+            self.withdraw_revocations(&lost);
             self.events.push_back(Incoming::Lost(lost));
         }
     }
 
-    /// Forgets partitions that were given back.
-    pub(crate) fn give_back(&mut self, ids: &[K]) {
-        for id in ids {
-            self.held.remove(id);
+    /// Forgets partitions that were given back: nothing is to be told about them any more.
+    pub(crate) fn give_back(&mut self, partitions: &[Partition]) {
+        self.held
+            .retain(|_, held| !partitions.contains(&held.partition));
+        for event in &mut self.events {
+            match event {
+                Incoming::Assigned(assigned) => {
+                    assigned.retain(|a| !partitions.contains(&a.partition));
+                }
+                Incoming::Lost(lost) => lost.retain(|p| !partitions.contains(p)),
+                Incoming::Revoked { .. } | Incoming::Deliveries(_) => {}
+            }
         }
+        self.withdraw_revocations(partitions);
+    }
+
+    /// A revocation that was not told yet must not promise time that has gone by.
+    fn withdraw_revocations(&mut self, gone: &[Partition]) {
+        for event in &mut self.events {
+            if let Incoming::Revoked { partitions, .. } = event {
+                partitions.retain(|p| !gone.contains(p));
+            }
+        }
+        self.events.retain(|event| match event {
+            Incoming::Assigned(assigned) => !assigned.is_empty(),
+            Incoming::Revoked { partitions, .. } | Incoming::Lost(partitions) => {
+                !partitions.is_empty()
+            }
+            Incoming::Deliveries(deliveries) => !deliveries.is_empty(),
+        });
     }
 
     /// Partitions that deliver.
@@ -269,5 +295,61 @@ impl<K: Ord + Clone> Holdings<K> {
             }
         }
         foreign.map_or(Ok(()), |position| Err(Error::NotAssigned(position)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Topic;
+
+    const DEADLINE: Duration = Duration::from_secs(1);
+
+    fn partition() -> Partition {
+        Partition {
+            topic: Topic::from_static("t"),
+            number: 0,
+        }
+    }
+
+    /// Holds one partition that is wanted elsewhere; nothing but its assignment was told yet.
+    fn asked_back() -> Holdings<i64> {
+        let claim = Claim {
+            id: 1,
+            partition: partition(),
+            owner: None,
+            epoch: 1,
+            committed: 0,
+            first: 0,
+            next: 0,
+        };
+        let view = View {
+            held: vec![claim],
+            wanted_elsewhere: vec![1],
+        };
+        let mut holdings = Holdings::new();
+        let overdue = holdings.observe(view, Monotonic::from_micros(0), DEADLINE);
+        assert_eq!(overdue.unwrap(), Vec::<i64>::new());
+        assert!(matches!(holdings.event(), Some(Incoming::Assigned(_))));
+        holdings
+    }
+
+    #[test]
+    fn a_revocation_that_was_not_told_in_time_is_told_as_a_loss_only() {
+        let mut holdings = asked_back();
+        holdings.take_away(&[1]);
+        assert!(matches!(holdings.event(), Some(Incoming::Lost(_))));
+        assert!(holdings.event().is_none());
+    }
+
+    #[test]
+    fn nothing_more_is_told_about_a_partition_that_was_given_back() {
+        let mut holdings = asked_back();
+        holdings.take_away(&[1]);
+        holdings.give_back(&[partition()]);
+        assert!(holdings.event().is_none());
+        let mut holdings = asked_back();
+        holdings.give_back(&[partition()]);
+        assert!(holdings.event().is_none());
     }
 }

@@ -195,7 +195,7 @@ impl Consumer for LogConsumer {
             .entry(self.group.clone())
             .or_default()
             .release(&self.me.name, &ids, leaving);
-        self.holdings.give_back(&ids);
+        self.holdings.give_back(partitions);
         self.inner.ring();
         Ok(())
     }

@@ -199,7 +199,7 @@ impl Consumer for LogConsumer {
         let ids = self.holdings.ids(partitions);
         let leaving = ids.len() == self.holdings.count();
         membership::release(&self.inner, &self.me, &ids, leaving).await?;
-        self.holdings.give_back(&ids);
+        self.holdings.give_back(partitions);
         Ok(())
     }
 }
