@@ -136,7 +136,3 @@ pub use relay::Relay;
 pub use shard::{HASH, fair_share, shard_of};
 pub use status::{Activity, Status};
 pub use store::{Content, Fetched, Hold, Limit, Outcome, Place, RelayStore, Row, Stop};
-
-#[cfg(all(doctest, feature = "sqlite"))]
-#[doc = include_str!("../README.md")]
-struct Readme;

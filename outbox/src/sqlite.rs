@@ -185,3 +185,8 @@ fn json(set: &impl serde::Serialize) -> Result<String, Error> {
     serde_json::to_string(set)
         .map_err(|error| Error::Database(mainstay_database::Error::Failed(error.into())))
 }
+
+/// The README's example stores in SQLite, so it is tested where that feature is on.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
