@@ -87,7 +87,7 @@ fn append(bench: &Bench, keys: Keys, batch: usize) {
     let scratch = Scratch::new(env!("CARGO_TARGET_TMPDIR"));
     let (broker, raw) = (broker(bench, &scratch), raw_table(bench, &scratch));
     let publisher = broker.publisher();
-    let messages = Workload::new(keys).messages(bench.scaled(10_000).max(batch));
+    let messages = Workload::new(keys).messages(bench.scaled(4_000).max(batch));
     let rows = rows(&messages);
     let mut sides = [
         Side::new("broker", || {
@@ -128,7 +128,7 @@ fn read(bench: &Bench) {
     }
     let scratch = Scratch::new(env!("CARGO_TARGET_TMPDIR"));
     let (broker, raw) = (broker(bench, &scratch), raw_table(bench, &scratch));
-    let messages = Workload::new(Keys::Uniform).messages(bench.scaled(50_000));
+    let messages = Workload::new(Keys::Uniform).messages(bench.scaled(20_000));
     bench.runtime.block_on(async {
         for batch in messages.chunks(1_000) {
             drop(broker.publisher().publish(batch).await);

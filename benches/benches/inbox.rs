@@ -102,7 +102,7 @@ fn admit_one(bench: &Bench) {
     let (ours, inbox) = inbox(bench, &scratch, "ours");
     let (by_hand, _) = self::inbox(bench, &scratch, "by_hand");
     let (bare, _) = self::inbox(bench, &scratch, "bare");
-    let count = bench.scaled(500);
+    let count = bench.scaled(50);
     let mut sides = [
         Side::new("inbox", || {
             let fresh = deliveries(count);
@@ -149,7 +149,7 @@ fn admit_one(bench: &Bench) {
             })
         }),
     ];
-    bench.compare_closely(&Comparison::new(name, count).rounds(11), &mut sides);
+    bench.compare_closely(&Comparison::new(name, count), &mut sides);
 }
 
 fn admit_batch(bench: &Bench, batch: usize) {
@@ -161,7 +161,7 @@ fn admit_batch(bench: &Bench, batch: usize) {
     let (ours, inbox) = inbox(bench, &scratch, "ours");
     let (set, _) = self::inbox(bench, &scratch, "set");
     let (one_by_one, _) = self::inbox(bench, &scratch, "one_by_one");
-    let count = bench.scaled(20_000).max(batch);
+    let count = bench.scaled(4_000).max(batch);
     let mut sides = [
         Side::new("inbox", || {
             let fresh = deliveries(count);

@@ -60,8 +60,8 @@ fn hand_over(bench: &Bench, ring: bool) {
             broker,
         )
     });
-    let messages = Workload::new(Keys::Uniform).messages(bench.scaled(2_000) * 20);
-    let count = bench.scaled(200);
+    let messages = Workload::new(Keys::Uniform).messages(bench.scaled(5_000) * 2);
+    let count = bench.scaled(50);
     let next = Cell::new(0);
     let take = || {
         let from = next.get();

@@ -128,9 +128,7 @@ fn enqueue(bench: &Bench, synchronous: Synchronous, transactions: usize) {
             })
         }),
     ];
-    let comparison = Comparison::new(name, messages.len())
-        .rounds(11)
-        .target(BY_HAND, 0.95);
+    let comparison = Comparison::new(name, messages.len()).target(BY_HAND, 0.95);
     bench.compare_closely(&comparison, &mut sides);
 }
 

@@ -158,10 +158,7 @@ impl File {
             Side::new("mainstay", || self.round(bench, &our_meter, ours)),
             Side::new(raw_name, || self.round(bench, &raw_meter, raw)),
         ];
-        bench.compare(
-            &Comparison::new(name, self.messages.len()).rounds(11),
-            &mut sides,
-        );
+        bench.compare(&Comparison::new(name, self.messages.len()), &mut sides);
         print(&our_meter, &raw_meter);
     }
 
@@ -349,9 +346,6 @@ fn envelopes(bench: &Bench, messages: &[Message]) {
             })
         }),
     ];
-    bench.compare(
-        &Comparison::new(name, messages.len()).rounds(11),
-        &mut sides,
-    );
+    bench.compare(&Comparison::new(name, messages.len()), &mut sides);
     print(&our_meter, &raw_meter);
 }

@@ -42,12 +42,12 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// A comparison of rounds of `operations` operations each; 7 rounds after one that is thrown away.
+    /// A comparison of rounds of `operations` operations each; 31 rounds after one that is thrown away: many short ones feel the machine's moods alike.
     pub fn new(name: impl Into<String>, operations: usize) -> Self {
         Self {
             name: name.into(),
             operations: operations as u64,
-            rounds: 7,
+            rounds: 31,
             target: None,
         }
     }
@@ -95,8 +95,8 @@ impl Comparison {
                 .map(|took| self.operations as f64 / took.as_secs_f64());
             let rate = Spread::of(rates);
             println!(
-                "  {name:<28} {:>10.0}/s  ({:.0} … {:.0})",
-                rate.median, rate.least, rate.most
+                "  {name:<28} {:>10.0}/s  (half of them {:.0} … {:.0})",
+                rate.median, rate.lower, rate.upper
             );
         }
         let Some(((_, ours), others)) = times.split_first() else {
@@ -109,35 +109,37 @@ impl Comparison {
                     .zip(ours)
                     .map(|(theirs, ours)| theirs.as_secs_f64() / ours.as_secs_f64()),
             );
-            let verdict = match self.target {
-                Some((against, target)) if against == *name => {
-                    format!(
-                        "; target {target:.2}: {}",
-                        if ratio.median >= target {
-                            "met"
-                        } else {
-                            "MISSED"
-                        }
-                    )
-                }
-                _ => String::new(),
-            };
             println!(
-                "  ratio to {name}: {:.2} ({:.2} … {:.2}, {} pairs){verdict}",
+                "  ratio to {name}: {:.2} (half of them {:.2} … {:.2}, all {:.2} … {:.2}, {} pairs){}",
                 ratio.median,
+                ratio.lower,
+                ratio.upper,
                 ratio.least,
                 ratio.most,
-                ours.len()
+                ours.len(),
+                self.verdict(name, ratio.median)
             );
+        }
+    }
+
+    fn verdict(&self, name: &str, ratio: f64) -> String {
+        match self.target {
+            Some((against, target)) if against == name => {
+                let met = if ratio >= target { "met" } else { "MISSED" };
+                format!("; target {target:.2}: {met}")
+            }
+            _ => String::new(),
         }
     }
 }
 
-/// Median and extremes.
+/// Median, quartiles and extremes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Spread {
     pub(crate) least: f64,
+    pub(crate) lower: f64,
     pub(crate) median: f64,
+    pub(crate) upper: f64,
     pub(crate) most: f64,
 }
 
@@ -146,16 +148,23 @@ impl Spread {
     pub(crate) fn of(figures: impl Iterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = figures.collect();
         sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        let median = match sorted.len() {
-            0 => 0.0,
-            odd if odd % 2 == 1 => sorted[middle],
-            _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        // The figure `quarters` quarters of the way up, between two of them if need be.
+        let at = |quarters: usize| {
+            let (place, rest) = (
+                quarters * sorted.len().saturating_sub(1) / 4,
+                quarters * sorted.len().saturating_sub(1) % 4,
+            );
+            let here = sorted.get(place).copied().unwrap_or_default();
+            let above = sorted.get(place + 1).copied().unwrap_or(here);
+            let share = [0.0, 0.25, 0.5, 0.75][rest];
+            here + (above - here) * share
         };
         Self {
-            least: sorted.first().copied().unwrap_or_default(),
-            median,
-            most: sorted.last().copied().unwrap_or_default(),
+            least: at(0),
+            lower: at(1),
+            median: at(2),
+            upper: at(3),
+            most: at(4),
         }
     }
 }
@@ -188,8 +197,18 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_an_even_number_lies_between() {
+    fn quartiles_lie_between_figures_where_they_have_to() {
         let spread = Spread::of([4.0, 1.0, 3.0, 2.0].into_iter());
-        assert_eq!((spread.least, spread.median, spread.most), (1.0, 2.5, 4.0));
+        let text = |figure: f64| format!("{figure:.2}");
+        let figures = [
+            spread.least,
+            spread.lower,
+            spread.median,
+            spread.upper,
+            spread.most,
+        ];
+        assert_eq!(figures.map(text), ["1.00", "1.75", "2.50", "3.25", "4.00"]);
+        assert_eq!(text(Spread::of([7.0].into_iter()).upper), "7.00");
+        assert_eq!(text(Spread::of([].into_iter()).median), "0.00");
     }
 }
