@@ -124,6 +124,15 @@ pub async fn a_log_created_anew_loses_no_marks_to_an_old_checkpoint<F: Fixture>(
     checkpoint(f, &group(), 10, day(1)).await;
     // The topic was deleted and created again: offsets start at 0.
     mark(f, &group(), "b", 0..5).await;
+    // A checkpoint of another partition that has seen the new marks does not speak for this one.
+    let elsewhere = Position {
+        partition: partition(1),
+        offset: 10,
+    };
+    f.inbox()
+        .checkpoint(&group(), &[elsewhere], day(2), DAY / 2)
+        .await
+        .unwrap();
     assert_eq!(sweep(f, &group(), day(2), 100).await.0, 10);
     assert_eq!(f.marks().await, 5);
 }
