@@ -64,8 +64,8 @@ pub trait Fixture: Send + Sync + 'static {
 
     fn publisher(&self) -> Self::Publisher;
 
-    /// A new member that starts at the earliest record. Its lease should be well below a second, and so should the time it
-    /// has for giving partitions back.
+    /// A new member that starts at the earliest record. Its lease, and the time it has for giving partitions back, should be
+    /// about a second: cases wait for both to end, and a busy host must not make them end by itself.
     fn consumer(&self, group: &Group, topic: &Topic) -> Self::Consumer;
 
     /// Of each partition: what the group has committed, and the end of the log.

@@ -280,7 +280,7 @@ async fn a_zombie_that_commits_late_is_first_and_its_successor_makes_no_effect()
     };
     while successor.worker.status().partitions.is_empty() {
         scene.fixture.broker.faults().expel(&group(), &partition);
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        tokio::time::sleep(Duration::from_millis(1_600)).await;
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
     gate.permits.add_permits(10);

@@ -28,8 +28,8 @@ fn fixture() -> MemoryFixture {
 impl MemoryFixture {
     pub(crate) fn with(clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
         let mut options = Options::default();
-        options.lease = Duration::from_millis(600);
-        options.revocation = Duration::from_millis(300);
+        options.lease = Duration::from_millis(1_500);
+        options.revocation = Duration::from_secs(1);
         options.clock = Arc::clone(&clock);
         options.ids = Arc::clone(&ids);
         let database = Database::with(clock, ids);

@@ -25,8 +25,8 @@ async fn fixture() -> SqliteFixture {
     let open = async |name| Database::open(directory.path().join(name)).await.unwrap();
     let (database, log) = (open("service.db").await, open("log.db").await);
     let mut options = Options::default();
-    options.lease = Duration::from_millis(600);
-    options.revocation = Duration::from_millis(300);
+    options.lease = Duration::from_millis(1_500);
+    options.revocation = Duration::from_secs(1);
     let inbox = SqliteInbox::new(database.clone(), Namespace::prefixed("billing_").unwrap());
     inbox.migrate().await.unwrap();
     let fixture = SqliteFixture {
