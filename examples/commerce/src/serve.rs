@@ -21,6 +21,7 @@ const DRAIN: Duration = Duration::from_secs(15);
 pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let config = Config::read(arguments)?;
     log();
+    let mut signals = Signals::listen()?;
     // Before anything is written: a port that is taken costs nothing.
     let listener = TcpListener::bind(config.listen)
         .await
@@ -64,11 +65,11 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         .map(|every| tokio::spawn(traffic::run(router, every, closing.clone())));
 
     let outcome = tokio::select! {
-        signal = signalled() => signal,
+        () = signals.next() => Ok(()),
         failure = first_failure(&mut tasks) => Err(failure),
         ended = &mut server => Err(Failure::plain(format!("the server ended: {ended:?}"))),
     };
-    tokio::spawn(exit_on_second_signal());
+    tokio::spawn(exit_on_next(signals));
     // In the order of the flow: no new requests, then no new work, and what is in flight ends.
     closing.cancel();
     if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
@@ -139,20 +140,34 @@ async fn first_failure(tasks: &mut JoinSet<Result<(), Failure>>) -> Failure {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn signalled() -> Result<(), Failure> {
-    let wrong = |error| Failure::new("cannot wait for signals", &error);
-    let mut terminated =
-        signal::unix::signal(signal::unix::SignalKind::terminate()).map_err(wrong)?;
-    tokio::select! {
-        interrupted = signal::ctrl_c() => interrupted.map_err(wrong),
-        _ = terminated.recv() => Ok(()),
+/// Ctrl-C and SIGTERM. They are heard from the beginning on: one that comes early is not lost.
+struct Signals {
+    interrupt: signal::unix::Signal,
+    terminate: signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal::unix::signal(kind)
+                .map_err(|error| Failure::new("cannot listen to signals", &error))
+        };
+        Ok(Self {
+            interrupt: listen(signal::unix::SignalKind::interrupt())?,
+            terminate: listen(signal::unix::SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
 #[expect(clippy::exit, reason = "whoever asks twice does not want to wait")]
-async fn exit_on_second_signal() {
-    if signalled().await.is_ok() {
-        std::process::exit(130);
-    }
+async fn exit_on_next(mut signals: Signals) {
+    signals.next().await;
+    std::process::exit(130);
 }

@@ -1,6 +1,6 @@
 //! What all services of one process share.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use commerce_contracts::TOPICS;
 use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Result, roles};
 
+/// How long the work of a process that was killed waits for the next one.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
 /// Partitions of each topic.
 const PARTITIONS: u16 = 4;
 
@@ -35,7 +37,9 @@ impl Deployment {
     pub async fn open(data: PathBuf) -> Result<Self> {
         let file = Database::open(data.join("broker.db")).await?;
         // Through the database's own runner first: its error says which schema is newer.
-        let options = Options::default();
+        let mut options = Options::default();
+        options.lease = LEASE;
+        options.revocation = LEASE / 2;
         file.migrate_with(
             &mainstay_messaging::sqlite::MIGRATIONS,
             &options.namespace,

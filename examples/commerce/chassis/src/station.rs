@@ -14,6 +14,7 @@ use crate::{
     Bell, Connection, Db, Deployment, Error, JOURNAL_MIGRATIONS, Journal, Result, Round, Service,
     Task,
     db::{Inbox, Outbox},
+    deployment::LEASE,
     roles, rounds,
 };
 
@@ -143,7 +144,8 @@ impl Station {
         let relay = Relay::new(
             Arc::clone(&self.outbox),
             roles::publisher(self.deployment.broker.publisher()),
-        );
+        )
+        .lease(LEASE);
         let shutdown = self.deployment.shutdown.clone();
         let name = self.name;
         let station = self.task("relay", async move { Ok(relay.run(shutdown).await?) });

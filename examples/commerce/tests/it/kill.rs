@@ -1,0 +1,122 @@
+//! Twenty times `kill -9` under traffic: ten at named points, ten at random moments. No acknowledged order is lost, none
+//! is stuck, nothing happens twice.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use mainstay_clock::{IdGenerator, SeededIds};
+
+use crate::shop::{Shop, assert_holds, body, place, verify};
+
+/// The first two hit the first start, when there is nothing but half a schema.
+const POINTS: [&str; 10] = [
+    "during-migration:1",
+    "during-migration:6",
+    "before-commit:30",
+    "after-commit:25",
+    "after-publish:4",
+    "after-effect:2",
+    "before-commit:200",
+    "after-commit:150",
+    "after-publish:40",
+    "after-effect:20",
+];
+
+const TRAFFIC: [&str; 2] = ["--traffic", "30/s"];
+const SEED: u64 = 20_260_801;
+
+#[test]
+fn twenty_kills_lose_nothing_and_do_nothing_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    // What a client was told, by key: (body, answer).
+    let mut acknowledged: BTreeMap<String, (String, String)> = BTreeMap::new();
+    let seed = std::env::var("KILL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
+    println!("KILL_SEED={seed}");
+    let random = SeededIds::new(seed);
+
+    for (round, point) in POINTS.iter().enumerate() {
+        match Shop::start(&data, &TRAFFIC, Some(point)) {
+            Err(status) => assert_eq!(status.code(), None, "killed at {point}, not failed: {status}"),
+            Ok(shop) => {
+                let placed = shop_until_killed(shop, &format!("named-{round}"), None);
+                acknowledged.extend(placed);
+            }
+        }
+        assert_sound(&data, point);
+    }
+    for round in 0..10 {
+        let moment = Duration::from_millis(50 + random.random() % 4_000);
+        let shop = Shop::start(&data, &TRAFFIC, None).unwrap();
+        acknowledged.extend(shop_until_killed(shop, &format!("random-{round}"), Some(moment)));
+        assert_sound(&data, &format!("after {moment:?}"));
+    }
+
+    let shop = Shop::open(&data);
+    let verdict = assert_holds(&data, 60);
+    assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
+    assert!(acknowledged.len() > 50, "{} orders are no traffic", acknowledged.len());
+    for (key, (body, answer)) in &acknowledged {
+        let again = shop.order(key, body);
+        assert_eq!((again.status, &again.body), (202, answer), "{key} was acknowledged");
+        let status = shop.ended(&again.order_id())["status"].clone();
+        assert!(status == "completed" || status == "cancelled", "{key}: {status}");
+    }
+    shop.stop();
+    assert_holds(&data, 0);
+}
+
+/// A customer orders until the shop is gone: killed by itself, or by us at the given moment.
+fn shop_until_killed(
+    shop: Shop,
+    name: &str,
+    moment: Option<Duration>,
+) -> BTreeMap<String, (String, String)> {
+    let address = shop.address().to_owned();
+    let gone = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let customer = scope.spawn(|| {
+            let mut answers = BTreeMap::new();
+            let methods = ["pm_ok", "pm_late", "pm_declined", "pm_ok", "pm_flaky", "pm_timeout"];
+            for (number, method) in methods.iter().cycle().enumerate() {
+                if gone.load(Ordering::Relaxed) {
+                    break;
+                }
+                let key = format!("{name}-{number}");
+                let body = body(&[("SKU-007", 1), ("SKU-008", 2)], method);
+                // An answer that did not come whole was not given.
+                match place(&address, &key, &body) {
+                    Ok(reply) if reply.status == 202 => {
+                        answers.insert(key, (body, reply.body));
+                    }
+                    Ok(_) | Err(_) => {}
+                }
+                // A pace that is kept up with: the point is to hit work in flight, not to build a backlog.
+                thread::sleep(Duration::from_millis(15));
+            }
+            answers
+        });
+        match moment {
+            Some(moment) => {
+                thread::sleep(moment);
+                shop.kill();
+            }
+            None => assert_eq!(shop.exit().code(), None, "killed, not failed"),
+        }
+        gone.store(true, Ordering::Relaxed);
+        customer.join().unwrap()
+    })
+}
+
+/// Right after a kill: what is in flight is in flight, and nothing is broken. Before the first start came to its end
+/// there is nothing to check.
+fn assert_sound(data: &Path, when: &str) {
+    let (code, verdict) = verify(data, 0);
+    let nothing_yet = code == 2 && when.starts_with("during-migration");
+    assert!(code == 0 || nothing_yet, "killed {when}: {verdict:#}");
+}

@@ -1,0 +1,168 @@
+//! The process: how it starts, how it refuses to, how it ends.
+
+use std::{
+    io::Write,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::Output,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use crate::shop::{Shop, assert_holds, body, command, execute, verify, wait_for};
+
+/// Runs a command that must fail, and gives its one line.
+fn refused(arguments: &[&str], data: &Path) -> String {
+    let Output { status, stdout, stderr } =
+        command().args(arguments).arg("--data").arg(data).output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert!(!status.success() && status.code().is_some(), "{arguments:?}: {status}");
+    assert!(stdout.is_empty(), "{arguments:?}");
+    assert_eq!(stderr.lines().count(), 1, "{arguments:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    stderr
+}
+
+const SERVE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--traffic", "off"];
+
+#[test]
+fn a_start_that_cannot_work_says_why_in_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let line = refused(&["serve", "--listen", &address], &data);
+    assert!(line.contains("cannot listen") && line.contains(&address), "{line}");
+    assert!(!data.exists(), "nothing was written");
+
+    for (arguments, name) in [
+        (["serve", "--traffic", "lots"], "traffic"),
+        (["serve", "--listen", "here"], "listen"),
+        (["serve", "--service", "bakery"], "bakery"),
+        (["serve", "--config", "no-such-file.toml"], "no-such-file.toml"),
+    ] {
+        let line = refused(&arguments, &data);
+        assert!(line.contains(name), "{line}");
+    }
+    let config = directory.path().join("commerce.toml");
+    std::fs::write(&config, "trafic = \"5/s\"\n").unwrap();
+    let line = refused(&["serve", "--config", config.to_str().unwrap()], &data);
+    assert!(line.contains("trafic"), "{line}");
+
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let line = refused(&SERVE, &file);
+    assert!(line.contains("data directory"), "{line}");
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_named_in_one_line() {
+    for (name, damage) in [("order.db", "damaged"), ("broker.db", "damaged"), ("payment.db", "folder"), ("psp.db", "folder")] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
+        if damage == "folder" {
+            std::fs::create_dir(&path).unwrap();
+        } else {
+            std::fs::write(&path, "this is no database, whatever its name says: ".repeat(100)).unwrap();
+        }
+        let line = refused(&SERVE, directory.path());
+        assert!(line.contains(name) || damage == "damaged", "{name}: {line}");
+    }
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let migrated = command().arg("migrate").arg("--data").arg(directory.path()).output().unwrap();
+    assert!(migrated.status.success(), "{migrated:?}");
+    execute(
+        directory.path(),
+        "inventory.db",
+        "INSERT INTO inventory_schema (version, name, checksum) VALUES (99, 'from the future', 0)",
+    );
+    let line = refused(&SERVE, directory.path());
+    assert!(line.contains("inventory") && line.contains("99"), "{line}");
+}
+
+#[test]
+fn settings_come_from_flags_over_environment_over_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("commerce.toml");
+    std::fs::write(&config, "listen = \"nonsense\"\ntraffic = \"nonsense\"\nservice = \"nonsense\"\n").unwrap();
+    let data = directory.path().join("data");
+    let mut command = command();
+    command
+        .args(["--listen", "nowhere", "--config"])
+        .arg(&config)
+        .env("COMMERCE_LISTEN", "nobody")
+        .env("COMMERCE_SERVICE", "order")
+        .env("COMMERCE_DATA", &data);
+    let line = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(line.contains("nowhere"), "the flag wins: {line}");
+    command.args(["--traffic", "off"]);
+    let line = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(line.contains("nowhere"), "{line}");
+}
+
+#[test]
+fn a_first_signal_drains_and_a_second_one_exits_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let shop = Shop::open(directory.path());
+    let order_id = shop.accept("k", &body(&[("SKU-001", 1)], "pm_ok"));
+    for path in ["/", "/healthz", "/readyz"] {
+        assert_eq!(shop.get(path).status, 200, "{path}");
+    }
+    // A request that never ends holds the drain up.
+    let mut stuck = TcpStream::connect(shop.address()).unwrap();
+    stuck
+        .write_all(b"POST /api/v1/orders HTTP/1.1\r\nhost: x\r\nidempotency-key: k2\r\ncontent-length: 100\r\n\r\n{")
+        .unwrap();
+    // Answered after it: the stuck one has been read.
+    assert_eq!(shop.get("/healthz").status, 200);
+    shop.signal(Signal::TERM);
+    let address = shop.address().to_owned();
+    wait_for("the port to be closed", || TcpStream::connect(&address).is_err().then_some(()));
+    let asked = Instant::now();
+    shop.signal(Signal::INT);
+    assert_eq!(shop.exit().code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(5), "at once");
+
+    // What was in flight goes on at the next start.
+    let shop = Shop::open(directory.path());
+    assert_eq!(shop.ended(&order_id)["status"], "completed");
+    assert_holds(shop.data(), 30);
+    shop.signal(Signal::INT);
+    assert!(shop.exit().success());
+}
+
+#[test]
+fn verify_says_when_it_cannot_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, line) = verify(&directory.path().join("nowhere"), 0);
+    assert_eq!(code, 2, "{line}");
+    assert!(line.as_str().unwrap().contains("order.db"), "{line}");
+}
+
+#[test]
+fn load_places_orders_and_tells_how_they_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let shop = Shop::open(directory.path());
+    let target = format!("http://{}", shop.address());
+    let output = command()
+        .args(["load", "--json", "--orders", "30", "--rate", "60", "--target", &target])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["answered_by_status"]["202 Accepted"], 30, "{report:#}");
+    let ends = &report["orders_by_status"];
+    let ended = |status: &str| ends[status].as_u64().unwrap_or(0);
+    assert_eq!(ended("completed") + ended("cancelled"), 30, "{report:#}");
+    shop.stop();
+
+    let nobody = command().args(["load", "--target", &target]).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(2));
+    assert_eq!(String::from_utf8(nobody.stderr).unwrap().lines().count(), 1);
+}

@@ -1,0 +1,274 @@
+//! A shop: the binary on a data directory, and what a client can do with it.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+
+/// Longer than anything takes on a busy machine; nothing waits this long unless it is broken.
+const BOUND: Duration = Duration::from_secs(60);
+
+pub(crate) struct Shop {
+    child: Child,
+    address: String,
+    data: PathBuf,
+}
+
+/// An answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    pub(crate) fn order_id(&self) -> String {
+        self.json()["order_id"].as_str().unwrap().to_owned()
+    }
+}
+
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_commerce"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COMMERCE_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl Shop {
+    /// A shop without traffic of its own.
+    pub(crate) fn open(data: &Path) -> Self {
+        Self::start(data, &["--traffic", "off"], None).unwrap()
+    }
+
+    /// Starts and waits for the ready line; an error is the exit of a process that never was.
+    pub(crate) fn start(
+        data: &Path,
+        arguments: &[&str],
+        crash_at: Option<&str>,
+    ) -> Result<Self, ExitStatus> {
+        let mut command = command();
+        command
+            .arg("serve")
+            .args(["--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        if let Some(point) = crash_at {
+            command.env("COMMERCE_CRASH_AT", point);
+        }
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        match line.trim().strip_prefix("ready http://") {
+            Some(address) => Ok(Self {
+                address: address.to_owned(),
+                data: data.to_owned(),
+                child,
+            }),
+            None => Err(child.wait().unwrap()),
+        }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        send(&self.address, "GET", path, &[], "").unwrap()
+    }
+
+    pub(crate) fn order(&self, key: &str, body: &str) -> Reply {
+        place(&self.address, key, body).unwrap()
+    }
+
+    /// Places an order that must be accepted, and says which it is.
+    pub(crate) fn accept(&self, key: &str, body: &str) -> String {
+        let reply = self.order(key, body);
+        assert_eq!(reply.status, 202, "{reply:?}");
+        reply.order_id()
+    }
+
+    /// Waits for an order to end, and shows it.
+    pub(crate) fn ended(&self, order_id: &str) -> Value {
+        let path = format!("/api/v1/orders/{order_id}");
+        wait_for(&path, || {
+            let order = self.get(&path).json();
+            let status = order["status"].as_str().unwrap_or_default();
+            ["completed", "cancelled"].contains(&status).then_some(order)
+        })
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn exit(mut self) -> ExitStatus {
+        wait_for("the process to end", || self.child.try_wait().unwrap())
+    }
+
+    /// As an operator stops it.
+    pub(crate) fn stop(self) {
+        self.signal(Signal::TERM);
+        let status = self.exit();
+        assert!(status.success(), "{status}");
+    }
+
+    pub(crate) fn kill(self) {
+        self.signal(Signal::KILL);
+        assert!(!self.exit().success());
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        // A test that failed must not leave its shop behind; one that ended is gone already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Polls until there is an answer.
+pub(crate) fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = poll() {
+            return answer;
+        }
+        assert!(started.elapsed() < BOUND, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+pub(crate) fn body(lines: &[(&str, i64)], payment_method: &str) -> String {
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity}))
+        .collect();
+    json!({
+        "customer_id": "cust-001", "currency": "EUR", "lines": lines, "payment_method": payment_method,
+        "ship_to": {"name": "Ada", "street": "Example Street 1", "city": "Berlin", "postcode": "10115", "country": "DE"},
+    })
+    .to_string()
+}
+
+pub(crate) fn place(address: &str, key: &str, body: &str) -> std::io::Result<Reply> {
+    send(address, "POST", "/api/v1/orders", &[("idempotency-key", key)], body)
+}
+
+/// One request on a connection of its own. An answer that broke off is an error.
+pub(crate) fn send(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> std::io::Result<Reply> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(BOUND))?;
+    let mut request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes())?;
+    // A server may answer and close before it has read a body that is too large.
+    let sent = stream.write_all(body.as_bytes());
+    let mut answer = String::new();
+    if let Err(error) = stream.read_to_string(&mut answer)
+        && answer.is_empty()
+    {
+        return Err(error);
+    }
+    parse(&answer).ok_or_else(|| {
+        sent.err().unwrap_or_else(|| std::io::Error::other("the answer broke off"))
+    })
+}
+
+fn parse(answer: &str) -> Option<Reply> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let mut lines = head.lines();
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let headers: BTreeMap<String, String> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect();
+    let length: usize = headers.get("content-length")?.parse().ok()?;
+    (body.len() == length).then(|| Reply {
+        status,
+        headers,
+        body: body.to_owned(),
+    })
+}
+
+/// `commerce verify`: its exit code and its JSON.
+pub(crate) fn verify(data: &Path, settle: u32) -> (i32, Value) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command()
+        .args(["verify", "--json", "--settle", &settle.to_string(), "--data"])
+        .arg(data)
+        .output()
+        .unwrap();
+    let verdict = serde_json::from_slice(&stdout)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&stderr).into_owned()));
+    (status.code().unwrap(), verdict)
+}
+
+/// Asserts that every invariant holds.
+pub(crate) fn assert_holds(data: &Path, settle: u32) -> Value {
+    let (code, verdict) = verify(data, settle);
+    assert_eq!(code, 0, "{verdict:#}");
+    verdict
+}
+
+/// Runs a statement on one of the deployment's files and says how many rows it touched.
+pub(crate) fn execute(data: &Path, file: &str, sql: &'static str) -> u64 {
+    let options = SqliteConnectOptions::new().filename(data.join(file));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = options.connect().await.unwrap();
+        let done = sqlx::query(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        done.rows_affected()
+    })
+}
+
+/// The single number that a query answers.
+pub(crate) fn count(data: &Path, file: &str, sql: &'static str) -> i64 {
+    let options = SqliteConnectOptions::new().filename(data.join(file));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = options.connect().await.unwrap();
+        let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        count
+    })
+}
