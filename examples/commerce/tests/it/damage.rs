@@ -7,22 +7,118 @@ use crate::shop::{Shop, assert_holds, body, execute, verify};
 
 /// What is damaged, in which file, how; which invariant notices; a word that its offender must contain.
 const CASES: [(&str, &str, &str, &str, &str); 16] = [
-    ("an order that is stuck", "order.db", "UPDATE orders SET status = 'fulfilling' WHERE status = 'completed' AND customer_id = 'cust-001'", "I1", "fulfilling"),
-    ("a compensation that never came", "order.db", "UPDATE orders SET awaiting = '[\"release_stock\"]' WHERE status = 'cancelled'", "I1", "release_stock"),
-    ("a wrong amount in the books", "payment.db", "UPDATE ledger_entries SET amount_minor = amount_minor + 1 WHERE account = 'customer'", "I2", "capture"),
-    ("a lost operation in the books", "payment.db", "DELETE FROM ledger_entries WHERE operation LIKE '%:capture:%'", "I2", "completed"),
-    ("a second charge at the provider", "psp.db", "INSERT INTO operations SELECT effect_key || '-again', kind, amount_minor, currency, reference, done_at FROM operations WHERE kind = 'authorize' LIMIT 1", "I2", "provider"),
-    ("a wrong stock count", "inventory.db", "UPDATE stock_items SET on_hand = on_hand + 1 WHERE sku = 'SKU-001'", "I3", "SKU-001"),
-    ("stock reserved for nobody", "inventory.db", "UPDATE stock_items SET reserved = 1 WHERE sku = 'SKU-005'", "I3", "SKU-005"),
-    ("a wrong quantity sent", "inventory.db", "UPDATE reservation_lines SET quantity = quantity + 1 WHERE order_id IN (SELECT order_id FROM reservations WHERE state = 'committed')", "I4", "committed"),
-    ("a hold that outlived its order", "inventory.db", "UPDATE reservations SET state = 'expired' WHERE state = 'released'", "I4", "expired"),
-    ("a double effect", "inventory.db", "INSERT INTO effects SELECT effect || ':again', event_id, outcome, done_at FROM effects WHERE effect LIKE 'OrderPlaced:%' LIMIT 1", "I5", "again"),
-    ("an effect that never happened", "shipping.db", "DELETE FROM effects WHERE effect LIKE 'DispatchShipment:%'", "I5", "DispatchShipment"),
-    ("a lost event", "broker.db", "DELETE FROM broker_records WHERE id = (SELECT min(id) FROM broker_records WHERE envelope ->> 'kind' = 'StockReserved')", "I6", "StockReserved"),
-    ("a record that cannot be read", "broker.db", "UPDATE broker_records SET envelope = '{' WHERE envelope ->> 'kind' = 'OrderCompleted'", "I6", "cannot be read"),
-    ("a gap in an aggregate's messages", "payment.db", "UPDATE emitted SET aggregate_version = 7 WHERE kind = 'PaymentCaptured'", "I7", "version 7"),
-    ("a lost shipment", "shipping.db", "DELETE FROM shipments WHERE status = 'delivered'", "I10", "no shipment"),
-    ("a lost idempotency key", "order.db", "DELETE FROM idempotency_keys WHERE idempotency_key = 'ok'", "I12", "under no key"),
+    (
+        "an order that is stuck",
+        "order.db",
+        "UPDATE orders SET status = 'fulfilling' WHERE status = 'completed' AND customer_id = 'cust-001'",
+        "I1",
+        "fulfilling",
+    ),
+    (
+        "a compensation that never came",
+        "order.db",
+        "UPDATE orders SET awaiting = '[\"release_stock\"]' WHERE status = 'cancelled'",
+        "I1",
+        "release_stock",
+    ),
+    (
+        "a wrong amount in the books",
+        "payment.db",
+        "UPDATE ledger_entries SET amount_minor = amount_minor + 1 WHERE account = 'customer'",
+        "I2",
+        "capture",
+    ),
+    (
+        "a lost operation in the books",
+        "payment.db",
+        "DELETE FROM ledger_entries WHERE operation LIKE '%:capture:%'",
+        "I2",
+        "completed",
+    ),
+    (
+        "a second charge at the provider",
+        "psp.db",
+        "INSERT INTO operations SELECT effect_key || '-again', kind, amount_minor, currency, reference, done_at FROM operations WHERE kind = 'authorize' LIMIT 1",
+        "I2",
+        "provider",
+    ),
+    (
+        "a wrong stock count",
+        "inventory.db",
+        "UPDATE stock_items SET on_hand = on_hand + 1 WHERE sku = 'SKU-001'",
+        "I3",
+        "SKU-001",
+    ),
+    (
+        "stock reserved for nobody",
+        "inventory.db",
+        "UPDATE stock_items SET reserved = 1 WHERE sku = 'SKU-005'",
+        "I3",
+        "SKU-005",
+    ),
+    (
+        "a wrong quantity sent",
+        "inventory.db",
+        "UPDATE reservation_lines SET quantity = quantity + 1 WHERE order_id IN (SELECT order_id FROM reservations WHERE state = 'committed')",
+        "I4",
+        "committed",
+    ),
+    (
+        "a hold that outlived its order",
+        "inventory.db",
+        "UPDATE reservations SET state = 'expired' WHERE state = 'released'",
+        "I4",
+        "expired",
+    ),
+    (
+        "a double effect",
+        "inventory.db",
+        "INSERT INTO effects SELECT effect || ':again', event_id, outcome, done_at FROM effects WHERE effect LIKE 'OrderPlaced:%' LIMIT 1",
+        "I5",
+        "again",
+    ),
+    (
+        "an effect that never happened",
+        "shipping.db",
+        "DELETE FROM effects WHERE effect LIKE 'DispatchShipment:%'",
+        "I5",
+        "DispatchShipment",
+    ),
+    (
+        "a lost event",
+        "broker.db",
+        "DELETE FROM broker_records WHERE id = (SELECT min(id) FROM broker_records WHERE envelope ->> 'kind' = 'StockReserved')",
+        "I6",
+        "StockReserved",
+    ),
+    (
+        "a record that cannot be read",
+        "broker.db",
+        "UPDATE broker_records SET envelope = '{' WHERE envelope ->> 'kind' = 'OrderCompleted'",
+        "I6",
+        "cannot be read",
+    ),
+    (
+        "a gap in an aggregate's messages",
+        "payment.db",
+        "UPDATE emitted SET aggregate_version = 7 WHERE kind = 'PaymentCaptured'",
+        "I7",
+        "version 7",
+    ),
+    (
+        "a lost shipment",
+        "shipping.db",
+        "DELETE FROM shipments WHERE status = 'delivered'",
+        "I10",
+        "no shipment",
+    ),
+    (
+        "a lost idempotency key",
+        "order.db",
+        "DELETE FROM idempotency_keys WHERE idempotency_key = 'ok'",
+        "I12",
+        "under no key",
+    ),
 ];
 
 #[test]
@@ -63,7 +159,11 @@ fn each_damaged_row_turns_its_invariant_red_and_is_named() {
 
 /// Each damage touches one row; a whole operation has several entries.
 fn expected_rows(sql: &str) -> u64 {
-    if sql.contains("DELETE FROM ledger_entries") { 4 } else { 1 }
+    if sql.contains("DELETE FROM ledger_entries") {
+        4
+    } else {
+        1
+    }
 }
 
 fn copy(from: &Path, to: &Path) {

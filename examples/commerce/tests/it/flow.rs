@@ -8,52 +8,92 @@ use crate::shop::{Shop, assert_holds, body, count};
 
 fn history(order: &Value) -> Vec<&str> {
     let history = order["history"].as_array().unwrap();
-    history.iter().map(|entry| entry["status"].as_str().unwrap()).collect()
+    history
+        .iter()
+        .map(|entry| entry["status"].as_str().unwrap())
+        .collect()
 }
 
 fn last_reason(order: &Value) -> &str {
     let history = order["history"].as_array().unwrap();
-    history.iter().find_map(|entry| entry["reason"].as_str()).unwrap()
+    history
+        .iter()
+        .find_map(|entry| entry["reason"].as_str())
+        .unwrap()
 }
 
 #[test]
 fn every_payment_method_ends_as_it_should() {
     let directory = tempfile::tempdir().unwrap();
     let shop = Shop::open(directory.path());
-    let place = |method: &str| shop.accept(method, &body(&[("SKU-001", 2), ("SKU-002", 1)], method));
-    let [ok, declined, timeout, late, flaky, action] =
-        ["pm_ok", "pm_declined", "pm_timeout", "pm_late", "pm_flaky", "pm_3ds"].map(place);
+    let place =
+        |method: &str| shop.accept(method, &body(&[("SKU-001", 2), ("SKU-002", 1)], method));
+    let [ok, declined, timeout, late, flaky, action] = [
+        "pm_ok",
+        "pm_declined",
+        "pm_timeout",
+        "pm_late",
+        "pm_flaky",
+        "pm_3ds",
+    ]
+    .map(place);
 
     let whole_way = [
-        "placed", "stock_reserved", "payment_authorized", "confirmed", "fulfilling", "captured", "dispatched",
+        "placed",
+        "stock_reserved",
+        "payment_authorized",
+        "confirmed",
+        "fulfilling",
+        "captured",
+        "dispatched",
         "completed",
     ];
     for order_id in [&ok, &late, &flaky] {
         let order = shop.ended(order_id);
         assert_eq!(history(&order), whole_way, "{order:#}");
     }
-    for (order_id, code) in [(&declined, "declined"), (&timeout, "no_answer"), (&action, "requires_action")] {
+    for (order_id, code) in [
+        (&declined, "declined"),
+        (&timeout, "no_answer"),
+        (&action, "requires_action"),
+    ] {
         let order = shop.ended(order_id);
-        assert_eq!(history(&order), ["placed", "stock_reserved", "cancelling", "cancelled"], "{order:#}");
+        assert_eq!(
+            history(&order),
+            ["placed", "stock_reserved", "cancelling", "cancelled"],
+            "{order:#}"
+        );
         assert_eq!(last_reason(&order), format!("payment_declined: {code}"));
     }
 
     let verdict = assert_holds(shop.data(), 30);
     assert!(verdict["running"].as_bool().unwrap());
     for row in verdict["invariants"].as_array().unwrap() {
-        assert!(row["checked"].as_u64().unwrap() > 0, "checked over nothing: {row}");
+        assert!(
+            row["checked"].as_u64().unwrap() > 0,
+            "checked over nothing: {row}"
+        );
     }
     // Late: found by its key, never charged twice. Flaky: asked three times, done once.
     let asked = "SELECT sum(asked) FROM asks WHERE effect_key LIKE '%:authorize:%'";
     assert_eq!(count(shop.data(), "psp.db", asked), 1 + 1 + 3 + 1 + 3 + 1);
     let held = "SELECT count(*) FROM operations WHERE kind = 'authorize'";
     assert_eq!(count(shop.data(), "psp.db", held), 3);
-    assert_eq!(shop.get("/api/v1/stock/SKU-001").json()["on_hand"], 1_000_000 - 3 * 2);
+    assert_eq!(
+        shop.get("/api/v1/stock/SKU-001").json()["on_hand"],
+        1_000_000 - 3 * 2
+    );
 
     let ledger = shop.get(&format!("/api/v1/payments/{ok}/ledger")).json();
     assert_eq!(ledger["entries"].as_array().unwrap().len(), 6, "{ledger:#}");
-    assert_eq!(shop.get(&format!("/api/v1/payments/{late}")).json()["status"], "captured");
-    assert_eq!(shop.get(&format!("/api/v1/shipments/{ok}")).json()["status"], "delivered");
+    assert_eq!(
+        shop.get(&format!("/api/v1/payments/{late}")).json()["status"],
+        "captured"
+    );
+    assert_eq!(
+        shop.get(&format!("/api/v1/shipments/{ok}")).json()["status"],
+        "delivered"
+    );
     shop.stop();
 }
 
@@ -62,10 +102,16 @@ fn what_is_not_there_is_refused_and_nothing_stays_held() {
     let directory = tempfile::tempdir().unwrap();
     let shop = Shop::open(directory.path());
     // Two lines of one SKU are one demand: each alone would fit.
-    let order_id = shop.accept("k", &body(&[("SKU-200", 3), ("SKU-001", 1), ("SKU-200", 3)], "pm_ok"));
+    let order_id = shop.accept(
+        "k",
+        &body(&[("SKU-200", 3), ("SKU-001", 1), ("SKU-200", 3)], "pm_ok"),
+    );
     let order = shop.ended(&order_id);
     assert_eq!(history(&order), ["placed", "cancelling", "cancelled"]);
-    assert_eq!(last_reason(&order), "out_of_stock: 6 of SKU-200 asked for, 5 there");
+    assert_eq!(
+        last_reason(&order),
+        "out_of_stock: 6 of SKU-200 asked for, 5 there"
+    );
     assert_holds(shop.data(), 30);
     assert_eq!(shop.get("/api/v1/stock/SKU-200").json()["available"], 5);
     assert_eq!(shop.get("/api/v1/stock/SKU-001").json()["reserved"], 0);
@@ -80,17 +126,28 @@ fn many_customers_at_once_never_get_more_than_there_is() {
         let customers: Vec<_> = (0..24)
             .map(|number| {
                 let shop = &shop;
-                scope.spawn(move || shop.accept(&format!("k{number}"), &body(&[("SKU-199", 1)], "pm_ok")))
+                scope.spawn(move || {
+                    shop.accept(&format!("k{number}"), &body(&[("SKU-199", 1)], "pm_ok"))
+                })
             })
             .collect();
-        customers.into_iter().map(|customer| customer.join().unwrap()).collect()
+        customers
+            .into_iter()
+            .map(|customer| customer.join().unwrap())
+            .collect()
     });
     let ends: Vec<Value> = orders.iter().map(|order_id| shop.ended(order_id)).collect();
-    let completed = ends.iter().filter(|order| order["status"] == "completed").count();
+    let completed = ends
+        .iter()
+        .filter(|order| order["status"] == "completed")
+        .count();
     assert_eq!(completed, 10, "ten pieces, ten happy customers");
     assert_holds(shop.data(), 30);
     let stock = shop.get("/api/v1/stock/SKU-199").json();
-    assert_eq!((&stock["on_hand"], &stock["reserved"]), (&0.into(), &0.into()));
+    assert_eq!(
+        (&stock["on_hand"], &stock["reserved"]),
+        (&0.into(), &0.into())
+    );
     shop.stop();
 }
 
@@ -100,15 +157,25 @@ fn the_same_request_many_times_is_one_order_and_one_answer() {
     let shop = Shop::open(directory.path());
     let body = body(&[("SKU-003", 1)], "pm_ok");
     let replies: Vec<_> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..16).map(|_| scope.spawn(|| shop.order("same", &body))).collect();
-        clients.into_iter().map(|client| client.join().unwrap()).collect()
+        let clients: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| shop.order("same", &body)))
+            .collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .collect()
     });
     let bodies: BTreeSet<&str> = replies.iter().map(|reply| &*reply.body).collect();
     assert_eq!(bodies.len(), 1, "{bodies:?}");
     assert!(replies.iter().all(|reply| reply.status == 202));
-    let first = replies.iter().filter(|reply| !reply.headers.contains_key("idempotent-replayed"));
+    let first = replies
+        .iter()
+        .filter(|reply| !reply.headers.contains_key("idempotent-replayed"));
     assert_eq!(first.count(), 1);
-    assert_eq!(count(shop.data(), "order.db", "SELECT count(*) FROM orders"), 1);
+    assert_eq!(
+        count(shop.data(), "order.db", "SELECT count(*) FROM orders"),
+        1
+    );
 
     // Also after a restart, and when the spacing differs.
     let data = shop.data().to_owned();
@@ -127,10 +194,22 @@ fn the_same_request_many_times_is_one_order_and_one_answer() {
 fn services_in_processes_of_their_own_share_the_files() {
     let directory = tempfile::tempdir().unwrap();
     let [order, _inventory, _payment, shipping] = ["order", "inventory", "payment", "shipping"]
-        .map(|name| Shop::start(directory.path(), &["--traffic", "off", "--service", name], None).unwrap());
+        .map(|name| {
+            Shop::start(
+                directory.path(),
+                &["--traffic", "off", "--service", name],
+                None,
+            )
+            .unwrap()
+        });
     let order_id = order.accept("k", &body(&[("SKU-001", 1)], "pm_late"));
     assert_eq!(order.ended(&order_id)["status"], "completed");
     assert_eq!(order.get("/api/v1/stock/SKU-001").status, 404);
-    assert_eq!(shipping.get(&format!("/api/v1/shipments/{order_id}")).json()["status"], "delivered");
+    assert_eq!(
+        shipping
+            .get(&format!("/api/v1/shipments/{order_id}"))
+            .json()["status"],
+        "delivered"
+    );
     assert_holds(directory.path(), 30);
 }

@@ -36,13 +36,20 @@ fn twenty_kills_lose_nothing_and_do_nothing_twice() {
     let data = directory.path().join("data");
     // What a client was told, by key: (body, answer).
     let mut acknowledged: BTreeMap<String, (String, String)> = BTreeMap::new();
-    let seed = std::env::var("KILL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
+    let seed = std::env::var("KILL_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(SEED);
     println!("KILL_SEED={seed}");
     let random = SeededIds::new(seed);
 
     for (round, point) in POINTS.iter().enumerate() {
         match Shop::start(&data, &TRAFFIC, Some(point)) {
-            Err(status) => assert_eq!(status.code(), None, "killed at {point}, not failed: {status}"),
+            Err(status) => assert_eq!(
+                status.code(),
+                None,
+                "killed at {point}, not failed: {status}"
+            ),
             Ok(shop) => {
                 let placed = shop_until_killed(shop, &format!("named-{round}"), None);
                 acknowledged.extend(placed);
@@ -53,19 +60,34 @@ fn twenty_kills_lose_nothing_and_do_nothing_twice() {
     for round in 0..10 {
         let moment = Duration::from_millis(50 + random.random() % 4_000);
         let shop = Shop::start(&data, &TRAFFIC, None).unwrap();
-        acknowledged.extend(shop_until_killed(shop, &format!("random-{round}"), Some(moment)));
+        acknowledged.extend(shop_until_killed(
+            shop,
+            &format!("random-{round}"),
+            Some(moment),
+        ));
         assert_sound(&data, &format!("after {moment:?}"));
     }
 
     let shop = Shop::open(&data);
     let verdict = assert_holds(&data, 60);
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
-    assert!(acknowledged.len() > 50, "{} orders are no traffic", acknowledged.len());
+    assert!(
+        acknowledged.len() > 50,
+        "{} orders are no traffic",
+        acknowledged.len()
+    );
     for (key, (body, answer)) in &acknowledged {
         let again = shop.order(key, body);
-        assert_eq!((again.status, &again.body), (202, answer), "{key} was acknowledged");
+        assert_eq!(
+            (again.status, &again.body),
+            (202, answer),
+            "{key} was acknowledged"
+        );
         let status = shop.ended(&again.order_id())["status"].clone();
-        assert!(status == "completed" || status == "cancelled", "{key}: {status}");
+        assert!(
+            status == "completed" || status == "cancelled",
+            "{key}: {status}"
+        );
     }
     shop.stop();
     assert_holds(&data, 0);
@@ -82,7 +104,14 @@ fn shop_until_killed(
     thread::scope(|scope| {
         let customer = scope.spawn(|| {
             let mut answers = BTreeMap::new();
-            let methods = ["pm_ok", "pm_late", "pm_declined", "pm_ok", "pm_flaky", "pm_timeout"];
+            let methods = [
+                "pm_ok",
+                "pm_late",
+                "pm_declined",
+                "pm_ok",
+                "pm_flaky",
+                "pm_timeout",
+            ];
             for (number, method) in methods.iter().cycle().enumerate() {
                 if gone.load(Ordering::Relaxed) {
                     break;

@@ -14,10 +14,21 @@ use crate::shop::{Shop, assert_holds, body, command, execute, verify, wait_for};
 
 /// Runs a command that must fail, and gives its one line.
 fn refused(arguments: &[&str], data: &Path) -> String {
-    let Output { status, stdout, stderr } =
-        command().args(arguments).arg("--data").arg(data).output().unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command()
+        .args(arguments)
+        .arg("--data")
+        .arg(data)
+        .output()
+        .unwrap();
     let stderr = String::from_utf8(stderr).unwrap();
-    assert!(!status.success() && status.code().is_some(), "{arguments:?}: {status}");
+    assert!(
+        !status.success() && status.code().is_some(),
+        "{arguments:?}: {status}"
+    );
     assert!(stdout.is_empty(), "{arguments:?}");
     assert_eq!(stderr.lines().count(), 1, "{arguments:?}: {stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
@@ -34,14 +45,20 @@ fn a_start_that_cannot_work_says_why_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let line = refused(&["serve", "--listen", &address], &data);
-    assert!(line.contains("cannot listen") && line.contains(&address), "{line}");
+    assert!(
+        line.contains("cannot listen") && line.contains(&address),
+        "{line}"
+    );
     assert!(!data.exists(), "nothing was written");
 
     for (arguments, name) in [
         (["serve", "--traffic", "lots"], "traffic"),
         (["serve", "--listen", "here"], "listen"),
         (["serve", "--service", "bakery"], "bakery"),
-        (["serve", "--config", "no-such-file.toml"], "no-such-file.toml"),
+        (
+            ["serve", "--config", "no-such-file.toml"],
+            "no-such-file.toml",
+        ),
     ] {
         let line = refused(&arguments, &data);
         assert!(line.contains(name), "{line}");
@@ -59,13 +76,22 @@ fn a_start_that_cannot_work_says_why_in_one_line() {
 
 #[test]
 fn a_database_that_cannot_be_used_is_named_in_one_line() {
-    for (name, damage) in [("order.db", "damaged"), ("broker.db", "damaged"), ("payment.db", "folder"), ("psp.db", "folder")] {
+    for (name, damage) in [
+        ("order.db", "damaged"),
+        ("broker.db", "damaged"),
+        ("payment.db", "folder"),
+        ("psp.db", "folder"),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(name);
         if damage == "folder" {
             std::fs::create_dir(&path).unwrap();
         } else {
-            std::fs::write(&path, "this is no database, whatever its name says: ".repeat(100)).unwrap();
+            std::fs::write(
+                &path,
+                "this is no database, whatever its name says: ".repeat(100),
+            )
+            .unwrap();
         }
         let line = refused(&SERVE, directory.path());
         assert!(line.contains(name) || damage == "damaged", "{name}: {line}");
@@ -75,7 +101,12 @@ fn a_database_that_cannot_be_used_is_named_in_one_line() {
 #[test]
 fn a_newer_schema_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let migrated = command().arg("migrate").arg("--data").arg(directory.path()).output().unwrap();
+    let migrated = command()
+        .arg("migrate")
+        .arg("--data")
+        .arg(directory.path())
+        .output()
+        .unwrap();
     assert!(migrated.status.success(), "{migrated:?}");
     execute(
         directory.path(),
@@ -90,7 +121,11 @@ fn a_newer_schema_is_refused() {
 fn settings_come_from_flags_over_environment_over_file() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("commerce.toml");
-    std::fs::write(&config, "listen = \"nonsense\"\ntraffic = \"nonsense\"\nservice = \"nonsense\"\n").unwrap();
+    std::fs::write(
+        &config,
+        "listen = \"nonsense\"\ntraffic = \"nonsense\"\nservice = \"nonsense\"\n",
+    )
+    .unwrap();
     let data = directory.path().join("data");
     let mut command = command();
     command
@@ -123,7 +158,9 @@ fn a_first_signal_drains_and_a_second_one_exits_at_once() {
     assert_eq!(shop.get("/healthz").status, 200);
     shop.signal(Signal::TERM);
     let address = shop.address().to_owned();
-    wait_for("the port to be closed", || TcpStream::connect(&address).is_err().then_some(()));
+    wait_for("the port to be closed", || {
+        TcpStream::connect(&address).is_err().then_some(())
+    });
     let asked = Instant::now();
     shop.signal(Signal::INT);
     assert_eq!(shop.exit().code(), Some(130));
@@ -151,18 +188,26 @@ fn load_places_orders_and_tells_how_they_ended() {
     let shop = Shop::open(directory.path());
     let target = format!("http://{}", shop.address());
     let output = command()
-        .args(["load", "--json", "--orders", "30", "--rate", "60", "--target", &target])
+        .args([
+            "load", "--json", "--orders", "30", "--rate", "60", "--target", &target,
+        ])
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["answered_by_status"]["202 Accepted"], 30, "{report:#}");
+    assert_eq!(
+        report["answered_by_status"]["202 Accepted"], 30,
+        "{report:#}"
+    );
     let ends = &report["orders_by_status"];
     let ended = |status: &str| ends[status].as_u64().unwrap_or(0);
     assert_eq!(ended("completed") + ended("cancelled"), 30, "{report:#}");
     shop.stop();
 
-    let nobody = command().args(["load", "--target", &target]).output().unwrap();
+    let nobody = command()
+        .args(["load", "--target", &target])
+        .output()
+        .unwrap();
     assert_eq!(nobody.status.code(), Some(2));
     assert_eq!(String::from_utf8(nobody.stderr).unwrap().lines().count(), 1);
 }

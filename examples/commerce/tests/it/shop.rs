@@ -114,7 +114,9 @@ impl Shop {
         wait_for(&path, || {
             let order = self.get(&path).json();
             let status = order["status"].as_str().unwrap_or_default();
-            ["completed", "cancelled"].contains(&status).then_some(order)
+            ["completed", "cancelled"]
+                .contains(&status)
+                .then_some(order)
         })
     }
 
@@ -174,7 +176,13 @@ pub(crate) fn body(lines: &[(&str, i64)], payment_method: &str) -> String {
 }
 
 pub(crate) fn place(address: &str, key: &str, body: &str) -> std::io::Result<Reply> {
-    send(address, "POST", "/api/v1/orders", &[("idempotency-key", key)], body)
+    send(
+        address,
+        "POST",
+        "/api/v1/orders",
+        &[("idempotency-key", key)],
+        body,
+    )
 }
 
 /// One request on a connection of its own. An answer that broke off is an error.
@@ -206,7 +214,8 @@ pub(crate) fn send(
         return Err(error);
     }
     parse(&answer).ok_or_else(|| {
-        sent.err().unwrap_or_else(|| std::io::Error::other("the answer broke off"))
+        sent.err()
+            .unwrap_or_else(|| std::io::Error::other("the answer broke off"))
     })
 }
 
@@ -233,7 +242,13 @@ pub(crate) fn verify(data: &Path, settle: u32) -> (i32, Value) {
         stdout,
         stderr,
     } = command()
-        .args(["verify", "--json", "--settle", &settle.to_string(), "--data"])
+        .args([
+            "verify",
+            "--json",
+            "--settle",
+            &settle.to_string(),
+            "--data",
+        ])
         .arg(data)
         .output()
         .unwrap();
@@ -252,7 +267,10 @@ pub(crate) fn assert_holds(data: &Path, settle: u32) -> Value {
 /// Runs a statement on one of the deployment's files and says how many rows it touched.
 pub(crate) fn execute(data: &Path, file: &str, sql: &'static str) -> u64 {
     let options = SqliteConnectOptions::new().filename(data.join(file));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let mut connection = options.connect().await.unwrap();
         let done = sqlx::query(sql).execute(&mut connection).await.unwrap();
@@ -264,10 +282,16 @@ pub(crate) fn execute(data: &Path, file: &str, sql: &'static str) -> u64 {
 /// The single number that a query answers.
 pub(crate) fn count(data: &Path, file: &str, sql: &'static str) -> i64 {
     let options = SqliteConnectOptions::new().filename(data.join(file));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let mut connection = options.connect().await.unwrap();
-        let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+        let count = sqlx::query_scalar(sql)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
         connection.close().await.unwrap();
         count
     })
