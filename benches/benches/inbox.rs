@@ -1,9 +1,9 @@
 //! The SQLite inbox beside the same marks written by hand.
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first error")]
 
-use std::{sync::LazyLock, time::Duration};
+use std::sync::LazyLock;
 
-use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Workload, timed};
+use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Took, Workload, timed};
 use mainstay_database::{
     Namespace, Transactions as _,
     sqlite::{Database, Synchronous},
@@ -199,12 +199,7 @@ fn admit_batch(bench: &Bench, batch: usize) {
     bench.compare(&Comparison::new(name, count), &mut sides);
 }
 
-fn mark_sets_by_hand(
-    bench: &Bench,
-    database: &Database,
-    fresh: &[Delivery],
-    batch: usize,
-) -> Duration {
+fn mark_sets_by_hand(bench: &Bench, database: &Database, fresh: &[Delivery], batch: usize) -> Took {
     let row = |delivery: &Delivery| {
         let (message, position) = (message(delivery), &delivery.position);
         let (source, id) = (

@@ -8,11 +8,10 @@
 use std::{
     cell::{Cell, RefCell},
     sync::Arc,
-    time::Duration,
 };
 
 use hdrhistogram::Histogram;
-use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Stopwatch, Workload};
+use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Stopwatch, Took, Workload};
 use mainstay_database::{
     Transactions as _,
     sqlite::{Database, Synchronous},
@@ -85,7 +84,7 @@ fn hand_over(bench: &Bench, ring: bool) {
         let mut sides = [
             Side::new("mainstay", || {
                 let mut consumer = consumer.borrow_mut();
-                let mut total = Duration::ZERO;
+                let mut total = Took::default();
                 for message in take() {
                     let took = bench.runtime.block_on(async {
                         let mut tx = service.begin().await.unwrap();
@@ -96,7 +95,7 @@ fn hand_over(bench: &Bench, ring: bool) {
                             outbox.ring();
                         }
                         receive(&mut consumer, message).await;
-                        stopwatch.elapsed()
+                        stopwatch.stop()
                     });
                     record(&ours_times, took);
                     total += took;
@@ -104,7 +103,7 @@ fn hand_over(bench: &Bench, ring: bool) {
                 total
             }),
             Side::new("raw read, append, read", || {
-                let mut total = Duration::ZERO;
+                let mut total = Took::default();
                 for message in take() {
                     let took = bench.runtime.block_on(raw.hand_over(message));
                     record(&raw_times, took);
@@ -125,8 +124,8 @@ fn histogram() -> Histogram<u64> {
     Histogram::new(3).unwrap()
 }
 
-fn record(histogram: &RefCell<Histogram<u64>>, took: Duration) {
-    let micros = u64::try_from(took.as_micros()).unwrap();
+fn record(histogram: &RefCell<Histogram<u64>>, took: Took) {
+    let micros = u64::try_from(took.wall.as_micros()).unwrap();
     histogram.borrow_mut().record(micros).unwrap();
 }
 
@@ -179,7 +178,7 @@ impl Raw {
         }
     }
 
-    async fn hand_over(&self, message: &Message) -> Duration {
+    async fn hand_over(&self, message: &Message) -> Took {
         let id = insert(
             &self.service,
             &envelope::write(message),
@@ -190,7 +189,7 @@ impl Raw {
         let (envelope, payload) = select(&self.service, id).await;
         let id = insert(&self.log, &envelope, payload.as_deref()).await;
         select(&self.log, id).await;
-        stopwatch.elapsed()
+        stopwatch.stop()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the library itself costs per message, beyond the statement: time and allocations.
+//! What the library itself costs per message, beyond the statement: processor time and allocations.
 //!
 //! All statements of a round share one transaction that is rolled back at its end, so the disk has no part in it.
 #![expect(
@@ -9,7 +9,7 @@
 
 use std::{alloc::System, cell::Cell, sync::LazyLock, time::Duration};
 
-use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Workload, timed};
+use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Took, Workload, timed};
 use mainstay_database::{
     Namespace, Transactions as _,
     sqlite::{Database, Synchronous, Transaction},
@@ -52,7 +52,7 @@ struct Meter {
 }
 
 impl Meter {
-    fn measure(&self, messages: usize, work: impl FnOnce()) -> Duration {
+    fn measure(&self, messages: usize, work: impl FnOnce()) -> Took {
         let region = Region::new(ALLOCATOR);
         let took = timed(work);
         let change = region.change();
@@ -60,7 +60,7 @@ impl Meter {
             .set(self.allocations.get() + change.allocations);
         self.bytes.set(self.bytes.get() + change.bytes_allocated);
         self.messages.set(self.messages.get() + messages);
-        self.time.set(self.time.get() + took);
+        self.time.set(self.time.get() + took.processor);
         took
     }
 
@@ -136,7 +136,7 @@ impl File {
         bench: &Bench,
         meter: &Meter,
         work: impl AsyncFnOnce(&mut Transaction),
-    ) -> Duration {
+    ) -> Took {
         let mut tx = bench.runtime.block_on(self.database.begin()).unwrap();
         let took = meter.measure(self.messages.len(), || {
             bench.runtime.block_on(work(&mut tx));

@@ -1,8 +1,12 @@
 //! One bench program: its arguments, its comparisons, and criterion for the small ones.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::AddAssign,
+    time::{Duration, Instant},
+};
 
 use criterion::{Criterion, SamplingMode, Throughput};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
 
 use crate::{Comparison, Side};
@@ -90,7 +94,7 @@ impl Bench {
         group.throughput(Throughput::Elements(comparison.operations));
         for side in sides {
             group.bench_function(side.name, |bencher| {
-                bencher.iter_custom(|rounds| (0..rounds).map(|_| side.round()).sum());
+                bencher.iter_custom(|rounds| (0..rounds).map(|_| side.round().wall).sum());
             });
         }
         group.finish();
@@ -98,19 +102,37 @@ impl Bench {
 }
 
 /// How long `work` takes.
-pub fn timed<T>(work: impl FnOnce() -> T) -> Duration {
+pub fn timed<T>(work: impl FnOnce() -> T) -> Took {
     let stopwatch = Stopwatch::start();
     let result = work();
-    let took = stopwatch.elapsed();
+    let took = stopwatch.stop();
     drop(result);
     took
 }
 
-/// Real time that goes by.
+/// What a round took.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "there are these two clocks")]
+pub struct Took {
+    /// Real time.
+    pub wall: Duration,
+    /// Processor time of all threads of this process: what the rest of the machine does hardly shows in it.
+    pub processor: Duration,
+}
+
+impl AddAssign for Took {
+    fn add_assign(&mut self, other: Self) {
+        self.wall += other.wall;
+        self.processor += other.processor;
+    }
+}
+
+/// Time that goes by.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stopwatch {
     started: Instant,
+    processor: Duration,
 }
 
 impl Stopwatch {
@@ -119,13 +141,23 @@ impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
     pub fn start() -> Self {
         Self {
+            processor: processor_time(),
             started: Instant::now(),
         }
     }
 
     /// Time since the start.
     #[must_use]
-    pub fn elapsed(self) -> Duration {
-        self.started.elapsed()
+    pub fn stop(self) -> Took {
+        Took {
+            wall: self.started.elapsed(),
+            processor: processor_time().saturating_sub(self.processor),
+        }
     }
+}
+
+fn processor_time() -> Duration {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(used.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(used.tv_nsec).unwrap_or(0))
 }

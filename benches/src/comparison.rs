@@ -2,23 +2,25 @@
 
 use std::{fmt, time::Duration};
 
+use crate::Took;
+
 /// One way to do it.
 pub struct Side<'a> {
     /// What it is called in the output.
     pub(crate) name: &'static str,
-    run: Box<dyn FnMut() -> Duration + 'a>,
+    run: Box<dyn FnMut() -> Took + 'a>,
 }
 
 impl<'a> Side<'a> {
     /// A side whose `run` does one round and says how long the part that counts took.
-    pub fn new(name: &'static str, run: impl FnMut() -> Duration + 'a) -> Self {
+    pub fn new(name: &'static str, run: impl FnMut() -> Took + 'a) -> Self {
         Self {
             name,
             run: Box::new(run),
         }
     }
 
-    pub(crate) fn round(&mut self) -> Duration {
+    pub(crate) fn round(&mut self) -> Took {
         (self.run)()
     }
 }
@@ -71,7 +73,7 @@ impl Comparison {
         &self,
         quick: bool,
         sides: &mut [Side<'_>],
-    ) -> Vec<(&'static str, Vec<Duration>)> {
+    ) -> Vec<(&'static str, Vec<Took>)> {
         let rounds = if quick { 2 } else { self.rounds };
         let mut times: Vec<_> = sides.iter().map(|side| (side.name, Vec::new())).collect();
         for round in 0..=rounds {
@@ -86,13 +88,13 @@ impl Comparison {
         times
     }
 
-    pub(crate) fn print(&self, times: &[(&'static str, Vec<Duration>)]) {
+    pub(crate) fn print(&self, times: &[(&'static str, Vec<Took>)]) {
         println!("\n{} ({} operations a round)", self.name, self.operations);
         for (name, took) in times {
             #[expect(clippy::cast_precision_loss, reason = "a figure with three digits")]
             let rates = took
                 .iter()
-                .map(|took| self.operations as f64 / took.as_secs_f64());
+                .map(|took| self.operations as f64 / took.wall.as_secs_f64());
             let rate = Spread::of(rates);
             println!(
                 "  {name:<28} {:>10.0}/s  (half of them {:.0} … {:.0})",
@@ -103,22 +105,20 @@ impl Comparison {
             return;
         };
         for (name, theirs) in others {
-            let ratio = Spread::of(
-                theirs
-                    .iter()
-                    .zip(ours)
-                    .map(|(theirs, ours)| theirs.as_secs_f64() / ours.as_secs_f64()),
-            );
+            let by =
+                |clock: fn(&Took) -> Duration| {
+                    let pairs = theirs.iter().zip(ours);
+                    Spread::of(pairs.map(|(theirs, ours)| {
+                        clock(theirs).as_secs_f64() / clock(ours).as_secs_f64()
+                    }))
+                };
+            let (wall, processor) = (by(|took| took.wall), by(|took| took.processor));
             println!(
-                "  ratio to {name}: {:.2} (half of them {:.2} … {:.2}, all {:.2} … {:.2}, {} pairs){}",
-                ratio.median,
-                ratio.lower,
-                ratio.upper,
-                ratio.least,
-                ratio.most,
+                "  ratio to {name}: {wall}, {} pairs{}",
                 ours.len(),
-                self.verdict(name, ratio.median)
+                self.verdict(name, wall.median)
             );
+            println!("  … in processor time: {processor}");
         }
     }
 
@@ -141,6 +141,22 @@ pub(crate) struct Spread {
     pub(crate) median: f64,
     pub(crate) upper: f64,
     pub(crate) most: f64,
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            least,
+            lower,
+            median,
+            upper,
+            most,
+        } = self;
+        write!(
+            f,
+            "{median:.2} (half of them {lower:.2} … {upper:.2}, all {least:.2} … {most:.2})"
+        )
+    }
 }
 
 impl Spread {
@@ -180,7 +196,7 @@ mod tests {
             let order = &order;
             Side::new(name, move || {
                 order.borrow_mut().push(name);
-                Duration::from_secs(1)
+                Took::default()
             })
         };
         let times = Comparison::new("c", 1)

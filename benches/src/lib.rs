@@ -14,7 +14,7 @@ mod comparison;
 mod scratch;
 mod workload;
 
-pub use bench::{Bench, Stopwatch, timed};
+pub use bench::{Bench, Stopwatch, Took, timed};
 pub use comparison::{Comparison, Side};
 pub use scratch::Scratch;
 pub use workload::{Keys, Workload};
