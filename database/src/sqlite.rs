@@ -4,7 +4,6 @@
 //! first write after another writer's commit, whatever the busy timeout.
 
 mod migrate;
-mod row_set;
 
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +19,6 @@ use sqlx::{
 
 use crate::{Error, Namespace, Transactions};
 
-pub use row_set::{NewRow, RowSet};
 pub use sqlx;
 
 /// An open SQLite transaction; derefs to [`SqliteConnection`], rolls back on drop.

@@ -1,6 +1,7 @@
 //! The outbox in a SQLite file: one writer at a time, so the order of rows is the order of commits.
 
 mod enqueue;
+mod row_set;
 mod rows;
 mod shards;
 mod statements;

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use mainstay_database::sqlite::RowSet;
 use mainstay_messaging::{Key, Message, envelope};
 use sqlx::{SqlStr, SqliteConnection};
 
@@ -10,7 +9,7 @@ use crate::{
     Enqueued, Entry, Error,
     round::later,
     shard_of,
-    sqlite::{Inner, driver, json},
+    sqlite::{Inner, driver, json, row_set::RowSet},
 };
 
 impl Inner {

@@ -33,7 +33,7 @@ pub(super) struct Statements {
     pub(super) follow_held: SqlStr,
 }
 
-/// Columns of a row of a [`RowSet`](mainstay_database::sqlite::RowSet): shard, topic, key, envelope, payload.
+/// Columns of a row of a [`RowSet`](super::row_set::RowSet): shard, topic, key, envelope, payload.
 const SET: &str = "r.value ->> 0,
     CAST(substr($2, r.value ->> 1, r.value ->> 2) AS TEXT),
     CASE WHEN r.value ->> 4 >= 0 THEN CAST(substr($2, r.value ->> 3, r.value ->> 4) AS TEXT) END,

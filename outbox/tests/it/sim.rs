@@ -179,7 +179,7 @@ impl World {
     }
 
     /// Kills and starts relays, settles commits that are under way.
-    async fn torment(&self, relays: &mut Vec<Running>) {
+    async fn torment(&self, relays: &mut [Running]) {
         for _ in 0..120 {
             tokio::time::sleep(Duration::from_millis(50 + self.ids.random() % 100)).await;
             if self.roll(8) {
@@ -209,14 +209,12 @@ impl World {
             .consumer(group.clone(), &[topic()], StartAt::Earliest);
         let (mut read, mut total) = (Vec::new(), None);
         while total != Some(read.len()) {
-            match consumer.next().await.unwrap() {
-                Incoming::Deliveries(deliveries) => read.extend(deliveries),
-                _ => {
-                    let progress = self.broker.progress(&group).await.unwrap();
-                    let ends = progress.iter().map(|(_, _, end)| *end);
-                    total = usize::try_from(ends.sum::<i64>()).ok();
-                }
+            if let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() {
+                read.extend(deliveries);
             }
+            let progress = self.broker.progress(&group).await.unwrap();
+            let ends = progress.iter().map(|(_, _, end)| *end);
+            total = usize::try_from(ends.sum::<i64>()).ok();
         }
         read.into_iter()
             .map(|delivery| match delivery.content {
@@ -281,10 +279,10 @@ async fn run(seed: u64) {
     }
 
     let mut firsts: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut seen = HashSet::new();
+    let mut known = HashSet::new();
     for message in world.log().await {
         let id = message.id.to_string();
-        if seen.insert(id.clone()) {
+        if known.insert(id.clone()) {
             let key = message.key.unwrap().to_string();
             firsts.entry(key).or_default().push(id);
         }
@@ -301,11 +299,11 @@ async fn run(seed: u64) {
 
 #[test]
 fn nothing_is_lost_invented_or_reordered_under_any_faults() {
-    let seeds = match std::env::var("MAINSTAY_SEED") {
+    let numbers = match std::env::var("MAINSTAY_SEED") {
         Ok(seed) => vec![seed.parse().unwrap()],
         Err(_) => (0..60).collect::<Vec<u64>>(),
     };
-    for seed in seeds {
+    for seed in numbers {
         println!("seed {seed}");
         tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -6,33 +6,22 @@ use std::fmt::Write as _;
 ///
 /// A text or byte string takes two numbers of its row: where it starts in the blob, as `substr` counts, and how long
 /// it is; a length of -1 stands for NULL. JSON alone would have to escape texts and could not carry bytes.
-///
-/// ```
-/// use mainstay_database::sqlite::RowSet;
-///
-/// let mut rows = RowSet::default();
-/// rows.begin().number(7).bytes(Some(b"ab"));
-/// rows.begin().number(8).bytes(None);
-/// // SELECT r.value ->> 0, CASE WHEN r.value ->> 2 >= 0 THEN substr($2, r.value ->> 1, r.value ->> 2) END
-/// // FROM json_each($1) r
-/// assert_eq!(rows.finish(), ("[[7,1,2],[8,3,-1]]".to_owned(), b"ab".to_vec()));
-/// ```
 #[derive(Default, Debug)]
-pub struct RowSet {
+pub(super) struct RowSet {
     rows: String,
     blob: Vec<u8>,
 }
 
 /// A row that is being written; see [`RowSet::begin`].
 #[derive(Debug)]
-pub struct NewRow<'a> {
+pub(super) struct NewRow<'a> {
     set: &'a mut RowSet,
     first: bool,
 }
 
 impl RowSet {
     /// Begins the next row.
-    pub fn begin(&mut self) -> NewRow<'_> {
+    pub(super) fn begin(&mut self) -> NewRow<'_> {
         self.rows
             .push_str(if self.rows.is_empty() { "[[" } else { "],[" });
         NewRow {
@@ -42,14 +31,12 @@ impl RowSet {
     }
 
     /// Whether no row was begun.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// The two parameters.
-    #[must_use]
-    pub fn finish(mut self) -> (String, Vec<u8>) {
+    pub(super) fn finish(mut self) -> (String, Vec<u8>) {
         self.rows
             .push_str(if self.rows.is_empty() { "[]" } else { "]]" });
         (self.rows, self.blob)
@@ -58,13 +45,13 @@ impl RowSet {
 
 impl NewRow<'_> {
     /// Adds a number.
-    pub fn number(&mut self, number: impl Into<i64>) -> &mut Self {
+    pub(super) fn number(&mut self, number: impl Into<i64>) -> &mut Self {
         self.put(number.into());
         self
     }
 
     /// Adds a text or byte string, or NULL.
-    pub fn bytes(&mut self, bytes: Option<&[u8]>) -> &mut Self {
+    pub(super) fn bytes(&mut self, bytes: Option<&[u8]>) -> &mut Self {
         let start = i64::try_from(self.set.blob.len() + 1).unwrap_or(i64::MAX);
         self.put(start);
         self.put(bytes.map_or(-1, |bytes| i64::try_from(bytes.len()).unwrap_or(i64::MAX)));
@@ -78,5 +65,20 @@ impl NewRow<'_> {
         }
         // Writing to a String cannot fail.
         let _ = write!(self.set.rows, "{number}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_say_where_their_bytes_lie() {
+        let mut rows = RowSet::default();
+        assert!(rows.is_empty());
+        rows.begin().number(7).bytes(Some(b"ab"));
+        rows.begin().number(8).bytes(None).bytes(Some(b""));
+        let expected = ("[[7,1,2],[8,3,-1,3,0]]".to_owned(), b"ab".to_vec());
+        assert_eq!(rows.finish(), expected);
     }
 }
