@@ -185,7 +185,3 @@ pub use parking::{Failure, FailureKind, Parked, Parking, StopKey};
 pub use retention::{MarkRetention, Swept};
 pub use status::{PartitionStatus, Status, StoppedKey};
 pub use worker::Worker;
-
-#[cfg(all(doctest, feature = "sqlite"))]
-#[doc = include_str!("../README.md")]
-struct Readme;

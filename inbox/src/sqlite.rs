@@ -165,3 +165,8 @@ fn answers(deliveries: &[&Delivery], marked: &[(String, String)]) -> Vec<Admissi
         })
         .collect()
 }
+
+/// The README's example stores in SQLite, so it is tested where that feature is on.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -30,8 +30,7 @@ pub(super) fn only_whole_modules(files: &[File]) -> Vec<String> {
 
 fn names_a_feature(line: &str) -> bool {
     let line: String = line.chars().filter(|c| !c.is_whitespace()).collect();
-    // The README's own doctests are no part of the library.
-    line.contains("feature=\"") && !line.contains("doctest")
+    line.contains("feature=\"")
 }
 
 /// The beginning of an attribute, or a line within one that was wrapped.

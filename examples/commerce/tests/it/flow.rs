@@ -183,7 +183,7 @@ fn the_same_request_many_times_is_one_order_and_one_answer() {
     shop.ended(&order_id);
     shop.stop();
     let shop = Shop::open(&data);
-    let again = shop.order("same", &body.replace(":", " : "));
+    let again = shop.order("same", &body.replace(':', " : "));
     assert_eq!((again.status, &*again.body), (202, &*replies[0].body));
     assert_eq!(again.headers["location"], replies[0].headers["location"]);
     assert_holds(&data, 30);

@@ -31,172 +31,26 @@ fn assert_problem(reply: &Reply, status: u16, slug: &str, what: &str) {
     }
 }
 
-#[test]
-fn bad_requests_are_refused_with_a_stable_type_and_write_nothing() {
+/// A request of its kind, what it is answered, and as which problem.
+type Case = (&'static str, String, u16, &'static str);
+
+/// Each is refused as it should be, under a key of its own, and leaves nothing behind.
+fn assert_refused(cases: impl IntoIterator<Item = Case>) {
     let directory = tempfile::tempdir().unwrap();
     let shop = Shop::open(directory.path());
-    let lines = |lines: Value| with(|order| order["lines"] = lines);
-    let cases = [
-        (
-            "no JSON",
-            "{\"customer_id\": ".to_owned(),
-            400,
-            "malformed-json",
-        ),
-        ("nothing", String::new(), 400, "malformed-json"),
-        ("another shape", "[1, 2]".to_owned(), 422, "invalid-request"),
-        (
-            "an unknown member",
-            with(|order| order["price"] = json!(1)),
-            422,
-            "invalid-request",
-        ),
-        (
-            "a quantity that is no number",
-            lines(json!([{"sku": "SKU-001", "quantity": "2"}])),
-            422,
-            "invalid-request",
-        ),
-        (
-            "a fraction of a piece",
-            lines(json!([{"sku": "SKU-001", "quantity": 1.5}])),
-            422,
-            "invalid-request",
-        ),
-        (
-            "a quantity beyond numbers",
-            lines(json!([{"sku": "SKU-001", "quantity": 9_223_372_036_854_775_808_u64}])),
-            422,
-            "invalid-request",
-        ),
-        ("no lines", lines(json!([])), 422, "invalid-lines"),
-        (
-            "51 lines",
-            lines(Value::Array(vec![
-                json!({"sku": "SKU-001", "quantity": 1});
-                51
-            ])),
-            422,
-            "invalid-lines",
-        ),
-        (
-            "nothing of something",
-            lines(json!([{"sku": "SKU-001", "quantity": 0}])),
-            422,
-            "invalid-quantity",
-        ),
-        (
-            "less than nothing",
-            lines(json!([{"sku": "SKU-001", "quantity": -1}])),
-            422,
-            "invalid-quantity",
-        ),
-        (
-            "more than money can pay",
-            lines(json!([{"sku": "SKU-001", "quantity": i64::MAX}])),
-            422,
-            "amount-overflow",
-        ),
-        (
-            "lines that sum up to too much",
-            lines(
-                json!([{"sku": "SKU-001", "quantity": 26_000_000_000_000_i64}, {"sku": "SKU-001", "quantity": 26_000_000_000_000_i64}]),
-            ),
-            422,
-            "amount-overflow",
-        ),
-        (
-            "an unknown product",
-            lines(json!([{"sku": "SKU-999", "quantity": 1}])),
-            422,
-            "unknown-sku",
-        ),
-        (
-            "an unknown currency",
-            with(|order| order["currency"] = json!("XXX")),
-            422,
-            "unknown-currency",
-        ),
-        (
-            "an unknown customer",
-            with(|order| order["customer_id"] = json!("cust-999")),
-            422,
-            "unknown-customer",
-        ),
-        (
-            "an unknown payment method",
-            with(|order| order["payment_method"] = json!("cash")),
-            422,
-            "unknown-payment-method",
-        ),
-        (
-            "no street",
-            with(|order| order["ship_to"]["street"] = json!(" ")),
-            422,
-            "invalid-address",
-        ),
-        (
-            "a country in words",
-            with(|order| order["ship_to"]["country"] = json!("Germany")),
-            422,
-            "invalid-address",
-        ),
-        (
-            "a body that is too large",
-            with(|order| order["customer_id"] = json!("x".repeat(70_000))),
-            413,
-            "body-too-large",
-        ),
-    ];
-    for (number, (what, body, status, slug)) in cases.iter().enumerate() {
-        let reply = shop.order(&format!("key-{number}"), body);
-        assert_problem(&reply, *status, slug, what);
+    for (what, body, status, slug) in cases {
+        assert_problem(
+            &shop.order(&what.replace(' ', "-"), &body),
+            status,
+            slug,
+            what,
+        );
     }
+    assert_nothing_written(&shop);
+    shop.stop();
+}
 
-    let address = shop.address();
-    let order = body(&[("SKU-001", 1)], "pm_ok");
-    let post = |headers: &[(&str, &str)]| {
-        send(address, "POST", "/api/v1/orders", headers, &order).unwrap()
-    };
-    assert_problem(&post(&[]), 400, "idempotency-key", "no key");
-    assert_problem(
-        &post(&[("idempotency-key", "")]),
-        400,
-        "idempotency-key",
-        "an empty key",
-    );
-    let long = "k".repeat(256);
-    assert_problem(
-        &post(&[("idempotency-key", &long)]),
-        400,
-        "idempotency-key",
-        "a long key",
-    );
-    assert_problem(
-        &shop.get("/api/v1/nothing"),
-        404,
-        "not-found",
-        "an unknown route",
-    );
-    assert_problem(
-        &shop.get("/api/v1/orders/none"),
-        404,
-        "not-found",
-        "an unknown order",
-    );
-    assert_problem(
-        &shop.get("/api/v1/orders"),
-        405,
-        "method-not-allowed",
-        "a wrong method",
-    );
-    assert_problem(
-        &shop.get("/api/v1/stock/none"),
-        404,
-        "not-found",
-        "an unknown SKU",
-    );
-
+fn assert_nothing_written(shop: &Shop) {
     for table in [
         "SELECT count(*) FROM orders",
         "SELECT count(*) FROM idempotency_keys",
@@ -204,19 +58,137 @@ fn bad_requests_are_refused_with_a_stable_type_and_write_nothing() {
     ] {
         assert_eq!(count(shop.data(), "order.db", table), 0, "{table}");
     }
+}
+
+#[test]
+fn a_body_that_is_no_order_is_refused() {
+    let (unreadable, shape) = ("malformed-json", "invalid-request");
+    let huge = with(|order| order["customer_id"] = json!("x".repeat(70_000)));
+    let priced = with(|order| order["price"] = json!(1));
+    assert_refused([
+        ("no JSON", "{\"customer_id\": ".into(), 400, unreadable),
+        ("nothing", String::new(), 400, unreadable),
+        ("another shape", "[1, 2]".into(), 422, shape),
+        ("an unknown member", priced, 422, shape),
+        ("too large", huge, 413, "body-too-large"),
+    ]);
+}
+
+#[test]
+fn lines_that_cannot_be_sold_are_refused() {
+    let lines = |lines: Value| with(|order| order["lines"] = lines);
+    let quantity = |quantity: Value| lines(json!([{"sku": "SKU-001", "quantity": quantity}]));
+    let many = lines(json!(vec![json!({"sku": "SKU-001", "quantity": 1}); 51]));
+    let unknown = lines(json!([{"sku": "SKU-999", "quantity": 1}]));
+    let half = json!({"sku": "SKU-001", "quantity": 26_000_000_000_000_i64});
+    let beyond = json!(9_223_372_036_854_775_808_u64);
+    let (shape, number) = ("invalid-request", "invalid-quantity");
+    assert_refused([
+        ("no lines", lines(json!([])), 422, "invalid-lines"),
+        ("51 lines", many, 422, "invalid-lines"),
+        ("a quantity in words", quantity(json!("2")), 422, shape),
+        ("a fraction of a piece", quantity(json!(1.5)), 422, shape),
+        ("a quantity beyond numbers", quantity(beyond), 422, shape),
+        ("nothing of something", quantity(json!(0)), 422, number),
+        ("less than nothing", quantity(json!(-1)), 422, number),
+        (
+            "more than money can pay",
+            quantity(json!(i64::MAX)),
+            422,
+            "amount-overflow",
+        ),
+        (
+            "a sum beyond money",
+            lines(json!([half, half])),
+            422,
+            "amount-overflow",
+        ),
+        ("an unknown product", unknown, 422, "unknown-sku"),
+    ]);
+}
+
+#[test]
+fn an_order_of_unknown_things_is_refused() {
+    let set = |member: &str, value: &str| with(|order| order[member] = json!(value));
+    let address = |member: &str, value: &str| with(|order| order["ship_to"][member] = json!(value));
+    assert_refused([
+        (
+            "an unknown currency",
+            set("currency", "XXX"),
+            422,
+            "unknown-currency",
+        ),
+        (
+            "an unknown customer",
+            set("customer_id", "cust-999"),
+            422,
+            "unknown-customer",
+        ),
+        (
+            "an unknown payment method",
+            set("payment_method", "cash"),
+            422,
+            "unknown-payment-method",
+        ),
+        ("no street", address("street", " "), 422, "invalid-address"),
+        (
+            "a country in words",
+            address("country", "Germany"),
+            422,
+            "invalid-address",
+        ),
+    ]);
+}
+
+#[test]
+fn an_order_needs_a_key_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let shop = Shop::open(directory.path());
+    let address = shop.address();
+    let order = body(&[("SKU-001", 1)], "pm_ok");
+    let post = |headers: &[(&str, &str)]| {
+        send(address, "POST", "/api/v1/orders", headers, &order).unwrap()
+    };
+    let long = "k".repeat(256);
+    for (headers, what) in [
+        (&[][..], "no key"),
+        (&[("idempotency-key", "")], "an empty key"),
+        (&[("idempotency-key", &*long)], "a long key"),
+    ] {
+        assert_problem(&post(headers), 400, "idempotency-key", what);
+    }
+    assert_nothing_written(&shop);
 
     // The key of a refused request is free; the key of an accepted one belongs to its request.
-    assert_eq!(shop.order("key-0", &order).status, 202);
-    let other = body(&[("SKU-001", 2)], "pm_ok");
+    assert_eq!(shop.order("key", "{}").status, 422);
+    assert_eq!(shop.order("key", &order).status, 202);
     assert_problem(
-        &shop.order("key-0", &other),
+        &shop.order("key", &body(&[("SKU-001", 2)], "pm_ok")),
         422,
         "idempotency-key-reused",
         "another body under the key",
     );
-    assert_eq!(
-        count(shop.data(), "order.db", "SELECT count(*) FROM orders"),
-        1
+    let orders = "SELECT count(*) FROM orders";
+    assert_eq!(count(shop.data(), "order.db", orders), 1);
+    shop.stop();
+}
+
+#[test]
+fn what_is_not_there_is_not_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let shop = Shop::open(directory.path());
+    for (path, what) in [
+        ("/api/v1/nothing", "an unknown route"),
+        ("/api/v1/orders/none", "an unknown order"),
+        ("/api/v1/stock/none", "an unknown SKU"),
+    ] {
+        assert_problem(&shop.get(path), 404, "not-found", what);
+    }
+    assert_problem(
+        &shop.get("/api/v1/orders"),
+        405,
+        "method-not-allowed",
+        "a wrong method",
     );
     shop.stop();
 }

@@ -5,7 +5,6 @@ use std::{
     net::{TcpListener, TcpStream},
     path::Path,
     process::Output,
-    time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
@@ -94,7 +93,7 @@ fn a_database_that_cannot_be_used_is_named_in_one_line() {
             .unwrap();
         }
         let line = refused(&SERVE, directory.path());
-        assert!(line.contains(name) || damage == "damaged", "{name}: {line}");
+        assert!(line.contains(name), "{name}: {line}");
     }
 }
 
@@ -121,24 +120,21 @@ fn a_newer_schema_is_refused() {
 fn settings_come_from_flags_over_environment_over_file() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("commerce.toml");
-    std::fs::write(
-        &config,
-        "listen = \"nonsense\"\ntraffic = \"nonsense\"\nservice = \"nonsense\"\n",
-    )
-    .unwrap();
-    let data = directory.path().join("data");
+    std::fs::write(&config, "listen = \"from-the-file\"\n").unwrap();
     let mut command = command();
-    command
-        .args(["--listen", "nowhere", "--config"])
-        .arg(&config)
-        .env("COMMERCE_LISTEN", "nobody")
-        .env("COMMERCE_SERVICE", "order")
-        .env("COMMERCE_DATA", &data);
-    let line = String::from_utf8(command.output().unwrap().stderr).unwrap();
-    assert!(line.contains("nowhere"), "the flag wins: {line}");
-    command.args(["--traffic", "off"]);
-    let line = String::from_utf8(command.output().unwrap().stderr).unwrap();
-    assert!(line.contains("nowhere"), "{line}");
+    command.arg("serve").arg("--config").arg(&config);
+    let mut refused = |setting: &str| {
+        let output = command.output().unwrap();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && line.contains(setting), "{line}");
+        command.env("COMMERCE_LISTEN", "from-the-environment");
+        if setting == "from-the-environment" {
+            command.args(["--listen", "from-a-flag"]);
+        }
+    };
+    refused("from-the-file");
+    refused("from-the-environment");
+    refused("from-a-flag");
 }
 
 #[test]
@@ -161,10 +157,9 @@ fn a_first_signal_drains_and_a_second_one_exits_at_once() {
     wait_for("the port to be closed", || {
         TcpStream::connect(&address).is_err().then_some(())
     });
-    let asked = Instant::now();
+    // The request is still stuck, so this exit did not wait for it.
     shop.signal(Signal::INT);
     assert_eq!(shop.exit().code(), Some(130));
-    assert!(asked.elapsed() < Duration::from_secs(5), "at once");
 
     // What was in flight goes on at the next start.
     let shop = Shop::open(directory.path());
