@@ -22,6 +22,8 @@ use crate::{
 };
 use statements::Statements;
 
+pub use sqlx;
+
 /// The schema of the outbox, for those who run migrations themselves.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "outbox",

@@ -35,10 +35,12 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let deployment = Deployment::open(config.data.clone()).await?;
     let shutdown = deployment.shutdown().clone();
     let mut router = pages::router();
+    let mut vitals = Vec::new();
     let mut tasks = JoinSet::new();
     for name in &config.services {
         let service = open(&deployment, name).await?;
         router = router.merge(service.router);
+        vitals.push(service.vitals);
         for (task, work) in service.tasks {
             let name = service.name;
             tasks.spawn(async move {
@@ -47,7 +49,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
             });
         }
     }
-    let router = pages::with_fallbacks(router);
+    let router = pages::with_fallbacks(router.merge(pages::readiness(vitals)));
 
     let closing = CancellationToken::new();
     let closed = closing.clone();

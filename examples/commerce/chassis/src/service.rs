@@ -4,7 +4,7 @@ use std::{fmt, pin::Pin};
 
 use axum::Router;
 
-use crate::Result;
+use crate::{Result, Vitals};
 
 /// Background work; ends after shutdown, or with what nothing heals.
 pub type Task = Pin<Box<dyn Future<Output = Result<()>> + Send + 'static>>;
@@ -18,6 +18,8 @@ pub struct Service {
     pub router: Router,
     /// To be spawned, each with a name.
     pub tasks: Vec<(&'static str, Task)>,
+    /// How that work is.
+    pub vitals: Vitals,
 }
 
 impl fmt::Debug for Service {

@@ -7,12 +7,12 @@ use commerce_contracts::topics_of;
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::{Migrations, Namespace};
 use mainstay_inbox::{Handlers, Worker};
-use mainstay_messaging::{Group, Source, StartAt};
+use mainstay_messaging::{Group, Publisher, Source, StartAt};
 use mainstay_outbox::Relay;
 
 use crate::{
     Bell, Connection, Db, Deployment, Error, JOURNAL_MIGRATIONS, Journal, Result, Round, Service,
-    Task,
+    Task, Vitals,
     db::{Inbox, Outbox},
     deployment::LEASE,
     roles, rounds,
@@ -90,9 +90,55 @@ impl Station {
         &self.deployment.clock
     }
 
-    /// Has `handlers` run for what the service subscribed to; each commit also rings `bells`.
+    /// Has `round` run whenever `bell` rings or a row falls due, with `rest` in between at least.
     #[must_use]
-    pub fn consume(self, handlers: Handlers<Connection>, bells: Vec<Bell>) -> Self {
+    pub fn rounds(self, name: &'static str, round: impl Round, bell: Bell, rest: Duration) -> Self {
+        let ids = Arc::clone(&self.deployment.ids);
+        let shutdown = self.deployment.shutdown.clone();
+        self.task(name, rounds::run(name, round, bell, rest, ids, shutdown))
+    }
+
+    /// Has `task` run until it ends by itself.
+    #[must_use]
+    pub fn task(
+        mut self,
+        name: &'static str,
+        task: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Self {
+        self.tasks.push((name, Box::pin(task)));
+        self
+    }
+
+    /// Adds the worker, with `handlers` for what the service subscribed to, and the relay. Each commit of the worker
+    /// also rings `bells`.
+    #[must_use]
+    pub fn serve(
+        mut self,
+        router: Router,
+        handlers: Handlers<Connection>,
+        bells: Vec<Bell>,
+    ) -> Service {
+        let (worker, working) = self.worker(handlers, bells);
+        let (relay, relaying) = self.relay();
+        self.tasks.push(("worker", working));
+        self.tasks.push(("relay", relaying));
+        Service {
+            name: self.name,
+            router,
+            tasks: self.tasks,
+            vitals: Vitals {
+                service: self.name,
+                relay,
+                worker,
+            },
+        }
+    }
+
+    fn worker(
+        &self,
+        handlers: Handlers<Connection>,
+        bells: Vec<Bell>,
+    ) -> (Arc<Worker<Db, Inbox>>, Task) {
         let group = Group::from_static(self.name);
         let consumer = self.deployment.broker.consumer(
             group.clone(),
@@ -113,47 +159,18 @@ impl Station {
             handlers,
         )
         .on_commit(on_commit);
-        let shutdown = self.deployment.shutdown.clone();
-        self.task("worker", async move {
-            Ok(worker.run(consumer, shutdown).await?)
-        })
+        let worker = Arc::new(worker);
+        let (running, shutdown) = (Arc::clone(&worker), self.deployment.shutdown.clone());
+        let task = async move { Ok(running.run(consumer, shutdown).await?) };
+        (worker, Box::pin(task))
     }
 
-    /// Has `round` run whenever `bell` rings or a row falls due, with `rest` in between at least.
-    #[must_use]
-    pub fn rounds(self, name: &'static str, round: impl Round, bell: Bell, rest: Duration) -> Self {
-        let ids = Arc::clone(&self.deployment.ids);
-        let shutdown = self.deployment.shutdown.clone();
-        self.task(name, rounds::run(name, round, bell, rest, ids, shutdown))
-    }
-
-    /// Has `task` run until it ends by itself.
-    #[must_use]
-    pub fn task(
-        mut self,
-        name: &'static str,
-        task: impl Future<Output = Result<()>> + Send + 'static,
-    ) -> Self {
-        self.tasks.push((name, Box::pin(task)));
-        self
-    }
-
-    /// Adds the relay, and is done.
-    #[must_use]
-    pub fn serve(self, router: Router) -> Service {
-        let relay = Relay::new(
-            Arc::clone(&self.outbox),
-            roles::publisher(self.deployment.broker.publisher()),
-        )
-        .lease(LEASE);
-        let shutdown = self.deployment.shutdown.clone();
-        let name = self.name;
-        let station = self.task("relay", async move { Ok(relay.run(shutdown).await?) });
-        Service {
-            name,
-            router,
-            tasks: station.tasks,
-        }
+    fn relay(&self) -> (Arc<Relay<Outbox, dyn Publisher>>, Task) {
+        let publisher = roles::publisher(self.deployment.broker.publisher());
+        let relay = Arc::new(Relay::new(Arc::clone(&self.outbox), publisher).lease(LEASE));
+        let (running, shutdown) = (Arc::clone(&relay), self.deployment.shutdown.clone());
+        let task = async move { Ok(running.run(shutdown).await?) };
+        (relay, Box::pin(task))
     }
 }
 

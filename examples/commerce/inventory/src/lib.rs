@@ -32,5 +32,5 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     let station = Station::open(deployment, "inventory", &MIGRATIONS).await?;
     let router = http::router(station.db().clone());
     let handlers = handlers::handlers(station.journal());
-    Ok(station.consume(handlers, Vec::new()).serve(router))
+    Ok(station.serve(router, handlers, Vec::new()))
 }

@@ -44,7 +44,6 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     let router = http::router(station.db().clone(), placing);
     let handlers = handlers::handlers(station.journal());
     Ok(station
-        .consume(handlers, Vec::new())
         .task("placing", work)
-        .serve(router))
+        .serve(router, handlers, Vec::new()))
 }

@@ -49,8 +49,7 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     let router = http::router(station.db().clone());
     let handlers = handlers::handlers(station.journal());
     Ok(station
-        .consume(handlers, vec![bell.clone()])
         .task("psp", psp_work)
-        .rounds("settling", settling, bell, REST)
-        .serve(router))
+        .rounds("settling", settling, bell.clone(), REST)
+        .serve(router, handlers, vec![bell]))
 }

@@ -42,7 +42,6 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     let router = http::router(station.db().clone());
     let handlers = handlers::handlers(station.journal());
     Ok(station
-        .consume(handlers, vec![bell.clone()])
-        .rounds("carrier", carrier, bell, REST)
-        .serve(router))
+        .rounds("carrier", carrier, bell.clone(), REST)
+        .serve(router, handlers, vec![bell]))
 }

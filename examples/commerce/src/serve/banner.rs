@@ -26,6 +26,7 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
   follow it      curl http://{address}/api/v1/orders/ORDER_ID
   its money      curl http://{address}/api/v1/payments/ORDER_ID/ledger
   its parcel     curl http://{address}/api/v1/shipments/ORDER_ID
+  how all are    curl http://{address}/readyz
   kill -9 this process, start it again, then    commerce verify --data {data} --settle 30
   more           commerce load --target http://{address} --orders 2000 --rate 200
 

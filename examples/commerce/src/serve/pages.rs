@@ -1,13 +1,15 @@
 //! What no service answers: the index, health, and what is wrong with a request that nobody takes.
 
+use std::sync::Arc;
+
 use axum::{
     Json, Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, State},
     http::{StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::get,
 };
-use commerce_chassis::Problem;
+use commerce_chassis::{Problem, Vitals};
 use serde_json::json;
 
 /// The largest body that is read.
@@ -17,7 +19,13 @@ pub(crate) fn router() -> Router {
     Router::new()
         .route("/", get(index))
         .route("/healthz", get(well))
-        .route("/readyz", get(well))
+}
+
+/// Readiness, and how the work behind each service is.
+pub(crate) fn readiness(vitals: Vec<Vitals>) -> Router {
+    Router::new()
+        .route("/readyz", get(ready))
+        .with_state(vitals.into())
 }
 
 /// The whole application, once every service is merged in.
@@ -45,10 +53,21 @@ async fn index() -> Response {
     .into_response()
 }
 
-/// A part that ends takes the process with it, so a process that answers is well, and ready: it listens only
-/// when every service is open.
+/// A part that ends takes the process with it, so a process that answers is well.
 async fn well() -> Response {
     Json(json!({"status": "ok"})).into_response()
+}
+
+/// A process that answers is ready: it listens only when every service is open, and takes orders also while the broker
+/// is away or a key is stopped. That somebody should look is in the body.
+async fn ready(State(vitals): State<Arc<[Vitals]>>) -> Response {
+    let services: Vec<_> = vitals.iter().map(Vitals::health).collect();
+    let healthy = services.iter().all(|service| service.healthy);
+    Json(json!({
+        "status": if healthy { "ok" } else { "attention" },
+        "services": services,
+    }))
+    .into_response()
 }
 
 async fn unknown_route(uri: Uri) -> Problem {

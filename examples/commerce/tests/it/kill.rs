@@ -1,9 +1,10 @@
 //! Twenty times `kill -9` under traffic: ten at named points, ten at random moments. No acknowledged order is lost, none
-//! is stuck, nothing happens twice.
+//! is stuck, nothing happens twice. `verify` is killed, too: while it looks at what a killed shop left behind.
 
 use std::{
     collections::BTreeMap,
     path::Path,
+    process::Stdio,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -11,7 +12,7 @@ use std::{
 
 use mainstay_clock::{IdGenerator, SeededIds};
 
-use crate::shop::{Shop, assert_holds, body, place, verify};
+use crate::shop::{Shop, assert_holds, body, command, place, verify};
 
 /// The first two hit the first start, when there is nothing but half a schema.
 const POINTS: [&str; 10] = [
@@ -145,7 +146,22 @@ fn shop_until_killed(
 /// Right after a kill: what is in flight is in flight, and nothing is broken. Before the first start came to its end
 /// there is nothing to check.
 fn assert_sound(data: &Path, when: &str) {
+    kill_verify(data);
     let (code, verdict) = verify(data, 0);
     let nothing_yet = code == 2 && when.starts_with("during-migration");
     assert!(code == 0 || nothing_yet, "killed {when}: {verdict:#}");
+}
+
+/// Starts `verify`, which brings in what the write-ahead logs hold, and kills it somewhere on its way.
+fn kill_verify(data: &Path) {
+    let mut looking = command()
+        .args(["verify", "--data"])
+        .arg(data)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_millis(15));
+    looking.kill().unwrap();
+    looking.wait().unwrap();
 }

@@ -12,3 +12,4 @@ mod input;
 mod kill;
 mod process;
 mod shop;
+mod unreadable;

@@ -267,7 +267,7 @@ pub(crate) fn assert_holds(data: &Path, settle: u32) -> Value {
 }
 
 /// Runs a statement on one of the deployment's files and says how many rows it touched.
-pub(crate) fn execute(data: &Path, file: &str, sql: &'static str) -> u64 {
+pub(crate) fn execute(data: &Path, file: &str, sql: &str) -> u64 {
     let options = SqliteConnectOptions::new().filename(data.join(file));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -275,6 +275,7 @@ pub(crate) fn execute(data: &Path, file: &str, sql: &'static str) -> u64 {
         .unwrap();
     runtime.block_on(async {
         let mut connection = options.connect().await.unwrap();
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
         let done = sqlx::query(sql).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         done.rows_affected()

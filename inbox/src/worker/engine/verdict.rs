@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, sync::Arc};
 
 use mainstay_database::Transactions;
-use mainstay_messaging::{Content, Delivery};
+use mainstay_messaging::{Content, Delivery, Key};
 
 use super::{
     super::{
@@ -205,7 +205,10 @@ where
         );
         let key = match &item.delivery.content {
             Content::Message(message) => message.key.clone(),
-            Content::Raw(_) => None,
+            Content::Raw(raw) => raw
+                .key
+                .as_deref()
+                .and_then(|key| Key::new(std::str::from_utf8(key).ok()?).ok()),
         };
         let now = self.work.settings.clock.now();
         let since = self.stopped.get(&portion.lane).map_or(now, |key| key.since);
