@@ -1,8 +1,10 @@
 //! A component's schema as an ordered list of migrations.
 
+use crate::Error;
+
 /// The migrations of one component (a pattern crate, a service), oldest first.
 ///
-/// The runner (see [`sqlite::Database::migrate`](crate::sqlite::Database::migrate)) applies what is missing in one
+/// The runner (`Database::migrate` of the adapter) applies what is missing in one
 /// transaction, records it in a version table of the component's own, may be started by ten processes at
 /// once, and refuses a schema that is newer than the build.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,36 @@ impl Migrations {
     #[must_use]
     pub fn newest(&self) -> u32 {
         u32::try_from(self.steps.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What is to be applied, with versions, where `applied` has been: versions and checksums, ascending.
+    ///
+    /// # Errors
+    /// [`Error::NewerSchema`], [`Error::ChangedMigration`].
+    pub fn pending(&self, applied: &[(u32, i64)]) -> Result<Vec<(u32, &'static Migration)>, Error> {
+        if let Some(&(found, _)) = applied.last()
+            && found > self.newest()
+        {
+            return Err(Error::NewerSchema {
+                component: self.component.to_owned(),
+                found,
+                known: self.newest(),
+            });
+        }
+        let mut pending = Vec::new();
+        for (version, step) in (1u32..).zip(self.steps) {
+            match applied.iter().find(|(applied, _)| *applied == version) {
+                Some(&(_, checksum)) if checksum == step.checksum() => {}
+                Some(_) => {
+                    return Err(Error::ChangedMigration {
+                        component: self.component.to_owned(),
+                        version,
+                    });
+                }
+                None => pending.push((version, step)),
+            }
+        }
+        Ok(pending)
     }
 }
 

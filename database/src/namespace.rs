@@ -53,6 +53,12 @@ impl Namespace {
         Ok(self)
     }
 
+    /// The schema, if there is one.
+    #[must_use]
+    pub fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
     /// Fills the placeholders of `sql`. Do it once per statement, not once per call.
     #[must_use]
     pub fn render(&self, sql: &str) -> Arc<str> {

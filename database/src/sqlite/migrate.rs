@@ -53,41 +53,21 @@ impl Database {
             .fetch_all(&mut *tx)
             .await
             .map_err(classify)?;
-        if let Some(&(found, _)) = applied.last()
-            && found > migrations.newest()
-        {
-            return Err(Error::NewerSchema {
-                component: migrations.component.to_owned(),
-                found,
-                known: migrations.newest(),
-            });
-        }
         let mut migrated = Vec::new();
-        for (version, step) in (1u32..).zip(migrations.steps) {
-            match applied.iter().find(|(applied, _)| *applied == version) {
-                Some(&(_, checksum)) if checksum == step.checksum() => {}
-                Some(_) => {
-                    return Err(Error::ChangedMigration {
-                        component: migrations.component.to_owned(),
-                        version,
-                    });
-                }
-                None => {
-                    sqlx::raw_sql(statement(namespace, step.sql))
-                        .execute(&mut *tx)
-                        .await
-                        .map_err(classify)?;
-                    sqlx::query(record.clone())
-                        .bind(version)
-                        .bind(step.name)
-                        .bind(step.checksum())
-                        .execute(&mut *tx)
-                        .await
-                        .map_err(classify)?;
-                    progress(step.name);
-                    migrated.push(step.name);
-                }
-            }
+        for (version, step) in migrations.pending(&applied)? {
+            sqlx::raw_sql(statement(namespace, step.sql))
+                .execute(&mut *tx)
+                .await
+                .map_err(classify)?;
+            sqlx::query(record.clone())
+                .bind(version)
+                .bind(step.name)
+                .bind(step.checksum())
+                .execute(&mut *tx)
+                .await
+                .map_err(classify)?;
+            progress(step.name);
+            migrated.push(step.name);
         }
         self.commit(tx).await?;
         for step in migrated {

@@ -1,0 +1,197 @@
+//! PostgreSQL 14 or newer: one server, a pool of connections, transactions at READ COMMITTED.
+
+mod migrate;
+mod sqlstate;
+
+use std::{str::FromStr, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
+    SqlSafeStr, SqlStr,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::{Error, Namespace, Transactions};
+
+pub use sqlstate::classify;
+pub use sqlx;
+
+/// An open transaction; derefs to [`PgConnection`], rolls back on drop.
+pub type Transaction = sqlx::Transaction<'static, Postgres>;
+
+/// The oldest server that is spoken to: 14 brought the multiranges.
+const OLDEST: i32 = 14;
+
+/// A database on a PostgreSQL server. Clones share its pool.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: PgPool,
+    begin: SqlStr,
+}
+
+/// How a server is reached and used.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Connections at most; default 10.
+    pub max_connections: u32,
+    /// How long to wait for one of them, or for the server; default 10 s.
+    pub acquire_timeout: Duration,
+    /// How long a statement of [`Transactions::begin`]'s transactions waits for a lock; default 5 s.
+    pub lock_timeout: Duration,
+    /// How long such a transaction may lie idle before the server ends it: a process that was stopped must not hold its
+    /// locks for ever. Above every handler's deadline; default 60 s.
+    pub idle_in_transaction_timeout: Duration,
+    /// Whether a pooler in transaction mode (`PgBouncer`) stands in between: no prepared statement outlives a transaction
+    /// then.
+    pub behind_transaction_pooler: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(10),
+            lock_timeout: Duration::from_secs(5),
+            idle_in_transaction_timeout: Duration::from_secs(60),
+            behind_transaction_pooler: false,
+        }
+    }
+}
+
+impl Database {
+    /// Connects to the server at `url`, `postgres://user:password@host:port/database`.
+    ///
+    /// # Errors
+    /// [`Error::CannotOpen`] names the server, never the password: wrong credentials, no such database, a server older than
+    /// 14. [`Error::Unavailable`]: nobody answers, or the server takes no more connections.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::connect_with(url, Options::default()).await
+    }
+
+    /// Connects with options of one's own.
+    ///
+    /// # Errors
+    /// See [`connect`](Self::connect).
+    pub async fn connect_with(url: &str, options: Options) -> Result<Self, Error> {
+        let mut connect = PgConnectOptions::from_str(url).map_err(|error| Error::CannotOpen {
+            // Whatever this is, it may hold a password.
+            what: "at the given PostgreSQL URL".to_owned(),
+            source: error.into(),
+        })?;
+        if options.behind_transaction_pooler {
+            connect = connect.statement_cache_capacity(0);
+        }
+        check(&connect).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.acquire_timeout)
+            // A connection that was used a moment ago is taken to live: asking costs a round trip each time.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > Duration::from_secs(1) {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(connect);
+        Ok(Self::over(pool, &options))
+    }
+
+    /// Uses a pool that exists. Of `options` those about connections have no effect then.
+    #[must_use]
+    pub fn over(pool: PgPool, options: &Options) -> Self {
+        // SET LOCAL goes through every pooler, and with BEGIN in one round trip.
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; \
+             SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
+            options.lock_timeout.as_millis(),
+            options.idle_in_transaction_timeout.as_millis(),
+        );
+        Self {
+            pool,
+            // Safe: program text and two numbers.
+            begin: AssertSqlSafe(begin).into_sql_str(),
+        }
+    }
+
+    /// The pool.
+    #[must_use]
+    pub const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Closes all connections, after what runs on them has ended.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// One connection, to tell what is wrong while somebody looks. A pool would try again until its time is up.
+async fn check(connect: &PgConnectOptions) -> Result<(), Error> {
+    let what = format!(
+        "{} at {}:{} for {}",
+        connect.get_database().unwrap_or(connect.get_username()),
+        connect.get_host(),
+        connect.get_port(),
+        connect.get_username(),
+    );
+    let cannot_open = |error| match classify(error) {
+        Error::Failed(source) => Error::CannotOpen {
+            what: what.clone(),
+            source,
+        },
+        error => error,
+    };
+    let mut connection = connect.connect().await.map_err(cannot_open)?;
+    let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int4")
+        .persistent(false)
+        .fetch_one(&mut connection)
+        .await
+        .map_err(cannot_open)?;
+    connection.close().await.map_err(cannot_open)?;
+    if version / 10_000 < OLDEST {
+        return Err(Error::CannotOpen {
+            what,
+            source: format!(
+                "the server is PostgreSQL {}, {OLDEST} is needed",
+                version / 10_000
+            )
+            .into(),
+        });
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Transactions for Database {
+    type Connection = PgConnection;
+    type Transaction = Transaction;
+
+    async fn begin(&self) -> Result<Transaction, Error> {
+        self.pool
+            .begin_with(self.begin.clone())
+            .await
+            .map_err(classify)
+    }
+
+    async fn commit(&self, mut transaction: Transaction) -> Result<(), Error> {
+        // COMMIT of a transaction in which a statement failed rolls back, and PostgreSQL does not call that an error.
+        // Whoever swallowed the statement's error would take it for a commit.
+        sqlx::raw_sql("SELECT 1")
+            .execute(&mut *transaction)
+            .await
+            .map_err(classify)?;
+        transaction.commit().await.map_err(sqlstate::of_commit)
+    }
+}
+
+/// Renders a statement once; cloning it later is a reference count.
+#[must_use]
+pub fn statement(namespace: &Namespace, sql: &str) -> SqlStr {
+    // Safe: the namespace is checked and everything else is program text.
+    AssertSqlSafe(namespace.render(sql)).into_sql_str()
+}

@@ -1,0 +1,118 @@
+//! What the server's error codes mean to a caller.
+
+use sqlx::{
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgSeverity},
+};
+
+use crate::Error;
+
+/// Sorts a driver error by what the caller can do about it.
+#[must_use]
+pub fn classify(error: sqlx::Error) -> Error {
+    match &error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        // What a server says while it goes down, or a proxy in its place.
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::BeginFailed => Error::Unavailable(error.into()),
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default().into_owned();
+            match meaning(&code) {
+                Meaning::Conflict => Error::Conflict(error.into()),
+                Meaning::Unavailable => Error::Unavailable(error.into()),
+                Meaning::Aborted => Error::Aborted,
+                Meaning::Failed => Error::Failed(error.into()),
+            }
+        }
+        _ => Error::Failed(error.into()),
+    }
+}
+
+/// As [`classify`], of COMMIT: an answer that did not come leaves open what happened.
+pub(super) fn of_commit(error: sqlx::Error) -> Error {
+    let refused = matches!(&error, sqlx::Error::Database(answer) if is_refusal(&**answer));
+    match classify(error) {
+        Error::Unavailable(source) if !refused => Error::OutcomeUnknown(source),
+        error => error,
+    }
+}
+
+/// Whether the server lives on and has rolled back. One that ends the connection may have committed before.
+fn is_refusal(answer: &dyn DatabaseError) -> bool {
+    let unknown = matches!(answer.code().as_deref(), Some("40003" | "08007"));
+    answer
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_some_and(|answer| answer.severity() == PgSeverity::Error && !unknown)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Meaning {
+    Conflict,
+    Unavailable,
+    Aborted,
+    Failed,
+}
+
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn meaning(code: &str) -> Meaning {
+    match code {
+        // serialization_failure, deadlock_detected, lock_not_available
+        "40001" | "40P01" | "55P03" => Meaning::Conflict,
+        "25P02" => Meaning::Aborted,
+        // statement_completion_unknown, transaction_resolution_unknown: the connection is as good as gone.
+        "40003" | "08007"
+        // idle_in_transaction_session_timeout, idle_session_timeout, transaction_timeout: it is gone.
+        | "25P03" | "57P05" | "25P04"
+        // A standby that has not been promoted yet, or a server that was made read-only for a switch-over.
+        | "25006"
+        // query_canceled: a statement_timeout, or an operator.
+        | "57014"
+        // admin_shutdown, crash_shutdown, cannot_connect_now; database_dropped (57P04) does not heal.
+        | "57P01" | "57P02" | "57P03" => Meaning::Unavailable,
+        // Connections, and resources: too many connections, out of memory, disk full.
+        _ if code.starts_with("08") || code.starts_with("53") => Meaning::Unavailable,
+        // io_error and other trouble of the server's machine.
+        _ if code.starts_with("58") => Meaning::Unavailable,
+        _ => Meaning::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_mean_what_the_caller_can_do() {
+        for (code, expected) in [
+            ("40001", Meaning::Conflict),
+            ("40P01", Meaning::Conflict),
+            ("55P03", Meaning::Conflict),
+            ("25P02", Meaning::Aborted),
+            ("25P03", Meaning::Unavailable),
+            ("53300", Meaning::Unavailable),
+            ("53100", Meaning::Unavailable),
+            ("57P01", Meaning::Unavailable),
+            ("57P03", Meaning::Unavailable),
+            ("08006", Meaning::Unavailable),
+            ("57P04", Meaning::Failed),
+            ("28P01", Meaning::Failed),
+            ("3D000", Meaning::Failed),
+            ("42501", Meaning::Failed),
+            ("23505", Meaning::Failed),
+        ] {
+            assert_eq!(meaning(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_commit_without_an_answer_is_unknown_and_one_that_was_refused_is_not() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let error = of_commit(sqlx::Error::Io(broken));
+        assert!(matches!(error, Error::OutcomeUnknown(_)), "{error:?}");
+        let error = of_commit(sqlx::Error::RowNotFound);
+        assert!(matches!(error, Error::Failed(_)), "{error:?}");
+    }
+}
