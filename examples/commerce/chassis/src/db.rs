@@ -18,6 +18,8 @@ use crate::{Error, Result, roles};
 pub type Connection = SqliteConnection;
 /// An open transaction; rolls back on drop.
 pub type OpenTransaction = <Database as Transactions>::Transaction;
+/// Connections to choose from.
+pub type Pool = SqlitePool;
 /// The outbox in the service's database.
 pub(crate) type Outbox = mainstay_outbox::sqlite::SqliteOutbox;
 /// The inbox in the service's database.
@@ -57,7 +59,7 @@ impl Db {
 
     /// Connections for reading.
     #[must_use]
-    pub const fn reader(&self) -> &SqlitePool {
+    pub const fn reader(&self) -> &Pool {
         self.file.reader()
     }
 
@@ -88,7 +90,8 @@ pub fn sql(error: sqlx::Error) -> Error {
     Error::Database(classify(error))
 }
 
-/// A set of rows as the one parameter of a statement that reads it with `json_each($1)`.
+/// A set of rows as the one parameter of a statement that reads it with `json_each($1)`: `value ->> 0` is the first field
+/// of a row, as text or to be cast where a number is wanted.
 ///
 /// # Errors
 /// [`Error::Damaged`] never happens for rows of texts and numbers.
@@ -97,4 +100,12 @@ pub fn rows(set: &impl Serialize) -> Result<String> {
         what: "a set of rows",
         source: error.into(),
     })
+}
+
+/// A set of single values: rows of one field.
+///
+/// # Errors
+/// As [`rows`].
+pub fn column<T: Serialize>(set: impl IntoIterator<Item = T>) -> Result<String> {
+    rows(&set.into_iter().map(|value| (value,)).collect::<Vec<_>>())
 }

@@ -187,7 +187,7 @@ impl Journal {
             .collect();
         sqlx::query(
             "INSERT INTO emitted (aggregate_id, aggregate_version, event_id, topic, kind, emitted_at)
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, $2 FROM json_each($1)",
+             SELECT value ->> 0, CAST(value ->> 1 AS BIGINT), value ->> 2, value ->> 3, value ->> 4, $2 FROM json_each($1)",
         )
         .bind(rows(&noted)?)
         .bind(now)

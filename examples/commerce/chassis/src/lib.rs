@@ -26,7 +26,7 @@ mod roles;
 mod roles;
 
 pub use bell::Bell;
-pub use db::{Connection, Db, OpenTransaction, rows, sql};
+pub use db::{Connection, Db, OpenTransaction, Pool, column, rows, sql};
 pub use deployment::Deployment;
 pub use error::{Error, Result};
 pub use group_commit::{Batch, GroupCommit};

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use commerce_chassis::{Connection, Error, Result, rows, sql};
+use commerce_chassis::{Connection, Error, Pool, Result, column, rows, sql};
 use commerce_contracts::{OrderId, Sku};
-use sqlx::SqlitePool;
 
 use crate::{reservation::State, shelf::Level};
 
@@ -24,9 +23,10 @@ pub(crate) async fn levels(
     skus: &BTreeSet<&Sku>,
 ) -> Result<HashMap<Sku, Level>> {
     let found: Vec<(String, i64, i64)> = sqlx::query_as(
-        "SELECT s.sku, s.on_hand, s.reserved FROM json_each($1) w CROSS JOIN stock_items s ON s.sku = w.value",
+        "SELECT s.sku, s.on_hand, s.reserved FROM json_each($1) AS w CROSS JOIN stock_items AS s
+         WHERE s.sku = w.value ->> 0",
     )
-    .bind(rows(skus)?)
+    .bind(column(skus)?)
     .fetch_all(connection)
     .await
     .map_err(sql)?;
@@ -43,11 +43,12 @@ pub(crate) async fn load(
     orders: &BTreeSet<&OrderId>,
 ) -> Result<HashMap<OrderId, Reservation>> {
     let found: Vec<Row> = sqlx::query_as(
-        "SELECT r.order_id, r.state, r.told, l.sku, l.quantity FROM json_each($1) w
-         CROSS JOIN reservations r ON r.order_id = w.value
-         LEFT JOIN reservation_lines l ON l.order_id = r.order_id",
+        "SELECT r.order_id, r.state, r.told, l.sku, l.quantity FROM json_each($1) AS w
+         CROSS JOIN reservations AS r
+         LEFT JOIN reservation_lines AS l ON l.order_id = r.order_id
+         WHERE r.order_id = w.value ->> 0",
     )
-    .bind(rows(orders)?)
+    .bind(column(orders)?)
     .fetch_all(connection)
     .await
     .map_err(sql)?;
@@ -87,7 +88,7 @@ pub(crate) async fn insert(
         .collect();
     sqlx::query(
         "INSERT INTO reservations (order_id, reservation_id, state, told, updated_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2 FROM json_each($1)",
+         SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), $2 FROM json_each($1)",
     )
     .bind(rows(&set)?)
     .bind(now)
@@ -107,7 +108,7 @@ pub(crate) async fn insert(
     }
     sqlx::query(
         "INSERT INTO reservation_lines (order_id, sku, quantity)
-         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1)",
+         SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT) FROM json_each($1)",
     )
     .bind(rows(&lines)?)
     .execute(connection)
@@ -133,8 +134,8 @@ pub(crate) async fn save(
         })
         .collect();
     let saved = sqlx::query(
-        "UPDATE reservations SET state = w.value ->> 1, told = w.value ->> 2, updated_at = $2 FROM json_each($1) w
-         WHERE order_id = w.value ->> 0 AND state IN ('held', 'refused')",
+        "UPDATE reservations SET state = w.value ->> 1, told = CAST(w.value ->> 2 AS BIGINT), updated_at = $2
+         FROM json_each($1) AS w WHERE order_id = w.value ->> 0 AND state IN ('held', 'refused')",
     )
     .bind(rows(&set)?)
     .bind(now)
@@ -149,8 +150,8 @@ pub(crate) async fn save(
 pub(crate) async fn hold(connection: &mut Connection, held: &BTreeMap<Sku, i64>) -> Result<()> {
     let set: Vec<_> = held.iter().collect();
     let updated = sqlx::query(
-        "UPDATE stock_items SET reserved = reserved + (w.value ->> 1), version = version + 1 FROM json_each($1) w
-         WHERE sku = w.value ->> 0 AND on_hand - reserved >= w.value ->> 1",
+        "UPDATE stock_items SET reserved = reserved + CAST(w.value ->> 1 AS BIGINT), version = version + 1
+         FROM json_each($1) AS w WHERE sku = w.value ->> 0 AND on_hand - reserved >= CAST(w.value ->> 1 AS BIGINT)",
     )
     .bind(rows(&set)?)
     .execute(connection)
@@ -168,9 +169,9 @@ pub(crate) async fn unhold(
 ) -> Result<()> {
     let set: Vec<_> = quantities.iter().collect();
     let updated = sqlx::query(
-        "UPDATE stock_items SET reserved = reserved - (w.value ->> 1), version = version + 1,
-                                on_hand = on_hand - CASE WHEN $2 THEN w.value ->> 1 ELSE 0 END
-         FROM json_each($1) w WHERE sku = w.value ->> 0 AND reserved >= w.value ->> 1",
+        "UPDATE stock_items SET reserved = reserved - CAST(w.value ->> 1 AS BIGINT), version = version + 1,
+                                on_hand = on_hand - CASE WHEN $2 THEN CAST(w.value ->> 1 AS BIGINT) ELSE 0 END
+         FROM json_each($1) AS w WHERE sku = w.value ->> 0 AND reserved >= CAST(w.value ->> 1 AS BIGINT)",
     )
     .bind(rows(&set)?)
     .bind(leaving)
@@ -199,7 +200,7 @@ pub(crate) async fn move_out(
         .collect();
     sqlx::query(
         "INSERT INTO stock_movements (movement_key, sku, quantity, moved_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, $2 FROM json_each($1)",
+         SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT), $2 FROM json_each($1)",
     )
     .bind(rows(&set)?)
     .bind(now)
@@ -218,7 +219,7 @@ fn complete(touched: u64, wanted: usize, what: &'static str) -> Result<()> {
 }
 
 /// The level of one SKU, for a client.
-pub(crate) async fn level(reader: &SqlitePool, sku: &str) -> Result<Option<Level>> {
+pub(crate) async fn level(reader: &Pool, sku: &str) -> Result<Option<Level>> {
     let found: Option<(i64, i64)> =
         sqlx::query_as("SELECT on_hand, reserved FROM stock_items WHERE sku = $1")
             .bind(sku)

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use commerce_chassis::{Connection, Error, Result, rows, sql};
+use commerce_chassis::{Connection, Error, Pool, Result, column, rows, sql};
 use commerce_contracts::{Address, CompensationStep, Currency, Money, OrderId, OrderLine, Sku};
 use serde::{Deserialize, Serialize};
-use sqlx::SqlitePool;
 
 use crate::{
     pricing::Price,
@@ -64,9 +63,9 @@ pub(crate) async fn answered(
 ) -> Result<HashMap<String, Answered>> {
     let found: Vec<(String, String, String, String)> = sqlx::query_as(
         "SELECT k.idempotency_key, k.request, k.order_id, k.answer
-         FROM json_each($1) w CROSS JOIN idempotency_keys k ON k.idempotency_key = w.value",
+         FROM json_each($1) AS w CROSS JOIN idempotency_keys AS k WHERE k.idempotency_key = w.value ->> 0",
     )
-    .bind(rows(&keys)?)
+    .bind(column(keys)?)
     .fetch_all(connection)
     .await
     .map_err(sql)?;
@@ -92,9 +91,9 @@ pub(crate) async fn prices(
 ) -> Result<HashMap<(Sku, Currency), Price>> {
     let found: Vec<(String, String, i64, i64)> = sqlx::query_as(
         "SELECT p.sku, p.currency, p.unit_minor, p.tax_percent
-         FROM json_each($1) w CROSS JOIN price_book p ON p.sku = w.value",
+         FROM json_each($1) AS w CROSS JOIN price_book AS p WHERE p.sku = w.value ->> 0",
     )
-    .bind(rows(skus)?)
+    .bind(column(skus)?)
     .fetch_all(connection)
     .await
     .map_err(sql)?;
@@ -114,9 +113,9 @@ pub(crate) async fn customers(
     ids: &HashSet<&str>,
 ) -> Result<HashSet<String>> {
     let found: Vec<String> = sqlx::query_scalar(
-        "SELECT c.customer_id FROM json_each($1) w CROSS JOIN customers c ON c.customer_id = w.value",
+        "SELECT c.customer_id FROM json_each($1) AS w CROSS JOIN customers AS c WHERE c.customer_id = w.value ->> 0",
     )
-    .bind(rows(ids)?)
+    .bind(column(ids)?)
     .fetch_all(connection)
     .await
     .map_err(sql)?;
@@ -143,8 +142,8 @@ pub(crate) async fn insert(connection: &mut Connection, orders: &[&Order], now: 
     sqlx::query(
         "INSERT INTO orders (order_id, customer_id, currency, total_minor, status, awaiting, details, changes, told,
                              placed_at, updated_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, '[]', value ->> 5, value ->> 6,
-                value ->> 7, $2, $2
+         SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), value ->> 4, '[]', value ->> 5,
+                CAST(value ->> 6 AS BIGINT), CAST(value ->> 7 AS BIGINT), $2, $2
          FROM json_each($1)",
     )
     .bind(rows(&set)?)
@@ -195,7 +194,7 @@ pub(crate) async fn write_history(
         .collect();
     sqlx::query(
         "INSERT INTO order_history (order_id, change, status, reason, at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2 FROM json_each($1)",
+         SELECT value ->> 0, CAST(value ->> 1 AS BIGINT), value ->> 2, value ->> 3, $2 FROM json_each($1)",
     )
     .bind(rows(&set)?)
     .bind(now)
@@ -224,9 +223,9 @@ pub(crate) async fn load(
 ) -> Result<HashMap<OrderId, Order>> {
     let found: Vec<Row> = sqlx::query_as(
         "SELECT o.order_id, o.customer_id, o.currency, o.total_minor, o.status, o.awaiting, o.details, o.changes, o.told
-         FROM json_each($1) w CROSS JOIN orders o ON o.order_id = w.value",
+         FROM json_each($1) AS w CROSS JOIN orders AS o WHERE o.order_id = w.value ->> 0",
     )
-    .bind(rows(ids)?)
+    .bind(column(ids)?)
     .fetch_all(connection)
     .await
     .map_err(sql)?;
@@ -280,9 +279,9 @@ pub(crate) async fn save(
         })
         .collect::<Result<Vec<_>>>()?;
     let saved = sqlx::query(
-        "UPDATE orders SET status = w.value ->> 2, awaiting = w.value ->> 3, changes = w.value ->> 4, told = w.value ->> 5,
-                           updated_at = $2
-         FROM json_each($1) w WHERE order_id = w.value ->> 0 AND changes = w.value ->> 1",
+        "UPDATE orders SET status = w.value ->> 2, awaiting = w.value ->> 3, changes = CAST(w.value ->> 4 AS BIGINT),
+                           told = CAST(w.value ->> 5 AS BIGINT), updated_at = $2
+         FROM json_each($1) AS w WHERE order_id = w.value ->> 0 AND changes = CAST(w.value ->> 1 AS BIGINT)",
     )
     .bind(rows(&set)?)
     .bind(now)
@@ -302,7 +301,7 @@ pub(crate) type HistoryRow = (String, i64, Option<String>);
 
 /// Reads an order and its history for a client.
 pub(crate) async fn show(
-    reader: &SqlitePool,
+    reader: &Pool,
     order_id: &str,
 ) -> Result<Option<(Order, Vec<HistoryRow>)>> {
     let found: Option<Row> = sqlx::query_as(

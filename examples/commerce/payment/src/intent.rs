@@ -33,9 +33,9 @@ pub(crate) enum Resolution {
 }
 
 /// How often a hold is asked for before the customer is told no.
-const MOST_ASKED: u32 = 5;
+const MOST_ASKED: i64 = 5;
 /// The same when the provider never answers.
-const MOST_UNANSWERED: u32 = 3;
+const MOST_UNANSWERED: i64 = 3;
 
 impl Kind {
     pub(crate) const fn name(self) -> &'static str {
@@ -69,10 +69,10 @@ impl Question {
 }
 
 /// Decides, after `asked` asks (this one included).
-pub(crate) fn resolve(kind: Kind, asked: u32, answer: Answer) -> Resolution {
+pub(crate) fn resolve(kind: Kind, asked: i64, answer: Answer) -> Resolution {
     // Only a hold may be given up: what was promised (a capture, a void) is asked for until it is done.
     let may_refuse = kind == Kind::Authorize;
-    let soon = Duration::from_millis(20) * asked.clamp(1, 50);
+    let soon = Duration::from_millis(20) * u32::try_from(asked.clamp(1, 50)).unwrap_or(50);
     match answer {
         Answer::Done(reference) => Resolution::Done(reference),
         Answer::Declined => Resolution::Refused("declined"),
@@ -106,7 +106,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_missing_answer_is_looked_up_before_anything_is_asked_again(asked in 1..100_u32) {
+        fn a_missing_answer_is_looked_up_before_anything_is_asked_again(asked in 1..100_i64) {
             for kind in [Kind::Authorize, Kind::Capture, Kind::Void] {
                 prop_assert!(matches!(resolve(kind, asked, Answer::Silence), Resolution::Again(Question::LookUp, _)));
             }
@@ -136,7 +136,7 @@ mod tests {
         }
 
         #[test]
-        fn a_void_is_never_given_up(asked in 1..1000_u32) {
+        fn a_void_is_never_given_up(asked in 1..1000_i64) {
             for answer in [Answer::NotDone, Answer::Unavailable, Answer::Silence] {
                 prop_assert!(matches!(resolve(Kind::Void, asked, answer), Resolution::Again(..)));
             }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use commerce_chassis::{Batch, Db, Deployment, GroupCommit, Remote, Result, rows, sql};
+use commerce_chassis::{Batch, Db, Deployment, GroupCommit, Remote, Result, column, rows, sql};
 use commerce_contracts::{Currency, Money};
 use mainstay_clock::Clock;
 use mainstay_database::{Migration, Migrations, Transactions};
@@ -100,10 +100,10 @@ impl Batch for Books {
 
     async fn run(&self, calls: Vec<Call>) -> Result<Vec<Answer>> {
         let mut tx = self.db.begin().await?;
-        let keys: Vec<&str> = calls.iter().map(|call| &*call.effect_key).collect();
-        let keys = rows(&keys)?;
+        let keys = column(calls.iter().map(|call| &*call.effect_key))?;
         let mut done: HashMap<String, String> = sqlx::query_as(
-            "SELECT o.effect_key, o.reference FROM json_each($1) w CROSS JOIN operations o ON o.effect_key = w.value",
+            "SELECT o.effect_key, o.reference FROM json_each($1) AS w CROSS JOIN operations AS o
+             WHERE o.effect_key = w.value ->> 0",
         )
         .bind(&keys)
         .fetch_all(&mut *tx)
@@ -112,7 +112,7 @@ impl Batch for Books {
         .into_iter()
         .collect();
         let mut asked: BTreeMap<String, i64> = sqlx::query_as(
-            "SELECT a.effect_key, a.asked FROM json_each($1) w CROSS JOIN asks a ON a.effect_key = w.value",
+            "SELECT a.effect_key, a.asked FROM json_each($1) AS w CROSS JOIN asks AS a WHERE a.effect_key = w.value ->> 0",
         )
         .bind(&keys)
         .fetch_all(&mut *tx)
@@ -168,7 +168,8 @@ impl Books {
             .collect();
         sqlx::query(
             "INSERT INTO operations (effect_key, kind, amount_minor, currency, reference, done_at)
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, $2 FROM json_each($1)",
+             SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT), value ->> 3, value ->> 4, $2
+             FROM json_each($1)",
         )
         .bind(rows(&set)?)
         .bind(micros_since_epoch(self.clock.now()))
@@ -178,7 +179,8 @@ impl Books {
         let asked: Vec<_> = asked.iter().collect();
         // `WHERE true` keeps the parser from reading ON as a join's.
         sqlx::query(
-            "INSERT INTO asks (effect_key, asked) SELECT value ->> 0, value ->> 1 FROM json_each($1) WHERE true
+            "INSERT INTO asks (effect_key, asked)
+             SELECT value ->> 0, CAST(value ->> 1 AS BIGINT) FROM json_each($1) WHERE true
              ON CONFLICT (effect_key) DO UPDATE SET asked = excluded.asked",
         )
         .bind(rows(&asked)?)

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Intents settled at once at most.
-const SETTLED_TOGETHER: u32 = 256;
+const SETTLED_TOGETHER: i64 = 256;
 /// How long the provider holds money.
 const HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -112,11 +112,11 @@ impl<R: Remote<Call = Call, Answer = Answer>> Settling<R> {
             payment_method: payment.method.clone(),
         };
         let answer = self.provider.call(call).await;
-        let asked = intent.asked + u32::from(intent.question == Question::Ask);
+        let asked = intent.asked + i64::from(intent.question == Question::Ask);
         Some(resolve(intent.kind, asked, answer))
     }
 
-    async fn write(&self, settled: Vec<(u32, Intent, Option<Resolution>)>) -> Result<()> {
+    async fn write(&self, settled: Vec<(i64, Intent, Option<Resolution>)>) -> Result<()> {
         let now = self.journal.now();
         let turns: Vec<Turn<'_>> = settled
             .iter()
@@ -248,7 +248,7 @@ impl<R: Remote<Call = Call, Answer = Answer>> Settling<R> {
                     },
                     code: (*code).to_owned(),
                     retryable: false,
-                    attempt: intent.asked,
+                    attempt: u32::try_from(intent.asked).unwrap_or(u32::MAX),
                 };
                 self.journal.message(&mut aggregate, &declined, cause)?
             }

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use commerce_chassis::{Cause, Connection, Error, Result, rows, sql};
+use commerce_chassis::{Cause, Connection, Error, Pool, Result, column, rows, sql};
 use commerce_contracts::{Currency, Money, OrderId};
 use serde::Serialize;
-use sqlx::SqlitePool;
 
 use crate::{
     intent::{Kind, Question},
@@ -33,7 +32,7 @@ pub(crate) struct Intent {
     pub(crate) order_id: OrderId,
     pub(crate) kind: Kind,
     pub(crate) question: Question,
-    pub(crate) asked: u32,
+    pub(crate) asked: i64,
     pub(crate) causation_id: String,
     pub(crate) correlation_id: Option<String>,
 }
@@ -70,9 +69,9 @@ pub(crate) async fn load(
 ) -> Result<HashMap<OrderId, Payment>> {
     let found: Vec<Row> = sqlx::query_as(
         "SELECT p.order_id, p.status, p.amount_minor, p.currency, p.payment_method, p.provider_ref, p.told
-         FROM json_each($1) w CROSS JOIN payments p ON p.order_id = w.value",
+         FROM json_each($1) AS w CROSS JOIN payments AS p WHERE p.order_id = w.value ->> 0",
     )
-    .bind(rows(orders)?)
+    .bind(column(orders)?)
     .fetch_all(connection)
     .await
     .map_err(sql)?;
@@ -108,7 +107,8 @@ pub(crate) async fn save(
     // `WHERE true` keeps the parser from reading ON as a join's.
     sqlx::query(
         "INSERT INTO payments (order_id, status, amount_minor, currency, payment_method, provider_ref, told, updated_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, $2
+         SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT), value ->> 3, value ->> 4, value ->> 5,
+                CAST(value ->> 6 AS BIGINT), $2
          FROM json_each($1) WHERE true
          ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, provider_ref = excluded.provider_ref,
                                               told = excluded.told, updated_at = excluded.updated_at",
@@ -151,14 +151,14 @@ pub(crate) async fn intend(
     Ok(())
 }
 
-type IntentRow = (String, String, String, String, u32, String, Option<String>);
+type IntentRow = (String, String, String, String, i64, String, Option<String>);
 
 /// What is due, the oldest of each order first and alone.
-pub(crate) async fn due(reader: &SqlitePool, now: i64, limit: u32) -> Result<Vec<Intent>> {
+pub(crate) async fn due(reader: &Pool, now: i64, limit: i64) -> Result<Vec<Intent>> {
     let found: Vec<IntentRow> = sqlx::query_as(
-        "SELECT effect_key, order_id, kind, question, asked, causation_id, correlation_id FROM intents i
+        "SELECT effect_key, order_id, kind, question, asked, causation_id, correlation_id FROM intents AS i
          WHERE done = 0 AND due_at <= $1
-           AND NOT EXISTS (SELECT 1 FROM intents e WHERE e.order_id = i.order_id AND e.done = 0 AND e.number < i.number)
+           AND NOT EXISTS (SELECT 1 FROM intents AS e WHERE e.order_id = i.order_id AND e.done = 0 AND e.number < i.number)
          ORDER BY due_at LIMIT $2",
     )
     .bind(now)
@@ -185,7 +185,7 @@ pub(crate) async fn due(reader: &SqlitePool, now: i64, limit: u32) -> Result<Vec
 }
 
 /// When the next intent falls due.
-pub(crate) async fn next_due(reader: &SqlitePool) -> Result<Option<i64>> {
+pub(crate) async fn next_due(reader: &Pool) -> Result<Option<i64>> {
     sqlx::query_scalar("SELECT min(due_at) FROM intents WHERE done = 0")
         .fetch_one(reader)
         .await
@@ -196,7 +196,7 @@ pub(crate) async fn next_due(reader: &SqlitePool) -> Result<Option<i64>> {
 pub(crate) struct Turn<'a> {
     pub(crate) intent: &'a Intent,
     /// How often it was asked before.
-    pub(crate) seen: u32,
+    pub(crate) seen: i64,
     pub(crate) again: Option<(Question, i64)>,
 }
 
@@ -215,13 +215,15 @@ pub(crate) async fn turn(
                 turn.intent.asked,
                 question.name(),
                 due_at,
-                turn.again.is_none(),
+                i64::from(turn.again.is_none()),
             )
         })
         .collect();
     let turned: Vec<String> = sqlx::query_scalar(
-        "UPDATE intents SET asked = w.value ->> 2, question = w.value ->> 3, due_at = w.value ->> 4, done = w.value ->> 5
-         FROM json_each($1) w WHERE effect_key = w.value ->> 0 AND done = 0 AND asked = w.value ->> 1
+        "UPDATE intents SET asked = CAST(w.value ->> 2 AS BIGINT), question = w.value ->> 3,
+                            due_at = CAST(w.value ->> 4 AS BIGINT), done = CAST(w.value ->> 5 AS BIGINT)
+         FROM json_each($1) AS w
+         WHERE effect_key = w.value ->> 0 AND done = 0 AND asked = CAST(w.value ->> 1 AS BIGINT)
          RETURNING effect_key",
     )
     .bind(rows(&set)?)
@@ -250,7 +252,7 @@ pub(crate) async fn book(
         .collect();
     sqlx::query(
         "INSERT INTO ledger_entries (operation, account, order_id, amount_minor, currency, booked_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, $2 FROM json_each($1)",
+         SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), value ->> 4, $2 FROM json_each($1)",
     )
     .bind(rows(&set)?)
     .bind(now)
@@ -261,7 +263,7 @@ pub(crate) async fn book(
 }
 
 /// A payment for a client.
-pub(crate) async fn show(reader: &SqlitePool, order_id: &str) -> Result<Option<Payment>> {
+pub(crate) async fn show(reader: &Pool, order_id: &str) -> Result<Option<Payment>> {
     let found: Option<Row> = sqlx::query_as(
         "SELECT order_id, status, amount_minor, currency, payment_method, provider_ref, told FROM payments
          WHERE order_id = $1",
@@ -283,7 +285,7 @@ pub(crate) struct Entry {
 }
 
 /// An order's ledger for a client.
-pub(crate) async fn entries(reader: &SqlitePool, order_id: &str) -> Result<Vec<Entry>> {
+pub(crate) async fn entries(reader: &Pool, order_id: &str) -> Result<Vec<Entry>> {
     let found: Vec<(String, String, i64, String)> = sqlx::query_as(
         "SELECT operation, account, amount_minor, currency FROM ledger_entries WHERE order_id = $1
          ORDER BY booked_at, operation, account",

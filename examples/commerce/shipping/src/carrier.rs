@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Shipments moved in one transaction at most.
-const MOVED_TOGETHER: u32 = 500;
+const MOVED_TOGETHER: i64 = 500;
 
 /// The round that moves shipments.
 #[derive(Debug)]

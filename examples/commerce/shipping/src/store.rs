@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use commerce_chassis::{Connection, Error, Result, rows, sql};
+use commerce_chassis::{Connection, Error, Pool, Result, column, rows, sql};
 use commerce_contracts::{OrderId, ShipmentStatus};
-use sqlx::SqlitePool;
 
 /// A shipment.
 #[derive(Clone, Debug)]
@@ -69,7 +68,8 @@ pub(crate) async fn insert(
         .collect();
     sqlx::query(
         "INSERT INTO shipments (order_id, shipment_id, tracking_no, status, ship_to, contents, due_at, told, updated_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, $2
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, CAST(value ->> 6 AS BIGINT),
+                CAST(value ->> 7 AS BIGINT), $2
          FROM json_each($1)",
     )
     .bind(rows(&set)?)
@@ -85,10 +85,10 @@ pub(crate) async fn load(
     orders: &BTreeSet<&OrderId>,
 ) -> Result<HashMap<OrderId, Shipment>> {
     let found: Vec<Row> = sqlx::query_as(
-        "SELECT s.order_id, s.status, s.told, s.due_at FROM json_each($1) w
-         CROSS JOIN shipments s ON s.order_id = w.value",
+        "SELECT s.order_id, s.status, s.told, s.due_at FROM json_each($1) AS w CROSS JOIN shipments AS s
+         WHERE s.order_id = w.value ->> 0",
     )
-    .bind(rows(orders)?)
+    .bind(column(orders)?)
     .fetch_all(connection)
     .await
     .map_err(sql)?;
@@ -105,7 +105,7 @@ pub(crate) async fn load(
 pub(crate) async fn due(
     connection: &mut Connection,
     now: i64,
-    limit: u32,
+    limit: i64,
 ) -> Result<Vec<Shipment>> {
     let found: Vec<Row> = sqlx::query_as(
         "SELECT order_id, status, told, due_at FROM shipments WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
@@ -119,7 +119,7 @@ pub(crate) async fn due(
 }
 
 /// When the next shipment falls due.
-pub(crate) async fn next_due(reader: &SqlitePool) -> Result<Option<i64>> {
+pub(crate) async fn next_due(reader: &Pool) -> Result<Option<i64>> {
     sqlx::query_scalar("SELECT min(due_at) FROM shipments WHERE due_at IS NOT NULL")
         .fetch_one(reader)
         .await
@@ -145,8 +145,9 @@ pub(crate) async fn save(
         })
         .collect();
     let saved = sqlx::query(
-        "UPDATE shipments SET status = w.value ->> 2, due_at = w.value ->> 3, told = w.value ->> 4, updated_at = $2
-         FROM json_each($1) w WHERE order_id = w.value ->> 0 AND status = w.value ->> 1",
+        "UPDATE shipments SET status = w.value ->> 2, due_at = CAST(w.value ->> 3 AS BIGINT), told = CAST(w.value ->> 4 AS BIGINT),
+                              updated_at = $2
+         FROM json_each($1) AS w WHERE order_id = w.value ->> 0 AND status = w.value ->> 1",
     )
     .bind(rows(&set)?)
     .bind(now)
@@ -185,7 +186,7 @@ pub(crate) async fn track(
 
 /// Where a shipment was when, for a client.
 pub(crate) async fn show(
-    reader: &SqlitePool,
+    reader: &Pool,
     order_id: &str,
 ) -> Result<Option<(Shipment, Vec<(String, i64)>)>> {
     let found: Option<Row> =

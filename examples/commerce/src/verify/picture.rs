@@ -57,6 +57,22 @@ pub(crate) struct Waiting {
     pub(crate) held: bool,
 }
 
+impl Waiting {
+    /// A row of an outbox; an envelope that cannot be read has waited for ever.
+    fn read((order_id, envelope): (Option<String>, String), held: bool) -> Self {
+        let envelope: Option<Stored> = serde_json::from_str(&envelope).ok();
+        let (event_id, since) = envelope.map_or((None, 0), |stored| {
+            (stored.id, stored.occurred_at.unwrap_or(0))
+        });
+        Self {
+            order_id,
+            event_id,
+            since,
+            held,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) status: String,
@@ -110,6 +126,13 @@ pub(crate) struct Payment {
 pub(crate) struct Shipment {
     pub(crate) status: String,
     pub(crate) is_due: bool,
+}
+
+/// The part of a waiting message's envelope that matters here.
+#[derive(Deserialize)]
+struct Stored {
+    id: Option<String>,
+    occurred_at: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -177,12 +200,12 @@ impl Picture {
             .await?;
         let newest = emitted.iter().map(|(.., at)| *at).max();
         self.as_of = self.as_of.max(newest.unwrap_or(0));
-        let outbox: Vec<(Option<String>, Option<String>, i64, bool)> = file
-            .all(
-                "SELECT key, envelope ->> 'id', coalesce(envelope ->> 'occurred_at', 0), 0 FROM outbox
-                 UNION ALL SELECT key, envelope ->> 'id', coalesce(envelope ->> 'occurred_at', 0), 1 FROM outbox_held",
-            )
-            .await?;
+        let waiting: Vec<(Option<String>, String)> =
+            file.all("SELECT key, envelope FROM outbox").await?;
+        let held: Vec<(Option<String>, String)> =
+            file.all("SELECT key, envelope FROM outbox_held").await?;
+        let waiting = waiting.into_iter().map(|row| Waiting::read(row, false));
+        let held = held.into_iter().map(|row| Waiting::read(row, true));
         let marks: Vec<(String, String)> = file.all("SELECT source, id FROM inbox_marks").await?;
         let journal = Journal {
             emitted: emitted
@@ -196,15 +219,7 @@ impl Picture {
                 .collect(),
             effects: file.all("SELECT effect, event_id FROM effects").await?,
             marks: marks.into_iter().collect(),
-            outbox: outbox
-                .into_iter()
-                .map(|(order_id, event_id, since, held)| Waiting {
-                    order_id,
-                    event_id,
-                    since,
-                    held,
-                })
-                .collect(),
+            outbox: waiting.chain(held).collect(),
         };
         self.journals.insert(service, journal);
         Ok(())
@@ -214,8 +229,8 @@ impl Picture {
         let orders: Vec<(String, String, String, i64, i64, String, bool)> = file
             .all(
                 "SELECT o.order_id, o.status, o.awaiting, o.total_minor, o.updated_at, o.details,
-                        EXISTS (SELECT 1 FROM order_history h WHERE h.order_id = o.order_id AND h.status = 'confirmed')
-                 FROM orders o",
+                        EXISTS (SELECT 1 FROM order_history AS h WHERE h.order_id = o.order_id AND h.status = 'confirmed')
+                 FROM orders AS o",
             )
             .await?;
         for (order_id, status, awaiting, total, since, details, was_confirmed) in orders {
@@ -259,7 +274,7 @@ impl Picture {
             (item.on_hand, item.reserved) = (on_hand, reserved);
         }
         let moved: Vec<(String, i64)> = file
-            .all("SELECT sku, sum(quantity) FROM stock_movements GROUP BY sku")
+            .all("SELECT sku, CAST(sum(quantity) AS BIGINT) FROM stock_movements GROUP BY sku")
             .await?;
         for (sku, moved) in moved {
             self.stock.entry(sku).or_default().moved = moved;
