@@ -77,10 +77,17 @@ pub trait Fixture: Send + Sync + 'static {
 
 type Connection<F> = <<F as Fixture>::Database as Transactions>::Connection;
 
-/// Emits one `#[tokio::test]` per case for the fixture that the expression makes.
+/// Emits one `#[tokio::test]` per case for the fixture that the expression makes; with `if_there`, for the fixture that it
+/// makes where the server is.
 #[macro_export]
 macro_rules! conformance {
+    (if_there $fixture:expr) => {
+        $crate::conformance!(@list $fixture);
+    };
     ($fixture:expr) => {
+        $crate::conformance!(@list ::std::future::ready(::std::option::Option::Some($fixture.await)));
+    };
+    (@list $fixture:expr) => {
         $crate::conformance!(@cases $fixture;
             effect_and_mark_are_committed_or_rolled_back_together
             what_was_committed_is_a_duplicate_ever_after
@@ -124,6 +131,10 @@ macro_rules! conformance {
         );
     };
     (@cases $fixture:expr; $($case:ident)*) => {
-        $(#[tokio::test] async fn $case() { $crate::conformance::$case(&$fixture.await).await; })*
+        $(#[tokio::test] async fn $case() {
+            if let ::std::option::Option::Some(fixture) = $fixture.await {
+                $crate::conformance::$case(&fixture).await;
+            }
+        })*
     };
 }

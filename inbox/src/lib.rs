@@ -159,8 +159,11 @@
 //! |---|---|
 //! | `memory` (default) | marks in the in-memory database, for tests and simulations |
 //! | `sqlite` | marks in a SQLite file |
+//! | `postgres` | marks in a PostgreSQL database |
 //! | `conformance` | the contract as public tests, for stores of your own |
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod answers;
 mod error;
 mod handlers;
 mod identity;
@@ -174,6 +177,8 @@ mod worker;
 pub mod conformance;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

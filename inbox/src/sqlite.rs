@@ -2,8 +2,6 @@
 
 mod retention;
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
 use mainstay_database::{
     Migration, Migrations, Namespace,
@@ -12,7 +10,7 @@ use mainstay_database::{
 use mainstay_messaging::{Delivery, Group};
 use sqlx::{SqlStr, SqliteConnection};
 
-use crate::{Admission, Error, Identity, Inbox};
+use crate::{Admission, Error, Identity, Inbox, answers::answers};
 use retention::Sweeping;
 
 pub use sqlx;
@@ -165,30 +163,6 @@ impl Rows<'_> {
         serde_json::to_string(&rows)
             .map_err(|error| mainstay_database::Error::Failed(error.into()).into())
     }
-}
-
-/// The first delivery of a newly marked message is fresh; every other one is a duplicate.
-fn answers(deliveries: &[&Delivery], marked: &[(String, String)]) -> Vec<Admission> {
-    let identities: Vec<_> = deliveries.iter().copied().map(Identity::of).collect();
-    let mut marked: HashSet<Identity<'_>> = marked
-        .iter()
-        .map(|(source, id)| Identity {
-            source,
-            id: id.into(),
-        })
-        .collect();
-    let fresh = |identity| marked.remove(&identity);
-    identities
-        .into_iter()
-        .map(fresh)
-        .map(|fresh| {
-            if fresh {
-                Admission::Fresh
-            } else {
-                Admission::Duplicate
-            }
-        })
-        .collect()
 }
 
 /// The README's example stores in SQLite, so it is tested where that feature is on.

@@ -4,6 +4,8 @@
 mod faults;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
+#[cfg(all(feature = "conformance", feature = "postgres"))]
+mod postgres;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod simulation;
 #[cfg(all(feature = "conformance", feature = "sqlite"))]

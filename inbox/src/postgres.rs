@@ -1,0 +1,179 @@
+//! Marks in a PostgreSQL database.
+
+mod retention;
+mod settled;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mainstay_database::{
+    Migration, Migrations, Namespace,
+    postgres::{Database, classify, statement},
+};
+use mainstay_messaging::{Delivery, Group};
+use sqlx::{PgConnection, SqlStr};
+
+use crate::{Admission, Error, Identity, Inbox, answers::answers};
+use retention::Sweeping;
+use settled::Settled;
+
+pub use sqlx;
+
+/// The schema of the inbox, for those who run migrations themselves.
+pub const MIGRATIONS: Migrations = Migrations {
+    component: "inbox",
+    steps: &[Migration {
+        name: "0001_inbox",
+        sql: include_str!("../migrations/postgres/0001_inbox.sql"),
+    }],
+};
+
+/// Marks in a PostgreSQL database. Clones share everything.
+///
+/// Two transactions that admit one message at once: the second waits for the first, at most for its `lock_timeout`, and is a
+/// duplicate if that commits. Keeps nothing in its session, so it works behind a pooler in transaction mode.
+#[derive(Clone, Debug)]
+pub struct PostgresInbox {
+    database: Database,
+    namespace: Namespace,
+    one: SqlStr,
+    many: SqlStr,
+    sweeping: Sweeping,
+    settled: Arc<Settled>,
+}
+
+impl PostgresInbox {
+    /// An inbox whose tables live in `database` under `namespace`; see [`migrate`](Self::migrate).
+    #[must_use]
+    pub fn new(database: Database, namespace: Namespace) -> Self {
+        let sql = |text: &str| statement(&namespace, text);
+        Self {
+            one: sql(
+                "INSERT INTO {ns}inbox_marks (consumer, source, id, topic, partition, \"offset\")
+                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+            ),
+            // Which ones are new is said only if some are not: each row of an answer costs the client and the server.
+            many: sql("WITH fresh AS (
+                     INSERT INTO {ns}inbox_marks (consumer, source, id, topic, partition, \"offset\")
+                     SELECT $1, * FROM UNNEST($2::text[], $3::text[], $4::text[], $5::int4[], $6::int8[])
+                     ON CONFLICT DO NOTHING
+                     RETURNING source, id)
+                 SELECT added.count, fresh.source, fresh.id
+                 FROM (SELECT count(*) FROM fresh) AS added LEFT JOIN fresh ON added.count < $7"),
+            sweeping: Sweeping::new(&namespace),
+            settled: Arc::default(),
+            database,
+            namespace,
+        }
+    }
+
+    /// Brings the schema to this build's newest version. Safe when several processes start at once.
+    ///
+    /// # Errors
+    /// See [`Database::migrate`].
+    pub async fn migrate(&self) -> Result<(), Error> {
+        Ok(self.database.migrate(&MIGRATIONS, &self.namespace).await?)
+    }
+}
+
+#[async_trait]
+impl Inbox for PostgresInbox {
+    type Connection = PgConnection;
+
+    async fn admit_batch(
+        &self,
+        connection: &mut PgConnection,
+        consumer: &Group,
+        deliveries: &[&Delivery],
+    ) -> Result<Vec<Admission>, Error> {
+        match deliveries {
+            [] => Ok(Vec::new()),
+            [delivery] => Ok(vec![self.admit(connection, consumer, delivery).await?]),
+            _ => {
+                let rows = Rows::of(deliveries);
+                let count = i64::try_from(deliveries.len()).unwrap_or(i64::MAX);
+                let answer: Vec<(i64, Option<String>, Option<String>)> =
+                    sqlx::query_as(self.many.clone())
+                        .bind(consumer.as_str())
+                        .bind(rows.sources)
+                        .bind(rows.ids)
+                        .bind(rows.topics)
+                        .bind(rows.partitions)
+                        .bind(rows.offsets)
+                        .bind(count)
+                        .fetch_all(connection)
+                        .await
+                        .map_err(classify)?;
+                if answer.first().is_some_and(|(added, ..)| *added == count) {
+                    return Ok(vec![Admission::Fresh; deliveries.len()]);
+                }
+                let marked: Vec<_> = answer
+                    .into_iter()
+                    .filter_map(|(_, source, id)| Some((source?, id?)))
+                    .collect();
+                Ok(answers(deliveries, &marked))
+            }
+        }
+    }
+
+    async fn admit(
+        &self,
+        connection: &mut PgConnection,
+        consumer: &Group,
+        delivery: &Delivery,
+    ) -> Result<Admission, Error> {
+        let Identity { source, id } = Identity::of(delivery);
+        let marked = sqlx::query(self.one.clone())
+            .bind(consumer.as_str())
+            .bind(source)
+            .bind(&*id)
+            .bind(delivery.position.partition.topic.as_str())
+            .bind(delivery.position.partition.number)
+            .bind(delivery.position.offset)
+            .execute(connection)
+            .await
+            .map_err(classify)?
+            .rows_affected();
+        Ok(if marked == 1 {
+            Admission::Fresh
+        } else {
+            Admission::Duplicate
+        })
+    }
+}
+
+/// The set as the statement takes it, column by column.
+///
+/// In the order of positions, whatever the order of the batch: of two batches that hold the same messages one waits for the
+/// other at the first of them, and neither holds what the other wants.
+struct Rows<'a> {
+    sources: Vec<&'a str>,
+    ids: Vec<std::borrow::Cow<'a, str>>,
+    topics: Vec<&'a str>,
+    partitions: Vec<i32>,
+    offsets: Vec<i64>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(deliveries: &[&'a Delivery]) -> Self {
+        let mut sorted = deliveries.to_vec();
+        sorted.sort_by(|one, other| one.position.cmp(&other.position));
+        let count = sorted.len();
+        let mut rows = Self {
+            sources: Vec::with_capacity(count),
+            ids: Vec::with_capacity(count),
+            topics: Vec::with_capacity(count),
+            partitions: Vec::with_capacity(count),
+            offsets: Vec::with_capacity(count),
+        };
+        for delivery in sorted {
+            let Identity { source, id } = Identity::of(delivery);
+            rows.sources.push(source);
+            rows.ids.push(id);
+            rows.topics.push(delivery.position.partition.topic.as_str());
+            rows.partitions.push(delivery.position.partition.number);
+            rows.offsets.push(delivery.position.offset);
+        }
+        rows
+    }
+}

@@ -1,0 +1,163 @@
+//! Checkpoints and the sweep.
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use mainstay_database::{
+    Namespace, Transactions,
+    postgres::{classify, statement},
+};
+use mainstay_messaging::{Group, Position};
+use sqlx::SqlStr;
+
+use super::{PostgresInbox, settled::Settling};
+use crate::{Error, MarkRetention, Swept};
+
+/// The statements of retention.
+#[derive(Clone, Debug)]
+pub(super) struct Sweeping {
+    settling: Settling,
+    checkpoint: SqlStr,
+    step: SqlStr,
+    forget: SqlStr,
+    thin_out: SqlStr,
+}
+
+impl Sweeping {
+    pub(super) fn new(namespace: &Namespace) -> Self {
+        let sql = |text: &str| statement(namespace, text);
+        Self {
+            settling: Settling::new(namespace),
+            // What an earlier checkpoint covered is decided, whoever recorded it.
+            checkpoint: sql(
+                "INSERT INTO {ns}inbox_progress (consumer, topic, partition, committed_at, \"offset\", newest_seq)
+                 SELECT $1, row.topic, row.partition, $5, row.\"offset\",
+                        greatest($7, (SELECT max(newest_seq) FROM {ns}inbox_progress))
+                 FROM UNNEST($2::text[], $3::int4[], $4::int8[]) AS row (topic, partition, \"offset\")
+                 WHERE NOT EXISTS (
+                     SELECT 1 FROM {ns}inbox_progress p
+                     WHERE p.consumer = $1 AND p.topic = row.topic AND p.partition = row.partition
+                       AND p.committed_at > $6)
+                 ON CONFLICT DO NOTHING",
+            ),
+            // No further than the marks that some checkpoint behind the window covers: the young ones are most of the table.
+            step: sql(
+                "SELECT max(seq) FROM (
+                     SELECT seq FROM {ns}inbox_marks
+                     WHERE seq > $1 AND seq <= (
+                         SELECT max(newest_seq) FROM {ns}inbox_progress WHERE consumer = $3 AND committed_at <= $4)
+                     ORDER BY seq LIMIT $2) AS step",
+            ),
+            // Of a partition's checkpoints at or before the horizon the newest counts.
+            forget: sql(
+                "DELETE FROM {ns}inbox_marks AS m
+                 WHERE seq > $3 AND seq <= $4 AND consumer = $1
+                   AND EXISTS (
+                     SELECT 1 FROM {ns}inbox_progress p
+                     WHERE p.consumer = $1 AND p.topic = m.topic AND p.partition = m.partition
+                       AND m.\"offset\" < p.\"offset\" AND m.seq <= p.newest_seq
+                       AND p.committed_at = (
+                         SELECT max(q.committed_at) FROM {ns}inbox_progress q
+                         WHERE q.consumer = $1 AND q.topic = m.topic AND q.partition = m.partition
+                           AND q.committed_at <= $2))",
+            ),
+            thin_out: sql(
+                "DELETE FROM {ns}inbox_progress AS p
+                 WHERE consumer = $1 AND committed_at < (
+                     SELECT max(q.committed_at) FROM {ns}inbox_progress q
+                     WHERE q.consumer = $1 AND q.topic = p.topic AND q.partition = p.partition
+                       AND q.committed_at <= $2)",
+            ),
+        }
+    }
+}
+
+#[async_trait]
+impl MarkRetention for PostgresInbox {
+    async fn checkpoint(
+        &self,
+        consumer: &Group,
+        positions: &[Position],
+        at: SystemTime,
+        spacing: Duration,
+    ) -> Result<(), Error> {
+        let topics: Vec<_> = positions
+            .iter()
+            .map(|p| p.partition.topic.as_str())
+            .collect();
+        let partitions: Vec<_> = positions.iter().map(|p| p.partition.number).collect();
+        let offsets: Vec<_> = positions.iter().map(|p| p.offset).collect();
+        let at = micros(at);
+        let spacing = i64::try_from(spacing.as_micros()).unwrap_or(i64::MAX);
+        let mut tx = self.database.begin().await?;
+        let settled = self
+            .sweeping
+            .settling
+            .look(&mut tx, &self.settled)
+            .await
+            .map_err(classify)?;
+        sqlx::query(self.sweeping.checkpoint.clone())
+            .bind(consumer.as_str())
+            .bind(topics)
+            .bind(partitions)
+            .bind(offsets)
+            .bind(at)
+            .bind(at.saturating_sub(spacing))
+            .bind(settled)
+            .execute(&mut *tx)
+            .await
+            .map_err(classify)?;
+        Ok(self.database.commit(tx).await?)
+    }
+
+    async fn sweep(
+        &self,
+        consumer: &Group,
+        horizon: SystemTime,
+        cursor: i64,
+        limit: u32,
+    ) -> Result<Swept, Error> {
+        let horizon = micros(horizon);
+        let mut tx = self.database.begin().await?;
+        let end: Option<i64> = sqlx::query_scalar(self.sweeping.step.clone())
+            .bind(cursor)
+            .bind(i64::from(limit))
+            .bind(consumer.as_str())
+            .bind(horizon)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(classify)?;
+        let forgotten = match end {
+            Some(end) => {
+                sqlx::query(self.sweeping.forget.clone())
+                    .bind(consumer.as_str())
+                    .bind(horizon)
+                    .bind(cursor)
+                    .bind(end)
+                    .execute(&mut *tx)
+                    .await
+            }
+            None => {
+                sqlx::query(self.sweeping.thin_out.clone())
+                    .bind(consumer.as_str())
+                    .bind(horizon)
+                    .execute(&mut *tx)
+                    .await
+            }
+        }
+        .map_err(classify)?
+        .rows_affected();
+        self.database.commit(tx).await?;
+        Ok(Swept {
+            forgotten: if end.is_some() { forgotten } else { 0 },
+            next: end,
+        })
+    }
+}
+
+fn micros(time: SystemTime) -> i64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        })
+}
