@@ -15,6 +15,7 @@ mod msrv;
 mod counts;
 mod features;
 mod report;
+mod services;
 mod spdx;
 mod steps;
 mod supply;
@@ -28,6 +29,9 @@ Commands:
   test [--only STEP]   Everything that must hold before a change lands; CI runs exactly this.
                        Ends with a table of steps and the line \"N passed, N failed\" (tests and
                        doctests); the exit code is 0 only if every step succeeded.
+  services up          Starts a private PostgreSQL that stays, and prints its URL; a second one finds the first.
+  services down        Stops it and removes its data.
+  services status      What runs. All three take --json but `down`.
   advisories           Known vulnerabilities and yanked versions among the dependencies. Needs
                        cargo-deny and, for its database, the network; not a part of `test`.
   help                 This text.
@@ -51,9 +55,12 @@ fn main() -> ExitCode {
     let succeeded = match args.as_slice() {
         ["test"] => steps::run(None),
         ["test", "--only", step] => steps::run(Some(step)),
-        ["advisories"] => supply::advisories()
-            .inspect_err(|error| eprintln!("{error}"))
-            .is_ok(),
+        ["services", "up"] => said(services::up(None, false)),
+        ["services", "up", "--json"] => said(services::up(None, true)),
+        ["services", "down"] => said(services::down()),
+        ["services", "status"] => said(services::status(false)),
+        ["services", "status", "--json"] => said(services::status(true)),
+        ["advisories"] => said(supply::advisories()),
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");
             true
@@ -68,6 +75,11 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Whether it went well; says what did not.
+fn said(outcome: Result<(), String>) -> bool {
+    outcome.inspect_err(|error| eprintln!("{error}")).is_ok()
 }
 
 #[cfg(test)]

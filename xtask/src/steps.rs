@@ -2,11 +2,13 @@
 
 use std::process::{Command, ExitStatus};
 
+use mainstay_testkit::{must_run, postgres::URL};
+
 use crate::{
     counts::{Counts, counted},
     features,
     report::{self, Step},
-    supply,
+    services, supply,
 };
 
 pub(crate) const STEPS: &[Step] = &[
@@ -71,8 +73,29 @@ pub(crate) fn run(only: Option<&str>) -> bool {
 }
 
 fn tests(counts: &mut Counts) -> Result<(), String> {
+    let server = services::own(&services::Place::of_workspace()?);
+    let outcome = run_tests(counts, server.as_ref().ok());
+    match server {
+        Ok(server) => {
+            println!("the suites on PostgreSQL had {}", server.what());
+            server.close().and(outcome)
+        }
+        Err(why) if must_run("postgres") => {
+            outcome.and(Err(format!("no PostgreSQL for the suites on it: {why}")))
+        }
+        Err(why) => {
+            println!("the suites on PostgreSQL did not run: {why}");
+            outcome
+        }
+    }
+}
+
+fn run_tests(counts: &mut Counts, server: Option<&services::Own>) -> Result<(), String> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    if let Some(server) = server {
+        command.env(URL, server.url());
+    }
     counted(counts, command, std::env::var_os("CI").is_some())
 }
 

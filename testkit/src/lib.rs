@@ -1,0 +1,47 @@
+//! Private servers for tests.
+//!
+//! A guarantee that was only seen on an in-memory database is a hope. The suites of this workspace run on real servers as well, and this
+//! crate is where those come from: `cargo xtask services` starts one and leaves it running, `cargo xtask test` starts one for its run, and
+//! a fault test starts one of its own, to kill it.
+//!
+//! # What is guaranteed
+//!
+//! | guaranteed | on what it rests |
+//! |---|---|
+//! | A server that was started answers queries. | It was asked one. |
+//! | A server started for a process goes away with the process, `kill -9` included, and its data with it. | A watcher of its own waits for the end of a pipe. |
+//! | A start that fails says which step failed, and what the server said last. | [`Error`] |
+//! | Two tests never share a database. | Names of process id, counter and random bits. |
+//!
+//! | not guaranteed | what to do |
+//! |---|---|
+//! | That a server can be had. | [`left_out`] says which suite did not run, and fails where it must run. |
+//!
+//! # How it works
+//!
+//! An instance lives in a fresh temporary directory and belongs to an unprivileged user when it was started by root, since PostgreSQL refuses
+//! to run as root. The server is a child with a process group of its own, so that Ctrl-C reaches the tests and not the server.
+//!
+//! # Failure modes
+//!
+//! | what happens | what follows |
+//! |---|---|
+//! | The process that started a server dies. | Its watcher stops the server and removes the directory. |
+//! | The watcher dies as well. | The directory says whose it was; the next `cargo xtask services up` or `test` removes it. |
+//!
+//! # Features
+//!
+//! `postgres`: databases and servers for tests, through sqlx.
+
+mod account;
+mod directory;
+mod error;
+mod port;
+pub mod postgres;
+mod process;
+mod suites;
+mod watch;
+
+pub use directory::Directory;
+pub use error::Error;
+pub use suites::{LEFT_OUT, left_out, must_run};

@@ -1,0 +1,62 @@
+//! The server that the environment names.
+
+use std::{env, str::FromStr};
+
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+
+use super::{TestDatabase, URL};
+use crate::left_out;
+
+/// A server that somebody else runs: `cargo xtask test` does, or `cargo xtask services up`, or you.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub(super) options: PgConnectOptions,
+}
+
+impl Server {
+    /// The server at this URL; its user must be allowed to create databases.
+    pub fn at(url: &str) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            options: PgConnectOptions::from_str(url)?,
+        })
+    }
+
+    /// The server that `MAINSTAY_POSTGRES_URL` names; none if it is not set.
+    ///
+    /// # Panics
+    ///
+    /// If the URL cannot be read.
+    #[must_use]
+    #[expect(clippy::panic, reason = "a URL with a mistake is not a missing server")]
+    pub fn from_environment() -> Option<Self> {
+        let url = env::var(URL).ok().filter(|url| !url.is_empty())?;
+        match Self::at(&url) {
+            Ok(server) => Some(server),
+            Err(error) => panic!("{URL} cannot be read: {error}"),
+        }
+    }
+
+    /// As [`Server::from_environment`]; where it is not set, says that `suite` does not run.
+    ///
+    /// # Panics
+    ///
+    /// If the suite [must run](crate::must_run) and there is no server, or the URL cannot be read.
+    #[must_use]
+    pub fn for_suite(suite: &str) -> Option<Self> {
+        let server = Self::from_environment();
+        if server.is_none() {
+            left_out(suite, "postgres", &format!("{URL} is not set"));
+        }
+        server
+    }
+
+    /// A fresh, empty database of this server.
+    pub async fn database(&self) -> Result<TestDatabase, sqlx::Error> {
+        TestDatabase::create(self.clone()).await
+    }
+
+    /// A connection to the server's own database, for statements about the server.
+    pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect_with(&self.options).await
+    }
+}
