@@ -4,16 +4,22 @@ mod answer;
 mod binaries;
 #[cfg(feature = "postgres")]
 mod database;
+mod debian;
 mod instance;
+mod npm;
+#[cfg(feature = "postgres")]
+mod private;
 mod remains;
 #[cfg(feature = "postgres")]
 mod server;
 
-pub use binaries::Binaries;
+pub use binaries::{BIN, Binaries};
 #[cfg(feature = "postgres")]
 pub use database::TestDatabase;
 pub use instance::{Instance, Options};
-pub use remains::{answers, remove, runs};
+#[cfg(feature = "postgres")]
+pub use private::PrivateServer;
+pub use remains::{answers, remove, remove_abandoned, runs};
 #[cfg(feature = "postgres")]
 pub use server::Server;
 

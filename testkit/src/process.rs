@@ -17,6 +17,14 @@ pub(crate) fn runs(id: u32) -> bool {
     }
 }
 
+/// When the process started, as the system counts: with its id it names one process for good.
+pub(crate) fn started(id: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    // The 22nd field of all, the state being the third.
+    fields.split(' ').nth(19).map(str::to_owned)
+}
+
 /// Whether the process runs and was started with `argument` among its arguments: ids are used again.
 pub(crate) fn runs_with(id: u32, argument: &str) -> bool {
     runs(id)

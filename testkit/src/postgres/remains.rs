@@ -9,7 +9,7 @@ use std::{
 use rustix::process::Signal;
 
 use super::answer;
-use crate::{Error, process};
+use crate::{Directory, Error, process};
 
 pub(super) fn data(directory: &Path) -> PathBuf {
     directory.join("data")
@@ -54,6 +54,15 @@ pub fn remove(directory: &Path) -> Result<(), Error> {
         }
     }
     clear(directory)
+}
+
+/// Stops and removes what processes left behind that were killed together with their watchers; how many there were.
+pub fn remove_abandoned() -> Result<usize, Error> {
+    let abandoned = Directory::abandoned("postgres")?;
+    abandoned
+        .iter()
+        .try_for_each(|directory| remove(directory))?;
+    Ok(abandoned.len())
 }
 
 pub(super) fn clear(directory: &Path) -> Result<(), Error> {

@@ -55,6 +55,12 @@ impl Server {
         TestDatabase::create(self.clone()).await
     }
 
+    /// How to connect to the server's own database.
+    #[must_use]
+    pub const fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
     /// A connection to the server's own database, for statements about the server.
     pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         PgConnection::connect_with(&self.options).await

@@ -1,6 +1,8 @@
 //! Databases on the server of the run, private servers on whatever is installed.
 
-use mainstay_testkit::postgres::Server;
+use std::path::PathBuf;
+
+use mainstay_testkit::postgres::{PrivateServer, Server, answers};
 use sqlx::{Connection, PgConnection};
 
 async fn databases(server: &Server, name: &str) -> i64 {
@@ -33,4 +35,100 @@ async fn a_database_is_fresh_and_goes_with_whoever_is_connected() {
     let name = other.name().to_owned();
     drop(other);
     assert_eq!(databases(&server, &name).await, 0);
+}
+
+/// A server of the test's own, or the reason why the test does not run.
+async fn private() -> Option<PrivateServer> {
+    PrivateServer::for_suite("testkit, private servers")
+        .await
+        .unwrap()
+}
+
+async fn text(url: &str, query: &'static str) -> String {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::query_scalar(query)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_killed_server_comes_back_with_what_was_committed() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = PgConnection::connect(server.url()).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE t (word text); INSERT INTO t VALUES ('kept')")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let first = server.pid().unwrap();
+    server.kill_immediate().await.unwrap();
+    assert_eq!(server.pid(), None);
+    assert!(
+        sqlx::query("SELECT 1")
+            .execute(&mut connection)
+            .await
+            .is_err()
+    );
+    assert!(PgConnection::connect(server.url()).await.is_err());
+    server.start_again().await.unwrap();
+    assert_ne!(server.pid(), Some(first));
+    assert_eq!(text(server.url(), "SELECT word FROM t").await, "kept");
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn settings_are_the_usual_ones_or_those_asked_for() {
+    let Some(server) = private().await else {
+        return;
+    };
+    for (query, value) in [
+        ("SHOW wal_level", "logical"),
+        ("SHOW max_connections", "200"),
+        ("SHOW listen_addresses", "127.0.0.1"),
+        ("SHOW fsync", "on"),
+        ("SHOW synchronous_commit", "on"),
+        ("SHOW password_encryption", "scram-sha-256"),
+    ] {
+        assert_eq!(text(server.url(), query).await, value, "{query}");
+    }
+    server
+        .restart_with(&[("max_connections", "7")])
+        .await
+        .unwrap();
+    assert_eq!(text(server.url(), "SHOW max_connections").await, "7");
+    let directory = PathBuf::from(text(server.url(), "SHOW data_directory").await);
+    assert!(directory.exists());
+    drop(server);
+    assert!(!directory.parent().unwrap().exists());
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let options = server.server().unwrap().options().clone().password("wrong");
+    assert!(PgConnection::connect_with(&options).await.is_err());
+    assert!(!answers(options.get_port(), "wrong"));
+}
+
+#[tokio::test]
+async fn a_start_that_fails_names_the_step_and_shows_what_the_server_said() {
+    if private().await.is_none() {
+        return;
+    }
+    let error = PrivateServer::start_with(&[("max_connections", "many")])
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("starting postgres failed: it ended with exit status: 1"),
+        "{error}"
+    );
+    assert!(
+        error.contains("invalid value for parameter \"max_connections\": \"many\""),
+        "{error}"
+    );
 }

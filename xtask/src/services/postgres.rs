@@ -76,7 +76,7 @@ pub(crate) fn own(place: &Place) -> Result<Own, String> {
     }
     clear(place)?;
     drop(guard);
-    let binaries = Binaries::find().map_err(|error| error.to_string())?;
+    let binaries = Binaries::find_or_install(None).map_err(|error| error.to_string())?;
     let directory = Directory::new(NAME).map_err(|error| error.to_string())?;
     let instance =
         Instance::start(directory, Options::new(binaries)).map_err(|error| error.to_string())?;
@@ -89,7 +89,7 @@ fn up(place: &Place, _wanted: Option<u32>) -> Result<Running, String> {
         return Ok(running);
     }
     clear(place)?;
-    let binaries = Binaries::find().map_err(|error| error.to_string())?;
+    let binaries = Binaries::find_or_install(None).map_err(|error| error.to_string())?;
     let directory = Directory::new(NAME).map_err(|error| error.to_string())?;
     let mut state = State {
         directory: directory.path().to_owned(),
