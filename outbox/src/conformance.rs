@@ -65,10 +65,17 @@ pub trait Fixture: Send + Sync {
     async fn rows(&self) -> (usize, usize);
 }
 
-/// Emits one `#[tokio::test]` per case for the fixture that the expression makes.
+/// Emits one `#[tokio::test]` per case for the fixture that the expression makes; with `if_there`, for the fixture that it
+/// makes where the server is.
 #[macro_export]
 macro_rules! conformance {
+    (if_there $fixture:expr) => {
+        $crate::conformance!(@list $fixture);
+    };
     ($fixture:expr) => {
+        $crate::conformance!(@list ::std::future::ready(::std::option::Option::Some($fixture.await)));
+    };
+    (@list $fixture:expr) => {
         $crate::conformance!(@cases $fixture;
             a_message_is_published_if_and_only_if_its_transaction_committed
             a_quiet_run_publishes_everything_exactly_once
@@ -98,7 +105,11 @@ macro_rules! conformance {
         );
     };
     (@cases $fixture:expr; $($case:ident)*) => {
-        $(#[tokio::test] async fn $case() { $crate::conformance::$case(&$fixture.await).await; })*
+        $(#[tokio::test] async fn $case() {
+            if let ::std::option::Option::Some(fixture) = $fixture.await {
+                $crate::conformance::$case(&fixture).await;
+            }
+        })*
     };
 }
 

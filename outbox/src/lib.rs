@@ -109,6 +109,7 @@
 //! |---|---|
 //! | `memory` (default) | the store for tests and simulations |
 //! | `sqlite` | the store in a SQLite file |
+//! | `postgres` | the store in a PostgreSQL database, 14 or newer |
 //! | `conformance` | the contract as public tests, for stores of your own |
 
 mod doorbell;
@@ -125,6 +126,10 @@ mod store;
 pub mod conformance;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql_rows;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

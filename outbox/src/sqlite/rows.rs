@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use mainstay_clock::Clock as _;
 use mainstay_database::{Transactions as _, sqlite::Transaction};
-use mainstay_messaging::{Key, Topic, envelope};
+use mainstay_messaging::envelope;
 use sqlx::{Row as _, SqlStr, sqlite::SqliteRow};
 
 use crate::{
-    Content, Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop,
-    round::with_causes,
+    Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop,
+    sql_rows::{content, position, runs, split},
     sqlite::{Inner, driver, json},
 };
 
@@ -101,18 +100,7 @@ fn read(row: &SqliteRow) -> Result<(Row, usize), sqlx::Error> {
     let (topic, key): (&str, Option<&str>) = (row.try_get(3)?, row.try_get(4)?);
     let (text, payload): (&str, Option<&[u8]>) = (row.try_get(5)?, row.try_get(6)?);
     let size = topic.len() + key.map_or(0, str::len) + text.len() + payload.map_or(0, <[u8]>::len);
-    let (lane, content) = match (Topic::new(topic), key.map(Key::new).transpose()) {
-        (Ok(topic), Ok(key)) => {
-            let lane = key.clone().map(|key| (topic.clone(), key));
-            let payload = payload.map(Bytes::copy_from_slice);
-            let content = match envelope::read(text, topic, key, payload) {
-                Ok(message) => Content::Message(message),
-                Err(error) => Content::Unreadable(with_causes(&error)),
-            };
-            (lane, content)
-        }
-        (Err(error), _) | (_, Err(error)) => (None, Content::Unreadable(error.to_string())),
-    };
+    let (lane, content) = content(topic, key, text, payload);
     let row = Row {
         place,
         lane,
@@ -132,20 +120,6 @@ const fn place(kind: i64, position: i64) -> (Place, bool) {
     }
 }
 
-const fn position(place: Place) -> i64 {
-    match place {
-        Place::Log(position) | Place::Delayed(position) | Place::Stopped(position) => position,
-    }
-}
-
-/// Those of the log, those of the side table.
-fn split<T: Clone>(items: &[T], place: impl Fn(&T) -> Place) -> (Vec<T>, Vec<T>) {
-    items
-        .iter()
-        .cloned()
-        .partition(|item| matches!(place(item), Place::Log(_)))
-}
-
 fn positions(places: &[Place]) -> Vec<i64> {
     places.iter().copied().map(position).collect()
 }
@@ -158,34 +132,4 @@ fn stops(stops: &[Stop]) -> Vec<(i64, i64, u32, &str)> {
             (position(stop.place), retry_at, stop.attempts, &*stop.reason)
         })
         .collect()
-}
-
-/// Positions as runs, first and last: a drained log is one run, and deleting a run is one range of the primary key.
-fn runs(mut positions: Vec<i64>) -> Vec<(i64, i64)> {
-    positions.sort_unstable();
-    let mut runs: Vec<(i64, i64)> = Vec::new();
-    for position in positions {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == position => *last = position,
-            _ => runs.push((position, position)),
-        }
-    }
-    runs
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn runs_hold_exactly_the_positions_given(set in proptest::collection::btree_set(0..60i64, 0..40)) {
-            let runs = runs(set.iter().copied().rev().collect());
-            let held: Vec<i64> = runs.iter().flat_map(|(first, last)| *first..=*last).collect();
-            prop_assert_eq!(held, set.into_iter().collect::<Vec<_>>());
-            prop_assert!(runs.is_sorted());
-            prop_assert!(runs.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0), "runs touch");
-        }
-    }
 }

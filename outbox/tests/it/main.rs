@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod memory;
+mod postgres;
 mod sim;
 mod sqlite;

@@ -1,0 +1,136 @@
+//! Writing rows: a plain INSERT for one message, one statement for a set.
+
+use std::collections::HashSet;
+
+use mainstay_messaging::{Key, Message, envelope};
+use sqlx::{PgConnection, SqlStr};
+
+use crate::{
+    Enqueued, Entry, Error,
+    postgres::{Inner, driver, micros},
+    shard_of,
+};
+
+/// Rows to bind to one statement, column by column.
+#[derive(Default)]
+struct Columns<'a> {
+    shards: Vec<i32>,
+    topics: Vec<&'a str>,
+    keys: Vec<Option<&'a str>>,
+    envelopes: Vec<String>,
+    payloads: Vec<Option<&'a [u8]>>,
+    delays: Vec<i64>,
+}
+
+impl Inner {
+    pub(super) async fn enqueue(
+        &self,
+        connection: &mut PgConnection,
+        message: &Message,
+    ) -> Result<(), Error> {
+        self.check_size(message)?;
+        self.doorbell.arm();
+        sqlx::query(self.statements.enqueue.clone())
+            .bind(i32::from(shard_of(message, self.options.shards)))
+            .bind(message.topic.as_str())
+            .bind(message.key.as_ref().map(Key::as_str))
+            .bind(envelope::write(message))
+            .bind(message.payload.as_deref())
+            .execute(connection)
+            .await
+            .map_err(driver)?;
+        Ok(())
+    }
+
+    pub(super) async fn enqueue_batch(
+        &self,
+        connection: &mut PgConnection,
+        entries: &[Entry<'_>],
+    ) -> Result<Vec<Enqueued>, Error> {
+        for entry in entries {
+            self.check_size(entry.message())?;
+        }
+        let mut unused = self.use_keys(connection, entries).await?;
+        let (mut log, mut held) = (Columns::default(), Columns::default());
+        let answers = entries
+            .iter()
+            .map(|entry| {
+                // Taken out of the set: of two entries with one key, the first is added.
+                if let Some(key) = entry.enqueue_key()
+                    && !unused.remove(key.as_str())
+                {
+                    return Enqueued::AlreadyThere;
+                }
+                let shard = shard_of(entry.message(), self.options.shards);
+                match entry.delay() {
+                    None => log.put(shard, entry.message()),
+                    Some(delay) => {
+                        held.put(shard, entry.message());
+                        held.delays.push(micros(delay));
+                    }
+                }
+                Enqueued::Added
+            })
+            .collect();
+        self.doorbell.arm();
+        log.insert(connection, &self.statements.enqueue_set).await?;
+        held.insert(connection, &self.statements.hold_set).await?;
+        Ok(answers)
+    }
+
+    /// Uses up the enqueue keys of `entries`; answers with those that were not used before.
+    async fn use_keys(
+        &self,
+        connection: &mut PgConnection,
+        entries: &[Entry<'_>],
+    ) -> Result<HashSet<String>, Error> {
+        let keys: Vec<&str> = entries
+            .iter()
+            .filter_map(|entry| Some(entry.enqueue_key()?.as_str()))
+            .collect();
+        if keys.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let unused = sqlx::query_scalar(self.statements.use_keys.clone())
+            .bind(keys)
+            .fetch_all(connection)
+            .await
+            .map_err(driver)?;
+        Ok(unused.into_iter().collect())
+    }
+
+    fn check_size(&self, message: &Message) -> Result<(), Error> {
+        let (size, limit) = (message.size(), self.options.max_message_size);
+        if size > limit {
+            return Err(Error::TooLarge { size, limit });
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Columns<'a> {
+    fn put(&mut self, shard: u16, message: &'a Message) {
+        self.shards.push(shard.into());
+        self.topics.push(message.topic.as_str());
+        self.keys.push(message.key.as_ref().map(Key::as_str));
+        self.envelopes.push(envelope::write(message));
+        self.payloads.push(message.payload.as_deref());
+    }
+
+    async fn insert(self, connection: &mut PgConnection, statement: &SqlStr) -> Result<(), Error> {
+        if self.shards.is_empty() {
+            return Ok(());
+        }
+        let mut query = sqlx::query(statement.clone())
+            .bind(self.shards)
+            .bind(self.topics)
+            .bind(self.keys)
+            .bind(self.envelopes)
+            .bind(self.payloads);
+        if !self.delays.is_empty() {
+            query = query.bind(self.delays);
+        }
+        query.execute(connection).await.map_err(driver)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Which relay owns which shard.
+
+use std::time::Duration;
+
+use crate::{
+    Error, Hold,
+    postgres::{Inner, commit, driver, micros},
+    shard::fair_share,
+};
+
+impl Inner {
+    /// One transaction under one lock: relays call one after the other, so all see one truth.
+    pub(super) async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+        let sql = &self.statements;
+        let mut tx = self.begin(&sql.begin_lease).await?;
+        sqlx::query(sql.live.clone())
+            .bind(owner)
+            .bind(micros(lease))
+            .execute(&mut *tx)
+            .await
+            .map_err(driver)?;
+        sqlx::query(sql.bury.clone())
+            .bind(owner)
+            .execute(&mut *tx)
+            .await
+            .map_err(driver)?;
+        let (relays, rank): (i64, i64) = sqlx::query_as(sql.relays.clone())
+            .bind(owner)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(driver)?;
+        let count = |count: i64| usize::try_from(count).unwrap_or_default();
+        let shards = usize::from(self.options.shards.max(1));
+        let share = fair_share(shards, count(relays), count(rank));
+        let holds: Vec<(i32, i64)> = sqlx::query_as(sql.divide.clone())
+            .bind(owner)
+            .bind(i64::try_from(share).unwrap_or(i64::MAX))
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(driver)?;
+        commit(tx).await?;
+        self.forget_keys().await?;
+        Ok(holds
+            .into_iter()
+            .map(|(shard, fence)| Hold {
+                shard: u16::try_from(shard).unwrap_or(u16::MAX),
+                fence,
+            })
+            .collect())
+    }
+
+    /// Apart from the lease: others wait for that.
+    async fn forget_keys(&self) -> Result<(), Error> {
+        let mut tx = self.begin(&self.statements.begin_rows).await?;
+        sqlx::query(self.statements.forget_keys.clone())
+            .bind(micros(self.options.enqueue_key_retention))
+            .execute(&mut *tx)
+            .await
+            .map_err(driver)?;
+        commit(tx).await
+    }
+
+    pub(super) async fn release(&self, owner: &str) -> Result<(), Error> {
+        let mut tx = self.begin(&self.statements.begin_lease).await?;
+        sqlx::query(self.statements.leave.clone())
+            .bind(owner)
+            .execute(&mut *tx)
+            .await
+            .map_err(driver)?;
+        commit(tx).await
+    }
+}

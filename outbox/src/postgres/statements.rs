@@ -1,0 +1,223 @@
+//! The text of every statement, rendered once.
+
+use mainstay_database::{Namespace, postgres::statement};
+use sqlx::SqlStr;
+
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) begin_layout: SqlStr,
+    pub(super) begin_lease: SqlStr,
+    pub(super) begin_fetch: SqlStr,
+    pub(super) begin_acknowledge: SqlStr,
+    pub(super) begin_rows: SqlStr,
+    pub(super) layout: SqlStr,
+    pub(super) lay_out: SqlStr,
+    pub(super) enqueue: SqlStr,
+    pub(super) enqueue_set: SqlStr,
+    pub(super) hold_set: SqlStr,
+    pub(super) use_keys: SqlStr,
+    pub(super) forget_keys: SqlStr,
+    pub(super) live: SqlStr,
+    pub(super) bury: SqlStr,
+    pub(super) relays: SqlStr,
+    pub(super) divide: SqlStr,
+    pub(super) leave: SqlStr,
+    pub(super) fetch: SqlStr,
+    pub(super) acknowledge: SqlStr,
+    pub(super) record: SqlStr,
+}
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+    SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '60s'";
+
+const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; \
+    SET LOCAL idle_in_transaction_session_timeout = '60s'";
+
+/// For statements on the log. After a vacuum of an empty log PostgreSQL deems it empty for ever, plans to read it from
+/// end to end, and keeps that plan while a million rows come in. The one index is right whatever statistics say.
+const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off";
+
+/// A fence that was handed out and forgotten at a crash would be handed out twice: whatever the server or the role
+/// says, a lease is on disk when it is answered.
+const ON_DISK: &str = "SELECT set_config('synchronous_commit', 'on', true) \
+    WHERE current_setting('synchronous_commit') = 'off'";
+
+/// Microseconds since 1970 by the server, the same throughout a statement.
+const NOW: &str = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
+
+/// The same at this moment: a statement that waited for a lock began long ago.
+const THIS_MOMENT: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+
+/// Whether all fences of $1, $2 are still the newest. The share lock makes a takeover wait, or sees it: what was
+/// changed since the statement's snapshot is read again once its lock is had. EXISTS would read the snapshot.
+const FENCES: &str = "fences AS MATERIALIZED (
+       SELECT s.shard FROM unnest($1::int4[], $2::int8[]) f(shard, fence)
+       JOIN {ns}outbox_shards s ON s.shard = f.shard AND s.fence = f.fence
+       WHERE s.owner IS NOT NULL FOR SHARE OF s
+     ), valid AS MATERIALIZED (SELECT count(*) = cardinality($1) AS valid FROM fences)";
+
+/// Deletes the runs of $3, $4, $5, each found by the index, whatever the planner thinks of sizes.
+const FORGET_LOG: &str = "forgotten AS (
+       DELETE FROM {ns}outbox WHERE (SELECT valid FROM valid) AND ctid = ANY (ARRAY(
+         SELECT o.ctid FROM unnest($3::int4[], $4::int8[], $5::int8[]) r(shard, first, last)
+         CROSS JOIN LATERAL (SELECT ctid FROM {ns}outbox
+           WHERE shard = r.shard AND position BETWEEN r.first AND r.last OFFSET 0) o)))";
+
+impl Statements {
+    #[expect(clippy::too_many_lines, reason = "a list of statements")]
+    pub(super) fn new(namespace: &Namespace) -> Self {
+        let sql = |text: &str| statement(namespace, text);
+        Self {
+            begin_layout: sql(BEGIN),
+            // Relays of one outbox divide its shards one after the other.
+            begin_lease: sql(&format!(
+                "{BEGIN}; {ON_DISK}; SELECT pg_advisory_xact_lock(hashtextextended('mainstay {{ns}}outbox_relays', 0))"
+            )),
+            begin_fetch: sql(&format!("{BEGIN_READING}; {BY_INDEX}")),
+            begin_acknowledge: sql(&format!(
+                "{BEGIN}; {BY_INDEX}; SET LOCAL synchronous_commit = off"
+            )),
+            begin_rows: sql(&format!("{BEGIN}; {BY_INDEX}")),
+            layout: sql("SELECT shards, hash FROM {ns}outbox_layout"),
+            lay_out: sql(
+                "WITH laid AS (
+                   INSERT INTO {ns}outbox_layout (shards, hash) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING shards)
+                 INSERT INTO {ns}outbox_shards (shard) SELECT generate_series(0, shards - 1) FROM laid",
+            ),
+            enqueue: sql(
+                "INSERT INTO {ns}outbox (shard, topic, key, envelope, payload) VALUES ($1, $2, $3, $4, $5)",
+            ),
+            enqueue_set: sql(
+                "INSERT INTO {ns}outbox (shard, topic, key, envelope, payload)
+                 SELECT shard, topic, key, envelope, payload
+                 FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::bytea[])
+                      WITH ORDINALITY r(shard, topic, key, envelope, payload, n) ORDER BY n",
+            ),
+            hold_set: sql(&format!(
+                "INSERT INTO {{ns}}outbox_held (shard, topic, key, envelope, payload, stopped, due_at)
+                 SELECT shard, topic, key, envelope, payload, false, {NOW} + delay
+                 FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::int8[])
+                      WITH ORDINALITY r(shard, topic, key, envelope, payload, delay, n) ORDER BY n"
+            )),
+            // In one order everywhere: two transactions that use the same keys do not lock each other up.
+            use_keys: sql(&format!(
+                "INSERT INTO {{ns}}outbox_enqueue_keys (enqueue_key, used_at)
+                 SELECT enqueue_key, {NOW} FROM unnest($1::text[]) k(enqueue_key) ORDER BY enqueue_key
+                 ON CONFLICT DO NOTHING RETURNING enqueue_key"
+            )),
+            forget_keys: sql(&format!(
+                "DELETE FROM {{ns}}outbox_enqueue_keys WHERE enqueue_key IN
+                 (SELECT enqueue_key FROM {{ns}}outbox_enqueue_keys WHERE used_at < {NOW} - $1
+                  ORDER BY used_at LIMIT 1000 FOR UPDATE SKIP LOCKED)"
+            )),
+            live: sql(&format!(
+                "INSERT INTO {{ns}}outbox_relays (owner, lease_until) VALUES ($1, {THIS_MOMENT} + $2)
+                 ON CONFLICT (owner) DO UPDATE SET lease_until = excluded.lease_until"
+            )),
+            bury: sql(&format!(
+                "WITH this AS MATERIALIZED (SELECT {THIS_MOMENT} AS moment),
+                 dead AS (DELETE FROM {{ns}}outbox_relays WHERE owner <> $1 AND lease_until <= (SELECT moment FROM this))
+                 UPDATE {{ns}}outbox_shards SET owner = NULL WHERE owner IS NOT NULL AND owner NOT IN
+                 (SELECT owner FROM {{ns}}outbox_relays WHERE owner = $1 OR lease_until > (SELECT moment FROM this))"
+            )),
+            relays: sql("SELECT count(*), count(*) FILTER (WHERE owner < $1) FROM {ns}outbox_relays"),
+            // What is above the fair share goes, what is below it comes, the fence rising with it.
+            divide: sql(
+                "WITH mine AS (
+                   SELECT shard, fence, row_number() OVER (ORDER BY shard) AS n FROM {ns}outbox_shards WHERE owner = $1),
+                 surrendered AS (
+                   UPDATE {ns}outbox_shards SET owner = NULL WHERE shard IN (SELECT shard FROM mine WHERE n > $2)),
+                 taken AS (
+                   UPDATE {ns}outbox_shards SET owner = $1, fence = fence + 1 WHERE shard IN
+                     (SELECT shard FROM {ns}outbox_shards WHERE owner IS NULL ORDER BY shard
+                      LIMIT greatest(0, $2 - (SELECT count(*) FROM mine)))
+                   RETURNING shard, fence)
+                 SELECT shard, fence FROM mine WHERE n <= $2 UNION ALL SELECT shard, fence FROM taken ORDER BY shard",
+            ),
+            leave: sql(
+                "WITH gone AS (DELETE FROM {ns}outbox_relays WHERE owner = $1)
+                 UPDATE {ns}outbox_shards SET owner = NULL WHERE owner = $1",
+            ),
+            // One statement, one snapshot: about the side table, what is due of it (it is empty on a good day), then the log.
+            // Columns: kind (see `rows::place`), position, shard, attempts, topic, key, envelope, payload.
+            fetch: sql(&format!(
+                "SELECT kind, position, shard, attempts, topic, key, envelope, payload FROM (
+                   SELECT r.*, sum(size) OVER (ORDER BY section, position ROWS UNBOUNDED PRECEDING) AS total
+                   FROM (
+                     SELECT 0 AS section, 9 AS kind,
+                            (SELECT min(n.due_at) - {NOW} FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
+                              (SELECT due_at FROM {{ns}}outbox_held WHERE shard = h.shard AND due_at > {NOW}
+                               ORDER BY due_at LIMIT 1) n) AS position,
+                            0 AS shard,
+                            (SELECT count(DISTINCT (topic, key, CASE WHEN key IS NULL THEN position END))::int4
+                             FROM {{ns}}outbox_held WHERE stopped AND shard = ANY ($1)) AS attempts,
+                            NULL AS topic, NULL AS key, NULL AS envelope, NULL::bytea AS payload, 0 AS size
+                     UNION ALL
+                     SELECT * FROM (
+                       SELECT 1, CASE WHEN stopped THEN 4
+                                      WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_held s
+                                                   WHERE s.stopped AND s.topic = h.topic AND s.key = h.key) THEN 3
+                                      ELSE 2 END,
+                              position, shard, attempts, topic, key, envelope, payload, {SIZE}
+                       FROM {{ns}}outbox_held h
+                       WHERE due_at <= {NOW} AND shard = ANY ($1)
+                         AND (NOT stopped OR key IS NULL OR {NOW} >=
+                              (SELECT f.due_at FROM {{ns}}outbox_held f WHERE f.stopped AND f.topic = h.topic AND f.key = h.key
+                               ORDER BY f.position LIMIT 1))
+                       ORDER BY position LIMIT $2) held
+                     UNION ALL
+                     SELECT 2, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_held WHERE stopped) AND
+                                         EXISTS (SELECT 1 FROM {{ns}}outbox_held s
+                                                 WHERE s.stopped AND s.topic = o.topic AND s.key = o.key) THEN 1
+                                    ELSE 0 END,
+                            position, shard, 0, topic, key, envelope, payload, {SIZE}
+                     FROM (
+                       SELECT o.* FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
+                         (SELECT * FROM {{ns}}outbox WHERE shard = h.shard ORDER BY position LIMIT $2) o
+                       ORDER BY o.position LIMIT $2) o
+                   ) r
+                 ) r WHERE total <= $3 OR total = size ORDER BY section, position"
+            )),
+            acknowledge: sql(&format!(
+                "WITH {FENCES}, {FORGET_LOG} SELECT valid FROM valid"
+            )),
+            // $6: acknowledged rows of the side table. $7 to $12: moves, see `rows::Moves`.
+            record: sql(&format!(
+                "WITH {FENCES}, {FORGET_LOG},
+                 moves AS MATERIALIZED (
+                   SELECT * FROM unnest($7::int4[], $8::int4[], $9::int8[], $10::int8[], $11::int4[], $12::text[])
+                          m(rank, shard, position, delay, attempts, reason)
+                   WHERE (SELECT valid FROM valid)),
+                 of_log AS MATERIALIZED (
+                   SELECT m.rank, m.delay, m.attempts, m.reason, o.*
+                   FROM moves m CROSS JOIN LATERAL
+                     (SELECT ctid AS place, * FROM {{ns}}outbox WHERE shard = m.shard AND position = m.position OFFSET 0) o
+                   WHERE m.rank IN (0, 1)),
+                 taken_from_log AS (
+                   DELETE FROM {{ns}}outbox WHERE ctid = ANY (ARRAY(SELECT place FROM of_log))),
+                 taken_from_held AS (
+                   DELETE FROM {{ns}}outbox_held h USING moves m WHERE m.rank = 2 AND h.position = m.position
+                   RETURNING m.rank, m.delay, h.attempts, m.reason, h.position, h.shard, h.topic, h.key, h.envelope, h.payload),
+                 done AS (
+                   DELETE FROM {{ns}}outbox_held WHERE (SELECT valid FROM valid) AND position = ANY ($6)),
+                 stopped AS (
+                   UPDATE {{ns}}outbox_held h
+                   SET stopped = true, due_at = {NOW} + m.delay, attempts = m.attempts, reason = m.reason
+                   FROM moves m WHERE m.rank = 3 AND h.position = m.position),
+                 put AS (
+                   INSERT INTO {{ns}}outbox_held (shard, topic, key, envelope, payload, stopped, due_at, attempts, reason)
+                   SELECT shard, topic, key, envelope, payload, true,
+                          CASE WHEN rank = 0 THEN {NOW} + delay ELSE 0 END, attempts, reason
+                   FROM (SELECT rank, delay, attempts, reason, position, shard, topic, key, envelope, payload FROM of_log
+                         UNION ALL SELECT * FROM taken_from_held) r
+                   ORDER BY rank, position)
+                 SELECT valid FROM valid"
+            )),
+        }
+    }
+}
+
+/// Bytes of a row, without reading what lies out of line.
+const SIZE: &str = "octet_length(topic) + coalesce(octet_length(key), 0) + octet_length(envelope)
+    + coalesce(octet_length(payload), 0)";
