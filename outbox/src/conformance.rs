@@ -87,6 +87,8 @@ macro_rules! conformance {
             shards_are_divided_among_relays_and_given_up_at_shutdown
             a_refused_message_stops_its_key_and_no_other
             a_stopped_key_goes_on_in_order_when_its_head_is_taken
+            two_refusals_of_a_key_in_one_round_keep_its_order
+            a_stopped_key_is_served_when_its_head_is_due
             an_unreadable_row_stops_its_key_and_is_kept
             an_outage_burns_no_attempts_and_the_backlog_drains_in_order
             a_lost_acknowledgement_is_sent_again_and_loses_no_order

@@ -27,8 +27,8 @@ pub trait RelayStore: Send + Sync + 'static {
     /// # Behaviour
     /// - Rows of the log in position order, as far as they are *visible*: never "behind the last one seen", since
     ///   positions are drawn before commit and gaps fill later.
-    /// - Of the side table: the rows of stopped keys whose head is due for another attempt, in order, and delayed rows
-    ///   that have fallen due.
+    /// - Of the side table: the rows of stopped keys whose head is due for another attempt, in order and all of them
+    ///   whatever their own due time, and delayed rows that have fallen due.
     /// - Which keys are stopped is read in the same snapshot.
     /// - A row whose message cannot be read comes as [`Content::Unreadable`], not as an error.
     ///

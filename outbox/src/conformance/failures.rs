@@ -2,10 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::{Fixture, PATIENCE, Running, Tape, commit, ids, message, until, until_empty};
-use crate::status::Activity;
+use super::{
+    ALL, Fixture, LEASE, PATIENCE, Running, Tape, commit, ids, message, until, until_empty,
+};
+use crate::{Outcome, RelayStore as _, Row, Stop, status::Activity};
+
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 pub async fn a_refused_message_stops_its_key_and_no_other<F: Fixture>(f: &F) {
     let tape = Arc::new(Tape::default());
@@ -52,6 +56,54 @@ pub async fn a_stopped_key_goes_on_in_order_when_its_head_is_taken<F: Fixture>(f
     until_empty(f).await;
     assert_eq!(tape.ids(), ids("a", 0..8));
     running.stop().await;
+}
+
+pub async fn two_refusals_of_a_key_in_one_round_keep_its_order<F: Fixture>(f: &F) {
+    let tape = Arc::new(Tape::default());
+    tape.look_at_each_for_itself();
+    tape.refuse("a-1");
+    tape.refuse("a-3");
+    let numbers = 0..6;
+    let messages: Vec<_> = numbers.clone().map(|n| message("a", n)).collect();
+    commit(f, &messages).await;
+    let running = Running::start(f.store(), &tape);
+    until("five rows wait", async || f.rows().await == (0, 5)).await;
+    until("their head is tried again", async || tape.calls() > 2).await;
+    assert_eq!(tape.ids(), ids("a", 0..1));
+    tape.accept();
+    until_empty(f).await;
+    assert_eq!(tape.ids(), ids("a", numbers));
+    running.stop().await;
+}
+
+pub async fn a_stopped_key_is_served_when_its_head_is_due<F: Fixture>(f: &F) {
+    let store = f.store();
+    let holds = store.lease("relay", LEASE).await.unwrap();
+    commit(f, &[message("a", 0), message("a", 1), message("a", 2)]).await;
+    let fetch = async || store.fetch(&holds, ALL).await.unwrap().rows;
+    let stop = |row: &Row, retry_at| Stop {
+        place: row.place,
+        attempts: 1,
+        retry_at,
+        reason: "a test".to_owned(),
+    };
+    let (long_ago, never) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + NEVER);
+    let rows = fetch().await;
+    let outcome = Outcome {
+        stopped: vec![stop(&rows[0], long_ago), stop(&rows[1], never)],
+        following: vec![rows[2].place],
+        ..Outcome::default()
+    };
+    store.record(&holds, &outcome).await.unwrap();
+    // Also the one that was stopped for itself: were it left out, the last one would overtake it.
+    let rows = fetch().await;
+    assert_eq!(rows.len(), 3);
+    let outcome = Outcome {
+        stopped: vec![stop(&rows[0], never)],
+        ..Outcome::default()
+    };
+    store.record(&holds, &outcome).await.unwrap();
+    assert_eq!(fetch().await.len(), 0);
 }
 
 pub async fn an_unreadable_row_stops_its_key_and_is_kept<F: Fixture>(f: &F) {

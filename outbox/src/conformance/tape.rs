@@ -20,6 +20,7 @@ pub struct Tape {
 struct State {
     stored: Vec<Message>,
     refused: HashSet<String>,
+    each_for_itself: bool,
     refusals: usize,
     away: bool,
     answers_lost: usize,
@@ -66,6 +67,11 @@ impl Tape {
     /// Refuses the message with this id for good, until [`accept`](Self::accept).
     pub fn refuse(&self, id: &str) {
         self.state().refused.insert(id.to_owned());
+    }
+
+    /// From now on refuses behind a refusal of the same key, too, as a broker does that looks at each message for itself.
+    pub fn look_at_each_for_itself(&self) {
+        self.state().each_for_itself = true;
     }
 
     /// Takes everything again.
@@ -119,9 +125,11 @@ impl Publisher for Tape {
         let mut stopped = HashSet::new();
         let mut answers = Vec::new();
         for message in messages {
-            if message.key.is_some() && stopped.contains(&message.key) {
+            let behind = message.key.is_some() && stopped.contains(&message.key);
+            let refused = state.refused.contains(message.id.as_str());
+            if behind && !(refused && state.each_for_itself) {
                 answers.push(Publication::Unknown(Error::NotTried));
-            } else if state.refused.contains(message.id.as_str()) {
+            } else if refused {
                 state.refusals += 1;
                 stopped.insert(message.key.clone());
                 answers.push(Publication::Refused(Error::Refused(

@@ -36,10 +36,10 @@ impl Inner {
                 .is_some_and(|lane| heads.contains_key(&Ok(Clone::clone(lane))))
         };
         let served = held.iter().filter_map(|row| {
-            let first_due = heads.get(&row.lane.clone().ok_or(row.position));
-            let is_due =
-                row.due_at <= now && (!row.stopped || first_due.is_none_or(|due| *due <= now));
-            is_due.then(|| Row {
+            // A stopped key is served when its head is due, whatever its other rows say.
+            let head_due = heads.get(&row.lane.clone().ok_or(row.position));
+            let due_at = head_due.filter(|_| row.stopped).unwrap_or(&row.due_at);
+            (*due_at <= now).then(|| Row {
                 place: if row.stopped {
                     Place::Stopped(row.position)
                 } else {
@@ -71,9 +71,11 @@ impl Inner {
             }
             rows.push(row);
         }
-        let next_due = held
-            .iter()
-            .filter_map(|row| row.due_at.duration_since(now).ok())
+        let delayed = held.iter().filter(|row| !row.stopped);
+        let next_due = delayed
+            .map(|row| &row.due_at)
+            .chain(heads.values())
+            .filter_map(|due_at| due_at.duration_since(now).ok())
             .filter(|wait| !wait.is_zero())
             .min();
         Ok(Fetched {

@@ -140,6 +140,7 @@ impl Statements {
                  UPDATE {ns}outbox_shards SET owner = NULL WHERE owner = $1",
             ),
             // One statement, one snapshot: about the side table, what is due of it (it is empty on a good day), then the log.
+            // A stopped key is served when its head is due, whatever its other rows say.
             // Columns: kind (see `rows::place`), position, shard, attempts, topic, key, envelope, payload.
             fetch: sql(&format!(
                 "SELECT kind, position, shard, attempts, topic, key, envelope, payload FROM (
@@ -161,10 +162,10 @@ impl Statements {
                                       ELSE 2 END,
                               position, shard, attempts, topic, key, envelope, payload, {SIZE}
                        FROM {{ns}}outbox_held h
-                       WHERE due_at <= {NOW} AND shard = ANY ($1)
-                         AND (NOT stopped OR key IS NULL OR {NOW} >=
-                              (SELECT f.due_at FROM {{ns}}outbox_held f WHERE f.stopped AND f.topic = h.topic AND f.key = h.key
-                               ORDER BY f.position LIMIT 1))
+                       WHERE shard = ANY ($1) AND {NOW} >=
+                             CASE WHEN NOT stopped OR key IS NULL THEN due_at ELSE
+                               (SELECT f.due_at FROM {{ns}}outbox_held f WHERE f.stopped AND f.topic = h.topic AND f.key = h.key
+                                ORDER BY f.position LIMIT 1) END
                        ORDER BY position LIMIT $2) held
                      UNION ALL
                      SELECT 2, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_held WHERE stopped) AND

@@ -96,6 +96,7 @@ impl Statements {
             leave: sql("DELETE FROM {ns}outbox_relays WHERE owner = $1"),
             give_up: sql("UPDATE {ns}outbox_shards SET owner = NULL WHERE owner = $1"),
             // One statement, one snapshot: the side table first, it is empty on a good day; then the log.
+            // A stopped key is served when its head is due, whatever its other rows say.
             // Columns: kind (see `rows::place`), position, attempts, topic, key, envelope, payload.
             fetch: sql(
                 "SELECT * FROM (
@@ -103,10 +104,10 @@ impl Statements {
                                ELSE 2 + EXISTS (SELECT 1 FROM {ns}outbox_held s WHERE s.stopped = 1 AND s.topic = h.topic AND s.key = h.key)
                           END, position, attempts, topic, key, envelope, payload
                    FROM {ns}outbox_held h
-                   WHERE h.due_at <= $3 AND h.shard IN (SELECT value FROM json_each($1))
-                     AND (h.stopped = 0 OR h.key IS NULL OR $3 >=
-                          (SELECT f.due_at FROM {ns}outbox_held f WHERE f.stopped = 1 AND f.topic = h.topic AND f.key = h.key
-                           ORDER BY f.position LIMIT 1))
+                   WHERE h.shard IN (SELECT value FROM json_each($1)) AND $3 >=
+                         CASE WHEN h.stopped = 0 OR h.key IS NULL THEN h.due_at ELSE
+                           (SELECT f.due_at FROM {ns}outbox_held f WHERE f.stopped = 1 AND f.topic = h.topic AND f.key = h.key
+                            ORDER BY f.position LIMIT 1) END
                    ORDER BY position LIMIT $2)
                  UNION ALL
                  SELECT * FROM (
