@@ -1,29 +1,46 @@
 //! What the stores in SQL databases do with rows, whatever the database.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use mainstay_messaging::{Key, Topic, envelope};
+use mainstay_messaging::{InvalidName, Key, Topic, envelope};
 
 use crate::{Content, Place, round::with_causes};
 
-/// A stored message and the lane it lies in.
+/// A stored message and the lane it lies in. What is no text, or no name, is unreadable: its row stays as it is.
 pub(crate) fn content(
-    topic: &str,
-    key: Option<&str>,
-    text: &str,
+    topic: &[u8],
+    key: Option<&[u8]>,
+    text: &[u8],
     payload: Option<&[u8]>,
 ) -> (Option<(Topic, Key)>, Content) {
-    match (Topic::new(topic), key.map(Key::new).transpose()) {
-        (Ok(topic), Ok(key)) => {
-            let lane = key.clone().map(|key| (topic.clone(), key));
-            let payload = payload.map(Bytes::copy_from_slice);
-            let content = match envelope::read(text, topic, key, payload) {
-                Ok(message) => Content::Message(message),
-                Err(error) => Content::Unreadable(with_causes(&error)),
-            };
-            (lane, content)
-        }
-        (Err(error), _) | (_, Err(error)) => (None, Content::Unreadable(error.to_string())),
-    }
+    let names = (
+        name(topic, "topic", Topic::new),
+        key.map(|key| name(key, "key", Key::new)).transpose(),
+    );
+    let (topic, key) = match names {
+        (Ok(topic), Ok(key)) => (topic, key),
+        (Err(reason), _) | (_, Err(reason)) => return (None, Content::Unreadable(reason)),
+    };
+    let lane = key.clone().map(|key| (topic.clone(), key));
+    let payload = payload.map(Bytes::copy_from_slice);
+    let read = match str::from_utf8(text) {
+        Ok(text) => envelope::read(text, topic, key, payload).map_err(|error| with_causes(&error)),
+        Err(error) => Err(format!("the stored envelope is damaged: {error}")),
+    };
+    (
+        lane,
+        read.map_or_else(Content::Unreadable, Content::Message),
+    )
+}
+
+fn name<N>(
+    bytes: &[u8],
+    what: &str,
+    new: impl FnOnce(Arc<str>) -> Result<N, InvalidName>,
+) -> Result<N, String> {
+    let text = str::from_utf8(bytes).map_err(|error| format!("damaged {what}: {error}"))?;
+    new(text.into()).map_err(|error| error.to_string())
 }
 
 /// Where a row lies within its table.

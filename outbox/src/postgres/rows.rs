@@ -141,8 +141,10 @@ fn read(row: &PgRow, fetched: &mut Fetched) -> Result<(), sqlx::Error> {
         return Ok(());
     }
     let (place, stopped) = place(kind, shard, position.unwrap_or_default());
+    let (topic, key): (&str, Option<&str>) = (row.try_get(4)?, row.try_get(5)?);
     let (text, payload): (&str, Option<&[u8]>) = (row.try_get(6)?, row.try_get(7)?);
-    let (lane, content) = content(row.try_get(4)?, row.try_get(5)?, text, payload);
+    let key = key.map(str::as_bytes);
+    let (lane, content) = content(topic.as_bytes(), key, text.as_bytes(), payload);
     fetched.rows.push(Row {
         place,
         lane,

@@ -97,9 +97,14 @@ async fn write<T: serde::Serialize + Sync>(
 /// A row as the fetch statement lays it out, and its size in bytes.
 fn read(row: &SqliteRow) -> Result<(Row, usize), sqlx::Error> {
     let (place, stopped) = place(row.try_get(0)?, row.try_get(1)?);
-    let (topic, key): (&str, Option<&str>) = (row.try_get(3)?, row.try_get(4)?);
-    let (text, payload): (&str, Option<&[u8]>) = (row.try_get(5)?, row.try_get(6)?);
-    let size = topic.len() + key.map_or(0, str::len) + text.len() + payload.map_or(0, <[u8]>::len);
+    // As bytes: SQLite keeps any as TEXT, and one damaged row must not be an error of the whole round.
+    let (topic, key): (&[u8], Option<&[u8]>) = (row.try_get(3)?, row.try_get(4)?);
+    let (text, payload): (&[u8], Option<&[u8]>) = (row.try_get(5)?, row.try_get(6)?);
+    let size = [Some(topic), key, Some(text), payload]
+        .iter()
+        .flatten()
+        .map(|part| part.len())
+        .sum();
     let (lane, content) = content(topic, key, text, payload);
     let row = Row {
         place,

@@ -1,14 +1,16 @@
 //! The outbox in a SQLite file.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_database::{Transactions as _, sqlite::Database};
+use mainstay_messaging::{Key, Kind, Message, MessageId, Source, Topic};
 use mainstay_outbox::{
-    Error,
-    conformance::Fixture,
+    Error, Outbox as _, Relay,
+    conformance::{Fixture, Tape},
     sqlite::{Options, SqliteOutbox},
 };
+use tokio_util::sync::CancellationToken;
 
 struct SqliteFixture {
     database: Database,
@@ -79,3 +81,55 @@ impl Fixture for SqliteFixture {
 }
 
 mainstay_outbox::conformance!(fixture());
+
+fn message(key: &str, number: usize) -> Message {
+    Message::with_id(
+        MessageId::new(format!("{key}-{number}")).unwrap(),
+        Source::from_static("/suite"),
+        Topic::from_static("orders"),
+        Kind::from_static("Counted"),
+    )
+    .with_key(Key::new(key).unwrap())
+}
+
+/// SQLite keeps whatever bytes it is given as TEXT.
+#[tokio::test]
+async fn bytes_that_are_no_text_stop_their_key_and_no_other() {
+    let f = fixture().await;
+    let mut tx = f.database.begin().await.unwrap();
+    for (key, number) in [("a", 0), ("a", 1), ("b", 0), ("c", 0), ("d", 0)] {
+        let message = message(key, number);
+        f.store.enqueue(&mut tx, &message).await.unwrap();
+    }
+    for damage in [
+        "UPDATE outbox SET envelope = CAST(x'7bff' AS TEXT) WHERE envelope ->> 'id' = 'a-0'",
+        "UPDATE outbox SET key = CAST(x'62ff' AS TEXT) WHERE key = 'b'",
+        "UPDATE outbox SET topic = CAST(x'62ff' AS TEXT) WHERE key = 'c'",
+    ] {
+        sqlx::query(damage).execute(&mut *tx).await.unwrap();
+    }
+    f.database.commit(tx).await.unwrap();
+    let tape = Arc::new(Tape::default());
+    let relay = Relay::new(f.store(), Arc::clone(&tape));
+    let others_flow = async {
+        while f.rows().await != (0, 4) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waiting = tokio::time::timeout(Duration::from_secs(30), others_flow);
+    tokio::select! {
+        came_true = waiting => came_true.unwrap(),
+        ended = relay.run(CancellationToken::new()) => panic!("the relay ended: {ended:?}"),
+    }
+    assert_eq!(tape.ids(), ["d-0"]);
+    let stopped: Vec<(i64, String)> =
+        sqlx::query_as("SELECT attempts, coalesce(reason, '') FROM outbox_held ORDER BY position")
+            .fetch_all(f.database.reader())
+            .await
+            .unwrap();
+    assert_eq!(
+        stopped.iter().map(|row| row.0).collect::<Vec<_>>(),
+        [1, 1, 1, 0]
+    );
+    assert!(stopped[0].1.contains("utf-8"), "{stopped:?}");
+}
