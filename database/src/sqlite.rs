@@ -92,6 +92,12 @@ impl Database {
                 "a database of several connections needs a file".into(),
             ));
         }
+        // SQLite opens what it may not write for reading, and says so only at the first write.
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(|error| cannot_open(error.into()))?;
         let connect = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)

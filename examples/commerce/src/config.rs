@@ -43,15 +43,19 @@ impl Config {
         Ok(Self {
             services: services(arguments.service.or(file.service).as_deref())?,
             listen: listen(arguments.listen.or(file.listen).as_deref())?,
-            data: data(arguments.data.or(file.data)),
+            data: data(arguments.data.or(file.data))?,
             traffic: traffic(arguments.traffic.or(file.traffic).as_deref())?,
         })
     }
 }
 
 /// Where the files lie.
-pub(crate) fn data(given: Option<PathBuf>) -> PathBuf {
-    given.unwrap_or_else(|| PathBuf::from("data"))
+pub(crate) fn data(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let data = given.unwrap_or_else(|| PathBuf::from("data"));
+    if data.as_os_str().is_empty() {
+        return Err(Failure::plain("data \"\": expected a directory"));
+    }
+    Ok(data)
 }
 
 fn services(given: Option<&str>) -> Result<Vec<&'static str>, Failure> {

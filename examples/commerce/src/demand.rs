@@ -17,7 +17,9 @@ impl Mix {
                 Some((method.trim().to_owned(), weight.trim().parse().ok()?))
             })
             .collect::<Option<Vec<(String, u64)>>>()?;
-        let total: u64 = weights.iter().map(|(_, weight)| weight).sum();
+        let total = weights
+            .iter()
+            .try_fold(0_u64, |total, (_, weight)| total.checked_add(*weight))?;
         (total > 0).then_some(Self(weights))
     }
 
@@ -83,7 +85,13 @@ mod tests {
         let ids = SeededIds::new(1);
         let late = (0..4_000).filter(|_| mix.draw(&ids) == "pm_late").count();
         assert!((900..1_100).contains(&late), "{late}");
-        for wrong in ["", "pm_ok", "pm_ok=x", "pm_ok=0"] {
+        for wrong in [
+            "",
+            "pm_ok",
+            "pm_ok=x",
+            "pm_ok=0",
+            "pm_ok=18446744073709551615,pm_late=1",
+        ] {
             assert_eq!(Mix::read(wrong), None, "{wrong}");
         }
     }

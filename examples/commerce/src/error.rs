@@ -15,7 +15,11 @@ impl Failure {
         let mut line = format!("{what}: {why}");
         let mut cause = why.source();
         while let Some(error) = cause {
-            line = format!("{line}: {error}");
+            // Some errors say their cause as a part of their own text.
+            let text = error.to_string();
+            if !line.ends_with(&text) {
+                line = format!("{line}: {text}");
+            }
             cause = error.source();
         }
         Self::plain(line)

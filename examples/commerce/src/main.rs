@@ -18,22 +18,33 @@ use error::Failure;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Also the way of `--help` and `--version`.
-            return match error.print() {
-                Ok(()) if !error.use_stderr() => ExitCode::SUCCESS,
-                _ => ExitCode::from(2),
-            };
+        // `--help` and `--version`.
+        Err(asked) if !asked.use_stderr() => {
+            return asked
+                .print()
+                .map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
         }
+        Err(wrong) => return fail(&misused(&wrong)),
     };
-    match run(cli) {
-        Ok(code) => code,
-        Err(failure) => {
-            // One line, whatever went wrong; there is nobody to tell if stderr is gone.
-            drop(writeln!(std::io::stderr(), "commerce: {failure}"));
-            ExitCode::from(failure.exit_code())
-        }
-    }
+    run(cli).unwrap_or_else(|failure| fail(&failure))
+}
+
+/// One line, whatever went wrong.
+fn fail(failure: &Failure) -> ExitCode {
+    // There is nobody to tell if stderr is gone.
+    drop(writeln!(std::io::stderr(), "commerce: {failure}"));
+    ExitCode::from(failure.exit_code())
+}
+
+/// The first paragraph says what is wrong; usage and tips follow.
+fn misused(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let wrong = text.split("\n\n").next().unwrap_or(&text);
+    let words: Vec<&str> = wrong
+        .trim_start_matches("error: ")
+        .split_whitespace()
+        .collect();
+    Failure::plain(format!("{}; see --help", words.join(" "))).unanswered()
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {

@@ -7,7 +7,7 @@ use commerce_chassis::Deployment;
 use crate::{cli::MigrateArguments, config, error::Failure, serve};
 
 pub(crate) async fn run(arguments: MigrateArguments) -> Result<ExitCode, Failure> {
-    let data = config::data(arguments.data);
+    let data = config::data(arguments.data)?;
     serve::create(&data)?;
     let deployment = Deployment::open(data).await?;
     // Opening a service brings its schema up to date; nothing runs yet.

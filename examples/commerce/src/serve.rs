@@ -1,6 +1,7 @@
 //! `commerce serve`.
 
 mod banner;
+mod connections;
 mod pages;
 mod presence;
 mod traffic;
@@ -10,17 +11,23 @@ use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 use commerce_chassis::{Deployment, Service};
 use tokio::{net::TcpListener, signal, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::{
+    Layer as _,
+    filter::{LevelFilter, Targets},
+    prelude::*,
+};
 
 use crate::{cli::ServeArguments, config::Config, error::Failure};
 
+use connections::Connections;
 pub(crate) use presence::{Presence, is_running};
 
 /// How long open requests and background work get to come to an end.
-const DRAIN: Duration = Duration::from_secs(15);
+const DRAIN: Duration = Duration::from_secs(8);
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let config = Config::read(arguments)?;
-    log();
+    log()?;
     let mut signals = Signals::listen()?;
     // Before anything is written: a port that is taken costs nothing.
     let listener = TcpListener::bind(config.listen)
@@ -55,7 +62,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let closed = closing.clone();
     let application = router.clone();
     let mut server = tokio::spawn(async move {
-        axum::serve(listener, application)
+        axum::serve(Connections::of(listener), application)
             .with_graceful_shutdown(closed.cancelled_owned())
             .await
     });
@@ -117,13 +124,25 @@ pub(crate) fn create(data: &Path) -> Result<(), Failure> {
     })
 }
 
-fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("COMMERCE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+/// `COMMERCE_LOG`: a level, or levels by module.
+fn log() -> Result<(), Failure> {
+    let wanted = std::env::var("COMMERCE_LOG").unwrap_or_else(|_| "warn".to_owned());
+    // A word alone would be taken for a module of which everything is logged.
+    let is_level = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    let levels: Targets = wanted
+        .parse()
+        .ok()
+        .filter(|_| wanted.split(',').all(is_level))
+        .ok_or_else(|| {
+            Failure::plain(format!(
+                "COMMERCE_LOG {wanted:?}: expected a level, such as info, or MODULE=LEVEL,…"
+            ))
+        })?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(levels))
         .init();
+    Ok(())
 }
 
 /// Scripts wait for this line.

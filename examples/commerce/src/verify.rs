@@ -25,7 +25,7 @@ const LOOKS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(700);
 
 pub(crate) async fn run(arguments: VerifyArguments) -> Result<ExitCode, Failure> {
-    let data = config::data(arguments.data);
+    let data = config::data(arguments.data).map_err(Failure::unanswered)?;
     // Whatever keeps it from looking is no broken invariant.
     let verdict = verify(&data, Duration::from_secs(arguments.settle))
         .await

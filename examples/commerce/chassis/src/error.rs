@@ -38,8 +38,8 @@ pub enum Error {
         /// What.
         what: &'static str,
     },
-    /// The transaction that carried this request together with others was not committed.
-    #[error("the transaction was not committed")]
+    /// The transaction that carried this request together with others was not committed, or nobody knows.
+    #[error("no commit of the transaction was seen")]
     NotCommitted,
     /// The process was told to stop.
     #[error("a part of the service ended unexpectedly")]

@@ -1,9 +1,10 @@
 //! Many requests, one transaction: what arrives while a transaction is being committed shares the next one.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Result};
 
@@ -31,19 +32,21 @@ struct Waiting<B: Batch> {
 
 impl<B: Batch> GroupCommit<B> {
     /// The way to `batch`, with at most `limit` requests in a transaction, and the task that does the work. The
-    /// task ends when all clones are gone and everything asked is answered.
+    /// task ends when everything asked is answered and either all clones are gone or `shutdown` was cancelled: a
+    /// client that hangs must not keep it.
     pub fn new(
         batch: B,
         limit: usize,
+        shutdown: CancellationToken,
     ) -> (Self, impl Future<Output = Result<()>> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(limit);
-        (Self { queue }, work(Arc::new(batch), waiting, limit))
+        (Self { queue }, work(batch, waiting, limit, shutdown))
     }
 
     /// Asks, and waits for the answer, which comes after the commit.
     ///
     /// # Errors
-    /// [`Error::NotCommitted`]: nothing was done.
+    /// [`Error::Ended`]: nothing was done. [`Error::NotCommitted`]: nothing was done, or nobody knows.
     ///
     /// # Cancel safety
     /// Dropping the future leaves it unknown whether it was done.
@@ -58,12 +61,24 @@ impl<B: Batch> GroupCommit<B> {
 }
 
 async fn work<B: Batch>(
-    batch: Arc<B>,
+    batch: B,
     mut waiting: mpsc::Receiver<Waiting<B>>,
     limit: usize,
+    shutdown: CancellationToken,
 ) -> Result<()> {
     let mut taken = Vec::new();
-    while waiting.recv_many(&mut taken, limit).await > 0 {
+    loop {
+        let count = tokio::select! {
+            biased;
+            count = waiting.recv_many(&mut taken, limit) => count,
+            () = shutdown.cancelled(), if !waiting.is_closed() => {
+                waiting.close();
+                continue;
+            }
+        };
+        if count == 0 {
+            return Ok(());
+        }
         let (requests, answers): (Vec<_>, Vec<_>) = taken
             .drain(..)
             .map(|waiting| (waiting.request, waiting.answer))
@@ -76,7 +91,7 @@ async fn work<B: Batch>(
                 }
             }
             Err(error) => {
-                // Dropping the senders tells everybody that nothing was committed.
+                // Dropping the senders tells everybody that no commit was seen.
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a group of requests was not committed"
@@ -84,7 +99,6 @@ async fn work<B: Batch>(
             }
         }
     }
-    Ok(())
 }
 
 impl<B: Batch> Clone for GroupCommit<B> {

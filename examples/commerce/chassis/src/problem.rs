@@ -1,6 +1,7 @@
 //! Problem details (RFC 9457): what a client did wrong, with a stable type.
 
 use axum::{
+    extract::rejection::PathRejection,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -63,6 +64,13 @@ impl Problem {
             "The service cannot answer now",
             "send the same request again",
         )
+    }
+}
+
+/// A path that names nothing, such as one that is no UTF-8.
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::not_found(rejection.body_text())
     }
 }
 

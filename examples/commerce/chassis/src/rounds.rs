@@ -53,16 +53,13 @@ pub(crate) async fn run(
                     Progress::Idle => SLOW_POLL,
                 }
             }
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(
-                    name,
-                    error = &error as &dyn std::error::Error,
-                    "a round failed and is tried again"
-                );
+            // Also what does not heal by itself: a row that somebody damaged must not take the other services down.
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(name, error, "a round failed and is tried again");
                 failures += 1;
                 backoff.delay(failures - 1, &ids)
             }
-            Err(error) => return Err(error),
         };
         let next = async {
             // What comes in meanwhile shares the next round's transaction.

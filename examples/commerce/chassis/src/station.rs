@@ -18,6 +18,10 @@ use crate::{
     roles, rounds,
 };
 
+/// As long as the log is kept: for ever. A reader that begins anew finds a mark for everything it has handled, and
+/// `commerce verify` one for every record.
+const MARKS_ARE_KEPT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// A service's database with its outbox, inbox and journal, and the tasks registered so far.
 pub struct Station {
     name: &'static str,
@@ -158,6 +162,7 @@ impl Station {
             Arc::clone(&self.inbox),
             handlers,
         )
+        .retention(MARKS_ARE_KEPT)
         .on_commit(on_commit);
         let worker = Arc::new(worker);
         let (running, shutdown) = (Arc::clone(&worker), self.deployment.shutdown.clone());

@@ -2,11 +2,11 @@
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
     routing::get,
 };
-use commerce_chassis::{Db, Problem};
+use commerce_chassis::{Db, Named, Problem};
 use serde::Serialize;
 
 use crate::store;
@@ -25,7 +25,7 @@ struct Shown {
     available: i64,
 }
 
-async fn show(State(db): State<Db>, Path(sku): Path<String>) -> Result<Response, Problem> {
+async fn show(State(db): State<Db>, Named(sku): Named) -> Result<Response, Problem> {
     let Some(level) = store::level(db.reader(), &sku).await? else {
         return Err(Problem::not_found("there is no such product"));
     };

@@ -3,12 +3,12 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{State, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use commerce_chassis::{Db, GroupCommit, Problem, rfc3339};
+use commerce_chassis::{Db, GroupCommit, Named, Problem, rfc3339};
 use commerce_contracts::{Currency, OrderId, OrderLine};
 use serde::Serialize;
 
@@ -33,8 +33,8 @@ async fn place(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let key = headers.get("idempotency-key").map(HeaderValue::as_bytes);
-    let placement = Placement::read(key, &body)?;
+    let keys = headers.get_all("idempotency-key").into_iter();
+    let placement = Placement::read(keys.map(HeaderValue::as_bytes), &body)?;
     let placed = orders.placing.submit(placement).await??;
     let mut response = (
         StatusCode::ACCEPTED,
@@ -93,10 +93,7 @@ struct Entered {
     reason: Option<String>,
 }
 
-async fn show(
-    State(orders): State<Orders>,
-    Path(order_id): Path<String>,
-) -> Result<Response, Problem> {
+async fn show(State(orders): State<Orders>, Named(order_id): Named) -> Result<Response, Problem> {
     let Some((order, history)) = store::show(orders.db.reader(), &order_id).await? else {
         return Err(Problem::not_found("there is no such order"));
     };

@@ -40,7 +40,8 @@ const PLACED_TOGETHER: usize = 64;
 pub async fn open(deployment: &Deployment) -> Result<Service> {
     let station = Station::open(deployment, "order", &MIGRATIONS).await?;
     let placement = placement::Placing::new(&station);
-    let (placing, work) = GroupCommit::new(placement, PLACED_TOGETHER);
+    let (placing, work) =
+        GroupCommit::new(placement, PLACED_TOGETHER, deployment.shutdown().clone());
     let router = http::router(station.db().clone(), placing);
     let handlers = handlers::handlers(station.journal());
     Ok(station

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use commerce_chassis::Problem;
 use commerce_contracts::{Address, Currency, Sku};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 const MOST_LINES: usize = 50;
 const LONGEST_TEXT: usize = 200;
@@ -47,24 +47,27 @@ pub(crate) struct Placement {
 
 impl Placement {
     /// Reads and checks a request.
-    pub(crate) fn read(key: Option<&[u8]>, body: &[u8]) -> Result<Self, Problem> {
-        let key = read_key(key)?;
-        let request: PlaceOrder = serde_json::from_slice(body).map_err(|error| {
-            if error.is_data() {
-                invalid(
-                    "invalid-request",
-                    "The request is not an order",
-                    error.to_string(),
-                )
-            } else {
-                Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "malformed-json",
-                    "The body is not JSON",
-                    error.to_string(),
-                )
-            }
+    pub(crate) fn read<'a>(
+        keys: impl IntoIterator<Item = &'a [u8]>,
+        body: &[u8],
+    ) -> Result<Self, Problem> {
+        let key = read_key(keys)?;
+        // First whether it is JSON at all: what is cut off in the middle of an unknown member is no order, but not for that.
+        let _is_json: IgnoredAny = serde_json::from_slice(body).map_err(|error| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "malformed-json",
+                "The body is not JSON",
+                error.to_string(),
+            )
         })?;
+        let no_order =
+            |detail: String| invalid("invalid-request", "The request is not an order", detail);
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(no_order("expected an object".to_owned()));
+        }
+        let request: PlaceOrder =
+            serde_json::from_slice(body).map_err(|error| no_order(error.to_string()))?;
         let currency = check(&request)?;
         // Texts, numbers and lists of them always serialise.
         let text = serde_json::to_string(&request).unwrap_or_default();
@@ -77,7 +80,7 @@ impl Placement {
     }
 }
 
-fn read_key(key: Option<&[u8]>) -> Result<String, Problem> {
+fn read_key<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> Result<String, Problem> {
     let wrong = |detail: &str| {
         Problem::new(
             StatusCode::BAD_REQUEST,
@@ -86,7 +89,13 @@ fn read_key(key: Option<&[u8]>) -> Result<String, Problem> {
             detail,
         )
     };
-    let key = key.ok_or_else(|| wrong("the header Idempotency-Key is missing"))?;
+    let mut keys = keys.into_iter();
+    let key = keys
+        .next()
+        .ok_or_else(|| wrong("the header Idempotency-Key is missing"))?;
+    if keys.next().is_some() {
+        return Err(wrong("there is more than one header Idempotency-Key"));
+    }
     if key.is_empty() || key.len() > 255 || !key.iter().all(u8::is_ascii_graphic) {
         return Err(wrong("1 to 255 visible ASCII characters, no spaces"));
     }
@@ -134,8 +143,10 @@ fn check_address(address: &Address) -> Result<(), Problem> {
         ("city", &address.city),
         ("postcode", &address.postcode),
     ] {
-        if text.trim().is_empty() || text.chars().count() > LONGEST_TEXT {
-            return Err(wrong(format!("{name}: 1 to {LONGEST_TEXT} characters")));
+        let unprintable = text.chars().any(char::is_control);
+        if text.trim().is_empty() || unprintable || text.chars().count() > LONGEST_TEXT {
+            let wanted = format!("{name}: 1 to {LONGEST_TEXT} printable characters");
+            return Err(wrong(wanted));
         }
     }
     let country = address.country.as_bytes();

@@ -15,6 +15,7 @@ use commerce_contracts::{Currency, Money};
 use mainstay_clock::Clock;
 use mainstay_database::{Migration, Migrations, Transactions};
 use mainstay_messaging::envelope::micros_since_epoch;
+use tokio_util::sync::CancellationToken;
 
 use crate::intent::{Kind, Question};
 
@@ -72,7 +73,12 @@ pub(crate) async fn open(
     let db = Db::open(&deployment.path_of("psp")).await?;
     db.migrate(&MIGRATIONS).await?;
     let clock = Arc::clone(deployment.clock());
-    let (books, work) = GroupCommit::new(Books { db, clock }, ANSWERED_TOGETHER);
+    let (books, work) = GroupCommit::new(
+        Books { db, clock },
+        ANSWERED_TOGETHER,
+        // It ends with its last customer: what is being settled at shutdown is settled.
+        CancellationToken::new(),
+    );
     Ok((Psp { books }, work))
 }
 
@@ -82,8 +88,8 @@ impl Remote for Psp {
     type Answer = Answer;
 
     async fn call(&self, call: Call) -> Answer {
-        // What it could not write down it has not done.
-        self.books.submit(call).await.unwrap_or(Answer::Unavailable)
+        // It may have written down what it could not answer: that is silence, not a refusal.
+        self.books.submit(call).await.unwrap_or(Answer::Silence)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
     routing::get,
 };
-use commerce_chassis::{Db, Problem, rfc3339};
+use commerce_chassis::{Db, Named, Problem, rfc3339};
 use serde::Serialize;
 
 use crate::store;
@@ -32,7 +32,7 @@ struct Scan {
     at: String,
 }
 
-async fn show(State(db): State<Db>, Path(order_id): Path<String>) -> Result<Response, Problem> {
+async fn show(State(db): State<Db>, Named(order_id): Named) -> Result<Response, Problem> {
     let Some((shipment, tracking)) = store::show(db.reader(), &order_id).await? else {
         return Err(Problem::not_found("there is no shipment for such an order"));
     };

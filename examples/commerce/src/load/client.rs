@@ -1,5 +1,7 @@
 //! A small HTTP client: one host, plain HTTP, kept-alive connections.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     http::{Method, Request, StatusCode},
@@ -12,6 +14,9 @@ use hyper_util::{
 use serde::Deserialize;
 
 use crate::error::Failure;
+
+/// How long a request may take: what takes longer has failed for a customer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client of one shop; clones share its connections.
 #[derive(Clone, Debug)]
@@ -111,6 +116,18 @@ impl Client {
         let request = request
             .body(Full::new(body))
             .map_err(|error| Failure::new("the request cannot be written", &error).unanswered())?;
+        tokio::time::timeout(PATIENCE, self.exchange(request))
+            .await
+            .map_err(|_| {
+                let line = format!("no answer within {} s", PATIENCE.as_secs());
+                Failure::plain(line).unanswered()
+            })?
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let response = self
             .pool
             .request(request)

@@ -12,6 +12,10 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
     );
     let data = config.data.display();
     let services = config.services.join(", ");
+    // The path that leads here again, also when cargo started it.
+    let commerce = std::env::args()
+        .next()
+        .unwrap_or_else(|| "commerce".to_owned());
     let text = format!(
         r#"
   commerce: {services} in one process
@@ -27,8 +31,9 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
   its money      curl http://{address}/api/v1/payments/ORDER_ID/ledger
   its parcel     curl http://{address}/api/v1/shipments/ORDER_ID
   how all are    curl http://{address}/readyz
-  kill -9 this process, start it again, then    commerce verify --data {data} --settle 30
-  more           commerce load --target http://{address} --orders 2000 --rate 200
+  kill -9 this process, start it again, then
+                 {commerce} verify --data {data}
+  more           {commerce} load --target http://{address} --orders 2000 --rate 200
 
 "#
     );

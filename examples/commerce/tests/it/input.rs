@@ -67,6 +67,7 @@ fn a_body_that_is_no_order_is_refused() {
     let priced = with(|order| order["price"] = json!(1));
     assert_refused([
         ("no JSON", "{\"customer_id\": ".into(), 400, unreadable),
+        ("cut off", "{\"a\":".into(), 400, unreadable),
         ("nothing", String::new(), 400, unreadable),
         ("another shape", "[1, 2]".into(), 422, shape),
         ("an unknown member", priced, 422, shape),
@@ -132,6 +133,12 @@ fn an_order_of_unknown_things_is_refused() {
         ),
         ("no street", address("street", " "), 422, "invalid-address"),
         (
+            "a name of NUL",
+            address("name", "\0"),
+            422,
+            "invalid-address",
+        ),
+        (
             "a country in words",
             address("country", "Germany"),
             422,
@@ -154,6 +161,10 @@ fn an_order_needs_a_key_of_its_own() {
         (&[][..], "no key"),
         (&[("idempotency-key", "")], "an empty key"),
         (&[("idempotency-key", &*long)], "a long key"),
+        (
+            &[("idempotency-key", "a"), ("idempotency-key", "b")],
+            "two keys",
+        ),
     ] {
         assert_problem(&post(headers), 400, "idempotency-key", what);
     }
@@ -180,6 +191,8 @@ fn what_is_not_there_is_not_found() {
     for (path, what) in [
         ("/api/v1/nothing", "an unknown route"),
         ("/api/v1/orders/none", "an unknown order"),
+        ("/api/v1/orders/%ff", "a name that is no text"),
+        ("/api/v1/payments/%ff/ledger", "a name that is no text"),
         ("/api/v1/stock/none", "an unknown SKU"),
     ] {
         assert_problem(&shop.get(path), 404, "not-found", what);

@@ -67,6 +67,15 @@ fn a_start_that_cannot_work_says_why_in_one_line() {
     let line = refused(&["serve", "--config", config.to_str().unwrap()], &data);
     assert!(line.contains("trafic"), "{line}");
 
+    let line = refused(&SERVE, Path::new(""));
+    assert!(line.contains("data"), "{line}");
+    let mut log = command();
+    log.args(SERVE)
+        .env("COMMERCE_LOG", "loud")
+        .env("COMMERCE_DATA", &data);
+    let line = String::from_utf8(log.output().unwrap().stderr).unwrap();
+    assert!(line.contains("COMMERCE_LOG"), "{line}");
+
     let file = directory.path().join("file");
     std::fs::write(&file, "").unwrap();
     let line = refused(&SERVE, &file);
@@ -167,6 +176,38 @@ fn a_first_signal_drains_and_a_second_one_exits_at_once() {
     assert_holds(shop.data(), 30);
     shop.signal(Signal::INT);
     assert!(shop.exit().success());
+}
+
+/// Clients that send nothing, or the beginning of something, hold up neither others nor the end.
+#[test]
+fn silent_clients_are_left_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let shop = Shop::open(directory.path());
+    let silent: Vec<_> = (0..520)
+        .map(|_| TcpStream::connect(shop.address()).unwrap())
+        .collect();
+    // Waits for a place, and gets one.
+    assert_eq!(shop.get("/healthz").status, 200);
+    drop(silent);
+    let mut stuck = TcpStream::connect(shop.address()).unwrap();
+    stuck
+        .write_all(b"POST /api/v1/orders HTTP/1.1\r\nhost: x\r\nidempotency-key: k\r\ncontent-length: 100\r\n\r\n{")
+        .unwrap();
+    assert_eq!(shop.get("/healthz").status, 200);
+    shop.stop();
+}
+
+#[test]
+fn a_target_that_never_answers_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("http://{}", silent.local_addr().unwrap());
+    let output = command()
+        .args(["load", "--target", &target])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(line.contains("no answer"), "{line}");
 }
 
 #[test]
