@@ -1,7 +1,9 @@
 //! How tables store a message: everything but topic, key and payload as one JSON text.
 //!
-//! Outbox rows and broker records use the same text, so a relay moves it without looking inside, people can
-//! read it with `json_extract`, and old and new binaries agree on it: a golden test pins it.
+//! Outbox rows and broker records use the same text, people can read it with `json_extract`, and old and new binaries
+//! agree on it: a golden test pins it. What a newer build wrote beside it passes through an older one unchanged.
+
+mod unknown;
 
 use std::{
     borrow::Cow,
@@ -12,6 +14,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{Headers, InvalidName, Key, Kind, Message, MessageId, Source, Topic};
+
+pub(crate) use unknown::Unknown;
 
 /// Version of the layout below. A reader refuses a newer one, and the record is kept raw.
 const FORMAT: u32 = 1;
@@ -40,6 +44,8 @@ struct Envelope<'a> {
     causation_id: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     traceparent: Option<Cow<'a, str>>,
+    #[serde(flatten)]
+    unknown: Unknown,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,6 +90,7 @@ pub fn write(message: &Message) -> String {
         correlation_id: message.correlation_id.as_deref().map(Cow::Borrowed),
         causation_id: message.causation_id.as_deref().map(Cow::Borrowed),
         traceparent: message.traceparent.as_deref().map(Cow::Borrowed),
+        unknown: message.unknown.clone(),
     };
     // Strings, numbers and arrays of strings always serialise.
     serde_json::to_string(&envelope).unwrap_or_default()
@@ -96,7 +103,7 @@ fn header<'a>((name, value): (&'a str, &'a Bytes)) -> Header<'a> {
     }
 }
 
-/// Reads back what [`write()`] wrote.
+/// Reads back what [`write()`] wrote. Attributes that this build does not know are kept, and written again.
 ///
 /// # Errors
 /// [`EnvelopeError`] when the text is damaged or of a newer format: keep the record raw.
@@ -131,6 +138,7 @@ pub fn read(
     message.correlation_id = owned(envelope.correlation_id);
     message.causation_id = owned(envelope.causation_id);
     message.traceparent = owned(envelope.traceparent);
+    message.unknown = envelope.unknown;
     Ok(message)
 }
 
@@ -233,6 +241,22 @@ mod tests {
             prop_assume!(cut < text.len());
             prop_assert!(read(&text[..cut], message.topic, None, None).is_err());
         }
+    }
+
+    /// A relay of this build may lie between a writer and a consumer of a newer one.
+    #[test]
+    fn what_a_newer_build_wrote_beside_it_is_kept() {
+        let newer = r#"{"id":"1","source":"/shop","kind":"OrderPlaced","version":1,"subject":"s","deadline":{"at":1700000000000001},"tracestate":"vendor=1"}"#;
+        let message = read(newer, Topic::from_static("orders"), None, None).unwrap();
+        assert_eq!(write(&message), newer);
+        assert_eq!(
+            write(&message.clone().with_key(Key::from_static("k"))),
+            newer
+        );
+        let known = newer.split(r#","deadline"#).next().unwrap().to_owned() + "}";
+        let without = read(&known, message.topic.clone(), None, None).unwrap();
+        assert_eq!(write(&without), known);
+        assert!(message.size() >= without.size() + r#"deadline{"at":1700000000000001}"#.len());
     }
 
     /// The text is in tables of running systems: it may grow, it may not change.

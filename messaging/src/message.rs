@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use mainstay_clock::{Clock, IdGenerator};
 
-use crate::{Headers, Key, Kind, MessageId, Source, Topic};
+use crate::{Headers, Key, Kind, MessageId, Source, Topic, envelope::Unknown};
 
 /// One message. It maps to `CloudEvents` 1.0 both ways without loss.
 ///
@@ -41,6 +41,8 @@ pub struct Message {
     pub causation_id: Option<String>,
     /// W3C trace context of the span that made it.
     pub traceparent: Option<String>,
+    /// What a newer build stored with it.
+    pub(crate) unknown: Unknown,
 }
 
 impl Message {
@@ -79,6 +81,7 @@ impl Message {
             correlation_id: None,
             causation_id: None,
             traceparent: None,
+            unknown: Unknown::NONE,
         }
     }
 
@@ -106,6 +109,7 @@ impl Message {
             + option(&self.correlation_id)
             + option(&self.causation_id)
             + option(&self.traceparent)
+            + self.unknown.size()
     }
 }
 

@@ -4,7 +4,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_database::{Transactions as _, sqlite::Database};
-use mainstay_messaging::{Key, Kind, Message, MessageId, Source, Topic};
+use mainstay_messaging::{
+    Key, Kind, Message, MessageId, Publisher, Source, Topic,
+    sqlite::{Broker, Options as BrokerOptions},
+};
 use mainstay_outbox::{
     Error, Outbox as _, Relay,
     conformance::{Fixture, Tape},
@@ -92,6 +95,19 @@ fn message(key: &str, number: usize) -> Message {
     .with_key(Key::new(key).unwrap())
 }
 
+/// Runs the relay until the log is empty and the side table holds `held` rows.
+async fn drain<P: Publisher>(f: &SqliteFixture, relay: &Relay<SqliteOutbox, P>, held: usize) {
+    let drained = async {
+        while f.rows().await != (0, held) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        came_true = tokio::time::timeout(Duration::from_secs(30), drained) => came_true.unwrap(),
+        ended = relay.run(CancellationToken::new()) => panic!("the relay ended: {ended:?}"),
+    }
+}
+
 /// SQLite keeps whatever bytes it is given as TEXT.
 #[tokio::test]
 async fn bytes_that_are_no_text_stop_their_key_and_no_other() {
@@ -110,17 +126,7 @@ async fn bytes_that_are_no_text_stop_their_key_and_no_other() {
     }
     f.database.commit(tx).await.unwrap();
     let tape = Arc::new(Tape::default());
-    let relay = Relay::new(f.store(), Arc::clone(&tape));
-    let others_flow = async {
-        while f.rows().await != (0, 4) {
-            tokio::task::yield_now().await;
-        }
-    };
-    let waiting = tokio::time::timeout(Duration::from_secs(30), others_flow);
-    tokio::select! {
-        came_true = waiting => came_true.unwrap(),
-        ended = relay.run(CancellationToken::new()) => panic!("the relay ended: {ended:?}"),
-    }
+    drain(&f, &Relay::new(f.store(), Arc::clone(&tape)), 4).await;
     assert_eq!(tape.ids(), ["d-0"]);
     let stopped: Vec<(i64, String)> =
         sqlx::query_as("SELECT attempts, coalesce(reason, '') FROM outbox_held ORDER BY position")
@@ -132,4 +138,31 @@ async fn bytes_that_are_no_text_stop_their_key_and_no_other() {
         [1, 1, 1, 0]
     );
     assert!(stopped[0].1.contains("utf-8"), "{stopped:?}");
+}
+
+/// During a rollout the relay may be of an older build than the writer and the consumer.
+#[tokio::test]
+async fn attributes_of_a_newer_build_survive_an_older_relay() {
+    let f = fixture().await;
+    let log = Database::open(f.database.path().with_file_name("log.db"))
+        .await
+        .unwrap();
+    let broker = Broker::open(log.clone(), BrokerOptions::default())
+        .await
+        .unwrap();
+    broker
+        .create_topic(&Topic::from_static("orders"), 1)
+        .await
+        .unwrap();
+    let mut tx = f.database.begin().await.unwrap();
+    f.store.enqueue(&mut tx, &message("a", 0)).await.unwrap();
+    let newer = "UPDATE outbox SET envelope = json_set(envelope, '$.tracestate', 'vendor=1') RETURNING envelope";
+    let written: String = sqlx::query_scalar(newer).fetch_one(&mut *tx).await.unwrap();
+    f.database.commit(tx).await.unwrap();
+    drain(&f, &Relay::new(f.store(), Arc::new(broker.publisher())), 0).await;
+    let published: String = sqlx::query_scalar("SELECT envelope FROM broker_records")
+        .fetch_one(log.reader())
+        .await
+        .unwrap();
+    assert_eq!(published, written);
 }
