@@ -127,6 +127,7 @@ macro_rules! conformance {
             nothing_is_forgotten_that_may_come_again
             what_is_older_than_the_window_is_forgotten_in_steps
             a_log_created_anew_loses_no_marks_to_an_old_checkpoint
+            a_log_created_anew_loses_no_marks_when_all_old_ones_are_forgotten
             a_worker_forgets_by_itself
         );
     };

@@ -1,7 +1,7 @@
 -- A mark says: the effect of this message on this consumer is done. It is written in the transaction that makes
 -- the effect. Topic, partition and offset are where the message was read; retention goes by them.
 CREATE TABLE {ns}inbox_marks (
-    seq       INTEGER PRIMARY KEY,
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT,  -- of a mark that is gone it is never used again
     consumer  TEXT NOT NULL,
     source    TEXT NOT NULL,   -- empty: a record that is no message, whose id is its position
     id        TEXT NOT NULL,

@@ -137,6 +137,16 @@ pub async fn a_log_created_anew_loses_no_marks_to_an_old_checkpoint<F: Fixture>(
     assert_eq!(f.marks().await, 5);
 }
 
+pub async fn a_log_created_anew_loses_no_marks_when_all_old_ones_are_forgotten<F: Fixture>(f: &F) {
+    mark(f, &group(), "a", 0..10).await;
+    checkpoint(f, &group(), 10, day(1)).await;
+    assert_eq!(sweep(f, &group(), day(2), 100).await.0, 10);
+    assert_eq!(f.marks().await, 0);
+    // Offsets start at 0 again, and nothing of them is committed: the marks are younger than the checkpoint.
+    mark(f, &group(), "b", 0..5).await;
+    assert_eq!(sweep(f, &group(), day(9), 100).await.0, 0);
+}
+
 pub async fn a_worker_forgets_by_itself<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let script = Script::new();
