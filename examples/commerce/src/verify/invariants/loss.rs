@@ -1,10 +1,11 @@
 //! I6: nothing is lost and nothing is invented.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use commerce_contracts::SUBSCRIPTIONS;
+use commerce_contracts::{SUBSCRIPTIONS, TOPICS};
 
-use super::super::{finding::Finding, picture::Picture};
+use super::super::{finding::Finding, log::Partition, picture::Picture};
+use crate::config::SERVICES;
 
 /// How long a message may wait in an outbox before an operator has to know, in microseconds.
 const LONGEST_WAIT: i64 = 60_000_000;
@@ -96,6 +97,26 @@ fn offsets(picture: &Picture, finding: &mut Finding) {
     let mut counts: HashMap<i64, i64> = HashMap::new();
     for record in &picture.log.records {
         *counts.entry(record.partition).or_default() += 1;
+    }
+    for service in SERVICES {
+        for partition in &picture.log.partitions {
+            let committed = picture.log.committed(service, partition.id);
+            if committed > partition.next {
+                finding.offends(format!(
+                    "{service} has passed offset {committed} of {}/{}, which ends at {}",
+                    partition.topic, partition.number, partition.next
+                ));
+            }
+        }
+    }
+    for topic in TOPICS {
+        let of_topic = |partition: &&Partition| partition.topic == *topic;
+        let partitions = picture.log.partitions.iter().filter(of_topic);
+        let numbers: BTreeSet<i64> = partitions.map(|partition| partition.number).collect();
+        let expected = numbers.last().map_or(1, |last| last + 1);
+        for missing in (0..expected).filter(|number| !numbers.contains(number)) {
+            finding.offends(format!("{topic}/{missing} is not in the log"));
+        }
     }
     for partition in &picture.log.partitions {
         let there = counts.get(&partition.id).copied().unwrap_or(0);
