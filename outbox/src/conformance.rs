@@ -94,6 +94,7 @@ macro_rules! conformance {
             a_lost_acknowledgement_is_sent_again_and_loses_no_order
             a_send_never_outlives_its_lease
             a_delayed_message_waits_and_stops_nobody
+            an_endless_delay_is_never_due
             a_delayed_message_of_a_stopped_key_joins_its_end
             an_enqueue_key_is_used_once_and_aborts_nothing
             an_oversize_message_is_refused_in_its_transaction

@@ -9,7 +9,6 @@ mod statements;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use mainstay_clock::{Clock, SystemClock};
 use mainstay_database::{
     Migration, Migrations, Namespace,
     postgres::{Database, Transaction, classify},
@@ -59,9 +58,6 @@ pub struct Options {
     pub max_message_size: usize,
     /// How long an [enqueue key](crate::EnqueueKey) is remembered; default 7 days.
     pub enqueue_key_retention: Duration,
-    /// The clock of the relays, against which they say when to try a refused message again. Everything else goes by the
-    /// server's.
-    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for Options {
@@ -71,7 +67,6 @@ impl Default for Options {
             shards: 1,
             max_message_size: 1024 * 1024,
             enqueue_key_retention: Duration::from_secs(7 * 24 * 3600),
-            clock: Arc::new(SystemClock::new()),
         }
     }
 }
@@ -199,7 +194,8 @@ fn driver(error: sqlx::Error) -> Error {
     Error::Database(classify(error))
 }
 
-/// A duration as the tables have it.
+/// A duration as the tables have it. Statements add it to the server's time, which leaves room for 146,000 years.
 fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+    const LONGEST: i64 = i64::MAX / 2;
+    i64::try_from(duration.as_micros()).map_or(LONGEST, |micros| micros.min(LONGEST))
 }

@@ -29,12 +29,12 @@ pub(crate) struct Verdict {
     pub(crate) unknown: Option<mainstay_messaging::Error>,
 }
 
-/// When a refused message is tried again.
-pub(crate) type RetryAt<'a> = dyn Fn(u32) -> SystemTime + Send + Sync + 'a;
+/// How long a message waits after it was refused this often.
+pub(crate) type RetryAfter<'a> = dyn Fn(u32) -> Duration + Send + Sync + 'a;
 
 impl Round {
     /// Keeps back what must not overtake: rows behind stopped or unreadable ones of their lane.
-    pub(crate) fn new(rows: Vec<Row>, retry_at: &RetryAt<'_>) -> Self {
+    pub(crate) fn new(rows: Vec<Row>, retry_after: &RetryAfter<'_>) -> Self {
         let mut round = Self {
             messages: Vec::with_capacity(rows.len()),
             sent: Vec::with_capacity(rows.len()),
@@ -57,7 +57,7 @@ impl Round {
                 Content::Unreadable(reason) => {
                     round
                         .outcome
-                        .stop(row.place, row.attempts, reason, retry_at);
+                        .stop(row.place, row.attempts, reason, retry_after);
                     blocked.extend(row.lane);
                 }
             }
@@ -75,7 +75,7 @@ impl Round {
     }
 
     /// Sorts every sent row by its answer. An answer that is missing is an unknown one.
-    pub(crate) fn judge(self, answers: Vec<Publication>, retry_at: &RetryAt<'_>) -> Verdict {
+    pub(crate) fn judge(self, answers: Vec<Publication>, retry_after: &RetryAfter<'_>) -> Verdict {
         let mut outcome = self.outcome;
         let (mut acknowledged, mut unknown) = (0, None);
         let mut stopped: HashSet<(&Topic, &Key)> = HashSet::new();
@@ -95,7 +95,7 @@ impl Round {
                 Some(Publication::Refused(error))
                     if !lane.is_some_and(|l| waiting.contains(&l)) =>
                 {
-                    outcome.stop(place, attempts, with_causes(&error), retry_at);
+                    outcome.stop(place, attempts, with_causes(&error), retry_after);
                     stopped.extend(lane);
                 }
                 Some(Publication::Unknown(error) | Publication::Refused(error)) => {
@@ -127,12 +127,12 @@ impl Outcome {
         self.acknowledged.is_empty() && self.stopped.is_empty() && self.following.is_empty()
     }
 
-    fn stop(&mut self, place: Place, attempts: u32, reason: String, retry_at: &RetryAt<'_>) {
+    fn stop(&mut self, place: Place, attempts: u32, reason: String, retry_after: &RetryAfter<'_>) {
         let attempts = attempts.saturating_add(1);
         self.stopped.push(Stop {
             place,
             attempts,
-            retry_at: retry_at(attempts),
+            retry_after: retry_after(attempts),
             reason,
         });
     }
@@ -157,9 +157,14 @@ pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// Adds a delay to a wall-clock time without ever overflowing.
-pub(crate) fn later(now: SystemTime, delay: Duration) -> SystemTime {
-    now.checked_add(delay).unwrap_or(now)
+/// Adds a delay to a wall-clock time; one past the end of time ends far in the future, never now.
+pub(crate) fn later(now: SystemTime, mut delay: Duration) -> SystemTime {
+    loop {
+        match now.checked_add(delay) {
+            Some(later) => return later,
+            None => delay /= 2,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -191,8 +196,8 @@ mod tests {
         }
     }
 
-    fn now(_: u32) -> SystemTime {
-        SystemTime::UNIX_EPOCH
+    fn now(_: u32) -> Duration {
+        Duration::ZERO
     }
 
     /// A publisher that keeps its contract: 0 refuses, 1 is unknown, and nothing of a key is stored behind either. Some

@@ -1,6 +1,6 @@
 //! The role that a relay works on: whose rows, which rows, what became of them.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mainstay_messaging::{Key, Message, Topic};
@@ -161,8 +161,8 @@ pub struct Stop {
     pub place: Place,
     /// How often it was refused, this time included.
     pub attempts: u32,
-    /// When to try again.
-    pub retry_at: SystemTime,
+    /// How long to wait, by the store's own clock, before it is tried again.
+    pub retry_after: Duration,
     /// Why it was refused, with causes.
     pub reason: String,
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mainstay_database::Transactions as _;
 
-use super::{Fixture, Running, Tape, commit, message, until, until_empty};
-use crate::{EnqueueKey, Enqueued, Entry, Error, Outbox as _};
+use super::{ALL, Fixture, LEASE, Running, Tape, commit, message, until, until_empty};
+use crate::{EnqueueKey, Enqueued, Entry, Error, Outbox as _, RelayStore as _};
 
 pub async fn a_delayed_message_waits_and_stops_nobody<F: Fixture>(f: &F) {
     let tape = Arc::new(Tape::default());
@@ -27,6 +27,20 @@ pub async fn a_delayed_message_waits_and_stops_nobody<F: Fixture>(f: &F) {
     .await;
     until("the other one stays", async || f.rows().await == (0, 1)).await;
     running.stop().await;
+}
+
+pub async fn an_endless_delay_is_never_due<F: Fixture>(f: &F) {
+    let store = f.store();
+    let endless = message("a", 0);
+    let mut tx = f.database().begin().await.unwrap();
+    let entries = [Entry::new(&endless).deliver_after(Duration::MAX)];
+    let answers = store.enqueue_batch(&mut tx, &entries).await.unwrap();
+    assert_eq!(answers, [Enqueued::Added]);
+    f.database().commit(tx).await.unwrap();
+    let holds = store.lease("relay", LEASE).await.unwrap();
+    let fetched = store.fetch(&holds, ALL).await.unwrap();
+    assert_eq!((fetched.rows.len(), f.rows().await), (0, (0, 1)));
+    assert!(fetched.next_due > Some(LEASE * 1_000_000));
 }
 
 pub async fn a_delayed_message_of_a_stopped_key_joins_its_end<F: Fixture>(f: &F) {

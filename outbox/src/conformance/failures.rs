@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::{
     ALL, Fixture, LEASE, PATIENCE, Running, Tape, commit, ids, message, until, until_empty,
 };
 use crate::{Outcome, RelayStore as _, Row, Stop, status::Activity};
-
-const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 pub async fn a_refused_message_stops_its_key_and_no_other<F: Fixture>(f: &F) {
     let tape = Arc::new(Tape::default());
@@ -81,16 +79,16 @@ pub async fn a_stopped_key_is_served_when_its_head_is_due<F: Fixture>(f: &F) {
     let holds = store.lease("relay", LEASE).await.unwrap();
     commit(f, &[message("a", 0), message("a", 1), message("a", 2)]).await;
     let fetch = async || store.fetch(&holds, ALL).await.unwrap().rows;
-    let stop = |row: &Row, retry_at| Stop {
+    let stop = |row: &Row, retry_after| Stop {
         place: row.place,
         attempts: 1,
-        retry_at,
+        retry_after,
         reason: "a test".to_owned(),
     };
-    let (long_ago, never) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + NEVER);
+    let (at_once, never) = (Duration::ZERO, Duration::MAX);
     let rows = fetch().await;
     let outcome = Outcome {
-        stopped: vec![stop(&rows[0], long_ago), stop(&rows[1], never)],
+        stopped: vec![stop(&rows[0], at_once), stop(&rows[1], never)],
         following: vec![rows[2].place],
         ..Outcome::default()
     };

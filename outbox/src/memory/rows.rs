@@ -14,7 +14,7 @@ use super::{
     Inner,
     records::{HeldRow, LogRow, ShardRow},
 };
-use crate::{Content, Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop};
+use crate::{Content, Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop, round::later};
 
 impl Inner {
     pub(super) async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
@@ -133,21 +133,21 @@ async fn stop_row(tx: &mut Connection, stop: &Stop) -> Result<(), Error> {
     if let Place::Log(_) = stop.place {
         if let Some(row) = take(tx, stop.place).await? {
             let reason = Some(stop.reason.clone());
-            hold(tx, row, stop.retry_at, stop.attempts, reason).await?;
+            let due_at = later(tx.statement().await?.now(), stop.retry_after);
+            hold(tx, row, due_at, stop.attempts, reason).await?;
         }
         return Ok(());
     }
+    let mut statement = tx.statement().await?;
+    let due_at = later(statement.now(), stop.retry_after);
     let stop_it = |row: &mut HeldRow| {
         row.stopped = true;
-        row.due_at = stop.retry_at;
+        row.due_at = due_at;
         row.attempts = stop.attempts;
         row.reason = Some(stop.reason.clone());
         true
     };
-    tx.statement()
-        .await?
-        .update(&position(stop.place), stop_it)
-        .await?;
+    statement.update(&position(stop.place), stop_it).await?;
     Ok(())
 }
 

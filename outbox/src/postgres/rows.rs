@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use mainstay_clock::Clock as _;
 use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{
-    Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop,
+    Error, Fetched, Hold, Limit, Outcome, Place, Row,
     postgres::{
         Inner, commit, driver, micros,
         places::{columns, in_log, shard_and_position},
@@ -38,7 +37,7 @@ impl Inner {
     pub(super) async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
         let sql = &self.statements;
         let (done_log, done_held) = split(&outcome.acknowledged, |place| *place);
-        let moves = Moves::of(outcome, |stop| self.until(stop));
+        let moves = Moves::of(outcome);
         let only_acknowledged = done_held.is_empty() && moves.ranks.is_empty();
         let (begin, statement) = if only_acknowledged {
             // Losing this at a crash of the server only publishes again.
@@ -74,12 +73,6 @@ impl Inner {
         }
         commit(tx).await
     }
-
-    /// A node's clock may be an hour off: the relay's "when" becomes "in how long".
-    fn until(&self, stop: &Stop) -> i64 {
-        let left = stop.retry_at.duration_since(self.options.clock.now());
-        micros(left.unwrap_or_default())
-    }
 }
 
 /// What goes into the side table, or changes there, column by column.
@@ -101,11 +94,11 @@ const FOLLOWER_OF_HELD: i32 = 2;
 const STOP_OF_HELD: i32 = 3;
 
 impl<'a> Moves<'a> {
-    fn of(outcome: &'a Outcome, until: impl Fn(&Stop) -> i64) -> Self {
+    fn of(outcome: &'a Outcome) -> Self {
         let mut moves = Self::default();
         for stop in &outcome.stopped {
             moves.put(stop.place, STOP_OF_LOG, STOP_OF_HELD);
-            moves.delays.push(until(stop));
+            moves.delays.push(micros(stop.retry_after));
             moves
                 .attempts
                 .push(i32::try_from(stop.attempts).unwrap_or(i32::MAX));

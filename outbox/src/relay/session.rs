@@ -10,7 +10,7 @@ use crate::{
     Content, Error, Fetched, Hold, Outcome, RelayStore,
     doorbell::Ladder,
     relay::Relay,
-    round::{Round, later, with_causes},
+    round::{Round, with_causes},
     status::Activity,
 };
 
@@ -141,10 +141,8 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
         lease_ends: Monotonic,
     ) -> Result<Option<Duration>, Error> {
         let settings = &self.relay.settings;
-        let now = settings.clock.now();
-        let retry_at =
-            |attempts: u32| later(now, settings.refusal.delay(attempts - 1, &settings.ids));
-        let round = Round::new(fetched.rows, &retry_at);
+        let retry_after = |attempts: u32| settings.refusal.delay(attempts - 1, &settings.ids);
+        let round = Round::new(fetched.rows, &retry_after);
         let left = lease_ends.remaining_at(settings.clock.monotonic());
         // A send that outlives its lease could overtake the successor's.
         let deadline = settings.send_timeout.min(left);
@@ -155,7 +153,7 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
             tokio::time::timeout(deadline, sending).await
         };
         let (outcome, acknowledged, unknown) = if let Ok(answers) = answers {
-            let verdict = round.judge(answers, &retry_at);
+            let verdict = round.judge(answers, &retry_after);
             let unknown = verdict.unknown.map(|error| with_causes(&error));
             (verdict.outcome, verdict.acknowledged, unknown)
         } else {

@@ -1,6 +1,6 @@
 //! Reading rows, and writing down what became of them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::TryStreamExt as _;
 use mainstay_clock::Clock as _;
@@ -10,6 +10,7 @@ use sqlx::{Row as _, SqlStr, sqlite::SqliteRow};
 
 use crate::{
     Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop,
+    round::later,
     sql_rows::{content, position, runs, split},
     sqlite::{Inner, driver, json},
 };
@@ -62,9 +63,10 @@ impl Inner {
         let (stop_log, stop_held) = split(&outcome.stopped, |stop| stop.place);
         let (follow_log, follow_held) = split(&outcome.following, |place| *place);
         let (done_log, done_held) = split(&outcome.acknowledged, |place| *place);
+        let now = self.options.clock.now();
         // A stopped row lies before its followers in the side table: it is written first.
-        write(&mut tx, &sql.stop_log, &stops(&stop_log)).await?;
-        write(&mut tx, &sql.stop_held, &stops(&stop_held)).await?;
+        write(&mut tx, &sql.stop_log, &stops(now, &stop_log)).await?;
+        write(&mut tx, &sql.stop_held, &stops(now, &stop_held)).await?;
         write(&mut tx, &sql.follow_log, &positions(&follow_log)).await?;
         write(&mut tx, &sql.follow_held, &positions(&follow_held)).await?;
         let moved = positions(&follow_held);
@@ -129,12 +131,12 @@ fn positions(places: &[Place]) -> Vec<i64> {
     places.iter().copied().map(position).collect()
 }
 
-fn stops(stops: &[Stop]) -> Vec<(i64, i64, u32, &str)> {
+fn stops(now: SystemTime, stops: &[Stop]) -> Vec<(i64, i64, u32, &str)> {
     stops
         .iter()
         .map(|stop| {
-            let retry_at = envelope::micros_since_epoch(stop.retry_at);
-            (position(stop.place), retry_at, stop.attempts, &*stop.reason)
+            let due_at = envelope::micros_since_epoch(later(now, stop.retry_after));
+            (position(stop.place), due_at, stop.attempts, &*stop.reason)
         })
         .collect()
 }
