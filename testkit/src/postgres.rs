@@ -13,7 +13,7 @@ mod remains;
 #[cfg(feature = "postgres")]
 mod server;
 
-pub use binaries::{BIN, Binaries};
+pub use binaries::{BIN, Binaries, asked_for};
 #[cfg(feature = "postgres")]
 pub use database::TestDatabase;
 pub use instance::{Instance, Options};

@@ -1,17 +1,22 @@
 //! Tests that ran, as the test runners counted them.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader},
     ops::AddAssign,
     process::{Command, Stdio},
 };
 
+use mainstay_testkit::LEFT_OUT;
+
 /// Tests and doctests by outcome.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Counts {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) ignored: u64,
+    /// Suites that did not run because their server is missing, each with the reason.
+    pub(crate) left_out: BTreeSet<String>,
 }
 
 impl AddAssign for Counts {
@@ -19,6 +24,7 @@ impl AddAssign for Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
+        self.left_out.extend(other.left_out);
     }
 }
 
@@ -39,10 +45,14 @@ pub(crate) fn counted(
         if let Some(closing) = closing_line(&line) {
             counts += closing;
         }
+        // The harness may have begun a line of its own.
+        if let Some((_, suite)) = line.split_once(LEFT_OUT) {
+            counts.left_out.insert(suite.trim_end().to_owned());
+        }
         println!("{line}");
     }
     let status = child.wait().map_err(|error| error.to_string())?;
-    *total += counts;
+    *total += counts.clone();
     if !status.success() {
         return Err(format!("the tests ended with {status}"));
     }
@@ -71,6 +81,7 @@ fn closing_line(line: &str) -> Option<Counts> {
         passed: numbers.next()??,
         failed: numbers.next()??,
         ignored: numbers.next()??,
+        left_out: BTreeSet::new(),
     })
 }
 
@@ -97,6 +108,7 @@ mod tests {
             passed: 7,
             failed: 2,
             ignored: 1,
+            ..Counts::default()
         };
         assert_eq!(closing_line(FAILED), Some(expected));
         assert_eq!(closing_line("running 3 tests"), None);
@@ -108,6 +120,19 @@ mod tests {
         assert!(counted(&mut total, runner(FAILED, 0), false).is_err());
         assert!(counted(&mut total, runner(OK, 101), false).is_err());
         assert_eq!((total.passed, total.failed), (14, 2));
+    }
+
+    #[test]
+    fn suites_that_were_left_out_are_gathered_once_each() {
+        let mut total = Counts::default();
+        let line = format!(
+            "test a ... {LEFT_OUT}outbox on postgres: no server\n{LEFT_OUT}outbox on postgres: no server\n{OK}"
+        );
+        assert_eq!(counted(&mut total, runner(&line, 0), true), Ok(()));
+        assert_eq!(
+            Vec::from_iter(total.left_out),
+            ["outbox on postgres: no server"]
+        );
     }
 
     #[test]

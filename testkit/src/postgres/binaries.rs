@@ -99,7 +99,8 @@ impl Binaries {
     }
 }
 
-fn asked_for(wanted: Option<u32>) -> Result<Option<u32>, Error> {
+/// The major version to use: `wanted`, else what `MAINSTAY_POSTGRES_VERSION` says.
+pub fn asked_for(wanted: Option<u32>) -> Result<Option<u32>, Error> {
     match env::var(VERSION).ok().filter(|version| !version.is_empty()) {
         Some(version) if wanted.is_none() => version.parse().map(Some).map_err(|_| {
             Error::step(

@@ -1,10 +1,10 @@
 //! PostgreSQL.
 
-use std::env;
+use std::{env, ffi::OsString, iter, path::PathBuf};
 
 use mainstay_testkit::{
     Directory,
-    postgres::{self, Binaries, Instance, Options, URL},
+    postgres::{self, BIN, Binaries, Instance, Options, URL},
 };
 
 use super::{
@@ -23,19 +23,22 @@ pub(super) const SERVICE: Service = Service {
 };
 
 /// The server of one run of `cargo xtask test`.
-pub(crate) enum Own {
+pub(crate) enum Server {
     /// It was there before and stays.
     Found(Running),
     /// It goes with the value.
     Started(Box<Instance>),
 }
 
-impl Own {
-    pub(crate) fn url(&self) -> String {
-        match self {
-            Self::Found(running) => running.url.clone(),
-            Self::Started(instance) => instance.url(),
-        }
+impl Server {
+    /// What tells the tests of it; those that start servers of their own take the same version.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let (url, binaries) = match self {
+            Self::Found(running) => (running.url.clone(), running.binaries.as_ref()),
+            Self::Started(instance) => (instance.url(), Some(&instance.binaries().directory)),
+        };
+        let binaries = binaries.map(|directory| (BIN, directory.into()));
+        iter::once((URL, url.into())).chain(binaries).collect()
     }
 
     /// What it is, for the report.
@@ -45,17 +48,20 @@ impl Own {
                 version: None,
                 found,
                 ..
-            }) => format!("PostgreSQL ({found})"),
+            }) => format!("the server of {found}"),
             Self::Found(Running {
                 version: Some(version),
                 found,
                 ..
             }) => {
-                format!("PostgreSQL {version} ({found}; runs already)")
+                format!("PostgreSQL {version} ({found}), which ran already")
             }
             Self::Started(instance) => {
                 let binaries = instance.binaries();
-                format!("PostgreSQL {} ({})", binaries.version, binaries.found)
+                format!(
+                    "PostgreSQL {} ({}), started for them",
+                    binaries.version, binaries.found
+                )
             }
         }
     }
@@ -68,38 +74,48 @@ impl Own {
     }
 }
 
-/// A server for one run: the one in the environment, the one that `up` started, or a new one.
-pub(crate) fn own(place: &Place) -> Result<Own, String> {
+/// A server for one run: the one in the environment, the one that `up` started if its version fits, or a new one.
+pub(crate) fn server(place: &Place, wanted: Option<u32>) -> Result<Server, String> {
     let guard = state::lock(place)?;
-    if let Some(running) = status(place) {
-        return Ok(Own::Found(running));
+    let wanted = asked_for(wanted)?;
+    if let Some(running) = status(place).filter(|running| fits(running, wanted)) {
+        return Ok(Server::Found(running));
     }
-    clear(place)?;
+    clear_remains(place)?;
+    let binaries = Binaries::find_or_install(wanted).map_err(|error| error.to_string())?;
     drop(guard);
-    let binaries = Binaries::find_or_install(None).map_err(|error| error.to_string())?;
     let directory = Directory::new(NAME).map_err(|error| error.to_string())?;
-    let instance =
-        Instance::start(directory, Options::new(binaries)).map_err(|error| error.to_string())?;
-    Ok(Own::Started(Box::new(instance)))
+    let mut options = Options::new(binaries);
+    options.log = Some(place.file("postgres-test.log"));
+    let instance = Instance::start(directory, options).map_err(|error| error.to_string())?;
+    Ok(Server::Started(Box::new(instance)))
 }
 
-fn up(place: &Place, _wanted: Option<u32>) -> Result<Running, String> {
+fn up(place: &Place, wanted: Option<u32>) -> Result<Running, String> {
     let _guard = state::lock(place)?;
+    let wanted = asked_for(wanted)?;
     if let Some(running) = status(place) {
-        return Ok(running);
+        if fits(&running, wanted) {
+            return Ok(running);
+        }
+        let version = running.version.unwrap_or_default();
+        return Err(format!(
+            "{version} runs already; `cargo xtask services down` first"
+        ));
     }
-    clear(place)?;
-    let binaries = Binaries::find_or_install(None).map_err(|error| error.to_string())?;
+    clear_remains(place)?;
+    let binaries = Binaries::find_or_install(wanted).map_err(|error| error.to_string())?;
     let directory = Directory::new(NAME).map_err(|error| error.to_string())?;
     let mut state = State {
         directory: directory.path().to_owned(),
+        binaries: binaries.directory.clone(),
         version: binaries.version.clone(),
         found: binaries.found.clone(),
         ready: None,
     };
     state::write(place, NAME, &state)?;
     let mut options = Options::new(binaries);
-    options.log = Some(place.file("postgres.log"));
+    options.log = Some(log(place));
     let instance = match Instance::start(directory, options) {
         Ok(instance) => instance,
         Err(error) => {
@@ -117,21 +133,49 @@ fn up(place: &Place, _wanted: Option<u32>) -> Result<Running, String> {
     status(place).ok_or_else(|| "it stopped again at once".to_owned())
 }
 
+fn asked_for(wanted: Option<u32>) -> Result<Option<u32>, String> {
+    postgres::asked_for(wanted).map_err(|error| error.to_string())
+}
+
+/// Whether it is of the version asked for; nobody knows that of a server in the environment.
+fn fits(running: &Running, wanted: Option<u32>) -> bool {
+    match (wanted, &running.version) {
+        (Some(wanted), Some(version)) => version.split('.').next() == Some(&*wanted.to_string()),
+        _ => true,
+    }
+}
+
+fn log(place: &Place) -> PathBuf {
+    place.file("postgres.log")
+}
+
+/// Removes what killed runs left: a state whose server does not answer, and directories whose owner is gone.
+fn clear_remains(place: &Place) -> Result<(), String> {
+    let stale = status(place).is_none() && clear(place)?;
+    let abandoned = postgres::remove_abandoned().map_err(|error| error.to_string())?;
+    if stale || abandoned > 0 {
+        eprintln!("removed what an earlier run left behind");
+    }
+    Ok(())
+}
+
 /// Whether something ran that does not any more.
 fn down(place: &Place) -> Result<bool, String> {
     let _guard = state::lock(place)?;
     clear(place)
 }
 
+/// The server of the environment, unasked, since only the suites know how they reach it; or ours, if it answers.
 fn status(place: &Place) -> Option<Running> {
     if let Some(url) = env::var(URL).ok().filter(|url| !url.is_empty()) {
         return Some(Running {
             url,
-            found: format!("{URL}; not asked"),
+            found: URL.to_owned(),
             version: None,
             pid: None,
             port: None,
             data: None,
+            binaries: None,
             log: None,
         });
     }
@@ -145,7 +189,8 @@ fn status(place: &Place) -> Option<Running> {
         pid: Some(ready.pid),
         port: Some(ready.port),
         data: Some(state.directory),
-        log: Some(place.file("postgres.log")),
+        binaries: Some(state.binaries),
+        log: Some(log(place)),
     })
 }
 

@@ -16,6 +16,8 @@ use super::Place;
 pub(super) struct State {
     /// The directory of the instance, its data below.
     pub(super) directory: PathBuf,
+    /// The programs it was started from.
+    pub(super) binaries: PathBuf,
     pub(super) version: String,
     pub(super) found: String,
     /// Missing until the server answered.
