@@ -7,6 +7,8 @@ mod memory;
 #[cfg(all(feature = "conformance", feature = "postgres"))]
 mod postgres;
 #[cfg(all(feature = "conformance", feature = "memory"))]
+mod scripted;
+#[cfg(all(feature = "conformance", feature = "memory"))]
 mod simulation;
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;
