@@ -1,10 +1,12 @@
 //! The outbox in PostgreSQL: many writers, so a position is drawn before its row is committed.
 
 mod enqueue;
+mod fused;
 mod places;
 mod rows;
 mod shards;
 mod statements;
+mod wakeup;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +22,9 @@ use crate::{
     Doorbell, Enqueued, Entry, Error, Fetched, HASH, Hold, Limit, Outbox, Outcome, RelayStore,
 };
 use statements::Statements;
+use wakeup::Wakeup;
 
+pub use fused::Fused;
 pub use sqlx;
 
 /// The schema of the outbox, for those who run migrations themselves.
@@ -44,6 +48,7 @@ struct Inner {
     statements: Statements,
     options: Options,
     doorbell: Doorbell,
+    wakeup: Wakeup,
 }
 
 /// Settings of a [`PostgresOutbox`].
@@ -58,6 +63,8 @@ pub struct Options {
     pub max_message_size: usize,
     /// How long an [enqueue key](crate::EnqueueKey) is remembered; default 7 days.
     pub enqueue_key_retention: Duration,
+    /// How often [listening](PostgresOutbox::listen) makes sure that it still hears; default 10 s.
+    pub prove_listening_every: Duration,
 }
 
 impl Default for Options {
@@ -67,6 +74,7 @@ impl Default for Options {
             shards: 1,
             max_message_size: 1024 * 1024,
             enqueue_key_retention: Duration::from_secs(7 * 24 * 3600),
+            prove_listening_every: Duration::from_secs(10),
         }
     }
 }
@@ -82,6 +90,7 @@ impl PostgresOutbox {
         let outbox = Self {
             inner: Arc::new(Inner {
                 statements: Statements::new(&options.namespace),
+                wakeup: Wakeup::new(&options.namespace.render("{ns}outbox")),
                 database,
                 options,
                 doorbell: Doorbell::default(),
@@ -164,6 +173,7 @@ impl Outbox for PostgresOutbox {
 
     fn ring(&self) {
         self.inner.doorbell.ring();
+        self.inner.wakeup.rung.notify_one();
     }
 }
 
