@@ -3,6 +3,7 @@
 mod enqueue;
 mod fused;
 mod places;
+mod roles;
 mod rows;
 mod shards;
 mod statements;
@@ -25,6 +26,7 @@ use statements::Statements;
 use wakeup::Wakeup;
 
 pub use fused::Fused;
+pub use roles::roles;
 pub use sqlx;
 
 /// The schema of the outbox, for those who run migrations themselves.

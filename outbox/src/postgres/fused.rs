@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use mainstay_messaging::{Key, Message, envelope};
-use sqlx::{
-    AssertSqlSafe, Postgres, SqlSafeStr, SqlStr,
-    postgres::PgArguments,
-    query::Query,
-};
+use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, postgres::PgArguments, query::Query};
 
 use crate::{
     Error,
