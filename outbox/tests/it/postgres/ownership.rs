@@ -6,12 +6,10 @@ use std::{
 };
 
 use mainstay_clock::{BootId, Clock, Monotonic, SystemClock};
-use mainstay_outbox::{Error, RelayStore as _, postgres::Options};
+use mainstay_outbox::{Error, RelayStore as _};
 use sqlx::Executor as _;
 
-use super::{
-    LEASE, PATIENCE, Running, acknowledged, fetched, ids, message, open, shop, shop_with, until,
-};
+use super::{LEASE, PATIENCE, Running, acknowledged, fetched, ids, message, shop, until};
 
 /// The statement's snapshot shows the old fence; only the lock shows the new one.
 #[tokio::test]
@@ -71,7 +69,7 @@ async fn a_former_owner_stops_no_key() {
         stopped: vec![mainstay_outbox::Stop {
             place: rows[0].place,
             attempts: 1,
-            retry_at: SystemTime::UNIX_EPOCH,
+            retry_after: Duration::ZERO,
             reason: "refused".to_owned(),
         }],
         following: vec![rows[1].place],
@@ -138,16 +136,8 @@ async fn only_the_servers_clock_counts() {
             ahead,
         })
     };
-    let options = |ahead| {
-        let mut options = Options::default();
-        options.clock = off(ahead);
-        options
-    };
-    let Some(shop) = shop_with(options(false)).await else {
-        return;
-    };
-    let (_, ahead) = open(&shop.server.url(), options(true)).await.unwrap();
-    let ahead = Arc::new(ahead);
+    let Some(shop) = shop().await else { return };
+    let ahead = shop.other_process().await;
     // A lease of the node that is behind has not ended for the one that is ahead.
     let behind = shop.outbox.lease("behind", LEASE).await.unwrap();
     assert_eq!(behind.len(), 1);
