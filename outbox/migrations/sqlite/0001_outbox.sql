@@ -29,6 +29,7 @@ CREATE TABLE {ns}outbox_enqueue_keys (
     enqueue_key TEXT PRIMARY KEY,
     used_at     INTEGER NOT NULL         -- microseconds since 1970
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX {prefix}outbox_enqueue_keys_by_use ON {prefix}outbox_enqueue_keys (used_at);
 
 -- Who publishes what. The fence rises with every change of owner; a write that carries an old one is refused.
 CREATE TABLE {ns}outbox_shards (

@@ -109,7 +109,7 @@ impl Statements {
             forget_keys: sql(&format!(
                 "DELETE FROM {{ns}}outbox_enqueue_keys WHERE enqueue_key IN
                  (SELECT enqueue_key FROM {{ns}}outbox_enqueue_keys WHERE used_at < {NOW} - $1
-                  ORDER BY used_at LIMIT 1000 FOR UPDATE SKIP LOCKED)"
+                  ORDER BY used_at LIMIT $2 FOR UPDATE SKIP LOCKED)"
             )),
             live: sql(&format!(
                 "INSERT INTO {{ns}}outbox_relays (owner, lease_until) VALUES ($1, {THIS_MOMENT} + $2)

@@ -68,7 +68,7 @@ impl Statements {
             ),
             forget_keys: sql(
                 "DELETE FROM {ns}outbox_enqueue_keys WHERE enqueue_key IN
-                 (SELECT enqueue_key FROM {ns}outbox_enqueue_keys WHERE used_at < $1 LIMIT 1000)",
+                 (SELECT enqueue_key FROM {ns}outbox_enqueue_keys WHERE used_at < $1 ORDER BY used_at LIMIT $2)",
             ),
             live: sql(
                 "INSERT INTO {ns}outbox_relays (owner, boot_id, lease_until) VALUES ($1, $2, $3)
@@ -158,5 +158,56 @@ impl Statements {
                  FROM json_each($1) r JOIN {ns}outbox_held h ON h.position = r.value ORDER BY h.position",
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{Options, SqliteOutbox};
+    use mainstay_database::sqlite::Database;
+
+    /// How SQLite goes about a statement, one line per step.
+    async fn plan(choose: impl FnOnce(&Statements) -> &SqlStr) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path().join("plan.db"))
+            .await
+            .unwrap();
+        let mut options = Options::default();
+        options.namespace = Namespace::prefixed("shop_").unwrap();
+        let outbox = SqliteOutbox::open(database.clone(), options).await.unwrap();
+        let text = choose(&outbox.inner.statements).as_str();
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+            .fetch_all(database.reader())
+            .await
+            .unwrap();
+        steps.into_iter().map(|step| step.3).collect()
+    }
+
+    /// The side table and the enqueue keys are read by index alone: delayed messages and keys are kept by the hundred
+    /// thousand, and every round of every relay goes past them.
+    fn reads_by_index(plan: &[String], indexes: &[&str]) {
+        for index in indexes {
+            assert!(plan.iter().any(|step| step.contains(index)), "{plan:#?}");
+        }
+        for step in plan {
+            let reads_all = step.starts_with("SCAN") && !step.contains("VIRTUAL TABLE");
+            let of_stopped_rows = step.contains("USING COVERING INDEX shop_outbox_held_by_key");
+            // Results of other steps, and the log, which is read in the order of its key up to a limit.
+            let of_others = ["SCAN m", "SCAN d", "SCAN (subquery", "SCAN o"]
+                .iter()
+                .any(|other| step.starts_with(other));
+            assert!(
+                !reads_all || of_stopped_rows || of_others,
+                "{step}: {plan:#?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn enqueue_keys_are_forgotten_by_their_age() {
+        let plan = plan(|sql| &sql.forget_keys).await;
+        reads_by_index(&plan, &["shop_outbox_enqueue_keys_by_use (used_at<?)"]);
     }
 }
