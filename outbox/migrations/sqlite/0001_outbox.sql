@@ -23,6 +23,7 @@ CREATE TABLE {ns}outbox_held (
     reason   TEXT                        -- why it was refused the last time
 ) STRICT;
 CREATE INDEX {prefix}outbox_held_by_key ON {prefix}outbox_held (topic, key, position) WHERE stopped = 1;
+CREATE INDEX {prefix}outbox_held_by_due ON {prefix}outbox_held (due_at) WHERE stopped = 0;
 
 -- Enqueue keys that were used.
 CREATE TABLE {ns}outbox_enqueue_keys (
