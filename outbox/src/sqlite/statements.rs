@@ -187,8 +187,10 @@ mod tests {
         let database = Database::open(directory.path().join("plan.db"))
             .await
             .unwrap();
-        let mut options = Options::default();
-        options.namespace = Namespace::prefixed("shop_").unwrap();
+        let options = Options {
+            namespace: Namespace::prefixed("shop_").unwrap(),
+            ..Options::default()
+        };
         let outbox = SqliteOutbox::open(database.clone(), options).await.unwrap();
         let text = choose(&outbox.inner.statements).as_str();
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
