@@ -28,6 +28,7 @@ const OLDEST: i32 = 14;
 pub struct Database {
     pool: PgPool,
     begin: SqlStr,
+    idle_limit: Duration,
 }
 
 /// How a server is reached and used.
@@ -115,6 +116,7 @@ impl Database {
             pool,
             // Safe: program text and two numbers.
             begin: AssertSqlSafe(begin).into_sql_str(),
+            idle_limit: options.idle_in_transaction_timeout,
         }
     }
 
@@ -186,6 +188,11 @@ impl Transactions for Database {
             .await
             .map_err(classify)?;
         transaction.commit().await.map_err(sqlstate::of_commit)
+    }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        // To the server zero means for ever.
+        (!self.idle_limit.is_zero()).then_some(self.idle_limit)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The role that opens and ends transactions, for engines that run user code.
 
-use std::ops::DerefMut;
+use std::{ops::DerefMut, time::Duration};
 
 use async_trait::async_trait;
 
@@ -36,4 +36,12 @@ pub trait Transactions: Send + Sync + 'static {
     /// # Cancel safety
     /// Dropping the future leaves the outcome unknown.
     async fn commit(&self, transaction: Self::Transaction) -> Result<(), Error>;
+
+    /// How long a transaction may lie idle before the database itself ends it; none if it never does, which is the default.
+    ///
+    /// Engines keep the deadlines of user code below it: code that is still thinking would lose its transaction, and no
+    /// attempt would ever end.
+    fn idle_limit(&self) -> Option<Duration> {
+        None
+    }
 }

@@ -141,10 +141,8 @@ impl Versions {
             }
         }
         if !self.exist(tx).await? {
-            // It may exist all the same: a session that saw no table and then waited for the one that made it goes on
-            // seeing none, until it locks something of the schema.
             let sql = format!(
-                "CREATE TABLE IF NOT EXISTS {} (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum BIGINT NOT NULL)",
+                "CREATE TABLE {} (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum BIGINT NOT NULL)",
                 self.table
             );
             sqlx::query(statement(namespace, &sql))
