@@ -153,10 +153,12 @@ pub(super) async fn count<F: Fixture>(
         .key
         .map_or_else(|| name.clone(), |key| key.to_string());
     let _inside = script.enter(&key, &[&name]);
+    // Taken at once: a handler that was seen to start and is ended while it writes must not leave its act to the next one.
+    let planned = script.next(&name);
     F::write(connection, &name).await?;
     // Others get a chance to overlap.
     tokio::task::yield_now().await;
-    act(script.next(&name), 0).await
+    act(planned, 0).await
 }
 
 /// The handler of [`Heaped`].
