@@ -1,5 +1,7 @@
 //! What can go wrong, by what the caller can do about it.
 
+use std::time::Duration;
+
 /// An operation of the inbox failed.
 #[derive(thiserror::Error, Debug)]
 #[non_exhaustive]
@@ -16,6 +18,17 @@ pub enum Error {
         /// The kind that has two.
         kind: &'static str,
     },
+    /// A handler may take longer than the database lets a transaction lie idle: such a handler would lose its transaction
+    /// each time, and no attempt would ever count.
+    #[error(
+        "handlers may take {deadline:?}, but the database ends transactions that lie idle for {limit:?}: let them take less"
+    )]
+    DeadlineTooLong {
+        /// [`Worker::handler_deadline`](crate::Worker::handler_deadline).
+        deadline: Duration,
+        /// [`Transactions::idle_limit`](mainstay_database::Transactions::idle_limit).
+        limit: Duration,
+    },
     /// What cannot be handled could not be kept aside either; it is not acknowledged.
     #[error("the message could not be parked")]
     Parking(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -29,7 +42,7 @@ impl Error {
             Self::Database(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
             Self::Parking(_) => true,
-            Self::TwoHandlers { .. } => false,
+            Self::TwoHandlers { .. } | Self::DeadlineTooLong { .. } => false,
         }
     }
 }

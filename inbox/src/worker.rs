@@ -66,7 +66,7 @@ where
     /// Works until `shutdown`, then finishes what is in flight, commits, leaves the group and returns.
     ///
     /// # Errors
-    /// [`Error::TwoHandlers`] before anything is read; [`Error::Broker`] when the broker ended this member for good.
+    /// [`Error::TwoHandlers`], [`Error::DeadlineTooLong`] before anything is read; [`Error::Broker`] when the broker ended this member for good.
     ///
     /// # Cancel safety
     /// Dropping the future is like a crash: what was not committed is delivered again, and done once.
@@ -76,6 +76,12 @@ where
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
         self.handlers.check()?;
+        let deadline = self.settings.handler_deadline;
+        if let Some(limit) = self.transactions.idle_limit()
+            && deadline >= limit
+        {
+            return Err(Error::DeadlineTooLong { deadline, limit });
+        }
         let work = Work {
             group: self.group.clone(),
             transactions: Arc::clone(&self.transactions),

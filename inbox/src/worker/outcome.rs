@@ -16,7 +16,26 @@ pub(super) enum Outcome {
     /// Rolled back because of one of these.
     Unclear { among: Vec<usize>, error: Reason },
     /// Rolled back, or its outcome is unknown; nothing is wrong with the messages.
-    Interrupted(Reason),
+    Interrupted(Interruption),
+}
+
+/// The database, not a message, ended a transaction.
+#[derive(Debug)]
+pub(super) struct Interruption {
+    pub(super) stage: Stage,
+    pub(super) error: Reason,
+}
+
+/// How far a transaction had come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// It was not opened.
+    Begin,
+    /// Some message's mark could not be had.
+    Admission,
+    /// The handler of these ran, by their places in the batch.
+    Handling(Vec<usize>),
+    Commit,
 }
 
 /// A message that failed.
@@ -45,6 +64,12 @@ impl Outcome {
             [culprit] => Self::Failed(Fault::new(culprit, cause, error)),
             _ => Self::Unclear { among, error },
         }
+    }
+}
+
+impl Interruption {
+    pub(super) const fn new(stage: Stage, error: Reason) -> Self {
+        Self { stage, error }
     }
 }
 

@@ -89,7 +89,8 @@ impl<T: Transactions + ?Sized, I: ?Sized> Worker<T, I> {
         self
     }
 
-    /// How long one call of a handler may take; default 30 s. Keep the database's own idle timeouts above it.
+    /// How long one call of a handler may take; default 30 s. Must lie below the time after which the database ends an idle
+    /// transaction, and should lie above its `lock_timeout`: a handler that waits for a lock has not failed.
     #[must_use]
     pub const fn handler_deadline(mut self, deadline: Duration) -> Self {
         self.settings.handler_deadline = deadline;
@@ -117,8 +118,7 @@ impl<T: Transactions + ?Sized, I: ?Sized> Worker<T, I> {
         self
     }
 
-    /// How long offsets are not committed after the last time; default 50 ms, and up to a second while the consumer has
-    /// nothing to tell, so that commits never keep it from renewing its membership. A commit costs the broker a sync of its disk; what was not
+    /// How often offsets are committed at most; default 50 ms. A commit costs the broker a sync of its disk; what was not
     /// committed at a crash is delivered again and found to be a duplicate.
     #[must_use]
     pub const fn commit_interval(mut self, interval: Duration) -> Self {

@@ -10,13 +10,15 @@ use tracing::Instrument as _;
 use super::{
     calls::calls,
     lanes::LaneId,
-    outcome::{Cause, Fault, Late, NoHandler, NoMessage, Outcome, Panicked, Reason},
+    outcome::{
+        Cause, Fault, Interruption, Late, NoHandler, NoMessage, Outcome, Panicked, Reason, Stage,
+    },
     settings::Settings,
     telemetry::{Meters, span_of},
 };
 use crate::{
     Error, Handlers, Inbox,
-    handlers::{Call, Class, Registered},
+    handlers::{Call, Class, Registered, database_error},
 };
 
 /// What every transaction of a worker needs.
@@ -56,7 +58,7 @@ where
         }
         self.transact(batch, events)
             .await
-            .unwrap_or_else(|error| Outcome::Interrupted(Arc::new(error)))
+            .unwrap_or_else(Outcome::Interrupted)
     }
 
     fn read(&self, delivery: &Delivery) -> Result<Decoded<T::Connection>, Reason> {
@@ -77,13 +79,16 @@ where
         &self,
         batch: &[Member],
         events: Vec<Result<Decoded<T::Connection>, Reason>>,
-    ) -> Result<Outcome, Error> {
-        let mut tx = self.transactions.begin().await?;
+    ) -> Result<Outcome, Interruption> {
+        let interrupted = |stage| |error| Interruption::new(stage, Arc::new(error));
+        let begun = self.transactions.begin().await.map_err(Error::from);
+        let mut tx = begun.map_err(interrupted(Stage::Begin))?;
         let deliveries: Vec<&Delivery> = batch.iter().map(|(_, delivery)| &**delivery).collect();
         let admissions = self
             .inbox
             .admit_batch(&mut tx, &self.group, &deliveries)
-            .await?;
+            .await
+            .map_err(interrupted(Stage::Admission))?;
 
         // Whatever is not fresh is done or kept already: no effect, and the commit keeps what admission wrote.
         let mut fresh = Vec::with_capacity(batch.len());
@@ -102,6 +107,7 @@ where
                 (batch.get(*index).map(|(lane, _)| *lane), handler.together())
             })
             .collect();
+        let mut run = Vec::with_capacity(fresh.len());
         for members in calls(&plan) {
             let mut indices = Vec::with_capacity(members.len());
             let mut events = Vec::with_capacity(members.len());
@@ -121,20 +127,21 @@ where
                     });
                 }
             }
+            run.extend_from_slice(&indices);
             if let Some(handler) = taker
-                && let Err(outcome) = self.call(&mut tx, &*handler, indices, events).await
+                && let Err(outcome) = self.call(&mut tx, &*handler, indices, &run, events).await
             {
                 return Ok(outcome);
             }
         }
         match self.transactions.commit(tx).await {
             Ok(()) => {}
-            // Something that the database checks at commit only: who did it is not known.
-            Err(error) if !error.is_retryable() => {
-                let all = fresh.iter().map(|(index, ..)| *index).collect();
-                return Ok(Outcome::unclear(all, Cause::Retryable, Arc::new(error)));
+            // Something that the database checks at commit only, or an error that a handler kept to itself: who did it
+            // is not known.
+            Err(error) if !error.is_retryable() && !run.is_empty() => {
+                return Ok(Outcome::unclear(run, Cause::Retryable, Arc::new(error)));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Interruption::new(Stage::Commit, Arc::new(error))),
         }
         if let Some(call) = &self.settings.on_commit {
             call();
@@ -144,12 +151,14 @@ where
         })
     }
 
-    /// One call of a handler, with its deadline; a panic is a failure like any other.
+    /// One call of a handler, with its deadline; a panic is a failure like any other. `run` = what has run in this
+    /// transaction, this call included.
     async fn call(
         &self,
         connection: &mut T::Connection,
         handler: &dyn Registered<T::Connection>,
         indices: Vec<usize>,
+        run: &[usize],
         events: Vec<Call>,
     ) -> Result<(), Outcome> {
         let deadline = self.settings.handler_deadline;
@@ -164,8 +173,15 @@ where
                 let culprit = error.culprit().and_then(|at| indices.get(at).copied());
                 let class = error.class();
                 let source: Reason = error.into_source().into();
+                // The database refuses it because of an earlier error, which some handler, maybe another one, kept to itself.
+                if let Some(mainstay_database::Error::Aborted) = database_error(&*source) {
+                    return Err(Outcome::unclear(run.to_vec(), Cause::Retryable, source));
+                }
                 match class {
-                    Class::Interrupted => return Err(Outcome::Interrupted(source)),
+                    Class::Interrupted => {
+                        let stage = Stage::Handling(culprit.map_or(indices, |at| vec![at]));
+                        return Err(Outcome::Interrupted(Interruption::new(stage, source)));
+                    }
                     Class::Retryable => (Cause::Retryable, source, culprit),
                     Class::Permanent => (Cause::Permanent, source, culprit),
                 }

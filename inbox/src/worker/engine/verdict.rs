@@ -1,6 +1,6 @@
 //! What becomes of messages after an attempt.
 
-use std::{error::Error as StdError, sync::Arc};
+use std::sync::Arc;
 
 use mainstay_database::Transactions;
 use mainstay_messaging::{Content, Delivery, Key};
@@ -9,7 +9,7 @@ use super::{
     super::{
         item::{Hold, Item},
         lanes::Portion,
-        outcome::{Fault, Outcome},
+        outcome::{Fault, Interruption, Outcome, Stage},
         telemetry::chain,
     },
     Engine,
@@ -42,12 +42,15 @@ where
                     item.at_most = item.at_most.min(half);
                 });
             }
-            Landing::Attempt(Outcome::Interrupted(error)) => self.interrupted(portions, &*error),
+            Landing::Attempt(Outcome::Interrupted(interruption)) => {
+                self.interrupted(portions, &interruption);
+            }
             Landing::Parking(parked, failure) => self.parked(portions, parked, &failure),
             Landing::Abandoned(error) if error.is_panic() => {
                 // No handler: those are caught. A store, or what is called on commit.
                 tracing::error!(%error, consumer = %self.work.group, "a transaction panicked");
-                self.interrupted(portions, &error);
+                let panicked = Interruption::new(Stage::Begin, Arc::new(error));
+                self.interrupted(portions, &panicked);
             }
             Landing::Abandoned(error) => {
                 tracing::debug!(%error, "a transaction was abandoned");
@@ -128,37 +131,48 @@ where
         });
     }
 
-    /// Nothing is wrong with the messages: all are tried again after a while, without counting.
-    fn interrupted(
-        &mut self,
-        mut portions: Portions,
-        error: &(dyn StdError + Send + Sync + 'static),
-    ) {
+    /// Nothing is wrong with the messages: they are tried again after a while, without counting.
+    fn interrupted(&mut self, mut portions: Portions, interruption: &Interruption) {
         let now = self.now();
         let settings = self.work.settings.clone();
+        let error = &*interruption.error;
         self.work.meters.interrupted.increment(1);
         self.impeded(error);
-        match database_error(error) {
-            // Two transactions met: smaller ones meet less, and keys that wait for nobody get through.
-            Some(mainstay_database::Error::Conflict(_)) => {
-                let size: usize = portions.iter().map(|portion| portion.items.len()).sum();
-                for item in portions.iter_mut().flat_map(|portion| &mut portion.items) {
-                    item.at_most = item.at_most.min(size.div_ceil(2));
-                }
+        let size: usize = portions.iter().map(|portion| portion.items.len()).sum();
+        let hold = |item: &mut Item<Arc<Delivery>>| {
+            let pause = settings.backoff.delay(item.interruptions, &settings.ids);
+            item.interruptions = item.interruptions.saturating_add(1);
+            item.hold = Hold::Until(now + pause);
+        };
+        let at_most = match (&interruption.stage, database_error(error)) {
+            // Somebody holds what these want: they wait, and the others need not.
+            (Stage::Handling(among), Some(mainstay_database::Error::Conflict(_))) => {
+                let half = among.len().div_ceil(2);
+                self.give_back(portions, among, |item| {
+                    item.at_most = item.at_most.min(half);
+                    hold(item);
+                });
+                return;
             }
+            // Somebody holds the mark of one of them, nobody says which. One by one only that one waits again.
+            (Stage::Admission, Some(mainstay_database::Error::Conflict(_))) => 1,
+            // Nobody's doing.
+            (Stage::Begin, _) => usize::MAX,
+            // Smaller ones meet less and do not last as long: the next one may come through.
+            _ => size.div_ceil(2),
+        };
+        if let Some(mainstay_database::Error::Unavailable(_)) = database_error(error) {
             // The others would fare no better.
-            Some(mainstay_database::Error::Unavailable(_)) => {
-                let times = self.gate.map_or(0, |(_, times)| times);
-                let pause = settings.backoff.delay(times, &settings.ids);
-                self.gate = Some((now + pause, times.saturating_add(1)));
-            }
-            _ => {}
+            let times = self.gate.map_or(0, |(_, times)| times);
+            let pause = settings.backoff.delay(times, &settings.ids);
+            self.gate = Some((now + pause, times.saturating_add(1)));
+        }
+        for item in portions.iter_mut().flat_map(|portion| &mut portion.items) {
+            item.at_most = item.at_most.min(at_most);
         }
         for portion in &mut portions {
             if let Some(head) = portion.items.first_mut() {
-                let pause = settings.backoff.delay(head.interruptions, &settings.ids);
-                head.interruptions = head.interruptions.saturating_add(1);
-                head.hold = Hold::Until(now + pause);
+                hold(head);
             }
         }
         self.give_back(portions, &[], |_| ());
