@@ -14,42 +14,14 @@ use mainstay_database::memory::{CommitFault, Connection, Database, Outcome};
 use mainstay_inbox::{
     Error, HandlerError, Handlers, Received, Worker, conformance::Fixture as _, memory::MemoryInbox,
 };
-use mainstay_messaging::{
-    Group, Key, Kind, Message, MessageId, Partition, Publisher as _, Source, Topic,
-    event::{Event, encode},
-};
-use serde::{Deserialize, Serialize};
+use mainstay_messaging::{Message, Partition, Publisher as _};
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::memory::MemoryFixture;
-
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Named {
-    pub(crate) name: String,
-}
-
-impl Event for Named {
-    const KIND: &'static str = "Named";
-    const VERSION: u32 = 1;
-}
-
-pub(crate) fn topic() -> Topic {
-    Topic::from_static("orders")
-}
-
-pub(crate) fn group() -> Group {
-    Group::from_static("billing")
-}
-
-pub(crate) fn message(key: &str, number: usize) -> Message {
-    let name = format!("{key}-{number}");
-    let id = MessageId::new(name.as_str()).unwrap();
-    let kind = Kind::from_static(Named::KIND);
-    let mut message = Message::with_id(id, Source::from_static("/test"), topic(), kind);
-    encode(&Named { name }, &mut message).unwrap();
-    message.with_key(Key::new(key).unwrap())
-}
+use crate::{
+    memory::MemoryFixture,
+    named::{Named, group, message, topic},
+};
 
 /// Writes the effect; then waits at the gate, if the message is the one it stands before.
 #[derive(Clone)]

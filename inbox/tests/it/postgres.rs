@@ -1,54 +1,105 @@
 //! Marks in a PostgreSQL database, read from a log in memory.
+//!
+//! Everything runs under a role that may do no more than `privileges.sql` grants.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod testkit;
+mod admission;
+mod connections;
+mod fused;
+mod privileges;
+mod proxy;
+mod retention;
+mod scene;
+mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_database::{
     Namespace,
-    postgres::{Database, Options, classify},
+    postgres::{Database, Options, classify, statement},
 };
 use mainstay_inbox::{conformance::Fixture, postgres::PostgresInbox};
 use mainstay_messaging::{
     Group, Headers, Partition, Raw, StartAt, Topic,
     memory::{self, Broker, LogConsumer, LogPublisher},
 };
-use sqlx::PgConnection;
-use testkit::{Server, TestDatabase};
+use mainstay_testkit::postgres::{Server, TestDatabase};
+use sqlx::{PgConnection, PgPool};
+
+/// Owns nothing. It stays behind on the server, where it may do nothing once the test's database is gone.
+const ROLE: &str = "mainstay_inbox_service";
 
 struct PostgresFixture {
+    /// As the service.
     database: Database,
     inbox: Arc<PostgresInbox>,
     broker: Broker,
-    _server: TestDatabase,
+    /// As the owner.
+    owner: PgPool,
+    server: TestDatabase,
+}
+
+async fn fixture() -> Option<PostgresFixture> {
+    let mut options = Options::default();
+    // Handlers of the suite may take an hour.
+    options.idle_in_transaction_timeout = Duration::from_secs(2 * 60 * 60);
+    fixture_with(options).await
 }
 
 /// In a schema and under a prefix; none where there is no server.
-async fn fixture() -> Option<PostgresFixture> {
-    fixture_with(Options::default()).await
-}
-
 async fn fixture_with(options: Options) -> Option<PostgresFixture> {
     let server = Server::for_suite("inbox")?.database().await.unwrap();
-    let database = Database::connect_with(&server.url(), options)
+    let owner = Database::connect(&server.url()).await.unwrap();
+    let migrating = PostgresInbox::new(owner.clone(), namespace());
+    migrating.migrate().await.unwrap();
+    let owner = owner.pool().clone();
+    sqlx::raw_sql(statement(&namespace(), &service_sql()))
+        .execute(&owner)
         .await
         .unwrap();
-    let namespace = Namespace::prefixed("billing_").unwrap();
-    let inbox = PostgresInbox::new(database.clone(), namespace.in_schema("shop").unwrap());
-    inbox.migrate().await.unwrap();
-    let create = "CREATE TABLE effects (seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, effect TEXT NOT NULL)";
-    sqlx::query(create).execute(database.pool()).await.unwrap();
+    let database = Database::connect_with(&as_service(&server.url()), options)
+        .await
+        .unwrap();
+    Some(PostgresFixture {
+        inbox: Arc::new(PostgresInbox::new(database.clone(), namespace())),
+        broker: broker(),
+        database,
+        owner,
+        server,
+    })
+}
+
+fn namespace() -> Namespace {
+    let prefixed = Namespace::prefixed("billing_").unwrap();
+    prefixed.in_schema("shop").unwrap()
+}
+
+/// The role, what it needs of the inbox, and the table of its own that effects go to.
+fn service_sql() -> String {
+    let create = format!(
+        "DO $$ BEGIN CREATE ROLE {ROLE}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+         CREATE TABLE effects (seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, effect TEXT NOT NULL);
+         CREATE TABLE accounts (id BIGINT PRIMARY KEY, balance BIGINT NOT NULL);
+         GRANT SELECT, INSERT, UPDATE, DELETE ON effects, accounts TO {ROLE};"
+    );
+    let privileges = include_str!("../../migrations/postgres/privileges.sql");
+    create
+        + &privileges
+            .replace("{role}", ROLE)
+            .replace("{schema}", "shop")
+}
+
+fn as_service(url: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}options[role]={ROLE}&application_name=service")
+}
+
+fn broker() -> Broker {
     let mut options = memory::Options::default();
     options.lease = Duration::from_millis(1_500);
     options.revocation = Duration::from_secs(1);
-    Some(PostgresFixture {
-        database,
-        inbox: Arc::new(inbox),
-        broker: Broker::new(options),
-        _server: server,
-    })
+    Broker::new(options)
 }
 
 #[async_trait]
@@ -80,14 +131,14 @@ impl Fixture for PostgresFixture {
 
     async fn effects(&self) -> Vec<String> {
         sqlx::query_scalar("SELECT effect FROM effects ORDER BY seq")
-            .fetch_all(self.database.pool())
+            .fetch_all(&self.owner)
             .await
             .unwrap()
     }
 
     async fn marks(&self) -> usize {
         let marks: i64 = sqlx::query_scalar("SELECT count(*) FROM shop.billing_inbox_marks")
-            .fetch_one(self.database.pool())
+            .fetch_one(&self.owner)
             .await
             .unwrap();
         usize::try_from(marks).unwrap()

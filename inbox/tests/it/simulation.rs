@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    faults::{Named, group, message, topic},
     memory::MemoryFixture,
+    named::{Named, group, message, topic},
 };
 
 const KEYS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];

@@ -20,7 +20,7 @@ impl Server {
     pub(super) async fn database(self) -> Result<TestDatabase, sqlx::Error> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
-            "inbox_{}_{}",
+            "outbox_{}_{}",
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );

@@ -1,0 +1,48 @@
+//! The service may do no more than it needs: the whole suite runs as it does.
+
+use mainstay_inbox::{MarkRetention as _, conformance::Fixture as _};
+
+use super::{fixture, scene::publish};
+use crate::named::{group, message, topic};
+
+#[tokio::test]
+async fn the_service_cannot_change_marks_or_schema() {
+    let Some(f) = fixture().await else { return };
+    f.create_topic(&topic(), 1).await;
+    publish(&f, &[message("a", 0)]).await;
+    // Where the schema is up to date, this only looks.
+    f.inbox.migrate().await.unwrap();
+    for refused in [
+        "UPDATE shop.billing_inbox_marks SET consumer = 'other'",
+        "TRUNCATE shop.billing_inbox_marks",
+        "DROP TABLE shop.billing_inbox_marks",
+        "UPDATE shop.billing_inbox_progress SET newest_seq = 0",
+        "INSERT INTO shop.billing_inbox_schema VALUES (9, 'x', 0)",
+        "SELECT nextval('shop.billing_inbox_marks_seq_seq')",
+        "CREATE TABLE shop.more (id BIGINT)",
+    ] {
+        let answer = sqlx::query(refused).execute(f.database.pool()).await;
+        let code = answer.unwrap_err().into_database_error().unwrap();
+        assert_eq!(code.code().unwrap(), "42501", "{refused}");
+    }
+}
+
+/// A missing privilege is one clear error.
+#[tokio::test]
+async fn what_is_not_granted_is_named() {
+    let Some(f) = fixture().await else { return };
+    let revoke = "REVOKE SELECT ON shop.billing_inbox_progress FROM mainstay_inbox_service";
+    sqlx::query(revoke).execute(&f.owner).await.unwrap();
+    let at = std::time::SystemTime::UNIX_EPOCH;
+    let error = f.inbox.sweep(&group(), at, 0, 1).await.unwrap_err();
+    assert!(!error.is_retryable());
+    let (mut report, mut next) = (String::new(), Some(&error as &dyn std::error::Error));
+    while let Some(error) = next {
+        report = format!("{report}: {error}");
+        next = error.source();
+    }
+    assert!(
+        report.contains("permission denied for table billing_inbox_progress"),
+        "{report}"
+    );
+}
