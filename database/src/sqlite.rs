@@ -170,11 +170,20 @@ impl Transactions for Database {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
-        // SQLite answers in this process: an error says that the transaction was not applied, unless nobody answers.
-        transaction.commit().await.map_err(|error| match error {
-            sqlx::Error::WorkerCrashed => Error::OutcomeUnknown(error.into()),
-            error => classify(error),
-        })
+        transaction
+            .commit()
+            .await
+            .map_err(|error| match primary_code(&error) {
+                // The transaction's frames may lie in the log, whole and unsynced: no connection sees them, but the
+                // recovery after a crash may.
+                Some(IO | FULL) => Error::OutcomeUnknown(error.into()),
+                // SQLite answers in this process: any other error says that the transaction was not applied, unless
+                // nobody answers.
+                _ if matches!(error, sqlx::Error::WorkerCrashed) => {
+                    Error::OutcomeUnknown(error.into())
+                }
+                _ => classify(error),
+            })
     }
 }
 
@@ -185,29 +194,32 @@ pub fn statement(namespace: &Namespace, sql: &str) -> SqlStr {
     AssertSqlSafe(namespace.render(sql)).into_sql_str()
 }
 
+/// Primary result codes of SQLite.
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+const IO: u32 = 10;
+const FULL: u32 = 13;
+const CANNOT_OPEN: u32 = 14;
+
 /// Sorts a driver error by what the caller can do about it.
 #[must_use]
 pub fn classify(error: sqlx::Error) -> Error {
-    const BUSY: u32 = 5;
-    const LOCKED: u32 = 6;
-    const IO: u32 = 10;
-    const FULL: u32 = 13;
-    match &error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => Error::Unavailable(error.into()),
-        sqlx::Error::Database(database) => {
-            // The low byte of an extended result code is the primary one.
-            let primary = database
-                .code()
-                .and_then(|code| code.parse::<u32>().ok())
-                .map(|code| code & 0xff);
-            match primary {
-                Some(BUSY | LOCKED) => Error::Conflict(error.into()),
-                Some(IO | FULL) => Error::Unavailable(error.into()),
-                _ => Error::Failed(error.into()),
-            }
+    match (&error, primary_code(&error)) {
+        (_, Some(BUSY | LOCKED)) => Error::Conflict(error.into()),
+        // The file was opened once: what cannot be opened now is another connection, its log or a temporary file, most
+        // often because the process has no file descriptors left.
+        (_, Some(IO | FULL | CANNOT_OPEN))
+        | (sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed, _) => {
+            Error::Unavailable(error.into())
         }
         _ => Error::Failed(error.into()),
     }
+}
+
+/// The low byte of an extended result code is the primary one.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.parse::<u32>().ok()? & 0xff)
 }
 
 /// Here because it shows SQLite: without the feature it would not compile.

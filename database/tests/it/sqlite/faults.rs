@@ -124,3 +124,65 @@ async fn a_closed_database_answers_with_an_error() {
     let closed = database.begin().await.unwrap_err();
     assert!(!closed.is_retryable(), "{closed:?}");
 }
+
+#[tokio::test]
+async fn a_file_that_cannot_be_opened_again_is_unavailable_and_heals() {
+    let (database, directory) = database().await;
+    // The one reader there is: the next statement opens another connection.
+    let reader = database.reader().acquire().await.unwrap();
+    let hidden = directory.path().with_extension("hidden");
+    std::fs::rename(directory.path(), &hidden).unwrap();
+    let count = "SELECT count(*) FROM number";
+    let counted = sqlx::query_scalar::<_, i64>(count).fetch_one(database.reader());
+    let missing = classify(counted.await.unwrap_err());
+    std::fs::rename(&hidden, directory.path()).unwrap();
+    assert!(
+        matches!(missing, Error::Unavailable(_)) && missing.is_retryable(),
+        "{missing:?}"
+    );
+    let counted = sqlx::query_scalar::<_, i64>(count).fetch_one(database.reader());
+    assert_eq!(counted.await.unwrap(), 0);
+    drop(reader);
+}
+
+/// What the test below runs in a process of its own, in which no file may grow large.
+#[tokio::test]
+async fn a_commit_for_which_the_files_may_not_grow() {
+    let Ok(path) = std::env::var("MAINSTAY_SMALL_FILES") else {
+        return;
+    };
+    let database = Database::open(path).await.unwrap();
+    let mut tx = database.begin().await.unwrap();
+    let large = "INSERT INTO number (key, value) VALUES (1, zeroblob(1000000))";
+    // Fits into the page cache: the first that writes is the commit.
+    sqlx::query(large).execute(&mut *tx).await.unwrap();
+    let failed = database.commit(tx).await.unwrap_err();
+    assert!(report(&failed).contains("disk I/O error"), "{failed:?}");
+    assert!(matches!(failed, Error::OutcomeUnknown(_)), "{failed:?}");
+    let mut tx = database.begin().await.unwrap();
+    insert(&mut tx, 2, 20).await.unwrap();
+    database.commit(tx).await.unwrap();
+}
+
+/// The frames may lie in the log and come back at the next recovery.
+#[cfg(unix)]
+#[tokio::test]
+async fn an_io_error_at_a_commit_leaves_its_outcome_unknown() {
+    let (database, _directory) = database().await;
+    let script = r#"trap '' XFSZ; ulimit -f 400; exec "$0" --exact "$1" --nocapture"#;
+    let case = "sqlite::faults::a_commit_for_which_the_files_may_not_grow";
+    let output = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .arg(case)
+        .env("MAINSTAY_SMALL_FILES", database.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && told.contains("1 passed"),
+        "{told}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(keys(&database).await, [2]);
+}
