@@ -14,6 +14,7 @@ mod msrv;
 
 mod counts;
 mod features;
+mod forms;
 mod report;
 mod services;
 mod spdx;
@@ -47,9 +48,9 @@ Steps of `test`:
   deny       licences, bans and sources of dependencies, as deny.toml says: with cargo-deny where it
              is installed, else checked here; the output says which
   features   every combination of each package's features builds
-  clippy     lints, on all targets with all features
-  test       tests and doctests of all packages; xtask's own tests hold the house rules (who may
-             import whom, file sizes, names, manifests, rust-version)
+  clippy     lints, on all targets with all features; the application once on files and once on servers
+  test       tests and doctests of all packages, of the application in both forms; xtask's own tests
+             hold the house rules (who may import whom, file sizes, names, manifests, rust-version)
   doc        API documentation, without warnings
 
 The step `test` starts a PostgreSQL of its own, unless MAINSTAY_POSTGRES_URL names one or `services up` started one,

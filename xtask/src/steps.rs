@@ -4,6 +4,7 @@ use std::process::{Command, ExitStatus};
 
 use crate::{
     features,
+    forms::Forms,
     report::{self, Run, Step},
     suites, supply,
 };
@@ -27,17 +28,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "clippy",
         what: "no lint complains",
-        run: |_| {
-            cargo(&[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--all-features",
-                "--",
-                "-D",
-                "warnings",
-            ])
-        },
+        run: |_| lints(),
     },
     Step {
         name: "test",
@@ -75,12 +66,28 @@ pub(crate) fn run(only: Option<&str>, matrix: bool) -> bool {
     report.succeeded()
 }
 
+fn lints() -> Result<(), String> {
+    for form in Forms::of_workspace()?.all() {
+        let mut args = vec!["clippy", "--all-targets"];
+        args.extend(form);
+        args.extend(["--", "-D", "warnings"]);
+        cargo(&args)?;
+    }
+    Ok(())
+}
+
 fn documentation() -> Result<(), String> {
-    let status = Command::new(env!("CARGO"))
-        .args(["doc", "--workspace", "--all-features", "--no-deps"])
-        .env("RUSTDOCFLAGS", "-D warnings")
-        .status();
-    check("cargo doc", status)
+    let forms = Forms::of_workspace()?;
+    // The application on files comes last: its pages are those that stay.
+    for form in [forms.libraries(), forms.distributed(), forms.embedded()] {
+        let status = Command::new(env!("CARGO"))
+            .args(["doc", "--no-deps"])
+            .args(form)
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .status();
+        check("cargo doc", status)?;
+    }
+    Ok(())
 }
 
 /// Runs cargo with its output visible.

@@ -6,6 +6,7 @@ use mainstay_testkit::{must_run, postgres};
 
 use crate::{
     counts::counted,
+    forms::Forms,
     report::Run,
     services::{Place, Server, server},
 };
@@ -61,14 +62,26 @@ fn on(run: &mut Run, wanted: Option<u32>, filter: Option<&str>) -> Result<(), St
     }
 }
 
+/// Everything, or where there is a filter what runs on a server: the application on servers has no module of that name.
 fn tests(run: &mut Run, server: Option<&Server>, filter: Option<&str>) -> Result<(), String> {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    if let Some(filter) = filter {
-        command.args(["--", filter]);
+    let forms = Forms::of_workspace()?;
+    let suites = match filter {
+        None => forms.all().map(|form| (form, None)).to_vec(),
+        filter => vec![(forms.libraries(), filter), (forms.distributed(), None)],
+    };
+    let mut outcome = Ok(());
+    for (form, filter) in suites {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["test", "--no-fail-fast"]).args(form);
+        if let Some(filter) = filter {
+            command.args(["--", filter]);
+        }
+        if let Some(server) = server {
+            command.envs(server.environment());
+        }
+        let strict = std::env::var_os("CI").is_some();
+        // One form's failure does not hide another's.
+        outcome = outcome.and(counted(&mut run.counts, command, strict));
     }
-    if let Some(server) = server {
-        command.envs(server.environment());
-    }
-    counted(&mut run.counts, command, std::env::var_os("CI").is_some())
+    outcome
 }

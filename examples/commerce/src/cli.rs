@@ -1,10 +1,10 @@
 //! Commands and flags. Every value is a text here: `config` reads it, wherever it came from.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-/// A shop of four services on nothing but SQLite files.
+/// A shop of four services, by default on nothing but SQLite files.
 #[derive(Parser, Debug)]
 #[command(name = "commerce", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
@@ -22,7 +22,7 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Place orders at a fixed rate and tell how it went
     Load(LoadArguments),
-    /// Bring every database file up to date and exit
+    /// Bring every database up to date and exit
     Migrate(MigrateArguments),
 }
 
@@ -34,22 +34,55 @@ pub(crate) struct ServeArguments {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, env = "COMMERCE_LISTEN", value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
-    /// Where the files lie [default: data]
-    #[arg(long, env = "COMMERCE_DATA", value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) storage: StorageArguments,
     /// Built-in customers: orders per second, or off [default: 5/s]
     #[arg(long, env = "COMMERCE_TRAFFIC", value_name = "N/s|off")]
     pub(crate) traffic: Option<String>,
-    /// TOML file with the same names (listen, data, service, traffic)
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StorageArguments {
+    /// Where the files lie [default: data]
+    #[arg(long, env = "COMMERCE_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// PostgreSQL server (builds with `--features distributed`); each service has a database of its own there
+    // Its value holds a password: help must not show it.
+    #[arg(
+        long,
+        env = "COMMERCE_POSTGRES",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub(crate) postgres: Option<PostgresUrl>,
+    /// What the names of these databases begin with [default: commerce_]
+    #[arg(long, env = "COMMERCE_POSTGRES_PREFIX", value_name = "PREFIX")]
+    pub(crate) postgres_prefix: Option<String>,
+    /// TOML file with the same names, `_` in place of `-`
     #[arg(long, env = "COMMERCE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 
+/// A URL that may hold a password.
+#[derive(Clone)]
+pub(crate) struct PostgresUrl(pub(crate) String);
+
+impl From<String> for PostgresUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArguments {
-    /// Where the files lie [default: data]
-    #[arg(long, env = "COMMERCE_DATA", value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) storage: StorageArguments,
     /// How long to wait for a running deployment to come to rest
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub(crate) settle: u64,
@@ -94,7 +127,6 @@ pub(crate) struct LoadArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct MigrateArguments {
-    /// Where the files lie [default: data]
-    #[arg(long, env = "COMMERCE_DATA", value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) storage: StorageArguments,
 }

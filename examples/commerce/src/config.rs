@@ -1,20 +1,28 @@
 //! Settings: flags over environment over a TOML file over defaults.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use commerce_chassis::{Place, Storage};
 use serde::Deserialize;
 
-use crate::{cli::ServeArguments, error::Failure};
+use crate::{
+    cli::{ServeArguments, StorageArguments},
+    error::Failure,
+};
 
 /// The services, by name.
 pub(crate) const SERVICES: [&str; 4] = ["order", "inventory", "payment", "shipping"];
 
 /// Settings of `serve`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) services: Vec<&'static str>,
     pub(crate) listen: SocketAddr,
-    pub(crate) data: PathBuf,
+    pub(crate) place: Place,
     /// Time between two built-in orders; none = no built-in traffic.
     pub(crate) traffic: Option<Duration>,
 }
@@ -25,37 +33,52 @@ struct File {
     service: Option<String>,
     listen: Option<String>,
     data: Option<PathBuf>,
+    postgres: Option<String>,
+    postgres_prefix: Option<String>,
     traffic: Option<String>,
 }
 
 impl Config {
     pub(crate) fn read(arguments: ServeArguments) -> Result<Self, Failure> {
-        let file = match &arguments.config {
-            None => File::default(),
-            Some(path) => {
-                let what = || format!("the configuration {}", path.display());
-                let text =
-                    std::fs::read_to_string(path).map_err(|error| Failure::new(what(), &error))?;
-                toml::from_str(&text)
-                    .map_err(|error| Failure::plain(format!("{}: {}", what(), error.message())))?
-            }
-        };
+        let mut file = File::read(arguments.storage.config.as_deref())?;
         Ok(Self {
-            services: services(arguments.service.or(file.service).as_deref())?,
-            listen: listen(arguments.listen.or(file.listen).as_deref())?,
-            data: data(arguments.data.or(file.data))?,
-            traffic: traffic(arguments.traffic.or(file.traffic).as_deref())?,
+            services: services(arguments.service.or(file.service.take()).as_deref())?,
+            listen: listen(arguments.listen.or(file.listen.take()).as_deref())?,
+            traffic: traffic(arguments.traffic.or(file.traffic.take()).as_deref())?,
+            place: file.place(arguments.storage)?,
         })
     }
 }
 
-/// Where the files lie.
-pub(crate) fn data(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    let data = given.unwrap_or_else(|| PathBuf::from("data"));
-    if data.as_os_str().is_empty() {
-        return Err(Failure::plain("data \"\": expected a directory"));
+/// Where the services keep their data.
+pub(crate) fn place(arguments: StorageArguments) -> Result<Place, Failure> {
+    File::read(arguments.config.as_deref())?.place(arguments)
+}
+
+impl File {
+    fn read(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let what = || format!("the configuration {}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| Failure::new(what(), &error))?;
+        toml::from_str(&text)
+            .map_err(|error| Failure::plain(format!("{}: {}", what(), error.message())))
     }
-    Ok(data)
+
+    fn place(self, arguments: StorageArguments) -> Result<Place, Failure> {
+        let data = arguments.data.or(self.data);
+        let data = data.unwrap_or_else(|| PathBuf::from("data"));
+        if data.as_os_str().is_empty() {
+            return Err(Failure::plain("data \"\": expected a directory"));
+        }
+        let storage = Storage {
+            data,
+            postgres: arguments.postgres.map(|url| url.0).or(self.postgres),
+            postgres_prefix: arguments.postgres_prefix.or(self.postgres_prefix),
+        };
+        Place::new(storage).map_err(|error| Failure::plain(error.to_string()))
+    }
 }
 
 fn services(given: Option<&str>) -> Result<Vec<&'static str>, Failure> {

@@ -50,6 +50,12 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Why an invariant could not be checked.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub(crate) fn cannot_check(error: commerce_chassis::Error) -> Failure {
+    Failure::new("cannot check", &error)
+}
+
 impl From<commerce_chassis::Error> for Failure {
     fn from(error: commerce_chassis::Error) -> Self {
         Self::new("cannot go on", &error)

@@ -7,9 +7,9 @@ use commerce_chassis::Deployment;
 use crate::{cli::MigrateArguments, config, error::Failure, serve};
 
 pub(crate) async fn run(arguments: MigrateArguments) -> Result<ExitCode, Failure> {
-    let data = config::data(arguments.data)?;
-    serve::create(&data)?;
-    let deployment = Deployment::open(data).await?;
+    let place = config::place(arguments.storage)?;
+    serve::create(place.data())?;
+    let deployment = Deployment::open(place).await?;
     // Opening a service brings its schema up to date; nothing runs yet.
     for name in config::SERVICES {
         drop(serve::open(&deployment, name).await?);

@@ -36,10 +36,10 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let address = listener
         .local_addr()
         .map_err(|error| Failure::new("cannot listen", &error))?;
-    create(&config.data)?;
-    let _presence = Presence::announce(&config.data)?;
+    create(config.place.data())?;
+    let _presence = Presence::announce(config.place.data())?;
 
-    let deployment = Deployment::open(config.data.clone()).await?;
+    let deployment = Deployment::open(config.place.clone()).await?;
     let shutdown = deployment.shutdown().clone();
     let mut router = pages::router();
     let mut vitals = Vec::new();

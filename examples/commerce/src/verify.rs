@@ -4,7 +4,6 @@
 //! another one does. Two things keep that from being taken for damage: what is still in flight for an order excuses it,
 //! and an offender counts only if it is seen in several looks.
 
-mod files;
 mod finding;
 mod in_flight;
 mod invariants;
@@ -13,7 +12,9 @@ mod picture;
 mod quiet;
 mod report;
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
+
+use commerce_chassis::Place;
 
 use crate::{cli::VerifyArguments, config, error::Failure, serve::is_running};
 use finding::Finding;
@@ -25,9 +26,9 @@ const LOOKS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(700);
 
 pub(crate) async fn run(arguments: VerifyArguments) -> Result<ExitCode, Failure> {
-    let data = config::data(arguments.data).map_err(Failure::unanswered)?;
+    let place = config::place(arguments.storage).map_err(Failure::unanswered)?;
     // Whatever keeps it from looking is no broken invariant.
-    let verdict = verify(&data, Duration::from_secs(arguments.settle))
+    let verdict = verify(&place, Duration::from_secs(arguments.settle))
         .await
         .map_err(Failure::unanswered)?;
     report::print(&verdict, arguments.json)?;
@@ -48,15 +49,15 @@ pub(crate) struct Verdict {
     pub(crate) in_flight: usize,
 }
 
-async fn verify(data: &Path, settle: Duration) -> Result<Verdict, Failure> {
-    quiet::wait(data, settle).await?;
-    let mut verdict = look(data).await?;
+async fn verify(place: &Place, settle: Duration) -> Result<Verdict, Failure> {
+    quiet::wait(place, settle).await?;
+    let mut verdict = look(place).await?;
     for _ in 1..LOOKS {
         if !verdict.running || verdict.findings.iter().all(Finding::holds) {
             break;
         }
         tokio::time::sleep(PAUSE).await;
-        let again = look(data).await?;
+        let again = look(place).await?;
         let findings = verdict.findings.into_iter().zip(again.findings);
         verdict = Verdict {
             findings: findings
@@ -68,8 +69,8 @@ async fn verify(data: &Path, settle: Duration) -> Result<Verdict, Failure> {
     Ok(verdict)
 }
 
-async fn look(data: &Path) -> Result<Verdict, Failure> {
-    let picture = Picture::take(data, is_running(data)).await?;
+async fn look(place: &Place) -> Result<Verdict, Failure> {
+    let picture = Picture::take(place, is_running(place.data())).await?;
     let in_flight = in_flight::orders(&picture);
     Ok(Verdict {
         findings: invariants::check(&picture, &in_flight),

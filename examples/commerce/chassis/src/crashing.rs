@@ -9,10 +9,10 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use mainstay_database::{Error as DatabaseError, Transactions, sqlite::Database};
+use mainstay_database::{Error as DatabaseError, Transactions};
 use mainstay_messaging::{Message, Publication, Publisher, sqlite::LogPublisher};
 
-use crate::Remote;
+use crate::{Remote, db::Database};
 
 /// A role that may kill the process when it has been asked to.
 #[derive(Clone, Debug)]
@@ -20,8 +20,8 @@ pub(crate) struct Crashing<R>(R);
 
 pub(crate) type Transacting = Crashing<Database>;
 
-pub(crate) const fn transactions(file: Database) -> Transacting {
-    Crashing(file)
+pub(crate) const fn transactions(database: Database) -> Transacting {
+    Crashing(database)
 }
 
 pub(crate) fn migrating() {

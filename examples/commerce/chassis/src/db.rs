@@ -1,48 +1,54 @@
-//! The database, chosen once: SQLite, one file per service.
+//! The database, chosen once: SQLite, one file per service; with the feature `distributed` PostgreSQL, one database per
+//! service.
 //!
-//! This is the only file that names it. A build for several machines puts another one here.
+//! This is the only file that names the choice. Either backend brings the same names, and nothing outside knows which of
+//! the two it has: services write one SQL text.
 
-use std::path::Path;
+#[cfg(feature = "distributed")]
+#[path = "db/distributed.rs"]
+mod backend;
+#[cfg(not(feature = "distributed"))]
+#[path = "db/embedded.rs"]
+mod backend;
+mod file_look;
+mod storage;
 
 use async_trait::async_trait;
-use mainstay_database::{
-    Error as DatabaseError, Migrations, Namespace, Transactions,
-    sqlite::{Database, classify},
-};
+use mainstay_database::{Error as DatabaseError, Migrations, Namespace, Transactions};
 use serde::Serialize;
-use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::{Error, Result, roles};
 
-/// What a statement runs on.
-pub type Connection = SqliteConnection;
+pub use backend::{Connection, Look, ON_A_SERVER, Place, Pool};
+pub(crate) use backend::{Database, Inbox, Outbox};
+pub use file_look::FileLook;
+pub use storage::Storage;
+
 /// An open transaction; rolls back on drop.
 pub type OpenTransaction = <Database as Transactions>::Transaction;
-/// Connections to choose from.
-pub type Pool = SqlitePool;
-/// The outbox in the service's database.
-pub(crate) type Outbox = mainstay_outbox::sqlite::SqliteOutbox;
-/// The inbox in the service's database.
-pub(crate) type Inbox = mainstay_inbox::sqlite::SqliteInbox;
 
 /// A service's own database. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Db {
-    file: Database,
+    database: Database,
     transactions: roles::Transacting,
 }
 
 impl Db {
-    /// Opens the file, creating it if it is missing.
+    /// Opens the database of `name`, creating it if it is missing.
     ///
     /// # Errors
-    /// [`Error::Database`] names the file.
-    pub async fn open(path: &Path) -> Result<Self> {
-        let file = Database::open(path).await?;
-        Ok(Self {
-            transactions: roles::transactions(file.clone()),
-            file,
-        })
+    /// [`Error::Database`] names it.
+    pub async fn open(place: &Place, name: &str) -> Result<Self> {
+        let database = place.open(name).await?;
+        let db = Self {
+            transactions: roles::transactions(database.clone()),
+            database,
+        };
+        for migrations in backend::PREPARATIONS {
+            db.migrate(migrations).await?;
+        }
+        Ok(db)
     }
 
     /// Brings a component's schema up to date.
@@ -51,7 +57,7 @@ impl Db {
     /// [`Error::Database`]: the schema is newer than this build, or was changed.
     pub async fn migrate(&self, migrations: &Migrations) -> Result<()> {
         let namespace = Namespace::plain();
-        self.file
+        self.database
             .migrate_with(migrations, &namespace, |_| roles::migrating())
             .await?;
         Ok(())
@@ -60,13 +66,18 @@ impl Db {
     /// Connections for reading.
     #[must_use]
     pub const fn reader(&self) -> &Pool {
-        self.file.reader()
+        backend::reader(&self.database)
     }
 
-    /// The file, for the patterns that are built on it.
-    #[must_use]
-    pub const fn file(&self) -> &Database {
-        &self.file
+    /// Opens the outbox in it.
+    pub(crate) async fn outbox(&self) -> Result<Outbox> {
+        backend::outbox(&self.database).await
+    }
+
+    /// Opens the inbox in it.
+    pub(crate) async fn inbox(&self) -> Result<Inbox> {
+        self.migrate(&backend::INBOX_MIGRATIONS).await?;
+        Ok(Inbox::new(self.database.clone(), Namespace::plain()))
     }
 }
 
@@ -87,7 +98,7 @@ impl Transactions for Db {
 /// Sorts a driver's error; `.map_err(sql)` stands behind every statement.
 #[must_use]
 pub fn sql(error: sqlx::Error) -> Error {
-    Error::Database(classify(error))
+    Error::Database(backend::classify(error))
 }
 
 /// A set of rows as the one parameter of a statement that reads it with `json_each($1)`: `value ->> 0` is the first field

@@ -1,6 +1,6 @@
 //! What all services of one process share.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use commerce_contracts::TOPICS;
 use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
@@ -11,18 +11,17 @@ use mainstay_messaging::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Result, roles};
+use crate::{Place, Result, roles};
 
 /// How long the work of a process that was killed waits for the next one.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 /// Partitions of each topic.
 const PARTITIONS: u16 = 4;
 
-/// A data directory with its broker, and what is injected into every service.
+/// A place with its broker, and what is injected into every service.
 #[derive(Clone, Debug)]
 pub struct Deployment {
-    /// Where the files lie.
-    pub(crate) data: PathBuf,
+    pub(crate) place: Place,
     pub(crate) broker: Broker,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
@@ -30,12 +29,12 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Opens the broker in `data` and creates the topics that are missing.
+    /// Opens the broker of `place` and creates the topics that are missing.
     ///
     /// # Errors
     /// [`Error::Database`](crate::Error::Database) names the file that cannot be opened.
-    pub async fn open(data: PathBuf) -> Result<Self> {
-        let file = Database::open(data.join("broker.db")).await?;
+    pub async fn open(place: Place) -> Result<Self> {
+        let file = Database::open(place.data().join("broker.db")).await?;
         // Through the database's own runner first: its error says which schema is newer.
         let mut options = Options::default();
         options.lease = LEASE;
@@ -53,7 +52,7 @@ impl Deployment {
                 .await?;
         }
         Ok(Self {
-            data,
+            place,
             broker,
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
@@ -79,9 +78,9 @@ impl Deployment {
         &self.ids
     }
 
-    /// The file that `name` keeps its data in.
+    /// Where the services keep their data.
     #[must_use]
-    pub fn path_of(&self, name: &str) -> PathBuf {
-        self.data.join(format!("{name}.db"))
+    pub const fn place(&self) -> &Place {
+        &self.place
     }
 }

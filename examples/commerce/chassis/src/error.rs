@@ -32,7 +32,23 @@ pub enum Error {
         #[source]
         source: Source,
     },
-    /// A write that had to touch rows did not find them all; another process was faster.
+    /// A setting makes no sense in this build, or none at all.
+    #[error("{what}")]
+    Setting {
+        /// Which, and what is expected.
+        what: &'static str,
+    },
+    /// A deployment's database that somebody looks at cannot be read.
+    #[error("{what} cannot be read")]
+    Unreadable {
+        /// Which.
+        what: String,
+        /// Why.
+        #[source]
+        source: Source,
+    },
+    /// A write that had to touch rows did not find them as they had been read. What a transaction reads to change it, it
+    /// locks, so somebody's hand was in it.
     #[error("{what} changed under the transaction")]
     Changed {
         /// What.
@@ -47,10 +63,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// A row that was to be new is there: another transaction wrote it since this one looked. Run it again, and it
+    /// will see the row.
+    #[must_use]
+    pub fn taken(what: &'static str) -> Self {
+        Self::Database(mainstay_database::Error::Conflict(Taken(what).into()))
+    }
+
     /// Something stored or received does not read as what it should be.
     pub fn damaged(what: &'static str, source: impl Into<Source>) -> Self {
         Self::Damaged {
             what,
+            source: source.into(),
+        }
+    }
+
+    pub(crate) fn unreadable(what: &str, source: impl Into<Source>) -> Self {
+        Self::Unreadable {
+            what: what.to_owned(),
             source: source.into(),
         }
     }
@@ -64,10 +94,16 @@ impl Error {
             Self::Inbox(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
             Self::Changed { .. } | Self::NotCommitted => true,
-            Self::Damaged { .. } | Self::Ended => false,
+            Self::Damaged { .. } | Self::Setting { .. } | Self::Unreadable { .. } | Self::Ended => {
+                false
+            }
         }
     }
 }
+
+#[derive(thiserror::Error, Debug)]
+#[error("another transaction wrote {0} in the meantime")]
+struct Taken(&'static str);
 
 impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {

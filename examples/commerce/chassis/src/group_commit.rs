@@ -1,6 +1,6 @@
 //! Many requests, one transaction: what arrives while a transaction is being committed shares the next one.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
@@ -8,16 +8,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Result};
 
+/// How often a group is tried: what it lost against is over by then, and its clients still wait.
+const ATTEMPTS: u32 = 5;
+/// Times the attempts so far: between two of them.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Work that is done for many requests at once.
 #[async_trait]
 pub trait Batch: Send + Sync + 'static {
     /// What is asked.
-    type Request: Send + 'static;
+    type Request: Send + Sync + 'static;
     /// What is answered.
     type Answer: Send + 'static;
 
-    /// Does all of it in one transaction and answers each, in order; or does nothing of it.
-    async fn run(&self, requests: Vec<Self::Request>) -> Result<Vec<Self::Answer>>;
+    /// Does all of it in one transaction and answers each, in order; or does nothing of it. It may be run again, also
+    /// where it is not known whether it was done.
+    async fn run(&self, requests: &[Self::Request]) -> Result<Vec<Self::Answer>>;
 }
 
 /// The way to a [`Batch`]; clones lead to the same one.
@@ -83,7 +89,7 @@ async fn work<B: Batch>(
             .drain(..)
             .map(|waiting| (waiting.request, waiting.answer))
             .unzip();
-        match batch.run(requests).await {
+        match persist(&batch, &requests).await {
             Ok(results) => {
                 for (sender, result) in answers.into_iter().zip(results) {
                     // Who went away does not hear the answer; what was done stays done.
@@ -97,6 +103,24 @@ async fn work<B: Batch>(
                     "a group of requests was not committed"
                 );
             }
+        }
+    }
+}
+
+/// What lost against another transaction is tried again at once: that one is over.
+async fn persist<B: Batch>(batch: &B, requests: &[B::Request]) -> Result<Vec<B::Answer>> {
+    let mut attempt = 1;
+    loop {
+        match batch.run(requests).await {
+            Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a group of requests is tried again"
+                );
+                tokio::time::sleep(PAUSE * attempt).await;
+                attempt += 1;
+            }
+            outcome => return outcome,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use commerce_contracts::Contract;
 use mainstay_clock::{Clock, IdGenerator};
-use mainstay_database::{Migration, Migrations};
+use mainstay_database::Migrations;
 use mainstay_messaging::{
     Key, Kind, Message, Source, Topic,
     envelope::micros_since_epoch,
@@ -18,13 +18,7 @@ use crate::{
 };
 
 /// The journal's tables.
-pub const JOURNAL_MIGRATIONS: Migrations = Migrations {
-    component: "journal",
-    steps: &[Migration {
-        name: "0001_journal",
-        sql: include_str!("../migrations/sqlite/0001_journal.sql"),
-    }],
-};
+pub const JOURNAL_MIGRATIONS: Migrations = crate::migrations!("journal", "0001_journal");
 
 /// The header that names the aggregate.
 const AGGREGATE_ID: &str = "aggregateid";

@@ -27,7 +27,10 @@ mod roles;
 mod roles;
 
 pub use bell::Bell;
-pub use db::{Connection, Db, OpenTransaction, Pool, column, rows, sql};
+pub use db::{
+    Connection, Db, FileLook, Look, ON_A_SERVER, OpenTransaction, Place, Pool, Storage, column,
+    rows, sql,
+};
 pub use deployment::Deployment;
 pub use error::{Error, Result};
 pub use group_commit::{Batch, GroupCommit};

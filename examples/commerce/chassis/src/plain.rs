@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use mainstay_database::sqlite::Database;
 use mainstay_messaging::{Publisher, sqlite::LogPublisher};
 
-use crate::Remote;
+use crate::{Remote, db::Database};
 
 pub(crate) type Transacting = Database;
 
-pub(crate) const fn transactions(file: Database) -> Transacting {
-    file
+pub(crate) const fn transactions(database: Database) -> Transacting {
+    database
 }
 
 pub(crate) const fn migrating() {}

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use axum::Router;
 use commerce_contracts::topics_of;
 use mainstay_clock::{Clock, IdGenerator};
-use mainstay_database::{Migrations, Namespace};
+use mainstay_database::Migrations;
 use mainstay_inbox::{Handlers, Worker};
 use mainstay_messaging::{Group, Publisher, Source, StartAt};
 use mainstay_outbox::Relay;
@@ -34,24 +34,20 @@ pub struct Station {
 }
 
 impl Station {
-    /// Opens the service's own file and brings every schema in it up to date.
+    /// Opens the service's own database and brings every schema in it up to date.
     ///
     /// # Errors
-    /// [`Error::Database`]: the file cannot be opened, or a schema is newer than this build.
+    /// [`Error::Database`]: it cannot be opened, or a schema is newer than this build.
     pub async fn open(
         deployment: &Deployment,
         name: &'static str,
         migrations: &Migrations,
     ) -> Result<Self> {
-        let db = Db::open(&deployment.path_of(name)).await?;
+        let db = Db::open(deployment.place(), name).await?;
         db.migrate(migrations).await?;
         db.migrate(&JOURNAL_MIGRATIONS).await?;
-        db.migrate(&mainstay_inbox::sqlite::MIGRATIONS).await?;
-        let outbox = Outbox::open(
-            db.file().clone(),
-            mainstay_outbox::sqlite::Options::default(),
-        );
-        let outbox = Arc::new(outbox.await?);
+        let inbox = Arc::new(db.inbox().await?);
+        let outbox = Arc::new(db.outbox().await?);
         let source = Source::new(format!("/{name}"))
             .map_err(|error| Error::damaged("a service's name", error))?;
         Ok(Self {
@@ -62,7 +58,7 @@ impl Station {
                 Arc::clone(&deployment.clock),
                 Arc::clone(&deployment.ids),
             ),
-            inbox: Arc::new(Inbox::new(db.file().clone(), Namespace::plain())),
+            inbox,
             outbox,
             db,
             deployment: deployment.clone(),

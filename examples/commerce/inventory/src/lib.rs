@@ -13,16 +13,10 @@ mod shelf;
 mod store;
 
 use commerce_chassis::{Deployment, Result, Service, Station};
-use mainstay_database::{Migration, Migrations};
+use mainstay_database::Migrations;
 
 /// The service's tables and seeds.
-pub const MIGRATIONS: Migrations = Migrations {
-    component: "inventory",
-    steps: &[Migration {
-        name: "0001_inventory",
-        sql: include_str!("../migrations/sqlite/0001_inventory.sql"),
-    }],
-};
+pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("inventory", "0001_inventory");
 
 /// Opens the service.
 ///

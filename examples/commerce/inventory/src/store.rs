@@ -18,14 +18,16 @@ pub(crate) struct Reservation {
     pub(crate) lines: BTreeMap<Sku, i64>,
 }
 
+/// The levels of SKUs, in the transaction that will change them.
 pub(crate) async fn levels(
     connection: &mut Connection,
     skus: &BTreeSet<&Sku>,
 ) -> Result<HashMap<Sku, Level>> {
-    let found: Vec<(String, i64, i64)> = sqlx::query_as(
+    let found: Vec<(String, i64, i64)> = sqlx::query_as(commerce_chassis::locking!(
         "SELECT s.sku, s.on_hand, s.reserved FROM json_each($1) AS w CROSS JOIN stock_items AS s
-         WHERE s.sku = w.value ->> 0",
-    )
+         WHERE s.sku = w.value ->> 0 ORDER BY s.sku",
+        "s"
+    ))
     .bind(column(skus)?)
     .fetch_all(connection)
     .await
@@ -38,16 +40,18 @@ pub(crate) async fn levels(
 
 type Row = (String, String, i64, Option<String>, Option<i64>);
 
+/// Reads reservations in the transaction that will change them.
 pub(crate) async fn load(
     connection: &mut Connection,
     orders: &BTreeSet<&OrderId>,
 ) -> Result<HashMap<OrderId, Reservation>> {
-    let found: Vec<Row> = sqlx::query_as(
+    let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking!(
         "SELECT r.order_id, r.state, r.told, l.sku, l.quantity FROM json_each($1) AS w
          CROSS JOIN reservations AS r
          LEFT JOIN reservation_lines AS l ON l.order_id = r.order_id
-         WHERE r.order_id = w.value ->> 0",
-    )
+         WHERE r.order_id = w.value ->> 0 ORDER BY r.order_id",
+        "r"
+    ))
     .bind(column(orders)?)
     .fetch_all(connection)
     .await
@@ -72,13 +76,13 @@ pub(crate) async fn load(
     Ok(reservations)
 }
 
-/// Writes new reservations and their lines.
+/// Writes new reservations and their lines, in an order that all transactions share.
 pub(crate) async fn insert(
     connection: &mut Connection,
     reservations: &[Reservation],
     now: i64,
 ) -> Result<()> {
-    let set: Vec<_> = reservations
+    let mut set: Vec<_> = reservations
         .iter()
         .map(|reservation| {
             let order_id = reservation.order_id.as_str();
@@ -86,15 +90,22 @@ pub(crate) async fn insert(
             (order_id, id, reservation.state.name(), reservation.told)
         })
         .collect();
-    sqlx::query(
+    set.sort_unstable();
+    // `WHERE true` keeps the parser from reading ON as a join's.
+    let written = sqlx::query(
         "INSERT INTO reservations (order_id, reservation_id, state, told, updated_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), $2 FROM json_each($1)",
+         SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), $2 FROM json_each($1) WHERE true
+         ON CONFLICT (order_id) DO NOTHING",
     )
     .bind(rows(&set)?)
     .bind(now)
     .execute(&mut *connection)
     .await
-    .map_err(sql)?;
+    .map_err(sql)?
+    .rows_affected();
+    if written != set.len() as u64 {
+        return Err(Error::taken("a reservation"));
+    }
     let lines: Vec<_> = reservations
         .iter()
         .flat_map(|reservation| {
@@ -167,6 +178,8 @@ pub(crate) async fn unhold(
     quantities: &BTreeMap<Sku, i64>,
     leaving: bool,
 ) -> Result<()> {
+    // Locked first, in the order in which everybody locks them.
+    levels(connection, &quantities.keys().collect()).await?;
     let set: Vec<_> = quantities.iter().collect();
     let updated = sqlx::query(
         "UPDATE stock_items SET reserved = reserved - CAST(w.value ->> 1 AS BIGINT), version = version + 1,
@@ -175,7 +188,7 @@ pub(crate) async fn unhold(
     )
     .bind(rows(&set)?)
     .bind(leaving)
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .map_err(sql)?
     .rows_affected();

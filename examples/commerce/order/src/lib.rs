@@ -19,16 +19,10 @@ mod status;
 mod store;
 
 use commerce_chassis::{Deployment, GroupCommit, Result, Service, Station};
-use mainstay_database::{Migration, Migrations};
+use mainstay_database::Migrations;
 
 /// The service's tables and seeds.
-pub const MIGRATIONS: Migrations = Migrations {
-    component: "order",
-    steps: &[Migration {
-        name: "0001_order",
-        sql: include_str!("../migrations/sqlite/0001_order.sql"),
-    }],
-};
+pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("order", "0001_order");
 
 /// Orders placed in one transaction at most.
 const PLACED_TOGETHER: usize = 64;

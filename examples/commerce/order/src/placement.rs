@@ -63,14 +63,17 @@ impl Batch for Placing {
     type Request = Placement;
     type Answer = Result<Placed, Problem>;
 
-    async fn run(&self, requests: Vec<Placement>) -> Result<Vec<Self::Answer>> {
+    async fn run(&self, requests: &[Placement]) -> Result<Vec<Self::Answer>> {
         let mut tx = self.db.begin().await?;
         let keys: Vec<&str> = requests.iter().map(|request| &*request.key).collect();
         let mut answered = store::answered(&mut tx, &keys).await?;
         let orders = requests.iter().map(|placement| &placement.request);
         let skus = orders.clone().flat_map(|order| &order.lines);
-        let skus = skus.map(|line| &line.sku).collect();
-        let customers = orders.map(|order| &*order.customer_id).collect();
+        let skus = skus.map(|line| &line.sku);
+        let customers = orders.map(|order| &*order.customer_id);
+        // No name of ours has a NUL in it, and not every database can be asked for one.
+        let skus = skus.filter(|sku| !sku.as_str().contains('\0')).collect();
+        let customers = customers.filter(|id| !id.contains('\0')).collect();
         let known = Known {
             prices: store::prices(&mut tx, &skus).await?,
             customers: store::customers(&mut tx, &customers).await?,

@@ -154,26 +154,34 @@ pub(crate) async fn insert(connection: &mut Connection, orders: &[&Order], now: 
     Ok(())
 }
 
-/// Writes answers under their keys.
+/// Writes answers under their keys, in an order that all transactions share: one waits for another, never both.
 pub(crate) async fn answer(
     connection: &mut Connection,
     answers: &[(&str, &Answered)],
     now: i64,
 ) -> Result<()> {
-    let set: Vec<_> = answers
+    let mut set: Vec<_> = answers
         .iter()
         .map(|(key, given)| (key, &given.request, given.order_id.as_str(), &given.answer))
         .collect();
-    sqlx::query(
+    set.sort_unstable_by_key(|(key, ..)| *key);
+    // `WHERE true` keeps the parser from reading ON as a join's.
+    let written = sqlx::query(
         "INSERT INTO idempotency_keys (idempotency_key, request, order_id, answer, answered_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2 FROM json_each($1)",
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2 FROM json_each($1) WHERE true
+         ON CONFLICT (idempotency_key) DO NOTHING",
     )
     .bind(rows(&set)?)
     .bind(now)
     .execute(connection)
     .await
-    .map_err(sql)?;
-    Ok(())
+    .map_err(sql)?
+    .rows_affected();
+    if written == set.len() as u64 {
+        Ok(())
+    } else {
+        Err(Error::taken("an idempotency key"))
+    }
 }
 
 pub(crate) async fn write_history(
@@ -221,10 +229,11 @@ pub(crate) async fn load(
     connection: &mut Connection,
     ids: &BTreeSet<&OrderId>,
 ) -> Result<HashMap<OrderId, Order>> {
-    let found: Vec<Row> = sqlx::query_as(
+    let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking!(
         "SELECT o.order_id, o.customer_id, o.currency, o.total_minor, o.status, o.awaiting, o.details, o.changes, o.told
-         FROM json_each($1) AS w CROSS JOIN orders AS o WHERE o.order_id = w.value ->> 0",
-    )
+         FROM json_each($1) AS w CROSS JOIN orders AS o WHERE o.order_id = w.value ->> 0 ORDER BY o.order_id",
+        "o"
+    ))
     .bind(column(ids)?)
     .fetch_all(connection)
     .await

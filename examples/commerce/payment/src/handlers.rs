@@ -56,6 +56,7 @@ async fn authorize(
             currency: event.currency,
             method: event.payment_method,
             provider_ref: None,
+            is_new: true,
             told: 0,
         });
     }
@@ -134,6 +135,7 @@ fn tombstone(order_id: &OrderId) -> Payment {
         currency: Currency::Eur,
         method: String::new(),
         provider_ref: None,
+        is_new: true,
         told: 0,
     }
 }

@@ -21,16 +21,10 @@ mod store;
 use std::time::Duration;
 
 use commerce_chassis::{Bell, Deployment, Result, Service, Station};
-use mainstay_database::{Migration, Migrations};
+use mainstay_database::Migrations;
 
 /// The service's tables.
-pub const MIGRATIONS: Migrations = Migrations {
-    component: "payment",
-    steps: &[Migration {
-        name: "0001_payment",
-        sql: include_str!("../migrations/sqlite/0001_payment.sql"),
-    }],
-};
+pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("payment", "0001_payment");
 
 /// Between two rounds at the provider.
 const REST: Duration = Duration::from_millis(5);

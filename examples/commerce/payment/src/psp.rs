@@ -5,7 +5,7 @@
 //! loses the answer. A key that is done is answered as done, however often it is asked for.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -13,20 +13,14 @@ use async_trait::async_trait;
 use commerce_chassis::{Batch, Db, Deployment, GroupCommit, Remote, Result, column, rows, sql};
 use commerce_contracts::{Currency, Money};
 use mainstay_clock::Clock;
-use mainstay_database::{Migration, Migrations, Transactions};
+use mainstay_database::{Migrations, Transactions};
 use mainstay_messaging::envelope::micros_since_epoch;
 use tokio_util::sync::CancellationToken;
 
 use crate::intent::{Kind, Question};
 
 /// The provider's tables.
-pub const MIGRATIONS: Migrations = Migrations {
-    component: "psp",
-    steps: &[Migration {
-        name: "0001_psp",
-        sql: include_str!("../migrations/sqlite/0001_psp.sql"),
-    }],
-};
+pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("psp", "0001_psp");
 
 /// Calls answered in one transaction at most.
 const ANSWERED_TOGETHER: usize = 256;
@@ -70,7 +64,7 @@ pub(crate) struct Psp {
 pub(crate) async fn open(
     deployment: &Deployment,
 ) -> Result<(Psp, impl Future<Output = Result<()>> + Send + 'static)> {
-    let db = Db::open(&deployment.path_of("psp")).await?;
+    let db = Db::open(deployment.place(), "psp").await?;
     db.migrate(&MIGRATIONS).await?;
     let clock = Arc::clone(deployment.clock());
     let (books, work) = GroupCommit::new(
@@ -104,12 +98,15 @@ impl Batch for Books {
     type Request = Call;
     type Answer = Answer;
 
-    async fn run(&self, calls: Vec<Call>) -> Result<Vec<Answer>> {
+    async fn run(&self, calls: &[Call]) -> Result<Vec<Answer>> {
         let mut tx = self.db.begin().await?;
-        let keys = column(calls.iter().map(|call| &*call.effect_key))?;
-        let mut done: HashMap<String, String> = sqlx::query_as(
-            "SELECT o.effect_key, o.reference FROM json_each($1) AS w CROSS JOIN operations AS o
-             WHERE o.effect_key = w.value ->> 0",
+        // Sorted, and written before anything is read: who asks with the same key at the same time waits here.
+        let keys: BTreeSet<&str> = calls.iter().map(|call| &*call.effect_key).collect();
+        let keys = column(keys)?;
+        let mut asked: BTreeMap<String, i64> = sqlx::query_as(
+            "INSERT INTO asks (effect_key, asked) SELECT value ->> 0, 0 FROM json_each($1) WHERE true
+             ON CONFLICT (effect_key) DO UPDATE SET asked = asks.asked
+             RETURNING effect_key, asked",
         )
         .bind(&keys)
         .fetch_all(&mut *tx)
@@ -117,8 +114,9 @@ impl Batch for Books {
         .map_err(sql)?
         .into_iter()
         .collect();
-        let mut asked: BTreeMap<String, i64> = sqlx::query_as(
-            "SELECT a.effect_key, a.asked FROM json_each($1) AS w CROSS JOIN asks AS a WHERE a.effect_key = w.value ->> 0",
+        let mut done: HashMap<String, String> = sqlx::query_as(
+            "SELECT o.effect_key, o.reference FROM json_each($1) AS w CROSS JOIN operations AS o
+             WHERE o.effect_key = w.value ->> 0",
         )
         .bind(&keys)
         .fetch_all(&mut *tx)
@@ -183,11 +181,8 @@ impl Books {
         .await
         .map_err(sql)?;
         let asked: Vec<_> = asked.iter().collect();
-        // `WHERE true` keeps the parser from reading ON as a join's.
         sqlx::query(
-            "INSERT INTO asks (effect_key, asked)
-             SELECT value ->> 0, CAST(value ->> 1 AS BIGINT) FROM json_each($1) WHERE true
-             ON CONFLICT (effect_key) DO UPDATE SET asked = excluded.asked",
+            "UPDATE asks SET asked = CAST(w.value ->> 1 AS BIGINT) FROM json_each($1) AS w WHERE effect_key = w.value ->> 0",
         )
         .bind(rows(&asked)?)
         .execute(connection)

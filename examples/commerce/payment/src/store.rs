@@ -21,6 +21,8 @@ pub(crate) struct Payment {
     pub(crate) currency: Currency,
     pub(crate) method: String,
     pub(crate) provider_ref: Option<String>,
+    /// Whether it has no row yet.
+    pub(crate) is_new: bool,
     /// Messages it has told.
     pub(crate) told: i64,
 }
@@ -59,18 +61,21 @@ fn read(row: Row) -> Result<Payment> {
         currency: currency.parse().map_err(damaged)?,
         method,
         provider_ref,
+        is_new: false,
         told,
     })
 }
 
+/// Reads payments in the transaction that will change them.
 pub(crate) async fn load(
     connection: &mut Connection,
     orders: &BTreeSet<&OrderId>,
 ) -> Result<HashMap<OrderId, Payment>> {
-    let found: Vec<Row> = sqlx::query_as(
+    let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking!(
         "SELECT p.order_id, p.status, p.amount_minor, p.currency, p.payment_method, p.provider_ref, p.told
-         FROM json_each($1) AS w CROSS JOIN payments AS p WHERE p.order_id = w.value ->> 0",
-    )
+         FROM json_each($1) AS w CROSS JOIN payments AS p WHERE p.order_id = w.value ->> 0 ORDER BY p.order_id",
+        "p"
+    ))
     .bind(column(orders)?)
     .fetch_all(connection)
     .await
@@ -90,6 +95,19 @@ pub(crate) async fn save(
     payments: &[&Payment],
     now: i64,
 ) -> Result<()> {
+    let (new, changed): (Vec<_>, Vec<_>) = payments.iter().partition(|payment| payment.is_new);
+    if !new.is_empty() {
+        insert(connection, new, now).await?;
+    }
+    if !changed.is_empty() {
+        update(connection, &changed, now).await?;
+    }
+    Ok(())
+}
+
+/// In an order that all transactions share.
+async fn insert(connection: &mut Connection, mut payments: Vec<&Payment>, now: i64) -> Result<()> {
+    payments.sort_unstable_by_key(|payment| payment.order_id.as_str());
     let set: Vec<_> = payments
         .iter()
         .map(|payment| {
@@ -105,20 +123,54 @@ pub(crate) async fn save(
         })
         .collect();
     // `WHERE true` keeps the parser from reading ON as a join's.
-    sqlx::query(
+    let written = sqlx::query(
         "INSERT INTO payments (order_id, status, amount_minor, currency, payment_method, provider_ref, told, updated_at)
          SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT), value ->> 3, value ->> 4, value ->> 5,
                 CAST(value ->> 6 AS BIGINT), $2
          FROM json_each($1) WHERE true
-         ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, provider_ref = excluded.provider_ref,
-                                              told = excluded.told, updated_at = excluded.updated_at",
+         ON CONFLICT (order_id) DO NOTHING",
     )
     .bind(rows(&set)?)
     .bind(now)
     .execute(connection)
     .await
-    .map_err(sql)?;
-    Ok(())
+    .map_err(sql)?
+    .rows_affected();
+    if written == set.len() as u64 {
+        Ok(())
+    } else {
+        Err(Error::taken("a payment"))
+    }
+}
+
+async fn update(connection: &mut Connection, payments: &[&Payment], now: i64) -> Result<()> {
+    let set: Vec<_> = payments
+        .iter()
+        .map(|payment| {
+            (
+                payment.order_id.as_str(),
+                payment.status.name(),
+                &payment.provider_ref,
+                payment.told,
+            )
+        })
+        .collect();
+    let written = sqlx::query(
+        "UPDATE payments SET status = w.value ->> 1, provider_ref = w.value ->> 2,
+                             told = CAST(w.value ->> 3 AS BIGINT), updated_at = $2
+         FROM json_each($1) AS w WHERE order_id = w.value ->> 0",
+    )
+    .bind(rows(&set)?)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?
+    .rows_affected();
+    if written == set.len() as u64 {
+        Ok(())
+    } else {
+        Err(Error::Changed { what: "a payment" })
+    }
 }
 
 /// Writes down what is to be done, due now.
@@ -219,6 +271,17 @@ pub(crate) async fn turn(
             )
         })
         .collect();
+    let set = rows(&set)?;
+    // Several processes may be here with the same intents: whoever is second waits, in the order that all share.
+    sqlx::query(commerce_chassis::locking!(
+        "SELECT i.number FROM json_each($1) AS w CROSS JOIN intents AS i WHERE i.effect_key = w.value ->> 0
+         ORDER BY i.effect_key",
+        "i"
+    ))
+    .bind(&set)
+    .execute(&mut *connection)
+    .await
+    .map_err(sql)?;
     let turned: Vec<String> = sqlx::query_scalar(
         "UPDATE intents SET asked = CAST(w.value ->> 2 AS BIGINT), question = w.value ->> 3,
                             due_at = CAST(w.value ->> 4 AS BIGINT), done = CAST(w.value ->> 5 AS BIGINT)
@@ -226,7 +289,7 @@ pub(crate) async fn turn(
          WHERE effect_key = w.value ->> 0 AND done = 0 AND asked = CAST(w.value ->> 1 AS BIGINT)
          RETURNING effect_key",
     )
-    .bind(rows(&set)?)
+    .bind(set)
     .fetch_all(connection)
     .await
     .map_err(sql)?;

@@ -17,16 +17,10 @@ mod store;
 use std::time::Duration;
 
 use commerce_chassis::{Bell, Deployment, Result, Service, Station};
-use mainstay_database::{Migration, Migrations};
+use mainstay_database::Migrations;
 
 /// The service's tables.
-pub const MIGRATIONS: Migrations = Migrations {
-    component: "shipping",
-    steps: &[Migration {
-        name: "0001_shipping",
-        sql: include_str!("../migrations/sqlite/0001_shipping.sql"),
-    }],
-};
+pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("shipping", "0001_shipping");
 
 /// Between two rounds of the carrier: what falls due meanwhile moves together.
 const REST: Duration = Duration::from_millis(20);

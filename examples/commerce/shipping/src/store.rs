@@ -80,14 +80,16 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Reads shipments in the transaction that will change them.
 pub(crate) async fn load(
     connection: &mut Connection,
     orders: &BTreeSet<&OrderId>,
 ) -> Result<HashMap<OrderId, Shipment>> {
-    let found: Vec<Row> = sqlx::query_as(
+    let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking!(
         "SELECT s.order_id, s.status, s.told, s.due_at FROM json_each($1) AS w CROSS JOIN shipments AS s
-         WHERE s.order_id = w.value ->> 0",
-    )
+         WHERE s.order_id = w.value ->> 0 ORDER BY s.order_id",
+        "s"
+    ))
     .bind(column(orders)?)
     .fetch_all(connection)
     .await
@@ -101,15 +103,17 @@ pub(crate) async fn load(
         .collect()
 }
 
-/// Shipments whose time has come, in the transaction that will move them.
+/// Shipments whose time has come, in the transaction that will move them; those that somebody else is moving are left
+/// to them.
 pub(crate) async fn due(
     connection: &mut Connection,
     now: i64,
     limit: i64,
 ) -> Result<Vec<Shipment>> {
-    let found: Vec<Row> = sqlx::query_as(
+    let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking_free!(
         "SELECT order_id, status, told, due_at FROM shipments WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
-    )
+        "shipments"
+    ))
     .bind(now)
     .bind(limit)
     .fetch_all(connection)

@@ -10,7 +10,8 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
         || "off".to_owned(),
         |every| format!("{:.1} orders/s", 1.0 / every.as_secs_f64()),
     );
-    let data = config.data.display();
+    let place = &config.place;
+    let data = place.data().display();
     let services = config.services.join(", ");
     // The path that leads here again, also when cargo started it.
     let commerce = std::env::args()
@@ -19,7 +20,8 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
     let text = format!(
         r#"
   commerce: {services} in one process
-  API     http://{address}/        files   {data}        traffic {traffic}
+  API     http://{address}/        traffic {traffic}
+  data    {place}
   seeds   SKU-001 … SKU-200 (scarce: SKU-198, SKU-199, SKU-200), cust-001 … cust-050
           pm_ok pm_declined pm_timeout pm_late pm_flaky pm_3ds
 

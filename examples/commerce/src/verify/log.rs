@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
+use commerce_chassis::{FileLook, Result};
 use serde::Deserialize;
-
-use super::files::File;
-use crate::error::Failure;
 
 /// All records, by partition and offset.
 #[derive(Default, Debug)]
@@ -65,7 +63,7 @@ impl Envelope {
 }
 
 impl Log {
-    pub(crate) async fn read(file: &mut File) -> Result<Self, Failure> {
+    pub(crate) async fn read(file: &mut FileLook) -> Result<Self> {
         let partitions: Vec<(i64, String, i64, i64, i64)> = file
             .all("SELECT id, topic, number, first_offset, next_offset FROM broker_partitions ORDER BY id")
             .await?;

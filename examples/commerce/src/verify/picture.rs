@@ -1,15 +1,16 @@
 //! Everything that the files say, in memory.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use commerce_chassis::{FileLook, Look, Place};
 use mainstay_clock::{Clock, SystemClock};
 use serde::Deserialize;
 
-use super::{files::File, log::Log};
-use crate::{config::SERVICES, error::Failure};
+use super::log::Log;
+use crate::{
+    config::SERVICES,
+    error::{Failure, cannot_check},
+};
 
 /// A deployment at a moment, give or take the time that reading takes.
 #[derive(Debug)]
@@ -147,8 +148,8 @@ struct Line {
 }
 
 impl Picture {
-    /// Reads all files: the services first, the broker last, so that what a service told is in its outbox or in the log.
-    pub(crate) async fn take(data: &Path, running: bool) -> Result<Self, Failure> {
+    /// Reads everything: the services first, the broker last, so that what a service told is in its outbox or in the log.
+    pub(crate) async fn take(place: &Place, running: bool) -> Result<Self, Failure> {
         let mut picture = Self {
             running,
             as_of: 0,
@@ -162,22 +163,20 @@ impl Picture {
             log: Log::default(),
         };
         for service in SERVICES {
-            let mut file = File::open(data, service).await?;
-            picture.read_journal(service, &mut file).await?;
+            let mut look = place.look(service).await.map_err(cannot_check)?;
+            picture.read_journal(service, &mut look).await?;
             match service {
-                "order" => picture.read_orders(&mut file).await?,
-                "inventory" => picture.read_inventory(&mut file).await?,
-                "payment" => picture.read_payments(&mut file).await?,
-                _ => picture.read_shipments(&mut file).await?,
+                "order" => picture.read_orders(&mut look).await?,
+                "inventory" => picture.read_inventory(&mut look).await?,
+                "payment" => picture.read_payments(&mut look).await?,
+                _ => picture.read_shipments(&mut look).await?,
             }
-            file.close().await?;
+            look.close().await.map_err(cannot_check)?;
         }
-        let mut psp = File::open(data, "psp").await?;
+        let mut psp = place.look("psp").await.map_err(cannot_check)?;
         picture.read_provider(&mut psp).await?;
-        psp.close().await?;
-        let mut broker = File::open(data, "broker").await?;
-        picture.log = Log::read(&mut broker).await?;
-        broker.close().await?;
+        psp.close().await.map_err(cannot_check)?;
+        picture.log = read_log(place).await.map_err(cannot_check)?;
         if running {
             let now = SystemClock::new().now();
             let since_epoch = now.duration_since(std::time::SystemTime::UNIX_EPOCH);
@@ -190,23 +189,31 @@ impl Picture {
     async fn read_journal(
         &mut self,
         service: &'static str,
-        file: &mut File,
+        look: &mut Look,
     ) -> Result<(), Failure> {
-        let emitted: Vec<(String, i64, String, String, i64)> = file
+        let emitted: Vec<(String, i64, String, String, i64)> = look
             .all(
                 "SELECT aggregate_id, aggregate_version, event_id, kind, emitted_at FROM emitted
                  ORDER BY aggregate_id, aggregate_version",
             )
-            .await?;
+            .await
+            .map_err(cannot_check)?;
         let newest = emitted.iter().map(|(.., at)| *at).max();
         self.as_of = self.as_of.max(newest.unwrap_or(0));
-        let waiting: Vec<(Option<String>, String)> =
-            file.all("SELECT key, envelope FROM outbox").await?;
-        let held: Vec<(Option<String>, String)> =
-            file.all("SELECT key, envelope FROM outbox_held").await?;
+        let waiting: Vec<(Option<String>, String)> = look
+            .all("SELECT key, envelope FROM outbox")
+            .await
+            .map_err(cannot_check)?;
+        let held: Vec<(Option<String>, String)> = look
+            .all("SELECT key, envelope FROM outbox_held")
+            .await
+            .map_err(cannot_check)?;
         let waiting = waiting.into_iter().map(|row| Waiting::read(row, false));
         let held = held.into_iter().map(|row| Waiting::read(row, true));
-        let marks: Vec<(String, String)> = file.all("SELECT source, id FROM inbox_marks").await?;
+        let marks: Vec<(String, String)> = look
+            .all("SELECT source, id FROM inbox_marks")
+            .await
+            .map_err(cannot_check)?;
         let journal = Journal {
             emitted: emitted
                 .into_iter()
@@ -217,7 +224,10 @@ impl Picture {
                     kind,
                 })
                 .collect(),
-            effects: file.all("SELECT effect, event_id FROM effects").await?,
+            effects: look
+                .all("SELECT effect, event_id FROM effects")
+                .await
+                .map_err(cannot_check)?,
             marks: marks.into_iter().collect(),
             outbox: waiting.chain(held).collect(),
         };
@@ -225,14 +235,12 @@ impl Picture {
         Ok(())
     }
 
-    async fn read_orders(&mut self, file: &mut File) -> Result<(), Failure> {
-        let orders: Vec<(String, String, String, i64, i64, String, bool)> = file
-            .all(
+    async fn read_orders(&mut self, look: &mut Look) -> Result<(), Failure> {
+        let orders: Vec<(String, String, String, i64, i64, String, bool)> = look.all(
                 "SELECT o.order_id, o.status, o.awaiting, o.total_minor, o.updated_at, o.details,
                         EXISTS (SELECT 1 FROM order_history AS h WHERE h.order_id = o.order_id AND h.status = 'confirmed')
                  FROM orders AS o",
-            )
-            .await?;
+            ).await.map_err(cannot_check)?;
         for (order_id, status, awaiting, total, since, details, was_confirmed) in orders {
             let details: Details = serde_json::from_str(&details)
                 .map_err(|error| Failure::new(format!("cannot check: order {order_id}"), &error))?;
@@ -251,9 +259,10 @@ impl Picture {
             };
             self.orders.insert(order_id, order);
         }
-        let keys: Vec<(String, String, String)> = file
+        let keys: Vec<(String, String, String)> = look
             .all("SELECT idempotency_key, order_id, answer FROM idempotency_keys")
-            .await?;
+            .await
+            .map_err(cannot_check)?;
         self.keys = keys
             .into_iter()
             .map(|(name, order_id, answer)| Key {
@@ -265,28 +274,32 @@ impl Picture {
         Ok(())
     }
 
-    async fn read_inventory(&mut self, file: &mut File) -> Result<(), Failure> {
-        let stock: Vec<(String, i64, i64)> = file
+    async fn read_inventory(&mut self, look: &mut Look) -> Result<(), Failure> {
+        let stock: Vec<(String, i64, i64)> = look
             .all("SELECT sku, on_hand, reserved FROM stock_items")
-            .await?;
+            .await
+            .map_err(cannot_check)?;
         for (sku, on_hand, reserved) in stock {
             let item = self.stock.entry(sku).or_default();
             (item.on_hand, item.reserved) = (on_hand, reserved);
         }
-        let moved: Vec<(String, i64)> = file
+        let moved: Vec<(String, i64)> = look
             .all("SELECT sku, CAST(sum(quantity) AS BIGINT) FROM stock_movements GROUP BY sku")
             .await?;
         for (sku, moved) in moved {
             self.stock.entry(sku).or_default().moved = moved;
         }
-        let reservations: Vec<(String, String)> =
-            file.all("SELECT order_id, state FROM reservations").await?;
+        let reservations: Vec<(String, String)> = look
+            .all("SELECT order_id, state FROM reservations")
+            .await
+            .map_err(cannot_check)?;
         for (order_id, state) in reservations {
             self.reservations.entry(order_id).or_default().state = state;
         }
-        let lines: Vec<(String, String, i64)> = file
+        let lines: Vec<(String, String, i64)> = look
             .all("SELECT order_id, sku, quantity FROM reservation_lines")
-            .await?;
+            .await
+            .map_err(cannot_check)?;
         for (order_id, sku, quantity) in lines {
             let reservation = self.reservations.entry(order_id).or_default();
             reservation.lines.insert(sku, quantity);
@@ -294,16 +307,18 @@ impl Picture {
         Ok(())
     }
 
-    async fn read_payments(&mut self, file: &mut File) -> Result<(), Failure> {
-        let intents: Vec<(String,)> = file
+    async fn read_payments(&mut self, look: &mut Look) -> Result<(), Failure> {
+        let intents: Vec<(String,)> = look
             .all("SELECT DISTINCT order_id FROM intents WHERE done = 0")
-            .await?;
+            .await
+            .map_err(cannot_check)?;
         for (order_id,) in intents {
             self.payments.entry(order_id).or_default().has_intent = true;
         }
-        let entries: Vec<(String, String, String, i64)> = file
+        let entries: Vec<(String, String, String, i64)> = look
             .all("SELECT order_id, operation, account, amount_minor FROM ledger_entries")
-            .await?;
+            .await
+            .map_err(cannot_check)?;
         for (order_id, operation, account, amount) in entries {
             let payment = self.payments.entry(order_id).or_default();
             *payment.operations.entry(operation).or_default() += amount;
@@ -312,10 +327,11 @@ impl Picture {
         Ok(())
     }
 
-    async fn read_shipments(&mut self, file: &mut File) -> Result<(), Failure> {
-        let shipments: Vec<(String, String, bool)> = file
+    async fn read_shipments(&mut self, look: &mut Look) -> Result<(), Failure> {
+        let shipments: Vec<(String, String, bool)> = look
             .all("SELECT order_id, status, due_at IS NOT NULL FROM shipments")
-            .await?;
+            .await
+            .map_err(cannot_check)?;
         self.shipments = shipments
             .into_iter()
             .map(|(order_id, status, is_due)| (order_id, Shipment { status, is_due }))
@@ -323,10 +339,11 @@ impl Picture {
         Ok(())
     }
 
-    async fn read_provider(&mut self, file: &mut File) -> Result<(), Failure> {
-        let operations: Vec<(String, String, i64)> = file
+    async fn read_provider(&mut self, look: &mut Look) -> Result<(), Failure> {
+        let operations: Vec<(String, String, i64)> = look
             .all("SELECT effect_key, kind, amount_minor FROM operations")
-            .await?;
+            .await
+            .map_err(cannot_check)?;
         for (effect_key, kind, amount) in operations {
             // `ORDER:step:attempt`
             let order_id = effect_key.split(':').next().unwrap_or_default().to_owned();
@@ -335,4 +352,11 @@ impl Picture {
         }
         Ok(())
     }
+}
+
+async fn read_log(place: &Place) -> commerce_chassis::Result<Log> {
+    let mut broker = FileLook::open(place.data(), "broker").await?;
+    let log = Log::read(&mut broker).await?;
+    broker.close().await?;
+    Ok(log)
 }

@@ -1,155 +1,158 @@
 //! A deployment in which one row was damaged by hand: exactly the invariants that the row belongs to turn red, and name
 //! it.
 
-use std::path::Path;
+use commerce_chassis::ON_A_SERVER;
 
-use crate::shop::{Shop, assert_holds, body, execute, verify};
+use crate::{
+    ground::{Ground, copy, drop_databases, execute},
+    shop::{Shop, assert_holds, body, verify},
+};
 
-/// What is damaged, in which file, how; which invariants notice; a word that an offender must contain.
+/// What is damaged, in which database, how; which invariants notice; a word that an offender must contain.
 const CASES: [(&str, &str, &str, &str, &str); 21] = [
     (
         "an order that is stuck",
-        "order.db",
+        "order",
         "UPDATE orders SET status = 'fulfilling' WHERE status = 'completed' AND customer_id = 'cust-001'",
         "I1",
         "fulfilling",
     ),
     (
         "a compensation that never came",
-        "order.db",
+        "order",
         "UPDATE orders SET awaiting = '[\"release_stock\"]' WHERE status = 'cancelled'",
         "I1",
         "release_stock",
     ),
     (
         "a wrong amount in the books",
-        "payment.db",
+        "payment",
         "UPDATE ledger_entries SET amount_minor = amount_minor + 1 WHERE account = 'customer'",
         "I2",
         "capture",
     ),
     (
         "a lost operation in the books",
-        "payment.db",
+        "payment",
         "DELETE FROM ledger_entries WHERE operation LIKE '%:capture:%'",
         "I2",
         "completed",
     ),
     (
         "a second charge at the provider",
-        "psp.db",
+        "psp",
         "INSERT INTO operations SELECT effect_key || '-again', kind, amount_minor, currency, reference, done_at FROM operations WHERE kind = 'authorize' LIMIT 1",
         "I2",
         "provider",
     ),
     (
         "a wrong stock count",
-        "inventory.db",
+        "inventory",
         "UPDATE stock_items SET on_hand = on_hand + 1 WHERE sku = 'SKU-001'",
         "I3",
         "SKU-001",
     ),
     (
         "stock reserved for nobody",
-        "inventory.db",
+        "inventory",
         "UPDATE stock_items SET reserved = 1 WHERE sku = 'SKU-005'",
         "I3",
         "SKU-005",
     ),
     (
         "a wrong quantity sent",
-        "inventory.db",
+        "inventory",
         "UPDATE reservation_lines SET quantity = quantity + 1 WHERE order_id IN (SELECT order_id FROM reservations WHERE state = 'committed')",
         "I4",
         "committed",
     ),
     (
         "a hold that outlived its order",
-        "inventory.db",
+        "inventory",
         "UPDATE reservations SET state = 'expired' WHERE state = 'released'",
         "I4",
         "expired",
     ),
     (
         "a double effect",
-        "inventory.db",
+        "inventory",
         "INSERT INTO effects SELECT effect || ':again', event_id, outcome, done_at FROM effects WHERE effect LIKE 'OrderPlaced:%' LIMIT 1",
         "I5",
         "again",
     ),
     (
         "an effect that never happened",
-        "shipping.db",
+        "shipping",
         "DELETE FROM effects WHERE effect LIKE 'DispatchShipment:%'",
         "I5",
         "DispatchShipment",
     ),
     (
         "a lost event",
-        "broker.db",
+        "broker",
         "DELETE FROM broker_records WHERE id = (SELECT min(id) FROM broker_records WHERE envelope ->> 'kind' = 'StockReserved')",
         "I6",
         "StockReserved",
     ),
     (
         "a reader ahead of the log",
-        "broker.db",
+        "broker",
         "UPDATE broker_claims SET committed = 1000 WHERE grp = 'order' AND partition = (SELECT min(partition) FROM broker_claims WHERE grp = 'order')",
         "I6",
         "has passed offset 1000",
     ),
     (
         "a lost partition",
-        "broker.db",
+        "broker",
         "DELETE FROM broker_partitions WHERE topic = 'order' AND number = 0",
         "I6",
         "order/0 is not in the log",
     ),
     (
         "a lost mark",
-        "payment.db",
+        "payment",
         "DELETE FROM inbox_marks WHERE seq = (SELECT min(seq) FROM inbox_marks)",
         "I5 I6",
         "without a mark",
     ),
     (
         "a lost order",
-        "order.db",
+        "order",
         "DELETE FROM orders WHERE status = 'completed'",
         "I2 I4 I10 I12",
         "does not exist",
     ),
     (
         "a message that was never told",
-        "shipping.db",
+        "shipping",
         "DELETE FROM emitted WHERE kind = 'ShipmentStatusChanged' AND aggregate_version = (SELECT max(aggregate_version) FROM emitted)",
         "I6",
         "told by nobody",
     ),
     (
         "a record that cannot be read",
-        "broker.db",
+        "broker",
         "UPDATE broker_records SET envelope = '{' WHERE envelope ->> 'kind' = 'OrderCompleted'",
         "I6",
         "cannot be read",
     ),
     (
         "a gap in an aggregate's messages",
-        "payment.db",
+        "payment",
         "UPDATE emitted SET aggregate_version = 7 WHERE kind = 'PaymentCaptured'",
         "I7",
         "version 7",
     ),
     (
         "a lost shipment",
-        "shipping.db",
+        "shipping",
         "DELETE FROM shipments WHERE status = 'delivered'",
         "I10",
         "no shipment",
     ),
     (
         "a lost idempotency key",
-        "order.db",
+        "order",
         "DELETE FROM idempotency_keys WHERE idempotency_key = 'ok'",
         "I12",
         "under no key",
@@ -158,7 +161,9 @@ const CASES: [(&str, &str, &str, &str, &str); 21] = [
 
 #[test]
 fn each_damaged_row_turns_its_invariant_red_and_is_named() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = Ground::new() else {
+        return;
+    };
     let sound = directory.path().join("sound");
     let shop = Shop::open(&sound);
     let order_ids = [
@@ -172,10 +177,10 @@ fn each_damaged_row_turns_its_invariant_red_and_is_named() {
     shop.stop();
     assert_holds(&sound, 0);
 
-    for (what, file, sql, invariants, word) in CASES {
+    for (what, database, sql, invariants, word) in CASES {
         let data = directory.path().join(what.replace(' ', "-"));
         copy(&sound, &data);
-        assert_eq!(execute(&data, file, sql), expected_rows(sql), "{what}");
+        assert_eq!(execute(&data, database, sql), expected_rows(sql), "{what}");
         let (code, verdict) = verify(&data, 0);
         assert_eq!(code, 1, "{what}: {verdict:#}");
         let rows = verdict["invariants"].as_array().unwrap();
@@ -191,6 +196,9 @@ fn each_damaged_row_turns_its_invariant_red_and_is_named() {
             .map(|row| row["offenders"].to_string())
             .collect();
         assert!(offenders.contains(word), "{what}: {offenders}");
+        if ON_A_SERVER {
+            drop_databases(&data);
+        }
     }
 }
 
@@ -200,13 +208,5 @@ fn expected_rows(sql: &str) -> u64 {
         4
     } else {
         1
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }

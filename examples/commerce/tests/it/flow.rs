@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, thread};
 
 use serde_json::Value;
 
-use crate::shop::{Shop, assert_holds, body, count};
+use crate::{
+    ground::{Ground, count},
+    shop::{Shop, assert_holds, body},
+};
 
 fn history(order: &Value) -> Vec<&str> {
     let history = order["history"].as_array().unwrap();
@@ -24,7 +27,9 @@ fn last_reason(order: &Value) -> &str {
 
 #[test]
 fn every_payment_method_ends_as_it_should() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = Ground::new() else {
+        return;
+    };
     let shop = Shop::open(directory.path());
     let place =
         |method: &str| shop.accept(method, &body(&[("SKU-001", 2), ("SKU-002", 1)], method));
@@ -76,9 +81,9 @@ fn every_payment_method_ends_as_it_should() {
     }
     // Late: found by its key, never charged twice. Flaky: asked three times, done once.
     let asked = "SELECT CAST(sum(asked) AS BIGINT) FROM asks WHERE effect_key LIKE '%:authorize:%'";
-    assert_eq!(count(shop.data(), "psp.db", asked), 1 + 1 + 3 + 1 + 3 + 1);
+    assert_eq!(count(shop.data(), "psp", asked), 1 + 1 + 3 + 1 + 3 + 1);
     let held = "SELECT count(*) FROM operations WHERE kind = 'authorize'";
-    assert_eq!(count(shop.data(), "psp.db", held), 3);
+    assert_eq!(count(shop.data(), "psp", held), 3);
     assert_eq!(
         shop.get("/api/v1/stock/SKU-001").json()["on_hand"],
         1_000_000 - 3 * 2
@@ -99,7 +104,9 @@ fn every_payment_method_ends_as_it_should() {
 
 #[test]
 fn what_is_not_there_is_refused_and_nothing_stays_held() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = Ground::new() else {
+        return;
+    };
     let shop = Shop::open(directory.path());
     // Two lines of one SKU are one demand: each alone would fit.
     let order_id = shop.accept(
@@ -120,7 +127,9 @@ fn what_is_not_there_is_refused_and_nothing_stays_held() {
 
 #[test]
 fn many_customers_at_once_never_get_more_than_there_is() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = Ground::new() else {
+        return;
+    };
     let shop = Shop::open(directory.path());
     let orders: Vec<String> = thread::scope(|scope| {
         let customers: Vec<_> = (0..24)
@@ -153,7 +162,9 @@ fn many_customers_at_once_never_get_more_than_there_is() {
 
 #[test]
 fn the_same_request_many_times_is_one_order_and_one_answer() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = Ground::new() else {
+        return;
+    };
     let shop = Shop::open(directory.path());
     let body = body(&[("SKU-003", 1)], "pm_ok");
     let replies: Vec<_> = thread::scope(|scope| {
@@ -173,7 +184,7 @@ fn the_same_request_many_times_is_one_order_and_one_answer() {
         .filter(|reply| !reply.headers.contains_key("idempotent-replayed"));
     assert_eq!(first.count(), 1);
     assert_eq!(
-        count(shop.data(), "order.db", "SELECT count(*) FROM orders"),
+        count(shop.data(), "order", "SELECT count(*) FROM orders"),
         1
     );
 
@@ -191,8 +202,10 @@ fn the_same_request_many_times_is_one_order_and_one_answer() {
 }
 
 #[test]
-fn services_in_processes_of_their_own_share_the_files() {
-    let directory = tempfile::tempdir().unwrap();
+fn services_in_processes_of_their_own_share_the_data() {
+    let Some(directory) = Ground::new() else {
+        return;
+    };
     let [order, _inventory, _payment, shipping] = ["order", "inventory", "payment", "shipping"]
         .map(|name| {
             Shop::start(

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::shop::{Reply, Shop, body, count, send};
+use crate::{
+    ground::{Ground, count},
+    shop::{Reply, Shop, body, send},
+};
 
 fn with(change: impl FnOnce(&mut Value)) -> String {
     let mut order: Value = serde_json::from_str(&body(&[("SKU-001", 1)], "pm_ok")).unwrap();
@@ -36,7 +39,9 @@ type Case = (&'static str, String, u16, &'static str);
 
 /// Each is refused as it should be, under a key of its own, and leaves nothing behind.
 fn assert_refused(cases: impl IntoIterator<Item = Case>) {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = Ground::new() else {
+        return;
+    };
     let shop = Shop::open(directory.path());
     for (what, body, status, slug) in cases {
         assert_problem(
@@ -56,7 +61,7 @@ fn assert_nothing_written(shop: &Shop) {
         "SELECT count(*) FROM idempotency_keys",
         "SELECT count(*) FROM emitted",
     ] {
-        assert_eq!(count(shop.data(), "order.db", table), 0, "{table}");
+        assert_eq!(count(shop.data(), "order", table), 0, "{table}");
     }
 }
 
@@ -81,6 +86,7 @@ fn lines_that_cannot_be_sold_are_refused() {
     let quantity = |quantity: Value| lines(json!([{"sku": "SKU-001", "quantity": quantity}]));
     let many = lines(json!(vec![json!({"sku": "SKU-001", "quantity": 1}); 51]));
     let unknown = lines(json!([{"sku": "SKU-999", "quantity": 1}]));
+    let unnameable = lines(json!([{"sku": "SKU-\0", "quantity": 1}]));
     let half = json!({"sku": "SKU-001", "quantity": 26_000_000_000_000_i64});
     let beyond = json!(9_223_372_036_854_775_808_u64);
     let (shape, number) = ("invalid-request", "invalid-quantity");
@@ -105,6 +111,12 @@ fn lines_that_cannot_be_sold_are_refused() {
             "amount-overflow",
         ),
         ("an unknown product", unknown, 422, "unknown-sku"),
+        (
+            "a product that no table can name",
+            unnameable,
+            422,
+            "unknown-sku",
+        ),
     ]);
 }
 
@@ -131,6 +143,12 @@ fn an_order_of_unknown_things_is_refused() {
             422,
             "unknown-payment-method",
         ),
+        (
+            "a customer that no table can name",
+            set("customer_id", "cust-001\0"),
+            422,
+            "unknown-customer",
+        ),
         ("no street", address("street", " "), 422, "invalid-address"),
         (
             "a name of NUL",
@@ -149,7 +167,9 @@ fn an_order_of_unknown_things_is_refused() {
 
 #[test]
 fn an_order_needs_a_key_of_its_own() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = Ground::new() else {
+        return;
+    };
     let shop = Shop::open(directory.path());
     let address = shop.address();
     let order = body(&[("SKU-001", 1)], "pm_ok");
@@ -180,13 +200,15 @@ fn an_order_needs_a_key_of_its_own() {
         "another body under the key",
     );
     let orders = "SELECT count(*) FROM orders";
-    assert_eq!(count(shop.data(), "order.db", orders), 1);
+    assert_eq!(count(shop.data(), "order", orders), 1);
     shop.stop();
 }
 
 #[test]
 fn what_is_not_there_is_not_found() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = Ground::new() else {
+        return;
+    };
     let shop = Shop::open(directory.path());
     for (path, what) in [
         ("/api/v1/nothing", "an unknown route"),
@@ -194,6 +216,7 @@ fn what_is_not_there_is_not_found() {
         ("/api/v1/orders/%ff", "a name that is no text"),
         ("/api/v1/payments/%ff/ledger", "a name that is no text"),
         ("/api/v1/stock/none", "an unknown SKU"),
+        ("/api/v1/shipments/%00", "a name that no table can hold"),
     ] {
         assert_problem(&shop.get(path), 404, "not-found", what);
     }

@@ -12,7 +12,10 @@ use std::{
 
 use mainstay_clock::{IdGenerator, SeededIds};
 
-use crate::shop::{Shop, assert_holds, body, command, place, verify};
+use crate::{
+    ground::{self, Ground},
+    shop::{Shop, assert_holds, body, command, place, verify},
+};
 
 /// The first two hit the first start, when there is nothing but half a schema.
 const POINTS: [&str; 10] = [
@@ -33,7 +36,9 @@ const SEED: u64 = 20_260_801;
 
 #[test]
 fn twenty_kills_lose_nothing_and_do_nothing_twice() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = Ground::new() else {
+        return;
+    };
     let data = directory.path().join("data");
     // What a client was told, by key: (body, answer).
     let mut acknowledged: BTreeMap<String, (String, String)> = BTreeMap::new();
@@ -154,9 +159,7 @@ fn assert_sound(data: &Path, when: &str) {
 
 /// Starts `verify`, which brings in what the write-ahead logs hold, and kills it somewhere on its way.
 fn kill_verify(data: &Path) {
-    let mut looking = command()
-        .args(["verify", "--data"])
-        .arg(data)
+    let mut looking = ground::at(command().arg("verify"), data)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -8,8 +8,11 @@
 
 mod damage;
 mod flow;
+mod ground;
 mod input;
 mod kill;
 mod process;
+mod races;
+mod server;
 mod shop;
 mod unreadable;

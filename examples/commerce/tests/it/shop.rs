@@ -11,7 +11,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+
+use crate::ground;
 
 /// Longer than anything takes on a busy machine; nothing waits this long unless it is broken.
 const BOUND: Duration = Duration::from_secs(60);
@@ -63,11 +64,11 @@ impl Shop {
         let mut command = command();
         command
             .arg("serve")
-            .args(["--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
+            .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
+        ground::at(&mut command, data);
         if let Some(point) = crash_at {
             command.env("COMMERCE_CRASH_AT", point);
         }
@@ -243,17 +244,12 @@ pub(crate) fn verify(data: &Path, settle: u32) -> (i32, Value) {
         status,
         stdout,
         stderr,
-    } = command()
-        .args([
-            "verify",
-            "--json",
-            "--settle",
-            &settle.to_string(),
-            "--data",
-        ])
-        .arg(data)
-        .output()
-        .unwrap();
+    } = ground::at(
+        command().args(["verify", "--json", "--settle", &settle.to_string()]),
+        data,
+    )
+    .output()
+    .unwrap();
     let verdict = serde_json::from_slice(&stdout)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&stderr).into_owned()));
     (status.code().unwrap(), verdict)
@@ -264,38 +260,4 @@ pub(crate) fn assert_holds(data: &Path, settle: u32) -> Value {
     let (code, verdict) = verify(data, settle);
     assert_eq!(code, 0, "{verdict:#}");
     verdict
-}
-
-/// Runs a statement on one of the deployment's files and says how many rows it touched.
-pub(crate) fn execute(data: &Path, file: &str, sql: &str) -> u64 {
-    let options = SqliteConnectOptions::new().filename(data.join(file));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let mut connection = options.connect().await.unwrap();
-        let sql = sqlx::AssertSqlSafe(sql.to_owned());
-        let done = sqlx::query(sql).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        done.rows_affected()
-    })
-}
-
-/// The single number that a query answers.
-pub(crate) fn count(data: &Path, file: &str, sql: &'static str) -> i64 {
-    let options = SqliteConnectOptions::new().filename(data.join(file));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let mut connection = options.connect().await.unwrap();
-        let count = sqlx::query_scalar(sql)
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-        count
-    })
 }

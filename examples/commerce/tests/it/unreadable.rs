@@ -2,20 +2,25 @@
 
 use serde_json::Value;
 
-use crate::shop::{Shop, assert_holds, body, count, execute, wait_for};
+use crate::{
+    ground::{Ground, count, execute},
+    shop::{Shop, assert_holds, body, wait_for},
+};
 
 /// Two `OrderPlaced` are damaged before anybody reads them: the first order's is no message any more, the second one's
 /// says that it comes from a newer build. The third is left alone.
 #[test]
 fn a_message_that_cannot_be_read_stops_its_order_and_no_other() {
-    let directory = tempfile::tempdir().unwrap();
+    let Some(directory) = Ground::new() else {
+        return;
+    };
     let data = directory.path();
     let seller = Shop::start(data, &["--traffic", "off", "--service", "order"], None).unwrap();
     let order = |key: &str| seller.accept(key, &body(&[("SKU-001", 1)], "pm_ok"));
     let [corrupted, future, sound] = ["a", "b", "c"].map(order);
     let logged = "SELECT count(*) FROM broker_records";
     wait_for("the orders to be in the log", || {
-        (count(data, "broker.db", logged) == 3).then_some(())
+        (count(data, "broker", logged) == 3).then_some(())
     });
     seller.stop();
     for damage in [
@@ -28,7 +33,7 @@ fn a_message_that_cannot_be_read_stops_its_order_and_no_other() {
         ),
         "CREATE TABLE damaged AS SELECT id, envelope FROM broker_records",
     ] {
-        execute(data, "broker.db", damage);
+        execute(data, "broker", damage);
     }
 
     let shop = Shop::open(data);
@@ -48,11 +53,11 @@ fn a_message_that_cannot_be_read_stops_its_order_and_no_other() {
     }
     shop.stop();
     let untouched = "SELECT count(*) FROM broker_records JOIN damaged USING (id, envelope)";
-    assert_eq!(count(data, "broker.db", untouched), 3, "kept raw");
+    assert_eq!(count(data, "broker", untouched), 3, "kept raw");
 
     // Mended, they go on where they stopped.
     let mend = "UPDATE broker_records SET envelope = sound.envelope FROM sound WHERE sound.id = broker_records.id";
-    execute(data, "broker.db", mend);
+    execute(data, "broker", mend);
     let shop = Shop::open(data);
     for order_id in [&corrupted, &future] {
         assert_eq!(shop.ended(order_id)["status"], "completed");

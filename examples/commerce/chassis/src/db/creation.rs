@@ -1,0 +1,64 @@
+//! Creating a database that is missing, or saying who has to.
+
+use mainstay_database::Error as DatabaseError;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, postgres::PgConnectOptions,
+};
+
+use crate::Result;
+
+/// Creates it, connected to the server's own database. Several processes may do so at once.
+pub(super) async fn create(server: &PgConnectOptions, database: &str) -> Result<()> {
+    let from = server.get_database().unwrap_or("postgres");
+    let cannot_open = |why: String, error: sqlx::Error| DatabaseError::CannotOpen {
+        what: database.to_owned(),
+        source: Box::new(Refused { why, source: error }),
+    };
+    let asking = format!("it does not exist, and {from} cannot be opened to create it");
+    let mut connection = server
+        .clone()
+        .database(from)
+        .connect()
+        .await
+        .map_err(|error| cannot_open(asking, error))?;
+    // The name is checked: letters, digits and underscores.
+    let created = connection
+        .execute(AssertSqlSafe(format!("CREATE DATABASE {database}")))
+        .await;
+    let role = server.get_username();
+    match created {
+        // Another process created it in the meantime.
+        Err(error) if !is_code(&error, &["42P04", "23505"]) => {
+            let why = format!(
+                "it does not exist and {role} did not get it: CREATE DATABASE {database} OWNER {role}"
+            );
+            Err(cannot_open(why, error).into())
+        }
+        _ => {
+            // Nobody waits for its end.
+            drop(connection.close().await);
+            Ok(())
+        }
+    }
+}
+
+/// A database could not be created.
+#[derive(thiserror::Error, Debug)]
+#[error("{why}")]
+struct Refused {
+    why: String,
+    source: sqlx::Error,
+}
+
+/// Whether a database could not be opened because it does not exist.
+pub(super) fn is_missing(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error
+        .downcast_ref::<sqlx::Error>()
+        .is_some_and(|error| is_code(error, &["3D000"]))
+}
+
+fn is_code(error: &sqlx::Error, codes: &[&str]) -> bool {
+    let answer = error.as_database_error();
+    let code = answer.and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| codes.contains(&&*code))
+}

@@ -1,0 +1,37 @@
+CREATE TABLE {ns}stock_items (
+    sku      TEXT PRIMARY KEY,
+    on_hand  BIGINT NOT NULL CHECK (on_hand >= 0),
+    reserved BIGINT NOT NULL CHECK (reserved >= 0),
+    version  BIGINT NOT NULL DEFAULT 1
+) WITH (fillfactor = 25);             -- hot rows: room for their next versions on the same page
+
+CREATE TABLE {ns}reservations (
+    order_id       TEXT PRIMARY KEY,
+    reservation_id TEXT NOT NULL,
+    state          TEXT NOT NULL,     -- held, committed, released, refused
+    told           BIGINT NOT NULL,   -- messages it has told
+    updated_at     BIGINT NOT NULL    -- microseconds since 1970
+) WITH (fillfactor = 80);
+
+CREATE TABLE {ns}reservation_lines (
+    order_id TEXT NOT NULL,
+    sku      TEXT NOT NULL,
+    quantity BIGINT NOT NULL CHECK (quantity > 0),
+    PRIMARY KEY (order_id, sku)
+);
+
+-- Every change of what is on hand; their sum is what is on hand.
+CREATE TABLE {ns}stock_movements (
+    movement_key TEXT PRIMARY KEY,
+    sku          TEXT NOT NULL,
+    quantity     BIGINT NOT NULL,
+    moved_at     BIGINT NOT NULL
+);
+
+-- Seed: plenty of everything but the last three SKUs.
+INSERT INTO {ns}stock_items (sku, on_hand, reserved)
+SELECT 'SKU-' || lpad(i::text, 3, '0'), CASE i WHEN 198 THEN 20 WHEN 199 THEN 10 WHEN 200 THEN 5 ELSE 1000000 END, 0
+FROM generate_series(1, 200) AS i;
+
+INSERT INTO {ns}stock_movements (movement_key, sku, quantity, moved_at)
+SELECT 'opening:' || sku, sku, on_hand, 0 FROM {ns}stock_items;

@@ -1,0 +1,51 @@
+CREATE TABLE {ns}orders (
+    order_id    TEXT PRIMARY KEY,
+    customer_id TEXT NOT NULL,
+    currency    TEXT NOT NULL,
+    total_minor BIGINT NOT NULL,
+    status      TEXT NOT NULL,
+    awaiting    TEXT NOT NULL,     -- JSON: compensations that were started and not yet acknowledged
+    details     TEXT NOT NULL,     -- JSON: what never changes: lines, amounts, address, payment method
+    changes     BIGINT NOT NULL,   -- rows of its history
+    told        BIGINT NOT NULL,   -- messages it has told
+    placed_at   BIGINT NOT NULL,   -- microseconds since 1970, as all times here
+    updated_at  BIGINT NOT NULL
+) WITH (fillfactor = 70);
+
+CREATE TABLE {ns}order_history (
+    order_id TEXT NOT NULL,
+    change   BIGINT NOT NULL,      -- 1, 2, 3 …
+    status   TEXT NOT NULL,
+    reason   TEXT,
+    at       BIGINT NOT NULL,
+    PRIMARY KEY (order_id, change)
+);
+
+-- The same key gives the same answer, byte for byte. Written in the transaction that places the order.
+CREATE TABLE {ns}idempotency_keys (
+    idempotency_key TEXT PRIMARY KEY,
+    request         TEXT NOT NULL,  -- what was asked, normalised
+    order_id        TEXT NOT NULL,
+    answer          TEXT NOT NULL,  -- the body
+    answered_at     BIGINT NOT NULL
+);
+
+CREATE TABLE {ns}price_book (
+    sku         TEXT NOT NULL,
+    currency    TEXT NOT NULL,
+    unit_minor  BIGINT NOT NULL,
+    tax_percent BIGINT NOT NULL,
+    PRIMARY KEY (sku, currency)
+);
+
+CREATE TABLE {ns}customers (
+    customer_id TEXT PRIMARY KEY
+);
+
+-- Seed: 200 products, 50 customers. Prices differ so that a wrong one shows.
+INSERT INTO {ns}price_book (sku, currency, unit_minor, tax_percent)
+SELECT 'SKU-' || lpad(i::text, 3, '0'), code, (199 + i * 137 % 9000) * percent / 100, CASE WHEN i % 5 = 0 THEN 7 ELSE 19 END
+FROM generate_series(1, 200) AS i, (VALUES ('EUR', 100), ('USD', 110), ('GBP', 86)) AS currencies (code, percent);
+
+INSERT INTO {ns}customers (customer_id)
+SELECT 'cust-' || lpad(i::text, 3, '0') FROM generate_series(1, 50) AS i;

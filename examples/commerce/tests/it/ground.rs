@@ -1,0 +1,181 @@
+//! What a deployment of a test's own stands on: a directory, and in a build for a server databases there.
+
+use std::{path::Path, process::Command};
+
+use commerce_chassis::ON_A_SERVER;
+use mainstay_testkit::postgres::{Server, URL};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions,
+    sqlite::SqliteConnectOptions,
+};
+use tempfile::TempDir;
+
+const DATABASES: [&str; 5] = ["order", "inventory", "payment", "shipping", "psp"];
+
+/// A directory in which deployments may lie, itself and its subdirectories; databases of theirs go when it goes.
+pub(crate) struct Ground {
+    directory: TempDir,
+}
+
+impl Ground {
+    /// None where there has to be a server and is none.
+    pub(crate) fn new() -> Option<Self> {
+        if ON_A_SERVER {
+            Server::for_suite("commerce")?;
+        }
+        Some(Self {
+            directory: tempfile::tempdir().unwrap(),
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if ON_A_SERVER {
+            let inside = self.path().read_dir().into_iter().flatten().flatten();
+            drop_databases(self.path());
+            for entry in inside.filter(|entry| entry.path().is_dir()) {
+                drop_databases(&entry.path());
+            }
+        }
+    }
+}
+
+/// Drops the databases of the deployment in `data`.
+pub(crate) fn drop_databases(data: &Path) {
+    on_the_server(async |connection| {
+        for name in DATABASES {
+            let statement = format!(
+                "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+                database(data, name)
+            );
+            // What a failed test left behind goes with its server.
+            drop(connection.execute(AssertSqlSafe(statement)).await);
+        }
+    });
+}
+
+/// Says to a command which deployment is meant.
+pub(crate) fn at<'a>(command: &'a mut Command, data: &Path) -> &'a mut Command {
+    if ON_A_SERVER {
+        command
+            .env("COMMERCE_POSTGRES", std::env::var_os(URL).unwrap())
+            .env("COMMERCE_POSTGRES_PREFIX", prefix(data));
+    }
+    command.arg("--data").arg(data)
+}
+
+/// What the names of its databases begin with: each path has its own.
+pub(crate) fn prefix(data: &Path) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in data.as_os_str().as_encoded_bytes() {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    format!("t{hash:016x}_")
+}
+
+fn database(data: &Path, name: &str) -> String {
+    prefix(data) + name
+}
+
+/// Copies a deployment that is stopped.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+    if ON_A_SERVER {
+        on_the_server(async |connection| {
+            for name in DATABASES {
+                let (from, to) = (database(from, name), database(to, name));
+                let statement = format!("CREATE DATABASE {to} TEMPLATE {from}");
+                connection.execute(AssertSqlSafe(statement)).await.unwrap();
+            }
+        });
+    }
+}
+
+/// Runs a statement on one of the deployment's databases and says how many rows it touched.
+pub(crate) fn execute(data: &Path, name: &str, sql: &str) -> u64 {
+    let sql = AssertSqlSafe(sql.to_owned());
+    block_on(async {
+        if is_on_the_server(name) {
+            let mut connection = server_options()
+                .database(&database(data, name))
+                .connect()
+                .await
+                .unwrap();
+            let done = connection.execute(sql).await.unwrap();
+            connection.close().await.unwrap();
+            done.rows_affected()
+        } else {
+            let mut connection = file(data, name).connect().await.unwrap();
+            let done = connection.execute(sql).await.unwrap();
+            connection.close().await.unwrap();
+            done.rows_affected()
+        }
+    })
+}
+
+/// The single number that a query answers.
+pub(crate) fn count(data: &Path, name: &str, sql: &'static str) -> i64 {
+    block_on(async {
+        if is_on_the_server(name) {
+            let mut connection = server_options()
+                .database(&database(data, name))
+                .connect()
+                .await
+                .unwrap();
+            let count = sqlx::query_scalar(sql)
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+            connection.close().await.unwrap();
+            count
+        } else {
+            let mut connection = file(data, name).connect().await.unwrap();
+            let count = sqlx::query_scalar(sql)
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+            connection.close().await.unwrap();
+            count
+        }
+    })
+}
+
+/// The broker's log is a file in every build.
+fn is_on_the_server(name: &str) -> bool {
+    ON_A_SERVER && name != "broker"
+}
+
+fn file(data: &Path, name: &str) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(data.join(format!("{name}.db")))
+}
+
+pub(crate) fn server_options() -> PgConnectOptions {
+    std::env::var(URL).unwrap().parse().unwrap()
+}
+
+/// Runs statements about the server.
+pub(crate) fn on_the_server<T>(run: impl AsyncFnOnce(&mut PgConnection) -> T) -> T {
+    block_on(async {
+        let mut connection = server_options().connect().await.unwrap();
+        let outcome = run(&mut connection).await;
+        connection.close().await.unwrap();
+        outcome
+    })
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}

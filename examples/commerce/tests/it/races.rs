@@ -1,0 +1,144 @@
+//! Two processes of every service on the same data: what one does, the other does not do again or undo.
+
+use std::{collections::BTreeMap, thread};
+
+use serde_json::Value;
+
+use crate::{
+    ground::{Ground, count},
+    shop::{Reply, Shop, assert_holds, body, place, wait_for},
+};
+
+/// Two processes, each with all services.
+fn pair(ground: &Ground) -> [Shop; 2] {
+    [Shop::open(ground.path()), Shop::open(ground.path())]
+}
+
+/// Sends all requests at once, every other one to the other process.
+fn at_once(shops: &[Shop; 2], requests: &[(String, String)]) -> Vec<Reply> {
+    thread::scope(|scope| {
+        let clients: Vec<_> = requests
+            .iter()
+            .zip(shops.iter().cycle())
+            .map(|((key, body), shop)| scope.spawn(|| place(shop.address(), key, body).unwrap()))
+            .collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .collect()
+    })
+}
+
+fn number(shop: &Shop, sku: &str, what: &str) -> i64 {
+    let stock = shop.get(&format!("/api/v1/stock/{sku}")).json();
+    stock[what].as_i64().unwrap()
+}
+
+#[test]
+fn many_customers_of_two_processes_never_get_more_than_there_is() {
+    let Some(ground) = Ground::new() else { return };
+    let shops = pair(&ground);
+    // Scarce SKUs in either order, so that who locks in the order of lines meets who locks in the other.
+    let (there, back) = (
+        [("SKU-198", 1), ("SKU-199", 1)],
+        [("SKU-199", 1), ("SKU-198", 1)],
+    );
+    let requests: Vec<_> = (0..60)
+        .map(|number| {
+            let lines = match number % 3 {
+                0 => &there[..],
+                1 => &back[..],
+                _ => &[("SKU-198", 1)][..],
+            };
+            let method = if number % 5 == 0 {
+                "pm_declined"
+            } else {
+                "pm_ok"
+            };
+            (format!("k{number}"), body(lines, method))
+        })
+        .collect();
+    let mut completed: BTreeMap<&str, i64> = BTreeMap::new();
+    for (reply, (_, body)) in at_once(&shops, &requests).iter().zip(&requests) {
+        assert_eq!(reply.status, 202, "{reply:?}");
+        let order = shops[0].ended(&reply.order_id());
+        if order["status"] == "completed" {
+            for sku in ["SKU-198", "SKU-199"] {
+                *completed.entry(sku).or_default() += i64::from(body.contains(sku));
+            }
+        }
+    }
+    let verdict = assert_holds(ground.path(), 30);
+    assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
+    for (sku, there) in [("SKU-198", 20), ("SKU-199", 10)] {
+        let sold = completed.get(sku).copied().unwrap_or(0);
+        assert!(sold > 0, "{sku}");
+        assert_eq!(number(&shops[1], sku, "on_hand"), there - sold, "{sku}");
+        assert_eq!(number(&shops[1], sku, "reserved"), 0, "{sku}");
+    }
+    for shop in shops {
+        assert_healthy(&shop);
+        shop.stop();
+    }
+}
+
+#[test]
+fn one_key_at_two_processes_is_one_order_and_one_answer() {
+    let Some(ground) = Ground::new() else { return };
+    let shops = pair(&ground);
+    for round in 0..8 {
+        let request = (format!("same-{round}"), body(&[("SKU-003", 1)], "pm_ok"));
+        let replies = at_once(&shops, &vec![request; 8]);
+        for reply in &replies {
+            assert_eq!(reply.status, 202, "{reply:?}");
+            assert_eq!(reply.body, replies[0].body);
+        }
+        let first = replies
+            .iter()
+            .filter(|reply| !reply.headers.contains_key("idempotent-replayed"));
+        assert_eq!(first.count(), 1);
+    }
+    let orders = "SELECT count(*) FROM orders";
+    assert_eq!(count(ground.path(), "order", orders), 8);
+    assert_holds(ground.path(), 30);
+    for shop in shops {
+        shop.stop();
+    }
+}
+
+/// Both processes ask the provider for what is due and move what is due.
+#[test]
+fn what_two_processes_do_in_rounds_is_done_once() {
+    let Some(ground) = Ground::new() else { return };
+    let shops = pair(&ground);
+    let methods = ["pm_ok", "pm_late", "pm_flaky", "pm_declined", "pm_timeout"];
+    let requests: Vec<_> = methods
+        .iter()
+        .cycle()
+        .take(50)
+        .enumerate()
+        .map(|(number, method)| (format!("k{number}"), body(&[("SKU-001", 1)], method)))
+        .collect();
+    for (reply, (_, body)) in at_once(&shops, &requests).iter().zip(&requests) {
+        let refused = body.contains("pm_declined") || body.contains("pm_timeout");
+        let end = if refused { "cancelled" } else { "completed" };
+        let order = shops[1].ended(&reply.order_id());
+        assert_eq!(order["status"], end, "{order:#}");
+    }
+    let verdict = assert_holds(ground.path(), 30);
+    assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
+    let holds = "SELECT count(*) FROM operations WHERE kind = 'authorize'";
+    assert_eq!(count(ground.path(), "psp", holds), 30);
+    for shop in shops {
+        assert_healthy(&shop);
+        shop.stop();
+    }
+}
+
+/// Nothing is stopped: whoever lost a race tried again.
+fn assert_healthy(shop: &Shop) {
+    wait_for("the shop to be well", || {
+        let ready: Value = shop.get("/readyz").json();
+        (ready["status"] == "ok").then_some(())
+    });
+}

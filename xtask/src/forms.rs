@@ -1,0 +1,58 @@
+//! What is built, and in which forms: everything with all features, but for the application, whose feature
+//! `distributed` replaces one database by another. It is built and tested once without and once with it, and never with
+//! all features.
+
+use cargo_metadata::MetadataCommand;
+
+/// Where the application lies.
+const APPLICATION: &str = "examples/commerce";
+
+/// Arguments that choose packages and features, for cargo.
+pub(crate) struct Forms {
+    application: Vec<String>,
+}
+
+impl Forms {
+    pub(crate) fn of_workspace() -> Result<Self, String> {
+        let metadata = MetadataCommand::new()
+            .no_deps()
+            .exec()
+            .map_err(|error| format!("cargo metadata: {error}"))?;
+        let home = metadata.workspace_root.join(APPLICATION);
+        let packages = metadata.workspace_packages().into_iter();
+        let application: Vec<String> = packages
+            .filter(|package| package.manifest_path.starts_with(&home))
+            .map(|package| package.name.to_string())
+            .collect();
+        if application.is_empty() {
+            return Err(format!("there is no package in {APPLICATION}"));
+        }
+        Ok(Self { application })
+    }
+
+    /// Everything but the application.
+    pub(crate) fn libraries(&self) -> Vec<&str> {
+        let mut arguments = vec!["--workspace", "--all-features"];
+        for package in &self.application {
+            arguments.extend(["--exclude", package]);
+        }
+        arguments
+    }
+
+    /// The application on files.
+    pub(crate) fn embedded(&self) -> Vec<&str> {
+        let packages = self.application.iter();
+        packages.flat_map(|package| ["-p", package]).collect()
+    }
+
+    /// The application on servers.
+    pub(crate) fn distributed(&self) -> Vec<&str> {
+        let mut arguments = self.embedded();
+        arguments.extend(["--features", "commerce/distributed"]);
+        arguments
+    }
+
+    pub(crate) fn all(&self) -> [Vec<&str>; 3] {
+        [self.libraries(), self.embedded(), self.distributed()]
+    }
+}
