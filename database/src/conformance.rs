@@ -50,10 +50,17 @@ pub trait Fixture: Send + Sync + 'static {
     async fn committed(&self) -> BTreeMap<u32, i64>;
 }
 
-/// Emits one `#[tokio::test]` per case for the fixture that the expression makes.
+/// Emits one `#[tokio::test]` per case for the fixture that the expression makes; with `if_there`, for the fixture that it
+/// makes where the server is.
 #[macro_export]
 macro_rules! conformance {
+    (if_there $fixture:expr) => {
+        $crate::conformance!(@list $fixture);
+    };
     ($fixture:expr) => {
+        $crate::conformance!(@list ::std::future::ready(::std::option::Option::Some($fixture.await)));
+    };
+    (@list $fixture:expr) => {
         $crate::conformance!(@cases $fixture;
             a_commit_is_visible_to_everybody
             a_transaction_sees_its_own_writes_and_nobody_else_does
@@ -71,7 +78,9 @@ macro_rules! conformance {
     };
     (@cases $fixture:expr; $($case:ident)*) => {
         $(#[tokio::test] async fn $case() {
-            $crate::conformance::$case(::std::sync::Arc::new($fixture.await)).await;
+            if let ::std::option::Option::Some(fixture) = $fixture.await {
+                $crate::conformance::$case(::std::sync::Arc::new(fixture)).await;
+            }
         })*
     };
 }

@@ -2,16 +2,16 @@
 //!
 //! A pattern writes its rows in *your* transaction, so it has to agree with you on what a transaction is, whatever the
 //! database; and its tests have to meet what a real server does to concurrent transactions, or they prove nothing.
-//! This crate is that agreement, for SQLite and for in-memory tables that behave as PostgreSQL does.
+//! This crate is that agreement, for PostgreSQL, for SQLite and for in-memory tables that behave as PostgreSQL does.
 //!
 //! # What is guaranteed
 //!
 //! | guaranteed | on what it rests |
 //! |---|---|
-//! | What [`Transactions::commit`] answered with `Ok` is durable and visible, whole. | SQLite: WAL with `synchronous=FULL` unless you choose otherwise. |
+//! | What [`Transactions::commit`] answered with `Ok` is durable and visible, whole. | SQLite: WAL with `synchronous=FULL` unless you choose otherwise. PostgreSQL: `synchronous_commit`, and a check before COMMIT, which in a failed transaction rolls back without an error. |
 //! | A transaction that is dropped, at whatever point, is rolled back; a cancelled `begin` leaves nothing locked. | The conformance suite cancels at every await. |
 //! | An error of `commit` other than [`Error::OutcomeUnknown`] says that nothing was applied. | An answer that was lost is never made into one. |
-//! | A schema is migrated once, in one transaction, however many processes start at once. | The write lock is taken before the version is read. |
+//! | A schema is migrated once, in one transaction, however many processes start at once. | A lock is taken before the version is read: SQLite's write lock, on PostgreSQL an advisory one. |
 //! | A schema newer than the build, or a migration edited after it was applied, is refused, and nothing is written. | Version and checksum of every step are recorded. |
 //! | What reaches SQL text as a schema or a prefix is a plain identifier. | [`Namespace`] checks it. |
 //!
@@ -71,7 +71,8 @@
 //! themselves.
 //!
 //! [`sqlite`] opens a file once per process: one connection that writes, for which in-process writers queue, and a few
-//! that read. Every transaction begins IMMEDIATE. [`memory`] models statements, snapshots, row locks,
+//! that read. Every transaction begins IMMEDIATE. [`postgres`] sets READ COMMITTED, a bound on waits for locks and one on idling in the round
+//! trip of BEGIN, so it needs no session state and works behind a transaction pooler. [`memory`] models statements, snapshots, row locks,
 //! sequences and unique keys as PostgreSQL has them at READ COMMITTED, and goes wrong [on demand](memory::Faults).
 //!
 //! # Failure modes
@@ -96,6 +97,7 @@
 //! | feature | what |
 //! |---|---|
 //! | `memory` (default) | tables in memory that behave as PostgreSQL does at READ COMMITTED |
+//! | `postgres` | PostgreSQL 14 or newer through sqlx, which it re-exports; the runtime and TLS are your choice |
 //! | `sqlite` | SQLite through sqlx, which it re-exports; the runtime is your choice |
 //! | `conformance` | the contract of [`Transactions`] as public tests, for databases of your own |
 

@@ -7,7 +7,7 @@ use std::{str::FromStr, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres, Row as _,
     SqlSafeStr, SqlStr,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -76,11 +76,7 @@ impl Database {
     /// # Errors
     /// See [`connect`](Self::connect).
     pub async fn connect_with(url: &str, options: Options) -> Result<Self, Error> {
-        let mut connect = PgConnectOptions::from_str(url).map_err(|error| Error::CannotOpen {
-            // Whatever this is, it may hold a password.
-            what: "at the given PostgreSQL URL".to_owned(),
-            source: error.into(),
-        })?;
+        let mut connect = parse(url)?;
         if options.behind_transaction_pooler {
             connect = connect.statement_cache_capacity(0);
         }
@@ -132,6 +128,18 @@ impl Database {
     }
 }
 
+fn parse(url: &str) -> Result<PgConnectOptions, Error> {
+    let invalid = |source| Error::CannotOpen {
+        // Whatever this is, it may hold a password.
+        what: "at the given URL".to_owned(),
+        source,
+    };
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(invalid("a PostgreSQL URL begins with postgres://".into()));
+    }
+    PgConnectOptions::from_str(url).map_err(|error| invalid(error.into()))
+}
+
 /// One connection, to tell what is wrong while somebody looks. A pool would try again until its time is up.
 async fn check(connect: &PgConnectOptions) -> Result<(), Error> {
     let what = format!(
@@ -149,20 +157,18 @@ async fn check(connect: &PgConnectOptions) -> Result<(), Error> {
         error => error,
     };
     let mut connection = connect.connect().await.map_err(cannot_open)?;
-    let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int4")
-        .persistent(false)
+    // A simple query: a transaction pooler may send the two halves of a prepared one to two servers.
+    let version: String = sqlx::raw_sql("SHOW server_version_num")
         .fetch_one(&mut connection)
         .await
+        .and_then(|row| row.try_get(0))
         .map_err(cannot_open)?;
+    let version: i32 = version.parse().unwrap_or(0) / 10_000;
     connection.close().await.map_err(cannot_open)?;
-    if version / 10_000 < OLDEST {
+    if version < OLDEST {
         return Err(Error::CannotOpen {
             what,
-            source: format!(
-                "the server is PostgreSQL {}, {OLDEST} is needed",
-                version / 10_000
-            )
-            .into(),
+            source: format!("the server is PostgreSQL {version}, {OLDEST} is needed").into(),
         });
     }
     Ok(())

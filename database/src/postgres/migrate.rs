@@ -125,7 +125,7 @@ impl Versions {
     }
 
     async fn create(&self, tx: &mut Transaction, namespace: &Namespace) -> Result<(), Error> {
-        // IF NOT EXISTS asks for the privilege to create also where there is nothing to create.
+        // IF NOT EXISTS asks for the privilege to create schemas also where there is nothing to create.
         if let Some(schema) = namespace.schema() {
             let missing: bool = sqlx::query_scalar("SELECT to_regnamespace($1) IS NULL")
                 .bind(schema)
@@ -140,16 +140,16 @@ impl Versions {
                     .map_err(classify)?;
             }
         }
-        if !self.exist(tx).await? {
-            let sql = format!(
-                "CREATE TABLE {} (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum BIGINT NOT NULL)",
-                self.table
-            );
-            sqlx::query(statement(namespace, &sql))
-                .execute(&mut **tx)
-                .await
-                .map_err(classify)?;
-        }
+        // And here: to_regclass may answer from what this session saw before it waited for the lock.
+        let sql = format!(
+            "CREATE TABLE IF NOT EXISTS {} \
+             (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum BIGINT NOT NULL)",
+            self.table
+        );
+        sqlx::query(statement(namespace, &sql))
+            .execute(&mut **tx)
+            .await
+            .map_err(classify)?;
         Ok(())
     }
 }

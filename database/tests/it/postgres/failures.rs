@@ -1,0 +1,136 @@
+//! What a server does to its clients, and what is made of it.
+
+use std::time::Duration;
+
+use super::*;
+
+/// PostgreSQL answers COMMIT in a failed transaction with ROLLBACK, and does not call it an error.
+#[tokio::test]
+async fn a_commit_after_a_swallowed_error_is_no_commit() {
+    let Some((database, _server)) = database().await else {
+        return;
+    };
+    let mut tx = database.begin().await.unwrap();
+    insert(&mut tx, 1, 1).await.unwrap();
+    assert!(insert(&mut tx, 1, 1).await.is_err());
+    let refused = insert(&mut tx, 2, 1).await.unwrap_err();
+    assert!(matches!(refused, Error::Aborted), "{refused:?}");
+    let committed = database.commit(tx).await;
+    assert!(matches!(committed, Err(Error::Aborted)), "{committed:?}");
+    assert_eq!(keys(&database).await, [0_i64; 0]);
+}
+
+#[tokio::test]
+async fn a_lock_that_does_not_come_free_is_a_conflict() {
+    let mut options = Options::default();
+    options.lock_timeout = Duration::from_millis(50);
+    let Some((database, _server)) = database_with(options).await else {
+        return;
+    };
+    let mut holder = database.begin().await.unwrap();
+    insert(&mut holder, 1, 1).await.unwrap();
+    let mut waiter = database.begin().await.unwrap();
+    let lost = insert(&mut waiter, 1, 1).await.unwrap_err();
+    assert!(matches!(lost, Error::Conflict(_)), "{lost:?}");
+}
+
+#[tokio::test]
+async fn of_two_that_wait_for_each_other_one_goes_on() {
+    let Some((database, _server)) = database().await else {
+        return;
+    };
+    let (mut one, mut two) = (
+        database.begin().await.unwrap(),
+        database.begin().await.unwrap(),
+    );
+    insert(&mut one, 1, 1).await.unwrap();
+    insert(&mut two, 2, 1).await.unwrap();
+    let first = async {
+        let outcome = insert(&mut one, 2, 1).await;
+        match outcome {
+            Ok(()) => database.commit(one).await,
+            Err(error) => {
+                drop(one);
+                Err(error)
+            }
+        }
+    };
+    let second = async {
+        let outcome = insert(&mut two, 1, 1).await;
+        match outcome {
+            Ok(()) => database.commit(two).await,
+            Err(error) => {
+                drop(two);
+                Err(error)
+            }
+        }
+    };
+    let outcomes = tokio::join!(first, second);
+    let ((Ok(()), Err(lost)) | (Err(lost), Ok(()))) = outcomes else {
+        panic!("{outcomes:?}");
+    };
+    assert!(matches!(lost, Error::Conflict(_)), "{lost:?}");
+    assert_eq!(keys(&database).await, [1, 2]);
+}
+
+/// A process that was stopped in the middle must not hold its rows for ever.
+#[tokio::test]
+async fn an_idle_transaction_is_ended_by_the_server() {
+    let mut options = Options::default();
+    options.idle_in_transaction_timeout = Duration::from_millis(100);
+    let Some((database, _server)) = database_with(options).await else {
+        return;
+    };
+    let mut idle = database.begin().await.unwrap();
+    insert(&mut idle, 1, 1).await.unwrap();
+    // Waits for the row of the idle one, and gets it.
+    let mut next = database.begin().await.unwrap();
+    insert(&mut next, 1, 2).await.unwrap();
+    database.commit(next).await.unwrap();
+    let late = database.commit(idle).await.unwrap_err();
+    assert!(late.is_retryable(), "{late:?}");
+    assert_eq!(keys(&database).await, [1]);
+}
+
+#[tokio::test]
+async fn connections_that_were_cut_are_replaced() {
+    let Some((database, _server)) = database().await else {
+        return;
+    };
+    let mut tx = database.begin().await.unwrap();
+    insert(&mut tx, 1, 1).await.unwrap();
+    let victim = backend(&mut tx).await;
+    sqlx::query("SELECT pg_terminate_backend($1)")
+        .bind(victim)
+        .execute(database.pool())
+        .await
+        .unwrap();
+    let cut = insert(&mut tx, 2, 1).await.unwrap_err();
+    assert!(matches!(cut, Error::Unavailable(_)), "{cut:?}");
+    drop(tx);
+    // Every connection of the pool in turn.
+    for key in 10..30 {
+        let mut tx = database.begin().await.unwrap();
+        insert(&mut tx, key, 1).await.unwrap();
+        database.commit(tx).await.unwrap();
+    }
+    assert_eq!(keys(&database).await.len(), 20);
+}
+
+#[tokio::test]
+async fn a_commit_on_a_connection_that_was_cut_is_unknown_or_retryable() {
+    let Some((database, _server)) = database().await else {
+        return;
+    };
+    let mut tx = database.begin().await.unwrap();
+    insert(&mut tx, 1, 1).await.unwrap();
+    let victim = backend(&mut tx).await;
+    sqlx::query("SELECT pg_terminate_backend($1)")
+        .bind(victim)
+        .execute(database.pool())
+        .await
+        .unwrap();
+    let cut = database.commit(tx).await.unwrap_err();
+    assert!(cut.is_retryable(), "{cut:?}");
+    assert_eq!(keys(&database).await, [0_i64; 0]);
+}
