@@ -8,6 +8,8 @@
 
 mod handlers;
 mod http;
+#[cfg(test)]
+mod races;
 mod reservation;
 mod shelf;
 mod store;
