@@ -1,10 +1,11 @@
-//! Every combination of a package's features builds.
+//! Every combination of a package's features builds, and its tests do with the default ones.
 
 use std::process::Command;
 
 use cargo_metadata::{MetadataCommand, Package};
 
-/// Checks each package with every subset of its features.
+/// Checks each package with every subset of its features, and its tests with the default ones: what somebody runs who
+/// types `cargo test -p` and no more, while all other steps turn every feature on.
 pub(crate) fn every_combination() -> Result<(), String> {
     let metadata = MetadataCommand::new()
         .no_deps()
@@ -27,6 +28,8 @@ pub(crate) fn every_combination() -> Result<(), String> {
             args.extend(["--no-default-features", "--features", &subset]);
             without_warnings(&args)?;
         }
+        println!("{}: tests", package.name);
+        without_warnings(&["check", "--quiet", "-p", &package.name, "--tests"])?;
     }
     Ok(())
 }

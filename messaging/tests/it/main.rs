@@ -7,5 +7,7 @@
 )]
 
 mod events;
+#[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
+#[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

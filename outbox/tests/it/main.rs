@@ -1,7 +1,11 @@
 //! The conformance suite on every store, and what is particular to each.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
+#[cfg(all(feature = "conformance", feature = "postgres"))]
 mod postgres;
+#[cfg(feature = "memory")]
 mod sim;
+#[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;
