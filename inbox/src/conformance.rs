@@ -129,6 +129,8 @@ macro_rules! conformance {
             what_is_older_than_the_window_is_forgotten_in_steps
             a_log_created_anew_loses_no_marks_to_an_old_checkpoint
             a_log_created_anew_loses_no_marks_when_all_old_ones_are_forgotten
+            a_mark_stays_while_another_copy_of_its_message_may_come_again
+            what_was_committed_and_comes_again_is_uncommitted_again
             a_worker_forgets_by_itself
         );
     };

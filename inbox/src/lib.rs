@@ -133,8 +133,8 @@
 //!
 //! # Schema
 //!
-//! `inbox_marks` (one row per message and consumer), `inbox_progress` (checkpoints), and `inbox_schema` for the version; under a
-//! prefix of your choice.
+//! `inbox_marks` (one row per message and consumer), `inbox_copies` (where else such a message was read, if it was),
+//! `inbox_progress` (checkpoints), and `inbox_schema` for the version; under a prefix of your choice.
 //!
 //! # Metrics
 //!

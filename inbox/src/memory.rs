@@ -1,18 +1,19 @@
 //! Marks in the in-memory database, as they behave on PostgreSQL: for tests and simulations.
 
 mod records;
+mod retention;
 
-use std::time::{Duration, SystemTime};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use mainstay_database::{
     Transactions,
-    memory::{Connection, Database, Inserted},
+    memory::{Connection, Database, Inserted, Record as _},
 };
-use mainstay_messaging::{Delivery, Group, Position};
+use mainstay_messaging::{Delivery, Group};
 
-use crate::{Admission, Error, Identity, Inbox, MarkRetention, Swept};
-use records::{Checkpoint, Mark};
+use crate::{Admission, Error, Identity, Inbox};
+use records::{Checkpoint, Copy, Mark};
 
 /// Where marks draw their number from.
 const SEQUENCE: &str = "inbox_marks_seq";
@@ -67,97 +68,60 @@ impl Inbox for MemoryInbox {
                 Inserted::Exists => Admission::Duplicate,
             });
         }
+        drop(statement);
+        if admissions.contains(&Admission::Duplicate) {
+            note_copies(connection, consumer, deliveries).await?;
+        }
         Ok(admissions)
     }
 }
 
-#[async_trait]
-impl MarkRetention for MemoryInbox {
-    async fn checkpoint(
-        &self,
-        consumer: &Group,
-        positions: &[Position],
-        at: SystemTime,
-        spacing: Duration,
-    ) -> Result<(), Error> {
-        let mut tx = self.database.begin().await?;
-        let mut statement = tx.statement().await?;
-        let newest_seq = statement
-            .scan::<Mark>(..)
-            .iter()
-            .map(|mark| mark.seq)
-            .max()
-            .unwrap_or(0);
-        for position in positions {
-            let recent = |row: &Checkpoint| {
-                row.consumer == *consumer
-                    && row.position.partition == position.partition
-                    && row.committed_at > at - spacing
-            };
-            if statement.select(.., 1, recent).is_empty() {
-                let row = Checkpoint {
-                    consumer: consumer.clone(),
-                    committed_at: at,
-                    position: position.clone(),
-                    newest_seq,
-                };
-                match statement.insert(row).await? {
-                    Inserted::New | Inserted::Exists => {}
-                }
-            }
-        }
-        drop(statement);
-        Ok(self.database.commit(tx).await?)
-    }
-
-    async fn sweep(
-        &self,
-        consumer: &Group,
-        horizon: SystemTime,
-        cursor: i64,
-        limit: u32,
-    ) -> Result<Swept, Error> {
-        let mut tx = self.database.begin().await?;
-        let mut statement = tx.statement().await?;
-        // Of a partition's checkpoints at or before the horizon the newest counts: in key order, the last.
-        let ripe = |row: &Checkpoint| row.consumer == *consumer && row.committed_at <= horizon;
-        let ripe = statement.select(.., usize::MAX, ripe);
-        let newest = |position: &Position| {
-            let of_partition = |row: &&Checkpoint| row.position.partition == position.partition;
-            ripe.iter().rfind(of_partition)
+/// Notes where duplicates lie, so that retention keeps their marks while they may come again.
+async fn note_copies(
+    connection: &mut Connection,
+    consumer: &Group,
+    deliveries: &[&Delivery],
+) -> Result<(), Error> {
+    let mut statement = connection.statement().await?;
+    let marks = statement.scan::<Mark>(..);
+    let checkpoints = statement.scan::<Checkpoint>(..);
+    let newest = checkpoints.iter().map(|row| row.newest_seq);
+    let after_seq = newest.chain(marks.iter().map(|mark| mark.seq)).max();
+    // A statement does not see what it inserted itself: of each partition the highest one, at once.
+    let mut copies: BTreeMap<_, Copy> = BTreeMap::new();
+    for delivery in deliveries {
+        let Identity { source, id } = Identity::of(delivery);
+        let key = (consumer.clone(), source.to_owned(), id.into_owned());
+        let Some(mark) = statement.get::<Mark>(&key) else {
+            continue;
         };
-        let newest_covered = ripe.iter().map(|row| row.newest_seq).max().unwrap_or(0);
-        let within = |mark: &Mark| mark.seq > cursor && mark.seq <= newest_covered;
-        let mut marks = statement.select(.., usize::MAX, within);
-        marks.sort_unstable_by_key(|mark| mark.seq);
-        marks.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = marks.last().map(|mark| mark.seq);
-        let mut forgotten = 0;
-        for mark in marks.iter().filter(|mark| mark.consumer == *consumer) {
-            let covered = newest(&mark.position).is_some_and(|checkpoint| {
-                mark.position.offset < checkpoint.position.offset
-                    && mark.seq <= checkpoint.newest_seq
-            });
-            if covered {
-                forgotten += u64::from(statement.delete(&mark_key(mark), |_: &Mark| true).await?);
-            }
+        // What lies where its mark says is the same record again, and nothing to note; unless it was committed before:
+        // then the log was made anew, or the group was set back.
+        let was_committed = |row: &Checkpoint| {
+            row.consumer == *consumer
+                && row.position.partition == mark.position.partition
+                && row.position.offset > mark.position.offset
+        };
+        if mark.position == delivery.position && !checkpoints.iter().any(was_committed) {
+            continue;
         }
-        if next.is_none() {
-            for checkpoint in &ripe {
-                let superseded = newest(&checkpoint.position)
-                    .is_some_and(|newest| newest.committed_at > checkpoint.committed_at);
-                if superseded {
-                    let key = mainstay_database::memory::Record::key(checkpoint);
-                    statement.delete(&key, |_: &Checkpoint| true).await?;
-                }
-            }
-        }
-        drop(statement);
-        self.database.commit(tx).await?;
-        Ok(Swept { forgotten, next })
+        let copy = Copy {
+            mark: key,
+            position: delivery.position.clone(),
+            after_seq: after_seq.unwrap_or(0),
+        };
+        let highest = copies.entry(copy.key()).or_insert_with(|| copy.clone());
+        highest.position.offset = highest.position.offset.max(copy.position.offset);
     }
-}
-
-fn mark_key(mark: &Mark) -> records::MarkKey {
-    mainstay_database::memory::Record::key(mark)
+    for (key, copy) in copies {
+        if let Inserted::Exists = statement.insert(copy.clone()).await? {
+            let raise = |known: &mut Copy| {
+                known.position.offset = known.position.offset.max(copy.position.offset);
+                known.after_seq = copy.after_seq;
+                true
+            };
+            statement.update(&key, raise).await?;
+        }
+    }
+    Ok(())
 }

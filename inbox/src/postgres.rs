@@ -40,6 +40,7 @@ pub struct PostgresInbox {
     namespace: Namespace,
     one: SqlStr,
     many: SqlStr,
+    copies: SqlStr,
     sweeping: Sweeping,
     settled: Arc<Settled>,
 }
@@ -62,6 +63,22 @@ impl PostgresInbox {
                      RETURNING source, id)
                  SELECT added.count, fresh.source, fresh.id
                  FROM (SELECT count(*) FROM fresh) AS added LEFT JOIN fresh ON added.count < $7"),
+            // What lies where its mark says is the same record again, and nothing to note; unless it was committed before:
+            // then the log was made anew, or the group was set back. In one order, so that two of these wait, at most.
+            copies: sql("INSERT INTO {ns}inbox_copies AS known
+                   (consumer, source, id, topic, partition, \"offset\", after_seq)
+                 SELECT $1, m.source, m.id, row.topic, row.partition, max(row.\"offset\"),
+                        greatest((SELECT max(seq) FROM {ns}inbox_marks), (SELECT max(newest_seq) FROM {ns}inbox_progress))
+                 FROM UNNEST($2::text[], $3::text[], $4::text[], $5::int4[], $6::int8[])
+                      AS row (source, id, topic, partition, \"offset\")
+                 JOIN {ns}inbox_marks AS m ON m.consumer = $1 AND m.source = row.source AND m.id = row.id
+                 WHERE (m.topic, m.partition, m.\"offset\") <> (row.topic, row.partition, row.\"offset\")
+                    OR EXISTS (SELECT 1 FROM {ns}inbox_progress p WHERE p.consumer = $1 AND p.topic = m.topic
+                               AND p.partition = m.partition AND p.\"offset\" > m.\"offset\")
+                 GROUP BY m.source, m.id, row.topic, row.partition
+                 ORDER BY m.source, m.id, row.topic, row.partition
+                 ON CONFLICT (consumer, source, id, topic, partition) DO UPDATE
+                 SET \"offset\" = greatest(known.\"offset\", excluded.\"offset\"), after_seq = excluded.after_seq"),
             sweeping: Sweeping::new(&namespace),
             settled: Arc::default(),
             database,
@@ -75,6 +92,29 @@ impl PostgresInbox {
     /// See [`Database::migrate`].
     pub async fn migrate(&self) -> Result<(), Error> {
         Ok(self.database.migrate(&MIGRATIONS, &self.namespace).await?)
+    }
+}
+
+impl PostgresInbox {
+    /// Notes where duplicates lie, so that retention keeps their marks while they may come again.
+    async fn note_copies(
+        &self,
+        connection: &mut PgConnection,
+        consumer: &Group,
+        deliveries: &[&Delivery],
+    ) -> Result<(), Error> {
+        let rows = Rows::of(deliveries);
+        sqlx::query(self.copies.clone())
+            .bind(consumer.as_str())
+            .bind(rows.sources)
+            .bind(rows.ids)
+            .bind(rows.topics)
+            .bind(rows.partitions)
+            .bind(rows.offsets)
+            .execute(connection)
+            .await
+            .map_err(classify)?;
+        Ok(())
     }
 }
 
@@ -103,7 +143,7 @@ impl Inbox for PostgresInbox {
                         .bind(rows.partitions)
                         .bind(rows.offsets)
                         .bind(count)
-                        .fetch_all(connection)
+                        .fetch_all(&mut *connection)
                         .await
                         .map_err(classify)?;
                 if answer.first().is_some_and(|(added, ..)| *added == count) {
@@ -113,6 +153,7 @@ impl Inbox for PostgresInbox {
                     .into_iter()
                     .filter_map(|(_, source, id)| Some((source?, id?)))
                     .collect();
+                self.note_copies(connection, consumer, deliveries).await?;
                 Ok(answers(deliveries, &marked))
             }
         }
@@ -132,15 +173,15 @@ impl Inbox for PostgresInbox {
             .bind(delivery.position.partition.topic.as_str())
             .bind(delivery.position.partition.number)
             .bind(delivery.position.offset)
-            .execute(connection)
+            .execute(&mut *connection)
             .await
             .map_err(classify)?
             .rows_affected();
-        Ok(if marked == 1 {
-            Admission::Fresh
-        } else {
-            Admission::Duplicate
-        })
+        if marked == 1 {
+            return Ok(Admission::Fresh);
+        }
+        self.note_copies(connection, consumer, &[delivery]).await?;
+        Ok(Admission::Duplicate)
     }
 }
 

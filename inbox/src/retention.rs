@@ -37,6 +37,9 @@ pub trait MarkRetention: Send + Sync + 'static {
     /// - A short transaction of its own: it never holds up an admission for longer than that.
     /// - Looks no further than the marks that such a checkpoint covers.
     /// - A mark at or above its partition's offset in that checkpoint stays.
+    /// - A mark whose message was read at several places stays until such a checkpoint covers each of them: the highest
+    ///   in its partition, and each one in another partition.
+    /// - A mark whose message came again after it was committed counts as uncommitted from then on.
     ///
     /// # Cancel safety
     /// Cancel safe: the step happened or not; beginning again at any cursor is right.

@@ -32,6 +32,7 @@ pub struct SqliteInbox {
     one: SqlStr,
     many: SqlStr,
     newest: SqlStr,
+    copies: SqlStr,
     sweeping: Sweeping,
 }
 
@@ -49,6 +50,20 @@ impl SqliteInbox {
                  FROM json_each($2) AS row WHERE true
                  ON CONFLICT DO NOTHING"),
             newest: sql("SELECT source, id FROM {ns}inbox_marks ORDER BY seq DESC LIMIT $1"),
+            // What lies where its mark says is the same record again, and nothing to note; unless it was committed before:
+            // then the log was made anew, or the group was set back. The first `WHERE` is not read as a join's, either.
+            copies: sql("INSERT INTO {ns}inbox_copies (consumer, source, id, topic, partition, offset, after_seq)
+                 SELECT $1, m.source, m.id, row.value ->> 2, row.value ->> 3, max(row.value ->> 4),
+                        max(coalesce((SELECT max(seq) FROM {ns}inbox_marks), 0),
+                            coalesce((SELECT max(newest_seq) FROM {ns}inbox_progress), 0))
+                 FROM json_each($2) AS row CROSS JOIN {ns}inbox_marks AS m
+                   ON m.consumer = $1 AND m.source = row.value ->> 0 AND m.id = row.value ->> 1
+                 WHERE m.offset <> row.value ->> 4 OR m.partition <> row.value ->> 3 OR m.topic <> row.value ->> 2
+                    OR EXISTS (SELECT 1 FROM {ns}inbox_progress p WHERE p.consumer = $1 AND p.topic = m.topic
+                               AND p.partition = m.partition AND p.offset > m.offset)
+                 GROUP BY m.source, m.id, row.value ->> 2, row.value ->> 3
+                 ON CONFLICT DO UPDATE
+                 SET offset = max(offset, excluded.offset), after_seq = excluded.after_seq"),
             sweeping: Sweeping::new(&namespace),
             database,
             namespace,
@@ -81,6 +96,22 @@ impl SqliteInbox {
             .await;
         Ok(marks.map_err(classify)?)
     }
+
+    /// Notes where duplicates lie, so that retention keeps their marks while they may come again.
+    async fn note_copies(
+        &self,
+        connection: &mut SqliteConnection,
+        consumer: &Group,
+        rows: &str,
+    ) -> Result<(), Error> {
+        sqlx::query(self.copies.clone())
+            .bind(consumer.as_str())
+            .bind(rows)
+            .execute(connection)
+            .await
+            .map_err(classify)?;
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -97,9 +128,10 @@ impl Inbox for SqliteInbox {
             [] => Ok(Vec::new()),
             [delivery] => Ok(vec![self.admit(connection, consumer, delivery).await?]),
             _ => {
+                let rows = Rows(deliveries).to_json()?;
                 let added = sqlx::query(self.many.clone())
                     .bind(consumer.as_str())
-                    .bind(Rows(deliveries).to_json()?)
+                    .bind(&rows)
                     .execute(&mut *connection)
                     .await
                     .map_err(classify)?
@@ -108,6 +140,7 @@ impl Inbox for SqliteInbox {
                     return Ok(vec![Admission::Fresh; deliveries.len()]);
                 }
                 let marked = self.newest_marks(connection, added).await?;
+                self.note_copies(connection, consumer, &rows).await?;
                 Ok(answers(deliveries, &marked))
             }
         }
@@ -127,15 +160,16 @@ impl Inbox for SqliteInbox {
             .bind(delivery.position.partition.topic.as_str())
             .bind(delivery.position.partition.number)
             .bind(delivery.position.offset)
-            .execute(connection)
+            .execute(&mut *connection)
             .await
             .map_err(classify)?
             .rows_affected();
-        Ok(if marked == 1 {
-            Admission::Fresh
-        } else {
-            Admission::Duplicate
-        })
+        if marked == 1 {
+            return Ok(Admission::Fresh);
+        }
+        let rows = Rows(&[delivery]).to_json()?;
+        self.note_copies(connection, consumer, &rows).await?;
+        Ok(Admission::Duplicate)
     }
 }
 

@@ -15,6 +15,18 @@ CREATE TABLE {ns}inbox_marks (
 -- What the sweep goes along.
 CREATE INDEX {prefix}inbox_marks_by_seq ON {ns}inbox_marks (seq);
 
+-- Where else the message of a mark was read: the mark stays while any copy may come again. Few messages have one.
+CREATE TABLE {ns}inbox_copies (
+    consumer  TEXT COLLATE "C" NOT NULL,
+    source    TEXT COLLATE "C" NOT NULL,
+    id        TEXT COLLATE "C" NOT NULL,
+    topic     TEXT COLLATE "C" NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset"  BIGINT NOT NULL,  -- the highest one
+    after_seq BIGINT NOT NULL,  -- the newest mark when it was read: a checkpoint that knows no newer one is older
+    PRIMARY KEY (consumer, source, id, topic, partition)
+);
+
 -- Now and then: how far the group's committed offset had come, and which marks existed then. A mark may go when
 -- it is older than a checkpoint, lies below its offset, and the checkpoint is older than the window.
 CREATE TABLE {ns}inbox_progress (

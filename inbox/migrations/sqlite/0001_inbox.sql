@@ -11,6 +11,18 @@ CREATE TABLE {ns}inbox_marks (
     UNIQUE (consumer, source, id)
 ) STRICT;
 
+-- Where else the message of a mark was read: the mark stays while any copy may come again. Few messages have one.
+CREATE TABLE {ns}inbox_copies (
+    consumer  TEXT NOT NULL,
+    source    TEXT NOT NULL,
+    id        TEXT NOT NULL,
+    topic     TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    offset    INTEGER NOT NULL,  -- the highest one
+    after_seq INTEGER NOT NULL,  -- the newest mark when it was read: a checkpoint that knows no newer one is older
+    PRIMARY KEY (consumer, source, id, topic, partition)
+) STRICT, WITHOUT ROWID;
+
 -- Now and then: how far the group's committed offset had come, and which marks existed then. A mark may go when
 -- it is older than a checkpoint, lies below its offset, and the checkpoint is older than the window.
 CREATE TABLE {ns}inbox_progress (

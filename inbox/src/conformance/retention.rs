@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use mainstay_database::Transactions as _;
-use mainstay_messaging::{Group, Position};
+use mainstay_messaging::{Delivery, Group, Position};
 
 use super::{
     Fixture,
@@ -145,6 +145,70 @@ pub async fn a_log_created_anew_loses_no_marks_when_all_old_ones_are_forgotten<F
     // Offsets start at 0 again, and nothing of them is committed: the marks are younger than the checkpoint.
     mark(f, &group(), "b", 0..5).await;
     assert_eq!(sweep(f, &group(), day(9), 100).await.0, 0);
+}
+
+/// Admits in a transaction of its own.
+async fn admit<F: Fixture>(f: &F, deliveries: &[&Delivery]) -> Vec<Admission> {
+    let mut tx = f.database().begin().await.unwrap();
+    let inbox = f.inbox();
+    let admissions = match deliveries {
+        [one] => vec![inbox.admit(&mut tx, &group(), one).await.unwrap()],
+        many => inbox.admit_batch(&mut tx, &group(), many).await.unwrap(),
+    };
+    f.database().commit(tx).await.unwrap();
+    admissions
+}
+
+pub async fn a_mark_stays_while_another_copy_of_its_message_may_come_again<F: Fixture>(f: &F) {
+    use Admission::{Duplicate, Fresh};
+    let at = |key, offset| delivery(message(key, 0), offset);
+    let first = [at("a", 10), at("b", 11), at("c", 12)];
+    let set: Vec<_> = first.iter().collect();
+    assert_eq!(admit(f, &set).await, [Fresh; 3]);
+    // Published twice: one copy comes alone, two in a batch, one of these in another partition.
+    assert_eq!(admit(f, &[&at("a", 30)]).await, [Duplicate]);
+    let mut elsewhere = at("c", 5);
+    elsewhere.position.partition = partition(1);
+    let set = [&at("b", 31), &at("b", 32), &elsewhere, &at("d", 33)];
+    let answers = [Duplicate, Duplicate, Duplicate, Fresh];
+    assert_eq!(admit(f, &set).await, answers);
+    // A key is stopped at 20 for longer than the window.
+    checkpoint(f, &group(), 20, day(1)).await;
+    assert_eq!(sweep(f, &group(), day(9), 100).await.0, 0);
+    assert_eq!(admit(f, &set).await, [Duplicate; 4]);
+    // The same copies come again from the committed offset, and are committed.
+    assert_eq!(admit(f, &[&at("e", 39)]).await, [Fresh]);
+    checkpoint(f, &group(), 32, day(10)).await;
+    assert_eq!(sweep(f, &group(), day(10), 100).await.0, 1, "only a's");
+    checkpoint(f, &group(), 40, day(12)).await;
+    assert_eq!(sweep(f, &group(), day(12), 100).await.0, 3);
+    // Of c's copies one is left, in a partition of which nothing was committed.
+    assert_eq!(admit(f, &[&elsewhere]).await, [Duplicate]);
+    let below = Position {
+        partition: partition(1),
+        offset: 6,
+    };
+    assert_eq!(admit(f, &[&at("f", 40)]).await, [Fresh]);
+    f.inbox()
+        .checkpoint(&group(), &[below], day(14), DAY / 2)
+        .await
+        .unwrap();
+    assert_eq!(sweep(f, &group(), day(14), 100).await.0, 1);
+    assert_eq!(f.marks().await, 1);
+    assert_eq!(admit(f, &[&at("c", 50)]).await, [Fresh]);
+    // Nothing is left of the copies, either: the new mark goes by its own place alone.
+    checkpoint(f, &group(), 60, day(16)).await;
+    assert_eq!(sweep(f, &group(), day(16), 100).await.0, 2);
+}
+
+pub async fn what_was_committed_and_comes_again_is_uncommitted_again<F: Fixture>(f: &F) {
+    mark(f, &group(), "a", 0..10).await;
+    checkpoint(f, &group(), 10, day(1)).await;
+    // The log was created anew from a backup of the producer: the same messages at the same offsets.
+    let again = delivery(message("a", 3), 3);
+    assert_eq!(admit(f, &[&again]).await, [Admission::Duplicate]);
+    assert_eq!(sweep(f, &group(), day(9), 100).await.0, 9);
+    assert_eq!(admit(f, &[&again]).await, [Admission::Duplicate]);
 }
 
 pub async fn a_worker_forgets_by_itself<F: Fixture>(f: &F) {

@@ -18,6 +18,16 @@ pub(super) struct Mark {
 /// The unique key of marks.
 pub(super) type MarkKey = (Group, String, String);
 
+/// Where else the message of a mark was read: the mark stays while any copy may come again.
+#[derive(Clone, Debug)]
+pub(super) struct Copy {
+    pub(super) mark: MarkKey,
+    /// The highest one of its partition.
+    pub(super) position: Position,
+    /// The newest mark when it was read: a checkpoint that knows no newer one is older.
+    pub(super) after_seq: i64,
+}
+
 /// How far a group had come.
 #[derive(Clone, Debug)]
 pub(super) struct Checkpoint {
@@ -33,6 +43,15 @@ impl Record for Mark {
 
     fn key(&self) -> MarkKey {
         (self.consumer.clone(), self.source.clone(), self.id.clone())
+    }
+}
+
+impl Record for Copy {
+    const TABLE: &'static str = "inbox_copies";
+    type Key = (MarkKey, Partition);
+
+    fn key(&self) -> Self::Key {
+        (self.mark.clone(), self.position.partition.clone())
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) struct Sweeping {
     checkpoint: SqlStr,
     step: SqlStr,
     forget: SqlStr,
+    forget_copies: SqlStr,
     thin_out: SqlStr,
 }
 
@@ -59,7 +60,23 @@ impl Sweeping {
                        AND p.committed_at = (
                          SELECT max(q.committed_at) FROM {ns}inbox_progress q
                          WHERE q.consumer = $1 AND q.topic = m.topic AND q.partition = m.partition
-                           AND q.committed_at <= $2))",
+                           AND q.committed_at <= $2))
+                   AND NOT EXISTS (
+                     SELECT 1 FROM {ns}inbox_copies c
+                     WHERE c.consumer = $1 AND c.source = m.source AND c.id = m.id AND NOT EXISTS (
+                       SELECT 1 FROM {ns}inbox_progress p
+                       WHERE p.consumer = $1 AND p.topic = c.topic AND p.partition = c.partition
+                         AND c.\"offset\" < p.\"offset\" AND c.after_seq < p.newest_seq
+                         AND p.committed_at = (
+                           SELECT max(q.committed_at) FROM {ns}inbox_progress q
+                           WHERE q.consumer = $1 AND q.topic = c.topic AND q.partition = c.partition
+                             AND q.committed_at <= $2)))",
+            ),
+            // Copies go with their marks.
+            forget_copies: sql(
+                "DELETE FROM {ns}inbox_copies AS c WHERE consumer = $1 AND NOT EXISTS (
+                     SELECT 1 FROM {ns}inbox_marks m
+                     WHERE m.consumer = $1 AND m.source = c.source AND m.id = c.id)",
             ),
             thin_out: sql(
                 "DELETE FROM {ns}inbox_progress AS p
@@ -127,23 +144,25 @@ impl MarkRetention for PostgresInbox {
             .fetch_one(&mut *tx)
             .await
             .map_err(classify)?;
-        let forgotten = match end {
-            Some(end) => {
-                sqlx::query(self.sweeping.forget.clone())
-                    .bind(consumer.as_str())
-                    .bind(horizon)
-                    .bind(cursor)
-                    .bind(end)
-                    .execute(&mut *tx)
-                    .await
-            }
-            None => {
-                sqlx::query(self.sweeping.thin_out.clone())
-                    .bind(consumer.as_str())
-                    .bind(horizon)
-                    .execute(&mut *tx)
-                    .await
-            }
+        let forgotten = if let Some(end) = end {
+            sqlx::query(self.sweeping.forget.clone())
+                .bind(consumer.as_str())
+                .bind(horizon)
+                .bind(cursor)
+                .bind(end)
+                .execute(&mut *tx)
+                .await
+        } else {
+            sqlx::query(self.sweeping.forget_copies.clone())
+                .bind(consumer.as_str())
+                .execute(&mut *tx)
+                .await
+                .map_err(classify)?;
+            sqlx::query(self.sweeping.thin_out.clone())
+                .bind(consumer.as_str())
+                .bind(horizon)
+                .execute(&mut *tx)
+                .await
         }
         .map_err(classify)?
         .rows_affected();
