@@ -98,6 +98,7 @@ macro_rules! conformance {
             a_member_that_stalled_is_told_what_it_lost
             polling_keeps_the_membership_while_everything_is_paused
             pausing_what_is_not_held_is_ignored
+            a_partition_that_comes_back_flows
             a_revocation_that_is_not_answered_ends_in_a_loss
             who_leaves_hands_everything_on
         );

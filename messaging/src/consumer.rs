@@ -45,8 +45,12 @@ pub trait Consumer: Send + 'static {
     /// Dropping the future leaves it unknown whether the offsets were stored; committing again is right.
     async fn commit(&mut self, positions: &[Position]) -> Result<(), Error>;
 
-    /// Pauses or resumes the delivery of partitions. A paused partition stays assigned. Partitions that
-    /// this member does not hold are ignored.
+    /// Pauses or resumes the delivery of partitions. A paused partition stays assigned.
+    ///
+    /// # Behaviour
+    /// - A partition that is assigned flows, whatever it did when this member held it before.
+    /// - Concerns what this member holds at this moment, told or not; other partitions are ignored. Who pauses by what it was
+    ///   told last may thus hit a younger assignment, and says [`Flow::Running`] when that is told.
     fn flow(&mut self, partitions: &[Partition], flow: Flow);
 
     /// Gives partitions back: after [`Incoming::Revoked`] when they are drained, or at shutdown.

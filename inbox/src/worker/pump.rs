@@ -25,6 +25,8 @@ pub(super) enum Event {
     Incoming(Incoming),
     Committed(Vec<Position>),
     NotCommitted(Error),
+    /// These were given back. What was told of them before is over.
+    Released(Vec<Partition>),
     /// The broker does not answer; it is asked again after a while.
     Impeded(Error),
     /// The broker answers nothing more to this member.
@@ -103,9 +105,11 @@ impl<C: Consumer> Pump<C> {
                         "offsets were not committed before the partitions went"
                     );
                 }
-                if let Err(error) = self.consumer.release(&partitions).await {
-                    self.tell(Event::Impeded(error)).await;
-                }
+                let event = match self.consumer.release(&partitions).await {
+                    Ok(()) => Event::Released(partitions),
+                    Err(error) => Event::Impeded(error),
+                };
+                self.tell(event).await;
             }
         }
     }

@@ -9,6 +9,8 @@ mod named;
 #[cfg(all(feature = "conformance", feature = "postgres"))]
 mod postgres;
 #[cfg(all(feature = "conformance", feature = "memory"))]
+mod scripted;
+#[cfg(all(feature = "conformance", feature = "memory"))]
 mod simulation;
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

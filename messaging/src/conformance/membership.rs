@@ -148,6 +148,19 @@ pub async fn pausing_what_is_not_held_is_ignored<F: Fixture>(f: &F) {
     assert_eq!(read(&mut consumer, 1).await.len(), 1);
 }
 
+pub async fn a_partition_that_comes_back_flows<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let held = assigned(&mut first).await;
+    first.flow(&held, Flow::Paused);
+    // It stands still, another member takes over, and leaves.
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    assert_eq!(assigned(&mut second).await, held);
+    second.release(&held).await.unwrap();
+    publish(&f.publisher(), &[message("a", 0)]).await;
+    assert_eq!(read(&mut first, 1).await.len(), 1);
+}
+
 pub async fn a_revocation_that_is_not_answered_ends_in_a_loss<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 2).await;
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);

@@ -4,10 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use mainstay_clock::Monotonic;
 use mainstay_database::Transactions;
-use mainstay_messaging::{Content, Delivery, Incoming, Partition};
+use mainstay_messaging::{Content, Delivery, Flow, Incoming, Partition};
 
 use super::{
-    super::{item::Item, pump::Event, telemetry::chain, work::Member},
+    super::{
+        item::Item,
+        pump::{Command, Event},
+        telemetry::chain,
+        work::Member,
+    },
     Closing, Engine,
     flights::Landing,
 };
@@ -22,6 +27,9 @@ where
         match event {
             Event::Incoming(Incoming::Deliveries(deliveries)) => self.receive(deliveries),
             Event::Incoming(Incoming::Assigned(assigned)) => {
+                // A pause that was meant for an earlier assignment may still be on its way, and would meet this one.
+                let flowing = assigned.iter().map(|a| a.partition.clone()).collect();
+                self.command(Command::Flow(flowing, Flow::Running));
                 for assignment in assigned {
                     if let Some(earlier) = self.holdings.assign(assignment) {
                         self.lanes.forget(earlier);
@@ -34,17 +42,11 @@ where
                 partitions,
                 deadline,
             }) => self.wind_down(&partitions, deadline),
-            Event::Incoming(Incoming::Lost(partitions)) => {
-                // What is in flight goes on: if it commits late, it is a duplicate of what the new holder does, or it is
-                // first, and the new holder's is the duplicate.
-                for partition in &partitions {
-                    if let Some((slot, _)) = self.holdings.remove(partition) {
-                        self.lanes.forget(slot);
-                    }
-                }
-                self.progress.send_replace(self.holdings.progress());
-                self.changed = true;
-            }
+            // What is in flight goes on: if it commits late, it is a duplicate of what the new holder does, or it is
+            // first, and the new holder's is the duplicate.
+            Event::Incoming(Incoming::Lost(partitions)) => self.let_go(&partitions),
+            // Also what was assigned anew while the order to give it back was on its way.
+            Event::Released(partitions) => self.let_go(&partitions),
             Event::Committed(positions) => self.saved(&positions),
             Event::NotCommitted(error) => self.not_saved(&error),
             Event::Impeded(error) => self.impeded(&error),
@@ -54,6 +56,16 @@ where
                 self.closing = Some(Closing::Draining(self.now() + self.work.settings.drain));
             }
         }
+    }
+
+    fn let_go(&mut self, partitions: &[Partition]) {
+        for partition in partitions {
+            if let Some((slot, _)) = self.holdings.remove(partition) {
+                self.lanes.forget(slot);
+            }
+        }
+        self.progress.send_replace(self.holdings.progress());
+        self.changed = true;
     }
 
     pub(super) fn impeded(&mut self, error: &(dyn std::error::Error + 'static)) {

@@ -1,0 +1,164 @@
+//! What only a consumer shows that says and does as it is told. Time is paused: nothing here waits for real.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use mainstay_clock::{SeededIds, TokioClock};
+use mainstay_database::memory::{Connection, Database};
+use mainstay_inbox::{HandlerError, Handlers, Received, Worker, memory::MemoryInbox};
+use mainstay_messaging::{
+    Assignment, Consumer, Content, Delivery, Error, Flow, Incoming, Partition, Position,
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::faults::{Named, group, message, topic};
+
+type MemoryWorker = Worker<Database, MemoryInbox>;
+
+/// Takes a millisecond.
+async fn count(
+    handled: Arc<Mutex<usize>>,
+    _: &mut Connection,
+    _: Received<Named>,
+) -> Result<(), HandlerError> {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    *handled.lock().unwrap() += 1;
+    Ok(())
+}
+
+struct Running {
+    handled: Arc<Mutex<usize>>,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), mainstay_inbox::Error>>,
+}
+
+fn start(consumer: impl Consumer, set: impl FnOnce(MemoryWorker) -> MemoryWorker) -> Running {
+    let (database, handled) = (Database::new(), Arc::default());
+    let inbox = Arc::new(MemoryInbox::new(database.clone()));
+    let handlers = Handlers::new().on::<Named, _, _>(Arc::clone(&handled), count);
+    let worker = Worker::new(group(), Arc::new(database), inbox, handlers)
+        .clock(Arc::new(TokioClock::default()))
+        .ids(Arc::new(SeededIds::new(1)));
+    let (worker, shutdown) = (set(worker), CancellationToken::new());
+    let token = shutdown.clone();
+    Running {
+        handled,
+        shutdown,
+        task: tokio::spawn(async move { worker.run(consumer, token).await }),
+    }
+}
+
+impl Running {
+    async fn has_handled(&self, count: usize) {
+        until(|| *self.handled.lock().unwrap() == count).await;
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), waiting)
+        .await
+        .unwrap();
+}
+
+fn partition() -> Partition {
+    Partition {
+        topic: topic(),
+        number: 0,
+    }
+}
+
+fn assigned() -> Incoming {
+    Incoming::Assigned(vec![Assignment {
+        partition: partition(),
+        start: 0,
+    }])
+}
+
+/// The messages `a-0`, `a-1` …, where they lie.
+fn deliveries(count: usize) -> Incoming {
+    let delivery = |number: usize| Delivery {
+        position: Position {
+            partition: partition(),
+            offset: i64::try_from(number).unwrap(),
+        },
+        content: Content::Message(message("a", number)),
+    };
+    Incoming::Deliveries((0..count).map(delivery).collect())
+}
+
+/// A partition that was lost and claimed again at one look of its member, which is told in two events.
+#[derive(Clone, Default)]
+struct ComesBack(Arc<Mutex<Flowing>>);
+
+#[derive(Default)]
+struct Flowing {
+    told: usize,
+    paused: bool,
+}
+
+impl ComesBack {
+    fn state(&self) -> MutexGuard<'_, Flowing> {
+        self.0.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl Consumer for ComesBack {
+    async fn next(&mut self) -> Result<Incoming, Error> {
+        // Paused partitions deliver nothing.
+        while self.state().told == 4 && self.state().paused {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let told = {
+            let mut state = self.state();
+            state.told += 1;
+            state.paused &= state.told != 3;
+            state.told
+        };
+        Ok(match told {
+            1 | 4 => assigned(),
+            2 | 5 => deliveries(4),
+            3 => Incoming::Lost(vec![partition()]),
+            _ => std::future::pending().await,
+        })
+    }
+
+    async fn commit(&mut self, _: &[Position]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn flow(&mut self, _: &[Partition], flow: Flow) {
+        self.state().paused = flow == Flow::Paused;
+    }
+
+    async fn release(&mut self, _: &[Partition]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_comes_late_does_not_stop_the_next_assignment() {
+    let consumer = ComesBack::default();
+    let bound = 4.try_into().unwrap();
+    let running = start(consumer.clone(), |worker| {
+        worker.span_bound(bound, usize::MAX)
+    });
+    until(|| consumer.state().told > 4).await;
+    running.has_handled(4).await;
+    running.stop().await;
+}
