@@ -92,6 +92,7 @@ where
             events,
             backoff: work.settings.backoff,
             ids: Arc::clone(&work.settings.ids),
+            commit_interval: work.settings.commit_interval,
         };
         tasks.spawn(pump.run());
         let (progress, committed) = watch::channel(Vec::new());

@@ -118,7 +118,8 @@ impl<T: Transactions + ?Sized, I: ?Sized> Worker<T, I> {
         self
     }
 
-    /// How often offsets are committed at most; default 50 ms. A commit costs the broker a sync of its disk; what was not
+    /// How long offsets are not committed after the last time; default 50 ms, and up to a second while the consumer has
+    /// nothing to tell, so that commits never keep it from renewing its membership. A commit costs the broker a sync of its disk; what was not
     /// committed at a crash is delivered again and found to be a duplicate.
     #[must_use]
     pub const fn commit_interval(mut self, interval: Duration) -> Self {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mainstay_clock::{SeededIds, TokioClock};
+use mainstay_clock::{Clock as _, SeededIds, TokioClock};
 use mainstay_database::memory::{Connection, Database};
 use mainstay_inbox::{HandlerError, Handlers, Received, Worker, memory::MemoryInbox};
 use mainstay_messaging::{
@@ -161,4 +161,71 @@ async fn a_pause_that_comes_late_does_not_stop_the_next_assignment() {
     until(|| consumer.state().told > 4).await;
     running.has_handled(4).await;
     running.stop().await;
+}
+
+/// Commits take longer than the time between them, and its membership is renewed every `renewal` while it is polled.
+#[derive(Clone)]
+struct Slow {
+    told: Arc<Mutex<usize>>,
+    renewed: Arc<Mutex<Vec<Duration>>>,
+    renewal: Duration,
+    clock: Arc<TokioClock>,
+}
+
+#[async_trait]
+impl Consumer for Slow {
+    async fn next(&mut self) -> Result<Incoming, Error> {
+        let told = {
+            let mut told = self.told.lock().unwrap();
+            *told += 1;
+            *told
+        };
+        match told {
+            1 => return Ok(assigned()),
+            2 => return Ok(deliveries(2_000)),
+            _ => {}
+        }
+        loop {
+            tokio::time::sleep(self.renewal).await;
+            let since_start =
+                Duration::from_micros(self.clock.monotonic().as_micros().unsigned_abs());
+            self.renewed.lock().unwrap().push(since_start);
+        }
+    }
+
+    async fn commit(&mut self, _: &[Position]) -> Result<(), Error> {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        Ok(())
+    }
+
+    fn flow(&mut self, _: &[Partition], _: Flow) {}
+
+    async fn release(&mut self, _: &[Partition]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_commits_leave_the_membership_its_time() {
+    // The last of them takes longer than the whole time from commit to commit.
+    for renewal in [5, 40, 300].map(Duration::from_millis) {
+        let consumer = Slow {
+            told: Arc::default(),
+            renewed: Arc::default(),
+            renewal,
+            clock: Arc::new(TokioClock::default()),
+        };
+        let running = start(consumer.clone(), |worker| {
+            worker.batch(1.try_into().unwrap())
+        });
+        running.has_handled(2_000).await;
+        running.stop().await;
+        let mut renewed = consumer.renewed.lock().unwrap().clone();
+        renewed.insert(0, Duration::ZERO);
+        let gap = renewed.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(
+            gap.is_some_and(|gap| gap < Duration::from_secs(1)),
+            "renewed every {renewal:?}, and yet not for {gap:?}"
+        );
+    }
 }

@@ -22,13 +22,14 @@ where
         let positions = self.holdings.committable();
         if !positions.is_empty() {
             self.saves.outstanding = true;
-            self.saves.next = now + self.work.settings.commit_interval;
             self.command(Command::Commit(positions));
         }
     }
 
+    /// The interval counts from the answer: a slow broker must not be asked for nothing but commits.
     pub(super) fn saved(&mut self, positions: &[Position]) {
         self.saves.outstanding = false;
+        self.saves.next = self.now() + self.work.settings.commit_interval;
         self.holdings.committed(positions);
         self.progress.send_replace(self.holdings.progress());
         self.changed = true;
