@@ -10,8 +10,8 @@ use mainstay_database::Transactions as _;
 use tokio::sync::watch;
 
 use crate::{
-    Consumer, Content, Delivery, Error, Flow, Group, Headers, Incoming, Key, Partition, Position,
-    Raw, StartAt, Topic, envelope,
+    Consumer, Content, Delivery, Error, Flow, Group, Headers, Incoming, Key, Message, Partition,
+    Position, Raw, StartAt, Topic, envelope,
     holdings::Holdings,
     sqlite::{
         Inner,
@@ -37,10 +37,12 @@ pub struct LogConsumer {
     doorbell: watch::Receiver<u64>,
 }
 
-type Row = (i64, Option<String>, String, Option<Vec<u8>>);
+/// Id, key, envelope, payload. Texts are read as bytes: SQLite does not check them, and one that is damaged must not take
+/// the rest of the log with it.
+type Row = (i64, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>);
 
 fn size((_, key, envelope, payload): &Row) -> usize {
-    key.as_ref().map_or(0, String::len) + envelope.len() + payload.as_ref().map_or(0, Vec::len)
+    key.as_ref().map_or(0, Vec::len) + envelope.len() + payload.as_ref().map_or(0, Vec::len)
 }
 
 impl LogConsumer {
@@ -131,25 +133,33 @@ impl LogConsumer {
         let position = self.holdings.hand_out(&partition, offset)?;
         let payload = payload.map(Bytes::from);
         let topic = position.partition.topic.clone();
-        let raw = |reason: String| {
-            let mut headers = Headers::new();
-            headers.append("envelope", text.clone());
-            Content::Raw(Raw {
-                key: key.clone().map(Bytes::from),
-                headers,
-                payload: payload.clone(),
-                reason,
-            })
-        };
-        let content = match key.clone().map(Key::new).transpose() {
-            Err(error) => raw(error.to_string()),
-            Ok(key) => match envelope::read(&text, topic, key, payload.clone()) {
-                Ok(message) => Content::Message(message),
-                Err(error) => raw(error.to_string()),
-            },
+        let content = match message(topic, key.as_deref(), &text, payload.clone()) {
+            Ok(message) => Content::Message(message),
+            Err(reason) => {
+                let mut headers = Headers::new();
+                headers.append("envelope", text);
+                Content::Raw(Raw {
+                    key: key.map(Bytes::from),
+                    headers,
+                    payload,
+                    reason: reason.to_string(),
+                })
+            }
         };
         Some(Delivery { position, content })
     }
+}
+
+fn message(
+    topic: Topic,
+    key: Option<&[u8]>,
+    text: &[u8],
+    payload: Option<Bytes>,
+) -> Result<Message, Box<dyn std::error::Error>> {
+    let key = key
+        .map(|key| Ok::<_, Box<dyn std::error::Error>>(Key::new(str::from_utf8(key)?)?))
+        .transpose()?;
+    Ok(envelope::read(str::from_utf8(text)?, topic, key, payload)?)
 }
 
 #[async_trait]

@@ -42,11 +42,10 @@ where
                 partitions,
                 deadline,
             }) => self.wind_down(&partitions, deadline),
-            // What is in flight goes on: if it commits late, it is a duplicate of what the new holder does, or it is
-            // first, and the new holder's is the duplicate.
-            Event::Incoming(Incoming::Lost(partitions)) => self.let_go(&partitions),
-            // Also what was assigned anew while the order to give it back was on its way.
-            Event::Released(partitions) => self.let_go(&partitions),
+            // Of those that were given back there are some left if they were assigned anew while the order was on its way.
+            Event::Incoming(Incoming::Lost(partitions)) | Event::Released(partitions) => {
+                self.let_go(&partitions);
+            }
             Event::Committed(positions) => self.saved(&positions),
             Event::NotCommitted(error) => self.not_saved(&error),
             Event::Impeded(error) => self.impeded(&error),
@@ -58,6 +57,8 @@ where
         }
     }
 
+    /// What is in flight goes on: if it commits late, it is a duplicate of what the new holder does, or it is first, and the
+    /// new holder's is the duplicate.
     fn let_go(&mut self, partitions: &[Partition]) {
         for partition in partitions {
             if let Some((slot, _)) = self.holdings.remove(partition) {
