@@ -106,6 +106,7 @@ macro_rules! conformance {
             a_span_of_many_bytes_pauses_the_partition
             a_kind_without_handler_is_acknowledged
             the_doorbell_rings_after_each_commit
+            a_doorbell_that_panics_holds_nothing_up
             two_handlers_of_one_kind_are_refused
             the_message_that_fails_is_isolated_from_its_batch
             a_batch_handler_gets_many_at_once
@@ -113,6 +114,7 @@ macro_rules! conformance {
             a_batch_handler_that_names_the_culprit_is_believed
             an_interruption_counts_as_no_attempt
             a_panic_is_a_failed_attempt
+            a_panic_while_decoding_stops_only_its_key
             a_handler_that_does_not_end_in_time_has_failed
             what_cannot_be_read_stops_only_its_key_and_is_kept
             what_cannot_be_read_but_was_done_is_a_duplicate

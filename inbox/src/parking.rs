@@ -63,7 +63,7 @@ pub struct Failure {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The record is no message, the version is unknown, or the bytes do not decode.
+    /// The record is no message, the version is unknown, or the bytes do not decode (a panic while decoding included).
     Unreadable,
     /// The handler said that trying again will not help.
     Permanent,

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use mainstay_messaging::{Kind, event::Event as _};
+
 use super::{
     Fixture,
     harness::{
-        Running, all_committed, effects, heaped, in_turns, names, of_key, publish, topic, until,
-        worker,
+        Running, all_committed, effects, heaped, in_turns, message, names, of_key, publish, topic,
+        until, worker,
     },
-    script::{Act, Script},
+    script::{Act, Script, Upcast},
 };
 use crate::FailureKind;
 
@@ -114,6 +116,26 @@ pub async fn a_panic_is_a_failed_attempt<F: Fixture>(f: &F) {
     let stopped = until("the key stopped", async || running.status().stopped.pop()).await;
     assert_eq!((stopped.kind, stopped.attempts), (FailureKind::Panicked, 3));
     assert_eq!(stopped.error.as_ref(), "the handler panicked: as planned");
+    running.stop().await;
+}
+
+pub async fn a_panic_while_decoding_stops_only_its_key<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let script = Script::new();
+    let mut messages = in_turns(&["a", "b", "c"], 2);
+    let mut old = message("b", 9);
+    old.kind = Kind::from_static(Upcast::KIND);
+    messages.insert(0, old);
+    publish(f, &messages).await;
+    let running = Running::start(f, worker(f, &script));
+    let effects = effects(f, 4).await;
+    assert_eq!(of_key(&effects, "b"), Vec::<String>::new());
+    let stopped = until("the key stopped", async || running.status().stopped.pop()).await;
+    assert_eq!(
+        (stopped.kind, stopped.waiting),
+        (FailureKind::Unreadable, 2)
+    );
+    assert!(stopped.error.contains("panicked"), "{}", stopped.error);
     running.stop().await;
 }
 

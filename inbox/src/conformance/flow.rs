@@ -225,6 +225,18 @@ pub async fn the_doorbell_rings_after_each_commit<F: Fixture>(f: &F) {
     assert_eq!(rings.load(Ordering::SeqCst), 3);
 }
 
+pub async fn a_doorbell_that_panics_holds_nothing_up<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let script = Script::new();
+    publish(f, &in_turns(&["a"], 3)).await;
+    let on_commit = Arc::new(|| panic!("as planned"));
+    let running = Running::start(f, worker(f, &script).batch(many(1)).on_commit(on_commit));
+    assert_eq!(effects(f, 3).await, names("a", 3));
+    all_committed(f).await;
+    assert!(running.status().is_healthy(), "{:?}", running.status());
+    running.stop().await;
+}
+
 pub async fn two_handlers_of_one_kind_are_refused<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let script = Script::new();

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Connection, Fixture,
-    script::{Counted, Heaped, Script, count, heap},
+    script::{Counted, Heaped, Script, Upcast, count, heap, ignore},
 };
 use crate::{Error, Handlers, Status, Worker};
 
@@ -150,6 +150,7 @@ pub(super) fn handlers<F: Fixture>(script: &Arc<Script>) -> Handlers<Connection<
     Handlers::new()
         .on::<Counted, _, _>(Arc::clone(script), count::<F>)
         .on_batch::<Heaped, _, _>(Arc::clone(script), heap::<F>)
+        .on::<Upcast, _, _>((), ignore::<F>)
 }
 
 /// A worker with short waits.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_messaging::event::Event;
+use mainstay_messaging::event::{Event, Upcaster};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -33,6 +33,16 @@ pub(super) struct Heaped {
 impl Event for Heaped {
     const KIND: &'static str = "Heaped";
     const VERSION: u32 = 1;
+}
+
+/// An event whose first version nobody can read: its upcaster expects what is not there.
+#[derive(Serialize, Deserialize, Debug)]
+pub(super) struct Upcast;
+
+impl Event for Upcast {
+    const KIND: &'static str = "Upcast";
+    const VERSION: u32 = 2;
+    const UPCASTERS: &'static [Upcaster] = &[|_| panic!("as planned")];
 }
 
 /// Stands for whatever message comes first.
@@ -176,6 +186,15 @@ pub(super) async fn heap<F: Fixture>(
     for (index, name) in names.iter().enumerate() {
         act(script.next(name), index).await?;
     }
+    Ok(())
+}
+
+/// The handler of [`Upcast`].
+pub(super) async fn ignore<F: Fixture>(
+    (): (),
+    _: &mut Connection<F>,
+    _: Received<Upcast>,
+) -> Result<(), HandlerError> {
     Ok(())
 }
 

@@ -126,12 +126,28 @@ pub(super) struct Late(pub(super) Duration);
 #[error("the handler panicked: {0}")]
 pub(super) struct Panicked(String);
 
+/// An upcaster or a `Deserialize` that panicked.
+#[derive(thiserror::Error, Debug)]
+#[error("decoding panicked: {0}")]
+pub(super) struct DecodingPanicked(String);
+
 impl From<&(dyn Any + Send)> for Panicked {
     fn from(payload: &(dyn Any + Send)) -> Self {
-        let text = payload
-            .downcast_ref::<&'static str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned());
-        Self(text.unwrap_or_else(|| "with something other than a text".to_owned()))
+        Self(panic_text(payload))
     }
+}
+
+impl From<&(dyn Any + Send)> for DecodingPanicked {
+    fn from(payload: &(dyn Any + Send)) -> Self {
+        Self(panic_text(payload))
+    }
+}
+
+/// What was said at a panic.
+pub(super) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&'static str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "with something other than a text".to_owned())
 }

@@ -142,7 +142,7 @@ impl<T: Transactions + ?Sized, I: ?Sized> Worker<T, I> {
         self
     }
 
-    /// Is called after each committed transaction: ring an outbox's doorbell here.
+    /// Is called after each committed transaction: ring an outbox's doorbell here. If it panics, that is logged.
     #[must_use]
     pub fn on_commit(mut self, call: Arc<dyn Fn() + Send + Sync>) -> Self {
         self.settings.on_commit = Some(call);

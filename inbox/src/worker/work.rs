@@ -1,6 +1,10 @@
 //! One attempt: a batch of messages, one transaction.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use futures_util::FutureExt as _;
 use mainstay_database::Transactions;
@@ -11,7 +15,8 @@ use super::{
     calls::calls,
     lanes::LaneId,
     outcome::{
-        Cause, Fault, Interruption, Late, NoHandler, NoMessage, Outcome, Panicked, Reason, Stage,
+        Cause, DecodingPanicked, Fault, Interruption, Late, NoHandler, NoMessage, Outcome, Panicked,
+        Reason, Stage, panic_text,
     },
     settings::Settings,
     telemetry::{Meters, span_of},
@@ -69,9 +74,11 @@ where
         let Some(handler) = self.handlers.of(message) else {
             return Err(Arc::new(NoHandler));
         };
-        match handler.decode(message) {
-            Ok(event) => Ok((Arc::clone(handler), event)),
-            Err(error) => Err(Arc::new(error)),
+        // Upcasters and `Deserialize` are the user's code.
+        match catch_unwind(AssertUnwindSafe(|| handler.decode(message))) {
+            Ok(Ok(event)) => Ok((Arc::clone(handler), event)),
+            Ok(Err(error)) => Err(Arc::new(error)),
+            Err(payload) => Err(Arc::new(DecodingPanicked::from(&*payload))),
         }
     }
 
@@ -143,12 +150,20 @@ where
             }
             Err(error) => return Err(Interruption::new(Stage::Commit, Arc::new(error))),
         }
-        if let Some(call) = &self.settings.on_commit {
-            call();
-        }
+        self.ring();
         Ok(Outcome::Done {
             handled: fresh.len(),
         })
+    }
+
+    /// What is committed is done, whatever becomes of the call.
+    fn ring(&self) {
+        if let Some(call) = &self.settings.on_commit
+            && let Err(payload) = catch_unwind(AssertUnwindSafe(|| call()))
+        {
+            let panicked = panic_text(&*payload);
+            tracing::error!(panicked, consumer = %self.group, "what is called after a commit panicked");
+        }
     }
 
     /// One call of a handler, with its deadline; a panic is a failure like any other. `run` = what has run in this

@@ -47,7 +47,7 @@ where
             }
             Landing::Parking(parked, failure) => self.parked(portions, parked, &failure),
             Landing::Abandoned(error) if error.is_panic() => {
-                // No handler: those are caught. A store, or what is called on commit.
+                // No handler: those are caught. A store, or parking.
                 tracing::error!(%error, consumer = %self.work.group, "a transaction panicked");
                 let panicked = Interruption::new(Stage::Begin, Arc::new(error));
                 self.interrupted(portions, &panicked);
