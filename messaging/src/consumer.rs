@@ -25,6 +25,7 @@ pub trait Consumer: Send + 'static {
     ///   already: nothing of it may be committed.
     /// - Keeps the membership alive while it is polled, also while every partition is paused: call it
     ///   continually.
+    /// - After an error, the next success is told: by [`Incoming::Answering`] if there is nothing else.
     /// - A record that is not a message of ours is delivered raw, see [`Delivery::content`].
     ///
     /// # Errors
@@ -79,6 +80,8 @@ pub enum Incoming {
     },
     /// These partitions are not this member's any more, without notice.
     Lost(Vec<Partition>),
+    /// The broker answers again, and has nothing to tell.
+    Answering,
 }
 
 /// A partition that was just assigned.

@@ -191,7 +191,7 @@ impl<K: Ord + Clone> Holdings<K> {
                     assigned.retain(|a| !partitions.contains(&a.partition));
                 }
                 Incoming::Lost(lost) => lost.retain(|p| !partitions.contains(p)),
-                Incoming::Revoked { .. } | Incoming::Deliveries(_) => {}
+                Incoming::Revoked { .. } | Incoming::Deliveries(_) | Incoming::Answering => {}
             }
         }
         self.withdraw_revocations(partitions);
@@ -210,6 +210,7 @@ impl<K: Ord + Clone> Holdings<K> {
                 !partitions.is_empty()
             }
             Incoming::Deliveries(deliveries) => !deliveries.is_empty(),
+            Incoming::Answering => true,
         });
     }
 

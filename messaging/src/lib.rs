@@ -65,7 +65,7 @@
 //!             consumer.commit(&[Position { partition, offset }]).await?;
 //!             break;
 //!         }
-//!         Incoming::Assigned(_) | Incoming::Lost(_) => {}
+//!         Incoming::Assigned(_) | Incoming::Lost(_) | Incoming::Answering => {}
 //!         Incoming::Revoked { partitions, .. } => consumer.release(&partitions).await?,
 //!     }
 //! }

@@ -214,6 +214,28 @@ async fn a_broker_that_is_away_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idle_worker_is_healthy_again_once_the_broker_answers() {
+    let scene = Scene::with(&[]).await;
+    let running = scene.start(&Gate::before("nothing"));
+    while running.worker.status().partitions.is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let faults = scene.fixture.broker.faults();
+    faults.outage();
+    scene.is_impeded(&running).await;
+    faults.heal();
+    let healing = async {
+        while !running.worker.status().is_healthy() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), healing)
+        .await
+        .unwrap();
+    scene.ends_well(running, &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_transaction_that_outlived_its_client_is_waited_for() {
     let scene = Scene::with(&[message("a", 0), message("a", 1)]).await;
     let gate = Gate::before("a-1");

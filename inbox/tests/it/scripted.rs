@@ -64,7 +64,7 @@ impl Running {
     }
 }
 
-async fn until(holds: impl Fn() -> bool) {
+async fn until(holds: impl Fn() -> bool + Send + Sync) {
     let waiting = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -222,7 +222,10 @@ async fn slow_commits_leave_the_membership_its_time() {
         running.stop().await;
         let mut renewed = consumer.renewed.lock().unwrap().clone();
         renewed.insert(0, Duration::ZERO);
-        let gap = renewed.windows(2).map(|pair| pair[1] - pair[0]).max();
+        let gap = renewed
+            .windows(2)
+            .map(|pair| pair[1].abs_diff(pair[0]))
+            .max();
         assert!(
             gap.is_some_and(|gap| gap < Duration::from_secs(1)),
             "renewed every {renewal:?}, and yet not for {gap:?}"

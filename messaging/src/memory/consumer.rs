@@ -29,6 +29,8 @@ pub struct LogConsumer {
     /// The group's generation at the last tick: others came or went when it has moved on.
     generation: u64,
     doorbell: watch::Receiver<u64>,
+    /// Whether the last look at the log failed.
+    failed: bool,
 }
 
 impl LogConsumer {
@@ -45,12 +47,41 @@ impl LogConsumer {
                 start_at,
             },
             doorbell: inner.doorbell.subscribe(),
+            failed: false,
             inner,
             group,
             holdings: Holdings::new(),
             next_tick: None,
             turn: None,
             generation: 0,
+        }
+    }
+
+    async fn wait(&mut self) -> Result<Incoming, Error> {
+        loop {
+            self.inner.faults.reach()?;
+            // Marked as seen before looking, so a change in between rings again.
+            self.doorbell.mark_unchanged();
+            let now = self.inner.options.clock.monotonic();
+            self.tick(now)?;
+            if let Some(event) = self.holdings.event() {
+                return Ok(event);
+            }
+            let deliveries = self.fetch();
+            if !deliveries.is_empty() {
+                return Ok(Incoming::Deliveries(deliveries));
+            }
+            if self.failed {
+                return Ok(Incoming::Answering);
+            }
+            let until_tick = self
+                .next_tick
+                .map_or(self.inner.options.lease, |due| due.remaining_at(now));
+            tokio::select! {
+                () = tokio::time::sleep(until_tick) => {}
+                // The sender lives in `inner`, which this consumer holds.
+                _ = self.doorbell.changed() => {}
+            }
         }
     }
 
@@ -144,28 +175,9 @@ fn size(content: &Content) -> usize {
 #[async_trait]
 impl Consumer for LogConsumer {
     async fn next(&mut self) -> Result<Incoming, Error> {
-        loop {
-            self.inner.faults.reach()?;
-            // Marked as seen before looking, so a change in between rings again.
-            self.doorbell.mark_unchanged();
-            let now = self.inner.options.clock.monotonic();
-            self.tick(now)?;
-            if let Some(event) = self.holdings.event() {
-                return Ok(event);
-            }
-            let deliveries = self.fetch();
-            if !deliveries.is_empty() {
-                return Ok(Incoming::Deliveries(deliveries));
-            }
-            let until_tick = self
-                .next_tick
-                .map_or(self.inner.options.lease, |due| due.remaining_at(now));
-            tokio::select! {
-                () = tokio::time::sleep(until_tick) => {}
-                // The sender lives in `inner`, which this consumer holds.
-                _ = self.doorbell.changed() => {}
-            }
-        }
+        let told = self.wait().await;
+        self.failed = told.is_err();
+        told
     }
 
     async fn commit(&mut self, positions: &[Position]) -> Result<(), Error> {

@@ -35,6 +35,8 @@ pub struct LogConsumer {
     /// The partition that the last fetch ended with.
     turn: i64,
     doorbell: watch::Receiver<u64>,
+    /// Whether the last look at the log failed.
+    failed: bool,
 }
 
 /// Id, key, envelope, payload. Texts are read as bytes: SQLite does not check them, and one that is damaged must not take
@@ -62,11 +64,42 @@ impl LogConsumer {
         };
         Self {
             doorbell: inner.doorbell.subscribe(),
+            failed: false,
             inner,
             me,
             holdings: Holdings::new(),
             next_tick: None,
             turn: 0,
+        }
+    }
+
+    async fn wait(&mut self) -> Result<Incoming, Error> {
+        loop {
+            let now = self.inner.options.clock.monotonic();
+            if self.next_tick.is_none_or(|due| due.has_passed_at(now)) {
+                self.tick().await?;
+            }
+            if let Some(event) = self.holdings.event() {
+                return Ok(event);
+            }
+            // Marked as seen before looking, so an append in between rings again.
+            self.doorbell.mark_unchanged();
+            let deliveries = self.fetch().await?;
+            if !deliveries.is_empty() {
+                return Ok(Incoming::Deliveries(deliveries));
+            }
+            if self.failed {
+                return Ok(Incoming::Answering);
+            }
+            let until_tick = self
+                .next_tick
+                .map_or(self.inner.options.lease, |due| due.remaining_at(now));
+            let idle = self.inner.options.poll_interval.min(until_tick);
+            tokio::select! {
+                () = tokio::time::sleep(idle) => {}
+                // The sender lives in `inner`, which this consumer holds.
+                _ = self.doorbell.changed() => {}
+            }
         }
     }
 
@@ -165,30 +198,9 @@ fn message(
 #[async_trait]
 impl Consumer for LogConsumer {
     async fn next(&mut self) -> Result<Incoming, Error> {
-        loop {
-            let now = self.inner.options.clock.monotonic();
-            if self.next_tick.is_none_or(|due| due.has_passed_at(now)) {
-                self.tick().await?;
-            }
-            if let Some(event) = self.holdings.event() {
-                return Ok(event);
-            }
-            // Marked as seen before looking, so an append in between rings again.
-            self.doorbell.mark_unchanged();
-            let deliveries = self.fetch().await?;
-            if !deliveries.is_empty() {
-                return Ok(Incoming::Deliveries(deliveries));
-            }
-            let until_tick = self
-                .next_tick
-                .map_or(self.inner.options.lease, |due| due.remaining_at(now));
-            let idle = self.inner.options.poll_interval.min(until_tick);
-            tokio::select! {
-                () = tokio::time::sleep(idle) => {}
-                // The sender lives in `inner`, which this consumer holds.
-                _ = self.doorbell.changed() => {}
-            }
-        }
+        let told = self.wait().await;
+        self.failed = told.is_err();
+        told
     }
 
     async fn commit(&mut self, positions: &[Position]) -> Result<(), Error> {

@@ -30,6 +30,7 @@ where
     pub(super) fn saved(&mut self, positions: &[Position]) {
         self.saves.outstanding = false;
         self.saves.next = self.now() + self.work.settings.commit_interval;
+        self.answered();
         self.holdings.committed(positions);
         self.progress.send_replace(self.holdings.progress());
         self.changed = true;

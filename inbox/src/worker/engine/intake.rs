@@ -46,6 +46,7 @@ where
             Event::Incoming(Incoming::Lost(partitions)) | Event::Released(partitions) => {
                 self.let_go(&partitions);
             }
+            Event::Incoming(Incoming::Answering) => self.answered(),
             Event::Committed(positions) => self.saved(&positions),
             Event::NotCommitted(error) => self.not_saved(&error),
             Event::Impeded(error) => self.impeded(&error),
@@ -67,6 +68,13 @@ where
         }
         self.progress.send_replace(self.holdings.progress());
         self.changed = true;
+    }
+
+    /// The broker has answered: unless it is the database, nothing stands in the way any more.
+    pub(super) fn answered(&mut self) {
+        if self.gate.is_none() && self.impeded_by.take().is_some() {
+            self.changed = true;
+        }
     }
 
     pub(super) fn impeded(&mut self, error: &(dyn std::error::Error + 'static)) {
@@ -108,9 +116,7 @@ where
                 .push(slot, key, Item::new(offset, Arc::clone(&delivery)));
         }
         self.work.meters.unregistered.increment(unregistered);
-        if self.impeded_by.is_some() && self.gate.is_none() {
-            self.impeded_by = None;
-        }
+        self.answered();
         self.changed = true;
     }
 

@@ -110,6 +110,7 @@ async fn work(
                     assert!(double.is_none(), "assigned twice");
                 }
             }
+            Ok(Incoming::Answering) => {}
             Ok(Incoming::Lost(lost)) => {
                 for partition in lost {
                     assert!(

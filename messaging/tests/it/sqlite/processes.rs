@@ -97,7 +97,7 @@ async fn consume_for_ever(broker: &Broker) {
             }
             Incoming::Revoked { partitions, .. } => consumer.release(&partitions).await.unwrap(),
             // On a busy machine it may have been too slow.
-            Incoming::Lost(_) => {}
+            Incoming::Lost(_) | Incoming::Answering => {}
         }
     }
 }
