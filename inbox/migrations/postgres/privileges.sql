@@ -8,6 +8,9 @@ GRANT SELECT ON {ns}inbox_schema TO {role};
 -- Admission: marks are written and read, never changed.
 GRANT SELECT, INSERT ON {ns}inbox_marks TO {role};
 
+-- Where else a message was read.
+GRANT SELECT, INSERT, UPDATE ON {ns}inbox_copies TO {role};
+
 -- Retention: checkpoints are recorded, old ones and the marks behind them go.
-GRANT DELETE ON {ns}inbox_marks TO {role};
+GRANT DELETE ON {ns}inbox_marks, {ns}inbox_copies TO {role};
 GRANT SELECT, INSERT, DELETE ON {ns}inbox_progress TO {role};

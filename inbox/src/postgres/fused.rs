@@ -69,6 +69,7 @@ fn parameters(texts: &[&str]) -> usize {
 #[derive(Clone, Debug)]
 pub struct FusedEffect {
     sql: SqlStr,
+    inbox: PostgresInbox,
 }
 
 /// What a [`FusedEffect`] did.
@@ -88,7 +89,7 @@ pub enum Fused {
 impl PostgresInbox {
     /// Renders one statement that admits a message and, only if it is fresh, makes `effect`. Do it once, and keep it.
     ///
-    /// By itself such a statement is a transaction: one round trip in place of four.
+    /// By itself such a statement is a transaction: one round trip in place of four. A duplicate costs a second one.
     #[must_use]
     pub fn fused(&self, effect: &Effect) -> FusedEffect {
         let [consumer, source, id, topic, partition, offset] =
@@ -105,6 +106,7 @@ impl PostgresInbox {
         );
         FusedEffect {
             sql: statement(&self.namespace, &sql),
+            inbox: self.clone(),
         }
     }
 }
@@ -136,18 +138,19 @@ impl FusedEffect {
             .bind(delivery.position.partition.topic.to_string())
             .bind(delivery.position.partition.number)
             .bind(delivery.position.offset)
-            .fetch_one(connection)
+            .fetch_one(&mut *connection)
             .await
             .map_err(classify)?;
         let count = |at| row.try_get::<i64, usize>(at).map_err(classify);
         let (marks, rows) = (count(0)?, count(1)?);
-        Ok(if marks == 1 {
-            Fused::Fresh {
-                rows: rows.unsigned_abs(),
-            }
-        } else {
-            Fused::Duplicate
-        })
+        if marks == 1 {
+            let rows = rows.unsigned_abs();
+            return Ok(Fused::Fresh { rows });
+        }
+        self.inbox
+            .note_copies(connection, consumer, &[delivery])
+            .await?;
+        Ok(Fused::Duplicate)
     }
 }
 

@@ -15,8 +15,8 @@ use super::{
     calls::calls,
     lanes::LaneId,
     outcome::{
-        Cause, DecodingPanicked, Fault, Interruption, Late, NoHandler, NoMessage, Outcome, Panicked,
-        Reason, Stage, panic_text,
+        Cause, DecodingPanicked, Fault, Interruption, Late, NoHandler, NoMessage, Outcome,
+        Panicked, Reason, Stage, panic_text,
     },
     settings::Settings,
     telemetry::{Meters, span_of},

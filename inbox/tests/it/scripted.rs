@@ -16,7 +16,7 @@ use mainstay_messaging::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::faults::{Named, group, message, topic};
+use crate::named::{Named, group, message, topic};
 
 type MemoryWorker = Worker<Database, MemoryInbox>;
 
