@@ -1,10 +1,13 @@
 //! The outbox in PostgreSQL: many writers, so a position is drawn before its row is committed.
 
 mod enqueue;
+mod fused;
 mod places;
+mod roles;
 mod rows;
 mod shards;
 mod statements;
+mod wakeup;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +23,10 @@ use crate::{
     Doorbell, Enqueued, Entry, Error, Fetched, HASH, Hold, Limit, Outbox, Outcome, RelayStore,
 };
 use statements::Statements;
+use wakeup::Wakeup;
 
+pub use fused::Fused;
+pub use roles::roles;
 pub use sqlx;
 
 /// The schema of the outbox, for those who run migrations themselves.
@@ -44,6 +50,7 @@ struct Inner {
     statements: Statements,
     options: Options,
     doorbell: Doorbell,
+    wakeup: Wakeup,
 }
 
 /// Settings of a [`PostgresOutbox`].
@@ -58,6 +65,8 @@ pub struct Options {
     pub max_message_size: usize,
     /// How long an [enqueue key](crate::EnqueueKey) is remembered; default 7 days.
     pub enqueue_key_retention: Duration,
+    /// How often [listening](PostgresOutbox::listen) makes sure that it still hears; default 10 s.
+    pub prove_listening_every: Duration,
 }
 
 impl Default for Options {
@@ -67,6 +76,7 @@ impl Default for Options {
             shards: 1,
             max_message_size: 1024 * 1024,
             enqueue_key_retention: Duration::from_secs(7 * 24 * 3600),
+            prove_listening_every: Duration::from_secs(10),
         }
     }
 }
@@ -82,6 +92,7 @@ impl PostgresOutbox {
         let outbox = Self {
             inner: Arc::new(Inner {
                 statements: Statements::new(&options.namespace),
+                wakeup: Wakeup::new(&options.namespace.render("{ns}outbox")),
                 database,
                 options,
                 doorbell: Doorbell::default(),
@@ -164,6 +175,7 @@ impl Outbox for PostgresOutbox {
 
     fn ring(&self) {
         self.inner.doorbell.ring();
+        self.inner.wakeup.rung.notify_one();
     }
 }
 

@@ -72,7 +72,7 @@ pub struct Hold {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "there are these two bounds")]
 pub struct Limit {
-    /// Rows of the log, and as many of the side table.
+    /// Rows of the log, and as many of stopped keys and of delayed ones.
     pub messages: u32,
     /// Bytes of both together.
     pub bytes: usize,

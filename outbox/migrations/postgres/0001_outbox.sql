@@ -25,7 +25,7 @@ CREATE TABLE {ns}outbox_held (
     reason   TEXT                        -- why it was refused the last time
 );
 CREATE INDEX {prefix}outbox_held_by_key ON {ns}outbox_held (topic, key, position) WHERE stopped;
-CREATE INDEX {prefix}outbox_held_by_due ON {ns}outbox_held (shard, due_at);
+CREATE INDEX {prefix}outbox_held_by_due ON {ns}outbox_held (shard, due_at) WHERE NOT stopped;
 
 -- Enqueue keys that were used.
 CREATE TABLE {ns}outbox_enqueue_keys (

@@ -23,12 +23,14 @@ CREATE TABLE {ns}outbox_held (
     reason   TEXT                        -- why it was refused the last time
 ) STRICT;
 CREATE INDEX {prefix}outbox_held_by_key ON {prefix}outbox_held (topic, key, position) WHERE stopped = 1;
+CREATE INDEX {prefix}outbox_held_by_due ON {prefix}outbox_held (due_at) WHERE stopped = 0;
 
 -- Enqueue keys that were used.
 CREATE TABLE {ns}outbox_enqueue_keys (
     enqueue_key TEXT PRIMARY KEY,
     used_at     INTEGER NOT NULL         -- microseconds since 1970
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX {prefix}outbox_enqueue_keys_by_use ON {prefix}outbox_enqueue_keys (used_at);
 
 -- Who publishes what. The fence rises with every change of owner; a write that carries an old one is refused.
 CREATE TABLE {ns}outbox_shards (

@@ -48,7 +48,7 @@ pub async fn a_delayed_message_of_a_stopped_key_joins_its_end<F: Fixture>(f: &F)
     tape.refuse("a-0");
     let delayed = message("a", 9);
     let mut tx = f.database().begin().await.unwrap();
-    let entries = [Entry::new(&delayed).deliver_after(Duration::from_millis(100))];
+    let entries = [Entry::new(&delayed).deliver_after(Duration::from_secs(1))];
     let answers = f.store().enqueue_batch(&mut tx, &entries).await.unwrap();
     assert_eq!(answers, [Enqueued::Added]);
     f.database().commit(tx).await.unwrap();
@@ -59,7 +59,7 @@ pub async fn a_delayed_message_of_a_stopped_key_joins_its_end<F: Fixture>(f: &F)
     })
     .await;
     let refusals = tape.refusals();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     until("it is tried again after the delay", async || {
         tape.refusals() > refusals + 2
     })

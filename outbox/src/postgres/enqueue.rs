@@ -99,7 +99,7 @@ impl Inner {
         Ok(unused.into_iter().collect())
     }
 
-    fn check_size(&self, message: &Message) -> Result<(), Error> {
+    pub(super) fn check_size(&self, message: &Message) -> Result<(), Error> {
         let (size, limit) = (message.size(), self.options.max_message_size);
         if size > limit {
             return Err(Error::TooLarge { size, limit });

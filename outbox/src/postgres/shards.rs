@@ -5,8 +5,13 @@ use std::time::Duration;
 use crate::{
     Error, Hold,
     postgres::{Inner, commit, driver, micros},
+    round::with_causes,
     shard::fair_share,
 };
+
+/// Enqueue keys that one transaction forgets, and how many transactions a renewal of the lease spends on it.
+const SWEEP: i64 = 1_000;
+const SWEEPS: usize = 20;
 
 impl Inner {
     /// One transaction under one lock: relays call one after the other, so all see one truth.
@@ -39,7 +44,9 @@ impl Inner {
             .await
             .map_err(driver)?;
         commit(tx).await?;
-        self.forget_keys().await?;
+        if let Err(error) = self.forget_keys().await {
+            tracing::warn!(error = %with_causes(&error), "old enqueue keys are kept until the next renewal");
+        }
         Ok(holds
             .into_iter()
             .map(|(shard, fence)| Hold {
@@ -49,15 +56,24 @@ impl Inner {
             .collect())
     }
 
-    /// Apart from the lease: others wait for that.
+    /// Apart from the lease: others wait for that. In small transactions, until no old key is left or it has gone on
+    /// for long enough: nothing is published meanwhile.
     async fn forget_keys(&self) -> Result<(), Error> {
-        let mut tx = self.begin(&self.statements.begin_rows).await?;
-        sqlx::query(self.statements.forget_keys.clone())
-            .bind(micros(self.options.enqueue_key_retention))
-            .execute(&mut *tx)
-            .await
-            .map_err(driver)?;
-        commit(tx).await
+        for _ in 0..SWEEPS {
+            let mut tx = self.begin(&self.statements.begin_rows).await?;
+            let forgotten = sqlx::query(self.statements.forget_keys.clone())
+                .bind(micros(self.options.enqueue_key_retention))
+                .bind(SWEEP)
+                .execute(&mut *tx)
+                .await
+                .map_err(driver)?
+                .rows_affected();
+            commit(tx).await?;
+            if forgotten < SWEEP.unsigned_abs() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn release(&self, owner: &str) -> Result<(), Error> {

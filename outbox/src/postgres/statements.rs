@@ -109,7 +109,7 @@ impl Statements {
             forget_keys: sql(&format!(
                 "DELETE FROM {{ns}}outbox_enqueue_keys WHERE enqueue_key IN
                  (SELECT enqueue_key FROM {{ns}}outbox_enqueue_keys WHERE used_at < {NOW} - $1
-                  ORDER BY used_at LIMIT 1000 FOR UPDATE SKIP LOCKED)"
+                  ORDER BY used_at LIMIT $2 FOR UPDATE SKIP LOCKED)"
             )),
             live: sql(&format!(
                 "INSERT INTO {{ns}}outbox_relays (owner, lease_until) VALUES ($1, {THIS_MOMENT} + $2)
@@ -143,32 +143,42 @@ impl Statements {
             // A stopped key is served when its head is due, whatever its other rows say.
             // Columns: kind (see `rows::place`), position, shard, attempts, topic, key, envelope, payload.
             fetch: sql(&format!(
-                "SELECT kind, position, shard, attempts, topic, key, envelope, payload FROM (
+                "WITH heads AS MATERIALIZED (
+                   SELECT f.position, f.topic, f.key, f.due_at FROM (
+                     SELECT min(position) AS position FROM {{ns}}outbox_held
+                     WHERE stopped GROUP BY topic, key, CASE WHEN key IS NULL THEN position END) m
+                   JOIN {{ns}}outbox_held f ON f.position = m.position WHERE f.shard = ANY ($1))
+                 SELECT kind, position, shard, attempts, topic, key, envelope, payload FROM (
                    SELECT r.*, sum(size) OVER (ORDER BY section, position ROWS UNBOUNDED PRECEDING) AS total
                    FROM (
                      SELECT 0 AS section, 9 AS kind,
-                            (SELECT min(n.due_at) - {NOW} FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
-                              (SELECT due_at FROM {{ns}}outbox_held WHERE shard = h.shard AND due_at > {NOW}
-                               ORDER BY due_at LIMIT 1) n) AS position,
-                            0 AS shard,
-                            (SELECT count(DISTINCT (topic, key, CASE WHEN key IS NULL THEN position END))::int4
-                             FROM {{ns}}outbox_held WHERE stopped AND shard = ANY ($1)) AS attempts,
+                            least((SELECT min(n.due_at) FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
+                                    (SELECT due_at FROM {{ns}}outbox_held
+                                     WHERE NOT stopped AND shard = h.shard AND due_at > {NOW} ORDER BY due_at LIMIT 1) n),
+                                  (SELECT min(due_at) FROM heads WHERE due_at > {NOW})) - {NOW} AS position,
+                            0 AS shard, (SELECT count(*)::int4 FROM heads) AS attempts,
                             NULL AS topic, NULL AS key, NULL AS envelope, NULL::bytea AS payload, 0 AS size
                      UNION ALL
                      SELECT * FROM (
-                       SELECT 1, CASE WHEN stopped THEN 4
-                                      WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_held s
+                       SELECT 1, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_held s
                                                    WHERE s.stopped AND s.topic = h.topic AND s.key = h.key) THEN 3
                                       ELSE 2 END,
-                              position, shard, attempts, topic, key, envelope, payload, {SIZE}
-                       FROM {{ns}}outbox_held h
-                       WHERE shard = ANY ($1) AND {NOW} >=
-                             CASE WHEN NOT stopped OR key IS NULL THEN due_at ELSE
-                               (SELECT f.due_at FROM {{ns}}outbox_held f WHERE f.stopped AND f.topic = h.topic AND f.key = h.key
-                                ORDER BY f.position LIMIT 1) END
-                       ORDER BY position LIMIT $2) held
+                              position, h.shard, attempts, topic, key, envelope, payload, {SIZE}
+                       FROM unnest($1::int4[]) o(shard) CROSS JOIN LATERAL
+                         (SELECT * FROM {{ns}}outbox_held
+                          WHERE NOT stopped AND shard = o.shard AND due_at <= {NOW} ORDER BY due_at LIMIT $2) h
+                       ORDER BY h.due_at LIMIT $2) delayed
                      UNION ALL
-                     SELECT 2, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_held WHERE stopped) AND
+                     SELECT * FROM (
+                       SELECT 2, 4, position, shard, attempts, topic, key, envelope, payload, {SIZE}
+                       FROM (SELECT position AS head, topic AS its_topic, key AS its_key, due_at AS head_due FROM heads) d CROSS JOIN LATERAL
+                         (SELECT * FROM {{ns}}outbox_held WHERE position = d.head UNION ALL
+                          SELECT * FROM {{ns}}outbox_held
+                          WHERE stopped AND topic = d.its_topic AND key = d.its_key AND position > d.head) h
+                       WHERE d.head_due <= {NOW}
+                       ORDER BY position LIMIT $2) stopped
+                     UNION ALL
+                     SELECT 3, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_held WHERE stopped) AND
                                          EXISTS (SELECT 1 FROM {{ns}}outbox_held s
                                                  WHERE s.stopped AND s.topic = o.topic AND s.key = o.key) THEN 1
                                     ELSE 0 END,

@@ -36,12 +36,14 @@ impl Inner {
                 fetched.rows.push(row);
             }
         }
-        let (next_due, stopped): (Option<i64>, i64) = sqlx::query_as(self.statements.held.clone())
-            .bind(&shards)
-            .bind(now)
-            .fetch_one(self.database.reader())
-            .await
-            .map_err(driver)?;
+        let (delayed, head, stopped): (Option<i64>, Option<i64>, i64) =
+            sqlx::query_as(self.statements.held.clone())
+                .bind(&shards)
+                .bind(now)
+                .fetch_one(self.database.reader())
+                .await
+                .map_err(driver)?;
+        let next_due = delayed.into_iter().chain(head).min();
         fetched.next_due =
             next_due.map(|due| Duration::from_micros(due.saturating_sub(now).unsigned_abs()));
         fetched.stopped_keys = stopped.unsigned_abs();

@@ -8,9 +8,16 @@ use mainstay_messaging::envelope;
 
 use crate::{
     Error, Hold,
+    round::with_causes,
     shard::fair_share,
     sqlite::{Inner, driver},
 };
+
+/// Enqueue keys that one transaction forgets: few milliseconds, whatever waits behind it.
+const SWEEP: u32 = 1_000;
+
+/// Which part of a lease its renewal may go on forgetting: nothing is published meanwhile.
+const SWEEP_SHARE: u32 = 100;
 
 impl Inner {
     /// One IMMEDIATE transaction: relays call one after the other, so all see one truth.
@@ -56,20 +63,39 @@ impl Inner {
             .fetch_all(&mut *tx)
             .await
             .map_err(driver)?;
-        let forget = clock
-            .now()
-            .checked_sub(self.options.enqueue_key_retention)
-            .map_or(i64::MIN, envelope::micros_since_epoch);
-        sqlx::query(sql.forget_keys.clone())
-            .bind(forget)
-            .execute(&mut *tx)
-            .await
-            .map_err(driver)?;
         self.database.commit(tx).await?;
+        if let Err(error) = self.forget_keys(lease / SWEEP_SHARE).await {
+            tracing::warn!(error = %with_causes(&error), "old enqueue keys are kept until the next renewal");
+        }
         Ok(holds
             .into_iter()
             .map(|(shard, fence)| Hold { shard, fence })
             .collect())
+    }
+
+    /// Forgets old enqueue keys, in small transactions of their own so that other writers come in between, until none
+    /// is left or the time is up: what is left then goes at the next renewals.
+    async fn forget_keys(&self, time: Duration) -> Result<(), Error> {
+        let clock = &self.options.clock;
+        let Some(kept_since) = clock.now().checked_sub(self.options.enqueue_key_retention) else {
+            return Ok(());
+        };
+        let kept_since = envelope::micros_since_epoch(kept_since);
+        let ends = clock.monotonic() + time;
+        loop {
+            let mut tx = self.database.begin().await?;
+            let forgotten = sqlx::query(self.statements.forget_keys.clone())
+                .bind(kept_since)
+                .bind(SWEEP)
+                .execute(&mut *tx)
+                .await
+                .map_err(driver)?
+                .rows_affected();
+            self.database.commit(tx).await?;
+            if forgotten < u64::from(SWEEP) || ends.has_passed_at(clock.monotonic()) {
+                return Ok(());
+            }
+        }
     }
 
     pub(super) async fn release(&self, owner: &str) -> Result<(), Error> {

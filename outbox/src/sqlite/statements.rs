@@ -40,6 +40,11 @@ const SET: &str = "r.value ->> 0,
     CAST(substr($2, r.value ->> 5, r.value ->> 6) AS TEXT),
     CASE WHEN r.value ->> 8 >= 0 THEN substr($2, r.value ->> 7, r.value ->> 8) END";
 
+/// The first row of each stopped key; a message without key is the first of its own. Read from the index alone.
+const HEADS: &str =
+    "SELECT min(position) AS position FROM {ns}outbox_held INDEXED BY {prefix}outbox_held_by_key
+    WHERE stopped = 1 GROUP BY topic, key, CASE WHEN key IS NULL THEN position END";
+
 impl Statements {
     #[expect(clippy::too_many_lines, reason = "a list of statements")]
     pub(super) fn new(namespace: &Namespace) -> Self {
@@ -68,7 +73,7 @@ impl Statements {
             ),
             forget_keys: sql(
                 "DELETE FROM {ns}outbox_enqueue_keys WHERE enqueue_key IN
-                 (SELECT enqueue_key FROM {ns}outbox_enqueue_keys WHERE used_at < $1 LIMIT 1000)",
+                 (SELECT enqueue_key FROM {ns}outbox_enqueue_keys WHERE used_at < $1 ORDER BY used_at LIMIT $2)",
             ),
             live: sql(
                 "INSERT INTO {ns}outbox_relays (owner, boot_id, lease_until) VALUES ($1, $2, $3)
@@ -96,33 +101,42 @@ impl Statements {
             leave: sql("DELETE FROM {ns}outbox_relays WHERE owner = $1"),
             give_up: sql("UPDATE {ns}outbox_shards SET owner = NULL WHERE owner = $1"),
             // One statement, one snapshot: the side table first, it is empty on a good day; then the log.
-            // A stopped key is served when its head is due, whatever its other rows say.
+            // A stopped key is served when its head is due, whatever its other rows say. The indexes are named: delayed
+            // rows and followers are kept by the hundred thousand, and SQLite thinks too little of a partial index.
             // Columns: kind (see `rows::place`), position, attempts, topic, key, envelope, payload.
-            fetch: sql(
-                "SELECT * FROM (
-                   SELECT CASE WHEN stopped = 1 THEN 4
-                               ELSE 2 + EXISTS (SELECT 1 FROM {ns}outbox_held s WHERE s.stopped = 1 AND s.topic = h.topic AND s.key = h.key)
-                          END, position, attempts, topic, key, envelope, payload
-                   FROM {ns}outbox_held h
-                   WHERE h.shard IN (SELECT value FROM json_each($1)) AND $3 >=
-                         CASE WHEN h.stopped = 0 OR h.key IS NULL THEN h.due_at ELSE
-                           (SELECT f.due_at FROM {ns}outbox_held f WHERE f.stopped = 1 AND f.topic = h.topic AND f.key = h.key
-                            ORDER BY f.position LIMIT 1) END
-                   ORDER BY position LIMIT $2)
+            fetch: sql(&format!(
+                "WITH due AS MATERIALIZED (
+                   SELECT f.topic, f.key, f.position FROM ({HEADS}) m CROSS JOIN {{ns}}outbox_held f ON f.position = m.position
+                   WHERE f.due_at <= $3 AND f.shard IN (SELECT value FROM json_each($1)))
+                 SELECT * FROM (
+                   SELECT 2 + EXISTS (SELECT 1 FROM {{ns}}outbox_held s WHERE s.stopped = 1 AND s.topic = h.topic AND s.key = h.key),
+                          position, attempts, topic, key, envelope, payload
+                   FROM {{ns}}outbox_held h INDEXED BY {{prefix}}outbox_held_by_due
+                   WHERE h.stopped = 0 AND h.due_at <= $3 AND h.shard IN (SELECT value FROM json_each($1))
+                   ORDER BY h.due_at, h.position LIMIT $2)
                  UNION ALL
                  SELECT * FROM (
-                   SELECT EXISTS (SELECT 1 FROM {ns}outbox_held WHERE stopped = 1) AND
-                          EXISTS (SELECT 1 FROM {ns}outbox_held s WHERE s.stopped = 1 AND s.topic = o.topic AND s.key = o.key),
+                   SELECT 4, h.position, attempts, h.topic, h.key, envelope, payload
+                   FROM due d CROSS JOIN {{ns}}outbox_held h INDEXED BY {{prefix}}outbox_held_by_key
+                     ON h.stopped = 1 AND h.topic = d.topic AND h.key IS d.key AND (d.key IS NOT NULL OR h.position = d.position)
+                   ORDER BY h.position LIMIT $2)
+                 UNION ALL
+                 SELECT * FROM (
+                   SELECT EXISTS (SELECT 1 FROM {{ns}}outbox_held WHERE stopped = 1) AND
+                          EXISTS (SELECT 1 FROM {{ns}}outbox_held s WHERE s.stopped = 1 AND s.topic = o.topic AND s.key = o.key),
                           position, 0, topic, key, envelope, payload
-                   FROM {ns}outbox o WHERE o.shard IN (SELECT value FROM json_each($1))
+                   FROM {{ns}}outbox o WHERE o.shard IN (SELECT value FROM json_each($1))
                    ORDER BY position LIMIT $2)",
-            ),
-            // Followers of a stopped key are due at 0: only heads and delayed rows lie in the future.
-            held: sql(
-                "SELECT min(due_at) FILTER (WHERE due_at > $2),
-                        count(DISTINCT topic || char(0) || coalesce(key, position)) FILTER (WHERE stopped = 1)
-                 FROM {ns}outbox_held WHERE shard IN (SELECT value FROM json_each($1))",
-            ),
+            )),
+            // When the next delayed row and the next head of a stopped key fall due, and how many keys are stopped.
+            held: sql(&format!(
+                "SELECT (SELECT due_at FROM {{ns}}outbox_held INDEXED BY {{prefix}}outbox_held_by_due
+                         WHERE stopped = 0 AND due_at > $2 AND shard IN (SELECT value FROM json_each($1))
+                         ORDER BY due_at LIMIT 1),
+                        min(f.due_at) FILTER (WHERE f.due_at > $2), count(*)
+                 FROM ({HEADS}) m CROSS JOIN {{ns}}outbox_held f ON f.position = m.position
+                 WHERE f.shard IN (SELECT value FROM json_each($1))",
+            )),
             fences: sql(
                 "SELECT count(*) FROM json_each($1) h JOIN {ns}outbox_shards s
                  ON s.shard = h.value ->> 0 AND s.fence = h.value ->> 1 WHERE s.owner IS NOT NULL",
@@ -158,5 +172,65 @@ impl Statements {
                  FROM json_each($1) r JOIN {ns}outbox_held h ON h.position = r.value ORDER BY h.position",
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{Options, SqliteOutbox};
+    use mainstay_database::sqlite::Database;
+
+    /// How SQLite goes about a statement, one line per step.
+    async fn plan(choose: impl FnOnce(&Statements) -> &SqlStr) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path().join("plan.db"))
+            .await
+            .unwrap();
+        let options = Options {
+            namespace: Namespace::prefixed("shop_").unwrap(),
+            ..Options::default()
+        };
+        let outbox = SqliteOutbox::open(database.clone(), options).await.unwrap();
+        let text = choose(&outbox.inner.statements).as_str();
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+            .fetch_all(database.reader())
+            .await
+            .unwrap();
+        steps.into_iter().map(|step| step.3).collect()
+    }
+
+    /// The side table and the enqueue keys are read by index alone: delayed messages and keys are kept by the hundred
+    /// thousand, and every round of every relay goes past them.
+    fn reads_by_index(plan: &[String], indexes: &[&str]) {
+        for index in indexes {
+            assert!(plan.iter().any(|step| step.contains(index)), "{plan:#?}");
+        }
+        for step in plan {
+            let reads_all = step.starts_with("SCAN") && !step.contains("VIRTUAL TABLE");
+            let of_stopped_rows = step.contains("USING COVERING INDEX shop_outbox_held_by_key");
+            // Results of other steps, and the log, which is read in the order of its key up to a limit.
+            let of_others = ["SCAN m", "SCAN d", "SCAN (subquery", "SCAN o"]
+                .iter()
+                .any(|other| step.starts_with(other));
+            assert!(
+                !reads_all || of_stopped_rows || of_others,
+                "{step}: {plan:#?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn enqueue_keys_are_forgotten_by_their_age() {
+        let plan = plan(|sql| &sql.forget_keys).await;
+        reads_by_index(&plan, &["shop_outbox_enqueue_keys_by_use (used_at<?)"]);
+    }
+
+    #[tokio::test]
+    async fn delayed_rows_are_read_by_their_due_time() {
+        let by_due = "shop_outbox_held_by_due (due_at";
+        reads_by_index(&plan(|sql| &sql.fetch).await, &[by_due]);
+        reads_by_index(&plan(|sql| &sql.held).await, &[by_due]);
     }
 }

@@ -9,7 +9,7 @@ use mainstay_messaging::{
     sqlite::{Broker, Options as BrokerOptions},
 };
 use mainstay_outbox::{
-    Error, Outbox as _, Relay,
+    EnqueueKey, Enqueued, Entry, Error, Outbox as _, Relay, RelayStore as _,
     conformance::{Fixture, Tape},
     sqlite::{Options, SqliteOutbox},
 };
@@ -165,4 +165,33 @@ async fn attributes_of_a_newer_build_survive_an_older_relay() {
         .await
         .unwrap();
     assert_eq!(published, written);
+}
+
+/// A saga uses up a key per step: they go faster than they come, however many have piled up.
+#[tokio::test]
+async fn old_enqueue_keys_are_forgotten_however_many_there_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(directory.path().join("shop.db"))
+        .await
+        .unwrap();
+    let mut options = Options::default();
+    options.enqueue_key_retention = Duration::from_secs(3600);
+    let store = SqliteOutbox::open(database.clone(), options).await.unwrap();
+    let mut tx = database.begin().await.unwrap();
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+                INSERT INTO outbox_enqueue_keys (enqueue_key, used_at) SELECT 'saga:' || i, i FROM n";
+    sqlx::query(fill).execute(&mut *tx).await.unwrap();
+    let (new, key) = (message("a", 0), EnqueueKey::new("new"));
+    let entries = [Entry::new(&new).once(&key)];
+    let answers = store.enqueue_batch(&mut tx, &entries).await.unwrap();
+    assert_eq!(answers, [Enqueued::Added]);
+    database.commit(tx).await.unwrap();
+    // A part of the lease goes into it: this one leaves time enough, whatever else the host does.
+    let lease = Duration::from_secs(3_600);
+    assert_eq!(store.lease("relay", lease).await.unwrap().len(), 1);
+    let left: Vec<String> = sqlx::query_scalar("SELECT enqueue_key FROM outbox_enqueue_keys")
+        .fetch_all(database.reader())
+        .await
+        .unwrap();
+    assert_eq!(left, ["new"]);
 }

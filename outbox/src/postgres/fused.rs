@@ -1,0 +1,120 @@
+//! A business write and its message in one statement: one round trip instead of two.
+
+use std::sync::Arc;
+
+use mainstay_messaging::{Key, Message, envelope};
+use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, postgres::PgArguments, query::Query};
+
+use crate::{
+    Error,
+    postgres::{Inner, PostgresOutbox},
+    shard_of,
+};
+
+/// A statement that writes what the business wants written and enqueues a message about it, made by
+/// [`PostgresOutbox::fused`].
+///
+/// Its text is the only safe form: the position of the message is drawn from what the business write returned, hence
+/// after that write has its row locks. With the message beside it as plain VALUES, PostgreSQL draws the position first
+/// and then waits for the lock, and the messages of two transactions on one row swap.
+#[derive(Clone, Debug)]
+pub struct Fused {
+    sql: SqlStr,
+    inner: Arc<Inner>,
+}
+
+impl PostgresOutbox {
+    /// Fuses a business write, an INSERT, UPDATE or DELETE with RETURNING, with the enqueue of a message.
+    ///
+    /// Its parameters are `$1` to `$n`; those of the message are numbered behind the highest of them, so a `$7` in a
+    /// literal text needs a parameter. Make the statement once and run it often.
+    ///
+    /// ```no_run
+    /// # use mainstay_outbox::postgres::{PostgresOutbox, sqlx};
+    /// # async fn f(outbox: &PostgresOutbox, pool: &sqlx::PgPool, message: &mainstay_messaging::Message) -> Result<(), Box<dyn std::error::Error>> {
+    /// let pay = outbox.fused("UPDATE orders SET paid = true WHERE id = $1 AND NOT paid RETURNING total");
+    ///
+    /// let paid = pay.query(message, |business| business.bind(17_i64))?.fetch_optional(pool).await?;
+    /// if paid.is_some() {
+    ///     outbox.ring();
+    /// }
+    /// # use mainstay_outbox::Outbox as _;
+    /// # Ok(()) }
+    /// ```
+    pub fn fused(&self, business: impl SqlSafeStr) -> Fused {
+        let business = business.into_sql_str();
+        let text = business.as_str().trim().trim_end_matches(';');
+        let [shard, topic, key, envelope, payload] =
+            [1, 2, 3, 4, 5].map(|n| highest_parameter(text) + n);
+        let outbox = self.inner.options.namespace.render("{ns}outbox");
+        // The count ends when the last row is written and locked, and makes one message of any number of rows.
+        let sql = format!(
+            "WITH business AS (\n{text}\n), enqueued AS (
+               INSERT INTO {outbox} (shard, topic, key, envelope, payload)
+               SELECT ${shard}::int4, ${topic}::text, ${key}::text, ${envelope}::text, ${payload}::bytea
+               FROM (SELECT count(*) AS written FROM business) b WHERE b.written > 0)
+             SELECT * FROM business"
+        );
+        Fused {
+            // Safe: the caller's text is, and the rest is program text with a checked namespace and numbers.
+            sql: AssertSqlSafe(sql).into_sql_str(),
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl Fused {
+    /// The statement with the parameters of both: `bind` binds those of the business write, in their order.
+    ///
+    /// Its rows are those of the business write's RETURNING. Where that writes nothing, nothing is enqueued. Run it in
+    /// a transaction, or by itself: it is one.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], as at [`enqueue`](crate::Outbox::enqueue).
+    pub fn query<'q>(
+        &self,
+        message: &Message,
+        bind: impl FnOnce(Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments>,
+    ) -> Result<Query<'q, Postgres, PgArguments>, Error> {
+        self.inner.check_size(message)?;
+        self.inner.doorbell.arm();
+        Ok(bind(sqlx::query(self.sql.clone()))
+            .bind(i32::from(shard_of(message, self.inner.options.shards)))
+            .bind(message.topic.as_str())
+            .bind(message.key.as_ref().map(Key::as_str))
+            .bind(envelope::write(message))
+            .bind(message.payload.as_deref()))
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn sql(&self) -> &str {
+        self.sql.as_str()
+    }
+}
+
+/// The highest `$n` of a statement; 0 if it has none.
+fn highest_parameter(sql: &str) -> usize {
+    let number = |text: &str| {
+        let end = text.find(|c: char| !c.is_ascii_digit());
+        text[..end.unwrap_or(text.len())].parse().ok()
+    };
+    sql.split('$').skip(1).filter_map(number).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_parameter_is_found_wherever_it_stands() {
+        for (sql, highest) in [
+            ("DELETE FROM t RETURNING 1", 0),
+            ("UPDATE t SET a = $2 WHERE b = $1", 2),
+            ("INSERT INTO t VALUES ($1, $12, $2)", 12),
+            ("SELECT $$text$$, $1", 1),
+        ] {
+            assert_eq!(highest_parameter(sql), highest, "{sql}");
+        }
+    }
+}
