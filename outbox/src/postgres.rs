@@ -65,7 +65,7 @@ pub struct Options {
     pub max_message_size: usize,
     /// How long an [enqueue key](crate::EnqueueKey) is remembered; default 7 days.
     pub enqueue_key_retention: Duration,
-    /// How often [listening](PostgresOutbox::listen) makes sure that it still hears; default 10 s.
+    /// How often [listening](PostgresOutbox::listen) makes sure that it still hears; default 30 s.
     pub prove_listening_every: Duration,
 }
 
@@ -76,7 +76,7 @@ impl Default for Options {
             shards: 1,
             max_message_size: 1024 * 1024,
             enqueue_key_retention: Duration::from_secs(7 * 24 * 3600),
-            prove_listening_every: Duration::from_secs(10),
+            prove_listening_every: Duration::from_secs(30),
         }
     }
 }

@@ -174,8 +174,7 @@ impl PostgresOutbox {
         })
         .await?;
         loop {
-            // LISTEN through a pooler succeeds and is deaf, and a connection may die without a word. Who hears itself hears.
-            self.prove(&mut listener).await?;
+            self.prove(&mut listener, options).await?;
             *failures = 0;
             if !self.inner.wakeup.listening.swap(true, Ordering::AcqRel) {
                 // What was committed until now was not heard of.
@@ -193,15 +192,24 @@ impl PostgresOutbox {
         }
     }
 
-    /// Sends a word to itself and waits for it.
-    async fn prove(&self, listener: &mut PgListener) -> Result<(), String> {
+    /// Sends a word and waits for it: LISTEN through a pooler succeeds and is deaf, and a connection may die without one.
+    ///
+    /// From another connection: a pooler may well bring what a session tells itself.
+    async fn prove(
+        &self,
+        listener: &mut PgListener,
+        options: &PgConnectOptions,
+    ) -> Result<(), String> {
         let wakeup = &self.inner.wakeup;
         let word = format!("{} {}", wakeup.name, wakeup.ids.uuid());
+        in_time(async {
+            let mut connection = PgConnection::connect_with(options).await?;
+            let telling = sqlx::raw_sql(notification(&word));
+            telling.execute(&mut connection).await?;
+            connection.close().await
+        })
+        .await?;
         let proving = async {
-            sqlx::raw_sql(notification(&word))
-                .execute(&mut *listener)
-                .await
-                .map_err(|error| with_causes(&error))?;
             loop {
                 let heard = next(listener).await?;
                 if heard == word {
@@ -212,7 +220,7 @@ impl PostgresOutbox {
         };
         timeout(PATIENCE, proving)
             .await
-            .unwrap_or_else(|_| Err("its own notification did not come back".to_owned()))
+            .unwrap_or_else(|_| Err("a notification did not come through".to_owned()))
     }
 
     fn heard(&self, payload: &str) {

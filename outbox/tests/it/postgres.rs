@@ -3,6 +3,7 @@
 mod conformance;
 mod fused;
 mod ownership;
+mod pooler;
 mod positions;
 mod proxy;
 mod tables;
