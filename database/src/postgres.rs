@@ -28,6 +28,7 @@ const OLDEST: i32 = 14;
 pub struct Database {
     pool: PgPool,
     begin: SqlStr,
+    keeps_statements: bool,
     idle_limit: Duration,
 }
 
@@ -112,6 +113,7 @@ impl Database {
             pool,
             // Safe: program text and two numbers.
             begin: AssertSqlSafe(begin).into_sql_str(),
+            keeps_statements: !options.behind_transaction_pooler,
             idle_limit: options.idle_in_transaction_timeout,
         }
     }
@@ -120,6 +122,13 @@ impl Database {
     #[must_use]
     pub const fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Whether a connection keeps its prepared statements: `persistent` of every query. Not behind a transaction pooler, where
+    /// the next transaction runs in another session.
+    #[must_use]
+    pub const fn keeps_statements(&self) -> bool {
+        self.keeps_statements
     }
 
     /// Closes all connections, after what runs on them has ended.

@@ -112,6 +112,7 @@ impl Inner {
         if stored.is_none() {
             // Of several processes at once one writes; the others wait for it here and read what it wrote.
             sqlx::query(sql.lay_out.clone())
+                .persistent(self.database.keeps_statements())
                 .bind(i32::from(shards))
                 .bind(HASH)
                 .execute(&mut *tx)
@@ -136,6 +137,7 @@ impl Inner {
 
     async fn layout(&self, connection: &mut PgConnection) -> Result<Option<(i32, String)>, Error> {
         sqlx::query_as(self.statements.layout.clone())
+            .persistent(self.database.keeps_statements())
             .fetch_optional(connection)
             .await
             .map_err(driver)

@@ -54,6 +54,7 @@ impl Database {
                 versions.table
             );
             sqlx::query(statement(namespace, &record))
+                .persistent(false)
                 .bind(i64::from(version))
                 .bind(step.name)
                 .bind(step.checksum())
@@ -87,6 +88,7 @@ impl Versions {
 
     async fn exist(&self, on: &mut PgConnection) -> Result<bool, Error> {
         sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+            .persistent(false)
             .bind(&self.table)
             .fetch_one(on)
             .await
@@ -99,6 +101,7 @@ impl Versions {
             self.table
         );
         let rows: Vec<(i64, i64)> = sqlx::query_as(statement(&Namespace::plain(), &sql))
+            .persistent(false)
             .fetch_all(on)
             .await
             .map_err(classify)?;
@@ -113,9 +116,11 @@ impl Versions {
     async fn lock(&self, tx: &mut Transaction) -> Result<(), Error> {
         let run = async {
             sqlx::query("SET LOCAL lock_timeout = '5min'")
+                .persistent(false)
                 .execute(&mut **tx)
                 .await?;
             sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('mainstay ' || $1, 0))")
+                .persistent(false)
                 .bind(&self.table)
                 .execute(&mut **tx)
                 .await
@@ -128,6 +133,7 @@ impl Versions {
         // IF NOT EXISTS asks for the privilege to create schemas also where there is nothing to create.
         if let Some(schema) = namespace.schema() {
             let missing: bool = sqlx::query_scalar("SELECT to_regnamespace($1) IS NULL")
+                .persistent(false)
                 .bind(schema)
                 .fetch_one(&mut **tx)
                 .await
@@ -135,6 +141,7 @@ impl Versions {
             if missing {
                 let sql = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
                 sqlx::query(statement(namespace, &sql))
+                    .persistent(false)
                     .execute(&mut **tx)
                     .await
                     .map_err(classify)?;
@@ -147,6 +154,7 @@ impl Versions {
             self.table
         );
         sqlx::query(statement(namespace, &sql))
+            .persistent(false)
             .execute(&mut **tx)
             .await
             .map_err(classify)?;

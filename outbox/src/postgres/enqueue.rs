@@ -31,6 +31,7 @@ impl Inner {
         self.check_size(message)?;
         self.doorbell.arm();
         sqlx::query(self.statements.enqueue.clone())
+            .persistent(self.database.keeps_statements())
             .bind(i32::from(shard_of(message, self.options.shards)))
             .bind(message.topic.as_str())
             .bind(message.key.as_ref().map(Key::as_str))
@@ -73,8 +74,11 @@ impl Inner {
             })
             .collect();
         self.doorbell.arm();
-        log.insert(connection, &self.statements.enqueue_set).await?;
-        held.insert(connection, &self.statements.hold_set).await?;
+        let keep = self.database.keeps_statements();
+        log.insert(connection, &self.statements.enqueue_set, keep)
+            .await?;
+        held.insert(connection, &self.statements.hold_set, keep)
+            .await?;
         Ok(answers)
     }
 
@@ -92,6 +96,7 @@ impl Inner {
             return Ok(HashSet::new());
         }
         let unused = sqlx::query_scalar(self.statements.use_keys.clone())
+            .persistent(self.database.keeps_statements())
             .bind(keys)
             .fetch_all(connection)
             .await
@@ -117,11 +122,17 @@ impl<'a> Columns<'a> {
         self.payloads.push(message.payload.as_deref());
     }
 
-    async fn insert(self, connection: &mut PgConnection, statement: &SqlStr) -> Result<(), Error> {
+    async fn insert(
+        self,
+        connection: &mut PgConnection,
+        statement: &SqlStr,
+        keep: bool,
+    ) -> Result<(), Error> {
         if self.shards.is_empty() {
             return Ok(());
         }
         let mut query = sqlx::query(statement.clone())
+            .persistent(keep)
             .bind(self.shards)
             .bind(self.topics)
             .bind(self.keys)

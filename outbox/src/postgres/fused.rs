@@ -78,7 +78,8 @@ impl Fused {
     ) -> Result<Query<'q, Postgres, PgArguments>, Error> {
         self.inner.check_size(message)?;
         self.inner.doorbell.arm();
-        Ok(bind(sqlx::query(self.sql.clone()))
+        let keep = self.inner.database.keeps_statements();
+        Ok(bind(sqlx::query(self.sql.clone()).persistent(keep))
             .bind(i32::from(shard_of(message, self.inner.options.shards)))
             .bind(message.topic.as_str())
             .bind(message.key.as_ref().map(Key::as_str))

@@ -19,6 +19,7 @@ impl Inner {
         let shards: Vec<i32> = holds.iter().map(|hold| hold.shard.into()).collect();
         let mut tx = self.begin(&self.statements.begin_fetch).await?;
         let rows = sqlx::query(self.statements.fetch.clone())
+            .persistent(self.database.keeps_statements())
             .bind(shards)
             .bind(i64::from(limit.messages))
             .bind(i64::try_from(limit.bytes).unwrap_or(i64::MAX))
@@ -52,6 +53,7 @@ impl Inner {
         let (run_shards, firsts, lasts) = columns(&runs(positions(&done_log)));
         let mut tx = self.begin(begin).await?;
         let mut query = sqlx::query_scalar(statement.clone())
+            .persistent(self.database.keeps_statements())
             .bind(shards)
             .bind(fences)
             .bind(run_shards)

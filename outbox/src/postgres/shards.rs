@@ -19,17 +19,20 @@ impl Inner {
         let sql = &self.statements;
         let mut tx = self.begin(&sql.begin_lease).await?;
         sqlx::query(sql.live.clone())
+            .persistent(self.database.keeps_statements())
             .bind(owner)
             .bind(micros(lease))
             .execute(&mut *tx)
             .await
             .map_err(driver)?;
         sqlx::query(sql.bury.clone())
+            .persistent(self.database.keeps_statements())
             .bind(owner)
             .execute(&mut *tx)
             .await
             .map_err(driver)?;
         let (relays, rank): (i64, i64) = sqlx::query_as(sql.relays.clone())
+            .persistent(self.database.keeps_statements())
             .bind(owner)
             .fetch_one(&mut *tx)
             .await
@@ -38,6 +41,7 @@ impl Inner {
         let shards = usize::from(self.options.shards.max(1));
         let share = fair_share(shards, count(relays), count(rank));
         let holds: Vec<(i32, i64)> = sqlx::query_as(sql.divide.clone())
+            .persistent(self.database.keeps_statements())
             .bind(owner)
             .bind(i64::try_from(share).unwrap_or(i64::MAX))
             .fetch_all(&mut *tx)
@@ -62,6 +66,7 @@ impl Inner {
         for _ in 0..SWEEPS {
             let mut tx = self.begin(&self.statements.begin_rows).await?;
             let forgotten = sqlx::query(self.statements.forget_keys.clone())
+                .persistent(self.database.keeps_statements())
                 .bind(micros(self.options.enqueue_key_retention))
                 .bind(SWEEP)
                 .execute(&mut *tx)
@@ -79,6 +84,7 @@ impl Inner {
     pub(super) async fn release(&self, owner: &str) -> Result<(), Error> {
         let mut tx = self.begin(&self.statements.begin_lease).await?;
         sqlx::query(self.statements.leave.clone())
+            .persistent(self.database.keeps_statements())
             .bind(owner)
             .execute(&mut *tx)
             .await
