@@ -111,18 +111,23 @@ impl PostgresOutbox {
     /// Wakes the relay on this store when other processes [announce](Self::announce) commits, until `shutdown` is
     /// cancelled.
     ///
-    /// It has a connection of its own to where the outbox's database is, made anew when it is lost, also when it dies
-    /// without a word. Behind a pooler in transaction mode nothing is ever heard: give the server's own address to
-    /// [`listen_at`](Self::listen_at).
+    /// It has a connection of its own, made anew when it is lost, also when it dies without a word. Behind a pooler in
+    /// transaction mode it hears nothing and only waits for `shutdown`: there, what one client listens to comes to
+    /// another one in the middle of its transaction. Give the server's own address to [`listen_at`](Self::listen_at).
     ///
     /// # Cancel safety
     /// Cancel safe: the relay polls.
     pub async fn listen(&self, shutdown: CancellationToken) {
+        if !self.inner.database.keeps_statements() {
+            tracing::warn!("no wake-ups from other processes behind a pooler: the relay polls");
+            return shutdown.cancelled().await;
+        }
         let options = self.inner.database.pool().connect_options();
         self.listen_at((*options).clone(), shutdown).await;
     }
 
-    /// [`listen`](Self::listen) on a server that is reached otherwise than the outbox's database.
+    /// [`listen`](Self::listen) on a server that is reached otherwise than the outbox's database; never through a pooler in
+    /// transaction mode.
     ///
     /// # Cancel safety
     /// As [`listen`](Self::listen).
@@ -192,9 +197,8 @@ impl PostgresOutbox {
         }
     }
 
-    /// Sends a word and waits for it: LISTEN through a pooler succeeds and is deaf, and a connection may die without one.
-    ///
-    /// From another connection: a pooler may well bring what a session tells itself.
+    /// Sends a word and waits for it: a connection may die without one, and LISTEN through a pooler succeeds and is deaf.
+    /// From another connection, since a pooler may well bring what a session tells itself.
     async fn prove(
         &self,
         listener: &mut PgListener,
