@@ -167,7 +167,10 @@ impl Broker {
     /// # Errors
     /// As every operation on the file.
     pub async fn sweep(&self, keep: Duration, limit: u32) -> Result<u64, Error> {
-        let horizon = crate::envelope::micros_since_epoch(self.inner.options.clock.now() - keep);
+        let Some(horizon) = self.inner.options.clock.now().checked_sub(keep) else {
+            return Ok(0); // nothing is that old
+        };
+        let horizon = crate::envelope::micros_since_epoch(horizon);
         let mut tx = self.inner.database.begin().await.map_err(sort)?;
         let removed = sqlx::query(self.inner.statements.sweep.clone())
             .bind(horizon)

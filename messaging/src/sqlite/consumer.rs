@@ -1,6 +1,6 @@
 //! Reading: a member of a group that fetches by offset and keeps its lease.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,6 +35,8 @@ pub struct LogConsumer {
     /// The partition that the last fetch ended with.
     turn: i64,
     doorbell: watch::Receiver<u64>,
+    /// Where each partition ended at the last tick: it has records up to there.
+    ends: BTreeMap<i64, i64>,
     /// Whether the last look at the log failed.
     failed: bool,
 }
@@ -64,6 +66,7 @@ impl LogConsumer {
         };
         Self {
             doorbell: inner.doorbell.subscribe(),
+            ends: BTreeMap::new(),
             failed: false,
             inner,
             me,
@@ -109,6 +112,11 @@ impl LogConsumer {
         let options = &self.inner.options;
         let now = options.clock.monotonic();
         self.next_tick = Some(now + options.lease / 3);
+        self.ends = view
+            .held
+            .iter()
+            .map(|claim| (claim.id, claim.next))
+            .collect();
         let overdue = self.holdings.observe(view, now, options.revocation)?;
         if !overdue.is_empty() {
             membership::release(&self.inner, &self.me, &overdue, false).await?;
@@ -133,25 +141,29 @@ impl LogConsumer {
         let wanted =
             serde_json::to_string(&wanted).map_err(|error| Error::Refused(error.into()))?;
         let mut rows: Vec<Row> = Vec::new();
-        {
+        let looked_at_all = {
             let mut bytes = 0;
             let mut found = sqlx::query_as(self.inner.statements.fetch.clone())
                 .bind(wanted)
                 .fetch(self.inner.database.reader());
-            while bytes < options.fetch_bytes
-                && let Some(row) = found.try_next().await.map_err(driver)?
-            {
+            loop {
+                if bytes >= options.fetch_bytes {
+                    break false;
+                }
+                let Some(row) = found.try_next().await.map_err(driver)? else {
+                    break true;
+                };
                 bytes += size(&row);
                 rows.push(row);
             }
-        }
-        let fetched = rows.len();
+        };
         self.turn = rows.last().map_or(0, |(id, ..)| split(*id).0);
+        let fetched = rows.len();
         let deliveries: Vec<_> = rows
             .into_iter()
             .filter_map(|row| self.delivery(row))
             .collect();
-        if deliveries.is_empty() && fetched > 0 {
+        if deliveries.len() < fetched || (looked_at_all && self.is_before_a_hole(&deliveries)) {
             // Records were removed before they were read. If the log begins later by now, the tick says so.
             self.tick().await?;
             return Err(Error::Refused(
@@ -159,6 +171,16 @@ impl LogConsumer {
             ));
         }
         Ok(deliveries)
+    }
+
+    /// Whether a partition has delivered nothing though it goes on.
+    fn is_before_a_hole(&self, deliveries: &[Delivery]) -> bool {
+        self.holdings.flowing().any(|(id, held)| {
+            self.ends.get(id).is_some_and(|end| held.next < *end)
+                && !deliveries
+                    .iter()
+                    .any(|delivery| delivery.position.partition == held.partition)
+        })
     }
 
     fn delivery(&mut self, (id, key, text, payload): Row) -> Option<Delivery> {

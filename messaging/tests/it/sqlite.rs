@@ -280,6 +280,7 @@ async fn a_sweep_removes_only_what_every_group_has_finished() {
         0,
         "too young"
     );
+    assert_eq!(f.broker.sweep(Duration::MAX, 100).await.unwrap(), 0);
     assert_eq!(f.broker.sweep(Duration::ZERO, 100).await.unwrap(), 2);
     publish(&f.broker, 5..6).await;
     let progress = f
@@ -288,6 +289,54 @@ async fn a_sweep_removes_only_what_every_group_has_finished() {
         .await
         .unwrap();
     assert_eq!((progress[0].1, progress[0].2), (2, 6));
+}
+
+#[tokio::test]
+async fn a_hole_in_the_log_is_told_however_long_it_is_and_whatever_else_flows() {
+    for hole in [1, 5, 6, 12] {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path().join("broker.db"))
+            .await
+            .unwrap();
+        let mut options = Options::default();
+        options.lease = Duration::from_millis(300);
+        options.fetch_records = 5;
+        let broker = Broker::open(database.clone(), options).await.unwrap();
+        let topics = [TOPIC, "other"].map(Topic::from_static);
+        for topic in &topics {
+            broker.create_topic(topic, 1).await.unwrap();
+        }
+        publish(&broker, 0..20).await;
+        let mut tx = database.begin().await.unwrap();
+        sqlx::query("DELETE FROM broker_records WHERE id & 0xffffffffff BETWEEN 5 AND 4 + $1")
+            .bind(hole)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        database.commit(tx).await.unwrap();
+        let mut consumer = broker.consumer(Group::from_static("g"), &topics, StartAt::Earliest);
+        let mut number = 20;
+        let error = async {
+            loop {
+                match consumer.next().await {
+                    Ok(Incoming::Deliveries(_)) => {
+                        // The other topic has always something to deliver.
+                        let mut message = message(number);
+                        message.topic = topics[1].clone();
+                        number += 1;
+                        for answer in broker.publisher().publish(&[message]).await {
+                            assert!(answer.is_acknowledged(), "{answer:?}");
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(error) => return error,
+                }
+            }
+        };
+        let error = tokio::time::timeout(Duration::from_secs(5), error).await;
+        let error = error.unwrap_or_else(|_| panic!("a hole of {hole} is passed over in silence"));
+        assert!(!error.is_retryable(), "{error:?}");
+    }
 }
 
 /// A wall clock that can be set.
