@@ -77,9 +77,7 @@ fn lints() -> Result<(), String> {
 }
 
 fn documentation() -> Result<(), String> {
-    let forms = Forms::of_workspace()?;
-    // The application on files comes last: its pages are those that stay.
-    for form in [forms.libraries(), forms.distributed(), forms.embedded()] {
+    for form in Forms::of_workspace()?.all() {
         let status = Command::new(env!("CARGO"))
             .args(["doc", "--no-deps"])
             .args(form)

@@ -65,12 +65,15 @@ fn on(run: &mut Run, wanted: Option<u32>, filter: Option<&str>) -> Result<(), St
 /// Everything, or where there is a filter what runs on a server: the application on servers has no module of that name.
 fn tests(run: &mut Run, server: Option<&Server>, filter: Option<&str>) -> Result<(), String> {
     let forms = Forms::of_workspace()?;
-    let suites = match filter {
-        None => forms.all().map(|form| (form, None)).to_vec(),
-        filter => vec![(forms.libraries(), filter), (forms.distributed(), None)],
+    let chosen = match filter {
+        None => forms.all(),
+        Some(_) => forms.on_servers(),
     };
     let mut outcome = Ok(());
-    for (form, filter) in suites {
+    for (form, filter) in chosen
+        .into_iter()
+        .zip(std::iter::once(filter).chain(std::iter::repeat(None)))
+    {
         let mut command = Command::new(env!("CARGO"));
         command.args(["test", "--no-fail-fast"]).args(form);
         if let Some(filter) = filter {
