@@ -124,6 +124,8 @@ mod store;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(any(feature = "memory", feature = "sqlite"))]
+mod due;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "postgres")]

@@ -18,7 +18,7 @@ use mainstay_messaging::{Message, MessageId};
 
 use crate::{
     Content, Doorbell, Enqueued, Entry, Error, Fetched, HASH, Hold, Limit, Outbox, Outcome,
-    RelayStore, round::later, shard_of,
+    RelayStore, due::later, shard_of,
 };
 use records::{EnqueueKeyRow, HeldRow, LayoutRow, LogRow, ShardRow};
 

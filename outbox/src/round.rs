@@ -1,9 +1,6 @@
 //! One round, without I/O: which rows may be sent, and what the answers make of all of them.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashSet, time::Duration};
 
 use mainstay_messaging::{Key, Message, Publication, Topic};
 
@@ -155,16 +152,6 @@ pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     text
-}
-
-/// Adds a delay to a wall-clock time; one past the end of time ends far in the future, never now.
-pub(crate) fn later(now: SystemTime, mut delay: Duration) -> SystemTime {
-    loop {
-        match now.checked_add(delay) {
-            Some(later) => return later,
-            None => delay /= 2,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::{
     Inner,
     records::{HeldRow, LogRow, ShardRow},
 };
-use crate::{Content, Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop, round::later};
+use crate::{Content, Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop, due::later};
 
 impl Inner {
     pub(super) async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {

@@ -11,7 +11,7 @@ use super::{
     Inner,
     records::{EnqueueKeyRow, LayoutRow, RelayRow, ShardRow},
 };
-use crate::{Error, Hold, round::later, shard::fair_share};
+use crate::{Error, Hold, due::later, shard::fair_share};
 
 impl Inner {
     pub(super) async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {

@@ -7,7 +7,7 @@ use sqlx::{SqlStr, SqliteConnection};
 
 use crate::{
     Enqueued, Entry, Error,
-    round::later,
+    due::later,
     shard_of,
     sqlite::{Inner, driver, json, row_set::RowSet},
 };

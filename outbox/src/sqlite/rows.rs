@@ -10,7 +10,7 @@ use sqlx::{Row as _, SqlStr, sqlite::SqliteRow};
 
 use crate::{
     Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop,
-    round::later,
+    due::later,
     sql_rows::{content, position, runs, split},
     sqlite::{Inner, driver, json},
 };
