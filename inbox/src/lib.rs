@@ -108,7 +108,9 @@
 //! If a handler fails (an error, a panic, its deadline), the transaction is rolled back and every message returns to the head of its
 //! lane. The culprit runs alone from then on, with backoff; the others go on at once. A batch handler that does not
 //! [name](HandlerError::at) the culprit has its batch halved until it is found. What the database interrupts is tried
-//! again without counting as an attempt; when the answer to a commit was lost, the marks decide.
+//! again without counting as an attempt; when the answer to a commit was lost, the marks decide. A batch that could not have a mark
+//! because another transaction holds it goes on message by message, so that only that message waits; a handler that could not have a
+//! lock is set apart; a batch whose connection was lost is tried in halves.
 //!
 //! When the attempts are exhausted, or the failure is permanent, [`Parking`] decides. [`StopKey`], the default, stores nothing: the
 //! message stays in the broker's log, its offset uncommitted, its key stopped, and [`Status::stopped`] lists it.
@@ -127,6 +129,8 @@
 //! | The answer to a commit is lost. | The batch is tried again; if it was applied after all, its messages are duplicates. |
 //! | A worker stands still past its lease, and wakes up in the middle of a handler. | Its transaction and its successor's meet at the mark: one makes the effect. |
 //! | The database or the broker does not answer. | The worker waits with backoff, [`Status::impeded_by`] says so, no attempt is counted. |
+//! | A process stops in the middle of a transaction (PostgreSQL). | The server ends it after `idle_in_transaction_timeout`, and its messages are done elsewhere. A [deadline](Worker::handler_deadline) beyond that is refused. |
+//! | A handler keeps an SQL error to itself (PostgreSQL). | The transaction is rolled back; the handler has failed. |
 //! | A handler fails for good. | Its key stops; other keys flow until the span reaches its bound, then the partition pauses. |
 //! | A handler blocks its thread. | Its deadline cannot end it; a shutdown leaves it behind after twice [`Worker::drain`]. |
 //! | A key stays stopped longer than the broker keeps its log. | The group's offset falls out of the log, and the consumer ends with an error. Alarm on `mainstay_inbox_stopped_keys`. |
@@ -134,7 +138,12 @@
 //! # Schema
 //!
 //! `inbox_marks` (one row per message and consumer), `inbox_copies` (where else such a message was read, if it was),
-//! `inbox_progress` (checkpoints), and `inbox_schema` for the version; under a prefix of your choice.
+//! `inbox_progress` (checkpoints), and `inbox_schema` for the version; under a prefix of your choice, and on PostgreSQL in a schema
+//! of your choice. What a service's role needs there is in `migrations/postgres/privileges.sql`.
+//!
+//! On PostgreSQL a mark may be kept for up to two checkpoints (an eighth of the window) longer: numbers of marks are drawn before their
+//! transactions end, so a checkpoint covers only those below which everything was decided. A transaction that has written marks
+//! and stays open, or is prepared and forgotten, holds all forgetting up.
 //!
 //! # Metrics
 //!

@@ -67,7 +67,8 @@ async fn a_deadline_beyond_the_idle_limit_is_refused() {
 async fn handlers_that_outlast_the_idle_limit_together_come_through_in_smaller_batches() {
     let Some(f) = impatient().await else { return };
     f.create_topic(&topic(), 1).await;
-    let messages: Vec<_> = (0..4).map(|n| message(&format!("k{n}"), 0)).collect();
+    // Of one key, so that nothing but their size keeps them apart.
+    let messages: Vec<_> = (0..4).map(|number| message("a", number)).collect();
     publish(&f, &messages).await;
     let plan = |_: &str| Act::Nap(Duration::from_millis(400));
     let running = Running::start(&f, plan, |worker| worker.handler_deadline(DEADLINE));
