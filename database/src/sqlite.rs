@@ -185,6 +185,10 @@ impl Transactions for Database {
                 _ => classify(error),
             })
     }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Renders a statement once; cloning it later is a reference count.

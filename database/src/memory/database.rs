@@ -1,6 +1,10 @@
 //! The database: what clients share.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
@@ -130,5 +134,9 @@ impl Transactions for Database {
     async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
         pause().await;
         self.commit_now(&transaction)
+    }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        None
     }
 }

@@ -7,7 +7,7 @@ use mainstay_database::{
     Namespace, Transactions,
     postgres::{classify, statement},
 };
-use mainstay_messaging::{Group, Position};
+use mainstay_messaging::{Group, Position, envelope::micros_since_epoch};
 use sqlx::SqlStr;
 
 use super::{PostgresInbox, settled::Settling};
@@ -104,7 +104,7 @@ impl MarkRetention for PostgresInbox {
             .collect();
         let partitions: Vec<_> = positions.iter().map(|p| p.partition.number).collect();
         let offsets: Vec<_> = positions.iter().map(|p| p.offset).collect();
-        let at = micros(at);
+        let at = micros_since_epoch(at);
         let spacing = i64::try_from(spacing.as_micros()).unwrap_or(i64::MAX);
         let mut tx = self.database.begin().await?;
         let settled = self
@@ -134,7 +134,7 @@ impl MarkRetention for PostgresInbox {
         cursor: i64,
         limit: u32,
     ) -> Result<Swept, Error> {
-        let horizon = micros(horizon);
+        let horizon = micros_since_epoch(horizon);
         let mut tx = self.database.begin().await?;
         let end: Option<i64> = sqlx::query_scalar(self.sweeping.step.clone())
             .bind(cursor)
@@ -172,11 +172,4 @@ impl MarkRetention for PostgresInbox {
             next: end,
         })
     }
-}
-
-fn micros(time: SystemTime) -> i64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-        })
 }

@@ -7,7 +7,7 @@ use mainstay_database::{
     Namespace, Transactions,
     sqlite::{classify, statement},
 };
-use mainstay_messaging::{Group, Position};
+use mainstay_messaging::{Group, Position, envelope::micros_since_epoch};
 use sqlx::SqlStr;
 
 use super::SqliteInbox;
@@ -101,7 +101,7 @@ impl MarkRetention for SqliteInbox {
             .collect();
         let rows = serde_json::to_string(&rows)
             .map_err(|error| mainstay_database::Error::Failed(error.into()))?;
-        let at = micros(at);
+        let at = micros_since_epoch(at);
         let spacing = i64::try_from(spacing.as_micros()).unwrap_or(i64::MAX);
         let mut tx = self.database.begin().await?;
         sqlx::query(self.sweeping.checkpoint.clone())
@@ -122,7 +122,7 @@ impl MarkRetention for SqliteInbox {
         cursor: i64,
         limit: u32,
     ) -> Result<Swept, Error> {
-        let horizon = micros(horizon);
+        let horizon = micros_since_epoch(horizon);
         let mut tx = self.database.begin().await?;
         let end: Option<i64> = sqlx::query_scalar(self.sweeping.step.clone())
             .bind(cursor)
@@ -160,11 +160,4 @@ impl MarkRetention for SqliteInbox {
             next: end,
         })
     }
-}
-
-fn micros(time: SystemTime) -> i64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-        })
 }

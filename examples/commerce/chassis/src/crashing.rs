@@ -3,9 +3,12 @@
 //! `COMMERCE_CRASH_AT=POINT[:k]` names one point and, from 1, which passing of it. Points: `before-commit`,
 //! `after-commit`, `after-publish`, `after-effect`, `during-migration`.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -51,6 +54,10 @@ impl<T: Transactions> Transactions for Crashing<T> {
         let committed = self.0.commit(transaction).await;
         passing("after-commit");
         committed
+    }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        self.0.idle_limit()
     }
 }
 

@@ -13,6 +13,8 @@ mod backend;
 mod file_look;
 mod storage;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use mainstay_database::{Error as DatabaseError, Migrations, Namespace, Transactions};
 use serde::Serialize;
@@ -92,6 +94,10 @@ impl Transactions for Db {
 
     async fn commit(&self, transaction: OpenTransaction) -> Result<(), DatabaseError> {
         self.transactions.commit(transaction).await
+    }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        self.transactions.idle_limit()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use commerce_chassis::{FileLook, Look, Place};
 use mainstay_clock::{Clock, SystemClock};
+use mainstay_messaging::envelope::micros_since_epoch;
 use serde::Deserialize;
 
 use super::log::Log;
@@ -178,10 +179,7 @@ impl Picture {
         psp.close().await.map_err(cannot_check)?;
         picture.log = read_log(place).await.map_err(cannot_check)?;
         if running {
-            let now = SystemClock::new().now();
-            let since_epoch = now.duration_since(std::time::SystemTime::UNIX_EPOCH);
-            let micros = since_epoch.map_or(0, |since| since.as_micros());
-            picture.as_of = i64::try_from(micros).unwrap_or(i64::MAX);
+            picture.as_of = micros_since_epoch(SystemClock::new().now());
         }
         Ok(picture)
     }

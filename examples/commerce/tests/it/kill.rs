@@ -157,7 +157,8 @@ fn assert_sound(data: &Path, when: &str) {
     assert!(code == 0 || nothing_yet, "killed {when}: {verdict:#}");
 }
 
-/// Starts `verify`, which brings in what the write-ahead logs hold, and kills it somewhere on its way.
+/// Starts `verify`, which brings in what the write-ahead logs hold, and kills it while it has a database open; unless it
+/// ends before that.
 fn kill_verify(data: &Path) {
     let mut looking = ground::at(command().arg("verify"), data)
         .stdout(Stdio::null())
