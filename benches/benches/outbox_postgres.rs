@@ -7,15 +7,11 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use mainstay_benches::{Bench, Comparison, Keys, Side, Workload, timed};
-use mainstay_database::postgres::{self, Database};
+use mainstay_benches::{Bench, Comparison, Keys, Shop, Side, Workload, business, timed};
 use mainstay_messaging::{Key, Message, Publication, Publisher, envelope};
-use mainstay_outbox::{
-    Entry, Outbox as _, Relay,
-    postgres::{Options, PostgresOutbox},
-};
-use mainstay_testkit::postgres::{Server, TestDatabase};
-use sqlx::{PgConnection, PgPool};
+use mainstay_outbox::{Entry, Outbox as _, Relay};
+use mainstay_testkit::postgres::Server;
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 fn main() {
@@ -29,7 +25,6 @@ fn main() {
         enqueue(&bench, &server, connections);
         fused(&bench, &server, connections);
     }
-    wake_ups(&bench, &server, 32);
     for keys in [Keys::Uniform, Keys::Hot] {
         for batch in [100, 1_000] {
             drain(&bench, &server, keys, batch);
@@ -37,144 +32,57 @@ fn main() {
     }
 }
 
-/// An outbox in a database of its own, which has the application's table, too.
-struct Shop {
-    pool: PgPool,
-    outbox: PostgresOutbox,
-    _server: TestDatabase,
-}
-
-fn shop(bench: &Bench, server: &Server, connections: u32) -> Shop {
-    bench.runtime.block_on(async {
-        let server = server.database().await.unwrap();
-        let mut options = postgres::Options::default();
-        options.max_connections = connections + 2;
-        let database = Database::connect_with(&server.url(), options)
-            .await
-            .unwrap();
-        let pool = database.pool().clone();
-        sqlx::raw_sql(
-            "CREATE TABLE orders (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body BYTEA NOT NULL)",
-        )
-        .execute(&pool)
-        .await
-        .unwrap();
-        let outbox = PostgresOutbox::open(database, Options::default())
-            .await
-            .unwrap();
-        Shop {
-            pool,
-            outbox,
-            _server: server,
-        }
-    })
-}
-
-/// Runs `work` on the share of each connection, all at once.
-fn spread<'a, W: Future<Output = ()>>(
-    bench: &Bench,
-    messages: &'a [Message],
-    connections: u32,
-    work: impl Fn(&'a [Message]) -> W,
-) {
-    let share = messages.len().div_ceil(connections as usize);
-    bench.runtime.block_on(futures_util::future::join_all(
-        messages.chunks(share).map(work),
-    ));
-}
-
-const BUSINESS: &str = "INSERT INTO orders (body) VALUES ($1) RETURNING id";
 const BY_HAND: &str = "hand-written INSERT";
+const BOTH_BY_HAND: &str = "both by hand";
 const BARE: &str = "bare write";
-const SILENT: &str = "without wake-ups";
 const DELETE: &str = "raw DELETE … RETURNING";
-
-/// The application's own write.
-async fn business(connection: &mut PgConnection, message: &Message) {
-    sqlx::query(BUSINESS)
-        .bind(message.payload.as_deref())
-        .execute(connection)
-        .await
-        .unwrap();
-}
 
 /// What an application without the library would write.
 async fn insert_by_hand(connection: &mut PgConnection, message: &Message) {
-    sqlx::query(
+    let insert = sqlx::query(
         "INSERT INTO outbox (shard, topic, key, envelope, payload) VALUES ($1, $2, $3, $4, $5)",
-    )
-    .bind(0)
-    .bind(message.topic.as_str())
-    .bind(message.key.as_ref().map(Key::as_str))
-    .bind(envelope::write(message))
-    .bind(message.payload.as_deref())
-    .execute(connection)
-    .await
-    .unwrap();
+    );
+    let query = bind_row(insert, message);
+    query.execute(connection).await.unwrap();
 }
 
-fn enqueue(bench: &Bench, server: &Server, connections: u32) {
-    let name = format!("postgres: one row added to a transaction, {connections} connections");
+fn bind_row<'q>(query: Query<'q>, message: &Message) -> Query<'q> {
+    query
+        .bind(0)
+        .bind(message.topic.as_str())
+        .bind(message.key.as_ref().map(Key::as_str))
+        .bind(envelope::write(message))
+        .bind(message.payload.as_deref())
+}
+
+fn enqueue(bench: &Bench, server: &Server, writers: u32) {
+    let name = format!("postgres: one row added to a transaction, {writers} connections");
     if !bench.wants(&name) {
         return;
     }
-    let (ours, by_hand, bare) = (
-        shop(bench, server, connections),
-        shop(bench, server, connections),
-        shop(bench, server, connections),
-    );
-    let messages = Workload::new(Keys::Uniform).messages(bench.scaled(operations(connections)));
+    let [ours, by_hand, bare] = [(); 3].map(|()| Shop::new(bench, server, writers));
+    let messages = Workload::new(Keys::Uniform).messages(bench.scaled(operations(writers)));
+    let round = |shop: &Shop, how: Added| {
+        shop.write_all(
+            bench,
+            writers,
+            &messages,
+            &async |shop: &Shop, message: &Message| {
+                let mut tx = shop.pool.begin().await.unwrap();
+                business(&mut tx, message).await;
+                match how {
+                    Added::Enqueued => shop.outbox.enqueue(&mut tx, message).await.unwrap(),
+                    Added::ByHand => insert_by_hand(&mut tx, message).await,
+                    Added::None => {}
+                }
+                tx.commit().await.unwrap();
+            },
+        )
+    };
     let mut sides = [
-        Side::new("outbox", || {
-            timed(|| {
-                spread(
-                    bench,
-                    &messages,
-                    connections,
-                    async |share: &[Message]| {
-                        for message in share {
-                            let mut tx = ours.pool.begin().await.unwrap();
-                            business(&mut tx, message).await;
-                            ours.outbox.enqueue(&mut tx, message).await.unwrap();
-                            tx.commit().await.unwrap();
-                        }
-                    },
-                );
-            })
-        }),
-        Side::new(BY_HAND, || {
-            timed(|| {
-                spread(
-                    bench,
-                    &messages,
-                    connections,
-                    async |share: &[Message]| {
-                        for message in share {
-                            let mut tx = by_hand.pool.begin().await.unwrap();
-                            business(&mut tx, message).await;
-                            insert_by_hand(&mut tx, message).await;
-                            tx.commit().await.unwrap();
-                        }
-                    },
-                );
-            })
-        }),
-        Side::new("bare transaction", || {
-            timed(|| {
-                spread(
-                    bench,
-                    &messages,
-                    connections,
-                    async |share: &[Message]| {
-                        for message in share {
-                            let mut tx = bare.pool.begin().await.unwrap();
-                            business(&mut tx, message).await;
-                            tx.commit().await.unwrap();
-                        }
-                    },
-                );
-            })
-        }),
+        Side::new("outbox", || round(&ours, Added::Enqueued)),
+        Side::new(BY_HAND, || round(&by_hand, Added::ByHand)),
+        Side::new("bare transaction", || round(&bare, Added::None)),
     ];
     let comparison = Comparison::new(name, messages.len())
         .rounds(41)
@@ -182,57 +90,71 @@ fn enqueue(bench: &Bench, server: &Server, connections: u32) {
     bench.compare(&comparison, &mut sides);
 }
 
-/// A tenth of a second's worth, or so.
-const fn operations(connections: u32) -> usize {
-    match connections {
-        1 => 200,
-        2..=8 => 800,
-        _ => 1_600,
+/// Where the outbox row of a transaction comes from.
+#[derive(Clone, Copy)]
+enum Added {
+    Enqueued,
+    ByHand,
+    None,
+}
+
+/// A quarter of a second's worth, or so.
+const fn operations(writers: u32) -> usize {
+    match writers {
+        1 => 400,
+        2..=8 => 2_000,
+        _ => 3_200,
     }
 }
 
-fn fused(bench: &Bench, server: &Server, connections: u32) {
-    let name = format!("postgres: write and message in one statement, {connections} connections");
+fn fused(bench: &Bench, server: &Server, writers: u32) {
+    let name = format!("postgres: write and message in one statement, {writers} connections");
     if !bench.wants(&name) {
         return;
     }
-    let (ours, bare) = (
-        shop(bench, server, connections),
-        shop(bench, server, connections),
-    );
-    let messages = Workload::new(Keys::Uniform).messages(bench.scaled(operations(connections)));
-    let place = ours.outbox.fused(BUSINESS);
+    let [ours, by_hand, bare] = [(); 3].map(|()| Shop::new(bench, server, writers));
+    let messages = Workload::new(Keys::Uniform).messages(bench.scaled(operations(writers)));
+    let place = ours.outbox.fused(Shop::WRITE);
     let mut sides = [
         Side::new("fused", || {
-            timed(|| {
-                spread(
-                    bench,
-                    &messages,
-                    connections,
-                    async |share: &[Message]| {
-                        for message in share {
-                            let bind = |business| bind_body(business, message);
-                            let query = place.query(message, bind).unwrap();
-                            query.execute(&ours.pool).await.unwrap();
-                        }
-                    },
-                );
-            })
+            ours.write_all(
+                bench,
+                writers,
+                &messages,
+                &async |shop: &Shop, message: &Message| {
+                    let bind = |write| bind_body(write, message);
+                    let query = place.query(message, bind).unwrap();
+                    query.execute(&shop.pool).await.unwrap();
+                },
+            )
+        }),
+        Side::new(BOTH_BY_HAND, || {
+            by_hand.write_all(
+                bench,
+                writers,
+                &messages,
+                &async |shop: &Shop, message: &Message| {
+                    let write = sqlx::query(
+                        "WITH business AS (INSERT INTO orders (body) VALUES ($1) RETURNING id),
+                     enqueued AS (INSERT INTO outbox (shard, topic, key, envelope, payload)
+                                  SELECT $2, $3, $4, $5, $6 FROM business)
+                     SELECT * FROM business",
+                    );
+                    let query = bind_row(bind_body(write, message), message);
+                    query.execute(&shop.pool).await.unwrap();
+                },
+            )
         }),
         Side::new(BARE, || {
-            timed(|| {
-                spread(
-                    bench,
-                    &messages,
-                    connections,
-                    async |share: &[Message]| {
-                        for message in share {
-                            let query = bind_body(sqlx::query(BUSINESS), message);
-                            query.execute(&bare.pool).await.unwrap();
-                        }
-                    },
-                );
-            })
+            bare.write_all(
+                bench,
+                writers,
+                &messages,
+                &async |shop: &Shop, message: &Message| {
+                    let write = bind_body(sqlx::query(Shop::WRITE), message);
+                    write.execute(&shop.pool).await.unwrap();
+                },
+            )
         }),
     ];
     let comparison = Comparison::new(name, messages.len())
@@ -243,52 +165,8 @@ fn fused(bench: &Bench, server: &Server, connections: u32) {
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-fn bind_body<'q>(business: Query<'q>, message: &Message) -> Query<'q> {
-    business.bind(message.payload.as_deref())
-}
-
-/// What ringing after each commit costs the writers.
-fn wake_ups(bench: &Bench, server: &Server, connections: u32) {
-    let name = format!("postgres: wake-ups of other processes, {connections} writers");
-    if !bench.wants(&name) {
-        return;
-    }
-    let (loud, silent) = (
-        shop(bench, server, connections),
-        shop(bench, server, connections),
-    );
-    let messages = Workload::new(Keys::Uniform).messages(bench.scaled(operations(connections)));
-    let write = async |shop: &Shop, share: &[Message]| {
-        for message in share {
-            let mut tx = shop.pool.begin().await.unwrap();
-            business(&mut tx, message).await;
-            shop.outbox.enqueue(&mut tx, message).await.unwrap();
-            tx.commit().await.unwrap();
-            shop.outbox.ring();
-        }
-    };
-    let announcer = loud.outbox.clone();
-    let shutdown = CancellationToken::new();
-    let announcing = bench.runtime.spawn({
-        let shutdown = shutdown.clone();
-        async move { announcer.announce(shutdown).await }
-    });
-    let mut sides = [
-        Side::new("with wake-ups", || {
-            timed(|| spread(bench, &messages, connections, |share| write(&loud, share)))
-        }),
-        Side::new(SILENT, || {
-            timed(|| {
-                spread(bench, &messages, connections, |share| write(&silent, share));
-            })
-        }),
-    ];
-    let comparison = Comparison::new(name, messages.len())
-        .rounds(41)
-        .target(SILENT, 0.95);
-    bench.compare(&comparison, &mut sides);
-    shutdown.cancel();
-    bench.runtime.block_on(announcing).unwrap();
+fn bind_body<'q>(query: Query<'q>, message: &Message) -> Query<'q> {
+    query.bind(message.payload.as_deref())
 }
 
 /// Takes everything; says when all of it has come.
@@ -332,7 +210,7 @@ fn drain(bench: &Bench, server: &Server, keys: Keys, batch: u32) {
     if !bench.wants(&name) {
         return;
     }
-    let (ours, raw) = (shop(bench, server, 4), shop(bench, server, 4));
+    let [ours, raw] = [(); 2].map(|()| Shop::new(bench, server, 4));
     let messages = Workload::new(keys).messages(bench.scaled(100_000));
     let mut sides = [
         Side::new("relay", || {
