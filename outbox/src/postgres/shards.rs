@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mainstay_database::postgres::Transaction;
+
 use crate::{
     Error, Hold,
     postgres::{Inner, commit, driver, micros},
@@ -17,7 +19,7 @@ impl Inner {
     /// One transaction under one lock: relays call one after the other, so all see one truth.
     pub(super) async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
         let sql = &self.statements;
-        let mut tx = self.begin(&sql.begin_lease).await?;
+        let mut tx = self.begin_turn().await?;
         sqlx::query(sql.live.clone())
             .persistent(self.database.keeps_statements())
             .bind(owner)
@@ -60,6 +62,17 @@ impl Inner {
             .collect())
     }
 
+    /// A transaction in which no other relay divides shards.
+    async fn begin_turn(&self) -> Result<Transaction, Error> {
+        let mut tx = self.begin(&self.statements.begin_lease).await?;
+        sqlx::query(self.statements.take_turn.clone())
+            .persistent(self.database.keeps_statements())
+            .execute(&mut *tx)
+            .await
+            .map_err(driver)?;
+        Ok(tx)
+    }
+
     /// Apart from the lease: others wait for that. In small transactions, until no old key is left or it has gone on
     /// for long enough: nothing is published meanwhile.
     async fn forget_keys(&self) -> Result<(), Error> {
@@ -82,7 +95,7 @@ impl Inner {
     }
 
     pub(super) async fn release(&self, owner: &str) -> Result<(), Error> {
-        let mut tx = self.begin(&self.statements.begin_lease).await?;
+        let mut tx = self.begin_turn().await?;
         sqlx::query(self.statements.leave.clone())
             .persistent(self.database.keeps_statements())
             .bind(owner)

@@ -7,6 +7,7 @@ use sqlx::SqlStr;
 pub(super) struct Statements {
     pub(super) begin_layout: SqlStr,
     pub(super) begin_lease: SqlStr,
+    pub(super) take_turn: SqlStr,
     pub(super) begin_fetch: SqlStr,
     pub(super) begin_acknowledge: SqlStr,
     pub(super) begin_rows: SqlStr,
@@ -70,10 +71,12 @@ impl Statements {
         let sql = |text: &str| statement(namespace, text);
         Self {
             begin_layout: sql(BEGIN),
-            // Relays of one outbox divide its shards one after the other.
-            begin_lease: sql(&format!(
-                "{BEGIN}; {ON_DISK}; SELECT pg_advisory_xact_lock(hashtextextended('mainstay {{ns}}outbox_relays', 0))"
-            )),
+            begin_lease: sql(&format!("{BEGIN}; {ON_DISK}")),
+            // Relays of one outbox divide its shards one after the other. Not together with BEGIN: the driver takes a
+            // transaction whose beginning failed for none, and its connection goes back to the pool as it is.
+            take_turn: sql(
+                "SELECT pg_advisory_xact_lock(hashtextextended('mainstay {ns}outbox_relays', 0))",
+            ),
             begin_fetch: sql(&format!("{BEGIN_READING}; {BY_INDEX}")),
             begin_acknowledge: sql(&format!(
                 "{BEGIN}; {BY_INDEX}; SET LOCAL synchronous_commit = off"

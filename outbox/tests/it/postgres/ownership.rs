@@ -6,7 +6,11 @@ use std::{
 };
 
 use mainstay_clock::{BootId, Clock, Monotonic, SystemClock};
-use mainstay_outbox::{Error, RelayStore as _};
+use mainstay_database::postgres::Database;
+use mainstay_outbox::{
+    Error, RelayStore as _,
+    postgres::{Options, PostgresOutbox},
+};
 use sqlx::Executor as _;
 
 use super::{LEASE, PATIENCE, Running, acknowledged, fetched, ids, message, shop, until};
@@ -100,6 +104,31 @@ async fn a_lock_that_does_not_come_is_a_conflict_to_be_tried_again() {
     shop.until_drained().await;
     assert_eq!(running.tape.ids(), ["a-0"], "sent once for all that");
     running.stop().await;
+}
+
+/// Relays divide shards one after the other; whoever waited for that in vain is no worse off.
+#[tokio::test]
+async fn a_turn_to_lease_that_does_not_come_costs_no_connection() {
+    let Some(shop) = shop().await else { return };
+    let mut options = mainstay_database::postgres::Options::default();
+    options.max_connections = 1;
+    let database = Database::connect_with(&shop.server.url(), options).await;
+    let outbox = PostgresOutbox::open(database.unwrap(), Options::default()).await;
+    let outbox = outbox.unwrap();
+    // As a relay does that was stopped in the middle.
+    let mut in_the_way = shop.pool().begin().await.unwrap();
+    let turn = "SELECT pg_advisory_xact_lock(hashtextextended('mainstay outbox_relays', 0))";
+    in_the_way.execute(turn).await.unwrap();
+    let outcome = outbox.lease("waiting", LEASE).await;
+    assert!(
+        matches!(
+            outcome,
+            Err(Error::Database(mainstay_database::Error::Conflict(_)))
+        ),
+        "{outcome:?}"
+    );
+    in_the_way.rollback().await.unwrap();
+    assert_eq!(outbox.lease("waiting", LEASE).await.unwrap().len(), 1);
 }
 
 /// A node whose wall clock is wrong.
