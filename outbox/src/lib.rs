@@ -83,7 +83,7 @@
 //! | what happens | what follows |
 //! |---|---|
 //! | The process dies between the broker's acknowledgement and the removal of the row. | The message is published twice. |
-//! | A relay stands still past its lease. | Another takes its shards; what the first one records afterwards is refused ([`Error::Fenced`]). |
+//! | A relay stands still past its lease. | Another takes its shards; what the first one records afterwards is refused ([`Error::Fenced`]). If it stood still within a transaction, which is short, PostgreSQL ends that after 5 s; on SQLite everybody waits for it. |
 //! | The broker is away, or answers nothing. | The relay waits with backoff, [`Status::activity`] says so, nothing moves. |
 //! | The broker refuses a message for good (too large, unknown topic). | Its key stops: [`Status::stopped_keys`], an error in the log, another attempt with backoff. |
 //! | A row cannot be read (damaged, or from a newer build). | The same, and the row is kept as it is. |

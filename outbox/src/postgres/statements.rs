@@ -28,11 +28,13 @@ pub(super) struct Statements {
     pub(super) record: SqlStr,
 }
 
+/// Between two statements there is nothing but a round trip. A relay that is stopped there holds what its successor waits
+/// for, however short its lease was: the server ends it.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
-    SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '60s'";
+    SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; \
-    SET LOCAL idle_in_transaction_session_timeout = '60s'";
+    SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
 /// For statements on the log. After a vacuum of an empty log PostgreSQL deems it empty for ever, plans to read it from
 /// end to end, and keeps that plan while a million rows come in. The one index is right whatever statistics say.

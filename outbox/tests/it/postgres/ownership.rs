@@ -131,6 +131,28 @@ async fn a_turn_to_lease_that_does_not_come_costs_no_connection() {
     assert_eq!(outbox.lease("waiting", LEASE).await.unwrap().len(), 1);
 }
 
+/// A relay that is stopped within a transaction holds locks that a takeover waits for: its lease alone would not help.
+#[tokio::test]
+async fn a_transaction_of_a_relay_does_not_lie_idle_for_long() {
+    let Some(shop) = shop().await else { return };
+    shop.run(
+        "CREATE TABLE seen (millis BIGINT);
+         CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           INSERT INTO seen SELECT setting::bigint FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout';
+           RETURN NULL; END $$;
+         CREATE TRIGGER see AFTER INSERT OR UPDATE ON outbox_relays EXECUTE FUNCTION see();
+         CREATE TRIGGER see AFTER DELETE ON outbox EXECUTE FUNCTION see();",
+    )
+    .await;
+    let holds = shop.outbox.lease("one", LEASE).await.unwrap();
+    shop.commit(&[message("a", 0)]).await;
+    let outcome = acknowledged(&fetched(&shop.outbox, &holds).await);
+    shop.outbox.record(&holds, &outcome).await.unwrap();
+    assert!(shop.count("SELECT count(*) FROM seen").await >= 2);
+    assert_eq!(shop.count("SELECT min(millis) FROM seen").await, 5_000);
+    assert_eq!(shop.count("SELECT max(millis) FROM seen").await, 5_000);
+}
+
 /// A node whose wall clock is wrong.
 #[derive(Debug)]
 struct Off {
