@@ -52,8 +52,14 @@ fn allowed(source: &str, target: &str) -> bool {
         // Starting a private server is one piece of code, for the chore and for the fault tests that kill theirs.
         ("xtask", "mainstay-testkit") => true,
         // Else chores import nothing; nobody imports the application, the test kit or the benches.
-        ("xtask", _) | (_, "xtask" | "commerce" | "mainstay-benches" | "mainstay-testkit") => false,
-        ("mainstay-benches" | "mainstay-testkit", _) => library(target).is_some(),
+        ("xtask", _)
+        | (
+            _,
+            "xtask" | "commerce" | "mainstay-benches" | "mainstay-testkit" | "mainstay-torture",
+        ) => false,
+        ("mainstay-benches" | "mainstay-testkit" | "mainstay-torture", _) => {
+            library(target).is_some()
+        }
         // The binary wires everything together.
         ("commerce", _) => true,
         // What services say to each other knows nobody; what they stand on creates the topics, and knows no service.
@@ -126,7 +132,7 @@ fn every_library_has_a_rule() {
     let metadata = MetadataCommand::new().no_deps().exec().unwrap();
     for package in metadata.workspace_packages() {
         if let Some(folder) = package.name.strip_prefix("mainstay-") {
-            let known = ["benches", "testkit"].contains(&folder)
+            let known = ["benches", "testkit", "torture"].contains(&folder)
                 || LIBRARIES.iter().any(|(name, _)| *name == folder);
             assert!(
                 known,
@@ -179,6 +185,8 @@ fn a_forbidden_edge_is_reported_by_name() {
         ("mainstay-clock", "mainstay-database"),
         ("mainstay-inbox", "mainstay-outbox"),
         ("mainstay-outbox", "mainstay-testkit"),
+        ("mainstay-outbox", "mainstay-torture"),
+        ("mainstay-testkit", "mainstay-torture"),
         ("mainstay-outbox", "commerce-contracts"),
         ("commerce-order", "commerce-payment"),
         ("commerce-chassis", "commerce-order"),

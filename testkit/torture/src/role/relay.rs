@@ -1,0 +1,82 @@
+//! Publishes what was committed.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use clap::Args;
+use mainstay_clock::Backoff;
+use mainstay_messaging::{Message, Publication, Publisher, sqlite::LogPublisher};
+use mainstay_outbox::Relay as Publishing;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{Place, until_it_answers};
+use crate::{Failure, ledger::outbox};
+
+/// Runs a relay of the outbox, and wakes it when writers announce commits.
+#[derive(Args, Clone, Debug)]
+#[non_exhaustive]
+pub struct Relay {
+    #[command(flatten)]
+    place: Place,
+    /// Its lease, in milliseconds.
+    #[arg(long, default_value_t = 1_000)]
+    lease: u64,
+    /// Messages of a round: the fewer, the more moments there are to strike at.
+    #[arg(long, default_value_t = 20)]
+    batch: u32,
+    /// How long a send takes at least, in milliseconds: half of it before anything is stored, half of it afterwards.
+    #[arg(long, default_value_t = 4)]
+    linger: u64,
+}
+
+/// A broker that takes its time: most strikes hit a relay before or after an append, and before it has recorded it.
+struct Slow {
+    publisher: LogPublisher,
+    half: Duration,
+}
+
+#[async_trait]
+impl Publisher for Slow {
+    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+        tokio::time::sleep(self.half).await;
+        let answers = self.publisher.publish(messages).await;
+        tokio::time::sleep(self.half).await;
+        answers
+    }
+}
+
+impl Relay {
+    /// Publishes until `shutdown`. Answers with a summary.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<serde_json::Value, Failure> {
+        let database = self.place.database().await?;
+        let shards = self.place.shards;
+        let outbox = until_it_answers(async || outbox(&database, shards).await).await?;
+        let broker = self.place.broker(Duration::from_secs(5)).await?;
+        let publisher = Arc::new(Slow {
+            publisher: broker.publisher(),
+            half: Duration::from_millis(self.linger) / 2,
+        });
+        let relay = Publishing::new(Arc::clone(&outbox), publisher)
+            .lease(Duration::from_millis(self.lease))
+            .slow_poll(Duration::from_millis(100))
+            .batch(self.batch, 1 << 20)
+            .refusal_backoff(Backoff::new(
+                Duration::from_millis(20),
+                Duration::from_millis(100),
+            ))
+            .outage_backoff(Backoff::new(
+                Duration::from_millis(5),
+                Duration::from_millis(200),
+            ));
+        let listening = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { outbox.listen(shutdown).await }
+        });
+        relay.run(shutdown).await?;
+        listening
+            .await
+            .map_err(|error| Failure::process("listening", error.into()))?;
+        Ok(json!({ "published": relay.status().published }))
+    }
+}
