@@ -2,6 +2,7 @@
 
 mod enqueue;
 mod fused;
+mod pace;
 mod places;
 mod roles;
 mod rows;

@@ -1,14 +1,15 @@
 //! How relays in other processes hear of commits: NOTIFY from a connection beside the transactions, LISTEN on another.
 //!
 //! NOTIFY in the writers' own transactions would take a lock of the whole cluster at each commit. Here a process tells
-//! at once of its first ring, and then once per pause however many there are. All of it may fail: relays poll anyway.
+//! of its rings at once while they are few, and at intervals however many there are. All of it may fail: relays poll
+//! anyway.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use mainstay_clock::{Backoff, IdGenerator as _, SystemIds};
+use mainstay_clock::{Backoff, Clock as _, IdGenerator as _, SystemClock, SystemIds};
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, SqlSafeStr as _,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
@@ -16,13 +17,11 @@ use sqlx::{
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::pace::Pace;
 use crate::{postgres::PostgresOutbox, round::with_causes};
 
 /// One channel for all outboxes of a database; the payload says which one.
 const CHANNEL: &str = "mainstay_outbox";
-
-/// Between two notifications of a process.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long an answer of a server in good health may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,6 +34,7 @@ pub(super) struct Wakeup {
     listening: AtomicBool,
     /// The tables it is about.
     name: String,
+    clock: SystemClock,
     ids: SystemIds,
     backoff: Backoff,
 }
@@ -45,6 +45,7 @@ impl Wakeup {
             rung: Notify::new(),
             listening: AtomicBool::new(false),
             name: name.to_owned(),
+            clock: SystemClock::new(),
             ids: SystemIds::new(),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(30)),
         }
@@ -53,7 +54,7 @@ impl Wakeup {
 
 impl PostgresOutbox {
     /// Tells relays in other processes when this one [rings](crate::Outbox::ring), until `shutdown` is cancelled: at once,
-    /// then once per 10 ms at most.
+    /// but on average once per 5 ms at most.
     ///
     /// Run it beside whatever writes. It has a connection of its own, which may go through a pooler in transaction mode.
     /// Without it, relays in other processes find rows by their slow poll.
@@ -62,7 +63,7 @@ impl PostgresOutbox {
     /// Cancel safe: what was not told is found by the slow poll.
     pub async fn announce(&self, shutdown: CancellationToken) {
         let wakeup = &self.inner.wakeup;
-        let (mut connection, mut failures) = (None, 0);
+        let (mut connection, mut failures, mut pace) = (None, 0, Pace::default());
         loop {
             tokio::select! {
                 // What was rung before the shutdown is told.
@@ -73,7 +74,7 @@ impl PostgresOutbox {
             let pause = match self.notify(&mut connection).await {
                 Ok(()) => {
                     failures = 0;
-                    PAUSE
+                    pace.told(self.inner.wakeup.clock.monotonic())
                 }
                 Err(reason) => {
                     connection = None;
