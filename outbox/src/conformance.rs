@@ -10,6 +10,7 @@
 )]
 #![expect(missing_docs, reason = "the cases are named after what they show")]
 
+mod counted;
 mod entries;
 mod failures;
 mod ownership;

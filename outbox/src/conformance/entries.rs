@@ -59,6 +59,7 @@ pub async fn a_delayed_message_of_a_stopped_key_joins_its_end<F: Fixture>(f: &F)
     })
     .await;
     let refusals = tape.refusals();
+    // By the store's own clock the delayed one falls due, of which nothing can be seen from outside.
     tokio::time::sleep(Duration::from_secs(1)).await;
     until("it is tried again after the delay", async || {
         tape.refusals() > refusals + 2

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ALL, Fixture, LEASE, Running, Tape, commit, ids, message, until, until_empty};
+use super::{
+    ALL, Fixture, LEASE, Running, Tape, commit, counted::Counted, ids, message, until, until_empty,
+};
 use crate::{Error, Outcome, RelayStore as _};
 
 pub async fn a_former_owner_writes_nothing<F: Fixture>(f: &F) {
@@ -31,15 +33,18 @@ pub async fn a_former_owner_writes_nothing<F: Fixture>(f: &F) {
 
 pub async fn an_owner_never_sends_again_what_it_recorded<F: Fixture>(f: &F) {
     let tape = Arc::new(Tape::default());
-    let running = Running::start_as(f.store(), &tape, |relay| relay.batch(5, 1_000_000));
+    let store = Counted::new(f.store());
+    let running = Running::start_as(Arc::clone(&store), &tape, |relay| relay.batch(5, 1_000_000));
     let messages: Vec<_> = (0..50)
         .map(|n| message(&format!("k{}", n % 7), n))
         .collect();
     commit(f, &messages).await;
     until_empty(f).await;
-    // Renewals of the lease and slow polls pass.
-    let calls = tape.calls();
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let (calls, leases, looks) = (tape.calls(), store.leases(), store.looks());
+    until("leases are renewed and slow polls pass", async || {
+        store.leases() >= leases + 3 && store.looks() >= looks + 10
+    })
+    .await;
     assert_eq!(tape.calls(), calls);
     let ids = tape.ids();
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());

@@ -1,11 +1,12 @@
 //! When a relay looks, how much it takes, and what it tells.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use mainstay_database::Transactions as _;
 
-use super::{Fixture, PATIENCE, Running, Tape, commit, message, until, until_empty};
+use super::{
+    Fixture, PATIENCE, Running, Tape, commit, counted::Counted, message, until, until_empty,
+};
 use crate::{Error, Outbox as _, shard_of, status::Activity};
 
 pub async fn a_ring_is_heard_at_once<F: Fixture>(f: &F) {
@@ -24,14 +25,17 @@ pub async fn a_ring_is_heard_at_once<F: Fixture>(f: &F) {
 
 pub async fn a_commit_without_a_ring_is_found_soon<F: Fixture>(f: &F) {
     let tape = Arc::new(Tape::default());
-    let deaf =
-        |relay: crate::Relay<F::Store, Tape>| relay.slow_poll(PATIENCE * 10).lease(PATIENCE * 30);
-    let running = Running::start_as(f.store(), &tape, deaf);
+    let deaf = |relay: crate::Relay<Counted<F::Store>, Tape>| {
+        relay.slow_poll(PATIENCE * 10).lease(PATIENCE * 30)
+    };
+    let store = Counted::new(f.store());
+    let running = Running::start_as(Arc::clone(&store), &tape, deaf);
     until("it runs", async || running.relay.status().shards == 4).await;
     let mut tx = f.database().begin().await.unwrap();
     f.store().enqueue(&mut tx, &message("a", 0)).await.unwrap();
     // The transaction stays open while the relay climbs its ladder.
-    tokio::time::sleep(Duration::from_millis(120)).await;
+    let looks = store.looks();
+    until("it looks in vain", async || store.looks() >= looks + 6).await;
     f.database().commit(tx).await.unwrap();
     until_empty(f).await;
     running.stop().await;
