@@ -31,7 +31,10 @@
 //!
 //! # Features
 //!
-//! `postgres`: databases and servers for tests, through sqlx.
+//! | feature | what |
+//! |---|---|
+//! | `postgres` | databases and servers for tests, through sqlx |
+//! | `wire` | a wire before a server, which can be cut, fall silent and lose commits |
 
 mod account;
 mod directory;
@@ -41,7 +44,11 @@ pub mod postgres;
 mod process;
 mod suites;
 mod watch;
+#[cfg(feature = "wire")]
+mod wire;
 
 pub use directory::Directory;
 pub use error::Error;
 pub use suites::{LEFT_OUT, left_out, must_run};
+#[cfg(feature = "wire")]
+pub use wire::{Lost, Wire};

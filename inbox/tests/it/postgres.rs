@@ -7,7 +7,6 @@ mod admission;
 mod connections;
 mod fused;
 mod privileges;
-mod proxy;
 mod retention;
 mod scene;
 mod waiting;

@@ -5,7 +5,6 @@ mod fused;
 mod ownership;
 mod pooler;
 mod positions;
-mod proxy;
 mod tables;
 mod wakeup;
 

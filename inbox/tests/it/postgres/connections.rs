@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use mainstay_database::postgres::{Database, Options};
 use mainstay_inbox::conformance::Fixture as _;
+use mainstay_testkit::{Lost, Wire};
 
 use super::{
     PostgresFixture, as_service, fixture,
-    proxy::{Lost, Proxy},
     scene::{Act, Running, all_committed, effects, many, publish},
 };
 use crate::named::{message, topic};
@@ -64,25 +64,26 @@ async fn a_commit_whose_answer_is_lost_makes_its_effects_once() {
         let Some(f) = fixture().await else { return };
         publish_all(&f).await;
         let options = f.server.options();
-        let proxy = Proxy::before(options.get_host().to_owned(), options.get_port(), what).await;
-        // Only unencrypted the proxy sees a commit.
+        let wire = Wire::to(options.get_host(), options.get_port()).await;
+        let wire = wire.unwrap();
+        // Only unencrypted the wire sees a commit.
         let options = options
             .host("127.0.0.1")
-            .port(proxy.port())
+            .port(wire.port())
             .ssl_mode(sqlx::postgres::PgSslMode::Disable);
         let url: String = sqlx::ConnectOptions::to_url_lossy(&options).into();
         let url = as_service(&url);
         let database = Database::connect_with(&url, Options::default()).await;
         let database = database.unwrap();
         let set = |worker: super::scene::CountingWorker| worker.batch(many(10));
-        proxy.lose_the(2);
+        wire.lose(what, 2);
         let running = Running::start_on(&f, database, |_| Act::Write, set);
         for times in 1..=6 {
             super::scene::until("a commit lost", async || {
-                (proxy.lost() >= times).then_some(())
+                (wire.lost() >= times).then_some(())
             })
             .await;
-            proxy.lose_the(3);
+            wire.lose(what, 3);
         }
         each_once_and_in_order(&f).await;
         assert!(running.status().stopped.is_empty(), "{what:?} was counted");

@@ -8,10 +8,11 @@ use mainstay_outbox::{
     conformance::Tape,
     postgres::{Options, PostgresOutbox},
 };
+use mainstay_testkit::Wire;
 use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, Running, message, open, proxy::Proxy, shop, until};
+use super::{PATIENCE, Running, message, open, shop, until};
 
 fn deaf(relay: Relay<PostgresOutbox, Tape>) -> Relay<PostgresOutbox, Tape> {
     relay.slow_poll(PATIENCE * 10).lease(PATIENCE * 30)
@@ -94,7 +95,9 @@ async fn a_stream_of_rings_is_told_at_intervals_and_the_last_one_too() {
 async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
     let Some(shop) = shop().await else { return };
     let server = shop.server.options();
-    let proxy = Proxy::to((server.get_host().to_owned(), server.get_port())).await;
+    let wire = Wire::to(server.get_host(), server.get_port())
+        .await
+        .unwrap();
     let mut options = Options::default();
     options.prove_listening_every = Duration::from_millis(300);
     let (_, outbox) = open(&shop.server.url(), options).await.unwrap();
@@ -102,7 +105,7 @@ async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
     let shutdown = CancellationToken::new();
     tokio::spawn({
         let (outbox, shutdown) = (Arc::clone(&outbox), shutdown.clone());
-        let through = server.clone().host("127.0.0.1").port(proxy.address.port());
+        let through = server.clone().host("127.0.0.1").port(wire.port());
         async move { outbox.listen_at(through, shutdown).await }
     });
     tokio::spawn({
@@ -111,7 +114,7 @@ async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
     });
     let running = Running::start_as(&outbox, |relay| relay.slow_poll(Duration::from_millis(150)));
     until("it listens", async || outbox.is_listening()).await;
-    proxy.die();
+    wire.fall_silent();
     for number in 0..5 {
         shop.commit(&[message("a", number)]).await;
         shop.outbox.ring();

@@ -6,14 +6,24 @@ use std::{
 };
 
 use mainstay_database::{
-    postgres::{Database, sqlx},
+    postgres::{
+        Database,
+        sqlx::{
+            self, ConnectOptions as _,
+            postgres::{PgConnectOptions, PgSslMode},
+        },
+    },
     sqlite,
 };
 use mainstay_messaging::{
     Group, Topic,
     sqlite::{Broker, Options},
 };
-use mainstay_testkit::postgres::{PrivateServer, Server, TestDatabase};
+use mainstay_outbox::postgres::PostgresOutbox;
+use mainstay_testkit::{
+    Wire,
+    postgres::{PrivateServer, Server, TestDatabase},
+};
 use mainstay_torture::{
     Actor, GROUP, History, Ledger, TOPIC,
     check::{self, Violation},
@@ -80,6 +90,24 @@ impl Stage {
         }
     }
 
+    /// The URL of the database through a wire.
+    pub(crate) fn through(&self, wire: &Wire) -> String {
+        let options = self.options().host("127.0.0.1").port(wire.port());
+        // Only unencrypted the wire sees a commit.
+        options.ssl_mode(PgSslMode::Disable).to_url_lossy().into()
+    }
+
+    /// A wire to the stage's server.
+    pub(crate) async fn wire(&self) -> Wire {
+        let options = self.options();
+        let wire = Wire::to(options.get_host(), options.get_port()).await;
+        wire.unwrap()
+    }
+
+    fn options(&self) -> PgConnectOptions {
+        self.database.as_ref().unwrap().options()
+    }
+
     pub(crate) fn writer(&self, name: &str, options: &[&str]) -> Actor {
         self.actor("writer", name, &self.url, options)
     }
@@ -124,6 +152,57 @@ impl Stage {
     pub(crate) async fn run(&self, sql: &'static str) {
         let pool = self.ledger.database().pool();
         sqlx::raw_sql(sql).execute(pool).await.unwrap();
+    }
+
+    /// The outbox, for transactions of the test's own.
+    pub(crate) async fn outbox(&self) -> PostgresOutbox {
+        let mut options = mainstay_outbox::postgres::Options::default();
+        options.shards = self.shards;
+        let database = self.ledger.database().clone();
+        PostgresOutbox::open(database, options).await.unwrap()
+    }
+
+    /// Whether a session of this process is in a transaction.
+    pub(crate) async fn is_in_transaction(&self, name: &str) -> bool {
+        const IN_TRANSACTION: &str = "SELECT count(*) > 0 FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = $1 AND xact_start IS NOT NULL";
+        let asked = sqlx::query_scalar(IN_TRANSACTION).bind(name);
+        asked
+            .fetch_one(self.ledger.database().pool())
+            .await
+            .unwrap()
+    }
+
+    /// Stops a process at a moment when it is in a transaction.
+    pub(crate) async fn freeze_in_transaction(&self, actor: &Actor) {
+        self.until("stopped in a transaction", async || {
+            actor.freeze().unwrap();
+            if self.is_in_transaction(actor.name()).await {
+                return true;
+            }
+            actor.thaw().unwrap();
+            false
+        })
+        .await;
+    }
+
+    /// Which entries are not done.
+    pub(crate) async fn open(&self) -> Vec<String> {
+        const OPEN: &str = "SELECT id FROM entries e
+            WHERE NOT EXISTS (SELECT FROM effects f WHERE f.id = e.id)";
+        let asked = sqlx::query_scalar(OPEN).fetch_all(self.ledger.database().pool());
+        asked.await.unwrap()
+    }
+
+    /// Whether each of these entries is done.
+    pub(crate) async fn are_done(&self, entries: &[String]) -> bool {
+        const LEFT: &str = "SELECT NOT EXISTS (SELECT FROM unnest($1::text[]) e (id)
+            WHERE NOT EXISTS (SELECT FROM effects f WHERE f.id = e.id))";
+        let asked = sqlx::query_scalar(LEFT).bind(entries);
+        asked
+            .fetch_one(self.ledger.database().pool())
+            .await
+            .unwrap()
     }
 
     /// The relay that took a shard last.
