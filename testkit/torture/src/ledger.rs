@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use mainstay_database::{Namespace, postgres::Database};
+use mainstay_database::{Namespace, postgres::Database, sqlite};
 use mainstay_inbox::postgres::PostgresInbox;
 use mainstay_messaging::{
-    Consumer as _, Content, Group, Incoming, Key, Kind, Message, MessageId, Partition, Position,
-    Source, StartAt, Topic, event, event::Event, sqlite::Broker,
+    Key, Kind, Message, MessageId, Source, Topic, envelope, event, event::Event,
 };
 use mainstay_outbox::postgres::{Options, PostgresOutbox};
 use serde::{Deserialize, Serialize};
@@ -85,8 +84,8 @@ impl Ledger {
         &self.database
     }
 
-    /// Everything that happened, from these tables and the log of `broker`.
-    pub async fn history(&self, broker: &Broker, topics: &[Topic]) -> Result<History, Failure> {
+    /// Everything that happened, from these tables and the log in the broker's file.
+    pub async fn history(&self, file: &sqlite::Database) -> Result<History, Failure> {
         let pool = self.database.pool();
         let committed = "SELECT key, number, id, attempt FROM entries ORDER BY key, number";
         let effects = "SELECT key, number, id, attempt FROM effects ORDER BY seq";
@@ -99,7 +98,7 @@ impl Ledger {
         });
         Ok(History {
             committed: self.entries(committed).await?,
-            published: published(broker, topics).await?,
+            published: published(file).await?,
             effects: self.entries(effects).await?,
             waiting: sqlx::query_scalar(
                 "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_held)",
@@ -123,51 +122,24 @@ impl Ledger {
     }
 }
 
-/// The whole log, partition by partition, read by a group of this call's own.
-async fn published(broker: &Broker, topics: &[Topic]) -> Result<Vec<Entry>, Failure> {
-    let ids = mainstay_clock::SystemIds::new();
-    let name = format!("audit-{}", mainstay_clock::IdGenerator::uuid(&ids));
-    let group = Group::new(name).map_err(|error| Failure::Unreadable(error.to_string()))?;
-    let mut consumer = broker.consumer(group.clone(), topics, StartAt::Earliest);
-    let mut records: Vec<(Position, Entry)> = Vec::new();
-    let mut assigned: Vec<Partition> = Vec::new();
-    loop {
-        let ends = broker.progress(&group).await?;
-        let all: i64 = ends.iter().map(|(_, _, end)| end).sum();
-        if !assigned.is_empty()
-            && assigned.len() == ends.len()
-            && i64::try_from(records.len()).is_ok_and(|read| read >= all)
-        {
-            break;
-        }
-        match consumer.next().await {
-            Ok(Incoming::Assigned(new)) => {
-                assigned.extend(new.into_iter().map(|assignment| assignment.partition));
-            }
-            Ok(Incoming::Deliveries(deliveries)) => {
-                for delivery in deliveries {
-                    let entry = entry_of(&delivery.content)?;
-                    records.push((delivery.position, entry));
-                }
-            }
-            Ok(_) => {}
-            Err(error) if error.is_retryable() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    consumer.release(&assigned).await?;
-    records.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(records.into_iter().map(|(_, entry)| entry).collect())
+/// The whole log, partition by partition: from the file itself, which can be read whoever is stopped within a transaction on it.
+pub async fn published(file: &sqlite::Database) -> Result<Vec<Entry>, Failure> {
+    const LOG: &str = "SELECT p.topic, r.key, r.envelope, r.payload
+        FROM broker_records r JOIN broker_partitions p ON p.id = r.id >> 40 ORDER BY r.id";
+    let records: Vec<(String, String, String, Vec<u8>)> =
+        sqlx::query_as(LOG).fetch_all(file.reader()).await?;
+    records.into_iter().map(entry_of).collect()
 }
 
-fn entry_of(content: &Content) -> Result<Entry, Failure> {
-    let unreadable = || Failure::Unreadable(format!("{content:?}"));
-    let Content::Message(message) = content else {
-        return Err(unreadable());
-    };
-    let Entered { number, attempt } = event::decode(message).map_err(|_| unreadable())?;
+fn entry_of(record: (String, String, String, Vec<u8>)) -> Result<Entry, Failure> {
+    let (topic, key, text, payload) = record;
+    let unreadable = || Failure::Unreadable(format!("the record {text}"));
+    let topic = Topic::new(topic).map_err(|_| unreadable())?;
+    let message =
+        envelope::read(&text, topic, None, Some(payload.into())).map_err(|_| unreadable())?;
+    let Entered { number, attempt } = event::decode(&message).map_err(|_| unreadable())?;
     Ok(Entry {
-        key: message.key.as_ref().ok_or_else(unreadable)?.to_string(),
+        key,
         number,
         id: message.id.to_string(),
         attempt,

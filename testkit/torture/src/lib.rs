@@ -41,4 +41,4 @@ pub mod role;
 pub use crew::Actor;
 pub use failure::Failure;
 pub use history::{Entry, History, Ownership};
-pub use ledger::{Entered, GROUP, Ledger, TOPIC, message};
+pub use ledger::{Entered, GROUP, Ledger, TOPIC, message, published};

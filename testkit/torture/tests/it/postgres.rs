@@ -2,6 +2,8 @@
 
 mod connections;
 mod relays;
+mod restore;
+mod rollbacks;
 mod server;
 mod transactions;
 mod workers;

@@ -1,6 +1,7 @@
 //! Where a scenario takes place: a database, a broker's file, and processes on both.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -50,6 +51,8 @@ pub(crate) struct Stage {
     /// The URL for processes.
     pub(crate) url: String,
     pub(crate) shards: u16,
+    /// The broker's.
+    file: sqlite::Database,
     database: Option<TestDatabase>,
     directory: tempfile::TempDir,
 }
@@ -77,7 +80,9 @@ impl Stage {
         let file = sqlite::Database::open(broker_file(directory.path()))
             .await
             .unwrap();
-        let broker = Broker::open(file, Options::default()).await.unwrap();
+        let broker = Broker::open(file.clone(), Options::default())
+            .await
+            .unwrap();
         let topic = Topic::from_static(TOPIC);
         broker.create_topic(&topic, PARTITIONS).await.unwrap();
         Self {
@@ -85,9 +90,30 @@ impl Stage {
             broker,
             url,
             shards,
+            file,
             database: Some(database),
             directory,
         }
+    }
+
+    /// One more topic.
+    pub(crate) async fn create_topic(&self, topic: &Topic) {
+        self.broker.create_topic(topic, PARTITIONS).await.unwrap();
+    }
+
+    /// Goes on in another database, and leaves this one.
+    pub(crate) async fn move_to(&mut self, database: TestDatabase) -> TestDatabase {
+        self.url = database.url();
+        let connection = Database::connect(&self.url).await.unwrap();
+        let before = std::mem::replace(&mut self.ledger, Ledger::over(connection));
+        before.database().close().await;
+        self.database.replace(database).unwrap()
+    }
+
+    /// The path of a file that goes with the stage.
+    pub(crate) fn path_of(&self, name: &str) -> String {
+        let path = self.directory.path().join(name);
+        path.to_str().unwrap().to_owned()
     }
 
     /// The URL of the database through a wire.
@@ -95,6 +121,11 @@ impl Stage {
         let options = self.options().host("127.0.0.1").port(wire.port());
         // Only unencrypted the wire sees a commit.
         options.ssl_mode(PgSslMode::Disable).to_url_lossy().into()
+    }
+
+    /// The URL of the database for sessions of this name.
+    pub(crate) fn named(&self, name: &str) -> String {
+        self.options().application_name(name).to_url_lossy().into()
     }
 
     /// A wire to the stage's server.
@@ -186,6 +217,29 @@ impl Stage {
         .await;
     }
 
+    /// Stops the relay that owns the only shard at a moment when it has sent something that it has not recorded.
+    pub(crate) async fn freeze_unrecorded<'a>(&self, relays: &'a [Actor]) -> &'a Actor {
+        until("stopped between an append and its record", async || {
+            let owner = self.owner().await;
+            let owner = relays.iter().find(|relay| relay.name() == owner)?;
+            owner.freeze().unwrap();
+            if self.sent_and_unrecorded().await > 0 {
+                return Some(owner);
+            }
+            owner.thaw().unwrap();
+            None
+        })
+        .await
+    }
+
+    /// How many entries are in the log and wait in the outbox all the same.
+    async fn sent_and_unrecorded(&self) -> i64 {
+        let log = mainstay_torture::published(&self.file).await.unwrap();
+        let sent: HashSet<&str> = log.iter().map(|entry| &*entry.id).collect();
+        let recorded = "SELECT (SELECT count(*) FROM entries) - (SELECT count(*) FROM outbox)";
+        i64::try_from(sent.len()).unwrap() - self.count(recorded).await
+    }
+
     /// Which entries are not done.
     pub(crate) async fn open(&self) -> Vec<String> {
         const OPEN: &str = "SELECT id FROM entries e
@@ -246,8 +300,7 @@ impl Stage {
     }
 
     pub(crate) async fn history(&self) -> History {
-        let topics = [Topic::from_static(TOPIC)];
-        self.ledger.history(&self.broker, &topics).await.unwrap()
+        self.ledger.history(&self.file).await.unwrap()
     }
 
     /// Ends the writers, waits until everything is done, ends the others, and judges what happened.

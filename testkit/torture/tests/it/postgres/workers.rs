@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use crate::stage::{Stage, holds_within};
 
+/// So few that one worker keeps up.
+const WRITER: &[&str] = &["--pace", "70"];
+
 /// Transactions that last, so that there is one open when it is struck; the server ends those that lie idle.
-const WORKER: &[&str] = &["--linger", "10", "--lock-timeout", "500"];
+const WORKER: &[&str] = &["--linger", "8", "--lock-timeout", "500"];
 const PASSING: &[&str] = &[
     "--linger",
     "10",
@@ -24,7 +27,7 @@ async fn killed_and_replaced() {
     let Some(stage) = Stage::shared(1).await else {
         return;
     };
-    let writers = vec![stage.writer("writer-1", &[])];
+    let writers = vec![stage.writer("writer-1", WRITER)];
     let relay = stage.relay("relay-1", &[]);
     let mut workers = vec![
         stage.worker("worker-1", WORKER),
@@ -52,7 +55,7 @@ async fn stopped_past_lease_and_transaction() {
     let Some(stage) = Stage::shared(1).await else {
         return;
     };
-    let writers = vec![stage.writer("writer-1", &[])];
+    let writers = vec![stage.writer("writer-1", WRITER)];
     let relay = stage.relay("relay-1", &[]);
     let mut workers = vec![
         stage.worker("worker-1", PASSING),
@@ -81,7 +84,7 @@ async fn stopped_past_its_lease_with_its_transaction_open() {
     let Some(stage) = Stage::shared(1).await else {
         return;
     };
-    let writers = vec![stage.writer("writer-1", &[])];
+    let writers = vec![stage.writer("writer-1", WRITER)];
     let relay = stage.relay("relay-1", &[]);
     let mut workers = vec![
         stage.worker("worker-1", WORKER),
