@@ -43,7 +43,8 @@ impl Namespace {
         })
     }
 
-    /// Puts everything into a schema (PostgreSQL; with SQLite, the name of an attached database).
+    /// Puts everything into a schema of PostgreSQL, which must exist. Not for SQLite: a schema there is an attached file, and
+    /// the stores attach none.
     ///
     /// # Errors
     /// [`InvalidNamespace`] unless `schema` is 1 to 30 of `a-z`, `0-9` and `_`, starting with no digit.

@@ -28,7 +28,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use mainstay_clock::{SystemClock, SystemIds};
-//! use mainstay_database::{Transactions, memory::{Connection, Database, Record}};
+//! use mainstay_database::{Transactions, memory::{Connection, Database, Inserted, Record}};
 //! use mainstay_inbox::{HandlerError, Handlers, Received, Worker, memory::MemoryInbox};
 //! use mainstay_messaging::{
 //!     Group, Kind, Message, Publisher, Source, StartAt, Topic, event::{Event, encode}, memory,
@@ -58,7 +58,8 @@
 //!     _state: (), connection: &mut Connection, received: Received<OrderPlaced>,
 //! ) -> Result<(), HandlerError> {
 //!     let OrderPlaced { order, cents } = received.event;
-//!     let _ = connection.statement().await?.insert(Invoice { order, cents }).await?;
+//!     let inserted = connection.statement().await?.insert(Invoice { order, cents }).await?;
+//!     assert_eq!(inserted, Inserted::New);
 //!     Ok(())
 //! }
 //!
@@ -116,7 +117,7 @@
 //! message stays in the broker's log, its offset uncommitted, its key stopped, and [`Status::stopped`] lists it.
 //!
 //! Of each partition the worker knows the *span* from the lowest unfinished record to the newest one. Everything below it may be
-//! committed, and is, at most every [`Worker::commit_interval`]. At its bound the partition pauses.
+//! committed, and is, at most every [`Worker::commit_interval`]. At its bound the partition pauses; what was fetched by then comes on top.
 //!
 //! When a partition is asked back, nothing new starts there; what is in flight may end until shortly before the deadline, then it is
 //! abandoned; then offsets are committed and the partition is given back. Shutdown does the same with all of them.

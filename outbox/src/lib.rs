@@ -78,6 +78,20 @@
 //! `enqueue` arms a [`Doorbell`]: a relay in the same process then polls after 1, 2, 4 … 50 ms until it finds rows.
 //! [`Outbox::ring`] after the commit saves even that. A slow poll finds what other processes wrote.
 //!
+//! ## On PostgreSQL
+//!
+//! - *Wake-ups across processes*: run `PostgresOutbox::announce` beside what writes and rings, `PostgresOutbox::listen` beside
+//!   the relay. NOTIFY goes over a connection of its own, at once while commits are few and at a pace when they are many, never in
+//!   your transaction. Without them, or when they fail, the slow poll finds the rows.
+//! - *One round trip*: `PostgresOutbox::fused` makes a business write and its message one statement, in the only form in
+//!   which messages of one row keep the order of their writes.
+//! - *Roles*: `postgres::roles` is the SQL that makes one for writers and one for relays, with the least they need.
+//! - *Poolers*: everything but `listen` works behind one in transaction mode; say so to the database
+//!   (`mainstay_database::postgres::Options`), since a pooler keeps no prepared statements. Listening takes the server's own
+//!   address: `PostgresOutbox::listen_at`.
+//! - *Old snapshots* do not hold messages back; rows that were deleted meanwhile stay in the table until the snapshot ends, and slow
+//!   every round down.
+//!
 //! # Failure modes
 //!
 //! | what happens | what follows |

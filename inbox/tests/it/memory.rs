@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use mainstay_clock::{Clock, IdGenerator, SystemIds, TokioClock};
 use mainstay_database::{
     Transactions as _,
-    memory::{Connection, Database, Record},
+    memory::{Connection, Database, Inserted, Record},
 };
 use mainstay_inbox::{conformance::Fixture, memory::MemoryInbox};
 use mainstay_messaging::{
@@ -78,7 +78,7 @@ impl Fixture for MemoryFixture {
         let mut statement = connection.statement().await?;
         let seq = statement.next_value("effects_seq");
         let text = effect.to_owned();
-        let _ = statement.insert(Effect { seq, text }).await?;
+        assert_eq!(statement.insert(Effect { seq, text }).await?, Inserted::New);
         Ok(())
     }
 

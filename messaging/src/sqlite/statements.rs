@@ -71,8 +71,6 @@ impl Statements {
             ),
             // Only from the front of a partition, up to the first record that is to be kept: wall clocks may go
             // back, and a log with a hole in it would stop its readers.
-            // Only from the front of a partition, up to the first record that is to be kept: wall clocks may go
-            // back, and a log with a hole in it would stop its readers.
             sweep: sql(
                 "WITH done AS (
                    SELECT partition << 40 AS start, (partition << 40) + min(committed) AS stop

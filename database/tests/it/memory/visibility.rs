@@ -132,7 +132,7 @@ async fn a_transaction_id_is_drawn_on_the_first_write_and_not_by_reading() {
         !delete(&mut early, 9).await.unwrap(),
         "no such row: nothing written"
     );
-    let _ = early.statement().await.unwrap().next_value("s");
+    assert_eq!(early.statement().await.unwrap().next_value("s"), 1);
     let late = late.transaction_id();
     assert!(early.transaction_id() > late);
     assert_eq!(early.transaction_id(), early.transaction_id());
