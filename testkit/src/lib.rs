@@ -38,6 +38,7 @@
 
 mod account;
 mod directory;
+mod disk;
 mod error;
 mod port;
 pub mod postgres;
@@ -48,6 +49,7 @@ mod watch;
 mod wire;
 
 pub use directory::Directory;
+pub use disk::SmallDisk;
 pub use error::Error;
 pub use suites::{LEFT_OUT, left_out, must_run};
 #[cfg(feature = "wire")]

@@ -7,6 +7,9 @@ mod database;
 mod debian;
 mod instance;
 mod npm;
+mod old;
+#[cfg(feature = "postgres")]
+mod pooler;
 #[cfg(feature = "postgres")]
 mod private;
 mod remains;
@@ -16,7 +19,11 @@ mod server;
 pub use binaries::{BIN, Binaries, asked_for};
 #[cfg(feature = "postgres")]
 pub use database::TestDatabase;
+pub use debian::install_pooler;
 pub use instance::{Instance, Options};
+pub use old::OldServer;
+#[cfg(feature = "postgres")]
+pub use pooler::{Pooler, Pooling};
 #[cfg(feature = "postgres")]
 pub use private::PrivateServer;
 pub use remains::{answers, remove, remove_abandoned, runs};

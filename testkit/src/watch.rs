@@ -23,6 +23,14 @@ tries=0
 while [ -e "$1" ] && [ $tries -lt 100 ]; do rm -rf "$1"; sleep 0.05; tries=$((tries + 1)); done
 "#;
 
+/// Takes a file system away as soon as the owner is gone, or says so.
+const UNMOUNT: &str = r#"
+trap '' HUP INT TERM
+read -r word
+umount -l "$1"
+rmdir "$1"
+"#;
+
 /// A process that outlives its owner for as long as it takes to clean up.
 #[derive(Debug)]
 pub(crate) struct Watch(Child);
@@ -30,9 +38,18 @@ pub(crate) struct Watch(Child);
 impl Watch {
     /// Watches over the server in `directory` that writes its process id to `pid_file`.
     pub(crate) fn over(directory: &Path, pid_file: &Path) -> Result<Self, Error> {
+        Self::run(SCRIPT, &[directory, pid_file])
+    }
+
+    /// Watches over what is mounted at `path`, until it is told to unmount it.
+    pub(crate) fn over_mount(path: &Path) -> Result<Self, Error> {
+        Self::run(UNMOUNT, &[path])
+    }
+
+    fn run(script: &str, paths: &[&Path]) -> Result<Self, Error> {
         Command::new("sh")
-            .args(["-c", SCRIPT, "mainstay-watch"])
-            .args([directory, pid_file])
+            .args(["-c", script, "mainstay-watch"])
+            .args(paths)
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::piped())
@@ -43,7 +60,7 @@ impl Watch {
             .map_err(|error| Error::step("starting the watcher", error.to_string()))
     }
 
-    /// Nothing is left to clean up, or it is to stay.
+    /// Nothing is left to clean up, or it is to stay; a mount goes.
     pub(crate) fn dismiss(mut self) {
         if let Some(mut stdin) = self.0.stdin.take() {
             // A watcher that does not read any more is gone, which is all that is wanted of it.
