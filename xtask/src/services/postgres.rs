@@ -82,13 +82,22 @@ pub(crate) fn server(place: &Place, wanted: Option<u32>) -> Result<Server, Strin
         return Ok(Server::Found(running));
     }
     clear_remains(place)?;
-    let binaries = Binaries::find_or_install(wanted).map_err(|error| error.to_string())?;
+    let binaries = programs(wanted)?;
     drop(guard);
     let directory = Directory::new(NAME).map_err(|error| error.to_string())?;
     let mut options = Options::new(binaries);
     options.log = Some(place.file("postgres-test.log"));
     let instance = Instance::start(directory, options).map_err(|error| error.to_string())?;
     Ok(Server::Started(Box::new(instance)))
+}
+
+/// Those of the server, and beside them the pooler's: the suites that want one say themselves when it is missing.
+fn programs(wanted: Option<u32>) -> Result<Binaries, String> {
+    let binaries = Binaries::find_or_install(wanted).map_err(|error| error.to_string())?;
+    if let Err(why) = postgres::install_pooler() {
+        eprintln!("there is no PgBouncer: {why}");
+    }
+    Ok(binaries)
 }
 
 fn up(place: &Place, wanted: Option<u32>) -> Result<Running, String> {
@@ -104,7 +113,7 @@ fn up(place: &Place, wanted: Option<u32>) -> Result<Running, String> {
         ));
     }
     clear_remains(place)?;
-    let binaries = Binaries::find_or_install(wanted).map_err(|error| error.to_string())?;
+    let binaries = programs(wanted)?;
     let directory = Directory::new(NAME).map_err(|error| error.to_string())?;
     let mut state = State {
         directory: directory.path().to_owned(),
