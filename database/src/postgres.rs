@@ -23,6 +23,9 @@ pub type Transaction = sqlx::Transaction<'static, Postgres>;
 /// The oldest server that is spoken to: 14 brought the multiranges.
 const OLDEST: i32 = 14;
 
+/// How long a server may take to say why it gives no connection.
+const HEARING: Duration = Duration::from_secs(2);
+
 /// A database on a PostgreSQL server. Clones share its pool.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -131,6 +134,36 @@ impl Database {
         self.keeps_statements
     }
 
+    /// Opens a transaction with a BEGIN of one's own, which may set what it needs in the same round trip.
+    ///
+    /// # Errors
+    /// As [`Transactions::begin`]. Where a connection could not be had in time because the server gives none,
+    /// [`Error::Unavailable`] says what the server said.
+    ///
+    /// # Cancel safety
+    /// As [`Transactions::begin`].
+    pub async fn begin_with(&self, begin: SqlStr) -> Result<Transaction, Error> {
+        match self.pool.begin_with(begin).await {
+            Err(sqlx::Error::PoolTimedOut) => Err(self.why_none_came().await),
+            outcome => outcome.map_err(classify),
+        }
+    }
+
+    /// While it waits, a pool keeps to itself what the server answers.
+    async fn why_none_came(&self) -> Error {
+        if self.pool.size() < self.pool.options().get_max_connections() {
+            let options = self.pool.connect_options();
+            let asking = tokio::time::timeout(HEARING, options.connect());
+            match asking.await {
+                Ok(Err(error)) => return classify(error),
+                // It would give one now.
+                Ok(Ok(connection)) => drop(connection.close().await),
+                Err(_no_answer) => {}
+            }
+        }
+        classify(sqlx::Error::PoolTimedOut)
+    }
+
     /// Closes all connections, after what runs on them has ended.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -177,7 +210,10 @@ async fn check(connect: &PgConnectOptions) -> Result<(), Error> {
     if version < OLDEST {
         return Err(Error::CannotOpen {
             what,
-            source: format!("the server is PostgreSQL {version}, {OLDEST} is needed").into(),
+            source: format!(
+                "the server is PostgreSQL {version}, and {OLDEST} or newer is needed: upgrade it, or connect to another one"
+            )
+            .into(),
         });
     }
     Ok(())
@@ -189,10 +225,7 @@ impl Transactions for Database {
     type Transaction = Transaction;
 
     async fn begin(&self) -> Result<Transaction, Error> {
-        self.pool
-            .begin_with(self.begin.clone())
-            .await
-            .map_err(classify)
+        self.begin_with(self.begin.clone()).await
     }
 
     async fn commit(&self, mut transaction: Transaction) -> Result<(), Error> {

@@ -19,12 +19,16 @@ pub fn classify(error: sqlx::Error) -> Error {
         | sqlx::Error::Protocol(_)
         | sqlx::Error::BeginFailed => Error::Unavailable(error.into()),
         sqlx::Error::Database(database) => {
-            let code = database.code().unwrap_or_default().into_owned();
+            let code = code(&**database);
+            let source = match advice(&code) {
+                Some(advice) => Advised { advice, error }.into(),
+                None => error.into(),
+            };
             match meaning(&code) {
-                Meaning::Conflict => Error::Conflict(error.into()),
-                Meaning::Unavailable => Error::Unavailable(error.into()),
+                Meaning::Conflict => Error::Conflict(source),
+                Meaning::Unavailable => Error::Unavailable(source),
                 Meaning::Aborted => Error::Aborted,
-                Meaning::Failed => Error::Failed(error.into()),
+                Meaning::Failed => Error::Failed(source),
             }
         }
         _ => Error::Failed(error.into()),
@@ -56,6 +60,19 @@ enum Meaning {
     Failed,
 }
 
+/// The code; that of a full disk also where the server forgot to say so. It writes a file when somebody logs in after a
+/// change of its catalogues, and before 16 calls a failure of that an internal error, always in these words.
+fn code(answer: &dyn DatabaseError) -> String {
+    let code = answer.code().unwrap_or_default().into_owned();
+    if code == INTERNAL && answer.message().starts_with("could not write init file") {
+        return DISK_FULL.to_owned();
+    }
+    code
+}
+
+const INTERNAL: &str = "XX000";
+const DISK_FULL: &str = "53100";
+
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 fn meaning(code: &str) -> Meaning {
     match code {
@@ -78,6 +95,36 @@ fn meaning(code: &str) -> Meaning {
         _ if code.starts_with("58") => Meaning::Unavailable,
         _ => Meaning::Failed,
     }
+}
+
+/// An error that a person can do something about, and what.
+#[derive(thiserror::Error, Debug)]
+#[error("{advice}")]
+struct Advised {
+    advice: &'static str,
+    #[source]
+    error: sqlx::Error,
+}
+
+/// What is wrong and who can mend it, where the server's own words leave that open.
+fn advice(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "28P01" | "28000" => {
+            "the server does not let this user in: check the user, the password and the server's pg_hba.conf"
+        }
+        "3D000" => "there is no such database: create it, or correct the URL",
+        "42501" => "this role lacks a privilege: have the owner grant it",
+        DISK_FULL => "the server's disk is full: make room there, and this goes on by itself",
+        "53200" => "the server is out of memory: once it has some, this goes on by itself",
+        "53300" => {
+            "the server takes no more connections: raise its max_connections or the limit of this role or database, \
+             have smaller pools, or put a pooler in between; this goes on by itself"
+        }
+        "25006" => {
+            "the server only reads, as a standby does: have it promoted, or connect to its primary"
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod conformance;
 mod connecting;
 mod failures;
+mod full_disk;
 mod migrations;
 
 use mainstay_database::{

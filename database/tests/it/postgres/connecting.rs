@@ -1,4 +1,9 @@
-//! What may be wrong with the way to a server: one clear error each, and never the password in it.
+//! What may be wrong with the way to a server: one clear error each, which says what to do, and never the password.
+
+use std::time::Duration;
+
+use mainstay_testkit::postgres::OldServer;
+use sqlx::AssertSqlSafe;
 
 use super::*;
 
@@ -10,6 +15,17 @@ async fn refused(url: &str) -> Error {
     error
 }
 
+/// Which one it is, whether it heals, and what its report says.
+#[track_caller]
+fn assert_says(error: &Error, is_retryable: bool, words: &[&str]) {
+    let report = report(error);
+    assert_eq!(error.is_retryable(), is_retryable, "{report}");
+    for word in words {
+        assert!(report.contains(word), "no {word:?} in: {report}");
+    }
+    assert_eq!(report.lines().count(), 1, "{report}");
+}
+
 #[tokio::test]
 async fn wrong_credentials_and_a_missing_database_are_named() {
     let Some((database, server)) = database().await else {
@@ -17,22 +33,24 @@ async fn wrong_credentials_and_a_missing_database_are_named() {
     };
     drop(database);
     let url = server.url();
-    let (_, address) = url.split_once('@').unwrap();
-    let (host, name) = address.split_once('/').unwrap();
-    for (url, word) in [
+    let (login, address) = url.split_once('@').unwrap();
+    let (user, _) = login.rsplit_once(':').unwrap();
+    let (host, name) = (address.split_once('/').unwrap().0, server.name());
+    let check = "check the user, the password";
+    for (url, words) in [
         (
             format!("postgres://nobody:{PASSWORD}@{host}/{name}"),
-            "nobody",
+            ["nobody", check],
         ),
-        (url.replace(name, "no_such_database"), "no_such_database"),
+        (format!("{user}:{PASSWORD}@{address}"), [name, check]),
+        (
+            url.replace(name, "no_such_database"),
+            ["no_such_database", "create it, or correct the URL"],
+        ),
     ] {
         let error = refused(&url).await;
         assert!(matches!(error, Error::CannotOpen { .. }), "{error:?}");
-        assert!(
-            !error.is_retryable() && report(&error).contains(word),
-            "{}",
-            report(&error)
-        );
+        assert_says(&error, false, &words);
     }
 }
 
@@ -58,19 +76,103 @@ async fn a_server_that_is_away_may_come_back() {
 }
 
 #[tokio::test]
-async fn too_many_connections_heal() {
-    let Some((database, server)) = database().await else {
+async fn a_server_that_is_too_old_is_refused_and_one_that_is_just_new_enough_is_not() {
+    for (version, says) in [
+        (
+            "130023",
+            Some("PostgreSQL 13, and 14 or newer is needed: upgrade it"),
+        ),
+        ("90624", Some("PostgreSQL 9, and 14 or newer")),
+        ("140000", None),
+    ] {
+        let server = OldServer::start(version).unwrap();
+        let address = format!("127.0.0.1:{}", server.port());
+        let opened = Database::connect(&format!("postgres://u:{PASSWORD}@{address}/shop")).await;
+        let Some(says) = says else {
+            opened.unwrap();
+            continue;
+        };
+        let error = opened.unwrap_err();
+        assert!(matches!(error, Error::CannotOpen { .. }), "{error:?}");
+        assert_says(&error, false, &[says, &address, "shop"]);
+        assert!(!report(&error).contains(PASSWORD));
+    }
+}
+
+#[tokio::test]
+async fn a_missing_privilege_is_named_with_who_can_grant_it() {
+    let Some((database, _server)) = database().await else {
         return;
     };
-    let name = server.name();
-    let limit = sqlx::AssertSqlSafe(format!("ALTER DATABASE {name} CONNECTION LIMIT 0"));
-    sqlx::query(limit).execute(database.pool()).await.unwrap();
-    sqlx::query("CREATE ROLE guest LOGIN PASSWORD 'guest'")
-        .execute(database.pool())
-        .await
-        .ok();
+    let mut tx = database.begin().await.unwrap();
+    let become_nobody = "SET LOCAL ROLE pg_monitor";
+    sqlx::query(become_nobody).execute(&mut *tx).await.unwrap();
+    let error = insert(&mut tx, 1, 1).await.unwrap_err();
+    assert!(matches!(error, Error::Failed(_)), "{error:?}");
+    let denied = "permission denied for table number";
+    assert_says(&error, false, &[denied, "have the owner grant it"]);
+}
+
+/// A login that the server gives no connection to, and what lets it in again.
+async fn guest(database: &Database, server: &TestDatabase) -> String {
+    let guest = format!("guest_{}", server.name().rsplit('_').next().unwrap());
+    let sql = format!("CREATE ROLE {guest} LOGIN PASSWORD '{PASSWORD}' CONNECTION LIMIT 1");
+    run(database, &sql).await;
+    guest
+}
+
+async fn run(database: &Database, sql: &str) {
+    let sql = AssertSqlSafe(sql.to_owned());
+    sqlx::raw_sql(sql).execute(database.pool()).await.unwrap();
+}
+
+const NO_MORE: [&str; 3] = [
+    "too many connections for role",
+    "raise its max_connections",
+    "goes on by itself",
+];
+
+#[tokio::test]
+async fn too_many_connections_are_told_and_heal() {
+    let Some((owner, server)) = database().await else {
+        return;
+    };
+    let guest = guest(&owner, &server).await;
     let url = server.url();
     let (_, address) = url.split_once('@').unwrap();
-    let error = refused(&format!("postgres://guest:guest@{address}")).await;
+    let url = format!("postgres://{guest}:{PASSWORD}@{address}");
+    let mut options = Options::default();
+    options.acquire_timeout = Duration::from_millis(500);
+    let database = Database::connect_with(&url, options).await.unwrap();
+    let first = database.begin().await.unwrap();
+    // At the start …
+    let error = refused(&url).await;
     assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    assert_says(&error, true, &NO_MORE);
+    // … and later, though it is the pool that waits in vain.
+    let error = database.begin().await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    assert_says(&error, true, &NO_MORE);
+    assert!(!report(&error).contains(PASSWORD));
+    run(&owner, &format!("ALTER ROLE {guest} CONNECTION LIMIT 2")).await;
+    drop(database.begin().await.unwrap());
+    drop(first);
+    database.close().await;
+    run(&owner, &format!("DROP ROLE {guest}")).await;
+}
+
+/// Where all connections of the pool are in use, the server is not to blame.
+#[tokio::test]
+async fn a_pool_that_is_used_up_is_not_the_servers_fault() {
+    let mut options = Options::default();
+    options.max_connections = 1;
+    options.acquire_timeout = Duration::from_millis(200);
+    let Some((database, _server)) = database_with(options).await else {
+        return;
+    };
+    let first = database.begin().await.unwrap();
+    let error = database.begin().await.unwrap_err();
+    assert_says(&error, true, &["pool timed out"]);
+    drop(first);
+    drop(database.begin().await.unwrap());
 }

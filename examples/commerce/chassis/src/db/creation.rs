@@ -52,9 +52,14 @@ struct Refused {
 
 /// Whether a database could not be opened because it does not exist.
 pub(super) fn is_missing(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    error
-        .downcast_ref::<sqlx::Error>()
-        .is_some_and(|error| is_code(error, &["3D000"]))
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref() {
+            return is_code(error, &["3D000"]);
+        }
+        next = error.source();
+    }
+    false
 }
 
 fn is_code(error: &sqlx::Error, codes: &[&str]) -> bool {
