@@ -147,11 +147,7 @@ impl Inner {
     /// A transaction for every protocol, also one of a single statement: a pooler in transaction mode may give its
     /// statements to several sessions otherwise, and what a statement needs is SET LOCAL in the same round trip.
     async fn begin(&self, statement: &SqlStr) -> Result<Transaction, Error> {
-        self.database
-            .pool()
-            .begin_with(statement.clone())
-            .await
-            .map_err(driver)
+        Ok(self.database.begin_with(statement.clone()).await?)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The outbox in PostgreSQL, and what only a server with concurrent writers shows.
 
+mod conditions;
 mod conformance;
+mod full_disk;
 mod fused;
 mod ownership;
 mod pooler;
@@ -43,6 +45,10 @@ async fn shop() -> Option<Shop> {
 
 async fn shop_with(options: Options) -> Option<Shop> {
     let server = Server::for_suite("outbox")?.database().await.unwrap();
+    Some(shop_in(server, options).await)
+}
+
+async fn shop_in(server: TestDatabase, options: Options) -> Shop {
     let (database, outbox) = open(&server.url(), options).await.unwrap();
     // Logging in takes longer than some of the delays that tests wait for.
     let logged_in = async || database.begin().await.unwrap();
@@ -52,11 +58,11 @@ async fn shop_with(options: Options) -> Option<Shop> {
         logged_in(),
         logged_in()
     ));
-    Some(Shop {
+    Shop {
         database,
         outbox: Arc::new(outbox),
         server,
-    })
+    }
 }
 
 async fn open(url: &str, options: Options) -> Result<(Database, PostgresOutbox), Error> {
@@ -197,6 +203,17 @@ impl Running {
         let ended = tokio::time::timeout(PATIENCE, self.task).await;
         ended.unwrap().unwrap().unwrap();
     }
+}
+
+/// An error and all its causes.
+fn report(error: &Error) -> String {
+    let mut report = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        report = format!("{report}: {error}");
+        source = error.source();
+    }
+    report
 }
 
 /// Looks again until `condition` holds.
