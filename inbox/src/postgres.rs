@@ -33,7 +33,8 @@ pub const MIGRATIONS: Migrations = Migrations {
 /// Marks in a PostgreSQL database. Clones share everything.
 ///
 /// Two transactions that admit one message at once: the second waits for the first, at most for its `lock_timeout`, and is a
-/// duplicate if that commits. Keeps nothing in its session, so it works behind a pooler in transaction mode.
+/// duplicate if that commits. Keeps nothing in its session, so it works behind a pooler in transaction mode;
+/// what is run there by itself, and not in a transaction, may still fail: see [`fused`](Self::fused).
 #[derive(Clone, Debug)]
 pub struct PostgresInbox {
     database: Database,
@@ -105,6 +106,7 @@ impl PostgresInbox {
     ) -> Result<(), Error> {
         let rows = Rows::of(deliveries);
         sqlx::query(self.copies.clone())
+            .persistent(self.database.keeps_statements())
             .bind(consumer.as_str())
             .bind(rows.sources)
             .bind(rows.ids)
@@ -136,6 +138,7 @@ impl Inbox for PostgresInbox {
                 let count = i64::try_from(deliveries.len()).unwrap_or(i64::MAX);
                 let answer: Vec<(i64, Option<String>, Option<String>)> =
                     sqlx::query_as(self.many.clone())
+                        .persistent(self.database.keeps_statements())
                         .bind(consumer.as_str())
                         .bind(rows.sources)
                         .bind(rows.ids)
@@ -167,6 +170,7 @@ impl Inbox for PostgresInbox {
     ) -> Result<Admission, Error> {
         let Identity { source, id } = Identity::of(delivery);
         let marked = sqlx::query(self.one.clone())
+            .persistent(self.database.keeps_statements())
             .bind(consumer.as_str())
             .bind(source)
             .bind(&*id)

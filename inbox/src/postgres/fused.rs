@@ -89,7 +89,8 @@ pub enum Fused {
 impl PostgresInbox {
     /// Renders one statement that admits a message and, only if it is fresh, makes `effect`. Do it once, and keep it.
     ///
-    /// By itself such a statement is a transaction: one round trip in place of four. A duplicate costs a second one.
+    /// By itself such a statement is a transaction: one round trip in place of four. A duplicate costs a second one. Behind a
+    /// pooler in transaction mode run it within a transaction: the two halves of a statement may meet two sessions there.
     #[must_use]
     pub fn fused(&self, effect: &Effect) -> FusedEffect {
         let [consumer, source, id, topic, partition, offset] =
@@ -131,7 +132,8 @@ impl FusedEffect {
         bind: impl FnOnce(Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments> + Send,
     ) -> Result<Fused, Error> {
         let Identity { source, id } = Identity::of(delivery);
-        let row = bind(sqlx::query(self.sql.clone()))
+        let keep = self.inbox.database.keeps_statements();
+        let row = bind(sqlx::query(self.sql.clone()).persistent(keep))
             .bind(consumer.to_string())
             .bind(source.to_owned())
             .bind(id.into_owned())

@@ -106,14 +106,16 @@ impl MarkRetention for PostgresInbox {
         let offsets: Vec<_> = positions.iter().map(|p| p.offset).collect();
         let at = micros_since_epoch(at);
         let spacing = i64::try_from(spacing.as_micros()).unwrap_or(i64::MAX);
+        let keep = self.database.keeps_statements();
         let mut tx = self.database.begin().await?;
         let settled = self
             .sweeping
             .settling
-            .look(&mut tx, &self.settled)
+            .look(&mut tx, &self.settled, keep)
             .await
             .map_err(classify)?;
         sqlx::query(self.sweeping.checkpoint.clone())
+            .persistent(keep)
             .bind(consumer.as_str())
             .bind(topics)
             .bind(partitions)
@@ -135,8 +137,10 @@ impl MarkRetention for PostgresInbox {
         limit: u32,
     ) -> Result<Swept, Error> {
         let horizon = micros_since_epoch(horizon);
+        let keep = self.database.keeps_statements();
         let mut tx = self.database.begin().await?;
         let end: Option<i64> = sqlx::query_scalar(self.sweeping.step.clone())
+            .persistent(keep)
             .bind(cursor)
             .bind(i64::from(limit))
             .bind(consumer.as_str())
@@ -146,6 +150,7 @@ impl MarkRetention for PostgresInbox {
             .map_err(classify)?;
         let forgotten = if let Some(end) = end {
             sqlx::query(self.sweeping.forget.clone())
+                .persistent(keep)
                 .bind(consumer.as_str())
                 .bind(horizon)
                 .bind(cursor)
@@ -154,11 +159,13 @@ impl MarkRetention for PostgresInbox {
                 .await
         } else {
             sqlx::query(self.sweeping.forget_copies.clone())
+                .persistent(keep)
                 .bind(consumer.as_str())
                 .execute(&mut *tx)
                 .await
                 .map_err(classify)?;
             sqlx::query(self.sweeping.thin_out.clone())
+                .persistent(keep)
                 .bind(consumer.as_str())
                 .bind(horizon)
                 .execute(&mut *tx)

@@ -60,17 +60,20 @@ impl Settling {
         }
     }
 
-    /// Up to which mark everything is decided at this moment, as far as it is known.
+    /// Up to which mark everything is decided at this moment, as far as it is known; `keep` statements or not.
     pub(super) async fn look(
         &self,
         connection: &mut PgConnection,
         settled: &Settled,
+        keep: bool,
     ) -> Result<i64, sqlx::Error> {
         // Two statements, in this order: who has drawn a number up to this one is a writer by now, or has ended.
         let newest = sqlx::query_scalar(self.newest.clone())
+            .persistent(keep)
             .fetch_one(&mut *connection)
             .await?;
         let writers = sqlx::query_as(self.writers.clone())
+            .persistent(keep)
             .bind(&self.table)
             .fetch_all(connection)
             .await?;

@@ -85,8 +85,12 @@ pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
+        let more = error.to_string();
+        // Drivers repeat what is below them.
+        if !line.ends_with(&more) {
+            line.push_str(": ");
+            line.push_str(&more);
+        }
         next = error.source();
     }
     line

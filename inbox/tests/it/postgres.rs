@@ -4,8 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod admission;
+mod conditions;
 mod connections;
+mod full_disk;
 mod fused;
+mod pooler;
 mod privileges;
 mod retention;
 mod scene;
@@ -49,6 +52,16 @@ async fn fixture() -> Option<PostgresFixture> {
 /// In a schema and under a prefix; none where there is no server.
 async fn fixture_with(options: Options) -> Option<PostgresFixture> {
     let server = Server::for_suite("inbox")?.database().await.unwrap();
+    Some(fixture_in(server, options).await)
+}
+
+async fn fixture_in(server: TestDatabase, options: Options) -> PostgresFixture {
+    let url = as_service(&server.url());
+    fixture_through(server, &url, options).await
+}
+
+/// Whose service takes a way of its own.
+async fn fixture_through(server: TestDatabase, url: &str, options: Options) -> PostgresFixture {
     let owner = Database::connect(&server.url()).await.unwrap();
     let migrating = PostgresInbox::new(owner.clone(), namespace());
     migrating.migrate().await.unwrap();
@@ -57,16 +70,14 @@ async fn fixture_with(options: Options) -> Option<PostgresFixture> {
         .execute(&owner)
         .await
         .unwrap();
-    let database = Database::connect_with(&as_service(&server.url()), options)
-        .await
-        .unwrap();
-    Some(PostgresFixture {
+    let database = Database::connect_with(url, options).await.unwrap();
+    PostgresFixture {
         inbox: Arc::new(PostgresInbox::new(database.clone(), namespace())),
         broker: broker(),
         database,
         owner,
         server,
-    })
+    }
 }
 
 fn namespace() -> Namespace {

@@ -1,0 +1,141 @@
+//! A server whose disk is full: the worker says so, waits, and counts nothing.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use mainstay_database::postgres::{Options, sqlx::AssertSqlSafe};
+use mainstay_inbox::conformance::Fixture as _;
+use mainstay_testkit::{SmallDisk, postgres::PrivateServer};
+
+use super::{
+    fixture_in,
+    scene::{Act, Running, all_committed, effects, publish, until},
+};
+use crate::named::{message, topic};
+
+const SUITE: &str = "inbox on a full disk";
+const MEGABYTES: u32 = 64;
+
+/// The tables are on the disk that is filled, the server's log is not.
+#[tokio::test]
+async fn a_worker_says_that_the_disk_is_full_and_goes_on_once_there_is_room() {
+    let Some(disk) = SmallDisk::for_suite(SUITE, MEGABYTES).unwrap() else {
+        return;
+    };
+    let Some(server) = PrivateServer::for_suite(SUITE).await.unwrap() else {
+        return;
+    };
+    let server = server.server().unwrap();
+    let database = server.database().await.unwrap();
+    let mut owner = server.connect().await.unwrap();
+    for sql in [
+        format!(
+            "CREATE TABLESPACE small LOCATION '{}'; GRANT CREATE ON TABLESPACE small TO public",
+            disk.path().display()
+        ),
+        format!(
+            "ALTER DATABASE {} SET default_tablespace = small",
+            database.name()
+        ),
+    ] {
+        for statement in sql.split(';') {
+            let statement = AssertSqlSafe(statement.to_owned());
+            sqlx::query(statement).execute(&mut owner).await.unwrap();
+        }
+    }
+    let f = fixture_in(database, Options::default()).await;
+    f.create_topic(&topic(), 1).await;
+    // There is room for marks beside this one; the table of effects has no page yet.
+    publish(&f, &[message("none", 0)]).await;
+    let plan = |name: &str| match name {
+        "none-0" => Act::Nap(Duration::ZERO),
+        _ => Act::Write,
+    };
+    let running = Running::start(&f, plan, |worker| worker);
+    all_committed(&f).await;
+    assert_eq!((f.marks().await, f.effects().await.len()), (1, 0));
+    disk.fill().unwrap();
+    let messages = [message("a", 0), message("a", 1), message("b", 0)];
+    publish(&f, &messages).await;
+    let words = [
+        "disk is full: make room",
+        "No space left on device",
+        "this goes on by itself",
+    ];
+    until("it says so", async || {
+        let why = running.status().impeded_by?;
+        words.iter().all(|word| why.contains(word)).then_some(())
+    })
+    .await;
+    until("it is tried again", async || {
+        (running.starts_of("a-0") > 2).then_some(())
+    })
+    .await;
+    assert!(running.status().stopped.is_empty(), "it was counted");
+    assert_eq!((f.marks().await, f.effects().await.len()), (1, 0));
+
+    disk.make_room().unwrap();
+    let effects = effects(&f, 3).await;
+    assert!(effects.iter().position(|e| e == "a-0") < effects.iter().position(|e| e == "a-1"));
+    all_committed(&f).await;
+    assert!(running.status().stopped.is_empty(), "it was counted");
+    assert_eq!(running.status().impeded_by, None);
+    running.stop().await;
+    assert_eq!((f.marks().await, f.effects().await.len()), (4, 3));
+}
+
+/// Without room for its own log a server goes down, and does not come up again before there is some.
+#[tokio::test]
+async fn a_server_that_dies_for_want_of_room_costs_no_effect_and_doubles_none() {
+    let Some(disk) = SmallDisk::for_suite(SUITE, MEGABYTES).unwrap() else {
+        return;
+    };
+    let Some(server) = PrivateServer::for_suite(SUITE).await.unwrap() else {
+        return;
+    };
+    let data = data_directory(&server).await;
+    server.stop().await.unwrap();
+    let (wal, small) = (data.join("pg_wal"), disk.path().join("pg_wal"));
+    let copied = Command::new("cp").arg("-a").args([&wal, &small]).status();
+    assert!(copied.unwrap().success());
+    std::fs::remove_dir_all(&wal).unwrap();
+    std::os::unix::fs::symlink(&small, &wal).unwrap();
+    server.start_again().await.unwrap();
+
+    let database = server.server().unwrap().database().await.unwrap();
+    let f = fixture_in(database, Options::default()).await;
+    f.create_topic(&topic(), 1).await;
+    let running = Running::start(&f, |_| Act::Write, |worker| worker);
+    disk.fill().unwrap();
+    let mut published = 0;
+    until("the worker is without its server", async || {
+        publish(&f, &[message("a", published)]).await;
+        published += 1;
+        // Onto the next file, which there is no room for unless it was there already.
+        let switch = sqlx::query("SELECT pg_switch_wal()").execute(&f.owner);
+        drop(tokio::time::timeout(Duration::from_secs(5), switch).await);
+        running.status().impeded_by
+    })
+    .await;
+    let log = std::fs::read_to_string(data.with_file_name("log")).unwrap();
+    assert!(log.contains("No space left on device"), "{log}");
+
+    server.kill_immediate().await.unwrap();
+    disk.make_room().unwrap();
+    server.start_again().await.unwrap();
+    publish(&f, &[message("a", published)]).await;
+    let all: Vec<_> = (0..=published).map(|n| format!("a-{n}")).collect();
+    assert_eq!(effects(&f, all.len()).await, all);
+    all_committed(&f).await;
+    assert!(running.status().stopped.is_empty(), "it was counted");
+    assert_eq!(running.status().impeded_by, None);
+    running.stop().await;
+}
+
+async fn data_directory(server: &PrivateServer) -> PathBuf {
+    let mut connection = server.server().unwrap().connect().await.unwrap();
+    let directory: String = sqlx::query_scalar("SHOW data_directory")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    directory.into()
+}
