@@ -1,20 +1,28 @@
 //! What a deployment of a test's own stands on: a directory, and in a build for a server databases there.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Mutex,
+};
 
 use commerce_chassis::ON_A_SERVER;
-use mainstay_testkit::postgres::{Server, URL};
+use mainstay_testkit::postgres::{PrivateServer, Server, URL};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions,
     sqlite::SqliteConnectOptions,
 };
 use tempfile::TempDir;
 
-const DATABASES: [&str; 5] = ["order", "inventory", "payment", "shipping", "psp"];
+pub(crate) const DATABASES: [&str; 5] = ["order", "inventory", "payment", "shipping", "psp"];
+
+/// Directories whose deployments have a server of their own, and its URL.
+static PRIVATE: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
 
 /// A directory in which deployments may lie, itself and its subdirectories; databases of theirs go when it goes.
 pub(crate) struct Ground {
     directory: TempDir,
+    server: Option<PrivateServer>,
 }
 
 impl Ground {
@@ -25,7 +33,33 @@ impl Ground {
         }
         Some(Self {
             directory: tempfile::tempdir().unwrap(),
+            server: None,
         })
+    }
+
+    /// With a server of its own, which may be killed. None in a build for files, too.
+    pub(crate) fn with_server() -> Option<Self> {
+        if !ON_A_SERVER {
+            return None;
+        }
+        let suite = "commerce, private servers";
+        let server = block_on(PrivateServer::for_suite(suite)).unwrap()?;
+        let directory = tempfile::tempdir().unwrap();
+        let here = (directory.path().to_owned(), server.url().to_owned());
+        PRIVATE.lock().unwrap().push(here);
+        Some(Self {
+            directory,
+            server: Some(server),
+        })
+    }
+
+    /// As `pg_ctl stop -m immediate` does.
+    pub(crate) fn kill_server(&self) {
+        block_on(self.server.as_ref().unwrap().kill_immediate()).unwrap();
+    }
+
+    pub(crate) fn start_server(&self) {
+        block_on(self.server.as_ref().unwrap().start_again()).unwrap();
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -35,7 +69,8 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        if ON_A_SERVER {
+        // The databases of a server of one's own go with it.
+        if ON_A_SERVER && self.server.is_none() {
             let inside = self.path().read_dir().into_iter().flatten().flatten();
             drop_databases(self.path());
             for entry in inside.filter(|entry| entry.path().is_dir()) {
@@ -63,10 +98,22 @@ pub(crate) fn drop_databases(data: &Path) {
 pub(crate) fn at<'a>(command: &'a mut Command, data: &Path) -> &'a mut Command {
     if ON_A_SERVER {
         command
-            .env("COMMERCE_POSTGRES", std::env::var_os(URL).unwrap())
+            .env("COMMERCE_POSTGRES", url(data))
             .env("COMMERCE_POSTGRES_PREFIX", prefix(data));
     }
     command.arg("--data").arg(data)
+}
+
+/// The server of the deployment in `data`.
+fn url(data: &Path) -> String {
+    let private = PRIVATE.lock().unwrap();
+    let own = private.iter().find(|(ground, _)| data.starts_with(ground));
+    own.map_or_else(|| std::env::var(URL).unwrap(), |(_, url)| url.clone())
+}
+
+/// How it is reached.
+pub(crate) fn server_of(data: &Path) -> PgConnectOptions {
+    url(data).parse().unwrap()
 }
 
 /// What the names of its databases begin with: each path has its own.
@@ -105,7 +152,7 @@ pub(crate) fn execute(data: &Path, name: &str, sql: &str) -> u64 {
     let sql = AssertSqlSafe(sql.to_owned());
     block_on(async {
         if is_on_the_server(name) {
-            let mut connection = server_options()
+            let mut connection = server_of(data)
                 .database(&database(data, name))
                 .connect()
                 .await
@@ -126,7 +173,7 @@ pub(crate) fn execute(data: &Path, name: &str, sql: &str) -> u64 {
 pub(crate) fn count(data: &Path, name: &str, sql: &'static str) -> i64 {
     block_on(async {
         if is_on_the_server(name) {
-            let mut connection = server_options()
+            let mut connection = server_of(data)
                 .database(&database(data, name))
                 .connect()
                 .await
@@ -164,15 +211,20 @@ pub(crate) fn server_options() -> PgConnectOptions {
 
 /// Runs statements about the server.
 pub(crate) fn on_the_server<T>(run: impl AsyncFnOnce(&mut PgConnection) -> T) -> T {
+    on(&server_options(), run)
+}
+
+/// The same of a server of one's own.
+pub(crate) fn on<T>(server: &PgConnectOptions, run: impl AsyncFnOnce(&mut PgConnection) -> T) -> T {
     block_on(async {
-        let mut connection = server_options().connect().await.unwrap();
+        let mut connection = server.connect().await.unwrap();
         let outcome = run(&mut connection).await;
         connection.close().await.unwrap();
         outcome
     })
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

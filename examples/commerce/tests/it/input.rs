@@ -127,7 +127,7 @@ fn an_order_of_unknown_things_is_refused() {
     assert_refused([
         (
             "an unknown currency",
-            set("currency", "XXX"),
+            set("currency", "ZZZ"),
             422,
             "unknown-currency",
         ),

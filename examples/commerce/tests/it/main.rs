@@ -6,11 +6,13 @@
     reason = "test suite: it waits by the host's clock and fails loudly"
 )]
 
+mod conditions;
 mod damage;
 mod flow;
 mod ground;
 mod input;
 mod kill;
+mod outage;
 mod process;
 mod races;
 mod server;

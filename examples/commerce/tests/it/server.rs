@@ -11,10 +11,10 @@ use crate::{
     shop::{Shop, assert_holds, body, command, wait_for},
 };
 
-const PASSWORD: &str = "a-secret-nobody-prints";
+pub(crate) const PASSWORD: &str = "a-secret-nobody-prints";
 
 /// A command that must fail, and its one line.
-fn refused(command: &mut Command) -> String {
+pub(crate) fn refused(command: &mut Command) -> String {
     let Output { status, stderr, .. } = command.output().unwrap();
     let line = String::from_utf8(stderr).unwrap();
     assert!(!status.success() && status.code().is_some(), "{status}");
@@ -136,6 +136,6 @@ fn cut_connections_lose_nothing() {
     shop.stop();
 }
 
-fn on_a_server() -> Option<Ground> {
+pub(crate) fn on_a_server() -> Option<Ground> {
     Ground::new().filter(|_| ON_A_SERVER)
 }
