@@ -237,3 +237,16 @@ impl Statements {
 /// Bytes of a row, without reading what lies out of line.
 const SIZE: &str = "octet_length(topic) + coalesce(octet_length(key), 0) + octet_length(envelope)
     + coalesce(octet_length(payload), 0)";
+
+/// PostgreSQL reads a set in its order by habit and not by promise, so no run of a test can tell.
+#[test]
+fn sets_are_written_in_the_order_that_they_are_given_in() {
+    let statements = Statements::new(&Namespace::plain());
+    for set in [statements.enqueue_set, statements.hold_set] {
+        let text = set.as_str();
+        assert!(
+            text.contains("WITH ORDINALITY") && text.ends_with("ORDER BY n"),
+            "{text}"
+        );
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 use mainstay_clock::{BootId, Clock, Monotonic, SystemClock};
 use mainstay_database::postgres::Database;
 use mainstay_outbox::{
-    Error, RelayStore as _,
+    Error, Fetched, Outcome, RelayStore as _, Stop,
     postgres::{Options, PostgresOutbox},
 };
 use sqlx::Executor as _;
@@ -60,31 +60,59 @@ async fn a_takeover_waits_for_a_record_in_flight() {
     assert!(ids(&shop.outbox, &new).await.is_empty());
 }
 
+/// The moves of a message that was refused.
+fn moves(fetched: &Fetched) -> Outcome {
+    let mut places = fetched.rows.iter().map(|row| row.place);
+    Outcome {
+        acknowledged: Vec::new(),
+        stopped: vec![Stop {
+            place: places.next().unwrap(),
+            attempts: 1,
+            retry_after: Duration::ZERO,
+            reason: "refused".to_owned(),
+        }],
+        following: places.collect(),
+    }
+}
+
+/// Log and side table.
+async fn rows(shop: &super::Shop) -> (i64, i64) {
+    let (log, held) = (
+        "SELECT count(*) FROM outbox",
+        "SELECT count(*) FROM outbox_held",
+    );
+    (shop.count(log).await, shop.count(held).await)
+}
+
+/// As a record does that only deletes.
+#[tokio::test]
+async fn moves_that_meet_a_takeover_wait_for_it_and_are_refused() {
+    let Some(shop) = shop().await else { return };
+    let old = shop.outbox.lease("old", LEASE).await.unwrap();
+    shop.commit(&[message("a", 0), message("a", 1)]).await;
+    let outcome = moves(&fetched(&shop.outbox, &old).await);
+    let mut takeover = shop.pool().begin().await.unwrap();
+    let take = "UPDATE outbox_shards SET owner = 'new', fence = fence + 1";
+    takeover.execute(take).await.unwrap();
+    let (recorded, ()) = tokio::join!(shop.outbox.record(&old, &outcome), async {
+        shop.until_blocked(1).await;
+        takeover.commit().await.unwrap();
+    });
+    assert!(matches!(recorded, Err(Error::Fenced)), "{recorded:?}");
+    assert_eq!(rows(&shop).await, (2, 0));
+}
+
 /// Also where it moves rows aside.
 #[tokio::test]
 async fn a_former_owner_stops_no_key() {
     let Some(shop) = shop().await else { return };
     let old = shop.outbox.lease("old", Duration::ZERO).await.unwrap();
     shop.commit(&[message("a", 0), message("a", 1)]).await;
-    let rows = fetched(&shop.outbox, &old).await.rows;
+    let outcome = moves(&fetched(&shop.outbox, &old).await);
     shop.outbox.lease("new", LEASE).await.unwrap();
-    let outcome = mainstay_outbox::Outcome {
-        acknowledged: Vec::new(),
-        stopped: vec![mainstay_outbox::Stop {
-            place: rows[0].place,
-            attempts: 1,
-            retry_after: Duration::ZERO,
-            reason: "refused".to_owned(),
-        }],
-        following: vec![rows[1].place],
-    };
     let recorded = shop.outbox.record(&old, &outcome).await;
     assert!(matches!(recorded, Err(Error::Fenced)), "{recorded:?}");
-    let (log, held) = (
-        "SELECT count(*) FROM outbox",
-        "SELECT count(*) FROM outbox_held",
-    );
-    assert_eq!((shop.count(log).await, shop.count(held).await), (2, 0));
+    assert_eq!(rows(&shop).await, (2, 0));
 }
 
 #[tokio::test]
