@@ -1,16 +1,20 @@
 //! The outbox in PostgreSQL beside the same rows written and drained by hand, on the server of `MAINSTAY_POSTGRES_URL`.
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first error")]
 
+#[path = "postgres/shop.rs"]
+mod shop;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
-use mainstay_benches::{Bench, Comparison, Keys, Shop, Side, Workload, business, timed};
+use mainstay_benches::{Bench, Comparison, Keys, Side, Workload, timed};
 use mainstay_messaging::{Key, Message, Publication, Publisher, envelope};
 use mainstay_outbox::{Entry, Outbox as _, Relay};
 use mainstay_testkit::postgres::Server;
+use shop::{Shop, business};
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 

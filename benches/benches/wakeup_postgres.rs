@@ -8,6 +8,8 @@
 
 #[path = "wakeup_postgres/another_process.rs"]
 mod another_process;
+#[path = "postgres/shop.rs"]
+mod shop;
 
 use std::{
     cell::RefCell,
@@ -17,11 +19,12 @@ use std::{
 
 use another_process::{AnotherProcess, How, monotonic};
 use hdrhistogram::Histogram;
-use mainstay_benches::{Bench, Comparison, Keys, Shop, Side, Took, Workload, business, timed};
+use mainstay_benches::{Bench, Comparison, Keys, Side, Took, Workload, timed};
 use mainstay_clock::{IdGenerator as _, SeededIds};
 use mainstay_messaging::Message;
 use mainstay_outbox::Outbox as _;
 use mainstay_testkit::postgres::Server;
+use shop::{Shop, business};
 use sqlx::Acquire as _;
 use tokio::{runtime::Builder, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -74,8 +77,8 @@ fn latency(bench: &Bench, server: &Server) {
         return;
     }
     let [ours, by_hand] = [(); 2].map(|()| Shop::new(bench, server, 1));
-    let mut relay = AnotherProcess::start(&ours.database.url(), How::Relay);
-    let mut listener = AnotherProcess::start(&by_hand.database.url(), How::ByHand);
+    let mut relay = AnotherProcess::start(&ours.url, How::Relay);
+    let mut listener = AnotherProcess::start(&by_hand.url, How::ByHand);
     let announcing = Announcing::start(&ours);
     let count = bench.scaled(300);
     let workload = Workload::new(Keys::Uniform);
@@ -184,7 +187,7 @@ fn cost(bench: &Bench, server: &Server, writers: u32) {
         return;
     }
     let [loud, silent] = [(); 2].map(|()| Shop::new(bench, server, writers));
-    let listening = AnotherProcess::start(&loud.database.url(), How::Listening);
+    let listening = AnotherProcess::start(&loud.url, How::Listening);
     let announcing = Announcing::start(&loud);
     let messages = Workload::new(Keys::Uniform).messages(bench.scaled(3_200));
     let round = |shop: &Shop| {

@@ -12,11 +12,9 @@
 mod bench;
 mod comparison;
 mod scratch;
-mod shop;
 mod workload;
 
 pub use bench::{Bench, Stopwatch, Took, timed};
 pub use comparison::{Comparison, Side};
 pub use scratch::Scratch;
-pub use shop::{Shop, business};
 pub use workload::{Keys, Workload};

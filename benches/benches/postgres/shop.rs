@@ -7,27 +7,25 @@ use mainstay_outbox::postgres::{Options, PostgresOutbox};
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::{PgConnection, PgPool};
 
-use crate::{Bench, Took, timed};
+use mainstay_benches::{Bench, Took, timed};
 
 /// A database of its own, which goes away with it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Shop {
+pub(crate) struct Shop {
     /// Connections to it.
-    pub pool: PgPool,
+    pub(crate) pool: PgPool,
     /// Its outbox.
-    pub outbox: PostgresOutbox,
-    /// The database.
-    pub database: TestDatabase,
+    pub(crate) outbox: PostgresOutbox,
+    /// Its URL, for another process.
+    pub(crate) url: String,
+    _database: TestDatabase,
 }
 
 impl Shop {
     /// The application's write.
-    pub const WRITE: &str = "INSERT INTO orders (body) VALUES ($1) RETURNING id";
+    pub(crate) const WRITE: &str = "INSERT INTO orders (body) VALUES ($1) RETURNING id";
 
     /// A new one on `server`, for as many writers.
-    #[must_use]
-    pub fn new(bench: &Bench, server: &Server, writers: u32) -> Self {
+    pub(crate) fn new(bench: &Bench, server: &Server, writers: u32) -> Self {
         bench.runtime.block_on(async {
             let test = server.database().await.unwrap();
             let mut options = postgres::Options::default();
@@ -42,13 +40,14 @@ impl Shop {
             Self {
                 pool,
                 outbox,
-                database: test,
+                url: test.url(),
+                _database: test,
             }
         })
     }
 
     /// Runs `write` for all of `messages`, each of the writers for its share, all at once.
-    pub fn write_all(
+    pub(crate) fn write_all(
         &self,
         bench: &Bench,
         writers: u32,
@@ -67,7 +66,7 @@ impl Shop {
 }
 
 /// The application's write, with the payload of `message` as its body.
-pub async fn business(connection: &mut PgConnection, message: &Message) {
+pub(crate) async fn business(connection: &mut PgConnection, message: &Message) {
     sqlx::query(Shop::WRITE)
         .bind(message.payload.as_deref())
         .execute(connection)
