@@ -3,7 +3,7 @@
 mod migrate;
 mod sqlstate;
 
-use std::{str::FromStr, time::Duration};
+use std::{panic, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{
@@ -141,9 +141,19 @@ impl Database {
     /// [`Error::Unavailable`] says what the server said.
     ///
     /// # Cancel safety
-    /// As [`Transactions::begin`].
+    /// Cancel safe. `pool().begin()` is not: of a BEGIN that was sent and not waited for the driver keeps no account, and what
+    /// comes next on that connection runs in a transaction that nobody commits.
     pub async fn begin_with(&self, begin: SqlStr) -> Result<Transaction, Error> {
-        match self.pool.begin_with(begin).await {
+        // In a task of its own it goes on to its end, and a transaction that nobody takes is rolled back.
+        let pool = self.pool.clone();
+        let beginning = tokio::spawn(async move { pool.begin_with(begin).await });
+        let outcome = match beginning.await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+            // The runtime is shutting down.
+            Err(_) => Err(sqlx::Error::PoolClosed),
+        };
+        match outcome {
             Err(sqlx::Error::PoolTimedOut) => Err(self.why_none_came().await),
             outcome => outcome.map_err(classify),
         }

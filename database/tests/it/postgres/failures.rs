@@ -1,6 +1,8 @@
 //! What a server does to its clients, and what is made of it.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
+
+use sqlx::Connection as _;
 
 use super::*;
 
@@ -133,4 +135,33 @@ async fn a_commit_on_a_connection_that_was_cut_is_unknown_or_retryable() {
     let cut = database.commit(tx).await.unwrap_err();
     assert!(cut.is_retryable(), "{cut:?}");
     assert_eq!(keys(&database).await, [0_i64; 0]);
+}
+
+/// As a request's handler does whose client went away: what the connection does next would never be committed.
+#[tokio::test]
+async fn a_begin_that_is_cancelled_leaves_nothing_open() {
+    let mut options = Options::default();
+    options.max_connections = 1;
+    let Some((database, server)) = database_with(options).await else {
+        return;
+    };
+    let mut witness = PgConnection::connect(&server.url()).await.unwrap();
+    for polls in 1..=6 {
+        {
+            // Dropped wherever it has come to.
+            let mut beginning = pin!(database.begin());
+            for _ in 0..polls {
+                tokio::select! {
+                    biased;
+                    _begun = &mut beginning => break,
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+        }
+        let insert = sqlx::query("INSERT INTO number (key, value) VALUES ($1, 0)");
+        let inserted = insert.bind(polls).execute(database.pool()).await;
+        inserted.unwrap();
+        let seen = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM number");
+        assert_eq!(seen.fetch_one(&mut witness).await.unwrap(), polls);
+    }
 }
