@@ -25,7 +25,7 @@ use mainstay_messaging::Message;
 use mainstay_outbox::Outbox as _;
 use mainstay_testkit::postgres::Server;
 use shop::{Shop, business};
-use sqlx::Acquire as _;
+use sqlx::{Acquire as _, ConnectOptions as _};
 use tokio::{runtime::Builder, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +67,11 @@ impl Announcing {
     }
 }
 
+/// Where another process finds it.
+fn url(shop: &Shop) -> String {
+    shop.pool.connect_options().to_url_lossy().into()
+}
+
 const IN_THE_TRANSACTION: &str = "NOTIFY in the transaction, by hand";
 const SILENT: &str = "without wake-ups";
 
@@ -77,8 +82,8 @@ fn latency(bench: &Bench, server: &Server) {
         return;
     }
     let [ours, by_hand] = [(); 2].map(|()| Shop::new(bench, server, 1));
-    let mut relay = AnotherProcess::start(&ours.url, How::Relay);
-    let mut listener = AnotherProcess::start(&by_hand.url, How::ByHand);
+    let mut relay = AnotherProcess::start(&url(&ours), How::Relay);
+    let mut listener = AnotherProcess::start(&url(&by_hand), How::ByHand);
     let announcing = Announcing::start(&ours);
     let count = bench.scaled(300);
     let workload = Workload::new(Keys::Uniform);
@@ -180,14 +185,14 @@ fn waited(
     total
 }
 
-/// What ringing after each commit costs the writers, while a relay in another process listens and drains.
+/// What ringing after each commit costs the writers, while another process listens.
 fn cost(bench: &Bench, server: &Server, writers: u32) {
     let name = format!("postgres: wake-ups of another process, {writers} writers");
     if !bench.wants(&name) {
         return;
     }
     let [loud, silent] = [(); 2].map(|()| Shop::new(bench, server, writers));
-    let listening = AnotherProcess::start(&loud.url, How::Listening);
+    let listening = AnotherProcess::start(&url(&loud), How::Listening);
     let announcing = Announcing::start(&loud);
     let messages = Workload::new(Keys::Uniform).messages(bench.scaled(3_200));
     let round = |shop: &Shop| {

@@ -102,15 +102,16 @@ impl Database {
         Ok(Self::over(pool, &options))
     }
 
-    /// Uses a pool that exists. Of `options` those about connections have no effect then.
+    /// Uses a pool that exists. Of `options` those about connections have no effect then; behind a transaction pooler the
+    /// pool itself needs a statement cache of capacity 0.
     #[must_use]
     pub fn over(pool: PgPool, options: &Options) -> Self {
         // SET LOCAL goes through every pooler, and with BEGIN in one round trip.
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; \
              SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
-            options.lock_timeout.as_millis(),
-            options.idle_in_transaction_timeout.as_millis(),
+            millis(options.lock_timeout),
+            millis(options.idle_in_transaction_timeout),
         );
         Self {
             pool,
@@ -134,7 +135,8 @@ impl Database {
         self.keeps_statements
     }
 
-    /// Opens a transaction with a BEGIN of one's own, which may set what it needs in the same round trip.
+    /// Opens a transaction with a BEGIN of one's own, which may set what it needs in the same round trip. Nothing in it may
+    /// fail or wait: the driver takes a transaction whose beginning failed for none, and its connection goes back as it is.
     ///
     /// # Errors
     /// As [`Transactions::begin`]. Where a connection could not be had in time because the server gives none,
@@ -178,6 +180,15 @@ impl Database {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// A duration as the server's settings have it: it refuses more than 24 days, and zero is for ever.
+fn millis(duration: Duration) -> u128 {
+    const LONGEST: u128 = i32::MAX as u128;
+    if duration.is_zero() {
+        return 0;
+    }
+    duration.as_millis().clamp(1, LONGEST)
 }
 
 fn parse(url: &str) -> Result<PgConnectOptions, Error> {

@@ -133,6 +133,7 @@
 //! | A process stops in the middle of a transaction (PostgreSQL). | The server ends it after `idle_in_transaction_timeout`, and its messages are done elsewhere. A [deadline](Worker::handler_deadline) beyond that is refused. |
 //! | A handler keeps an SQL error to itself (PostgreSQL). | The transaction is rolled back; the handler has failed. |
 //! | A handler fails for good. | Its key stops; other keys flow until the span reaches its bound, then the partition pauses. |
+//! | The database refuses what only a person can mend: a privilege, credentials. | The worker does not end: messages stay where they are, [`Status::impeded_by`] says why and no message is blamed. It goes on when it may. |
 //! | A handler blocks its thread. | Its deadline cannot end it; a shutdown leaves it behind after twice [`Worker::drain`]. |
 //! | A key stays stopped longer than the broker keeps its log. | The group's offset falls out of the log, and the consumer ends with an error. Alarm on `mainstay_inbox_stopped_keys`. |
 //!

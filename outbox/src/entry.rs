@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use mainstay_messaging::Message;
+use mainstay_messaging::{InvalidName, Key, Message};
 
 /// A message and how it is to be delivered.
 ///
@@ -12,8 +12,9 @@ use mainstay_messaging::Message;
 /// use std::time::Duration;
 ///
 /// # let reminder = Message::with_id(MessageId::from_static("1"), Source::from_static("s"), Topic::from_static("t"), Kind::from_static("K"));
-/// let once = EnqueueKey::new("reminder:order-17");
+/// let once = EnqueueKey::new("reminder:order-17")?;
 /// let entry = Entry::new(&reminder).deliver_after(Duration::from_secs(3600)).once(&once);
+/// # Ok::<_, mainstay_messaging::InvalidName>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
@@ -77,24 +78,31 @@ impl<'a> From<&'a Message> for Entry<'a> {
 
 /// Names one act of enqueueing, so that repeating the act enqueues nothing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EnqueueKey(Arc<str>);
+pub struct EnqueueKey(Key);
 
 impl EnqueueKey {
     /// Wraps a text of the caller's choice, such as `saga:step:attempt`.
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self(text.into())
+    ///
+    /// # Errors
+    /// [`InvalidName`] unless it is 1 to 255 bytes without control characters: an index of each store holds it.
+    pub fn new(text: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
+        let checked = Key::new(text).map_err(|mut invalid| {
+            invalid.what = "enqueue key";
+            invalid
+        });
+        checked.map(Self)
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
 impl fmt::Debug for EnqueueKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.0)
+        write!(f, "{:?}", self.as_str())
     }
 }
 
@@ -107,4 +115,21 @@ pub enum Enqueued {
     Added,
     /// Its enqueue key was used before: nothing was written.
     AlreadyThere,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_enqueue_key_is_what_every_index_can_hold() {
+        assert_eq!(
+            EnqueueKey::new("saga:step:1").unwrap().as_str(),
+            "saga:step:1"
+        );
+        for text in ["", "a\0b", &*"x".repeat(256)] {
+            let refused = EnqueueKey::new(text).unwrap_err();
+            assert_eq!(refused.what, "enqueue key");
+        }
+    }
 }

@@ -54,7 +54,7 @@ impl Round {
                 Content::Unreadable(reason) => {
                     round
                         .outcome
-                        .stop(row.place, row.attempts, reason, retry_after);
+                        .stop(row.place, row.attempts, &reason, retry_after);
                     blocked.extend(row.lane);
                 }
             }
@@ -92,7 +92,7 @@ impl Round {
                 Some(Publication::Refused(error))
                     if !lane.is_some_and(|l| waiting.contains(&l)) =>
                 {
-                    outcome.stop(place, attempts, with_causes(&error), retry_after);
+                    outcome.stop(place, attempts, &with_causes(&error), retry_after);
                     stopped.extend(lane);
                 }
                 Some(Publication::Unknown(error) | Publication::Refused(error)) => {
@@ -118,19 +118,32 @@ impl Round {
     }
 }
 
+/// A reason as every store can keep it: PostgreSQL takes no NUL in a text, and nobody reads a page of it.
+fn printable(reason: &str) -> String {
+    const LONGEST: usize = 1_000;
+    let shown = |c: char| {
+        if c == '\0' {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    reason.chars().take(LONGEST).map(shown).collect()
+}
+
 impl Outcome {
     /// Whether there is nothing to write down.
     pub(crate) const fn is_empty(&self) -> bool {
         self.acknowledged.is_empty() && self.stopped.is_empty() && self.following.is_empty()
     }
 
-    fn stop(&mut self, place: Place, attempts: u32, reason: String, retry_after: &RetryAfter<'_>) {
+    fn stop(&mut self, place: Place, attempts: u32, reason: &str, retry_after: &RetryAfter<'_>) {
         let attempts = attempts.saturating_add(1);
         self.stopped.push(Stop {
             place,
             attempts,
             retry_after: retry_after(attempts),
-            reason,
+            reason: printable(reason),
         });
     }
 
@@ -211,6 +224,12 @@ mod tests {
                 _ => Publication::Acknowledged,
             })
             .collect()
+    }
+
+    #[test]
+    fn a_reason_is_one_that_every_store_can_keep() {
+        assert_eq!(printable("bad\0byte: ü"), "bad\u{fffd}byte: ü");
+        assert_eq!(printable(&"x".repeat(5_000)).len(), 1_000);
     }
 
     proptest! {

@@ -15,8 +15,6 @@ pub(crate) struct Shop {
     pub(crate) pool: PgPool,
     /// Its outbox.
     pub(crate) outbox: PostgresOutbox,
-    /// Its URL, for another process.
-    pub(crate) url: String,
     _database: TestDatabase,
 }
 
@@ -40,7 +38,6 @@ impl Shop {
             Self {
                 pool,
                 outbox,
-                url: test.url(),
                 _database: test,
             }
         })

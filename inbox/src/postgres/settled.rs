@@ -89,6 +89,14 @@ impl Settled {
             state.pending = None;
             return state.up_to;
         }
+        // Looks of several workers may overlap: this one began before the one that is waited for now.
+        if state
+            .pending
+            .as_ref()
+            .is_some_and(|pending| newest < pending.newest)
+        {
+            return state.up_to;
+        }
         // A prepared transaction may be any of those that were waited for.
         let prepared = writers.iter().any(|(_, prepared)| *prepared);
         let open = |name: &String| writers.iter().any(|(writer, _)| writer == name);
@@ -115,6 +123,15 @@ mod tests {
     fn writers(names: &[&str]) -> Vec<Writer> {
         let writer = |name: &&str| ((*name).to_owned(), name.starts_with('-'));
         names.iter().map(writer).collect()
+    }
+
+    #[test]
+    fn a_look_that_began_earlier_ends_nobody() {
+        let settled = Settled::default();
+        assert_eq!(settled.advance(20, writers(&["4/7"])), 0);
+        assert_eq!(settled.advance(10, writers(&["3/1"])), 0);
+        assert_eq!(settled.advance(21, writers(&["4/7"])), 0);
+        assert_eq!(settled.advance(22, writers(&["5/1"])), 20);
     }
 
     #[test]

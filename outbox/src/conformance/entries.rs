@@ -72,7 +72,10 @@ pub async fn a_delayed_message_of_a_stopped_key_joins_its_end<F: Fixture>(f: &F)
 }
 
 pub async fn an_enqueue_key_is_used_once_and_aborts_nothing<F: Fixture>(f: &F) {
-    let (once, other) = (EnqueueKey::new("once"), EnqueueKey::new("other"));
+    let (once, other) = (
+        EnqueueKey::new("once").unwrap(),
+        EnqueueKey::new("other").unwrap(),
+    );
     let messages = [
         message("a", 0),
         message("a", 1),

@@ -158,7 +158,7 @@ impl World {
     }
 
     async fn write_once(&self, key: usize, number: usize) -> Result<(), Error> {
-        let once = EnqueueKey::new(format!("{key}/{number}"));
+        let once = EnqueueKey::new(format!("{key}/{number}")).unwrap();
         let mut tx = self.database.begin().await?;
         let message = message(key, format!("{key}/{number}"));
         let answer = self

@@ -181,7 +181,7 @@ async fn old_enqueue_keys_are_forgotten_however_many_there_are() {
     let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
                 INSERT INTO outbox_enqueue_keys (enqueue_key, used_at) SELECT 'saga:' || i, i FROM n";
     sqlx::query(fill).execute(&mut *tx).await.unwrap();
-    let (new, key) = (message("a", 0), EnqueueKey::new("new"));
+    let (new, key) = (message("a", 0), EnqueueKey::new("new").unwrap());
     let entries = [Entry::new(&new).once(&key)];
     let answers = store.enqueue_batch(&mut tx, &entries).await.unwrap();
     assert_eq!(answers, [Enqueued::Added]);

@@ -28,7 +28,7 @@ async fn open(pooler: &Pooler, server: &TestDatabase) -> (Database, Arc<Postgres
 async fn write(database: &Database, outbox: &PostgresOutbox, key: &str) {
     let fused = outbox.fused("SELECT $1::int4 AS written");
     for number in 0..30 {
-        let once = EnqueueKey::new(format!("{key}-{number}"));
+        let once = EnqueueKey::new(format!("{key}-{number}")).unwrap();
         let messages = [message(key, 3 * number), message(key, 3 * number + 1)];
         let mut tx = database.begin().await.unwrap();
         let entries = [

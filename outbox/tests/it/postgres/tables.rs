@@ -24,7 +24,10 @@ fn within(namespace: &Namespace) -> Options {
 
 /// One message of every kind.
 async fn enqueue(database: &Database, outbox: &PostgresOutbox) {
-    let (once, messages) = (EnqueueKey::new("once"), [0, 1, 2].map(|n| message("a", n)));
+    let (once, messages) = (
+        EnqueueKey::new("once").unwrap(),
+        [0, 1, 2].map(|n| message("a", n)),
+    );
     let entries = [
         Entry::new(&messages[0]).once(&once),
         Entry::new(&messages[1]).deliver_after(Duration::from_millis(1)),

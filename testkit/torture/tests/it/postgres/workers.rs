@@ -61,8 +61,13 @@ async fn stopped_past_lease_and_transaction() {
         stage.worker("worker-1", PASSING),
         stage.worker("worker-2", PASSING),
     ];
-    let mut struck = 0;
+    let (mut struck, mut tries) = (0, 0);
     while struck < STOPS {
+        tries += 1;
+        assert!(
+            tries <= 5 * STOPS,
+            "{struck} of {STOPS} stops in {tries} tries"
+        );
         stage.traffic(30).await;
         workers.rotate_left(1);
         stage.freeze_in_transaction(&workers[0]).await;
@@ -90,8 +95,13 @@ async fn stopped_past_its_lease_with_its_transaction_open() {
         stage.worker("worker-1", WORKER),
         stage.worker("worker-2", WORKER),
     ];
-    let mut struck = 0;
+    let (mut struck, mut tries) = (0, 0);
     while struck < STOPS {
+        tries += 1;
+        assert!(
+            tries <= 5 * STOPS,
+            "{struck} of {STOPS} stops in {tries} tries"
+        );
         stage.traffic(30).await;
         workers.rotate_left(1);
         stage.freeze_in_transaction(&workers[0]).await;
