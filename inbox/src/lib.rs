@@ -141,7 +141,7 @@
 //!
 //! `inbox_marks` (one row per message and consumer), `inbox_copies` (where else such a message was read, if it was),
 //! `inbox_progress` (checkpoints), and `inbox_schema` for the version; under a prefix of your choice, and on PostgreSQL in a schema
-//! of your choice. What a service's role needs there is in `migrations/postgres/privileges.sql`.
+//! of your choice. `postgres::roles` is the SQL that makes a role with the least that a worker needs there.
 //!
 //! On PostgreSQL a mark may be kept for up to two checkpoints (an eighth of the window) longer: numbers of marks are drawn before their
 //! transactions end, so a checkpoint covers only those below which everything was decided. A transaction that has written marks

@@ -2,6 +2,7 @@
 
 mod fused;
 mod retention;
+mod roles;
 mod settled;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use retention::Sweeping;
 use settled::Settled;
 
 pub use fused::{Effect, Fused, FusedEffect};
+pub use roles::roles;
 pub use sqlx;
 
 /// The schema of the inbox, for those who run migrations themselves.
@@ -59,8 +61,10 @@ impl PostgresInbox {
             // Which ones are new is said only if some are not: each row of an answer costs the client and the server.
             many: sql("WITH fresh AS (
                      INSERT INTO {ns}inbox_marks (consumer, source, id, topic, partition, \"offset\")
-                     SELECT $1, * FROM UNNEST($2::text[], $3::text[], $4::text[], $5::int4[], $6::int8[])
-                     ON CONFLICT DO NOTHING
+                     SELECT $1, row.source, row.id, row.topic, row.partition, row.\"offset\"
+                     FROM UNNEST($2::text[], $3::text[], $4::text[], $5::int4[], $6::int8[]) WITH ORDINALITY
+                          AS row (source, id, topic, partition, \"offset\", number)
+                     ORDER BY row.number ON CONFLICT DO NOTHING
                      RETURNING source, id)
                  SELECT added.count, fresh.source, fresh.id
                  FROM (SELECT count(*) FROM fresh) AS added LEFT JOIN fresh ON added.count < $7"),

@@ -1,6 +1,6 @@
 //! Marks in a PostgreSQL database, read from a log in memory.
 //!
-//! Everything runs under a role that may do no more than `privileges.sql` grants.
+//! Everything runs under a role that may do no more than `roles` grants.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod admission;
@@ -21,7 +21,10 @@ use mainstay_database::{
     Namespace,
     postgres::{Database, Options, classify, statement},
 };
-use mainstay_inbox::{conformance::Fixture, postgres::PostgresInbox};
+use mainstay_inbox::{
+    conformance::Fixture,
+    postgres::{PostgresInbox, roles},
+};
 use mainstay_messaging::{
     Group, Headers, Partition, Raw, StartAt, Topic,
     memory::{self, Broker, LogConsumer, LogPublisher},
@@ -29,8 +32,9 @@ use mainstay_messaging::{
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::{PgConnection, PgPool};
 
-/// Owns nothing. It stays behind on the server, where it may do nothing once the test's database is gone.
-const ROLE: &str = "mainstay_inbox_service";
+/// What `roles` makes in this namespace. Owns nothing, and stays behind on the server, where it may do nothing once the
+/// test's database is gone.
+const ROLE: &str = "billing_inbox_worker";
 
 struct PostgresFixture {
     /// As the service.
@@ -66,10 +70,9 @@ async fn fixture_through(server: TestDatabase, url: &str, options: Options) -> P
     let migrating = PostgresInbox::new(owner.clone(), namespace());
     migrating.migrate().await.unwrap();
     let owner = owner.pool().clone();
-    sqlx::raw_sql(statement(&namespace(), &service_sql()))
-        .execute(&owner)
-        .await
-        .unwrap();
+    for sql in [roles(&namespace()), statement(&namespace(), EFFECTS)] {
+        sqlx::raw_sql(sql).execute(&owner).await.unwrap();
+    }
     let database = Database::connect_with(url, options).await.unwrap();
     PostgresFixture {
         inbox: Arc::new(PostgresInbox::new(database.clone(), namespace())),
@@ -85,20 +88,11 @@ fn namespace() -> Namespace {
     prefixed.in_schema("shop").unwrap()
 }
 
-/// The role, what it needs of the inbox, and the table of its own that effects go to.
-fn service_sql() -> String {
-    let create = format!(
-        "DO $$ BEGIN CREATE ROLE {ROLE}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-         CREATE TABLE effects (seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, effect TEXT NOT NULL);
-         CREATE TABLE accounts (id BIGINT PRIMARY KEY, balance BIGINT NOT NULL);
-         GRANT SELECT, INSERT, UPDATE, DELETE ON effects, accounts TO {ROLE};"
-    );
-    let privileges = include_str!("../../migrations/postgres/privileges.sql");
-    create
-        + &privileges
-            .replace("{role}", ROLE)
-            .replace("{schema}", "shop")
-}
+/// The service's own tables, where effects go.
+const EFFECTS: &str =
+    "CREATE TABLE effects (seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, effect TEXT NOT NULL);
+     CREATE TABLE accounts (id BIGINT PRIMARY KEY, balance BIGINT NOT NULL);
+     GRANT SELECT, INSERT, UPDATE, DELETE ON effects, accounts TO {prefix}inbox_worker;";
 
 fn as_service(url: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };

@@ -1,8 +1,8 @@
 -- The least that the two sides of an outbox need, as roles to grant to those that log in. Run it as the owner of the
 -- tables, who may also create roles, after the migration; running it again changes nothing.
 -- Migrations are for the owner. Where the schema is up to date, opening the outbox only reads.
-DO $$ BEGIN CREATE ROLE {prefix}outbox_writer NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-DO $$ BEGIN CREATE ROLE {prefix}outbox_relay NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+DO $$ BEGIN CREATE ROLE {prefix}outbox_writer NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+DO $$ BEGIN CREATE ROLE {prefix}outbox_relay NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 
 -- Both open it.
 GRANT SELECT ON {ns}outbox_schema, {ns}outbox_layout TO {prefix}outbox_writer, {prefix}outbox_relay;

@@ -31,7 +31,7 @@ async fn the_service_cannot_change_marks_or_schema() {
 #[tokio::test]
 async fn what_is_not_granted_is_named() {
     let Some(f) = fixture().await else { return };
-    let revoke = "REVOKE SELECT ON shop.billing_inbox_progress FROM mainstay_inbox_service";
+    let revoke = "REVOKE SELECT ON shop.billing_inbox_progress FROM billing_inbox_worker";
     sqlx::query(revoke).execute(&f.owner).await.unwrap();
     let at = std::time::SystemTime::UNIX_EPOCH;
     let error = f.inbox.sweep(&group(), at, 0, 1).await.unwrap_err();

@@ -12,7 +12,7 @@ use mainstay_outbox::{
 
 use super::{Shop, open, shop_with};
 
-fn options(shards: u16) -> Options {
+pub(super) fn options(shards: u16) -> Options {
     let mut options = Options::default();
     options.shards = shards;
     options.max_message_size = 10_000;

@@ -1,29 +1,102 @@
-//! Behind `PgBouncer` in transaction mode, where the next transaction runs in another session.
+//! Behind `PgBouncer` in transaction mode, where the next transaction runs in another session: the suite, and writers and
+//! relays at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use mainstay_database::{
     Transactions as _,
     postgres::{self, Database},
 };
 use mainstay_outbox::{
-    EnqueueKey, Enqueued, Entry, Outbox as _,
+    EnqueueKey, Enqueued, Entry, Error, Outbox as _,
+    conformance::Fixture,
     postgres::{Options, PostgresOutbox},
 };
 use mainstay_testkit::postgres::{Pooler, Pooling, TestDatabase};
 use tokio_util::sync::CancellationToken;
 
-use super::{Running, Shop, message, shop, until};
+use super::{Running, Shop, conformance::options, message, shop, shop_with, until};
 
-async fn open(pooler: &Pooler, server: &TestDatabase) -> (Database, Arc<PostgresOutbox>) {
+/// A shop whose service goes through a pooler.
+struct Pooled {
+    /// Past the pooler.
+    shop: Shop,
+    pooler: Pooler,
+    database: Database,
+    outbox: Arc<PostgresOutbox>,
+}
+
+impl Deref for Pooled {
+    type Target = Shop;
+
+    fn deref(&self) -> &Shop {
+        &self.shop
+    }
+}
+
+async fn pooled() -> Option<Pooled> {
+    let shop = shop_with(options(4)).await?;
+    let mut pooling = Pooling::default();
+    // More than the suite holds open at once, and fewer than there are clients.
+    pooling.connections = 6;
+    let pooler =
+        Pooler::for_suite("outbox behind a pooler", &shop.server.url(), pooling).unwrap()?;
+    let (database, outbox) = open(&pooler, &shop.server, options(4)).await.unwrap();
+    Some(Pooled {
+        shop,
+        pooler,
+        database,
+        outbox,
+    })
+}
+
+async fn open(
+    pooler: &Pooler,
+    server: &TestDatabase,
+    options: Options,
+) -> Result<(Database, Arc<PostgresOutbox>), Error> {
     let mut through = postgres::Options::default();
     through.behind_transaction_pooler = true;
-    let url = pooler.url(server.name());
-    let database = Database::connect_with(&url, through).await.unwrap();
-    let outbox = PostgresOutbox::open(database.clone(), Options::default()).await;
-    (database, Arc::new(outbox.unwrap()))
+    let database = Database::connect_with(&pooler.url(server.name()), through).await?;
+    let outbox = PostgresOutbox::open(database.clone(), options).await?;
+    Ok((database, Arc::new(outbox)))
 }
+
+#[async_trait]
+impl Fixture for Pooled {
+    type Database = Database;
+    type Store = PostgresOutbox;
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+
+    fn store(&self) -> Arc<PostgresOutbox> {
+        Arc::clone(&self.outbox)
+    }
+
+    async fn other_process(&self) -> Arc<PostgresOutbox> {
+        let opened = open(&self.pooler, &self.server, options(4)).await;
+        opened.unwrap().1
+    }
+
+    async fn open_with_five_shards(&self) -> Result<(), Error> {
+        let opened = open(&self.pooler, &self.server, options(5)).await;
+        opened.map(drop)
+    }
+
+    async fn damage(&self, id: &str) {
+        self.shop.damage(id).await;
+    }
+
+    async fn rows(&self) -> (usize, usize) {
+        self.shop.rows().await
+    }
+}
+
+mainstay_outbox::conformance!(if_there pooled());
 
 async fn write(database: &Database, outbox: &PostgresOutbox, key: &str) {
     let fused = outbox.fused("SELECT $1::int4 AS written");
@@ -54,8 +127,8 @@ async fn writers_and_relays_work_behind_a_pooler_in_transaction_mode() {
     let Some(pooler) = Pooler::for_suite(suite, &server.url(), Pooling::default()).unwrap() else {
         return;
     };
-    let (database, writer) = open(&pooler, &server).await;
-    let (_, elsewhere) = open(&pooler, &server).await;
+    let (database, writer) = open(&pooler, &server, Options::default()).await.unwrap();
+    let (_, elsewhere) = open(&pooler, &server, Options::default()).await.unwrap();
     let shutdown = CancellationToken::new();
     for outbox in [&writer, &elsewhere] {
         let (outbox, shutdown) = (Arc::clone(outbox), shutdown.clone());

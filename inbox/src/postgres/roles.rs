@@ -1,0 +1,33 @@
+//! The least privileges that a worker needs.
+
+use mainstay_database::{Namespace, postgres::statement};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
+
+/// SQL that makes the role `<prefix>inbox_worker` and grants it what admission and retention need, no more. Run it as the
+/// owner of the tables, after [`PostgresInbox::migrate`](super::PostgresInbox::migrate), and grant the role to those that
+/// log in.
+///
+/// ```
+/// use mainstay_database::Namespace;
+///
+/// let sql = mainstay_inbox::postgres::roles(&Namespace::prefixed("shop_")?);
+/// assert!(sql.as_str().contains("GRANT SELECT, INSERT ON shop_inbox_marks TO shop_inbox_worker"));
+/// # Ok::<_, mainstay_database::InvalidNamespace>(())
+/// ```
+#[must_use]
+pub fn roles(namespace: &Namespace) -> SqlStr {
+    let grants = statement(
+        namespace,
+        include_str!("../../migrations/postgres/roles.sql"),
+    );
+    let Some(schema) = namespace.schema() else {
+        return grants;
+    };
+    let role = namespace.render("{prefix}inbox_worker");
+    let grants = grants.as_str();
+    // Safe: a checked namespace, and program text.
+    AssertSqlSafe(format!(
+        "{grants}\nGRANT USAGE ON SCHEMA {schema} TO {role};\n"
+    ))
+    .into_sql_str()
+}
