@@ -2,8 +2,12 @@
 
 use std::{
     process,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
     thread,
+    time::Duration,
 };
 
 use mainstay_clock::{IdGenerator, SystemIds};
@@ -39,7 +43,7 @@ impl TestDatabase {
         // Nobody connects to template0, so it can be copied at any time.
         let statement = format!("CREATE DATABASE {} TEMPLATE template0", database.name);
         database.exists = true;
-        let outcome = database.execute(statement).await;
+        let outcome = execute(&database.server, statement).await;
         database.exists = outcome.is_ok();
         outcome.map(|()| database)
     }
@@ -64,7 +68,7 @@ impl TestDatabase {
 
     /// Drops it, with whoever is connected.
     pub async fn close(mut self) -> Result<(), sqlx::Error> {
-        let outcome = self.execute(self.statement()).await;
+        let outcome = execute(&self.server, self.statement()).await;
         self.exists = outcome.is_err();
         outcome
     }
@@ -72,35 +76,38 @@ impl TestDatabase {
     fn statement(&self) -> String {
         format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)
     }
+}
 
-    async fn execute(&self, statement: String) -> Result<(), sqlx::Error> {
-        let mut connection = self.server.connect().await?;
-        // The name is ours: letters, digits and underscores.
-        sqlx::query(AssertSqlSafe(statement))
-            .execute(&mut connection)
-            .await?;
-        connection.close().await
-    }
+async fn execute(server: &Server, statement: String) -> Result<(), sqlx::Error> {
+    let mut connection = server.connect().await?;
+    // The name is ours: letters, digits and underscores.
+    sqlx::query(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await?;
+    connection.close().await
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
+        // A drop waits for every session of the server, for one that is still logging in as well: if that is ours, its
+        // runtime stands still for as long as we wait here, and the two wait for each other until the server's
+        // `authentication_timeout`. The server finishes what it was sent.
+        const ENOUGH_TO_SEND_IT: Duration = Duration::from_secs(2);
         if !self.exists {
             return;
         }
+        let (server, statement) = (self.server.clone(), self.statement());
+        let (done, finished) = mpsc::channel();
         // The test's own runtime may be on its way out, and its thread may be the only one that drives it.
-        thread::scope(|scope| {
-            let finished = scope
-                .spawn(|| {
-                    let runtime = tokio::runtime::Builder::new_current_thread()
-                        .enable_all()
-                        .build();
-                    if let Ok(runtime) = runtime {
-                        drop(runtime.block_on(self.execute(self.statement())));
-                    }
-                })
-                .join();
-            drop(finished);
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            if let Ok(runtime) = runtime {
+                drop(runtime.block_on(execute(&server, statement)));
+            }
+            drop(done.send(()));
         });
+        drop(finished.recv_timeout(ENOUGH_TO_SEND_IT));
     }
 }
