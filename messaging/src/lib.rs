@@ -98,11 +98,12 @@
 //! | record that is no message of ours, or of a newer format | [`Content::Raw`] | it is delivered in its place, with its bytes |
 //! | event of an unknown version, or undecodable | [`event::DecodeError`] | the message is untouched: park it raw |
 //! | records removed before they were read | [`Error::OffsetOutOfRange`] | the group stops until an operator decides |
+//! | the file of `sqlite` replaced by another log, or a database started with one | nothing | groups begin anew, and what was on its way is gone: compare `sqlite::Broker::id` at each start |
 //!
 //! # Schema
 //!
-//! Only `sqlite` has one: `broker_records` (the log), `broker_partitions`, `broker_members` and `broker_claims`, under
-//! a prefix of your choice, with its own version table; see `migrations/sqlite/`. The [`envelope`] column is JSON and
+//! Only `sqlite` has one: `broker_records` (the log), `broker_partitions`, `broker_members`, `broker_claims` and
+//! `broker_identity`, under a prefix of your choice, with its own version table; see `migrations/sqlite/`. The [`envelope`] column is JSON and
 //! pinned by a golden test.
 //!
 //! # Features

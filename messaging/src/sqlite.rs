@@ -6,6 +6,7 @@
 
 mod append;
 mod consumer;
+mod identity;
 mod membership;
 mod statements;
 
@@ -17,6 +18,7 @@ use mainstay_database::{
     sqlite::{Database, classify},
 };
 use tokio::sync::{RwLock, watch};
+use uuid::Uuid;
 
 use crate::{Error, Group, Partition, StartAt, Topic};
 use statements::Statements;
@@ -27,10 +29,16 @@ pub use consumer::LogConsumer;
 /// The schema of the log, for those who run migrations themselves.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "broker",
-    steps: &[Migration {
-        name: "0001_log",
-        sql: include_str!("../migrations/sqlite/0001_log.sql"),
-    }],
+    steps: &[
+        Migration {
+            name: "0001_log",
+            sql: include_str!("../migrations/sqlite/0001_log.sql"),
+        },
+        Migration {
+            name: "0002_identity",
+            sql: include_str!("../migrations/sqlite/0002_identity.sql"),
+        },
+    ],
 };
 
 /// Bits of a record's id that hold its offset.
@@ -44,6 +52,7 @@ pub struct Broker {
 
 #[derive(Debug)]
 struct Inner {
+    id: Uuid,
     database: Database,
     statements: Statements,
     options: Options,
@@ -73,7 +82,7 @@ pub struct Options {
     pub fetch_bytes: usize,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Ids of members.
+    /// Ids of members, and of a log that is new.
     pub ids: Arc<dyn IdGenerator>,
 }
 
@@ -104,15 +113,28 @@ impl Broker {
             .migrate(&MIGRATIONS, &options.namespace)
             .await
             .map_err(sort)?;
+        let statements = Statements::new(&options.namespace);
+        let id = identity::establish(&database, &statements, &*options.ids).await?;
         Ok(Self {
             inner: Arc::new(Inner {
-                statements: Statements::new(&options.namespace),
+                id,
+                statements,
                 database,
                 options,
                 topics: RwLock::default(),
                 doorbell: watch::channel(0).0,
             }),
         })
+    }
+
+    /// Which log this is: drawn when the log was created, kept in it, the same for every process that opens it.
+    ///
+    /// A database whose inbox and outbox worked with one log must not go on with another: what was on its way is not
+    /// there, and offsets begin anew. Keep the id with the database, and compare it at each start. A copy of the file has the id
+    /// of its original; a log that was written before logs had ids gets one when it is opened.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.inner.id
     }
 
     /// Creates a topic. A topic that is there keeps the partitions it has.

@@ -5,6 +5,8 @@ use sqlx::SqlStr;
 
 #[derive(Debug)]
 pub(super) struct Statements {
+    pub(super) identify: SqlStr,
+    pub(super) identity: SqlStr,
     pub(super) create_topic: SqlStr,
     pub(super) partitions: SqlStr,
     pub(super) append: SqlStr,
@@ -29,6 +31,10 @@ impl Statements {
     pub(super) fn new(namespace: &Namespace) -> Self {
         let sql = |text| statement(namespace, text);
         Self {
+            identify: sql(
+                "INSERT INTO {ns}broker_identity (one, id) VALUES (1, $1) ON CONFLICT DO NOTHING",
+            ),
+            identity: sql("SELECT id FROM {ns}broker_identity"),
             create_topic: sql(
                 "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < $2)
                  INSERT INTO {ns}broker_partitions (topic, number) SELECT $1, n FROM numbers

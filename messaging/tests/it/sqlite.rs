@@ -1,5 +1,6 @@
 //! The log in a SQLite file.
 
+mod identity;
 mod processes;
 mod raw;
 mod retention;

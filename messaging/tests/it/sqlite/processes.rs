@@ -48,6 +48,7 @@ async fn child() {
         match role.split_once('-') {
             Some(("append", key)) => append_for_ever(&broker, key).await,
             Some(("consume", _)) => consume_for_ever(&broker).await,
+            Some(("identify", _)) => say(&format!("this is log {}", broker.id())),
             _ => panic!("no such role: {role}"),
         }
     };
@@ -331,4 +332,19 @@ async fn the_partitions_of_a_killed_member_move_to_the_survivor() {
     };
     let total = tokio::time::timeout(Duration::from_secs(60), finished).await;
     assert_eq!(total.unwrap(), 600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_open_a_new_log_at_once_agree_on_its_id() {
+    for _ in 0..4 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("broker.db");
+        let mut children = ["1", "2", "3", "4"]
+            .map(|name| Process::start(&format!("identify-{name}"), &path));
+        let ids = children
+            .each_mut()
+            .map(|child| child.wait_for("this is log "));
+        let id = open(&path).await.id().to_string();
+        assert!(ids.iter().all(|other| *other == id), "{id}: {ids:?}");
+    }
 }

@@ -1,0 +1,29 @@
+//! Which log a file holds.
+
+use mainstay_clock::IdGenerator;
+use mainstay_database::{Transactions as _, sqlite::Database};
+use uuid::Uuid;
+
+use super::{driver, sort, statements::Statements};
+use crate::Error;
+
+/// The id of the log, drawn if it has none yet. Of processes that open a new log at once, all get the id of one.
+pub(super) async fn establish(
+    database: &Database,
+    statements: &Statements,
+    ids: &dyn IdGenerator,
+) -> Result<Uuid, Error> {
+    let mut tx = database.begin().await.map_err(sort)?;
+    sqlx::query(statements.identify.clone())
+        .bind(ids.uuid().to_string())
+        .execute(&mut *tx)
+        .await
+        .map_err(driver)?;
+    let id: String = sqlx::query_scalar(statements.identity.clone())
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(driver)?;
+    database.commit(tx).await.map_err(sort)?;
+    id.parse()
+        .map_err(|error: uuid::Error| Error::Refused(error.into()))
+}

@@ -1,0 +1,77 @@
+//! Which log a file holds.
+
+use std::{collections::BTreeSet, path::Path};
+
+use mainstay_database::{Migrations, Namespace};
+use mainstay_messaging::sqlite::MIGRATIONS;
+
+use super::*;
+
+async fn open(path: &Path) -> Broker {
+    let database = Database::open(path).await.unwrap();
+    Broker::open(database, Options::default()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_log_keeps_its_id_and_no_other_log_has_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, elsewhere] = ["a.db", "b.db"].map(|name| directory.path().join(name));
+    let broker = open(&path).await;
+    let (id, here) = (broker.id(), open(&path).await.id());
+    assert_eq!(id, here, "another handle");
+    drop(broker);
+    assert_eq!(id, open(&path).await.id(), "opened again");
+    assert_ne!(id, open(&elsewhere).await.id());
+
+    let mut options = Options::default();
+    options.namespace = Namespace::prefixed("second_").unwrap();
+    let database = Database::open(&path).await.unwrap();
+    let beside = Broker::open(database, options).await.unwrap();
+    assert_ne!(id, beside.id(), "another log in the same file");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handles_that_open_a_new_log_at_once_agree_on_its_id() {
+    let directory = tempfile::tempdir().unwrap();
+    let path: Arc<Path> = directory.path().join("broker.db").into();
+    let opening: Vec<_> = (0..8)
+        .map(|_| {
+            let path = Arc::clone(&path);
+            tokio::spawn(async move { open(&path).await.id() })
+        })
+        .collect();
+    let mut ids = BTreeSet::new();
+    for opened in opening {
+        ids.insert(opened.await.unwrap());
+    }
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    assert_eq!(ids.first().copied(), Some(open(&path).await.id()));
+}
+
+#[tokio::test]
+async fn a_log_without_an_id_gets_one_and_keeps_what_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("broker.db");
+    let before = Migrations {
+        component: MIGRATIONS.component,
+        steps: &MIGRATIONS.steps[..1],
+    };
+    let database = Database::open(&path).await.unwrap();
+    database
+        .migrate(&before, &Namespace::plain())
+        .await
+        .unwrap();
+    for sql in [
+        "INSERT INTO broker_partitions (id, topic, number, next_offset) VALUES (1, 'orders', 0, 1)",
+        "INSERT INTO broker_records (id, envelope, appended_at) VALUES (1 << 40, '{', 0)",
+    ] {
+        let mut tx = database.begin().await.unwrap();
+        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+        database.commit(tx).await.unwrap();
+    }
+    let broker = open(&path).await;
+    let topics = [Topic::from_static(TOPIC)];
+    let mut consumer = broker.consumer(Group::from_static("g"), &topics, StartAt::Earliest);
+    assert_eq!(next_deliveries(&mut consumer).await.len(), 1);
+    assert_eq!(broker.id(), open(&path).await.id());
+}
