@@ -11,8 +11,6 @@ pub(crate) async fn run(arguments: MigrateArguments) -> Result<ExitCode, Failure
     serve::create(place.data())?;
     let deployment = Deployment::open(place).await?;
     // Opening a service brings its schema up to date; nothing runs yet.
-    for name in config::SERVICES {
-        drop(serve::open(&deployment, name).await?);
-    }
+    drop(serve::open(&deployment, &config::SERVICES).await?);
     Ok(ExitCode::SUCCESS)
 }

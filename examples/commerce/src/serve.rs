@@ -44,8 +44,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let mut router = pages::router();
     let mut vitals = Vec::new();
     let mut tasks = JoinSet::new();
-    for name in &config.services {
-        let service = open(&deployment, name).await?;
+    for service in open(&deployment, &config.services).await? {
         router = router.merge(service.router);
         vitals.push(service.vitals);
         for (task, work) in service.tasks {
@@ -103,15 +102,28 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// Opens a service by its name.
-pub(crate) async fn open(deployment: &Deployment, name: &str) -> Result<Service, Failure> {
-    let opened = match name {
-        "order" => commerce_order::open(deployment).await,
-        "inventory" => commerce_inventory::open(deployment).await,
-        "payment" => commerce_payment::open(deployment).await,
-        _ => commerce_shipping::open(deployment).await,
-    };
-    opened.map_err(|error| Failure::new(format!("the {name} service cannot start"), &error))
+/// Opens services by their names. Nothing of theirs runs yet.
+pub(crate) async fn open(
+    deployment: &Deployment,
+    names: &[&'static str],
+) -> Result<Vec<Service>, Failure> {
+    let cannot_start =
+        |name: &str, error| Failure::new(format!("the {name} service cannot start"), &error);
+    let mut services = Vec::new();
+    for name in names {
+        let opened = match *name {
+            "order" => commerce_order::open(deployment).await,
+            "inventory" => commerce_inventory::open(deployment).await,
+            "payment" => commerce_payment::open(deployment).await,
+            _ => commerce_shipping::open(deployment).await,
+        };
+        services.push(opened.map_err(|error| cannot_start(name, error))?);
+    }
+    for service in &mut services {
+        let settled = service.belonging.settle().await;
+        settled.map_err(|error| cannot_start(service.name, error))?;
+    }
+    Ok(services)
 }
 
 /// Creates the data directory if it is missing.

@@ -16,7 +16,12 @@ use std::{process::ExitCode, time::Duration};
 
 use commerce_chassis::Place;
 
-use crate::{cli::VerifyArguments, config, error::Failure, serve::is_running};
+use crate::{
+    cli::VerifyArguments,
+    config::{self, SERVICES},
+    error::{Failure, cannot_check},
+    serve::is_running,
+};
 use finding::Finding;
 use picture::Picture;
 
@@ -50,6 +55,10 @@ pub(crate) struct Verdict {
 }
 
 async fn verify(place: &Place, settle: Duration) -> Result<Verdict, Failure> {
+    // A log that is not theirs would explain nothing about what the services did.
+    commerce_chassis::examine(place, &SERVICES)
+        .await
+        .map_err(cannot_check)?;
     quiet::wait(place, settle).await?;
     let mut verdict = look(place).await?;
     for _ in 1..LOOKS {

@@ -22,7 +22,7 @@ use serde::Serialize;
 use crate::{Error, Result, roles};
 
 pub use backend::{Connection, Look, ON_A_SERVER, Place, Pool};
-pub(crate) use backend::{Database, Inbox, Outbox};
+pub(crate) use backend::{Database, GET_TOGETHER, IS_THERE_A_BELONGING, Inbox, Outbox};
 pub use file_look::FileLook;
 pub use storage::Storage;
 

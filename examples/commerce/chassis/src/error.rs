@@ -47,6 +47,23 @@ pub enum Error {
         #[source]
         source: Source,
     },
+    /// A service's database was used with another log than the one that it is started with.
+    #[error(
+        "this database belongs to another log: the one of {service} to {its}, and the log in {data} is {found}. Nothing was \
+         changed; {remedy}"
+    )]
+    AnotherLog {
+        /// Whose database it is.
+        service: &'static str,
+        /// The end of its log's id.
+        its: String,
+        /// Where the other log lies.
+        data: String,
+        /// The end of that log's id.
+        found: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// A write that had to touch rows did not find them as they had been read. What a transaction reads to change it, it
     /// locks, so somebody's hand was in it.
     #[error("{what} changed under the transaction")]
@@ -94,9 +111,11 @@ impl Error {
             Self::Inbox(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
             Self::Changed { .. } | Self::NotCommitted => true,
-            Self::Damaged { .. } | Self::Setting { .. } | Self::Unreadable { .. } | Self::Ended => {
-                false
-            }
+            Self::Damaged { .. }
+            | Self::Setting { .. }
+            | Self::Unreadable { .. }
+            | Self::AnotherLog { .. }
+            | Self::Ended => false,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! handlers and rounds, and becomes a [`Service`]: a router and the tasks behind it.
 
 mod bell;
+mod belonging;
 mod db;
 mod deployment;
 mod error;
@@ -27,6 +28,7 @@ mod roles;
 mod roles;
 
 pub use bell::Bell;
+pub use belonging::{Belonging, examine};
 pub use db::{
     Connection, Db, FileLook, Look, ON_A_SERVER, OpenTransaction, Place, Pool, Storage, column,
     rows, sql,

@@ -4,7 +4,7 @@ use std::{fmt, pin::Pin};
 
 use axum::Router;
 
-use crate::{Result, Vitals};
+use crate::{Belonging, Result, Vitals};
 
 /// Background work; ends after shutdown, or with what nothing heals.
 pub type Task = Pin<Box<dyn Future<Output = Result<()>> + Send + 'static>>;
@@ -20,6 +20,8 @@ pub struct Service {
     pub tasks: Vec<(&'static str, Task)>,
     /// How that work is.
     pub vitals: Vitals,
+    /// To be settled before anything runs.
+    pub belonging: Belonging,
 }
 
 impl fmt::Debug for Service {

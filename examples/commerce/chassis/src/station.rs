@@ -11,8 +11,8 @@ use mainstay_messaging::{Group, Publisher, Source, StartAt};
 use mainstay_outbox::Relay;
 
 use crate::{
-    Bell, Connection, Db, Deployment, Error, JOURNAL_MIGRATIONS, Journal, Result, Round, Service,
-    Task, Vitals,
+    Bell, Belonging, Connection, Db, Deployment, Error, JOURNAL_MIGRATIONS, Journal, Result, Round,
+    Service, Task, Vitals,
     db::{Inbox, Outbox},
     deployment::LEASE,
     roles, rounds,
@@ -30,6 +30,7 @@ pub struct Station {
     outbox: Arc<Outbox>,
     inbox: Arc<Inbox>,
     journal: Journal,
+    belonging: Belonging,
     tasks: Vec<(&'static str, Task)>,
 }
 
@@ -37,13 +38,15 @@ impl Station {
     /// Opens the service's own database and brings every schema in it up to date.
     ///
     /// # Errors
-    /// [`Error::Database`]: it cannot be opened, or a schema is newer than this build.
+    /// [`Error::Database`]: it cannot be opened, or a schema is newer than this build. [`Error::AnotherLog`].
     pub async fn open(
         deployment: &Deployment,
         name: &'static str,
         migrations: &Migrations,
     ) -> Result<Self> {
         let db = Db::open(deployment.place(), name).await?;
+        let log = deployment.broker.id().to_string();
+        let belonging = Belonging::examine(name, deployment.place(), log, &db).await?;
         db.migrate(migrations).await?;
         db.migrate(&JOURNAL_MIGRATIONS).await?;
         let inbox = Arc::new(db.inbox().await?);
@@ -58,6 +61,7 @@ impl Station {
                 Arc::clone(&deployment.clock),
                 Arc::clone(&deployment.ids),
             ),
+            belonging,
             inbox,
             outbox,
             db,
@@ -131,6 +135,7 @@ impl Station {
                 relay,
                 worker,
             },
+            belonging: self.belonging,
         }
     }
 

@@ -9,8 +9,8 @@ use std::{
 use commerce_chassis::ON_A_SERVER;
 use mainstay_testkit::postgres::{PrivateServer, Server, URL};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions,
-    sqlite::SqliteConnectOptions,
+    AssertSqlSafe, ConnectOptions, Connection, Decode, Executor, PgConnection, Postgres, Sqlite,
+    Type, postgres::PgConnectOptions, sqlite::SqliteConnectOptions,
 };
 use tempfile::TempDir;
 
@@ -96,12 +96,17 @@ pub(crate) fn drop_databases(data: &Path) {
 
 /// Says to a command which deployment is meant.
 pub(crate) fn at<'a>(command: &'a mut Command, data: &Path) -> &'a mut Command {
+    with_databases_of(data, command).arg("--data").arg(data)
+}
+
+/// Says to a command which databases are meant, where they are on a server.
+pub(crate) fn with_databases_of<'a>(data: &Path, command: &'a mut Command) -> &'a mut Command {
     if ON_A_SERVER {
         command
             .env("COMMERCE_POSTGRES", url(data))
             .env("COMMERCE_POSTGRES_PREFIX", prefix(data));
     }
-    command.arg("--data").arg(data)
+    command
 }
 
 /// The server of the deployment in `data`.
@@ -171,6 +176,20 @@ pub(crate) fn execute(data: &Path, name: &str, sql: &str) -> u64 {
 
 /// The single number that a query answers.
 pub(crate) fn count(data: &Path, name: &str, sql: &'static str) -> i64 {
+    single(data, name, sql)
+}
+
+/// The single text that a query answers.
+pub(crate) fn text(data: &Path, name: &str, sql: &'static str) -> String {
+    single(data, name, sql)
+}
+
+fn single<T>(data: &Path, name: &str, sql: &'static str) -> T
+where
+    T: Send + Unpin,
+    T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+    T: for<'r> Decode<'r, Sqlite> + Type<Sqlite>,
+{
     block_on(async {
         if is_on_the_server(name) {
             let mut connection = server_of(data)
@@ -178,20 +197,20 @@ pub(crate) fn count(data: &Path, name: &str, sql: &'static str) -> i64 {
                 .connect()
                 .await
                 .unwrap();
-            let count = sqlx::query_scalar(sql)
+            let answer = sqlx::query_scalar(sql)
                 .fetch_one(&mut connection)
                 .await
                 .unwrap();
             connection.close().await.unwrap();
-            count
+            answer
         } else {
             let mut connection = file(data, name).connect().await.unwrap();
-            let count = sqlx::query_scalar(sql)
+            let answer = sqlx::query_scalar(sql)
                 .fetch_one(&mut connection)
                 .await
                 .unwrap();
             connection.close().await.unwrap();
-            count
+            answer
         }
     })
 }

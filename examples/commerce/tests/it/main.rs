@@ -12,6 +12,7 @@ mod flow;
 mod ground;
 mod input;
 mod kill;
+mod log;
 mod outage;
 mod process;
 mod races;

@@ -339,8 +339,8 @@ async fn processes_that_open_a_new_log_at_once_agree_on_its_id() {
     for _ in 0..4 {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("broker.db");
-        let mut children = ["1", "2", "3", "4"]
-            .map(|name| Process::start(&format!("identify-{name}"), &path));
+        let mut children =
+            ["1", "2", "3", "4"].map(|name| Process::start(&format!("identify-{name}"), &path));
         let ids = children
             .each_mut()
             .map(|child| child.wait_for("this is log "));

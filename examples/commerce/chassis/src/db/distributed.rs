@@ -33,6 +33,12 @@ pub(crate) const PREPARATIONS: &[Migrations] = &[Migrations {
     }],
 }];
 
+/// Whether a database says which log it belongs to.
+pub(crate) const IS_THERE_A_BELONGING: &str = "SELECT to_regclass('belonging') IS NOT NULL";
+
+/// How a database and its log get together again.
+pub(crate) const GET_TOGETHER: &str = "start with the --data that it was used with, or begin anew with a fresh --data and a fresh --postgres-prefix";
+
 /// Where the services keep their data: databases on a server. The broker's log is a file in a directory.
 #[derive(Clone)]
 pub struct Place {

@@ -25,6 +25,14 @@ pub const ON_A_SERVER: bool = false;
 /// What every database needs before a service's own tables.
 pub(crate) const PREPARATIONS: &[Migrations] = &[];
 
+/// Whether a database says which log it belongs to.
+pub(crate) const IS_THERE_A_BELONGING: &str =
+    "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'belonging')";
+
+/// How a database and its log get together again.
+pub(crate) const GET_TOGETHER: &str =
+    "put back the broker.db that it was used with, or begin anew with a fresh --data";
+
 /// Where the services keep their data: a directory.
 #[derive(Clone, Debug)]
 pub struct Place {

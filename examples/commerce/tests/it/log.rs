@@ -1,0 +1,225 @@
+//! A database and the log that it was used with: neither does without the other, and a start with another log is refused.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+    thread,
+};
+
+use commerce_chassis::ON_A_SERVER;
+
+use crate::{
+    ground::{self, Ground, count, execute, text},
+    server::refused,
+    shop::{Shop, assert_holds, body, command, verify},
+};
+
+const SERVICES: [&str; 4] = ["order", "inventory", "payment", "shipping"];
+const ID_OF_LOG: &str = "SELECT id FROM broker_identity";
+const LOG_OF_DATABASE: &str = "SELECT log_id FROM belonging";
+
+fn migrate(data: &Path) -> Command {
+    let mut migrate = command();
+    ground::at(migrate.arg("migrate"), data);
+    migrate
+}
+
+fn serve(data: &Path) -> Command {
+    let mut serve = command();
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--traffic", "off"]);
+    ground::at(&mut serve, data);
+    serve
+}
+
+/// Takes the log away from a deployment that is stopped, or puts it back in place of the one that is there; with what the
+/// last process left beside it.
+fn move_log(from: &Path, to: &Path) {
+    for name in ["broker.db", "broker.db-wal", "broker.db-shm"] {
+        if to.join(name).exists() {
+            std::fs::remove_file(to.join(name)).unwrap();
+        }
+        if from.join(name).exists() {
+            std::fs::rename(from.join(name), to.join(name)).unwrap();
+        }
+    }
+}
+
+fn end_of(id: &str) -> &str {
+    &id[id.len() - 8..]
+}
+
+/// The log's id, which all databases of the deployment have to name.
+fn agreed(data: &Path) -> String {
+    let id = text(data, "broker", ID_OF_LOG);
+    for service in SERVICES {
+        assert_eq!(text(data, service, LOG_OF_DATABASE), id, "{service}");
+    }
+    id
+}
+
+/// A stopped deployment with an order that came to its end.
+fn sold(data: &Path) -> String {
+    let shop = Shop::open(data);
+    let order_id = shop.accept("k", &body(&[("SKU-001", 1)], "pm_ok"));
+    assert_eq!(shop.ended(&order_id)["status"], "completed");
+    assert_holds(data, 30);
+    shop.stop();
+    order_id
+}
+
+#[test]
+fn a_database_is_not_started_with_another_log() {
+    let Some(ground) = Ground::new() else { return };
+    let data = ground.path();
+    let order_id = sold(data);
+    let id = agreed(data);
+    let aside = tempfile::tempdir().unwrap();
+    move_log(data, aside.path());
+
+    let mut verify_it = command();
+    ground::at(verify_it.arg("verify"), data);
+    let lines = [&mut serve(data), &mut migrate(data), &mut verify_it].map(refused);
+    let other = text(data, "broker", ID_OF_LOG);
+    assert_ne!(id, other);
+    for line in &lines {
+        for part in [
+            "order",
+            "belongs to another log",
+            "fresh --data",
+            end_of(&id),
+            end_of(&other),
+        ] {
+            assert!(line.contains(part), "no {part:?} in: {line}");
+        }
+    }
+    assert!(
+        lines[0].contains("order service cannot start"),
+        "{}",
+        lines[0]
+    );
+    assert_eq!(verify(data, 0).0, 2, "not an answer: no question");
+    // A process of one service says so of that one.
+    let line = refused(serve(data).args(["--service", "shipping"]));
+    assert!(line.contains("shipping service cannot start"), "{line}");
+    let records = "SELECT count(*) FROM broker_records";
+    assert_eq!(
+        count(data, "broker", records),
+        0,
+        "nobody wrote to the other log"
+    );
+
+    // With the log that it was used with, everything is as it was.
+    move_log(aside.path(), data);
+    assert_eq!(agreed(data), id);
+    assert_holds(data, 0);
+    let shop = Shop::open(data);
+    assert_eq!(shop.ended(&order_id)["status"], "completed");
+    let next = shop.accept("k2", &body(&[("SKU-001", 1)], "pm_ok"));
+    assert_eq!(shop.ended(&next)["status"], "completed");
+    assert_holds(data, 30);
+    shop.stop();
+}
+
+/// Otherwise the right log would be refused afterwards.
+#[test]
+fn a_start_that_is_refused_leaves_new_databases_free() {
+    let Some(ground) = Ground::new() else { return };
+    let data = ground.path();
+    assert!(migrate(data).output().unwrap().status.success());
+    let id = agreed(data);
+    // Order comes first, and is new to logs; shipping comes last, and is not.
+    execute(data, "order", "DELETE FROM belonging");
+    let aside = tempfile::tempdir().unwrap();
+    move_log(data, aside.path());
+    for line in [&mut serve(data), &mut migrate(data)].map(refused) {
+        assert!(line.contains("inventory"), "{line}");
+    }
+    assert_eq!(count(data, "order", "SELECT count(*) FROM belonging"), 0);
+    move_log(aside.path(), data);
+    assert!(migrate(data).output().unwrap().status.success());
+    assert_eq!(agreed(data), id);
+}
+
+#[test]
+fn a_deployment_of_before_gets_an_id_and_goes_on() {
+    let Some(ground) = Ground::new() else { return };
+    let data = ground.path();
+    let order_id = sold(data);
+    for service in SERVICES {
+        execute(data, service, "DROP TABLE belonging");
+        execute(data, service, "DROP TABLE belonging_schema");
+    }
+    execute(data, "broker", "DROP TABLE broker_identity");
+    execute(
+        data,
+        "broker",
+        "DELETE FROM broker_schema WHERE version = 2",
+    );
+    // It says nothing about logs, and `verify` writes nothing down.
+    assert_holds(data, 0);
+
+    let shop = Shop::open(data);
+    assert_eq!(shop.ended(&order_id)["status"], "completed");
+    let next = shop.accept("k2", &body(&[("SKU-001", 1)], "pm_ok"));
+    assert_eq!(shop.ended(&next)["status"], "completed");
+    assert_holds(data, 30);
+    shop.stop();
+    let id = agreed(data);
+    Shop::open(data).stop();
+    assert_eq!(agreed(data), id);
+}
+
+#[test]
+fn processes_that_start_at_once_on_a_new_log_and_new_databases_agree() {
+    for _ in 0..3 {
+        let Some(ground) = Ground::new() else { return };
+        let data = ground.path();
+        for output in at_once((0..4).map(|_| migrate(data)).collect()) {
+            assert!(output.status.success(), "{output:?}");
+        }
+        agreed(data);
+    }
+}
+
+/// On a server, new databases may meet two logs at once. Files lie beside their log.
+#[test]
+fn of_two_logs_that_come_to_new_databases_at_once_one_gets_them() {
+    for _ in 0..3 {
+        let Some(ground) = Ground::new().filter(|_| ON_A_SERVER) else {
+            return;
+        };
+        let directories = ["one", "other"].map(|name| ground.path().join(name));
+        let commands = directories.each_ref().map(|data| {
+            let mut migrate = command();
+            migrate.arg("migrate").arg("--data").arg(data);
+            ground::with_databases_of(ground.path(), &mut migrate);
+            migrate
+        });
+        let outcomes = at_once(commands.into());
+        let has_won = |output: &&Output| output.status.success();
+        assert_eq!(outcomes.iter().filter(has_won).count(), 1, "{outcomes:?}");
+        let winner = outcomes.iter().position(|output| has_won(&output)).unwrap();
+        let told = String::from_utf8_lossy(&outcomes[1 - winner].stderr);
+        assert!(told.contains("belongs to another log"), "{told}");
+        let id = text(&directories[winner], "broker", ID_OF_LOG);
+        for service in SERVICES {
+            assert_eq!(
+                text(ground.path(), service, LOG_OF_DATABASE),
+                id,
+                "{service}"
+            );
+        }
+    }
+}
+
+/// Runs all of them side by side.
+fn at_once(commands: Vec<Command>) -> Vec<Output> {
+    thread::scope(|scope| {
+        let running: Vec<_> = commands
+            .into_iter()
+            .map(|mut command| scope.spawn(move || command.output().unwrap()))
+            .collect();
+        let ended = running.into_iter().map(|process| process.join().unwrap());
+        ended.collect()
+    })
+}
