@@ -21,6 +21,10 @@ use crate::{Error, Namespace, Transactions};
 
 pub use sqlx;
 
+/// How often a new file is asked for that somebody else writes to. Its switch to WAL is the one thing that SQLite refuses at
+/// once, whatever the busy timeout; processes that open a new file at the same time meet there.
+const PACE: Duration = Duration::from_millis(10);
+
 /// An open SQLite transaction; derefs to [`SqliteConnection`], rolls back on drop.
 pub type Transaction = sqlx::Transaction<'static, Sqlite>;
 
@@ -123,10 +127,24 @@ impl Database {
                     Box::pin(async move { Ok(clean) })
                 })
         };
-        let writer = pool(1)
-            .connect_with(connect.clone())
-            .await
-            .map_err(|error| cannot_open(error.into()))?;
+        let open_writer = || pool(1).connect_with(connect.clone());
+        let writer = match open_writer().await {
+            Err(error) if primary_code(&error) == Some(BUSY) => {
+                let waiting = async {
+                    loop {
+                        tokio::time::sleep(PACE).await;
+                        match open_writer().await {
+                            Err(error) if primary_code(&error) == Some(BUSY) => {}
+                            opened => break opened,
+                        }
+                    }
+                };
+                let opened = tokio::time::timeout(options.busy_timeout, waiting).await;
+                opened.unwrap_or(Err(error))
+            }
+            opened => opened,
+        };
+        let writer = writer.map_err(|error| cannot_open(error.into()))?;
         let reader = pool(options.readers)
             .connect_with(connect.read_only(true).create_if_missing(false))
             .await

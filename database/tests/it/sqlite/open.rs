@@ -1,5 +1,7 @@
 //! Opening files, and who sees what.
 
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+
 use super::*;
 
 #[tokio::test]
@@ -116,4 +118,39 @@ async fn ten_handles_open_one_new_file_at_once() {
     for opened in opening {
         opened.await.unwrap().unwrap();
     }
+}
+
+/// A new file becomes one with a write-ahead log. SQLite itself does not wait for who keeps it from that by writing, such as
+/// another process that does the same.
+#[tokio::test]
+async fn who_writes_to_a_new_file_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data.db");
+    let writer = writer_to_new(&path).await;
+    let mut opening = tokio::spawn(Database::open(path));
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut opening).await;
+    assert!(early.is_err(), "{early:?}");
+    writer.close().await.unwrap();
+    opening.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_goes_on_writing_to_a_new_file_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data.db");
+    let _writer = writer_to_new(&path).await;
+    let mut impatient = Options::default();
+    impatient.busy_timeout = Duration::from_millis(50);
+    let error = Database::open_with(path, impatient).await.unwrap_err();
+    assert!(report(&error).contains("locked"), "{}", report(&error));
+}
+
+/// In the middle of writing to a file that has no write-ahead log yet.
+async fn writer_to_new(path: &std::path::Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(path);
+    let mut writer = options.create_if_missing(true).connect().await.unwrap();
+    for sql in ["CREATE TABLE t (a)", "BEGIN IMMEDIATE"] {
+        sqlx::query(sql).execute(&mut writer).await.unwrap();
+    }
+    writer
 }
