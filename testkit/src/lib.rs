@@ -40,6 +40,7 @@ mod account;
 mod directory;
 mod disk;
 mod error;
+pub mod history;
 mod port;
 pub mod postgres;
 mod process;
@@ -51,6 +52,7 @@ mod wire;
 pub use directory::Directory;
 pub use disk::SmallDisk;
 pub use error::Error;
+pub use history::History;
 pub use suites::{LEFT_OUT, left_out, must_run};
 #[cfg(feature = "wire")]
 pub use wire::{Lost, Wire};
