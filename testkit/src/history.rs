@@ -62,10 +62,10 @@ impl History {
         self.published.len() - ids.collect::<HashSet<&str>>().len()
     }
 
-    /// How often a shard was taken.
+    /// How often something was taken whose name begins so.
     #[must_use]
-    pub fn takeovers(&self) -> usize {
-        let taken = |event: &&Ownership| matches!(event, Ownership::Taken { .. });
+    pub fn takeovers(&self, of: &str) -> usize {
+        let taken = |event: &&Ownership| matches!(event, Ownership::Taken { shard, .. } if shard.starts_with(of));
         self.ownership.iter().filter(taken).count()
     }
 }

@@ -37,6 +37,7 @@
 //! | `wire` | a wire before a server, which can be cut, fall silent and lose commits |
 
 mod account;
+pub mod check;
 mod directory;
 mod disk;
 mod error;

@@ -51,6 +51,8 @@ fn allowed(source: &str, target: &str) -> bool {
     match (source, target) {
         // Starting a private server is one piece of code, for the chore and for the fault tests that kill theirs.
         ("xtask", "mainstay-testkit") => true,
+        // Whatever tortures or simulates is judged by the same checkers.
+        ("mainstay-torture", "mainstay-testkit") => true,
         // Else chores import nothing; nobody imports the application, the test kit or the benches.
         ("xtask", _)
         | (

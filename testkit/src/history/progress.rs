@@ -3,7 +3,7 @@
 /// How much of other sections there was when something happened.
 ///
 /// A real run sees both one after the other: it reads what happened first, and counts what was there afterwards. So it may count more than there was,
-/// and a checker takes no offence at more.
+/// and no checker takes offence at more, but where it is said.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[expect(
     clippy::exhaustive_structs,
@@ -78,6 +78,8 @@ pub struct Stop {
     pub id: String,
     /// When.
     pub seen: Moment,
+    /// Whether nobody removed its cause: it may stand to the end.
+    pub lasting: bool,
 }
 
 /// That something was removed for good.
@@ -100,7 +102,7 @@ pub enum Removal {
         consumer: String,
         /// The message.
         id: String,
-        /// When.
+        /// When. Of the log it counts no more than there was: each copy of the message in it is held against the removal.
         seen: Moment,
     },
 }

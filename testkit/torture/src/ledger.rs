@@ -4,19 +4,24 @@ use std::sync::Arc;
 
 use mainstay_database::{Namespace, postgres::Database, sqlite};
 use mainstay_inbox::postgres::PostgresInbox;
-use mainstay_messaging::{
-    Key, Kind, Message, MessageId, Source, Topic, envelope, event, event::Event,
-};
+use mainstay_messaging::{Key, Kind, Message, MessageId, Source, Topic, event, event::Event};
 use mainstay_outbox::postgres::{Options, PostgresOutbox};
+use mainstay_testkit::{
+    History,
+    history::{Effect, Entry, Left, Offset, Ownership, Place},
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, Failure, History, Ownership};
+use crate::{Failure, log};
 
 /// The topic that writers publish to.
 pub const TOPIC: &str = "entries";
 
 /// The consumer name of workers.
 pub const GROUP: &str = "effects";
+
+/// How the history names shards of the outbox.
+pub const SHARD: &str = "shard ";
 
 /// That an entry was made.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -48,7 +53,10 @@ pub fn message(topic: &'static str, entry: &Entry) -> Result<Message, Failure> {
     };
     event::encode(&entered, &mut message)
         .map_err(|error| Failure::Unreadable(error.to_string()))?;
-    Ok(message.with_key(Key::new(&*entry.key).map_err(unreadable)?))
+    Ok(match &entry.key {
+        Some(key) => message.with_key(Key::new(&**key).map_err(unreadable)?),
+        None => message,
+    })
 }
 
 /// The tables in one database, with an outbox and an inbox beside them.
@@ -84,36 +92,44 @@ impl Ledger {
         &self.database
     }
 
-    /// Everything that happened, from these tables and the log in the broker's file.
+    /// Everything that happened, from these tables and the broker's file.
     pub async fn history(&self, file: &sqlite::Database) -> Result<History, Failure> {
         let pool = self.database.pool();
         let committed = "SELECT key, number, id, attempt FROM entries ORDER BY key, number";
         let effects = "SELECT key, number, id, attempt FROM effects ORDER BY seq";
         let owners = "SELECT shard, fence, by FROM ownership ORDER BY seq";
+        let waiting = "SELECT key, envelope::json ->> 'id' FROM outbox
+            UNION ALL SELECT key, envelope::json ->> 'id' FROM outbox_held";
+        // Offsets before effects: what they say is done must be there when it is looked for.
+        let log::Told { offsets, takings } = log::told(file).await?;
         let owners: Vec<(Option<i32>, Option<i64>, String)> =
             sqlx::query_as(owners).fetch_all(pool).await?;
-        let ownership = owners.into_iter().map(|event| match event {
-            (Some(shard), Some(fence), by) => Ownership::Taken { shard, fence, by },
-            (shard, _, by) => Ownership::Removed { shard, by },
-        });
-        Ok(History {
+        let effects = self.entries(effects).await?;
+        let waiting: Vec<(Option<String>, String)> =
+            sqlx::query_as(waiting).fetch_all(pool).await?;
+        let mut history = History {
             committed: self.entries(committed).await?,
-            published: published(file).await?,
-            effects: self.entries(effects).await?,
-            waiting: sqlx::query_scalar(
-                "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_held)",
-            )
-            .fetch_one(pool)
-            .await?,
-            ownership: ownership.collect(),
-        })
+            published: log::published(file).await?,
+            readers: log::readers(file).await?,
+            effects: effects.into_iter().map(effect).collect(),
+            ownership: owners.into_iter().map(ownership).collect(),
+            left: waiting.into_iter().map(row).collect(),
+            ..History::default()
+        };
+        let seen = history.moment();
+        let offsets = offsets.into_iter();
+        history.offsets = offsets.map(|offset| Offset { seen, ..offset }).collect();
+        history.ownership.extend(takings);
+        let undone = log::undone(&history);
+        history.left.extend(undone);
+        Ok(history)
     }
 
     async fn entries(&self, sql: &'static str) -> Result<Vec<Entry>, Failure> {
         let rows: Vec<(String, i64, String, String)> =
             sqlx::query_as(sql).fetch_all(self.database.pool()).await?;
         let entry = |(key, number, id, attempt)| Entry {
-            key,
+            key: Some(key),
             number,
             id,
             attempt,
@@ -122,28 +138,27 @@ impl Ledger {
     }
 }
 
-/// The whole log, partition by partition: from the file itself, which can be read whoever is stopped within a transaction on it.
-pub async fn published(file: &sqlite::Database) -> Result<Vec<Entry>, Failure> {
-    const LOG: &str = "SELECT p.topic, r.key, r.envelope, r.payload
-        FROM broker_records r JOIN broker_partitions p ON p.id = r.id >> 40 ORDER BY r.id";
-    let records: Vec<(String, String, String, Vec<u8>)> =
-        sqlx::query_as(LOG).fetch_all(file.reader()).await?;
-    records.into_iter().map(entry_of).collect()
+fn effect(entry: Entry) -> Effect {
+    let consumer = GROUP.to_owned();
+    Effect { consumer, entry }
 }
 
-fn entry_of(record: (String, String, String, Vec<u8>)) -> Result<Entry, Failure> {
-    let (topic, key, text, payload) = record;
-    let unreadable = || Failure::Unreadable(format!("the record {text}"));
-    let topic = Topic::new(topic).map_err(|_| unreadable())?;
-    let message =
-        envelope::read(&text, topic, None, Some(payload.into())).map_err(|_| unreadable())?;
-    let Entered { number, attempt } = event::decode(&message).map_err(|_| unreadable())?;
-    Ok(Entry {
-        key,
-        number,
-        id: message.id.to_string(),
-        attempt,
-    })
+fn ownership((shard, fence, by): (Option<i32>, Option<i64>, String)) -> Ownership {
+    let shard = shard.map(|shard| format!("{SHARD}{shard}"));
+    match (shard, fence) {
+        (Some(shard), Some(fence)) => Ownership::Taken { shard, fence, by },
+        // The trigger does not know which fence was shown.
+        (shard, _) => Ownership::Recorded {
+            shard,
+            fence: None,
+            by,
+        },
+    }
+}
+
+fn row((key, id): (Option<String>, String)) -> Left {
+    let at = Place::Outbox;
+    Left { at, key, id }
 }
 
 /// The outbox beside the tables.

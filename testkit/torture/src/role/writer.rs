@@ -15,12 +15,13 @@ use mainstay_outbox::{
     Outbox as _,
     postgres::{Fused, PostgresOutbox},
 };
+use mainstay_testkit::history::Entry;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{BACKOFF, Place, until_it_answers};
-use crate::{Entry, Failure, TOPIC, ledger::outbox, message};
+use crate::{Failure, TOPIC, ledger::outbox, message};
 
 /// Makes entries, each in a transaction that also enqueues the event about it; what fails is tried again as users do: with the same id,
 /// by which they see what was committed although they were not told.
@@ -171,7 +172,7 @@ impl Session {
         // Its lock is held until the commit: from here on this key's commits come in the order of their numbers.
         let number = sqlx::query_scalar(COUNT).bind(key).fetch_one(&mut *tx);
         let entry = Entry {
-            key: key.to_owned(),
+            key: Some(key.to_owned()),
             number: number.await.map_err(sorted)?,
             id: id.to_owned(),
             attempt: format!("{}-{}", self.writer.place.name, self.ids.uuid()),

@@ -23,13 +23,11 @@ use mainstay_messaging::{
 };
 use mainstay_outbox::postgres::PostgresOutbox;
 use mainstay_testkit::{
-    Wire,
+    History, Wire,
+    check::{self, Violation},
     postgres::{PrivateServer, Server, TestDatabase},
 };
-use mainstay_torture::{
-    Actor, GROUP, History, Ledger, TOPIC,
-    check::{self, Violation},
-};
+use mainstay_torture::{Actor, GROUP, Ledger, SHARD, TOPIC};
 use serde_json::Value;
 
 /// Generous: the machine may be busy with other things.
@@ -84,6 +82,7 @@ impl Stage {
         let broker = Broker::open(file.clone(), Options::default())
             .await
             .unwrap();
+        mainstay_torture::watch(&file).await.unwrap();
         let topic = Topic::from_static(TOPIC);
         broker.create_topic(&topic, PARTITIONS).await.unwrap();
         Self {
@@ -267,7 +266,7 @@ impl Stage {
             history.committed.len(),
             history.effects.len(),
             history.repetitions(),
-            history.takeovers(),
+            history.takeovers(SHARD),
             Value::from(written.clone()),
         );
         self.ledger.database().close().await;

@@ -7,7 +7,8 @@ use mainstay_outbox::{
     Limit, Outbox as _, RelayStore as _,
     postgres::{Options, PostgresOutbox},
 };
-use mainstay_torture::{Entry, TOPIC, message};
+use mainstay_testkit::history::Entry;
+use mainstay_torture::{TOPIC, message};
 
 use crate::stage::{Stage, until};
 
@@ -64,7 +65,7 @@ async fn changed_minds(stage: &Stage, count: i64) {
     let (pool, outbox) = (stage.ledger.database().pool().clone(), stage.outbox().await);
     for number in 0..count {
         let entry = Entry {
-            key: format!("{}", number % 10),
+            key: Some(format!("{}", number % 10)),
             number,
             id: format!("rolled-back-{number}"),
             attempt: "none".to_owned(),

@@ -1,7 +1,8 @@
 //! Transactions that stay open for longer than anybody should wait.
 
 use mainstay_outbox::{Outbox as _, postgres::PostgresOutbox};
-use mainstay_torture::{Entry, TOPIC, message};
+use mainstay_testkit::history::Entry;
+use mainstay_torture::{SHARD, TOPIC, message};
 use sqlx::{PgConnection, PgPool};
 
 use crate::stage::Stage;
@@ -15,7 +16,7 @@ async fn enter(connection: &mut PgConnection, outbox: &PostgresOutbox, key: &str
         .fetch_one(&mut *connection)
         .await;
     let entry = Entry {
-        key: key.to_owned(),
+        key: Some(key.to_owned()),
         number: number.unwrap(),
         id: id.to_owned(),
         attempt: format!("only one of {id}"),
@@ -86,8 +87,8 @@ async fn an_old_snapshot_and_an_open_writer_for_the_whole_run() {
         .history
         .published
         .iter()
-        .find(|entry| entry.id == "open-1");
-    assert_eq!(last.map(|entry| entry.number), Some(1));
+        .find(|record| record.entry.id == "open-1");
+    assert_eq!(last.map(|record| record.entry.number), Some(1));
 }
 
 /// It draws a position and commits when later positions of other keys have long been published, by two relays one after the
@@ -144,8 +145,8 @@ async fn a_position_drawn_and_committed_much_later() {
         .history
         .effects
         .iter()
-        .filter(|effect| effect.key == "late");
-    let late: Vec<&str> = late.map(|effect| &*effect.id).collect();
+        .filter(|effect| effect.entry.key.as_deref() == Some("late"));
+    let late: Vec<&str> = late.map(|effect| &*effect.entry.id).collect();
     assert_eq!(late, ["late-1", "late-2", "late-3", "late-4", "late-5"]);
-    assert_eq!(ended.history.takeovers(), 2);
+    assert_eq!(ended.history.takeovers(SHARD), 2);
 }

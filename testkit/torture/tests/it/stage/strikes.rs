@@ -50,7 +50,7 @@ impl Stage {
     /// How many entries are in the log and wait in the outbox all the same.
     async fn sent_and_unrecorded(&self) -> i64 {
         let log = mainstay_torture::published(&self.file).await.unwrap();
-        let sent: HashSet<&str> = log.iter().map(|entry| &*entry.id).collect();
+        let sent: HashSet<&str> = log.iter().map(|record| &*record.entry.id).collect();
         let recorded = "SELECT (SELECT count(*) FROM entries) - (SELECT count(*) FROM outbox)";
         i64::try_from(sent.len()).unwrap() - self.count(recorded).await
     }

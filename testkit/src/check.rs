@@ -1,0 +1,116 @@
+//! What must hold of a [`History`], one function per invariant.
+//!
+//! They know neither processes nor databases nor simulations: whoever has a history can ask them. Each of them answers with the cases against
+//! its invariant, in words; no case means that it holds, or that the section it looks at was left empty.
+
+mod delivery;
+mod effects;
+mod ownership;
+mod progress;
+mod retention;
+mod stops;
+
+use std::fmt;
+
+use crate::History;
+
+pub use delivery::{each_published_once, first_deliveries_in_key_order, no_phantom, nothing_lost};
+pub use effects::{effects_in_key_order, effects_once, offsets_behind_effects};
+pub use ownership::{
+    fences_rise, nothing_recorded_is_sent, one_owner_per_fence, records_by_owners,
+};
+pub use progress::{cursors_rise, offsets_rise};
+pub use retention::{nothing_redeliverable_forgotten, nothing_unpublished_removed};
+pub use stops::{drained, stopped_keys_not_overtaken, stopped_keys_stop_only_themselves};
+
+/// Says every case against an invariant.
+pub type Check = fn(&History) -> Vec<String>;
+
+/// What must hold whatever happened, by name.
+pub const ALL: &[(&str, Check)] = &[
+    ("no loss", nothing_lost),
+    ("no phantom", no_phantom),
+    (
+        "first deliveries of a key in the order of its commits",
+        first_deliveries_in_key_order,
+    ),
+    ("offsets never move back", offsets_rise),
+    ("cursors never move back", cursors_rise),
+    ("the fence rises with each owner", fences_rise),
+    ("one owner per fence", one_owner_per_fence),
+    ("only the owner records", records_by_owners),
+    (
+        "nothing is sent that was recorded",
+        nothing_recorded_is_sent,
+    ),
+    ("an effect once per consumer and message", effects_once),
+    (
+        "effects of a key in the order of its commits",
+        effects_in_key_order,
+    ),
+    ("offset committed, effect durable", offsets_behind_effects),
+    (
+        "a stopped key is overtaken by nobody",
+        stopped_keys_not_overtaken,
+    ),
+    (
+        "a stopped key stops only itself",
+        stopped_keys_stop_only_themselves,
+    ),
+    (
+        "retention removes nothing unpublished",
+        nothing_unpublished_removed,
+    ),
+    (
+        "retention forgets nothing redeliverable",
+        nothing_redeliverable_forgotten,
+    ),
+    ("drained after heal", drained),
+];
+
+/// Every violation of what must hold [always](ALL).
+#[must_use]
+pub fn violations(history: &History) -> Vec<Violation> {
+    let judge = |&(invariant, check): &(&'static str, Check)| {
+        let cases = check(history);
+        (!cases.is_empty()).then_some(Violation { invariant, cases })
+    };
+    ALL.iter().filter_map(judge).collect()
+}
+
+/// An invariant that does not hold, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    invariant: &'static str,
+    cases: Vec<String>,
+}
+
+impl Violation {
+    /// What does not hold: a name in [`ALL`].
+    #[must_use]
+    pub const fn invariant(&self) -> &'static str {
+        self.invariant
+    }
+
+    /// Where it does not hold, in words.
+    #[must_use]
+    pub fn cases(&self) -> &[String] {
+        &self.cases
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 10;
+        write!(f, "not so: {}; {} cases", self.invariant, self.cases.len())?;
+        for case in self.cases.iter().take(SHOWN) {
+            write!(f, "\n  {case}")?;
+        }
+        if self.cases.len() > SHOWN {
+            write!(f, "\n  …")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Violation {}
