@@ -10,6 +10,7 @@ mod shards;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use mainstay_clock::planted;
 use mainstay_database::{
     Transactions,
     memory::{Connection, Database, Inserted},
@@ -148,24 +149,18 @@ impl Inner {
         }
         Ok(())
     }
-}
 
-#[async_trait]
-impl Outbox for MemoryOutbox {
-    type Connection = Connection;
-
-    async fn enqueue_batch(
+    async fn insert(
         &self,
         connection: &mut Connection,
         entries: &[Entry<'_>],
     ) -> Result<Vec<Enqueued>, Error> {
-        for entry in entries {
-            self.inner.check_size(entry.message())?;
-        }
         let mut answers = Vec::with_capacity(entries.len());
         for entry in entries {
             let mut statement = connection.statement().await?;
-            if let Some(key) = entry.enqueue_key() {
+            if let Some(key) = entry.enqueue_key()
+                && !planted!(EnqueueKeyIgnored)
+            {
                 let row = EnqueueKeyRow {
                     enqueue_key: key.clone(),
                     used_at: statement.now(),
@@ -177,14 +172,15 @@ impl Outbox for MemoryOutbox {
             }
             let message = entry.message();
             let (shard, lane) = (
-                shard_of(message, self.inner.options.shards),
+                shard_of(message, self.options.shards),
                 message.key.clone().map(|key| (message.topic.clone(), key)),
             );
             let content = Content::Message(message.clone());
             let _: Inserted = match entry.delay() {
                 None => {
                     let row = LogRow {
-                        position: statement.next_value("outbox"),
+                        position: statement.next_value("outbox")
+                            ^ i64::from(planted!(SequenceCached)),
                         shard,
                         lane,
                         content,
@@ -207,6 +203,28 @@ impl Outbox for MemoryOutbox {
             };
             answers.push(Enqueued::Added);
         }
+        Ok(answers)
+    }
+}
+
+#[async_trait]
+impl Outbox for MemoryOutbox {
+    type Connection = Connection;
+
+    async fn enqueue_batch(
+        &self,
+        connection: &mut Connection,
+        entries: &[Entry<'_>],
+    ) -> Result<Vec<Enqueued>, Error> {
+        for entry in entries {
+            self.inner.check_size(entry.message())?;
+        }
+        if planted!(PublishBeforeCommit) {
+            let mut own = self.inner.database.begin().await?;
+            let answers = self.inner.insert(&mut own, entries).await?;
+            return Ok(self.inner.database.commit(own).await.map(|()| answers)?);
+        }
+        let answers = self.inner.insert(connection, entries).await?;
         self.inner.doorbell.arm();
         Ok(answers)
     }

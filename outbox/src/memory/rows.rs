@@ -5,6 +5,7 @@ use std::{
     time::SystemTime,
 };
 
+use mainstay_clock::planted;
 use mainstay_database::{
     Transactions as _,
     memory::{Connection, Inserted, Strength, Wait},
@@ -25,7 +26,8 @@ impl Inner {
         let now = statement.now();
         let held = statement.select(.., usize::MAX, |row: &HeldRow| shards.contains(&row.shard));
         let mut heads = BTreeMap::new();
-        for row in held.iter().filter(|row| row.stopped) {
+        let counts = |row: &HeldRow| !planted!(StoppedOnlyWhileDue) || row.due_at <= now;
+        for row in held.iter().filter(|row| row.stopped && counts(row)) {
             heads
                 .entry(row.lane.clone().ok_or(row.position))
                 .or_insert(row.due_at);
@@ -51,7 +53,10 @@ impl Inner {
                 content: row.content.clone(),
             })
         });
-        let log = statement.select(.., count, |row: &LogRow| shards.contains(&row.shard));
+        let log = statement.select(.., count, |row: &LogRow| {
+            let from = planted!(IdCursorSkipsSlow: planted::cursor(row.shard), else i64::MIN);
+            shards.contains(&row.shard) && row.position > from
+        });
         let log = log.into_iter().map(|row| Row {
             place: Place::Log(row.position),
             stopped: has_stopped(&row.lane),
@@ -62,11 +67,16 @@ impl Inner {
         let mut bytes = 0;
         let mut rows: Vec<Row> = Vec::new();
         for row in served.take(count).chain(log) {
-            bytes += match &row.content {
+            let size = match &row.content {
                 Content::Message(message) => message.size(),
                 Content::Unreadable(_) => 0,
             };
+            bytes += size;
             if bytes > limit.bytes && !rows.is_empty() {
+                if planted!(LimitSkipsLargeRow) {
+                    bytes -= size;
+                    continue;
+                }
                 break;
             }
             rows.push(row);
@@ -88,8 +98,8 @@ impl Inner {
     pub(super) async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
         let mut tx = self.database.begin().await?;
         check_fences(&mut tx, holds).await?;
-        for stop in &outcome.stopped {
-            stop_row(&mut tx, stop).await?;
+        if !planted!(FollowersBeforeRefused) {
+            stop_rows(&mut tx, &outcome.stopped).await?;
         }
         let mut following = outcome.following.clone();
         // Followers of one key come from the log or from the delayed ones; each in their order.
@@ -99,8 +109,13 @@ impl Inner {
                 hold(&mut tx, row, SystemTime::UNIX_EPOCH, 0, None).await?;
             }
         }
+        if planted!(FollowersBeforeRefused) {
+            stop_rows(&mut tx, &outcome.stopped).await?;
+        }
         let mut statement = tx.statement().await?;
         for place in &outcome.acknowledged {
+            planted!(IdCursorSkipsSlow: if let Place::Log(at) = place
+                && let Some(row) = statement.get::<LogRow>(at) { planted::raise(row.shard, *at) });
             match place {
                 Place::Log(position) => statement.delete(position, |_: &LogRow| true).await?,
                 Place::Delayed(position) | Place::Stopped(position) => {
@@ -117,14 +132,23 @@ impl Inner {
 async fn check_fences(tx: &mut Connection, holds: &[Hold]) -> Result<(), Error> {
     let mut statement = tx.statement().await?;
     for hold in holds {
-        let shard = statement
-            .lock::<ShardRow>(&hold.shard, Strength::Share, Wait::Block)
-            .await?
-            .row();
+        let shard = if planted!(FenceReadWithoutLock) {
+            statement.get::<ShardRow>(&hold.shard)
+        } else {
+            let locking = statement.lock::<ShardRow>(&hold.shard, Strength::Share, Wait::Block);
+            locking.await?.row()
+        };
         let is_mine = |row: &ShardRow| row.fence == hold.fence && row.owner.is_some();
-        if !shard.as_ref().is_some_and(is_mine) {
+        if !shard.as_ref().is_some_and(is_mine) && !planted!(MissingFence) {
             return Err(Error::Fenced);
         }
+    }
+    Ok(())
+}
+
+async fn stop_rows(tx: &mut Connection, stops: &[Stop]) -> Result<(), Error> {
+    for stop in stops {
+        stop_row(tx, stop).await?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mainstay_clock::planted;
 use mainstay_database::{
     Transactions as _,
     memory::{Connection, Inserted, Locked, Strength, Wait},
@@ -49,15 +50,16 @@ impl Inner {
             if holds.len() == share {
                 break;
             }
+            let fence = shard.fence + i64::from(!planted!(FenceNotRaised));
             let take = |row: &mut ShardRow| {
                 row.owner = Some(owner.to_owned());
-                row.fence += 1;
+                row.fence = fence;
                 true
             };
             statement.update(&shard.shard, take).await?;
             holds.push(Hold {
                 shard: shard.shard,
-                fence: shard.fence + 1,
+                fence,
             });
         }
         drop(statement);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay_clock::{Clock as _, Monotonic};
+use mainstay_clock::{Clock as _, Monotonic, planted};
 use mainstay_messaging::Publisher;
 use tokio_util::sync::CancellationToken;
 
@@ -143,6 +143,9 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
         let settings = &self.relay.settings;
         let retry_after = |attempts: u32| settings.refusal.delay(attempts - 1, &settings.ids);
         let round = Round::new(fetched.rows, &retry_after);
+        if planted!(AcknowledgeBeforePublish) {
+            self.record(&round.all_done(), lease_ends).await?;
+        }
         let left = lease_ends.remaining_at(settings.clock.monotonic());
         // A send that outlives its lease could overtake the successor's.
         let deadline = settings.send_timeout.min(left);

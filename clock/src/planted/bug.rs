@@ -1,0 +1,69 @@
+//! The list.
+
+use std::{fmt, str::FromStr};
+
+macro_rules! bugs {
+    ($($name:ident: $what:literal,)+) => {
+        /// A fault of the kind that people commit.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[expect(clippy::exhaustive_enums, reason = "a table lists each of them")]
+        pub enum Bug {
+            $(#[doc = $what] $name,)+
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+
+            /// What is wrong.
+            #[must_use]
+            pub const fn what(self) -> &'static str {
+                match self {
+                    $(Self::$name => $what,)+
+                }
+            }
+        }
+    };
+}
+
+bugs! {
+    PublishBeforeCommit: "enqueue writes in a transaction of its own, not in the caller's",
+    IdCursorSkipsSlow: "the relay reads behind the last position it published, so slower transactions are skipped",
+    MissingFence: "what became of a round is written down without a look at the fence",
+    FenceReadWithoutLock: "the fence is read and not locked, so a takeover may come in between",
+    FenceNotRaised: "a takeover leaves the fence as it was",
+    FollowersBeforeRefused: "a refused message is moved aside behind those that follow it",
+    StoppedOnlyWhileDue: "a key counts as stopped only once its head is due again",
+    EnqueueKeyIgnored: "an enqueue key that was used does not hinder a second message",
+    SequenceCached: "positions are drawn in blocks of two, and the second is handed out first",
+    LimitSkipsLargeRow: "the row that exceeds a round's bytes is skipped, and smaller ones behind it are sent",
+    AcknowledgeBeforePublish: "rows are removed before their messages are sent",
+    UnknownTakenForDone: "a message with an unknown answer counts as published",
+    TimeoutTakenForDone: "a send that was not answered in time counts as published",
+    RefusedTakenForDone: "a refused message is dropped, and its key goes on",
+}
+
+impl fmt::Display for Bug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Bug {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|bug| bug.name() == name);
+        found
+            .copied()
+            .ok_or_else(|| format!("no planted bug is called {name}"))
+    }
+}
