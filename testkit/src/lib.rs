@@ -1,4 +1,4 @@
-//! Private servers for tests.
+//! Private servers for tests, and what must hold of a run.
 //!
 //! A guarantee that was only seen on an in-memory database is a hope. The suites of this workspace run on real servers as well, and this
 //! crate is where those come from: `cargo xtask services` starts one and leaves it running, `cargo xtask test` starts one for its run, and
@@ -16,6 +16,22 @@
 //! | not guaranteed | what to do |
 //! |---|---|
 //! | That a server can be had. | [`left_out`] says which suite did not run, and fails where it must run. |
+//!
+//! # What must hold of a run
+//!
+//! A simulation, or real processes that somebody struck, leave a [`History`]: plain data, each section in the order of the one place that orders
+//! it. [`check::violations`] judges it, by the invariants of [`check::ALL`], and says what does not hold, and where.
+//!
+//! ```
+//! use mainstay_testkit::{History, check, history::{Entry, Published}};
+//!
+//! let entry = Entry { key: Some("order 7".to_owned()), id: "7-1".to_owned(), ..Entry::default() };
+//! let published = Published { topic: "orders".to_owned(), partition: 0, offset: 0, entry };
+//! // It is in the log, and nobody has committed it.
+//! let history = History { published: vec![published], ..History::default() };
+//! let told = check::violations(&history);
+//! assert!(told.iter().any(|violation| violation.invariant() == "no phantom"));
+//! ```
 //!
 //! # How it works
 //!

@@ -1,6 +1,8 @@
 //! Each checker on a history without fault, and on one that it must refuse.
 
+mod damage;
 mod good;
+mod run;
 
 use mainstay_testkit::{
     History,
@@ -33,7 +35,10 @@ const DAMAGES: &[Damage] = &[
         history.effects.push(done("billing", "a", 3));
     }),
     ("no phantom", "another attempt", |history| {
-        history.published[0].entry.attempt = "another attempt".to_owned();
+        history.published[0]
+            .entry
+            .attempt
+            .push_str(": another attempt");
     }),
     (FIRST, "key a, place 0: a-2 came, a-1 was", |history| {
         let published = &mut history.published;
@@ -100,7 +105,7 @@ const DAMAGES: &[Damage] = &[
         history.effects.push(done("billing", "b", 2));
     }),
     (EFFECTS, "key a, place 0: a-2 came to billing", |history| {
-        history.effects.swap(0, 1)
+        history.effects.swap(0, 1);
     }),
     (EFFECTS, "key b, place 0: b-2 came to billing", |history| {
         history.effects.retain(|e| e.entry.id != "b-1");
@@ -136,7 +141,7 @@ const DAMAGES: &[Damage] = &[
     }),
     // Nor does it stop what comes before what stopped it.
     (ITSELF, "p-1 of key Some(\"p\") is left", |history| {
-        history.stops[1].id = "p-2".to_owned();
+        "p-2".clone_into(&mut history.stops[1].id);
     }),
     (
         "retention removes nothing unpublished",

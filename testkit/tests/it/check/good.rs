@@ -137,25 +137,8 @@ pub(super) fn good() -> History {
         effects: (done.iter().map(|entry| effect("billing", entry)))
             .chain([effect("shipping", &parcel)])
             .collect(),
-        ownership: vec![
-            taken("shard 0", 1, "one"),
-            taken("shard 1", 1, "one"),
-            recorded("shard 0", Some(1), "one"),
-            Ownership::Recorded {
-                shard: None,
-                fence: None,
-                by: "one".to_owned(),
-            },
-            taken("shard 1", 2, "two"),
-            recorded("shard 1", Some(2), "two"),
-            recorded("shard 0", None, "one"),
-        ],
-        // The former owner of shard 1 wakes up, and sends what it has in hand.
-        sends: vec![
-            sent("a-1", "shard 0", 1, "one"),
-            sent("b-2", "shard 1", 2, "two"),
-            sent("b-2", "shard 1", 1, "one"),
-        ],
+        ownership: ownership(),
+        sends: sends(),
         offsets: vec![
             stored(0, 1, 1),
             stored(0, 3, 2),
@@ -185,4 +168,29 @@ pub(super) fn good() -> History {
         ],
         left: vec![left(&p1), left(&p2)],
     }
+}
+
+fn ownership() -> Vec<Ownership> {
+    vec![
+        taken("shard 0", 1, "one"),
+        taken("shard 1", 1, "one"),
+        recorded("shard 0", Some(1), "one"),
+        Ownership::Recorded {
+            shard: None,
+            fence: None,
+            by: "one".to_owned(),
+        },
+        taken("shard 1", 2, "two"),
+        recorded("shard 1", Some(2), "two"),
+        recorded("shard 0", None, "one"),
+    ]
+}
+
+/// The former owner of shard 1 wakes up, and sends what it has in hand.
+fn sends() -> Vec<Sent> {
+    vec![
+        sent("a-1", "shard 0", 1, "one"),
+        sent("b-2", "shard 1", 2, "two"),
+        sent("b-2", "shard 1", 1, "one"),
+    ]
 }
