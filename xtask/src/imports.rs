@@ -57,9 +57,10 @@ fn allowed(source: &str, target: &str) -> bool {
         ("xtask", _)
         | (
             _,
-            "xtask" | "commerce" | "mainstay-benches" | "mainstay-testkit" | "mainstay-torture",
+            "xtask" | "commerce" | "mainstay-benches" | "mainstay-models" | "mainstay-testkit"
+            | "mainstay-torture",
         ) => false,
-        ("mainstay-benches" | "mainstay-testkit" | "mainstay-torture", _) => {
+        ("mainstay-benches" | "mainstay-models" | "mainstay-testkit" | "mainstay-torture", _) => {
             library(target).is_some()
         }
         // The binary wires everything together.

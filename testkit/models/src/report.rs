@@ -1,0 +1,115 @@
+//! What a run of a case found.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What a run of a case found.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// Which protocol.
+    pub model: &'static str,
+    /// What happens in it, or which rule it goes without.
+    pub case: String,
+    /// The guarantee that has to break without the rule; none = all rules hold, and all guarantees with them.
+    pub breaks: Option<&'static str>,
+    /// States, each counted once.
+    pub states: usize,
+    /// States as often as a step led to them.
+    pub generated: usize,
+    /// Steps of the longest of the shortest ways to a state.
+    pub depth: usize,
+    /// Whether every state that can be reached was looked at.
+    pub complete: bool,
+    /// How long it took.
+    pub seconds: f64,
+    /// What shows that the run is not vacuous, and happened.
+    pub reached: Vec<&'static str>,
+    /// The same, and did not happen.
+    pub missed: Vec<&'static str>,
+    /// Guarantees that do not hold.
+    pub broken: Vec<Broken>,
+}
+
+/// A guarantee that does not hold.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Broken {
+    /// The guarantee.
+    pub property: &'static str,
+    /// One of the shortest ways there.
+    pub steps: Vec<Step>,
+}
+
+/// A step of a trace.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Step {
+    /// What happened.
+    pub action: String,
+    /// How things were then, in short.
+    pub state: String,
+}
+
+impl Report {
+    /// Whether it came as it had to: with all rules everything holds and everything of interest happened; with a
+    /// rule less the guarantee that rests on it is broken.
+    #[must_use]
+    pub fn is_as_expected(&self) -> bool {
+        match self.breaks {
+            Some(property) => self.broken.iter().any(|b| b.property == property),
+            None => self.broken.is_empty() && self.missed.is_empty(),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match (self.is_as_expected(), self.breaks) {
+            (true, None) => "holds",
+            (true, Some(_)) => "breaks, as it must",
+            (false, None) => "DOES NOT HOLD",
+            (false, Some(_)) => "HOLDS WITHOUT THE RULE",
+        };
+        let Self {
+            model,
+            case,
+            states,
+            depth,
+            seconds,
+            ..
+        } = self;
+        let whole = if self.complete { "all " } else { "" };
+        write!(
+            f,
+            "{model} {case}: {verdict}; {whole}{states} states, depth {depth}, {seconds:.1} s"
+        )?;
+        for broken in &self.broken {
+            write!(
+                f,
+                "\n  broken in {} steps: {}",
+                broken.steps.len(),
+                broken.property
+            )?;
+        }
+        for missed in &self.missed {
+            if self.breaks.is_none() {
+                write!(f, "\n  never happened: {missed}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "broken: {}", self.property)?;
+        let widest = self.steps.iter().map(|step| step.action.len()).max();
+        for (at, step) in (1..).zip(&self.steps) {
+            let width = widest.unwrap_or_default();
+            writeln!(f, "{at:>3}  {:width$}  {}", step.action, step.state)?;
+        }
+        Ok(())
+    }
+}
