@@ -54,6 +54,7 @@
 
 mod account;
 pub mod check;
+pub mod crash;
 mod directory;
 mod disk;
 mod error;
