@@ -175,19 +175,19 @@ async fn stop_row(tx: &mut Connection, stop: &Stop) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes a row out of where it lies.
+/// Takes a row out of where it lies; none if somebody else took it, who may have committed while this one waited.
 async fn take(tx: &mut Connection, place: Place) -> Result<Option<LogRow>, Error> {
     let mut statement = tx.statement().await?;
     Ok(match place {
         Place::Log(position) => {
             let row = statement.get::<LogRow>(&position);
-            statement.delete(&position, |_: &LogRow| true).await?;
-            row
+            let taken = statement.delete(&position, |_: &LogRow| true).await?;
+            row.filter(|_| taken)
         }
         Place::Delayed(position) | Place::Stopped(position) => {
             let row = statement.get::<HeldRow>(&position);
-            statement.delete(&position, |_: &HeldRow| true).await?;
-            row.map(|row| LogRow {
+            let taken = statement.delete(&position, |_: &HeldRow| true).await?;
+            row.filter(|_| taken).map(|row| LogRow {
                 position,
                 shard: row.shard,
                 lane: row.lane,

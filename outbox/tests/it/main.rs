@@ -1,6 +1,8 @@
 //! The conformance suite on every store, and what is particular to each.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[cfg(feature = "conformance")]
+mod crash;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
 #[cfg(all(feature = "conformance", feature = "postgres"))]

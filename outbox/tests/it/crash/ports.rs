@@ -1,0 +1,137 @@
+//! Ports that can be struck.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use mainstay_database::Transactions;
+use mainstay_messaging::{Message, Publication, Publisher};
+use mainstay_outbox::{
+    Doorbell, Enqueued, Entry, Error, Fetched, Hold, Limit, Outbox, Outcome, RelayStore,
+    conformance::Tape,
+};
+use mainstay_testkit::crash::Points;
+use tokio_util::sync::CancellationToken;
+
+/// A port of a run that is struck at one of its calls.
+pub(super) struct Ports<T: ?Sized> {
+    pub(super) points: Arc<Points>,
+    pub(super) port: Arc<T>,
+}
+
+impl<T: ?Sized> Ports<T> {
+    pub(super) fn new(port: Arc<T>, points: &Arc<Points>) -> Self {
+        Self {
+            points: Arc::clone(points),
+            port,
+        }
+    }
+}
+
+#[async_trait]
+impl<T: Transactions> Transactions for Ports<T> {
+    type Connection = T::Connection;
+    type Transaction = T::Transaction;
+
+    async fn begin(&self) -> Result<T::Transaction, mainstay_database::Error> {
+        self.points.call("begin", self.port.begin()).await
+    }
+    async fn commit(&self, transaction: T::Transaction) -> Result<(), mainstay_database::Error> {
+        self.points
+            .call("commit", self.port.commit(transaction))
+            .await
+    }
+    fn idle_limit(&self) -> Option<Duration> {
+        self.port.idle_limit()
+    }
+}
+
+#[async_trait]
+impl<T: Outbox> Outbox for Ports<T> {
+    type Connection = T::Connection;
+
+    async fn enqueue_batch(
+        &self,
+        connection: &mut T::Connection,
+        entries: &[Entry<'_>],
+    ) -> Result<Vec<Enqueued>, Error> {
+        let enqueuing = self.port.enqueue_batch(connection, entries);
+        self.points.call("enqueue_batch", enqueuing).await
+    }
+    async fn enqueue(
+        &self,
+        connection: &mut T::Connection,
+        message: &Message,
+    ) -> Result<(), Error> {
+        let enqueuing = self.port.enqueue(connection, message);
+        self.points.call("enqueue", enqueuing).await
+    }
+    fn ring(&self) {
+        self.port.ring();
+    }
+}
+
+/// A relay's store that ends the relay when it has nothing left to do.
+pub(super) struct Rounds<S> {
+    store: Ports<S>,
+    quiet: CancellationToken,
+}
+
+impl<S> Rounds<S> {
+    pub(super) const fn new(store: Ports<S>, quiet: CancellationToken) -> Self {
+        Self { store, quiet }
+    }
+}
+
+#[async_trait]
+impl<S: RelayStore> RelayStore for Rounds<S> {
+    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+        let Ports { points, port } = &self.store;
+        points.call("lease", port.lease(owner, lease)).await
+    }
+    async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
+        let Ports { points, port } = &self.store;
+        let fetched = points.call("fetch", port.fetch(holds, limit)).await?;
+        if fetched.rows.is_empty() && fetched.stopped_keys == 0 && fetched.next_due.is_none() {
+            self.quiet.cancel();
+        }
+        Ok(fetched)
+    }
+    async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
+        let Ports { points, port } = &self.store;
+        points.call("record", port.record(holds, outcome)).await
+    }
+    async fn release(&self, owner: &str) -> Result<(), Error> {
+        let Ports { points, port } = &self.store;
+        points.call("release", port.release(owner)).await
+    }
+    fn doorbell(&self) -> Option<&Doorbell> {
+        self.store.port.doorbell()
+    }
+}
+
+#[async_trait]
+impl<P: Publisher> Publisher for Ports<P> {
+    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+        self.points
+            .call("publish", self.port.publish(messages))
+            .await
+    }
+}
+
+/// A broker that outlives every crash. What it refuses it takes after so many refusals.
+#[derive(Default)]
+pub(super) struct Broker {
+    pub(super) tape: Tape,
+    pub(super) refusals: usize,
+}
+
+#[async_trait]
+impl Publisher for Broker {
+    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+        let answers = self.tape.publish(messages).await;
+        if self.tape.refusals() >= self.refusals {
+            self.tape.accept();
+        }
+        answers
+    }
+}

@@ -1,0 +1,86 @@
+//! Rounds of a relay: what waits is published and recorded, a refusal stops a key, which goes on later.
+
+use std::{collections::HashSet, sync::Arc};
+
+use mainstay_database::Transactions as _;
+use mainstay_messaging::Message;
+use mainstay_outbox::Outbox as _;
+
+use super::{Broker, Shop, firsts, ids, message, relay_what_is_left};
+
+const PER_KEY: usize = 3;
+/// How often the head of the key is refused.
+const REFUSALS: usize = 2;
+
+/// Two keys, of which the second one's head is refused at first.
+pub(super) struct Backlog {
+    keys: [String; 2],
+    pub(super) broker: Arc<Broker>,
+}
+
+impl Backlog {
+    pub(super) async fn committed<S: Shop>(shop: &S, name: &str) -> Self {
+        let keys = ["a", "b"].map(|key| format!("{name}{key}"));
+        let (database, outbox) = shop.open().await;
+        for number in 0..PER_KEY {
+            let mut tx = database.begin().await.unwrap();
+            for key in &keys {
+                outbox
+                    .enqueue(&mut tx, &message(key, number))
+                    .await
+                    .unwrap();
+            }
+            database.commit(tx).await.unwrap();
+        }
+        let broker = Broker {
+            refusals: REFUSALS,
+            ..Broker::default()
+        };
+        broker.tape.refuse(&format!("{}-0", keys[1]));
+        Self {
+            keys,
+            broker: Arc::new(broker),
+        }
+    }
+
+    /// What a run without any fault does.
+    pub(super) fn check_clean(&self) {
+        for key in &self.keys {
+            assert_eq!(
+                self.broker.tape.ids_of(key),
+                all(key),
+                "lost, twice or out of order"
+            );
+        }
+        assert_eq!(self.broker.tape.refusals(), REFUSALS);
+    }
+
+    /// Another relay finishes it. It sends what is left, once, if what is left is certain.
+    pub(super) async fn finish<S: Shop>(&self, shop: &S, certain: bool) {
+        let (left, sent) = (shop.rows().await, self.broker.tape.ids().len());
+        relay_what_is_left(shop, &self.broker).await;
+        let again = self.broker.tape.ids().split_off(sent);
+        let distinct: HashSet<&String> = again.iter().collect();
+        assert_eq!(
+            distinct.len(),
+            again.len(),
+            "sent twice without a fault: {again:?}"
+        );
+        assert!(
+            !certain || again.len() == left,
+            "sent what was not left: {again:?}"
+        );
+        for key in &self.keys {
+            assert_eq!(
+                firsts(&self.broker.tape, key),
+                all(key),
+                "lost, invented or out of order"
+            );
+        }
+    }
+}
+
+fn all(key: &str) -> Vec<String> {
+    let messages: Vec<Message> = (0..PER_KEY).map(|number| message(key, number)).collect();
+    ids(&messages)
+}
