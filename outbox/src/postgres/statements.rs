@@ -198,7 +198,8 @@ impl Statements {
             acknowledge: sql(&format!(
                 "WITH {FENCES}, {FORGET_LOG} SELECT valid FROM valid"
             )),
-            // $6: acknowledged rows of the side table. $7 to $12: moves, see `rows::Moves`.
+            // $6: acknowledged rows of the side table. $7 to $12: moves, see `rows::Moves`. What is put aside is what was
+            // taken, not what the snapshot shows: the same record may be under way already, written by this relay a moment ago.
             record: sql(&format!(
                 "WITH {FENCES}, {FORGET_LOG},
                  moves AS MATERIALIZED (
@@ -211,7 +212,8 @@ impl Statements {
                      (SELECT ctid AS place, * FROM {{ns}}outbox WHERE shard = m.shard AND position = m.position OFFSET 0) o
                    WHERE m.rank IN (0, 1)),
                  taken_from_log AS (
-                   DELETE FROM {{ns}}outbox WHERE ctid = ANY (ARRAY(SELECT place FROM of_log))),
+                   DELETE FROM {{ns}}outbox WHERE ctid = ANY (ARRAY(SELECT place FROM of_log))
+                   RETURNING shard, position),
                  taken_from_held AS (
                    DELETE FROM {{ns}}outbox_held h USING moves m WHERE m.rank = 2 AND h.position = m.position
                    RETURNING m.rank, m.delay, h.attempts, m.reason, h.position, h.shard, h.topic, h.key, h.envelope, h.payload),
@@ -225,7 +227,8 @@ impl Statements {
                    INSERT INTO {{ns}}outbox_held (shard, topic, key, envelope, payload, stopped, due_at, attempts, reason)
                    SELECT shard, topic, key, envelope, payload, true,
                           CASE WHEN rank = 0 THEN {NOW} + delay ELSE 0 END, attempts, reason
-                   FROM (SELECT rank, delay, attempts, reason, position, shard, topic, key, envelope, payload FROM of_log
+                   FROM (SELECT rank, delay, attempts, reason, position, shard, topic, key, envelope, payload
+                         FROM of_log JOIN taken_from_log USING (shard, position)
                          UNION ALL SELECT * FROM taken_from_held) r
                    ORDER BY rank, position)
                  SELECT valid FROM valid"

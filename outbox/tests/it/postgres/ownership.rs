@@ -102,6 +102,35 @@ async fn moves_that_meet_a_takeover_wait_for_it_and_are_refused() {
     assert_eq!(rows(&shop).await, (2, 0));
 }
 
+/// A relay that was not told how its record ended writes it again, and the first one may still be under way.
+#[tokio::test]
+async fn moves_that_are_written_twice_at_once_are_made_once() {
+    let Some(shop) = shop().await else { return };
+    let holds = shop.outbox.lease("relay", LEASE).await.unwrap();
+    shop.commit(&[message("a", 0), message("a", 1)]).await;
+    let outcome = moves(&fetched(&shop.outbox, &holds).await);
+    // Keeps the first one from ending until the second one has begun.
+    let mut in_the_way = shop.pool().begin().await.unwrap();
+    in_the_way
+        .execute("SELECT FROM outbox FOR UPDATE")
+        .await
+        .unwrap();
+    let (first, second, ()) = tokio::join!(
+        shop.outbox.record(&holds, &outcome),
+        async {
+            shop.until_blocked(1).await;
+            shop.outbox.record(&holds, &outcome).await
+        },
+        async {
+            shop.until_blocked(2).await;
+            in_the_way.commit().await.unwrap();
+        }
+    );
+    first.unwrap();
+    second.unwrap();
+    assert_eq!(rows(&shop).await, (0, 2));
+}
+
 /// Also where it moves rows aside.
 #[tokio::test]
 async fn a_former_owner_stops_no_key() {
