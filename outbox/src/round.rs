@@ -121,6 +121,7 @@ impl Round {
     }
 
     /// What no answer says: for bugs planted on purpose.
+    #[cfg(mainstay_planted)]
     pub(crate) fn all_done(&self) -> Outcome {
         let places = self.sent.iter().map(|(place, _)| *place);
         Outcome {
@@ -131,9 +132,7 @@ impl Round {
 
     /// Nothing was answered: what was sent stays where it is.
     pub(crate) fn unanswered(self) -> Outcome {
-        if planted!(TimeoutTakenForDone) {
-            return self.all_done();
-        }
+        planted!(TimeoutTakenForDone: return self.all_done());
         self.outcome
     }
 }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_clock::Monotonic;
+use mainstay_clock::{Monotonic, planted};
 use mainstay_database::Transactions;
 use mainstay_messaging::{Consumer, Delivery, Position};
 use tokio::{
@@ -173,7 +173,7 @@ where
         let limit = self.work.settings.drain;
         let partitions = self.holdings.progress().into_iter().map(|p| p.partition);
         self.command(Command::Release {
-            positions: self.holdings.committable(),
+            positions: planted!(ShutdownCommitsReceived: self.holdings.received(), else self.holdings.committable()),
             partitions: partitions.collect(),
             within: limit,
         });

@@ -143,9 +143,7 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
         let settings = &self.relay.settings;
         let retry_after = |attempts: u32| settings.refusal.delay(attempts - 1, &settings.ids);
         let round = Round::new(fetched.rows, &retry_after);
-        if planted!(AcknowledgeBeforePublish) {
-            self.record(&round.all_done(), lease_ends).await?;
-        }
+        planted!(AcknowledgeBeforePublish: self.record(&round.all_done(), lease_ends).await?);
         let left = lease_ends.remaining_at(settings.clock.monotonic());
         // A send that outlives its lease could overtake the successor's.
         let deadline = settings.send_timeout.min(left);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mainstay_clock::planted;
 use mainstay_database::Transactions;
 use mainstay_messaging::{Content, Delivery, Key};
 
@@ -185,6 +186,7 @@ where
                 self.work.meters.parked.increment(1);
                 self.done(&portions, 0);
             }
+            Ok(Parked::KeyStopped { .. }) if planted!(PoisonSkipped) => self.done(&portions, 0),
             Ok(Parked::KeyStopped { retry_after }) => {
                 self.stop(&portions, failure);
                 self.give_back(portions, &[0], |item| {
