@@ -52,10 +52,11 @@ impl Case {
         }
     }
 
-    /// A case without a rule, in which `breaks` is broken.
+    /// A case without a rule, in which `breaks` is broken; `form` tells it from others without that rule.
     pub(crate) fn removed<P>(
         model: &'static str,
         rule: impl fmt::Debug,
+        form: &str,
         breaks: &'static str,
         protocol: P,
     ) -> Self
@@ -64,7 +65,7 @@ impl Case {
         P::State: Clone + fmt::Debug + Hash + PartialEq + Send + Sync,
         P::Action: Clone + fmt::Debug + PartialEq + Send + Sync,
     {
-        let name = kebab(&format!("{rule:?}"));
+        let name = kebab(&format!("{rule:?}{form}"));
         let told = name.clone();
         Self {
             model,
@@ -213,10 +214,10 @@ where
 fn kebab(name: &str) -> String {
     let mut kebab = String::new();
     for (at, letter) in name.chars().enumerate() {
-        if letter.is_uppercase() && at > 0 {
+        if letter == ' ' || (letter.is_uppercase() && at > 0) {
             kebab.push('-');
         }
-        kebab.extend(letter.to_lowercase());
+        kebab.extend(letter.to_lowercase().filter(|letter| *letter != ' '));
     }
     kebab
 }

@@ -1,11 +1,11 @@
 //! All cases.
 
-use crate::{Case, first_form};
+use crate::{Case, first_form, second_form};
 
 /// Every case of every model.
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let mut cases = first_form::cases();
-    cases.shrink_to_fit();
+    cases.extend(second_form::cases());
     cases
 }

@@ -7,6 +7,7 @@
 //! | model | protocol | state |
 //! |---|---|---|
 //! | `first-form` | the outbox as built: shard lease, fence, rounds, side table | built |
+//! | `second-form` | the outbox's next form: an append-only log, watermark and ranges | to be built |
 //!
 //! Each model states the guarantees that the documentation of its crate gives, and *reachable* properties that show that a run
 //! is not vacuous. Each protective rule is a variant of the model's `Rule`; for each there is a case that goes without it and must
@@ -18,7 +19,9 @@ mod catalogue;
 mod first_form;
 mod message;
 mod mishaps;
+mod name;
 mod report;
+mod second_form;
 
 pub use case::{Case, Size};
 pub use catalogue::cases;

@@ -24,9 +24,9 @@ pub(crate) enum Key {
 
 use Message::{K1, K2, K3, K4, L1};
 
-const ALL: [Message; 5] = [K1, K2, K3, K4, L1];
-
 impl Message {
+    pub(crate) const ALL: [Self; 5] = [K1, K2, K3, K4, L1];
+
     pub(crate) const fn key(self) -> Key {
         match self {
             K1 | K2 | K3 | K4 => Key::K,
@@ -76,7 +76,7 @@ impl Messages {
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = Message> {
-        ALL.into_iter().filter(move |m| self.contains(*m))
+        Message::ALL.into_iter().filter(move |m| self.contains(*m))
     }
 }
 

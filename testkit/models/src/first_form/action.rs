@@ -1,11 +1,14 @@
 //! What can happen, and when.
 
-use crate::message::{Key, Message};
+use crate::{
+    message::{Key, Message},
+    name::Name,
+};
 
 use super::{
     FirstForm,
     rule::Rule,
-    state::{At, Name, Owner, Relay, Stage, State},
+    state::{At, Owner, Relay, Stage, State},
 };
 
 /// One step of somebody.

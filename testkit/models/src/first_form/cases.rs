@@ -41,7 +41,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(large());
     cases.extend(removed().into_iter().map(|(rule, breaks, bounds)| {
         let without = Some(rule);
-        Case::removed(MODEL, rule, breaks, FirstForm { bounds, without })
+        Case::removed(MODEL, rule, "", breaks, FirstForm { bounds, without })
     }));
     cases
 }

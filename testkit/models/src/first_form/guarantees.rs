@@ -2,12 +2,12 @@
 
 use stateright::{Model as _, Property};
 
-use crate::message::Message;
+use crate::{message::Message, name::Name};
 
 use super::{
     FirstForm,
     bounds::Bounds,
-    state::{Name, Stage, State},
+    state::{Stage, State},
 };
 
 type Guarantee = Property<FirstForm>;

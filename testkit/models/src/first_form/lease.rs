@@ -1,9 +1,11 @@
 //! Who owns the shard.
 
+use crate::name::Name;
+
 use super::{
     FirstForm,
     rule::Rule,
-    state::{At, Name, Owner, Relay, Stage, State},
+    state::{At, Owner, Relay, Stage, State},
 };
 
 /// Where a relay with a wrong clock stops taking the shard over.

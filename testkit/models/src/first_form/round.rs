@@ -1,12 +1,15 @@
 //! What each step does, a round above all.
 
-use crate::message::{Message, Messages, Queue};
+use crate::{
+    message::{Message, Messages, Queue},
+    name::Name,
+};
 
 use super::{
     FirstForm,
     action::{Action, Fate},
     rule::Rule,
-    state::{At, Name, Owner, Relay, Round, Stage, State},
+    state::{At, Owner, Relay, Round, Stage, State},
 };
 
 impl FirstForm {

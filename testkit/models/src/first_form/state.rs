@@ -1,11 +1,11 @@
 //! Everything that there is at one moment.
 
-use std::{
-    fmt,
-    ops::{Index, IndexMut},
-};
+use std::fmt;
 
-use crate::message::{Each, Message, Messages, Queue};
+use crate::{
+    message::{Each, Message, Messages, Queue},
+    name::{Name, Pair},
+};
 
 use super::bounds::Mishaps;
 
@@ -19,7 +19,7 @@ pub(crate) struct State {
     pub(crate) database: Database,
     /// What the server finds after a crash: without what was committed asynchronously since the last other commit.
     pub(crate) disk: Database,
-    pub(crate) relays: Relays,
+    pub(crate) relays: Pair<Relay>,
     pub(crate) broker: Broker,
     pub(crate) happened: Mishaps,
     pub(crate) history: History,
@@ -71,41 +71,6 @@ pub(crate) enum Owner {
     Late(Name),
     /// A process that is no more, whose lease ends in time.
     Dead,
-}
-
-/// A relay.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Name {
-    A,
-    B,
-}
-
-impl Name {
-    pub(crate) const BOTH: [Self; 2] = [Self::A, Self::B];
-
-    pub(crate) const fn other(self) -> Self {
-        match self {
-            Self::A => Self::B,
-            Self::B => Self::A,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
-pub(crate) struct Relays([Relay; 2]);
-
-impl Index<Name> for Relays {
-    type Output = Relay;
-
-    fn index(&self, name: Name) -> &Relay {
-        &self.0[name as usize]
-    }
-}
-
-impl IndexMut<Name> for Relays {
-    fn index_mut(&mut self, name: Name) -> &mut Relay {
-        &mut self.0[name as usize]
-    }
 }
 
 /// What a relay's process knows and is at.
@@ -202,15 +167,9 @@ impl fmt::Display for State {
             fence,
         } = self.database;
         let stored = Messages::of(
-            [
-                Message::K1,
-                Message::K2,
-                Message::K3,
-                Message::K4,
-                Message::L1,
-            ]
-            .into_iter()
-            .filter(|m| self.broker.stored[*m] > 0),
+            Message::ALL
+                .into_iter()
+                .filter(|m| self.broker.stored[*m] > 0),
         );
         write!(f, "log {log:?}")?;
         if !held.is_empty() {

@@ -28,3 +28,13 @@ fn first_form_holds() {
 fn first_form_needs_each_of_its_rules() {
     run("first-form", Size::Removed);
 }
+
+#[test]
+fn second_form_holds() {
+    run("second-form", Size::Small);
+}
+
+#[test]
+fn second_form_needs_each_of_its_rules() {
+    run("second-form", Size::Removed);
+}
