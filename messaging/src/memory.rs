@@ -21,7 +21,7 @@ use std::{
 use mainstay_clock::{Clock, IdGenerator, SystemIds, TokioClock};
 use tokio::sync::watch;
 
-use crate::{Error, Group, Partition, Raw, StartAt, Topic};
+use crate::{Delivery, Error, Group, Partition, Position, Raw, StartAt, Topic};
 use group::Membership;
 use log::Log;
 
@@ -139,6 +139,27 @@ impl Broker {
         Ok(state.groups.get(group).map_or_else(Vec::new, |membership| {
             membership.progress(&state.log).collect()
         }))
+    }
+
+    /// Every partition of every topic.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<Partition> {
+        self.inner.state().log.all().collect()
+    }
+
+    /// What a partition holds from `offset` on, whoever has read it, as it is now: for those who judge a run.
+    #[must_use]
+    pub fn records(&self, partition: &Partition, offset: i64) -> Vec<Delivery> {
+        let state = self.inner.state();
+        let records = state.log.read(partition, offset, u16::MAX);
+        let delivery = |(offset, content)| Delivery {
+            position: Position {
+                partition: partition.clone(),
+                offset,
+            },
+            content,
+        };
+        records.map(delivery).collect()
     }
 
     /// Appends a record that is not a message of ours, as another system's producer would; it is delivered raw.

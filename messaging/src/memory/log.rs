@@ -71,6 +71,11 @@ impl Log {
         })
     }
 
+    /// All partitions of all topics.
+    pub(super) fn all(&self) -> impl Iterator<Item = Partition> {
+        self.topics.keys().flat_map(|topic| self.partitions(topic))
+    }
+
     /// The oldest offset still kept, and the one that the next record gets.
     pub(super) fn ends(&self, partition: &Partition) -> (i64, i64) {
         self.records(partition).map_or((0, 0), |records| {

@@ -112,3 +112,22 @@ async fn stored(broker: &Broker, count: usize) -> Vec<usize> {
     assert!(more.is_err(), "more than {count}: {more:?}");
     numbers
 }
+
+#[tokio::test]
+async fn who_judges_sees_every_record_from_an_offset_on() {
+    use mainstay_messaging::Publisher as _;
+    let broker = Broker::default();
+    let topic = Topic::from_static("orders");
+    broker.create_topic(&topic, 2).await.unwrap();
+    let messages: Vec<Message> = (0..3).map(|number| message("k", number)).collect();
+    broker.publisher().publish(&messages).await;
+    let partitions = broker.partitions();
+    assert_eq!(partitions.len(), 2);
+    let from = |offset| -> Vec<usize> {
+        let records = partitions.iter().flat_map(|p| broker.records(p, offset));
+        records.map(|delivery| number_of(&delivery)).collect()
+    };
+    assert_eq!(from(0), [0, 1, 2]);
+    assert_eq!(from(2), [2]);
+    assert_eq!(from(3), [0_usize; 0]);
+}
