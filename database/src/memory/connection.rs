@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use super::{
     cause::Cause,
     database::Inner,
-    faults::Attempt,
+    faults::{Attempt, Fault},
+    link::Link,
     locks::{RowId, Session, Strength},
     pause::pause,
     snapshot::TransactionId,
@@ -25,6 +26,7 @@ use crate::Error;
 pub struct Connection {
     pub(super) inner: Arc<Inner>,
     pub(super) session: Session,
+    pub(super) link: Option<Arc<dyn Link>>,
     lock_timeout: Option<Duration>,
 }
 
@@ -40,6 +42,10 @@ impl Connection {
     /// Cancel safe: no statement has begun.
     pub async fn statement(&mut self) -> Result<Statement<'_>, Error> {
         pause().await;
+        let on_the_way = match self.link.clone() {
+            Some(link) => link.statement().await,
+            None => None,
+        };
         self.check_open()?;
         let number = self
             .state()
@@ -49,7 +55,7 @@ impl Connection {
             transaction: self.session,
             statement: number,
         });
-        if let Some(cause) = fault {
+        if let Some(cause) = fault.or(on_the_way.map(Fault::cause)) {
             return Err(self.fail(cause));
         }
         let now = self.inner.clock.now();
@@ -190,12 +196,13 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(inner: Arc<Inner>) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, link: Option<Arc<dyn Link>>) -> Self {
         let session = inner.server.state().begin();
         Self {
             connection: Connection {
                 inner,
                 session,
+                link,
                 lock_timeout: None,
             },
         }
@@ -219,7 +226,8 @@ impl DerefMut for Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         let (inner, session) = (&self.connection.inner, self.connection.session);
-        let lingers = inner.faults.lingers();
+        let link = self.connection.link.as_ref();
+        let lingers = inner.faults.lingers() || link.is_some_and(|link| link.lingers());
         let mut state = inner.server.state();
         match state.phase(session) {
             Phase::Pending | Phase::Lingering => {}

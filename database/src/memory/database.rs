@@ -13,6 +13,7 @@ use super::{
     cause::Cause,
     connection::{Connection, Transaction},
     faults::{CommitFault, Faults, Outcome},
+    link::Link,
     pause::pause,
     state::{Phase, Server},
 };
@@ -22,6 +23,7 @@ use crate::{Error, Transactions};
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
+    link: Option<Arc<dyn Link>>,
 }
 
 pub(super) struct Inner {
@@ -66,6 +68,17 @@ impl Database {
                 faults,
                 clock,
             }),
+            link: None,
+        }
+    }
+
+    /// The same database, reached through `link`: what goes wrong there strikes whoever uses this handle and its clones, and
+    /// nobody else.
+    #[must_use]
+    pub fn through(&self, link: Arc<dyn Link>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            link: Some(link),
         }
     }
 
@@ -81,14 +94,18 @@ impl Database {
         self.inner.clock.now()
     }
 
-    fn commit_now(&self, transaction: &Transaction) -> Result<(), Error> {
+    fn commit_now(
+        &self,
+        transaction: &Transaction,
+        on_the_way: Option<CommitFault>,
+    ) -> Result<(), Error> {
         let connection = &transaction.connection;
         let session = connection.session;
         if !Arc::ptr_eq(&self.inner, &connection.inner) {
             return Err(connection.fail(Cause::AnotherDatabase));
         }
         connection.check_open()?;
-        let fault = self.inner.faults.strike_commit();
+        let fault = self.inner.faults.strike_commit().or(on_the_way);
         let mut state = self.inner.server.state();
         let unknown = || Err(Error::OutcomeUnknown(Cause::ConnectionLost.into()));
         match fault {
@@ -125,15 +142,28 @@ impl Transactions for Database {
 
     async fn begin(&self) -> Result<Transaction, Error> {
         pause().await;
+        let cut = match &self.link {
+            Some(link) => !link.begin().await,
+            None => false,
+        };
         match self.inner.faults.strike_begin() {
-            Some(cause) => Err(Error::Unavailable(cause.into())),
-            None => Ok(Transaction::new(Arc::clone(&self.inner))),
+            None if !cut => {
+                let link = self.link.clone();
+                Ok(Transaction::new(Arc::clone(&self.inner), link))
+            }
+            cause => Err(Error::Unavailable(
+                cause.unwrap_or(Cause::ConnectionLost).into(),
+            )),
         }
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
         pause().await;
-        self.commit_now(&transaction)
+        let on_the_way = match transaction.connection.link.clone() {
+            Some(link) => link.commit().await,
+            None => None,
+        };
+        self.commit_now(&transaction, on_the_way)
     }
 
     fn idle_limit(&self) -> Option<Duration> {

@@ -31,7 +31,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    const fn cause(self) -> Cause {
+    pub(super) const fn cause(self) -> Cause {
         match self {
             Self::Serialization => Cause::SerializationFailure,
             Self::LockTimeout => Cause::LockTimeout,

@@ -1,0 +1,141 @@
+//! What all hosts of a run share.
+
+mod record;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use mainstay_clock::{Clock as _, TokioClock};
+use mainstay_database::memory::Database;
+use mainstay_messaging::{Group, Message, Topic, memory::Broker};
+use tokio::runtime::Handle;
+
+use crate::{host::Host, plan::Plan};
+pub(crate) use record::Record;
+
+/// Which message of the scenario a message is.
+pub(crate) type Numbering = Arc<dyn Fn(&Message) -> Option<usize> + Send + Sync>;
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) seed: u64,
+    pub(crate) clock: TokioClock,
+    pub(crate) database: Database,
+    pub(crate) broker: Broker,
+    pub(crate) runtime: Handle,
+    pub(crate) plan: Plan,
+    record: Mutex<Record>,
+    shared: Mutex<Shared>,
+    healed: AtomicBool,
+}
+
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) numbering: Option<Numbering>,
+    /// The fault that keeps transactions open whose clients are gone.
+    pub(crate) linger: Option<usize>,
+    /// The fault that keeps everybody from the broker.
+    pub(crate) broker_down: Option<usize>,
+    /// Groups, and what they read.
+    pub(crate) readers: BTreeMap<Group, BTreeSet<Topic>>,
+    /// What handlers refuse, and by which fault.
+    pub(crate) poison: Vec<(usize, usize)>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(crate) fn new(
+        seed: u64,
+        plan: Plan,
+        (clock, database, broker): (TokioClock, Database, Broker),
+        runtime: Handle,
+        traced: bool,
+    ) -> Self {
+        Self {
+            seed,
+            clock,
+            database,
+            broker,
+            runtime,
+            record: Mutex::new(Record::new(plan.strikes.len(), traced)),
+            plan,
+            shared: Mutex::default(),
+            healed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes an event down: into the hash, and in words if anybody wants to read them.
+    pub(crate) fn note(&self, number: u64, words: impl FnOnce() -> String) {
+        let now = self.clock.monotonic().as_micros();
+        self.record().note(now, number, words);
+    }
+
+    /// This fault of the plan has struck.
+    pub(crate) fn struck(&self, place: usize) {
+        let now = self.clock.monotonic().as_micros();
+        let mut record = self.record();
+        record.struck(place);
+        record.note(now, 0x57 + place as u64, || {
+            format!("        STRUCK {}", self.plan.strikes.get(place).map_or_else(String::new, ToString::to_string))
+        });
+    }
+
+    /// Something that may not happen.
+    pub(crate) fn broken(&self, what: String) {
+        self.record().broken.push(what);
+    }
+
+    /// Whether faults still strike.
+    pub(crate) fn is_healed(&self) -> bool {
+        self.healed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_healed(&self) {
+        self.healed.store(true, Ordering::Relaxed);
+    }
+
+    /// Decides, after a while, about the oldest commit that is under way.
+    pub(crate) fn settle_later(self: &Arc<Self>, after: Duration, apply: bool) {
+        let core = Arc::clone(self);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(after).await;
+            if let Some(pending) = core.database.faults().pending().into_iter().next() {
+                core.note(0x5E + u64::from(apply), || {
+                    format!("{pending:?}: applied = {apply}")
+                });
+                if apply {
+                    pending.apply();
+                } else {
+                    pending.discard();
+                }
+            }
+        });
+    }
+
+    /// The server notices whose clients are gone.
+    pub(crate) fn end_lingering(&self) {
+        for lingering in self.database.faults().lingering() {
+            lingering.end();
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What follows from a seed.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
+
+use mainstay_clock::{IdGenerator as _, SeededIds};
+
+/// Random choices that all follow from a seed; those made for one purpose do not change those made for another.
+#[derive(Debug)]
+pub struct Dice(SeededIds);
+
+impl Dice {
+    /// The choices of `seed` for a purpose.
+    #[must_use]
+    pub fn new(seed: u64, purpose: &str) -> Self {
+        Self(ids(seed, purpose, 0))
+    }
+
+    /// A number below `bound`.
+    #[must_use]
+    pub fn below(&self, bound: u64) -> u64 {
+        self.0.random() % bound.max(1)
+    }
+
+    /// An index below `bound`.
+    #[must_use]
+    pub fn number(&self, bound: usize) -> usize {
+        let bound = u64::try_from(bound).unwrap_or(u64::MAX);
+        usize::try_from(self.below(bound)).unwrap_or(0)
+    }
+
+    /// One time in so many.
+    #[must_use]
+    pub fn one_in(&self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+
+    /// At most so long; short ones are as likely as long ones.
+    #[must_use]
+    pub fn millis(&self, longest: u64) -> Duration {
+        let longest = longest >> self.below(8);
+        Duration::from_millis(1 + self.below(longest))
+    }
+
+    /// A time within this one.
+    #[must_use]
+    pub fn within(&self, all: Duration) -> Duration {
+        let millis = u64::try_from(all.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.below(millis))
+    }
+
+    /// One of them, if there are any.
+    #[must_use]
+    pub fn one<T: Clone>(&self, of: &[T]) -> Option<T> {
+        of.get(self.number(of.len())).cloned()
+    }
+}
+
+/// The ids of one life of a host: others do not change when this one draws more or fewer.
+pub(crate) fn ids(seed: u64, name: &str, life: u64) -> SeededIds {
+    // Its keys are fixed, so a seed is the same seed on every machine.
+    let mut hasher = DefaultHasher::new();
+    (seed, name, life).hash(&mut hasher);
+    SeededIds::new(hasher.finish())
+}

@@ -1,0 +1,186 @@
+//! Hosts: what lives on them can be killed, started again, paused and cut off.
+
+mod life;
+
+use std::{
+    fmt,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+
+use crate::{core::Core, plan::Reach, process::Process};
+pub(crate) use life::Life;
+
+type Running = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type Factory = Arc<dyn Fn(Process) -> Running + Send + Sync>;
+
+/// A host of a simulation. What runs on it is made anew each time it is started.
+#[derive(Clone)]
+pub struct Host {
+    core: Weak<Core>,
+    life: Arc<Life>,
+    factory: Factory,
+}
+
+impl Host {
+    pub(crate) fn new<F, E>(
+        core: &Arc<Core>,
+        name: &str,
+        factory: impl Fn(Process) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        let index = core.shared().hosts.len();
+        let host = Self {
+            core: Arc::downgrade(core),
+            life: Arc::new(Life::new(name, index, &core.plan)),
+            factory: Arc::new(move |process| {
+                let running = factory(process);
+                Box::pin(async move { running.await.map_err(|error| error.to_string()) })
+            }),
+        };
+        core.shared().hosts.push(host.clone());
+        host.start();
+        host
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.life.name()
+    }
+
+    /// Whether what runs on it has not come to its end.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.life.is_running()
+    }
+
+    /// Kills what runs on it, as `kill -9` does: all of it is dropped, and nothing of it reaches anything any more.
+    pub fn kill(&self) {
+        self.note(1, "killed");
+        self.life.kill();
+    }
+
+    /// Asks what runs on it to end: its [`shutdown`](Process::shutdown) token is cancelled.
+    pub fn stop(&self) {
+        self.note(2, "asked to end");
+        self.life.stop();
+    }
+
+    /// Starts it, unless it is running.
+    pub fn start(&self) {
+        let Some(core) = self.core.upgrade() else {
+            return;
+        };
+        let Some(life) = self.life.begin() else {
+            return;
+        };
+        self.note(3, "started");
+        let process = Process::new(Arc::clone(&core), Arc::clone(&self.life), life);
+        let running = (self.factory)(process.clone());
+        let host = Arc::clone(&self.life);
+        let told = Arc::downgrade(&core);
+        let task = core.runtime.spawn(async move {
+            let ended = AssertUnwindSafe(process.gate(running)).catch_unwind().await;
+            let broken = match ended {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error),
+                Err(_) => Some("it panicked".to_owned()),
+            };
+            if let (Some(error), Some(core)) = (broken, told.upgrade()) {
+                core.broken(format!("{} ended: {error}", host.name()));
+            }
+            host.end(life);
+        });
+        self.life.runs_as(life, task.abort_handle());
+    }
+
+    /// Kills it and starts it again.
+    pub fn restart(&self) {
+        self.kill();
+        self.start();
+    }
+
+    /// Starts it if it was killed, not if it came to its end.
+    pub(crate) fn revive(&self) {
+        if self.life.is_dead() {
+            self.start();
+        }
+    }
+
+    /// Nothing of it runs for so long, as under SIGSTOP: time goes on, its leases end, and it does not know. What was spawned
+    /// by what runs on it still lets its own timers end, but reaches nothing.
+    pub fn pause(&self, time: Duration) {
+        self.note(4, "paused");
+        self.life.pause();
+        let host = self.clone();
+        self.after(time, move || host.resume());
+    }
+
+    /// It goes on at once.
+    pub fn resume(&self) {
+        self.note(5, "resumed");
+        self.life.resume();
+        // What it dropped meanwhile, the server hears of now.
+        if let Some(core) = self.core.upgrade()
+            && core.shared().linger.is_none()
+        {
+            core.end_lingering();
+        }
+    }
+
+    /// It reaches this no more for so long.
+    pub fn cut_off(&self, from: Reach, time: Duration) {
+        self.cut(from, time, None);
+    }
+
+    pub(crate) fn cut(&self, from: Reach, time: Duration, place: Option<usize>) {
+        self.note(6, "cut off");
+        self.life.cut(from, place);
+        let host = self.clone();
+        self.after(time, move || host.reconnect());
+    }
+
+    /// It reaches everything again.
+    pub fn reconnect(&self) {
+        self.note(7, "reconnected");
+        self.life.reconnect();
+    }
+
+    /// Its wall clock jumps.
+    pub fn jump(&self, seconds: i64) {
+        self.note(8, "its clock jumps");
+        self.life.jump(seconds);
+    }
+
+    fn after(&self, time: Duration, act: impl FnOnce() + Send + 'static) {
+        if let Some(core) = self.core.upgrade() {
+            core.runtime.spawn(async move {
+                tokio::time::sleep(time).await;
+                act();
+            });
+        }
+    }
+
+    fn note(&self, what: u64, words: &str) {
+        if let Some(core) = self.core.upgrade() {
+            core.note(self.life.index() << 8 | what, || {
+                format!("{} {words}", self.name())
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Host").field(&self.name()).finish()
+    }
+}

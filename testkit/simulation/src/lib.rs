@@ -1,0 +1,21 @@
+//! Services on mainstay, simulated.
+
+mod campaign;
+mod core;
+mod dice;
+mod host;
+mod plan;
+mod process;
+mod report;
+mod run;
+mod shop;
+mod sim;
+
+pub use campaign::{Campaign, Tally, campaign};
+pub use dice::Dice;
+pub use host::Host;
+pub use plan::{Act, Crew, Fault, Plan, Port, Reach, Strike};
+pub use process::{HostConsumer, HostPublisher, Process};
+pub use report::Report;
+pub use run::{Settings, run};
+pub use sim::Sim;

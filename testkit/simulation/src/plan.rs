@@ -1,0 +1,183 @@
+//! What shall go wrong: every fault of a run, one by one, before it begins.
+
+mod draw;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub use draw::Crew;
+
+/// The faults of a run. It is drawn from a seed or written by hand, can be printed, and can be made shorter.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The faults; the order means nothing.
+    pub strikes: Vec<Strike>,
+}
+
+/// One fault.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there are these two occasions")]
+pub enum Strike {
+    /// At a time after the begin of the run.
+    At(Duration, Act),
+    /// At the k-th call, from 1, that a host makes of a port.
+    Call {
+        /// The host's name.
+        host: Arc<str>,
+        /// Which kind of call.
+        port: Port,
+        /// Which of them, over all lives of the host.
+        call: u32,
+        /// What happens to it.
+        fault: Fault,
+    },
+}
+
+/// Where a host meets the outside.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
+pub enum Port {
+    /// A transaction begins.
+    Begin,
+    /// A statement.
+    Statement,
+    /// A transaction commits.
+    Commit,
+    /// Messages are published.
+    Publish,
+    /// A consumer is told something.
+    Deliver,
+    /// Offsets are committed.
+    Acknowledge,
+    /// Partitions are given back.
+    Release,
+    /// A handler runs.
+    Handle,
+}
+
+/// How many kinds of ports there are.
+pub(crate) const PORTS: usize = 8;
+
+/// What happens to a call. Each fits some ports; at others it does nothing, and does not count as struck.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It takes so long until it is sent.
+    Stall(Duration),
+    /// It is sent, and its answer takes so long.
+    LateAnswer(Duration),
+    /// It does not arrive.
+    Lost,
+    /// It arrives, and its answer is lost.
+    AnswerLost,
+    /// Its answer is lost, and nobody knows yet whether it arrives: it does, so much later.
+    AppliedLater(Duration),
+    /// Its answer is lost, and so much later it turns out that it never arrived.
+    DiscardedLater(Duration),
+    /// The database ends the transaction with a serialization failure; a handler fails with one.
+    Conflict,
+    /// A statement waits too long for a lock.
+    LockTimeout,
+    /// Only the first half of the messages arrives.
+    HalfLost,
+    /// It arrives twice.
+    Twice,
+    /// It arrives, and once more so much later.
+    Echo(Duration),
+    /// A handler fails, and may succeed later.
+    Fails,
+    /// A handler panics.
+    Panics,
+}
+
+/// What happens at a time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Act {
+    /// A host dies, and is started again so much later.
+    Kill(Arc<str>, Duration),
+    /// A host is asked to end, and is started again so much later.
+    Stop(Arc<str>, Duration),
+    /// A host stands still for so long.
+    Pause(Arc<str>, Duration),
+    /// A host reaches something no more for so long.
+    Cut(Arc<str>, Reach, Duration),
+    /// A host's wall clock jumps, by so many seconds.
+    ClockJump(Arc<str>, i64),
+    /// Nobody reaches the database for so long.
+    DatabaseDown(Duration),
+    /// Nobody reaches the broker for so long.
+    BrokerDown(Duration),
+    /// All members of all groups get their partitions anew.
+    Rebalance,
+    /// Whoever holds this partition (of the first topic) is no member of its group any more, and does not know it.
+    Expel(i32),
+    /// For so long the server does not notice when a client drops a transaction: it stays open, with its locks.
+    Linger(Duration),
+    /// From now until the faults end the broker refuses the n-th message of the scenario.
+    Refuse(usize),
+    /// From now until the faults end handlers refuse the n-th message of the scenario.
+    Poison(usize),
+}
+
+/// What a host is cut off from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "this is all there is")]
+pub enum Reach {
+    /// The database.
+    Database,
+    /// The broker.
+    Broker,
+    /// Both.
+    Everything,
+}
+
+impl Plan {
+    /// A plan of these faults.
+    #[must_use]
+    pub const fn of(strikes: Vec<Strike>) -> Self {
+        Self { strikes }
+    }
+
+    /// The plan that keeps of this one only the faults at these places.
+    #[must_use]
+    pub fn keep(&self, places: &[usize]) -> Self {
+        let kept = places.iter().filter_map(|place| self.strikes.get(*place));
+        Self::of(kept.cloned().collect())
+    }
+}
+
+impl Strike {
+    /// What kind of fault it is.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        let whole = match self {
+            Self::At(_, act) => format!("{act:?}"),
+            Self::Call { port, fault, .. } => format!("{port:?} {fault:?}"),
+        };
+        whole.split('(').next().unwrap_or_default().to_owned()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, strike) in self.strikes.iter().enumerate() {
+            writeln!(f, "{place:>4}  {strike}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Strike {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(time, act) => write!(f, "at {} ms: {act:?}", time.as_millis()),
+            Self::Call {
+                host,
+                port,
+                call,
+                fault,
+            } => write!(f, "{host}, {port:?} no. {call}: {fault:?}"),
+        }
+    }
+}

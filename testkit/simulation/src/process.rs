@@ -1,0 +1,176 @@
+//! One life of what runs on a host, and how it meets the outside.
+
+mod broker;
+mod clock;
+mod database;
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::ready,
+};
+
+use mainstay_clock::{Clock, IdGenerator};
+use mainstay_database::memory::Database;
+use mainstay_messaging::{Group, Message, StartAt, Topic};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    core::Core,
+    dice::ids,
+    host::Life,
+    plan::{Fault, Port, Reach},
+};
+pub use broker::{HostConsumer, HostPublisher};
+use clock::HostClock;
+use database::HostLink;
+
+/// One life of what runs on a host. All that it reaches the outside with is made here: the faults of the plan lie in between.
+#[derive(Clone, Debug)]
+pub struct Process {
+    core: Arc<Core>,
+    host: Arc<Life>,
+    life: u64,
+}
+
+impl Process {
+    pub(crate) const fn new(core: Arc<Core>, host: Arc<Life>, life: u64) -> Self {
+        Self { core, host, life }
+    }
+
+    /// The host's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.host.name()
+    }
+
+    /// Which of the host's lives this is, from 1.
+    #[must_use]
+    pub const fn life(&self) -> u64 {
+        self.life
+    }
+
+    /// Cancelled when the host is asked to end.
+    #[must_use]
+    pub fn shutdown(&self) -> CancellationToken {
+        self.host.shutdown()
+    }
+
+    /// The simulation's database, as this host reaches it.
+    #[must_use]
+    pub fn database(&self) -> Database {
+        let link = HostLink::new(self.clone());
+        self.core.database.through(Arc::new(link))
+    }
+
+    /// A publisher to the simulation's broker.
+    #[must_use]
+    pub fn publisher(&self) -> HostPublisher {
+        HostPublisher::new(self.clone(), self.core.broker.publisher())
+    }
+
+    /// A member of a group on the simulation's broker.
+    #[must_use]
+    pub fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> HostConsumer {
+        let mut shared = self.core.shared();
+        let read = shared.readers.entry(group.clone()).or_default();
+        read.extend(topics.iter().cloned());
+        drop(shared);
+        let consumer = self.core.broker.consumer(group.clone(), topics, start_at);
+        HostConsumer::new(self.clone(), consumer, group.clone())
+    }
+
+    /// The host's clock: its wall time may jump, and its monotonic time has an origin of its own.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(HostClock::new(&self.core, Arc::clone(&self.host)))
+    }
+
+    /// Ids and randomness that follow from the seed.
+    #[must_use]
+    pub fn ids(&self) -> Arc<dyn IdGenerator> {
+        Arc::new(ids(self.core.seed, self.name(), self.life))
+    }
+
+    /// Call this first in a handler: what shall go wrong there. A stall has happened already.
+    pub async fn handles(&self, message: &Message) -> Option<Fault> {
+        let fault = self.pass(Port::Handle).await;
+        if fault.is_none() && self.is_poison(message) {
+            return Some(Fault::Lost);
+        }
+        fault
+    }
+
+    fn is_poison(&self, message: &Message) -> bool {
+        let mut shared = self.core.shared();
+        if shared.poison.is_empty() {
+            return false;
+        }
+        let number = shared.numbering.as_ref().and_then(|of| of(message));
+        let poison = &mut shared.poison;
+        let place = poison.iter().find(|(nth, _)| Some(*nth) == number);
+        let place = place.map(|(_, place)| *place);
+        drop(shared);
+        if let Some(place) = place {
+            self.core.struck(place);
+        }
+        place.is_some()
+    }
+
+    /// Waits while the host is paused; for ever once this life is over.
+    pub(crate) async fn awake(&self) {
+        poll_fn(|context| self.host.poll_awake(self.life, context)).await;
+    }
+
+    /// Runs `future` only while the host is awake.
+    pub(crate) async fn gate<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            ready!(self.host.poll_awake(self.life, context));
+            future.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// A call on its way out: waits as long as it shall, and says what else shall happen to it.
+    pub(crate) async fn pass(&self, port: Port) -> Option<Fault> {
+        self.awake().await;
+        let fault = self.strike(port);
+        if let Some(Fault::Stall(time)) = fault {
+            tokio::time::sleep(time).await;
+            self.awake().await;
+            return None;
+        }
+        fault
+    }
+
+    /// A call, and what shall happen to it.
+    pub(crate) fn strike(&self, port: Port) -> Option<Fault> {
+        let (call, struck) = self.host.call(port);
+        let number = self.host.index() << 40 | (port as u64) << 32 | u64::from(call);
+        self.core.note(number, || {
+            format!("{} {port:?} {call}", self.host.name())
+        });
+        if self.core.record().is_exhausted() {
+            self.core.broken("it turns in a circle".to_owned());
+            self.host.kill();
+        }
+        let (fault, place) = struck.filter(|_| !self.core.is_healed())?;
+        self.core.struck(place);
+        Some(fault)
+    }
+
+    /// Whether this host is cut off from there.
+    pub(crate) fn is_cut(&self, from: Reach) -> bool {
+        let down = self.core.shared().broker_down;
+        let down = down.filter(|_| from == Reach::Broker).map(Some);
+        let Some(place) = self.host.is_cut(from).or(down) else {
+            return false;
+        };
+        if let Some(place) = place {
+            self.core.struck(place);
+        }
+        true
+    }
+}

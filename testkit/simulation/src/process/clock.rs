@@ -1,0 +1,49 @@
+//! A host's clock.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use mainstay_clock::{BootId, Clock, Monotonic, TokioClock};
+
+use crate::{core::Core, dice::Dice, host::Life};
+
+#[derive(Debug)]
+pub(super) struct HostClock {
+    world: TokioClock,
+    host: Arc<Life>,
+    /// How long the host was up when the simulation began.
+    up: Duration,
+}
+
+impl HostClock {
+    pub(super) fn new(core: &Core, host: Arc<Life>) -> Self {
+        let up = Dice::new(core.seed, host.name()).below(1_000_000);
+        Self {
+            world: core.clock.clone(),
+            host,
+            up: Duration::from_secs(up),
+        }
+    }
+}
+
+impl Clock for HostClock {
+    fn now(&self) -> SystemTime {
+        let jumped = self.host.jumped();
+        let by = Duration::from_secs(jumped.unsigned_abs());
+        if jumped < 0 {
+            self.world.now() - by
+        } else {
+            self.world.now() + by
+        }
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        self.world.monotonic() + self.up
+    }
+
+    fn boot_id(&self) -> BootId {
+        BootId::new(self.host.name())
+    }
+}

@@ -1,0 +1,67 @@
+//! The way to the database.
+
+use async_trait::async_trait;
+use mainstay_database::memory::{CommitFault, Fault as DatabaseFault, Link, Outcome};
+
+use super::Process;
+use crate::plan::{Fault, Port, Reach};
+
+#[derive(Debug)]
+pub(super) struct HostLink {
+    process: Process,
+}
+
+impl HostLink {
+    pub(super) const fn new(process: Process) -> Self {
+        Self { process }
+    }
+}
+
+#[async_trait]
+impl Link for HostLink {
+    async fn begin(&self) -> bool {
+        let fault = self.process.pass(Port::Begin).await;
+        !self.process.is_cut(Reach::Database) && fault.is_none()
+    }
+
+    async fn statement(&self) -> Option<DatabaseFault> {
+        let fault = self.process.pass(Port::Statement).await;
+        if self.process.is_cut(Reach::Database) {
+            return Some(DatabaseFault::Unavailable);
+        }
+        Some(match fault? {
+            Fault::Conflict => DatabaseFault::Serialization,
+            Fault::LockTimeout => DatabaseFault::LockTimeout,
+            _ => DatabaseFault::Unavailable,
+        })
+    }
+
+    async fn commit(&self) -> Option<CommitFault> {
+        let fault = self.process.pass(Port::Commit).await;
+        if self.process.is_cut(Reach::Database) {
+            return Some(CommitFault::Unknown(Outcome::NotApplied));
+        }
+        Some(CommitFault::Unknown(match fault? {
+            Fault::Conflict => return Some(CommitFault::Serialization),
+            Fault::AnswerLost => Outcome::Applied,
+            Fault::AppliedLater(time) => {
+                self.process.core.settle_later(time, true);
+                Outcome::AppliedLater
+            }
+            Fault::DiscardedLater(time) => {
+                self.process.core.settle_later(time, false);
+                Outcome::AppliedLater
+            }
+            _ => Outcome::NotApplied,
+        }))
+    }
+
+    fn lingers(&self) -> bool {
+        let core = &self.process.core;
+        let linger = core.shared().linger;
+        if let Some(place) = linger {
+            core.struck(place);
+        }
+        linger.is_some() || self.process.host.is_paused()
+    }
+}

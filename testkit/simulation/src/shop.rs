@@ -1,0 +1,192 @@
+//! The standard scenario: writers, an outbox, relays, a broker, workers, effects.
+
+mod aftermath;
+mod relay;
+mod rows;
+mod worker;
+mod writer;
+
+use std::{sync::Arc, time::Duration};
+
+use mainstay_clock::Clock as _;
+use mainstay_messaging::{Group, Message, Topic};
+use mainstay_outbox::memory::{MemoryOutbox, Options};
+
+use crate::{Crew, Dice, Plan, Process, Report, Sim};
+use writer::Wish;
+
+const TOPIC: Topic = Topic::from_static("orders");
+const GROUP: Group = Group::from_static("fulfilment");
+
+/// How long faults begin to strike.
+const CHAOS: Duration = Duration::from_secs(6);
+/// How long everything may take to come to its end once no fault strikes any more.
+const QUIET: Duration = Duration::from_secs(240);
+
+/// One shop, as its seed has made it.
+#[derive(Clone, Debug)]
+pub(crate) struct Shop {
+    seed: u64,
+    writers: Vec<Arc<str>>,
+    relays: Vec<Arc<str>>,
+    workers: Vec<Arc<str>>,
+    shards: u16,
+    partitions: u16,
+    wishes: Arc<Vec<Wish>>,
+}
+
+impl Shop {
+    /// The shop of a seed.
+    pub(crate) fn of(seed: u64) -> Self {
+        let dice = Dice::new(seed, "shop");
+        let names = |role: &str, count: u64| -> Vec<Arc<str>> {
+            (1..=count).map(|n| format!("{role}-{n}").into()).collect()
+        };
+        let (messages, keys) = (30 + dice.number(12), 3 + dice.number(5));
+        Self {
+            seed,
+            writers: names("writer", 2),
+            relays: names("relay", 2 + dice.below(2)),
+            workers: names("worker", 2),
+            shards: [1, 2, 4][dice.number(3)],
+            partitions: 3,
+            wishes: Arc::new(
+                (0..messages)
+                    .map(|nth| Wish::draw(&dice, nth, keys))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// Who can be struck.
+    pub(crate) fn crew(&self) -> Crew {
+        Crew {
+            writers: self.writers.clone(),
+            relays: self.relays.clone(),
+            workers: self.workers.clone(),
+            partitions: self.partitions,
+            messages: self.wishes.len(),
+            within: CHAOS,
+        }
+    }
+
+    /// Opens the shop and strikes it.
+    pub(crate) fn run(self, plan: Plan, trace: bool) -> Report {
+        let sim = match Sim::with(self.seed, plan.clone(), trace) {
+            Ok(sim) => sim,
+            Err(error) => return self.report(plan, None, vec![error.to_string()]),
+        };
+        let mut violations = match sim.run(self.business(&sim)) {
+            Ok(violations) => violations,
+            Err(error) => vec![format!("the scenario itself failed: {error}")],
+        };
+        violations.extend(sim.broken());
+        self.report(plan, Some(&sim), violations)
+    }
+
+    fn report(&self, plan: Plan, sim: Option<&Sim>, violations: Vec<String>) -> Report {
+        let record = sim.map(Sim::take_record);
+        let simulated = sim.map(|sim| sim.clock().monotonic().as_micros());
+        let simulated = u64::try_from(simulated.unwrap_or(0)).unwrap_or(0);
+        let (struck, events, hash, trace) = record.map_or_else(Default::default, |record| {
+            let trace = record.trace.unwrap_or_default();
+            (record.struck, record.events, record.hash, trace)
+        });
+        Report {
+            seed: self.seed,
+            plan,
+            struck,
+            messages: self.wishes.len(),
+            events,
+            hash,
+            simulated: Duration::from_micros(simulated),
+            violations,
+            trace,
+        }
+    }
+
+    async fn business(&self, sim: &Sim) -> Result<Vec<String>, Failure> {
+        sim.number(nth_of);
+        sim.broker().create_topic(&TOPIC, self.partitions).await?;
+        let outbox = self.outbox(sim.database().clone()).await?;
+        for (at, name) in self.writers.iter().enumerate() {
+            let shop = self.clone();
+            sim.host(name, move |process| writer::run(shop.clone(), at, process));
+        }
+        for name in &self.relays {
+            let shop = self.clone();
+            sim.host(name, move |process| relay::run(shop.clone(), process));
+        }
+        for name in &self.workers {
+            let shop = self.clone();
+            sim.host(name, move |process| worker::run(shop.clone(), process));
+        }
+        tokio::time::sleep(CHAOS + Duration::from_secs(2)).await;
+        sim.heal();
+        self.restart_workers(sim).await;
+        let quiet = tokio::time::timeout(QUIET, self.come_to_an_end(sim, &outbox)).await;
+        let mut violations = match quiet {
+            Ok(ended) => ended.map(|()| Vec::new())?,
+            Err(_) => vec![format!("not everything has come to its end after {QUIET:?}")],
+        };
+        for host in sim.hosts() {
+            host.kill();
+        }
+        let history = self.history(sim, &outbox).await?;
+        let found = mainstay_testkit::check::violations(&history);
+        violations.extend(found.iter().map(ToString::to_string));
+        Ok(violations)
+    }
+
+    /// What an operator does about keys that wait for a better build.
+    async fn restart_workers(&self, sim: &Sim) {
+        let workers = sim.hosts();
+        let workers = workers
+            .iter()
+            .filter(|host| self.workers.iter().any(|name| **name == *host.name()));
+        for worker in workers {
+            worker.stop();
+            while worker.is_running() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            worker.start();
+        }
+    }
+
+    async fn outbox(
+        &self,
+        database: mainstay_database::memory::Database,
+    ) -> Result<MemoryOutbox, mainstay_outbox::Error> {
+        let mut options = Options::default();
+        options.shards = self.shards;
+        MemoryOutbox::open(database, options).await
+    }
+
+    /// The outbox as a host reaches it; asks until it is there.
+    async fn outbox_of(&self, process: &Process) -> Result<MemoryOutbox, mainstay_outbox::Error> {
+        loop {
+            match self.outbox(process.database()).await {
+                Err(error) if error.is_retryable() => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// The scenario could not be played.
+#[derive(thiserror::Error, Debug)]
+enum Failure {
+    #[error("{0}")]
+    Database(#[from] mainstay_database::Error),
+    #[error("{0}")]
+    Broker(#[from] mainstay_messaging::Error),
+    #[error("{0}")]
+    Outbox(#[from] mainstay_outbox::Error),
+}
+
+/// Which of the wishes a message fulfils.
+fn nth_of(message: &Message) -> Option<usize> {
+    message.id.as_str().parse().ok()
+}

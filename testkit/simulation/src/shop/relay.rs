@@ -1,0 +1,29 @@
+//! Who publishes.
+
+use std::{sync::Arc, time::Duration};
+
+use mainstay_clock::Backoff;
+use mainstay_outbox::Relay;
+
+use super::Shop;
+use crate::{Dice, Process};
+
+pub(super) async fn run(shop: Shop, process: Process) -> Result<(), super::Failure> {
+    let dice = Dice::new(shop.seed, process.name());
+    let outbox = shop.outbox_of(&process).await?;
+    let relay = Relay::new(Arc::new(outbox), Arc::new(process.publisher()))
+        .lease(Duration::from_secs(3))
+        .batch(1 + u32::try_from(dice.below(10)).unwrap_or(0), 1_000_000)
+        .send_timeout(Duration::from_millis(500 + dice.below(3_000)))
+        .outage_backoff(Backoff::new(
+            Duration::from_millis(20),
+            Duration::from_millis(500),
+        ))
+        .refusal_backoff(Backoff::new(
+            Duration::from_millis(100),
+            Duration::from_secs(2),
+        ))
+        .clock(process.clock())
+        .ids(process.ids());
+    Ok(relay.run(process.shutdown()).await?)
+}

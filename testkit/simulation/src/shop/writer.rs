@@ -1,0 +1,160 @@
+//! Who writes: a row of its own and the event about it, in one transaction, until it is known to be there.
+
+use std::time::Duration;
+
+use mainstay_database::{Transactions as _, memory::Database};
+use mainstay_messaging::{
+    Key, Kind, Message, MessageId, Source,
+    event::{Event as _, encode},
+};
+use mainstay_outbox::{EnqueueKey, Enqueued, Entry, Outbox as _, memory::MemoryOutbox};
+
+use super::{
+    Shop, TOPIC,
+    rows::{Aggregate, Fulfilled, Order, Placed},
+};
+use crate::{Dice, Process};
+
+/// A message that shall be there in the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    nth: usize,
+    key: usize,
+    /// How long its writer waits before it.
+    pause: Duration,
+    /// It is delivered so much later, and leaves its key's order.
+    delay: Option<Duration>,
+    /// Whether it is enqueued under an enqueue key.
+    once: bool,
+    /// Whether something else is enqueued first, and rolled back.
+    regret: bool,
+    /// Whether it shares the transaction of the one before it.
+    joins: bool,
+}
+
+impl Wish {
+    pub(super) fn draw(dice: &Dice, nth: usize, keys: usize) -> Self {
+        Self {
+            nth,
+            key: dice.number(keys),
+            pause: dice.millis(1_000),
+            delay: dice.one_in(10).then(|| dice.millis(2_000)),
+            once: dice.one_in(2),
+            regret: dice.one_in(8),
+            joins: dice.one_in(5),
+        }
+    }
+
+    fn placed(&self, number: i64, attempt: &str) -> Placed {
+        Placed {
+            key: self.delay.is_none().then(|| self.key.to_string()),
+            number,
+            id: self.nth.to_string(),
+            attempt: attempt.to_owned(),
+        }
+    }
+}
+
+pub(super) async fn run(shop: Shop, at: usize, process: Process) -> Result<(), super::Failure> {
+    let (database, shutdown) = (process.database(), process.shutdown());
+    let outbox = shop.outbox_of(&process).await?;
+    let mine = |wish: &&Wish| wish.nth % shop.writers.len() == at;
+    let mut mine = shop.wishes.iter().filter(mine).peekable();
+    let mut tries = 0;
+    while let Some(wish) = mine.next() {
+        let mut wishes = vec![wish];
+        while let Some(joined) = mine.next_if(|next| next.joins) {
+            wishes.push(joined);
+        }
+        tokio::time::sleep(wish.pause).await;
+        loop {
+            tries += 1;
+            let attempt = format!("{}/{}/{tries}", process.name(), process.life());
+            match write(&database, &outbox, &wishes, &attempt).await {
+                Ok(()) => break,
+                Err(error) if error.is_retryable() => {}
+                Err(error) => return Err(error.into()),
+            }
+            if shutdown.is_cancelled() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        outbox.ring();
+    }
+    Ok(())
+}
+
+async fn write(
+    database: &Database,
+    outbox: &MemoryOutbox,
+    wishes: &[&Wish],
+    attempt: &str,
+) -> Result<(), mainstay_outbox::Error> {
+    if wishes.iter().any(|wish| wish.regret) {
+        // A transaction that changes its mind.
+        let mut tx = database.begin().await?;
+        let regretted = message("regretted", &wishes[0].placed(0, attempt), wishes[0].key)?;
+        outbox.enqueue(&mut tx, &regretted).await?;
+    }
+    let mut tx = database.begin().await?;
+    for wish in wishes {
+        // The row's lock makes the order of numbers that of commits.
+        let mut number = 0;
+        let aggregate = Aggregate {
+            key: wish.key,
+            version: 1,
+        };
+        let mut statement = tx.statement().await?;
+        let _: mainstay_database::memory::Inserted =
+            statement.upsert(aggregate, |row| row.version += 1).await?;
+        drop(statement);
+        let statement = tx.statement().await?;
+        if let Some(row) = statement.get::<Aggregate>(&wish.key) {
+            number = row.version;
+        }
+        drop(statement);
+        let mut statement = tx.statement().await?;
+        if statement.insert(Fulfilled { nth: wish.nth }).await?
+            == mainstay_database::memory::Inserted::Exists
+        {
+            continue;
+        }
+        let placed = wish.placed(number, attempt);
+        let message = message(&wish.nth.to_string(), &placed, wish.key)?;
+        let order = Order {
+            key: wish.key,
+            placed,
+        };
+        let _: mainstay_database::memory::Inserted = statement.insert(order).await?;
+        drop(statement);
+        let once = EnqueueKey::new(wish.nth.to_string()).ok();
+        let mut entry = Entry::new(&message);
+        if let Some(once) = once.as_ref().filter(|_| wish.once) {
+            entry = entry.once(once);
+        }
+        if let Some(delay) = wish.delay {
+            entry = entry.deliver_after(delay);
+        }
+        for enqueued in outbox.enqueue_batch(&mut tx, &[entry]).await? {
+            match enqueued {
+                Enqueued::Added => {}
+                _ => return Err(mainstay_database::Error::Failed("enqueued before".into()).into()),
+            }
+        }
+    }
+    Ok(database.commit(tx).await?)
+}
+
+fn message(id: &str, placed: &Placed, key: usize) -> Result<Message, mainstay_outbox::Error> {
+    let refused = |error: &dyn std::error::Error| {
+        mainstay_outbox::Error::from(mainstay_database::Error::Failed(error.to_string().into()))
+    };
+    let id = MessageId::new(id).map_err(|error| refused(&error))?;
+    let key = Key::new(key.to_string()).map_err(|error| refused(&error))?;
+    let kind = Kind::from_static(Placed::KIND);
+    let source = Source::from_static("/shop");
+    let mut message = Message::with_id(id, source, TOPIC, kind).with_key(key);
+    encode(placed, &mut message).map_err(|error| refused(&error))?;
+    Ok(message)
+}

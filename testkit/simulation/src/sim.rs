@@ -1,0 +1,156 @@
+//! The simulation: one runtime whose time jumps, a database, a broker, and hosts.
+
+mod acts;
+
+use std::{fmt, future::Future, io, sync::Arc, time::Duration};
+
+use mainstay_clock::{IdGenerator, TokioClock};
+use mainstay_database::memory::Database;
+use mainstay_messaging::{
+    Message,
+    memory::{Broker, Options},
+};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinSet,
+};
+
+use crate::{
+    core::{Core, Record},
+    dice::ids,
+    host::Host,
+    plan::Plan,
+    process::Process,
+};
+
+/// A simulated world: time, a database, a broker, and the hosts that are put into it.
+///
+/// All of it runs on one thread, and all of it follows from the seed and the plan.
+#[derive(Debug)]
+pub struct Sim {
+    core: Arc<Core>,
+    runtime: Runtime,
+}
+
+impl Sim {
+    /// A world in which nothing goes wrong by itself.
+    ///
+    /// # Errors
+    /// When the operating system refuses a runtime.
+    pub fn new(seed: u64) -> io::Result<Self> {
+        Self::with(seed, Plan::default(), false)
+    }
+
+    /// A world in which the plan's faults strike.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn planned(seed: u64, plan: Plan) -> io::Result<Self> {
+        Self::with(seed, plan, false)
+    }
+
+    /// As [`planned`](Self::planned); `traced` worlds write down what happens.
+    pub(crate) fn with(seed: u64, plan: Plan, traced: bool) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()?;
+        let entered = runtime.enter();
+        let clock = TokioClock::default();
+        drop(entered);
+        let generator = |name| -> Arc<dyn IdGenerator> { Arc::new(ids(seed, name, 0)) };
+        let database = Database::with(Arc::new(clock.clone()), generator("the database"));
+        let mut options = Options::default();
+        options.lease = Duration::from_secs(3);
+        options.revocation = Duration::from_secs(2);
+        options.clock = Arc::new(clock.clone());
+        options.ids = generator("the broker");
+        let world = (clock, database, Broker::new(options));
+        let core = Core::new(seed, plan, world, runtime.handle().clone(), traced);
+        Ok(Self {
+            core: Arc::new(core),
+            runtime,
+        })
+    }
+
+    /// Puts a host into the world and starts it. `factory` makes what runs on it, anew for each of its lives.
+    ///
+    /// That it ends by itself is no fault; that it ends with an error or a panic is one.
+    pub fn host<F, E>(
+        &self,
+        name: &str,
+        factory: impl Fn(Process) -> F + Send + Sync + 'static,
+    ) -> Host
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        Host::new(&self.core, name, factory)
+    }
+
+    /// Lets the world go on until `scenario` has come to its end.
+    pub fn run<T>(&self, scenario: impl Future<Output = T>) -> T {
+        self.runtime.block_on(async {
+            let mut acts = JoinSet::new();
+            acts::schedule(&self.core, &mut acts);
+            scenario.await
+        })
+    }
+
+    /// The database, as somebody reaches it whom no fault of the plan strikes.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.core.database
+    }
+
+    /// The broker, as somebody reaches it whom no fault of the plan strikes.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        &self.core.broker
+    }
+
+    /// The world's own time.
+    #[must_use]
+    pub fn clock(&self) -> &TokioClock {
+        &self.core.clock
+    }
+
+    /// Says which message of the scenario a message is: the plan speaks of the n-th one.
+    pub fn number(&self, numbering: impl Fn(&Message) -> Option<usize> + Send + Sync + 'static) {
+        self.core.shared().numbering = Some(Arc::new(numbering));
+    }
+
+    /// Ends all faults: everybody reaches everything again, hosts that were killed are started, commits under way are decided,
+    /// and the server notices whose clients are gone. From here on everything must come to its end.
+    pub fn heal(&self) {
+        acts::heal(&self.core);
+    }
+
+    /// All hosts, in the order in which they were put into the world.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Host> {
+        self.core.shared().hosts.clone()
+    }
+
+    /// How often each fault of the plan has struck.
+    #[must_use]
+    pub fn struck(&self) -> Vec<u32> {
+        self.core.record().struck.clone()
+    }
+
+    /// A number that is the same in each run of the same seed and plan, and hardly ever in any other.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.core.record().hash
+    }
+
+    /// What went wrong on hosts: they panicked, or ended with an error.
+    #[must_use]
+    pub fn broken(&self) -> Vec<String> {
+        self.core.record().broken.clone()
+    }
+
+    pub(crate) fn take_record(&self) -> Record {
+        std::mem::replace(&mut *self.core.record(), Record::new(0, false))
+    }
+}
