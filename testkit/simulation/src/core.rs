@@ -96,7 +96,13 @@ impl Core {
         let mut record = self.record();
         record.struck(place);
         record.note(now, 0x57 + place as u64, || {
-            format!("        STRUCK {}", self.plan.strikes.get(place).map_or_else(String::new, ToString::to_string))
+            format!(
+                "        STRUCK {}",
+                self.plan
+                    .strikes
+                    .get(place)
+                    .map_or_else(String::new, ToString::to_string)
+            )
         });
     }
 

@@ -149,9 +149,8 @@ impl Process {
     pub(crate) fn strike(&self, port: Port) -> Option<Fault> {
         let (call, struck) = self.host.call(port);
         let number = self.host.index() << 40 | (port as u64) << 32 | u64::from(call);
-        self.core.note(number, || {
-            format!("{} {port:?} {call}", self.host.name())
-        });
+        self.core
+            .note(number, || format!("{} {port:?} {call}", self.host.name()));
         if self.core.record().is_exhausted() {
             self.core.broken("it turns in a circle".to_owned());
             self.host.kill();

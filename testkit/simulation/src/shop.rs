@@ -15,8 +15,13 @@ use mainstay_outbox::memory::{MemoryOutbox, Options};
 use crate::{Crew, Dice, Plan, Process, Report, Sim};
 use writer::Wish;
 
-const TOPIC: Topic = Topic::from_static("orders");
-const GROUP: Group = Group::from_static("fulfilment");
+fn topic() -> Topic {
+    Topic::from_static("orders")
+}
+
+fn group() -> Group {
+    Group::from_static("fulfilment")
+}
 
 /// How long faults begin to strike.
 const CHAOS: Duration = Duration::from_secs(6);
@@ -107,7 +112,7 @@ impl Shop {
 
     async fn business(&self, sim: &Sim) -> Result<Vec<String>, Failure> {
         sim.number(nth_of);
-        sim.broker().create_topic(&TOPIC, self.partitions).await?;
+        sim.broker().create_topic(&topic(), self.partitions).await?;
         let outbox = self.outbox(sim.database().clone()).await?;
         for (at, name) in self.writers.iter().enumerate() {
             let shop = self.clone();
@@ -127,7 +132,9 @@ impl Shop {
         let quiet = tokio::time::timeout(QUIET, self.come_to_an_end(sim, &outbox)).await;
         let mut violations = match quiet {
             Ok(ended) => ended.map(|()| Vec::new())?,
-            Err(_) => vec![format!("not everything has come to its end after {QUIET:?}")],
+            Err(_) => vec![format!(
+                "not everything has come to its end after {QUIET:?}"
+            )],
         };
         for host in sim.hosts() {
             host.kill();

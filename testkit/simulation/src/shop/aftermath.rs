@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use mainstay_database::Transactions as _;
-use mainstay_messaging::{
-    Consumer as _, Content, Group, Incoming, StartAt, event::decode,
-};
+use mainstay_messaging::{Consumer as _, Content, Group, Incoming, StartAt, event::decode};
 use mainstay_outbox::memory::MemoryOutbox;
 use mainstay_testkit::{
     History,
@@ -13,8 +11,9 @@ use mainstay_testkit::{
 };
 
 use super::{
-    Failure, GROUP, Shop, TOPIC,
+    Failure, Shop, group,
     rows::{Fulfilled, Order, Parcel, Placed},
+    topic,
 };
 use crate::Sim;
 
@@ -43,7 +42,7 @@ impl Shop {
         if outbox.rows().await? != (0, 0) {
             return Ok(false);
         }
-        let progress = sim.broker().progress(&GROUP).await?;
+        let progress = sim.broker().progress(&group()).await?;
         let done = |(_, committed, end): &(_, i64, i64)| committed == end;
         Ok(progress.len() == usize::from(self.partitions) && progress.iter().all(done))
     }
@@ -61,7 +60,7 @@ impl Shop {
         let parcels = statement.scan::<Parcel>(..).into_iter();
         history.effects = parcels
             .map(|parcel| Effect {
-                consumer: GROUP.to_string(),
+                consumer: group().to_string(),
                 entry: parcel.placed.into(),
             })
             .collect();
@@ -69,8 +68,8 @@ impl Shop {
         drop(tx);
         history.published = log(sim).await?;
         history.readers = vec![Reader {
-            consumer: GROUP.to_string(),
-            topic: TOPIC.to_string(),
+            consumer: group().to_string(),
+            topic: topic().to_string(),
         }];
         let (waiting, held) = outbox.rows().await?;
         history.left = (0..waiting + held)
@@ -86,10 +85,10 @@ impl Shop {
 
 /// Everything in the broker's log, in the order of each partition.
 async fn log(sim: &Sim) -> Result<Vec<Published>, Failure> {
-    let group = Group::from_static("auditor");
+    let auditor = Group::from_static("auditor");
     let mut consumer = sim
         .broker()
-        .consumer(group.clone(), &[TOPIC], StartAt::Earliest);
+        .consumer(auditor.clone(), &[topic()], StartAt::Earliest);
     let (mut log, mut total) = (Vec::new(), None);
     while total != Some(log.len()) {
         if let Incoming::Deliveries(deliveries) = consumer.next().await? {
@@ -106,14 +105,14 @@ async fn log(sim: &Sim) -> Result<Vec<Published>, Failure> {
                     },
                 };
                 log.push(Published {
-                    topic: TOPIC.to_string(),
+                    topic: topic().to_string(),
                     partition: delivery.position.partition.number,
                     offset: delivery.position.offset,
                     entry,
                 });
             }
         }
-        let progress = sim.broker().progress(&group).await?;
+        let progress = sim.broker().progress(&auditor).await?;
         let ends = progress.iter().map(|(_, _, end)| *end);
         total = usize::try_from(ends.sum::<i64>()).ok();
     }

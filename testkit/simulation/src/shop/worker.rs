@@ -8,8 +8,9 @@ use mainstay_inbox::{HandlerError, Handlers, Received, StopKey, Worker, memory::
 use mainstay_messaging::StartAt;
 
 use super::{
-    GROUP, Shop, TOPIC,
+    Shop, group,
     rows::{Parcel, Placed, Shelf},
+    topic,
 };
 use crate::{Dice, Fault, Process};
 
@@ -19,7 +20,7 @@ pub(super) async fn run(shop: Shop, process: Process) -> Result<(), mainstay_inb
     let database = process.database();
     let inbox = Arc::new(MemoryInbox::new(database.clone()));
     let handlers = Handlers::new().on::<Placed, _, _>(process.clone(), pack);
-    let worker = Worker::new(GROUP, Arc::new(database), inbox, handlers)
+    let worker = Worker::new(group(), Arc::new(database), inbox, handlers)
         .clock(process.clock())
         .ids(process.ids())
         .concurrency(size(4))
@@ -27,7 +28,9 @@ pub(super) async fn run(shop: Shop, process: Process) -> Result<(), mainstay_inb
         .span_bound(size(40), usize::MAX)
         .attempts(1 + u32::try_from(dice.below(4)).unwrap_or(0))
         .drain(Duration::from_secs(1))
-        .handler_deadline(Duration::from_millis(200 + dice.millis(20_000).as_secs() * 1_000))
+        .handler_deadline(Duration::from_millis(
+            200 + dice.millis(20_000).as_secs() * 1_000,
+        ))
         .parking(Arc::new(
             StopKey::new().retry_after(Duration::from_millis(500)),
         ))
@@ -35,7 +38,7 @@ pub(super) async fn run(shop: Shop, process: Process) -> Result<(), mainstay_inb
             Duration::from_millis(10),
             Duration::from_millis(500),
         ));
-    let consumer = process.consumer(&GROUP, &[TOPIC], StartAt::Earliest);
+    let consumer = process.consumer(&group(), &[topic()], StartAt::Earliest);
     worker.run(consumer, process.shutdown()).await
 }
 

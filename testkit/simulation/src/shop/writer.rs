@@ -10,8 +10,9 @@ use mainstay_messaging::{
 use mainstay_outbox::{EnqueueKey, Enqueued, Entry, Outbox as _, memory::MemoryOutbox};
 
 use super::{
-    Shop, TOPIC,
+    Shop,
     rows::{Aggregate, Fulfilled, Order, Placed},
+    topic,
 };
 use crate::{Dice, Process};
 
@@ -154,7 +155,7 @@ fn message(id: &str, placed: &Placed, key: usize) -> Result<Message, mainstay_ou
     let key = Key::new(key.to_string()).map_err(|error| refused(&error))?;
     let kind = Kind::from_static(Placed::KIND);
     let source = Source::from_static("/shop");
-    let mut message = Message::with_id(id, source, TOPIC, kind).with_key(key);
+    let mut message = Message::with_id(id, source, topic(), kind).with_key(key);
     encode(placed, &mut message).map_err(|error| refused(&error))?;
     Ok(message)
 }
