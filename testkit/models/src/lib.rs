@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `first-form` | the outbox as built: shard lease, fence, rounds, side table | built |
 //! | `second-form` | the outbox's next form: an append-only log, watermark and ranges | to be built |
+//! | `inbox` | the inbox as built: marks, offsets, lanes, redelivery, retention | built |
 //!
 //! Each model states the guarantees that the documentation of its crate gives, and *reachable* properties that show that a run
 //! is not vacuous. Each protective rule is a variant of the model's `Rule`; for each there is a case that goes without it and must
@@ -17,6 +18,7 @@
 mod case;
 mod catalogue;
 mod first_form;
+mod inbox;
 mod message;
 mod mishaps;
 mod name;

@@ -38,3 +38,13 @@ fn second_form_holds() {
 fn second_form_needs_each_of_its_rules() {
     run("second-form", Size::Removed);
 }
+
+#[test]
+fn inbox_holds() {
+    run("inbox", Size::Small);
+}
+
+#[test]
+fn inbox_needs_each_of_its_rules() {
+    run("inbox", Size::Removed);
+}
