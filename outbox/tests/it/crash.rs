@@ -5,10 +5,16 @@
 )]
 #![expect(clippy::future_not_send, reason = "they are awaited in tests")]
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod calls;
 #[cfg(feature = "memory")]
 mod memory;
 mod ports;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod relaying;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod writing;
 
 use std::{sync::Arc, time::Duration};
@@ -17,8 +23,8 @@ use async_trait::async_trait;
 use mainstay_clock::Backoff;
 use mainstay_database::Transactions;
 use mainstay_messaging::{Key, Kind, Message, MessageId, Source, Topic};
-use mainstay_outbox::{Error, Outbox, Relay, RelayStore, conformance::Tape};
-use mainstay_testkit::crash::Points;
+use mainstay_outbox::{Error, Outbox, Relay, RelayStore};
+use mainstay_testkit::{check, crash::Points};
 use tokio_util::sync::CancellationToken;
 
 use ports::{Broker, Ports, Rounds};
@@ -49,6 +55,9 @@ trait Shop: Send + Sync {
     /// How long a relay that died keeps its shards.
     const LEASE: Duration;
 
+    /// Waits until what a dead process had under way has ended, and until its lease has.
+    async fn outlive(&self);
+
     /// A relay's clock.
     fn relay(
         &self,
@@ -68,13 +77,6 @@ fn message(key: &str, number: usize) -> Message {
     );
     message.payload = Some(number.to_string().into());
     message.with_key(Key::new(key).unwrap())
-}
-
-fn ids(messages: &[Message]) -> Vec<String> {
-    messages
-        .iter()
-        .map(|message| message.id.to_string())
-        .collect()
 }
 
 /// Relays until there is nothing left to do, or until it is struck.
@@ -104,13 +106,9 @@ async fn relay_what_is_left<S: Shop>(shop: &S, broker: &Arc<Broker>) {
     assert_eq!(shop.rows().await, 0, "quiet, and not empty");
 }
 
-/// Each message of the tape once, in the order in which it first came.
-fn firsts(tape: &Tape, key: &str) -> Vec<String> {
-    let mut firsts: Vec<String> = Vec::new();
-    for id in tape.ids_of(key) {
-        if !firsts.contains(&id) {
-            firsts.push(id);
-        }
-    }
-    firsts
+/// Judges what a broker has seen of what was committed; nothing is left.
+fn judge(broker: &Broker, committed: &[Message]) {
+    let violations = check::violations(&broker.history(committed));
+    let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    assert!(lines.is_empty(), "{}", lines.join("\n"));
 }

@@ -133,6 +133,9 @@ impl Shop for MemoryShop {
 
     const LEASE: Duration = Duration::from_secs(10);
 
+    /// Whatever waits for it does so itself.
+    async fn outlive(&self) {}
+
     fn relay(
         &self,
         relay: Relay<Rounds<MemoryOutbox>, Ports<Broker>>,

@@ -1,6 +1,9 @@
 //! Ports that can be struck.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use mainstay_database::Transactions;
@@ -9,7 +12,11 @@ use mainstay_outbox::{
     Doorbell, Enqueued, Entry, Error, Fetched, Hold, Limit, Outbox, Outcome, RelayStore,
     conformance::Tape,
 };
-use mainstay_testkit::crash::Points;
+use mainstay_testkit::{
+    History,
+    crash::Points,
+    history::{self, Moment, Place, Published, Stop},
+};
 use tokio_util::sync::CancellationToken;
 
 /// A port of a run that is struck at one of its calls.
@@ -122,13 +129,68 @@ impl<P: Publisher> Publisher for Ports<P> {
 #[derive(Default)]
 pub(super) struct Broker {
     pub(super) tape: Tape,
-    pub(super) refusals: usize,
+    refusals: usize,
+    stops: Mutex<Vec<Stop>>,
+}
+
+impl Broker {
+    /// One that refuses the message with this id so often.
+    pub(super) fn refusing(id: &str, refusals: usize) -> Self {
+        let broker = Self {
+            refusals,
+            ..Self::default()
+        };
+        broker.tape.refuse(id);
+        broker
+    }
+
+    /// What it has seen of `committed`.
+    pub(super) fn history(&self, committed: &[Message]) -> History {
+        let published = self.tape.stored().into_iter().zip(0..);
+        History {
+            committed: committed.iter().map(entry).collect(),
+            published: published
+                .map(|(message, offset)| Published {
+                    topic: message.topic.to_string(),
+                    partition: 0,
+                    offset,
+                    entry: entry(&message),
+                })
+                .collect(),
+            stops: self.stops.lock().unwrap().clone(),
+            ..History::default()
+        }
+    }
+}
+
+fn entry(message: &Message) -> history::Entry {
+    let payload = message.payload.as_deref().unwrap();
+    history::Entry {
+        key: message.key.as_ref().map(ToString::to_string),
+        number: std::str::from_utf8(payload).unwrap().parse().unwrap(),
+        id: message.id.to_string(),
+        attempt: String::new(),
+    }
 }
 
 #[async_trait]
 impl Publisher for Broker {
     async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
         let answers = self.tape.publish(messages).await;
+        for (message, answer) in messages.iter().zip(&answers) {
+            if let Publication::Refused(_) = answer {
+                self.stops.lock().unwrap().push(Stop {
+                    at: Place::Outbox,
+                    key: message.key.as_ref().map(ToString::to_string),
+                    id: message.id.to_string(),
+                    seen: Moment {
+                        published: self.tape.ids().len(),
+                        ..Moment::default()
+                    },
+                    lasting: false,
+                });
+            }
+        }
         if self.tape.refusals() >= self.refusals {
             self.tape.accept();
         }

@@ -5,8 +5,9 @@ use std::{collections::HashSet, sync::Arc};
 use mainstay_database::Transactions as _;
 use mainstay_messaging::Message;
 use mainstay_outbox::Outbox as _;
+use mainstay_testkit::check;
 
-use super::{Broker, Shop, firsts, ids, message, relay_what_is_left};
+use super::{Broker, Shop, judge, message, relay_what_is_left};
 
 const PER_KEY: usize = 3;
 /// How often the head of the key is refused.
@@ -14,7 +15,7 @@ const REFUSALS: usize = 2;
 
 /// Two keys, of which the second one's head is refused at first.
 pub(super) struct Backlog {
-    keys: [String; 2],
+    committed: Vec<Message>,
     pub(super) broker: Arc<Broker>,
 }
 
@@ -22,36 +23,27 @@ impl Backlog {
     pub(super) async fn committed<S: Shop>(shop: &S, name: &str) -> Self {
         let keys = ["a", "b"].map(|key| format!("{name}{key}"));
         let (database, outbox) = shop.open().await;
+        let mut committed = Vec::new();
         for number in 0..PER_KEY {
             let mut tx = database.begin().await.unwrap();
             for key in &keys {
-                outbox
-                    .enqueue(&mut tx, &message(key, number))
-                    .await
-                    .unwrap();
+                let message = message(key, number);
+                outbox.enqueue(&mut tx, &message).await.unwrap();
+                committed.push(message);
             }
             database.commit(tx).await.unwrap();
         }
-        let broker = Broker {
-            refusals: REFUSALS,
-            ..Broker::default()
-        };
-        broker.tape.refuse(&format!("{}-0", keys[1]));
         Self {
-            keys,
-            broker: Arc::new(broker),
+            committed,
+            broker: Arc::new(Broker::refusing(&format!("{}-0", keys[1]), REFUSALS)),
         }
     }
 
     /// What a run without any fault does.
     pub(super) fn check_clean(&self) {
-        for key in &self.keys {
-            assert_eq!(
-                self.broker.tape.ids_of(key),
-                all(key),
-                "lost, twice or out of order"
-            );
-        }
+        judge(&self.broker, &self.committed);
+        let each_once = check::each_published_once(&self.broker.history(&self.committed));
+        assert_eq!(each_once, [""; 0]);
         assert_eq!(self.broker.tape.refusals(), REFUSALS);
     }
 
@@ -70,17 +62,6 @@ impl Backlog {
             !certain || again.len() == left,
             "sent what was not left: {again:?}"
         );
-        for key in &self.keys {
-            assert_eq!(
-                firsts(&self.broker.tape, key),
-                all(key),
-                "lost, invented or out of order"
-            );
-        }
+        judge(&self.broker, &self.committed);
     }
-}
-
-fn all(key: &str) -> Vec<String> {
-    let messages: Vec<Message> = (0..PER_KEY).map(|number| message(key, number)).collect();
-    ids(&messages)
 }
