@@ -8,6 +8,7 @@
 
 mod append;
 mod consumer;
+mod doorbell;
 mod faults;
 mod group;
 mod log;
@@ -19,9 +20,9 @@ use std::{
 };
 
 use mainstay_clock::{Clock, IdGenerator, SystemIds, TokioClock};
-use tokio::sync::watch;
 
 use crate::{Delivery, Error, Group, Partition, Position, Raw, StartAt, Topic};
+use doorbell::Doorbell;
 use group::Membership;
 use log::Log;
 
@@ -75,7 +76,7 @@ struct Inner {
     state: Mutex<State>,
     faults: Faults,
     /// Counts what consumers want to know at once: appends, changes of membership, faults.
-    doorbell: Arc<watch::Sender<u64>>,
+    doorbell: Arc<Doorbell>,
 }
 
 #[derive(Default, Debug)]
@@ -94,7 +95,7 @@ impl Broker {
     /// An empty log.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let doorbell = Arc::new(watch::channel(0).0);
+        let doorbell = Arc::<Doorbell>::default();
         Self {
             inner: Arc::new(Inner {
                 faults: Faults::new(Arc::clone(&options.ids), Arc::clone(&doorbell)),
@@ -193,6 +194,6 @@ impl Inner {
     }
 
     fn ring(&self) {
-        self.doorbell.send_modify(|rings| *rings += 1);
+        self.doorbell.ring();
     }
 }

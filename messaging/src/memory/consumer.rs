@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mainstay_clock::Monotonic;
-use tokio::sync::watch;
 
 use crate::{
     Consumer, Content, Delivery, Error, Flow, Group, Incoming, Partition, Position, StartAt, Topic,
@@ -28,7 +27,8 @@ pub struct LogConsumer {
     turn: Option<Partition>,
     /// The group's generation at the last tick: others came or went when it has moved on.
     generation: u64,
-    doorbell: watch::Receiver<u64>,
+    /// The rings heard before the last look at the log.
+    heard: u64,
     /// Whether the last look at the log failed.
     failed: bool,
 }
@@ -46,7 +46,7 @@ impl LogConsumer {
                 topics: topics.to_vec(),
                 start_at,
             },
-            doorbell: inner.doorbell.subscribe(),
+            heard: 0,
             failed: false,
             inner,
             group,
@@ -60,8 +60,8 @@ impl LogConsumer {
     async fn wait(&mut self) -> Result<Incoming, Error> {
         loop {
             self.inner.faults.reach()?;
-            // Marked as seen before looking, so a change in between rings again.
-            self.doorbell.mark_unchanged();
+            // Heard before looking, so a change in between rings again.
+            self.heard = self.inner.doorbell.rings();
             let now = self.inner.options.clock.monotonic();
             self.tick(now)?;
             if let Some(event) = self.holdings.event() {
@@ -77,10 +77,11 @@ impl LogConsumer {
             let until_tick = self
                 .next_tick
                 .map_or(self.inner.options.lease, |due| due.remaining_at(now));
+            // Biased, as a run that follows from its seed needs it.
             tokio::select! {
+                biased;
+                () = self.inner.doorbell.rung_since(self.heard) => {}
                 () = tokio::time::sleep(until_tick) => {}
-                // The sender lives in `inner`, which this consumer holds.
-                _ = self.doorbell.changed() => {}
             }
         }
     }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use mainstay_clock::IdGenerator;
-use tokio::sync::watch;
 
+use super::doorbell::Doorbell;
 use crate::{Error, Group, Message, Partition, partitioner::murmur2};
 
 type Predicate = Box<dyn Fn(&Message) -> bool + Send>;
@@ -17,7 +17,7 @@ type Predicate = Box<dyn Fn(&Message) -> bool + Send>;
 pub struct Faults {
     plan: Mutex<Plan>,
     ids: Arc<dyn IdGenerator>,
-    doorbell: Arc<watch::Sender<u64>>,
+    doorbell: Arc<Doorbell>,
 }
 
 #[derive(Default)]
@@ -80,7 +80,7 @@ pub(super) enum Verdict {
 }
 
 impl Faults {
-    pub(super) fn new(ids: Arc<dyn IdGenerator>, doorbell: Arc<watch::Sender<u64>>) -> Self {
+    pub(super) fn new(ids: Arc<dyn IdGenerator>, doorbell: Arc<Doorbell>) -> Self {
         Self {
             plan: Mutex::default(),
             ids,
@@ -184,7 +184,7 @@ impl Faults {
     }
 
     fn ring(&self) {
-        self.doorbell.send_modify(|rings| *rings += 1);
+        self.doorbell.ring();
     }
 }
 
