@@ -150,15 +150,18 @@ where
             let wake = self
                 .next_wake(now)
                 .map_or(IDLE, |when| when.remaining_at(now));
+            // Biased, as a run that follows from its seed needs it. What has landed comes first: there are no more of these than
+            // may run at once, and nobody is told anything for long while the span is at its bound.
             tokio::select! {
+                biased;
                 () = shutdown.cancelled(), if self.closing.is_none() => {
                     self.closing = Some(Closing::Draining(self.now() + self.work.settings.drain));
                 }
+                Some((flight, landing)) = self.flights.next() => self.judge(flight, landing),
                 event = told.recv() => match event {
                     Some(event) => self.take_in(event),
                     None => return, // the pump has panicked: `leave` tells
                 },
-                Some((flight, landing)) = self.flights.next() => self.judge(flight, landing),
                 () = tokio::time::sleep(wake) => {}
             }
         }

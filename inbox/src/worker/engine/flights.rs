@@ -16,6 +16,8 @@ use crate::{Error, Failure, Parked};
 pub(super) struct Flight {
     pub(super) portions: Vec<Portion<Arc<Delivery>>>,
     abort: AbortHandle,
+    /// In the order of starts.
+    number: u64,
 }
 
 /// How a task ended.
@@ -34,6 +36,7 @@ pub(super) enum Landing {
 pub(super) struct Flights {
     tasks: JoinSet<Landing>,
     flights: HashMap<Id, Flight>,
+    started: u64,
 }
 
 impl Flights {
@@ -41,6 +44,7 @@ impl Flights {
         Self {
             tasks: JoinSet::new(),
             flights: HashMap::new(),
+            started: 0,
         }
     }
 
@@ -50,7 +54,13 @@ impl Flights {
         task: impl Future<Output = Landing> + Send + 'static,
     ) {
         let abort = self.tasks.spawn(task);
-        self.flights.insert(abort.id(), Flight { portions, abort });
+        self.started += 1;
+        let flight = Flight {
+            portions,
+            number: self.started,
+            abort,
+        };
+        self.flights.insert(flight.abort.id(), flight);
     }
 
     /// Waits for a task to end; none = there are none. Cancel safe.
@@ -81,7 +91,11 @@ impl Flights {
 
     /// Abandons what concerns an assignment. What is abandoned lands too.
     pub(super) fn abandon(&self, slot: Slot) {
-        for flight in self.flights.values().filter(|f| f.concerns(slot)) {
+        // In the order of starts: a run shall follow from its seed, and the order of a map does not.
+        let flights = self.flights.values().filter(|f| f.concerns(slot));
+        let mut flights: Vec<&Flight> = flights.collect();
+        flights.sort_unstable_by_key(|flight| flight.number);
+        for flight in flights {
             flight.abort.abort();
         }
     }
