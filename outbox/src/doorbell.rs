@@ -74,6 +74,7 @@ impl Ladder {
         match self.step {
             Some(step) => {
                 tokio::select! {
+                    biased;
                     () = bell.ringing.notified() => {}
                     () = tokio::time::sleep(step.min(longest)) => {
                         self.climbed += step;
@@ -83,6 +84,7 @@ impl Ladder {
             }
             None => {
                 tokio::select! {
+                    biased;
                     () = bell.ringing.notified() => {}
                     () = bell.arming.notified() => {}
                     () = tokio::time::sleep(longest) => {}

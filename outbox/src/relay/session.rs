@@ -68,7 +68,9 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
                     },
                 }
             };
+            // Biased, as a run that follows from its seed needs it; so are those of the ladder.
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => {}
                 () = waiting => {}
             }
