@@ -81,18 +81,23 @@ impl Shop {
             Ok(sim) => sim,
             Err(error) => return self.report(plan, None, vec![error.to_string()]),
         };
-        let mut violations = match sim.run(self.business(&sim)) {
+        let played = sim.run(async {
+            let played = self.business(&sim).await;
+            (played, sim.clock().monotonic().as_micros())
+        });
+        let simulated = u64::try_from(played.1).unwrap_or(0);
+        let mut violations = match played.0 {
             Ok(violations) => violations,
             Err(error) => vec![format!("the scenario itself failed: {error}")],
         };
         violations.extend(sim.broken());
-        self.report(plan, Some(&sim), violations)
+        self.report(plan, Some((&sim, simulated)), violations)
     }
 
-    fn report(&self, plan: Plan, sim: Option<&Sim>, violations: Vec<String>) -> Report {
-        let record = sim.map(Sim::take_record);
-        let simulated = sim.map(|sim| sim.clock().monotonic().as_micros());
-        let simulated = u64::try_from(simulated.unwrap_or(0)).unwrap_or(0);
+    fn report(&self, plan: Plan, sim: Option<(&Sim, u64)>, violations: Vec<String>) -> Report {
+        let (record, simulated) = sim.map_or((None, 0), |(sim, simulated)| {
+            (Some(sim.take_record()), simulated)
+        });
         let (struck, events, hash, trace) = record.map_or_else(Default::default, |record| {
             let trace = record.trace.unwrap_or_default();
             (record.struck, record.events, record.hash, trace)
