@@ -1,6 +1,6 @@
 //! All cases.
 
-use crate::{Case, first_form, inbox, second_form};
+use crate::{Case, first_form, inbox, parked, second_form};
 
 /// Every case of every model.
 #[must_use]
@@ -8,5 +8,6 @@ pub fn cases() -> Vec<Case> {
     let mut cases = first_form::cases();
     cases.extend(second_form::cases());
     cases.extend(inbox::cases());
+    cases.extend(parked::cases());
     cases
 }

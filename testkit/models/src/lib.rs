@@ -9,6 +9,7 @@
 //! | `first-form` | the outbox as built: shard lease, fence, rounds, side table | built |
 //! | `second-form` | the outbox's next form: an append-only log, watermark and ranges | to be built |
 //! | `inbox` | the inbox as built: marks, offsets, lanes, redelivery, retention | built |
+//! | `parked` | stopped keys: parking, replay, draining, discarding, handing back | to be built |
 //!
 //! Each model states the guarantees that the documentation of its crate gives, and *reachable* properties that show that a run
 //! is not vacuous. Each protective rule is a variant of the model's `Rule`; for each there is a case that goes without it and must
@@ -22,6 +23,8 @@ mod inbox;
 mod message;
 mod mishaps;
 mod name;
+mod offsets;
+mod parked;
 mod report;
 mod second_form;
 

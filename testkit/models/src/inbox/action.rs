@@ -1,11 +1,11 @@
 //! What can happen, and when.
 
-use crate::{message::Key, name::Name};
+use crate::{message::Key, name::Name, offsets::Offsets};
 
 use super::{
     Inbox,
     rule::Rule,
-    state::{Holder, Offsets, State, Worker},
+    state::{Holder, State, Worker},
 };
 
 /// One step of somebody.
@@ -74,7 +74,7 @@ impl Inbox {
     fn steps_of_lane(&self, state: &State, name: Name, lane: Key, actions: &mut Vec<Action>) {
         let flight = state.workers[name].flights.of(lane);
         if !flight.is_open() {
-            if self.next_of(state, name, lane) != Offsets(0) {
+            if self.next_of(state, name, lane) != Offsets::NONE {
                 actions.push(Action::Start(name, lane));
             }
         } else if flight.is_admitted() {
@@ -94,7 +94,7 @@ impl Inbox {
             return;
         }
         let in_one = self.has(Rule::EffectWithMark) && self.has(Rule::MarkWithEffect);
-        if in_one || flight.is_half_done || flight.fresh == Offsets(0) {
+        if in_one || flight.is_half_done || flight.fresh == Offsets::NONE {
             actions.push(Action::Commit(name, lane));
         } else {
             actions.push(Action::CommitHalf(name, lane));
@@ -103,7 +103,7 @@ impl Inbox {
         if happened.lost_commits < most.lost_commits && !state.lost.is_open() && in_one {
             actions.push(Action::CommitUnanswered(name, lane));
         }
-        let has_effects = flight.fresh != Offsets(0) && !flight.is_half_done;
+        let has_effects = flight.fresh != Offsets::NONE && !flight.is_half_done;
         if happened.failures < most.failures && has_effects {
             actions.push(Action::Fail(name, lane));
         }
@@ -118,21 +118,21 @@ impl Inbox {
         if !self.bounds.batches {
             let beside = is_second && !self.has(Rule::OneFlightPerKey);
             let head = ready(if beside { Key::K } else { lane }).iter().next();
-            return head.map_or(Offsets(0), |offset| Offsets(1 << offset));
+            return head.map_or(Offsets::NONE, Offsets::one);
         }
         if lane == Key::L && !is_second {
-            return Offsets(0);
+            return Offsets::NONE;
         }
         let heads = LANES.map(|key| ready(key).iter().next());
         let mut alone = heads.into_iter().flatten();
         if let Some(head) = alone.find(|offset| worker.alone.contains(*offset)) {
-            return Offsets(1 << head);
+            return Offsets::one(head);
         }
         // A batch ends where one begins that runs alone.
         let batch = LANES.map(|key| {
             let before = ready(key);
             let barrier = before.iter().find(|offset| worker.alone.contains(*offset));
-            Offsets(before.0 & Offsets::below(barrier.unwrap_or(7)).0)
+            before.up_to(barrier)
         });
         batch[0].and(batch[1])
     }
@@ -149,27 +149,31 @@ impl Inbox {
             .flights
             .0
             .iter()
-            .fold(Offsets(0), |all, flight| all.and(flight.members));
+            .fold(Offsets::NONE, |all, flight| all.and(flight.members));
         let of_key = |offset: &u8| self.message(*offset).key() == key;
         let is_stopped = if self.has(Rule::StopsItsKeyOnly) {
             worker.stopped.iter().any(|o| self.message(o).key() == key)
         } else {
-            worker.stopped != Offsets(0)
+            worker.stopped != Offsets::NONE
         };
         let is_flying = in_flight.iter().any(|offset| of_key(&offset));
         if (is_flying && self.has(Rule::OneFlightPerKey))
             || (is_stopped && self.has(Rule::StoppedKeyWaits))
         {
-            return Offsets(0);
+            return Offsets::NONE;
         }
         let taken = worker.finished.and(in_flight).and(worker.stopped);
         let free = (worker.start..end)
             .filter(|o| !taken.contains(*o))
             .filter(of_key);
-        let free = free.fold(Offsets(0), |all, offset| Offsets(all.0 | 1 << offset));
+        let free = free.fold(Offsets::NONE, |all, offset| all.and(Offsets::one(offset)));
         // Wrongly: what failed lets the others of its key go first.
         let others = free.without(worker.behind);
-        if others == Offsets(0) { free } else { others }
+        if others == Offsets::NONE {
+            free
+        } else {
+            others
+        }
     }
 
     pub(super) fn steps_of_surroundings(&self, state: &State, actions: &mut Vec<Action>) {

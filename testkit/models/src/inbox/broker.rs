@@ -1,12 +1,12 @@
 //! The log, its offsets, who holds it, and what each step does.
 
-use crate::{message::Message, name::Name};
+use crate::{message::Message, name::Name, offsets::Offsets};
 
 use super::{
     Inbox,
     action::Action,
     rule::Rule,
-    state::{Flight, Flights, Holder, Offsets, State, Worker},
+    state::{Flight, Flights, Holder, State, Worker},
 };
 
 impl Inbox {

@@ -5,12 +5,13 @@ use stateright::{Model as _, Property};
 use crate::{
     message::{Key, Message},
     name::Name,
+    offsets::Offsets,
 };
 
 use super::{
     Inbox,
     bounds::Bounds,
-    state::{Offsets, State, Whose},
+    state::{State, Whose},
 };
 
 type Guarantee = Property<Inbox>;

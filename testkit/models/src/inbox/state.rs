@@ -5,6 +5,7 @@ use std::fmt;
 use crate::{
     message::{Each, Key, Message},
     name::{Name, Pair},
+    offsets::Offsets,
 };
 
 use super::bounds::Mishaps;
@@ -91,14 +92,14 @@ pub(crate) struct Flight {
 
 impl Flight {
     pub(crate) const NONE: Self = Self {
-        members: Offsets(0),
-        admitted: Offsets(0),
-        fresh: Offsets(0),
+        members: Offsets::NONE,
+        admitted: Offsets::NONE,
+        fresh: Offsets::NONE,
         is_half_done: false,
     };
 
     pub(crate) const fn is_open(self) -> bool {
-        self.members.0 != 0
+        !self.members.is_empty()
     }
 
     pub(crate) fn is_admitted(self) -> bool {
@@ -112,46 +113,6 @@ pub(crate) enum Whose {
     Of(Name, Key),
     /// Its client has lost sight of it.
     Nobodys,
-}
-
-/// A set of offsets.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Offsets(pub(crate) u8);
-
-impl Offsets {
-    pub(crate) const fn contains(self, offset: u8) -> bool {
-        self.0 & (1 << offset) != 0
-    }
-
-    pub(crate) const fn insert(&mut self, offset: u8) {
-        self.0 |= 1 << offset;
-    }
-
-    pub(crate) const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    pub(crate) const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    pub(crate) const fn below(offset: u8) -> Self {
-        Self((1 << offset) - 1)
-    }
-
-    pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = u8> {
-        (0..8).filter(move |offset| self.contains(*offset))
-    }
-
-    pub(crate) fn len(self) -> usize {
-        self.iter().count()
-    }
-}
-
-impl fmt::Debug for Offsets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
 }
 
 /// What has ever happened.

@@ -1,11 +1,11 @@
 //! Transactions: what they admit, what they wait for, and what their end makes of them.
 
-use crate::{message::Key, name::Name};
+use crate::{message::Key, name::Name, offsets::Offsets};
 
 use super::{
     Inbox,
     rule::Rule,
-    state::{Flight, Holder, Offsets, State, Whose},
+    state::{Flight, Holder, State, Whose},
 };
 
 impl Inbox {
@@ -112,7 +112,7 @@ impl Inbox {
     pub(super) fn finish(state: &mut State, name: Name, lane: Key) {
         let Holder(holder) = state.holder;
         let flight = state.workers[name].flights.of(lane);
-        state.history.zombie_was_first |= holder != name && flight.fresh != Offsets(0);
+        state.history.zombie_was_first |= holder != name && flight.fresh != Offsets::NONE;
         let worker = &mut state.workers[name];
         worker.finished = worker.finished.and(flight.members);
         worker.behind = worker.behind.without(flight.members);

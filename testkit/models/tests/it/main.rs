@@ -48,3 +48,13 @@ fn inbox_holds() {
 fn inbox_needs_each_of_its_rules() {
     run("inbox", Size::Removed);
 }
+
+#[test]
+fn parked_holds() {
+    run("parked", Size::Small);
+}
+
+#[test]
+fn parked_needs_each_of_its_rules() {
+    run("parked", Size::Removed);
+}
