@@ -6,6 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 #[cfg(not(debug_assertions))]
@@ -18,14 +19,14 @@ pub use bug::Bug;
 thread_local! {
     static CHOSEN: Cell<Option<Bug>> = const { Cell::new(None) };
     static REACHED: Cell<u64> = const { Cell::new(0) };
-    static CURSORS: RefCell<BTreeMap<u64, i64>> = const { RefCell::new(BTreeMap::new()) };
+    static KEPT: RefCell<BTreeMap<String, i64>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// From now on this thread has this bug, or none. A simulation runs in one thread.
 pub fn choose(bug: Option<Bug>) {
     CHOSEN.set(bug);
     REACHED.set(0);
-    CURSORS.take();
+    KEPT.take();
 }
 
 /// What this thread has chosen.
@@ -40,19 +41,29 @@ pub fn reached() -> u64 {
     REACHED.get()
 }
 
-/// The highest number kept for `of`, for bugs that remember one.
+/// The number that was kept under this name last, for bugs that remember one.
 #[must_use]
-pub fn cursor(of: impl Into<u64>) -> i64 {
-    let of = of.into();
-    CURSORS.with_borrow(|cursors| cursors.get(&of).copied().unwrap_or(i64::MIN))
+pub fn kept(name: impl ToString) -> Option<i64> {
+    let name = name.to_string();
+    KEPT.with_borrow(|kept| kept.get(&name).copied())
 }
 
-/// Keeps a number for `of`, if it is higher than the one before.
-pub fn raise(of: impl Into<u64>, number: i64) {
-    CURSORS.with_borrow_mut(|cursors| {
-        let cursor = cursors.entry(of.into()).or_insert(number);
-        *cursor = number.max(*cursor);
-    });
+/// Keeps a number under a name.
+pub fn keep(name: impl ToString, number: i64) {
+    KEPT.with_borrow_mut(|kept| kept.insert(name.to_string(), number));
+}
+
+/// Says what time it is on the node of this name.
+pub fn tell_time(node: &str, now: SystemTime) {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    keep(node, i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
+}
+
+/// What time it was on the node of this name when it last told.
+#[must_use]
+pub fn time(node: &str) -> SystemTime {
+    let micros = kept(node).and_then(|micros| u64::try_from(micros).ok());
+    UNIX_EPOCH + Duration::from_micros(micros.unwrap_or(0))
 }
 
 /// What [`planted!`](crate::planted) expands to.

@@ -3,6 +3,7 @@
 mod features;
 mod manifests;
 mod names;
+mod planted;
 mod sources;
 mod texts;
 
@@ -72,6 +73,8 @@ const RULES: &[(&str, Rule)] = &[
         "types and modules have names of the field",
         names::of_the_field,
     ),
+    ("each planted bug has its place", planted::each_has_a_place),
+    ("no release has planted bugs", planted::nobody_sets_the_cfg),
     ("no path of anybody's machine", texts::machine_paths),
     (
         "dependencies come from the public registry",

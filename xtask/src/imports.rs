@@ -49,20 +49,29 @@ fn allowed(source: &str, target: &str) -> bool {
         LIBRARIES.iter().find(|(name, _)| *name == folder)
     };
     match (source, target) {
-        // Starting a private server is one piece of code, for the chore and for the fault tests that kill theirs.
-        ("xtask", "mainstay-testkit") => true,
-        // Whatever tortures or simulates is judged by the same checkers.
-        ("mainstay-torture", "mainstay-testkit") => true,
+        // Starting a private server is one piece of code, for the chore and for the fault tests that kill theirs. Whatever
+        // tortures or simulates is judged by the same checkers.
+        ("xtask" | "mainstay-simulation" | "mainstay-torture", "mainstay-testkit") => true,
         // Else chores import nothing; nobody imports the application, the test kit or the benches.
         ("xtask", _)
         | (
             _,
-            "xtask" | "commerce" | "mainstay-benches" | "mainstay-models" | "mainstay-testkit"
+            "xtask"
+            | "commerce"
+            | "mainstay-benches"
+            | "mainstay-models"
+            | "mainstay-simulation"
+            | "mainstay-testkit"
             | "mainstay-torture",
         ) => false,
-        ("mainstay-benches" | "mainstay-models" | "mainstay-testkit" | "mainstay-torture", _) => {
-            library(target).is_some()
-        }
+        (
+            "mainstay-benches"
+            | "mainstay-models"
+            | "mainstay-simulation"
+            | "mainstay-testkit"
+            | "mainstay-torture",
+            _,
+        ) => library(target).is_some(),
         // The binary wires everything together.
         ("commerce", _) => true,
         // What services say to each other knows nobody; what they stand on creates the topics, and knows no service.
@@ -135,7 +144,7 @@ fn every_library_has_a_rule() {
     let metadata = MetadataCommand::new().no_deps().exec().unwrap();
     for package in metadata.workspace_packages() {
         if let Some(folder) = package.name.strip_prefix("mainstay-") {
-            let known = ["benches", "testkit", "torture"].contains(&folder)
+            let known = ["benches", "models", "simulation", "testkit", "torture"].contains(&folder)
                 || LIBRARIES.iter().any(|(name, _)| *name == folder);
             assert!(
                 known,

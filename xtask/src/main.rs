@@ -15,6 +15,7 @@ mod msrv;
 mod counts;
 mod features;
 mod forms;
+mod mutants;
 mod report;
 mod services;
 mod spdx;
@@ -41,6 +42,10 @@ Commands:
   services down        Stops it and removes its data.
   services status [--json]
                        What runs.
+  mutants [--json] [--seeds N] [--only BUG] [--reports]
+                       The simulation against bugs planted on purpose (docs/adr/0015): for each of them the first
+                       seed that fails and what found it, then the same seeds without a bug. Fails if a bug
+                       survives (default: 20,000 seeds) or a seed fails without one.
   advisories           Known vulnerabilities and yanked versions among the dependencies. Needs
                        cargo-deny and, for its database, the network; not a part of `test`.
   help                 This text.
@@ -70,6 +75,7 @@ fn main() -> ExitCode {
     let succeeded = match args.as_slice() {
         ["test", options @ ..] => test(options),
         ["services", command, options @ ..] => said(services(command, options)),
+        ["mutants", options @ ..] => said(mutants::run(options)),
         ["advisories"] => said(supply::advisories()),
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");

@@ -39,6 +39,7 @@ bugs! {
     IdCursorSkipsSlow: "the relay reads behind the last position it published, so slower transactions are skipped",
     MissingFence: "what became of a round is written down without a look at the fence",
     FenceReadWithoutLock: "the fence is read and not locked, so a takeover may come in between",
+    LeaseByNodeClock: "whether a lease has ended is decided by the clock of the node that asks",
     FenceNotRaised: "a takeover leaves the fence as it was",
     FollowersBeforeRefused: "a refused message is moved aside behind those that follow it",
     StoppedOnlyWhileDue: "a key counts as stopped only once its head is due again",

@@ -26,8 +26,7 @@ impl Inner {
         let now = statement.now();
         let held = statement.select(.., usize::MAX, |row: &HeldRow| shards.contains(&row.shard));
         let mut heads = BTreeMap::new();
-        let counts = |row: &HeldRow| !planted!(StoppedOnlyWhileDue) || row.due_at <= now;
-        for row in held.iter().filter(|row| row.stopped && counts(row)) {
+        for row in held.iter().filter(|row| row.stopped) {
             heads
                 .entry(row.lane.clone().ok_or(row.position))
                 .or_insert(row.due_at);
@@ -35,7 +34,8 @@ impl Inner {
         let count = usize::try_from(limit.messages).unwrap_or(usize::MAX);
         let has_stopped = |lane: &Option<_>| {
             lane.as_ref()
-                .is_some_and(|lane| heads.contains_key(&Ok(Clone::clone(lane))))
+                .and_then(|lane| heads.get(&Ok(Clone::clone(lane))))
+                .is_some_and(|due_at| !planted!(StoppedOnlyWhileDue) || *due_at <= now)
         };
         let served = held.iter().filter_map(|row| {
             // A stopped key is served when its head is due, whatever its other rows say.
@@ -54,8 +54,9 @@ impl Inner {
             })
         });
         let log = statement.select(.., count, |row: &LogRow| {
-            let from = planted!(IdCursorSkipsSlow: planted::cursor(row.shard), else i64::MIN);
-            shards.contains(&row.shard) && row.position > from
+            let from: Option<i64> =
+                planted!(IdCursorSkipsSlow: planted::kept(row.shard), else None);
+            shards.contains(&row.shard) && from.is_none_or(|from| row.position > from)
         });
         let log = log.into_iter().map(|row| Row {
             place: Place::Log(row.position),
@@ -115,7 +116,7 @@ impl Inner {
         let mut statement = tx.statement().await?;
         for place in &outcome.acknowledged {
             planted!(IdCursorSkipsSlow: if let Place::Log(at) = place
-                && let Some(row) = statement.get::<LogRow>(at) { planted::raise(row.shard, *at) });
+                && let Some(row) = statement.get::<LogRow>(at) { planted::keep(row.shard, *at) });
             match place {
                 Place::Log(position) => statement.delete(position, |_: &LogRow| true).await?,
                 Place::Delayed(position) | Place::Stopped(position) => {

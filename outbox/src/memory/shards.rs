@@ -77,7 +77,7 @@ impl Inner {
         lease: Duration,
     ) -> Result<Vec<String>, Error> {
         let mut statement = tx.statement().await?;
-        let now = statement.now();
+        let now = planted!(LeaseByNodeClock: planted::time(owner), else statement.now());
         let relay = RelayRow {
             owner: owner.to_owned(),
             lease_until: later(now, lease),

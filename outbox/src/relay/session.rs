@@ -121,6 +121,7 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
             return Ok(ends);
         }
         self.lease = None;
+        planted!(LeaseByNodeClock: planted::tell_time(&self.owner, settings.clock.now()));
         self.holds = self.relay.store.lease(&self.owner, settings.lease).await?;
         // Counted from before the request: this side's lease ends before the store's.
         let ends = now + settings.lease;

@@ -4,6 +4,8 @@ mod campaign;
 mod core;
 mod dice;
 mod host;
+#[cfg(mainstay_planted)]
+pub mod mutants;
 mod plan;
 mod process;
 mod report;

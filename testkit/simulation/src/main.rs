@@ -6,6 +6,9 @@
     reason = "a command-line program that says how long it took"
 )]
 
+#[cfg(mainstay_planted)]
+mod hunting;
+
 use std::{process::ExitCode, thread, time::Instant};
 
 use clap::{Parser, Subcommand};
@@ -28,6 +31,9 @@ enum Command {
         #[arg(long, default_value_t = 1_000)]
         count: u64,
     },
+    /// Hunts for each of the bugs planted on purpose.
+    #[cfg(mainstay_planted)]
+    Mutants(hunting::Options),
     /// Runs one seed and says what happened.
     Seed {
         /// The seed.
@@ -44,6 +50,8 @@ enum Command {
 fn main() -> ExitCode {
     let failed = match Arguments::parse().command {
         Command::Seeds { from, count } => seeds(from, count),
+        #[cfg(mainstay_planted)]
+        Command::Mutants(options) => hunting::all(&options),
         Command::Seed { seed, plan, trace } => one(seed, plan, trace),
     };
     if failed {
