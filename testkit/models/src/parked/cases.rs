@@ -143,7 +143,11 @@ fn removed() -> [(Rule, &'static str, Bounds); 20] {
         (Rule::HeadOnly, g::ORDER, lanes(KK, act)),
         (Rule::HeadIsWaitedFor, g::ORDER, lanes(KK, acts)),
         (Rule::StateIsChecked, g::ONCE, lanes(KK, acts)),
-        (Rule::DrainingInRow, g::NONE_LEFT, lanes(KK, act)),
+        (
+            Rule::DrainingInRow,
+            g::NONE_LEFT,
+            lanes(KK, act.desk_crashes(1)),
+        ),
         (Rule::Sweep, g::NO_EMPTY_ROW, lanes(KK, act.desk_crashes(1))),
         (Rule::DiscardKeepsMark, g::DISCARDED, lanes(KK, act)),
         (Rule::LowestUnfinished, g::OFFSET, lanes(KKL, failure)),

@@ -154,6 +154,13 @@ impl Parked {
                 };
                 if is_stopped {
                     self.leave(state, name);
+                    let head = state.tables.parked().iter().next();
+                    // Wrongly: who has replayed the head goes on by himself.
+                    if let Some(head) = head
+                        && !self.has(Rule::DrainingInRow)
+                    {
+                        state.desks[name].step = DeskStep::Replay(head);
+                    }
                 } else {
                     state.desks[name].step = DeskStep::HandBackDelete;
                 }
