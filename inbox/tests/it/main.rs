@@ -1,10 +1,12 @@
 //! The inbox on every store.
 
+#[cfg(feature = "conformance")]
+mod crash;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod faults;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
-#[cfg(all(feature = "conformance", any(feature = "memory", feature = "postgres")))]
+#[cfg(feature = "conformance")]
 mod named;
 #[cfg(all(feature = "conformance", feature = "postgres"))]
 mod postgres;

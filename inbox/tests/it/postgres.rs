@@ -36,17 +36,17 @@ use sqlx::{PgConnection, PgPool};
 /// test's database is gone.
 const ROLE: &str = "billing_inbox_worker";
 
-struct PostgresFixture {
+pub(crate) struct PostgresFixture {
     /// As the service.
     database: Database,
     inbox: Arc<PostgresInbox>,
-    broker: Broker,
+    pub(crate) broker: Broker,
     /// As the owner.
     owner: PgPool,
     server: TestDatabase,
 }
 
-async fn fixture() -> Option<PostgresFixture> {
+pub(crate) async fn fixture() -> Option<PostgresFixture> {
     let mut options = Options::default();
     // Handlers of the suite may take an hour.
     options.idle_in_transaction_timeout = Duration::from_secs(2 * 60 * 60);
@@ -104,6 +104,18 @@ fn broker() -> Broker {
     options.lease = Duration::from_millis(1_500);
     options.revocation = Duration::from_secs(1);
     Broker::new(options)
+}
+
+impl PostgresFixture {
+    /// How many transactions of the service are open.
+    pub(crate) async fn open_transactions(&self) -> i64 {
+        let open = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'service' AND xact_start IS NOT NULL";
+        sqlx::query_scalar(open)
+            .fetch_one(&self.owner)
+            .await
+            .unwrap()
+    }
 }
 
 #[async_trait]

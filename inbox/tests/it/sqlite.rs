@@ -12,7 +12,7 @@ use mainstay_messaging::{
 };
 use sqlx::SqliteConnection;
 
-struct SqliteFixture {
+pub(crate) struct SqliteFixture {
     database: Database,
     inbox: Arc<SqliteInbox>,
     log: Database,
@@ -21,12 +21,16 @@ struct SqliteFixture {
 }
 
 async fn fixture() -> SqliteFixture {
+    fixture_with(Duration::from_millis(1_500)).await
+}
+
+pub(crate) async fn fixture_with(lease: Duration) -> SqliteFixture {
     let directory = tempfile::tempdir().unwrap();
     let open = async |name| Database::open(directory.path().join(name)).await.unwrap();
     let (database, log) = (open("service.db").await, open("log.db").await);
     let mut options = Options::default();
-    options.lease = Duration::from_millis(1_500);
-    options.revocation = Duration::from_secs(1);
+    options.lease = lease;
+    options.revocation = lease * 2 / 3;
     let inbox = SqliteInbox::new(database.clone(), Namespace::prefixed("billing_").unwrap());
     inbox.migrate().await.unwrap();
     let fixture = SqliteFixture {

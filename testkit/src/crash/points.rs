@@ -92,6 +92,8 @@ impl Points {
             *calls
         };
         self.come_by(Moment::Before, port, nth).await;
+        // Others may run, and a driver that counts polls can strike here as well.
+        pause().await;
         let mut call = pin!(call);
         let answer = poll_fn(|context: &mut Context<'_>| {
             if self.struck().is_some() {
@@ -144,13 +146,9 @@ impl Points {
         self.state().calls.clone()
     }
 
-    /// A point between calls: others may run, and a driver that counts polls can strike here as well.
+    /// Suspends only where it ends: an answer that was given is never lost on its way, as calls that are cancel safe promise.
     async fn come_by(&self, moment: Moment, port: &'static str, call: usize) {
         if let Fate::Dead = self.pass(moment, port, call) {
-            return pending().await;
-        }
-        pause().await;
-        if self.struck().is_some() {
             pending::<()>().await;
         }
     }
