@@ -36,6 +36,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: suites::all,
     },
     Step {
+        name: "explore",
+        what: "models hold in every interleaving, and 100,000 seeds of the simulation",
+        run: suites::explored,
+    },
+    Step {
         name: "doc",
         what: "documentation builds without warnings",
         run: |_| documentation(),

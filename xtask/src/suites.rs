@@ -6,7 +6,7 @@ use mainstay_testkit::{must_run, postgres};
 
 use crate::{
     counts::counted,
-    forms::Forms,
+    forms::{EXPLORING, Forms},
     report::Run,
     services::{Place, Server, server},
 };
@@ -64,7 +64,7 @@ fn on(run: &mut Run, wanted: Option<u32>, filter: Option<&str>) -> Result<(), St
 
 /// Everything, or where there is a filter what runs on a server: the application on servers has no module of that name.
 fn tests(run: &mut Run, server: Option<&Server>, filter: Option<&str>) -> Result<(), String> {
-    let forms = Forms::of_workspace()?;
+    let forms = Forms::of_workspace()?.without(EXPLORING);
     let chosen = match filter {
         None => forms.all(),
         Some(_) => forms.on_servers(),
@@ -87,4 +87,32 @@ fn tests(run: &mut Run, server: Option<&Server>, filter: Option<&str>) -> Result
         outcome = outcome.and(counted(&mut run.counts, command, strict));
     }
     outcome
+}
+
+/// How many seeds of the simulation a run tries.
+const SEEDS: &str = "100000";
+
+/// Runs what explores: all models, and as many seeds of the simulation as fit into some minutes.
+pub(crate) fn explored(run: &mut Run) -> Result<(), String> {
+    let mut tests = Command::new(env!("CARGO"));
+    tests.args(["test", "--no-fail-fast", "--profile", "proof"]);
+    for package in EXPLORING {
+        tests.args(["-p", package]);
+    }
+    let strict = std::env::var_os("CI").is_some();
+    let tests = counted(&mut run.counts, tests, strict);
+    let seeds = crate::steps::cargo(&[
+        "run",
+        "--profile",
+        "proof",
+        "-p",
+        "mainstay-simulation",
+        "--bin",
+        "simulation",
+        "--",
+        "seeds",
+        "--count",
+        SEEDS,
+    ]);
+    tests.and(seeds)
 }
