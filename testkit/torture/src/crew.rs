@@ -91,9 +91,14 @@ impl Actor {
         self.signal(Signal::CONT)
     }
 
+    /// Asks it to end, and does not wait for that.
+    pub fn ask_to_end(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     /// Has it finish what it is at, and end; answers with what it says of itself.
     pub fn finish(mut self) -> Result<serde_json::Value, Failure> {
-        drop(self.child.stdin.take());
+        self.ask_to_end();
         let mut ended = None;
         let clock = SystemClock::new();
         let until = clock.monotonic() + PATIENCE;

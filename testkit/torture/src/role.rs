@@ -1,10 +1,11 @@
 //! What processes do, each until it is told to end.
 
+mod ports;
 mod relay;
 mod worker;
 mod writer;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use mainstay_clock::{Backoff, SystemIds};
@@ -13,6 +14,7 @@ use mainstay_database::{
     sqlite,
 };
 use mainstay_messaging::sqlite::{Broker, Options as BrokerOptions};
+use mainstay_testkit::crash::{Point, Points};
 
 use crate::Failure;
 
@@ -42,9 +44,17 @@ pub struct Place {
     /// How many milliseconds a statement waits for a lock.
     #[arg(long, default_value_t = 1_000)]
     lock_timeout: u64,
+    /// A point at which the process aborts, such as `before:record:3`; any number of them, the first one counts.
+    #[arg(long)]
+    abort: Vec<Point>,
 }
 
 impl Place {
+    /// Where this process aborts.
+    fn points(&self) -> Arc<Points> {
+        Points::aborting(self.abort.clone())
+    }
+
     /// The database, as soon as it answers.
     async fn database(&self) -> Result<Database, Failure> {
         let mut options = Options::default();

@@ -10,7 +10,7 @@ use mainstay_outbox::Relay as Publishing;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Place, until_it_answers};
+use super::{Place, ports::Ports, until_it_answers};
 use crate::{Failure, ledger::outbox};
 
 /// Runs a relay of the outbox, and wakes it when writers announce commits.
@@ -53,11 +53,14 @@ impl Relay {
         let shards = self.place.shards;
         let outbox = until_it_answers(async || outbox(&database, shards).await).await?;
         let broker = self.place.broker(Duration::from_secs(5)).await?;
-        let publisher = Arc::new(Slow {
+        let points = self.place.points();
+        let publisher = Slow {
             publisher: broker.publisher(),
             half: Duration::from_millis(self.linger) / 2,
-        });
-        let relay = Publishing::new(Arc::clone(&outbox), publisher)
+        };
+        let publisher = Arc::new(Ports::new(publisher, &points));
+        let store = Arc::new(Ports::new(Arc::clone(&outbox), &points));
+        let relay = Publishing::new(store, publisher)
             .lease(Duration::from_millis(self.lease))
             .slow_poll(Duration::from_millis(100))
             .batch(self.batch, 1 << 20)
@@ -77,6 +80,8 @@ impl Relay {
         listening
             .await
             .map_err(|error| Failure::process("listening", error.into()))?;
-        Ok(json!({ "published": relay.status().published }))
+        Ok(
+            json!({ "name": self.place.name, "published": relay.status().published, "calls": points.calls() }),
+        )
     }
 }

@@ -9,11 +9,12 @@ use mainstay_inbox::{
     HandlerError, Handlers, Received, Worker as Working, postgres::PostgresInbox,
 };
 use mainstay_messaging::{Group, StartAt, Topic};
+use mainstay_testkit::crash::Points;
 use serde_json::json;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
-use super::{Place, until_it_answers};
+use super::{Place, ports::Ports, until_it_answers};
 use crate::{Entered, Failure, GROUP, TOPIC};
 
 /// Runs a worker of the inbox that inserts an effect per event.
@@ -43,21 +44,24 @@ pub struct Worker {
 const MAKE: &str = "INSERT INTO effects (id, key, number, attempt) VALUES ($1, $2, $3, $4)";
 
 async fn make(
-    linger: Duration,
+    (linger, points): (Duration, Arc<Points>),
     connection: &mut PgConnection,
     received: Received<Entered>,
 ) -> Result<(), HandlerError> {
     let Received { event, message, .. } = received;
-    sqlx::query(MAKE)
-        .bind(message.id.as_str())
-        .bind(message.key.as_ref().map(mainstay_messaging::Key::as_str))
-        .bind(event.number)
-        .bind(&event.attempt)
-        .execute(connection)
-        .await
-        .map_err(|error| HandlerError::retryable(classify(error)))?;
-    tokio::time::sleep(linger).await;
-    Ok(())
+    let making = async {
+        sqlx::query(MAKE)
+            .bind(message.id.as_str())
+            .bind(message.key.as_ref().map(mainstay_messaging::Key::as_str))
+            .bind(event.number)
+            .bind(&event.attempt)
+            .execute(connection)
+            .await
+            .map_err(|error| HandlerError::retryable(classify(error)))?;
+        tokio::time::sleep(linger).await;
+        Ok(())
+    };
+    points.call("handle", making).await
 }
 
 impl Worker {
@@ -73,10 +77,14 @@ impl Worker {
         }
         let group = Group::from_static(GROUP);
         let consumer = broker.consumer(group.clone(), &topics, StartAt::Earliest);
-        let linger = Duration::from_millis(self.linger);
-        let handlers = Handlers::new().on::<Entered, _, _>(linger, make);
+        let points = self.place.points();
+        let consumer = Ports::new(consumer, &points);
+        let state = (Duration::from_millis(self.linger), Arc::clone(&points));
+        let handlers = Handlers::new().on::<Entered, _, _>(state, make);
         let deadline = Duration::from_millis(self.place.idle_limit / 2);
-        let worker = Working::new(group, Arc::new(database), Arc::new(inbox), handlers)
+        let database = Arc::new(Ports::new(database, &points));
+        let inbox = Arc::new(Ports::new(inbox, &points));
+        let worker = Working::new(group, database, inbox, handlers)
             .batch(self.batch)
             .concurrency(self.concurrency)
             .handler_deadline(deadline)
@@ -88,6 +96,6 @@ impl Worker {
         let stopped: Vec<String> = (worker.status().stopped.iter())
             .map(|key| format!("{}: {}", key.position, key.error))
             .collect();
-        Ok(json!({ "stopped": stopped }))
+        Ok(json!({ "name": self.place.name, "stopped": stopped, "calls": points.calls() }))
     }
 }

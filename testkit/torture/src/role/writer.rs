@@ -15,12 +15,14 @@ use mainstay_outbox::{
     Outbox as _,
     postgres::{Fused, PostgresOutbox},
 };
+use mainstay_testkit::crash::Points;
 use mainstay_testkit::history::Entry;
 use serde::Serialize;
+use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{BACKOFF, Place, until_it_answers};
+use super::{BACKOFF, Place, ports::Ports, until_it_answers};
 use crate::{Failure, TOPIC, ledger::outbox, message};
 
 /// Makes entries, each in a transaction that also enqueues the event about it; what fails is tried again as users do: with the same id,
@@ -68,7 +70,8 @@ enum Attempt {
 
 struct Session {
     writer: Writer,
-    database: Database,
+    points: Arc<Points>,
+    database: Ports<Database>,
     outbox: Arc<PostgresOutbox>,
     /// Writes the entry and enqueues in one statement; none = two statements.
     fused: Option<Fused>,
@@ -88,11 +91,13 @@ impl Writer {
         let shards = self.place.shards;
         let outbox = until_it_answers(async || outbox(&database, shards).await).await?;
         let written = Arc::new(Written::default());
+        let points = self.place.points();
         let mut sessions = JoinSet::new();
         for number in 0..self.sessions {
             let session = Session {
                 writer: self.clone(),
-                database: database.clone(),
+                points: Arc::clone(&points),
+                database: Ports::new(database.clone(), &points),
                 fused: (number % 2 == 1).then(|| outbox.fused(ENTER)),
                 outbox: Arc::clone(&outbox),
                 written: Arc::clone(&written),
@@ -110,7 +115,11 @@ impl Writer {
         announcing
             .await
             .map_err(|error| Failure::process("announcing", error.into()))?;
-        serde_json::to_value(&*written).map_err(|error| Failure::Unreadable(error.to_string()))
+        let unreadable = |error: serde_json::Error| Failure::Unreadable(error.to_string());
+        let mut summary = serde_json::to_value(&*written).map_err(unreadable)?;
+        summary["name"] = json!(self.place.name);
+        summary["calls"] = json!(points.calls());
+        Ok(summary)
     }
 }
 
@@ -170,7 +179,9 @@ impl Session {
         let sorted = mainstay_database::postgres::classify;
         let mut tx = self.database.begin().await?;
         // Its lock is held until the commit: from here on this key's commits come in the order of their numbers.
+        let points = &self.points;
         let number = sqlx::query_scalar(COUNT).bind(key).fetch_one(&mut *tx);
+        let number = points.call("count", number);
         let entry = Entry {
             key: Some(key.to_owned()),
             number: number.await.map_err(sorted)?,
@@ -190,24 +201,20 @@ impl Session {
                     .bind(attempt.clone())
             };
             let query = fused.query(&message, bind)?;
-            query
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(sorted)?
-                .is_some()
+            let entering = query.fetch_optional(&mut *tx);
+            let entered = points.call("enter_and_enqueue", entering).await;
+            entered.map_err(sorted)?.is_some()
         } else {
             let query = sqlx::query(ENTER)
                 .bind(id)
                 .bind(key)
                 .bind(number)
                 .bind(attempt);
-            let entered = query
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(sorted)?
-                .is_some();
+            let entered = points.call("enter", query.fetch_optional(&mut *tx)).await;
+            let entered = entered.map_err(sorted)?.is_some();
             if entered {
-                self.outbox.enqueue(&mut tx, &message).await?;
+                let enqueuing = self.outbox.enqueue(&mut tx, &message);
+                points.call("enqueue", enqueuing).await?;
             }
             entered
         };

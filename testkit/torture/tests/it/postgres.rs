@@ -1,5 +1,6 @@
 //! What happens to processes on PostgreSQL, by who is struck.
 
+mod aborts;
 mod connections;
 mod relays;
 mod restore;

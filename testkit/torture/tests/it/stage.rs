@@ -273,7 +273,12 @@ impl Stage {
         if let Some(database) = self.database.take() {
             database.close().await.unwrap();
         }
-        Ended { history, written }
+        let summaries = written.iter().chain(&summaries).cloned().collect();
+        Ended {
+            history,
+            written,
+            summaries,
+        }
     }
 }
 
@@ -281,9 +286,16 @@ impl Stage {
 pub(crate) struct Ended {
     pub(crate) history: History,
     written: Vec<Value>,
+    summaries: Vec<Value>,
 }
 
 impl Ended {
+    /// What this process said of itself.
+    pub(crate) fn summary(&self, name: &str) -> &Value {
+        let mut summaries = self.summaries.iter();
+        summaries.find(|summary| summary["name"] == name).unwrap()
+    }
+
     /// The sum over all writers of something they counted.
     pub(crate) fn writers(&self, what: &str) -> u64 {
         sum(&self.written, what)
