@@ -32,6 +32,13 @@ impl MemoryInbox {
         Self { database }
     }
 
+    /// The marks that are committed at this moment, past all faults, as (consumer, source, id): for those who judge a run.
+    #[must_use]
+    pub fn look(&self) -> Vec<(Group, String, String)> {
+        let marks = self.database.committed::<Mark>().into_iter();
+        marks.map(|mark| mark.key()).collect()
+    }
+
     /// How many marks there are, as a new transaction sees them.
     ///
     /// # Errors

@@ -36,6 +36,16 @@ struct Inner {
     doorbell: Doorbell,
 }
 
+/// What an outbox holds at a moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Look {
+    /// The shards and ids of what is not yet published: the log, then the side table. Something unreadable has no id.
+    pub rows: Vec<(u16, Option<MessageId>)>,
+    /// The shards with their fences, and who owns them.
+    pub owners: Vec<(Hold, Option<String>)>,
+}
+
 /// Settings of a [`MemoryOutbox`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -100,6 +110,29 @@ impl MemoryOutbox {
             (Hold { shard, fence }, row.owner)
         };
         Ok(rows.map(owner).collect())
+    }
+
+    /// What is committed at this moment, past all faults: for those who judge a run.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        let database = &self.inner.database;
+        let log = database.committed::<LogRow>().into_iter();
+        let id = |content: &Content| match content {
+            Content::Message(message) => Some(message.id.clone()),
+            Content::Unreadable(_) => None,
+        };
+        let log = log.map(|row| (row.shard, id(&row.content)));
+        let held = database.committed::<HeldRow>().into_iter();
+        let held = held.map(|row| (row.shard, id(&row.content)));
+        let shards = database.committed::<ShardRow>().into_iter();
+        let owner = |row: Arc<ShardRow>| {
+            let (shard, fence) = (row.shard, row.fence);
+            (Hold { shard, fence }, row.owner.clone())
+        };
+        Look {
+            rows: log.chain(held).collect(),
+            owners: shards.map(owner).collect(),
+        }
     }
 
     /// Damages a stored message, so that relays find it unreadable: a fault for tests. Says whether it was there.

@@ -236,7 +236,9 @@ impl Drop for Transaction {
                     open.phase = Phase::Lingering;
                 }
             }
-            Phase::Open | Phase::Severed | Phase::Aborted => state.end(session, false),
+            Phase::Open | Phase::Severed | Phase::Aborted => {
+                drop(state.end(session, false));
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The database: what clients share.
 
 use std::{
+    collections::BTreeSet,
     fmt,
+    ops::Bound,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -16,6 +18,7 @@ use super::{
     link::Link,
     pause::pause,
     state::{Phase, Server},
+    table::{Record, View},
 };
 use crate::{Error, Transactions};
 
@@ -88,6 +91,29 @@ impl Database {
         &self.inner.faults
     }
 
+    /// Tells `watcher`, after each commit, which tables it wrote to: for those who judge a run. The first watcher stays the only
+    /// one.
+    pub fn watch(&self, watcher: impl Fn(&BTreeSet<&'static str>) + Send + Sync + 'static) {
+        self.inner.server.watch(Box::new(watcher));
+    }
+
+    /// The rows of a table that are committed at this moment, in key order, past all faults: for those who judge a run.
+    #[must_use]
+    pub fn committed<R: Record>(&self) -> Vec<Arc<R>> {
+        let state = self.inner.server.state();
+        let snapshot = state.latest();
+        let view = View {
+            snapshot: &snapshot,
+            own: None,
+            command: 0,
+        };
+        let range = (Bound::Unbounded, Bound::Unbounded);
+        let rows = state.table::<R>();
+        let rows = rows.map(|table| table.scan(range, view, usize::MAX));
+        let rows = rows.unwrap_or_default().into_iter();
+        rows.map(|(_, record)| record).collect()
+    }
+
     /// The database's own clock, outside any statement.
     #[must_use]
     pub fn now(&self) -> SystemTime {
@@ -106,27 +132,24 @@ impl Database {
         }
         connection.check_open()?;
         let fault = self.inner.faults.strike_commit().or(on_the_way);
-        let mut state = self.inner.server.state();
+        let server = &self.inner.server;
         let unknown = || Err(Error::OutcomeUnknown(Cause::ConnectionLost.into()));
         match fault {
             None => {
-                state.end(session, true);
+                server.commit(session);
                 Ok(())
             }
-            Some(CommitFault::Serialization) => {
-                drop(state);
-                Err(connection.fail(Cause::SerializationFailure))
-            }
+            Some(CommitFault::Serialization) => Err(connection.fail(Cause::SerializationFailure)),
             Some(CommitFault::Unknown(Outcome::Applied)) => {
-                state.end(session, true);
+                server.commit(session);
                 unknown()
             }
             Some(CommitFault::Unknown(Outcome::NotApplied)) => {
-                state.end(session, false);
+                drop(server.state().end(session, false));
                 unknown()
             }
             Some(CommitFault::Unknown(Outcome::AppliedLater)) => {
-                if let Some(open) = state.session(session) {
+                if let Some(open) = server.state().session(session) {
                     open.phase = Phase::Pending;
                 }
                 unknown()

@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::sync::oneshot;
@@ -17,12 +17,33 @@ use super::{
 
 /// The server. Its mutex is held for single steps, never while anybody waits.
 #[derive(Default)]
-pub(super) struct Server(Mutex<State>);
+pub(super) struct Server {
+    state: Mutex<State>,
+    watcher: OnceLock<Watcher>,
+}
+
+/// Told after each commit which tables it wrote to.
+pub(super) type Watcher = Box<dyn Fn(&BTreeSet<&'static str>) + Send + Sync>;
 
 impl Server {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // No step leaves the state half changed, so a panic elsewhere in a test does not spoil it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commits, and tells who watches.
+    pub(super) fn commit(&self, session: Session) {
+        let tables = self.state().end(session, true);
+        if let Some(watcher) = self.watcher.get()
+            && !tables.is_empty()
+        {
+            watcher(&tables);
+        }
+    }
+
+    /// The first one to watch stays the only one.
+    pub(super) fn watch(&self, watcher: Watcher) {
+        drop(self.watcher.set(watcher));
     }
 }
 
@@ -265,21 +286,23 @@ impl State {
 
     /// Ends the transaction on the server after an error; the client's side remains.
     pub(super) fn abort(&mut self, session: Session) {
-        self.end_work(session, false);
+        drop(self.end_work(session, false));
         if let Some(open) = self.sessions.get_mut(&session) {
             open.phase = Phase::Aborted;
         }
     }
 
-    pub(super) fn end(&mut self, session: Session, commit: bool) {
-        self.end_work(session, commit);
+    /// Answers with the tables that were written to.
+    pub(super) fn end(&mut self, session: Session, commit: bool) -> BTreeSet<&'static str> {
+        let tables = self.end_work(session, commit);
         self.sessions.remove(&session);
+        tables
     }
 
     /// Makes the writes visible or takes them back, and lets go of locks and of those who wait.
-    fn end_work(&mut self, session: Session, commit: bool) {
+    fn end_work(&mut self, session: Session, commit: bool) -> BTreeSet<&'static str> {
         let Some(open) = self.sessions.get_mut(&session) else {
-            return;
+            return BTreeSet::new();
         };
         let (id, tables) = (open.id.take(), std::mem::take(&mut open.tables));
         let watchers = std::mem::take(&mut open.watchers);
@@ -289,7 +312,7 @@ impl State {
             let seen_by_all = TransactionId(self.last_drawn + 1);
             let horizon = self.snapshots.values().min().copied();
             let horizon = horizon.unwrap_or(seen_by_all);
-            for table in tables {
+            for table in &tables {
                 if let Some(table) = self.tables.get_mut(table) {
                     if commit {
                         table.commit(id);
@@ -305,6 +328,18 @@ impl State {
         for watcher in watchers {
             // Whoever stopped waiting does not care.
             let _: Result<(), ()> = watcher.send(());
+        }
+        tables
+    }
+
+    /// What a statement without a transaction would see that began now.
+    pub(super) fn latest(&self) -> Snapshot {
+        let xmax = TransactionId(self.last_ended + 1);
+        let in_progress: Vec<_> = self.running.range(..xmax).map(|(&id, _)| id).collect();
+        Snapshot {
+            xmin: in_progress.first().copied().unwrap_or(xmax),
+            xmax,
+            in_progress,
         }
     }
 }

@@ -5,7 +5,7 @@ mod record;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -22,7 +22,6 @@ pub(crate) use record::Record;
 /// Which message of the scenario a message is.
 pub(crate) type Numbering = Arc<dyn Fn(&Message) -> Option<usize> + Send + Sync>;
 
-#[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) seed: u64,
     pub(crate) clock: TokioClock,
@@ -33,7 +32,15 @@ pub(crate) struct Core {
     record: Mutex<Record>,
     shared: Mutex<Shared>,
     healed: AtomicBool,
+    /// Told of a group when one of its members has committed offsets.
+    pub(crate) on_stored: OnceLock<OnStored>,
 }
+
+/// Who is told that a group may have stored offsets.
+pub(crate) type OnStored = Box<dyn Fn(&Group) + Send + Sync>;
+
+/// One life of one host: its index, and which life.
+pub(crate) type LifeOf = (u64, u64);
 
 #[derive(Default)]
 pub(crate) struct Shared {
@@ -45,13 +52,17 @@ pub(crate) struct Shared {
     pub(crate) broker_down: Option<usize>,
     /// Groups, and what they read.
     pub(crate) readers: BTreeMap<Group, BTreeSet<Topic>>,
+    /// Whose commit is about to be applied.
+    pub(crate) committing: Option<LifeOf>,
     /// What handlers refuse, and by which fault.
     pub(crate) poison: Vec<(usize, usize)>,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("Core")
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,6 +84,7 @@ impl Core {
             plan,
             shared: Mutex::default(),
             healed: AtomicBool::new(false),
+            on_stored: OnceLock::new(),
         }
     }
 
@@ -121,7 +133,7 @@ impl Core {
     }
 
     /// Decides, after a while, about the oldest commit that is under way.
-    pub(crate) fn settle_later(self: &Arc<Self>, after: Duration, apply: bool) {
+    pub(crate) fn settle_later(self: &Arc<Self>, by: LifeOf, after: Duration, apply: bool) {
         let core = Arc::clone(self);
         self.runtime.spawn(async move {
             tokio::time::sleep(after).await;
@@ -130,6 +142,7 @@ impl Core {
                     format!("{pending:?}: applied = {apply}")
                 });
                 if apply {
+                    core.shared().committing = Some(by);
                     pending.apply();
                 } else {
                     pending.discard();

@@ -17,7 +17,7 @@ use mainstay_messaging::{Group, Message, StartAt, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    core::Core,
+    core::{Core, LifeOf},
     dice::ids,
     host::Life,
     plan::{Fault, Port, Reach},
@@ -49,6 +49,10 @@ impl Process {
     #[must_use]
     pub const fn life(&self) -> u64 {
         self.life
+    }
+
+    pub(crate) fn life_of(&self) -> LifeOf {
+        (self.host.index(), self.life)
     }
 
     /// Cancelled when the host is asked to end.

@@ -3,6 +3,7 @@
 mod aftermath;
 mod relay;
 mod rows;
+mod witness;
 mod worker;
 mod writer;
 
@@ -13,6 +14,7 @@ use mainstay_messaging::{Group, Message, Topic};
 use mainstay_outbox::memory::{MemoryOutbox, Options};
 
 use crate::{Crew, Dice, Plan, Process, Report, Sim};
+use witness::Witness;
 use writer::Wish;
 
 fn topic() -> Topic {
@@ -119,17 +121,22 @@ impl Shop {
         sim.number(nth_of);
         sim.broker().create_topic(&topic(), self.partitions).await?;
         let outbox = self.outbox(sim.database().clone()).await?;
+        let witness = self.witness(sim, &outbox);
         for (at, name) in self.writers.iter().enumerate() {
             let shop = self.clone();
             sim.host(name, move |process| writer::run(shop.clone(), at, process));
         }
         for name in &self.relays {
-            let shop = self.clone();
-            sim.host(name, move |process| relay::run(shop.clone(), process));
+            let (shop, witness) = (self.clone(), Arc::clone(&witness));
+            sim.host(name, move |process| {
+                relay::run(shop.clone(), Arc::clone(&witness), process)
+            });
         }
         for name in &self.workers {
-            let shop = self.clone();
-            sim.host(name, move |process| worker::run(shop.clone(), process));
+            let (shop, witness) = (self.clone(), Arc::clone(&witness));
+            sim.host(name, move |process| {
+                worker::run(shop.clone(), Arc::clone(&witness), process)
+            });
         }
         tokio::time::sleep(CHAOS + Duration::from_secs(2)).await;
         sim.heal();
@@ -144,10 +151,28 @@ impl Shop {
         for host in sim.hosts() {
             host.kill();
         }
-        let history = self.history(sim, &outbox).await?;
+        let history = self.history(sim, &witness).await?;
         let found = mainstay_testkit::check::violations(&history);
         violations.extend(found.iter().map(ToString::to_string));
         Ok(violations)
+    }
+
+    fn witness(&self, sim: &Sim, outbox: &MemoryOutbox) -> Arc<Witness> {
+        let (database, broker) = (sim.database().clone(), sim.broker().clone());
+        let witness = Arc::new(Witness::new(database, broker, outbox.clone()));
+        let told = Arc::downgrade(&witness);
+        sim.on_commit(move |by, tables| {
+            if let Some(witness) = told.upgrade() {
+                witness.committed(by, tables);
+            }
+        });
+        let told = Arc::downgrade(&witness);
+        sim.on_stored(move |group| {
+            if let Some(witness) = told.upgrade() {
+                witness.stored(group);
+            }
+        });
+        witness
     }
 
     /// What an operator does about keys that wait for a better build.

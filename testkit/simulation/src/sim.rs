@@ -2,12 +2,12 @@
 
 mod acts;
 
-use std::{fmt, future::Future, io, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, future::Future, io, sync::Arc, time::Duration};
 
 use mainstay_clock::{IdGenerator, TokioClock};
 use mainstay_database::memory::Database;
 use mainstay_messaging::{
-    Message,
+    Group, Message,
     memory::{Broker, Options},
 };
 use tokio::{
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    core::{Core, Record},
+    core::{Core, LifeOf, Record},
     dice::ids,
     host::Host,
     plan::Plan,
@@ -148,6 +148,24 @@ impl Sim {
     #[must_use]
     pub fn broken(&self) -> Vec<String> {
         self.core.record().broken.clone()
+    }
+
+    /// Tells `watcher` of each commit: which tables it wrote to, and whose it was.
+    pub(crate) fn on_commit(
+        &self,
+        watcher: impl Fn(Option<LifeOf>, &BTreeSet<&'static str>) + Send + Sync + 'static,
+    ) {
+        let core = Arc::downgrade(&self.core);
+        self.core.database.watch(move |tables| {
+            let core = core.upgrade();
+            let by = core.and_then(|core| core.shared().committing.take());
+            watcher(by, tables);
+        });
+    }
+
+    /// Tells `watcher` of each group that may have stored offsets. The first one stays the only one.
+    pub(crate) fn on_stored(&self, watcher: impl Fn(&Group) + Send + Sync + 'static) {
+        drop(self.core.on_stored.set(Box::new(watcher)));
     }
 
     pub(crate) fn take_record(&self) -> Record {

@@ -14,12 +14,12 @@ pub struct PendingCommit {
 impl PendingCommit {
     /// The commit is applied: its writes become visible and its locks go.
     pub fn apply(self) {
-        self.server.state().end(self.session, true);
+        self.server.commit(self.session);
     }
 
     /// The commit never happens.
     pub fn discard(self) {
-        self.server.state().end(self.session, false);
+        drop(self.server.state().end(self.session, false));
     }
 }
 
@@ -39,7 +39,7 @@ pub struct Lingering {
 impl Lingering {
     /// The server notices, and rolls it back.
     pub fn end(self) {
-        self.server.state().end(self.session, false);
+        drop(self.server.state().end(self.session, false));
     }
 }
 

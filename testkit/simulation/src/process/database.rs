@@ -41,15 +41,17 @@ impl Link for HostLink {
         if self.process.is_cut(Reach::Database) {
             return Some(CommitFault::Unknown(Outcome::NotApplied));
         }
+        let by = self.process.life_of();
+        self.process.core.shared().committing = Some(by);
         Some(CommitFault::Unknown(match fault? {
             Fault::Conflict => return Some(CommitFault::Serialization),
             Fault::AnswerLost => Outcome::Applied,
             Fault::AppliedLater(time) => {
-                self.process.core.settle_later(time, true);
+                self.process.core.settle_later(by, time, true);
                 Outcome::AppliedLater
             }
             Fault::DiscardedLater(time) => {
-                self.process.core.settle_later(time, false);
+                self.process.core.settle_later(by, time, false);
                 Outcome::AppliedLater
             }
             _ => Outcome::NotApplied,

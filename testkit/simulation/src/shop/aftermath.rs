@@ -1,19 +1,19 @@
 //! When it is over, and what was found then.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use mainstay_database::Transactions as _;
-use mainstay_messaging::{Consumer as _, Content, Group, Incoming, StartAt, event::decode};
 use mainstay_outbox::memory::MemoryOutbox;
 use mainstay_testkit::{
     History,
-    history::{Effect, Left, Place, Published, Reader},
+    history::{Left, Place, Reader},
 };
 
 use super::{
     Failure, Shop, group,
-    rows::{Fulfilled, Order, Parcel, Placed},
+    rows::{Fulfilled, Order, Parcel},
     topic,
+    witness::Witness,
+    writer::Wish,
 };
 use crate::Sim;
 
@@ -31,15 +31,14 @@ impl Shop {
     }
 
     async fn has_ended(&self, sim: &Sim, outbox: &MemoryOutbox) -> Result<bool, Failure> {
-        let mut tx = sim.database().begin().await?;
-        let statement = tx.statement().await?;
+        let database = sim.database();
         let wishes = self.wishes.len();
-        if statement.scan::<Fulfilled>(..).len() < wishes
-            || statement.scan::<Parcel>(..).len() < wishes
+        if database.committed::<Fulfilled>().len() < wishes
+            || database.committed::<Parcel>().len() < wishes
         {
             return Ok(false);
         }
-        if outbox.rows().await? != (0, 0) {
+        if !outbox.look().rows.is_empty() {
             return Ok(false);
         }
         let progress = sim.broker().progress(&group()).await?;
@@ -47,74 +46,35 @@ impl Shop {
         Ok(progress.len() == usize::from(self.partitions) && progress.iter().all(done))
     }
 
-    pub(super) async fn history(
-        &self,
-        sim: &Sim,
-        outbox: &MemoryOutbox,
-    ) -> Result<History, Failure> {
-        let mut history = History::default();
-        let mut tx = sim.database().begin().await?;
-        let statement = tx.statement().await?;
-        let orders = statement.scan::<Order>(..).into_iter();
-        history.committed = orders.map(|order| order.placed.into()).collect();
-        let parcels = statement.scan::<Parcel>(..).into_iter();
-        history.effects = parcels
-            .map(|parcel| Effect {
-                consumer: group().to_string(),
-                entry: parcel.placed.into(),
-            })
-            .collect();
-        drop(statement);
-        drop(tx);
-        history.published = log(sim).await?;
+    /// What the witness saw, and what is left.
+    pub(super) async fn history(&self, sim: &Sim, witness: &Witness) -> Result<History, Failure> {
+        let mut history = std::mem::take(&mut witness.caught_up().history);
+        let orders = sim.database().committed::<Order>().into_iter();
+        history.committed = orders.map(|order| order.placed.clone().into()).collect();
         history.readers = vec![Reader {
             consumer: group().to_string(),
             topic: topic().to_string(),
         }];
-        let (waiting, held) = outbox.rows().await?;
-        history.left = (0..waiting + held)
-            .map(|nth| Left {
-                at: Place::Outbox,
-                key: None,
-                id: format!("row {nth} of the outbox"),
-            })
-            .collect();
+        let left = |at, id: String| {
+            let wish = id.parse().ok().and_then(|nth: usize| self.wishes.get(nth));
+            let key = wish.and_then(Wish::ordered_key);
+            Left { at, key, id }
+        };
+        let waiting = witness.waiting().into_iter();
+        history.left = waiting.map(|id| left(Place::Outbox, id)).collect();
+        let done: HashSet<&str> = history.effects.iter().map(|e| &*e.entry.id).collect();
+        let mut undone = Vec::new();
+        for (partition, committed, _) in sim.broker().progress(&group()).await? {
+            let records = history.published.iter().filter(|record| {
+                record.partition == partition.number
+                    && record.offset >= committed
+                    && !done.contains(&*record.entry.id)
+            });
+            undone.extend(records.map(|record| record.entry.id.clone()));
+        }
+        let place = || Place::Consumer(group().to_string());
+        let undone = undone.into_iter().map(|id| left(place(), id));
+        history.left.extend(undone);
         Ok(history)
     }
-}
-
-/// Everything in the broker's log, in the order of each partition.
-async fn log(sim: &Sim) -> Result<Vec<Published>, Failure> {
-    let auditor = Group::from_static("auditor");
-    let mut consumer = sim
-        .broker()
-        .consumer(auditor.clone(), &[topic()], StartAt::Earliest);
-    let (mut log, mut total) = (Vec::new(), None);
-    while total != Some(log.len()) {
-        if let Incoming::Deliveries(deliveries) = consumer.next().await? {
-            for delivery in deliveries {
-                let Content::Message(message) = delivery.content else {
-                    continue;
-                };
-                let entry = match decode::<Placed>(&message) {
-                    Ok(placed) => placed.into(),
-                    Err(error) => mainstay_testkit::history::Entry {
-                        id: message.id.to_string(),
-                        attempt: error.to_string(),
-                        ..Default::default()
-                    },
-                };
-                log.push(Published {
-                    topic: topic().to_string(),
-                    partition: delivery.position.partition.number,
-                    offset: delivery.position.offset,
-                    entry,
-                });
-            }
-        }
-        let progress = sim.broker().progress(&auditor).await?;
-        let ends = progress.iter().map(|(_, _, end)| *end);
-        total = usize::try_from(ends.sum::<i64>()).ok();
-    }
-    Ok(log)
 }

@@ -5,13 +5,21 @@ use std::{sync::Arc, time::Duration};
 use mainstay_clock::Backoff;
 use mainstay_outbox::Relay;
 
-use super::Shop;
+use super::{
+    Shop,
+    witness::{WatchedStore, Witness},
+};
 use crate::{Dice, Process};
 
-pub(super) async fn run(shop: Shop, process: Process) -> Result<(), super::Failure> {
+pub(super) async fn run(
+    shop: Shop,
+    witness: Arc<Witness>,
+    process: Process,
+) -> Result<(), super::Failure> {
     let dice = Dice::new(shop.seed, process.name());
     let outbox = shop.outbox_of(&process).await?;
-    let relay = Relay::new(Arc::new(outbox), Arc::new(process.publisher()))
+    let (store, publisher) = WatchedStore::new(outbox, shop.shards, process.publisher(), &witness);
+    let relay = Relay::new(Arc::new(store), Arc::new(publisher))
         .lease(Duration::from_secs(3))
         .batch(1 + u32::try_from(dice.below(10)).unwrap_or(0), 1_000_000)
         .send_timeout(Duration::from_millis(500 + dice.below(3_000)))

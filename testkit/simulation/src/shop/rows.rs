@@ -1,7 +1,10 @@
 //! What the shop keeps in its database, and what it tells others.
 
 use mainstay_database::memory::Record;
-use mainstay_messaging::event::Event;
+use mainstay_messaging::{
+    Message,
+    event::{Event, decode},
+};
 use mainstay_testkit::history::Entry;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +32,11 @@ impl From<Placed> for Entry {
             attempt: placed.attempt,
         }
     }
+}
+
+/// What orders a message, if anything does.
+pub(super) fn ordered_key(message: &Message) -> Option<String> {
+    decode::<Placed>(message).ok()?.key
 }
 
 /// An aggregate: whoever writes under a key locks it first.

@@ -11,10 +11,15 @@ use super::{
     Shop, group,
     rows::{Parcel, Placed, Shelf},
     topic,
+    witness::{WatchedParking, Witness},
 };
 use crate::{Dice, Fault, Process};
 
-pub(super) async fn run(shop: Shop, process: Process) -> Result<(), mainstay_inbox::Error> {
+pub(super) async fn run(
+    shop: Shop,
+    witness: Arc<Witness>,
+    process: Process,
+) -> Result<(), mainstay_inbox::Error> {
     let dice = Dice::new(shop.seed, process.name());
     let size = |bound: usize| NonZeroUsize::MIN.saturating_add(dice.number(bound));
     let database = process.database();
@@ -31,9 +36,10 @@ pub(super) async fn run(shop: Shop, process: Process) -> Result<(), mainstay_inb
         .handler_deadline(Duration::from_millis(
             200 + dice.millis(20_000).as_secs() * 1_000,
         ))
-        .parking(Arc::new(
+        .parking(Arc::new(WatchedParking::new(
             StopKey::new().retry_after(Duration::from_millis(500)),
-        ))
+            witness,
+        )))
         .backoff(Backoff::new(
             Duration::from_millis(10),
             Duration::from_millis(500),

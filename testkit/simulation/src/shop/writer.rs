@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use mainstay_database::{Transactions as _, memory::Database};
+use mainstay_database::{
+    Transactions as _,
+    memory::{Database, Inserted},
+};
 use mainstay_messaging::{
     Key, Kind, Message, MessageId, Source,
     event::{Event as _, encode},
@@ -38,7 +41,7 @@ impl Wish {
         Self {
             nth,
             key: dice.number(keys),
-            pause: dice.millis(1_000),
+            pause: dice.within(Duration::from_millis(600)),
             delay: dice.one_in(10).then(|| dice.millis(2_000)),
             once: dice.one_in(2),
             regret: dice.one_in(8),
@@ -46,9 +49,14 @@ impl Wish {
         }
     }
 
+    /// What orders its message, if anything does.
+    pub(super) fn ordered_key(&self) -> Option<String> {
+        self.delay.is_none().then(|| self.key.to_string())
+    }
+
     fn placed(&self, number: i64, attempt: &str) -> Placed {
         Placed {
-            key: self.delay.is_none().then(|| self.key.to_string()),
+            key: self.ordered_key(),
             number,
             id: self.nth.to_string(),
             attempt: attempt.to_owned(),
@@ -107,8 +115,7 @@ async fn write(
             version: 1,
         };
         let mut statement = tx.statement().await?;
-        let _: mainstay_database::memory::Inserted =
-            statement.upsert(aggregate, |row| row.version += 1).await?;
+        let _: Inserted = statement.upsert(aggregate, |row| row.version += 1).await?;
         drop(statement);
         let statement = tx.statement().await?;
         if let Some(row) = statement.get::<Aggregate>(&wish.key) {
@@ -116,9 +123,7 @@ async fn write(
         }
         drop(statement);
         let mut statement = tx.statement().await?;
-        if statement.insert(Fulfilled { nth: wish.nth }).await?
-            == mainstay_database::memory::Inserted::Exists
-        {
+        if statement.insert(Fulfilled { nth: wish.nth }).await? == Inserted::Exists {
             continue;
         }
         let placed = wish.placed(number, attempt);
@@ -127,7 +132,7 @@ async fn write(
             key: wish.key,
             placed,
         };
-        let _: mainstay_database::memory::Inserted = statement.insert(order).await?;
+        let _: Inserted = statement.insert(order).await?;
         drop(statement);
         let once = EnqueueKey::new(wish.nth.to_string()).ok();
         let mut entry = Entry::new(&message);

@@ -37,6 +37,16 @@ impl HostConsumer {
     }
 }
 
+impl HostConsumer {
+    async fn store(&mut self, positions: &[Position]) -> Result<(), Error> {
+        let stored = self.process.gate(self.consumer.commit(positions)).await;
+        if let Some(told) = self.process.core.on_stored.get() {
+            told(&self.group);
+        }
+        stored
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is what simulates time")]
 fn now() -> Instant {
     Instant::now()
@@ -82,13 +92,13 @@ impl Consumer for HostConsumer {
             return Err(lost("cut off from the broker"));
         }
         match fault {
-            None => self.process.gate(self.consumer.commit(positions)).await,
+            None => self.store(positions).await,
             Some(Fault::AnswerLost) => {
-                drop(self.process.gate(self.consumer.commit(positions)).await);
+                drop(self.store(positions).await);
                 Err(lost("the answer was lost"))
             }
             Some(Fault::LateAnswer(time)) => {
-                let answer = self.process.gate(self.consumer.commit(positions)).await;
+                let answer = self.store(positions).await;
                 tokio::time::sleep(time).await;
                 self.process.awake().await;
                 answer

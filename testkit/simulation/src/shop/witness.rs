@@ -1,0 +1,219 @@
+//! Who sees what happens, while it happens.
+
+mod store;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::FutureExt as _;
+use mainstay_database::memory::{Database, Record as _};
+use mainstay_inbox::memory::MemoryInbox;
+use mainstay_messaging::{Content, Group, Partition, event::decode, memory::Broker};
+use mainstay_outbox::memory::MemoryOutbox;
+use mainstay_testkit::{
+    History,
+    history::{Effect, Entry, Offset, Ownership, Published, Removal},
+};
+
+use super::rows::{Parcel, Placed};
+use crate::core::LifeOf;
+pub(super) use store::{WatchedParking, WatchedPublisher, WatchedStore};
+
+/// Sees every commit and every stored offset, and writes the history down.
+pub(super) struct Witness {
+    database: Database,
+    broker: Broker,
+    outbox: MemoryOutbox,
+    inbox: MemoryInbox,
+    partitions: Vec<Partition>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) history: History,
+    /// The next offset to look at.
+    read: BTreeMap<Partition, i64>,
+    stored: BTreeMap<Partition, i64>,
+    rows: BTreeMap<String, u16>,
+    /// Ids that were removed from the outbox.
+    pub(super) recorded: HashSet<String>,
+    marks: BTreeSet<(Group, String, String)>,
+    /// Effects are never changed: where each lies tells it apart.
+    effects: HashSet<usize>,
+    owners: BTreeMap<u16, (i64, Option<String>)>,
+    /// The name under which a relay owns.
+    names: HashMap<LifeOf, String>,
+}
+
+impl Witness {
+    pub(super) fn new(database: Database, broker: Broker, outbox: MemoryOutbox) -> Self {
+        Self {
+            inbox: MemoryInbox::new(database.clone()),
+            partitions: broker.partitions(),
+            database,
+            broker,
+            outbox,
+            seen: Mutex::default(),
+        }
+    }
+
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was published until now, first of all.
+    pub(super) fn caught_up(&self) -> MutexGuard<'_, Seen> {
+        let mut seen = self.seen();
+        for partition in &self.partitions {
+            let next = seen.read.get(partition).copied().unwrap_or(0);
+            for record in self.broker.records(partition, next) {
+                let Content::Message(message) = &record.content else {
+                    continue;
+                };
+                let entry = match decode::<Placed>(message) {
+                    Ok(placed) => placed.into(),
+                    Err(error) => Entry {
+                        id: message.id.to_string(),
+                        attempt: error.to_string(),
+                        ..Entry::default()
+                    },
+                };
+                let offset = record.position.offset;
+                seen.history.published.push(Published {
+                    topic: partition.topic.to_string(),
+                    partition: partition.number,
+                    offset,
+                    entry,
+                });
+                seen.read.insert(partition.clone(), offset + 1);
+            }
+        }
+        seen
+    }
+
+    pub(super) fn committed(&self, by: Option<LifeOf>, tables: &BTreeSet<&'static str>) {
+        let mut seen = self.caught_up();
+        if tables.contains(Parcel::TABLE) {
+            self.effects(&mut seen);
+        }
+        if tables.contains("inbox_marks") {
+            self.marks(&mut seen);
+        }
+        if tables.iter().any(|table| table.starts_with("outbox")) {
+            self.outbox(&mut seen, by);
+        }
+    }
+
+    fn effects(&self, seen: &mut Seen) {
+        for parcel in self.database.committed::<Parcel>() {
+            if seen.effects.insert(Arc::as_ptr(&parcel).addr()) {
+                seen.history.effects.push(Effect {
+                    consumer: super::group().to_string(),
+                    entry: parcel.placed.clone().into(),
+                });
+            }
+        }
+    }
+
+    fn marks(&self, seen: &mut Seen) {
+        let marks: BTreeSet<_> = self.inbox.look().into_iter().collect();
+        let moment = seen.history.moment();
+        for (consumer, _, id) in seen.marks.difference(&marks) {
+            seen.history.removals.push(Removal::Mark {
+                consumer: consumer.to_string(),
+                id: id.clone(),
+                seen: moment,
+            });
+        }
+        seen.marks = marks;
+    }
+
+    fn outbox(&self, seen: &mut Seen, by: Option<LifeOf>) {
+        let look = self.outbox.look();
+        for (hold, owner) in look.owners {
+            let now = (hold.fence, owner);
+            let before = seen.owners.insert(hold.shard, now.clone());
+            if before.as_ref() != Some(&now)
+                && let (fence, Some(owner)) = now
+                && before.is_none_or(|before| before.0 != fence || before.1.is_some())
+            {
+                if let Some(by) = by {
+                    seen.names.insert(by, owner.clone());
+                }
+                seen.history.ownership.push(Ownership::Taken {
+                    shard: hold.shard.to_string(),
+                    fence,
+                    by: owner,
+                });
+            }
+        }
+        let rows = look.rows.into_iter();
+        let rows: BTreeMap<String, u16> = rows
+            .filter_map(|(shard, id)| Some((id?.to_string(), shard)))
+            .collect();
+        let moment = seen.history.moment();
+        let before = std::mem::take(&mut seen.rows);
+        let gone = before.into_iter().filter(|(id, _)| !rows.contains_key(id));
+        let mut shards = BTreeSet::new();
+        for (id, shard) in gone {
+            shards.insert(shard);
+            seen.recorded.insert(id.clone());
+            seen.history
+                .removals
+                .push(Removal::Row { id, seen: moment });
+        }
+        let name = by.and_then(|by| seen.names.get(&by).cloned());
+        for (shard, by) in shards.into_iter().zip(std::iter::repeat(name)) {
+            if let Some(by) = by {
+                seen.history.ownership.push(Ownership::Recorded {
+                    shard: Some(shard.to_string()),
+                    fence: None,
+                    by,
+                });
+            }
+        }
+        seen.rows = rows;
+    }
+
+    /// A group may have stored offsets.
+    pub(super) fn stored(&self, group: &Group) {
+        let mut seen = self.caught_up();
+        let Some(Ok(progress)) = self.broker.progress(group).now_or_never() else {
+            return;
+        };
+        for (partition, offset, _) in progress {
+            let before = seen.stored.insert(partition.clone(), offset);
+            if before.unwrap_or(0) != offset {
+                let moment = seen.history.moment();
+                seen.history.offsets.push(Offset {
+                    consumer: group.to_string(),
+                    topic: partition.topic.to_string(),
+                    partition: partition.number,
+                    offset,
+                    seen: moment,
+                });
+            }
+        }
+    }
+
+    /// What the outbox still holds.
+    pub(super) fn waiting(&self) -> Vec<String> {
+        let rows = self.outbox.look().rows.into_iter();
+        rows.map(|(shard, id)| {
+            id.map_or_else(
+                || format!("unreadable, of shard {shard}"),
+                |id| id.to_string(),
+            )
+        })
+        .collect()
+    }
+}
+
+impl std::fmt::Debug for Witness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Witness").finish_non_exhaustive()
+    }
+}
