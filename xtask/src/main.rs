@@ -19,6 +19,7 @@ mod forms;
 mod mutants;
 mod report;
 mod services;
+mod simulate;
 mod spdx;
 mod steps;
 mod suites;
@@ -50,6 +51,14 @@ Commands:
   reliability [--seeds N]
                        Writes docs/reliability.md from runs of all that could refute a guarantee; takes
                        several minutes.
+  simulate [--seeds N] [--from SEED] [--json]
+                       The engines on simulated hosts, under faults that follow from the seed: N seeds (20000),
+                       those that ever failed first. What fails is printed with the shortest plan of
+                       faults and the command that runs it again.
+  simulate --seed SEED [--plan PLACES] [--trace]
+                       One seed; only the faults at these places of its plan; every event.
+  soak --minutes N [--from SEED] [--json]
+                       Seeds that nobody has run before, for so long, with a line of progress.
   advisories           Known vulnerabilities and yanked versions among the dependencies. Needs
                        cargo-deny and, for its database, the network; not a part of `test`.
   help                 This text.
@@ -83,6 +92,8 @@ fn main() -> ExitCode {
         ["services", command, options @ ..] => said(services(command, options)),
         ["mutants", options @ ..] => said(mutants::run(options)),
         ["reliability", options @ ..] => said(reliability::run(options)),
+        ["simulate", options @ ..] => said(simulate::simulate(options)),
+        ["soak", options @ ..] => said(simulate::soak(options)),
         ["advisories"] => said(supply::advisories()),
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");

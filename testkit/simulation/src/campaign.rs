@@ -48,7 +48,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, report: Report) {
+    /// Counts a run.
+    pub fn add(&mut self, report: Report) {
         let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
         let (messages, faults) = (number(report.messages), number(report.faults()));
         if self.seeds == 0 {
@@ -71,7 +72,8 @@ impl Tally {
         }
     }
 
-    fn join(&mut self, other: Self) {
+    /// Counts what was counted elsewhere.
+    pub fn join(&mut self, other: Self) {
         if self.seeds == 0 {
             *self = other;
             return;

@@ -8,11 +8,12 @@
 
 #[cfg(mainstay_planted)]
 mod hunting;
+mod seeding;
 
-use std::{process::ExitCode, thread, time::Instant};
+use std::{io::Write as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use mainstay_simulation::{Campaign, Settings, campaign, run};
+use mainstay_simulation::{Settings, run};
 
 #[derive(Parser)]
 struct Arguments {
@@ -23,14 +24,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Runs many seeds on all cores.
-    Seeds {
-        /// The first seed.
-        #[arg(long, default_value_t = 0)]
-        from: u64,
-        /// How many.
-        #[arg(long, default_value_t = 1_000)]
-        count: u64,
-    },
+    Seeds(seeding::Seeds),
+    /// Runs new seeds for a while, on all cores.
+    Soak(seeding::Soak),
     /// Hunts for each of the bugs planted on purpose.
     #[cfg(mainstay_planted)]
     Mutants(hunting::Options),
@@ -38,9 +34,9 @@ enum Command {
     Seed {
         /// The seed.
         seed: u64,
-        /// Only these faults of its plan.
-        #[arg(long, value_delimiter = ',')]
-        plan: Option<Vec<usize>>,
+        /// Only these faults of its plan, as in 3,7; or none.
+        #[arg(long)]
+        plan: Option<String>,
         /// Prints every event.
         #[arg(long)]
         trace: bool,
@@ -49,10 +45,16 @@ enum Command {
 
 fn main() -> ExitCode {
     let failed = match Arguments::parse().command {
-        Command::Seeds { from, count } => seeds(from, count),
         #[cfg(mainstay_planted)]
         Command::Mutants(options) => hunting::all(&options),
-        Command::Seed { seed, plan, trace } => one(seed, plan, trace),
+        Command::Seeds(options) => seeding::seeds(&options),
+        Command::Soak(options) => seeding::soak(&options),
+        Command::Seed { seed, plan, trace } => {
+            one(seed, plan.as_deref(), trace).unwrap_or_else(|error| {
+                eprintln!("{error}");
+                true
+            })
+        }
     };
     if failed {
         ExitCode::FAILURE
@@ -61,49 +63,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn one(seed: u64, plan: Option<Vec<usize>>, trace: bool) -> bool {
+fn one(seed: u64, plan: Option<&str>, trace: bool) -> Result<bool, String> {
     let mut settings = Settings::new();
-    settings.keep = plan;
     settings.trace = trace;
-    let report = run(seed, &settings);
-    for line in &report.trace {
-        println!("{line}");
-    }
-    println!("{report}");
-    report.has_failed()
-}
-
-fn seeds(from: u64, count: u64) -> bool {
-    let threads = thread::available_parallelism().map_or(1, Into::into);
-    let begun = Instant::now();
-    let seeds = Campaign {
-        from,
-        count,
-        threads,
-    };
-    let tally = campaign(&seeds, &Settings::new(), &|report| {
-        if report.has_failed() {
-            eprintln!("{report}");
+    settings.keep = match plan {
+        None => None,
+        Some("none") => Some(Vec::new()),
+        Some(places) => {
+            let place = |place: &str| place.trim().parse::<usize>();
+            let places: Result<Vec<usize>, _> = places.split(',').map(place).collect();
+            Some(places.map_err(|error| format!("--plan {plan:?}: {error}"))?)
         }
-        true
-    });
-    let took = begun.elapsed();
-    #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let rate = tally.seeds as f64 / took.as_secs_f64();
-    println!(
-        "{} seeds in {:.1} s, {rate:.0} a second on {threads} threads; {} messages (at least {} a seed), {} faults struck (at least {}), {} events, {} s simulated, {} failed",
-        tally.seeds,
-        took.as_secs_f64(),
-        tally.messages,
-        tally.fewest_messages,
-        tally.faults,
-        tally.fewest_faults,
-        tally.events,
-        tally.simulated_ms / 1_000,
-        tally.failures.len(),
-    );
-    for (kind, times) in &tally.kinds {
-        println!("  {kind}: {times}");
-    }
-    !tally.failures.is_empty()
+    };
+    let report = run(seed, &settings);
+    let mut text = report.trace.join("\n");
+    text.push_str(&format!("\n{report}"));
+    // Whoever closed the pipe has read enough.
+    drop(std::io::stdout().write_all(text.as_bytes()));
+    Ok(report.has_failed())
 }

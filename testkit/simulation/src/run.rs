@@ -1,6 +1,6 @@
 //! One seed.
 
-use crate::{Plan, Report, shop::Shop};
+use crate::{Report, shop::Shop};
 
 /// How seeds are run.
 #[derive(Clone, Default, Debug)]
@@ -38,7 +38,7 @@ impl Settings {
 #[must_use]
 pub fn run(seed: u64, settings: &Settings) -> Report {
     let shop = Shop::of(seed);
-    let plan = Plan::draw(seed, &shop.crew());
+    let plan = shop.plan();
     let plan = match &settings.keep {
         Some(places) => plan.keep(places),
         None => plan,

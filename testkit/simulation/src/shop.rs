@@ -13,7 +13,7 @@ use mainstay_clock::Clock as _;
 use mainstay_messaging::{Group, Message, Topic};
 use mainstay_outbox::memory::{MemoryOutbox, Options};
 
-use crate::{Crew, Dice, Plan, Process, Report, Sim};
+use crate::{Act, Crew, Dice, Plan, Process, Report, Sim, Strike};
 use witness::Witness;
 use writer::Wish;
 
@@ -30,6 +30,9 @@ const CHAOS: Duration = Duration::from_secs(6);
 /// How long everything may take to come to its end once no fault strikes any more.
 const QUIET: Duration = Duration::from_secs(240);
 
+/// How long done messages are remembered: longer than any repetition comes late.
+const WINDOW: Duration = Duration::from_secs(16);
+
 /// One shop, as its seed has made it.
 #[derive(Clone, Debug)]
 pub(crate) struct Shop {
@@ -39,6 +42,8 @@ pub(crate) struct Shop {
     workers: Vec<Arc<str>>,
     shards: u16,
     partitions: u16,
+    /// One of them stays poisoned until its followers' marks are old.
+    lasting_poison: Option<usize>,
     wishes: Arc<Vec<Wish>>,
 }
 
@@ -57,6 +62,7 @@ impl Shop {
             workers: names("worker", 2),
             shards: [1, 2, 4][dice.number(3)],
             partitions: 3,
+            lasting_poison: dice.one_in(4).then(|| dice.number(messages / 2)),
             wishes: Arc::new(
                 (0..messages)
                     .map(|nth| Wish::draw(&dice, nth, keys))
@@ -75,6 +81,15 @@ impl Shop {
             messages: self.wishes.len(),
             within: CHAOS,
         }
+    }
+
+    /// The faults of its seed.
+    pub(crate) fn plan(&self) -> Plan {
+        let mut plan = Plan::draw(self.seed, &self.crew());
+        let poison = self.lasting_poison.map(Act::Poison);
+        let poison = poison.map(|act| Strike::At(Duration::ZERO, act));
+        plan.strikes.extend(poison);
+        plan
     }
 
     /// Opens the shop and strikes it.
@@ -139,6 +154,13 @@ impl Shop {
             });
         }
         tokio::time::sleep(CHAOS + Duration::from_secs(2)).await;
+        if self.lasting_poison.is_some() {
+            // The others of its partition are done, and were long enough ago to be forgotten; their offsets are not committed.
+            sim.heal_but_handlers();
+            tokio::time::sleep(WINDOW + Duration::from_secs(3)).await;
+            sim.broker().faults().redeliver(&group());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         sim.heal();
         self.restart_workers(sim).await;
         let quiet = tokio::time::timeout(QUIET, self.come_to_an_end(sim, &outbox)).await;

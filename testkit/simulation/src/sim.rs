@@ -123,6 +123,12 @@ impl Sim {
     /// Ends all faults: everybody reaches everything again, hosts that were killed are started, commits under way are decided,
     /// and the server notices whose clients are gone. From here on everything must come to its end.
     pub fn heal(&self) {
+        self.core.shared().poison.clear();
+        acts::heal(&self.core);
+    }
+
+    /// As [`heal`](Self::heal), but what handlers refuse they go on to refuse.
+    pub fn heal_but_handlers(&self) {
         acts::heal(&self.core);
     }
 

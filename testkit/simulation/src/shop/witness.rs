@@ -19,7 +19,7 @@ use mainstay_testkit::{
 
 use super::rows::{Parcel, Placed};
 use crate::core::LifeOf;
-pub(super) use store::{WatchedParking, WatchedPublisher, WatchedStore};
+pub(super) use store::{WatchedParking, WatchedStore};
 
 /// Sees every commit and every stored offset, and writes the history down.
 pub(super) struct Witness {

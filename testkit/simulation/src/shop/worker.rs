@@ -8,7 +8,7 @@ use mainstay_inbox::{HandlerError, Handlers, Received, StopKey, Worker, memory::
 use mainstay_messaging::StartAt;
 
 use super::{
-    Shop, group,
+    Shop, WINDOW, group,
     rows::{Parcel, Placed, Shelf},
     topic,
     witness::{WatchedParking, Witness},
@@ -32,6 +32,7 @@ pub(super) async fn run(
         .batch(size(12))
         .span_bound(size(40), usize::MAX)
         .attempts(1 + u32::try_from(dice.below(4)).unwrap_or(0))
+        .retention(WINDOW)
         .drain(Duration::from_secs(1))
         .handler_deadline(Duration::from_millis(
             200 + dice.millis(20_000).as_secs() * 1_000,

@@ -138,7 +138,6 @@ pub(super) fn heal(core: &Arc<Core>) {
         let mut shared = core.shared();
         shared.linger = None;
         shared.broker_down = None;
-        shared.poison.clear();
         shared.hosts.clone()
     };
     core.broker.faults().heal();
