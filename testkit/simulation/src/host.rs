@@ -14,7 +14,7 @@ use std::{
 use futures_util::FutureExt as _;
 
 use crate::{core::Core, plan::Reach, process::Process};
-pub(crate) use life::Life;
+pub(crate) use life::{CutBy, Life};
 
 type Running = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Factory = Arc<dyn Fn(Process) -> Running + Send + Sync>;
@@ -139,12 +139,12 @@ impl Host {
 
     /// It reaches this no more for so long.
     pub fn cut_off(&self, from: Reach, time: Duration) {
-        self.cut(from, time, None);
+        self.cut(from, time, CutBy(None));
     }
 
-    pub(crate) fn cut(&self, from: Reach, time: Duration, place: Option<usize>) {
+    pub(crate) fn cut(&self, from: Reach, time: Duration, by: CutBy) {
         self.note(6, "cut off");
-        self.life.cut(from, place);
+        self.life.cut(from, by);
         let host = self.clone();
         self.after(time, move || host.reconnect());
     }

@@ -76,8 +76,7 @@ fn one(seed: u64, plan: Option<&str>, trace: bool) -> Result<bool, String> {
         }
     };
     let report = run(seed, &settings);
-    let mut text = report.trace.join("\n");
-    text.push_str(&format!("\n{report}"));
+    let text = format!("{}\n{report}\n", report.trace.join("\n"));
     // Whoever closed the pipe has read enough.
     drop(std::io::stdout().write_all(text.as_bytes()));
     Ok(report.has_failed())

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     core::{Core, LifeOf},
     dice::ids,
-    host::Life,
+    host::{CutBy, Life},
     plan::{Fault, Port, Reach},
 };
 pub use broker::{HostConsumer, HostPublisher};
@@ -167,8 +167,10 @@ impl Process {
     /// Whether this host is cut off from there.
     pub(crate) fn is_cut(&self, from: Reach) -> bool {
         let down = self.core.shared().broker_down;
-        let down = down.filter(|_| from == Reach::Broker).map(Some);
-        let Some(place) = self.host.is_cut(from).or(down) else {
+        let down = down
+            .filter(|_| from == Reach::Broker)
+            .map(|place| CutBy(Some(place)));
+        let Some(CutBy(place)) = self.host.is_cut(from).or(down) else {
             return false;
         };
         if let Some(place) = place {

@@ -35,7 +35,7 @@ pub(super) enum Landing {
 #[derive(Debug)]
 pub(super) struct Flights {
     tasks: JoinSet<Landing>,
-    flights: HashMap<Id, Flight>,
+    by_id: HashMap<Id, Flight>,
     started: u64,
 }
 
@@ -43,7 +43,7 @@ impl Flights {
     pub(super) fn new() -> Self {
         Self {
             tasks: JoinSet::new(),
-            flights: HashMap::new(),
+            by_id: HashMap::new(),
             started: 0,
         }
     }
@@ -60,7 +60,7 @@ impl Flights {
             number: self.started,
             abort,
         };
-        self.flights.insert(flight.abort.id(), flight);
+        self.by_id.insert(flight.abort.id(), flight);
     }
 
     /// Waits for a task to end; none = there are none. Cancel safe.
@@ -70,29 +70,29 @@ impl Flights {
                 Ok((id, landing)) => (id, landing),
                 Err(error) => (error.id(), Landing::Abandoned(error)),
             };
-            if let Some(flight) = self.flights.remove(&id) {
+            if let Some(flight) = self.by_id.remove(&id) {
                 return Some((flight, landing));
             }
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.flights.len()
+        self.by_id.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.flights.is_empty()
+        self.by_id.is_empty()
     }
 
     /// Whether something of an assignment is in flight.
     pub(super) fn concern(&self, slot: Slot) -> bool {
-        self.flights.values().any(|flight| flight.concerns(slot))
+        self.by_id.values().any(|flight| flight.concerns(slot))
     }
 
     /// Abandons what concerns an assignment. What is abandoned lands too.
     pub(super) fn abandon(&self, slot: Slot) {
         // In the order of starts: a run shall follow from its seed, and the order of a map does not.
-        let flights = self.flights.values().filter(|f| f.concerns(slot));
+        let flights = self.by_id.values().filter(|f| f.concerns(slot));
         let mut flights: Vec<&Flight> = flights.collect();
         flights.sort_unstable_by_key(|flight| flight.number);
         for flight in flights {

@@ -31,12 +31,16 @@ struct State {
     /// Whether it was running when it was killed.
     dead: bool,
     paused: bool,
-    cut: Option<(Reach, Option<usize>)>,
+    cut: Option<(Reach, CutBy)>,
     jumped: i64,
     shutdown: CancellationToken,
     task: Option<AbortHandle>,
     sleepers: Vec<Waker>,
 }
+
+/// The fault of the plan that cut a host off; none = the scenario did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CutBy(pub(crate) Option<usize>);
 
 impl Life {
     pub(crate) fn new(name: &str, index: usize, plan: &Plan) -> Self {
@@ -147,8 +151,8 @@ impl Life {
         }
     }
 
-    pub(crate) fn cut(&self, from: Reach, place: Option<usize>) {
-        self.state().cut = Some((from, place));
+    pub(crate) fn cut(&self, from: Reach, by: CutBy) {
+        self.state().cut = Some((from, by));
     }
 
     pub(crate) fn reconnect(&self) {
@@ -156,9 +160,9 @@ impl Life {
     }
 
     /// Whether it is cut off from there, and by which fault of the plan.
-    pub(crate) fn is_cut(&self, from: Reach) -> Option<Option<usize>> {
-        let (cut, place) = self.state().cut?;
-        (cut == from || cut == Reach::Everything).then_some(place)
+    pub(crate) fn is_cut(&self, from: Reach) -> Option<CutBy> {
+        let (cut, by) = self.state().cut?;
+        (cut == from || cut == Reach::Everything).then_some(by)
     }
 
     pub(crate) fn jump(&self, seconds: i64) {

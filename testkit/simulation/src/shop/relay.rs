@@ -20,7 +20,7 @@ pub(super) async fn run(
     let outbox = shop.outbox_of(&process).await?;
     let (store, publisher) = WatchedStore::new(outbox, shop.shards, process.publisher(), &witness);
     let relay = Relay::new(Arc::new(store), Arc::new(publisher))
-        .lease(Duration::from_secs(3))
+        .lease(Duration::from_millis(2_000 + dice.below(4_000)))
         .batch(1 + u32::try_from(dice.below(10)).unwrap_or(0), 1_000_000)
         .send_timeout(Duration::from_millis(500 + dice.below(3_000)))
         .outage_backoff(Backoff::new(

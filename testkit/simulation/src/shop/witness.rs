@@ -38,9 +38,9 @@ pub(super) struct Seen {
     read: BTreeMap<Partition, i64>,
     stored: BTreeMap<Partition, i64>,
     rows: BTreeMap<String, u16>,
-    /// Ids that were removed from the outbox.
-    pub(super) recorded: HashSet<String>,
-    marks: BTreeSet<(Group, String, String)>,
+    /// Ids that were removed from the outbox, each with how many were before it.
+    pub(super) recorded: HashMap<String, usize>,
+    forgotten: BTreeSet<String>,
     /// Effects are never changed: where each lies tells it apart.
     effects: HashSet<usize>,
     owners: BTreeMap<u16, (i64, Option<String>)>,
@@ -99,11 +99,14 @@ impl Witness {
         if tables.contains(Parcel::TABLE) {
             self.effects(&mut seen);
         }
-        if tables.contains("inbox_marks") {
+        if tables.contains("inbox_marks") && !tables.contains(Parcel::TABLE) {
             self.marks(&mut seen);
         }
-        if tables.iter().any(|table| table.starts_with("outbox")) {
-            self.outbox(&mut seen, by);
+        if tables.contains("outbox_shards") {
+            self.owners(&mut seen, by);
+        }
+        if tables.contains("outbox") || tables.contains("outbox_held") {
+            self.rows(&mut seen, by);
         }
     }
 
@@ -118,22 +121,25 @@ impl Witness {
         }
     }
 
+    /// Marks come with their effects, and go without.
     fn marks(&self, seen: &mut Seen) {
-        let marks: BTreeSet<_> = self.inbox.look().into_iter().collect();
+        let marks = self.inbox.look().into_iter();
+        let marks: HashSet<String> = marks.map(|(_, _, id)| id).collect();
         let moment = seen.history.moment();
-        for (consumer, _, id) in seen.marks.difference(&marks) {
-            seen.history.removals.push(Removal::Mark {
-                consumer: consumer.to_string(),
-                id: id.clone(),
-                seen: moment,
-            });
+        for effect in &seen.history.effects {
+            let id = &effect.entry.id;
+            if !marks.contains(id) && seen.forgotten.insert(id.clone()) {
+                seen.history.removals.push(Removal::Mark {
+                    consumer: effect.consumer.clone(),
+                    id: id.clone(),
+                    seen: moment,
+                });
+            }
         }
-        seen.marks = marks;
     }
 
-    fn outbox(&self, seen: &mut Seen, by: Option<LifeOf>) {
-        let look = self.outbox.look();
-        for (hold, owner) in look.owners {
+    fn owners(&self, seen: &mut Seen, by: Option<LifeOf>) {
+        for (hold, owner) in self.outbox.look().owners {
             let now = (hold.fence, owner);
             let before = seen.owners.insert(hold.shard, now.clone());
             if before.as_ref() != Some(&now)
@@ -150,7 +156,10 @@ impl Witness {
                 });
             }
         }
-        let rows = look.rows.into_iter();
+    }
+
+    fn rows(&self, seen: &mut Seen, by: Option<LifeOf>) {
+        let rows = self.outbox.look().rows.into_iter();
         let rows: BTreeMap<String, u16> = rows
             .filter_map(|(shard, id)| Some((id?.to_string(), shard)))
             .collect();
@@ -160,7 +169,8 @@ impl Witness {
         let mut shards = BTreeSet::new();
         for (id, shard) in gone {
             shards.insert(shard);
-            seen.recorded.insert(id.clone());
+            let earlier = seen.recorded.len();
+            seen.recorded.entry(id.clone()).or_insert(earlier);
             seen.history
                 .removals
                 .push(Removal::Row { id, seen: moment });

@@ -8,7 +8,7 @@ use mainstay_inbox::{HandlerError, Handlers, Received, StopKey, Worker, memory::
 use mainstay_messaging::StartAt;
 
 use super::{
-    Shop, WINDOW, group,
+    Shop, group,
     rows::{Parcel, Placed, Shelf},
     topic,
     witness::{WatchedParking, Witness},
@@ -22,6 +22,12 @@ pub(super) async fn run(
 ) -> Result<(), mainstay_inbox::Error> {
     let dice = Dice::new(shop.seed, process.name());
     let size = |bound: usize| NonZeroUsize::MIN.saturating_add(dice.number(bound));
+    // What is not read for longer than the window is not told from a new message.
+    let span = if shop.lasting_poison.is_some() {
+        NonZeroUsize::MAX
+    } else {
+        size(40)
+    };
     let database = process.database();
     let inbox = Arc::new(MemoryInbox::new(database.clone()));
     let handlers = Handlers::new().on::<Placed, _, _>(process.clone(), pack);
@@ -30,9 +36,9 @@ pub(super) async fn run(
         .ids(process.ids())
         .concurrency(size(4))
         .batch(size(12))
-        .span_bound(size(40), usize::MAX)
+        .span_bound(span, usize::MAX)
         .attempts(1 + u32::try_from(dice.below(4)).unwrap_or(0))
-        .retention(WINDOW)
+        .retention(shop.window())
         .drain(Duration::from_secs(1))
         .handler_deadline(Duration::from_millis(
             200 + dice.millis(20_000).as_secs() * 1_000,

@@ -49,6 +49,10 @@ impl Wish {
         }
     }
 
+    pub(super) const fn set_alone(&mut self, key: usize) {
+        (self.key, self.delay) = (key, None);
+    }
+
     /// What orders its message, if anything does.
     pub(super) fn ordered_key(&self) -> Option<String> {
         self.delay.is_none().then(|| self.key.to_string())
@@ -145,7 +149,9 @@ async fn write(
         for enqueued in outbox.enqueue_batch(&mut tx, &[entry]).await? {
             match enqueued {
                 Enqueued::Added => {}
-                _ => return Err(mainstay_database::Error::Failed("enqueued before".into()).into()),
+                Enqueued::AlreadyThere => {
+                    return Err(mainstay_database::Error::Failed("enqueued before".into()).into());
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     core::Core,
-    host::Host,
+    host::{CutBy, Host},
     plan::{Act, Strike},
 };
 
@@ -62,7 +62,7 @@ async fn strike_now(core: &Arc<Core>, place: usize, act: Act) {
         }
         Act::Cut(name, from, time) => {
             if let Some(host) = host(core, &name) {
-                host.cut(from, time, Some(place));
+                host.cut(from, time, CutBy(Some(place)));
             }
         }
         Act::ClockJump(name, seconds) => {

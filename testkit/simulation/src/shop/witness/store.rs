@@ -80,8 +80,9 @@ impl RelayStore for WatchedStore {
 
     async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
         // What was recorded by now, no read that begins now may find.
-        let recorded = self.witness.seen().recorded.clone();
+        let recorded = self.witness.seen().recorded.len();
         let fetched = self.store.fetch(holds, limit).await?;
+        let seen = self.witness.seen();
         let mut read = lock(&self.read);
         read.sends.clear();
         read.places.clear();
@@ -93,7 +94,7 @@ impl RelayStore for WatchedStore {
             let shard = mainstay_outbox::shard_of(message, self.shards);
             if let Some(hold) = holds.iter().find(|hold| hold.shard == shard) {
                 let id = message.id.to_string();
-                let again = recorded.contains(&id);
+                let again = seen.recorded.get(&id).is_some_and(|nth| *nth < recorded);
                 read.sends.insert(id, (shard, hold.fence, again));
             }
         }
