@@ -18,6 +18,9 @@ struct Arguments {
     /// Only this model.
     #[arg(long, global = true)]
     model: Option<String>,
+    /// Only cases whose name contains this.
+    #[arg(long, global = true)]
+    case: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -48,6 +51,9 @@ fn main() -> ExitCode {
     let mut chosen = cases();
     if let Some(model) = &arguments.model {
         chosen.retain(|case| case.model() == model);
+    }
+    if let Some(part) = &arguments.case {
+        chosen.retain(|case| case.name().contains(part));
     }
     match &arguments.command {
         Command::Run { large: false } => chosen.retain(|case| case.size() == Size::Small),

@@ -61,7 +61,8 @@ impl Inbox {
             let committable = self.committable(worker);
             let Holder(holder) = state.holder;
             let is_taken = if self.has(Rule::OffsetsOnlyForward) {
-                holder == name && committable > state.offset
+                let may_commit = holder == name || self.bounds.former_commits;
+                may_commit && committable > state.offset
             } else {
                 committable != state.offset
             };

@@ -15,6 +15,8 @@ pub(crate) struct Bounds {
     pub(crate) poison: Option<Message>,
     /// Whether marks are forgotten.
     pub(crate) retention: bool,
+    /// Whether the broker takes offsets of a former holder, too, as long as they do not go back.
+    pub(crate) former_commits: bool,
     /// Whether the server ends the transactions of stopped processes before everybody has lost patience.
     pub(crate) server_ends: bool,
     pub(crate) mishaps: Mishaps,

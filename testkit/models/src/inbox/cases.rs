@@ -33,6 +33,7 @@ const fn lanes(log: &'static [Message], mishaps: Mishaps) -> Bounds {
         span: 8,
         poison: None,
         retention: false,
+        former_commits: false,
         server_ends: true,
         mishaps,
     }
@@ -58,6 +59,11 @@ impl Bounds {
 
     const fn span(mut self, span: u8) -> Self {
         self.span = span;
+        self
+    }
+
+    const fn with_former_commits(mut self) -> Self {
+        self.former_commits = true;
         self
     }
 
@@ -97,6 +103,10 @@ fn small() -> Vec<Case> {
         (
             "batches of copies",
             batches(COPIES, zombie.failures(1)).forgetting(),
+        ),
+        (
+            "offsets of a former holder",
+            batches(KLK, zombie.failures(1).crashes(1)).with_former_commits(),
         ),
         (
             "poison",
