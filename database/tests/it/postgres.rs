@@ -1,6 +1,7 @@
 //! PostgreSQL: the suite, and what is particular to a server.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod answers;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod connecting;

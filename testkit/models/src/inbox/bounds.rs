@@ -4,6 +4,7 @@ use crate::{message::Message, mishaps::mishaps};
 
 /// What lies in the log, how it is worked on, and how often what goes wrong.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(crate) struct Bounds {
     /// The partition, in offset order. A message that is in it twice was sent twice.
     pub(crate) log: &'static [Message],

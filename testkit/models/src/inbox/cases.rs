@@ -130,10 +130,7 @@ fn large() -> Vec<Case> {
     let all = NONE.rebalances(1).failures(1).crashes(1).lost_commits(1);
     [
         ("all of it", lanes(KLKK, all)),
-        (
-            "batches, all of it twice",
-            batches(KLKK, all.rebalances(2).failures(2)),
-        ),
+        ("batches, all of it", batches(KLKK, all)),
         (
             "copies, all of it",
             batches(COPIES, all.rebalances(2)).forgetting(),

@@ -67,7 +67,7 @@ pub(crate) enum Serve {
 impl Parked {
     /// What is done as long as anybody is there. When nothing of it is left, things are at rest.
     pub(super) fn duties(&self, state: &State, actions: &mut Vec<Action>) {
-        if !state.is_reassigned {
+        if !state.is_reassigned && !self.bounds.is_kept {
             actions.push(Action::Reassign);
         }
         if state.workers[Name::A].is_frozen && self.has(Rule::ServerEndsIdle) {
@@ -95,8 +95,8 @@ impl Parked {
             let worker = &state.workers[name];
             let committable = self.committable(worker);
             // Offsets matter to those who are given the partition later.
-            let matters =
-                !state.is_reassigned || state.happened.crashes < self.bounds.mishaps.crashes;
+            let matters = (!state.is_reassigned && !self.bounds.is_kept)
+                || state.happened.crashes < self.bounds.mishaps.crashes;
             if worker.is_up && matters && committable > state.offset {
                 actions.push(Action::CommitOffset(name));
             }

@@ -9,6 +9,8 @@ pub(crate) struct Bounds {
     pub(crate) log: &'static [Message],
     /// Messages that one statement admits; 1 = each key goes its own way.
     pub(crate) batch: u8,
+    /// Whether the partition is never given to anybody else.
+    pub(crate) is_kept: bool,
     /// Whether discarded messages can be restored.
     pub(crate) restore: bool,
     pub(crate) mishaps: Mishaps,

@@ -28,6 +28,7 @@ const fn lanes(log: &'static [Message], mishaps: Mishaps) -> Bounds {
     Bounds {
         log,
         batch: 1,
+        is_kept: false,
         restore: false,
         mishaps,
     }
@@ -41,6 +42,11 @@ const fn batches(log: &'static [Message], mishaps: Mishaps) -> Bounds {
 }
 
 impl Bounds {
+    const fn kept(mut self) -> Self {
+        self.is_kept = true;
+        self
+    }
+
     const fn restored(mut self) -> Self {
         self.restore = true;
         self
@@ -83,6 +89,10 @@ fn small() -> Vec<Case> {
             "lost commit, failed park",
             lanes(KK, one.lost_commits(1).failed_parks(1)),
         ),
+        (
+            "drains that fail",
+            lanes(KKK, NONE.failures(2).acts(2)).kept(),
+        ),
         ("stopped process, batches", batches(KKL, one.freezes(1))),
         ("restore", lanes(KK, NONE.failures(1).acts(3)).restored()),
     ]
@@ -115,7 +125,7 @@ fn large() -> Vec<Case> {
     .into()
 }
 
-fn removed() -> [(Rule, &'static str, Bounds); 20] {
+fn removed() -> [(Rule, &'static str, Bounds); 21] {
     let failure = NONE.failures(1);
     let act = failure.acts(1);
     let acts = failure.acts(2);
@@ -149,6 +159,11 @@ fn removed() -> [(Rule, &'static str, Bounds); 20] {
             lanes(KK, act.desk_crashes(1)),
         ),
         (Rule::Sweep, g::NO_EMPTY_ROW, lanes(KK, act.desk_crashes(1))),
+        (
+            Rule::StopChecksItsHead,
+            g::NONE_LEFT,
+            lanes(KKK, NONE.failures(2).acts(2)).kept(),
+        ),
         (Rule::DiscardKeepsMark, g::DISCARDED, lanes(KK, act)),
         (Rule::LowestUnfinished, g::OFFSET, lanes(KKL, failure)),
         (Rule::ServerEndsIdle, g::NO_DEADLOCK, lanes(KKL, frozen)),

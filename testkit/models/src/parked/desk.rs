@@ -23,9 +23,8 @@ impl Parked {
             DeskStep::Replay(m) | DeskStep::Discard(m) | DeskStep::Restore(m) => {
                 tables.can_write(m, own)
             }
-            DeskStep::ReplayRow(_) | DeskStep::DiscardRow(_) | DeskStep::Stop => {
-                tables.row.can_update(own)
-            }
+            DeskStep::ReplayRow(_) | DeskStep::DiscardRow(_) => tables.row.can_update(own),
+            DeskStep::Stop(m) => tables.can_write(m, own) && tables.row.can_update(own),
             DeskStep::RestoreRow => tables.row.can_insert(own, self.row_is_updated()),
             DeskStep::HandBackLock(_) => !self.has(Rule::HandBackLocks) || tables.row.can_lock(own),
             DeskStep::HandBackDelete => tables.row.can_lock(own),
@@ -122,8 +121,12 @@ impl Parked {
                 state.tables.marks[message].kept = Kept::Done;
                 state.desks[name].step = DeskStep::WantsHandBack;
             }
-            DeskStep::Stop => {
-                state.tables.row.is_draining = false;
+            DeskStep::Stop(message) => {
+                // Somebody may have discarded it meanwhile, so that its followers are to go on.
+                let is_parked = state.tables.marks[message].kept == Kept::Parked;
+                if is_parked || !self.has(Rule::StopChecksItsHead) {
+                    state.tables.row.is_draining = false;
+                }
                 self.leave(state, name);
             }
             DeskStep::Discard(message) => self.discard(state, name, message),
@@ -224,7 +227,7 @@ impl Parked {
             state.tables.roll_back(Actor::Desk(name));
             state.desks[name].step =
                 if self.has(Rule::DrainingInRow) && state.tables.row.is_draining {
-                    DeskStep::Stop
+                    DeskStep::Stop(message)
                 } else {
                     DeskStep::Idle
                 };

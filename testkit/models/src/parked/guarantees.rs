@@ -71,10 +71,12 @@ pub(super) fn properties(bounds: &Bounds) -> Vec<Guarantee> {
         Guarantee::sometimes("two are parked", |_, s| {
             s.tables.parked().iter().count() > 1
         }),
-        Guarantee::sometimes("a former holder is first", |_, s| {
-            s.history.zombie_was_first
-        }),
     ];
+    if !bounds.is_kept {
+        properties.push(Guarantee::sometimes("a former holder is first", |_, s| {
+            s.history.zombie_was_first
+        }));
+    }
     if !bounds.restore {
         properties.push(Guarantee::always(DISCARDED, |_, s| {
             s.history.discarded.iter().all(|m| s.effects[m] == 0)

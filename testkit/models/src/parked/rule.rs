@@ -33,6 +33,9 @@ pub(crate) enum Rule {
     StateIsChecked,
     /// That a key is to go on is in its row. Without: in the process that replayed the head.
     DrainingInRow,
+    /// Who stops a draining key again sees, under its mark's lock, that the message that failed is still parked. Without: he does not
+    /// look, and the followers of one that was discarded meanwhile are left behind nobody.
+    StopChecksItsHead,
     /// A sweep hands back keys without parked messages. Without: who emptied them does.
     Sweep,
     /// A discarded message keeps its mark. Without: it is as if never seen.

@@ -107,8 +107,8 @@ pub(crate) enum DeskStep {
     ReplayHandle(Message),
     /// Wrongly: has made the effect and writes the mark.
     ReplayMark(Message),
-    /// The handler failed: the row is to be stopped again.
-    Stop,
+    /// The handler failed on this one: the key is to be stopped again.
+    Stop(Message),
     /// Wants a mark, to discard.
     Discard(Message),
     DiscardRow(Message),

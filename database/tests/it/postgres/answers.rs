@@ -1,0 +1,95 @@
+//! What PostgreSQL answers where the models of the parked protocol and of the outbox's second form rely on it, or on its
+//! being otherwise than one would think.
+
+mod log;
+mod parked;
+
+use std::time::Duration;
+
+use mainstay_testkit::postgres::{Server, TestDatabase};
+use sqlx::{Connection as _, PgConnection, Row as _};
+use tokio::task::JoinHandle;
+
+/// A server with the tables of a case.
+struct Stage {
+    server: TestDatabase,
+    observer: Session,
+}
+
+/// What a statement says: its rows' first columns, or an SQLSTATE.
+type Answer = Result<Vec<String>, String>;
+
+struct Session {
+    connection: PgConnection,
+    pid: i32,
+}
+
+impl Stage {
+    async fn set(tables: &'static str) -> Option<Self> {
+        let server = Server::for_suite("database")?.database().await.unwrap();
+        let mut observer = Session::open(&server).await;
+        observer.hears(tables).await;
+        Some(Self { server, observer })
+    }
+
+    async fn session(&self) -> Session {
+        Session::open(&self.server).await
+    }
+
+    async fn hears(&mut self, sql: &'static str) -> Vec<String> {
+        self.observer.hears(sql).await
+    }
+
+    /// Runs a statement that has to wait for somebody, and comes back when it does.
+    async fn waits(
+        &mut self,
+        session: Session,
+        sql: &'static str,
+    ) -> JoinHandle<(Session, Answer)> {
+        let pid = session.pid;
+        let running = tokio::spawn(session.asks(sql));
+        let waits = async {
+            let ask = "SELECT cardinality(pg_blocking_pids($1)) > 0";
+            while !sqlx::query_scalar::<_, bool>(ask)
+                .bind(pid)
+                .fetch_one(&mut self.observer.connection)
+                .await
+                .unwrap()
+            {
+                assert!(!running.is_finished(), "{sql} does not wait");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waits)
+            .await
+            .unwrap();
+        running
+    }
+}
+
+impl Session {
+    async fn open(server: &TestDatabase) -> Self {
+        let mut connection = PgConnection::connect(&server.url()).await.unwrap();
+        let pid = super::backend(&mut connection).await;
+        Self { connection, pid }
+    }
+
+    async fn says(&mut self, sql: &'static str) -> Answer {
+        let rows = sqlx::raw_sql(sql).fetch_all(&mut self.connection).await;
+        let text = |row: sqlx::postgres::PgRow| row.try_get_unchecked::<String, _>(0);
+        match rows {
+            Ok(rows) => Ok(rows.into_iter().filter_map(|row| text(row).ok()).collect()),
+            Err(sqlx::Error::Database(error)) => Err(error.code().unwrap_or_default().into_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn hears(&mut self, sql: &'static str) -> Vec<String> {
+        self.says(sql).await.unwrap()
+    }
+
+    async fn asks(mut self, sql: &'static str) -> (Self, Answer) {
+        let answer = self.says(sql).await;
+        (self, answer)
+    }
+}

@@ -1,0 +1,131 @@
+//! An append-only log with a sequence, snapshots, partitions that are truncated.
+
+use super::{Session, Stage};
+
+const TABLES: &str = "CREATE SEQUENCE position CACHE 1;
+    CREATE TABLE log (position bigint, slot int) PARTITION BY LIST (slot);
+    CREATE TABLE log0 PARTITION OF log FOR VALUES IN (0);";
+
+/// Stops right behind the draw of a position, while somebody holds the advisory lock 1.
+const ENQUEUE: &str = "INSERT INTO log SELECT x.p, 0
+    FROM (SELECT nextval('position') p, pg_advisory_xact_lock_shared(1) OFFSET 0) x";
+
+const HELD: &str = "SELECT relation::regclass::text FROM pg_locks
+    WHERE mode = 'RowExclusiveLock' AND relation IN ('log'::regclass, 'log0'::regclass) ORDER BY 1";
+
+#[tokio::test]
+async fn the_lock_on_the_parent_comes_before_the_draw_and_that_on_a_partition_behind_it() {
+    let Some(mut stage) = Stage::set(TABLES).await else {
+        return;
+    };
+    let mut gate = stage.session().await;
+    gate.hears("SELECT pg_advisory_lock(1)").await;
+    let writer = stage.session().await;
+    let writing = stage.waits(writer, ENQUEUE).await;
+    let drawn = "SELECT last_value::text FROM position WHERE is_called";
+    assert_eq!(stage.hears(drawn).await, ["1"]);
+    assert_eq!(stage.hears(HELD).await, ["log"]);
+    gate.hears("SELECT pg_advisory_unlock(1)").await;
+    let (mut writer, written) = writing.await.unwrap();
+    written.unwrap();
+    writer.hears("BEGIN; INSERT INTO log VALUES (2, 0)").await;
+    assert_eq!(stage.hears(HELD).await, ["log", "log0"]);
+    writer
+        .hears("ROLLBACK; BEGIN; SELECT nextval('position')")
+        .await;
+    assert!(
+        stage.hears(HELD).await.is_empty(),
+        "drawn apart from the insert nothing is locked"
+    );
+}
+
+/// The position that a prepared statement draws is as safe.
+#[tokio::test]
+async fn a_prepared_insert_locks_before_it_draws_too() {
+    let Some(mut stage) = Stage::set(TABLES).await else {
+        return;
+    };
+    let mut gate = stage.session().await;
+    let mut writer = stage.session().await;
+    writer
+        .hears(
+            "PREPARE enqueue AS INSERT INTO log SELECT x.p, 0
+        FROM (SELECT nextval('position') p, pg_advisory_xact_lock_shared(1) OFFSET 0) x",
+        )
+        .await;
+    gate.hears("SELECT pg_advisory_lock(1)").await;
+    let writing = stage.waits(writer, "EXECUTE enqueue").await;
+    assert_eq!(stage.hears(HELD).await, ["log"]);
+    gate.hears("SELECT pg_advisory_unlock(1)").await;
+    let (_, written) = writing.await.unwrap();
+    written.unwrap();
+}
+
+#[tokio::test]
+async fn one_statement_checks_for_open_transactions_and_reads_in_the_same_snapshot() {
+    let Some(mut stage) = Stage::set(TABLES).await else {
+        return;
+    };
+    let mut writer = stage.session().await;
+    writer
+        .hears(
+            "BEGIN; SELECT pg_current_xact_id(); INSERT INTO log VALUES (nextval('position'), 0)",
+        )
+        .await;
+    stage
+        .hears("CREATE TABLE mark AS SELECT pg_current_xact_id() AS id")
+        .await;
+    let check = "SELECT (pg_snapshot_xmin(pg_current_snapshot()) > id)::text || ' ' || (SELECT count(*) FROM log) FROM mark";
+    assert_eq!(stage.hears(check).await, ["false 0"]);
+    writer.hears("COMMIT").await;
+    assert_eq!(stage.hears(check).await, ["true 1"]);
+}
+
+#[tokio::test]
+async fn a_truncated_partition_is_empty_to_older_snapshots_too() {
+    let Some(mut stage) = Stage::set(TABLES).await else {
+        return;
+    };
+    stage.hears("INSERT INTO log VALUES (1, 0)").await;
+    let mut reader = stage.session().await;
+    reader
+        .hears("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'a snapshot'")
+        .await;
+    stage.hears("TRUNCATE log0").await;
+    assert_eq!(rows(&mut reader).await, ["0"]);
+}
+
+#[tokio::test]
+async fn what_is_to_be_truncated_is_looked_at_behind_the_lock_and_in_a_snapshot_of_its_own() {
+    let Some(mut stage) = Stage::set(TABLES).await else {
+        return;
+    };
+    let (mut writer, mut sweeper) = (stage.session().await, stage.session().await);
+    writer.hears("BEGIN; INSERT INTO log VALUES (1, 0)").await;
+    sweeper.hears("BEGIN").await;
+    assert_eq!(rows(&mut sweeper).await, ["0"], "before the lock");
+    let locking = stage
+        .waits(sweeper, "LOCK TABLE log0 IN ACCESS EXCLUSIVE MODE")
+        .await;
+    writer.hears("COMMIT").await;
+    let (mut sweeper, locked) = locking.await.unwrap();
+    locked.unwrap();
+    let count = "SELECT count(*)::text FROM log0; ROLLBACK";
+    assert_eq!(sweeper.hears(count).await, ["1"], "behind it");
+    sweeper
+        .hears("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'a snapshot'")
+        .await;
+    writer.hears("INSERT INTO log VALUES (2, 0)").await;
+    sweeper
+        .hears("LOCK TABLE log0 IN ACCESS EXCLUSIVE MODE")
+        .await;
+    assert_eq!(
+        sweeper.hears(count).await,
+        ["1"],
+        "a committed row that the snapshot does not show"
+    );
+}
+
+async fn rows(session: &mut Session) -> Vec<String> {
+    session.hears("SELECT count(*)::text FROM log0").await
+}
