@@ -48,7 +48,7 @@ Commands:
                        The simulation against bugs planted on purpose (docs/adr/0015): for each of them the first
                        seed that fails and what found it, then the same seeds without a bug. Fails if a bug
                        survives (default: 20,000 seeds) or a seed fails without one.
-  reliability [--seeds N]
+  reliability [--minutes N]
                        Writes docs/reliability.md from runs of all that could refute a guarantee; takes
                        several minutes.
   simulate [--seeds N] [--from SEED] [--json]
@@ -71,8 +71,8 @@ Steps of `test`:
   clippy     lints, on all targets with all features; the application once on files and once on servers
   test       tests and doctests of all packages, of the application in both forms; xtask's own tests
              hold the house rules (who may import whom, file sizes, names, manifests, rust-version)
-  explore    models in every interleaving within their bounds, and without each of their rules; 100,000
-             seeds of the simulation; in an optimised profile
+  explore    models in every interleaving within their bounds, and without each of their rules; the
+             simulation for three minutes, from seed 0; in an optimised profile
   doc        API documentation, without warnings
 
 The step `test` starts a PostgreSQL of its own, unless MAINSTAY_POSTGRES_URL names one or `services up` started one,

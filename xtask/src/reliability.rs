@@ -26,11 +26,9 @@ what one run on one machine came to; what must hold in every run is asserted by 
 
 /// Runs everything, one after the other, and writes the page.
 pub(crate) fn run(options: &[&str]) -> Result<(), String> {
-    let seeds = match options {
-        [] => 100_000,
-        ["--seeds", count] => count
-            .parse()
-            .map_err(|_| format!("{count:?} is no number of seeds"))?,
+    let minutes = match options {
+        [] => "10",
+        ["--minutes", minutes] => minutes,
         other => return Err(format!("`reliability` does not know {:?}", other.join(" "))),
     };
     let metadata = MetadataCommand::new()
@@ -39,7 +37,7 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
         .map_err(|error| format!("cargo metadata: {error}"))?;
     let root = metadata.workspace_root;
     let sections = [
-        seeds::section(seeds)?,
+        seeds::section(minutes)?,
         mutants::section()?,
         models::section()?,
         crashes::section()?,

@@ -37,7 +37,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "explore",
-        what: "models hold in every interleaving, and 100,000 seeds of the simulation",
+        what: "models hold in every interleaving, and the simulation for three minutes",
         run: suites::explored,
     },
     Step {

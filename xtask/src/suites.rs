@@ -89,10 +89,10 @@ fn tests(run: &mut Run, server: Option<&Server>, filter: Option<&str>) -> Result
     outcome
 }
 
-/// How many seeds of the simulation a run tries.
-const SEEDS: &str = "100000";
+/// For how many minutes a run tries seeds of the simulation.
+const MINUTES: &str = "3";
 
-/// Runs what explores: all models, and as many seeds of the simulation as fit into some minutes.
+/// Runs what explores: all models, the simulation's own tests, and as many of its seeds as fit into some minutes.
 pub(crate) fn explored(run: &mut Run) -> Result<(), String> {
     let mut tests = Command::new(env!("CARGO"));
     tests.args(["test", "--no-fail-fast", "--profile", "proof"]);
@@ -110,9 +110,11 @@ pub(crate) fn explored(run: &mut Run) -> Result<(), String> {
         "--bin",
         "simulation",
         "--",
-        "seeds",
-        "--count",
-        SEEDS,
+        "soak",
+        "--from",
+        "0",
+        "--minutes",
+        MINUTES,
     ]);
     tests.and(seeds)
 }

@@ -22,12 +22,11 @@ struct Tally {
     kinds: BTreeMap<String, u64>,
 }
 
-pub(super) fn section(count: u64) -> Result<String, String> {
-    let count = count.to_string();
+pub(super) fn section(minutes: &str) -> Result<String, String> {
     let run = program(
         "mainstay-simulation",
         "simulation",
-        &["seeds", "--count", &count, "--json"],
+        &["soak", "--from", "0", "--minutes", minutes, "--json"],
     );
     let tally: Tally = objects(run)?.pop().ok_or("the simulation said nothing")?;
     Ok(written(&tally))
@@ -71,7 +70,7 @@ complete. Then every invariant of `mainstay_testkit::check` is asked.
     }
     page.push_str(
         "
-Again: `cargo xtask simulate --seeds 100000`; one seed: `cargo xtask simulate --seed N`; for hours: `cargo xtask soak --minutes N`.
+Again: `cargo xtask simulate --seeds N`; one seed: `cargo xtask simulate --seed N`; for hours: `cargo xtask soak --minutes N`.
 ",
     );
     page
