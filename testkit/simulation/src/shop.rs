@@ -168,8 +168,11 @@ impl Shop {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         sim.heal();
-        self.restart_workers(sim).await;
-        let quiet = tokio::time::timeout(QUIET, self.come_to_an_end(sim, &outbox)).await;
+        let ending = async {
+            self.restart_workers(sim).await;
+            self.come_to_an_end(sim, &outbox).await
+        };
+        let quiet = tokio::time::timeout(QUIET, ending).await;
         let mut violations = match quiet {
             Ok(ended) => ended.map(|()| Vec::new())?,
             Err(_) => vec![format!(
@@ -218,8 +221,9 @@ impl Shop {
             .iter()
             .filter(|host| self.workers.iter().any(|name| **name == *host.name()));
         for worker in workers {
-            worker.stop();
+            // Again and again: a fault that ended may have started it once more.
             while worker.is_running() {
+                worker.stop();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             worker.start();

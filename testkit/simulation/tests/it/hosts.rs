@@ -9,7 +9,7 @@ use std::{
 };
 
 use mainstay_database::Transactions as _;
-use mainstay_messaging::{Kind, Message, MessageId, Publisher as _, Source, Topic};
+use mainstay_messaging::{Kind, Message, MessageId, Publication, Publisher as _, Source, Topic};
 use mainstay_simulation::{Act, Fault, Plan, Port, Process, Reach, Sim, Strike};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -165,14 +165,14 @@ fn a_call_is_struck_where_the_plan_says_and_nowhere_else() {
         sim.broker().create_topic(&topic, 1).await.unwrap();
         let told = Arc::clone(&published);
         sim.host("client", move |process| {
-            let (told, publisher) = (Arc::clone(&told), process.publisher());
+            let (told, client) = (Arc::clone(&told), process.publisher());
             async move {
                 for nth in 1..=4 {
                     let id = MessageId::new(nth.to_string()).unwrap();
                     let (source, topic) = (Source::from_static("s"), Topic::from_static("t"));
                     let message = Message::with_id(id, source, topic, Kind::from_static("K"));
-                    let answers = publisher.publish(&[message]).await;
-                    let acknowledged = answers.iter().all(|a| a.is_acknowledged());
+                    let answers = client.publish(&[message]).await;
+                    let acknowledged = answers.iter().all(Publication::is_acknowledged);
                     told.lock().unwrap().push(acknowledged);
                 }
                 Ok::<_, String>(())

@@ -1,5 +1,4 @@
 //! Tests of the simulation itself: that its hosts are struck as they should be, and that a seed is always the same run.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod hosts;
 mod seeds;
