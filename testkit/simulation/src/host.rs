@@ -63,10 +63,22 @@ impl Host {
         self.life.is_running()
     }
 
+    /// Which of its lives it is in, or was in last, from 1.
+    #[must_use]
+    pub fn life(&self) -> u64 {
+        self.life.number()
+    }
+
     /// Kills what runs on it, as `kill -9` does: all of it is dropped, and nothing of it reaches anything any more.
     pub fn kill(&self) {
         self.note(1, "killed");
         self.life.kill();
+    }
+
+    /// Kills it for good: it is never started again.
+    pub fn lose(&self) {
+        self.note(9, "lost");
+        self.life.lose();
     }
 
     /// Asks what runs on it to end: its [`shutdown`](Process::shutdown) token is cancelled.

@@ -70,7 +70,7 @@
 //!
 //! | fault | how |
 //! |---|---|
-//! | a host is killed, asked to end, paused, cut off; its wall clock jumps | [`Act`], at a time |
+//! | a host is killed, lost for good, asked to end, paused, cut off; its wall clock jumps | [`Act`], at a time |
 //! | a statement, a commit (in all three kinds of *unknown*), a begin fails or stalls | [`Fault`], at the k-th call of a host's [`Port`] |
 //! | messages are lost, refused, come twice, half, late, or again much later; their answers too | the same; [`Act::Refuse`] |
 //! | deliveries come late, or are lost and come again; commits of offsets fail, or their answers | the same |

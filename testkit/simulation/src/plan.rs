@@ -96,6 +96,8 @@ pub enum Fault {
 pub enum Act {
     /// A host dies, and is started again so much later.
     Kill(Arc<str>, Duration),
+    /// A host dies, and never comes back.
+    Lose(Arc<str>),
     /// A host is asked to end, and is started again so much later.
     Stop(Arc<str>, Duration),
     /// A host stands still for so long.

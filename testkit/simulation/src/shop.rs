@@ -169,7 +169,9 @@ impl Shop {
         }
         sim.heal();
         let ending = async {
-            self.restart_workers(sim).await;
+            if sim.has_struck(|act| matches!(act, Act::Poison(_))) {
+                self.restart_workers(sim).await;
+            }
             self.come_to_an_end(sim, &outbox).await
         };
         let quiet = tokio::time::timeout(QUIET, ending).await;
@@ -214,16 +216,17 @@ impl Shop {
         }
     }
 
-    /// What an operator does about keys that wait for a better build.
+    /// What an operator does about keys that wait for a better build. Whatever else stands still goes on by itself.
     async fn restart_workers(&self, sim: &Sim) {
         let workers = sim.hosts();
         let workers = workers
             .iter()
             .filter(|host| self.workers.iter().any(|name| **name == *host.name()));
         for worker in workers {
-            // Again and again: a fault that ended may have started it once more.
-            while worker.is_running() {
-                worker.stop();
+            let life = worker.life();
+            worker.stop();
+            // A planned stop may have come first, and have started it again.
+            while worker.is_running() && worker.life() == life {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             worker.start();

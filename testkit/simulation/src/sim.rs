@@ -19,7 +19,7 @@ use crate::{
     core::{Core, LifeOf, Record},
     dice::ids,
     host::Host,
-    plan::Plan,
+    plan::{Act, Plan, Strike},
     process::Process,
 };
 
@@ -142,6 +142,14 @@ impl Sim {
     #[must_use]
     pub fn struck(&self) -> Vec<u32> {
         self.core.record().struck.clone()
+    }
+
+    /// Whether one of these has struck.
+    pub(crate) fn has_struck(&self, what: impl Fn(&Act) -> bool) -> bool {
+        let strikes = self.core.plan.strikes.iter().zip(self.struck());
+        strikes
+            .filter(|(_, times)| *times > 0)
+            .any(|(strike, _)| matches!(strike, Strike::At(_, act) if what(act)))
     }
 
     /// A number that is the same in each run of the same seed and plan, and hardly ever in any other.

@@ -30,6 +30,8 @@ struct State {
     running: bool,
     /// Whether it was running when it was killed.
     dead: bool,
+    /// Whether it never comes back.
+    lost: bool,
     paused: bool,
     cut: Option<(Reach, CutBy)>,
     jumped: i64,
@@ -82,6 +84,10 @@ impl Life {
         self.state().running
     }
 
+    pub(crate) fn number(&self) -> u64 {
+        self.state().life
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.state().dead
     }
@@ -89,7 +95,7 @@ impl Life {
     /// A new life; none = it is running.
     pub(crate) fn begin(&self) -> Option<u64> {
         let mut state = self.state();
-        if state.running {
+        if state.running || state.lost {
             return None;
         }
         state.life += 1;
@@ -112,6 +118,11 @@ impl Life {
         if state.life == life {
             state.running = false;
         }
+    }
+
+    pub(crate) fn lose(&self) {
+        self.state().lost = true;
+        self.kill();
     }
 
     pub(crate) fn kill(&self) {

@@ -47,6 +47,14 @@ impl Plan {
         for _ in 0..4 + dice.below(16) {
             strikes.extend(any_call(&dice, crew, &all));
         }
+        // One of several is lost for good, now and then.
+        let several = [&*crew.relays, &crew.workers].into_iter();
+        let several: Vec<_> = several.filter(|hosts| hosts.len() > 1).collect();
+        if dice.one_in(6)
+            && let Some(host) = dice.one(&several).and_then(|hosts| dice.one(hosts))
+        {
+            strikes.push(Strike::At(dice.within(crew.within), Act::Lose(host)));
+        }
         Self::of(strikes)
     }
 }

@@ -17,11 +17,17 @@ pub(super) async fn run(
     process: Process,
 ) -> Result<(), super::Failure> {
     let dice = Dice::new(shop.seed, process.name());
+    // A message has some 200 of them.
+    let bytes = if dice.one_in(2) {
+        1_000_000
+    } else {
+        300 + dice.number(1_500)
+    };
     let outbox = shop.outbox_of(&process).await?;
     let (store, publisher) = WatchedStore::new(outbox, shop.shards, process.publisher(), &witness);
     let relay = Relay::new(Arc::new(store), Arc::new(publisher))
         .lease(Duration::from_millis(2_000 + dice.below(4_000)))
-        .batch(1 + u32::try_from(dice.below(10)).unwrap_or(0), 1_000_000)
+        .batch(1 + u32::try_from(dice.below(10)).unwrap_or(0), bytes)
         .send_timeout(Duration::from_millis(500 + dice.below(3_000)))
         .outage_backoff(Backoff::new(
             Duration::from_millis(20),

@@ -16,6 +16,8 @@ pub(super) struct Placed {
     pub(super) number: i64,
     pub(super) id: String,
     pub(super) attempt: String,
+    /// Messages are of different sizes.
+    pub(super) note: String,
 }
 
 impl Event for Placed {

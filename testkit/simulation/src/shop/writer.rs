@@ -32,6 +32,8 @@ pub(crate) struct Wish {
     once: bool,
     /// Whether something else is enqueued first, and rolled back.
     regret: bool,
+    /// How much there is to say about it.
+    words: usize,
     /// Whether it shares the transaction of the one before it.
     joins: bool,
 }
@@ -46,6 +48,7 @@ impl Wish {
             once: dice.one_in(2),
             regret: dice.one_in(8),
             joins: dice.one_in(5),
+            words: if dice.one_in(4) { dice.number(100) } else { 0 },
         }
     }
 
@@ -64,6 +67,7 @@ impl Wish {
             number,
             id: self.nth.to_string(),
             attempt: attempt.to_owned(),
+            note: "please ".repeat(self.words),
         }
     }
 }
@@ -126,18 +130,16 @@ async fn write(
             number = row.version;
         }
         drop(statement);
-        let mut statement = tx.statement().await?;
-        if statement.insert(Fulfilled { nth: wish.nth }).await? == Inserted::Exists {
-            continue;
+        // Some ask a table of their own whether they were here before, the others leave that to the enqueue key.
+        let fulfilled = Fulfilled { nth: wish.nth };
+        if !wish.once {
+            let inserted = tx.statement().await?.insert(fulfilled.clone()).await?;
+            if inserted == Inserted::Exists {
+                continue;
+            }
         }
         let placed = wish.placed(number, attempt);
         let message = message(&wish.nth.to_string(), &placed, wish.key)?;
-        let order = Order {
-            key: wish.key,
-            placed,
-        };
-        let _: Inserted = statement.insert(order).await?;
-        drop(statement);
         let once = EnqueueKey::new(wish.nth.to_string()).ok();
         let mut entry = Entry::new(&message);
         if let Some(once) = once.as_ref().filter(|_| wish.once) {
@@ -146,14 +148,22 @@ async fn write(
         if let Some(delay) = wish.delay {
             entry = entry.deliver_after(delay);
         }
-        for enqueued in outbox.enqueue_batch(&mut tx, &[entry]).await? {
-            match enqueued {
-                Enqueued::Added => {}
-                Enqueued::AlreadyThere => {
-                    return Err(mainstay_database::Error::Failed("enqueued before".into()).into());
-                }
+        let enqueued = outbox.enqueue_batch(&mut tx, &[entry]).await?;
+        if enqueued != [Enqueued::Added] {
+            if !wish.once {
+                return Err(mainstay_database::Error::Failed("enqueued before".into()).into());
             }
+            continue;
         }
+        // What was enqueued beside an order that was there already is one message too many.
+        if wish.once && tx.statement().await?.insert(fulfilled).await? == Inserted::Exists {
+            continue;
+        }
+        let order = Order {
+            key: wish.key,
+            placed,
+        };
+        let _: Inserted = tx.statement().await?.insert(order).await?;
     }
     Ok(database.commit(tx).await?)
 }

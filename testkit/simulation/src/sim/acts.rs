@@ -39,6 +39,12 @@ async fn strike_now(core: &Arc<Core>, place: usize, act: Act) {
                 host.start();
             }
         }
+        Act::Lose(name) => {
+            if let Some(host) = running(core, &name) {
+                core.struck(place);
+                host.lose();
+            }
+        }
         Act::Stop(name, down) => {
             if let Some(host) = running(core, &name) {
                 core.struck(place);
