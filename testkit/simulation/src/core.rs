@@ -135,9 +135,16 @@ impl Core {
     /// Decides, after a while, about the oldest commit that is under way.
     pub(crate) fn settle_later(self: &Arc<Self>, by: LifeOf, after: Duration, apply: bool) {
         let core = Arc::clone(self);
+        let before = self.pending();
         self.runtime.spawn(async move {
+            // The one that has come since is the one that was spoken of: others may be under way, of other hosts.
+            let mine = core
+                .pending()
+                .into_iter()
+                .find(|name| !before.contains(name));
             tokio::time::sleep(after).await;
-            if let Some(pending) = core.database.faults().pending().into_iter().next() {
+            let mut pending = core.database.faults().pending().into_iter();
+            if let Some(pending) = pending.find(|pending| Some(format!("{pending:?}")) == mine) {
                 core.note(0x5E + u64::from(apply), || {
                     format!("{pending:?}: applied = {apply}")
                 });
@@ -149,6 +156,12 @@ impl Core {
                 }
             }
         });
+    }
+
+    /// The names of commits that may yet be applied.
+    fn pending(&self) -> Vec<String> {
+        let pending = self.database.faults().pending().into_iter();
+        pending.map(|pending| format!("{pending:?}")).collect()
     }
 
     /// The server notices whose clients are gone.
