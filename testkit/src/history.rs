@@ -9,7 +9,7 @@ mod work;
 pub use progress::{Cursor, Left, Moment, Offset, Place, Removal, Stop};
 pub use work::{Effect, Entry, Ownership, Published, Reader, Sent};
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// A run, as it was found when it was over, or at a moment when nothing moved.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -53,6 +53,34 @@ impl History {
             effects: self.effects.len(),
             offsets: self.offsets.len(),
         }
+    }
+
+    /// What the broker would still deliver, by the stored offsets, and nobody has done.
+    #[must_use]
+    pub fn undone(&self) -> Vec<Left> {
+        let done: HashSet<(&str, &str)> = (self.effects.iter())
+            .map(|effect| (&*effect.consumer, &*effect.entry.id))
+            .collect();
+        let stored: HashMap<(&str, &str, i32), i64> = (self.offsets.iter())
+            .map(|o| ((&*o.consumer, &*o.topic, o.partition), o.offset))
+            .collect();
+        let mut undone = Vec::new();
+        for Reader { consumer, topic } in &self.readers {
+            for record in self.published.iter().filter(|r| r.topic == *topic) {
+                let stored = stored.get(&(consumer, topic, record.partition));
+                let Entry { key, id, .. } = &record.entry;
+                if stored.is_none_or(|stored| *stored <= record.offset)
+                    && !done.contains(&(consumer, id))
+                {
+                    undone.push(Left {
+                        at: Place::Consumer(consumer.clone()),
+                        key: key.clone(),
+                        id: id.clone(),
+                    });
+                }
+            }
+        }
+        undone
     }
 
     /// How many records of the log are there again.

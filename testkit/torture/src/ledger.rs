@@ -120,7 +120,7 @@ impl Ledger {
         let offsets = offsets.into_iter();
         history.offsets = offsets.map(|offset| Offset { seen, ..offset }).collect();
         history.ownership.extend(takings);
-        let undone = log::undone(&history);
+        let undone = history.undone();
         history.left.extend(undone);
         Ok(history)
     }

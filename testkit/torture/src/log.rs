@@ -1,13 +1,8 @@
 //! The broker's file: what is in it, and what was stored in it on the way.
 
-use std::collections::{HashMap, HashSet};
-
 use mainstay_database::{Transactions as _, sqlite};
 use mainstay_messaging::{Topic, envelope, event};
-use mainstay_testkit::{
-    History,
-    history::{Entry, Left, Moment, Offset, Ownership, Place, Published, Reader},
-};
+use mainstay_testkit::history::{Entry, Moment, Offset, Ownership, Published, Reader};
 
 use crate::{Entered, Failure};
 
@@ -86,31 +81,4 @@ pub(crate) async fn told(file: &sqlite::Database) -> Result<Told, Failure> {
         offsets: offsets.into_iter().map(offset).collect(),
         takings: takings.into_iter().map(taking).collect(),
     })
-}
-
-/// What the broker would deliver, and nobody has done.
-pub(crate) fn undone(history: &History) -> Vec<Left> {
-    let done: HashSet<(&str, &str)> = (history.effects.iter())
-        .map(|effect| (&*effect.consumer, &*effect.entry.id))
-        .collect();
-    let stored: HashMap<(&str, &str, i32), i64> = (history.offsets.iter())
-        .map(|o| ((&*o.consumer, &*o.topic, o.partition), o.offset))
-        .collect();
-    let mut left = Vec::new();
-    for Reader { consumer, topic } in &history.readers {
-        for record in history.published.iter().filter(|r| r.topic == *topic) {
-            let stored = stored.get(&(consumer, topic, record.partition));
-            let Entry { key, id, .. } = &record.entry;
-            if stored.is_none_or(|stored| *stored <= record.offset)
-                && !done.contains(&(consumer, id))
-            {
-                left.push(Left {
-                    at: Place::Consumer(consumer.clone()),
-                    key: key.clone(),
-                    id: id.clone(),
-                });
-            }
-        }
-    }
-    left
 }
