@@ -98,20 +98,6 @@ impl MemoryOutbox {
         ))
     }
 
-    /// Who owns which shard, as a new transaction sees it, and the fences: for those who judge a run.
-    ///
-    /// # Errors
-    /// [`Error::Database`] when a fault was asked for.
-    pub async fn owners(&self) -> Result<Vec<(Hold, Option<String>)>, Error> {
-        let mut tx = self.inner.database.begin().await?;
-        let rows = tx.statement().await?.scan::<ShardRow>(..).into_iter();
-        let owner = |row: ShardRow| {
-            let (shard, fence) = (row.shard, row.fence);
-            (Hold { shard, fence }, row.owner)
-        };
-        Ok(rows.map(owner).collect())
-    }
-
     /// What is committed at this moment, past all faults: for those who judge a run.
     #[must_use]
     pub fn look(&self) -> Look {

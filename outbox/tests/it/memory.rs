@@ -153,22 +153,3 @@ async fn a_takeover_waits_for_a_record_in_flight_or_fences_it() {
         Err(error) => panic!("{error}"),
     }
 }
-
-#[tokio::test]
-async fn who_judges_sees_owners_and_fences() {
-    let f = fixture().await;
-    let nobody = f.store.owners().await.unwrap();
-    assert!(
-        nobody
-            .iter()
-            .all(|(hold, owner)| hold.fence == 0 && owner.is_none())
-    );
-    let lease = std::time::Duration::from_secs(60);
-    let holds = f.store.lease("one", lease).await.unwrap();
-    let owners = f.store.owners().await.unwrap();
-    assert_eq!(owners.len(), 4);
-    for (hold, owner) in owners {
-        assert!(holds.contains(&hold), "{hold:?}");
-        assert_eq!(owner.as_deref(), Some("one"));
-    }
-}

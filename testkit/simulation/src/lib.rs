@@ -59,8 +59,13 @@
 //! # Ok::<_, std::io::Error>(())
 //! ```
 //!
-//! What was seen goes into a [`History`](mainstay_testkit::History), and [its checkers](mainstay_testkit::check) judge it. Many seeds
-//! are a loop around this, with [`Plan::draw`]; the example application's inventory is simulated so.
+//! What was seen goes into a [`History`](mainstay_testkit::History), and [its checkers](mainstay_testkit::check) judge it.
+//!
+//! # A service of yours
+//!
+//! [`simulate`] plays your scenario with many seeds, each with a plan of its own, and shortens the plan of the first that fails. Its page shows a
+//! service of two instances in some twenty lines beside the service's own; the example application's inventory is simulated so, with
+//! inbox and outbox.
 //!
 //! # How it works
 //!
@@ -115,6 +120,7 @@ mod plan;
 mod process;
 mod report;
 mod run;
+mod scenario;
 mod shop;
 mod shrink;
 mod sim;
@@ -127,6 +133,7 @@ pub use plan::{Act, Crew, Fault, Plan, Port, Reach, Strike};
 pub use process::{HostConsumer, HostPublisher, Process};
 pub use report::Report;
 pub use run::{Settings, run};
+pub use scenario::{entry, judge, simulate};
 pub use shrink::{Failure, shrink};
 pub use sim::Sim;
 

@@ -32,11 +32,18 @@ pub struct Process {
     core: Arc<Core>,
     host: Arc<Life>,
     life: u64,
+    ids: Arc<dyn IdGenerator>,
 }
 
 impl Process {
-    pub(crate) const fn new(core: Arc<Core>, host: Arc<Life>, life: u64) -> Self {
-        Self { core, host, life }
+    pub(crate) fn new(core: Arc<Core>, host: Arc<Life>, life: u64) -> Self {
+        let ids = Arc::new(ids(core.seed, host.name(), life));
+        Self {
+            core,
+            host,
+            life,
+            ids,
+        }
     }
 
     /// The host's name.
@@ -91,10 +98,10 @@ impl Process {
         Arc::new(HostClock::new(&self.core, Arc::clone(&self.host)))
     }
 
-    /// Ids and randomness that follow from the seed.
+    /// Ids and randomness that follow from the seed: one sequence, whoever of this life asks.
     #[must_use]
     pub fn ids(&self) -> Arc<dyn IdGenerator> {
-        Arc::new(ids(self.core.seed, self.name(), self.life))
+        Arc::clone(&self.ids)
     }
 
     /// Call this first in a handler: what shall go wrong there. A stall has happened already.

@@ -2,12 +2,19 @@
 
 mod acts;
 
-use std::{collections::BTreeSet, fmt, future::Future, io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    future::Future,
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use mainstay_clock::{IdGenerator, TokioClock};
 use mainstay_database::memory::Database;
 use mainstay_messaging::{
-    Group, Message,
+    Group, Message, Topic,
     memory::{Broker, Options},
 };
 use tokio::{
@@ -136,6 +143,17 @@ impl Sim {
     #[must_use]
     pub fn hosts(&self) -> Vec<Host> {
         self.core.shared().hosts.clone()
+    }
+
+    /// The faults.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.core.plan
+    }
+
+    /// Groups, and what they read.
+    pub(crate) fn readers(&self) -> BTreeMap<Group, BTreeSet<Topic>> {
+        self.core.shared().readers.clone()
     }
 
     /// How often each fault of the plan has struck.

@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// Each committed message is published, or still to be published; each published one has its effect on each reader, or is
-/// still to be done. Whether anything may still be there is for [`drained`](super::drained) to say.
+/// still to be done. Whether anything may still be there is for [`drained`](super::drained) to say. Of two messages of one id one is lost:
+/// consumers take it for the other.
 #[must_use]
 pub fn nothing_lost(history: &History) -> Vec<String> {
     let left: HashSet<(&Place, &str)> = (history.left.iter())
@@ -38,6 +39,9 @@ pub fn nothing_lost(history: &History) -> Vec<String> {
     let unpublished = history.committed.iter().filter(|entry| {
         !published.contains(&*entry.id) && !left.contains(&(&Place::Outbox, &*entry.id))
     });
+    let mut ids: HashSet<&str> = HashSet::new();
+    let twice = (history.committed.iter()).filter(|entry| !ids.insert(&entry.id));
+    lost.extend(twice.map(|entry| format!("{entry:?} has the id of another message")));
     lost.extend(unpublished.map(|entry| format!("{entry:?} was not published, and is not left")));
     lost
 }

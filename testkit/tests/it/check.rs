@@ -28,6 +28,10 @@ const DAMAGES: &[Damage] = &[
     ("no loss", "is not left to it", |history| {
         history.left.retain(|left| left.id != "p-2");
     }),
+    ("no loss", "has the id of another message", |history| {
+        let id = history.committed[0].id.clone();
+        history.committed[1].id = id;
+    }),
     ("no phantom", "published: ", |history| {
         history.published.push(at("orders", 0, 6, entry("a", 3)));
     }),

@@ -204,7 +204,7 @@ fn reservation_id(reservation: &Reservation) -> String {
     format!("res-{}", reservation.order_id)
 }
 
-fn wire(lines: &BTreeMap<Sku, i64>) -> Vec<ReservedLine> {
+pub(crate) fn wire(lines: &BTreeMap<Sku, i64>) -> Vec<ReservedLine> {
     lines
         .iter()
         .map(|(sku, qty)| ReservedLine {

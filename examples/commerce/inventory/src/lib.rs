@@ -12,6 +12,8 @@ mod http;
 mod races;
 mod reservation;
 mod shelf;
+#[cfg(test)]
+mod simulated;
 mod store;
 
 use commerce_chassis::{Deployment, Result, Service, Station};

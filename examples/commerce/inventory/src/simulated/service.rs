@@ -3,9 +3,9 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
-use commerce_chassis::Error;
 use commerce_contracts::{
     Contract, OrderCancelled, OrderId, OrderPlaced, ReleaseCause, Sku, StockReleased,
     StockReservationFailed, StockReserved,
@@ -13,7 +13,10 @@ use commerce_contracts::{
 use mainstay_database::memory::{Connection, Inserted, Record, Strength, Wait};
 use mainstay_inbox::{HandlerError, Handlers, Received, Worker, memory::MemoryInbox};
 use mainstay_messaging::{Group, Key, Kind, Message, Source, StartAt, Topic, event};
-use mainstay_outbox::{Outbox as _, Relay, memory::MemoryOutbox};
+use mainstay_outbox::{
+    Outbox as _, Relay,
+    memory::{MemoryOutbox, Options},
+};
 use mainstay_simulation::Process;
 
 use crate::{
@@ -22,7 +25,11 @@ use crate::{
     shelf::{Level, Shelf, sum},
 };
 
-pub(super) const GROUP: Group = Group::from_static("inventory");
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+pub(super) fn group() -> Group {
+    Group::from_static("inventory")
+}
 
 /// How much of something there is.
 #[derive(Clone, Debug)]
@@ -72,9 +79,9 @@ impl Record for Handled {
 }
 
 /// One instance: a worker on the inbox and a relay on the outbox, as in production.
-pub(super) async fn run(process: Process) -> Result<(), Error> {
+pub(super) async fn run(process: Process) -> Result<(), Failure> {
     let database = Arc::new(process.database());
-    let outbox = Arc::new(MemoryOutbox::open(process.database(), mainstay_outbox::memory::Options::default()).await?);
+    let outbox = Arc::new(open(&process).await?);
     let inbox = Arc::new(MemoryInbox::new(process.database()));
     let service = Service {
         outbox: Arc::clone(&outbox),
@@ -83,20 +90,34 @@ pub(super) async fn run(process: Process) -> Result<(), Error> {
     let handlers = Handlers::new()
         .on::<OrderPlaced, _, _>(service.clone(), placed)
         .on::<OrderCancelled, _, _>(service, cancelled);
-    let worker = Worker::new(GROUP, database, inbox, handlers)
+    let worker = Worker::new(group(), database, inbox, handlers)
         .clock(process.clock())
         .ids(process.ids());
     let relay = Relay::new(outbox, Arc::new(process.publisher()))
         .clock(process.clock())
         .ids(process.ids());
-    let consumer = process.consumer(&GROUP, &[Topic::from_static(OrderPlaced::TOPIC)], StartAt::Earliest);
-    let shutdown = process.shutdown();
-    let (working, relaying) = tokio::join!(
-        worker.run(consumer, shutdown.clone()),
-        relay.run(shutdown),
+    let consumer = process.consumer(
+        &group(),
+        &[Topic::from_static(OrderPlaced::TOPIC)],
+        StartAt::Earliest,
     );
+    let shutdown = process.shutdown();
+    let (working, relaying) =
+        tokio::join!(worker.run(consumer, shutdown.clone()), relay.run(shutdown),);
     working?;
     Ok(relaying?)
+}
+
+/// Opens the outbox, as soon as the database answers.
+async fn open(process: &Process) -> Result<MemoryOutbox, Failure> {
+    loop {
+        match MemoryOutbox::open(process.database(), Options::default()).await {
+            Err(error) if error.is_retryable() => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
 }
 
 /// What handlers work with.
@@ -113,7 +134,12 @@ async fn placed(
     Received { event, message, .. }: Received<OrderPlaced>,
 ) -> Result<(), HandlerError> {
     let order_id = event.order_id;
-    if connection.statement().await?.get::<Reservation>(&order_id).is_some() {
+    if connection
+        .statement()
+        .await?
+        .get::<Reservation>(&order_id)
+        .is_some()
+    {
         // Cancelled before it came: its tombstone stays.
         return service.note(connection, message, None).await;
     }
@@ -121,7 +147,9 @@ async fn placed(
     let mut levels = HashMap::new();
     for sku in lines.keys() {
         let mut statement = connection.statement().await?;
-        let stock = statement.lock::<Stock>(sku, Strength::NoKeyUpdate, Wait::Block).await?;
+        let stock = statement
+            .lock::<Stock>(sku, Strength::NoKeyUpdate, Wait::Block)
+            .await?;
         levels.extend(stock.row().map(|stock| (stock.sku, stock.level)));
     }
     let mut shelf = Shelf::new(levels);
@@ -138,14 +166,21 @@ async fn placed(
         Err(shortages) => {
             lines.clear();
             let order_id = order_id.clone();
-            let told = StockReservationFailed { order_id, shortages };
+            let told = StockReservationFailed {
+                order_id,
+                shortages,
+            };
             (State::Refused, service.message(&told)?)
         }
     };
     for (sku, held) in shelf.held() {
         move_stock(connection, sku, *held).await?;
     }
-    let reservation = Reservation { order_id, state, lines };
+    let reservation = Reservation {
+        order_id,
+        state,
+        lines,
+    };
     write(connection, reservation).await?;
     service.note(connection, message, Some(told)).await
 }
@@ -158,7 +193,9 @@ async fn cancelled(
 ) -> Result<(), HandlerError> {
     let order_id = event.order_id;
     let mut statement = connection.statement().await?;
-    let known = statement.lock::<Reservation>(&order_id, Strength::NoKeyUpdate, Wait::Block).await?;
+    let known = statement
+        .lock::<Reservation>(&order_id, Strength::NoKeyUpdate, Wait::Block)
+        .await?;
     drop(statement);
     let known = known.row();
     let cause = match release(known.as_ref().map(|reservation| reservation.state)) {
@@ -166,7 +203,9 @@ async fn cancelled(
         Release::NothingHeld => ReleaseCause::Cancelled,
         Release::TooLate => return service.note(connection, message, None).await,
     };
-    let lines = known.map(|reservation| reservation.lines).unwrap_or_default();
+    let lines = known
+        .map(|reservation| reservation.lines)
+        .unwrap_or_default();
     for (sku, held) in &lines {
         move_stock(connection, sku, -held).await?;
     }
@@ -177,7 +216,15 @@ async fn cancelled(
         lines: wire(&lines),
     })?;
     let state = State::Released;
-    write(connection, Reservation { order_id, state, lines }).await?;
+    write(
+        connection,
+        Reservation {
+            order_id,
+            state,
+            lines,
+        },
+    )
+    .await?;
     service.note(connection, message, Some(told)).await
 }
 
@@ -220,11 +267,18 @@ impl Service {
         told: Option<Message>,
     ) -> Result<(), HandlerError> {
         if let Some(told) = &told {
-            self.outbox.enqueue(connection, told).await?;
+            let enqueued = self.outbox.enqueue(connection, told).await;
+            enqueued.map_err(HandlerError::retryable)?;
         }
         let mut statement = connection.statement().await?;
         let number = statement.next_value("handled");
-        let _: Inserted = statement.insert(Handled { number, message, told }).await?;
+        let _: Inserted = statement
+            .insert(Handled {
+                number,
+                message,
+                told,
+            })
+            .await?;
         Ok(())
     }
 }

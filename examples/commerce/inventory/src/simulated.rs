@@ -1,0 +1,209 @@
+//! The service, simulated: two instances of it, on a database and a broker in memory, under every fault that a plan can draw.
+//!
+//! `MAINSTAY_SEED=17 cargo test -p commerce-inventory simulated` plays one seed.
+
+mod service;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use commerce_contracts::{
+    Address, CancelReason, Contract, Currency, Money, OrderCancelled, OrderId, OrderLine,
+    OrderPlaced, Sku,
+};
+use mainstay_database::{Transactions as _, memory::Inserted};
+use mainstay_messaging::{
+    Key, Kind, Message, MessageId, Publication, Publisher as _, Source, Topic, event,
+};
+use mainstay_simulation::{Crew, Sim, entry, judge, simulate};
+use mainstay_testkit::{History, history::Effect};
+
+use crate::{reservation::State, shelf::Level};
+use service::{Failure, Handled, Reservation, Stock};
+
+const ORDERS: usize = 15;
+
+#[test]
+fn whatever_strikes_each_order_is_answered_once_and_no_stock_is_held_twice() {
+    let instances = vec!["inventory-1".into(), "inventory-2".into()];
+    let crew = Crew {
+        relays: instances.clone(),
+        workers: instances,
+        partitions: 2,
+        within: Duration::from_secs(4),
+        ..Crew::default()
+    };
+    simulate(0..40, &crew, async |sim| {
+        play(sim)
+            .await
+            .unwrap_or_else(|error| vec![error.to_string()])
+    });
+}
+
+async fn play(sim: &Sim) -> Result<Vec<String>, Failure> {
+    for topic in ["order", "inventory"] {
+        sim.broker()
+            .create_topic(&Topic::from_static(topic), 2)
+            .await?;
+    }
+    stock_up(sim).await?;
+    sim.host("inventory-1", service::run);
+    sim.host("inventory-2", service::run);
+    let orders = orders()?;
+    for message in &orders {
+        let told = sim
+            .broker()
+            .publisher()
+            .publish(std::slice::from_ref(message))
+            .await;
+        assert!(matches!(told[..], [Publication::Acknowledged]), "{told:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    sim.heal();
+    let quiet = sim.until(Duration::from_secs(300), async || {
+        is_quiet(sim, &orders).await
+    });
+    let mut wrong = if quiet.await {
+        Vec::new()
+    } else {
+        vec!["it never came to its end".to_owned()]
+    };
+    wrong.extend(judge(&history(sim, &orders).await?));
+    wrong.extend(miscounted(sim).await?);
+    Ok(wrong)
+}
+
+/// Everything is handled, and what was told about it is in the log.
+async fn is_quiet(sim: &Sim, orders: &[Message]) -> bool {
+    let Ok(handled) = sim.read(|tables| tables.scan::<Handled>(..)).await else {
+        return false;
+    };
+    let told = handled.iter().filter_map(|handled| handled.told.as_ref());
+    let published = sim.history().published;
+    let mut told = told.map(|message| entry(message).id);
+    handled.len() >= orders.len() && told.all(|id| published.iter().any(|r| r.entry.id == id))
+}
+
+/// What the simulation saw, and what the service wrote down about itself.
+async fn history(sim: &Sim, orders: &[Message]) -> Result<History, Failure> {
+    let handled = sim.read(|tables| tables.scan::<Handled>(..)).await?;
+    let told = handled.iter().filter_map(|handled| handled.told.as_ref());
+    let effect = |handled: &Handled| Effect {
+        consumer: service::group().to_string(),
+        entry: entry(&handled.message),
+    };
+    Ok(History {
+        committed: orders.iter().chain(told).map(entry).collect(),
+        effects: handled.iter().map(effect).collect(),
+        ..sim.history()
+    })
+}
+
+/// No more is held than there is, and just what reservations say.
+async fn miscounted(sim: &Sim) -> Result<Vec<String>, Failure> {
+    let (stock, reservations) = sim
+        .read(|tables| (tables.scan::<Stock>(..), tables.scan::<Reservation>(..)))
+        .await?;
+    let mut held: BTreeMap<&Sku, i64> = BTreeMap::new();
+    for reservation in reservations.iter().filter(|r| r.state == State::Held) {
+        for (sku, quantity) in &reservation.lines {
+            *held.entry(sku).or_default() += quantity;
+        }
+    }
+    let wrong = stock.iter().filter(|stock| {
+        let held = held.get(&stock.sku).copied().unwrap_or_default();
+        stock.level.reserved != held || held > stock.level.on_hand
+    });
+    Ok(wrong
+        .map(|stock| format!("{stock:?}, and held is {held:?}"))
+        .collect())
+}
+
+async fn stock_up(sim: &Sim) -> Result<(), Failure> {
+    let mut tx = sim.database().begin().await?;
+    for number in 0..3 {
+        let level = Level {
+            on_hand: 6,
+            reserved: 0,
+        };
+        let stock = Stock {
+            sku: sku(number),
+            level,
+        };
+        let _: Inserted = tx.statement().await?.insert(stock).await?;
+    }
+    Ok(sim.database().commit(tx).await?)
+}
+
+fn sku(number: usize) -> Sku {
+    Sku::new(format!("SKU-{number}"))
+}
+
+/// Orders of two lines each, more than there is stock for; every third one is cancelled, some of these before they are placed.
+fn orders() -> Result<Vec<Message>, Failure> {
+    let mut messages = Vec::new();
+    for number in 0..ORDERS {
+        let order_id = OrderId::new(format!("order-{number}"));
+        let placed = message(&placed(&order_id, number))?;
+        let cancelled = message(&cancelled(&order_id))?;
+        match number % 6 {
+            0 => messages.extend([placed, cancelled]),
+            3 => messages.extend([cancelled, placed]),
+            _ => messages.push(placed),
+        }
+    }
+    Ok(messages)
+}
+
+fn placed(order_id: &OrderId, number: usize) -> OrderPlaced {
+    let line = |line_no: u32, sku| OrderLine {
+        line_no,
+        sku,
+        qty: line_no.into(),
+        unit_price_minor: Money::ZERO,
+        tax_minor: Money::ZERO,
+    };
+    OrderPlaced {
+        order_id: order_id.clone(),
+        customer_id: "customer".to_owned(),
+        currency: Currency::Eur,
+        lines: vec![line(1, sku(number % 3)), line(2, sku((number + 1) % 3))],
+        subtotal_minor: Money::ZERO,
+        shipping_minor: Money::ZERO,
+        tax_minor: Money::ZERO,
+        discount_minor: Money::ZERO,
+        total_minor: Money::ZERO,
+        ship_to: Address {
+            name: String::new(),
+            street: String::new(),
+            city: String::new(),
+            postcode: String::new(),
+            country: String::new(),
+        },
+    }
+}
+
+fn cancelled(order_id: &OrderId) -> OrderCancelled {
+    OrderCancelled {
+        order_id: order_id.clone(),
+        customer_id: "customer".to_owned(),
+        reason: CancelReason {
+            code: "changed_mind".to_owned(),
+            detail: String::new(),
+        },
+        stage: "placed".to_owned(),
+        compensations: Vec::new(),
+    }
+}
+
+/// As the order service tells it.
+fn message<C: Contract>(contract: &C) -> Result<Message, Failure> {
+    let order_id = contract.order_id().as_str();
+    let mut message = Message::with_id(
+        MessageId::new(format!("{} {order_id}", C::KIND))?,
+        Source::from_static("/order"),
+        Topic::from_static(C::TOPIC),
+        Kind::from_static(C::KIND),
+    );
+    event::encode(contract, &mut message)?;
+    Ok(message.with_key(Key::new(order_id)?))
+}
