@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 
-use crate::{core::Core, plan::Reach, process::Process};
+use crate::{plan::Reach, process::Process, world::World};
 pub(crate) use life::{CutBy, Life};
 
 type Running = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
@@ -22,14 +22,14 @@ type Factory = Arc<dyn Fn(Process) -> Running + Send + Sync>;
 /// A host of a simulation. What runs on it is made anew each time it is started.
 #[derive(Clone)]
 pub struct Host {
-    core: Weak<Core>,
+    world: Weak<World>,
     life: Arc<Life>,
     factory: Factory,
 }
 
 impl Host {
     pub(crate) fn new<F, E>(
-        core: &Arc<Core>,
+        world: &Arc<World>,
         name: &str,
         factory: impl Fn(Process) -> F + Send + Sync + 'static,
     ) -> Self
@@ -37,16 +37,16 @@ impl Host {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: fmt::Display,
     {
-        let index = core.shared().hosts.len();
+        let index = world.shared().hosts.len();
         let host = Self {
-            core: Arc::downgrade(core),
-            life: Arc::new(Life::new(name, index, &core.plan)),
+            world: Arc::downgrade(world),
+            life: Arc::new(Life::new(name, index, &world.plan)),
             factory: Arc::new(move |process| {
                 let running = factory(process);
                 Box::pin(async move { running.await.map_err(|error| error.to_string()) })
             }),
         };
-        core.shared().hosts.push(host.clone());
+        world.shared().hosts.push(host.clone());
         host.start();
         host
     }
@@ -89,26 +89,26 @@ impl Host {
 
     /// Starts it, unless it is running.
     pub fn start(&self) {
-        let Some(core) = self.core.upgrade() else {
+        let Some(world) = self.world.upgrade() else {
             return;
         };
         let Some(life) = self.life.begin() else {
             return;
         };
         self.note(3, "started");
-        let process = Process::new(Arc::clone(&core), Arc::clone(&self.life), life);
+        let process = Process::new(Arc::clone(&world), Arc::clone(&self.life), life);
         let running = (self.factory)(process.clone());
         let host = Arc::clone(&self.life);
-        let told = Arc::downgrade(&core);
-        let task = core.runtime.spawn(async move {
+        let told = Arc::downgrade(&world);
+        let task = world.runtime.spawn(async move {
             let ended = AssertUnwindSafe(process.gate(running)).catch_unwind().await;
             let broken = match ended {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(error),
                 Err(_) => Some("it panicked".to_owned()),
             };
-            if let (Some(error), Some(core)) = (broken, told.upgrade()) {
-                core.broken(format!("{} ended: {error}", host.name()));
+            if let (Some(error), Some(world)) = (broken, told.upgrade()) {
+                world.broken(format!("{} ended: {error}", host.name()));
             }
             host.end(life);
         });
@@ -142,10 +142,10 @@ impl Host {
         self.note(5, "resumed");
         self.life.resume();
         // What it dropped meanwhile, the server hears of now.
-        if let Some(core) = self.core.upgrade()
-            && core.shared().linger.is_none()
+        if let Some(world) = self.world.upgrade()
+            && world.shared().linger.is_none()
         {
-            core.end_lingering();
+            world.end_lingering();
         }
     }
 
@@ -174,8 +174,8 @@ impl Host {
     }
 
     fn after(&self, time: Duration, act: impl FnOnce() + Send + 'static) {
-        if let Some(core) = self.core.upgrade() {
-            core.runtime.spawn(async move {
+        if let Some(world) = self.world.upgrade() {
+            world.runtime.spawn(async move {
                 tokio::time::sleep(time).await;
                 act();
             });
@@ -183,8 +183,8 @@ impl Host {
     }
 
     fn note(&self, what: u64, words: &str) {
-        if let Some(core) = self.core.upgrade() {
-            core.note(self.life.index() << 8 | what, || {
+        if let Some(world) = self.world.upgrade() {
+            world.note(self.life.index() << 8 | what, || {
                 format!("{} {words}", self.name())
             });
         }

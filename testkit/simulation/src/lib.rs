@@ -110,7 +110,6 @@
 //! None.
 
 mod campaign;
-mod core;
 mod corpus;
 mod dice;
 mod host;
@@ -124,6 +123,7 @@ mod scenario;
 mod shop;
 mod shrink;
 mod sim;
+mod world;
 
 pub use campaign::{Campaign, Tally, campaign};
 pub use corpus::corpus;

@@ -17,10 +17,10 @@ use mainstay_messaging::{Group, Message, StartAt, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    core::{Core, LifeOf},
     dice::ids,
     host::{CutBy, Life},
     plan::{Fault, Port, Reach},
+    world::{LifeOf, World},
 };
 pub use broker::{HostConsumer, HostPublisher};
 use clock::HostClock;
@@ -29,17 +29,17 @@ use database::HostLink;
 /// One life of what runs on a host. All that it reaches the outside with is made here: the faults of the plan lie in between.
 #[derive(Clone, Debug)]
 pub struct Process {
-    core: Arc<Core>,
+    world: Arc<World>,
     host: Arc<Life>,
     life: u64,
     ids: Arc<dyn IdGenerator>,
 }
 
 impl Process {
-    pub(crate) fn new(core: Arc<Core>, host: Arc<Life>, life: u64) -> Self {
-        let ids = Arc::new(ids(core.seed, host.name(), life));
+    pub(crate) fn new(world: Arc<World>, host: Arc<Life>, life: u64) -> Self {
+        let ids = Arc::new(ids(world.seed, host.name(), life));
         Self {
-            core,
+            world,
             host,
             life,
             ids,
@@ -72,30 +72,30 @@ impl Process {
     #[must_use]
     pub fn database(&self) -> Database {
         let link = HostLink::new(self.clone());
-        self.core.database.through(Arc::new(link))
+        self.world.database.through(Arc::new(link))
     }
 
     /// A publisher to the simulation's broker.
     #[must_use]
     pub fn publisher(&self) -> HostPublisher {
-        HostPublisher::new(self.clone(), self.core.broker.publisher())
+        HostPublisher::new(self.clone(), self.world.broker.publisher())
     }
 
     /// A member of a group on the simulation's broker.
     #[must_use]
     pub fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> HostConsumer {
-        let mut shared = self.core.shared();
+        let mut shared = self.world.shared();
         let read = shared.readers.entry(group.clone()).or_default();
         read.extend(topics.iter().cloned());
         drop(shared);
-        let consumer = self.core.broker.consumer(group.clone(), topics, start_at);
+        let consumer = self.world.broker.consumer(group.clone(), topics, start_at);
         HostConsumer::new(self.clone(), consumer, group.clone())
     }
 
     /// The host's clock: its wall time may jump, and its monotonic time has an origin of its own.
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
-        Arc::new(HostClock::new(&self.core, Arc::clone(&self.host)))
+        Arc::new(HostClock::new(&self.world, Arc::clone(&self.host)))
     }
 
     /// Ids and randomness that follow from the seed: one sequence, whoever of this life asks.
@@ -114,7 +114,7 @@ impl Process {
     }
 
     fn is_poison(&self, message: &Message) -> bool {
-        let mut shared = self.core.shared();
+        let mut shared = self.world.shared();
         if shared.poison.is_empty() {
             return false;
         }
@@ -124,7 +124,7 @@ impl Process {
         let place = place.map(|(_, place)| *place);
         drop(shared);
         if let Some(place) = place {
-            self.core.struck(place);
+            self.world.struck(place);
         }
         place.is_some()
     }
@@ -160,20 +160,20 @@ impl Process {
     pub(crate) fn strike(&self, port: Port) -> Option<Fault> {
         let (call, struck) = self.host.call(port);
         let number = self.host.index() << 40 | (port as u64) << 32 | u64::from(call);
-        self.core
+        self.world
             .note(number, || format!("{} {port:?} {call}", self.host.name()));
-        if self.core.record().is_exhausted() {
-            self.core.broken("it turns in a circle".to_owned());
+        if self.world.record().is_exhausted() {
+            self.world.broken("it turns in a circle".to_owned());
             self.host.kill();
         }
-        let (fault, place) = struck.filter(|_| !self.core.is_healed())?;
-        self.core.struck(place);
+        let (fault, place) = struck.filter(|_| !self.world.is_healed())?;
+        self.world.struck(place);
         Some(fault)
     }
 
     /// Whether this host is cut off from there.
     pub(crate) fn is_cut(&self, from: Reach) -> bool {
-        let down = self.core.shared().broker_down;
+        let down = self.world.shared().broker_down;
         let down = down
             .filter(|_| from == Reach::Broker)
             .map(|place| CutBy(Some(place)));
@@ -181,7 +181,7 @@ impl Process {
             return false;
         };
         if let Some(place) = place {
-            self.core.struck(place);
+            self.world.struck(place);
         }
         true
     }

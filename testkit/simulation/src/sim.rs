@@ -23,11 +23,11 @@ use tokio::{
 };
 
 use crate::{
-    core::{Core, LifeOf, Record},
     dice::ids,
     host::Host,
     plan::{Act, Plan, Strike},
     process::Process,
+    world::{LifeOf, Record, World},
 };
 
 /// A simulated world: time, a database, a broker, and the hosts that are put into it.
@@ -35,7 +35,7 @@ use crate::{
 /// All of it runs on one thread, and all of it follows from the seed and the plan.
 #[derive(Debug)]
 pub struct Sim {
-    core: Arc<Core>,
+    world: Arc<World>,
     runtime: Runtime,
 }
 
@@ -73,9 +73,9 @@ impl Sim {
         options.clock = Arc::new(clock.clone());
         options.ids = generator("the broker");
         let world = (clock, database, Broker::new(options));
-        let core = Core::new(seed, plan, world, runtime.handle().clone(), traced);
+        let world = World::new(seed, plan, world, runtime.handle().clone(), traced);
         Ok(Self {
-            core: Arc::new(core),
+            world: Arc::new(world),
             runtime,
         })
     }
@@ -92,14 +92,14 @@ impl Sim {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: fmt::Display,
     {
-        Host::new(&self.core, name, factory)
+        Host::new(&self.world, name, factory)
     }
 
     /// Lets the world go on until `scenario` has come to its end.
     pub fn run<T>(&self, scenario: impl Future<Output = T>) -> T {
         self.runtime.block_on(async {
             let mut acts = JoinSet::new();
-            acts::schedule(&self.core, &mut acts);
+            acts::schedule(&self.world, &mut acts);
             scenario.await
         })
     }
@@ -107,64 +107,64 @@ impl Sim {
     /// The database, as somebody reaches it whom no fault of the plan strikes.
     #[must_use]
     pub fn database(&self) -> &Database {
-        &self.core.database
+        &self.world.database
     }
 
     /// The broker, as somebody reaches it whom no fault of the plan strikes.
     #[must_use]
     pub fn broker(&self) -> &Broker {
-        &self.core.broker
+        &self.world.broker
     }
 
     /// The world's own time.
     #[must_use]
     pub fn clock(&self) -> &TokioClock {
-        &self.core.clock
+        &self.world.clock
     }
 
     /// Says which message of the scenario a message is: the plan speaks of the n-th one.
     pub fn number(&self, numbering: impl Fn(&Message) -> Option<usize> + Send + Sync + 'static) {
-        self.core.shared().numbering = Some(Arc::new(numbering));
+        self.world.shared().numbering = Some(Arc::new(numbering));
     }
 
     /// Ends all faults: everybody reaches everything again, hosts that were killed are started, commits under way are decided,
     /// and the server notices whose clients are gone. From here on everything must come to its end.
     pub fn heal(&self) {
-        self.core.shared().poison.clear();
-        acts::heal(&self.core);
+        self.world.shared().poison.clear();
+        acts::heal(&self.world);
     }
 
     /// As [`heal`](Self::heal), but what handlers refuse they go on to refuse.
     pub fn heal_but_handlers(&self) {
-        acts::heal(&self.core);
+        acts::heal(&self.world);
     }
 
     /// All hosts, in the order in which they were put into the world.
     #[must_use]
     pub fn hosts(&self) -> Vec<Host> {
-        self.core.shared().hosts.clone()
+        self.world.shared().hosts.clone()
     }
 
     /// The faults.
     #[must_use]
     pub fn plan(&self) -> &Plan {
-        &self.core.plan
+        &self.world.plan
     }
 
     /// Groups, and what they read.
     pub(crate) fn readers(&self) -> BTreeMap<Group, BTreeSet<Topic>> {
-        self.core.shared().readers.clone()
+        self.world.shared().readers.clone()
     }
 
     /// How often each fault of the plan has struck.
     #[must_use]
     pub fn struck(&self) -> Vec<u32> {
-        self.core.record().struck.clone()
+        self.world.record().struck.clone()
     }
 
     /// Whether one of these has struck.
     pub(crate) fn has_struck(&self, what: impl Fn(&Act) -> bool) -> bool {
-        let strikes = self.core.plan.strikes.iter().zip(self.struck());
+        let strikes = self.world.plan.strikes.iter().zip(self.struck());
         strikes
             .filter(|(_, times)| *times > 0)
             .any(|(strike, _)| matches!(strike, Strike::At(_, act) if what(act)))
@@ -173,13 +173,13 @@ impl Sim {
     /// A number that is the same in each run of the same seed and plan, and hardly ever in any other.
     #[must_use]
     pub fn hash(&self) -> u64 {
-        self.core.record().hash
+        self.world.record().hash
     }
 
     /// What went wrong on hosts: they panicked, or ended with an error.
     #[must_use]
     pub fn broken(&self) -> Vec<String> {
-        self.core.record().broken.clone()
+        self.world.record().broken.clone()
     }
 
     /// Tells `watcher` of each commit: which tables it wrote to, and whose it was.
@@ -187,20 +187,20 @@ impl Sim {
         &self,
         watcher: impl Fn(Option<LifeOf>, &BTreeSet<&'static str>) + Send + Sync + 'static,
     ) {
-        let core = Arc::downgrade(&self.core);
-        self.core.database.watch(move |tables| {
-            let core = core.upgrade();
-            let by = core.and_then(|core| core.shared().committing.take());
+        let world = Arc::downgrade(&self.world);
+        self.world.database.watch(move |tables| {
+            let world = world.upgrade();
+            let by = world.and_then(|world| world.shared().committing.take());
             watcher(by, tables);
         });
     }
 
     /// Tells `watcher` of each group that may have stored offsets. The first one stays the only one.
     pub(crate) fn on_stored(&self, watcher: impl Fn(&Group) + Send + Sync + 'static) {
-        drop(self.core.on_stored.set(Box::new(watcher)));
+        drop(self.world.on_stored.set(Box::new(watcher)));
     }
 
     pub(crate) fn take_record(&self) -> Record {
-        std::mem::replace(&mut *self.core.record(), Record::new(0, false))
+        std::mem::replace(&mut *self.world.record(), Record::new(0, false))
     }
 }

@@ -24,6 +24,10 @@ pub(crate) struct Life {
 }
 
 #[derive(Default, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "conditions of a host, any of which may hold beside any"
+)]
 struct State {
     /// Lives are counted from 1.
     life: u64,

@@ -7,7 +7,7 @@ use std::{
 
 use mainstay_clock::{BootId, Clock, Monotonic, TokioClock};
 
-use crate::{core::Core, dice::Dice, host::Life};
+use crate::{dice::Dice, host::Life, world::World};
 
 #[derive(Debug)]
 pub(super) struct HostClock {
@@ -18,10 +18,10 @@ pub(super) struct HostClock {
 }
 
 impl HostClock {
-    pub(super) fn new(core: &Core, host: Arc<Life>) -> Self {
-        let up = Dice::new(core.seed, host.name()).below(1_000_000);
+    pub(super) fn new(world: &World, host: Arc<Life>) -> Self {
+        let up = Dice::new(world.seed, host.name()).below(1_000_000);
         Self {
-            world: core.clock.clone(),
+            world: world.clock.clone(),
             host,
             up: Duration::from_secs(up),
         }

@@ -42,16 +42,16 @@ impl Link for HostLink {
             return Some(CommitFault::Unknown(Outcome::NotApplied));
         }
         let by = self.process.life_of();
-        self.process.core.shared().committing = Some(by);
+        self.process.world.shared().committing = Some(by);
         Some(CommitFault::Unknown(match fault? {
             Fault::Conflict => return Some(CommitFault::Serialization),
             Fault::AnswerLost => Outcome::Applied,
             Fault::AppliedLater(time) => {
-                self.process.core.settle_later(by, time, true);
+                self.process.world.settle_later(by, time, true);
                 Outcome::AppliedLater
             }
             Fault::DiscardedLater(time) => {
-                self.process.core.settle_later(by, time, false);
+                self.process.world.settle_later(by, time, false);
                 Outcome::AppliedLater
             }
             _ => Outcome::NotApplied,
@@ -59,10 +59,10 @@ impl Link for HostLink {
     }
 
     fn lingers(&self) -> bool {
-        let core = &self.process.core;
-        let linger = core.shared().linger;
+        let world = &self.process.world;
+        let linger = world.shared().linger;
         if let Some(place) = linger {
-            core.struck(place);
+            world.struck(place);
         }
         linger.is_some() || self.process.host.is_paused()
     }

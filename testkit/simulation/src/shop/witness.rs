@@ -18,7 +18,7 @@ use mainstay_testkit::{
 };
 
 use super::rows::{Parcel, Placed};
-use crate::core::LifeOf;
+use crate::world::LifeOf;
 pub(super) use store::{WatchedParking, WatchedStore};
 
 /// Sees every commit and every stored offset, and writes the history down.

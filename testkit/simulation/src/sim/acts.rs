@@ -6,48 +6,48 @@ use mainstay_messaging::Partition;
 use tokio::task::JoinSet;
 
 use crate::{
-    core::Core,
     host::{CutBy, Host},
     plan::{Act, Strike},
+    world::World,
 };
 
 /// How long a host may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) fn schedule(core: &Arc<Core>, acts: &mut JoinSet<()>) {
-    for (place, strike) in core.plan.strikes.iter().enumerate() {
+pub(super) fn schedule(world: &Arc<World>, acts: &mut JoinSet<()>) {
+    for (place, strike) in world.plan.strikes.iter().enumerate() {
         if let Strike::At(time, act) = strike {
-            let (core, time, act) = (Arc::clone(core), *time, act.clone());
+            let (world, time, act) = (Arc::clone(world), *time, act.clone());
             acts.spawn(async move {
                 tokio::time::sleep(time).await;
-                if !core.is_healed() {
-                    strike_now(&core, place, act).await;
+                if !world.is_healed() {
+                    strike_now(&world, place, act).await;
                 }
             });
         }
     }
 }
 
-async fn strike_now(core: &Arc<Core>, place: usize, act: Act) {
-    let faults = core.broker.faults();
+async fn strike_now(world: &Arc<World>, place: usize, act: Act) {
+    let faults = world.broker.faults();
     match act {
         Act::Kill(name, down) => {
-            if let Some(host) = running(core, &name) {
-                core.struck(place);
+            if let Some(host) = running(world, &name) {
+                world.struck(place);
                 host.kill();
                 tokio::time::sleep(down).await;
                 host.start();
             }
         }
         Act::Lose(name) => {
-            if let Some(host) = running(core, &name) {
-                core.struck(place);
+            if let Some(host) = running(world, &name) {
+                world.struck(place);
                 host.lose();
             }
         }
         Act::Stop(name, down) => {
-            if let Some(host) = running(core, &name) {
-                core.struck(place);
+            if let Some(host) = running(world, &name) {
+                world.struck(place);
                 host.stop();
                 for _ in 0..PATIENCE.as_millis() / 100 {
                     if !host.is_running() {
@@ -61,101 +61,101 @@ async fn strike_now(core: &Arc<Core>, place: usize, act: Act) {
             }
         }
         Act::Pause(name, time) => {
-            if let Some(host) = running(core, &name) {
-                core.struck(place);
+            if let Some(host) = running(world, &name) {
+                world.struck(place);
                 host.pause(time);
             }
         }
         Act::Cut(name, from, time) => {
-            if let Some(host) = host(core, &name) {
+            if let Some(host) = host(world, &name) {
                 host.cut(from, time, CutBy(Some(place)));
             }
         }
         Act::ClockJump(name, seconds) => {
-            if let Some(host) = host(core, &name) {
-                core.struck(place);
+            if let Some(host) = host(world, &name) {
+                world.struck(place);
                 host.jump(seconds);
             }
         }
         Act::DatabaseDown(time) => {
-            core.struck(place);
-            core.database.faults().set_down(true);
+            world.struck(place);
+            world.database.faults().set_down(true);
             tokio::time::sleep(time).await;
-            core.database.faults().set_down(false);
+            world.database.faults().set_down(false);
         }
         Act::BrokerDown(time) => {
-            core.shared().broker_down = Some(place);
+            world.shared().broker_down = Some(place);
             tokio::time::sleep(time).await;
-            core.shared().broker_down = None;
+            world.shared().broker_down = None;
         }
         Act::Rebalance => {
-            let readers = core.shared().readers.clone();
+            let readers = world.shared().readers.clone();
             for (group, _) in readers {
-                core.struck(place);
+                world.struck(place);
                 faults.redeliver(&group);
             }
         }
         Act::Expel(number) => {
-            let readers = core.shared().readers.clone();
+            let readers = world.shared().readers.clone();
             for (group, topics) in readers {
                 for topic in topics {
-                    core.struck(place);
+                    world.struck(place);
                     faults.expel(&group, &Partition { topic, number });
                 }
             }
         }
         Act::Linger(time) => {
-            core.shared().linger = Some(place);
+            world.shared().linger = Some(place);
             tokio::time::sleep(time).await;
-            core.shared().linger = None;
-            core.end_lingering();
+            world.shared().linger = None;
+            world.end_lingering();
         }
         Act::Refuse(nth) => {
-            let numbering = core.shared().numbering.clone();
+            let numbering = world.shared().numbering.clone();
             if let Some(numbering) = numbering {
-                let core = Arc::downgrade(core);
+                let world = Arc::downgrade(world);
                 faults.refuse(move |message| {
                     let refused = numbering(message) == Some(nth);
-                    if refused && let Some(core) = core.upgrade() {
-                        core.struck(place);
+                    if refused && let Some(world) = world.upgrade() {
+                        world.struck(place);
                     }
                     refused
                 });
             }
         }
-        Act::Poison(nth) => core.shared().poison.push((nth, place)),
+        Act::Poison(nth) => world.shared().poison.push((nth, place)),
     }
 }
 
-fn host(core: &Core, name: &str) -> Option<Host> {
-    let shared = core.shared();
+fn host(world: &World, name: &str) -> Option<Host> {
+    let shared = world.shared();
     let mut hosts = shared.hosts.iter();
     hosts.find(|host| host.name() == name).cloned()
 }
 
-fn running(core: &Core, name: &str) -> Option<Host> {
-    host(core, name).filter(Host::is_running)
+fn running(world: &World, name: &str) -> Option<Host> {
+    host(world, name).filter(Host::is_running)
 }
 
-pub(super) fn heal(core: &Arc<Core>) {
-    core.set_healed();
-    core.note(0x4EA1, || "HEALED".to_owned());
+pub(super) fn heal(world: &Arc<World>) {
+    world.set_healed();
+    world.note(0x4EA1, || "HEALED".to_owned());
     let hosts = {
-        let mut shared = core.shared();
+        let mut shared = world.shared();
         shared.linger = None;
         shared.broker_down = None;
         shared.hosts.clone()
     };
-    core.broker.faults().heal();
-    core.database.faults().clear();
-    for (nth, pending) in core.database.faults().pending().into_iter().enumerate() {
+    world.broker.faults().heal();
+    world.database.faults().clear();
+    for (nth, pending) in world.database.faults().pending().into_iter().enumerate() {
         if nth % 2 == 0 {
             pending.apply();
         } else {
             pending.discard();
         }
     }
-    core.end_lingering();
+    world.end_lingering();
     for host in hosts {
         host.reconnect();
         host.resume();

@@ -40,7 +40,7 @@ impl HostConsumer {
 impl HostConsumer {
     async fn store(&mut self, positions: &[Position]) -> Result<(), Error> {
         let stored = self.process.gate(self.consumer.commit(positions)).await;
-        if let Some(told) = self.process.core.on_stored.get() {
+        if let Some(told) = self.process.world.on_stored.get() {
             told(&self.group);
         }
         stored
@@ -72,7 +72,7 @@ impl Consumer for HostConsumer {
                 (None, told) => return told,
                 // The broker hands it out again, since it was never committed.
                 (Some(Fault::Lost), Ok(Incoming::Deliveries(_))) => {
-                    let broker = &self.process.core.broker;
+                    let broker = &self.process.world.broker;
                     broker.faults().redeliver(&self.group);
                 }
                 (Some(Fault::Stall(time) | Fault::LateAnswer(time)), told) => {

@@ -26,10 +26,10 @@ impl HostPublisher {
     /// They arrive by and by; nobody waits for the answer.
     fn send_later(&self, messages: &[Message], time: Duration) {
         let (publisher, messages) = (self.publisher.clone(), messages.to_vec());
-        let core = Arc::clone(&self.process.core);
-        self.process.core.runtime.spawn(async move {
+        let world = Arc::clone(&self.process.world);
+        self.process.world.runtime.spawn(async move {
             tokio::time::sleep(time).await;
-            core.note(0xEC, || format!("{} messages arrive late", messages.len()));
+            world.note(0xEC, || format!("{} messages arrive late", messages.len()));
             drop(publisher.publish(&messages).await);
         });
     }

@@ -22,7 +22,7 @@ pub(crate) use record::Record;
 /// Which message of the scenario a message is.
 pub(crate) type Numbering = Arc<dyn Fn(&Message) -> Option<usize> + Send + Sync>;
 
-pub(crate) struct Core {
+pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) clock: TokioClock,
     pub(crate) database: Database,
@@ -58,15 +58,15 @@ pub(crate) struct Shared {
     pub(crate) poison: Vec<(usize, usize)>,
 }
 
-impl std::fmt::Debug for Core {
+impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core")
+        f.debug_struct("World")
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
 }
 
-impl Core {
+impl World {
     pub(crate) fn new(
         seed: u64,
         plan: Plan,
@@ -134,22 +134,22 @@ impl Core {
 
     /// Decides, after a while, about the oldest commit that is under way.
     pub(crate) fn settle_later(self: &Arc<Self>, by: LifeOf, after: Duration, apply: bool) {
-        let core = Arc::clone(self);
+        let world = Arc::clone(self);
         let before = self.pending();
         self.runtime.spawn(async move {
             // The one that has come since is the one that was spoken of: others may be under way, of other hosts.
-            let mine = core
+            let mine = world
                 .pending()
                 .into_iter()
                 .find(|name| !before.contains(name));
             tokio::time::sleep(after).await;
-            let mut pending = core.database.faults().pending().into_iter();
+            let mut pending = world.database.faults().pending().into_iter();
             if let Some(pending) = pending.find(|pending| Some(format!("{pending:?}")) == mine) {
-                core.note(0x5E + u64::from(apply), || {
+                world.note(0x5E + u64::from(apply), || {
                     format!("{pending:?}: applied = {apply}")
                 });
                 if apply {
-                    core.shared().committing = Some(by);
+                    world.shared().committing = Some(by);
                     pending.apply();
                 } else {
                     pending.discard();
