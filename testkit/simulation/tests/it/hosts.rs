@@ -136,7 +136,8 @@ fn a_host_that_ends_with_an_error_or_a_panic_is_told_of() {
         #[expect(unreachable_code, reason = "says the type")]
         Ok::<(), String>(())
     });
-    sim.run(sleep(SECOND));
+    // Made within the world: a timer belongs to its runtime.
+    sim.run(async { sleep(SECOND).await });
     assert_eq!(
         sim.broken(),
         ["one ended: out of paper", "two ended: it panicked"]
