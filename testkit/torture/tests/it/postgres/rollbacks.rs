@@ -121,9 +121,9 @@ async fn a_million_positions_that_nobody_has() {
     println!(
         "blocks of a round: {cost} of {rows} rows before, {unvacuumed} of {more} rows before a vacuum, {afterwards} after it"
     );
-    // Per row: how many wait differs.
+    // Per row: how many wait differs, and some of the dead are still there. With all of them it is ten thousand and more.
     assert!(
-        afterwards <= cost * (more.min(1_000) / rows + 1) * 2 + 20,
+        afterwards <= cost * (more.min(1_000) / rows + 1) * 4 + 20,
         "{afterwards} after {cost}"
     );
 
