@@ -14,6 +14,13 @@ use crate::Error;
 /// offsets are recorded now and then: a mark that a checkpoint older than the window covers may go.
 #[async_trait]
 pub trait MarkRetention: Send + Sync + 'static {
+    /// What time it is, by a clock that all workers on this store share: a node's own may be an hour off, and would
+    /// forget marks an hour early.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only looks.
+    async fn now(&self) -> Result<SystemTime, Error>;
+
     /// Records that `consumer` had committed everything below `positions` at `at`.
     ///
     /// # Behaviour

@@ -18,6 +18,11 @@ use crate::{Error, MarkRetention, Swept};
 
 #[async_trait]
 impl MarkRetention for MemoryInbox {
+    async fn now(&self) -> Result<SystemTime, Error> {
+        let mut tx = self.database.begin().await?;
+        Ok(tx.statement().await?.now())
+    }
+
     async fn checkpoint(
         &self,
         consumer: &Group,

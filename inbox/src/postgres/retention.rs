@@ -7,7 +7,10 @@ use mainstay_database::{
     Namespace, Transactions,
     postgres::{classify, statement},
 };
-use mainstay_messaging::{Group, Position, envelope::micros_since_epoch};
+use mainstay_messaging::{
+    Group, Position,
+    envelope::{micros_since_epoch, time_of},
+};
 use sqlx::SqlStr;
 
 use super::{PostgresInbox, settled::Settling};
@@ -91,6 +94,17 @@ impl Sweeping {
 
 #[async_trait]
 impl MarkRetention for PostgresInbox {
+    async fn now(&self) -> Result<SystemTime, Error> {
+        let mut tx = self.database.begin().await?;
+        let micros: i64 =
+            sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+                .persistent(self.database.keeps_statements())
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(classify)?;
+        Ok(time_of(micros))
+    }
+
     async fn checkpoint(
         &self,
         consumer: &Group,

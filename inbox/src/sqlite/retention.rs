@@ -7,7 +7,10 @@ use mainstay_database::{
     Namespace, Transactions,
     sqlite::{classify, statement},
 };
-use mainstay_messaging::{Group, Position, envelope::micros_since_epoch};
+use mainstay_messaging::{
+    Group, Position,
+    envelope::{micros_since_epoch, time_of},
+};
 use sqlx::SqlStr;
 
 use super::SqliteInbox;
@@ -88,6 +91,16 @@ impl Sweeping {
 
 #[async_trait]
 impl MarkRetention for SqliteInbox {
+    /// The host's: all processes of a file share it.
+    async fn now(&self) -> Result<SystemTime, Error> {
+        let micros: i64 =
+            sqlx::query_scalar("SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)")
+                .fetch_one(self.database.reader())
+                .await
+                .map_err(classify)?;
+        Ok(time_of(micros))
+    }
+
     async fn checkpoint(
         &self,
         consumer: &Group,

@@ -50,7 +50,7 @@ where
     T: Transactions + ?Sized,
     I: MarkRetention + ?Sized,
 {
-    let now = work.settings.clock.now();
+    let now = work.inbox.now().await?;
     // A little less than the spacing, so that a timer that fires early does not skip a checkpoint.
     work.inbox
         .checkpoint(&work.group, positions, now, spacing.mul_f64(0.9))

@@ -35,7 +35,7 @@
 //! }
 //!
 //! let second = Duration::from_secs(1);
-//! let lost = Strike::Call { host: "relay".into(), port: Port::Publish, call: 2, fault: Fault::AnswerLost };
+//! let lost = Strike::Call { host: "relay".into(), port: Port::Publish, call: 1, fault: Fault::AnswerLost };
 //! let killed = Strike::At(second, Act::Kill("relay".into(), second));
 //! let sim = Sim::planned(42, Plan::of(vec![lost, killed]))?;
 //! sim.run(async {

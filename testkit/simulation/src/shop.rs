@@ -92,9 +92,13 @@ impl Shop {
     /// The faults of its seed.
     pub(crate) fn plan(&self) -> Plan {
         let mut plan = Plan::draw(self.seed, &self.crew());
-        let poison = self.lasting_poison.map(Act::Poison);
-        let poison = poison.map(|act| Strike::At(Duration::ZERO, act));
-        plan.strikes.extend(poison);
+        if let Some(nth) = self.lasting_poison {
+            // No other: its key has copies behind it, which would stay unread for longer than the window, too.
+            plan.strikes
+                .retain(|strike| !matches!(strike, Strike::At(_, Act::Poison(_))));
+            plan.strikes
+                .push(Strike::At(Duration::ZERO, Act::Poison(nth)));
+        }
         plan
     }
 

@@ -105,6 +105,10 @@ impl Inbox for Counting {
 
 #[async_trait]
 impl MarkRetention for Counting {
+    async fn now(&self) -> Result<SystemTime, Error> {
+        self.inbox.now().await
+    }
+
     async fn checkpoint(
         &self,
         consumer: &Group,

@@ -30,8 +30,12 @@ impl Plan {
         let dice = Dice::new(seed, "plan");
         let all = [&*crew.writers, &crew.relays, &crew.workers].concat();
         let mut strikes = Vec::new();
-        for _ in 0..3 + dice.below(4) {
-            let Some(host) = dice.one(&all) else { break };
+        let mut others = all.clone();
+        for nth in 0..3 + dice.below(4) {
+            // Three of them on different hosts: one that is not running when its time has come was struck by another.
+            let among = if nth < 3 { &others } else { &all };
+            let Some(host) = dice.one(among) else { break };
+            others.retain(|other| *other != host);
             let act = match dice.below(3) {
                 0 => Act::Kill(host, dice.millis(2_000)),
                 1 => Act::Stop(host, dice.millis(2_000)),
