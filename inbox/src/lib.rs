@@ -20,7 +20,7 @@
 //! | not guaranteed | what to do |
 //! |---|---|
 //! | Once, for effects outside the transaction (a mail, a call to another service). | Give them the message id as idempotency key. |
-//! | Once, for a message that comes again later than the retention window. | Set the window above the broker's retention. |
+//! | Once, for a message that is read again later than the retention window, counted by the store's clock. | Set the window above the broker's retention. |
 //! | An order among messages without key, or of different keys. | Give them a key. |
 //!
 //! # Quickstart

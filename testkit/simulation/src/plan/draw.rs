@@ -30,9 +30,10 @@ impl Plan {
         let dice = Dice::new(seed, "plan");
         let all = [&*crew.writers, &crew.relays, &crew.workers].concat();
         let mut strikes = Vec::new();
-        let mut others = all.clone();
+        let mut others = [&*crew.relays, &crew.workers].concat();
         for nth in 0..3 + dice.below(4) {
-            // Three of them on different hosts: one that is not running when its time has come was struck by another.
+            // Three of them on different hosts that do not end by themselves: one that is not running when its time has come
+            // was struck by another.
             let among = if nth < 3 { &others } else { &all };
             let Some(host) = dice.one(among) else { break };
             others.retain(|other| *other != host);
