@@ -8,7 +8,7 @@ mod seeds;
 
 use std::{
     fs,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use cargo_metadata::MetadataCommand;
@@ -62,11 +62,7 @@ fn program(package: &str, binary: &str, arguments: &[&str]) -> Command {
 
 /// What a command prints; its progress stays visible.
 fn said(mut command: Command) -> Result<String, String> {
-    println!("running {command:?}");
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("{command:?} does not start: {error}"))?;
+    let output = output(&mut command)?;
     if !output.status.success() {
         return Err(format!(
             "{command:?} ended with {}: nothing is written of a run that failed",
@@ -74,6 +70,14 @@ fn said(mut command: Command) -> Result<String, String> {
         ));
     }
     String::from_utf8(output.stdout).map_err(|error| error.to_string())
+}
+
+fn output(command: &mut Command) -> Result<Output, String> {
+    println!("running {command:?}");
+    command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{command:?} does not start: {error}"))
 }
 
 /// The JSON objects that it prints, one a line.
