@@ -44,11 +44,11 @@ impl Dice {
         Duration::from_millis(1 + self.below(longest))
     }
 
-    /// A time within this one.
+    /// A time within this one, and not its very beginning: what opens then is opened.
     #[must_use]
     pub fn within(&self, all: Duration) -> Duration {
         let millis = u64::try_from(all.as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis(self.below(millis))
+        Duration::from_millis(self.below(millis).max(1))
     }
 
     /// One of them, if there are any.
