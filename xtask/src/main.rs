@@ -72,7 +72,7 @@ Steps of `test`:
   test       tests and doctests of all packages, of the application in both forms; xtask's own tests
              hold the house rules (who may import whom, file sizes, names, manifests, rust-version)
   explore    models in every interleaving within their bounds, and without each of their rules; the
-             simulation for three minutes, from seed 0; in an optimised profile
+             simulation's first 40,000 seeds; in an optimised profile
   doc        API documentation, without warnings
 
 The step `test` starts a PostgreSQL of its own, unless MAINSTAY_POSTGRES_URL names one or `services up` started one,

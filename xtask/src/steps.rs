@@ -37,7 +37,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "explore",
-        what: "models hold in every interleaving, and the simulation for three minutes",
+        what: "models hold in every interleaving, and the simulation for its first 40,000 seeds",
         run: suites::explored,
     },
     Step {
