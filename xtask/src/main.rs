@@ -17,6 +17,7 @@ mod counts;
 mod features;
 mod forms;
 mod mutants;
+mod proof;
 mod report;
 mod services;
 mod simulate;

@@ -4,15 +4,12 @@ use std::process::Command;
 
 use cargo_metadata::MetadataCommand;
 
+use crate::proof;
+
 /// Builds the simulation with all planted bugs, into a folder of its own, and lets it hunt for each of them.
 pub(crate) fn run(options: &[&str]) -> Result<(), String> {
-    let status = command(options)?
-        .status()
-        .map_err(|error| format!("cargo does not start: {error}"))?;
-    if status.success() {
-        return Ok(());
-    }
-    Err("a planted bug survived, or a seed failed without one".to_owned())
+    let failed = "a planted bug survived, or a seed failed without one";
+    proof::passes(command(options)?, failed)
 }
 
 /// What does that.
@@ -22,14 +19,12 @@ pub(crate) fn command(options: &[&str]) -> Result<Command, String> {
         .exec()
         .map_err(|error| format!("cargo metadata: {error}"))?;
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default() + " --cfg mainstay_planted";
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = proof::simulation(&[&["mutants"], options].concat());
     command
-        .args(["run", "--quiet", "--profile", "proof"])
-        .args(["--package", "mainstay-simulation", "--bin", "simulation"])
-        .arg("--target-dir")
-        .arg(metadata.target_directory.join("mutants"))
-        .args(["--", "mutants"])
-        .args(options)
+        .env(
+            "CARGO_TARGET_DIR",
+            metadata.target_directory.join("mutants"),
+        )
         .env("RUSTFLAGS", flags.trim())
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     Ok(command)

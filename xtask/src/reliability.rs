@@ -50,16 +50,6 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// A program of the workspace in its optimised profile.
-fn program(package: &str, binary: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO"));
-    command
-        .args(["run", "--quiet", "--profile", "proof"])
-        .args(["--package", package, "--bin", binary, "--"])
-        .args(arguments);
-    command
-}
-
 /// What a command prints; its progress stays visible.
 fn said(mut command: Command) -> Result<String, String> {
     let output = output(&mut command)?;

@@ -1,6 +1,6 @@
 //! The simulation: `cargo xtask simulate` and `cargo xtask soak`.
 
-use std::process::Command;
+use crate::proof;
 
 /// Seeds of `simulate` that names none.
 const SEEDS: &str = "20000";
@@ -43,15 +43,5 @@ pub(crate) fn soak(options: &[&str]) -> Result<(), String> {
 }
 
 fn run(arguments: &[&str]) -> Result<(), String> {
-    let status = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--profile", "proof"])
-        .args(["--package", "mainstay-simulation", "--bin", "simulation"])
-        .arg("--")
-        .args(arguments)
-        .status()
-        .map_err(|error| format!("cargo does not start: {error}"))?;
-    if status.success() {
-        return Ok(());
-    }
-    Err("a seed failed".to_owned())
+    proof::passes(proof::simulation(arguments), "a seed failed")
 }

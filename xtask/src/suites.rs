@@ -7,6 +7,7 @@ use mainstay_testkit::{must_run, postgres};
 use crate::{
     counts::counted,
     forms::{EXPLORING, Forms},
+    proof,
     report::Run,
     services::{Place, Server, server},
 };
@@ -101,18 +102,6 @@ pub(crate) fn explored(run: &mut Run) -> Result<(), String> {
     }
     let strict = std::env::var_os("CI").is_some();
     let tests = counted(&mut run.counts, tests, strict);
-    let seeds = crate::steps::cargo(&[
-        "run",
-        "--profile",
-        "proof",
-        "-p",
-        "mainstay-simulation",
-        "--bin",
-        "simulation",
-        "--",
-        "seeds",
-        "--count",
-        SEEDS,
-    ]);
-    tests.and(seeds)
+    let seeds = proof::simulation(&["seeds", "--count", SEEDS]);
+    tests.and(proof::passes(seeds, "a seed failed"))
 }

@@ -9,11 +9,10 @@ struct Found {
     bug: Vec<Bug>,
 }
 
-/// A bug in a crate of ours, mended in a commit of its own.
 #[derive(Deserialize)]
 struct Bug {
-    /// Which crate.
-    krate: String,
+    /// In which crate, or which design.
+    place: String,
     /// What was wrong, and what came of it.
     what: String,
     /// What found it: a seed, a point, a model, a scenario.
@@ -30,16 +29,16 @@ fn written(text: &str) -> Result<String, String> {
     let mut page = format!(
         "## What was found
 
-{} bugs in the crates themselves, each mended in a commit that names what found it.
+{} bugs: of the crates, each mended in a commit that names what found it, and of the design of what is not built yet.
 
-| crate | what was wrong | found by |
+| where | what was wrong | found by |
 |---|---|---|
 ",
         found.bug.len()
     );
     for bug in &found.bug {
         // Writing to text does not fail.
-        let _: Result<(), _> = writeln!(page, "| {} | {} | {} |", bug.krate, bug.what, bug.by);
+        let _: Result<(), _> = writeln!(page, "| {} | {} | {} |", bug.place, bug.what, bug.by);
     }
     Ok(page)
 }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use super::{grouped, objects, program};
+use super::{grouped, objects};
+use crate::proof::program;
 
 #[derive(Deserialize)]
 struct Case {

@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::Deserialize;
 
-use super::{grouped, objects, program};
+use super::{grouped, objects};
+use crate::proof;
 
 /// What a campaign came to.
 #[derive(Deserialize)]
 struct Tally {
     seeds: u64,
+    failed: u64,
     messages: u64,
     fewest_messages: u64,
     faults: u64,
@@ -23,11 +25,7 @@ struct Tally {
 }
 
 pub(super) fn section(minutes: &str) -> Result<String, String> {
-    let run = program(
-        "mainstay-simulation",
-        "simulation",
-        &["soak", "--from", "0", "--minutes", minutes, "--json"],
-    );
+    let run = proof::simulation(&["soak", "--from", "0", "--minutes", minutes, "--json"]);
     let tally: Tally = objects(run)?.pop().ok_or("the simulation said nothing")?;
     Ok(written(&tally))
 }
@@ -49,12 +47,13 @@ complete. Then every invariant of `mainstay_testkit::check` is asked.
 
 | seeds | failed | messages (fewest a seed) | faults that struck (fewest a seed) | events | simulated time | rate |
 |---|---|---|---|---|---|---|
-| {} | 0 | {} ({}) | {} ({}) | {} | {} h | {} seeds a second on {} threads |
+| {} | {} | {} ({}) | {} ({}) | {} | {} h | {} seeds a second on {} threads |
 
 | what struck | times |
 |---|---|
 ",
         grouped(tally.seeds),
+        tally.failed,
         grouped(tally.messages),
         tally.fewest_messages,
         grouped(tally.faults),
