@@ -9,6 +9,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::ready,
+    time::Duration,
 };
 
 use mainstay_clock::{Clock, IdGenerator};
@@ -17,7 +18,7 @@ use mainstay_messaging::{Group, Message, StartAt, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    dice::ids,
+    dice::{Dice, ids},
     host::{CutBy, Life},
     plan::{Fault, Port, Reach},
     world::{LifeOf, World},
@@ -26,6 +27,9 @@ pub use broker::{HostConsumer, HostPublisher};
 use clock::HostClock;
 use database::HostLink;
 
+/// How many milliseconds the farthest host is away.
+const FARTHEST: u64 = 128;
+
 /// One life of what runs on a host. All that it reaches the outside with is made here: the faults of the plan lie in between.
 #[derive(Clone, Debug)]
 pub struct Process {
@@ -33,16 +37,25 @@ pub struct Process {
     host: Arc<Life>,
     life: u64,
     ids: Arc<dyn IdGenerator>,
+    /// How long what it sends to others is under way. Were nothing ever under way, nothing could come in between.
+    distance: Duration,
 }
 
 impl Process {
     pub(crate) fn new(world: Arc<World>, host: Arc<Life>, life: u64) -> Self {
         let ids = Arc::new(ids(world.seed, host.name(), life));
+        let dice = Dice::new(world.seed, &format!("distance of {}", host.name()));
+        let distance = if dice.one_in(2) {
+            Duration::ZERO
+        } else {
+            dice.millis(FARTHEST)
+        };
         Self {
             world,
             host,
             life,
             ids,
+            distance,
         }
     }
 
@@ -142,6 +155,14 @@ impl Process {
             future.as_mut().poll(context)
         })
         .await
+    }
+
+    /// What goes to the database or the broker, or comes from there, is under way.
+    pub(crate) async fn travel(&self) {
+        if !self.distance.is_zero() {
+            tokio::time::sleep(self.distance).await;
+            self.awake().await;
+        }
     }
 
     /// A call on its way out: waits as long as it shall, and says what else shall happen to it.

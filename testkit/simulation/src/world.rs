@@ -12,7 +12,7 @@ use std::{
 };
 
 use mainstay_clock::{Clock as _, TokioClock};
-use mainstay_database::memory::Database;
+use mainstay_database::memory::{Database, PendingCommit};
 use mainstay_messaging::{Group, Message, Topic, memory::Broker};
 use tokio::runtime::Handle;
 
@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) readers: BTreeMap<Group, BTreeSet<Topic>>,
     /// Whose commit is about to be applied.
     pub(crate) committing: Option<LifeOf>,
+    /// Whose the commits are that may yet be applied, by their names.
+    pub(crate) under_way: BTreeMap<String, LifeOf>,
     /// What handlers refuse, and by which fault.
     pub(crate) poison: Vec<(usize, usize)>,
 }
@@ -142,20 +144,30 @@ impl World {
                 .pending()
                 .into_iter()
                 .find(|name| !before.contains(name));
+            let Some(mine) = mine else { return };
+            world.shared().under_way.insert(mine.clone(), by);
             tokio::time::sleep(after).await;
             let mut pending = world.database.faults().pending().into_iter();
-            if let Some(pending) = pending.find(|pending| Some(format!("{pending:?}")) == mine) {
-                world.note(0x5E + u64::from(apply), || {
-                    format!("{pending:?}: applied = {apply}")
-                });
-                if apply {
-                    world.shared().committing = Some(by);
-                    pending.apply();
-                } else {
-                    pending.discard();
-                }
+            if let Some(pending) = pending.find(|pending| format!("{pending:?}") == mine) {
+                world.settle(pending, apply);
             }
         });
+    }
+
+    /// Decides about a commit that is under way.
+    pub(crate) fn settle(&self, pending: PendingCommit, apply: bool) {
+        let name = format!("{pending:?}");
+        self.note(0x5E + u64::from(apply), || {
+            format!("{name}: applied = {apply}")
+        });
+        let mut shared = self.shared();
+        shared.committing = shared.under_way.remove(&name);
+        drop(shared);
+        if apply {
+            pending.apply();
+        } else {
+            pending.discard();
+        }
     }
 
     /// The names of commits that may yet be applied.

@@ -38,6 +38,7 @@ impl Link for HostLink {
 
     async fn commit(&self) -> Option<CommitFault> {
         let fault = self.process.pass(Port::Commit).await;
+        self.process.travel().await;
         if self.process.is_cut(Reach::Database) {
             return Some(CommitFault::Unknown(Outcome::NotApplied));
         }

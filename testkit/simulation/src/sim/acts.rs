@@ -149,11 +149,7 @@ pub(super) fn heal(world: &Arc<World>) {
     world.broker.faults().heal();
     world.database.faults().clear();
     for (nth, pending) in world.database.faults().pending().into_iter().enumerate() {
-        if nth % 2 == 0 {
-            pending.apply();
-        } else {
-            pending.discard();
-        }
+        world.settle(pending, nth % 2 == 0);
     }
     world.end_lingering();
     for host in hosts {

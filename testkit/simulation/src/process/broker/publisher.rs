@@ -44,11 +44,12 @@ fn unknown(messages: &[Message], why: &'static str) -> Vec<Publication> {
 impl Publisher for HostPublisher {
     async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
         let fault = self.process.pass(Port::Publish).await;
+        self.process.travel().await;
         if self.process.is_cut(Reach::Broker) {
             return unknown(messages, "cut off from the broker");
         }
         let publishing = |messages| self.process.gate(self.publisher.publish(messages));
-        match fault {
+        let answers = match fault {
             Some(Fault::AnswerLost) => {
                 drop(publishing(messages).await);
                 unknown(messages, "the answer was lost")
@@ -80,6 +81,8 @@ impl Publisher for HostPublisher {
             }
             Some(_) => unknown(messages, "the request was lost"),
             None => publishing(messages).await,
-        }
+        };
+        self.process.travel().await;
+        answers
     }
 }
