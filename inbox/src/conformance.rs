@@ -134,6 +134,7 @@ macro_rules! conformance {
             a_mark_stays_while_another_copy_of_its_message_may_come_again
             what_was_committed_and_comes_again_is_uncommitted_again
             a_worker_forgets_by_itself
+            a_worker_whose_clock_is_ahead_forgets_nothing_before_its_time
         );
     };
     (@cases $fixture:expr; $($case:ident)*) => {

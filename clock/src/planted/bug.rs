@@ -71,6 +71,7 @@ bugs! {
     IdentityByPosition: "a message is known by its offset and not by its id",
     WindowForgetsRedeliverable: "marks are forgotten by their age, whatever was committed",
     CopiesForgotten: "marks are forgotten although a copy of their message may come again",
+    WindowByWorkerClock: "how old a mark is, a worker tells by its own wall clock",
     CommitOfLostPartition: "the broker takes a commit of a partition's former owner",
     RefusedPassed: "the broker stores what follows a message that it did not store",
     StartsAtEnd: "a partition that changes hands is read from its end",

@@ -1,7 +1,11 @@
 //! Which marks are forgotten.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use mainstay_clock::TokioClock;
 use mainstay_database::Transactions as _;
 use mainstay_messaging::{Delivery, Group, Position};
 
@@ -223,4 +227,46 @@ pub async fn a_worker_forgets_by_itself<F: Fixture>(f: &F) {
     })
     .await;
     running.stop().await;
+}
+
+pub async fn a_worker_whose_clock_is_ahead_forgets_nothing_before_its_time<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let now = f.inbox().now().await.unwrap();
+    // Of a partition that this worker does not read: three marks were committed two days ago, two just now.
+    let elsewhere = |number: usize| {
+        let mut delivery = delivery(message("a", number), i64::try_from(number).unwrap());
+        delivery.position.partition = partition(1);
+        delivery
+    };
+    let below = |offset| Position {
+        partition: partition(1),
+        offset,
+    };
+    for (numbers, at) in [(0..3, now - 2 * DAY), (3..5, now)] {
+        let deliveries: Vec<_> = numbers.clone().map(elsewhere).collect();
+        assert_eq!(
+            admit(f, &deliveries.iter().collect::<Vec<_>>()).await,
+            vec![Admission::Fresh; deliveries.len()]
+        );
+        let position = below(i64::try_from(numbers.end).unwrap());
+        let inbox = f.inbox();
+        inbox
+            .checkpoint(&group(), &[position], at, Duration::ZERO)
+            .await
+            .unwrap();
+    }
+    let ahead = TokioClock::starting_at(now + 365 * DAY);
+    let worker = worker(f, &Script::new())
+        .clock(Arc::new(ahead))
+        .retention(DAY);
+    let running = Running::start(f, worker);
+    publish(f, &[message("b", 0)]).await;
+    effects(f, 1).await;
+    let left = until("old marks forgotten", async || {
+        let left = f.marks().await;
+        (left <= 3).then_some(left)
+    })
+    .await;
+    running.stop().await;
+    assert_eq!(left, 3, "those within the window, and the one of now");
 }
