@@ -43,6 +43,7 @@ bugs! {
     FenceNotRaised: "a takeover leaves the fence as it was",
     FollowersBeforeRefused: "a refused message is moved aside behind those that follow it",
     StoppedOnlyWhileDue: "a key counts as stopped only once its head is due again",
+    MovedAsideTwice: "a refused message is moved aside as it was seen, whoever has moved it meanwhile",
     EnqueueKeyIgnored: "an enqueue key that was used does not hinder a second message",
     SequenceCached: "positions are drawn in blocks of two, and the second is handed out first",
     LimitSkipsLargeRow: "the row that exceeds a round's bytes is skipped, and smaller ones behind it are sent",

@@ -13,6 +13,5 @@ mod postgres;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod scripted;
 #[cfg(all(feature = "conformance", feature = "memory"))]
-mod simulation;
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

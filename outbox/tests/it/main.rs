@@ -8,6 +8,5 @@ mod memory;
 #[cfg(all(feature = "conformance", feature = "postgres"))]
 mod postgres;
 #[cfg(feature = "memory")]
-mod sim;
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;
