@@ -37,7 +37,8 @@ pub(super) struct Seen {
     /// The next offset to look at.
     read: BTreeMap<Partition, i64>,
     stored: BTreeMap<Partition, i64>,
-    rows: BTreeMap<String, u16>,
+    /// Of each message in the outbox: its shard, and how often it lies there.
+    rows: BTreeMap<String, (u16, usize)>,
     /// Ids that were removed from the outbox, each with how many were before it.
     pub(super) recorded: HashMap<String, usize>,
     forgotten: BTreeSet<String>,
@@ -159,15 +160,20 @@ impl Witness {
     }
 
     fn rows(&self, seen: &mut Seen, by: Option<LifeOf>) {
-        let rows = self.outbox.look().rows.into_iter();
-        let rows: BTreeMap<String, u16> = rows
-            .filter_map(|(shard, id)| Some((id?.to_string(), shard)))
-            .collect();
+        let mut rows: BTreeMap<String, (u16, usize)> = BTreeMap::new();
+        for (shard, id) in self.outbox.look().rows {
+            if let Some(id) = id {
+                rows.entry(id.to_string()).or_insert((shard, 0)).1 += 1;
+            }
+        }
         let moment = seen.history.moment();
         let before = std::mem::take(&mut seen.rows);
-        let gone = before.into_iter().filter(|(id, _)| !rows.contains_key(id));
+        let left = |id: &String| rows.get(id).map_or(0, |(_, times)| *times);
+        let gone = before
+            .into_iter()
+            .filter(|(id, (_, times))| left(id) < *times);
         let mut shards = BTreeSet::new();
-        for (id, shard) in gone {
+        for (id, (shard, _)) in gone {
             shards.insert(shard);
             let earlier = seen.recorded.len();
             seen.recorded.entry(id.clone()).or_insert(earlier);
