@@ -247,6 +247,11 @@ impl Tried {
         self.runs += more.runs;
         self.settled += more.settled;
     }
+
+    fn tell(&self, what: &str) {
+        let Self { runs, settled } = self;
+        println!("memory: {what}: struck at {runs} points, {settled} transactions left behind");
+    }
 }
 
 /// Ends `run` at each of its awaits, each time in a world of its own, and has others go on.
@@ -309,7 +314,7 @@ async fn a_transaction_that_enqueues_is_whole_or_nothing_wherever_it_ends() {
             assert!(more.settled > 0 || left == Left::Noticed, "{left:?}");
             tried.add(&more);
         }
-        println!("enqueue {way:?}: {tried:?}");
+        tried.tell(&format!("enqueue {way:?}"));
     }
 }
 
@@ -343,7 +348,7 @@ async fn a_relay_loses_and_reorders_nothing_wherever_it_ends() {
         assert!(more.settled > 0 || left == Left::Noticed, "{left:?}");
         tried.add(&more);
     }
-    println!("relay: {tried:?}");
+    tried.tell("relay");
 }
 
 /// Each commit of the run in turn.
@@ -359,7 +364,7 @@ async fn relay_with_unknown_commits(left: fn(u64) -> Left) {
     }
     // The lease, a record of what was sent and of what was refused, and the shards given up.
     assert!(commits >= 4, "only {commits} commits");
-    println!("relay, {commits} unknown commits {:?}: {tried:?}", left(0));
+    tried.tell(&format!("relay, its {commits} commits {:?}", left(0)));
 }
 
 #[tokio::test(start_paused = true)]

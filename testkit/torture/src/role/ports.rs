@@ -100,7 +100,7 @@ impl<T: Inbox> Inbox for Ports<T> {
 #[async_trait]
 impl<T: MarkRetention> MarkRetention for Ports<T> {
     async fn now(&self) -> Result<SystemTime, InboxError> {
-        self.port.now().await
+        self.points.call("now", self.port.now()).await
     }
     async fn checkpoint(
         &self,
