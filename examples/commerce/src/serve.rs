@@ -102,8 +102,19 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// Opens services by their names. Nothing of theirs runs yet.
+/// Opens services by their names. Nothing of theirs runs yet. If one cannot start, the log is closed.
 pub(crate) async fn open(
+    deployment: &Deployment,
+    names: &[&'static str],
+) -> Result<Vec<Service>, Failure> {
+    let opened = open_each(deployment, names).await;
+    if opened.is_err() {
+        deployment.close().await;
+    }
+    opened
+}
+
+async fn open_each(
     deployment: &Deployment,
     names: &[&'static str],
 ) -> Result<Vec<Service>, Failure> {

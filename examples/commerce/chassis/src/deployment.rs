@@ -22,6 +22,8 @@ const PARTITIONS: u16 = 4;
 #[derive(Clone, Debug)]
 pub struct Deployment {
     pub(crate) place: Place,
+    /// The broker's file.
+    log: Database,
     pub(crate) broker: Broker,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
@@ -45,7 +47,7 @@ impl Deployment {
             |_| roles::migrating(),
         )
         .await?;
-        let broker = Broker::open(file, options).await?;
+        let broker = Broker::open(file.clone(), options).await?;
         for topic in TOPICS {
             broker
                 .create_topic(&Topic::from_static(topic), PARTITIONS)
@@ -53,11 +55,18 @@ impl Deployment {
         }
         Ok(Self {
             place,
+            log: file,
             broker,
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
             shutdown: CancellationToken::new(),
         })
+    }
+
+    /// Closes the log's file. What this process wrote lies in `broker.db` then, and nothing beside it: a file left there
+    /// would be taken for a part of whatever log is put in its place.
+    pub async fn close(&self) {
+        self.log.close().await;
     }
 
     /// Cancelled when background work shall drain and end.

@@ -121,6 +121,30 @@ fn a_database_is_not_started_with_another_log() {
     shop.stop();
 }
 
+/// A file that the other log left beside it would be taken for a part of the right one, and overwrite it.
+#[test]
+fn a_log_that_is_put_back_after_a_refusal_is_whole() {
+    let Some(ground) = Ground::new() else { return };
+    let data = ground.path();
+    sold(data);
+    let id = agreed(data);
+    // All of it in one file, which is moved away and back as people do it.
+    execute(data, "broker", "PRAGMA wal_checkpoint(TRUNCATE)");
+    let records = "SELECT count(*) FROM broker_records";
+    let written = count(data, "broker", records);
+    let aside = tempfile::tempdir().unwrap();
+    move_log(data, aside.path());
+    assert!(!aside.path().join("broker.db-wal").exists());
+    for refuse in [&mut migrate(data), &mut serve(data)] {
+        refused(refuse);
+        assert!(!data.join("broker.db-wal").exists(), "left beside it");
+    }
+    std::fs::rename(aside.path().join("broker.db"), data.join("broker.db")).unwrap();
+    assert_eq!(agreed(data), id);
+    assert_eq!(count(data, "broker", records), written);
+    assert_holds(data, 0);
+}
+
 /// Otherwise the right log would be refused afterwards.
 #[test]
 fn a_start_that_is_refused_leaves_new_databases_free() {

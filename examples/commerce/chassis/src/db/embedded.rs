@@ -30,8 +30,7 @@ pub(crate) const IS_THERE_A_BELONGING: &str =
     "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'belonging')";
 
 /// How a database and its log get together again.
-pub(crate) const GET_TOGETHER: &str =
-    "put back the broker.db that it was used with, or begin anew with a fresh --data";
+pub(crate) const GET_TOGETHER: &str = "put back the broker.db that it was used with, and the broker.db-wal beside it if there was one, in place of those here, or begin anew with a fresh --data";
 
 /// Where the services keep their data: a directory.
 #[derive(Clone, Debug)]
