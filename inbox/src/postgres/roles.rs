@@ -5,7 +5,10 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 /// SQL that makes the role `<prefix>inbox_worker` and grants it what admission and retention need, no more. Run it as the
 /// owner of the tables, after [`PostgresInbox::migrate`](super::PostgresInbox::migrate), and grant the role to those that
-/// log in.
+/// log in. Several may run it at once.
+///
+/// The role belongs to the whole server: the same prefix means the same role in all its databases and schemas. Services that
+/// shall not touch each other's marks have prefixes of their own.
 ///
 /// ```
 /// use mainstay_database::Namespace;

@@ -1,8 +1,15 @@
--- The least that the two sides of an outbox need, as roles to grant to those that log in. Run it as the owner of the
--- tables, who may also create roles, after the migration; running it again changes nothing.
+-- The least that the two sides of an outbox need, as roles to grant to those that log in. Run it in one transaction, as the
+-- owner of the tables, after the migration; running it again changes nothing. The owner may create roles, or somebody has
+-- created these.
 -- Migrations are for the owner. Where the schema is up to date, opening the outbox only reads.
-DO $$ BEGIN CREATE ROLE {prefix}outbox_writer NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-DO $$ BEGIN CREATE ROLE {prefix}outbox_relay NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+-- Two that grant on one table at once fail, so they take turns.
+SELECT pg_advisory_xact_lock(hashtextextended('mainstay {ns}outbox_roles', 0));
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{prefix}outbox_writer') THEN CREATE ROLE {prefix}outbox_writer NOLOGIN; END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{prefix}outbox_relay') THEN CREATE ROLE {prefix}outbox_relay NOLOGIN; END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 
 -- Both open it.
 GRANT SELECT ON {ns}outbox_schema, {ns}outbox_layout TO {prefix}outbox_writer, {prefix}outbox_relay;

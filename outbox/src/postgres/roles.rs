@@ -5,7 +5,10 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 /// SQL that makes the roles `<prefix>outbox_writer` and `<prefix>outbox_relay` and grants them what enqueues and relays
 /// need, no more. Run it as the owner of the tables, after [`PostgresOutbox::open`](super::PostgresOutbox::open) or the
-/// migration, and grant the roles to those that log in.
+/// migration, and grant the roles to those that log in. Several may run it at once.
+///
+/// The roles belong to the whole server: the same prefix means the same roles in all its databases and schemas. Services that
+/// shall not touch each other's messages have prefixes of their own.
 ///
 /// ```
 /// use mainstay_database::Namespace;

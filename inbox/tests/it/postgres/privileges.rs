@@ -1,8 +1,9 @@
 //! The service may do no more than it needs: the whole suite runs as it does.
 
-use mainstay_inbox::{MarkRetention as _, conformance::Fixture as _};
+use futures_util::future::join_all;
+use mainstay_inbox::{MarkRetention as _, conformance::Fixture as _, postgres::roles};
 
-use super::{fixture, scene::publish};
+use super::{fixture, namespace, scene::publish};
 use crate::named::{group, message, topic};
 
 #[tokio::test]
@@ -16,6 +17,7 @@ async fn the_service_cannot_change_marks_or_schema() {
         "UPDATE shop.billing_inbox_marks SET consumer = 'other'",
         "TRUNCATE shop.billing_inbox_marks",
         "DROP TABLE shop.billing_inbox_marks",
+        "UPDATE shop.billing_inbox_copies SET consumer = 'other'",
         "UPDATE shop.billing_inbox_progress SET newest_seq = 0",
         "INSERT INTO shop.billing_inbox_schema VALUES (9, 'x', 0)",
         "SELECT nextval('shop.billing_inbox_marks_seq_seq')",
@@ -45,4 +47,33 @@ async fn what_is_not_granted_is_named() {
         report.contains("permission denied for table billing_inbox_progress"),
         "{report}"
     );
+}
+
+/// As processes do that bring everything up to date when they start.
+#[tokio::test]
+async fn several_may_grant_at_once() {
+    let Some(f) = fixture().await else { return };
+    for _ in 0..5 {
+        let granting = (0..8).map(|_| sqlx::raw_sql(roles(&namespace())).execute(&f.owner));
+        for outcome in join_all(granting).await {
+            outcome.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_owner_who_may_not_create_roles_grants_to_one_that_is_there() {
+    let Some(f) = fixture().await else { return };
+    // Rolled back: roles would stay behind on the server.
+    let mut tx = f.owner.begin().await.unwrap();
+    let become_owner = "CREATE ROLE billing_inbox_owner;
+        ALTER SCHEMA shop OWNER TO billing_inbox_owner;
+        ALTER TABLE shop.billing_inbox_schema OWNER TO billing_inbox_owner;
+        ALTER TABLE shop.billing_inbox_marks OWNER TO billing_inbox_owner;
+        ALTER TABLE shop.billing_inbox_copies OWNER TO billing_inbox_owner;
+        ALTER TABLE shop.billing_inbox_progress OWNER TO billing_inbox_owner;
+        SET LOCAL ROLE billing_inbox_owner";
+    sqlx::raw_sql(become_owner).execute(&mut *tx).await.unwrap();
+    let granted = sqlx::raw_sql(roles(&namespace())).execute(&mut *tx).await;
+    granted.unwrap();
 }
