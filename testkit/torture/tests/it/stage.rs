@@ -125,7 +125,10 @@ impl Stage {
 
     /// The URL of the database for sessions of this name.
     pub(crate) fn named(&self, name: &str) -> String {
-        self.options().application_name(name).to_url_lossy().into()
+        // The driver leaves the name out of its URLs.
+        let mut url = self.options().to_url_lossy();
+        url.query_pairs_mut().append_pair("application_name", name);
+        url.into()
     }
 
     /// A wire to the stage's server.

@@ -121,9 +121,10 @@ async fn a_million_positions_that_nobody_has() {
     println!(
         "blocks of a round: {cost} of {rows} rows before, {unvacuumed} of {more} rows before a vacuum, {afterwards} after it"
     );
-    // Per row: how many wait differs, and some of the dead are still there. With all of them it is ten thousand and more.
+    // A row costs its own page and at most a leaf of the index: the gaps between rows keep leaves apart. Where nobody cleans
+    // up, a first round reads 16,000 blocks and more, each further one 4,000: every leaf that the million filled.
     assert!(
-        afterwards <= cost * (more.min(1_000) / rows + 1) * 4 + 20,
+        (1..=2 * more.min(1_000) + 200).contains(&afterwards),
         "{afterwards} after {cost}"
     );
 
