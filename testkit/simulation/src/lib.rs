@@ -15,6 +15,7 @@
 //! | not guaranteed | what to do |
 //! |---|---|
 //! | That a paused host does nothing at all: a task it had spawned still lets its own timers end. | Nothing comes out of it until it goes on. |
+//! | That what production does is done: clocks that run fast or slow, and answers of the database that are late without a pause, are not simulated. | The same engines run against real servers in `testkit/torture`. |
 //! | That a seed stays the same run when the code that is simulated changes. | A test of its own for each bug. |
 //!
 //! # Quickstart
@@ -80,6 +81,7 @@
 //! | messages are lost, refused, come twice, half, late, or again much later; their answers too | the same; [`Act::Refuse`] |
 //! | deliveries come late, or are lost and come again; commits of offsets fail, or their answers | the same |
 //! | partitions change hands with and without notice | [`Act::Rebalance`], [`Act::Expel`], a pause longer than the lease |
+//! | what is published or committed takes a while, there and back | every second host is up to 128 ms away, as the seed has it, heal or not |
 //! | database or broker are away; transactions outlive their clients | [`Act::DatabaseDown`], [`Act::BrokerDown`], [`Act::Linger`] |
 //! | handlers fail, panic, are late, refuse a message | [`Process::handles`], [`Act::Poison`] |
 //!
@@ -89,7 +91,7 @@
 //!
 //! [`run`] plays it for a seed: two writers, an outbox with up to four shards, two or three relays, a broker with three partitions, two workers,
 //! an effect per message; at least 30 messages and three faults that struck. [`campaign`] runs many seeds on all cores, [`shrink`] finds
-//! the shortest plan of a failure, and [`corpus`] lists the seeds that ever failed. From the command line:
+//! the shortest plan of a failure, and [`corpus`] lists seeds that fail with bugs that were found. From the command line:
 //!
 //! ```console
 //! $ cargo xtask simulate --seeds 100000
