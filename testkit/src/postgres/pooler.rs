@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::{Directory, Error, account::Account, left_out, port, process, watch::Watch};
 
@@ -35,6 +35,8 @@ impl Default for Pooling<'_> {
 }
 
 /// A pooler in transaction mode before all databases of a server. It goes with the value, or with the process.
+///
+/// It takes its sessions in turn: what a transaction leaves in its session is not there for the next one.
 #[derive(Debug)]
 pub struct Pooler {
     process: Child,
@@ -44,20 +46,45 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Before the server at `url`, whose user it logs in as; returns when it listens. None where there is no `PgBouncer`:
-    /// it says then that `suite` does not run.
+    /// Before the server at `url`, whose user it logs in as; returns when it has all its sessions of the database that `url`
+    /// names. None where there is no `PgBouncer`: it says then that `suite` does not run.
     ///
     /// # Panics
     ///
     /// If suites on PostgreSQL [must run](crate::must_run) and there is no `PgBouncer`.
-    pub fn for_suite(suite: &str, url: &str, pooling: Pooling<'_>) -> Result<Option<Self>, Error> {
-        match Self::start(url, pooling) {
+    pub async fn for_suite(
+        suite: &str,
+        url: &str,
+        pooling: Pooling<'_>,
+    ) -> Result<Option<Self>, Error> {
+        let pooler = match Self::start(url, pooling) {
             Err(Error::Unavailable(why)) => {
                 left_out(suite, "postgres", &why);
-                Ok(None)
+                return Ok(None);
             }
-            outcome => outcome.map(Some),
+            outcome => outcome?,
+        };
+        let filled = pooler.fill(url, pooling.connections).await;
+        filled.map_err(|error| Error::step("filling the pool", error.to_string()))?;
+        Ok(Some(pooler))
+    }
+
+    /// It opens a session only when all it has are taken: transactions in a row would stay in the first one.
+    async fn fill(&self, url: &str, connections: u16) -> Result<(), sqlx::Error> {
+        let direct = PgConnectOptions::from_str(url)?;
+        let url = self.url(direct.get_database().unwrap_or("postgres"));
+        let mut sessions = Vec::new();
+        for _ in 0..connections {
+            let mut session = PgConnection::connect(&url).await?;
+            sqlx::raw_sql("BEGIN").execute(&mut session).await?;
+            sessions.push(session);
         }
+        for mut session in sessions {
+            // One that is left in a transaction goes with its client.
+            sqlx::raw_sql("ROLLBACK").execute(&mut session).await?;
+            session.close().await?;
+        }
+        Ok(())
     }
 
     fn start(url: &str, pooling: Pooling<'_>) -> Result<Self, Error> {
@@ -69,7 +96,7 @@ impl Pooler {
         let text = format!(
             "[databases]\n* = {}\n[pgbouncer]\npidfile = {}\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = {}\n\
-             ignore_startup_parameters = extra_float_digits\n",
+             server_round_robin = 1\nignore_startup_parameters = extra_float_digits\n",
             server(url, pooling.greeting)?,
             pid.display(),
             pooling.connections,

@@ -1,8 +1,8 @@
 //! Databases on the server of the run, private servers on whatever is installed.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
-use mainstay_testkit::postgres::{PrivateServer, Server, answers};
+use mainstay_testkit::postgres::{Pooler, Pooling, PrivateServer, Server, answers};
 use sqlx::{Connection, PgConnection};
 
 async fn databases(server: &Server, name: &str) -> i64 {
@@ -131,4 +131,43 @@ async fn a_start_that_fails_names_the_step_and_shows_what_the_server_said() {
         error.contains("invalid value for parameter \"max_connections\": \"many\""),
         "{error}"
     );
+}
+
+/// Else what works behind the pooler may work because it never left its session.
+#[tokio::test]
+async fn behind_the_pooler_the_next_transaction_runs_in_another_session() {
+    let suite = "testkit, pooler";
+    let Some(server) = Server::for_suite(suite) else {
+        return;
+    };
+    let database = server.database().await.unwrap();
+    let pooling = Pooling::default();
+    let pooler = Pooler::for_suite(suite, &database.url(), pooling).await;
+    let Some(pooler) = pooler.unwrap() else {
+        return;
+    };
+    let mut client = PgConnection::connect(&pooler.url(database.name()))
+        .await
+        .unwrap();
+    let mut sessions = Vec::new();
+    for _ in 0..9 {
+        let mut tx = client.begin().await.unwrap();
+        let session: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+            .persistent(false)
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap();
+        // A rollback by drop would go together with the next BEGIN, to the same session.
+        tx.commit().await.unwrap();
+        sessions.push(session);
+    }
+    let all: BTreeSet<_> = sessions.iter().collect();
+    assert_eq!(all.len(), usize::from(pooling.connections), "{sessions:?}");
+    assert!(
+        sessions.windows(2).all(|pair| pair[0] != pair[1]),
+        "{sessions:?}"
+    );
+    client.close().await.unwrap();
+    drop(pooler);
+    database.close().await.unwrap();
 }

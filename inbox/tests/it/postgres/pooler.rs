@@ -45,7 +45,8 @@ async fn pooled() -> Option<Pooled> {
     pooling.greeting = &greeting;
     // More than the suite holds open at once, and fewer than there are clients.
     pooling.connections = 6;
-    let pooler = Pooler::for_suite(suite, &server.url(), pooling).unwrap()?;
+    let pooler = Pooler::for_suite(suite, &server.url(), pooling).await;
+    let pooler = pooler.unwrap()?;
     let mut options = Options::default();
     options.idle_in_transaction_timeout = Duration::from_secs(2 * 60 * 60);
     options.behind_transaction_pooler = true;

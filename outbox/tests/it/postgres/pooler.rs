@@ -41,8 +41,9 @@ async fn pooled() -> Option<Pooled> {
     let mut pooling = Pooling::default();
     // More than the suite holds open at once, and fewer than there are clients.
     pooling.connections = 6;
-    let pooler =
-        Pooler::for_suite("outbox behind a pooler", &shop.server.url(), pooling).unwrap()?;
+    let suite = "outbox behind a pooler";
+    let pooler = Pooler::for_suite(suite, &shop.server.url(), pooling).await;
+    let pooler = pooler.unwrap()?;
     let (database, outbox) = open(&pooler, &shop.server, options(4)).await.unwrap();
     Some(Pooled {
         shop,
@@ -124,7 +125,8 @@ async fn writers_and_relays_work_behind_a_pooler_in_transaction_mode() {
         return;
     };
     let suite = "outbox behind a pooler";
-    let Some(pooler) = Pooler::for_suite(suite, &server.url(), Pooling::default()).unwrap() else {
+    let pooler = Pooler::for_suite(suite, &server.url(), Pooling::default()).await;
+    let Some(pooler) = pooler.unwrap() else {
         return;
     };
     let (database, writer) = open(&pooler, &server, Options::default()).await.unwrap();
