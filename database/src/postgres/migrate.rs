@@ -139,7 +139,7 @@ impl Versions {
                 .await
                 .map_err(classify)?;
             if missing {
-                let sql = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
+                let sql = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
                 sqlx::query(statement(namespace, &sql))
                     .persistent(false)
                     .execute(&mut **tx)

@@ -30,7 +30,7 @@ pub fn roles(namespace: &Namespace) -> SqlStr {
     let grants = grants.as_str();
     // Safe: a checked namespace, and program text.
     AssertSqlSafe(format!(
-        "{grants}\nGRANT USAGE ON SCHEMA {schema} TO {role};\n"
+        "{grants}\nGRANT USAGE ON SCHEMA \"{schema}\" TO {role};\n"
     ))
     .into_sql_str()
 }

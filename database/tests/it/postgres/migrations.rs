@@ -1,6 +1,6 @@
 //! The migration runner.
 
-use mainstay_database::{Migration, Migrations, Namespace};
+use mainstay_database::{Migration, Migrations, Namespace, postgres::statement};
 
 use super::*;
 
@@ -206,15 +206,40 @@ async fn a_schema_is_created_where_it_is_missing() {
     let Some((database, _server)) = database().await else {
         return;
     };
-    let namespace = Namespace::prefixed("a_")
-        .unwrap()
-        .in_schema("shop")
-        .unwrap();
-    database.migrate(&NEW, &namespace).await.unwrap();
-    database.migrate(&NEW, &namespace).await.unwrap();
-    let found: i64 = sqlx::query_scalar("SELECT count(*) FROM shop.a_thing")
-        .fetch_one(database.pool())
-        .await
-        .unwrap();
-    assert_eq!(found, 1);
+    // The second one is a word of SQL, so is the prefix.
+    for schema in ["shop", "order"] {
+        let namespace = Namespace::prefixed("select").unwrap();
+        let namespace = namespace.in_schema(schema).unwrap();
+        database.migrate(&NEW, &namespace).await.unwrap();
+        database.migrate(&NEW, &namespace).await.unwrap();
+        let found: i64 =
+            sqlx::query_scalar(statement(&namespace, "SELECT count(*) FROM {ns}thing"))
+                .fetch_one(database.pool())
+                .await
+                .unwrap();
+        assert_eq!(found, 1);
+        let there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+            .bind(format!("\"{schema}\".\"selectthing_by_id\""))
+            .fetch_one(database.pool())
+            .await
+            .unwrap();
+        assert!(there, "{schema}");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_or_role_that_the_server_would_refuse_is_no_namespace() {
+    let Some((database, _server)) = database().await else {
+        return;
+    };
+    for sql in [
+        "CREATE SCHEMA \"pg_shop\"",
+        "CREATE ROLE \"pg_outbox_writer\"",
+    ] {
+        let answer = sqlx::query(sql).execute(database.pool()).await;
+        let code = answer.unwrap_err().into_database_error().unwrap();
+        assert_eq!(code.code().unwrap(), "42939", "reserved_name: {sql}");
+    }
+    assert!(Namespace::plain().in_schema("pg_shop").is_err());
+    assert!(Namespace::prefixed("pg_").is_err());
 }

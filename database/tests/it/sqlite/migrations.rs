@@ -150,6 +150,20 @@ async fn components_and_prefixes_keep_their_versions_apart() {
 }
 
 #[tokio::test]
+async fn a_prefix_may_be_a_word_of_sql_but_none_that_sqlite_keeps_for_itself() {
+    let (database, _directory) = database().await;
+    let namespace = Namespace::prefixed("order").unwrap();
+    database.migrate(&NEW, &namespace).await.unwrap();
+    assert_eq!(tables(&database).await, ["orderthing", "orderthing_schema"]);
+
+    let mut tx = database.begin().await.unwrap();
+    let create = "CREATE TABLE sqlite_thing (id INTEGER PRIMARY KEY)";
+    let refused = sqlx::query(create).execute(&mut *tx).await.unwrap_err();
+    assert!(refused.to_string().contains("reserved"), "{refused}");
+    assert!(Namespace::prefixed("sqlite_").is_err());
+}
+
+#[tokio::test]
 async fn two_writers_and_a_migration_take_turns() {
     let (database, _directory) = database().await;
     let mut tx = database.begin().await.unwrap();

@@ -1,7 +1,12 @@
 //! The service may do no more than it needs: the whole suite runs as it does.
 
 use futures_util::future::join_all;
-use mainstay_inbox::{MarkRetention as _, conformance::Fixture as _, postgres::roles};
+use mainstay_database::{Namespace, postgres::Database};
+use mainstay_inbox::{
+    MarkRetention as _,
+    conformance::Fixture as _,
+    postgres::{PostgresInbox, roles},
+};
 
 use super::{fixture, namespace, scene::publish};
 use crate::named::{group, message, topic};
@@ -76,4 +81,21 @@ async fn an_owner_who_may_not_create_roles_grants_to_one_that_is_there() {
     sqlx::raw_sql(become_owner).execute(&mut *tx).await.unwrap();
     let granted = sqlx::raw_sql(roles(&namespace())).execute(&mut *tx).await;
     granted.unwrap();
+}
+
+#[tokio::test]
+async fn the_schema_may_be_a_word_of_sql() {
+    let Some(f) = fixture().await else { return };
+    let namespace = Namespace::prefixed("word_").unwrap();
+    let namespace = namespace.in_schema("order").unwrap();
+    let database = Database::connect(&f.server.url()).await.unwrap();
+    let inbox = PostgresInbox::new(database.clone(), namespace.clone());
+    inbox.migrate().await.unwrap();
+    let at = std::time::SystemTime::UNIX_EPOCH;
+    inbox.sweep(&group(), at, 0, 1).await.unwrap();
+    // Rolled back: roles would stay behind on the server.
+    let mut tx = f.owner.begin().await.unwrap();
+    let granted = sqlx::raw_sql(roles(&namespace)).execute(&mut *tx).await;
+    granted.unwrap();
+    database.close().await;
 }

@@ -71,12 +71,13 @@ async fn every_table_is_where_the_namespace_says() {
     let Some(server) = server().await else { return };
     let database = Database::connect(&server.url()).await.unwrap();
     let namespace = Namespace::prefixed("a_").unwrap();
-    let there = namespace.clone().in_schema("shop").unwrap();
+    // A word of SQL.
+    let there = namespace.clone().in_schema("order").unwrap();
     let outbox = PostgresOutbox::open(database.clone(), within(&there)).await;
     let outbox = outbox.unwrap();
     enqueue(&database, &outbox).await;
     let elsewhere = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE relname LIKE '%outbox%' AND (nspname <> 'shop' OR relname NOT LIKE 'a\\_outbox%')";
+        WHERE relname LIKE '%outbox%' AND (nspname <> 'order' OR relname NOT LIKE 'a\\_outbox%')";
     let elsewhere: i64 = sqlx::query_scalar(elsewhere)
         .fetch_one(database.pool())
         .await
@@ -126,7 +127,7 @@ async fn a_writer_and_a_relay_need_no_more_than_their_roles() {
     // Roles belong to the whole server: names of this database's own.
     let prefix = format!("r{}_", server.name().rsplit('_').next().unwrap());
     let namespace = Namespace::prefixed(&prefix).unwrap();
-    let namespace = namespace.in_schema("shop").unwrap();
+    let namespace = namespace.in_schema("order").unwrap();
     let opened = PostgresOutbox::open(owner.clone(), within(&namespace)).await;
     drop(opened.unwrap());
     for _ in 0..2 {
@@ -161,7 +162,7 @@ async fn a_writer_and_a_relay_need_no_more_than_their_roles() {
     refused(relays_outbox.enqueue(&mut tx, &message("b", 0)).await);
     drop(tx);
     let newer = Namespace::prefixed("other_").unwrap();
-    let newer = newer.in_schema("shop").unwrap();
+    let newer = newer.in_schema("order").unwrap();
     for database in [&writer, &relay] {
         refused(
             database
