@@ -4,7 +4,8 @@ use super::{Database, classify, sqlx, statement};
 use crate::{Error, Migrations, Namespace, Transactions};
 
 impl Database {
-    /// Brings a component's schema to this build's newest version; see [`Migrations`].
+    /// Brings a component's schema to this build's newest version; see [`Migrations`]. Where it is up to date already, this
+    /// only reads, and waits for no writer.
     ///
     /// # Errors
     /// [`Error::NewerSchema`], [`Error::ChangedMigration`], or what SQLite refused. Nothing is applied then.
@@ -42,6 +43,25 @@ impl Database {
             namespace,
             &format!("INSERT INTO {version_table} (version, name, checksum) VALUES ($1, $2, $3)"),
         );
+
+        let mut look = self.reader().begin().await.map_err(classify)?;
+        let exists: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = $1)",
+        )
+        .bind(&*namespace.render(&version_table))
+        .fetch_one(&mut *look)
+        .await
+        .map_err(classify)?;
+        if exists {
+            let applied: Vec<(u32, i64)> = sqlx::query_as(applied.clone())
+                .fetch_all(&mut *look)
+                .await
+                .map_err(classify)?;
+            if migrations.pending(&applied)?.is_empty() {
+                return Ok(());
+            }
+        }
+        drop(look);
 
         // IMMEDIATE: of ten processes that start at once one migrates, nine wait and find it done.
         let mut tx = self.begin().await?;

@@ -13,17 +13,35 @@ pub(super) async fn establish(
     statements: &Statements,
     ids: &dyn IdGenerator,
 ) -> Result<Uuid, Error> {
+    // Once it is there it never changes: who only opens the log does not wait for those that write to it.
+    let there: Option<String> = sqlx::query_scalar(statements.identity.clone())
+        .fetch_optional(database.reader())
+        .await
+        .map_err(driver)?;
+    let id = match there {
+        Some(id) => id,
+        None => draw(database, statements, ids).await?,
+    };
+    id.parse()
+        .map_err(|error: uuid::Error| Error::Refused(error.into()))
+}
+
+/// The id that is there by now, be it this one or another process's.
+async fn draw(
+    database: &Database,
+    statements: &Statements,
+    ids: &dyn IdGenerator,
+) -> Result<String, Error> {
     let mut tx = database.begin().await.map_err(sort)?;
     sqlx::query(statements.identify.clone())
         .bind(ids.uuid().to_string())
         .execute(&mut *tx)
         .await
         .map_err(driver)?;
-    let id: String = sqlx::query_scalar(statements.identity.clone())
+    let id = sqlx::query_scalar(statements.identity.clone())
         .fetch_one(&mut *tx)
         .await
         .map_err(driver)?;
     database.commit(tx).await.map_err(sort)?;
-    id.parse()
-        .map_err(|error: uuid::Error| Error::Refused(error.into()))
+    Ok(id)
 }

@@ -176,3 +176,14 @@ async fn two_writers_and_a_migration_take_turns() {
     database.commit(tx).await.unwrap();
     assert_eq!(migrating.await.unwrap().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn a_schema_that_is_up_to_date_waits_for_no_writer() {
+    let (database, _directory) = database().await;
+    migrate(&database, &NEW).await.unwrap();
+    let writing = database.begin().await.unwrap();
+    let migrating = migrate(&database, &NEW);
+    let steps = tokio::time::timeout(Duration::from_secs(60), migrating).await;
+    assert_eq!(steps.unwrap().unwrap(), [""; 0]);
+    drop(writing);
+}

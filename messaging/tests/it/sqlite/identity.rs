@@ -48,6 +48,28 @@ async fn handles_that_open_a_new_log_at_once_agree_on_its_id() {
     assert_eq!(ids.first().copied(), Some(open(&path).await.id()));
 }
 
+/// A process that starts does not stand still because another one is busy.
+#[tokio::test]
+async fn opening_a_log_that_is_there_does_not_wait_for_its_writer() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("broker.db");
+    let id = open(&path).await.id();
+    let database = Database::open(&path).await.unwrap();
+    let writing = database.begin().await.unwrap();
+
+    // With a timeout of its own, a process would wait for so long and then fail.
+    let mut impatient = mainstay_database::sqlite::Options::default();
+    impatient.busy_timeout = Duration::ZERO;
+    let another = Database::open_with(&path, impatient).await.unwrap();
+    let broker = Broker::open(another, Options::default()).await.unwrap();
+    assert_eq!(broker.id(), id);
+    // In the same process, the writer has the only connection that writes.
+    let opening = Broker::open(database, Options::default());
+    let broker = tokio::time::timeout(Duration::from_secs(60), opening).await;
+    assert_eq!(broker.unwrap().unwrap().id(), id);
+    drop(writing);
+}
+
 #[tokio::test]
 async fn a_log_without_an_id_gets_one_and_keeps_what_it_has() {
     let directory = tempfile::tempdir().unwrap();
