@@ -8,7 +8,7 @@ mod traffic;
 
 use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 
-use commerce_chassis::{Deployment, Service};
+use commerce_chassis::{Deployment, Error, Place, Service};
 use tokio::{net::TcpListener, signal, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{
@@ -36,6 +36,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let address = listener
         .local_addr()
         .map_err(|error| Failure::new("cannot listen", &error))?;
+    examine(&config.place, &config.services).await?;
     create(config.place.data())?;
     let _presence = Presence::announce(config.place.data())?;
 
@@ -102,6 +103,19 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+/// Refuses a log that is not the services' own, before anything is created or brought up to date. What keeps it from
+/// looking keeps the services from starting, and they say it.
+pub(crate) async fn examine(place: &Place, names: &[&'static str]) -> Result<(), Failure> {
+    match commerce_chassis::examine(place, names).await {
+        Err(error @ Error::AnotherLog { service, .. }) => Err(cannot_start(service, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn cannot_start(service: &str, error: &Error) -> Failure {
+    Failure::new(format!("the {service} service cannot start"), error)
+}
+
 /// Opens services by their names. Nothing of theirs runs yet. If one cannot start, the log is closed.
 pub(crate) async fn open(
     deployment: &Deployment,
@@ -118,8 +132,6 @@ async fn open_each(
     deployment: &Deployment,
     names: &[&'static str],
 ) -> Result<Vec<Service>, Failure> {
-    let cannot_start =
-        |name: &str, error| Failure::new(format!("the {name} service cannot start"), &error);
     let mut services = Vec::new();
     for name in names {
         let opened = match *name {
@@ -128,11 +140,11 @@ async fn open_each(
             "payment" => commerce_payment::open(deployment).await,
             _ => commerce_shipping::open(deployment).await,
         };
-        services.push(opened.map_err(|error| cannot_start(name, error))?);
+        services.push(opened.map_err(|error| cannot_start(name, &error))?);
     }
     for service in &mut services {
         let settled = service.belonging.settle().await;
-        settled.map_err(|error| cannot_start(service.name, error))?;
+        settled.map_err(|error| cannot_start(service.name, &error))?;
     }
     Ok(services)
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Says on the wire that it is a PostgreSQL of some version, lets everybody in, and knows `SHOW server_version_num`
-/// only: what a client makes of a version it learns in this way from any server.
+/// only: what a client makes of a version it learns in this way from any server. It hangs up on who prepares a statement.
 #[derive(Debug)]
 pub struct OldServer {
     address: SocketAddr,
@@ -65,19 +65,20 @@ fn serve(mut client: TcpStream, version: &str) -> io::Result<()> {
         let mut kind = [0];
         client.read_exact(&mut kind)?;
         rest(&mut client)?;
-        if kind == *b"Q" {
-            // One column of text, of no table: a name, then six numbers.
-            let column = b"\0\x01v\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0";
-            let length = u32::try_from(version.len()).map_err(io::Error::other)?;
-            let value = [&b"\0\x01"[..], &length.to_be_bytes(), version.as_bytes()].concat();
-            for part in [
-                message(b'T', column),
-                message(b'D', &value),
-                message(b'C', b"SHOW\0"),
-                message(b'Z', b"I"),
-            ] {
-                client.write_all(&part)?;
-            }
+        if kind != *b"Q" {
+            return Ok(());
+        }
+        // One column of text, of no table: a name, then six numbers.
+        let column = b"\0\x01v\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0";
+        let length = u32::try_from(version.len()).map_err(io::Error::other)?;
+        let value = [&b"\0\x01"[..], &length.to_be_bytes(), version.as_bytes()].concat();
+        for part in [
+            message(b'T', column),
+            message(b'D', &value),
+            message(b'C', b"SHOW\0"),
+            message(b'Z', b"I"),
+        ] {
+            client.write_all(&part)?;
         }
     }
 }

@@ -18,11 +18,16 @@ const MIGRATIONS: Migrations = crate::migrations!("belonging", "0001_belonging")
 
 const LOG_OF_DATABASE: &str = "SELECT log_id FROM belonging";
 
+/// How a refusal says what was done before it.
+const NOTHING_WAS_CHANGED: &str = "Nothing was changed";
+const CAME_SECOND: &str =
+    "Another start came first; what this one created or brought up to date stays";
+
 /// A service, its database and the log that it is started with.
 #[derive(Clone, Debug)]
 pub struct Belonging {
     parties: Parties,
-    log: String,
+    log: Log,
     db: Db,
 }
 
@@ -33,25 +38,27 @@ struct Parties {
     data: PathBuf,
 }
 
+/// What lies in the directory.
+#[derive(Clone, Debug)]
+enum Log {
+    Missing,
+    /// From before logs had ids.
+    WithoutId,
+    Is(String),
+}
+
 impl Belonging {
-    /// Looks whether the database belongs to another log. A database that belongs to none yet does not belong to this one
-    /// before [`settle`](Self::settle).
-    pub(crate) async fn examine(
+    /// Makes room for the id. The database does not belong to this log before [`settle`](Self::settle).
+    pub(crate) async fn prepare(
         service: &'static str,
         place: &Place,
         log: String,
         db: &Db,
     ) -> Result<Self> {
         db.migrate(&MIGRATIONS).await?;
-        let found = sqlx::query_scalar(LOG_OF_DATABASE)
-            .fetch_optional(db.reader())
-            .await
-            .map_err(sql)?;
-        let parties = Parties::of(service, place);
-        parties.compare(found, Some(&log))?;
         Ok(Self {
-            parties,
-            log,
+            parties: Parties::of(service, place),
+            log: Log::Is(log),
             db: db.clone(),
         })
     }
@@ -64,7 +71,7 @@ impl Belonging {
     pub async fn settle(&self) -> Result<()> {
         let mut tx = self.db.begin().await?;
         sqlx::query("INSERT INTO belonging (one, log_id) VALUES (1, $1) ON CONFLICT DO NOTHING")
-            .bind(&self.log)
+            .bind(self.log.id())
             .execute(&mut *tx)
             .await
             .map_err(sql)?;
@@ -72,13 +79,14 @@ impl Belonging {
             .fetch_one(&mut *tx)
             .await
             .map_err(sql)?;
-        self.parties.compare(Some(row.get(0)), Some(&self.log))?;
+        self.parties
+            .compare(Some(row.get(0)), &self.log, CAME_SECOND)?;
         Ok(self.db.commit(tx).await?)
     }
 }
 
 /// Looks whether the databases of `services` belong to the log that lies in `place`, and writes nothing. A database that
-/// says nothing was last used before databases did.
+/// is not there yet, or that was last used before databases said so, belongs to none.
 ///
 /// # Errors
 /// [`Error::AnotherLog`], or one of them cannot be read.
@@ -86,15 +94,21 @@ pub async fn examine(place: &Place, services: &[&'static str]) -> Result<()> {
     // The log last: a database that was new a moment ago may belong to it by now.
     let mut found = Vec::new();
     for service in services {
-        let mut look = place.look(service).await?;
-        found.push((*service, log_of(&mut look).await?));
-        look.close().await?;
+        if let Some(mut look) = place.find(service).await? {
+            found.push((*service, log_of(&mut look).await?));
+            look.close().await?;
+        }
     }
-    let mut log = FileLook::open(place.data(), "broker").await?;
-    let id = id_of(&mut log).await?;
-    log.close().await?;
-    for (service, log) in found {
-        Parties::of(service, place).compare(log, id.as_deref())?;
+    let log = match FileLook::find(place.data(), "broker").await? {
+        Some(mut look) => {
+            let id = id_of(&mut look).await?;
+            look.close().await?;
+            id.map_or(Log::WithoutId, Log::Is)
+        }
+        None => Log::Missing,
+    };
+    for (service, its) in found {
+        Parties::of(service, place).compare(its, &log, NOTHING_WAS_CHANGED)?;
     }
     Ok(())
 }
@@ -119,6 +133,15 @@ async fn id_of(log: &mut FileLook) -> Result<Option<String>> {
     Ok(found.pop().map(|(id,)| id))
 }
 
+impl Log {
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::Is(id) => Some(id),
+            Self::Missing | Self::WithoutId => None,
+        }
+    }
+}
+
 impl Parties {
     fn of(service: &'static str, place: &Place) -> Self {
         Self {
@@ -127,17 +150,23 @@ impl Parties {
         }
     }
 
-    fn compare(&self, database: Option<String>, log: Option<&str>) -> Result<()> {
-        match database {
-            Some(its) if Some(&*its) != log => Err(Error::AnotherLog {
-                service: self.service,
-                its: short(&its),
-                data: self.data.display().to_string(),
-                found: log.map_or_else(|| "one without an id".to_owned(), short),
-                remedy: GET_TOGETHER,
-            }),
-            _ => Ok(()),
-        }
+    fn compare(&self, database: Option<String>, log: &Log, changed: &'static str) -> Result<()> {
+        let its = match database {
+            Some(its) if Some(&*its) != log.id() => short(&its),
+            _ => return Ok(()),
+        };
+        let data = self.data.display();
+        Err(Error::AnotherLog {
+            service: self.service,
+            its,
+            found: match log {
+                Log::Missing => format!("there is none in {data}"),
+                Log::WithoutId => format!("the log in {data} is one without an id"),
+                Log::Is(id) => format!("the log in {data} is {}", short(id)),
+            },
+            changed,
+            remedy: GET_TOGETHER,
+        })
     }
 }
 

@@ -49,18 +49,17 @@ pub enum Error {
     },
     /// A service's database was used with another log than the one that it is started with.
     #[error(
-        "this database belongs to another log: the one of {service} to {its}, and the log in {data} is {found}. Nothing was \
-         changed; {remedy}"
+        "this database belongs to another log: the one of {service} to {its}, and {found}. {changed}; {remedy}"
     )]
     AnotherLog {
         /// Whose database it is.
         service: &'static str,
         /// The end of its log's id.
         its: String,
-        /// Where the other log lies.
-        data: String,
-        /// The end of that log's id.
+        /// Where the other log lies, and the end of that log's id.
         found: String,
+        /// What was done before that was noticed.
+        changed: &'static str,
         /// What to do.
         remedy: &'static str,
     },

@@ -38,7 +38,7 @@ impl Station {
     /// Opens the service's own database and brings every schema in it up to date.
     ///
     /// # Errors
-    /// [`Error::Database`]: it cannot be opened, or a schema is newer than this build. [`Error::AnotherLog`].
+    /// [`Error::Database`]: it cannot be opened, or a schema is newer than this build.
     pub async fn open(
         deployment: &Deployment,
         name: &'static str,
@@ -46,7 +46,7 @@ impl Station {
     ) -> Result<Self> {
         let db = Db::open(deployment.place(), name).await?;
         let log = deployment.broker.id().to_string();
-        let belonging = Belonging::examine(name, deployment.place(), log, &db).await?;
+        let belonging = Belonging::prepare(name, deployment.place(), log, &db).await?;
         db.migrate(migrations).await?;
         db.migrate(&JOURNAL_MIGRATIONS).await?;
         let inbox = Arc::new(db.inbox().await?);

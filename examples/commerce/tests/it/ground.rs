@@ -16,6 +16,13 @@ use tempfile::TempDir;
 
 pub(crate) const DATABASES: [&str; 5] = ["order", "inventory", "payment", "shipping", "psp"];
 
+/// How many tables of a database are there to say which log it belongs to.
+pub(crate) const BELONGINGS: &str = if ON_A_SERVER {
+    "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'belonging%'"
+} else {
+    "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'belonging%'"
+};
+
 /// Directories whose deployments have a server of their own, and its URL.
 static PRIVATE: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
 
@@ -92,6 +99,39 @@ pub(crate) fn drop_databases(data: &Path) {
             drop(connection.execute(AssertSqlSafe(statement)).await);
         }
     });
+}
+
+/// Takes away one database of the deployment in `data`.
+pub(crate) fn drop_database(data: &Path, name: &str) {
+    if ON_A_SERVER {
+        on_the_server(async |connection| {
+            let drop = format!("DROP DATABASE {} WITH (FORCE)", database(data, name));
+            connection.execute(AssertSqlSafe(drop)).await.unwrap();
+        });
+    } else {
+        for file in ["db", "db-wal", "db-shm"].map(|end| data.join(format!("{name}.{end}"))) {
+            if file.exists() {
+                std::fs::remove_file(file).unwrap();
+            }
+        }
+    }
+}
+
+/// The databases and logs of the deployment in `data`, and whatever else lies there; not what SQLite keeps beside a file.
+pub(crate) fn databases(data: &Path) -> Vec<String> {
+    let files = data.read_dir().unwrap();
+    let files = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut all: Vec<_> = files.filter(|name| !name.contains(".db-")).collect();
+    if ON_A_SERVER {
+        all.extend(on_the_server(async |connection| {
+            let names =
+                "SELECT datname::text FROM pg_database WHERE starts_with(datname::text, $1)";
+            let names = sqlx::query_scalar::<_, String>(names).bind(prefix(data));
+            names.fetch_all(connection).await.unwrap()
+        }));
+    }
+    all.sort();
+    all
 }
 
 /// Says to a command which deployment is meant.

@@ -44,6 +44,19 @@ fn move_log(from: &Path, to: &Path) {
     }
 }
 
+/// Puts another log there, in place of the one that was moved to `from`.
+fn put_another_log(from: &Path, data: &Path) -> String {
+    for entry in from.read_dir().unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
+    }
+    let other = "01980000-0000-7000-8000-0123456789ab";
+    let rename = format!("UPDATE broker_identity SET id = '{other}'");
+    execute(data, "broker", &rename);
+    execute(data, "broker", "DELETE FROM broker_records");
+    other.to_owned()
+}
+
 fn end_of(id: &str) -> &str {
     &id[id.len() - 8..]
 }
@@ -78,26 +91,28 @@ fn a_database_is_not_started_with_another_log() {
 
     let mut verify_it = command();
     ground::at(verify_it.arg("verify"), data);
-    // Serving comes last: where it is not refused, it does not end.
-    let lines = [&mut migrate(data), &mut verify_it, &mut serve(data)].map(refused);
-    let other = text(data, "broker", ID_OF_LOG);
-    assert_ne!(id, other);
-    for line in &lines {
-        for part in [
-            "order",
-            "belongs to another log",
-            "fresh --data",
-            end_of(&id),
-            end_of(&other),
-        ] {
-            assert!(line.contains(part), "no {part:?} in: {line}");
+    let mut refuse = |found: &str| {
+        // Serving comes last: where it is not refused, it does not end.
+        let lines = [&mut migrate(data), &mut verify_it, &mut serve(data)].map(refused);
+        for line in &lines {
+            for part in [
+                "order",
+                "belongs to another log",
+                "Nothing was changed",
+                "fresh --data",
+                end_of(&id),
+                found,
+            ] {
+                assert!(line.contains(part), "no {part:?} in: {line}");
+            }
         }
-    }
-    assert!(
-        lines[2].contains("order service cannot start"),
-        "{}",
-        lines[2]
-    );
+        let serving = &lines[2];
+        assert!(serving.contains("order service cannot start"), "{serving}");
+    };
+    refuse("there is none in");
+    assert!(!data.join("broker.db").exists(), "nobody made a new log");
+    let other = put_another_log(aside.path(), data);
+    refuse(end_of(&other));
     assert_eq!(verify(data, 0).0, 2, "not an answer: no question");
     // A process of one service says so of that one.
     let line = refused(serve(data).args(["--service", "shipping"]));
@@ -135,6 +150,7 @@ fn a_log_that_is_put_back_after_a_refusal_is_whole() {
     let aside = tempfile::tempdir().unwrap();
     move_log(data, aside.path());
     assert!(!aside.path().join("broker.db-wal").exists());
+    put_another_log(aside.path(), data);
     for refuse in [&mut migrate(data), &mut serve(data)] {
         refused(refuse);
         assert!(!data.join("broker.db-wal").exists(), "left beside it");
@@ -145,21 +161,29 @@ fn a_log_that_is_put_back_after_a_refusal_is_whole() {
     assert_holds(data, 0);
 }
 
-/// Otherwise the right log would be refused afterwards.
+/// Otherwise the right log would be refused afterwards, or an older build.
 #[test]
-fn a_start_that_is_refused_leaves_new_databases_free() {
+fn a_start_that_is_refused_changes_nothing() {
     let Some(ground) = Ground::new() else { return };
     let data = ground.path();
     assert!(migrate(data).output().unwrap().status.success());
     let id = agreed(data);
-    // Order comes first, and is new to logs; shipping comes last, and is not.
-    execute(data, "order", "DELETE FROM belonging");
+    // Order comes first, and is of before there were ids; inventory is new to logs; shipping comes last, and is not.
+    execute(data, "order", "DROP TABLE belonging");
+    execute(data, "order", "DROP TABLE belonging_schema");
+    execute(data, "inventory", "DELETE FROM belonging");
+    ground::drop_database(data, "payment");
     let aside = tempfile::tempdir().unwrap();
     move_log(data, aside.path());
+    let databases = ground::databases(data);
     for line in [&mut migrate(data), &mut serve(data)].map(refused) {
-        assert!(line.contains("inventory"), "{line}");
+        assert!(line.contains("of shipping"), "{line}");
+        assert!(line.contains("Nothing was changed"), "{line}");
     }
-    assert_eq!(count(data, "order", "SELECT count(*) FROM belonging"), 0);
+    assert_eq!(ground::databases(data), databases);
+    assert_eq!(count(data, "order", ground::BELONGINGS), 0, "not migrated");
+    let belongs = "SELECT count(*) FROM belonging";
+    assert_eq!(count(data, "inventory", belongs), 0);
     move_log(aside.path(), data);
     assert!(migrate(data).output().unwrap().status.success());
     assert_eq!(agreed(data), id);
@@ -226,6 +250,9 @@ fn of_two_logs_that_come_to_new_databases_at_once_one_gets_them() {
     let winner = outcomes.iter().position(|output| has_won(&output)).unwrap();
     let told = String::from_utf8_lossy(&outcomes[1 - winner].stderr);
     assert!(told.contains("belongs to another log"), "{told}");
+    // Or it looked when the other one was done.
+    let first = told.contains("Another start came first");
+    assert!(first || told.contains("Nothing was changed"), "{told}");
     let id = text(&directories[winner], "broker", ID_OF_LOG);
     for service in SERVICES {
         assert_eq!(

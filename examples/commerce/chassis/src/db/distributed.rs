@@ -109,6 +109,18 @@ impl Place {
         let options = self.server.clone().database(&name);
         Look::open(name, &options).await
     }
+
+    /// The same, if it is there.
+    pub(crate) async fn find(&self, name: &str) -> Result<Option<Look>> {
+        match self.look(name).await {
+            Err(Error::Database(DatabaseError::CannotOpen { source, .. }))
+                if creation::is_missing(&*source) =>
+            {
+                Ok(None)
+            }
+            looked => looked.map(Some),
+        }
+    }
 }
 
 impl fmt::Debug for Place {

@@ -69,6 +69,11 @@ impl Place {
     pub async fn look(&self, name: &str) -> Result<Look> {
         FileLook::open(self.data(), name).await
     }
+
+    /// The same, if it is there.
+    pub(crate) async fn find(&self, name: &str) -> Result<Option<Look>> {
+        FileLook::find(self.data(), name).await
+    }
 }
 
 impl fmt::Display for Place {

@@ -1,6 +1,6 @@
 //! Looking at an SQLite file of a deployment.
 
-use std::{path::Path, time::Duration};
+use std::{error::Error as StdError, path::Path, time::Duration};
 
 use mainstay_database::Error as DatabaseError;
 use sqlx::{
@@ -24,13 +24,17 @@ impl FileLook {
     /// # Errors
     /// It is not there, or is no database.
     pub async fn open(data: &Path, name: &str) -> Result<Self> {
+        Self::find(data, name).await?.ok_or_else(|| {
+            let path = data.join(format!("{name}.db"));
+            cannot_open(&path, "it is not there").into()
+        })
+    }
+
+    /// The same, if it is there.
+    pub(crate) async fn find(data: &Path, name: &str) -> Result<Option<Self>> {
         let path = data.join(format!("{name}.db"));
-        let cannot_open = |source| DatabaseError::CannotOpen {
-            what: path.display().to_string(),
-            source,
-        };
         if !path.is_file() {
-            return Err(cannot_open("it is not there".into()).into());
+            return Ok(None);
         }
         let options = SqliteConnectOptions::new()
             .filename(&path)
@@ -38,13 +42,13 @@ impl FileLook {
             .busy_timeout(Duration::from_secs(10))
             .optimize_on_close(false, None)
             .pragma("query_only", "ON");
-        let wrong = |error: sqlx::Error| cannot_open(error.into());
+        let wrong = |error: sqlx::Error| cannot_open(&path, error);
         let mut connection = options.connect().await.map_err(wrong)?;
         connection.execute("BEGIN").await.map_err(wrong)?;
-        Ok(Self {
+        Ok(Some(Self {
             name: format!("{name}.db"),
             connection,
-        })
+        }))
     }
 
     /// All rows of a query.
@@ -70,5 +74,12 @@ impl FileLook {
             .close()
             .await
             .map_err(|error| Error::unreadable(&self.name, error))
+    }
+}
+
+fn cannot_open(path: &Path, why: impl Into<Box<dyn StdError + Send + Sync>>) -> DatabaseError {
+    DatabaseError::CannotOpen {
+        what: path.display().to_string(),
+        source: why.into(),
     }
 }
