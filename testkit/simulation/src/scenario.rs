@@ -1,6 +1,12 @@
 //! A service's own scenario, with many seeds.
 
-use std::{fmt::Write as _, ops::Range, time::Duration};
+use std::{
+    any::Any,
+    fmt::Write as _,
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use mainstay_database::{Transactions as _, memory::Statement};
 use mainstay_messaging::{Content, Message};
@@ -14,47 +20,82 @@ use crate::{Crew, Plan, Sim};
 /// What a failed scenario names to be run alone.
 const SEED: &str = "MAINSTAY_SEED";
 
+/// After so long in its world a scenario is taken for one that turns in a circle.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 #[doc = include_str!("scenario.md")]
 #[expect(
     clippy::needless_pass_by_value,
     reason = "a closure at the place of the call"
 )]
 pub fn simulate(seeds: Range<u64>, crew: &Crew, scenario: impl AsyncFn(&Sim) -> Vec<String>) {
-    let chosen = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
-    let seeds = chosen.map_or(seeds, |seed: u64| seed..seed + 1);
+    let seeds = chosen(std::env::var(SEED).ok().as_deref()).unwrap_or(seeds);
     for seed in seeds {
         let plan = Plan::draw(seed, crew);
-        let told = play(seed, &plan, &scenario);
+        let told = play(seed, crew, &plan, &scenario);
         if !told.is_empty() {
-            let (shortest, told) = shorten(seed, plan.clone(), told, &scenario);
+            let again = |plan: &Plan| play(seed, crew, plan, &scenario);
+            let (shortest, told) = shorten(plan.clone(), told, &again);
             fail(seed, &plan, &shortest, &told);
         }
     }
 }
 
-fn play(seed: u64, plan: &Plan, scenario: &impl AsyncFn(&Sim) -> Vec<String>) -> Vec<String> {
-    match Sim::planned(seed, plan.clone()) {
-        Ok(sim) => {
-            let mut told = sim.run(scenario(&sim));
-            told.extend(sim.broken());
-            told
-        }
-        Err(error) => vec![error.to_string()],
+#[expect(clippy::panic, reason = "this is how a test fails")]
+fn chosen(seed: Option<&str>) -> Option<Range<u64>> {
+    let seed = seed?;
+    match seed.parse::<u64>() {
+        Ok(seed) => Some(seed..seed.saturating_add(1)),
+        Err(error) => panic!("{SEED}={seed:?} names no seed: {error}"),
     }
+}
+
+fn play(
+    seed: u64,
+    crew: &Crew,
+    plan: &Plan,
+    scenario: &impl AsyncFn(&Sim) -> Vec<String>,
+) -> Vec<String> {
+    let sim = match Sim::planned(seed, plan.clone()) {
+        Ok(sim) => sim,
+        Err(error) => return vec![error.to_string()],
+    };
+    let playing = || sim.run(async { tokio::time::timeout(LONGEST, scenario(&sim)).await });
+    // A scenario that asserts shall name its seed as well as one that answers.
+    let mut told = match catch_unwind(AssertUnwindSafe(playing)) {
+        Ok(Ok(told)) => told,
+        Ok(Err(_)) => vec![format!("the scenario has not ended after {LONGEST:?}")],
+        Err(panicked) => vec![format!("the scenario panicked: {}", words(&*panicked))],
+    };
+    told.extend(sim.broken());
+    let hosts = sim.hosts();
+    let names = [&*crew.writers, &crew.relays, &crew.workers].concat();
+    let strangers = (names.iter()).filter(|name| !hosts.iter().any(|host| host.name() == &***name));
+    told.extend(
+        strangers.map(|name| {
+            format!("no host is called {name}: what the plan does to it never strikes")
+        }),
+    );
+    told
+}
+
+fn words(panicked: &(dyn Any + Send)) -> &str {
+    let text = panicked.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panicked.downcast_ref::<&str>().copied())
+        .unwrap_or("without a word")
 }
 
 /// Drops one fault after the other, as long as something does not hold all the same.
 fn shorten(
-    seed: u64,
     mut plan: Plan,
     mut told: Vec<String>,
-    scenario: &impl AsyncFn(&Sim) -> Vec<String>,
+    again: &impl Fn(&Plan) -> Vec<String>,
 ) -> (Plan, Vec<String>) {
     let mut place = 0;
     while place < plan.strikes.len() {
         let mut shorter = plan.clone();
         shorter.strikes.remove(place);
-        let told_then = play(seed, &shorter, scenario);
+        let told_then = again(&shorter);
         if told_then.is_empty() {
             place += 1;
         } else {
@@ -146,8 +187,6 @@ pub fn judge(history: &History) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::catch_unwind;
-
     use super::*;
 
     /// Something does not hold whenever `fault` struck.
@@ -182,6 +221,56 @@ mod tests {
         assert!(lines[1].starts_with("VIOLATION: at "), "{text}");
         assert!(lines[2].starts_with("again: MAINSTAY_SEED="), "{text}");
         assert!(text.starts_with("seed "), "{text}");
+    }
+
+    fn told(crew: &Crew, scenario: impl AsyncFn(&Sim) -> Vec<String>) -> String {
+        let failed = catch_unwind(AssertUnwindSafe(|| simulate(5..6, crew, scenario))).unwrap_err();
+        words(&*failed).to_owned()
+    }
+
+    #[test]
+    fn a_scenario_that_asserts_names_its_seed() {
+        let text = told(&Crew::default(), async |sim: &Sim| {
+            assert_eq!(sim.hosts().len(), 1, "of hosts");
+            Vec::new()
+        });
+        assert!(text.starts_with("seed 5, plan:"), "{text}");
+        assert!(
+            text.contains("VIOLATION: the scenario panicked: "),
+            "{text}"
+        );
+        assert!(text.contains("of hosts"), "{text}");
+    }
+
+    #[test]
+    fn a_scenario_without_end_is_ended() {
+        let text = told(&Crew::default(), async |_: &Sim| {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        assert!(
+            text.contains("VIOLATION: the scenario has not ended"),
+            "{text}"
+        );
+    }
+
+    /// Else a host that is spelt otherwise is never struck, and the test passes for ever.
+    #[test]
+    fn a_crew_that_names_a_host_that_is_not_there_fails() {
+        let crew = Crew {
+            workers: vec!["wroker".into()],
+            ..Crew::default()
+        };
+        let text = told(&crew, async |_: &Sim| Vec::new());
+        assert!(text.contains("no host is called wroker"), "{text}");
+    }
+
+    #[test]
+    fn a_seed_that_is_no_number_is_told() {
+        assert_eq!(chosen(Some("17")), Some(17..18));
+        assert_eq!(chosen(None), None);
+        assert!(catch_unwind(|| chosen(Some("x"))).is_err());
     }
 
     #[test]
