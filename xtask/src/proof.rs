@@ -12,6 +12,9 @@ pub(crate) fn program(package: &str, binary: &str, arguments: &[&str]) -> Comman
     command
 }
 
+/// With what a program ends that has found something.
+const FAILED: i32 = 1;
+
 /// The simulation.
 pub(crate) fn simulation(arguments: &[&str]) -> Command {
     program("mainstay-simulation", "simulation", arguments)
@@ -22,8 +25,10 @@ pub(crate) fn passes(mut command: Command, failed: &str) -> Result<(), String> {
     let status = command
         .status()
         .map_err(|error| format!("cargo does not start: {error}"))?;
-    if status.success() {
-        return Ok(());
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(FAILED) => Err(failed.to_owned()),
+        // It was not built, was asked for something it does not know, or was ended: nothing was tried.
+        _ => Err(format!("it ended with {status}: nothing is known")),
     }
-    Err(failed.to_owned())
 }

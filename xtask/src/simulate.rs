@@ -20,6 +20,16 @@ pub(crate) fn simulate(options: &[&str]) -> Result<(), String> {
             return Err(format!("`simulate` does not know {option:?}"));
         }
     }
+    let given = |name: &&&str| options.contains(*name);
+    // What would be left out silently would be taken for tried.
+    let (one, many) = (["--plan", "--trace"], ["--seeds", "--from", "--json"]);
+    if options.contains(&"--seed") {
+        if let Some(option) = many.iter().find(given) {
+            return Err(format!("{option} is for many seeds, --seed for one"));
+        }
+    } else if let Some(option) = one.iter().find(given) {
+        return Err(format!("{option} needs a --seed"));
+    }
     let flag = |name: &'static str| options.contains(&name).then_some(name);
     if let Some(seed) = value("--seed") {
         let mut arguments = vec!["seed", seed];

@@ -13,7 +13,7 @@ mod seeding;
 use std::{io::Write as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use mainstay_simulation::{Settings, run};
+use mainstay_simulation::{Settings, planned, run};
 
 #[derive(Parser)]
 struct Arguments {
@@ -43,18 +43,22 @@ enum Command {
     },
 }
 
+/// As clap ends where arguments are not right: a seed that failed is something else.
+const MISUSED: u8 = 2;
+
 fn main() -> ExitCode {
     let failed = match Arguments::parse().command {
         #[cfg(mainstay_planted)]
         Command::Mutants(options) => hunting::all(&options),
         Command::Seeds(options) => seeding::seeds(&options),
         Command::Soak(options) => seeding::soak(&options),
-        Command::Seed { seed, plan, trace } => {
-            one(seed, plan.as_deref(), trace).unwrap_or_else(|error| {
+        Command::Seed { seed, plan, trace } => match one(seed, plan.as_deref(), trace) {
+            Ok(failed) => failed,
+            Err(error) => {
                 eprintln!("{error}");
-                true
-            })
-        }
+                return ExitCode::from(MISUSED);
+            }
+        },
     };
     if failed {
         ExitCode::FAILURE
@@ -66,18 +70,34 @@ fn main() -> ExitCode {
 fn one(seed: u64, plan: Option<&str>, trace: bool) -> Result<bool, String> {
     let mut settings = Settings::new();
     settings.trace = trace;
-    settings.keep = match plan {
-        None => None,
-        Some("none") => Some(Vec::new()),
-        Some(places) => {
-            let place = |place: &str| place.trim().parse::<usize>();
-            let places: Result<Vec<usize>, _> = places.split(',').map(place).collect();
-            Some(places.map_err(|error| format!("--plan {plan:?}: {error}"))?)
-        }
-    };
+    settings.keep = plan.map(places).transpose()?;
+    let strikes = planned(seed).strikes.len();
+    let beyond = settings
+        .keep
+        .iter()
+        .flatten()
+        .find(|place| **place >= strikes);
+    if let Some(place) = beyond {
+        return Err(format!(
+            "--plan {place}: the plan of seed {seed} has {strikes} faults, from 0"
+        ));
+    }
     let report = run(seed, &settings);
-    let text = format!("{}\n{report}\n", report.trace.join("\n"));
+    let mut text = report.trace.join("\n");
+    if trace {
+        text.push_str("\n\n");
+    }
+    text.push_str(&report.to_string());
     // Whoever closed the pipe has read enough.
     drop(std::io::stdout().write_all(text.as_bytes()));
     Ok(report.has_failed())
+}
+
+fn places(plan: &str) -> Result<Vec<usize>, String> {
+    if plan == "none" {
+        return Ok(Vec::new());
+    }
+    let place = |place: &str| place.trim().parse::<usize>();
+    let places: Result<_, _> = plan.split(',').map(place).collect();
+    places.map_err(|error| format!("--plan {plan}: {error}"))
 }

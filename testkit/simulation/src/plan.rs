@@ -58,7 +58,7 @@ pub enum Port {
 /// How many kinds of ports there are.
 pub(crate) const PORTS: usize = 8;
 
-/// What happens to a call. Each fits some ports; at others it does nothing, and does not count as struck.
+/// What happens to a call. Each fits some ports; at others the call, or its answer, is lost, and a handler refuses its message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {

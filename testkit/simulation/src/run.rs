@@ -1,6 +1,6 @@
 //! One seed.
 
-use crate::{Report, shop::Shop};
+use crate::{Plan, Report, shop::Shop};
 
 /// How seeds are run.
 #[derive(Clone, Default, Debug)]
@@ -34,11 +34,17 @@ impl Settings {
     }
 }
 
+/// The faults of a seed of the standard scenario.
+#[must_use]
+pub fn planned(seed: u64) -> Plan {
+    Shop::of(seed).plan()
+}
+
 /// Runs the standard scenario with a seed, on this thread. The same seed and settings give the same report.
 #[must_use]
 pub fn run(seed: u64, settings: &Settings) -> Report {
     let shop = Shop::of(seed);
-    let plan = shop.plan();
+    let plan = planned(seed);
     let plan = match &settings.keep {
         Some(places) => plan.keep(places),
         None => plan,
