@@ -174,6 +174,7 @@ where
         mut tasks: JoinSet<()>,
     ) -> Result<(), Error> {
         let limit = self.work.settings.drain;
+        planted!(WorkerNeverEnds: std::future::pending::<()>().await);
         let partitions = self.holdings.progress().into_iter().map(|p| p.partition);
         self.command(Command::Release {
             positions: planted!(ShutdownCommitsReceived: self.holdings.received(), else self.holdings.committable()),

@@ -56,7 +56,10 @@ impl Inner {
         let log = statement.select(.., count, |row: &LogRow| {
             let from: Option<i64> =
                 planted!(IdCursorSkipsSlow: planted::kept(row.shard), else None);
-            shards.contains(&row.shard) && from.is_none_or(|from| row.position > from)
+            let others_wait = planted!(StoppedKeyStopsShards) && !heads.is_empty();
+            shards.contains(&row.shard)
+                && !others_wait
+                && from.is_none_or(|from| row.position > from)
         });
         let log = log.into_iter().map(|row| Row {
             place: Place::Log(row.position),

@@ -75,6 +75,7 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
                 () = waiting => {}
             }
         }
+        planted!(RelayNeverEnds: std::future::pending::<()>().await);
         if let Err(error) = self.relay.store.release(&self.owner).await {
             tracing::warn!(error = %with_causes(&error), "shards not given up: others wait for the lease to end");
         }

@@ -1,6 +1,7 @@
 //! The standard scenario: writers, an outbox, relays, a broker, workers, effects.
 
 mod aftermath;
+mod lasting;
 mod relay;
 mod rows;
 mod witness;
@@ -13,7 +14,7 @@ use mainstay_clock::Clock as _;
 use mainstay_messaging::{Group, Message, Topic};
 use mainstay_outbox::memory::{MemoryOutbox, Options};
 
-use crate::{Act, Crew, Dice, Plan, Process, Report, Sim, Strike};
+use crate::{Act, Crew, Dice, Host, Plan, Process, Report, Sim, Strike};
 use witness::Witness;
 use writer::Wish;
 
@@ -29,6 +30,8 @@ fn group() -> Group {
 const CHAOS: Duration = Duration::from_secs(6);
 /// How long everything may take to come to its end once no fault strikes any more.
 const QUIET: Duration = Duration::from_secs(240);
+/// How long a host may take to end once it is asked to, when no fault strikes any more.
+const CLOSING: Duration = Duration::from_secs(30);
 
 /// How long done messages are remembered where something is forgotten in a run: longer than any repetition comes late.
 const WINDOW: Duration = Duration::from_secs(16);
@@ -46,6 +49,8 @@ pub(crate) struct Shop {
     partitions: u16,
     /// One message, alone under its key, stays poisoned until marks of its partition are old.
     lasting_poison: Option<usize>,
+    /// One message is refused by the broker until everything else has come to its end.
+    lasting_refusal: Option<usize>,
     wishes: Arc<Vec<Wish>>,
 }
 
@@ -65,6 +70,13 @@ impl Shop {
         if let Some(wish) = lasting_poison.and_then(|nth| wishes.get_mut(nth)) {
             wish.set_alone(keys);
         }
+        let refused = Dice::new(seed, "lasting refusal");
+        let lasting_refusal =
+            (refused.one_in(8) && lasting_poison.is_none()).then(|| refused.number(messages));
+        // Alone as well: delayed messages of its key would wait behind it, and a history knows no key of theirs.
+        if let Some(wish) = lasting_refusal.and_then(|nth| wishes.get_mut(nth)) {
+            wish.set_alone(keys);
+        }
         Self {
             seed,
             writers: names("writer", 2),
@@ -73,6 +85,7 @@ impl Shop {
             shards: [1, 2, 4][dice.number(3)],
             partitions: 3,
             lasting_poison,
+            lasting_refusal,
             wishes: Arc::new(wishes),
         }
     }
@@ -92,13 +105,16 @@ impl Shop {
     /// The faults of its seed.
     pub(crate) fn plan(&self) -> Plan {
         let mut plan = Plan::draw(self.seed, &self.crew());
-        if let Some(nth) = self.lasting_poison {
-            // No other: its key has copies behind it, which would stay unread for longer than the window, too.
-            plan.strikes
-                .retain(|strike| !matches!(strike, Strike::At(_, Act::Poison(_))));
-            plan.strikes
-                .push(Strike::At(Duration::ZERO, Act::Poison(nth)));
-        }
+        let lasting = match (self.lasting_poison, self.lasting_refusal) {
+            (Some(nth), _) => Act::Poison(nth),
+            (None, Some(nth)) => Act::Refuse(nth),
+            (None, None) => return plan,
+        };
+        // No other poison: its key has copies behind it, which would stay unread for longer than the window, and it stands still
+        // until its worker is started again.
+        plan.strikes
+            .retain(|strike| !matches!(strike, Strike::At(_, Act::Poison(_))));
+        plan.strikes.push(Strike::At(Duration::ZERO, lasting));
         plan
     }
 
@@ -164,13 +180,7 @@ impl Shop {
             });
         }
         tokio::time::sleep(CHAOS + Duration::from_millis(500)).await;
-        if self.lasting_poison.is_some() {
-            // The others of its partition are done, and were long enough ago to be forgotten; their offsets are not committed.
-            sim.heal_but_handlers();
-            tokio::time::sleep(WINDOW + Duration::from_secs(3)).await;
-            sim.broker().faults().redeliver(&group());
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+        let mut violations = self.outlast(sim, &witness).await?;
         sim.heal();
         let ending = async {
             if sim.has_struck(|act| matches!(act, Act::Poison(_))) {
@@ -179,16 +189,15 @@ impl Shop {
             self.come_to_an_end(sim, &outbox).await
         };
         let quiet = tokio::time::timeout(QUIET, ending).await;
-        let mut violations = match quiet {
-            Ok(ended) => ended.map(|()| Vec::new())?,
-            Err(_) => vec![format!(
+        match quiet {
+            Ok(ended) => ended?,
+            Err(_) => violations.push(format!(
                 "not everything has come to its end after {QUIET:?}"
-            )],
-        };
-        for host in sim.hosts() {
-            host.kill();
+            )),
         }
-        let history = self.history(sim, &witness).await?;
+        violations.extend(close(sim).await);
+        let seen = std::mem::take(&mut witness.caught_up().history);
+        let history = self.history(sim, &witness, seen).await?;
         let found = mainstay_testkit::check::violations(&history);
         violations.extend(found.iter().map(ToString::to_string));
         Ok(violations)
@@ -257,6 +266,24 @@ impl Shop {
             }
         }
     }
+}
+
+/// Asks every host to end; those that do not have never left a deployment.
+async fn close(sim: &Sim) -> Vec<String> {
+    let hosts = sim.hosts();
+    let ended = async || {
+        // Again and again: a planned stop that came before starts its host once more.
+        let running = hosts.iter().filter(|host| host.is_running());
+        running.map(Host::stop).count() == 0
+    };
+    sim.until(CLOSING, ended).await;
+    let running = hosts.iter().filter(|host| host.is_running());
+    let stuck = running.map(|host| format!("{} has not ended after {CLOSING:?}", host.name()));
+    let stuck = stuck.collect();
+    for host in hosts {
+        host.kill();
+    }
+    stuck
 }
 
 /// The scenario could not be played.

@@ -128,7 +128,8 @@ impl Sim {
     }
 
     /// Ends all faults: everybody reaches everything again, hosts that were killed are started, commits under way are decided,
-    /// and the server notices whose clients are gone. From here on everything must come to its end.
+    /// and the server notices whose clients are gone. From here on everything must come to its end. A planned stop that has begun goes on:
+    /// its host is started again when its time has come.
     pub fn heal(&self) {
         self.world.shared().poison.clear();
         acts::heal(&self.world);

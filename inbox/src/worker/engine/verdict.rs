@@ -226,6 +226,7 @@ where
                 .as_deref()
                 .and_then(|key| Key::new(std::str::from_utf8(key).ok()?).ok()),
         };
+        planted!(StoppedKeyStopsWorker: self.gate = Some((self.now() + std::time::Duration::from_secs(60), 0)));
         let now = self.work.settings.clock.now();
         let since = self.stopped.get(&portion.lane).map_or(now, |key| key.since);
         self.stopped.insert(

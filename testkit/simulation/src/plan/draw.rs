@@ -24,7 +24,7 @@ pub struct Crew {
 }
 
 impl Plan {
-    /// The plan of a seed: some twenty faults, among them at least three that strike whatever happens.
+    /// The plan of a seed: some twenty faults, among them three that strike whatever happens, where there are as many relays and workers.
     #[must_use]
     pub fn draw(seed: u64, crew: &Crew) -> Self {
         let dice = Dice::new(seed, "plan");
@@ -60,6 +60,13 @@ impl Plan {
         {
             strikes.push(Strike::At(dice.within(crew.within), Act::Lose(host)));
         }
+        // Partitions are given back once or twice in a life.
+        if dice.one_in(3)
+            && let Some(host) = dice.one(&crew.workers)
+        {
+            let often = 1 + dice.below(3);
+            strikes.extend(call(&dice, host, Port::Release, often));
+        }
         Self::of(strikes)
     }
 }
@@ -94,9 +101,14 @@ fn any_call(dice: &Dice, crew: &Crew, all: &[Arc<str>]) -> Option<Strike> {
         7 => (&crew.workers, Port::Acknowledge, 10),
         _ => (&crew.workers, Port::Handle, 20),
     };
+    call(dice, dice.one(hosts)?, port, 1 + dice.below(often))
+}
+
+/// Something that can happen to a call of this port.
+fn call(dice: &Dice, host: Arc<str>, port: Port, nth: u64) -> Option<Strike> {
     let later = dice.millis(4_000);
     let faults: &[Fault] = match port {
-        Port::Begin => &[Fault::Lost, Fault::Stall(later)],
+        Port::Begin | Port::Release => &[Fault::Lost, Fault::Stall(later)],
         Port::Statement => &[
             Fault::Lost,
             Fault::Conflict,
@@ -122,7 +134,7 @@ fn any_call(dice: &Dice, crew: &Crew, all: &[Arc<str>]) -> Option<Strike> {
             Fault::LateAnswer(later),
         ],
         Port::Deliver => &[Fault::Lost, Fault::LateAnswer(later), Fault::AnswerLost],
-        Port::Acknowledge | Port::Release => &[
+        Port::Acknowledge => &[
             Fault::Lost,
             Fault::AnswerLost,
             Fault::Stall(later),
@@ -136,9 +148,9 @@ fn any_call(dice: &Dice, crew: &Crew, all: &[Arc<str>]) -> Option<Strike> {
         ],
     };
     Some(Strike::Call {
-        host: dice.one(hosts)?,
+        host,
         port,
-        call: u32::try_from(1 + dice.below(often)).unwrap_or(1),
+        call: u32::try_from(nth).unwrap_or(1),
         fault: dice.one(faults)?,
     })
 }

@@ -47,8 +47,13 @@ impl Shop {
     }
 
     /// What the witness saw, and what is left.
-    pub(super) async fn history(&self, sim: &Sim, witness: &Witness) -> Result<History, Failure> {
-        let mut history = std::mem::take(&mut witness.caught_up().history);
+    pub(super) async fn history(
+        &self,
+        sim: &Sim,
+        witness: &Witness,
+        seen: History,
+    ) -> Result<History, Failure> {
+        let mut history = seen;
         let orders = sim.database().committed::<Order>().into_iter();
         history.committed = orders.map(|order| order.placed.clone().into()).collect();
         history.readers = vec![Reader {

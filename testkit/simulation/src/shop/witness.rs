@@ -145,7 +145,6 @@ impl Witness {
             let before = seen.owners.insert(hold.shard, now.clone());
             if before.as_ref() != Some(&now)
                 && let (fence, Some(owner)) = now
-                && before.is_none_or(|before| before.0 != fence || before.1.is_some())
             {
                 if let Some(by) = by {
                     seen.names.insert(by, owner.clone());
