@@ -74,6 +74,7 @@ const RULES: &[(&str, Rule)] = &[
         names::of_the_field,
     ),
     ("each planted bug has its place", planted::each_has_a_place),
+    ("each planted bug was caught", planted::each_was_caught),
     ("no release has planted bugs", planted::nobody_sets_the_cfg),
     ("no path of anybody's machine", texts::machine_paths),
     (

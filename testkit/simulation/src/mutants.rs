@@ -95,7 +95,7 @@ fn one(bug: Option<Bug>, seed: u64) -> (Option<Catch>, bool) {
         Ok(report) if !report.has_failed() => None,
         Ok(report) => Some(Catch {
             seed,
-            by: report.violations.iter().map(|v| name(v)).collect(),
+            by: names(&report.violations),
             report: report.to_string(),
         }),
         Err(_) => Some(Catch {
@@ -105,6 +105,18 @@ fn one(bug: Option<Bug>, seed: u64) -> (Option<Catch>, bool) {
         }),
     };
     (caught, reached)
+}
+
+/// What did not hold, each once: a run that asks in its midst may tell the same thing again at its end.
+fn names(violations: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for violation in violations {
+        let name = name(violation);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// The invariant that a violation names.

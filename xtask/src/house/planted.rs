@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use super::File;
 
 const LIST: &str = "clock/src/planted/bug.rs";
+const PAGE: &str = "docs/reliability.md";
 
 /// Each bug of the list is planted somewhere, and what is planted is in the list: the compiler looks at neither, where
 /// the list is not compiled.
@@ -31,6 +32,28 @@ pub(super) fn each_has_a_place(files: &[File]) -> Vec<String> {
             .iter()
             .map(|name| format!("{LIST}: {name} is planted nowhere")),
     );
+    offences
+}
+
+/// Each bug of the list is on the page of what was tried, and was caught.
+pub(super) fn each_was_caught(files: &[File]) -> Vec<String> {
+    let text = |path: &str| files.iter().find(|file| file.path == path);
+    let (Some(list), Some(page)) = (text(LIST), text(PAGE)) else {
+        return Vec::new();
+    };
+    let mut offences = Vec::new();
+    for name in list.code().filter_map(|(_, line)| listed(line)) {
+        let row = format!("| `{name}` |");
+        match page.text.lines().find(|line| line.starts_with(&row)) {
+            None => offences.push(format!(
+                "{PAGE}: nothing of {name}; `cargo xtask reliability`"
+            )),
+            Some(line) if line.contains("**survived**") => {
+                offences.push(format!("{PAGE}: {name} survived"));
+            }
+            Some(_) => {}
+        }
+    }
     offences
 }
 
@@ -89,6 +112,20 @@ fn a_bug_without_a_place_and_a_place_without_a_bug_are_found() {
         [
             "outbox/src/a.rs:1: clock/src/planted/bug.rs has no C",
             "clock/src/planted/bug.rs: B is planted nowhere"
+        ]
+    );
+}
+
+#[test]
+fn a_bug_that_survived_or_was_never_hunted_is_found() {
+    let list = File::new(LIST, "    A: \"a\",\n    B: \"b\",\n    C: \"c\",\n");
+    let page = "| `A` | a | 1 | no loss |\n| `B` | b | 20,000 | **survived** |\n";
+    let found = each_was_caught(&[list, File::new(PAGE, page)]);
+    assert_eq!(
+        found,
+        [
+            "docs/reliability.md: B survived",
+            "docs/reliability.md: nothing of C; `cargo xtask reliability`"
         ]
     );
 }

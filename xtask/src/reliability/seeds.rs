@@ -43,7 +43,7 @@ fn written(tally: &Tally) -> String {
 
 The unmodified relay and worker, on databases and a broker in memory, on a paused clock. Everything that goes wrong is drawn
 from a seed, printed as a plan, and repeated exactly by the same seed. At the end the faults heal, and all must become quiet and
-complete. Then every invariant of `mainstay_testkit::check` is asked.
+complete. Then every invariant of `mainstay_testkit::check` is asked; of cursors there is nothing to ask, since no engine has any yet.
 
 | seeds | failed | messages (fewest a seed) | faults that struck (fewest a seed) | events | simulated time | rate |
 |---|---|---|---|---|---|---|
