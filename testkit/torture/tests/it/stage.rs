@@ -42,6 +42,7 @@ const OPEN: &str =
 pub(crate) const WAITING: &str =
     "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_held)";
 pub(crate) const EFFECTS: &str = "SELECT count(*) FROM effects";
+const COMMITTED: &str = "SELECT count(*) FROM entries";
 
 /// How a scenario's processes are told apart from those of others on the same server.
 pub(crate) struct Stage {
@@ -219,6 +220,15 @@ impl Stage {
     pub(crate) async fn traffic(&self, more: i64) {
         let before = self.count(EFFECTS).await;
         self.until(&format!("{more} effects more"), async || {
+            self.count(EFFECTS).await >= before + more
+        })
+        .await;
+    }
+
+    /// As [`traffic`](Self::traffic), but of messages that are committed from now on: whoever was there before had no part in them.
+    pub(crate) async fn new_traffic(&self, more: i64) {
+        let before = self.count(COMMITTED).await;
+        self.until(&format!("effects of {more} new messages"), async || {
             self.count(EFFECTS).await >= before + more
         })
         .await;

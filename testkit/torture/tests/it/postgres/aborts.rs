@@ -33,6 +33,7 @@ const OF_A_RELAY: Calls = &[
 const OF_A_WORKER: Calls = &[
     // The second one may be dropped for a commit.
     ("next", 1),
+    ("now", 1),
     ("checkpoint", 1),
     ("sweep", 1),
     ("begin", 2),
@@ -115,7 +116,7 @@ async fn relays() {
     let worker = stage.worker("worker-1", &[]);
     let role = |name: String, options: &[&str]| stage.relay(&name, options);
     let relay = plays(&stage, role, "relay", RELAY, OF_A_RELAY).await;
-    stage.traffic(20).await;
+    stage.new_traffic(20).await;
     let ended = stage.close(writers, vec![worker, relay]).await;
     all_are_struck(OF_A_RELAY, ended.summary("relay-for-good"));
     // Who aborted behind a send had not recorded it.
