@@ -160,9 +160,14 @@ impl Process {
     /// What goes to the database or the broker, or comes from there, is under way.
     pub(crate) async fn travel(&self) {
         if !self.distance.is_zero() {
-            tokio::time::sleep(self.distance).await;
-            self.awake().await;
+            self.wait(self.distance).await;
         }
+    }
+
+    /// So much time goes by for the host, and longer if it is paused then.
+    pub(crate) async fn wait(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+        self.awake().await;
     }
 
     /// A call on its way out: waits as long as it shall, and says what else shall happen to it.
@@ -170,8 +175,7 @@ impl Process {
         self.awake().await;
         let fault = self.strike(port);
         if let Some(Fault::Stall(time)) = fault {
-            tokio::time::sleep(time).await;
-            self.awake().await;
+            self.wait(time).await;
             return None;
         }
         fault

@@ -46,14 +46,13 @@ impl Shop {
         Ok(progress.len() == usize::from(self.partitions) && progress.iter().all(done))
     }
 
-    /// What the witness saw, and what is left.
+    /// The `history` that the witness has seen, and what is left.
     pub(super) async fn history(
         &self,
         sim: &Sim,
         witness: &Witness,
-        seen: History,
+        mut history: History,
     ) -> Result<History, Failure> {
-        let mut history = seen;
         let orders = sim.database().committed::<Order>().into_iter();
         history.committed = orders.map(|order| order.placed.clone().into()).collect();
         history.readers = vec![Reader {

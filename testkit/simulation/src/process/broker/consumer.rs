@@ -99,8 +99,7 @@ impl Consumer for HostConsumer {
             }
             Some(Fault::LateAnswer(time)) => {
                 let answer = self.store(positions).await;
-                tokio::time::sleep(time).await;
-                self.process.awake().await;
+                self.process.wait(time).await;
                 answer
             }
             Some(_) => Err(lost("the request was lost")),

@@ -75,8 +75,7 @@ impl Publisher for HostPublisher {
             }
             Some(Fault::LateAnswer(time)) => {
                 let answers = publishing(messages).await;
-                tokio::time::sleep(time).await;
-                self.process.awake().await;
+                self.process.wait(time).await;
                 answers
             }
             Some(_) => unknown(messages, "the request was lost"),
