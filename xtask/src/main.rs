@@ -89,6 +89,10 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let succeeded = match args.as_slice() {
+        ["help", ..] | [.., "--help" | "-h"] | [] => {
+            println!("{HELP}");
+            true
+        }
         ["test", options @ ..] => test(options),
         ["services", command, options @ ..] => said(services(command, options)),
         ["mutants", options @ ..] => said(mutants::run(options)),
@@ -96,10 +100,6 @@ fn main() -> ExitCode {
         ["simulate", options @ ..] => said(simulate::simulate(options)),
         ["soak", options @ ..] => said(simulate::soak(options)),
         ["advisories"] => said(supply::advisories()),
-        ["help" | "--help" | "-h"] | [] => {
-            println!("{HELP}");
-            true
-        }
         other => {
             eprintln!("unknown command {:?}\n\n{HELP}", other.join(" "));
             false

@@ -9,6 +9,7 @@ struct Found {
     bug: Vec<Bug>,
 }
 
+/// What was wrong somewhere, until it was found.
 #[derive(Deserialize)]
 struct Bug {
     /// In which crate, or which design.
