@@ -56,10 +56,16 @@ fn order(address: &str, name: &str, told: &Mutex<Acknowledged>, over: &AtomicBoo
             under_way.push_back(answer.order_id());
             told.lock().unwrap().push(Told { key, body, answer });
         }
-        while under_way.len() >= UNDER_WAY && !over.load(Ordering::Relaxed) {
-            under_way.retain(|order_id| !has_ended(address, order_id));
-            thread::sleep(Duration::from_millis(100));
-        }
+        wait_for("one of the orders under way to end", || {
+            // In turn: to ask for all of them each time would be most of the traffic.
+            if let Some(order_id) = under_way.pop_front()
+                && !has_ended(address, &order_id)
+            {
+                under_way.push_back(order_id);
+            }
+            let goes_on = under_way.len() < UNDER_WAY || over.load(Ordering::Relaxed);
+            goes_on.then_some(())
+        });
         thread::sleep(Duration::from_millis(60));
     }
 }
