@@ -115,8 +115,6 @@ mod campaign;
 mod corpus;
 mod dice;
 mod host;
-#[cfg(mainstay_planted)]
-pub mod mutants;
 mod plan;
 mod process;
 mod report;

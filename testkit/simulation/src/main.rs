@@ -6,8 +6,6 @@
     reason = "a command-line program that says how long it took"
 )]
 
-#[cfg(mainstay_planted)]
-mod hunting;
 mod seeding;
 
 use std::{io::Write as _, process::ExitCode};
@@ -27,9 +25,6 @@ enum Command {
     Seeds(seeding::Seeds),
     /// Runs new seeds for a while, on all cores.
     Soak(seeding::Soak),
-    /// Hunts for each of the bugs planted on purpose.
-    #[cfg(mainstay_planted)]
-    Mutants(hunting::Options),
     /// Runs one seed and says what happened.
     Seed {
         /// The seed.
@@ -48,8 +43,6 @@ const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
     let failed = match Arguments::parse().command {
-        #[cfg(mainstay_planted)]
-        Command::Mutants(options) => hunting::all(&options),
         Command::Seeds(options) => seeding::seeds(&options),
         Command::Soak(options) => seeding::soak(&options),
         Command::Seed { seed, plan, trace } => match one(seed, plan.as_deref(), trace) {
