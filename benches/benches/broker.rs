@@ -7,7 +7,8 @@ use mainstay_database::{
     sqlite::{Database, Synchronous},
 };
 use mainstay_messaging::{
-    Consumer as _, Group, Incoming, Message, Publication, Publisher as _, StartAt, envelope,
+    Consumer as _, ConsumerEvent, Group, Message, PublishOutcome, Publisher as _, StartAt,
+    envelope,
     sqlite::{Broker, Options},
 };
 
@@ -95,7 +96,7 @@ fn append(bench: &Bench, keys: Keys, batch: usize) {
                 bench.runtime.block_on(async {
                     for batch in messages.chunks(batch) {
                         let answers = publisher.publish(batch).await;
-                        assert!(answers.iter().all(Publication::is_acknowledged));
+                        assert!(answers.iter().all(PublishOutcome::is_acknowledged));
                     }
                 });
             })
@@ -145,7 +146,9 @@ fn read(bench: &Bench) {
                 bench.runtime.block_on(async {
                     let mut seen = 0;
                     while seen < messages.len() {
-                        if let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() {
+                        if let ConsumerEvent::Deliveries(deliveries) =
+                            consumer.next().await.unwrap()
+                        {
                             seen += deliveries.len();
                         }
                     }

@@ -64,13 +64,13 @@ fn message(delivery: &Delivery) -> &Message {
     }
 }
 
-const RAW_ONE: &str = "INSERT OR IGNORE INTO inbox_marks (consumer, source, id, topic, partition, offset) \
+const RAW_ONE: &str = "INSERT OR IGNORE INTO inbox_processed (consumer, source, id, topic, partition, offset) \
      VALUES ($1, $2, $3, $4, $5, $6)";
 
-const RAW_SET: &str = "INSERT OR IGNORE INTO inbox_marks (consumer, source, id, topic, partition, offset) \
+const RAW_SET: &str = "INSERT OR IGNORE INTO inbox_processed (consumer, source, id, topic, partition, offset) \
      SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each($2)";
 
-async fn mark_by_hand(connection: &mut sqlx::SqliteConnection, delivery: &Delivery) -> bool {
+async fn processed_by_hand(connection: &mut sqlx::SqliteConnection, delivery: &Delivery) -> bool {
     let (message, position) = (message(delivery), &delivery.position);
     let marked = sqlx::query(RAW_ONE)
         .bind(CONSUMER.as_str())
@@ -129,7 +129,7 @@ fn admit_one(bench: &Bench) {
                 bench.runtime.block_on(async {
                     for delivery in &fresh {
                         let mut tx = by_hand.begin().await.unwrap();
-                        assert!(mark_by_hand(&mut tx, delivery).await);
+                        assert!(processed_by_hand(&mut tx, delivery).await);
                         effect(&mut tx, delivery).await;
                         by_hand.commit(tx).await.unwrap();
                     }
@@ -179,7 +179,7 @@ fn admit_batch(bench: &Bench, batch: usize) {
         }),
         Side::new("raw JSON-set INSERT OR IGNORE", || {
             let fresh = deliveries(count);
-            mark_sets_by_hand(bench, &set, &fresh, batch)
+            processed_sets_by_hand(bench, &set, &fresh, batch)
         }),
         Side::new("loop of INSERT OR IGNORE", || {
             let fresh = deliveries(count);
@@ -188,7 +188,7 @@ fn admit_batch(bench: &Bench, batch: usize) {
                     for batch in fresh.chunks(batch) {
                         let mut tx = one_by_one.begin().await.unwrap();
                         for delivery in batch {
-                            assert!(mark_by_hand(&mut tx, delivery).await);
+                            assert!(processed_by_hand(&mut tx, delivery).await);
                         }
                         one_by_one.commit(tx).await.unwrap();
                     }
@@ -199,7 +199,12 @@ fn admit_batch(bench: &Bench, batch: usize) {
     bench.compare(&Comparison::new(name, count), &mut sides);
 }
 
-fn mark_sets_by_hand(bench: &Bench, database: &Database, fresh: &[Delivery], batch: usize) -> Took {
+fn processed_sets_by_hand(
+    bench: &Bench,
+    database: &Database,
+    fresh: &[Delivery],
+    batch: usize,
+) -> Took {
     let row = |delivery: &Delivery| {
         let (message, position) = (message(delivery), &delivery.position);
         let (source, id) = (

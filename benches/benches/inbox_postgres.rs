@@ -7,7 +7,7 @@ use mainstay_benches::{Bench, Comparison, Keys, Side, Took, Workload, timed};
 use mainstay_database::{Namespace, Transactions as _, postgres::Database};
 use mainstay_inbox::{
     Inbox as _,
-    postgres::{Effect, FusedEffect, PostgresInbox},
+    postgres::{CombinedEffect, Effect, PostgresInbox},
 };
 use mainstay_messaging::{Content, Delivery, Group, Message, Partition, Position};
 use mainstay_testkit::postgres::{Server, TestDatabase};
@@ -23,7 +23,7 @@ fn main() {
         return;
     };
     one(&bench, &server);
-    fused(&bench, &server);
+    enqueue_with(&bench, &server);
     batch(&bench, &server, 100);
 }
 
@@ -84,10 +84,10 @@ async fn effect(connection: &mut PgConnection, delivery: &Delivery) {
         .unwrap();
 }
 
-async fn mark_by_hand(connection: &mut PgConnection, delivery: &Delivery) {
+async fn processed_by_hand(connection: &mut PgConnection, delivery: &Delivery) {
     let (message, position) = (message(delivery), &delivery.position);
     let marked = sqlx::query(
-        "INSERT INTO inbox_marks (consumer, source, id, topic, partition, \"offset\")
+        "INSERT INTO inbox_processed (consumer, source, id, topic, partition, \"offset\")
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
     )
     .bind(CONSUMER.as_str())
@@ -117,7 +117,7 @@ fn one_by_one(bench: &Bench, service: &Service, count: usize, mark: Mark) -> Too
                         let admission = inbox.admit(&mut tx, &CONSUMER, delivery).await.unwrap();
                         assert!(admission.is_fresh());
                     }
-                    Mark::ByHand => mark_by_hand(&mut tx, delivery).await,
+                    Mark::ByHand => processed_by_hand(&mut tx, delivery).await,
                     Mark::None => {}
                 }
                 effect(&mut tx, delivery).await;
@@ -153,7 +153,12 @@ fn one(bench: &Bench, server: &Server) {
     bench.compare(&Comparison::new(name, count), &mut sides);
 }
 
-fn one_by_one_fused(bench: &Bench, service: &Service, write: &FusedEffect, count: usize) -> Took {
+fn one_by_one_fused(
+    bench: &Bench,
+    service: &Service,
+    write: &CombinedEffect,
+    count: usize,
+) -> Took {
     let fresh = deliveries(count);
     timed(|| {
         bench.runtime.block_on(async {
@@ -164,19 +169,21 @@ fn one_by_one_fused(bench: &Bench, service: &Service, write: &FusedEffect, count
                     .admit(&mut connection, &CONSUMER, delivery, |q| q.bind(body))
                     .await
                     .unwrap();
-                assert_ne!(made, mainstay_inbox::postgres::Fused::Duplicate);
+                assert_ne!(made, mainstay_inbox::postgres::Combined::Duplicate);
             }
         });
     })
 }
 
-fn fused(bench: &Bench, server: &Server) {
+fn enqueue_with(bench: &Bench, server: &Server) {
     let name = "inbox on PostgreSQL: one message admitted and its effect made in one statement";
     if !bench.wants(name) {
         return;
     }
     let [ours, by_hand, bare] = [(); 3].map(|()| service(bench, server));
-    let write = ours.inbox.fused(&Effect::insert("effects", "body", "$1"));
+    let write = ours
+        .inbox
+        .enqueue_with(&Effect::insert("effects", "body", "$1"));
     let count = bench.scaled(100);
     let mut sides = [
         Side::new("inbox", || one_by_one_fused(bench, &ours, &write, count)),
@@ -211,7 +218,7 @@ async fn effects(connection: &mut PgConnection, batch: &[Delivery]) {
         .unwrap();
 }
 
-async fn mark_set_by_hand(connection: &mut PgConnection, batch: &[Delivery]) {
+async fn processed_set_by_hand(connection: &mut PgConnection, batch: &[Delivery]) {
     let (messages, positions): (Vec<_>, Vec<_>) =
         batch.iter().map(|d| (message(d), &d.position)).unzip();
     let source: Vec<_> = messages.iter().map(|m| m.source.as_str()).collect();
@@ -223,7 +230,7 @@ async fn mark_set_by_hand(connection: &mut PgConnection, batch: &[Delivery]) {
     let partition: Vec<_> = positions.iter().map(|p| p.partition.number).collect();
     let offset: Vec<_> = positions.iter().map(|p| p.offset).collect();
     let marked: Vec<(String, String)> = sqlx::query_as(
-        "INSERT INTO inbox_marks (consumer, source, id, topic, partition, \"offset\")
+        "INSERT INTO inbox_processed (consumer, source, id, topic, partition, \"offset\")
          SELECT $1, * FROM UNNEST($2::text[], $3::text[], $4::text[], $5::int4[], $6::int8[])
          ON CONFLICT DO NOTHING RETURNING source, id",
     )
@@ -255,7 +262,7 @@ fn in_batches(bench: &Bench, service: &Service, count: usize, size: usize, mark:
                         let answers = inbox.admit_batch(&mut tx, &CONSUMER, &set).await.unwrap();
                         assert!(answers.iter().all(|answer| answer.is_fresh()));
                     }
-                    Mark::ByHand => mark_set_by_hand(&mut tx, batch).await,
+                    Mark::ByHand => processed_set_by_hand(&mut tx, batch).await,
                     Mark::None => {}
                 }
                 effects(&mut tx, batch).await;

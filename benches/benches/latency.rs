@@ -17,7 +17,7 @@ use mainstay_database::{
     sqlite::{Database, Synchronous},
 };
 use mainstay_messaging::{
-    Consumer, Content, Group, Incoming, Message, StartAt, envelope,
+    Consumer, ConsumerEvent, Content, Group, Message, StartAt, envelope,
     sqlite::{Broker, LogConsumer, Options as BrokerOptions},
 };
 use mainstay_outbox::{
@@ -142,7 +142,7 @@ fn print(name: &str, histogram: &Histogram<u64>) {
 
 async fn receive(consumer: &mut LogConsumer, message: &Message) {
     loop {
-        let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() else {
+        let ConsumerEvent::Deliveries(deliveries) = consumer.next().await.unwrap() else {
             continue;
         };
         let is_it = |content: &Content| matches!(content, Content::Message(found) if found.id == message.id);

@@ -12,7 +12,7 @@ use mainstay_database::{
     Transactions as _,
     sqlite::{Database, Synchronous},
 };
-use mainstay_messaging::{Message, Publication, Publisher, envelope};
+use mainstay_messaging::{Message, PublishOutcome, Publisher, envelope};
 use mainstay_outbox::{
     Entry, Outbox as _, Relay,
     sqlite::{Options, SqliteOutbox},
@@ -147,12 +147,15 @@ struct Null {
 
 #[async_trait]
 impl Publisher for Null {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         let before = self.seen.fetch_add(messages.len(), Ordering::Relaxed);
         if before + messages.len() >= self.expected {
             self.all.cancel();
         }
-        messages.iter().map(|_| Publication::Acknowledged).collect()
+        messages
+            .iter()
+            .map(|_| PublishOutcome::Acknowledged)
+            .collect()
     }
 }
 

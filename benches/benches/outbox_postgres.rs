@@ -11,7 +11,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use mainstay_benches::{Bench, Comparison, Keys, Side, Workload, timed};
-use mainstay_messaging::{Key, Message, Publication, Publisher, envelope};
+use mainstay_messaging::{Key, Message, PublishOutcome, Publisher, envelope};
 use mainstay_outbox::{Entry, Outbox as _, Relay};
 use mainstay_testkit::postgres::Server;
 use shop::{Shop, business};
@@ -27,7 +27,7 @@ fn main() {
     };
     for connections in [1, 8, 32] {
         enqueue(&bench, &server, connections);
-        fused(&bench, &server, connections);
+        enqueue_with(&bench, &server, connections);
     }
     for keys in [Keys::Uniform, Keys::Hot] {
         for batch in [100, 1_000] {
@@ -111,16 +111,16 @@ const fn operations(writers: u32) -> usize {
     }
 }
 
-fn fused(bench: &Bench, server: &Server, writers: u32) {
+fn enqueue_with(bench: &Bench, server: &Server, writers: u32) {
     let name = format!("postgres: write and message in one statement, {writers} connections");
     if !bench.wants(&name) {
         return;
     }
     let [ours, by_hand, bare] = [(); 3].map(|()| Shop::new(bench, server, writers));
     let messages = Workload::new(Keys::Uniform).messages(bench.scaled(operations(writers)));
-    let place = ours.outbox.fused(Shop::WRITE);
+    let place = ours.outbox.enqueue_with(Shop::WRITE);
     let mut sides = [
-        Side::new("fused", || {
+        Side::new("enqueue_with", || {
             ours.write_all(
                 bench,
                 writers,
@@ -182,12 +182,15 @@ struct Null {
 
 #[async_trait]
 impl Publisher for Null {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         let before = self.seen.fetch_add(messages.len(), Ordering::Relaxed);
         if before + messages.len() >= self.expected {
             self.all.cancel();
         }
-        messages.iter().map(|_| Publication::Acknowledged).collect()
+        messages
+            .iter()
+            .map(|_| PublishOutcome::Acknowledged)
+            .collect()
     }
 }
 

@@ -238,7 +238,7 @@ impl File {
         let raw = async |tx: &mut Transaction| {
             for (delivery, message) in self.deliveries.iter().zip(&self.messages) {
                 sqlx::query(
-                    "INSERT OR IGNORE INTO inbox_marks (consumer, source, id, topic, partition, offset) \
+                    "INSERT OR IGNORE INTO inbox_processed (consumer, source, id, topic, partition, offset) \
                      VALUES ($1, $2, $3, $4, $5, $6)",
                 )
                 .bind(CONSUMER.as_str())
@@ -291,7 +291,7 @@ impl File {
         let raw = async |tx: &mut Transaction| {
             for batch in rows.chunks(BATCH) {
                 sqlx::query(
-                    "INSERT OR IGNORE INTO inbox_marks (consumer, source, id, topic, partition, offset) \
+                    "INSERT OR IGNORE INTO inbox_processed (consumer, source, id, topic, partition, offset) \
                      SELECT $1, value ->> '$[0][0]', value ->> '$[0][1]', value ->> '$[0][2]', 0, value ->> 1 \
                      FROM json_each($2)",
                 )

@@ -57,7 +57,7 @@ impl Error {
     /// Whether running the whole transaction again may succeed without anybody's doing.
     ///
     /// After [`OutcomeUnknown`](Self::OutcomeUnknown) this is so only for transactions whose repetition is
-    /// harmless: those that carry an inbox mark or an enqueue key.
+    /// harmless: those that carry an inbox mark or an deduplication key.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(

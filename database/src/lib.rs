@@ -18,7 +18,7 @@
 //! | not guaranteed | what to do |
 //! |---|---|
 //! | More than READ COMMITTED. | Lock the rows you decide on; read them again after a wait. |
-//! | That a commit with [`Error::OutcomeUnknown`] was applied, or ever will be. | Repeat only what carries an inbox mark or an enqueue key. |
+//! | That a commit with [`Error::OutcomeUnknown`] was applied, or ever will be. | Repeat only what carries an inbox mark or an deduplication key. |
 //! | A second writer in one SQLite file at the same time. | Writers queue: keep transactions short. |
 //! | That the in-memory tables outlive the process. | They are for tests and simulations. |
 //!

@@ -1,4 +1,4 @@
-//! The contract of [`Inbox`] and [`MarkRetention`], and what a [`Worker`](crate::Worker) makes of it, as tests that any
+//! The contract of [`Inbox`] and [`Retention`], and what a [`Worker`](crate::Worker) makes of it, as tests that any
 //! store can run.
 //!
 //! Implement [`Fixture`] and write `mainstay_inbox::conformance!(fixture());` in a test module: one named test per case,
@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use mainstay_database::Transactions;
 use mainstay_messaging::{Consumer, Group, Partition, Publisher, Topic};
 
-use crate::{Inbox, MarkRetention};
+use crate::{Inbox, Retention};
 
 pub use admission::*;
 pub use failures::*;
@@ -39,7 +39,7 @@ pub use retention::*;
 #[async_trait]
 pub trait Fixture: Send + Sync + 'static {
     type Database: Transactions;
-    type Inbox: Inbox<Connection = <Self::Database as Transactions>::Connection> + MarkRetention;
+    type Inbox: Inbox<Connection = <Self::Database as Transactions>::Connection> + Retention;
     type Publisher: Publisher;
     type Consumer: Consumer;
 
@@ -105,8 +105,8 @@ macro_rules! conformance {
             a_span_at_its_bound_pauses_the_partition
             a_span_of_many_bytes_pauses_the_partition
             a_kind_without_handler_is_acknowledged
-            the_doorbell_rings_after_each_commit
-            a_doorbell_that_panics_holds_nothing_up
+            the_notifier_rings_after_each_commit
+            a_notifier_that_panics_holds_nothing_up
             two_handlers_of_one_kind_are_refused
             the_message_that_fails_is_isolated_from_its_batch
             a_batch_handler_gets_many_at_once

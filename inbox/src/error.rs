@@ -31,7 +31,7 @@ pub enum Error {
     },
     /// What cannot be handled could not be kept aside either; it is not acknowledged.
     #[error("the message could not be parked")]
-    Parking(#[source] Box<dyn std::error::Error + Send + Sync>),
+    FailurePolicy(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
@@ -41,7 +41,7 @@ impl Error {
         match self {
             Self::Database(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
-            Self::Parking(_) => true,
+            Self::FailurePolicy(_) => true,
             Self::TwoHandlers { .. } | Self::DeadlineTooLong { .. } => false,
         }
     }

@@ -21,7 +21,7 @@ pub trait Inbox: Send + Sync + 'static {
     /// - Identity is (consumer, source, message id). A record that is no message has its position as identity.
     /// - Of two deliveries of one message in one call the first may be fresh, the second is a duplicate.
     /// - A duplicate that lies elsewhere than the mark says is noted, so that
-    ///   [retention](crate::MarkRetention::sweep) keeps the mark while that copy may come again.
+    ///   [retention](crate::Retention::sweep) keeps the mark while that copy may come again.
     /// - If another transaction has admitted the same message and is still open, waits for its end: its commit makes this one
     ///   a duplicate, its rollback leaves it fresh.
     ///

@@ -12,10 +12,10 @@
 //! | No message is lost: every one is handled, a duplicate, of a kind that has no handler, or stops its key visibly. | An offset is committed only when everything below it is finished, after the transaction that made the effect. |
 //! | Messages of one key run one at a time and in order, through failures and retries; other keys flow. | One lane per key; what failed goes back to the head of its lane. |
 //! | A message that fails takes nobody with it. | Its batch is rolled back, and it runs alone from then on. |
-//! | What cannot be read (no message, unknown version, bytes that do not decode) stops only its key, and stays in the log as it is. | It is never acknowledged by [`StopKey`]. |
+//! | What cannot be read (no message, unknown version, bytes that do not decode) stops only its key, and stays in the log as it is. | It is never acknowledged by [`BlockKey`]. |
 //! | Order and once hold across changes of owner. | Whoever commits late, a zombie or its successor, meets the other's mark. |
 //! | A slow handler never costs the membership. | A task of its own polls the broker; partitions pause at a bound in messages and bytes. |
-//! | A mark is kept while its message can come again, and for a window after its offset was committed. | Checkpoints of committed offsets; see [`MarkRetention`]. |
+//! | A mark is kept while its message can come again, and for a window after its offset was committed. | Checkpoints of committed offsets; see [`Retention`]. |
 //!
 //! | not guaranteed | what to do |
 //! |---|---|
@@ -113,7 +113,7 @@
 //! because another transaction holds it goes on message by message, so that only that message waits; a handler that could not have a
 //! lock is set apart; a batch whose connection was lost is tried in halves.
 //!
-//! When the attempts are exhausted, or the failure is permanent, [`Parking`] decides. [`StopKey`], the default, stores nothing: the
+//! When the attempts are exhausted, or the failure is permanent, [`FailurePolicy`] decides. [`BlockKey`], the default, stores nothing: the
 //! message stays in the broker's log, its offset uncommitted, its key stopped, and [`Status::stopped`] lists it.
 //!
 //! Of each partition the worker knows the *span* from the lowest unfinished record to the newest one. Everything below it may be
@@ -129,17 +129,17 @@
 //! | The process dies at any moment. | What was not committed comes again, and is done once. |
 //! | The answer to a commit is lost. | The batch is tried again; if it was applied after all, its messages are duplicates. |
 //! | A worker stands still past its lease, and wakes up in the middle of a handler. | Its transaction and its successor's meet at the mark: one makes the effect. |
-//! | The database or the broker does not answer. | The worker waits with backoff, [`Status::impeded_by`] says so, no attempt is counted. |
+//! | The database or the broker does not answer. | The worker waits with backoff, [`Status::last_error`] says so, no attempt is counted. |
 //! | A process stops in the middle of a transaction (PostgreSQL). | The server ends it after `idle_in_transaction_timeout`, and its messages are done elsewhere. A [deadline](Worker::handler_deadline) beyond that is refused. |
 //! | A handler keeps an SQL error to itself (PostgreSQL). | The transaction is rolled back; the handler has failed. |
 //! | A handler fails for good. | Its key stops; other keys flow until the span reaches its bound, then the partition pauses. |
-//! | The database refuses what only a person can mend: a privilege, credentials. | The worker does not end: messages stay where they are, [`Status::impeded_by`] says why and no message is blamed. It goes on when it may. |
+//! | The database refuses what only a person can mend: a privilege, credentials. | The worker does not end: messages stay where they are, [`Status::last_error`] says why and no message is blamed. It goes on when it may. |
 //! | A handler blocks its thread. | Its deadline cannot end it; a shutdown leaves it behind after twice [`Worker::drain`]. |
-//! | A key stays stopped longer than the broker keeps its log. | The group's offset falls out of the log, and the consumer ends with an error. Alarm on `mainstay_inbox_stopped_keys`. |
+//! | A key stays stopped longer than the broker keeps its log. | The group's offset falls out of the log, and the consumer ends with an error. Alarm on `mainstay_inbox_blocked_keys`. |
 //!
 //! # Schema
 //!
-//! `inbox_marks` (one row per message and consumer), `inbox_copies` (where else such a message was read, if it was),
+//! `inbox_processed` (one row per message and consumer), `inbox_redeliveries` (where else such a message was read, if it was),
 //! `inbox_progress` (checkpoints), and `inbox_schema` for the version; under a prefix of your choice, and on PostgreSQL in a schema
 //! of your choice. `postgres::roles` is the SQL that makes a role with the least that a worker needs there.
 //!
@@ -158,9 +158,9 @@
 //! | `mainstay_inbox_interruptions` | transactions that the database interrupted, counter |
 //! | `mainstay_inbox_batch_messages` | messages per transaction, histogram |
 //! | `mainstay_inbox_transaction_seconds` | seconds per transaction, histogram |
-//! | `mainstay_inbox_span_messages` | messages from the lowest unfinished ones on, gauge |
-//! | `mainstay_inbox_stopped_keys` | keys, gauge |
-//! | `mainstay_inbox_marks_forgotten` | marks, counter |
+//! | `mainstay_inbox_in_flight_messages` | messages from the lowest unfinished ones on, gauge |
+//! | `mainstay_inbox_blocked_keys` | keys, gauge |
+//! | `mainstay_inbox_processed_pruned` | marks, counter |
 //!
 //! Each call of a handler runs in a span `process` with OpenTelemetry's messaging attributes and the message's `traceparent`.
 //!
@@ -176,10 +176,10 @@
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod answers;
 mod error;
+mod failure;
 mod handlers;
 mod identity;
 mod inbox;
-mod parking;
 mod retention;
 mod status;
 mod worker;
@@ -194,10 +194,10 @@ pub mod postgres;
 pub mod sqlite;
 
 pub use error::Error;
+pub use failure::{BlockKey, Failure, FailureKind, FailureOutcome, FailurePolicy};
 pub use handlers::{BatchFn, HandlerError, HandlerFn, Handlers, Received};
 pub use identity::Identity;
 pub use inbox::{Admission, Inbox};
-pub use parking::{Failure, FailureKind, Parked, Parking, StopKey};
-pub use retention::{MarkRetention, Swept};
-pub use status::{PartitionStatus, Status, StoppedKey};
+pub use retention::{Pruned, Retention};
+pub use status::{BlockedKey, PartitionStatus, Status};
 pub use worker::Worker;

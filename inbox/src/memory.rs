@@ -16,7 +16,7 @@ use crate::{Admission, Error, Identity, Inbox};
 use records::{Checkpoint, Copy, Mark};
 
 /// Where marks draw their number from.
-const SEQUENCE: &str = "inbox_marks_seq";
+const SEQUENCE: &str = "inbox_processed_seq";
 
 /// Marks in an in-memory database. Clones share everything.
 #[derive(Clone, Debug)]
@@ -77,14 +77,14 @@ impl Inbox for MemoryInbox {
         }
         drop(statement);
         if admissions.contains(&Admission::Duplicate) {
-            note_copies(connection, consumer, deliveries).await?;
+            note_redeliveries(connection, consumer, deliveries).await?;
         }
         Ok(admissions)
     }
 }
 
 /// Notes where duplicates lie, so that retention keeps their marks while they may come again.
-async fn note_copies(
+async fn note_redeliveries(
     connection: &mut Connection,
     consumer: &Group,
     deliveries: &[&Delivery],

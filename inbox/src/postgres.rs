@@ -1,6 +1,6 @@
 //! Marks in a PostgreSQL database.
 
-mod fused;
+mod combined;
 mod retention;
 mod roles;
 mod settled;
@@ -16,10 +16,10 @@ use mainstay_messaging::{Delivery, Group};
 use sqlx::{PgConnection, SqlStr};
 
 use crate::{Admission, Error, Identity, Inbox, answers::answers};
-use retention::Sweeping;
+use retention::Pruning;
 use settled::Settled;
 
-pub use fused::{Effect, Fused, FusedEffect};
+pub use combined::{Combined, CombinedEffect, Effect};
 pub use roles::roles;
 pub use sqlx;
 
@@ -36,7 +36,7 @@ pub const MIGRATIONS: Migrations = Migrations {
 ///
 /// Two transactions that admit one message at once: the second waits for the first, at most for its `lock_timeout`, and is a
 /// duplicate if that commits. Keeps nothing in its session, so it works behind a pooler in transaction mode;
-/// what is run there by itself, and not in a transaction, may still fail: see [`fused`](Self::fused).
+/// what is run there by itself, and not in a transaction, may still fail: see [`admit_with`](Self::admit_with).
 #[derive(Clone, Debug)]
 pub struct PostgresInbox {
     database: Database,
@@ -44,7 +44,7 @@ pub struct PostgresInbox {
     one: SqlStr,
     many: SqlStr,
     copies: SqlStr,
-    sweeping: Sweeping,
+    sweeping: Pruning,
     settled: Arc<Settled>,
 }
 
@@ -55,12 +55,12 @@ impl PostgresInbox {
         let sql = |text: &str| statement(&namespace, text);
         Self {
             one: sql(
-                "INSERT INTO {ns}inbox_marks (consumer, source, id, topic, partition, \"offset\")
+                "INSERT INTO {ns}inbox_processed (consumer, source, id, topic, partition, \"offset\")
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
             ),
             // Which ones are new is said only if some are not: each row of an answer costs the client and the server.
             many: sql("WITH fresh AS (
-                     INSERT INTO {ns}inbox_marks (consumer, source, id, topic, partition, \"offset\")
+                     INSERT INTO {ns}inbox_processed (consumer, source, id, topic, partition, \"offset\")
                      SELECT $1, row.source, row.id, row.topic, row.partition, row.\"offset\"
                      FROM UNNEST($2::text[], $3::text[], $4::text[], $5::int4[], $6::int8[]) WITH ORDINALITY
                           AS row (source, id, topic, partition, \"offset\", number)
@@ -70,13 +70,13 @@ impl PostgresInbox {
                  FROM (SELECT count(*) FROM fresh) AS added LEFT JOIN fresh ON added.count < $7"),
             // What lies where its mark says is the same record again, and nothing to note; unless it was committed before:
             // then the log was made anew, or the group was set back. In one order, so that two of these wait, at most.
-            copies: sql("INSERT INTO {ns}inbox_copies AS known
+            copies: sql("INSERT INTO {ns}inbox_redeliveries AS known
                    (consumer, source, id, topic, partition, \"offset\", after_seq)
                  SELECT $1, m.source, m.id, row.topic, row.partition, max(row.\"offset\"),
-                        greatest((SELECT max(seq) FROM {ns}inbox_marks), (SELECT max(newest_seq) FROM {ns}inbox_progress))
+                        greatest((SELECT max(seq) FROM {ns}inbox_processed), (SELECT max(newest_seq) FROM {ns}inbox_progress))
                  FROM UNNEST($2::text[], $3::text[], $4::text[], $5::int4[], $6::int8[])
                       AS row (source, id, topic, partition, \"offset\")
-                 JOIN {ns}inbox_marks AS m ON m.consumer = $1 AND m.source = row.source AND m.id = row.id
+                 JOIN {ns}inbox_processed AS m ON m.consumer = $1 AND m.source = row.source AND m.id = row.id
                  WHERE (m.topic, m.partition, m.\"offset\") <> (row.topic, row.partition, row.\"offset\")
                     OR EXISTS (SELECT 1 FROM {ns}inbox_progress p WHERE p.consumer = $1 AND p.topic = m.topic
                                AND p.partition = m.partition AND p.\"offset\" > m.\"offset\")
@@ -84,7 +84,7 @@ impl PostgresInbox {
                  ORDER BY m.source, m.id, row.topic, row.partition
                  ON CONFLICT (consumer, source, id, topic, partition) DO UPDATE
                  SET \"offset\" = greatest(known.\"offset\", excluded.\"offset\"), after_seq = excluded.after_seq"),
-            sweeping: Sweeping::new(&namespace),
+            sweeping: Pruning::new(&namespace),
             settled: Arc::default(),
             database,
             namespace,
@@ -102,7 +102,7 @@ impl PostgresInbox {
 
 impl PostgresInbox {
     /// Notes where duplicates lie, so that retention keeps their marks while they may come again.
-    async fn note_copies(
+    async fn note_redeliveries(
         &self,
         connection: &mut PgConnection,
         consumer: &Group,
@@ -160,7 +160,8 @@ impl Inbox for PostgresInbox {
                     .into_iter()
                     .filter_map(|(_, source, id)| Some((source?, id?)))
                     .collect();
-                self.note_copies(connection, consumer, deliveries).await?;
+                self.note_redeliveries(connection, consumer, deliveries)
+                    .await?;
                 Ok(answers(deliveries, &marked))
             }
         }
@@ -188,7 +189,8 @@ impl Inbox for PostgresInbox {
         if marked == 1 {
             return Ok(Admission::Fresh);
         }
-        self.note_copies(connection, consumer, &[delivery]).await?;
+        self.note_redeliveries(connection, consumer, &[delivery])
+            .await?;
         Ok(Admission::Duplicate)
     }
 }

@@ -13,7 +13,7 @@ use crate::Error;
 /// was not committed is never forgotten. To know when an offset was committed, checkpoints of the committed
 /// offsets are recorded now and then: a mark that a checkpoint older than the window covers may go.
 #[async_trait]
-pub trait MarkRetention: Send + Sync + 'static {
+pub trait Retention: Send + Sync + 'static {
     /// What time it is, by a clock that all workers on this store share: a node's own may be an hour off, and would
     /// forget marks an hour early.
     ///
@@ -56,7 +56,7 @@ pub trait MarkRetention: Send + Sync + 'static {
         horizon: SystemTime,
         cursor: i64,
         limit: u32,
-    ) -> Result<Swept, Error>;
+    ) -> Result<Pruned, Error>;
 }
 
 /// What one step of a sweep did.
@@ -65,7 +65,7 @@ pub trait MarkRetention: Send + Sync + 'static {
     clippy::exhaustive_structs,
     reason = "stores outside this crate build it"
 )]
-pub struct Swept {
+pub struct Pruned {
     /// How many marks are gone.
     pub forgotten: u64,
     /// Where the next step starts; none = the end was reached.

@@ -11,7 +11,7 @@ use mainstay_messaging::{Delivery, Group};
 use sqlx::{SqlStr, SqliteConnection};
 
 use crate::{Admission, Error, Identity, Inbox, answers::answers};
-use retention::Sweeping;
+use retention::Pruning;
 
 pub use sqlx;
 
@@ -33,7 +33,7 @@ pub struct SqliteInbox {
     many: SqlStr,
     newest: SqlStr,
     copies: SqlStr,
-    sweeping: Sweeping,
+    sweeping: Pruning,
 }
 
 impl SqliteInbox {
@@ -42,21 +42,21 @@ impl SqliteInbox {
     pub fn new(database: Database, namespace: Namespace) -> Self {
         let sql = |text: &str| statement(&namespace, text);
         Self {
-            one: sql("INSERT INTO {ns}inbox_marks (consumer, source, id, topic, partition, offset)
+            one: sql("INSERT INTO {ns}inbox_processed (consumer, source, id, topic, partition, offset)
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"),
             // `WHERE true` keeps the parser from reading ON as a join's.
-            many: sql("INSERT INTO {ns}inbox_marks (consumer, source, id, topic, partition, offset)
+            many: sql("INSERT INTO {ns}inbox_processed (consumer, source, id, topic, partition, offset)
                  SELECT $1, row.value ->> 0, row.value ->> 1, row.value ->> 2, row.value ->> 3, row.value ->> 4
                  FROM json_each($2) AS row WHERE true
                  ON CONFLICT DO NOTHING"),
-            newest: sql("SELECT source, id FROM {ns}inbox_marks ORDER BY seq DESC LIMIT $1"),
+            newest: sql("SELECT source, id FROM {ns}inbox_processed ORDER BY seq DESC LIMIT $1"),
             // What lies where its mark says is the same record again, and nothing to note; unless it was committed before:
             // then the log was made anew, or the group was set back. The first `WHERE` is not read as a join's, either.
-            copies: sql("INSERT INTO {ns}inbox_copies (consumer, source, id, topic, partition, offset, after_seq)
+            copies: sql("INSERT INTO {ns}inbox_redeliveries (consumer, source, id, topic, partition, offset, after_seq)
                  SELECT $1, m.source, m.id, row.value ->> 2, row.value ->> 3, max(row.value ->> 4),
-                        max(coalesce((SELECT max(seq) FROM {ns}inbox_marks), 0),
+                        max(coalesce((SELECT max(seq) FROM {ns}inbox_processed), 0),
                             coalesce((SELECT max(newest_seq) FROM {ns}inbox_progress), 0))
-                 FROM json_each($2) AS row CROSS JOIN {ns}inbox_marks AS m
+                 FROM json_each($2) AS row CROSS JOIN {ns}inbox_processed AS m
                    ON m.consumer = $1 AND m.source = row.value ->> 0 AND m.id = row.value ->> 1
                  WHERE m.offset <> row.value ->> 4 OR m.partition <> row.value ->> 3 OR m.topic <> row.value ->> 2
                     OR EXISTS (SELECT 1 FROM {ns}inbox_progress p WHERE p.consumer = $1 AND p.topic = m.topic
@@ -64,7 +64,7 @@ impl SqliteInbox {
                  GROUP BY m.source, m.id, row.value ->> 2, row.value ->> 3
                  ON CONFLICT DO UPDATE
                  SET offset = max(offset, excluded.offset), after_seq = excluded.after_seq"),
-            sweeping: Sweeping::new(&namespace),
+            sweeping: Pruning::new(&namespace),
             database,
             namespace,
         }
@@ -98,7 +98,7 @@ impl SqliteInbox {
     }
 
     /// Notes where duplicates lie, so that retention keeps their marks while they may come again.
-    async fn note_copies(
+    async fn note_redeliveries(
         &self,
         connection: &mut SqliteConnection,
         consumer: &Group,
@@ -140,7 +140,7 @@ impl Inbox for SqliteInbox {
                     return Ok(vec![Admission::Fresh; deliveries.len()]);
                 }
                 let marked = self.newest_marks(connection, added).await?;
-                self.note_copies(connection, consumer, &rows).await?;
+                self.note_redeliveries(connection, consumer, &rows).await?;
                 Ok(answers(deliveries, &marked))
             }
         }
@@ -168,7 +168,7 @@ impl Inbox for SqliteInbox {
             return Ok(Admission::Fresh);
         }
         let rows = Rows(&[delivery]).to_json()?;
-        self.note_copies(connection, consumer, &rows).await?;
+        self.note_redeliveries(connection, consumer, &rows).await?;
         Ok(Admission::Duplicate)
     }
 }

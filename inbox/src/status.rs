@@ -15,16 +15,16 @@ pub struct Status {
     /// The partitions it holds.
     pub partitions: Vec<PartitionStatus>,
     /// Keys that wait for somebody: their first message could not be handled.
-    pub stopped: Vec<StoppedKey>,
+    pub stopped: Vec<BlockedKey>,
     /// Set while the database or the broker does not answer: what it says.
-    pub impeded_by: Option<Arc<str>>,
+    pub last_error: Option<Arc<str>>,
 }
 
 impl Status {
     /// Whether it runs, nothing stands in its way and no key is stopped.
     #[must_use]
     pub const fn is_healthy(&self) -> bool {
-        self.running && self.stopped.is_empty() && self.impeded_by.is_none()
+        self.running && self.stopped.is_empty() && self.last_error.is_none()
     }
 }
 
@@ -39,7 +39,7 @@ pub struct PartitionStatus {
     /// The offset behind the newest record it was handed.
     pub received_below: i64,
     /// Records from the lowest unfinished one on, finished or not.
-    pub in_span: usize,
+    pub in_flight: usize,
     /// Whether it is paused because the span has reached its bound.
     pub paused: bool,
 }
@@ -47,7 +47,7 @@ pub struct PartitionStatus {
 /// A key that is stopped.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct StoppedKey {
+pub struct BlockedKey {
     /// The message that could not be handled.
     pub position: Position,
     /// Its key; none = it has none, or one that is no text.

@@ -8,9 +8,9 @@ mod lanes;
 mod outcome;
 mod pump;
 mod settings;
-mod span;
 mod telemetry;
 mod upkeep;
+mod window;
 mod work;
 
 use std::{
@@ -22,7 +22,7 @@ use mainstay_database::Transactions;
 use mainstay_messaging::{Consumer, Group};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Handlers, Inbox, MarkRetention, Status};
+use crate::{Error, Handlers, Inbox, Retention, Status};
 use engine::Engine;
 use settings::Settings;
 use telemetry::Meters;
@@ -43,7 +43,7 @@ pub struct Worker<T: Transactions + ?Sized, I: ?Sized> {
 impl<T, I> Worker<T, I>
 where
     T: Transactions + ?Sized,
-    I: Inbox<Connection = T::Connection> + MarkRetention + ?Sized,
+    I: Inbox<Connection = T::Connection> + Retention + ?Sized,
 {
     /// A worker of `group` that runs `handlers` in transactions of `transactions` and marks what is done in `inbox`.
     #[must_use]

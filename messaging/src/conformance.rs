@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    Consumer, Content, Delivery, Group, Incoming, Key, Kind, Message, MessageId, Partition,
+    Consumer, ConsumerEvent, Content, Delivery, Group, Key, Kind, Message, MessageId, Partition,
     Position, Publisher, Source, StartAt, Topic,
 };
 
@@ -176,7 +176,7 @@ async fn read(consumer: &mut impl Consumer, count: usize) -> Vec<Delivery> {
     let mut read = Vec::new();
     let reading = async {
         while read.len() < count {
-            if let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() {
+            if let ConsumerEvent::Deliveries(deliveries) = consumer.next().await.unwrap() {
                 read.extend(deliveries);
             }
         }
@@ -190,7 +190,7 @@ async fn read(consumer: &mut impl Consumer, count: usize) -> Vec<Delivery> {
 async fn assigned(consumer: &mut impl Consumer) -> Vec<Partition> {
     let waiting = async {
         loop {
-            if let Incoming::Assigned(assigned) = consumer.next().await.unwrap() {
+            if let ConsumerEvent::Assigned(assigned) = consumer.next().await.unwrap() {
                 return assigned.into_iter().map(|a| a.partition).collect();
             }
         }

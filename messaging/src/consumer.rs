@@ -21,11 +21,11 @@ pub trait Consumer: Send + 'static {
     /// - An assignment is told before the first delivery of the partition, and starts at the group's
     ///   committed offset.
     /// - A revocation is told *before* the partition goes: it stays this member's, and may be committed,
-    ///   until [`release`](Self::release) or the deadline in the event. After [`Incoming::Lost`] it is gone
+    ///   until [`release`](Self::release) or the deadline in the event. After [`ConsumerEvent::Lost`] it is gone
     ///   already: nothing of it may be committed.
     /// - Keeps the membership alive while it is polled, also while every partition is paused: call it
     ///   continually.
-    /// - After an error, the next success is told: by [`Incoming::Answering`] if there is nothing else.
+    /// - After an error, the next success is told: by [`ConsumerEvent::Recovered`] if there is nothing else.
     /// - A record that is not a message of ours is delivered raw, see [`Delivery::content`].
     ///
     /// # Errors
@@ -33,7 +33,7 @@ pub trait Consumer: Send + 'static {
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future loses nothing.
-    async fn next(&mut self) -> Result<Incoming, Error>;
+    async fn next(&mut self) -> Result<ConsumerEvent, Error>;
 
     /// Stores, durably, that the group has finished everything *below* each position.
     ///
@@ -54,7 +54,7 @@ pub trait Consumer: Send + 'static {
     ///   told last may thus hit a younger assignment, and says [`Flow::Running`] when that is told.
     fn flow(&mut self, partitions: &[Partition], flow: Flow);
 
-    /// Gives partitions back: after [`Incoming::Revoked`] when they are drained, or at shutdown.
+    /// Gives partitions back: after [`ConsumerEvent::Revoked`] when they are drained, or at shutdown.
     /// Releasing everything leaves the group.
     ///
     /// # Behaviour
@@ -65,7 +65,7 @@ pub trait Consumer: Send + 'static {
 /// What [`Consumer::next`] has to tell.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a worker must act on each of them")]
-pub enum Incoming {
+pub enum ConsumerEvent {
     /// Records, per partition in offset order; never empty.
     Deliveries(Vec<Delivery>),
     /// These partitions are this member's from now on.
@@ -81,7 +81,7 @@ pub enum Incoming {
     /// These partitions are not this member's any more, without notice.
     Lost(Vec<Partition>),
     /// The broker answers again, and has nothing to tell.
-    Answering,
+    Recovered,
 }
 
 /// A partition that was just assigned.

@@ -7,7 +7,7 @@ use std::{
 
 use mainstay_clock::Monotonic;
 
-use crate::{Assignment, Error, Flow, Incoming, Partition, Position};
+use crate::{Assignment, ConsumerEvent, Error, Flow, Partition, Position};
 
 /// What the log says about one partition of a group; `K` is the log's own name for the partition.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub(crate) struct Held {
 #[derive(Debug)]
 pub(crate) struct Holdings<K> {
     held: BTreeMap<K, Held>,
-    events: VecDeque<Incoming>,
+    events: VecDeque<ConsumerEvent>,
 }
 
 /// Offsets to store, each under the epoch that fences it.
@@ -70,7 +70,7 @@ impl<K: Ord + Clone> Holdings<K> {
     }
 
     /// The next thing to tell.
-    pub(crate) fn event(&mut self) -> Option<Incoming> {
+    pub(crate) fn event(&mut self) -> Option<ConsumerEvent> {
         self.events.pop_front()
     }
 
@@ -114,7 +114,7 @@ impl<K: Ord + Clone> Holdings<K> {
             }
         }
         if !assigned.is_empty() {
-            self.events.push_back(Incoming::Assigned(assigned));
+            self.events.push_back(ConsumerEvent::Assigned(assigned));
         }
         self.revoke(&view.wanted_elsewhere, now, revocation);
         out_of_range.map_or_else(|| Ok(self.overdue(now)), Err)
@@ -149,7 +149,7 @@ impl<K: Ord + Clone> Holdings<K> {
             }
         }
         if !partitions.is_empty() {
-            self.events.push_back(Incoming::Revoked {
+            self.events.push_back(ConsumerEvent::Revoked {
                 partitions,
                 deadline,
             });
@@ -177,7 +177,7 @@ impl<K: Ord + Clone> Holdings<K> {
             .collect();
         if !lost.is_empty() {
             self.withdraw_revocations(&lost);
-            self.events.push_back(Incoming::Lost(lost));
+            self.events.push_back(ConsumerEvent::Lost(lost));
         }
     }
 
@@ -187,11 +187,13 @@ impl<K: Ord + Clone> Holdings<K> {
             .retain(|_, held| !partitions.contains(&held.partition));
         for event in &mut self.events {
             match event {
-                Incoming::Assigned(assigned) => {
+                ConsumerEvent::Assigned(assigned) => {
                     assigned.retain(|a| !partitions.contains(&a.partition));
                 }
-                Incoming::Lost(lost) => lost.retain(|p| !partitions.contains(p)),
-                Incoming::Revoked { .. } | Incoming::Deliveries(_) | Incoming::Answering => {}
+                ConsumerEvent::Lost(lost) => lost.retain(|p| !partitions.contains(p)),
+                ConsumerEvent::Revoked { .. }
+                | ConsumerEvent::Deliveries(_)
+                | ConsumerEvent::Recovered => {}
             }
         }
         self.withdraw_revocations(partitions);
@@ -200,17 +202,17 @@ impl<K: Ord + Clone> Holdings<K> {
     /// A revocation that was not told yet must not promise time that has gone by.
     fn withdraw_revocations(&mut self, gone: &[Partition]) {
         for event in &mut self.events {
-            if let Incoming::Revoked { partitions, .. } = event {
+            if let ConsumerEvent::Revoked { partitions, .. } = event {
                 partitions.retain(|p| !gone.contains(p));
             }
         }
         self.events.retain(|event| match event {
-            Incoming::Assigned(assigned) => !assigned.is_empty(),
-            Incoming::Revoked { partitions, .. } | Incoming::Lost(partitions) => {
+            ConsumerEvent::Assigned(assigned) => !assigned.is_empty(),
+            ConsumerEvent::Revoked { partitions, .. } | ConsumerEvent::Lost(partitions) => {
                 !partitions.is_empty()
             }
-            Incoming::Deliveries(deliveries) => !deliveries.is_empty(),
-            Incoming::Answering => true,
+            ConsumerEvent::Deliveries(deliveries) => !deliveries.is_empty(),
+            ConsumerEvent::Recovered => true,
         });
     }
 
@@ -331,7 +333,7 @@ mod tests {
         let mut holdings = Holdings::new();
         let overdue = holdings.observe(view, Monotonic::from_micros(0), DEADLINE);
         assert_eq!(overdue.unwrap(), Vec::<i64>::new());
-        assert!(matches!(holdings.event(), Some(Incoming::Assigned(_))));
+        assert!(matches!(holdings.event(), Some(ConsumerEvent::Assigned(_))));
         holdings
     }
 
@@ -339,7 +341,7 @@ mod tests {
     fn a_revocation_that_was_not_told_in_time_is_told_as_a_loss_only() {
         let mut holdings = asked_back();
         holdings.take_away(&[1]);
-        assert!(matches!(holdings.event(), Some(Incoming::Lost(_))));
+        assert!(matches!(holdings.event(), Some(ConsumerEvent::Lost(_))));
         assert!(holdings.event().is_none());
     }
 

@@ -27,7 +27,7 @@
 //! ```
 //! use mainstay_clock::{SystemClock, SystemIds};
 //! use mainstay_messaging::{
-//!     Consumer, Content, Group, Incoming, Key, Kind, Message, Position, Publisher, Source, StartAt, Topic,
+//!     Consumer, Content, Group, ConsumerEvent, Key, Kind, Message, Position, Publisher, Source, StartAt, Topic,
 //!     event::{self, Event}, memory::Broker,
 //! };
 //! use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@
 //! let mut consumer = broker.consumer(Group::from_static("billing"), &[orders], StartAt::Earliest);
 //! loop {
 //!     match consumer.next().await? {
-//!         Incoming::Deliveries(deliveries) => {
+//!         ConsumerEvent::Deliveries(deliveries) => {
 //!             let delivery = &deliveries[0];
 //!             let Content::Message(message) = &delivery.content else { unreachable!("nobody else appends here") };
 //!             assert_eq!(event::decode::<OrderPlaced>(message)?.order, "order-7");
@@ -65,8 +65,8 @@
 //!             consumer.commit(&[Position { partition, offset }]).await?;
 //!             break;
 //!         }
-//!         Incoming::Assigned(_) | Incoming::Lost(_) | Incoming::Answering => {}
-//!         Incoming::Revoked { partitions, .. } => consumer.release(&partitions).await?,
+//!         ConsumerEvent::Assigned(_) | ConsumerEvent::Lost(_) | ConsumerEvent::Recovered => {}
+//!         ConsumerEvent::Revoked { partitions, .. } => consumer.release(&partitions).await?,
 //!     }
 //! }
 //! # Ok(())
@@ -79,7 +79,7 @@
 //! murmur2 of its key says, as Kafka's own clients choose it ([`partitioner`]); without a key its id decides. A group divides the
 //! partitions of its topics among its members: every member holds a lease and renews it at a third by calling
 //! [`Consumer::next`], which computes from the same table who should hold what. A partition that should move is
-//! revoked first ([`Incoming::Revoked`]), finished and given back, and only then assigned elsewhere; other
+//! revoked first ([`ConsumerEvent::Revoked`]), finished and given back, and only then assigned elsewhere; other
 //! partitions flow on. Each change of owner raises the partition's epoch, and a commit carries the epoch.
 //!
 //! The `memory` broker does all of this in one process, on an injected clock, with faults on demand. The `sqlite` broker does it
@@ -89,11 +89,11 @@
 //!
 //! | what fails | what you see | what happens |
 //! |---|---|---|
-//! | broker away, file busy | [`Publication::Unknown`], [`Error::Unavailable`] | call again; leases go on ending |
-//! | message too large, topic unknown | [`Publication::Refused`] | its key stops in this call, others go on |
-//! | answer lost | [`Publication::Unknown`] | publish again with the same id: consumers tell duplicates |
-//! | member killed or stalled | nothing; then [`Incoming::Lost`] if it lives | its partitions move when the lease has ended; what it had not committed is delivered again |
-//! | revocation not answered in time | [`Incoming::Lost`] | the partition is taken away |
+//! | broker away, file busy | [`PublishOutcome::Unknown`], [`Error::Unavailable`] | call again; leases go on ending |
+//! | message too large, topic unknown | [`PublishOutcome::Refused`] | its key stops in this call, others go on |
+//! | answer lost | [`PublishOutcome::Unknown`] | publish again with the same id: consumers tell duplicates |
+//! | member killed or stalled | nothing; then [`ConsumerEvent::Lost`] if it lives | its partitions move when the lease has ended; what it had not committed is delivered again |
+//! | revocation not answered in time | [`ConsumerEvent::Lost`] | the partition is taken away |
 //! | commit by a former holder | [`Error::NotAssigned`] | nothing moves there; the other positions are stored |
 //! | record that is no message of ours, or of a newer format | [`Content::Raw`] | it is delivered in its place, with its bytes |
 //! | event of an unknown version, or undecodable | [`event::DecodeError`] | the message is untouched: park it raw |
@@ -137,13 +137,13 @@ pub mod memory;
 pub mod sqlite;
 
 pub use consumer::{
-    Assignment, Consumer, Content, Delivery, Flow, Incoming, Partition, Position, Raw, StartAt,
+    Assignment, Consumer, ConsumerEvent, Content, Delivery, Flow, Partition, Position, Raw, StartAt,
 };
 pub use error::{Error, InvalidName};
 pub use headers::Headers;
 pub use message::Message;
 pub use name::{Group, Key, Kind, MessageId, Source, Topic};
-pub use publisher::{Publication, Publisher};
+pub use publisher::{PublishOutcome, Publisher};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

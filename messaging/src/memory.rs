@@ -8,10 +8,10 @@
 
 mod append;
 mod consumer;
-mod doorbell;
 mod faults;
 mod group;
 mod log;
+mod notifier;
 
 use std::{
     collections::BTreeMap,
@@ -22,9 +22,9 @@ use std::{
 use mainstay_clock::{Clock, IdGenerator, SystemIds, TokioClock};
 
 use crate::{Delivery, Error, Group, Partition, Position, Raw, StartAt, Topic};
-use doorbell::Doorbell;
 use group::Membership;
 use log::Log;
+use notifier::Notifier;
 
 pub use append::LogPublisher;
 pub use consumer::LogConsumer;
@@ -76,7 +76,7 @@ struct Inner {
     state: Mutex<State>,
     faults: Faults,
     /// Counts what consumers want to know at once: appends, changes of membership, faults.
-    doorbell: Arc<Doorbell>,
+    notifier: Arc<Notifier>,
 }
 
 #[derive(Default, Debug)]
@@ -95,13 +95,13 @@ impl Broker {
     /// An empty log.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let doorbell = Arc::<Doorbell>::default();
+        let notifier = Arc::<Notifier>::default();
         Self {
             inner: Arc::new(Inner {
-                faults: Faults::new(Arc::clone(&options.ids), Arc::clone(&doorbell)),
+                faults: Faults::new(Arc::clone(&options.ids), Arc::clone(&notifier)),
                 options,
                 state: Mutex::default(),
-                doorbell,
+                notifier,
             }),
         }
     }
@@ -194,6 +194,6 @@ impl Inner {
     }
 
     fn ring(&self) {
-        self.doorbell.ring();
+        self.notifier.ring();
     }
 }

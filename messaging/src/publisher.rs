@@ -10,7 +10,7 @@ pub trait Publisher: Send + Sync + 'static {
     /// Publishes `messages` and says for each of them, in the same order, what became of it.
     ///
     /// # Behaviour
-    /// - The answer has exactly one [`Publication`] per message.
+    /// - The answer has exactly one [`PublishOutcome`] per message.
     /// - Per (topic, key), the acknowledged messages form a **prefix** of those given, in their order;
     ///   nothing is stored behind one that was refused or is unknown.
     /// - A message that was acknowledged is durable to the degree the broker documents.
@@ -18,7 +18,7 @@ pub trait Publisher: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the outcome of every message unknown.
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication>;
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome>;
 }
 
 /// What became of one published message.
@@ -28,7 +28,7 @@ pub trait Publisher: Send + Sync + 'static {
     clippy::exhaustive_enums,
     reason = "a relay must decide on every outcome"
 )]
-pub enum Publication {
+pub enum PublishOutcome {
     /// It is in the log.
     Acknowledged,
     /// It is not in the log and never will be as it is (too large, unknown topic, not authorised).
@@ -38,7 +38,7 @@ pub enum Publication {
     Unknown(Error),
 }
 
-impl Publication {
+impl PublishOutcome {
     /// Whether the message is in the log.
     #[must_use]
     pub const fn is_acknowledged(&self) -> bool {

@@ -44,7 +44,7 @@ pub const MIGRATIONS: Migrations = Migrations {
 /// Bits of a record's id that hold its offset.
 const OFFSET_BITS: u32 = 40;
 
-/// A log in a SQLite file. Clones share its connections and its doorbell.
+/// A log in a SQLite file. Clones share its connections and its notifier.
 #[derive(Clone, Debug)]
 pub struct Broker {
     inner: Arc<Inner>,
@@ -59,7 +59,7 @@ struct Inner {
     /// Partition ids by topic; partitions are only ever added with their topic, so this never goes stale.
     topics: RwLock<HashMap<Topic, Arc<[i64]>>>,
     /// Counts appends of this process, so that its consumers need not poll for them.
-    doorbell: watch::Sender<u64>,
+    notifier: watch::Sender<u64>,
 }
 
 /// Settings of a [`Broker`].
@@ -122,7 +122,7 @@ impl Broker {
                 database,
                 options,
                 topics: RwLock::default(),
-                doorbell: watch::channel(0).0,
+                notifier: watch::channel(0).0,
             }),
         })
     }

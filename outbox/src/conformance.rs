@@ -53,7 +53,7 @@ pub trait Fixture: Send + Sync {
     /// Four shards, messages of at most 10,000 bytes.
     fn store(&self) -> Arc<Self::Store>;
 
-    /// Another handle on the same tables with a doorbell of its own, as another process has.
+    /// Another handle on the same tables with a notifier of its own, as another process has.
     async fn other_process(&self) -> Arc<Self::Store>;
 
     /// What opening the same tables with five shards answers.
@@ -62,7 +62,7 @@ pub trait Fixture: Send + Sync {
     /// Damages the stored message with this id so that it cannot be read.
     async fn damage(&self, id: &str);
 
-    /// Rows of the log and of the side table.
+    /// Rows of the log and of the deferred table.
     async fn rows(&self) -> (usize, usize);
 }
 
@@ -97,7 +97,7 @@ macro_rules! conformance {
             a_delayed_message_waits_and_stops_nobody
             an_endless_delay_is_never_due
             a_delayed_message_of_a_stopped_key_joins_its_end
-            an_enqueue_key_is_used_once_and_aborts_nothing
+            an_deduplication_key_is_used_once_and_aborts_nothing
             an_oversize_message_is_refused_in_its_transaction
             a_ring_is_heard_at_once
             a_commit_without_a_ring_is_found_soon
@@ -168,7 +168,7 @@ impl<S: RelayStore> Running<S> {
         let quick = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
         let relay = Relay::new(store, Arc::clone(tape))
             .lease(Duration::from_millis(600))
-            .slow_poll(Duration::from_millis(50))
+            .poll_interval(Duration::from_millis(50))
             .outage_backoff(quick)
             .refusal_backoff(quick);
         let relay = Arc::new(settings(relay));

@@ -8,11 +8,11 @@ use mainstay_messaging::{InvalidName, Key, Message};
 ///
 /// ```
 /// # use mainstay_messaging::{Kind, Message, MessageId, Source, Topic};
-/// use mainstay_outbox::{EnqueueKey, Entry};
+/// use mainstay_outbox::{DeduplicationKey, Entry};
 /// use std::time::Duration;
 ///
 /// # let reminder = Message::with_id(MessageId::from_static("1"), Source::from_static("s"), Topic::from_static("t"), Kind::from_static("K"));
-/// let once = EnqueueKey::new("reminder:order-17")?;
+/// let once = DeduplicationKey::new("reminder:order-17")?;
 /// let entry = Entry::new(&reminder).deliver_after(Duration::from_secs(3600)).once(&once);
 /// # Ok::<_, mainstay_messaging::InvalidName>(())
 /// ```
@@ -20,7 +20,7 @@ use mainstay_messaging::{InvalidName, Key, Message};
 pub struct Entry<'a> {
     message: &'a Message,
     delay: Option<Duration>,
-    enqueue_key: Option<&'a EnqueueKey>,
+    deduplication_key: Option<&'a DeduplicationKey>,
 }
 
 impl<'a> Entry<'a> {
@@ -30,7 +30,7 @@ impl<'a> Entry<'a> {
         Self {
             message,
             delay: None,
-            enqueue_key: None,
+            deduplication_key: None,
         }
     }
 
@@ -44,10 +44,10 @@ impl<'a> Entry<'a> {
         self
     }
 
-    /// Enqueues nothing if `enqueue_key` was used before. A repeated key never aborts the transaction.
+    /// Enqueues nothing if `deduplication_key` was used before. A repeated key never aborts the transaction.
     #[must_use]
-    pub const fn once(mut self, enqueue_key: &'a EnqueueKey) -> Self {
-        self.enqueue_key = Some(enqueue_key);
+    pub const fn once(mut self, deduplication_key: &'a DeduplicationKey) -> Self {
+        self.deduplication_key = Some(deduplication_key);
         self
     }
 
@@ -65,8 +65,8 @@ impl<'a> Entry<'a> {
 
     /// The key that may be used once.
     #[must_use]
-    pub const fn enqueue_key(&self) -> Option<&'a EnqueueKey> {
-        self.enqueue_key
+    pub const fn deduplication_key(&self) -> Option<&'a DeduplicationKey> {
+        self.deduplication_key
     }
 }
 
@@ -78,16 +78,16 @@ impl<'a> From<&'a Message> for Entry<'a> {
 
 /// Names one act of enqueueing, so that repeating the act enqueues nothing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EnqueueKey(Key);
+pub struct DeduplicationKey(Key);
 
-impl EnqueueKey {
+impl DeduplicationKey {
     /// Wraps a text of the caller's choice, such as `saga:step:attempt`.
     ///
     /// # Errors
     /// [`InvalidName`] unless it is 1 to 255 bytes without control characters: an index of each store holds it.
     pub fn new(text: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
         let checked = Key::new(text).map_err(|mut invalid| {
-            invalid.what = "enqueue key";
+            invalid.what = "deduplication key";
             invalid
         });
         checked.map(Self)
@@ -100,7 +100,7 @@ impl EnqueueKey {
     }
 }
 
-impl fmt::Debug for EnqueueKey {
+impl fmt::Debug for DeduplicationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.as_str())
     }
@@ -113,7 +113,7 @@ impl fmt::Debug for EnqueueKey {
 pub enum Enqueued {
     /// It will be published if the transaction commits.
     Added,
-    /// Its enqueue key was used before: nothing was written.
+    /// Its deduplication key was used before: nothing was written.
     AlreadyThere,
 }
 
@@ -122,14 +122,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_enqueue_key_is_what_every_index_can_hold() {
+    fn an_deduplication_key_is_what_every_index_can_hold() {
         assert_eq!(
-            EnqueueKey::new("saga:step:1").unwrap().as_str(),
+            DeduplicationKey::new("saga:step:1").unwrap().as_str(),
             "saga:step:1"
         );
         for text in ["", "a\0b", &*"x".repeat(256)] {
-            let refused = EnqueueKey::new(text).unwrap_err();
-            assert_eq!(refused.what, "enqueue key");
+            let refused = DeduplicationKey::new(text).unwrap_err();
+            assert_eq!(refused.what, "deduplication key");
         }
     }
 }

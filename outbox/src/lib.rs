@@ -12,7 +12,7 @@
 //! | At least once. Exactly once in a run without crash, lost acknowledgement or change of owner. | A row is removed after the broker's acknowledgement, never before. |
 //! | Per (topic, key): if A had committed before B's enqueue began, A is published first. | Rows are read as far as they are visible, in position order; nothing overtakes within a key. |
 //! | Each shard has one owner. After a change of owner every write of the old one is refused; what it may still send are duplicates of what its successor publishes. | A fence that rises with the owner; sends end before the lease does. |
-//! | A refused or unreadable message stops only its own key, loudly, and is tried again with backoff. | It and its followers move to a side table, in order. |
+//! | A refused or unreadable message stops only its own key, loudly, and is tried again with backoff. | It and its followers move to a deferred table, in order. |
 //! | A broker outage counts as no attempt, and the backlog drains in order after it. | An unknown outcome moves nothing. |
 //!
 //! | not guaranteed | what to do |
@@ -27,7 +27,7 @@
 //! use std::sync::Arc;
 //! use mainstay_clock::{SystemClock, SystemIds};
 //! use mainstay_database::{Transactions, memory::Database};
-//! use mainstay_messaging::{Group, Key, Consumer, Incoming, Kind, Message, Source, StartAt, Topic, memory};
+//! use mainstay_messaging::{Group, Key, Consumer, ConsumerEvent, Kind, Message, Source, StartAt, Topic, memory};
 //! use mainstay_outbox::{Outbox, Relay, memory::{MemoryOutbox, Options}};
 //! use tokio_util::sync::CancellationToken;
 //!
@@ -55,7 +55,7 @@
 //! let mut consumer = broker.consumer(Group::from_static("billing"), &[topic], StartAt::Earliest);
 //! let delivered = async {
 //!     loop {
-//!         if let Incoming::Deliveries(deliveries) = consumer.next().await? { return Ok(deliveries); }
+//!         if let ConsumerEvent::Deliveries(deliveries) = consumer.next().await? { return Ok(deliveries); }
 //!     }
 //! };
 //! let delivered: Result<_, mainstay_messaging::Error> = tokio::select! {
@@ -75,7 +75,7 @@
 //! checks the fences. It never reads "behind the last position I saw": where writers are concurrent, positions are
 //! drawn before commit, and gaps fill later.
 //!
-//! `enqueue` arms a [`Doorbell`]: a relay in the same process then polls after 1, 2, 4 … 50 ms until it finds rows.
+//! `enqueue` arms a [`Notifier`]: a relay in the same process then polls after 1, 2, 4 … 50 ms until it finds rows.
 //! [`Outbox::ring`] after the commit saves even that. A slow poll finds what other processes wrote.
 //!
 //! ## On PostgreSQL
@@ -83,7 +83,7 @@
 //! - *Wake-ups across processes*: run `PostgresOutbox::announce` beside what writes and rings, `PostgresOutbox::listen` beside
 //!   the relay. NOTIFY goes over a connection of its own, at once while commits are few and at a pace when they are many, never in
 //!   your transaction. Without them, or when they fail, the slow poll finds the rows.
-//! - *One round trip*: `PostgresOutbox::fused` makes a business write and its message one statement, in the only form in
+//! - *One round trip*: `PostgresOutbox::enqueue_with` makes a business write and its message one statement, in the only form in
 //!   which messages of one row keep the order of their writes.
 //! - *Roles*: `postgres::roles` is the SQL that makes one for writers and one for relays, with the least they need.
 //! - *Poolers*: everything but `listen` works behind one in transaction mode; say so to the database
@@ -99,13 +99,13 @@
 //! | The process dies between the broker's acknowledgement and the removal of the row. | The message is published twice. |
 //! | A relay stands still past its lease. | Another takes its shards; what the first one records afterwards is refused ([`Error::Fenced`]). If it stood still within a transaction, which is short, PostgreSQL ends that after 5 s; on SQLite everybody waits for it. |
 //! | The broker is away, or answers nothing. | The relay waits with backoff, [`Status::activity`] says so, nothing moves. |
-//! | The broker refuses a message for good (too large, unknown topic). | Its key stops: [`Status::stopped_keys`], an error in the log, another attempt with backoff. |
+//! | The broker refuses a message for good (too large, unknown topic). | Its key stops: [`Status::blocked_keys`], an error in the log, another attempt with backoff. |
 //! | A row cannot be read (damaged, or from a newer build). | The same, and the row is kept as it is. |
 //! | A transaction that enqueued stays open for long. | Nothing waits for it. |
 //!
 //! # Schema
 //!
-//! `outbox` (the log), `outbox_held` (the side table), `outbox_enqueue_keys`, `outbox_shards`, `outbox_relays`,
+//! `outbox` (the log), `outbox_deferred` (the deferred table), `outbox_deduplication_keys`, `outbox_shards`, `outbox_relays`,
 //! `outbox_layout`, and `outbox_schema` for the version; under a prefix of your choice. Shard count and hash are
 //! written into the schema: a process configured otherwise refuses to start.
 //!
@@ -126,9 +126,9 @@
 //! | `postgres` | the store in a PostgreSQL database, 14 or newer |
 //! | `conformance` | the contract as public tests, for stores of your own |
 
-mod doorbell;
 mod entry;
 mod error;
+mod notifier;
 mod outbox;
 mod relay;
 mod round;
@@ -149,11 +149,11 @@ mod sql_rows;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-pub use doorbell::Doorbell;
-pub use entry::{EnqueueKey, Enqueued, Entry};
+pub use entry::{DeduplicationKey, Enqueued, Entry};
 pub use error::Error;
+pub use notifier::Notifier;
 pub use outbox::Outbox;
 pub use relay::Relay;
 pub use shard::{HASH, fair_share, shard_of};
 pub use status::{Activity, Status};
-pub use store::{Content, Fetched, Hold, Limit, Outcome, Place, RelayStore, Row, Stop};
+pub use store::{Content, Fetched, Limit, Outcome, RelayStore, Row, RowRef, ShardLease, Stop};

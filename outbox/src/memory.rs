@@ -17,12 +17,12 @@ use mainstay_database::{
 use mainstay_messaging::{Message, MessageId};
 
 use crate::{
-    Content, Doorbell, Enqueued, Entry, Error, Fetched, HASH, Hold, Limit, Outbox, Outcome,
-    RelayStore, due::later, shard_of,
+    Content, Enqueued, Entry, Error, Fetched, HASH, Limit, Notifier, Outbox, Outcome, RelayStore,
+    ShardLease, due::later, shard_of,
 };
-use records::{EnqueueKeyRow, HeldRow, LayoutRow, LogRow, ShardRow};
+use records::{DeduplicationKeyRow, DeferredRow, LayoutRow, LogRow, ShardRow};
 
-/// An outbox in an in-memory database. Clones share its doorbell.
+/// An outbox in an in-memory database. Clones share its notifier.
 #[derive(Clone, Debug)]
 pub struct MemoryOutbox {
     inner: Arc<Inner>,
@@ -32,17 +32,17 @@ pub struct MemoryOutbox {
 struct Inner {
     database: Database,
     options: Options,
-    doorbell: Doorbell,
+    notifier: Notifier,
 }
 
 /// What an outbox holds at a moment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Look {
-    /// The shards and ids of what is not yet published: the log, then the side table. Something unreadable has no id.
+    /// The shards and ids of what is not yet published: the log, then the deferred table. Something unreadable has no id.
     pub rows: Vec<(u16, Option<MessageId>)>,
     /// The shards with their fences, and who owns them.
-    pub owners: Vec<(Hold, Option<String>)>,
+    pub owners: Vec<(ShardLease, Option<String>)>,
 }
 
 /// Settings of a [`MemoryOutbox`].
@@ -53,8 +53,8 @@ pub struct Options {
     pub shards: u16,
     /// The largest message taken, in bytes of [`Message::size`]; default 1 MiB.
     pub max_message_size: usize,
-    /// How long an [enqueue key](crate::EnqueueKey) is remembered; default 7 days.
-    pub enqueue_key_retention: Duration,
+    /// How long an [deduplication key](crate::DeduplicationKey) is remembered; default 7 days.
+    pub deduplication_key_retention: Duration,
 }
 
 impl Default for Options {
@@ -62,7 +62,7 @@ impl Default for Options {
         Self {
             shards: 1,
             max_message_size: 1024 * 1024,
-            enqueue_key_retention: Duration::from_secs(7 * 24 * 3600),
+            deduplication_key_retention: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }
@@ -77,14 +77,14 @@ impl MemoryOutbox {
             inner: Arc::new(Inner {
                 database,
                 options,
-                doorbell: Doorbell::default(),
+                notifier: Notifier::default(),
             }),
         };
         outbox.inner.agree_on_layout().await?;
         Ok(outbox)
     }
 
-    /// Rows of the log and of the side table, as a new transaction sees them.
+    /// Rows of the log and of the deferred table, as a new transaction sees them.
     ///
     /// # Errors
     /// [`Error::Database`] when a fault was asked for.
@@ -93,7 +93,7 @@ impl MemoryOutbox {
         let statement = tx.statement().await?;
         Ok((
             statement.scan::<LogRow>(..).len(),
-            statement.scan::<HeldRow>(..).len(),
+            statement.scan::<DeferredRow>(..).len(),
         ))
     }
 
@@ -107,12 +107,12 @@ impl MemoryOutbox {
             Content::Unreadable(_) => None,
         };
         let log = log.map(|row| (row.shard, id(&row.content)));
-        let held = database.committed::<HeldRow>().into_iter();
+        let held = database.committed::<DeferredRow>().into_iter();
         let held = held.map(|row| (row.shard, id(&row.content)));
         let shards = database.committed::<ShardRow>().into_iter();
         let owner = |row: Arc<ShardRow>| {
             let (shard, fence) = (row.shard, row.fence);
-            (Hold { shard, fence }, row.owner.clone())
+            (ShardLease { shard, fence }, row.owner.clone())
         };
         Look {
             rows: log.chain(held).collect(),
@@ -198,9 +198,9 @@ impl Outbox for MemoryOutbox {
         let mut answers = Vec::with_capacity(entries.len());
         for entry in entries {
             let mut statement = connection.statement().await?;
-            if let Some(key) = entry.enqueue_key() {
-                let row = EnqueueKeyRow {
-                    enqueue_key: key.clone(),
+            if let Some(key) = entry.deduplication_key() {
+                let row = DeduplicationKeyRow {
+                    deduplication_key: key.clone(),
                     used_at: statement.now(),
                 };
                 if statement.insert(row).await? == Inserted::Exists {
@@ -225,8 +225,8 @@ impl Outbox for MemoryOutbox {
                     statement.insert(row).await?
                 }
                 Some(delay) => {
-                    let row = HeldRow {
-                        position: statement.next_value("outbox_held"),
+                    let row = DeferredRow {
+                        position: statement.next_value("outbox_deferred"),
                         shard,
                         lane,
                         content,
@@ -240,26 +240,26 @@ impl Outbox for MemoryOutbox {
             };
             answers.push(Enqueued::Added);
         }
-        self.inner.doorbell.arm();
+        self.inner.notifier.arm();
         Ok(answers)
     }
 
     fn ring(&self) {
-        self.inner.doorbell.ring();
+        self.inner.notifier.ring();
     }
 }
 
 #[async_trait]
 impl RelayStore for MemoryOutbox {
-    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error> {
         self.inner.lease(owner, lease).await
     }
 
-    async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
+    async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
         self.inner.fetch(holds, limit).await
     }
 
-    async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
+    async fn record(&self, holds: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
         self.inner.record(holds, outcome).await
     }
 
@@ -267,7 +267,7 @@ impl RelayStore for MemoryOutbox {
         self.inner.release(owner).await
     }
 
-    fn doorbell(&self) -> Option<&Doorbell> {
-        Some(&self.inner.doorbell)
+    fn notifier(&self) -> Option<&Notifier> {
+        Some(&self.inner.notifier)
     }
 }

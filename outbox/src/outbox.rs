@@ -28,7 +28,7 @@ pub trait Outbox: Send + Sync + 'static {
     /// - A message is published if and only if the transaction commits.
     /// - Per (topic, key): if A's transaction had committed before B's enqueue began, A is published first;
     ///   messages of one transaction are published in the order they were enqueued.
-    /// - Arms the doorbell: a relay in this process looks for rows without waiting for its slow poll.
+    /// - Arms the notifier: a relay in this process looks for rows without waiting for its slow poll.
     ///
     /// # Errors
     /// [`Error::TooLarge`] when one of the messages is: then nothing at all was written.

@@ -1,7 +1,7 @@
 //! The outbox in PostgreSQL: many writers, so a position is drawn before its row is committed.
 
+mod combined;
 mod enqueue;
-mod fused;
 mod pace;
 mod places;
 mod roles;
@@ -21,12 +21,12 @@ use mainstay_messaging::Message;
 use sqlx::{PgConnection, SqlStr};
 
 use crate::{
-    Doorbell, Enqueued, Entry, Error, Fetched, HASH, Hold, Limit, Outbox, Outcome, RelayStore,
+    Enqueued, Entry, Error, Fetched, HASH, Limit, Notifier, Outbox, Outcome, RelayStore, ShardLease,
 };
 use statements::Statements;
 use wakeup::Wakeup;
 
-pub use fused::Fused;
+pub use combined::Combined;
 pub use roles::roles;
 pub use sqlx;
 
@@ -39,7 +39,7 @@ pub const MIGRATIONS: Migrations = Migrations {
     }],
 };
 
-/// An outbox in a PostgreSQL database. Clones share its doorbell.
+/// An outbox in a PostgreSQL database. Clones share its notifier.
 #[derive(Clone, Debug)]
 pub struct PostgresOutbox {
     inner: Arc<Inner>,
@@ -50,7 +50,7 @@ struct Inner {
     database: Database,
     statements: Statements,
     options: Options,
-    doorbell: Doorbell,
+    notifier: Notifier,
     wakeup: Wakeup,
 }
 
@@ -64,8 +64,8 @@ pub struct Options {
     pub shards: u16,
     /// The largest message taken, in bytes of [`Message::size`]; set it to the broker's limit. Default 1 MiB.
     pub max_message_size: usize,
-    /// How long an [enqueue key](crate::EnqueueKey) is remembered; default 7 days.
-    pub enqueue_key_retention: Duration,
+    /// How long an [deduplication key](crate::DeduplicationKey) is remembered; default 7 days.
+    pub deduplication_key_retention: Duration,
     /// How often [listening](PostgresOutbox::listen) makes sure that it still hears; default 30 s.
     pub prove_listening_every: Duration,
 }
@@ -76,7 +76,7 @@ impl Default for Options {
             namespace: Namespace::plain(),
             shards: 1,
             max_message_size: 1024 * 1024,
-            enqueue_key_retention: Duration::from_secs(7 * 24 * 3600),
+            deduplication_key_retention: Duration::from_secs(7 * 24 * 3600),
             prove_listening_every: Duration::from_secs(30),
         }
     }
@@ -96,7 +96,7 @@ impl PostgresOutbox {
                 wakeup: Wakeup::new(&options.namespace.render("{ns}outbox")),
                 database,
                 options,
-                doorbell: Doorbell::default(),
+                notifier: Notifier::default(),
             }),
         };
         outbox.inner.agree_on_layout().await?;
@@ -173,22 +173,22 @@ impl Outbox for PostgresOutbox {
     }
 
     fn ring(&self) {
-        self.inner.doorbell.ring();
+        self.inner.notifier.ring();
         self.inner.wakeup.rung.notify_one();
     }
 }
 
 #[async_trait]
 impl RelayStore for PostgresOutbox {
-    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error> {
         self.inner.lease(owner, lease).await
     }
 
-    async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
+    async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
         self.inner.fetch(holds, limit).await
     }
 
-    async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
+    async fn record(&self, holds: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
         self.inner.record(holds, outcome).await
     }
 
@@ -196,8 +196,8 @@ impl RelayStore for PostgresOutbox {
         self.inner.release(owner).await
     }
 
-    fn doorbell(&self) -> Option<&Doorbell> {
-        Some(&self.inner.doorbell)
+    fn notifier(&self) -> Option<&Notifier> {
+        Some(&self.inner.notifier)
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Relay<S: ?Sized, P: ?Sized> {
 struct Settings {
     lease: Duration,
     send_timeout: Duration,
-    slow_poll: Duration,
+    poll_interval: Duration,
     limit: Limit,
     outage: Backoff,
     refusal: Backoff,
@@ -58,7 +58,7 @@ impl<S: RelayStore + ?Sized, P: Publisher + ?Sized> Relay<S, P> {
             settings: Settings {
                 lease: Duration::from_secs(10),
                 send_timeout: Duration::from_secs(30),
-                slow_poll: Duration::from_millis(500),
+                poll_interval: Duration::from_millis(500),
                 limit: Limit {
                     messages: 1_000,
                     bytes: 8 * 1024 * 1024,
@@ -88,8 +88,8 @@ impl<S: RelayStore + ?Sized, P: Publisher + ?Sized> Relay<S, P> {
 
     /// How often to look without being rung, default 500 ms: what finds rows of other processes.
     #[must_use]
-    pub const fn slow_poll(mut self, interval: Duration) -> Self {
-        self.settings.slow_poll = interval;
+    pub const fn poll_interval(mut self, interval: Duration) -> Self {
+        self.settings.poll_interval = interval;
         self
     }
 
@@ -107,7 +107,7 @@ impl<S: RelayStore + ?Sized, P: Publisher + ?Sized> Relay<S, P> {
         self
     }
 
-    /// How long a stopped key waits before its head is tried again; default 1 s up to 5 min.
+    /// How long a blocked key waits before its head is tried again; default 1 s up to 5 min.
     #[must_use]
     pub const fn refusal_backoff(mut self, backoff: Backoff) -> Self {
         self.settings.refusal = backoff;

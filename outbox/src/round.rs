@@ -2,9 +2,9 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use mainstay_messaging::{Key, Message, Publication, Topic};
+use mainstay_messaging::{Key, Message, PublishOutcome, Topic};
 
-use crate::store::{Content, Outcome, Place, Row, Stop};
+use crate::store::{Content, Outcome, Row, RowRef, Stop};
 
 /// Rows of a round, sorted by whether they may be sent.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct Round {
     /// What to publish, in order.
     pub(crate) messages: Vec<Message>,
     /// Where each of them lies, and how often it was refused before.
-    sent: Vec<(Place, u32)>,
+    sent: Vec<(RowRef, u32)>,
     /// What is certain before anything is sent.
     outcome: Outcome,
 }
@@ -72,7 +72,11 @@ impl Round {
     }
 
     /// Sorts every sent row by its answer. An answer that is missing is an unknown one.
-    pub(crate) fn judge(self, answers: Vec<Publication>, retry_after: &RetryAfter<'_>) -> Verdict {
+    pub(crate) fn judge(
+        self,
+        answers: Vec<PublishOutcome>,
+        retry_after: &RetryAfter<'_>,
+    ) -> Verdict {
         let mut outcome = self.outcome;
         let (mut acknowledged, mut unknown) = (0, None);
         let mut stopped: HashSet<(&Topic, &Key)> = HashSet::new();
@@ -81,7 +85,7 @@ impl Round {
         for (message, (place, attempts)) in self.messages.iter().zip(self.sent) {
             let lane = message.key.as_ref().map(|key| (&message.topic, key));
             match answers.next() {
-                Some(Publication::Acknowledged) => {
+                Some(PublishOutcome::Acknowledged) => {
                     acknowledged += 1;
                     outcome.acknowledged.push(place);
                 }
@@ -89,13 +93,13 @@ impl Round {
                 // of the first.
                 _ if lane.is_some_and(|lane| stopped.contains(&lane)) => outcome.follow(place),
                 // A refusal behind an unknown one waits for its turn, as above.
-                Some(Publication::Refused(error))
+                Some(PublishOutcome::Refused(error))
                     if !lane.is_some_and(|l| waiting.contains(&l)) =>
                 {
                     outcome.stop(place, attempts, &with_causes(&error), retry_after);
                     stopped.extend(lane);
                 }
-                Some(Publication::Unknown(error) | Publication::Refused(error)) => {
+                Some(PublishOutcome::Unknown(error) | PublishOutcome::Refused(error)) => {
                     unknown = unknown.or(Some(error));
                     waiting.extend(lane);
                 }
@@ -137,7 +141,7 @@ impl Outcome {
         self.acknowledged.is_empty() && self.stopped.is_empty() && self.following.is_empty()
     }
 
-    fn stop(&mut self, place: Place, attempts: u32, reason: &str, retry_after: &RetryAfter<'_>) {
+    fn stop(&mut self, place: RowRef, attempts: u32, reason: &str, retry_after: &RetryAfter<'_>) {
         let attempts = attempts.saturating_add(1);
         self.stopped.push(Stop {
             place,
@@ -148,8 +152,8 @@ impl Outcome {
     }
 
     /// A row that is already among its key's stopped rows stays in its place there.
-    fn follow(&mut self, place: Place) {
-        if !matches!(place, Place::Stopped(_)) {
+    fn follow(&mut self, place: RowRef) {
+        if !matches!(place, RowRef::Stopped(_)) {
             self.following.push(place);
         }
     }
@@ -188,7 +192,7 @@ mod tests {
         )
         .with_key(key.clone());
         Row {
-            place: Place::Log(position),
+            place: RowRef::Log(position),
             lane: Some((topic, key)),
             stopped,
             attempts: 0,
@@ -206,7 +210,7 @@ mod tests {
 
     /// A publisher that keeps its contract: 0 refuses, 1 is unknown, and nothing of a key is stored behind either. Some
     /// brokers look at each message for itself, and refuse behind a refusal, too.
-    fn answers(messages: &[Message], script: &[u8], each_for_itself: bool) -> Vec<Publication> {
+    fn answers(messages: &[Message], script: &[u8], each_for_itself: bool) -> Vec<PublishOutcome> {
         let mut stopped = HashSet::new();
         messages
             .iter()
@@ -214,14 +218,14 @@ mod tests {
             .map(|(message, what)| match what {
                 0 if each_for_itself || !stopped.contains(&message.key) => {
                     stopped.insert(message.key.clone());
-                    Publication::Refused(Error::TooLarge { size: 2, limit: 1 })
+                    PublishOutcome::Refused(Error::TooLarge { size: 2, limit: 1 })
                 }
-                _ if stopped.contains(&message.key) => Publication::Unknown(Error::NotTried),
+                _ if stopped.contains(&message.key) => PublishOutcome::Unknown(Error::NotTried),
                 1 => {
                     stopped.insert(message.key.clone());
-                    Publication::Unknown(Error::Unavailable("away".into()))
+                    PublishOutcome::Unknown(Error::Unavailable("away".into()))
                 }
-                _ => Publication::Acknowledged,
+                _ => PublishOutcome::Acknowledged,
             })
             .collect()
     }
@@ -277,8 +281,8 @@ mod tests {
     fn an_outage_names_no_row_and_counts_no_attempt() {
         let round = Round::new(vec![row(1, 0, 1, false), row(2, 1, 1, false)], &now);
         let answers = vec![
-            Publication::Unknown(Error::Unavailable("away".into())),
-            Publication::Unknown(Error::NotTried),
+            PublishOutcome::Unknown(Error::Unavailable("away".into())),
+            PublishOutcome::Unknown(Error::NotTried),
         ];
         let verdict = round.judge(answers, &now);
         assert!(verdict.outcome.is_empty());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mainstay_messaging::{InvalidName, Key, Topic, envelope};
 
-use crate::{Content, Place, round::with_causes};
+use crate::{Content, RowRef, round::with_causes};
 
 /// A stored message and the lane it lies in. What is no text, or no name, is unreadable: its row stays as it is.
 pub(crate) fn content(
@@ -44,18 +44,18 @@ fn name<N>(
 }
 
 /// Where a row lies within its table.
-pub(crate) const fn position(place: Place) -> i64 {
+pub(crate) const fn position(place: RowRef) -> i64 {
     match place {
-        Place::Log(position) | Place::Delayed(position) | Place::Stopped(position) => position,
+        RowRef::Log(position) | RowRef::Delayed(position) | RowRef::Stopped(position) => position,
     }
 }
 
-/// Those of the log, those of the side table.
-pub(crate) fn split<T: Clone>(items: &[T], place: impl Fn(&T) -> Place) -> (Vec<T>, Vec<T>) {
+/// Those of the log, those of the deferred table.
+pub(crate) fn split<T: Clone>(items: &[T], place: impl Fn(&T) -> RowRef) -> (Vec<T>, Vec<T>) {
     items
         .iter()
         .cloned()
-        .partition(|item| matches!(place(item), Place::Log(_)))
+        .partition(|item| matches!(place(item), RowRef::Log(_)))
 }
 
 /// Positions as runs, first and last: a drained log is one run, and deleting a run is one range of the primary key.

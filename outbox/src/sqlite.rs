@@ -18,7 +18,7 @@ use mainstay_messaging::Message;
 use sqlx::SqliteConnection;
 
 use crate::{
-    Doorbell, Enqueued, Entry, Error, Fetched, HASH, Hold, Limit, Outbox, Outcome, RelayStore,
+    Enqueued, Entry, Error, Fetched, HASH, Limit, Notifier, Outbox, Outcome, RelayStore, ShardLease,
 };
 use statements::Statements;
 
@@ -33,7 +33,7 @@ pub const MIGRATIONS: Migrations = Migrations {
     }],
 };
 
-/// An outbox in a SQLite file. Clones share its doorbell.
+/// An outbox in a SQLite file. Clones share its notifier.
 #[derive(Clone, Debug)]
 pub struct SqliteOutbox {
     inner: Arc<Inner>,
@@ -44,7 +44,7 @@ struct Inner {
     database: Database,
     statements: Statements,
     options: Options,
-    doorbell: Doorbell,
+    notifier: Notifier,
 }
 
 /// Settings of a [`SqliteOutbox`].
@@ -57,8 +57,8 @@ pub struct Options {
     pub shards: u16,
     /// The largest message taken, in bytes of [`Message::size`]; set it to the broker's limit. Default 1 MiB.
     pub max_message_size: usize,
-    /// How long an [enqueue key](crate::EnqueueKey) is remembered; default 7 days.
-    pub enqueue_key_retention: Duration,
+    /// How long an [deduplication key](crate::DeduplicationKey) is remembered; default 7 days.
+    pub deduplication_key_retention: Duration,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -69,7 +69,7 @@ impl Default for Options {
             namespace: Namespace::plain(),
             shards: 1,
             max_message_size: 1024 * 1024,
-            enqueue_key_retention: Duration::from_secs(7 * 24 * 3600),
+            deduplication_key_retention: Duration::from_secs(7 * 24 * 3600),
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -88,7 +88,7 @@ impl SqliteOutbox {
                 statements: Statements::new(&options.namespace),
                 database,
                 options,
-                doorbell: Doorbell::default(),
+                notifier: Notifier::default(),
             }),
         };
         outbox.inner.agree_on_layout().await?;
@@ -152,21 +152,21 @@ impl Outbox for SqliteOutbox {
     }
 
     fn ring(&self) {
-        self.inner.doorbell.ring();
+        self.inner.notifier.ring();
     }
 }
 
 #[async_trait]
 impl RelayStore for SqliteOutbox {
-    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error> {
         self.inner.lease(owner, lease).await
     }
 
-    async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
+    async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
         self.inner.fetch(holds, limit).await
     }
 
-    async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
+    async fn record(&self, holds: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
         self.inner.record(holds, outcome).await
     }
 
@@ -174,8 +174,8 @@ impl RelayStore for SqliteOutbox {
         self.inner.release(owner).await
     }
 
-    fn doorbell(&self) -> Option<&Doorbell> {
-        Some(&self.inner.doorbell)
+    fn notifier(&self) -> Option<&Notifier> {
+        Some(&self.inner.notifier)
     }
 }
 

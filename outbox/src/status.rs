@@ -13,12 +13,12 @@ pub struct Status {
     /// Messages it has published since it was made.
     pub published: u64,
     /// Keys that a refused message has stopped, among its shards.
-    pub stopped_keys: u64,
+    pub blocked_keys: u64,
     /// Age of the oldest row it saw and could not publish in its last round, by the message's own time; zero when
     /// nothing is left.
     pub oldest_unsent: Duration,
     /// What went wrong last, with causes, until a round goes well again.
-    pub trouble: Option<String>,
+    pub last_error: Option<String>,
 }
 
 /// What a relay is doing.
@@ -41,15 +41,15 @@ impl Status {
             activity: Activity::Stopped,
             shards: 0,
             published: 0,
-            stopped_keys: 0,
+            blocked_keys: 0,
             oldest_unsent: Duration::ZERO,
-            trouble: None,
+            last_error: None,
         }
     }
 
     /// Whether messages flow, or could.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        matches!(self.activity, Activity::Standby | Activity::Publishing) && self.stopped_keys == 0
+        matches!(self.activity, Activity::Standby | Activity::Publishing) && self.blocked_keys == 0
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mainstay_messaging::{Key, Message, Topic};
 
-use crate::{Doorbell, Error};
+use crate::{Error, Notifier};
 
 /// Outbox rows from a relay's point of view. The store owns its connections.
 #[async_trait]
@@ -20,40 +20,40 @@ pub trait RelayStore: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// Cancel safe: what was taken is told by the next call.
-    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error>;
+    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error>;
 
     /// Reads what can be published now.
     ///
     /// # Behaviour
     /// - Rows of the log in position order, as far as they are *visible*: never "behind the last one seen", since
     ///   positions are drawn before commit and gaps fill later.
-    /// - Of the side table: the rows of stopped keys whose head is due for another attempt, in order and all of them
+    /// - Of the deferred table: the rows of blocked keys whose head is due for another attempt, in order and all of them
     ///   whatever their own due time, and delayed rows that have fallen due.
     /// - Which keys are stopped is read in the same snapshot.
     /// - A row whose message cannot be read comes as [`Content::Unreadable`], not as an error.
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
-    async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error>;
+    async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error>;
 
     /// Writes down what became of fetched rows, all of it or nothing.
     ///
     /// # Behaviour
     /// - Checks every fence in the same transaction; one that has risen refuses everything.
-    /// - Acknowledged rows are gone. Stopped rows and their followers are in the side table, in order.
+    /// - Acknowledged rows are gone. Stopped rows and their followers are in the deferred table, in order.
     ///
     /// # Errors
     /// [`Error::Fenced`] when another relay has taken over.
     ///
     /// # Cancel safety
     /// Dropping the future leaves it unknown whether it was written; writing it again is right.
-    async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error>;
+    async fn record(&self, holds: &[ShardLease], outcome: &Outcome) -> Result<(), Error>;
 
     /// Gives up all shards of `owner` at once, so that nobody has to wait for its lease to end.
     async fn release(&self, owner: &str) -> Result<(), Error>;
 
     /// What enqueues of this process ring, if the store can hear them. Without it a relay polls.
-    fn doorbell(&self) -> Option<&Doorbell> {
+    fn notifier(&self) -> Option<&Notifier> {
         None
     }
 }
@@ -61,7 +61,7 @@ pub trait RelayStore: Send + Sync + 'static {
 /// A shard that a relay owns, and the fence that proves it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "a claim has these two parts")]
-pub struct Hold {
+pub struct ShardLease {
     /// The shard.
     pub shard: u16,
     /// Rises with every change of owner.
@@ -72,7 +72,7 @@ pub struct Hold {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "there are these two bounds")]
 pub struct Limit {
-    /// Rows of the log, and as many of stopped keys and of delayed ones.
+    /// Rows of the log, and as many of blocked keys and of delayed ones.
     pub messages: u32,
     /// Bytes of both together.
     pub bytes: usize,
@@ -87,10 +87,10 @@ pub struct Limit {
 pub struct Fetched {
     /// In the order in which they are to be published, per key.
     pub rows: Vec<Row>,
-    /// How long until the next row of the side table falls due.
+    /// How long until the next row of the deferred table falls due.
     pub next_due: Option<Duration>,
     /// Keys that are stopped.
-    pub stopped_keys: u64,
+    pub blocked_keys: u64,
 }
 
 /// One row.
@@ -101,10 +101,10 @@ pub struct Fetched {
 )]
 pub struct Row {
     /// Where it lies.
-    pub place: Place,
+    pub place: RowRef,
     /// What orders it: rows of one lane are published in order or not at all. None = nothing.
     pub lane: Option<(Topic, Key)>,
-    /// Whether its lane has stopped rows in the side table that come before it.
+    /// Whether its lane has stopped rows in the deferred table that come before it.
     pub stopped: bool,
     /// How often it was refused.
     pub attempts: u32,
@@ -115,12 +115,12 @@ pub struct Row {
 /// Where a row lies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "there are these three places")]
-pub enum Place {
+pub enum RowRef {
     /// In the log, at this position.
     Log(i64),
-    /// In the side table: a message that was delayed and has fallen due.
+    /// In the deferred table: a message that was delayed and has fallen due.
     Delayed(i64),
-    /// In the side table: a message of a stopped key.
+    /// In the deferred table: a message of a blocked key.
     Stopped(i64),
 }
 
@@ -143,11 +143,11 @@ pub enum Content {
 )]
 pub struct Outcome {
     /// Published: remove them.
-    pub acknowledged: Vec<Place>,
+    pub acknowledged: Vec<RowRef>,
     /// Refused for good: each stops its key.
     pub stopped: Vec<Stop>,
     /// Behind a stopped row of their key: they wait at its end, in this order.
-    pub following: Vec<Place>,
+    pub following: Vec<RowRef>,
 }
 
 /// A refused row.
@@ -158,7 +158,7 @@ pub struct Outcome {
 )]
 pub struct Stop {
     /// Where it lies.
-    pub place: Place,
+    pub place: RowRef,
     /// How often it was refused, this time included.
     pub attempts: u32,
     /// How long to wait, by the store's own clock, before it is tried again.

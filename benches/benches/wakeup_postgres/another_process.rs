@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use mainstay_database::postgres::Database;
-use mainstay_messaging::{Message, Publication, Publisher, envelope};
+use mainstay_messaging::{Message, PublishOutcome, Publisher, envelope};
 use mainstay_outbox::{
     Relay,
     postgres::{Options, PostgresOutbox},
@@ -150,12 +150,15 @@ struct Tape;
 
 #[async_trait]
 impl Publisher for Tape {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         let now = monotonic();
         for message in messages {
             say(format_args!("{} {}", message.id.as_str(), now.as_nanos()));
         }
-        messages.iter().map(|_| Publication::Acknowledged).collect()
+        messages
+            .iter()
+            .map(|_| PublishOutcome::Acknowledged)
+            .collect()
     }
 }
 

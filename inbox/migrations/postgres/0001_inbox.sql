@@ -1,7 +1,7 @@
 -- A mark says: the effect of this message on this consumer is done. It is written in the transaction that makes
 -- the effect. Topic, partition and offset are where the message was read; retention goes by them.
 -- Collation "C": identities are compared byte by byte, whatever the locale, and faster.
-CREATE TABLE {ns}inbox_marks (
+CREATE TABLE {ns}inbox_processed (
     seq       BIGINT GENERATED ALWAYS AS IDENTITY,
     consumer  TEXT COLLATE "C" NOT NULL,
     source    TEXT COLLATE "C" NOT NULL,   -- empty: a record that is no message, whose id is its position
@@ -13,10 +13,10 @@ CREATE TABLE {ns}inbox_marks (
 );
 
 -- What the sweep goes along.
-CREATE INDEX {prefix}inbox_marks_by_seq ON {ns}inbox_marks (seq);
+CREATE INDEX {prefix}inbox_processed_by_seq ON {ns}inbox_processed (seq);
 
 -- Where else the message of a mark was read: the mark stays while any copy may come again. Few messages have one.
-CREATE TABLE {ns}inbox_copies (
+CREATE TABLE {ns}inbox_redeliveries (
     consumer  TEXT COLLATE "C" NOT NULL,
     source    TEXT COLLATE "C" NOT NULL,
     id        TEXT COLLATE "C" NOT NULL,

@@ -10,11 +10,11 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 GRANT SELECT ON {ns}inbox_schema TO {prefix}inbox_worker;
 
 -- Admission: marks are written and read, never changed.
-GRANT SELECT, INSERT ON {ns}inbox_marks TO {prefix}inbox_worker;
+GRANT SELECT, INSERT ON {ns}inbox_processed TO {prefix}inbox_worker;
 
 -- Where else a message was read: how far, and after what, may change.
-GRANT SELECT, INSERT, UPDATE ("offset", after_seq) ON {ns}inbox_copies TO {prefix}inbox_worker;
+GRANT SELECT, INSERT, UPDATE ("offset", after_seq) ON {ns}inbox_redeliveries TO {prefix}inbox_worker;
 
 -- Retention: checkpoints are recorded, old ones and the marks behind them go.
-GRANT DELETE ON {ns}inbox_marks, {ns}inbox_copies TO {prefix}inbox_worker;
+GRANT DELETE ON {ns}inbox_processed, {ns}inbox_redeliveries TO {prefix}inbox_worker;
 GRANT SELECT, INSERT, DELETE ON {ns}inbox_progress TO {prefix}inbox_worker;

@@ -1,6 +1,6 @@
 -- A mark says: the effect of this message on this consumer is done. It is written in the transaction that makes
 -- the effect. Topic, partition and offset are where the message was read; retention goes by them.
-CREATE TABLE {ns}inbox_marks (
+CREATE TABLE {ns}inbox_processed (
     seq       INTEGER PRIMARY KEY AUTOINCREMENT,  -- of a mark that is gone it is never used again
     consumer  TEXT NOT NULL,
     source    TEXT NOT NULL,   -- empty: a record that is no message, whose id is its position
@@ -12,7 +12,7 @@ CREATE TABLE {ns}inbox_marks (
 ) STRICT;
 
 -- Where else the message of a mark was read: the mark stays while any copy may come again. Few messages have one.
-CREATE TABLE {ns}inbox_copies (
+CREATE TABLE {ns}inbox_redeliveries (
     consumer  TEXT NOT NULL,
     source    TEXT NOT NULL,
     id        TEXT NOT NULL,

@@ -17,7 +17,7 @@ use super::{
     },
     script::{Act, Counted, Script, count},
 };
-use crate::{Error, StopKey};
+use crate::{BlockKey, Error};
 
 pub async fn everything_is_handled_once_though_published_twice<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 3).await;
@@ -144,12 +144,15 @@ pub async fn no_offset_is_committed_beyond_the_lowest_unfinished_one<F: Fixture>
 
 pub async fn a_span_at_its_bound_pauses_the_partition<F: Fixture>(f: &F) {
     // Forty messages of a byte bound that nobody reaches.
-    pauses_at(f, |worker| worker.span_bound(many(40), usize::MAX)).await;
+    pauses_at(f, |worker| worker.max_in_flight(many(40), usize::MAX)).await;
 }
 
 pub async fn a_span_of_many_bytes_pauses_the_partition<F: Fixture>(f: &F) {
     let size = message("a", 0).size();
-    pauses_at(f, |worker| worker.span_bound(many(usize::MAX), 40 * size)).await;
+    pauses_at(f, |worker| {
+        worker.max_in_flight(many(usize::MAX), 40 * size)
+    })
+    .await;
 }
 
 type WorkerOf<F> = crate::Worker<<F as Fixture>::Database, <F as Fixture>::Inbox>;
@@ -189,7 +192,7 @@ async fn pauses_at<F: Fixture>(f: &F, bounded: impl FnOnce(WorkerOf<F>) -> Worke
 
 /// Small enough to pause and go on many times.
 fn bounded_again<F: Fixture>(worker: WorkerOf<F>) -> WorkerOf<F> {
-    worker.span_bound(many(10), usize::MAX)
+    worker.max_in_flight(many(10), usize::MAX)
 }
 
 pub async fn a_kind_without_handler_is_acknowledged<F: Fixture>(f: &F) {
@@ -206,7 +209,7 @@ pub async fn a_kind_without_handler_is_acknowledged<F: Fixture>(f: &F) {
     running.stop().await;
 }
 
-pub async fn the_doorbell_rings_after_each_commit<F: Fixture>(f: &F) {
+pub async fn the_notifier_rings_after_each_commit<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let (script, rings) = (Script::new(), Arc::new(AtomicUsize::new(0)));
     publish(f, &in_turns(&["a"], 3)).await;
@@ -225,7 +228,7 @@ pub async fn the_doorbell_rings_after_each_commit<F: Fixture>(f: &F) {
     assert_eq!(rings.load(Ordering::SeqCst), 3);
 }
 
-pub async fn a_doorbell_that_panics_holds_nothing_up<F: Fixture>(f: &F) {
+pub async fn a_notifier_that_panics_holds_nothing_up<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let script = Script::new();
     publish(f, &in_turns(&["a"], 3)).await;
@@ -242,7 +245,7 @@ pub async fn two_handlers_of_one_kind_are_refused<F: Fixture>(f: &F) {
     let script = Script::new();
     let handlers = handlers::<F>(&script).on::<Counted, _, _>(Arc::clone(&script), count::<F>);
     let worker = crate::Worker::new(group(), f.database(), f.inbox(), handlers)
-        .parking(Arc::new(StopKey::new()));
+        .parking(Arc::new(BlockKey::new()));
     let refused = worker
         .run(f.consumer(&group(), &topic()), CancellationToken::new())
         .await;

@@ -20,7 +20,7 @@ use super::{
     },
     script::{Act, Script},
 };
-use crate::{Error, Failure, FailureKind, Inbox as _, Parked, Parking, StopKey};
+use crate::{BlockKey, Error, Failure, FailureKind, FailureOutcome, FailurePolicy, Inbox as _};
 
 pub async fn what_cannot_be_read_stops_only_its_key_and_is_kept<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
@@ -86,7 +86,7 @@ pub async fn exhausted_attempts_stop_the_key_until_it_heals<F: Fixture>(f: &F) {
     let script = Script::new();
     script.plan("a-0", vec![Act::Fail; 1_000]);
     publish(f, &in_turns(&["a", "b"], 2)).await;
-    let parking = StopKey::new().retry_after(Duration::from_millis(10));
+    let parking = BlockKey::new().retry_after(Duration::from_millis(10));
     let worker = worker(f, &script).attempts(2).parking(Arc::new(parking));
     let running = Running::start(f, worker);
     assert_eq!(of_key(&effects(f, 2).await, "b"), names("b", 2));
@@ -124,21 +124,21 @@ impl Shelf {
 }
 
 #[async_trait]
-impl Parking for Shelf {
+impl FailurePolicy for Shelf {
     async fn park(
         &self,
         _: &Group,
         delivery: &Delivery,
         failure: &Failure,
-    ) -> Result<Parked, Error> {
+    ) -> Result<FailureOutcome, Error> {
         let fails = |left: usize| left.checked_sub(1);
         let order = Ordering::SeqCst;
         if self.failures.fetch_update(order, order, fails).is_ok() {
-            return Err(Error::Parking("the shelf is full".into()));
+            return Err(Error::FailurePolicy("the shelf is full".into()));
         }
         let kept = (delivery.position.clone(), failure.kind);
         self.kept.lock().unwrap().push(kept);
-        Ok(Parked::Kept)
+        Ok(FailureOutcome::Kept)
     }
 }
 

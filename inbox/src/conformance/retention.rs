@@ -17,7 +17,7 @@ use super::{
     },
     script::Script,
 };
-use crate::{Admission, Inbox as _, MarkRetention as _};
+use crate::{Admission, Inbox as _, Retention as _};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -21,7 +21,7 @@ pub(crate) enum Class {
     Interrupted,
     /// Tried again, and counted.
     Retryable,
-    /// Parked at once.
+    /// FailureOutcome at once.
     Permanent,
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Checkpoint {
 }
 
 impl Record for Mark {
-    const TABLE: &'static str = "inbox_marks";
+    const TABLE: &'static str = "inbox_processed";
     type Key = MarkKey;
 
     fn key(&self) -> MarkKey {
@@ -47,7 +47,7 @@ impl Record for Mark {
 }
 
 impl Record for Copy {
-    const TABLE: &'static str = "inbox_copies";
+    const TABLE: &'static str = "inbox_redeliveries";
     type Key = (MarkKey, Partition);
 
     fn key(&self) -> Self::Key {

@@ -13,10 +13,10 @@ use super::{
     MemoryInbox,
     records::{Checkpoint, Copy, Mark},
 };
-use crate::{Error, MarkRetention, Swept};
+use crate::{Error, Pruned, Retention};
 
 #[async_trait]
-impl MarkRetention for MemoryInbox {
+impl Retention for MemoryInbox {
     async fn now(&self) -> Result<SystemTime, Error> {
         let mut tx = self.database.begin().await?;
         Ok(tx.statement().await?.now())
@@ -65,7 +65,7 @@ impl MarkRetention for MemoryInbox {
         horizon: SystemTime,
         cursor: i64,
         limit: u32,
-    ) -> Result<Swept, Error> {
+    ) -> Result<Pruned, Error> {
         let mut tx = self.database.begin().await?;
         let mut statement = tx.statement().await?;
         // Of a partition's checkpoints at or before the horizon the newest counts: in key order, the last.
@@ -116,6 +116,6 @@ impl MarkRetention for MemoryInbox {
         }
         drop(statement);
         self.database.commit(tx).await?;
-        Ok(Swept { forgotten, next })
+        Ok(Pruned { forgotten, next })
     }
 }

@@ -14,20 +14,20 @@ use mainstay_messaging::{
 use sqlx::SqlStr;
 
 use super::{PostgresInbox, settled::Settling};
-use crate::{Error, MarkRetention, Swept};
+use crate::{Error, Pruned, Retention};
 
 /// The statements of retention.
 #[derive(Clone, Debug)]
-pub(super) struct Sweeping {
+pub(super) struct Pruning {
     settling: Settling,
     checkpoint: SqlStr,
     step: SqlStr,
     forget: SqlStr,
-    forget_copies: SqlStr,
+    prune_redeliveries: SqlStr,
     thin_out: SqlStr,
 }
 
-impl Sweeping {
+impl Pruning {
     pub(super) fn new(namespace: &Namespace) -> Self {
         let sql = |text: &str| statement(namespace, text);
         Self {
@@ -47,14 +47,14 @@ impl Sweeping {
             // No further than the marks that some checkpoint behind the window covers: the young ones are most of the table.
             step: sql(
                 "SELECT max(seq) FROM (
-                     SELECT seq FROM {ns}inbox_marks
+                     SELECT seq FROM {ns}inbox_processed
                      WHERE seq > $1 AND seq <= (
                          SELECT max(newest_seq) FROM {ns}inbox_progress WHERE consumer = $3 AND committed_at <= $4)
                      ORDER BY seq LIMIT $2) AS step",
             ),
             // Of a partition's checkpoints at or before the horizon the newest counts.
             forget: sql(
-                "DELETE FROM {ns}inbox_marks AS m
+                "DELETE FROM {ns}inbox_processed AS m
                  WHERE seq > $3 AND seq <= $4 AND consumer = $1
                    AND EXISTS (
                      SELECT 1 FROM {ns}inbox_progress p
@@ -65,7 +65,7 @@ impl Sweeping {
                          WHERE q.consumer = $1 AND q.topic = m.topic AND q.partition = m.partition
                            AND q.committed_at <= $2))
                    AND NOT EXISTS (
-                     SELECT 1 FROM {ns}inbox_copies c
+                     SELECT 1 FROM {ns}inbox_redeliveries c
                      WHERE c.consumer = $1 AND c.source = m.source AND c.id = m.id AND NOT EXISTS (
                        SELECT 1 FROM {ns}inbox_progress p
                        WHERE p.consumer = $1 AND p.topic = c.topic AND p.partition = c.partition
@@ -76,9 +76,9 @@ impl Sweeping {
                              AND q.committed_at <= $2)))",
             ),
             // Copies go with their marks.
-            forget_copies: sql(
-                "DELETE FROM {ns}inbox_copies AS c WHERE consumer = $1 AND NOT EXISTS (
-                     SELECT 1 FROM {ns}inbox_marks m
+            prune_redeliveries: sql(
+                "DELETE FROM {ns}inbox_redeliveries AS c WHERE consumer = $1 AND NOT EXISTS (
+                     SELECT 1 FROM {ns}inbox_processed m
                      WHERE m.consumer = $1 AND m.source = c.source AND m.id = c.id)",
             ),
             thin_out: sql(
@@ -93,7 +93,7 @@ impl Sweeping {
 }
 
 #[async_trait]
-impl MarkRetention for PostgresInbox {
+impl Retention for PostgresInbox {
     async fn now(&self) -> Result<SystemTime, Error> {
         let mut tx = self.database.begin().await?;
         let micros: i64 =
@@ -149,7 +149,7 @@ impl MarkRetention for PostgresInbox {
         horizon: SystemTime,
         cursor: i64,
         limit: u32,
-    ) -> Result<Swept, Error> {
+    ) -> Result<Pruned, Error> {
         let horizon = micros_since_epoch(horizon);
         let keep = self.database.keeps_statements();
         let mut tx = self.database.begin().await?;
@@ -172,7 +172,7 @@ impl MarkRetention for PostgresInbox {
                 .execute(&mut *tx)
                 .await
         } else {
-            sqlx::query(self.sweeping.forget_copies.clone())
+            sqlx::query(self.sweeping.prune_redeliveries.clone())
                 .persistent(keep)
                 .bind(consumer.as_str())
                 .execute(&mut *tx)
@@ -188,7 +188,7 @@ impl MarkRetention for PostgresInbox {
         .map_err(classify)?
         .rows_affected();
         self.database.commit(tx).await?;
-        Ok(Swept {
+        Ok(Pruned {
             forgotten: if end.is_some() { forgotten } else { 0 },
             next: end,
         })

@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 /// use mainstay_database::Namespace;
 ///
 /// let sql = mainstay_inbox::postgres::roles(&Namespace::prefixed("shop_")?);
-/// assert!(sql.as_str().contains("GRANT SELECT, INSERT ON shop_inbox_marks TO shop_inbox_worker"));
+/// assert!(sql.as_str().contains("GRANT SELECT, INSERT ON shop_inbox_processed TO shop_inbox_worker"));
 /// # Ok::<_, mainstay_database::InvalidNamespace>(())
 /// ```
 #[must_use]

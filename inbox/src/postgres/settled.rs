@@ -48,7 +48,7 @@ impl Settling {
         Self {
             newest: statement(
                 namespace,
-                "SELECT coalesce(max(seq), 0) FROM {ns}inbox_marks",
+                "SELECT coalesce(max(seq), 0) FROM {ns}inbox_processed",
             ),
             writers: statement(
                 namespace,
@@ -56,7 +56,7 @@ impl Settling {
                  WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND relation = $1::regclass
                    AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())",
             ),
-            table: namespace.render("{ns}inbox_marks").to_string(),
+            table: namespace.render("{ns}inbox_processed").to_string(),
         }
     }
 

@@ -14,26 +14,26 @@ use mainstay_messaging::{
 use sqlx::SqlStr;
 
 use super::SqliteInbox;
-use crate::{Error, MarkRetention, Swept};
+use crate::{Error, Pruned, Retention};
 
 /// The statements of retention.
 #[derive(Clone, Debug)]
-pub(super) struct Sweeping {
+pub(super) struct Pruning {
     checkpoint: SqlStr,
     step: SqlStr,
     forget: SqlStr,
-    forget_copies: SqlStr,
+    prune_redeliveries: SqlStr,
     thin_out: SqlStr,
 }
 
-impl Sweeping {
+impl Pruning {
     pub(super) fn new(namespace: &Namespace) -> Self {
         let sql = |text: &str| statement(namespace, text);
         Self {
             checkpoint: sql(
                 "INSERT INTO {ns}inbox_progress (consumer, topic, partition, committed_at, offset, newest_seq)
                  SELECT $1, row.value ->> 0, row.value ->> 1, $3, row.value ->> 2,
-                        (SELECT coalesce(max(seq), 0) FROM {ns}inbox_marks)
+                        (SELECT coalesce(max(seq), 0) FROM {ns}inbox_processed)
                  FROM json_each($2) AS row
                  WHERE NOT EXISTS (
                      SELECT 1 FROM {ns}inbox_progress p
@@ -44,14 +44,14 @@ impl Sweeping {
             // No further than the marks that some checkpoint behind the window covers: the young ones are most of the table.
             step: sql(
                 "SELECT max(seq) FROM (
-                     SELECT seq FROM {ns}inbox_marks
+                     SELECT seq FROM {ns}inbox_processed
                      WHERE seq > $1 AND seq <= (
                          SELECT max(newest_seq) FROM {ns}inbox_progress WHERE consumer = $3 AND committed_at <= $4)
                      ORDER BY seq LIMIT $2)",
             ),
             // Of a partition's checkpoints at or before the horizon the newest counts.
             forget: sql(
-                "DELETE FROM {ns}inbox_marks AS m
+                "DELETE FROM {ns}inbox_processed AS m
                  WHERE seq > $3 AND seq <= $4 AND consumer = $1
                    AND EXISTS (
                      SELECT 1 FROM {ns}inbox_progress p
@@ -62,7 +62,7 @@ impl Sweeping {
                          WHERE q.consumer = $1 AND q.topic = m.topic AND q.partition = m.partition
                            AND q.committed_at <= $2))
                    AND NOT EXISTS (
-                     SELECT 1 FROM {ns}inbox_copies c
+                     SELECT 1 FROM {ns}inbox_redeliveries c
                      WHERE c.consumer = $1 AND c.source = m.source AND c.id = m.id AND NOT EXISTS (
                        SELECT 1 FROM {ns}inbox_progress p
                        WHERE p.consumer = $1 AND p.topic = c.topic AND p.partition = c.partition
@@ -73,9 +73,9 @@ impl Sweeping {
                              AND q.committed_at <= $2)))",
             ),
             // Copies go with their marks.
-            forget_copies: sql(
-                "DELETE FROM {ns}inbox_copies AS c WHERE consumer = $1 AND NOT EXISTS (
-                     SELECT 1 FROM {ns}inbox_marks m
+            prune_redeliveries: sql(
+                "DELETE FROM {ns}inbox_redeliveries AS c WHERE consumer = $1 AND NOT EXISTS (
+                     SELECT 1 FROM {ns}inbox_processed m
                      WHERE m.consumer = $1 AND m.source = c.source AND m.id = c.id)",
             ),
             thin_out: sql(
@@ -90,7 +90,7 @@ impl Sweeping {
 }
 
 #[async_trait]
-impl MarkRetention for SqliteInbox {
+impl Retention for SqliteInbox {
     /// The host's: all processes of a file share it.
     async fn now(&self) -> Result<SystemTime, Error> {
         let micros: i64 =
@@ -134,7 +134,7 @@ impl MarkRetention for SqliteInbox {
         horizon: SystemTime,
         cursor: i64,
         limit: u32,
-    ) -> Result<Swept, Error> {
+    ) -> Result<Pruned, Error> {
         let horizon = micros_since_epoch(horizon);
         let mut tx = self.database.begin().await?;
         let end: Option<i64> = sqlx::query_scalar(self.sweeping.step.clone())
@@ -154,7 +154,7 @@ impl MarkRetention for SqliteInbox {
                 .execute(&mut *tx)
                 .await
         } else {
-            sqlx::query(self.sweeping.forget_copies.clone())
+            sqlx::query(self.sweeping.prune_redeliveries.clone())
                 .bind(consumer.as_str())
                 .execute(&mut *tx)
                 .await
@@ -168,7 +168,7 @@ impl MarkRetention for SqliteInbox {
         .map_err(classify)?
         .rows_affected();
         self.database.commit(tx).await?;
-        Ok(Swept {
+        Ok(Pruned {
             forgotten: if end.is_some() { forgotten } else { 0 },
             next: end,
         })

@@ -27,7 +27,7 @@ use super::{
     upkeep::upkeep,
     work::Work,
 };
-use crate::{Error, Inbox, MarkRetention, Status, StoppedKey};
+use crate::{BlockedKey, Error, Inbox, Retention, Status};
 use flights::Flights;
 
 /// How long nothing may happen at all before the loop looks around again; all that matters wakes it earlier.
@@ -44,8 +44,8 @@ pub(super) struct Engine<T: Transactions + ?Sized, I: ?Sized> {
     progress: watch::Sender<Vec<Position>>,
     /// While the database does not answer: when it is tried again, and how often it was.
     gate: Option<(Monotonic, u32)>,
-    stopped: BTreeMap<LaneId, StoppedKey>,
-    impeded_by: Option<Arc<str>>,
+    stopped: BTreeMap<LaneId, BlockedKey>,
+    last_error: Option<Arc<str>>,
     /// Set once no more is started.
     closing: Option<Closing>,
     ended: Option<Error>,
@@ -74,7 +74,7 @@ enum Closing {
 impl<T, I> Engine<T, I>
 where
     T: Transactions + ?Sized,
-    I: Inbox<Connection = T::Connection> + MarkRetention + ?Sized,
+    I: Inbox<Connection = T::Connection> + Retention + ?Sized,
 {
     /// Runs until shutdown or until the broker has ended this member.
     pub(super) async fn run(
@@ -100,8 +100,8 @@ where
         let mut engine = Self {
             commands,
             holdings: Holdings::new(Bound {
-                messages: work.settings.span_messages,
-                bytes: work.settings.span_bytes,
+                messages: work.settings.max_in_flight_messages,
+                bytes: work.settings.max_in_flight_bytes,
             }),
             lanes: Lanes::new(),
             flights: Flights::new(),
@@ -113,7 +113,7 @@ where
             progress,
             gate: None,
             stopped: BTreeMap::new(),
-            impeded_by: None,
+            last_error: None,
             closing: None,
             ended: None,
             status,
@@ -244,12 +244,12 @@ where
             running: true,
             partitions: self.holdings.status(),
             stopped: self.stopped.values().cloned().collect(),
-            impeded_by: self.impeded_by.clone(),
+            last_error: self.last_error.clone(),
         };
-        let in_span: usize = status.partitions.iter().map(|p| p.in_span).sum();
+        let in_flight: usize = status.partitions.iter().map(|p| p.in_flight).sum();
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         {
-            self.work.meters.in_span.set(in_span as f64);
+            self.work.meters.in_flight.set(in_flight as f64);
             self.work.meters.stopped.set(status.stopped.len() as f64);
         }
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;

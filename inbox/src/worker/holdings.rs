@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use mainstay_clock::Monotonic;
 use mainstay_messaging::{Assignment, Flow, Partition, Position};
 
-use super::{lanes::Slot, span::Span};
+use super::{lanes::Slot, window::Window};
 use crate::PartitionStatus;
 
 /// A partition from its assignment to its release.
 #[derive(Debug)]
 pub(super) struct Holding {
     pub(super) partition: Arc<Partition>,
-    pub(super) span: Span,
+    pub(super) span: Window,
     /// What the broker has acknowledged.
     pub(super) committed: i64,
     pub(super) flow: Flow,
@@ -52,7 +52,7 @@ impl Holdings {
         self.next += 1;
         let holding = Holding {
             partition: Arc::new(assignment.partition.clone()),
-            span: Span::starting_at(assignment.start),
+            span: Window::starting_at(assignment.start),
             committed: assignment.start,
             flow: Flow::Running,
             abandon_at: None,
@@ -133,7 +133,7 @@ impl Holdings {
                 partition: Partition::clone(&holding.partition),
                 finished_below: holding.span.finished_below(),
                 received_below: holding.span.received_below(),
-                in_span: holding.span.len(),
+                in_flight: holding.span.len(),
                 paused: holding.flow == Flow::Paused,
             })
             .collect()

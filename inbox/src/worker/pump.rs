@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use mainstay_clock::{Backoff, IdGenerator};
-use mainstay_messaging::{Consumer, Error, Flow, Incoming, Partition, Position};
+use mainstay_messaging::{Consumer, ConsumerEvent, Error, Flow, Partition, Position};
 use tokio::sync::mpsc;
 
 /// What the engine asks for.
@@ -22,7 +22,7 @@ pub(super) enum Command {
 /// What the engine is told.
 #[derive(Debug)]
 pub(super) enum Event {
-    Incoming(Incoming),
+    ConsumerEvent(ConsumerEvent),
     Committed(Vec<Position>),
     NotCommitted(Error),
     /// These were given back. What was told of them before is over.
@@ -46,7 +46,7 @@ pub(super) struct Pump<C> {
 enum Step {
     Command(Option<Command>),
     Commit,
-    Incoming(Result<Incoming, Error>),
+    ConsumerEvent(Result<ConsumerEvent, Error>),
     Rested,
 }
 
@@ -70,7 +70,7 @@ impl<C: Consumer> Pump<C> {
                 () = std::future::ready(()), if waiting.is_some() && !polls => Step::Commit,
                 () = &mut turn, if waiting.is_some() => Step::Commit,
                 () = &mut rest, if resting => Step::Rested,
-                incoming = self.consumer.next(), if polls => Step::Incoming(incoming),
+                incoming = self.consumer.next(), if polls => Step::ConsumerEvent(incoming),
             };
             match step {
                 Step::Rested => resting = false,
@@ -96,13 +96,13 @@ impl<C: Consumer> Pump<C> {
                     turn.set(tokio::time::sleep(self.turn(broken_off)));
                     broken_off = broken_off.saturating_add(1);
                 }
-                Step::Incoming(incoming) => {
+                Step::ConsumerEvent(incoming) => {
                     broken_off = 0;
                     turn.set(tokio::time::sleep(Duration::ZERO));
                     match incoming {
                         Ok(incoming) => {
                             failures = 0;
-                            self.tell(Event::Incoming(incoming)).await;
+                            self.tell(Event::ConsumerEvent(incoming)).await;
                         }
                         Err(error) if error.is_retryable() => {
                             let pause = self.backoff.delay(failures, &self.ids);

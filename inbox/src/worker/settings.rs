@@ -6,22 +6,22 @@ use mainstay_clock::{Backoff, Clock, IdGenerator, SystemClock, SystemIds};
 use mainstay_database::Transactions;
 
 use super::Worker;
-use crate::{Parking, StopKey};
+use crate::{BlockKey, FailurePolicy};
 
 /// Settings with their defaults.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) concurrency: usize,
     pub(super) batch: usize,
-    pub(super) span_messages: usize,
-    pub(super) span_bytes: usize,
+    pub(super) max_in_flight_messages: usize,
+    pub(super) max_in_flight_bytes: usize,
     pub(super) handler_deadline: Duration,
     pub(super) backoff: Backoff,
     pub(super) attempts: u32,
     pub(super) commit_interval: Duration,
     pub(super) drain: Duration,
     pub(super) retention: Duration,
-    pub(super) parking: Arc<dyn Parking>,
+    pub(super) parking: Arc<dyn FailurePolicy>,
     pub(super) on_commit: Option<Arc<dyn Fn() + Send + Sync>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn IdGenerator>,
@@ -32,15 +32,15 @@ impl Default for Settings {
         Self {
             concurrency: 1,
             batch: 100,
-            span_messages: 10_000,
-            span_bytes: 64 * 1024 * 1024,
+            max_in_flight_messages: 10_000,
+            max_in_flight_bytes: 64 * 1024 * 1024,
             handler_deadline: Duration::from_secs(30),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(30)),
             attempts: 5,
             commit_interval: Duration::from_millis(50),
             drain: Duration::from_secs(10),
             retention: Duration::from_secs(7 * 24 * 60 * 60),
-            parking: Arc::new(StopKey::new()),
+            parking: Arc::new(BlockKey::new()),
             on_commit: None,
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
@@ -53,8 +53,8 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("concurrency", &self.concurrency)
             .field("batch", &self.batch)
-            .field("span_messages", &self.span_messages)
-            .field("span_bytes", &self.span_bytes)
+            .field("max_in_flight_messages", &self.max_in_flight_messages)
+            .field("max_in_flight_bytes", &self.max_in_flight_bytes)
             .field("handler_deadline", &self.handler_deadline)
             .field("backoff", &self.backoff)
             .field("attempts", &self.attempts)
@@ -83,9 +83,9 @@ impl<T: Transactions + ?Sized, I: ?Sized> Worker<T, I> {
     /// How much may lie between a partition's lowest unfinished record and its newest one; default 10,000 messages or 64 MiB.
     /// At the bound the partition pauses, below half of it it goes on.
     #[must_use]
-    pub const fn span_bound(mut self, messages: NonZeroUsize, bytes: usize) -> Self {
-        self.settings.span_messages = messages.get();
-        self.settings.span_bytes = bytes;
+    pub const fn max_in_flight(mut self, messages: NonZeroUsize, bytes: usize) -> Self {
+        self.settings.max_in_flight_messages = messages.get();
+        self.settings.max_in_flight_bytes = bytes;
         self
     }
 
@@ -111,9 +111,9 @@ impl<T: Transactions + ?Sized, I: ?Sized> Worker<T, I> {
         self
     }
 
-    /// What becomes of messages that cannot be handled; default [`StopKey`].
+    /// What becomes of messages that cannot be handled; default [`BlockKey`].
     #[must_use]
-    pub fn parking(mut self, parking: Arc<dyn Parking>) -> Self {
+    pub fn parking(mut self, parking: Arc<dyn FailurePolicy>) -> Self {
         self.settings.parking = parking;
         self
     }
@@ -142,7 +142,7 @@ impl<T: Transactions + ?Sized, I: ?Sized> Worker<T, I> {
         self
     }
 
-    /// Is called after each committed transaction: ring an outbox's doorbell here. If it panics, that is logged.
+    /// Is called after each committed transaction: ring an outbox's notifier here. If it panics, that is logged.
     #[must_use]
     pub fn on_commit(mut self, call: Arc<dyn Fn() + Send + Sync>) -> Self {
         self.settings.on_commit = Some(call);

@@ -20,7 +20,7 @@ pub(super) struct Meters {
     pub(super) batch: Histogram,
     pub(super) transaction: Histogram,
     pub(super) stopped: Gauge,
-    pub(super) in_span: Gauge,
+    pub(super) in_flight: Gauge,
     group: Group,
 }
 
@@ -34,11 +34,11 @@ impl Meters {
             unregistered: messages("unregistered"),
             parked: messages("parked"),
             interrupted: counter!("mainstay_inbox_interruptions", "consumer" => name()),
-            forgotten: counter!("mainstay_inbox_marks_forgotten", "consumer" => name()),
+            forgotten: counter!("mainstay_inbox_processed_pruned", "consumer" => name()),
             batch: histogram!("mainstay_inbox_batch_messages", "consumer" => name()),
             transaction: histogram!("mainstay_inbox_transaction_seconds", "consumer" => name()),
-            stopped: gauge!("mainstay_inbox_stopped_keys", "consumer" => name()),
-            in_span: gauge!("mainstay_inbox_span_messages", "consumer" => name()),
+            stopped: gauge!("mainstay_inbox_blocked_keys", "consumer" => name()),
+            in_flight: gauge!("mainstay_inbox_in_flight_messages", "consumer" => name()),
             group: group.clone(),
         }
     }

@@ -7,7 +7,7 @@ use mainstay_messaging::Position;
 use tokio::sync::watch;
 
 use super::work::Work;
-use crate::{Error, MarkRetention};
+use crate::{Error, Retention};
 
 /// Marks looked at in one transaction of a sweep.
 const STEP: u32 = 1_000;
@@ -18,7 +18,7 @@ pub(super) async fn upkeep<T, I>(
     mut committed: watch::Receiver<Vec<Position>>,
 ) where
     T: Transactions + ?Sized,
-    I: MarkRetention + ?Sized,
+    I: Retention + ?Sized,
 {
     let window = work.settings.retention;
     let spacing = (window / 16).clamp(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
@@ -48,7 +48,7 @@ async fn round<T, I>(
 ) -> Result<(), Error>
 where
     T: Transactions + ?Sized,
-    I: MarkRetention + ?Sized,
+    I: Retention + ?Sized,
 {
     let now = work.inbox.now().await?;
     // A little less than the spacing, so that a timer that fires early does not skip a checkpoint.

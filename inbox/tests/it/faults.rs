@@ -113,7 +113,7 @@ impl Scene {
     }
 
     async fn is_impeded(&self, running: &Running) {
-        while running.worker.status().impeded_by.is_none() {
+        while running.worker.status().last_error.is_none() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -198,7 +198,7 @@ async fn a_database_that_is_away_burns_no_attempts() {
     assert!(running.worker.status().stopped.is_empty());
     scene.fixture.database.faults().set_down(false);
     scene.effects(2).await;
-    assert!(running.worker.status().impeded_by.is_none());
+    assert!(running.worker.status().last_error.is_none());
     scene.ends_well(running, &["a-0", "b-0"]).await;
 }
 

@@ -4,10 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod admission;
+mod combined;
 mod conditions;
 mod connections;
 mod full_disk;
-mod fused;
 mod pooler;
 mod privileges;
 mod retention;
@@ -153,7 +153,7 @@ impl Fixture for PostgresFixture {
     }
 
     async fn marks(&self) -> usize {
-        let marks: i64 = sqlx::query_scalar("SELECT count(*) FROM shop.billing_inbox_marks")
+        let marks: i64 = sqlx::query_scalar("SELECT count(*) FROM shop.billing_inbox_processed")
             .fetch_one(&self.owner)
             .await
             .unwrap();

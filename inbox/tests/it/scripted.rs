@@ -11,7 +11,7 @@ use mainstay_clock::{Clock as _, SeededIds, TokioClock};
 use mainstay_database::memory::{Connection, Database};
 use mainstay_inbox::{HandlerError, Handlers, Received, Worker, memory::MemoryInbox};
 use mainstay_messaging::{
-    Assignment, Consumer, Content, Delivery, Error, Flow, Incoming, Partition, Position,
+    Assignment, Consumer, ConsumerEvent, Content, Delivery, Error, Flow, Partition, Position,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -82,15 +82,15 @@ fn partition() -> Partition {
     }
 }
 
-fn assigned() -> Incoming {
-    Incoming::Assigned(vec![Assignment {
+fn assigned() -> ConsumerEvent {
+    ConsumerEvent::Assigned(vec![Assignment {
         partition: partition(),
         start: 0,
     }])
 }
 
 /// The messages `a-0`, `a-1` …, where they lie.
-fn deliveries(count: usize) -> Incoming {
+fn deliveries(count: usize) -> ConsumerEvent {
     let delivery = |number: usize| Delivery {
         position: Position {
             partition: partition(),
@@ -98,7 +98,7 @@ fn deliveries(count: usize) -> Incoming {
         },
         content: Content::Message(message("a", number)),
     };
-    Incoming::Deliveries((0..count).map(delivery).collect())
+    ConsumerEvent::Deliveries((0..count).map(delivery).collect())
 }
 
 /// A partition that was lost and claimed again at one look of its member, which is told in two events.
@@ -119,7 +119,7 @@ impl ComesBack {
 
 #[async_trait]
 impl Consumer for ComesBack {
-    async fn next(&mut self) -> Result<Incoming, Error> {
+    async fn next(&mut self) -> Result<ConsumerEvent, Error> {
         // Paused partitions deliver nothing.
         while self.state().told == 4 && self.state().paused {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -133,7 +133,7 @@ impl Consumer for ComesBack {
         Ok(match told {
             1 | 4 => assigned(),
             2 | 5 => deliveries(4),
-            3 => Incoming::Lost(vec![partition()]),
+            3 => ConsumerEvent::Lost(vec![partition()]),
             _ => std::future::pending().await,
         })
     }
@@ -156,7 +156,7 @@ async fn a_pause_that_comes_late_does_not_stop_the_next_assignment() {
     let consumer = ComesBack::default();
     let bound = 4.try_into().unwrap();
     let running = start(consumer.clone(), |worker| {
-        worker.span_bound(bound, usize::MAX)
+        worker.max_in_flight(bound, usize::MAX)
     });
     until(|| consumer.state().told > 4).await;
     running.has_handled(4).await;
@@ -174,7 +174,7 @@ struct Slow {
 
 #[async_trait]
 impl Consumer for Slow {
-    async fn next(&mut self) -> Result<Incoming, Error> {
+    async fn next(&mut self) -> Result<ConsumerEvent, Error> {
         let told = {
             let mut told = self.told.lock().unwrap();
             *told += 1;

@@ -89,7 +89,7 @@ impl Fixture for SqliteFixture {
     }
 
     async fn marks(&self) -> usize {
-        let marks: i64 = sqlx::query_scalar("SELECT count(*) FROM billing_inbox_marks")
+        let marks: i64 = sqlx::query_scalar("SELECT count(*) FROM billing_inbox_processed")
             .fetch_one(self.database.reader())
             .await
             .unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Fixture, PATIENCE, assigned, behind, group, keyed, message, other_topic, publish, read, topic,
 };
-use crate::{Consumer, Error, Flow, Incoming, Partition, StartAt};
+use crate::{Consumer, ConsumerEvent, Error, Flow, Partition, StartAt};
 
 pub async fn partitions_are_divided_and_revoked_before_they_go<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 4).await;
@@ -18,11 +18,11 @@ pub async fn partitions_are_divided_and_revoked_before_they_go<F: Fixture>(f: &F
     let dividing = async {
         while held_by_second.len() != 2 {
             tokio::select! {
-                event = first.next() => if let Incoming::Revoked { partitions, .. } = event.unwrap() {
+                event = first.next() => if let ConsumerEvent::Revoked { partitions, .. } = event.unwrap() {
                     held_by_first.retain(|p| !partitions.contains(p));
                     first.release(&partitions).await.unwrap();
                 },
-                event = second.next() => if let Incoming::Assigned(more) = event.unwrap() {
+                event = second.next() => if let ConsumerEvent::Assigned(more) = event.unwrap() {
                     for assignment in more {
                         assert!(!held_by_first.contains(&assignment.partition), "assigned before it was given back");
                         held_by_second.push(assignment.partition);
@@ -48,13 +48,13 @@ pub async fn a_revoked_partition_may_be_committed_until_it_is_released<F: Fixtur
         let mut moved = None;
         loop {
             tokio::select! {
-                event = first.next() => if let Incoming::Revoked { partitions, .. } = event.unwrap() {
+                event = first.next() => if let ConsumerEvent::Revoked { partitions, .. } = event.unwrap() {
                     first.commit(&behind(&deliveries)).await.unwrap();
                     first.release(&partitions).await.unwrap();
                     moved = partitions.into_iter().next();
                 },
                 event = second.next() => match event.unwrap() {
-                    Incoming::Assigned(assigned) => {
+                    ConsumerEvent::Assigned(assigned) => {
                         let end = behind(&deliveries).into_iter().find(|p| Some(&p.partition) == moved.as_ref());
                         assert_eq!(Some(assigned[0].start), end.map(|p| p.offset));
                         break;
@@ -106,9 +106,9 @@ pub async fn a_member_that_stalled_is_told_what_it_lost<F: Fixture>(f: &F) {
     let waking = async {
         loop {
             match stalled.next().await.unwrap() {
-                Incoming::Lost(lost) => return lost,
+                ConsumerEvent::Lost(lost) => return lost,
                 // What was on its way already.
-                Incoming::Deliveries(_) => {}
+                ConsumerEvent::Deliveries(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -171,12 +171,12 @@ pub async fn a_revocation_that_is_not_answered_ends_in_a_loss<F: Fixture>(f: &F)
         while moved.is_empty() || lost.is_empty() {
             tokio::select! {
                 event = first.next() => match event.unwrap() {
-                    Incoming::Revoked { partitions, .. } => asked.extend(partitions),
-                    Incoming::Lost(partitions) => lost.extend(partitions),
+                    ConsumerEvent::Revoked { partitions, .. } => asked.extend(partitions),
+                    ConsumerEvent::Lost(partitions) => lost.extend(partitions),
                     other => panic!("{other:?}"),
                 },
                 event = second.next() => match event.unwrap() {
-                    Incoming::Assigned(assigned) => moved.extend(assigned.into_iter().map(|a| a.partition)),
+                    ConsumerEvent::Assigned(assigned) => moved.extend(assigned.into_iter().map(|a| a.partition)),
                     other => panic!("{other:?}"),
                 },
             }

@@ -6,7 +6,7 @@ use super::{
     Fixture, assert_nothing_more, group, keyed, message, other_topic, oversize, publish, read,
     topic,
 };
-use crate::{Content, Error, Message, Partition, Publication, Publisher, StartAt, Topic};
+use crate::{Content, Error, Message, Partition, PublishOutcome, Publisher, StartAt, Topic};
 use std::collections::BTreeMap;
 
 pub async fn messages_of_one_key_keep_their_order<F: Fixture>(f: &F) {
@@ -50,11 +50,11 @@ pub async fn a_refused_message_stops_its_key_and_no_other<F: Fixture>(f: &F) {
         ])
         .await;
     let [
-        Publication::Acknowledged,
-        Publication::Refused(Error::TooLarge { .. }),
-        Publication::Acknowledged,
-        Publication::Unknown(_),
-        Publication::Acknowledged,
+        PublishOutcome::Acknowledged,
+        PublishOutcome::Refused(Error::TooLarge { .. }),
+        PublishOutcome::Acknowledged,
+        PublishOutcome::Unknown(_),
+        PublishOutcome::Acknowledged,
     ] = answers.as_slice()
     else {
         panic!("{answers:?}");
@@ -70,7 +70,7 @@ pub async fn a_refused_message_stops_its_key_and_no_other<F: Fixture>(f: &F) {
 pub async fn an_unknown_topic_is_refused<F: Fixture>(f: &F) {
     f.create_topic(&Topic::from_static("another"), 1).await;
     let answers = f.publisher().publish(&[message("a", 0)]).await;
-    let [Publication::Refused(Error::UnknownTopic(unknown))] = answers.as_slice() else {
+    let [PublishOutcome::Refused(Error::UnknownTopic(unknown))] = answers.as_slice() else {
         panic!("{answers:?}");
     };
     assert_eq!(*unknown, topic());
@@ -116,7 +116,10 @@ pub async fn a_refusal_stops_its_key_in_its_topic_only<F: Fixture>(f: &F) {
             in_other(message("a", 3)),
         ])
         .await;
-    let acknowledged: Vec<bool> = answers.iter().map(Publication::is_acknowledged).collect();
+    let acknowledged: Vec<bool> = answers
+        .iter()
+        .map(PublishOutcome::is_acknowledged)
+        .collect();
     assert_eq!(
         acknowledged,
         [true, true, false, true, false, false, false],
@@ -142,9 +145,9 @@ pub async fn a_refused_message_without_key_stops_nothing<F: Fixture>(f: &F) {
         .publish(&[keyless(0), oversize(f, keyless(1)), keyless(2)])
         .await;
     let [
-        Publication::Acknowledged,
-        Publication::Refused(_),
-        Publication::Acknowledged,
+        PublishOutcome::Acknowledged,
+        PublishOutcome::Refused(_),
+        PublishOutcome::Acknowledged,
     ] = answers.as_slice()
     else {
         panic!("{answers:?}");

@@ -6,7 +6,7 @@ use super::{
     FOREIGN, Fixture, KEYS, PATIENCE, assigned, group, keyed, message, other_topic, publish, read,
     topic,
 };
-use crate::{Consumer, Content, Error, Flow, Incoming, Partition, StartAt, Topic};
+use crate::{Consumer, ConsumerEvent, Content, Error, Flow, Partition, StartAt, Topic};
 
 pub async fn a_group_reads_everything_from_the_earliest<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 4).await;
@@ -59,7 +59,7 @@ pub async fn a_dropped_wait_loses_nothing<F: Fixture>(f: &F) {
     for number in 0..50 {
         publish(&publisher, &[message("a", number)]).await;
         // Dropped at whichever await it has reached by then.
-        if let Ok(Ok(Incoming::Deliveries(deliveries))) =
+        if let Ok(Ok(ConsumerEvent::Deliveries(deliveries))) =
             tokio::time::timeout(Duration::from_micros(50 * number as u64), consumer.next()).await
         {
             seen.extend(deliveries);
@@ -81,10 +81,10 @@ pub async fn an_assignment_is_told_before_its_first_delivery<F: Fixture>(f: &F) 
         let mut missing = KEYS.len();
         while missing > 0 {
             match consumer.next().await.unwrap() {
-                Incoming::Assigned(assigned) => {
+                ConsumerEvent::Assigned(assigned) => {
                     starts.extend(assigned.into_iter().map(|a| (a.partition, a.start)));
                 }
-                Incoming::Deliveries(deliveries) => {
+                ConsumerEvent::Deliveries(deliveries) => {
                     assert!(!deliveries.is_empty(), "empty deliveries");
                     for delivery in deliveries {
                         let next = starts
@@ -182,7 +182,7 @@ pub async fn a_member_whose_next_records_are_removed_stops_loudly<F: Fixture>(f:
         loop {
             match consumer.next().await {
                 // What was on its way already may still come.
-                Ok(Incoming::Deliveries(deliveries)) => {
+                Ok(ConsumerEvent::Deliveries(deliveries)) => {
                     assert_eq!(deliveries[0].position.offset, 0, "a silent gap");
                     return;
                 }
@@ -213,7 +213,7 @@ pub async fn a_fetch_is_bounded_in_bytes_and_every_partition_has_its_turn<F: Fix
     let mut read_of: BTreeMap<Partition, usize> = BTreeMap::new();
     let reading = async {
         while read_of.values().sum::<usize>() < messages.len() {
-            if let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() {
+            if let ConsumerEvent::Deliveries(deliveries) = consumer.next().await.unwrap() {
                 assert!(deliveries.len() * 5_000 <= 60_000, "{}", deliveries.len());
                 for delivery in deliveries {
                     *read_of.entry(delivery.position.partition).or_default() += 1;

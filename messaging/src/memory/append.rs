@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 
 use crate::{
-    Error, Key, Message, Publication, Publisher, Topic,
+    Error, Key, Message, PublishOutcome, Publisher, Topic,
     memory::{Inner, faults::Verdict, log::Log},
 };
 
@@ -20,7 +20,7 @@ impl LogPublisher {
         Self { inner }
     }
 
-    fn append(&self, messages: &[Message]) -> Vec<Publication> {
+    fn append(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         let mut state = self.inner.state();
         let mut stopped: HashSet<(&Topic, &Key)> = HashSet::new();
         messages
@@ -28,7 +28,7 @@ impl LogPublisher {
             .map(|message| {
                 let key = message.key.as_ref().map(|key| (&message.topic, key));
                 if key.is_some_and(|key| stopped.contains(&key)) {
-                    return Publication::Unknown(Error::NotTried);
+                    return PublishOutcome::Unknown(Error::NotTried);
                 }
                 let answer = self.append_one(&mut state.log, message);
                 if !answer.is_acknowledged() {
@@ -39,25 +39,25 @@ impl LogPublisher {
             .collect()
     }
 
-    fn append_one(&self, log: &mut Log, message: &Message) -> Publication {
+    fn append_one(&self, log: &mut Log, message: &Message) -> PublishOutcome {
         let (size, limit) = (message.size(), self.inner.options.max_message_size);
         if size > limit {
-            return Publication::Refused(Error::TooLarge { size, limit });
+            return PublishOutcome::Refused(Error::TooLarge { size, limit });
         }
         if !log.knows(&message.topic) {
-            return Publication::Refused(Error::UnknownTopic(message.topic.clone()));
+            return PublishOutcome::Refused(Error::UnknownTopic(message.topic.clone()));
         }
         let verdict = self.inner.faults.verdict(message);
         if let Verdict::Store | Verdict::StoreAndLoseAnswer(_) = verdict
             && let Err(error) = log.append(message)
         {
-            return Publication::Refused(error);
+            return PublishOutcome::Refused(error);
         }
         match verdict {
-            Verdict::Store => Publication::Acknowledged,
-            Verdict::Refuse(error) => Publication::Refused(error),
+            Verdict::Store => PublishOutcome::Acknowledged,
+            Verdict::Refuse(error) => PublishOutcome::Refused(error),
             Verdict::StoreAndLoseAnswer(error) | Verdict::LoseMessage(error) => {
-                Publication::Unknown(error)
+                PublishOutcome::Unknown(error)
             }
         }
     }
@@ -65,13 +65,13 @@ impl LogPublisher {
 
 #[async_trait]
 impl Publisher for LogPublisher {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         // A caller may be dropped on the way to the log and on the way back from it, as with a real broker.
         tokio::task::yield_now().await;
         if self.inner.faults.reach().is_err() {
             return messages
                 .iter()
-                .map(|_| Publication::Unknown(super::faults::outage()))
+                .map(|_| PublishOutcome::Unknown(super::faults::outage()))
                 .collect();
         }
         let answers = self.append(messages);

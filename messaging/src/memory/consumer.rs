@@ -7,7 +7,8 @@ use bytes::Bytes;
 use mainstay_clock::Monotonic;
 
 use crate::{
-    Consumer, Content, Delivery, Error, Flow, Group, Incoming, Partition, Position, StartAt, Topic,
+    Consumer, ConsumerEvent, Content, Delivery, Error, Flow, Group, Partition, Position, StartAt,
+    Topic,
     holdings::Holdings,
     memory::{Inner, State, faults::Membership, group::Member},
 };
@@ -57,11 +58,11 @@ impl LogConsumer {
         }
     }
 
-    async fn wait(&mut self) -> Result<Incoming, Error> {
+    async fn wait(&mut self) -> Result<ConsumerEvent, Error> {
         loop {
             self.inner.faults.reach()?;
             // Heard before looking, so a change in between rings again.
-            self.heard = self.inner.doorbell.rings();
+            self.heard = self.inner.notifier.rings();
             let now = self.inner.options.clock.monotonic();
             self.tick(now)?;
             if let Some(event) = self.holdings.event() {
@@ -69,10 +70,10 @@ impl LogConsumer {
             }
             let deliveries = self.fetch();
             if !deliveries.is_empty() {
-                return Ok(Incoming::Deliveries(deliveries));
+                return Ok(ConsumerEvent::Deliveries(deliveries));
             }
             if self.failed {
-                return Ok(Incoming::Answering);
+                return Ok(ConsumerEvent::Recovered);
             }
             let until_tick = self
                 .next_tick
@@ -80,7 +81,7 @@ impl LogConsumer {
             // Biased, as a run that follows from its seed needs it.
             tokio::select! {
                 biased;
-                () = self.inner.doorbell.rung_since(self.heard) => {}
+                () = self.inner.notifier.rung_since(self.heard) => {}
                 () = tokio::time::sleep(until_tick) => {}
             }
         }
@@ -175,7 +176,7 @@ fn size(content: &Content) -> usize {
 
 #[async_trait]
 impl Consumer for LogConsumer {
-    async fn next(&mut self) -> Result<Incoming, Error> {
+    async fn next(&mut self) -> Result<ConsumerEvent, Error> {
         let told = self.wait().await;
         self.failed = told.is_err();
         told

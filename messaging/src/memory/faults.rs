@@ -7,7 +7,7 @@ use std::{
 
 use mainstay_clock::IdGenerator;
 
-use super::doorbell::Doorbell;
+use super::notifier::Notifier;
 use crate::{Error, Group, Message, Partition, partitioner::murmur2};
 
 type Predicate = Box<dyn Fn(&Message) -> bool + Send>;
@@ -17,7 +17,7 @@ type Predicate = Box<dyn Fn(&Message) -> bool + Send>;
 pub struct Faults {
     plan: Mutex<Plan>,
     ids: Arc<dyn IdGenerator>,
-    doorbell: Arc<Doorbell>,
+    notifier: Arc<Notifier>,
 }
 
 #[derive(Default)]
@@ -80,11 +80,11 @@ pub(super) enum Verdict {
 }
 
 impl Faults {
-    pub(super) fn new(ids: Arc<dyn IdGenerator>, doorbell: Arc<Doorbell>) -> Self {
+    pub(super) fn new(ids: Arc<dyn IdGenerator>, notifier: Arc<Notifier>) -> Self {
         Self {
             plan: Mutex::default(),
             ids,
-            doorbell,
+            notifier,
         }
     }
 
@@ -184,7 +184,7 @@ impl Faults {
     }
 
     fn ring(&self) {
-        self.doorbell.ring();
+        self.notifier.ring();
     }
 }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use mainstay_database::Transactions;
 
 use crate::{
-    Error, Key, Message, Publication, Publisher, Topic, envelope,
+    Error, Key, Message, PublishOutcome, Publisher, Topic, envelope,
     partitioner::{partition_of, spread_by},
     sqlite::{Inner, OFFSET_BITS, driver, sort},
 };
@@ -63,14 +63,14 @@ impl LogPublisher {
     }
 
     /// Puts what may be appended into one batch, and says of each message what becomes of it if the batch is stored.
-    fn sort_out(&self, messages: &[Message], topics: &Topics<'_>) -> (Batch, Vec<Publication>) {
+    fn sort_out(&self, messages: &[Message], topics: &Topics<'_>) -> (Batch, Vec<PublishOutcome>) {
         let limit = self.inner.options.max_message_size;
         let mut batch = Batch::default();
         let mut stopped: HashSet<(&Topic, &Key)> = HashSet::new();
         let answers = messages.iter().map(|message| {
             let key = message.key.as_ref().map(|key| (&message.topic, key));
             if !stopped.is_empty() && key.is_some_and(|key| stopped.contains(&key)) {
-                return Publication::Unknown(Error::NotTried);
+                return PublishOutcome::Unknown(Error::NotTried);
             }
             let size = message.size();
             let refusal = match topics.get(&message.topic).and_then(Option::as_ref) {
@@ -78,11 +78,11 @@ impl LogPublisher {
                 None => Error::UnknownTopic(message.topic.clone()),
                 Some(partitions) => {
                     batch.add(message, partitions);
-                    return Publication::Acknowledged;
+                    return PublishOutcome::Acknowledged;
                 }
             };
             stopped.extend(key);
-            Publication::Refused(refusal)
+            PublishOutcome::Refused(refusal)
         });
         let answers = answers.collect();
         (batch, answers)
@@ -108,14 +108,14 @@ impl LogPublisher {
             .await
             .map_err(driver)?;
         self.inner.database.commit(tx).await.map_err(sort)?;
-        self.inner.doorbell.send_modify(|appends| *appends += 1);
+        self.inner.notifier.send_modify(|appends| *appends += 1);
         Ok(())
     }
 }
 
 #[async_trait]
 impl Publisher for LogPublisher {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         let topics = match self.topics(messages).await {
             Ok(topics) => topics,
             Err(error) => return unknown(messages.len(), error),
@@ -128,7 +128,7 @@ impl Publisher for LogPublisher {
             for answer in answers.iter_mut().filter(|answer| answer.is_acknowledged()) {
                 *answer = unknown
                     .next()
-                    .unwrap_or(Publication::Unknown(Error::NotTried));
+                    .unwrap_or(PublishOutcome::Unknown(Error::NotTried));
             }
         }
         answers
@@ -136,12 +136,12 @@ impl Publisher for LogPublisher {
 }
 
 /// The error once, for the first message; the others were not tried for its sake.
-fn unknown(count: usize, error: Error) -> Vec<Publication> {
+fn unknown(count: usize, error: Error) -> Vec<PublishOutcome> {
     let others = std::iter::repeat_with(|| Error::NotTried);
     std::iter::once(error)
         .chain(others)
         .take(count)
-        .map(Publication::Unknown)
+        .map(PublishOutcome::Unknown)
         .collect()
 }
 

@@ -10,8 +10,8 @@ use mainstay_database::Transactions as _;
 use tokio::sync::watch;
 
 use crate::{
-    Consumer, Content, Delivery, Error, Flow, Group, Headers, Incoming, Key, Message, Partition,
-    Position, Raw, StartAt, Topic, envelope,
+    Consumer, ConsumerEvent, Content, Delivery, Error, Flow, Group, Headers, Key, Message,
+    Partition, Position, Raw, StartAt, Topic, envelope,
     holdings::Holdings,
     sqlite::{
         Inner,
@@ -34,7 +34,7 @@ pub struct LogConsumer {
     next_tick: Option<Monotonic>,
     /// The partition that the last fetch ended with.
     turn: i64,
-    doorbell: watch::Receiver<u64>,
+    notifier: watch::Receiver<u64>,
     /// Where each partition ended at the last tick: it has records up to there.
     ends: BTreeMap<i64, i64>,
     /// Whether the last look at the log failed.
@@ -65,7 +65,7 @@ impl LogConsumer {
             start_at,
         };
         Self {
-            doorbell: inner.doorbell.subscribe(),
+            notifier: inner.notifier.subscribe(),
             ends: BTreeMap::new(),
             failed: false,
             inner,
@@ -76,7 +76,7 @@ impl LogConsumer {
         }
     }
 
-    async fn wait(&mut self) -> Result<Incoming, Error> {
+    async fn wait(&mut self) -> Result<ConsumerEvent, Error> {
         loop {
             let now = self.inner.options.clock.monotonic();
             if self.next_tick.is_none_or(|due| due.has_passed_at(now)) {
@@ -86,13 +86,13 @@ impl LogConsumer {
                 return Ok(event);
             }
             // Marked as seen before looking, so an append in between rings again.
-            self.doorbell.mark_unchanged();
+            self.notifier.mark_unchanged();
             let deliveries = self.fetch().await?;
             if !deliveries.is_empty() {
-                return Ok(Incoming::Deliveries(deliveries));
+                return Ok(ConsumerEvent::Deliveries(deliveries));
             }
             if self.failed {
-                return Ok(Incoming::Answering);
+                return Ok(ConsumerEvent::Recovered);
             }
             let until_tick = self
                 .next_tick
@@ -101,7 +101,7 @@ impl LogConsumer {
             tokio::select! {
                 () = tokio::time::sleep(idle) => {}
                 // The sender lives in `inner`, which this consumer holds.
-                _ = self.doorbell.changed() => {}
+                _ = self.notifier.changed() => {}
             }
         }
     }
@@ -219,7 +219,7 @@ fn message(
 
 #[async_trait]
 impl Consumer for LogConsumer {
-    async fn next(&mut self) -> Result<Incoming, Error> {
+    async fn next(&mut self) -> Result<ConsumerEvent, Error> {
         let told = self.wait().await;
         self.failed = told.is_err();
         told

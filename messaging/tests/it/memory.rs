@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mainstay_messaging::{
-    Consumer, Content, Delivery, Group, Headers, Incoming, Key, Kind, Message, MessageId,
+    Consumer, ConsumerEvent, Content, Delivery, Group, Headers, Key, Kind, Message, MessageId,
     Partition, Raw, Source, StartAt, Topic,
     conformance::{FOREIGN, Fixture},
     memory::{Broker, LogConsumer, LogPublisher, Options},
@@ -90,7 +90,7 @@ fn number_of(delivery: &Delivery) -> usize {
 async fn deliveries(consumer: &mut LogConsumer) -> Vec<Delivery> {
     let waiting = async {
         loop {
-            if let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() {
+            if let ConsumerEvent::Deliveries(deliveries) = consumer.next().await.unwrap() {
                 return deliveries;
             }
         }

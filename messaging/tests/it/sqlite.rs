@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use mainstay_clock::{BootId, Clock, Monotonic, SystemClock};
 use mainstay_database::{Transactions as _, sqlite::Database};
 use mainstay_messaging::{
-    Consumer, Content, Group, Incoming, Key, Kind, Message, MessageId, Partition, Publisher,
+    Consumer, ConsumerEvent, Content, Group, Key, Kind, Message, MessageId, Partition, Publisher,
     Source, StartAt, Topic,
     conformance::{FOREIGN, Fixture},
     sqlite::{Broker, LogConsumer, LogPublisher, Options},
@@ -137,7 +137,7 @@ async fn publish(broker: &Broker, numbers: std::ops::Range<usize>) {
 async fn next_deliveries(consumer: &mut LogConsumer) -> Vec<mainstay_messaging::Delivery> {
     let waiting = async {
         loop {
-            if let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() {
+            if let ConsumerEvent::Deliveries(deliveries) = consumer.next().await.unwrap() {
                 return deliveries;
             }
         }
@@ -152,7 +152,7 @@ async fn a_second_handle_on_the_file_sees_what_the_first_appends() {
     let f = fixture().await;
     let topic = Topic::from_static(TOPIC);
     f.broker.create_topic(&topic, 1).await.unwrap();
-    // Connections and doorbell of its own: what another process has.
+    // Connections and notifier of its own: what another process has.
     let other = Broker::open(
         Database::open(f.database.path()).await.unwrap(),
         Options::default(),

@@ -11,8 +11,8 @@ CREATE TABLE {ns}outbox (
     PRIMARY KEY (shard, position)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
--- The side table: delayed messages, and the messages of keys that a refused one has stopped. Empty on a good day.
-CREATE TABLE {ns}outbox_held (
+-- The deferred table: delayed messages, and the messages of keys that a refused one has stopped. Empty on a good day.
+CREATE TABLE {ns}outbox_deferred (
     position BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- order within a key
     shard    INTEGER NOT NULL,
     topic    TEXT NOT NULL,
@@ -24,15 +24,15 @@ CREATE TABLE {ns}outbox_held (
     attempts INTEGER NOT NULL DEFAULT 0, -- how often it was refused
     reason   TEXT                        -- why it was refused the last time
 );
-CREATE INDEX {prefix}outbox_held_by_key ON {ns}outbox_held (topic, key, position) WHERE stopped;
-CREATE INDEX {prefix}outbox_held_by_due ON {ns}outbox_held (shard, due_at) WHERE NOT stopped;
+CREATE INDEX {prefix}outbox_deferred_by_key ON {ns}outbox_deferred (topic, key, position) WHERE stopped;
+CREATE INDEX {prefix}outbox_deferred_by_due ON {ns}outbox_deferred (shard, due_at) WHERE NOT stopped;
 
--- Enqueue keys that were used.
-CREATE TABLE {ns}outbox_enqueue_keys (
-    enqueue_key TEXT PRIMARY KEY,
+-- Deduplication keys that were used.
+CREATE TABLE {ns}outbox_deduplication_keys (
+    deduplication_key TEXT PRIMARY KEY,
     used_at     BIGINT NOT NULL          -- microseconds since 1970 by this server
 );
-CREATE INDEX {prefix}outbox_enqueue_keys_by_use ON {ns}outbox_enqueue_keys (used_at);
+CREATE INDEX {prefix}outbox_deduplication_keys_by_use ON {ns}outbox_deduplication_keys (used_at);
 
 -- Who publishes what. The fence rises with every change of owner; a write that carries an old one is refused.
 CREATE TABLE {ns}outbox_shards (

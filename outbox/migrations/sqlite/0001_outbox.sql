@@ -9,8 +9,8 @@ CREATE TABLE {ns}outbox (
     payload  BLOB
 ) STRICT;
 
--- The side table: delayed messages, and the messages of keys that a refused one has stopped. Empty on a good day.
-CREATE TABLE {ns}outbox_held (
+-- The deferred table: delayed messages, and the messages of keys that a refused one has stopped. Empty on a good day.
+CREATE TABLE {ns}outbox_deferred (
     position INTEGER PRIMARY KEY AUTOINCREMENT,  -- order within a key
     shard    INTEGER NOT NULL,
     topic    TEXT NOT NULL,
@@ -22,15 +22,15 @@ CREATE TABLE {ns}outbox_held (
     attempts INTEGER NOT NULL DEFAULT 0, -- how often it was refused
     reason   TEXT                        -- why it was refused the last time
 ) STRICT;
-CREATE INDEX {prefix}outbox_held_by_key ON {prefix}outbox_held (topic, key, position) WHERE stopped = 1;
-CREATE INDEX {prefix}outbox_held_by_due ON {prefix}outbox_held (due_at) WHERE stopped = 0;
+CREATE INDEX {prefix}outbox_deferred_by_key ON {prefix}outbox_deferred (topic, key, position) WHERE stopped = 1;
+CREATE INDEX {prefix}outbox_deferred_by_due ON {prefix}outbox_deferred (due_at) WHERE stopped = 0;
 
--- Enqueue keys that were used.
-CREATE TABLE {ns}outbox_enqueue_keys (
-    enqueue_key TEXT PRIMARY KEY,
+-- Deduplication keys that were used.
+CREATE TABLE {ns}outbox_deduplication_keys (
+    deduplication_key TEXT PRIMARY KEY,
     used_at     INTEGER NOT NULL         -- microseconds since 1970
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX {prefix}outbox_enqueue_keys_by_use ON {prefix}outbox_enqueue_keys (used_at);
+CREATE INDEX {prefix}outbox_deduplication_keys_by_use ON {prefix}outbox_deduplication_keys (used_at);
 
 -- Who publishes what. The fence rises with every change of owner; a write that carries an old one is refused.
 CREATE TABLE {ns}outbox_shards (

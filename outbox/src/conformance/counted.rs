@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::{Doorbell, Error, Fetched, Hold, Limit, Outcome, RelayStore};
+use crate::{Error, Fetched, Limit, Notifier, Outcome, RelayStore, ShardLease};
 
 pub(super) struct Counted<S> {
     store: Arc<S>,
@@ -40,19 +40,19 @@ impl<S> Counted<S> {
 
 #[async_trait]
 impl<S: RelayStore> RelayStore for Counted<S> {
-    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error> {
         let holds = self.store.lease(owner, lease).await;
         self.leases.fetch_add(1, Ordering::SeqCst);
         holds
     }
 
-    async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
+    async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
         let fetched = self.store.fetch(holds, limit).await;
         self.looks.fetch_add(1, Ordering::SeqCst);
         fetched
     }
 
-    async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
+    async fn record(&self, holds: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
         self.store.record(holds, outcome).await
     }
 
@@ -60,7 +60,7 @@ impl<S: RelayStore> RelayStore for Counted<S> {
         self.store.release(owner).await
     }
 
-    fn doorbell(&self) -> Option<&Doorbell> {
-        self.store.doorbell()
+    fn notifier(&self) -> Option<&Notifier> {
+        self.store.notifier()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mainstay_database::Transactions as _;
 
 use super::{ALL, Fixture, LEASE, Running, Tape, commit, message, until, until_empty};
-use crate::{EnqueueKey, Enqueued, Entry, Error, Outbox as _, RelayStore as _};
+use crate::{DeduplicationKey, Enqueued, Entry, Error, Outbox as _, RelayStore as _};
 
 pub async fn a_delayed_message_waits_and_stops_nobody<F: Fixture>(f: &F) {
     let tape = Arc::new(Tape::default());
@@ -71,10 +71,10 @@ pub async fn a_delayed_message_of_a_stopped_key_joins_its_end<F: Fixture>(f: &F)
     running.stop().await;
 }
 
-pub async fn an_enqueue_key_is_used_once_and_aborts_nothing<F: Fixture>(f: &F) {
+pub async fn an_deduplication_key_is_used_once_and_aborts_nothing<F: Fixture>(f: &F) {
     let (once, other) = (
-        EnqueueKey::new("once").unwrap(),
-        EnqueueKey::new("other").unwrap(),
+        DeduplicationKey::new("once").unwrap(),
+        DeduplicationKey::new("other").unwrap(),
     );
     let messages = [
         message("a", 0),

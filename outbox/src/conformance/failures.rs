@@ -24,7 +24,7 @@ pub async fn a_refused_message_stops_its_key_and_no_other<F: Fixture>(f: &F) {
     // What comes later waits behind it.
     commit(f, &[message("a", 5), message("b", 5)]).await;
     until("b flows", async || tape.ids_of("b") == ids("b", 0..6)).await;
-    until("a waits in the side table", async || {
+    until("a waits in the deferred table", async || {
         f.rows().await == (0, 5)
     })
     .await;
@@ -123,7 +123,7 @@ pub async fn an_unreadable_row_stops_its_key_and_is_kept<F: Fixture>(f: &F) {
     })
     .await;
     until("status tells", async || {
-        running.relay.status().stopped_keys == 1
+        running.relay.status().blocked_keys == 1
     })
     .await;
     assert_eq!(tape.ids_of("a"), ["a-0"]);
@@ -141,7 +141,7 @@ pub async fn an_outage_burns_no_attempts_and_the_backlog_drains_in_order<F: Fixt
     assert_eq!(f.rows().await, (60, 0), "an outage moves nothing aside");
     let status = running.relay.status();
     assert_eq!(status.activity, Activity::Waiting);
-    assert!(status.trouble.unwrap().contains("the tape is away"));
+    assert!(status.last_error.unwrap().contains("the tape is away"));
     tape.go_away(false);
     until_empty(f).await;
     assert_eq!(

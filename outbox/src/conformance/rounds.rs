@@ -11,8 +11,9 @@ use crate::{Error, Outbox as _, shard_of, status::Activity};
 
 pub async fn a_ring_is_heard_at_once<F: Fixture>(f: &F) {
     let tape = Arc::new(Tape::default());
-    let deaf =
-        |relay: crate::Relay<F::Store, Tape>| relay.slow_poll(PATIENCE * 10).lease(PATIENCE * 30);
+    let deaf = |relay: crate::Relay<F::Store, Tape>| {
+        relay.poll_interval(PATIENCE * 10).lease(PATIENCE * 30)
+    };
     let running = Running::start_as(f.store(), &tape, deaf);
     until("it runs", async || running.relay.status().shards == 4).await;
     for number in 0..20 {
@@ -26,7 +27,7 @@ pub async fn a_ring_is_heard_at_once<F: Fixture>(f: &F) {
 pub async fn a_commit_without_a_ring_is_found_soon<F: Fixture>(f: &F) {
     let tape = Arc::new(Tape::default());
     let deaf = |relay: crate::Relay<Counted<F::Store>, Tape>| {
-        relay.slow_poll(PATIENCE * 10).lease(PATIENCE * 30)
+        relay.poll_interval(PATIENCE * 10).lease(PATIENCE * 30)
     };
     let store = Counted::new(f.store());
     let running = Running::start_as(Arc::clone(&store), &tape, deaf);
@@ -110,9 +111,9 @@ pub async fn status_tells_what_is_stopped<F: Fixture>(f: &F) {
     tape.refuse("a-0");
     let running = Running::start(f.store(), &tape);
     commit(f, &[message("a", 0), message("a", 1), message("b", 0)]).await;
-    until("a stopped key is told", async || {
+    until("a blocked key is told", async || {
         let status = running.relay.status();
-        status.stopped_keys == 1 && status.published == 1 && !status.is_healthy()
+        status.blocked_keys == 1 && status.published == 1 && !status.is_healthy()
     })
     .await;
     let relay = Arc::clone(&running.relay);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mainstay_messaging::{Error, Message, Publication, Publisher};
+use mainstay_messaging::{Error, Message, PublishOutcome, Publisher};
 use tokio::sync::watch;
 
 /// A broker of one long tape.
@@ -112,7 +112,7 @@ impl Tape {
 
 #[async_trait]
 impl Publisher for Tape {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         self.state().calls += 1;
         let mut open = self.open.subscribe();
         // The sender lives as long as `self`.
@@ -128,16 +128,16 @@ impl Publisher for Tape {
             let behind = message.key.is_some() && stopped.contains(&message.key);
             let refused = state.refused.contains(message.id.as_str());
             if behind && !(refused && state.each_for_itself) {
-                answers.push(Publication::Unknown(Error::NotTried));
+                answers.push(PublishOutcome::Unknown(Error::NotTried));
             } else if refused {
                 state.refusals += 1;
                 stopped.insert(message.key.clone());
-                answers.push(Publication::Refused(Error::Refused(
+                answers.push(PublishOutcome::Refused(Error::Refused(
                     "not to the tape's taste".into(),
                 )));
             } else {
                 state.stored.push(message.clone());
-                answers.push(Publication::Acknowledged);
+                answers.push(PublishOutcome::Acknowledged);
             }
         }
         if state.answers_lost > 0 {
@@ -148,9 +148,9 @@ impl Publisher for Tape {
     }
 }
 
-fn unanswered(messages: &[Message]) -> Vec<Publication> {
+fn unanswered(messages: &[Message]) -> Vec<PublishOutcome> {
     messages
         .iter()
-        .map(|_| Publication::Unknown(Error::Unavailable("the tape is away".into())))
+        .map(|_| PublishOutcome::Unknown(Error::Unavailable("the tape is away".into())))
         .collect()
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use mainstay_database::memory::Record;
 use mainstay_messaging::{Key, Topic};
 
-use crate::{Content, EnqueueKey};
+use crate::{Content, DeduplicationKey};
 
 /// A message that was committed and is not yet published.
 #[derive(Clone, Debug)]
@@ -16,24 +16,24 @@ pub(super) struct LogRow {
     pub(super) content: Content,
 }
 
-/// The side table: delayed messages, and those of stopped keys.
+/// The deferred table: delayed messages, and those of blocked keys.
 #[derive(Clone, Debug)]
-pub(super) struct HeldRow {
+pub(super) struct DeferredRow {
     pub(super) position: i64,
     pub(super) shard: u16,
     pub(super) lane: Option<(Topic, Key)>,
     pub(super) content: Content,
     pub(super) stopped: bool,
-    /// When it is delivered, or tried again; long ago for what follows the head of a stopped key.
+    /// When it is delivered, or tried again; long ago for what follows the head of a blocked key.
     pub(super) due_at: SystemTime,
     pub(super) attempts: u32,
     pub(super) reason: Option<String>,
 }
 
-/// An enqueue key that was used.
+/// An deduplication key that was used.
 #[derive(Clone, Debug)]
-pub(super) struct EnqueueKeyRow {
-    pub(super) enqueue_key: EnqueueKey,
+pub(super) struct DeduplicationKeyRow {
+    pub(super) deduplication_key: DeduplicationKey,
     pub(super) used_at: SystemTime,
 }
 
@@ -66,19 +66,19 @@ impl Record for LogRow {
     }
 }
 
-impl Record for HeldRow {
-    const TABLE: &'static str = "outbox_held";
+impl Record for DeferredRow {
+    const TABLE: &'static str = "outbox_deferred";
     type Key = i64;
     fn key(&self) -> i64 {
         self.position
     }
 }
 
-impl Record for EnqueueKeyRow {
-    const TABLE: &'static str = "outbox_enqueue_keys";
-    type Key = EnqueueKey;
-    fn key(&self) -> EnqueueKey {
-        self.enqueue_key.clone()
+impl Record for DeduplicationKeyRow {
+    const TABLE: &'static str = "outbox_deduplication_keys";
+    type Key = DeduplicationKey;
+    fn key(&self) -> DeduplicationKey {
+        self.deduplication_key.clone()
     }
 }
 

@@ -12,18 +12,20 @@ use mainstay_database::{
 
 use super::{
     Inner,
-    records::{HeldRow, LogRow, ShardRow},
+    records::{DeferredRow, LogRow, ShardRow},
 };
-use crate::{Content, Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop, due::later};
+use crate::{Content, Error, Fetched, Limit, Outcome, Row, RowRef, ShardLease, Stop, due::later};
 
 impl Inner {
-    pub(super) async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
+    pub(super) async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
         let shards: BTreeSet<u16> = holds.iter().map(|hold| hold.shard).collect();
         let mut tx = self.database.begin().await?;
-        // One statement, one snapshot: rows and stopped keys belong together.
+        // One statement, one snapshot: rows and blocked keys belong together.
         let statement = tx.statement().await?;
         let now = statement.now();
-        let held = statement.select(.., usize::MAX, |row: &HeldRow| shards.contains(&row.shard));
+        let held = statement.select(.., usize::MAX, |row: &DeferredRow| {
+            shards.contains(&row.shard)
+        });
         let mut heads = BTreeMap::new();
         for row in held.iter().filter(|row| row.stopped) {
             heads
@@ -36,14 +38,14 @@ impl Inner {
                 .is_some_and(|lane| heads.contains_key(&Ok(Clone::clone(lane))))
         };
         let served = held.iter().filter_map(|row| {
-            // A stopped key is served when its head is due, whatever its other rows say.
+            // A blocked key is served when its head is due, whatever its other rows say.
             let head_due = heads.get(&row.lane.clone().ok_or(row.position));
             let due_at = head_due.filter(|_| row.stopped).unwrap_or(&row.due_at);
             (*due_at <= now).then(|| Row {
                 place: if row.stopped {
-                    Place::Stopped(row.position)
+                    RowRef::Stopped(row.position)
                 } else {
-                    Place::Delayed(row.position)
+                    RowRef::Delayed(row.position)
                 },
                 stopped: !row.stopped && has_stopped(&row.lane),
                 lane: row.lane.clone(),
@@ -53,7 +55,7 @@ impl Inner {
         });
         let log = statement.select(.., count, |row: &LogRow| shards.contains(&row.shard));
         let log = log.into_iter().map(|row| Row {
-            place: Place::Log(row.position),
+            place: RowRef::Log(row.position),
             stopped: has_stopped(&row.lane),
             lane: row.lane,
             attempts: 0,
@@ -81,11 +83,15 @@ impl Inner {
         Ok(Fetched {
             rows,
             next_due,
-            stopped_keys: u64::try_from(heads.len()).unwrap_or(u64::MAX),
+            blocked_keys: u64::try_from(heads.len()).unwrap_or(u64::MAX),
         })
     }
 
-    pub(super) async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
+    pub(super) async fn record(
+        &self,
+        holds: &[ShardLease],
+        outcome: &Outcome,
+    ) -> Result<(), Error> {
         let mut tx = self.database.begin().await?;
         check_fences(&mut tx, holds).await?;
         for stop in &outcome.stopped {
@@ -93,7 +99,7 @@ impl Inner {
         }
         let mut following = outcome.following.clone();
         // Followers of one key come from the log or from the delayed ones; each in their order.
-        following.sort_by_key(|place| (matches!(place, Place::Delayed(_)), position(*place)));
+        following.sort_by_key(|place| (matches!(place, RowRef::Delayed(_)), position(*place)));
         for place in following {
             if let Some(row) = take(&mut tx, place).await? {
                 hold(&mut tx, row, SystemTime::UNIX_EPOCH, 0, None).await?;
@@ -102,9 +108,9 @@ impl Inner {
         let mut statement = tx.statement().await?;
         for place in &outcome.acknowledged {
             match place {
-                Place::Log(position) => statement.delete(position, |_: &LogRow| true).await?,
-                Place::Delayed(position) | Place::Stopped(position) => {
-                    statement.delete(position, |_: &HeldRow| true).await?
+                RowRef::Log(position) => statement.delete(position, |_: &LogRow| true).await?,
+                RowRef::Delayed(position) | RowRef::Stopped(position) => {
+                    statement.delete(position, |_: &DeferredRow| true).await?
                 }
             };
         }
@@ -114,7 +120,7 @@ impl Inner {
 }
 
 /// The shard rows stay locked until the commit: a check alone would read a snapshot that a takeover has left behind.
-async fn check_fences(tx: &mut Connection, holds: &[Hold]) -> Result<(), Error> {
+async fn check_fences(tx: &mut Connection, holds: &[ShardLease]) -> Result<(), Error> {
     let mut statement = tx.statement().await?;
     for hold in holds {
         let shard = statement
@@ -130,7 +136,7 @@ async fn check_fences(tx: &mut Connection, holds: &[Hold]) -> Result<(), Error> 
 }
 
 async fn stop_row(tx: &mut Connection, stop: &Stop) -> Result<(), Error> {
-    if let Place::Log(_) = stop.place {
+    if let RowRef::Log(_) = stop.place {
         if let Some(row) = take(tx, stop.place).await? {
             let reason = Some(stop.reason.clone());
             let due_at = later(tx.statement().await?.now(), stop.retry_after);
@@ -140,7 +146,7 @@ async fn stop_row(tx: &mut Connection, stop: &Stop) -> Result<(), Error> {
     }
     let mut statement = tx.statement().await?;
     let due_at = later(statement.now(), stop.retry_after);
-    let stop_it = |row: &mut HeldRow| {
+    let stop_it = |row: &mut DeferredRow| {
         row.stopped = true;
         row.due_at = due_at;
         row.attempts = stop.attempts;
@@ -152,17 +158,17 @@ async fn stop_row(tx: &mut Connection, stop: &Stop) -> Result<(), Error> {
 }
 
 /// Takes a row out of where it lies; none if somebody else took it, who may have committed while this one waited.
-async fn take(tx: &mut Connection, place: Place) -> Result<Option<LogRow>, Error> {
+async fn take(tx: &mut Connection, place: RowRef) -> Result<Option<LogRow>, Error> {
     let mut statement = tx.statement().await?;
     Ok(match place {
-        Place::Log(position) => {
+        RowRef::Log(position) => {
             let row = statement.get::<LogRow>(&position);
             let taken = statement.delete(&position, |_: &LogRow| true).await?;
             row.filter(|_| taken)
         }
-        Place::Delayed(position) | Place::Stopped(position) => {
-            let row = statement.get::<HeldRow>(&position);
-            let taken = statement.delete(&position, |_: &HeldRow| true).await?;
+        RowRef::Delayed(position) | RowRef::Stopped(position) => {
+            let row = statement.get::<DeferredRow>(&position);
+            let taken = statement.delete(&position, |_: &DeferredRow| true).await?;
             row.filter(|_| taken).map(|row| LogRow {
                 position,
                 shard: row.shard,
@@ -182,8 +188,8 @@ async fn hold(
     reason: Option<String>,
 ) -> Result<(), Error> {
     let mut statement = tx.statement().await?;
-    let held = HeldRow {
-        position: statement.next_value("outbox_held"),
+    let held = DeferredRow {
+        position: statement.next_value("outbox_deferred"),
         shard: row.shard,
         lane: row.lane,
         content: row.content,
@@ -196,8 +202,8 @@ async fn hold(
     Ok(())
 }
 
-const fn position(place: Place) -> i64 {
+const fn position(place: RowRef) -> i64 {
     match place {
-        Place::Log(position) | Place::Delayed(position) | Place::Stopped(position) => position,
+        RowRef::Log(position) | RowRef::Delayed(position) | RowRef::Stopped(position) => position,
     }
 }

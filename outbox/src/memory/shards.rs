@@ -9,12 +9,16 @@ use mainstay_database::{
 
 use super::{
     Inner,
-    records::{EnqueueKeyRow, LayoutRow, RelayRow, ShardRow},
+    records::{DeduplicationKeyRow, LayoutRow, RelayRow, ShardRow},
 };
-use crate::{Error, Hold, due::later, shard::fair_share};
+use crate::{Error, ShardLease, due::later, shard::fair_share};
 
 impl Inner {
-    pub(super) async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+    pub(super) async fn lease(
+        &self,
+        owner: &str,
+        lease: Duration,
+    ) -> Result<Vec<ShardLease>, Error> {
         let mut tx = self.database.begin().await?;
         // Relays call one after the other; the statements that follow the lock see one truth.
         lock_layout(&mut tx).await?;
@@ -33,7 +37,7 @@ impl Inner {
         let mut statement = tx.statement().await?;
         for shard in shards.iter().filter(|shard| is_mine(shard)) {
             if holds.len() < share {
-                holds.push(Hold {
+                holds.push(ShardLease {
                     shard: shard.shard,
                     fence: shard.fence,
                 });
@@ -56,13 +60,13 @@ impl Inner {
                 true
             };
             statement.update(&shard.shard, take).await?;
-            holds.push(Hold {
+            holds.push(ShardLease {
                 shard: shard.shard,
                 fence,
             });
         }
         drop(statement);
-        self.forget_enqueue_keys(&mut tx).await?;
+        self.forget_deduplication_keys(&mut tx).await?;
         self.database.commit(tx).await?;
         holds.sort_by_key(|hold| hold.shard);
         Ok(holds)
@@ -96,14 +100,15 @@ impl Inner {
         Ok(living.into_iter().map(|relay| relay.owner).collect())
     }
 
-    async fn forget_enqueue_keys(&self, tx: &mut Connection) -> Result<(), Error> {
+    async fn forget_deduplication_keys(&self, tx: &mut Connection) -> Result<(), Error> {
         let mut statement = tx.statement().await?;
         let kept_since = statement
             .now()
-            .checked_sub(self.options.enqueue_key_retention);
-        let is_old = |row: &EnqueueKeyRow| kept_since.is_some_and(|since| row.used_at < since);
+            .checked_sub(self.options.deduplication_key_retention);
+        let is_old =
+            |row: &DeduplicationKeyRow| kept_since.is_some_and(|since| row.used_at < since);
         for row in statement.select(.., 1_000, is_old) {
-            statement.delete(&row.enqueue_key, is_old).await?;
+            statement.delete(&row.deduplication_key, is_old).await?;
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ impl Inner {
         message: &Message,
     ) -> Result<(), Error> {
         self.check_size(message)?;
-        self.doorbell.arm();
+        self.notifier.arm();
         sqlx::query(self.statements.enqueue.clone())
             .persistent(self.database.keeps_statements())
             .bind(i32::from(shard_of(message, self.options.shards)))
@@ -57,7 +57,7 @@ impl Inner {
             .iter()
             .map(|entry| {
                 // Taken out of the set: of two entries with one key, the first is added.
-                if let Some(key) = entry.enqueue_key()
+                if let Some(key) = entry.deduplication_key()
                     && !unused.remove(key.as_str())
                 {
                     return Enqueued::AlreadyThere;
@@ -73,7 +73,7 @@ impl Inner {
                 Enqueued::Added
             })
             .collect();
-        self.doorbell.arm();
+        self.notifier.arm();
         let keep = self.database.keeps_statements();
         log.insert(connection, &self.statements.enqueue_set, keep)
             .await?;
@@ -82,7 +82,7 @@ impl Inner {
         Ok(answers)
     }
 
-    /// Uses up the enqueue keys of `entries`; answers with those that were not used before.
+    /// Uses up the deduplication keys of `entries`; answers with those that were not used before.
     async fn use_keys(
         &self,
         connection: &mut PgConnection,
@@ -90,7 +90,7 @@ impl Inner {
     ) -> Result<HashSet<String>, Error> {
         let keys: Vec<&str> = entries
             .iter()
-            .filter_map(|entry| Some(entry.enqueue_key()?.as_str()))
+            .filter_map(|entry| Some(entry.deduplication_key()?.as_str()))
             .collect();
         if keys.is_empty() {
             return Ok(HashSet::new());

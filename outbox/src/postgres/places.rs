@@ -2,13 +2,13 @@
 //!
 //! The log's only index begins with the shard, so a row is found by both. With one shard the number is the position.
 
-use crate::Place;
+use crate::RowRef;
 
 /// Positions end below; the schema sees to it.
 const POSITION_BITS: u32 = 47;
 
-pub(super) const fn in_log(shard: i32, position: i64) -> Place {
-    Place::Log(((shard as i64) << POSITION_BITS) | position)
+pub(super) const fn in_log(shard: i32, position: i64) -> RowRef {
+    RowRef::Log(((shard as i64) << POSITION_BITS) | position)
 }
 
 /// The shard and the position of such a number.
@@ -42,7 +42,7 @@ mod tests {
             assert!(place > 0);
             assert_eq!(shard_and_position(place), (shard, at));
         }
-        assert_eq!(in_log(0, 7), Place::Log(7));
+        assert_eq!(in_log(0, 7), RowRef::Log(7));
     }
 
     #[test]

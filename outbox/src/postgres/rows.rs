@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{
-    Error, Fetched, Hold, Limit, Outcome, Place, Row,
+    Error, Fetched, Limit, Outcome, Row, RowRef, ShardLease,
     postgres::{
         Inner, commit, driver, micros,
         places::{columns, in_log, shard_and_position},
@@ -15,7 +15,7 @@ use crate::{
 
 impl Inner {
     /// Two round trips; the end of the transaction, which only read, is not waited for.
-    pub(super) async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
+    pub(super) async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
         let shards: Vec<i32> = holds.iter().map(|hold| hold.shard.into()).collect();
         let mut tx = self.begin(&self.statements.begin_fetch).await?;
         let rows = sqlx::query(self.statements.fetch.clone())
@@ -35,7 +35,11 @@ impl Inner {
     }
 
     /// Three round trips: begin, everything, commit.
-    pub(super) async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
+    pub(super) async fn record(
+        &self,
+        holds: &[ShardLease],
+        outcome: &Outcome,
+    ) -> Result<(), Error> {
         let sql = &self.statements;
         let (done_log, done_held) = split(&outcome.acknowledged, |place| *place);
         let moves = Moves::of(outcome);
@@ -77,7 +81,7 @@ impl Inner {
     }
 }
 
-/// What goes into the side table, or changes there, column by column.
+/// What goes into the deferred table, or changes there, column by column.
 #[derive(Default)]
 struct Moves<'a> {
     ranks: Vec<i32>,
@@ -88,7 +92,7 @@ struct Moves<'a> {
     reasons: Vec<Option<&'a str>>,
 }
 
-/// The ranks of the record statement. What is moved lies in the side table in this order: a stopped row before its
+/// The ranks of the record statement. What is moved lies in the deferred table in this order: a stopped row before its
 /// followers, a delayed one behind them.
 const STOP_OF_LOG: i32 = 0;
 const FOLLOWER_OF_LOG: i32 = 1;
@@ -115,10 +119,10 @@ impl<'a> Moves<'a> {
         moves
     }
 
-    fn put(&mut self, place: Place, rank_of_log: i32, rank_of_held: i32) {
+    fn put(&mut self, place: RowRef, rank_of_log: i32, rank_of_held: i32) {
         let (rank, (shard, position)) = match place {
-            Place::Log(place) => (rank_of_log, shard_and_position(place)),
-            Place::Delayed(position) | Place::Stopped(position) => (rank_of_held, (0, position)),
+            RowRef::Log(place) => (rank_of_log, shard_and_position(place)),
+            RowRef::Delayed(position) | RowRef::Stopped(position) => (rank_of_held, (0, position)),
         };
         self.ranks.push(rank);
         self.shards.push(shard);
@@ -132,7 +136,7 @@ fn read(row: &PgRow, fetched: &mut Fetched) -> Result<(), sqlx::Error> {
     let (shard, attempts): (i32, i32) = (row.try_get(2)?, row.try_get(3)?);
     if kind == SUMMARY {
         fetched.next_due = position.map(|micros| Duration::from_micros(micros.unsigned_abs()));
-        fetched.stopped_keys = attempts.unsigned_abs().into();
+        fetched.blocked_keys = attempts.unsigned_abs().into();
         return Ok(());
     }
     let (place, stopped) = place(kind, shard, position.unwrap_or_default());
@@ -150,18 +154,18 @@ fn read(row: &PgRow, fetched: &mut Fetched) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// The row about the side table: how long until its next row falls due, and how many keys are stopped.
+/// The row about the deferred table: how long until its next row falls due, and how many keys are stopped.
 const SUMMARY: i32 = 9;
 
 /// The kinds of the fetch statement: log, delayed, stopped; odd = behind a stopped row.
-const fn place(kind: i32, shard: i32, position: i64) -> (Place, bool) {
+const fn place(kind: i32, shard: i32, position: i64) -> (RowRef, bool) {
     match kind {
         0 | 1 => (in_log(shard, position), kind == 1),
-        2 | 3 => (Place::Delayed(position), kind == 3),
-        _ => (Place::Stopped(position), false),
+        2 | 3 => (RowRef::Delayed(position), kind == 3),
+        _ => (RowRef::Stopped(position), false),
     }
 }
 
-fn positions(places: &[Place]) -> Vec<i64> {
+fn positions(places: &[RowRef]) -> Vec<i64> {
     places.iter().copied().map(position).collect()
 }

@@ -5,19 +5,23 @@ use std::time::Duration;
 use mainstay_database::postgres::Transaction;
 
 use crate::{
-    Error, Hold,
+    Error, ShardLease,
     postgres::{Inner, commit, driver, micros},
     round::with_causes,
     shard::fair_share,
 };
 
-/// Enqueue keys that one transaction forgets, and how many transactions a renewal of the lease spends on it.
+/// Deduplication keys that one transaction forgets, and how many transactions a renewal of the lease spends on it.
 const SWEEP: i64 = 1_000;
 const SWEEPS: usize = 20;
 
 impl Inner {
     /// One transaction under one lock: relays call one after the other, so all see one truth.
-    pub(super) async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+    pub(super) async fn lease(
+        &self,
+        owner: &str,
+        lease: Duration,
+    ) -> Result<Vec<ShardLease>, Error> {
         let sql = &self.statements;
         let mut tx = self.begin_turn().await?;
         sqlx::query(sql.live.clone())
@@ -51,11 +55,11 @@ impl Inner {
             .map_err(driver)?;
         commit(tx).await?;
         if let Err(error) = self.forget_keys().await {
-            tracing::warn!(error = %with_causes(&error), "old enqueue keys are kept until the next renewal");
+            tracing::warn!(error = %with_causes(&error), "old deduplication keys are kept until the next renewal");
         }
         Ok(holds
             .into_iter()
-            .map(|(shard, fence)| Hold {
+            .map(|(shard, fence)| ShardLease {
                 shard: u16::try_from(shard).unwrap_or(u16::MAX),
                 fence,
             })
@@ -80,7 +84,7 @@ impl Inner {
             let mut tx = self.begin(&self.statements.begin_rows).await?;
             let forgotten = sqlx::query(self.statements.forget_keys.clone())
                 .persistent(self.database.keeps_statements())
-                .bind(micros(self.options.enqueue_key_retention))
+                .bind(micros(self.options.deduplication_key_retention))
                 .bind(SWEEP)
                 .execute(&mut *tx)
                 .await

@@ -100,20 +100,20 @@ impl Statements {
                       WITH ORDINALITY r(shard, topic, key, envelope, payload, n) ORDER BY n",
             ),
             hold_set: sql(&format!(
-                "INSERT INTO {{ns}}outbox_held (shard, topic, key, envelope, payload, stopped, due_at)
+                "INSERT INTO {{ns}}outbox_deferred (shard, topic, key, envelope, payload, stopped, due_at)
                  SELECT shard, topic, key, envelope, payload, false, {NOW} + delay
                  FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::int8[])
                       WITH ORDINALITY r(shard, topic, key, envelope, payload, delay, n) ORDER BY n"
             )),
             // In one order everywhere: two transactions that use the same keys do not lock each other up.
             use_keys: sql(&format!(
-                "INSERT INTO {{ns}}outbox_enqueue_keys (enqueue_key, used_at)
-                 SELECT enqueue_key, {NOW} FROM unnest($1::text[]) k(enqueue_key) ORDER BY enqueue_key
-                 ON CONFLICT DO NOTHING RETURNING enqueue_key"
+                "INSERT INTO {{ns}}outbox_deduplication_keys (deduplication_key, used_at)
+                 SELECT deduplication_key, {NOW} FROM unnest($1::text[]) k(deduplication_key) ORDER BY deduplication_key
+                 ON CONFLICT DO NOTHING RETURNING deduplication_key"
             )),
             forget_keys: sql(&format!(
-                "DELETE FROM {{ns}}outbox_enqueue_keys WHERE enqueue_key IN
-                 (SELECT enqueue_key FROM {{ns}}outbox_enqueue_keys WHERE used_at < {NOW} - $1
+                "DELETE FROM {{ns}}outbox_deduplication_keys WHERE deduplication_key IN
+                 (SELECT deduplication_key FROM {{ns}}outbox_deduplication_keys WHERE used_at < {NOW} - $1
                   ORDER BY used_at LIMIT $2 FOR UPDATE SKIP LOCKED)"
             )),
             live: sql(&format!(
@@ -144,47 +144,47 @@ impl Statements {
                 "WITH gone AS (DELETE FROM {ns}outbox_relays WHERE owner = $1)
                  UPDATE {ns}outbox_shards SET owner = NULL WHERE owner = $1",
             ),
-            // One statement, one snapshot: about the side table, what is due of it (it is empty on a good day), then the log.
-            // A stopped key is served when its head is due, whatever its other rows say.
+            // One statement, one snapshot: about the deferred table, what is due of it (it is empty on a good day), then the log.
+            // A blocked key is served when its head is due, whatever its other rows say.
             // Columns: kind (see `rows::place`), position, shard, attempts, topic, key, envelope, payload.
             fetch: sql(&format!(
                 "WITH heads AS MATERIALIZED (
                    SELECT f.position, f.topic, f.key, f.due_at FROM (
-                     SELECT min(position) AS position FROM {{ns}}outbox_held
+                     SELECT min(position) AS position FROM {{ns}}outbox_deferred
                      WHERE stopped GROUP BY topic, key, CASE WHEN key IS NULL THEN position END) m
-                   JOIN {{ns}}outbox_held f ON f.position = m.position WHERE f.shard = ANY ($1))
+                   JOIN {{ns}}outbox_deferred f ON f.position = m.position WHERE f.shard = ANY ($1))
                  SELECT kind, position, shard, attempts, topic, key, envelope, payload FROM (
                    SELECT r.*, sum(size) OVER (ORDER BY section, position ROWS UNBOUNDED PRECEDING) AS total
                    FROM (
                      SELECT 0 AS section, 9 AS kind,
                             least((SELECT min(n.due_at) FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
-                                    (SELECT due_at FROM {{ns}}outbox_held
+                                    (SELECT due_at FROM {{ns}}outbox_deferred
                                      WHERE NOT stopped AND shard = h.shard AND due_at > {NOW} ORDER BY due_at LIMIT 1) n),
                                   (SELECT min(due_at) FROM heads WHERE due_at > {NOW})) - {NOW} AS position,
                             0 AS shard, (SELECT count(*)::int4 FROM heads) AS attempts,
                             NULL AS topic, NULL AS key, NULL AS envelope, NULL::bytea AS payload, 0 AS size
                      UNION ALL
                      SELECT * FROM (
-                       SELECT 1, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_held s
+                       SELECT 1, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_deferred s
                                                    WHERE s.stopped AND s.topic = h.topic AND s.key = h.key) THEN 3
                                       ELSE 2 END,
                               position, h.shard, attempts, topic, key, envelope, payload, {SIZE}
                        FROM unnest($1::int4[]) o(shard) CROSS JOIN LATERAL
-                         (SELECT * FROM {{ns}}outbox_held
+                         (SELECT * FROM {{ns}}outbox_deferred
                           WHERE NOT stopped AND shard = o.shard AND due_at <= {NOW} ORDER BY due_at LIMIT $2) h
                        ORDER BY h.due_at LIMIT $2) delayed
                      UNION ALL
                      SELECT * FROM (
                        SELECT 2, 4, position, shard, attempts, topic, key, envelope, payload, {SIZE}
                        FROM (SELECT position AS head, topic AS its_topic, key AS its_key, due_at AS head_due FROM heads) d CROSS JOIN LATERAL
-                         (SELECT * FROM {{ns}}outbox_held WHERE position = d.head UNION ALL
-                          SELECT * FROM {{ns}}outbox_held
+                         (SELECT * FROM {{ns}}outbox_deferred WHERE position = d.head UNION ALL
+                          SELECT * FROM {{ns}}outbox_deferred
                           WHERE stopped AND topic = d.its_topic AND key = d.its_key AND position > d.head) h
                        WHERE d.head_due <= {NOW}
                        ORDER BY position LIMIT $2) stopped
                      UNION ALL
-                     SELECT 3, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_held WHERE stopped) AND
-                                         EXISTS (SELECT 1 FROM {{ns}}outbox_held s
+                     SELECT 3, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_deferred WHERE stopped) AND
+                                         EXISTS (SELECT 1 FROM {{ns}}outbox_deferred s
                                                  WHERE s.stopped AND s.topic = o.topic AND s.key = o.key) THEN 1
                                     ELSE 0 END,
                             position, shard, 0, topic, key, envelope, payload, {SIZE}
@@ -198,7 +198,7 @@ impl Statements {
             acknowledge: sql(&format!(
                 "WITH {FENCES}, {FORGET_LOG} SELECT valid FROM valid"
             )),
-            // $6: acknowledged rows of the side table. $7 to $12: moves, see `rows::Moves`. What is put aside is what was
+            // $6: acknowledged rows of the deferred table. $7 to $12: moves, see `rows::Moves`. What is put aside is what was
             // taken, not what the snapshot shows: the same record may be under way already, written by this relay a moment ago.
             record: sql(&format!(
                 "WITH {FENCES}, {FORGET_LOG},
@@ -215,16 +215,16 @@ impl Statements {
                    DELETE FROM {{ns}}outbox WHERE ctid = ANY (ARRAY(SELECT place FROM of_log))
                    RETURNING shard, position),
                  taken_from_held AS (
-                   DELETE FROM {{ns}}outbox_held h USING moves m WHERE m.rank = 2 AND h.position = m.position
+                   DELETE FROM {{ns}}outbox_deferred h USING moves m WHERE m.rank = 2 AND h.position = m.position
                    RETURNING m.rank, m.delay, h.attempts, m.reason, h.position, h.shard, h.topic, h.key, h.envelope, h.payload),
                  done AS (
-                   DELETE FROM {{ns}}outbox_held WHERE (SELECT valid FROM valid) AND position = ANY ($6)),
+                   DELETE FROM {{ns}}outbox_deferred WHERE (SELECT valid FROM valid) AND position = ANY ($6)),
                  stopped AS (
-                   UPDATE {{ns}}outbox_held h
+                   UPDATE {{ns}}outbox_deferred h
                    SET stopped = true, due_at = {NOW} + m.delay, attempts = m.attempts, reason = m.reason
                    FROM moves m WHERE m.rank = 3 AND h.position = m.position),
                  put AS (
-                   INSERT INTO {{ns}}outbox_held (shard, topic, key, envelope, payload, stopped, due_at, attempts, reason)
+                   INSERT INTO {{ns}}outbox_deferred (shard, topic, key, envelope, payload, stopped, due_at, attempts, reason)
                    SELECT shard, topic, key, envelope, payload, true,
                           CASE WHEN rank = 0 THEN {NOW} + delay ELSE 0 END, attempts, reason
                    FROM (SELECT rank, delay, attempts, reason, position, shard, topic, key, envelope, payload

@@ -184,7 +184,7 @@ impl PostgresOutbox {
             *failures = 0;
             if !self.inner.wakeup.listening.swap(true, Ordering::AcqRel) {
                 // What was committed until now was not heard of.
-                self.inner.doorbell.ring();
+                self.inner.notifier.ring();
             }
             let silence = async {
                 loop {
@@ -230,7 +230,7 @@ impl PostgresOutbox {
 
     fn heard(&self, payload: &str) {
         if payload == self.inner.wakeup.name {
-            self.inner.doorbell.ring();
+            self.inner.notifier.ring();
         }
     }
 }

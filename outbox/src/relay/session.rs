@@ -7,8 +7,8 @@ use mainstay_messaging::Publisher;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Content, Error, Fetched, Hold, Outcome, RelayStore,
-    doorbell::Ladder,
+    Content, Error, Fetched, Outcome, RelayStore, ShardLease,
+    notifier::Ladder,
     relay::Relay,
     round::{Round, with_causes},
     status::Activity,
@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct Session<'a, S: ?Sized, P: ?Sized> {
     relay: &'a Relay<S, P>,
     owner: String,
-    holds: Vec<Hold>,
+    holds: Vec<ShardLease>,
     /// When the lease ends and when to renew it; none = no lease.
     lease: Option<(Monotonic, Monotonic)>,
     ladder: Ladder,
@@ -52,7 +52,7 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
         while !shutdown.is_cancelled() {
             let next = match self.round().await {
                 Ok(next) => next,
-                Err(error) if error.is_retryable() => self.trouble(&error),
+                Err(error) if error.is_retryable() => self.failed(&error),
                 Err(error) => {
                     result = Err(error);
                     break;
@@ -62,7 +62,7 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
                 match next {
                     Next::Look => {}
                     Next::Pause(pause) => tokio::time::sleep(pause).await,
-                    Next::Idle(longest) => match self.relay.store.doorbell() {
+                    Next::Idle(longest) => match self.relay.store.notifier() {
                         Some(bell) => self.ladder.wait(bell, longest).await,
                         None => tokio::time::sleep(longest).await,
                     },
@@ -92,7 +92,7 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
             self.well(Activity::Standby);
             return Ok(Next::Idle(self.until_renewal()));
         }
-        if let Some(bell) = self.relay.store.doorbell() {
+        if let Some(bell) = self.relay.store.notifier() {
             self.ladder.before_looking(bell);
         }
         let fetched = self.relay.store.fetch(&self.holds, settings.limit).await?;
@@ -101,7 +101,7 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
             self.well(Activity::Publishing);
             let due = fetched.next_due.unwrap_or(Duration::MAX);
             return Ok(Next::Idle(
-                settings.slow_poll.min(due).min(self.until_renewal()),
+                settings.poll_interval.min(due).min(self.until_renewal()),
             ));
         }
         self.ladder.found();
@@ -207,7 +207,7 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
         }
     }
 
-    fn trouble(&mut self, error: &Error) -> Next {
+    fn failed(&mut self, error: &Error) -> Next {
         // Whatever went wrong, ask anew which shards are whose.
         self.lease = None;
         self.holds.clear();
@@ -222,7 +222,7 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
         self.failures = self.failures.saturating_add(1);
         self.relay.with_status(|status| {
             status.activity = Activity::Waiting;
-            status.trouble = Some(reason);
+            status.last_error = Some(reason);
         });
         pause
     }
@@ -231,14 +231,14 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
         self.failures = 0;
         self.relay.with_status(|status| {
             status.activity = activity;
-            status.trouble = None;
+            status.last_error = None;
         });
     }
 
     fn looked(&self, fetched: &Fetched, oldest: Duration) {
         metrics::gauge!("mainstay_outbox_oldest_unsent_seconds").set(oldest.as_secs_f64());
         self.relay.with_status(|status| {
-            status.stopped_keys = fetched.stopped_keys;
+            status.blocked_keys = fetched.blocked_keys;
             status.oldest_unsent = oldest;
         });
     }

@@ -19,7 +19,7 @@ impl Inner {
         message: &Message,
     ) -> Result<(), Error> {
         self.check_size(message)?;
-        self.doorbell.arm();
+        self.notifier.arm();
         sqlx::query(self.statements.enqueue.clone())
             .bind(shard_of(message, self.options.shards))
             .bind(message.topic.as_str())
@@ -47,7 +47,7 @@ impl Inner {
             .iter()
             .map(|entry| {
                 // Taken out of the set: of two entries with one key, the first is added.
-                if let Some(key) = entry.enqueue_key()
+                if let Some(key) = entry.deduplication_key()
                     && !unused.remove(key.as_str())
                 {
                     return Enqueued::AlreadyThere;
@@ -62,13 +62,13 @@ impl Inner {
                 Enqueued::Added
             })
             .collect();
-        self.doorbell.arm();
+        self.notifier.arm();
         insert(connection, &self.statements.enqueue_set, log).await?;
         insert(connection, &self.statements.hold_set, held).await?;
         Ok(answers)
     }
 
-    /// Uses up the enqueue keys of `entries`; answers with those that were not used before.
+    /// Uses up the deduplication keys of `entries`; answers with those that were not used before.
     async fn use_keys(
         &self,
         connection: &mut SqliteConnection,
@@ -76,7 +76,7 @@ impl Inner {
     ) -> Result<HashSet<String>, Error> {
         let keys: Vec<&str> = entries
             .iter()
-            .filter_map(|entry| Some(entry.enqueue_key()?.as_str()))
+            .filter_map(|entry| Some(entry.deduplication_key()?.as_str()))
             .collect();
         if keys.is_empty() {
             return Ok(HashSet::new());

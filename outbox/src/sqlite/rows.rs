@@ -9,14 +9,14 @@ use mainstay_messaging::envelope;
 use sqlx::{Row as _, SqlStr, sqlite::SqliteRow};
 
 use crate::{
-    Error, Fetched, Hold, Limit, Outcome, Place, Row, Stop,
+    Error, Fetched, Limit, Outcome, Row, RowRef, ShardLease, Stop,
     due::later,
     sql_rows::{content, position, runs, split},
     sqlite::{Inner, driver, json},
 };
 
 impl Inner {
-    pub(super) async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
+    pub(super) async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
         let shards = json(&holds.iter().map(|hold| hold.shard).collect::<Vec<_>>())?;
         let now = envelope::micros_since_epoch(self.options.clock.now());
         let mut fetched = Fetched::default();
@@ -46,11 +46,15 @@ impl Inner {
         let next_due = delayed.into_iter().chain(head).min();
         fetched.next_due =
             next_due.map(|due| Duration::from_micros(due.saturating_sub(now).unsigned_abs()));
-        fetched.stopped_keys = stopped.unsigned_abs();
+        fetched.blocked_keys = stopped.unsigned_abs();
         Ok(fetched)
     }
 
-    pub(super) async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
+    pub(super) async fn record(
+        &self,
+        holds: &[ShardLease],
+        outcome: &Outcome,
+    ) -> Result<(), Error> {
         let sql = &self.statements;
         let pairs: Vec<(u16, i64)> = holds.iter().map(|hold| (hold.shard, hold.fence)).collect();
         let mut tx = self.database.begin().await?;
@@ -66,7 +70,7 @@ impl Inner {
         let (follow_log, follow_held) = split(&outcome.following, |place| *place);
         let (done_log, done_held) = split(&outcome.acknowledged, |place| *place);
         let now = self.options.clock.now();
-        // A stopped row lies before its followers in the side table: it is written first.
+        // A stopped row lies before its followers in the deferred table: it is written first.
         write(&mut tx, &sql.stop_log, &stops(now, &stop_log)).await?;
         write(&mut tx, &sql.stop_held, &stops(now, &stop_held)).await?;
         write(&mut tx, &sql.follow_log, &positions(&follow_log)).await?;
@@ -121,15 +125,15 @@ fn read(row: &SqliteRow) -> Result<(Row, usize), sqlx::Error> {
 }
 
 /// The kinds of the fetch statement: log, delayed, stopped; odd = behind a stopped row.
-const fn place(kind: i64, position: i64) -> (Place, bool) {
+const fn place(kind: i64, position: i64) -> (RowRef, bool) {
     match kind {
-        0 | 1 => (Place::Log(position), kind == 1),
-        2 | 3 => (Place::Delayed(position), kind == 3),
-        _ => (Place::Stopped(position), false),
+        0 | 1 => (RowRef::Log(position), kind == 1),
+        2 | 3 => (RowRef::Delayed(position), kind == 3),
+        _ => (RowRef::Stopped(position), false),
     }
 }
 
-fn positions(places: &[Place]) -> Vec<i64> {
+fn positions(places: &[RowRef]) -> Vec<i64> {
     places.iter().copied().map(position).collect()
 }
 

@@ -7,13 +7,13 @@ use mainstay_database::Transactions as _;
 use mainstay_messaging::envelope;
 
 use crate::{
-    Error, Hold,
+    Error, ShardLease,
     round::with_causes,
     shard::fair_share,
     sqlite::{Inner, driver},
 };
 
-/// Enqueue keys that one transaction forgets: few milliseconds, whatever waits behind it.
+/// Deduplication keys that one transaction forgets: few milliseconds, whatever waits behind it.
 const SWEEP: u32 = 1_000;
 
 /// Which part of a lease its renewal may go on forgetting: nothing is published meanwhile.
@@ -21,7 +21,11 @@ const SWEEP_SHARE: u32 = 100;
 
 impl Inner {
     /// One IMMEDIATE transaction: relays call one after the other, so all see one truth.
-    pub(super) async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+    pub(super) async fn lease(
+        &self,
+        owner: &str,
+        lease: Duration,
+    ) -> Result<Vec<ShardLease>, Error> {
         let (sql, clock) = (&self.statements, &self.options.clock);
         let mut tx = self.database.begin().await?;
         let (now, boot) = (clock.monotonic(), clock.boot_id());
@@ -65,19 +69,22 @@ impl Inner {
             .map_err(driver)?;
         self.database.commit(tx).await?;
         if let Err(error) = self.forget_keys(lease / SWEEP_SHARE).await {
-            tracing::warn!(error = %with_causes(&error), "old enqueue keys are kept until the next renewal");
+            tracing::warn!(error = %with_causes(&error), "old deduplication keys are kept until the next renewal");
         }
         Ok(holds
             .into_iter()
-            .map(|(shard, fence)| Hold { shard, fence })
+            .map(|(shard, fence)| ShardLease { shard, fence })
             .collect())
     }
 
-    /// Forgets old enqueue keys, in small transactions of their own so that other writers come in between, until none
+    /// Forgets old deduplication keys, in small transactions of their own so that other writers come in between, until none
     /// is left or the time is up: what is left then goes at the next renewals.
     async fn forget_keys(&self, time: Duration) -> Result<(), Error> {
         let clock = &self.options.clock;
-        let Some(kept_since) = clock.now().checked_sub(self.options.enqueue_key_retention) else {
+        let Some(kept_since) = clock
+            .now()
+            .checked_sub(self.options.deduplication_key_retention)
+        else {
             return Ok(());
         };
         let kept_since = envelope::micros_since_epoch(kept_since);

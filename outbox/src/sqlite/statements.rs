@@ -40,9 +40,9 @@ const SET: &str = "r.value ->> 0,
     CAST(substr($2, r.value ->> 5, r.value ->> 6) AS TEXT),
     CASE WHEN r.value ->> 8 >= 0 THEN substr($2, r.value ->> 7, r.value ->> 8) END";
 
-/// The first row of each stopped key; a message without key is the first of its own. Read from the index alone.
+/// The first row of each blocked key; a message without key is the first of its own. Read from the index alone.
 const HEADS: &str =
-    "SELECT min(position) AS position FROM {ns}outbox_held INDEXED BY {prefix}outbox_held_by_key
+    "SELECT min(position) AS position FROM {ns}outbox_deferred INDEXED BY {prefix}outbox_deferred_by_key
     WHERE stopped = 1 GROUP BY topic, key, CASE WHEN key IS NULL THEN position END";
 
 impl Statements {
@@ -64,16 +64,16 @@ impl Statements {
                  SELECT {SET} FROM json_each($1) r ORDER BY r.key"
             )),
             hold_set: sql(&format!(
-                "INSERT INTO {{ns}}outbox_held (shard, topic, key, envelope, payload, stopped, due_at)
+                "INSERT INTO {{ns}}outbox_deferred (shard, topic, key, envelope, payload, stopped, due_at)
                  SELECT {SET}, 0, r.value ->> 9 FROM json_each($1) r ORDER BY r.key"
             )),
             use_keys: sql(
-                "INSERT INTO {ns}outbox_enqueue_keys (enqueue_key, used_at)
-                 SELECT k.value, $2 FROM json_each($1) k WHERE true ON CONFLICT DO NOTHING RETURNING enqueue_key",
+                "INSERT INTO {ns}outbox_deduplication_keys (deduplication_key, used_at)
+                 SELECT k.value, $2 FROM json_each($1) k WHERE true ON CONFLICT DO NOTHING RETURNING deduplication_key",
             ),
             forget_keys: sql(
-                "DELETE FROM {ns}outbox_enqueue_keys WHERE enqueue_key IN
-                 (SELECT enqueue_key FROM {ns}outbox_enqueue_keys WHERE used_at < $1 ORDER BY used_at LIMIT $2)",
+                "DELETE FROM {ns}outbox_deduplication_keys WHERE deduplication_key IN
+                 (SELECT deduplication_key FROM {ns}outbox_deduplication_keys WHERE used_at < $1 ORDER BY used_at LIMIT $2)",
             ),
             live: sql(
                 "INSERT INTO {ns}outbox_relays (owner, boot_id, lease_until) VALUES ($1, $2, $3)
@@ -100,41 +100,41 @@ impl Statements {
             holds: sql("SELECT shard, fence FROM {ns}outbox_shards WHERE owner = $1 ORDER BY shard"),
             leave: sql("DELETE FROM {ns}outbox_relays WHERE owner = $1"),
             give_up: sql("UPDATE {ns}outbox_shards SET owner = NULL WHERE owner = $1"),
-            // One statement, one snapshot: the side table first, it is empty on a good day; then the log.
-            // A stopped key is served when its head is due, whatever its other rows say. The indexes are named: delayed
+            // One statement, one snapshot: the deferred table first, it is empty on a good day; then the log.
+            // A blocked key is served when its head is due, whatever its other rows say. The indexes are named: delayed
             // rows and followers are kept by the hundred thousand, and SQLite thinks too little of a partial index.
             // Columns: kind (see `rows::place`), position, attempts, topic, key, envelope, payload.
             fetch: sql(&format!(
                 "WITH due AS MATERIALIZED (
-                   SELECT f.topic, f.key, f.position FROM ({HEADS}) m CROSS JOIN {{ns}}outbox_held f ON f.position = m.position
+                   SELECT f.topic, f.key, f.position FROM ({HEADS}) m CROSS JOIN {{ns}}outbox_deferred f ON f.position = m.position
                    WHERE f.due_at <= $3 AND f.shard IN (SELECT value FROM json_each($1)))
                  SELECT * FROM (
-                   SELECT 2 + EXISTS (SELECT 1 FROM {{ns}}outbox_held s WHERE s.stopped = 1 AND s.topic = h.topic AND s.key = h.key),
+                   SELECT 2 + EXISTS (SELECT 1 FROM {{ns}}outbox_deferred s WHERE s.stopped = 1 AND s.topic = h.topic AND s.key = h.key),
                           position, attempts, topic, key, envelope, payload
-                   FROM {{ns}}outbox_held h INDEXED BY {{prefix}}outbox_held_by_due
+                   FROM {{ns}}outbox_deferred h INDEXED BY {{prefix}}outbox_deferred_by_due
                    WHERE h.stopped = 0 AND h.due_at <= $3 AND h.shard IN (SELECT value FROM json_each($1))
                    ORDER BY h.due_at, h.position LIMIT $2)
                  UNION ALL
                  SELECT * FROM (
                    SELECT 4, h.position, attempts, h.topic, h.key, envelope, payload
-                   FROM due d CROSS JOIN {{ns}}outbox_held h INDEXED BY {{prefix}}outbox_held_by_key
+                   FROM due d CROSS JOIN {{ns}}outbox_deferred h INDEXED BY {{prefix}}outbox_deferred_by_key
                      ON h.stopped = 1 AND h.topic = d.topic AND h.key IS d.key AND (d.key IS NOT NULL OR h.position = d.position)
                    ORDER BY h.position LIMIT $2)
                  UNION ALL
                  SELECT * FROM (
-                   SELECT EXISTS (SELECT 1 FROM {{ns}}outbox_held WHERE stopped = 1) AND
-                          EXISTS (SELECT 1 FROM {{ns}}outbox_held s WHERE s.stopped = 1 AND s.topic = o.topic AND s.key = o.key),
+                   SELECT EXISTS (SELECT 1 FROM {{ns}}outbox_deferred WHERE stopped = 1) AND
+                          EXISTS (SELECT 1 FROM {{ns}}outbox_deferred s WHERE s.stopped = 1 AND s.topic = o.topic AND s.key = o.key),
                           position, 0, topic, key, envelope, payload
                    FROM {{ns}}outbox o WHERE o.shard IN (SELECT value FROM json_each($1))
                    ORDER BY position LIMIT $2)",
             )),
-            // When the next delayed row and the next head of a stopped key fall due, and how many keys are stopped.
+            // When the next delayed row and the next head of a blocked key fall due, and how many keys are stopped.
             held: sql(&format!(
-                "SELECT (SELECT due_at FROM {{ns}}outbox_held INDEXED BY {{prefix}}outbox_held_by_due
+                "SELECT (SELECT due_at FROM {{ns}}outbox_deferred INDEXED BY {{prefix}}outbox_deferred_by_due
                          WHERE stopped = 0 AND due_at > $2 AND shard IN (SELECT value FROM json_each($1))
                          ORDER BY due_at LIMIT 1),
                         min(f.due_at) FILTER (WHERE f.due_at > $2), count(*)
-                 FROM ({HEADS}) m CROSS JOIN {{ns}}outbox_held f ON f.position = m.position
+                 FROM ({HEADS}) m CROSS JOIN {{ns}}outbox_deferred f ON f.position = m.position
                  WHERE f.shard IN (SELECT value FROM json_each($1))",
             )),
             fences: sql(
@@ -148,28 +148,28 @@ impl Statements {
                   ON o.position BETWEEN r.value ->> 0 AND r.value ->> 1)",
             ),
             forget_held: sql(
-                "DELETE FROM {ns}outbox_held WHERE position IN (SELECT value FROM json_each($1))",
+                "DELETE FROM {ns}outbox_deferred WHERE position IN (SELECT value FROM json_each($1))",
             ),
             // Each element of $1: position, due at, attempts, reason.
             stop_log: sql(
-                "INSERT INTO {ns}outbox_held (shard, topic, key, envelope, payload, stopped, due_at, attempts, reason)
+                "INSERT INTO {ns}outbox_deferred (shard, topic, key, envelope, payload, stopped, due_at, attempts, reason)
                  SELECT shard, topic, o.key, envelope, payload, 1, r.value ->> 1, r.value ->> 2, r.value ->> 3
                  FROM json_each($1) r JOIN {ns}outbox o ON o.position = r.value ->> 0 ORDER BY o.position",
             ),
             stop_held: sql(
-                "UPDATE {ns}outbox_held AS h SET stopped = 1, due_at = r.value ->> 1, attempts = r.value ->> 2, reason = r.value ->> 3
+                "UPDATE {ns}outbox_deferred AS h SET stopped = 1, due_at = r.value ->> 1, attempts = r.value ->> 2, reason = r.value ->> 3
                  FROM json_each($1) r WHERE h.position = r.value ->> 0",
             ),
             follow_log: sql(
-                "INSERT INTO {ns}outbox_held (shard, topic, key, envelope, payload, stopped, due_at)
+                "INSERT INTO {ns}outbox_deferred (shard, topic, key, envelope, payload, stopped, due_at)
                  SELECT shard, topic, o.key, envelope, payload, 1, 0
                  FROM json_each($1) r JOIN {ns}outbox o ON o.position = r.value ORDER BY o.position",
             ),
             // A delayed row gets a new position: the end of its key.
             follow_held: sql(
-                "INSERT INTO {ns}outbox_held (shard, topic, key, envelope, payload, stopped, due_at, attempts)
+                "INSERT INTO {ns}outbox_deferred (shard, topic, key, envelope, payload, stopped, due_at, attempts)
                  SELECT shard, topic, h.key, envelope, payload, 1, 0, attempts
-                 FROM json_each($1) r JOIN {ns}outbox_held h ON h.position = r.value ORDER BY h.position",
+                 FROM json_each($1) r JOIN {ns}outbox_deferred h ON h.position = r.value ORDER BY h.position",
             ),
         }
     }
@@ -201,7 +201,7 @@ mod tests {
         steps.into_iter().map(|step| step.3).collect()
     }
 
-    /// The side table and the enqueue keys are read by index alone: delayed messages and keys are kept by the hundred
+    /// The deferred table and the deduplication keys are read by index alone: delayed messages and keys are kept by the hundred
     /// thousand, and every round of every relay goes past them.
     fn reads_by_index(plan: &[String], indexes: &[&str]) {
         for index in indexes {
@@ -209,7 +209,7 @@ mod tests {
         }
         for step in plan {
             let reads_all = step.starts_with("SCAN") && !step.contains("VIRTUAL TABLE");
-            let of_stopped_rows = step.contains("USING COVERING INDEX shop_outbox_held_by_key");
+            let of_stopped_rows = step.contains("USING COVERING INDEX shop_outbox_deferred_by_key");
             // Results of other steps, and the log, which is read in the order of its key up to a limit.
             let of_others = ["SCAN m", "SCAN d", "SCAN (subquery", "SCAN o"]
                 .iter()
@@ -222,14 +222,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn enqueue_keys_are_forgotten_by_their_age() {
+    async fn deduplication_keys_are_forgotten_by_their_age() {
         let plan = plan(|sql| &sql.forget_keys).await;
-        reads_by_index(&plan, &["shop_outbox_enqueue_keys_by_use (used_at<?)"]);
+        reads_by_index(
+            &plan,
+            &["shop_outbox_deduplication_keys_by_use (used_at<?)"],
+        );
     }
 
     #[tokio::test]
     async fn delayed_rows_are_read_by_their_due_time() {
-        let by_due = "shop_outbox_held_by_due (due_at";
+        let by_due = "shop_outbox_deferred_by_due (due_at";
         reads_by_index(&plan(|sql| &sql.fetch).await, &[by_due]);
         reads_by_index(&plan(|sql| &sql.held).await, &[by_due]);
     }

@@ -49,7 +49,7 @@ trait Shop: Send + Sync {
     /// Whether that row is committed.
     async fn has(&self, entry: &str) -> bool;
 
-    /// Rows of the log and of the side table.
+    /// Rows of the log and of the deferred table.
     async fn rows(&self) -> usize;
 
     /// How long a relay that died keeps its shards.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use mainstay_database::{Transactions as _, memory::Database};
 use mainstay_messaging::{Key, Kind, Message, MessageId, Source, Topic};
 use mainstay_outbox::{
-    Content, Error, Hold, Limit, Outbox as _, Outcome, RelayStore as _,
+    Content, Error, Limit, Outbox as _, Outcome, RelayStore as _, ShardLease,
     conformance::Fixture,
     memory::{MemoryOutbox, Options},
 };
@@ -81,7 +81,7 @@ const ALL: Limit = Limit {
     bytes: usize::MAX,
 };
 
-async fn ids(store: &MemoryOutbox, holds: &[Hold]) -> Vec<String> {
+async fn ids(store: &MemoryOutbox, holds: &[ShardLease]) -> Vec<String> {
     let fetched = store.fetch(holds, ALL).await.unwrap();
     let id = |row: mainstay_outbox::Row| match row.content {
         Content::Message(message) => message.id.to_string(),

@@ -1,9 +1,9 @@
 //! The outbox in PostgreSQL, and what only a server with concurrent writers shows.
 
+mod combined;
 mod conditions;
 mod conformance;
 mod full_disk;
-mod fused;
 mod ownership;
 mod pooler;
 mod positions;
@@ -16,7 +16,7 @@ use mainstay_clock::Backoff;
 use mainstay_database::{Transactions as _, postgres::Database};
 use mainstay_messaging::{Key, Kind, Message, MessageId, Source, Topic};
 use mainstay_outbox::{
-    Content, Error, Fetched, Hold, Limit, Outbox as _, Outcome, Relay, RelayStore as _, Row,
+    Content, Error, Fetched, Limit, Outbox as _, Outcome, Relay, RelayStore as _, Row, ShardLease,
     conformance::Tape,
     postgres::{Options, PostgresOutbox},
 };
@@ -108,7 +108,8 @@ impl Shop {
 
     async fn until_drained(&self) {
         until("the outbox is empty", async || {
-            let left = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_held)";
+            let left =
+                "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_deferred)";
             self.count(left).await == 0
         })
         .await;
@@ -146,11 +147,11 @@ fn id(row: &Row) -> String {
     }
 }
 
-async fn fetched(outbox: &PostgresOutbox, holds: &[Hold]) -> Fetched {
+async fn fetched(outbox: &PostgresOutbox, holds: &[ShardLease]) -> Fetched {
     outbox.fetch(holds, ALL).await.unwrap()
 }
 
-async fn ids(outbox: &PostgresOutbox, holds: &[Hold]) -> Vec<String> {
+async fn ids(outbox: &PostgresOutbox, holds: &[ShardLease]) -> Vec<String> {
     fetched(outbox, holds).await.rows.iter().map(id).collect()
 }
 
@@ -181,7 +182,7 @@ impl Running {
         let tape = Arc::new(Tape::default());
         let quick = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
         let relay = Relay::new(Arc::clone(outbox), Arc::clone(&tape))
-            .slow_poll(Duration::from_millis(50))
+            .poll_interval(Duration::from_millis(50))
             .outage_backoff(quick)
             .refusal_backoff(quick);
         let relay = Arc::new(settings(relay));

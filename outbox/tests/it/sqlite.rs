@@ -9,7 +9,7 @@ use mainstay_messaging::{
     sqlite::{Broker, Options as BrokerOptions},
 };
 use mainstay_outbox::{
-    EnqueueKey, Enqueued, Entry, Error, Outbox as _, Relay, RelayStore as _,
+    DeduplicationKey, Enqueued, Entry, Error, Outbox as _, Relay, RelayStore as _,
     conformance::{Fixture, Tape},
     sqlite::{Options, SqliteOutbox},
 };
@@ -74,7 +74,7 @@ impl Fixture for SqliteFixture {
 
     async fn rows(&self) -> (usize, usize) {
         let (log, held): (i64, i64) = sqlx::query_as(
-            "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM outbox_held)",
+            "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM outbox_deferred)",
         )
         .fetch_one(self.database.reader())
         .await
@@ -95,7 +95,7 @@ fn message(key: &str, number: usize) -> Message {
     .with_key(Key::new(key).unwrap())
 }
 
-/// Runs the relay until the log is empty and the side table holds `held` rows.
+/// Runs the relay until the log is empty and the deferred table holds `held` rows.
 async fn drain<P: Publisher>(f: &SqliteFixture, relay: &Relay<SqliteOutbox, P>, held: usize) {
     let drained = async {
         while f.rows().await != (0, held) {
@@ -128,11 +128,12 @@ async fn bytes_that_are_no_text_stop_their_key_and_no_other() {
     let tape = Arc::new(Tape::default());
     drain(&f, &Relay::new(f.store(), Arc::clone(&tape)), 4).await;
     assert_eq!(tape.ids(), ["d-0"]);
-    let stopped: Vec<(i64, String)> =
-        sqlx::query_as("SELECT attempts, coalesce(reason, '') FROM outbox_held ORDER BY position")
-            .fetch_all(f.database.reader())
-            .await
-            .unwrap();
+    let stopped: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT attempts, coalesce(reason, '') FROM outbox_deferred ORDER BY position",
+    )
+    .fetch_all(f.database.reader())
+    .await
+    .unwrap();
     assert_eq!(
         stopped.iter().map(|row| row.0).collect::<Vec<_>>(),
         [1, 1, 1, 0]
@@ -169,19 +170,19 @@ async fn attributes_of_a_newer_build_survive_an_older_relay() {
 
 /// A saga uses up a key per step: they go faster than they come, however many have piled up.
 #[tokio::test]
-async fn old_enqueue_keys_are_forgotten_however_many_there_are() {
+async fn old_deduplication_keys_are_forgotten_however_many_there_are() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(directory.path().join("shop.db"))
         .await
         .unwrap();
     let mut options = Options::default();
-    options.enqueue_key_retention = Duration::from_secs(3600);
+    options.deduplication_key_retention = Duration::from_secs(3600);
     let store = SqliteOutbox::open(database.clone(), options).await.unwrap();
     let mut tx = database.begin().await.unwrap();
     let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
-                INSERT INTO outbox_enqueue_keys (enqueue_key, used_at) SELECT 'saga:' || i, i FROM n";
+                INSERT INTO outbox_deduplication_keys (deduplication_key, used_at) SELECT 'saga:' || i, i FROM n";
     sqlx::query(fill).execute(&mut *tx).await.unwrap();
-    let (new, key) = (message("a", 0), EnqueueKey::new("new").unwrap());
+    let (new, key) = (message("a", 0), DeduplicationKey::new("new").unwrap());
     let entries = [Entry::new(&new).once(&key)];
     let answers = store.enqueue_batch(&mut tx, &entries).await.unwrap();
     assert_eq!(answers, [Enqueued::Added]);
@@ -189,9 +190,10 @@ async fn old_enqueue_keys_are_forgotten_however_many_there_are() {
     // A part of the lease goes into it: this one leaves time enough, whatever else the host does.
     let lease = Duration::from_secs(3_600);
     assert_eq!(store.lease("relay", lease).await.unwrap().len(), 1);
-    let left: Vec<String> = sqlx::query_scalar("SELECT enqueue_key FROM outbox_enqueue_keys")
-        .fetch_all(database.reader())
-        .await
-        .unwrap();
+    let left: Vec<String> =
+        sqlx::query_scalar("SELECT deduplication_key FROM outbox_deduplication_keys")
+            .fetch_all(database.reader())
+            .await
+            .unwrap();
     assert_eq!(left, ["new"]);
 }

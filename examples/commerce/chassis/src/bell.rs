@@ -1,4 +1,4 @@
-//! A doorbell between the one who commits work and the round that does it.
+//! A notifier between the one who commits work and the round that does it.
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use mainstay_database::{Error as DatabaseError, Transactions};
-use mainstay_messaging::{Message, Publication, Publisher, sqlite::LogPublisher};
+use mainstay_messaging::{Message, PublishOutcome, Publisher, sqlite::LogPublisher};
 
 use crate::{Remote, db::Database};
 
@@ -63,7 +63,7 @@ impl<T: Transactions> Transactions for Crashing<T> {
 
 #[async_trait]
 impl<P: Publisher> Publisher for Crashing<P> {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         let answers = self.0.publish(messages).await;
         passing("after-publish");
         answers

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use mainstay_inbox::{StoppedKey, Worker};
+use mainstay_inbox::{BlockedKey, Worker};
 use mainstay_messaging::Publisher;
 use mainstay_outbox::{Activity, Relay};
 use serde::Serialize;
@@ -35,15 +35,15 @@ pub struct Health {
 #[derive(Serialize, Debug)]
 struct OutboxHealth {
     activity: &'static str,
-    stopped_keys: u64,
+    blocked_keys: u64,
     oldest_unsent_seconds: f64,
-    trouble: Option<String>,
+    last_error: Option<String>,
 }
 
 #[derive(Serialize, Debug)]
 struct InboxHealth {
     running: bool,
-    trouble: Option<String>,
+    last_error: Option<String>,
     stopped: Vec<Stopped>,
 }
 
@@ -73,21 +73,21 @@ impl Vitals {
                     Activity::Waiting => "waiting",
                     _ => "stopped",
                 },
-                stopped_keys: relay.stopped_keys,
+                blocked_keys: relay.blocked_keys,
                 oldest_unsent_seconds: relay.oldest_unsent.as_secs_f64(),
-                trouble: relay.trouble,
+                last_error: relay.last_error,
             },
             inbox: InboxHealth {
                 running: worker.running,
-                trouble: worker.impeded_by.as_deref().map(str::to_owned),
+                last_error: worker.last_error.as_deref().map(str::to_owned),
                 stopped: worker.stopped.into_iter().map(Stopped::from).collect(),
             },
         }
     }
 }
 
-impl From<StoppedKey> for Stopped {
-    fn from(stopped: StoppedKey) -> Self {
+impl From<BlockedKey> for Stopped {
+    fn from(stopped: BlockedKey) -> Self {
         Self {
             position: stopped.position.to_string(),
             key: stopped.key.map(|key| key.to_string()),

@@ -189,7 +189,7 @@ impl Journal {
         .await
         .map_err(sql)?;
         let entries: Vec<_> = messages.iter().map(Entry::new).collect();
-        // Nothing here carries an enqueue key, so nothing can be there already.
+        // Nothing here carries an deduplication key, so nothing can be there already.
         let _added = self.outbox.enqueue_batch(connection, &entries).await?;
         Ok(())
     }

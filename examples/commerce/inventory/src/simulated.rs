@@ -12,7 +12,7 @@ use commerce_contracts::{
 };
 use mainstay_database::{Transactions as _, memory::Inserted};
 use mainstay_messaging::{
-    Key, Kind, Message, MessageId, Publication, Publisher as _, Source, Topic, event,
+    Key, Kind, Message, MessageId, PublishOutcome, Publisher as _, Source, Topic, event,
 };
 use mainstay_simulation::{Crew, Sim, entry, judge, simulate};
 use mainstay_testkit::{History, history::Effect};
@@ -55,7 +55,10 @@ async fn play(sim: &Sim) -> Result<Vec<String>, Failure> {
             .publisher()
             .publish(std::slice::from_ref(message))
             .await;
-        assert!(matches!(told[..], [Publication::Acknowledged]), "{told:?}");
+        assert!(
+            matches!(told[..], [PublishOutcome::Acknowledged]),
+            "{told:?}"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     sim.heal();

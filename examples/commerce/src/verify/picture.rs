@@ -55,7 +55,7 @@ pub(crate) struct Waiting {
     pub(crate) order_id: Option<String>,
     pub(crate) event_id: Option<String>,
     pub(crate) since: i64,
-    /// In the side table, where an operator sees it.
+    /// In the deferred table, where an operator sees it.
     pub(crate) held: bool,
 }
 
@@ -203,13 +203,13 @@ impl Picture {
             .await
             .map_err(cannot_check)?;
         let held: Vec<(Option<String>, String)> = look
-            .all("SELECT key, envelope FROM outbox_held")
+            .all("SELECT key, envelope FROM outbox_deferred")
             .await
             .map_err(cannot_check)?;
         let waiting = waiting.into_iter().map(|row| Waiting::read(row, false));
         let held = held.into_iter().map(|row| Waiting::read(row, true));
         let marks: Vec<(String, String)> = look
-            .all("SELECT source, id FROM inbox_marks")
+            .all("SELECT source, id FROM inbox_processed")
             .await
             .map_err(cannot_check)?;
         let journal = Journal {

@@ -111,7 +111,7 @@ const CASES: [(&str, &str, &str, &str, &str); 21] = [
     (
         "a lost mark",
         "payment",
-        "DELETE FROM inbox_marks WHERE seq = (SELECT min(seq) FROM inbox_marks)",
+        "DELETE FROM inbox_processed WHERE seq = (SELECT min(seq) FROM inbox_processed)",
         "I5 I6",
         "without a mark",
     ),

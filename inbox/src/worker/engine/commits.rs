@@ -5,12 +5,12 @@ use mainstay_database::Transactions;
 use mainstay_messaging::{Flow, Partition, Position};
 
 use super::{super::pump::Command, Engine};
-use crate::{Inbox, MarkRetention};
+use crate::{Inbox, Retention};
 
 impl<T, I> Engine<T, I>
 where
     T: Transactions + ?Sized,
-    I: Inbox<Connection = T::Connection> + MarkRetention + ?Sized,
+    I: Inbox<Connection = T::Connection> + Retention + ?Sized,
 {
     /// Commits offsets, if there is something to commit and the last time is long enough ago.
     pub(super) fn save(&mut self, now: Monotonic) {

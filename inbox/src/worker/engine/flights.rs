@@ -9,7 +9,7 @@ use super::super::{
     lanes::{Portion, Slot},
     outcome::Outcome,
 };
-use crate::{Error, Failure, Parked};
+use crate::{Error, Failure, FailureOutcome};
 
 /// Messages that are out of their lanes, and the task that deals with them.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) enum Landing {
     /// A transaction was tried.
     Attempt(Outcome),
     /// A message was given to parking.
-    Parking(Result<Parked, Error>, Failure),
+    FailurePolicy(Result<FailureOutcome, Error>, Failure),
     /// It was abandoned; if it was committing, the outcome is unknown, and the marks decide.
     Abandoned(JoinError),
 }

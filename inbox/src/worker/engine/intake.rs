@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use mainstay_clock::Monotonic;
 use mainstay_database::Transactions;
-use mainstay_messaging::{Content, Delivery, Flow, Incoming, Partition};
+use mainstay_messaging::{ConsumerEvent, Content, Delivery, Flow, Partition};
 
 use super::{
     super::{
@@ -16,17 +16,17 @@ use super::{
     Closing, Engine,
     flights::Landing,
 };
-use crate::{Error, Inbox, MarkRetention};
+use crate::{Error, Inbox, Retention};
 
 impl<T, I> Engine<T, I>
 where
     T: Transactions + ?Sized,
-    I: Inbox<Connection = T::Connection> + MarkRetention + ?Sized,
+    I: Inbox<Connection = T::Connection> + Retention + ?Sized,
 {
     pub(super) fn take_in(&mut self, event: Event) {
         match event {
-            Event::Incoming(Incoming::Deliveries(deliveries)) => self.receive(deliveries),
-            Event::Incoming(Incoming::Assigned(assigned)) => {
+            Event::ConsumerEvent(ConsumerEvent::Deliveries(deliveries)) => self.receive(deliveries),
+            Event::ConsumerEvent(ConsumerEvent::Assigned(assigned)) => {
                 // A pause that was meant for an earlier assignment may still be on its way, and would meet this one.
                 let flowing = assigned.iter().map(|a| a.partition.clone()).collect();
                 self.command(Command::Flow(flowing, Flow::Running));
@@ -38,15 +38,15 @@ where
                 self.progress.send_replace(self.holdings.progress());
                 self.changed = true;
             }
-            Event::Incoming(Incoming::Revoked {
+            Event::ConsumerEvent(ConsumerEvent::Revoked {
                 partitions,
                 deadline,
             }) => self.wind_down(&partitions, deadline),
             // Of those that were given back there are some left if they were assigned anew while the order was on its way.
-            Event::Incoming(Incoming::Lost(partitions)) | Event::Released(partitions) => {
+            Event::ConsumerEvent(ConsumerEvent::Lost(partitions)) | Event::Released(partitions) => {
                 self.let_go(&partitions);
             }
-            Event::Incoming(Incoming::Answering) => self.answered(),
+            Event::ConsumerEvent(ConsumerEvent::Recovered) => self.answered(),
             Event::Committed(positions) => self.saved(&positions),
             Event::NotCommitted(error) => self.not_saved(&error),
             Event::Impeded(error) => self.impeded(&error),
@@ -72,7 +72,7 @@ where
 
     /// The broker has answered: unless it is the database, nothing stands in the way any more.
     pub(super) fn answered(&mut self) {
-        if self.gate.is_none() && self.impeded_by.take().is_some() {
+        if self.gate.is_none() && self.last_error.take().is_some() {
             self.changed = true;
         }
     }
@@ -80,7 +80,7 @@ where
     pub(super) fn impeded(&mut self, error: &(dyn std::error::Error + 'static)) {
         let error = chain(error);
         tracing::warn!(error, consumer = %self.work.group, "the worker is impeded");
-        self.impeded_by = Some(error.into());
+        self.last_error = Some(error.into());
         self.changed = true;
     }
 
@@ -136,7 +136,7 @@ where
                 self.flights.start(portions, async move {
                     let parking = &work.settings.parking;
                     let parked = parking.park(&work.group, &delivery, &failure).await;
-                    Landing::Parking(parked, failure)
+                    Landing::FailurePolicy(parked, failure)
                 });
                 continue;
             }

@@ -15,14 +15,16 @@ use super::{
     Engine,
     flights::{Flight, Landing},
 };
-use crate::{Error, Failure, Inbox, MarkRetention, Parked, StoppedKey, handlers::database_error};
+use crate::{
+    BlockedKey, Error, Failure, FailureOutcome, Inbox, Retention, handlers::database_error,
+};
 
 type Portions = Vec<Portion<Arc<Delivery>>>;
 
 impl<T, I> Engine<T, I>
 where
     T: Transactions + ?Sized,
-    I: Inbox<Connection = T::Connection> + MarkRetention + ?Sized,
+    I: Inbox<Connection = T::Connection> + Retention + ?Sized,
 {
     pub(super) fn judge(&mut self, flight: Flight, landing: Landing) {
         let portions = flight.portions;
@@ -45,7 +47,7 @@ where
             Landing::Attempt(Outcome::Interrupted(interruption)) => {
                 self.interrupted(portions, &interruption);
             }
-            Landing::Parking(parked, failure) => self.parked(portions, parked, &failure),
+            Landing::FailurePolicy(parked, failure) => self.parked(portions, parked, &failure),
             Landing::Abandoned(error) if error.is_panic() => {
                 // No handler: those are caught. A store, or parking.
                 tracing::error!(%error, consumer = %self.work.group, "a transaction panicked");
@@ -71,12 +73,12 @@ where
             }
             self.lanes.finish(portion.lane);
             if self.stopped.remove(&portion.lane).is_some() {
-                tracing::info!(consumer = %self.work.group, "a stopped key goes on");
+                tracing::info!(consumer = %self.work.group, "a blocked key goes on");
                 self.changed = true;
             }
         }
         self.gate = None;
-        if self.impeded_by.take().is_some() {
+        if self.last_error.take().is_some() {
             self.changed = true;
         }
         self.work.meters.handled.increment(handled as u64);
@@ -178,14 +180,19 @@ where
         self.give_back(portions, &[], |_| ());
     }
 
-    fn parked(&mut self, portions: Portions, parked: Result<Parked, Error>, failure: &Failure) {
+    fn parked(
+        &mut self,
+        portions: Portions,
+        parked: Result<FailureOutcome, Error>,
+        failure: &Failure,
+    ) {
         let now = self.now();
         match parked {
-            Ok(Parked::Kept) => {
+            Ok(FailureOutcome::Kept) => {
                 self.work.meters.parked.increment(1);
                 self.done(&portions, 0);
             }
-            Ok(Parked::KeyStopped { retry_after }) => {
+            Ok(FailureOutcome::KeyBlocked { retry_after }) => {
                 self.stop(&portions, failure);
                 self.give_back(portions, &[0], |item| {
                     item.hold = retry_after.map_or(Hold::Forever, |after| Hold::Until(now + after));
@@ -228,7 +235,7 @@ where
         let since = self.stopped.get(&portion.lane).map_or(now, |key| key.since);
         self.stopped.insert(
             portion.lane,
-            StoppedKey {
+            BlockedKey {
                 position,
                 key,
                 since,

@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use mainstay_database::Transactions;
-use mainstay_inbox::{Admission, Error, Inbox, MarkRetention, Swept};
-use mainstay_messaging::{Consumer, Delivery, Flow, Group, Incoming, Partition, Position};
+use mainstay_inbox::{Admission, Error, Inbox, Pruned, Retention};
+use mainstay_messaging::{Consumer, ConsumerEvent, Delivery, Flow, Group, Partition, Position};
 use mainstay_testkit::crash::Points;
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +61,7 @@ impl<T: Inbox> Inbox for Ports<T> {
 }
 
 #[async_trait]
-impl<T: MarkRetention> MarkRetention for Ports<T> {
+impl<T: Retention> Retention for Ports<T> {
     async fn now(&self) -> Result<SystemTime, Error> {
         self.points.call("now", self.port.now()).await
     }
@@ -81,7 +81,7 @@ impl<T: MarkRetention> MarkRetention for Ports<T> {
         horizon: SystemTime,
         cursor: i64,
         limit: u32,
-    ) -> Result<Swept, Error> {
+    ) -> Result<Pruned, Error> {
         let sweeping = self.port.sweep(consumer, horizon, cursor, limit);
         self.points.call("sweep", sweeping).await
     }
@@ -97,7 +97,7 @@ pub(super) struct Member<F: Service> {
 
 #[async_trait]
 impl<F: Service> Consumer for Member<F> {
-    async fn next(&mut self) -> Result<Incoming, mainstay_messaging::Error> {
+    async fn next(&mut self) -> Result<ConsumerEvent, mainstay_messaging::Error> {
         self.points.call("next", self.consumer.next()).await
     }
 

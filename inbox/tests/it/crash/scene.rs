@@ -8,7 +8,7 @@ use std::{
 use mainstay_clock::Backoff;
 use mainstay_database::Transactions;
 use mainstay_inbox::{
-    Error, HandlerError, Handlers, Received, StopKey, Worker, conformance::Fixture,
+    BlockKey, Error, HandlerError, Handlers, Received, Worker, conformance::Fixture,
 };
 use mainstay_messaging::{
     Group, Kind, Message, MessageId, Position, Publisher as _, Source, Topic,
@@ -140,7 +140,7 @@ impl<F: Service> Scene<F> {
         .concurrency(2.try_into().unwrap())
         .attempts(1)
         .parking(Arc::new(
-            StopKey::new().retry_after(Duration::from_millis(5)),
+            BlockKey::new().retry_after(Duration::from_millis(5)),
         ))
         .backoff(quick)
         .commit_interval(Duration::from_millis(5));

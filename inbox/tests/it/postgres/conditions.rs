@@ -45,7 +45,7 @@ async fn a_worker_that_gets_no_connection_says_why_and_goes_on_when_it_gets_one(
     publish(&f, &[message("a", 1)]).await;
     let words = ["too many connections for role", "raise its max_connections"];
     until("it says why", async || {
-        let why = running.status().impeded_by?;
+        let why = running.status().last_error?;
         words.iter().all(|word| why.contains(word)).then_some(())
     })
     .await;
@@ -64,16 +64,16 @@ async fn a_worker_without_a_privilege_says_which_and_blames_no_message() {
     let Some(f) = fixture().await else { return };
     f.create_topic(&topic(), 1).await;
     let role = super::ROLE;
-    let marks = "shop.billing_inbox_marks";
+    let marks = "shop.billing_inbox_processed";
     run(&f, &format!("REVOKE INSERT ON {marks} FROM {role}")).await;
     let running = Running::start(&f, |_| Act::Write, |worker| worker);
     publish(&f, &[message("a", 0), message("b", 0)]).await;
     let words = [
-        "permission denied for table billing_inbox_marks",
+        "permission denied for table billing_inbox_processed",
         "grant it",
     ];
     until("it says which", async || {
-        let why = running.status().impeded_by?;
+        let why = running.status().last_error?;
         words.iter().all(|word| why.contains(word)).then_some(())
     })
     .await;

@@ -62,7 +62,7 @@ async fn a_worker_says_that_the_disk_is_full_and_goes_on_once_there_is_room() {
         "this goes on by itself",
     ];
     until("it says so", async || {
-        let why = running.status().impeded_by?;
+        let why = running.status().last_error?;
         words.iter().all(|word| why.contains(word)).then_some(())
     })
     .await;
@@ -78,7 +78,7 @@ async fn a_worker_says_that_the_disk_is_full_and_goes_on_once_there_is_room() {
     assert!(effects.iter().position(|e| e == "a-0") < effects.iter().position(|e| e == "a-1"));
     all_committed(&f).await;
     assert!(running.status().stopped.is_empty(), "it was counted");
-    assert_eq!(running.status().impeded_by, None);
+    assert_eq!(running.status().last_error, None);
     running.stop().await;
     assert_eq!((f.marks().await, f.effects().await.len()), (4, 3));
 }
@@ -113,7 +113,7 @@ async fn a_server_that_dies_for_want_of_room_costs_no_effect_and_doubles_none() 
         // Onto the next file, which there is no room for unless it was there already.
         let switch = sqlx::query("SELECT pg_switch_wal()").execute(&f.owner);
         drop(tokio::time::timeout(Duration::from_secs(5), switch).await);
-        running.status().impeded_by
+        running.status().last_error
     })
     .await;
     let log = std::fs::read_to_string(data.with_file_name("log")).unwrap();
@@ -127,7 +127,7 @@ async fn a_server_that_dies_for_want_of_room_costs_no_effect_and_doubles_none() 
     assert_eq!(effects(&f, all.len()).await, all);
     all_committed(&f).await;
     assert!(running.status().stopped.is_empty(), "it was counted");
-    assert_eq!(running.status().impeded_by, None);
+    assert_eq!(running.status().last_error, None);
     running.stop().await;
 }
 

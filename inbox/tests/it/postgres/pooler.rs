@@ -10,7 +10,7 @@ use mainstay_database::{
 };
 use mainstay_inbox::{
     conformance::Fixture,
-    postgres::{Effect, Fused, PostgresInbox},
+    postgres::{Combined, Effect, PostgresInbox},
 };
 use mainstay_messaging::{
     Group, Partition, Topic,
@@ -120,7 +120,9 @@ mainstay_inbox::conformance!(if_there pooled());
 #[tokio::test]
 async fn effect_and_mark_in_one_statement_need_a_transaction_around_them() {
     let Some(f) = pooled().await else { return };
-    let write = f.inbox.fused(&Effect::insert("effects", "effect", "$1"));
+    let write = f
+        .inbox
+        .admit_with(&Effect::insert("effects", "effect", "$1"));
     let consumer = group();
     for round in 0..20 {
         let delivery = delivery(message("a", round / 2), i64::try_from(round / 2).unwrap());
@@ -134,8 +136,8 @@ async fn effect_and_mark_in_one_statement_need_a_transaction_around_them() {
             .await
             .unwrap();
         let expected = match round % 2 {
-            0 => Fused::Fresh { rows: 1 },
-            _ => Fused::Duplicate,
+            0 => Combined::Fresh { rows: 1 },
+            _ => Combined::Duplicate,
         };
         assert_eq!(made, expected);
         f.database.commit(tx).await.unwrap();

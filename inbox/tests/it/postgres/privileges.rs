@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use mainstay_database::{Namespace, postgres::Database};
 use mainstay_inbox::{
-    MarkRetention as _,
+    Retention as _,
     conformance::Fixture as _,
     postgres::{PostgresInbox, roles},
 };
@@ -19,13 +19,13 @@ async fn the_service_cannot_change_marks_or_schema() {
     // Where the schema is up to date, this only looks.
     f.inbox.migrate().await.unwrap();
     for refused in [
-        "UPDATE shop.billing_inbox_marks SET consumer = 'other'",
-        "TRUNCATE shop.billing_inbox_marks",
-        "DROP TABLE shop.billing_inbox_marks",
-        "UPDATE shop.billing_inbox_copies SET consumer = 'other'",
+        "UPDATE shop.billing_inbox_processed SET consumer = 'other'",
+        "TRUNCATE shop.billing_inbox_processed",
+        "DROP TABLE shop.billing_inbox_processed",
+        "UPDATE shop.billing_inbox_redeliveries SET consumer = 'other'",
         "UPDATE shop.billing_inbox_progress SET newest_seq = 0",
         "INSERT INTO shop.billing_inbox_schema VALUES (9, 'x', 0)",
-        "SELECT nextval('shop.billing_inbox_marks_seq_seq')",
+        "SELECT nextval('shop.billing_inbox_processed_seq_seq')",
         "CREATE TABLE shop.more (id BIGINT)",
     ] {
         let answer = sqlx::query(refused).execute(f.database.pool()).await;
@@ -74,8 +74,8 @@ async fn an_owner_who_may_not_create_roles_grants_to_one_that_is_there() {
     let become_owner = "CREATE ROLE billing_inbox_owner;
         ALTER SCHEMA shop OWNER TO billing_inbox_owner;
         ALTER TABLE shop.billing_inbox_schema OWNER TO billing_inbox_owner;
-        ALTER TABLE shop.billing_inbox_marks OWNER TO billing_inbox_owner;
-        ALTER TABLE shop.billing_inbox_copies OWNER TO billing_inbox_owner;
+        ALTER TABLE shop.billing_inbox_processed OWNER TO billing_inbox_owner;
+        ALTER TABLE shop.billing_inbox_redeliveries OWNER TO billing_inbox_owner;
         ALTER TABLE shop.billing_inbox_progress OWNER TO billing_inbox_owner;
         SET LOCAL ROLE billing_inbox_owner";
     sqlx::raw_sql(become_owner).execute(&mut *tx).await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use mainstay_database::Transactions as _;
-use mainstay_inbox::{Inbox as _, MarkRetention as _, conformance::Fixture as _};
+use mainstay_inbox::{Inbox as _, Retention as _, conformance::Fixture as _};
 use mainstay_messaging::{Delivery, Partition, Position};
 
 use super::{PostgresFixture, fixture, scene::delivery};

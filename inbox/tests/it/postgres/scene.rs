@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use mainstay_clock::Backoff;
 use mainstay_database::postgres::{Database, classify};
 use mainstay_inbox::{
-    Admission, Error, HandlerError, Handlers, Inbox, MarkRetention, Received, Status, Swept,
-    Worker, conformance::Fixture as _, postgres::PostgresInbox,
+    Admission, Error, HandlerError, Handlers, Inbox, Pruned, Received, Retention, Status, Worker,
+    conformance::Fixture as _, postgres::PostgresInbox,
 };
 use mainstay_messaging::{Content, Delivery, Group, Message, Partition, Position, Publisher as _};
 use sqlx::PgConnection;
@@ -104,7 +104,7 @@ impl Inbox for Counting {
 }
 
 #[async_trait]
-impl MarkRetention for Counting {
+impl Retention for Counting {
     async fn now(&self) -> Result<SystemTime, Error> {
         self.inbox.now().await
     }
@@ -126,7 +126,7 @@ impl MarkRetention for Counting {
         horizon: SystemTime,
         cursor: i64,
         limit: u32,
-    ) -> Result<Swept, Error> {
+    ) -> Result<Pruned, Error> {
         self.inbox.sweep(consumer, horizon, cursor, limit).await
     }
 }

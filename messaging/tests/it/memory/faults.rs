@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use mainstay_messaging::{
-    Consumer, Error, Group, Incoming, Partition, Position, Publication, Publisher, StartAt, Topic,
+    Consumer, ConsumerEvent, Error, Group, Partition, Position, PublishOutcome, Publisher, StartAt,
+    Topic,
     memory::{Broker, LogConsumer, Options},
 };
 
@@ -41,7 +42,7 @@ async fn publish(broker: &Broker, numbers: std::ops::Range<usize>) {
 }
 
 /// The next thing told, in bounded (paused) time.
-async fn told(consumer: &mut LogConsumer) -> Result<Incoming, Error> {
+async fn told(consumer: &mut LogConsumer) -> Result<ConsumerEvent, Error> {
     tokio::time::timeout(Duration::from_secs(600), consumer.next())
         .await
         .expect("nothing was told")
@@ -62,9 +63,9 @@ async fn a_message_refused_for_good_is_refused_again_and_stops_its_key() {
         let messages = [message("a", 1), message("a", 2), message("b", 3)];
         let answers = broker.publisher().publish(&messages).await;
         let [
-            Publication::Refused(Error::Refused(_)),
-            Publication::Unknown(Error::NotTried),
-            Publication::Acknowledged,
+            PublishOutcome::Refused(Error::Refused(_)),
+            PublishOutcome::Unknown(Error::NotTried),
+            PublishOutcome::Acknowledged,
         ] = answers.as_slice()
         else {
             panic!("{answers:?}");
@@ -82,9 +83,9 @@ async fn a_message_whose_answer_is_lost_is_stored_and_its_followers_are_not() {
     let messages = [message("a", 0), message("a", 1), message("a", 2)];
     let answers = broker.publisher().publish(&messages).await;
     let [
-        Publication::Acknowledged,
-        Publication::Unknown(Error::Unavailable(_)),
-        Publication::Unknown(Error::NotTried),
+        PublishOutcome::Acknowledged,
+        PublishOutcome::Unknown(Error::Unavailable(_)),
+        PublishOutcome::Unknown(Error::NotTried),
     ] = answers.as_slice()
     else {
         panic!("{answers:?}");
@@ -99,9 +100,9 @@ async fn a_lost_message_is_unknown_and_not_stored() {
     let messages = [message("a", 0), message("a", 1), message("b", 2)];
     let answers = broker.publisher().publish(&messages).await;
     let [
-        Publication::Unknown(Error::Unavailable(_)),
-        Publication::Unknown(Error::NotTried),
-        Publication::Acknowledged,
+        PublishOutcome::Unknown(Error::Unavailable(_)),
+        PublishOutcome::Unknown(Error::NotTried),
+        PublishOutcome::Acknowledged,
     ] = answers.as_slice()
     else {
         panic!("{answers:?}");
@@ -123,7 +124,7 @@ async fn during_an_outage_nothing_is_stored_and_nobody_reads() {
     assert!(error.is_retryable(), "{error}");
     for answer in broker.publisher().publish(&[message("k", 2)]).await {
         assert!(
-            matches!(&answer, Publication::Unknown(error) if error.is_retryable()),
+            matches!(&answer, PublishOutcome::Unknown(error) if error.is_retryable()),
             "{answer:?}"
         );
     }
@@ -155,7 +156,7 @@ async fn leases_end_during_an_outage() {
     let mut second = consumer(&broker);
     assert_eq!(deliveries(&mut second).await.len(), 1);
     let lost = told(&mut first).await.unwrap();
-    assert!(matches!(lost, Incoming::Lost(_)), "{lost:?}");
+    assert!(matches!(lost, ConsumerEvent::Lost(_)), "{lost:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,11 +167,11 @@ async fn redelivery_starts_again_at_the_committed_offset() {
     deliveries(&mut reader).await;
     reader.commit(&below(1)).await.unwrap();
     broker.faults().redeliver(&group());
-    let Incoming::Lost(lost) = told(&mut reader).await.unwrap() else {
+    let ConsumerEvent::Lost(lost) = told(&mut reader).await.unwrap() else {
         panic!("not lost");
     };
     assert_eq!(lost, [partition()]);
-    let Incoming::Assigned(assigned) = told(&mut reader).await.unwrap() else {
+    let ConsumerEvent::Assigned(assigned) = told(&mut reader).await.unwrap() else {
         panic!("not assigned");
     };
     assert_eq!(assigned[0].start, 1);
@@ -189,7 +190,7 @@ async fn an_expelled_member_loses_everything_and_cannot_commit() {
     assert_eq!(deliveries(&mut successor).await.len(), 2);
     let refused = expelled.commit(&below(2)).await;
     assert!(matches!(refused, Err(Error::NotAssigned(_))), "{refused:?}");
-    let Incoming::Lost(lost) = told(&mut expelled).await.unwrap() else {
+    let ConsumerEvent::Lost(lost) = told(&mut expelled).await.unwrap() else {
         panic!("not lost");
     };
     assert_eq!(lost, [partition()]);

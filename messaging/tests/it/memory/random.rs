@@ -8,7 +8,7 @@ use std::{
 
 use mainstay_clock::SeededIds;
 use mainstay_messaging::{
-    Consumer, Error, Group, Incoming, Message, Partition, Position, Publication, Publisher,
+    Consumer, ConsumerEvent, Error, Group, Message, Partition, Position, PublishOutcome, Publisher,
     StartAt, Topic,
     memory::{Broker, Chances, LogConsumer, Options},
 };
@@ -68,21 +68,21 @@ async fn relay(
             let log = expected.get_mut(key).unwrap();
             let left = waiting.get_mut(key).unwrap();
             match answer {
-                Publication::Acknowledged => {
+                PublishOutcome::Acknowledged => {
                     assert!(!stopped.contains(key), "{key}-{number}: no prefix");
                     log.push(Expected::There(number));
                     left.retain(|n| *n != number);
                     continue;
                 }
                 // Not tried by its own words: it must not be there.
-                Publication::Unknown(Error::NotTried) => assert!(stopped.contains(key)),
-                Publication::Unknown(error) => {
+                PublishOutcome::Unknown(Error::NotTried) => assert!(stopped.contains(key)),
+                PublishOutcome::Unknown(error) => {
                     assert!(error.is_retryable(), "{error}");
                     if !stopped.contains(key) {
                         log.push(Expected::Perhaps(number));
                     }
                 }
-                Publication::Refused(error) => {
+                PublishOutcome::Refused(error) => {
                     assert!(!error.is_retryable(), "{error}");
                     left.retain(|n| *n != number);
                 }
@@ -104,14 +104,14 @@ async fn work(
     let mut since_commit = 0;
     loop {
         match consumer.next().await {
-            Ok(Incoming::Assigned(assigned)) => {
+            Ok(ConsumerEvent::Assigned(assigned)) => {
                 for assignment in assigned {
                     let double = held.insert(assignment.partition, assignment.start);
                     assert!(double.is_none(), "assigned twice");
                 }
             }
-            Ok(Incoming::Answering) => {}
-            Ok(Incoming::Lost(lost)) => {
+            Ok(ConsumerEvent::Recovered) => {}
+            Ok(ConsumerEvent::Lost(lost)) => {
                 for partition in lost {
                     assert!(
                         held.remove(&partition).is_some(),
@@ -119,12 +119,12 @@ async fn work(
                     );
                 }
             }
-            Ok(Incoming::Revoked { partitions, .. }) => {
+            Ok(ConsumerEvent::Revoked { partitions, .. }) => {
                 if consumer.release(&partitions).await.is_ok() {
                     held.retain(|partition, _| !partitions.contains(partition));
                 }
             }
-            Ok(Incoming::Deliveries(deliveries)) => {
+            Ok(ConsumerEvent::Deliveries(deliveries)) => {
                 since_commit += deliveries.len();
                 for delivery in deliveries {
                     let next = held.get_mut(&delivery.position.partition).unwrap();

@@ -13,7 +13,7 @@ use std::{
 
 use mainstay_database::sqlite::Database;
 use mainstay_messaging::{
-    Consumer, Delivery, Group, Incoming, Key, Partition, Position, Publisher, StartAt, Topic,
+    Consumer, ConsumerEvent, Delivery, Group, Key, Partition, Position, Publisher, StartAt, Topic,
     sqlite::{Broker, LogConsumer, Options},
 };
 
@@ -79,13 +79,13 @@ async fn consume_for_ever(broker: &Broker) {
     let mut consumer = consumer(broker, "g");
     loop {
         match consumer.next().await.unwrap() {
-            Incoming::Assigned(assigned) => {
+            ConsumerEvent::Assigned(assigned) => {
                 for assignment in assigned {
                     let number = assignment.partition.number;
                     say(&format!("assigned {number} {}", assignment.start));
                 }
             }
-            Incoming::Deliveries(deliveries) => {
+            ConsumerEvent::Deliveries(deliveries) => {
                 let ends = ends(&deliveries);
                 if consumer.commit(&ends).await.is_ok() {
                     for end in ends {
@@ -96,9 +96,11 @@ async fn consume_for_ever(broker: &Broker) {
                     }
                 }
             }
-            Incoming::Revoked { partitions, .. } => consumer.release(&partitions).await.unwrap(),
+            ConsumerEvent::Revoked { partitions, .. } => {
+                consumer.release(&partitions).await.unwrap()
+            }
             // On a busy machine it may have been too slow.
-            Incoming::Lost(_) | Incoming::Answering => {}
+            ConsumerEvent::Lost(_) | ConsumerEvent::Recovered => {}
         }
     }
 }
@@ -187,7 +189,7 @@ async fn read(broker: &Broker, count: usize) -> Vec<Delivery> {
     let mut read = Vec::new();
     let reading = async {
         while read.len() < count {
-            if let Incoming::Deliveries(deliveries) = consumer.next().await.unwrap() {
+            if let ConsumerEvent::Deliveries(deliveries) = consumer.next().await.unwrap() {
                 read.extend(deliveries);
             }
         }
@@ -261,7 +263,7 @@ fn end_of(line: &str) -> Option<usize> {
 /// How many records the log has.
 async fn broker_end(broker: &Broker) -> usize {
     let mut consumer = consumer(broker, "count");
-    while !matches!(consumer.next().await.unwrap(), Incoming::Assigned(_)) {}
+    while !matches!(consumer.next().await.unwrap(), ConsumerEvent::Assigned(_)) {}
     let progress = broker.progress(&Group::from_static("count")).await.unwrap();
     let ends: i64 = progress.iter().map(|(_, _, next)| next).sum();
     usize::try_from(ends).unwrap()

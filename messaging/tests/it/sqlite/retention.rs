@@ -75,7 +75,7 @@ async fn a_hole_in_the_log_is_told_however_long_it_is_and_whatever_else_flows() 
         let error = async {
             loop {
                 match consumer.next().await {
-                    Ok(Incoming::Deliveries(_)) => {
+                    Ok(ConsumerEvent::Deliveries(_)) => {
                         // The other topic has always something to deliver.
                         let mut message = message(number);
                         message.topic = topics[1].clone();

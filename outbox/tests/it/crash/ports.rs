@@ -7,15 +7,15 @@ use std::{
 
 use async_trait::async_trait;
 use mainstay_database::Transactions;
-use mainstay_messaging::{Message, Publication, Publisher};
+use mainstay_messaging::{Message, PublishOutcome, Publisher};
 use mainstay_outbox::{
-    Doorbell, Enqueued, Entry, Error, Fetched, Hold, Limit, Outbox, Outcome, RelayStore,
+    Enqueued, Entry, Error, Fetched, Limit, Notifier, Outbox, Outcome, RelayStore, ShardLease,
     conformance::Tape,
 };
 use mainstay_testkit::{
     History,
     crash::Points,
-    history::{self, Moment, Place, Published, Stop},
+    history::{self, Moment, Published, RowRef, Stop},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -91,19 +91,19 @@ impl<S> Rounds<S> {
 
 #[async_trait]
 impl<S: RelayStore> RelayStore for Rounds<S> {
-    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error> {
         let Ports { points, port } = &self.store;
         points.call("lease", port.lease(owner, lease)).await
     }
-    async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
+    async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
         let Ports { points, port } = &self.store;
         let fetched = points.call("fetch", port.fetch(holds, limit)).await?;
-        if fetched.rows.is_empty() && fetched.stopped_keys == 0 && fetched.next_due.is_none() {
+        if fetched.rows.is_empty() && fetched.blocked_keys == 0 && fetched.next_due.is_none() {
             self.quiet.cancel();
         }
         Ok(fetched)
     }
-    async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
+    async fn record(&self, holds: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
         let Ports { points, port } = &self.store;
         points.call("record", port.record(holds, outcome)).await
     }
@@ -111,14 +111,14 @@ impl<S: RelayStore> RelayStore for Rounds<S> {
         let Ports { points, port } = &self.store;
         points.call("release", port.release(owner)).await
     }
-    fn doorbell(&self) -> Option<&Doorbell> {
-        self.store.port.doorbell()
+    fn notifier(&self) -> Option<&Notifier> {
+        self.store.port.notifier()
     }
 }
 
 #[async_trait]
 impl<P: Publisher> Publisher for Ports<P> {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         self.points
             .call("publish", self.port.publish(messages))
             .await
@@ -175,12 +175,12 @@ fn entry(message: &Message) -> history::Entry {
 
 #[async_trait]
 impl Publisher for Broker {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         let answers = self.tape.publish(messages).await;
         for (message, answer) in messages.iter().zip(&answers) {
-            if let Publication::Refused(_) = answer {
+            if let PublishOutcome::Refused(_) = answer {
                 self.stops.lock().unwrap().push(Stop {
-                    at: Place::Outbox,
+                    at: RowRef::Outbox,
                     key: message.key.as_ref().map(ToString::to_string),
                     id: message.id.to_string(),
                     seen: Moment {

@@ -88,7 +88,7 @@ impl Shop for PostgresShop {
     }
 
     async fn rows(&self) -> usize {
-        let rows = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_held)";
+        let rows = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_deferred)";
         self.count(rows).await.try_into().unwrap()
     }
 

@@ -80,7 +80,7 @@ impl Shop for SqliteShop {
 
     async fn rows(&self) -> usize {
         let rows: i64 = sqlx::query_scalar(
-            "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_held)",
+            "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_deferred)",
         )
         .fetch_one(self.database.reader())
         .await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mainstay_database::Transactions as _;
 use mainstay_messaging::Message;
-use mainstay_outbox::{EnqueueKey, Entry, Error, Outbox as _};
+use mainstay_outbox::{DeduplicationKey, Entry, Error, Outbox as _};
 use mainstay_testkit::crash::Points;
 
 use super::{Broker, Ports, Shop, judge, message, relay_what_is_left};
@@ -14,7 +14,7 @@ use super::{Broker, Ports, Shop, judge, message, relay_what_is_left};
 pub(super) enum Way {
     Single,
     Batch,
-    /// Under an enqueue key: tried again without looking, under new ids.
+    /// Under an deduplication key: tried again without looking, under new ids.
     Once,
 }
 
@@ -57,7 +57,7 @@ impl Order {
         let (database, outbox) = shop.open().await;
         let (database, outbox) = (Ports::new(database, points), Ports::new(outbox, points));
         let messages = self.messages(attempt);
-        let once = EnqueueKey::new(self.name.clone()).unwrap();
+        let once = DeduplicationKey::new(self.name.clone()).unwrap();
         let mut tx = database.begin().await?;
         let is_new = points.call("enter", S::enter(&mut tx, &self.name)).await?;
         match self.way {
@@ -90,7 +90,7 @@ impl Order {
             }
         };
         let stored = broker.tape.stored();
-        // An enqueue key is good for one message, whichever attempt it was of.
+        // An deduplication key is good for one message, whichever attempt it was of.
         let first_was_there = self.way != Way::Once || stored == self.messages(0);
         let expected = of_this(usize::from(!first_was_there));
         judge(broker, &expected);

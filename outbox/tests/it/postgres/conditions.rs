@@ -90,7 +90,7 @@ async fn a_relay_that_gets_no_connection_says_why_and_goes_on_when_it_gets_one()
     .await;
     shop.commit(&[message("a", 0)]).await;
     until("it says why", async || {
-        let trouble = running.relay.status().trouble.unwrap_or_default();
+        let last_error = running.relay.status().last_error.unwrap_or_default();
         trouble.contains("too many connections for role")
             && trouble.contains("takes no more connections: raise its max_connections")
     })
@@ -101,7 +101,7 @@ async fn a_relay_that_gets_no_connection_says_why_and_goes_on_when_it_gets_one()
     assert_eq!(running.tape.ids(), ["a-0"]);
     // It says so once it knows that the round was recorded.
     until("it is no more in trouble", async || {
-        running.relay.status().trouble.is_none()
+        running.relay.status().last_error.is_none()
     })
     .await;
     running.stop().await;

@@ -56,7 +56,7 @@ impl Fixture for Shop {
 
     async fn rows(&self) -> (usize, usize) {
         let (log, held): (i64, i64) = sqlx::query_as(
-            "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM outbox_held)",
+            "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM outbox_deferred)",
         )
         .fetch_one(self.pool())
         .await

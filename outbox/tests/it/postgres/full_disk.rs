@@ -70,7 +70,7 @@ async fn writers_and_relays_say_that_the_disk_is_full_and_go_on_once_there_is_ro
             .unwrap();
     }
     let shop = shop_in(database, Options::default()).await;
-    // Stopped at once, it goes to the side table, where there will be no room for it.
+    // Stopped at once, it goes to the deferred table, where there will be no room for it.
     shop.commit(&[large("stop", 0, 200_000), message("stop", 1)])
         .await;
     disk.fill().unwrap();
@@ -92,7 +92,7 @@ async fn writers_and_relays_say_that_the_disk_is_full_and_go_on_once_there_is_ro
     });
     running.tape.refuse("stop-0");
     until("the relay says so, too", async || {
-        let trouble = running.relay.status().trouble.unwrap_or_default();
+        let last_error = running.relay.status().last_error.unwrap_or_default();
         words.iter().all(|word| trouble.contains(word))
     })
     .await;
@@ -104,7 +104,7 @@ async fn writers_and_relays_say_that_the_disk_is_full_and_go_on_once_there_is_ro
 
     disk.make_room().unwrap();
     until("the key is stopped", async || {
-        running.relay.status().stopped_keys == 1
+        running.relay.status().blocked_keys == 1
     })
     .await;
     write(&shop, &large("a", written, 20_000)).await.unwrap();
@@ -114,7 +114,7 @@ async fn writers_and_relays_say_that_the_disk_is_full_and_go_on_once_there_is_ro
     assert_eq!(first_deliveries(&running, "stop"), all("stop", 2));
     // It says so once it knows that the round was recorded.
     until("it is no more in trouble", async || {
-        running.relay.status().trouble.is_none()
+        running.relay.status().last_error.is_none()
     })
     .await;
     running.stop().await;
@@ -163,7 +163,7 @@ async fn a_server_that_dies_for_want_of_room_loses_nothing() {
     let log = std::fs::read_to_string(data.with_file_name("log")).unwrap();
     assert!(log.contains("No space left on device"), "{log}");
     until("the relay is without its server", async || {
-        running.relay.status().trouble.is_some()
+        running.relay.status().last_error.is_some()
     })
     .await;
 

@@ -75,11 +75,11 @@ fn moves(fetched: &Fetched) -> Outcome {
     }
 }
 
-/// Log and side table.
+/// Log and deferred table.
 async fn rows(shop: &super::Shop) -> (i64, i64) {
     let (log, held) = (
         "SELECT count(*) FROM outbox",
-        "SELECT count(*) FROM outbox_held",
+        "SELECT count(*) FROM outbox_deferred",
     );
     (shop.count(log).await, shop.count(held).await)
 }

@@ -10,7 +10,7 @@ use mainstay_database::{
     postgres::{self, Database},
 };
 use mainstay_outbox::{
-    EnqueueKey, Enqueued, Entry, Error, Outbox as _,
+    DeduplicationKey, Enqueued, Entry, Error, Outbox as _,
     conformance::Fixture,
     postgres::{Options, PostgresOutbox},
 };
@@ -100,9 +100,9 @@ impl Fixture for Pooled {
 mainstay_outbox::conformance!(if_there pooled());
 
 async fn write(database: &Database, outbox: &PostgresOutbox, key: &str) {
-    let fused = outbox.fused("SELECT $1::int4 AS written");
+    let enqueue_with = outbox.enqueue_with("SELECT $1::int4 AS written");
     for number in 0..30 {
-        let once = EnqueueKey::new(format!("{key}-{number}")).unwrap();
+        let once = DeduplicationKey::new(format!("{key}-{number}")).unwrap();
         let messages = [message(key, 3 * number), message(key, 3 * number + 1)];
         let mut tx = database.begin().await.unwrap();
         let entries = [
@@ -112,7 +112,9 @@ async fn write(database: &Database, outbox: &PostgresOutbox, key: &str) {
         let added = outbox.enqueue_batch(&mut tx, &entries).await.unwrap();
         assert_eq!(added, [Enqueued::Added; 2]);
         let last = message(key, 3 * number + 2);
-        let query = fused.query(&last, |business| business.bind(1)).unwrap();
+        let query = enqueue_with
+            .query(&last, |business| business.bind(1))
+            .unwrap();
         query.execute(&mut *tx).await.unwrap();
         database.commit(tx).await.unwrap();
         outbox.ring();

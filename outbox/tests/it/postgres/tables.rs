@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use mainstay_database::{Namespace, Transactions as _, postgres::Database};
 use mainstay_outbox::{
-    EnqueueKey, Enqueued, Entry, Error, Outbox as _, RelayStore as _,
+    DeduplicationKey, Enqueued, Entry, Error, Outbox as _, RelayStore as _,
     postgres::{MIGRATIONS, Options, PostgresOutbox, roles},
 };
 use mainstay_testkit::postgres::{Server, TestDatabase};
@@ -25,7 +25,7 @@ fn within(namespace: &Namespace) -> Options {
 /// One message of every kind.
 async fn enqueue(database: &Database, outbox: &PostgresOutbox) {
     let (once, messages) = (
-        EnqueueKey::new("once").unwrap(),
+        DeduplicationKey::new("once").unwrap(),
         [0, 1, 2].map(|n| message("a", n)),
     );
     let entries = [
@@ -43,7 +43,8 @@ async fn enqueue(database: &Database, outbox: &PostgresOutbox) {
 }
 
 async fn rows(database: &Database, namespace: &Namespace) -> i64 {
-    let sql = "SELECT (SELECT count(*) FROM {ns}outbox) + (SELECT count(*) FROM {ns}outbox_held)";
+    let sql =
+        "SELECT (SELECT count(*) FROM {ns}outbox) + (SELECT count(*) FROM {ns}outbox_deferred)";
     sqlx::query_scalar(AssertSqlSafe(namespace.render(sql).to_string()))
         .fetch_one(database.pool())
         .await

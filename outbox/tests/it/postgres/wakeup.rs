@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{PATIENCE, Running, message, open, shop, until};
 
 fn deaf(relay: Relay<PostgresOutbox, Tape>) -> Relay<PostgresOutbox, Tape> {
-    relay.slow_poll(PATIENCE * 10).lease(PATIENCE * 30)
+    relay.poll_interval(PATIENCE * 10).lease(PATIENCE * 30)
 }
 
 #[tokio::test]
@@ -112,7 +112,9 @@ async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
         let (outbox, shutdown) = (Arc::clone(&shop.outbox), shutdown.clone());
         async move { outbox.announce(shutdown).await }
     });
-    let running = Running::start_as(&outbox, |relay| relay.slow_poll(Duration::from_millis(150)));
+    let running = Running::start_as(&outbox, |relay| {
+        relay.poll_interval(Duration::from_millis(150))
+    });
     until("it listens", async || outbox.is_listening()).await;
     wire.fall_silent();
     for number in 0..5 {

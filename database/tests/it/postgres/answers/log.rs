@@ -114,27 +114,27 @@ async fn what_is_to_be_truncated_is_looked_at_behind_the_lock_and_in_a_snapshot_
     let Some(mut stage) = Stage::set(TABLES).await else {
         return;
     };
-    let (mut writer, mut sweeper) = (stage.session().await, stage.session().await);
+    let (mut writer, mut pruner) = (stage.session().await, stage.session().await);
     writer.hears("BEGIN; INSERT INTO log VALUES (1, 0)").await;
-    sweeper.hears("BEGIN").await;
-    assert_eq!(rows(&mut sweeper).await, ["0"], "before the lock");
+    pruner.hears("BEGIN").await;
+    assert_eq!(rows(&mut pruner).await, ["0"], "before the lock");
     let locking = stage
-        .waits(sweeper, "LOCK TABLE log0 IN ACCESS EXCLUSIVE MODE")
+        .waits(pruner, "LOCK TABLE log0 IN ACCESS EXCLUSIVE MODE")
         .await;
     writer.hears("COMMIT").await;
-    let (mut sweeper, locked) = locking.await.unwrap();
+    let (mut pruner, locked) = locking.await.unwrap();
     locked.unwrap();
     let count = "SELECT count(*)::text FROM log0; ROLLBACK";
-    assert_eq!(sweeper.hears(count).await, ["1"], "behind it");
-    sweeper
+    assert_eq!(pruner.hears(count).await, ["1"], "behind it");
+    pruner
         .hears("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'a snapshot'")
         .await;
     writer.hears("INSERT INTO log VALUES (2, 0)").await;
-    sweeper
+    pruner
         .hears("LOCK TABLE log0 IN ACCESS EXCLUSIVE MODE")
         .await;
     assert_eq!(
-        sweeper.hears(count).await,
+        pruner.hears(count).await,
         ["1"],
         "a committed row that the snapshot does not show"
     );

@@ -1,4 +1,4 @@
-//! Stopped keys: a table of marks, and a row while a key has parked ones.
+//! Blocked keys: a table of marks, and a row while a key has parked ones.
 
 use super::Stage;
 

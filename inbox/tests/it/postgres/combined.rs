@@ -4,7 +4,7 @@ use mainstay_database::Transactions as _;
 use mainstay_inbox::{
     Inbox as _,
     conformance::Fixture as _,
-    postgres::{Effect, Fused},
+    postgres::{Combined, Effect},
 };
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ async fn effect_and_mark_are_made_together_and_once() {
     let Some(f) = fixture().await else { return };
     let write = f
         .inbox
-        .fused(&Effect::insert("effects", "effect", "$1 || '!'"));
+        .admit_with(&Effect::insert("effects", "effect", "$1 || '!'"));
     let delivery = delivery(message("a", 0), 0);
     let consumer = group();
     let mut connection = f.database.pool().acquire().await.unwrap();
-    for expected in [Fused::Fresh { rows: 1 }, Fused::Duplicate] {
+    for expected in [Combined::Fresh { rows: 1 }, Combined::Duplicate] {
         let made = write
             .admit(&mut connection, &consumer, &delivery, |q| q.bind("a-0"))
             .await
@@ -41,11 +41,11 @@ async fn effect_and_mark_are_made_together_and_once() {
 async fn an_effect_that_fails_leaves_no_mark() {
     let Some(f) = fixture().await else { return };
     let divide = Effect::insert("accounts", "id, balance", "$1::bigint, 1 / $2::bigint");
-    let divide = f.inbox.fused(&divide);
+    let divide = f.inbox.admit_with(&divide);
     let delivery = delivery(message("a", 0), 0);
     let consumer = group();
     let mut connection = f.database.pool().acquire().await.unwrap();
-    for (by, made) in [(0_i64, None), (1, Some(Fused::Fresh { rows: 1 }))] {
+    for (by, made) in [(0_i64, None), (1, Some(Combined::Fresh { rows: 1 }))] {
         let answer = divide
             .admit(&mut connection, &consumer, &delivery, |q| {
                 q.bind(1_i64).bind(by)
@@ -63,13 +63,13 @@ async fn of_two_at_once_the_second_waits_and_makes_none() {
     let accounts = "INSERT INTO accounts VALUES (1, 100), (2, 0)";
     sqlx::query(accounts).execute(&f.owner).await.unwrap();
     let add = Effect::update("accounts", "balance = balance + $2", "id = $1 OR id = -$1");
-    let add = f.inbox.fused(&add);
+    let add = f.inbox.admit_with(&add);
     let consumer = group();
     for (round, commits) in [true, false].into_iter().enumerate() {
         let delivery = delivery(message("a", round), 0);
         let mut tx = f.database.begin().await.unwrap();
         let first = add.admit(&mut tx, &consumer, &delivery, |q| q.bind(1_i64).bind(5_i64));
-        assert_eq!(first.await.unwrap(), Fused::Fresh { rows: 1 });
+        assert_eq!(first.await.unwrap(), Combined::Fresh { rows: 1 });
         let mut connection = f.database.pool().acquire().await.unwrap();
         let mut second = Box::pin(add.admit(&mut connection, &consumer, &delivery, |q| {
             q.bind(1_i64).bind(5_i64)
@@ -78,10 +78,10 @@ async fn of_two_at_once_the_second_waits_and_makes_none() {
         assert!(early.is_err(), "{early:?}");
         let expected = if commits {
             f.database.commit(tx).await.unwrap();
-            Fused::Duplicate
+            Combined::Duplicate
         } else {
             tx.rollback().await.unwrap();
-            Fused::Fresh { rows: 1 }
+            Combined::Fresh { rows: 1 }
         };
         assert_eq!(second.await.unwrap(), expected);
     }
@@ -95,7 +95,7 @@ async fn of_two_at_once_the_second_waits_and_makes_none() {
 #[tokio::test]
 async fn rows_that_were_not_there_are_told() {
     let Some(f) = fixture().await else { return };
-    let forget = f.inbox.fused(&Effect::delete("accounts", "id = $1"));
+    let forget = f.inbox.admit_with(&Effect::delete("accounts", "id = $1"));
     let consumer = group();
     let mut connection = f.database.pool().acquire().await.unwrap();
     let made = forget
@@ -107,5 +107,5 @@ async fn rows_that_were_not_there_are_told() {
         )
         .await
         .unwrap();
-    assert_eq!(made, Fused::Fresh { rows: 0 });
+    assert_eq!(made, Combined::Fresh { rows: 0 });
 }

@@ -7,12 +7,12 @@ use tokio::sync::Notify;
 /// A bell that counts. Who waits is woken in the order of waiting: a `watch` channel draws it anew each time, and no run would be
 /// the same again.
 #[derive(Default, Debug)]
-pub(super) struct Doorbell {
+pub(super) struct Notifier {
     rings: AtomicU64,
     waiting: Notify,
 }
 
-impl Doorbell {
+impl Notifier {
     pub(super) fn rings(&self) -> u64 {
         self.rings.load(Ordering::Acquire)
     }

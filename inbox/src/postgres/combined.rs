@@ -65,18 +65,18 @@ fn parameters(texts: &[&str]) -> usize {
     named.filter_map(number).max().unwrap_or(0)
 }
 
-/// A statement that admits a message and makes its effect; see [`PostgresInbox::fused`]. Clones share everything.
+/// A statement that admits a message and makes its effect; see [`PostgresInbox::admit_with`]. Clones share everything.
 #[derive(Clone, Debug)]
-pub struct FusedEffect {
+pub struct CombinedEffect {
     sql: SqlStr,
     inbox: PostgresInbox,
 }
 
-/// What a [`FusedEffect`] did.
+/// What a [`CombinedEffect`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "an effect may have changed no row"]
 #[non_exhaustive]
-pub enum Fused {
+pub enum Combined {
     /// The message had not been seen before, and its effect was made.
     Fresh {
         /// So many rows were inserted, changed or deleted.
@@ -92,27 +92,27 @@ impl PostgresInbox {
     /// By itself such a statement is a transaction: one round trip in place of four. A duplicate costs a second one. Behind a
     /// pooler in transaction mode run it within a transaction: the two halves of a statement may meet two sessions there.
     #[must_use]
-    pub fn fused(&self, effect: &Effect) -> FusedEffect {
+    pub fn admit_with(&self, effect: &Effect) -> CombinedEffect {
         let [consumer, source, id, topic, partition, offset] =
             std::array::from_fn(|at| effect.parameters + 1 + at);
         let Effect { head, tail, .. } = effect;
         // The effect reads the mark, so it waits for whoever is admitting the same message, and gets a row if there is one.
         let sql = format!(
             "WITH inbox_mark AS (
-                 INSERT INTO {{ns}}inbox_marks (consumer, source, id, topic, partition, \"offset\")
+                 INSERT INTO {{ns}}inbox_processed (consumer, source, id, topic, partition, \"offset\")
                  VALUES (${consumer}, ${source}, ${id}, ${topic}, ${partition}, ${offset})
                  ON CONFLICT DO NOTHING RETURNING 1),
              inbox_effect AS ({head} inbox_mark {tail} RETURNING 1)
              SELECT (SELECT count(*) FROM inbox_mark), (SELECT count(*) FROM inbox_effect)"
         );
-        FusedEffect {
+        CombinedEffect {
             sql: statement(&self.namespace, &sql),
             inbox: self.clone(),
         }
     }
 }
 
-impl FusedEffect {
+impl CombinedEffect {
     /// Admits the message for `consumer` and makes the effect, whose parameters `bind` binds in their order.
     ///
     /// On a connection without a transaction the statement commits by itself, and waits for locks as long as the session's own
@@ -130,7 +130,7 @@ impl FusedEffect {
         consumer: &Group,
         delivery: &Delivery,
         bind: impl FnOnce(Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments> + Send,
-    ) -> Result<Fused, Error> {
+    ) -> Result<Combined, Error> {
         let Identity { source, id } = Identity::of(delivery);
         let keep = self.inbox.database.keeps_statements();
         let row = bind(sqlx::query(self.sql.clone()).persistent(keep))
@@ -147,12 +147,12 @@ impl FusedEffect {
         let (marks, rows) = (count(0)?, count(1)?);
         if marks == 1 {
             let rows = rows.unsigned_abs();
-            return Ok(Fused::Fresh { rows });
+            return Ok(Combined::Fresh { rows });
         }
         self.inbox
-            .note_copies(connection, consumer, &[delivery])
+            .note_redeliveries(connection, consumer, &[delivery])
             .await?;
-        Ok(Fused::Duplicate)
+        Ok(Combined::Duplicate)
     }
 }
 

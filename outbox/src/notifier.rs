@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 /// The caller's own `commit()` tells nobody. So an armed relay polls after 1, 2, 4 … 50 ms until it finds rows: an
 /// empty poll costs some 50 µs, a slow poll alone would cost half a second of latency.
 #[derive(Default, Debug)]
-pub struct Doorbell {
+pub struct Notifier {
     armed: AtomicBool,
     arming: Notify,
     ringing: Notify,
@@ -24,7 +24,7 @@ const FIRST_STEP: Duration = Duration::from_millis(1);
 const LAST_STEP: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(30);
 
-impl Doorbell {
+impl Notifier {
     /// Something was enqueued in a transaction that is not committed yet.
     pub fn arm(&self) {
         // Most enqueues find it armed; they touch nothing that other threads write.
@@ -39,7 +39,7 @@ impl Doorbell {
     }
 }
 
-/// A relay's side of the doorbell: which step of the ladder it stands on.
+/// A relay's side of the notifier: which step of the ladder it stands on.
 #[derive(Debug)]
 pub(crate) struct Ladder {
     step: Option<Duration>,
@@ -55,7 +55,7 @@ impl Ladder {
     }
 
     /// Call before looking for rows: what is enqueued from here on arms the bell again.
-    pub(crate) fn before_looking(&mut self, bell: &Doorbell) {
+    pub(crate) fn before_looking(&mut self, bell: &Notifier) {
         if bell.armed.swap(false, Ordering::AcqRel) {
             self.step = Some(FIRST_STEP);
             self.climbed = Duration::ZERO;
@@ -70,7 +70,7 @@ impl Ladder {
     /// Waits until it is worth looking again, `longest` at most.
     ///
     /// Cancel safe: a ring that was not waited for is kept.
-    pub(crate) async fn wait(&mut self, bell: &Doorbell, longest: Duration) {
+    pub(crate) async fn wait(&mut self, bell: &Notifier, longest: Duration) {
         match self.step {
             Some(step) => {
                 tokio::select! {
@@ -108,7 +108,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_armed_relay_climbs_the_ladder_until_it_finds_rows() {
-        let (bell, mut ladder) = (Doorbell::default(), Ladder::new());
+        let (bell, mut ladder) = (Notifier::default(), Ladder::new());
         bell.arm();
         let start = now();
         let mut polls = Vec::new();
@@ -127,7 +127,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_ring_ends_any_wait_and_is_kept_for_the_next_one() {
-        let (bell, mut ladder) = (Doorbell::default(), Ladder::new());
+        let (bell, mut ladder) = (Notifier::default(), Ladder::new());
         let start = now();
         bell.ring();
         ladder.wait(&bell, SLOW).await;
@@ -137,7 +137,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_transaction_that_never_commits_does_not_keep_the_relay_busy_for_ever() {
-        let (bell, mut ladder) = (Doorbell::default(), Ladder::new());
+        let (bell, mut ladder) = (Notifier::default(), Ladder::new());
         bell.arm();
         ladder.before_looking(&bell);
         let start = now();

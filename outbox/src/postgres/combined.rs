@@ -12,13 +12,13 @@ use crate::{
 };
 
 /// A statement that writes what the business wants written and enqueues a message about it, made by
-/// [`PostgresOutbox::fused`].
+/// [`PostgresOutbox::enqueue_with`].
 ///
 /// Its text is the only safe form: the position of the message is drawn from what the business write returned, hence
 /// after that write has its row locks. With the message beside it as plain VALUES, PostgreSQL draws the position first
 /// and then waits for the lock, and the messages of two transactions on one row swap.
 #[derive(Clone, Debug)]
-pub struct Fused {
+pub struct Combined {
     sql: SqlStr,
     inner: Arc<Inner>,
 }
@@ -32,7 +32,7 @@ impl PostgresOutbox {
     /// ```no_run
     /// # use mainstay_outbox::postgres::{PostgresOutbox, sqlx};
     /// # async fn f(outbox: &PostgresOutbox, pool: &sqlx::PgPool, message: &mainstay_messaging::Message) -> Result<(), Box<dyn std::error::Error>> {
-    /// let pay = outbox.fused("UPDATE orders SET paid = true WHERE id = $1 AND NOT paid RETURNING total");
+    /// let pay = outbox.enqueue_with("UPDATE orders SET paid = true WHERE id = $1 AND NOT paid RETURNING total");
     ///
     /// let paid = pay.query(message, |business| business.bind(17_i64))?.fetch_optional(pool).await?;
     /// if paid.is_some() {
@@ -41,7 +41,7 @@ impl PostgresOutbox {
     /// # use mainstay_outbox::Outbox as _;
     /// # Ok(()) }
     /// ```
-    pub fn fused(&self, business: impl SqlSafeStr) -> Fused {
+    pub fn enqueue_with(&self, business: impl SqlSafeStr) -> Combined {
         let business = business.into_sql_str();
         let text = business.as_str().trim().trim_end_matches(';');
         let [shard, topic, key, envelope, payload] =
@@ -55,7 +55,7 @@ impl PostgresOutbox {
                FROM (SELECT count(*) AS written FROM business) b WHERE b.written > 0)
              SELECT * FROM business"
         );
-        Fused {
+        Combined {
             // Safe: the caller's text is, and the rest is program text with a checked namespace and numbers.
             sql: AssertSqlSafe(sql).into_sql_str(),
             inner: Arc::clone(&self.inner),
@@ -63,7 +63,7 @@ impl PostgresOutbox {
     }
 }
 
-impl Fused {
+impl Combined {
     /// The statement with the parameters of both: `bind` binds those of the business write, in their order.
     ///
     /// Its rows are those of the business write's RETURNING. Where that writes nothing, nothing is enqueued. Run it in
@@ -77,7 +77,7 @@ impl Fused {
         bind: impl FnOnce(Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments>,
     ) -> Result<Query<'q, Postgres, PgArguments>, Error> {
         self.inner.check_size(message)?;
-        self.inner.doorbell.arm();
+        self.inner.notifier.arm();
         let keep = self.inner.database.keeps_statements();
         Ok(bind(sqlx::query(self.sql.clone()).persistent(keep))
             .bind(i32::from(shard_of(message, self.inner.options.shards)))

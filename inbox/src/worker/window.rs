@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 /// Offsets rise and may have gaps (compaction, transaction markers). A record that is finished stays until all below it
 /// are: what may be committed is everything below the first unfinished record.
 #[derive(Debug)]
-pub(super) struct Span {
+pub(super) struct Window {
     /// The first entry, if there is one, is unfinished.
     entries: VecDeque<Entry>,
     bytes: usize,
@@ -21,7 +21,7 @@ struct Entry {
     finished: bool,
 }
 
-impl Span {
+impl Window {
     /// Nothing received yet; the first record to come is at `start` or above.
     pub(super) const fn starting_at(start: i64) -> Self {
         Self {
@@ -93,7 +93,7 @@ mod tests {
             gaps in proptest::collection::vec((0..4i64, 0..50usize), 0..60),
             order in proptest::collection::vec(any::<proptest::sample::Index>(), 0..80),
         ) {
-            let mut span = Span::starting_at(start);
+            let mut span = Window::starting_at(start);
             let mut unfinished = BTreeMap::new();
             let mut next = start;
             for (gap, size) in gaps {

@@ -10,13 +10,13 @@ use crate::Error;
 /// Decides what becomes of a message that cannot be handled, and when its key may go on.
 ///
 /// The worker calls it when the attempts are exhausted or the failure is permanent. While it runs, and after
-/// [`Parked::KeyStopped`], nothing more of the message's key starts.
+/// [`FailureOutcome::KeyBlocked`], nothing more of the message's key starts.
 #[async_trait]
-pub trait Parking: Send + Sync + 'static {
+pub trait FailurePolicy: Send + Sync + 'static {
     /// Takes over the message, or says that it stays where it is.
     ///
     /// # Behaviour
-    /// - [`Parked::Kept`] only if the message is kept durably: its offset is committed after that.
+    /// - [`FailureOutcome::Kept`] only if the message is kept durably: its offset is committed after that.
     /// - May be called again for the same message: after a crash, a change of owner, or a failed attempt later.
     ///
     /// # Errors
@@ -29,16 +29,16 @@ pub trait Parking: Send + Sync + 'static {
         consumer: &Group,
         delivery: &Delivery,
         failure: &Failure,
-    ) -> Result<Parked, Error>;
+    ) -> Result<FailureOutcome, Error>;
 }
 
 /// Where a message that cannot be handled is now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "a key that was stopped may not go on"]
 #[expect(clippy::exhaustive_enums, reason = "a worker must act on each of them")]
-pub enum Parked {
+pub enum FailureOutcome {
     /// It stays in the broker's log, uncommitted, and its key is stopped.
-    KeyStopped {
+    KeyBlocked {
         /// When to try the message again; none = not before the partition is assigned anew.
         retry_after: Option<Duration>,
     },
@@ -92,11 +92,11 @@ impl FailureKind {
 /// a restart with a better build. Other keys flow, until what lies finished above the stopped message reaches the worker's
 /// bound: then the partition pauses.
 #[derive(Clone, Copy, Debug)]
-pub struct StopKey {
+pub struct BlockKey {
     retry_after: Duration,
 }
 
-impl StopKey {
+impl BlockKey {
     /// Tries again after 30 seconds.
     #[must_use]
     pub const fn new() -> Self {
@@ -105,7 +105,7 @@ impl StopKey {
         }
     }
 
-    /// Sets how long a stopped key waits before its message is tried again.
+    /// Sets how long a blocked key waits before its message is tried again.
     #[must_use]
     pub const fn retry_after(mut self, retry_after: Duration) -> Self {
         self.retry_after = retry_after;
@@ -113,16 +113,21 @@ impl StopKey {
     }
 }
 
-impl Default for StopKey {
+impl Default for BlockKey {
     fn default() -> Self {
         Self::new()
     }
 }
 
 #[async_trait]
-impl Parking for StopKey {
-    async fn park(&self, _: &Group, _: &Delivery, failure: &Failure) -> Result<Parked, Error> {
-        Ok(Parked::KeyStopped {
+impl FailurePolicy for BlockKey {
+    async fn park(
+        &self,
+        _: &Group,
+        _: &Delivery,
+        failure: &Failure,
+    ) -> Result<FailureOutcome, Error> {
+        Ok(FailureOutcome::KeyBlocked {
             retry_after: failure.kind.may_heal().then_some(self.retry_after),
         })
     }

@@ -46,7 +46,7 @@ async fn race(shop: &Shop, statement: &str) -> Vec<String> {
 #[tokio::test]
 async fn messages_about_one_row_are_published_in_commit_order() {
     let Some(shop) = stock().await else { return };
-    let take = shop.outbox.fused(TAKE);
+    let take = shop.outbox.enqueue_with(TAKE);
     assert_eq!(race(&shop, take.sql()).await, ["1", "2"]);
 }
 
@@ -65,7 +65,7 @@ async fn a_message_beside_the_write_would_draw_its_position_before_the_lock() {
 async fn what_is_not_written_is_not_announced_and_many_rows_are_one_message() {
     let Some(shop) = stock().await else { return };
     let holds = shop.outbox.lease("relay", LEASE).await.unwrap();
-    let take = shop.outbox.fused(TAKE);
+    let take = shop.outbox.enqueue_with(TAKE);
     let left: Option<(i64,)> = {
         let row = take
             .query(&message("mug", 0), |take| take.bind(2_i64).bind("mug"))
@@ -85,7 +85,7 @@ async fn what_is_not_written_is_not_announced_and_many_rows_are_one_message() {
     assert!(nothing.is_none());
     let all = shop
         .outbox
-        .fused("UPDATE stock SET left_over = 0 RETURNING sku; ");
+        .enqueue_with("UPDATE stock SET left_over = 0 RETURNING sku; ");
     let rows = all
         .query(&message("all", 0), |all| all)
         .unwrap()
