@@ -101,6 +101,7 @@
 //! | `sqlite` | SQLite through sqlx, which it re-exports; the runtime is your choice |
 //! | `conformance` | the contract of [`Transactions`] as public tests, for databases of your own |
 
+pub mod commits;
 mod error;
 mod migrations;
 mod namespace;

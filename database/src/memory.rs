@@ -67,7 +67,7 @@ mod table;
 
 pub use cause::Cause;
 pub use connection::{Connection, Transaction};
-pub use database::Database;
+pub use database::{Builder, Database};
 pub use faults::{Attempt, CommitFault, Fault, Faults, Lingering, Outcome, PendingCommit};
 pub use link::Link;
 pub use locks::Strength;

@@ -1,12 +1,14 @@
 //! A component's schema as an ordered list of migrations.
 
-use crate::Error;
+use crate::{Error, Namespace};
 
 /// The migrations of one component (a pattern crate, a service), oldest first.
 ///
-/// The runner (`Database::migrate` of the adapter) applies what is missing in one
-/// transaction, records it in a version table of the component's own, may be started by ten processes at
-/// once, and refuses a schema that is newer than the build.
+/// Two ways to run them:
+///
+/// - `Database::migrate` of the adapter applies what is missing in one transaction, and records it in the component's version
+///   table. Ten processes may start it at once. It refuses a schema that is newer than the build.
+/// - [`sql`](Self::sql) hands the steps to a migration tool of your own. Stores accept the result.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::exhaustive_structs,
@@ -39,7 +41,56 @@ impl Migrations {
         u32::try_from(self.steps.len()).unwrap_or(u32::MAX)
     }
 
-    /// What is to be applied, with versions, where `applied` has been: versions and checksums, ascending.
+    /// The steps as SQL text for a migration tool, oldest first: a name such as `0001_outbox`, and the statements.
+    ///
+    /// Each step also records itself in the version table, so that `Database::migrate` and the `open` of a store find it done.
+    /// A schema of PostgreSQL that `namespace` names must exist.
+    ///
+    /// ```
+    /// # use mainstay_database::{Migration, Migrations, Namespace};
+    /// # const SHOP: Migrations = Migrations { component: "shop", steps: &[Migration { name: "0001_orders", sql: "" }] };
+    /// for (name, sql) in SHOP.sql(&Namespace::plain()) {
+    ///     println!("-- {name}.sql\n{sql}");
+    /// }
+    /// ```
+    pub fn sql(&self, namespace: &Namespace) -> impl Iterator<Item = (&'static str, String)> {
+        let table = namespace.render(&self.version_table());
+        (1u32..).zip(self.steps).map(move |(version, step)| {
+            let sql = format!(
+                "{}\nCREATE TABLE IF NOT EXISTS {table} \
+                 (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum BIGINT NOT NULL);\n\
+                 INSERT INTO {table} (version, name, checksum) VALUES ({version}, '{}', {});\n",
+                namespace.render(step.sql).trim_end(),
+                step.name,
+                step.checksum(),
+            );
+            (step.name, sql)
+        })
+    }
+
+    /// The component's version table, with the placeholder of [`Namespace`].
+    pub(crate) fn version_table(&self) -> String {
+        format!("{{ns}}{}_schema", self.component)
+    }
+
+    /// That nothing is pending, where `applied` has been.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn check(&self, applied: &[(u32, i64)]) -> Result<(), Error> {
+        let Some((version, step)) = self.pending(applied)?.first().copied() else {
+            return Ok(());
+        };
+        Err(self.missing(format!("step {version}, {}, was not applied", step.name).into()))
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn missing(&self, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+        Error::MissingSchema {
+            component: self.component.to_owned(),
+            source,
+        }
+    }
+
+    /// The steps still to apply, with their versions. `applied` has the version and checksum of each step applied, ascending.
     ///
     /// # Errors
     /// [`Error::NewerSchema`], [`Error::ChangedMigration`].

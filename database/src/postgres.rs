@@ -1,67 +1,75 @@
 //! PostgreSQL 14 or newer: one server, a pool of connections, transactions at READ COMMITTED.
 
+mod builder;
 mod migrate;
 mod sqlstate;
 
-use std::{panic, str::FromStr, time::Duration};
+use std::{
+    panic,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres, Row as _,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
     SqlSafeStr, SqlStr,
-    postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{Error, Namespace, Transactions};
+use crate::{
+    Error, Namespace, Transactions,
+    commits::{CommitListener, CommitListeners},
+};
 
+pub use builder::{Builder, NewPool};
+pub(crate) use sqlstate::advice;
 pub use sqlstate::classify;
 pub use sqlx;
 
 /// An open transaction; derefs to [`PgConnection`], rolls back on drop.
 pub type Transaction = sqlx::Transaction<'static, Postgres>;
 
-/// The oldest server that is spoken to: 14 brought the multiranges.
-const OLDEST: i32 = 14;
-
 /// How long a server may take to say why it gives no connection.
 const HEARING: Duration = Duration::from_secs(2);
 
-/// A database on a PostgreSQL server. Clones share its pool.
+/// A database on a PostgreSQL server. Clones share its pool and its commit listeners.
+///
+/// ```no_run
+/// use mainstay_database::{Error, postgres::{Database, sqlx::PgPool}};
+///
+/// async fn databases(url: &str, pool: PgPool) -> Result<(), Error> {
+///     let own_pool = Database::connect(url).await?;
+///     let existing_pool = Database::from(pool);
+///     let pooled = Database::builder(url).max_connections(20).transaction_pooler(true).open().await?;
+/// #   drop((own_pool, existing_pool, pooled));
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: PgPool,
     begin: SqlStr,
     keeps_statements: bool,
     idle_limit: Duration,
+    listeners: Arc<CommitListeners>,
 }
 
-/// How a server is reached and used.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Options {
-    /// Connections at most; default 10.
-    pub max_connections: u32,
-    /// How long to wait for one of them, or for the server; default 10 s.
-    pub acquire_timeout: Duration,
-    /// How long a statement of [`Transactions::begin`]'s transactions waits for a lock; default 5 s.
-    pub lock_timeout: Duration,
-    /// How long such a transaction may lie idle before the server ends it: a process that was stopped must not hold its
-    /// locks for ever. Above every handler's deadline; default 60 s.
-    pub idle_in_transaction_timeout: Duration,
-    /// Whether a pooler in transaction mode (`PgBouncer`) stands in between: no prepared statement outlives a transaction
-    /// then.
-    pub behind_transaction_pooler: bool,
+impl From<PgPool> for Database {
+    /// With the defaults of [`builder_on`](Database::builder_on).
+    fn from(pool: PgPool) -> Self {
+        Self::builder_on(pool).build()
+    }
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            max_connections: 10,
-            acquire_timeout: Duration::from_secs(10),
-            lock_timeout: Duration::from_secs(5),
-            idle_in_transaction_timeout: Duration::from_secs(60),
-            behind_transaction_pooler: false,
-        }
+impl From<&PgPool> for Database {
+    fn from(pool: &PgPool) -> Self {
+        pool.clone().into()
+    }
+}
+
+impl From<&Self> for Database {
+    fn from(database: &Self) -> Self {
+        database.clone()
     }
 }
 
@@ -69,57 +77,46 @@ impl Database {
     /// Connects to the server at `url`, `postgres://user:password@host:port/database`.
     ///
     /// # Errors
-    /// [`Error::CannotOpen`] names the server, never the password: wrong credentials, no such database, a server older than
-    /// 14. [`Error::Unavailable`]: nobody answers, or the server takes no more connections.
+    /// As [`Builder::open`].
     pub async fn connect(url: &str) -> Result<Self, Error> {
-        Self::connect_with(url, Options::default()).await
+        Self::builder(url).open().await
     }
 
-    /// Connects with options of one's own.
+    /// A database with a pool of its own, on the server at `url`.
+    #[must_use]
+    pub fn builder(url: impl Into<String>) -> Builder<NewPool> {
+        Builder::new(NewPool {
+            url: url.into(),
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(10),
+        })
+    }
+
+    /// A database on a pool that exists. Behind a transaction pooler, give that pool a statement cache of capacity 0.
+    #[must_use]
+    pub const fn builder_on(pool: PgPool) -> Builder<PgPool> {
+        Builder::new(pool)
+    }
+
+    /// Opens a transaction; as [`Transactions::begin`], without the import.
     ///
     /// # Errors
-    /// See [`connect`](Self::connect).
-    pub async fn connect_with(url: &str, options: Options) -> Result<Self, Error> {
-        let mut connect = parse(url)?;
-        if options.behind_transaction_pooler {
-            connect = connect.statement_cache_capacity(0);
-        }
-        check(&connect).await?;
-        let pool = PgPoolOptions::new()
-            .max_connections(options.max_connections)
-            .acquire_timeout(options.acquire_timeout)
-            // A connection that was used a moment ago is taken to live: asking costs a round trip each time.
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > Duration::from_secs(1) {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(connect);
-        Ok(Self::over(pool, &options))
+    /// As [`Transactions::begin`].
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        self.begin_with(self.begin.clone()).await
     }
 
-    /// Uses a pool that exists. Of `options` those about connections have no effect then; behind a transaction pooler the
-    /// pool itself needs a statement cache of capacity 0.
-    #[must_use]
-    pub fn over(pool: PgPool, options: &Options) -> Self {
-        // SET LOCAL goes through every pooler, and with BEGIN in one round trip.
-        let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; \
-             SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
-            millis(options.lock_timeout),
-            millis(options.idle_in_transaction_timeout),
-        );
-        Self {
-            pool,
-            // Safe: program text and two numbers.
-            begin: AssertSqlSafe(begin).into_sql_str(),
-            keeps_statements: !options.behind_transaction_pooler,
-            idle_limit: options.idle_in_transaction_timeout,
-        }
+    /// Commits; as [`Transactions::commit`], without the import. Takes any transaction of this driver.
+    ///
+    /// # Errors
+    /// As [`Transactions::commit`].
+    pub async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
+        Transactions::commit(self, transaction).await
+    }
+
+    /// Calls `listener` after each commit through this handle or a clone of it; see [`commits`](crate::commits).
+    pub fn on_commit(&self, listener: Weak<dyn CommitListener>) {
+        self.listeners.add(listener);
     }
 
     /// The pool.
@@ -182,71 +179,13 @@ impl Database {
     }
 }
 
-/// A duration as the server's settings have it: it refuses more than 24 days, and zero is for ever.
-fn millis(duration: Duration) -> u128 {
-    const LONGEST: u128 = i32::MAX as u128;
-    if duration.is_zero() {
-        return 0;
-    }
-    duration.as_millis().clamp(1, LONGEST)
-}
-
-fn parse(url: &str) -> Result<PgConnectOptions, Error> {
-    let invalid = |source| Error::CannotOpen {
-        // Whatever this is, it may hold a password.
-        what: "at the given URL".to_owned(),
-        source,
-    };
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(invalid("a PostgreSQL URL begins with postgres://".into()));
-    }
-    PgConnectOptions::from_str(url).map_err(|error| invalid(error.into()))
-}
-
-/// One connection, to tell what is wrong while somebody looks. A pool would try again until its time is up.
-async fn check(connect: &PgConnectOptions) -> Result<(), Error> {
-    let what = format!(
-        "{} at {}:{} for {}",
-        connect.get_database().unwrap_or(connect.get_username()),
-        connect.get_host(),
-        connect.get_port(),
-        connect.get_username(),
-    );
-    let cannot_open = |error| match classify(error) {
-        Error::Failed(source) => Error::CannotOpen {
-            what: what.clone(),
-            source,
-        },
-        error => error,
-    };
-    let mut connection = connect.connect().await.map_err(cannot_open)?;
-    // A simple query: a transaction pooler may send the two halves of a prepared one to two servers.
-    let version: String = sqlx::raw_sql("SHOW server_version_num")
-        .fetch_one(&mut connection)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(cannot_open)?;
-    let version: i32 = version.parse().unwrap_or(0) / 10_000;
-    connection.close().await.map_err(cannot_open)?;
-    if version < OLDEST {
-        return Err(Error::CannotOpen {
-            what,
-            source: format!(
-                "the server is PostgreSQL {version}, and {OLDEST} or newer is needed: upgrade it, or connect to another one"
-            )
-            .into(),
-        });
-    }
-    Ok(())
-}
-
 #[async_trait]
 impl Transactions for Database {
     type Connection = PgConnection;
     type Transaction = Transaction;
 
     async fn begin(&self) -> Result<Transaction, Error> {
-        self.begin_with(self.begin.clone()).await
+        Self::begin(self).await
     }
 
     async fn commit(&self, mut transaction: Transaction) -> Result<(), Error> {
@@ -256,7 +195,11 @@ impl Transactions for Database {
             .execute(&mut *transaction)
             .await
             .map_err(classify)?;
-        transaction.commit().await.map_err(sqlstate::of_commit)
+        let committed = transaction.commit().await.map_err(sqlstate::of_commit);
+        if let Ok(()) | Err(Error::OutcomeUnknown(_)) = &committed {
+            self.listeners.committed();
+        }
+        committed
     }
 
     fn idle_limit(&self) -> Option<Duration> {

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fmt,
     ops::Bound,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, SystemTime},
 };
 
@@ -20,13 +20,63 @@ use super::{
     state::{Phase, Server},
     table::{Record, View},
 };
-use crate::{Error, Transactions};
+use crate::{
+    Error, Transactions,
+    commits::{CommitListener, CommitListeners},
+};
 
-/// An in-memory database. Clones share it.
+/// An in-memory database. Clones share it, and the commit listeners.
+///
+/// ```
+/// use mainstay_clock::{SeededIds, TokioClock};
+/// use mainstay_database::memory::Database;
+///
+/// let database = Database::builder().clock(TokioClock::default()).ids(SeededIds::new(7)).build();
+/// # drop(database);
+/// ```
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
     link: Option<Arc<dyn Link>>,
+    listeners: Arc<CommitListeners>,
+}
+
+/// Settings of a [`Database`]; from [`Database::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder {
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+}
+
+impl Builder {
+    /// The clock of the database; default the host's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// What random [`Faults`] are drawn from; default the host's randomness.
+    pub fn ids(mut self, ids: impl IdGenerator) -> Self {
+        self.ids = Arc::new(ids);
+        self
+    }
+
+    /// An empty database.
+    #[must_use]
+    pub fn build(self) -> Database {
+        let server = Arc::new(Server::default());
+        let faults = Faults::new(Arc::clone(&server), self.ids);
+        Database {
+            inner: Arc::new(Inner {
+                server,
+                faults,
+                clock: self.clock,
+            }),
+            link: None,
+            listeners: Arc::default(),
+        }
+    }
 }
 
 pub(super) struct Inner {
@@ -47,6 +97,12 @@ impl fmt::Debug for Database {
     }
 }
 
+impl From<&Self> for Database {
+    fn from(database: &Self) -> Self {
+        database.clone()
+    }
+}
+
 impl Default for Database {
     fn default() -> Self {
         Self::new()
@@ -54,38 +110,52 @@ impl Default for Database {
 }
 
 impl Database {
-    /// An empty database that has the host's clock.
+    /// An empty database on the host's clock.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(Arc::new(SystemClock::new()), Arc::new(SystemIds::new()))
+        Self::builder().build()
     }
 
-    /// An empty database with a clock of its own; `ids` draws its random [`Faults`].
-    #[must_use]
-    pub fn with(clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        let server = Arc::new(Server::default());
-        let faults = Faults::new(Arc::clone(&server), ids);
-        Self {
-            inner: Arc::new(Inner {
-                server,
-                faults,
-                clock,
-            }),
-            link: None,
+    /// An empty database with a clock or ids of its own.
+    pub fn builder() -> Builder {
+        Builder {
+            clock: Arc::new(SystemClock::new()),
+            ids: Arc::new(SystemIds::new()),
         }
     }
 
-    /// The same database, reached through `link`: what goes wrong there strikes whoever uses this handle and its clones, and
-    /// nobody else.
+    /// Opens a transaction; as [`Transactions::begin`], without the import.
+    ///
+    /// # Errors
+    /// As [`Transactions::begin`].
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        Transactions::begin(self).await
+    }
+
+    /// Commits; as [`Transactions::commit`], without the import.
+    ///
+    /// # Errors
+    /// As [`Transactions::commit`].
+    pub async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
+        Transactions::commit(self, transaction).await
+    }
+
+    /// Calls `listener` after each commit through this handle or a clone of it; see [`commits`](crate::commits).
+    pub fn on_commit(&self, listener: Weak<dyn CommitListener>) {
+        self.listeners.add(listener);
+    }
+
+    /// The same database over a [`Link`] that may fail: another process's handle, with commit listeners of its own.
     #[must_use]
     pub fn through(&self, link: Arc<dyn Link>) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
             link: Some(link),
+            listeners: Arc::default(),
         }
     }
 
-    /// What shall go wrong.
+    /// Faults to inject.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.inner.faults
@@ -186,7 +256,11 @@ impl Transactions for Database {
             Some(link) => link.commit().await,
             None => None,
         };
-        self.commit_now(&transaction, on_the_way)
+        let committed = self.commit_now(&transaction, on_the_way);
+        if let Ok(()) | Err(Error::OutcomeUnknown(_)) = &committed {
+            self.listeners.committed();
+        }
+        committed
     }
 
     fn idle_limit(&self) -> Option<Duration> {

@@ -3,13 +3,13 @@
 use sqlx::PgConnection;
 
 use super::{Database, Transaction, classify, sqlx, statement};
-use crate::{Error, Migrations, Namespace, Transactions};
+use crate::{Error, Migrations, Namespace};
 
 impl Database {
     /// Brings a component's schema to this build's newest version; see [`Migrations`].
     ///
-    /// Where it is up to date already, nothing is needed but SELECT on its version table: the role of a service need not be
-    /// allowed to change schemas. A schema of the namespace that is missing is created.
+    /// Where the schema is up to date, this needs no privilege but SELECT on the version table: the role of a service need not
+    /// be allowed to change schemas. If the namespace names a schema that is missing, it is created.
     ///
     /// # Errors
     /// [`Error::NewerSchema`], [`Error::ChangedMigration`], or what PostgreSQL refused. Nothing is applied then.
@@ -21,7 +21,7 @@ impl Database {
         self.migrate_with(migrations, namespace, |_| ()).await
     }
 
-    /// [`migrate`](Self::migrate), telling `progress` the name of each step after it ran and before it is committed.
+    /// As [`migrate`](Self::migrate); calls `progress` with the name of each step after it ran and before it is committed.
     ///
     /// # Errors
     /// As [`migrate`](Self::migrate).
@@ -40,7 +40,7 @@ impl Database {
         {
             return Ok(());
         }
-        // Of ten processes that start at once one migrates, nine wait here and find it done.
+        // Of ten processes that start at once, one migrates; nine wait here and find it done.
         versions.lock(&mut tx).await?;
         versions.create(&mut tx, namespace).await?;
         let mut migrated = Vec::new();
@@ -70,6 +70,35 @@ impl Database {
         }
         Ok(())
     }
+
+    /// Checks that a component's schema has what this build needs, whichever tool made it. Writes nothing.
+    ///
+    /// Each probe names columns that the build needs, without effect: `SELECT id, key FROM {ns}outbox WHERE false`.
+    ///
+    /// # Errors
+    /// [`Error::MissingSchema`], [`Error::NewerSchema`], [`Error::ChangedMigration`].
+    pub async fn check_schema(
+        &self,
+        migrations: &Migrations,
+        namespace: &Namespace,
+        probes: &[&str],
+    ) -> Result<(), Error> {
+        let versions = Versions::new(migrations, namespace);
+        let mut tx = self.begin().await?;
+        if versions.exist(&mut tx).await? {
+            migrations.check(&versions.applied(&mut tx).await?)?;
+        }
+        for probe in probes {
+            let probed = sqlx::raw_sql(statement(namespace, probe))
+                .execute(&mut *tx)
+                .await;
+            probed.map_err(|error| match classify(error) {
+                Error::Failed(source) => migrations.missing(source),
+                error => error,
+            })?;
+        }
+        Ok(())
+    }
 }
 
 /// A component's version table.
@@ -80,9 +109,8 @@ struct Versions {
 
 impl Versions {
     fn new(migrations: &Migrations, namespace: &Namespace) -> Self {
-        let name = format!("{{ns}}{}_schema", migrations.component);
         Self {
-            table: namespace.render(&name).to_string(),
+            table: namespace.render(&migrations.version_table()).to_string(),
         }
     }
 
@@ -112,7 +140,7 @@ impl Versions {
             .collect())
     }
 
-    /// Until the end of the transaction. Others may migrate for a while: the wait is longer than for a row.
+    /// Until the end of the transaction. Another process may migrate for a while, so the wait is longer than for a row.
     async fn lock(&self, tx: &mut Transaction) -> Result<(), Error> {
         let run = async {
             sqlx::query("SET LOCAL lock_timeout = '5min'")
@@ -130,7 +158,7 @@ impl Versions {
     }
 
     async fn create(&self, tx: &mut Transaction, namespace: &Namespace) -> Result<(), Error> {
-        // IF NOT EXISTS asks for the privilege to create schemas also where there is nothing to create.
+        // IF NOT EXISTS needs the privilege to create schemas even if the schema exists.
         if let Some(schema) = namespace.schema() {
             let missing: bool = sqlx::query_scalar("SELECT to_regnamespace($1) IS NULL")
                 .persistent(false)
@@ -147,7 +175,7 @@ impl Versions {
                     .map_err(classify)?;
             }
         }
-        // And here: to_regclass may answer from what this session saw before it waited for the lock.
+        // IF NOT EXISTS, since to_regclass may answer from what this session saw before it waited for the lock.
         let sql = format!(
             "CREATE TABLE IF NOT EXISTS {} \
              (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum BIGINT NOT NULL)",

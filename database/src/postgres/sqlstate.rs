@@ -19,16 +19,11 @@ pub fn classify(error: sqlx::Error) -> Error {
         | sqlx::Error::Protocol(_)
         | sqlx::Error::BeginFailed => Error::Unavailable(error.into()),
         sqlx::Error::Database(database) => {
-            let code = code(&**database);
-            let source = match advice(&code) {
-                Some(advice) => Advised { advice, error }.into(),
-                None => error.into(),
-            };
-            match meaning(&code) {
-                Meaning::Conflict => Error::Conflict(source),
-                Meaning::Unavailable => Error::Unavailable(source),
+            match meaning(&code(&**database)) {
+                Meaning::Conflict => Error::Conflict(error.into()),
+                Meaning::Unavailable => Error::Unavailable(error.into()),
                 Meaning::Aborted => Error::Aborted,
-                Meaning::Failed => Error::Failed(source),
+                Meaning::Failed => Error::Failed(error.into()),
             }
         }
         _ => Error::Failed(error.into()),
@@ -97,31 +92,25 @@ fn meaning(code: &str) -> Meaning {
     }
 }
 
-/// An error that a person can do something about, and what.
-#[derive(thiserror::Error, Debug)]
-#[error("{advice}")]
-struct Advised {
-    advice: &'static str,
-    #[source]
-    error: sqlx::Error,
-}
-
-/// What is wrong and who can mend it, where the server's own words leave that open.
-fn advice(code: &str) -> Option<&'static str> {
-    Some(match code {
+/// What a person can do about a driver's error, where the server's own words leave that open.
+pub(crate) fn advice(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let answer = error.downcast_ref::<sqlx::Error>()?.as_database_error()?;
+    // The codes of other databases mean something else.
+    answer.try_downcast_ref::<PgDatabaseError>()?;
+    Some(match &*code(answer) {
         "28P01" | "28000" => {
             "the server does not let this user in: check the user, the password and the server's pg_hba.conf"
         }
         "3D000" => "there is no such database: create it, or correct the URL",
         "42501" => "this role lacks a privilege: have the owner grant it",
-        DISK_FULL => "the server's disk is full: make room there, and this goes on by itself",
-        "53200" => "the server is out of memory: once it has some, this goes on by itself",
+        DISK_FULL => "the server's disk is full: make room there, and work goes on by itself",
+        "53200" => "the server is out of memory: once it has some, work goes on by itself",
         "53300" => {
             "the server takes no more connections: raise its max_connections or the limit of this role or database, \
-             have smaller pools, or put a pooler in between; this goes on by itself"
+             use smaller pools, or put a pooler in between; work goes on by itself"
         }
         "25006" => {
-            "the server only reads, as a standby does: have it promoted, or connect to its primary"
+            "the server is read-only, as a standby is: promote it, or connect to its primary"
         }
         _ => return None,
     })

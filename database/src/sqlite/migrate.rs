@@ -1,11 +1,11 @@
 //! The migration runner.
 
 use super::{Database, classify, sqlx, statement};
-use crate::{Error, Migrations, Namespace, Transactions};
+use crate::{Error, Migrations, Namespace};
 
 impl Database {
-    /// Brings a component's schema to this build's newest version; see [`Migrations`]. Where it is up to date already, this
-    /// only reads, and waits for no writer.
+    /// Brings a component's schema to this build's newest version; see [`Migrations`]. Where it is up to date, this only reads,
+    /// and does not wait for a writer.
     ///
     /// # Errors
     /// [`Error::NewerSchema`], [`Error::ChangedMigration`], or what SQLite refused. Nothing is applied then.
@@ -17,7 +17,7 @@ impl Database {
         self.migrate_with(migrations, namespace, |_| ()).await
     }
 
-    /// [`migrate`](Self::migrate), telling `progress` the name of each step after it ran and before it is committed.
+    /// As [`migrate`](Self::migrate); calls `progress` with the name of each step after it ran and before it is committed.
     ///
     /// # Errors
     /// As [`migrate`](Self::migrate).
@@ -27,7 +27,7 @@ impl Database {
         namespace: &Namespace,
         mut progress: impl FnMut(&'static str) + Send,
     ) -> Result<(), Error> {
-        let version_table = format!("{{ns}}{}_schema", migrations.component);
+        let version_table = migrations.version_table();
         let create = statement(
             namespace,
             &format!(
@@ -35,41 +35,24 @@ impl Database {
                  (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT"
             ),
         );
-        let applied = statement(
-            namespace,
-            &format!("SELECT version, checksum FROM {version_table} ORDER BY version"),
-        );
         let record = statement(
             namespace,
             &format!("INSERT INTO {version_table} (version, name, checksum) VALUES ($1, $2, $3)"),
         );
 
-        let mut look = self.reader().begin().await.map_err(classify)?;
-        let exists: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = $1)",
-        )
-        .bind(&*namespace.render(&version_table))
-        .fetch_one(&mut *look)
-        .await
-        .map_err(classify)?;
-        if exists {
-            let applied: Vec<(u32, i64)> = sqlx::query_as(applied.clone())
-                .fetch_all(&mut *look)
-                .await
-                .map_err(classify)?;
-            if migrations.pending(&applied)?.is_empty() {
-                return Ok(());
-            }
+        if let Some(applied) = self.applied(&version_table, namespace).await?
+            && migrations.pending(&applied)?.is_empty()
+        {
+            return Ok(());
         }
-        drop(look);
 
-        // IMMEDIATE: of ten processes that start at once one migrates, nine wait and find it done.
+        // IMMEDIATE: of ten processes that start at once, one migrates; nine wait and find it done.
         let mut tx = self.begin().await?;
         sqlx::query(create)
             .execute(&mut *tx)
             .await
             .map_err(classify)?;
-        let applied: Vec<(u32, i64)> = sqlx::query_as(applied)
+        let applied: Vec<(u32, i64)> = sqlx::query_as(applied_steps(&version_table, namespace))
             .fetch_all(&mut *tx)
             .await
             .map_err(classify)?;
@@ -95,4 +78,62 @@ impl Database {
         }
         Ok(())
     }
+
+    /// Checks that a component's schema has what this build needs, whichever tool made it. Writes nothing.
+    ///
+    /// Each probe names columns that the build needs, without effect: `SELECT id, key FROM {ns}outbox WHERE false`.
+    ///
+    /// # Errors
+    /// [`Error::MissingSchema`], [`Error::NewerSchema`], [`Error::ChangedMigration`].
+    pub async fn check_schema(
+        &self,
+        migrations: &Migrations,
+        namespace: &Namespace,
+        probes: &[&str],
+    ) -> Result<(), Error> {
+        let versions = self.applied(&migrations.version_table(), namespace);
+        if let Some(applied) = versions.await? {
+            migrations.check(&applied)?;
+        }
+        for probe in probes {
+            let probed = sqlx::raw_sql(statement(namespace, probe))
+                .execute(self.reader())
+                .await;
+            probed.map_err(|error| match classify(error) {
+                Error::Failed(source) => migrations.missing(source),
+                error => error,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Versions and checksums of the steps applied; none without a version table.
+    async fn applied(
+        &self,
+        version_table: &str,
+        namespace: &Namespace,
+    ) -> Result<Option<Vec<(u32, i64)>>, Error> {
+        let mut look = self.reader().begin().await.map_err(classify)?;
+        let exists: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = $1)",
+        )
+        .bind(&*namespace.render(version_table))
+        .fetch_one(&mut *look)
+        .await
+        .map_err(classify)?;
+        if !exists {
+            return Ok(None);
+        }
+        let applied = sqlx::query_as(applied_steps(version_table, namespace));
+        applied
+            .fetch_all(&mut *look)
+            .await
+            .map(Some)
+            .map_err(classify)
+    }
+}
+
+fn applied_steps(version_table: &str, namespace: &Namespace) -> sqlx::SqlStr {
+    let sql = format!("SELECT version, checksum FROM {version_table} ORDER BY version");
+    statement(namespace, &sql)
 }

@@ -22,7 +22,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use mainstay_clock::{SeededIds, TokioClock};
 use mainstay_database::{
-    Error, Transactions,
+    Error,
     memory::{Cause, Connection, Database, Inserted, Locked, Record, Strength, Transaction, Wait},
 };
 use tokio::task::JoinHandle;
@@ -43,7 +43,10 @@ impl Record for Row {
 }
 
 fn database() -> Database {
-    Database::with(Arc::new(TokioClock::default()), Arc::new(SeededIds::new(1)))
+    Database::builder()
+        .clock(TokioClock::default())
+        .ids(SeededIds::new(1))
+        .build()
 }
 
 /// A database with these values, under the ids 1, 2, 3 …
@@ -127,8 +130,7 @@ async fn answer<T: std::fmt::Debug>(
 }
 
 fn cause(error: &Error) -> Cause {
-    let source = std::error::Error::source(error).unwrap();
-    *source.downcast_ref::<Cause>().unwrap()
+    *error.driver().unwrap().downcast_ref::<Cause>().unwrap()
 }
 
 #[track_caller]

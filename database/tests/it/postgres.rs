@@ -10,20 +10,23 @@ mod full_disk;
 mod migrations;
 
 use mainstay_database::{
-    Error, Transactions,
-    postgres::{Database, Options, classify, sqlx},
+    Error,
+    postgres::{Builder, Database, NewPool, classify, sqlx},
 };
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::PgConnection;
 
 /// A new database with an empty table `number (key, value)`.
 async fn database() -> Option<(Database, TestDatabase)> {
-    database_with(Options::default()).await
+    database_with(|builder| builder).await
 }
 
-async fn database_with(options: Options) -> Option<(Database, TestDatabase)> {
+async fn database_with(
+    settings: impl FnOnce(Builder<NewPool>) -> Builder<NewPool>,
+) -> Option<(Database, TestDatabase)> {
     let server = Server::for_suite("database")?.database().await.unwrap();
-    let database = Database::connect_with(&server.url(), options)
+    let database = settings(Database::builder(server.url()))
+        .open()
         .await
         .unwrap();
     let mut tx = database.begin().await.unwrap();

@@ -10,8 +10,8 @@ mod open;
 use std::time::Duration;
 
 use mainstay_database::{
-    Error, Transactions,
-    sqlite::{Database, Options, classify, sqlx},
+    Error,
+    sqlite::{Database, Synchronous, classify, sqlx},
 };
 use tempfile::TempDir;
 

@@ -134,10 +134,10 @@ async fn a_rule_chooses_statements_by_transaction_and_number() {
 #[tokio::test(start_paused = true)]
 async fn random_faults_follow_from_the_seed() {
     async fn run(seed: u64) -> Vec<bool> {
-        let database = Database::with(
-            Arc::new(TokioClock::default()),
-            Arc::new(SeededIds::new(seed)),
-        );
+        let database = Database::builder()
+            .clock(TokioClock::default())
+            .ids(SeededIds::new(seed))
+            .build();
         database.faults().sometimes(4, Fault::Serialization);
         let mut outcomes = Vec::new();
         for _ in 0..200 {

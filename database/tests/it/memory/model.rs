@@ -115,10 +115,10 @@ async fn transfer(database: &Database, number: u32, from: u32, to: u32) -> Resul
 }
 
 async fn move_everything_once_under_faults(seed: u64, moves: Vec<(u32, u32)>) {
-    let database = Database::with(
-        Arc::new(TokioClock::default()),
-        Arc::new(SeededIds::new(seed)),
-    );
+    let database = Database::builder()
+        .clock(TokioClock::default())
+        .ids(SeededIds::new(seed))
+        .build();
     let mut tx = database.begin().await.unwrap();
     for id in 0..4 {
         assert_eq!(insert(&mut tx, id, 100).await.unwrap(), Inserted::New);

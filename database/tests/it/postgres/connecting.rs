@@ -141,9 +141,11 @@ async fn too_many_connections_are_told_and_heal() {
     let url = server.url();
     let (_, address) = url.split_once('@').unwrap();
     let url = format!("postgres://{guest}:{PASSWORD}@{address}");
-    let mut options = Options::default();
-    options.acquire_timeout = Duration::from_millis(500);
-    let database = Database::connect_with(&url, options).await.unwrap();
+    let database = Database::builder(&url)
+        .acquire_timeout(Duration::from_millis(500))
+        .open()
+        .await
+        .unwrap();
     let first = database.begin().await.unwrap();
     // At the start …
     let error = refused(&url).await;
@@ -164,11 +166,14 @@ async fn too_many_connections_are_told_and_heal() {
 /// Where all connections of the pool are in use, the server is not to blame.
 #[tokio::test]
 async fn a_pool_that_is_used_up_is_not_the_servers_fault() {
-    let mut options = Options::default();
-    options.max_connections = 1;
     // A login must fit in, on a busy machine as well.
-    options.acquire_timeout = Duration::from_secs(5);
-    let Some((database, _server)) = database_with(options).await else {
+    let Some((database, _server)) = database_with(|builder| {
+        builder
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(5))
+    })
+    .await
+    else {
         return;
     };
     let first = database.begin().await.unwrap();

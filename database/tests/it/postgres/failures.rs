@@ -24,9 +24,9 @@ async fn a_commit_after_a_swallowed_error_is_no_commit() {
 
 #[tokio::test]
 async fn a_lock_that_does_not_come_free_is_a_conflict() {
-    let mut options = Options::default();
-    options.lock_timeout = Duration::from_millis(50);
-    let Some((database, _server)) = database_with(options).await else {
+    let Some((database, _server)) =
+        database_with(|builder| builder.lock_timeout(Duration::from_millis(50))).await
+    else {
         return;
     };
     let mut holder = database.begin().await.unwrap();
@@ -78,9 +78,10 @@ async fn of_two_that_wait_for_each_other_one_goes_on() {
 /// A process that was stopped in the middle must not hold its rows for ever.
 #[tokio::test]
 async fn an_idle_transaction_is_ended_by_the_server() {
-    let mut options = Options::default();
-    options.idle_in_transaction_timeout = Duration::from_millis(100);
-    let Some((database, _server)) = database_with(options).await else {
+    let Some((database, _server)) =
+        database_with(|builder| builder.idle_in_transaction_timeout(Duration::from_millis(100)))
+            .await
+    else {
         return;
     };
     let mut idle = database.begin().await.unwrap();
@@ -140,9 +141,7 @@ async fn a_commit_on_a_connection_that_was_cut_is_unknown_or_retryable() {
 /// As a request's handler does whose client went away: what the connection does next would never be committed.
 #[tokio::test]
 async fn a_begin_that_is_cancelled_leaves_nothing_open() {
-    let mut options = Options::default();
-    options.max_connections = 1;
-    let Some((database, server)) = database_with(options).await else {
+    let Some((database, server)) = database_with(|builder| builder.max_connections(1)).await else {
         return;
     };
     let mut witness = PgConnection::connect(&server.url()).await.unwrap();

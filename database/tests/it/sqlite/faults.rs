@@ -3,9 +3,11 @@
 use super::*;
 
 async fn hurried(database: &Database) -> Database {
-    let mut options = Options::default();
-    options.busy_timeout = Duration::from_millis(50);
-    Database::open_with(database.path(), options).await.unwrap()
+    Database::builder(database.path())
+        .busy_timeout(Duration::from_millis(50))
+        .open()
+        .await
+        .unwrap()
 }
 
 #[tokio::test]

@@ -49,10 +49,12 @@ async fn durability_is_full_unless_asked_otherwise() {
     }
     let (database, directory) = database().await;
     assert_eq!(pragmas(&database).await, (2, "wal".to_owned()));
-    let mut options = Options::default();
-    options.synchronous = mainstay_database::sqlite::Synchronous::Normal;
     let path = directory.path().join("other.db");
-    let database = Database::open_with(path, options).await.unwrap();
+    let database = Database::builder(path)
+        .synchronous(Synchronous::Normal)
+        .open()
+        .await
+        .unwrap();
     assert_eq!(pragmas(&database).await, (1, "wal".to_owned()));
 }
 
@@ -139,9 +141,11 @@ async fn who_goes_on_writing_to_a_new_file_is_given_up() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data.db");
     let _writer = writer_to_new(&path).await;
-    let mut impatient = Options::default();
-    impatient.busy_timeout = Duration::from_millis(50);
-    let error = Database::open_with(path, impatient).await.unwrap_err();
+    let error = Database::builder(path)
+        .busy_timeout(Duration::from_millis(50))
+        .open()
+        .await
+        .unwrap_err();
     assert!(report(&error).contains("locked"), "{}", report(&error));
 }
 
