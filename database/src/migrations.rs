@@ -57,10 +57,10 @@ impl Migrations {
         let table = namespace.render(&self.version_table());
         (1u32..).zip(self.steps).map(move |(version, step)| {
             let sql = format!(
-                "{}\nCREATE TABLE IF NOT EXISTS {table} \
+                "{};\nCREATE TABLE IF NOT EXISTS {table} \
                  (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum BIGINT NOT NULL);\n\
                  INSERT INTO {table} (version, name, checksum) VALUES ({version}, '{}', {});\n",
-                namespace.render(step.sql).trim_end(),
+                namespace.render(step.sql).trim_end().trim_end_matches(';'),
                 step.name,
                 step.checksum(),
             );

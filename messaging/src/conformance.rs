@@ -20,8 +20,8 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    Consumer, ConsumerEvent, Content, Delivery, Group, Key, Kind, Message, MessageId, Partition,
-    Position, Publisher, Source, StartAt, Topic,
+    Group, Key, Kind, Message, MessageId, Source, StartAt, Topic,
+    broker::{Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Publisher},
 };
 
 pub use membership::*;
@@ -41,7 +41,7 @@ pub trait Fixture: Send + Sync {
     fn publisher(&self) -> Self::Publisher;
 
     /// A new member. Its fetches are bounded to about 50,000 bytes; its lease and the time it has to give partitions back should be a second at most.
-    fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> Self::Consumer;
+    async fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> Self::Consumer;
 
     /// Appends a record with the payload [`FOREIGN`] that is not a message of ours.
     async fn append_foreign(&self, partition: &Partition);

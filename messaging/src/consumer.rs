@@ -1,68 +1,109 @@
-//! The role that reads a broker's log as a member of a group.
+//! The role that reads topics as a member of a group.
 
 use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Error, Headers, Message, Topic};
+use crate::{Error, Group, Headers, Message, Topic};
 
 /// One member of a consumer group.
 ///
-/// Offsets are committed by hand, by position; automatic commits do not exist. A group that is new starts
-/// where its configuration says ([`StartAt`]); a group whose offset lies outside the log stops with
-/// [`Error::OffsetOutOfRange`], loudly, and an operator decides.
+/// Offsets are committed by position; there are no automatic commits. A group that has no offsets begins where its [`StartAt`]
+/// says. A group whose offset lies outside the log stops with [`Error::OffsetOutOfRange`], and an operator decides.
+///
+/// Roles are implemented for boxes: `Box<dyn Consumer>` is a consumer.
 #[async_trait]
 pub trait Consumer: Send + 'static {
-    /// Waits for the next thing that concerns this member.
+    /// The group that this consumer is a member of.
+    fn group(&self) -> &Group;
+
+    /// Waits for the next event that concerns this member.
     ///
     /// # Behaviour
-    /// - Deliveries of one partition come in offset order, without gaps of this consumer's making.
-    /// - An assignment is told before the first delivery of the partition, and starts at the group's
-    ///   committed offset.
-    /// - A revocation is told *before* the partition goes: it stays this member's, and may be committed,
-    ///   until [`release`](Self::release) or the deadline in the event. After [`ConsumerEvent::Lost`] it is gone
-    ///   already: nothing of it may be committed.
-    /// - Keeps the membership alive while it is polled, also while every partition is paused: call it
-    ///   continually.
-    /// - After an error, the next success is told: by [`ConsumerEvent::Recovered`] if there is nothing else.
-    /// - A record that is not a message of ours is delivered raw, see [`Delivery::content`].
+    /// - The deliveries of one partition come in offset order; the consumer skips none.
+    /// - [`ConsumerEvent::Assigned`] comes before the first delivery of its partitions, which start at the group's committed
+    ///   offset.
+    /// - [`ConsumerEvent::Revoked`] comes *before* its partitions move: this member holds them, and may commit, until it calls
+    ///   [`release`](Self::release) or the deadline passes. After [`ConsumerEvent::Lost`] it may not commit any more.
+    /// - Each call keeps the membership alive: call it continually, even while every partition is paused.
+    /// - The first success after an error is an event; [`ConsumerEvent::Recovered`] if there is no other.
+    /// - A record that is no message is delivered raw, see [`Delivery::content`].
     ///
     /// # Errors
-    /// A retryable error heals by calling again. Any other one is final for this member.
+    /// After a retryable error, call again. Any other error is final for this member.
     ///
     /// # Cancel safety
-    /// Cancel safe: dropping the future loses nothing.
+    /// Cancel safe: dropping the future loses no event.
     async fn next(&mut self) -> Result<ConsumerEvent, Error>;
 
     /// Stores, durably, that the group has finished everything *below* each position.
     ///
     /// # Behaviour
     /// - An offset never moves back: a position at or below the stored one changes nothing.
-    /// - A position in a partition that this member does not hold (any more) is refused with
-    ///   [`Error::NotAssigned`], and moves nothing there; the others of the call are stored.
+    /// - A position in a partition that this member does not hold is not stored. The other positions of the call are.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`] if a position was not stored because its partition is not this member's. After a retryable error,
+    /// the offsets may or may not be stored: commit again.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves it unknown whether the offsets were stored; committing again is right.
+    /// Dropping the future leaves it unknown whether the offsets were stored. Committing again is safe.
     async fn commit(&mut self, positions: &[Position]) -> Result<(), Error>;
 
-    /// Pauses or resumes the delivery of partitions. A paused partition stays assigned.
+    /// Stops the delivery of these partitions. They stay assigned.
     ///
     /// # Behaviour
-    /// - A partition that is assigned flows, whatever it did when this member held it before.
-    /// - Concerns what this member holds at this moment, told or not; other partitions are ignored. Who pauses by what it was
-    ///   told last may thus hit a younger assignment, and says [`Flow::Running`] when that is told.
-    fn flow(&mut self, partitions: &[Partition], flow: Flow);
+    /// - Concerns the partitions that this member holds now, even those whose [`ConsumerEvent::Assigned`] is still to come;
+    ///   others are ignored.
+    /// - A new assignment of a partition is never paused. A caller that acts on an event from before that assignment may pause
+    ///   the new one: resume when it is told.
+    fn pause(&mut self, partitions: &[Partition]);
 
-    /// Gives partitions back: after [`ConsumerEvent::Revoked`] when they are drained, or at shutdown.
-    /// Releasing everything leaves the group.
+    /// Starts the delivery of paused partitions again.
     ///
     /// # Behaviour
-    /// - What was committed before stays committed; everything else will be delivered to the next holder.
+    /// - Delivery continues behind the last record that was delivered.
+    /// - Partitions that are not paused, or not held, are ignored.
+    fn resume(&mut self, partitions: &[Partition]);
+
+    /// Gives partitions back: once drained after [`ConsumerEvent::Revoked`], or at shutdown.
+    ///
+    /// # Behaviour
+    /// - What was committed stays committed. Everything else will be delivered to the next holder.
+    /// - Releasing everything leaves the group.
+    ///
+    /// # Errors
+    /// After a retryable error, release again, or let the lease end.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it unknown whether the partitions were given back. Releasing again is safe.
     async fn release(&mut self, partitions: &[Partition]) -> Result<(), Error>;
 }
 
-/// What [`Consumer::next`] has to tell.
+#[async_trait]
+impl<C: Consumer + ?Sized> Consumer for Box<C> {
+    fn group(&self) -> &Group {
+        (**self).group()
+    }
+    async fn next(&mut self) -> Result<ConsumerEvent, Error> {
+        (**self).next().await
+    }
+    async fn commit(&mut self, positions: &[Position]) -> Result<(), Error> {
+        (**self).commit(positions).await
+    }
+    fn pause(&mut self, partitions: &[Partition]) {
+        (**self).pause(partitions);
+    }
+    fn resume(&mut self, partitions: &[Partition]) {
+        (**self).resume(partitions);
+    }
+    async fn release(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        (**self).release(partitions).await
+    }
+}
+
+/// What [`Consumer::next`] yields.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a worker must act on each of them")]
 pub enum ConsumerEvent {
@@ -70,17 +111,17 @@ pub enum ConsumerEvent {
     Deliveries(Vec<Delivery>),
     /// These partitions are this member's from now on.
     Assigned(Vec<Assignment>),
-    /// These partitions are wanted elsewhere: finish or abandon what is in flight, commit, and
-    /// [`release`](Consumer::release) them before `deadline` from now has gone by.
+    /// These partitions are to move to another member: finish or abandon what is in flight, commit, and
+    /// [`release`](Consumer::release) them within `deadline`.
     Revoked {
         /// The partitions to give back.
         partitions: Vec<Partition>,
         /// How long this member still holds them.
         deadline: std::time::Duration,
     },
-    /// These partitions are not this member's any more, without notice.
+    /// These partitions are not this member's any more. It may not commit them.
     Lost(Vec<Partition>),
-    /// The broker answers again, and has nothing to tell.
+    /// The broker answers again after an error, and there is no other event.
     Recovered,
 }
 
@@ -88,7 +129,7 @@ pub enum ConsumerEvent {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(
     clippy::exhaustive_structs,
-    reason = "two facts, and no third is in sight"
+    reason = "brokers outside this crate build it"
 )]
 pub struct Assignment {
     /// Which one.
@@ -97,24 +138,14 @@ pub struct Assignment {
     pub start: i64,
 }
 
-/// Whether a partition delivers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "it flows or it does not")]
-pub enum Flow {
-    /// Nothing is delivered; the partition stays assigned.
-    Paused,
-    /// Records are delivered.
-    Running,
-}
-
-/// Where a group begins that has never committed an offset.
+/// Where a group without committed offsets begins.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a log has two ends")]
 pub enum StartAt {
     /// At the oldest record still kept.
     #[default]
     Earliest,
-    /// Behind the newest record: only what comes from now on.
+    /// Behind the newest record: it reads only later ones.
     Latest,
 }
 
@@ -154,10 +185,10 @@ impl fmt::Display for Position {
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_structs,
-    reason = "adapters outside this crate build it"
+    reason = "brokers outside this crate build it"
 )]
 pub struct Delivery {
-    /// Where it lies in the log.
+    /// Its place in the log.
     pub position: Position,
     /// What it holds.
     pub content: Content,
@@ -167,12 +198,12 @@ pub struct Delivery {
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "a record is a message of ours or it is not"
+    reason = "a record is a message or it is not"
 )]
 pub enum Content {
     /// A message.
     Message(Message),
-    /// Bytes that are not a message of ours, kept as they came, and what is wrong with them.
+    /// A record that cannot be read as a message, byte for byte, with the reason.
     Raw(Raw),
 }
 
@@ -180,7 +211,7 @@ pub enum Content {
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_structs,
-    reason = "adapters outside this crate build it"
+    reason = "brokers outside this crate build it"
 )]
 pub struct Raw {
     /// The record's key, if it had one.

@@ -1,57 +1,121 @@
 //! What can go wrong, by what the caller can do about it.
 
-use std::sync::Arc;
+use std::{convert::Infallible, fmt, sync::Arc};
 
-use crate::{Position, Topic};
+use crate::{Group, Position, Topic, event::EncodeError};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// An operation of a broker or a codec failed.
-#[derive(thiserror::Error, Debug)]
+/// An operation of a broker, or on a message, failed.
+///
+/// The text includes the cause; [`source`](std::error::Error::source) continues below it.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The broker cannot be reached or did not answer; heals by itself.
-    #[error("the broker is not available")]
-    Unavailable(#[source] Source),
-    /// The topic does not exist; create it first.
-    #[error("unknown topic {0}")]
+    /// The broker cannot be reached or did not answer. It heals by itself.
+    Unavailable(Source),
+    /// The topic does not exist. Create it first.
     UnknownTopic(Topic),
-    /// The message is larger than the broker takes.
-    #[error("message of {size} bytes is larger than the limit of {limit} bytes")]
+    /// The message is larger than the broker accepts.
     TooLarge {
         /// Size of the message in bytes.
         size: usize,
         /// The broker's limit in bytes.
         limit: usize,
     },
-    /// The partition is not (any more) this member's: its new holder decides.
-    #[error("position {0} is not assigned to this member")]
+    /// This member does not hold the partition, or does not hold it any more.
     NotAssigned(Position),
-    /// The group's offset points outside the log: records were removed before they were read, or the log was replaced.
-    #[error(
-        "committed offset of {committed} lies outside the log {first}..{next}; decide where the group shall go on"
-    )]
+    /// The group's committed offset lies outside the log: records were removed before they were read, or the log was replaced.
     OffsetOutOfRange {
-        /// The offset the group had committed.
+        /// The group.
+        group: Group,
+        /// The offset that the group had committed.
         committed: Position,
         /// The oldest offset still kept.
         first: i64,
         /// The offset that the next record will get.
         next: i64,
     },
-    /// A message of the same (topic, key) before this one was not acknowledged, so this one was not tried.
-    #[error("not tried: an earlier message of the same key was not acknowledged")]
+    /// The message was not tried, because an earlier one of the same (topic, key) was not acknowledged.
     NotTried,
-    /// The broker refused for good, for a reason of its own.
-    #[error("the broker refused the operation")]
-    Refused(#[source] Source),
+    /// The broker refused the operation, for a reason of its own. Trying again does not help.
+    Refused(Source),
+    /// A name breaks its rules.
+    InvalidName(InvalidName),
+    /// A message was built without a part that every message has.
+    Incomplete {
+        /// The part, such as `topic`.
+        missing: &'static str,
+    },
+    /// The payload of a message does not serialise.
+    Encode(EncodeError),
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anybody's doing.
+    /// Whether the same call may succeed later without anyone's help.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::NotTried)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(source) => write!(f, "the broker is not available: {source}"),
+            Self::UnknownTopic(topic) => {
+                write!(f, "topic {topic:?} does not exist: create it first")
+            }
+            Self::TooLarge { size, limit } => write!(
+                f,
+                "the message has {size} bytes, the broker accepts {limit}: make it smaller or raise the limit"
+            ),
+            Self::NotAssigned(position) => write!(
+                f,
+                "{} is not assigned to this member, offset {} was not stored",
+                position.partition, position.offset
+            ),
+            Self::OffsetOutOfRange {
+                group,
+                committed,
+                first,
+                next,
+            } => write!(
+                f,
+                "consumer group {group:?}: offset {} of {} is not in the log, which has {first} to {next}; reset the \
+                 group's offset to continue",
+                committed.offset, committed.partition
+            ),
+            Self::NotTried => f.write_str(
+                "the message was not tried, because an earlier one of its key was not acknowledged",
+            ),
+            Self::Refused(source) => write!(f, "the broker refused the operation: {source}"),
+            Self::InvalidName(error) => error.fmt(f),
+            Self::Incomplete { missing } => write!(f, "the message has no {missing}: set it"),
+            Self::Encode(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unavailable(shown) | Self::Refused(shown) => shown.source(),
+            Self::Encode(shown) => std::error::Error::source(shown),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidName> for Error {
+    fn from(error: InvalidName) -> Self {
+        Self::InvalidName(error)
+    }
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
     }
 }
 
@@ -66,6 +130,13 @@ pub struct InvalidName {
     pub text: String,
     /// Which rule it breaks.
     pub reason: &'static str,
+}
+
+/// A name that is one already needs no check.
+impl From<Infallible> for InvalidName {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }
 
 impl InvalidName {

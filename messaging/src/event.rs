@@ -1,19 +1,45 @@
-//! Typed events with versions: an old payload always decodes into today's type.
+//! Typed events with versions: an old payload always decodes into the current type.
+
+mod error;
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Kind, Message};
+use crate::{Key, Kind, Message, Topic};
+
+pub use error::{DecodeError, EncodeError};
 
 /// Media type of the JSON codec.
 pub const JSON: &str = "application/json";
 
-/// An event type: a kind, today's version of its schema, and the way up from every older version.
+/// An event type: its topic, kind and key, the current version of its schema, and the way up from every older version.
 ///
 /// ```
-/// use mainstay_messaging::event::{Event, UpcastError, Upcaster, decode, encode};
-/// # use mainstay_messaging::{Kind, Message, MessageId, Source, Topic};
+/// use std::borrow::Cow;
+///
+/// use mainstay_messaging::Event;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlaced { order: String, cents: i64 }
+///
+/// impl Event for OrderPlaced {
+///     const TOPIC: &'static str = "orders";
+///     const KIND: &'static str = "OrderPlaced";
+///
+///     fn key(&self) -> Option<Cow<'_, str>> {
+///         Some(Cow::from(&self.order)) // the events of one order stay in order
+///     }
+/// }
+/// ```
+///
+/// When the payload changes, raise the version and add an [`Upcaster`]:
+///
+/// ```
+/// use mainstay_messaging::{Event, Message, event::{UpcastError, Upcaster, decode}};
 /// use serde::{Deserialize, Serialize};
 /// use serde_json::{Value, json};
 ///
@@ -21,6 +47,7 @@ pub const JSON: &str = "application/json";
 /// struct Renamed { given_name: String, family_name: String }
 ///
 /// impl Event for Renamed {
+///     const TOPIC: &'static str = "customers";
 ///     const KIND: &'static str = "Renamed";
 ///     const VERSION: u32 = 2;
 ///     const UPCASTERS: &'static [Upcaster] = &[split_name]; // v1 → v2
@@ -32,22 +59,22 @@ pub const JSON: &str = "application/json";
 ///     Ok(json!({ "given_name": given, "family_name": family }))
 /// }
 ///
-/// # let mut message = Message::with_id(MessageId::from_static("1"), Source::from_static("s"), Topic::from_static("t"), Kind::from_static("Renamed"));
-/// message.version = 1;
-/// message.payload = Some(r#"{"name":"Ada Lovelace"}"#.into());
-/// assert_eq!(decode::<Renamed>(&message)?.family_name, "Lovelace");
-/// # Ok::<_, mainstay_messaging::event::DecodeError>(())
+/// let old = Message::builder().topic("customers").kind("Renamed").source("/crm").version(1)
+///     .payload(r#"{"name":"Ada Lovelace"}"#).build()?;
+/// assert_eq!(decode::<Renamed>(&old)?.family_name, "Lovelace");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// A version without a way up to it does not compile:
 ///
 /// ```compile_fail,E0080
-/// # use mainstay_messaging::{Message, event::{Event, DecodeError, decode}};
+/// # use mainstay_messaging::{Event, Message, event::{DecodeError, decode}};
 /// # use serde::{Deserialize, Serialize};
 /// #[derive(Serialize, Deserialize)]
 /// struct Renamed { given_name: String, family_name: String }
 ///
 /// impl Event for Renamed {
+///     const TOPIC: &'static str = "customers";
 ///     const KIND: &'static str = "Renamed";
 ///     const VERSION: u32 = 2; // and no upcaster from version 1
 /// }
@@ -58,15 +85,51 @@ pub const JSON: &str = "application/json";
 /// # let _ = read as fn(&Message) -> Result<Renamed, DecodeError>;
 /// ```
 pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The topic that events of this type are published to.
+    const TOPIC: &'static str;
+
     /// The event type's name, as in [`Message::kind`].
     const KIND: &'static str;
 
-    /// Today's version, from 1. It rises when the payload changes in a way that old readers or old payloads
-    /// do not survive; an added optional field is no such change.
-    const VERSION: u32;
+    /// The current version of the payload, from 1. Raise it when old readers cannot read the new payload, or the current type
+    /// cannot read old payloads. An added optional field needs no new version.
+    const VERSION: u32 = 1;
 
     /// One step per older version, v1→v2 first: exactly `VERSION - 1` of them, checked at compile time.
     const UPCASTERS: &'static [Upcaster] = &[];
+
+    /// Events of one key are delivered in order; those without a key in any order.
+    fn key(&self) -> Option<Cow<'_, str>> {
+        None
+    }
+}
+
+/// Any [`Event`], behind a reference: `&event` coerces to `&dyn AnyEvent`.
+pub trait AnyEvent: Send + Sync + sealed::Sealed {
+    /// Writes topic, key, kind, version, content type and payload into `message`.
+    ///
+    /// # Errors
+    /// [`EncodeError`]: the event does not serialise, or its topic, key or kind is no valid name. The message is unchanged.
+    fn write_to(&self, message: &mut Message) -> Result<(), EncodeError>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl<E: Event> sealed::Sealed for E {}
+
+impl<E: Event> AnyEvent for E {
+    fn write_to(&self, message: &mut Message) -> Result<(), EncodeError> {
+        let failed = |error: crate::InvalidName| EncodeError::new(E::KIND, error.into());
+        let topic = Topic::new(E::TOPIC).map_err(failed)?;
+        let key = self.key().map(|key| Key::new(&*key)).transpose();
+        let key = key.map_err(failed)?;
+        encode(self, message)?;
+        message.topic = topic;
+        message.key = key;
+        Ok(())
+    }
 }
 
 /// Turns a payload of one version into the next version's.
@@ -75,10 +138,10 @@ pub type Upcaster = fn(Value) -> Result<Value, UpcastError>;
 /// Why a payload could not be brought to the next version.
 pub type UpcastError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Writes `event` into `message`: kind, version, content type and payload.
+/// Writes kind, version, content type and payload of `event` into `message`; topic and key stay.
 ///
 /// # Errors
-/// [`EncodeError`] when the event does not serialise, such as a map with keys that are no strings.
+/// [`EncodeError`] when the event does not serialise, such as a map whose keys are not strings. The message is unchanged.
 pub fn encode<E: Event>(event: &E, message: &mut Message) -> Result<(), EncodeError> {
     let () = const {
         assert!(
@@ -86,10 +149,7 @@ pub fn encode<E: Event>(event: &E, message: &mut Message) -> Result<(), EncodeEr
             "one upcaster per older version"
         );
     };
-    let failed = |source: UpcastError| EncodeError {
-        kind: E::KIND,
-        source,
-    };
+    let failed = |source| EncodeError::new(E::KIND, source);
     let payload = serde_json::to_vec(event).map_err(|error| failed(error.into()))?;
     message.kind = Kind::new(E::KIND).map_err(|error| failed(error.into()))?;
     message.version = E::VERSION;
@@ -98,10 +158,10 @@ pub fn encode<E: Event>(event: &E, message: &mut Message) -> Result<(), EncodeEr
     Ok(())
 }
 
-/// Reads the event in `message`, bringing an older version up to today's.
+/// Reads the event in `message`; upcasts an older version to the current one.
 ///
 /// # Errors
-/// [`DecodeError`], by what is wrong. The message is untouched: keep it raw.
+/// [`DecodeError`] says what is wrong. The message itself is intact: keep it.
 pub fn decode<E: Event>(message: &Message) -> Result<E, DecodeError> {
     let () = const {
         assert!(
@@ -140,55 +200,4 @@ pub fn decode<E: Event>(message: &Message) -> Result<E, DecodeError> {
         value = upcast(value).map_err(undecodable)?;
     }
     serde_json::from_value(value).map_err(|error| undecodable(error.into()))
-}
-
-/// An event that does not serialise.
-#[derive(thiserror::Error, Debug)]
-#[error("event {kind} cannot be encoded")]
-#[non_exhaustive]
-pub struct EncodeError {
-    kind: &'static str,
-    #[source]
-    source: UpcastError,
-}
-
-/// A message that does not decode into the event asked for.
-#[derive(thiserror::Error, Debug)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// The message holds another kind of event.
-    #[error("expected an event {expected}, found {found}")]
-    OtherKind {
-        /// The kind asked for.
-        expected: &'static str,
-        /// The kind of the message.
-        found: Kind,
-    },
-    /// The version is none that this build knows: deploy a newer one.
-    #[error("event {kind} has version {found}, this build knows 1 to {known}: run a newer build")]
-    UnknownVersion {
-        /// The event's kind.
-        kind: &'static str,
-        /// The version of the message.
-        found: u32,
-        /// Today's version in this build.
-        known: u32,
-    },
-    /// The bytes are not what the version says.
-    #[error("event {kind} version {version} does not decode")]
-    Undecodable {
-        /// The event's kind.
-        kind: &'static str,
-        /// The version of the message.
-        version: u32,
-        /// What the codec or an upcaster said.
-        #[source]
-        source: UpcastError,
-    },
-    /// The message has no payload.
-    #[error("event {kind} is a tombstone: it has no payload")]
-    Tombstone {
-        /// The event's kind.
-        kind: &'static str,
-    },
 }

@@ -7,7 +7,10 @@ use std::{
 
 use mainstay_clock::Monotonic;
 
-use crate::{Assignment, ConsumerEvent, Error, Flow, Partition, Position};
+use crate::{
+    Error, Group,
+    broker::{Assignment, ConsumerEvent, Partition, Position},
+};
 
 /// What the log says about one partition of a group; `K` is the log's own name for the partition.
 #[derive(Clone, Debug)]
@@ -48,6 +51,7 @@ pub(crate) struct Held {
 /// Everything that is this member's, and the events it was not told yet.
 #[derive(Debug)]
 pub(crate) struct Holdings<K> {
+    group: Group,
     held: BTreeMap<K, Held>,
     events: VecDeque<ConsumerEvent>,
 }
@@ -62,14 +66,19 @@ pub(crate) struct Fenced<K> {
 }
 
 impl<K: Ord + Clone> Holdings<K> {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(group: Group) -> Self {
         Self {
+            group,
             held: BTreeMap::new(),
             events: VecDeque::new(),
         }
     }
 
-    /// The next thing to tell.
+    pub(crate) const fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// The next event to yield.
     pub(crate) fn event(&mut self) -> Option<ConsumerEvent> {
         self.events.pop_front()
     }
@@ -102,6 +111,7 @@ impl<K: Ord + Clone> Holdings<K> {
                 .map_or(claim.committed, |held| held.next);
             if at < claim.first || at > claim.next {
                 out_of_range = Some(Error::OffsetOutOfRange {
+                    group: self.group.clone(),
                     committed: Position {
                         partition: claim.partition,
                         offset: at,
@@ -234,10 +244,18 @@ impl<K: Ord + Clone> Holdings<K> {
         })
     }
 
-    pub(crate) fn flow(&mut self, partitions: &[Partition], flow: Flow) {
+    pub(crate) fn pause(&mut self, partitions: &[Partition]) {
+        self.set_paused(partitions, true);
+    }
+
+    pub(crate) fn resume(&mut self, partitions: &[Partition]) {
+        self.set_paused(partitions, false);
+    }
+
+    fn set_paused(&mut self, partitions: &[Partition], paused: bool) {
         for held in self.held.values_mut() {
             if partitions.contains(&held.partition) {
-                held.paused = flow == Flow::Paused;
+                held.paused = paused;
             }
         }
     }
@@ -330,7 +348,7 @@ mod tests {
             held: vec![claim],
             wanted_elsewhere: vec![1],
         };
-        let mut holdings = Holdings::new();
+        let mut holdings = Holdings::new(Group::from_static("g"));
         let overdue = holdings.observe(view, Monotonic::from_micros(0), DEADLINE);
         assert_eq!(overdue.unwrap(), Vec::<i64>::new());
         assert!(matches!(holdings.event(), Some(ConsumerEvent::Assigned(_))));

@@ -116,6 +116,7 @@
 
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod assignment;
+pub mod broker;
 pub mod cloudevents;
 mod consumer;
 pub mod envelope;
@@ -126,7 +127,6 @@ mod headers;
 mod holdings;
 mod message;
 mod name;
-pub mod partitioner;
 mod publisher;
 
 #[cfg(feature = "conformance")]
@@ -136,14 +136,13 @@ pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-pub use consumer::{
-    Assignment, Consumer, ConsumerEvent, Content, Delivery, Flow, Partition, Position, Raw, StartAt,
-};
+pub use consumer::{Consumer, Delivery, Partition, Position, StartAt};
 pub use error::{Error, InvalidName};
+pub use event::Event;
 pub use headers::Headers;
-pub use message::Message;
+pub use message::{Message, MessageBuilder};
 pub use name::{Group, Key, Kind, MessageId, Source, Topic};
-pub use publisher::{PublishOutcome, Publisher};
+pub use publisher::Publisher;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

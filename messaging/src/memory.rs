@@ -3,10 +3,11 @@
 //! It behaves as a durable broker does, but for the durability: partitions by Kafka's partitioner, groups with
 //! leases on the injected clock, cooperative rebalances, epochs that fence commits, redelivery of what was not
 //! committed. [`Broker::faults`] makes it refuse, lose answers, fail and drop members, while every contract of
-//! [`Publisher`](crate::Publisher) and [`Consumer`](crate::Consumer) holds on. With seeded ids, a
-//! [`TokioClock`] and paused time, a run follows from its seed.
+//! [`Publisher`](crate::Publisher) and [`Consumer`](crate::Consumer) holds. With seeded ids and paused time, a run follows from
+//! its seed.
 
 mod append;
+mod builder;
 mod consumer;
 mod faults;
 mod group;
@@ -16,17 +17,19 @@ mod notifier;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use mainstay_clock::{Clock, IdGenerator, SystemIds, TokioClock};
-
-use crate::{Delivery, Error, Group, Partition, Position, Raw, StartAt, Topic};
+use crate::{
+    Delivery, Error, Group, InvalidName, Partition, Position, Topic,
+    broker::{ConsumerBuilder, Raw},
+};
+use builder::Settings;
 use group::Membership;
 use log::Log;
 use notifier::Notifier;
 
 pub use append::LogPublisher;
+pub use builder::Builder;
 pub use consumer::LogConsumer;
 pub use faults::{Chances, Faults, Injected};
 
@@ -36,46 +39,12 @@ pub struct Broker {
     inner: Arc<Inner>,
 }
 
-/// Settings of a [`Broker`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Options {
-    /// The largest message taken, in bytes of [`Message::size`](crate::Message::size); default 1 MiB.
-    pub max_message_size: usize,
-    /// How long a member that stopped answering keeps its partitions; default 5 s. Renewed at a third.
-    pub lease: Duration,
-    /// How long a member may take to give a partition back; default 3 s.
-    pub revocation: Duration,
-    /// Records handed out at once per partition; default 500.
-    pub fetch_records: u16,
-    /// Bytes handed out at once, over all partitions; the record that exceeds it still comes. Default 8 MiB.
-    pub fetch_bytes: usize,
-    /// Time; follows tokio's by default, so that paused time pauses leases.
-    pub clock: Arc<dyn Clock>,
-    /// Ids of members, and the chance of random faults.
-    pub ids: Arc<dyn IdGenerator>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            max_message_size: 1024 * 1024,
-            lease: Duration::from_secs(5),
-            revocation: Duration::from_secs(3),
-            fetch_records: 500,
-            fetch_bytes: 8 * 1024 * 1024,
-            clock: Arc::new(TokioClock::default()),
-            ids: Arc::new(SystemIds::new()),
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Inner {
-    options: Options,
+    settings: Settings,
     state: Mutex<State>,
     faults: Faults,
-    /// Counts what consumers want to know at once: appends, changes of membership, faults.
+    /// Wakes consumers after appends, changes of membership and faults.
     notifier: Arc<Notifier>,
 }
 
@@ -87,33 +56,35 @@ struct State {
 
 impl Default for Broker {
     fn default() -> Self {
-        Self::new(Options::default())
+        Self::new()
     }
 }
 
 impl Broker {
-    /// An empty log.
+    /// An empty log with default settings.
     #[must_use]
-    pub fn new(options: Options) -> Self {
-        let notifier = Arc::<Notifier>::default();
-        Self {
-            inner: Arc::new(Inner {
-                faults: Faults::new(Arc::clone(&options.ids), Arc::clone(&notifier)),
-                options,
-                state: Mutex::default(),
-                notifier,
-            }),
-        }
+    pub fn new() -> Self {
+        Self::builder().build()
     }
 
-    /// Creates a topic. A topic that is there keeps the partitions it has.
+    /// An empty log with settings of its own.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Creates a topic. A topic that exists keeps the partitions it has.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] during an outage.
+    /// [`Error::Unavailable`] during an outage; [`Error::InvalidName`].
     #[expect(clippy::unused_async, reason = "the shape that all brokers share")]
-    pub async fn create_topic(&self, topic: &Topic, partitions: u16) -> Result<(), Error> {
+    pub async fn create_topic(
+        &self,
+        topic: impl TryInto<Topic, Error: Into<InvalidName>>,
+        partitions: u16,
+    ) -> Result<(), Error> {
+        let topic = topic.try_into().map_err(Into::into)?;
         self.inner.faults.reach()?;
-        self.inner.state().log.create(topic, partitions);
+        self.inner.state().log.create(&topic, partitions);
         Ok(())
     }
 
@@ -123,10 +94,12 @@ impl Broker {
         LogPublisher::new(Arc::clone(&self.inner))
     }
 
-    /// A new member of `group` that reads `topics`. A group that is new to a topic starts at `start_at`.
-    #[must_use]
-    pub fn consumer(&self, group: Group, topics: &[Topic], start_at: StartAt) -> LogConsumer {
-        LogConsumer::new(Arc::clone(&self.inner), group, topics, start_at)
+    /// A new member of `group`, which reads what it subscribes to.
+    pub fn consumer(
+        &self,
+        group: impl TryInto<Group, Error: Into<InvalidName>>,
+    ) -> ConsumerBuilder<Self> {
+        ConsumerBuilder::new(self.clone(), group)
     }
 
     /// How far each partition of the topics that `group` reads has come: (partition, committed, end of the log).
@@ -169,7 +142,7 @@ impl Broker {
     /// [`Error::UnknownTopic`] when there is no such partition.
     pub fn append_raw(&self, partition: &Partition, record: Raw) -> Result<(), Error> {
         self.inner.state().log.append_raw(partition, record)?;
-        self.inner.ring();
+        self.inner.notify();
         Ok(())
     }
 
@@ -177,13 +150,31 @@ impl Broker {
     /// that has not come so far stops with [`Error::OffsetOutOfRange`].
     pub fn truncate(&self, partition: &Partition, offset: i64) {
         self.inner.state().log.truncate(partition, offset);
-        self.inner.ring();
+        self.inner.notify();
     }
 
-    /// What shall go wrong.
+    /// Faults to inject.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.inner.faults
+    }
+}
+
+impl ConsumerBuilder<Broker> {
+    /// Joins the group, to read `topics`. A topic may be created later.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] for the group or a topic.
+    #[expect(clippy::unused_async, reason = "the shape that all brokers share")]
+    pub async fn subscribe<T>(
+        self,
+        topics: impl IntoIterator<Item = T>,
+    ) -> Result<LogConsumer, Error>
+    where
+        T: TryInto<Topic, Error: Into<InvalidName>>,
+    {
+        let (broker, subscription) = self.subscription(topics)?;
+        Ok(LogConsumer::new(broker.inner, subscription))
     }
 }
 
@@ -193,7 +184,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ring(&self) {
-        self.notifier.ring();
+    fn notify(&self) {
+        self.notifier.notify();
     }
 }

@@ -1,11 +1,15 @@
 //! The message: what travels from an outbox through a broker to an inbox.
 
+mod builder;
+
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use mainstay_clock::{Clock, IdGenerator};
+use mainstay_clock::IdGenerator;
 
 use crate::{Headers, Key, Kind, MessageId, Source, Topic, envelope::Unknown};
+
+pub use builder::MessageBuilder;
 
 /// One message. It maps to `CloudEvents` 1.0 both ways without loss.
 ///
@@ -46,21 +50,9 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message with a fresh id that happens now; the optional parts are set with the `with_…` methods
-    /// or through the public fields.
-    #[must_use]
-    pub fn new(
-        source: Source,
-        topic: Topic,
-        kind: Kind,
-        payload: impl Into<Bytes>,
-        clock: &(impl Clock + ?Sized),
-        ids: &(impl IdGenerator + ?Sized),
-    ) -> Self {
-        let mut message = Self::with_id(MessageId::minted_by(ids), source, topic, kind);
-        message.payload = Some(payload.into());
-        message.occurred_at = Some(to_micros(clock.now()));
-        message
+    /// Builds a message from an event or from its parts; see [`MessageBuilder`].
+    pub fn builder() -> MessageBuilder {
+        MessageBuilder::new()
     }
 
     /// A bare message with the given identity, version 1, no payload.
@@ -120,15 +112,4 @@ impl MessageId {
         let mut text = uuid::Uuid::encode_buffer();
         Self::from_safe_text(ids.uuid().hyphenated().encode_lower(&mut text))
     }
-}
-
-/// Tables and `CloudEvents` carry microseconds: a message has the same time before and after its trip.
-fn to_micros(time: SystemTime) -> SystemTime {
-    let since_epoch = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    SystemTime::UNIX_EPOCH
-        + std::time::Duration::from_micros(
-            u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX),
-        )
 }

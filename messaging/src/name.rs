@@ -1,6 +1,6 @@
-//! The newtypes of a message: ids, names and keys that cannot be mixed up.
+//! The newtypes of a message. Where one is expected, setters take a literal, a `String` or the newtype.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::InvalidName;
 
@@ -33,9 +33,48 @@ macro_rules! name {
                 }
             }
 
+            /// A placeholder: no valid name is empty.
+            #[allow(dead_code, reason = "not every name has a placeholder")]
+            pub(crate) fn unset() -> Self {
+                Self(Arc::default())
+            }
+
             /// The text.
             #[must_use]
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = InvalidName;
+            fn try_from(text: &str) -> Result<Self, InvalidName> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                Self::new(text)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::new(text)
+            }
+        }
+
+        impl From<&Self> for $name {
+            fn from(name: &Self) -> Self {
+                name.clone()
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
                 &self.0
             }
         }
@@ -67,7 +106,7 @@ name! {
     Topic, "topic"
 }
 name! {
-    /// What orders messages: those of one (topic, key) are delivered in the order they were published.
+    /// Orders messages: those of one (topic, key) are delivered in the order they were published.
     Key, "key"
 }
 name! {
@@ -75,19 +114,19 @@ name! {
     Kind, "kind"
 }
 name! {
-    /// A consumer group of the broker: one consumer name, one group, one set of handlers.
+    /// A consumer group: its members divide the partitions of its topics, and the broker stores its offsets.
     Group, "group"
 }
 
 impl MessageId {
-    /// For text that keeps every rule by its making, such as a UUID: no check, one allocation.
+    /// For text that keeps every rule by construction, such as a UUID.
     pub(crate) fn from_safe_text(text: &str) -> Self {
         Self(text.into())
     }
 }
 
 impl From<&Topic> for Source {
-    /// A topic keeps the rules of a source. Who made a record that does not say it is known by the topic only.
+    /// For a record that does not name its source. A topic keeps the rules of a source.
     fn from(topic: &Topic) -> Self {
         Self(Arc::clone(&topic.0))
     }

@@ -5,25 +5,27 @@
 //! hold leases, partitions move cooperatively, and every change of owner raises an epoch that commits check.
 
 mod append;
+mod builder;
 mod consumer;
 mod identity;
 mod membership;
 mod statements;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
-use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
 use mainstay_database::{
-    Migration, Migrations, Namespace, Transactions,
+    Migration, Migrations,
     sqlite::{Database, classify},
 };
 use tokio::sync::{RwLock, watch};
 use uuid::Uuid;
 
-use crate::{Error, Group, Partition, StartAt, Topic};
+use crate::{Error, Group, InvalidName, Partition, Topic, broker::ConsumerBuilder};
+use builder::{File, Settings};
 use statements::Statements;
 
 pub use append::LogPublisher;
+pub use builder::Builder;
 pub use consumer::LogConsumer;
 
 /// The schema of the log, for those who run migrations themselves.
@@ -55,76 +57,30 @@ struct Inner {
     id: Uuid,
     database: Database,
     statements: Statements,
-    options: Options,
+    settings: Settings,
     /// Partition ids by topic; partitions are only ever added with their topic, so this never goes stale.
     topics: RwLock<HashMap<Topic, Arc<[i64]>>>,
     /// Counts appends of this process, so that its consumers need not poll for them.
     notifier: watch::Sender<u64>,
 }
 
-/// Settings of a [`Broker`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Options {
-    /// Where its tables live; default: plain names.
-    pub namespace: Namespace,
-    /// The largest message taken, in bytes of [`Message::size`](crate::Message::size); default 1 MiB.
-    pub max_message_size: usize,
-    /// How long a member that stopped answering keeps its partitions; default 5 s. Renewed at a third.
-    pub lease: Duration,
-    /// How long a member may take to give a partition back; default 3 s.
-    pub revocation: Duration,
-    /// How often the file is looked at for appends of other processes; default 20 ms.
-    pub poll_interval: Duration,
-    /// Records handed out at once per partition; default 500.
-    pub fetch_records: u16,
-    /// Bytes handed out at once, over all partitions; the record that exceeds it still comes. Default 8 MiB.
-    pub fetch_bytes: usize,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Ids of members, and of a log that is new.
-    pub ids: Arc<dyn IdGenerator>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            namespace: Namespace::plain(),
-            max_message_size: 1024 * 1024,
-            lease: Duration::from_secs(5),
-            revocation: Duration::from_secs(3),
-            poll_interval: Duration::from_millis(20),
-            fetch_records: 500,
-            fetch_bytes: 8 * 1024 * 1024,
-            clock: Arc::new(SystemClock::new()),
-            ids: Arc::new(SystemIds::new()),
-        }
-    }
-}
-
 impl Broker {
-    /// Opens the log in `database` and brings its schema up to date.
+    /// Opens the log in the file at `path`, creating both if they are missing, with default settings.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the schema is newer than this build or the file is no database;
-    /// [`Error::Unavailable`] when it is busy.
-    pub async fn open(database: Database, options: Options) -> Result<Self, Error> {
-        database
-            .migrate(&MIGRATIONS, &options.namespace)
-            .await
-            .map_err(sort)?;
-        let statements = Statements::new(&options.namespace);
-        let id = identity::establish(&database, &statements, &*options.ids).await?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                id,
-                statements,
-                database,
-                options,
-                topics: RwLock::default(),
-                notifier: watch::channel(0).0,
-            }),
-        })
+    /// As [`Builder::open`].
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        Self::builder(path).open().await
+    }
+
+    /// A log in the file at `path`.
+    pub fn builder(path: impl Into<PathBuf>) -> Builder {
+        Builder::new(File::Path(path.into()))
+    }
+
+    /// A log in a file that this process has opened already, beside other tables.
+    pub fn builder_on(database: impl Into<Database>) -> Builder {
+        Builder::new(File::Open(database.into()))
     }
 
     /// Which log this is: drawn when the log was created, kept in it, the same for every process that opens it.
@@ -137,11 +93,16 @@ impl Broker {
         self.inner.id
     }
 
-    /// Creates a topic. A topic that is there keeps the partitions it has.
+    /// Creates a topic. A topic that exists keeps the partitions it has.
     ///
     /// # Errors
-    /// As every operation on the file.
-    pub async fn create_topic(&self, topic: &Topic, partitions: u16) -> Result<(), Error> {
+    /// [`Error::Unavailable`] when the file is busy; [`Error::InvalidName`].
+    pub async fn create_topic(
+        &self,
+        topic: impl TryInto<Topic, Error: Into<InvalidName>>,
+        partitions: u16,
+    ) -> Result<(), Error> {
+        let topic: Topic = topic.try_into().map_err(Into::into)?;
         let mut tx = self.inner.database.begin().await.map_err(sort)?;
         sqlx::query(self.inner.statements.create_topic.clone())
             .bind(topic.as_str())
@@ -158,10 +119,12 @@ impl Broker {
         LogPublisher::new(Arc::clone(&self.inner))
     }
 
-    /// A new member of `group` that reads `topics`. A group that is new to a topic starts at `start_at`.
-    #[must_use]
-    pub fn consumer(&self, group: Group, topics: &[Topic], start_at: StartAt) -> LogConsumer {
-        LogConsumer::new(Arc::clone(&self.inner), group, topics, start_at)
+    /// A new member of `group`, which reads what it subscribes to.
+    pub fn consumer(
+        &self,
+        group: impl TryInto<Group, Error: Into<InvalidName>>,
+    ) -> ConsumerBuilder<Self> {
+        ConsumerBuilder::new(self.clone(), group)
     }
 
     /// How far each partition of the topics that `group` reads has come: (partition, committed, end of the log).
@@ -183,18 +146,18 @@ impl Broker {
             .collect()
     }
 
-    /// Removes records older than `keep` that every group of their topic has finished, at most `limit` of them,
-    /// and says how many. A topic that nobody has read yet keeps everything.
+    /// Removes at most `limit` records that are older than `keep` and finished by every group of their topic. Returns how many.
+    /// A topic without groups keeps everything.
     ///
     /// # Errors
     /// As every operation on the file.
-    pub async fn sweep(&self, keep: Duration, limit: u32) -> Result<u64, Error> {
-        let Some(horizon) = self.inner.options.clock.now().checked_sub(keep) else {
+    pub async fn prune(&self, keep: Duration, limit: u32) -> Result<u64, Error> {
+        let Some(horizon) = self.inner.settings.clock.now().checked_sub(keep) else {
             return Ok(0); // nothing is that old
         };
         let horizon = crate::envelope::micros_since_epoch(horizon);
         let mut tx = self.inner.database.begin().await.map_err(sort)?;
-        let removed = sqlx::query(self.inner.statements.sweep.clone())
+        let removed = sqlx::query(self.inner.statements.prune.clone())
             .bind(horizon)
             .bind(limit)
             .execute(&mut *tx)
@@ -207,6 +170,24 @@ impl Broker {
             .map_err(driver)?;
         self.inner.database.commit(tx).await.map_err(sort)?;
         Ok(removed)
+    }
+}
+
+impl ConsumerBuilder<Broker> {
+    /// Joins the group, to read `topics`. A topic may be created later.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] for the group or a topic.
+    #[expect(clippy::unused_async, reason = "the shape that all brokers share")]
+    pub async fn subscribe<T>(
+        self,
+        topics: impl IntoIterator<Item = T>,
+    ) -> Result<LogConsumer, Error>
+    where
+        T: TryInto<Topic, Error: Into<InvalidName>>,
+    {
+        let (broker, subscription) = self.subscription(topics)?;
+        Ok(LogConsumer::new(broker.inner, subscription))
     }
 }
 

@@ -91,8 +91,8 @@ impl Database {
         namespace: &Namespace,
         probes: &[&str],
     ) -> Result<(), Error> {
-        let versions = self.applied(&migrations.version_table(), namespace);
-        if let Some(applied) = versions.await? {
+        let version_table = migrations.version_table();
+        if let Some(applied) = self.applied(&version_table, namespace).await? {
             migrations.check(&applied)?;
         }
         for probe in probes {

@@ -5,14 +5,17 @@ use std::time::Duration;
 use super::{
     Fixture, PATIENCE, assigned, behind, group, keyed, message, other_topic, publish, read, topic,
 };
-use crate::{Consumer, ConsumerEvent, Error, Flow, Partition, StartAt};
+use crate::{
+    Error, StartAt,
+    broker::{Consumer, ConsumerEvent, Partition},
+};
 
 pub async fn partitions_are_divided_and_revoked_before_they_go<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 4).await;
-    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let all = assigned(&mut first).await;
     assert_eq!(all.len(), 4);
-    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let mut held_by_first = all;
     let mut held_by_second = Vec::new();
     let dividing = async {
@@ -41,9 +44,9 @@ pub async fn a_revoked_partition_may_be_committed_until_it_is_released<F: Fixtur
         .map(|key| message(key, 0))
         .into();
     publish(&f.publisher(), &messages).await;
-    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut first, 6).await;
-    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let moving = async {
         let mut moved = None;
         loop {
@@ -70,15 +73,15 @@ pub async fn a_revoked_partition_may_be_committed_until_it_is_released<F: Fixtur
 pub async fn a_former_holder_cannot_commit<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
-    let mut zombie = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut zombie = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut zombie, 2).await;
     // The zombie stands still: its lease ends and the successor takes over.
-    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(keyed(&read(&mut successor, 2).await)["a"], [0, 1]);
     let refused = zombie.commit(&behind(&deliveries)).await;
     assert!(matches!(refused, Err(Error::NotAssigned(_))), "{refused:?}");
     drop(successor);
-    let mut third = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut third = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(
         keyed(&read(&mut third, 2).await)["a"],
         [0, 1],
@@ -89,19 +92,19 @@ pub async fn a_former_holder_cannot_commit<F: Fixture>(f: &F) {
 pub async fn what_was_committed_before_the_loss_counts<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
-    let mut stalled = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut stalled = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut stalled, 2).await;
     stalled.commit(&behind(&deliveries[..1])).await.unwrap();
-    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(keyed(&read(&mut successor, 1).await)["a"], [1]);
 }
 
 pub async fn a_member_that_stalled_is_told_what_it_lost<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     publish(&f.publisher(), &[message("a", 0)]).await;
-    let mut stalled = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut stalled = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let held = assigned(&mut stalled).await;
-    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(assigned(&mut successor).await, held);
     let waking = async {
         loop {
@@ -118,11 +121,11 @@ pub async fn a_member_that_stalled_is_told_what_it_lost<F: Fixture>(f: &F) {
 
 pub async fn polling_keeps_the_membership_while_everything_is_paused<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let held = assigned(&mut first).await;
-    first.flow(&held, Flow::Paused);
+    first.pause(&held);
     publish(&f.publisher(), &[message("a", 0)]).await;
-    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     // Several leases long.
     let waiting = tokio::time::timeout(Duration::from_millis(3_500), async {
         tokio::select! {
@@ -131,30 +134,30 @@ pub async fn polling_keeps_the_membership_while_everything_is_paused<F: Fixture>
         }
     });
     assert!(waiting.await.is_err());
-    first.flow(&held, Flow::Running);
+    first.resume(&held);
     assert_eq!(read(&mut first, 1).await.len(), 1);
 }
 
 pub async fn pausing_what_is_not_held_is_ignored<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     publish(&f.publisher(), &[message("a", 0)]).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let foreign = Partition {
         topic: other_topic(),
         number: 9,
     };
-    consumer.flow(std::slice::from_ref(&foreign), Flow::Paused);
+    consumer.pause(std::slice::from_ref(&foreign));
     consumer.release(&[foreign]).await.unwrap();
     assert_eq!(read(&mut consumer, 1).await.len(), 1);
 }
 
 pub async fn a_partition_that_comes_back_flows<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let held = assigned(&mut first).await;
-    first.flow(&held, Flow::Paused);
+    first.pause(&held);
     // It stands still, another member takes over, and leaves.
-    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(assigned(&mut second).await, held);
     second.release(&held).await.unwrap();
     publish(&f.publisher(), &[message("a", 0)]).await;
@@ -163,9 +166,9 @@ pub async fn a_partition_that_comes_back_flows<F: Fixture>(f: &F) {
 
 pub async fn a_revocation_that_is_not_answered_ends_in_a_loss<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 2).await;
-    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(assigned(&mut first).await.len(), 2);
-    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let (mut asked, mut lost, mut moved) = (Vec::new(), Vec::new(), Vec::new());
     let moving = async {
         while moved.is_empty() || lost.is_empty() {
@@ -189,10 +192,10 @@ pub async fn a_revocation_that_is_not_answered_ends_in_a_loss<F: Fixture>(f: &F)
 
 pub async fn who_leaves_hands_everything_on<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 4).await;
-    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let all = assigned(&mut first).await;
     assert_eq!(all.len(), 4);
     first.release(&all).await.unwrap();
-    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(assigned(&mut second).await, all);
 }

@@ -3,13 +3,16 @@
 use super::{
     Fixture, KEYS, assigned, behind, group, keyed, message, other_topic, publish, read, topic,
 };
-use crate::{Consumer, Error, Partition, Position, StartAt};
+use crate::{
+    Error, StartAt,
+    broker::{Consumer, Partition, Position},
+};
 
 pub async fn what_was_committed_is_not_delivered_again<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let publisher = f.publisher();
     publish(&publisher, &[message("a", 0), message("a", 1)]).await;
-    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut first, 2).await;
     first.commit(&behind(&deliveries)).await.unwrap();
     first
@@ -17,18 +20,18 @@ pub async fn what_was_committed_is_not_delivered_again<F: Fixture>(f: &F) {
         .await
         .unwrap();
     publish(&publisher, &[message("a", 2)]).await;
-    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(keyed(&read(&mut second, 1).await)["a"], [2]);
 }
 
 pub async fn what_was_not_committed_is_delivered_to_the_next_holder<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
-    let mut killed = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut killed = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut killed, 2).await;
     killed.commit(&behind(&deliveries[..1])).await.unwrap();
     drop(killed); // without a release: as a killed process does
-    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(keyed(&read(&mut successor, 1).await)["a"], [1]);
 }
 
@@ -39,12 +42,12 @@ pub async fn offsets_never_move_back<F: Fixture>(f: &F) {
         &[message("a", 0), message("a", 1), message("a", 2)],
     )
     .await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut consumer, 3).await;
     consumer.commit(&behind(&deliveries[..2])).await.unwrap();
     consumer.commit(&behind(&deliveries[..1])).await.unwrap();
     drop(consumer);
-    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(keyed(&read(&mut successor, 1).await)["a"], [2]);
 }
 
@@ -53,14 +56,14 @@ pub async fn one_commit_stores_several_partitions<F: Fixture>(f: &F) {
     let publisher = f.publisher();
     let round = |number| KEYS.map(|key| message(key, number));
     publish(&publisher, &round(0)).await;
-    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut first, KEYS.len()).await;
     let positions = behind(&deliveries);
     assert!(positions.len() > 1, "the keys lie in one partition");
     first.commit(&positions).await.unwrap();
     drop(first);
     publish(&publisher, &round(1)).await;
-    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = keyed(&read(&mut second, KEYS.len()).await);
     assert!(
         deliveries.values().all(|numbers| *numbers == [1]),
@@ -72,14 +75,14 @@ pub async fn a_commit_that_names_a_partition_twice_stores_the_highest<F: Fixture
     f.create_topic(&topic(), 1).await;
     let messages: Vec<_> = (0..4).map(|number| message("a", number)).collect();
     publish(&f.publisher(), &messages).await;
-    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut first, 4).await;
     let positions: Vec<Position> = [1, 3, 2]
         .map(|count| behind(&deliveries[..count]).remove(0))
         .into();
     first.commit(&positions).await.unwrap();
     drop(first);
-    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(keyed(&read(&mut second, 1).await)["a"], [3]);
 }
 
@@ -87,7 +90,7 @@ pub async fn a_commit_with_a_foreign_partition_stores_the_others<F: Fixture>(f: 
     f.create_topic(&topic(), 1).await;
     f.create_topic(&other_topic(), 1).await;
     publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
-    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let mut positions = behind(&read(&mut first, 2).await[..1]);
     let foreign = Position {
         partition: Partition {
@@ -102,13 +105,13 @@ pub async fn a_commit_with_a_foreign_partition_stores_the_others<F: Fixture>(f: 
         other => panic!("{other:?}"),
     }
     drop(first);
-    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(keyed(&read(&mut second, 1).await)["a"], [1]);
 }
 
 pub async fn an_empty_commit_is_nothing<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assigned(&mut consumer).await;
     consumer.commit(&[]).await.unwrap();
 }

@@ -6,7 +6,10 @@ use super::{
     Fixture, assert_nothing_more, group, keyed, message, other_topic, oversize, publish, read,
     topic,
 };
-use crate::{Content, Error, Message, Partition, PublishOutcome, Publisher, StartAt, Topic};
+use crate::{
+    Error, Message, StartAt, Topic,
+    broker::{Content, Partition, PublishOutcome, Publisher},
+};
 use std::collections::BTreeMap;
 
 pub async fn messages_of_one_key_keep_their_order<F: Fixture>(f: &F) {
@@ -18,7 +21,7 @@ pub async fn messages_of_one_key_keep_their_order<F: Fixture>(f: &F) {
             .collect();
         publish(&publisher, &messages).await;
     }
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut consumer, 500).await;
     for key in keys {
         assert_eq!(
@@ -59,7 +62,7 @@ pub async fn a_refused_message_stops_its_key_and_no_other<F: Fixture>(f: &F) {
     else {
         panic!("{answers:?}");
     };
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let stored = keyed(&read(&mut consumer, 3).await);
     assert_eq!(
         (&stored["a"][..], &stored["b"][..]),
@@ -84,7 +87,7 @@ pub async fn tombstones_and_keyless_messages_travel<F: Fixture>(f: &F) {
     keyless.key = None;
     keyless.headers.append("binary", vec![0xff, 0x00]);
     publish(&f.publisher(), &[tombstone.clone(), keyless.clone()]).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let mut read: Vec<Message> = read(&mut consumer, 2)
         .await
         .into_iter()
@@ -126,7 +129,7 @@ pub async fn a_refusal_stops_its_key_in_its_topic_only<F: Fixture>(f: &F) {
         "{answers:?}"
     );
     for (topic, stored) in [(topic(), &[0][..]), (other_topic(), &[0, 1])] {
-        let mut consumer = f.consumer(&group("g"), &[topic], StartAt::Earliest);
+        let mut consumer = f.consumer(&group("g"), &[topic], StartAt::Earliest).await;
         let count = stored.len();
         assert_eq!(keyed(&read(&mut consumer, count).await)["a"], stored);
         assert_nothing_more(&mut consumer).await;
@@ -177,7 +180,7 @@ pub async fn every_part_of_a_message_travels<F: Fixture>(f: &F) {
     sent.causation_id = Some("b".into());
     sent.traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
     publish(&f.publisher(), &[sent.clone()]).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut consumer, 1).await;
     let Content::Message(received) = &deliveries[0].content else {
         panic!("{deliveries:?}");

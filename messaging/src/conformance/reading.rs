@@ -6,7 +6,10 @@ use super::{
     FOREIGN, Fixture, KEYS, PATIENCE, assigned, group, keyed, message, other_topic, publish, read,
     topic,
 };
-use crate::{Consumer, ConsumerEvent, Content, Error, Flow, Partition, StartAt, Topic};
+use crate::{
+    Error, StartAt, Topic,
+    broker::{Consumer, ConsumerEvent, Content, Partition},
+};
 
 pub async fn a_group_reads_everything_from_the_earliest<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 4).await;
@@ -15,7 +18,7 @@ pub async fn a_group_reads_everything_from_the_earliest<F: Fixture>(f: &F) {
         &[message("a", 0), message("b", 0), message("c", 0)],
     )
     .await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(read(&mut consumer, 3).await.len(), 3);
 }
 
@@ -23,7 +26,7 @@ pub async fn a_group_that_starts_at_the_latest_reads_only_what_comes_after<F: Fi
     f.create_topic(&topic(), 1).await;
     let publisher = f.publisher();
     publish(&publisher, &[message("a", 0)]).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Latest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Latest).await;
     assigned(&mut consumer).await;
     publish(&publisher, &[message("a", 1)]).await;
     assert_eq!(keyed(&read(&mut consumer, 1).await)["a"], [1]);
@@ -33,7 +36,9 @@ pub async fn two_groups_both_get_everything<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 2).await;
     publish(&f.publisher(), &[message("a", 0), message("b", 0)]).await;
     for name in ["one", "two"] {
-        let mut consumer = f.consumer(&group(name), &[topic()], StartAt::Earliest);
+        let mut consumer = f
+            .consumer(&group(name), &[topic()], StartAt::Earliest)
+            .await;
         assert_eq!(read(&mut consumer, 2).await.len(), 2);
     }
 }
@@ -41,20 +46,20 @@ pub async fn two_groups_both_get_everything<F: Fixture>(f: &F) {
 pub async fn a_paused_partition_delivers_nothing_until_resumed<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let publisher = f.publisher();
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let partitions = assigned(&mut consumer).await;
-    consumer.flow(&partitions, Flow::Paused);
+    consumer.pause(&partitions);
     publish(&publisher, &[message("a", 0)]).await;
     let paused = tokio::time::timeout(Duration::from_millis(200), read(&mut consumer, 1)).await;
     assert!(paused.is_err(), "a paused partition delivered {paused:?}");
-    consumer.flow(&partitions, Flow::Running);
+    consumer.resume(&partitions);
     assert_eq!(read(&mut consumer, 1).await.len(), 1);
 }
 
 pub async fn a_dropped_wait_loses_nothing<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let publisher = f.publisher();
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let mut seen = Vec::new();
     for number in 0..50 {
         publish(&publisher, &[message("a", number)]).await;
@@ -75,7 +80,7 @@ pub async fn an_assignment_is_told_before_its_first_delivery<F: Fixture>(f: &F) 
     let publisher = f.publisher();
     let messages: Vec<_> = KEYS.map(|key| message(key, 0)).into();
     publish(&publisher, &messages).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let mut starts = BTreeMap::new();
     let reading = async {
         let mut missing = KEYS.len();
@@ -108,7 +113,9 @@ pub async fn one_member_reads_several_topics<F: Fixture>(f: &F) {
     let mut elsewhere = message("a", 1);
     elsewhere.topic = other_topic();
     publish(&f.publisher(), &[message("a", 0), elsewhere]).await;
-    let mut consumer = f.consumer(&group("g"), &[topic(), other_topic()], StartAt::Earliest);
+    let mut consumer = f
+        .consumer(&group("g"), &[topic(), other_topic()], StartAt::Earliest)
+        .await;
     let mut topics: Vec<Topic> = read(&mut consumer, 2)
         .await
         .into_iter()
@@ -128,7 +135,7 @@ pub async fn a_record_of_another_kind_is_delivered_raw_in_its_place<F: Fixture>(
     };
     f.append_foreign(&partition).await;
     publish(&publisher, &[message("a", 1)]).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut consumer, 3).await;
     let offsets: Vec<i64> = deliveries.iter().map(|d| d.position.offset).collect();
     assert_eq!(offsets, [0, 1, 2]);
@@ -145,11 +152,11 @@ pub async fn a_group_that_has_not_come_as_far_as_the_log_begins_stops_loudly<F: 
     f.create_topic(&topic(), 1).await;
     let messages: Vec<_> = (0..5).map(|number| message("a", number)).collect();
     publish(&f.publisher(), &messages).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let partitions = assigned(&mut consumer).await;
     consumer.release(&partitions).await.unwrap();
     f.lose_records(&partitions[0], 3).await;
-    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let stopped = tokio::time::timeout(PATIENCE, successor.next()).await;
     let Ok(Err(error)) = stopped else {
         panic!("{stopped:?}");
@@ -158,6 +165,7 @@ pub async fn a_group_that_has_not_come_as_far_as_the_log_begins_stops_loudly<F: 
         committed,
         first: 3,
         next: 5,
+        ..
     } = &error
     else {
         panic!("{error:?}");
@@ -165,7 +173,9 @@ pub async fn a_group_that_has_not_come_as_far_as_the_log_begins_stops_loudly<F: 
     assert_eq!(committed.offset, 0);
     assert!(!error.is_retryable());
     // A group that is new starts where the log begins by now.
-    let mut fresh = f.consumer(&group("fresh"), &[topic()], StartAt::Earliest);
+    let mut fresh = f
+        .consumer(&group("fresh"), &[topic()], StartAt::Earliest)
+        .await;
     assert_eq!(keyed(&read(&mut fresh, 2).await)["a"], [3, 4]);
 }
 
@@ -173,11 +183,11 @@ pub async fn a_member_whose_next_records_are_removed_stops_loudly<F: Fixture>(f:
     f.create_topic(&topic(), 1).await;
     let publisher = f.publisher();
     publish(&publisher, &[message("a", 0), message("a", 1)]).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let partitions = assigned(&mut consumer).await;
-    consumer.flow(&partitions, Flow::Paused);
+    consumer.pause(&partitions);
     f.lose_records(&partitions[0], 1).await;
-    consumer.flow(&partitions, Flow::Running);
+    consumer.resume(&partitions);
     let reading = async {
         loop {
             match consumer.next().await {
@@ -208,7 +218,7 @@ pub async fn a_fetch_is_bounded_in_bytes_and_every_partition_has_its_turn<F: Fix
         })
         .collect();
     publish(&f.publisher(), &messages).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest);
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let partitions = assigned(&mut consumer).await.len();
     let mut read_of: BTreeMap<Partition, usize> = BTreeMap::new();
     let reading = async {

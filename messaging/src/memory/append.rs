@@ -1,11 +1,12 @@
 //! Appending, and what faults make of it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::{
-    Error, Key, Message, PublishOutcome, Publisher, Topic,
+    Error, Message,
+    broker::{PrefixRule, PublishOutcome, Publisher},
     memory::{Inner, faults::Verdict, log::Log},
 };
 
@@ -22,25 +23,15 @@ impl LogPublisher {
 
     fn append(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         let mut state = self.inner.state();
-        let mut stopped: HashSet<(&Topic, &Key)> = HashSet::new();
+        let mut rule = PrefixRule::new();
         messages
             .iter()
-            .map(|message| {
-                let key = message.key.as_ref().map(|key| (&message.topic, key));
-                if key.is_some_and(|key| stopped.contains(&key)) {
-                    return PublishOutcome::Unknown(Error::NotTried);
-                }
-                let answer = self.append_one(&mut state.log, message);
-                if !answer.is_acknowledged() {
-                    stopped.extend(key);
-                }
-                answer
-            })
+            .map(|message| rule.apply(message, || self.append_one(&mut state.log, message)))
             .collect()
     }
 
     fn append_one(&self, log: &mut Log, message: &Message) -> PublishOutcome {
-        let (size, limit) = (message.size(), self.inner.options.max_message_size);
+        let (size, limit) = (message.size(), self.inner.settings.max_message_size);
         if size > limit {
             return PublishOutcome::Refused(Error::TooLarge { size, limit });
         }
@@ -74,9 +65,9 @@ impl Publisher for LogPublisher {
                 .map(|_| PublishOutcome::Unknown(super::faults::outage()))
                 .collect();
         }
-        let answers = self.append(messages);
-        self.inner.ring();
+        let outcomes = self.append(messages);
+        self.inner.notify();
         tokio::task::yield_now().await;
-        answers
+        outcomes
     }
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use mainstay_clock::Monotonic;
 
 use crate::{
-    Consumer, ConsumerEvent, Content, Delivery, Error, Flow, Group, Partition, Position, StartAt,
-    Topic,
+    Error, Group,
+    broker::{Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Subscription},
     holdings::Holdings,
     memory::{Inner, State, faults::Membership, group::Member},
 };
@@ -20,7 +20,6 @@ use crate::{
 #[derive(Debug)]
 pub struct LogConsumer {
     inner: Arc<Inner>,
-    group: Group,
     me: Member,
     holdings: Holdings<Partition>,
     next_tick: Option<Monotonic>,
@@ -28,30 +27,24 @@ pub struct LogConsumer {
     turn: Option<Partition>,
     /// The group's generation at the last tick: others came or went when it has moved on.
     generation: u64,
-    /// The rings heard before the last look at the log.
-    heard: u64,
+    /// Notifications counted before the last look at the log.
+    seen: u64,
     /// Whether the last look at the log failed.
     failed: bool,
 }
 
 impl LogConsumer {
-    pub(super) fn new(
-        inner: Arc<Inner>,
-        group: Group,
-        topics: &[Topic],
-        start_at: StartAt,
-    ) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, subscription: Subscription) -> Self {
         Self {
             me: Member {
-                name: inner.options.ids.uuid().to_string(),
-                topics: topics.to_vec(),
-                start_at,
+                name: inner.settings.ids.uuid().to_string(),
+                topics: subscription.topics,
+                start_at: subscription.start_at,
             },
-            heard: 0,
+            seen: 0,
             failed: false,
             inner,
-            group,
-            holdings: Holdings::new(),
+            holdings: Holdings::new(subscription.group),
             next_tick: None,
             turn: None,
             generation: 0,
@@ -61,9 +54,9 @@ impl LogConsumer {
     async fn wait(&mut self) -> Result<ConsumerEvent, Error> {
         loop {
             self.inner.faults.reach()?;
-            // Heard before looking, so a change in between rings again.
-            self.heard = self.inner.notifier.rings();
-            let now = self.inner.options.clock.monotonic();
+            // Counted before looking, so that a change in between wakes again.
+            self.seen = self.inner.notifier.count();
+            let now = self.inner.settings.clock.monotonic();
             self.tick(now)?;
             if let Some(event) = self.holdings.event() {
                 return Ok(event);
@@ -77,11 +70,11 @@ impl LogConsumer {
             }
             let until_tick = self
                 .next_tick
-                .map_or(self.inner.options.lease, |due| due.remaining_at(now));
+                .map_or(self.inner.settings.lease, |due| due.remaining_at(now));
             // Biased, as a run that follows from its seed needs it.
             tokio::select! {
                 biased;
-                () = self.inner.notifier.rung_since(self.heard) => {}
+                () = self.inner.notifier.notified_since(self.seen) => {}
                 () = tokio::time::sleep(until_tick) => {}
             }
         }
@@ -89,7 +82,7 @@ impl LogConsumer {
 
     /// Renews the lease and notes what changed, when it is time or the group has changed.
     fn tick(&mut self, now: Monotonic) -> Result<(), Error> {
-        let options = &self.inner.options;
+        let settings = &self.inner.settings;
         let mut state = self.inner.state();
         let State { log, groups } = &mut *state;
         for fault in self.inner.faults.memberships() {
@@ -100,7 +93,7 @@ impl LogConsumer {
                 }
             }
         }
-        let membership = groups.entry(self.group.clone()).or_default();
+        let membership = groups.entry(self.holdings.group().clone()).or_default();
         match self.inner.faults.strike_member() {
             (true, _) => membership.reassign(|member| member == self.me.name),
             (_, true) => {
@@ -114,11 +107,13 @@ impl LogConsumer {
         if !due && membership.generation == self.generation {
             return Ok(());
         }
-        self.next_tick = Some(now + options.lease / 3);
+        self.next_tick = Some(now + settings.lease / 3);
         let before = membership.generation;
-        let view = membership.tick(log, &self.me, now, options.lease);
+        let view = membership.tick(log, &self.me, now, settings.lease);
         self.generation = membership.generation;
-        let overdue = self.holdings.observe(view, now, options.revocation);
+        let overdue = self
+            .holdings
+            .observe(view, now, settings.revocation_timeout);
         if let Ok(overdue) = &overdue
             && !overdue.is_empty()
         {
@@ -128,14 +123,14 @@ impl LogConsumer {
         let changed = membership.generation != before;
         drop(state);
         if changed {
-            self.inner.ring();
+            self.inner.notify();
         }
         overdue.map(drop)
     }
 
     fn fetch(&mut self) -> Vec<Delivery> {
         let state = self.inner.state();
-        let options = &self.inner.options;
+        let settings = &self.inner.settings;
         let mut wanted: Vec<_> = self
             .holdings
             .flowing()
@@ -146,8 +141,8 @@ impl LogConsumer {
         let mut bytes = 0;
         let mut deliveries = Vec::new();
         for (id, next) in wanted {
-            for (offset, content) in state.log.read(&id, next, options.fetch_records) {
-                if bytes >= options.fetch_bytes {
+            for (offset, content) in state.log.read(&id, next, settings.fetch_records) {
+                if bytes >= settings.fetch_bytes {
                     return deliveries;
                 }
                 bytes += size(&content);
@@ -176,10 +171,14 @@ fn size(content: &Content) -> usize {
 
 #[async_trait]
 impl Consumer for LogConsumer {
+    fn group(&self) -> &Group {
+        self.holdings.group()
+    }
+
     async fn next(&mut self) -> Result<ConsumerEvent, Error> {
-        let told = self.wait().await;
-        self.failed = told.is_err();
-        told
+        let event = self.wait().await;
+        self.failed = event.is_err();
+        event
     }
 
     async fn commit(&mut self, positions: &[Position]) -> Result<(), Error> {
@@ -189,14 +188,18 @@ impl Consumer for LogConsumer {
             .inner
             .state()
             .groups
-            .entry(self.group.clone())
+            .entry(self.holdings.group().clone())
             .or_default()
             .commit(&self.me.name, &fenced.offsets);
         self.holdings.settle(fenced, &stored)
     }
 
-    fn flow(&mut self, partitions: &[Partition], flow: Flow) {
-        self.holdings.flow(partitions, flow);
+    fn pause(&mut self, partitions: &[Partition]) {
+        self.holdings.pause(partitions);
+    }
+
+    fn resume(&mut self, partitions: &[Partition]) {
+        self.holdings.resume(partitions);
     }
 
     async fn release(&mut self, partitions: &[Partition]) -> Result<(), Error> {
@@ -206,11 +209,11 @@ impl Consumer for LogConsumer {
         self.inner
             .state()
             .groups
-            .entry(self.group.clone())
+            .entry(self.holdings.group().clone())
             .or_default()
             .release(&self.me.name, &ids, leaving);
         self.holdings.give_back(partitions);
-        self.inner.ring();
+        self.inner.notify();
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use mainstay_clock::IdGenerator;
 
 use super::notifier::Notifier;
-use crate::{Error, Group, Message, Partition, partitioner::murmur2};
+use crate::{Error, Group, Message, Partition, broker::partitioner::murmur2};
 
 type Predicate = Box<dyn Fn(&Message) -> bool + Send>;
 
@@ -106,7 +106,7 @@ impl Faults {
     /// Nobody reaches the broker: publishing answers unknown, consumers get [`Error::Unavailable`]. Leases go on.
     pub fn outage(&self) {
         self.plan().outage = true;
-        self.ring();
+        self.notifier.notify();
     }
 
     /// Once: every member of `group` loses its partitions and gets them again from the committed offset on, so
@@ -115,7 +115,7 @@ impl Faults {
         self.plan()
             .membership
             .push(Membership::Redeliver(group.clone()));
-        self.ring();
+        self.notifier.notify();
     }
 
     /// Once: ends the membership of the member of `group` that holds `partition`, without notice.
@@ -123,7 +123,7 @@ impl Faults {
         self.plan()
             .membership
             .push(Membership::Expel(group.clone(), partition.clone()));
-        self.ring();
+        self.notifier.notify();
     }
 
     /// From now on faults strike by themselves, drawn from the broker's id generator.
@@ -136,7 +136,7 @@ impl Faults {
     /// Ends all faults.
     pub fn heal(&self) {
         *self.plan() = Plan::default();
-        self.ring();
+        self.notifier.notify();
     }
 
     /// Whether a call gets through.
@@ -181,10 +181,6 @@ impl Faults {
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ring(&self) {
-        self.notifier.ring();
     }
 }
 

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
-    Content, Error, Message, Partition, Raw, Topic,
-    partitioner::{self, partition_of},
+    Error, Message, Topic,
+    broker::{
+        Content, Partition, Raw,
+        partitioner::{self, partition_of},
+    },
 };
 
 #[derive(Default, Debug)]

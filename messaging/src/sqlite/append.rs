@@ -1,17 +1,20 @@
-//! Appending: one transaction a batch, all of it or nothing.
+//! Appending: one transaction per batch, all of it or nothing.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fmt::Write as _,
     sync::Arc,
 };
 
 use async_trait::async_trait;
-use mainstay_database::Transactions;
 
 use crate::{
-    Error, Key, Message, PublishOutcome, Publisher, Topic, envelope,
-    partitioner::{partition_of, spread_by},
+    Error, Message, Topic,
+    broker::{
+        PrefixRule, PublishOutcome, Publisher,
+        partitioner::{partition_of, spread_by},
+    },
+    envelope,
     sqlite::{Inner, OFFSET_BITS, driver, sort},
 };
 
@@ -62,16 +65,12 @@ impl LogPublisher {
         Ok(topics)
     }
 
-    /// Puts what may be appended into one batch, and says of each message what becomes of it if the batch is stored.
+    /// Puts what may be appended into one batch. Returns the outcome of each message if the batch is stored.
     fn sort_out(&self, messages: &[Message], topics: &Topics<'_>) -> (Batch, Vec<PublishOutcome>) {
-        let limit = self.inner.options.max_message_size;
+        let limit = self.inner.settings.max_message_size;
         let mut batch = Batch::default();
-        let mut stopped: HashSet<(&Topic, &Key)> = HashSet::new();
-        let answers = messages.iter().map(|message| {
-            let key = message.key.as_ref().map(|key| (&message.topic, key));
-            if !stopped.is_empty() && key.is_some_and(|key| stopped.contains(&key)) {
-                return PublishOutcome::Unknown(Error::NotTried);
-            }
+        let mut rule = PrefixRule::new();
+        let mut sort_one = |message: &Message| {
             let size = message.size();
             let refusal = match topics.get(&message.topic).and_then(Option::as_ref) {
                 _ if size > limit => Error::TooLarge { size, limit },
@@ -81,18 +80,20 @@ impl LogPublisher {
                     return PublishOutcome::Acknowledged;
                 }
             };
-            stopped.extend(key);
             PublishOutcome::Refused(refusal)
-        });
-        let answers = answers.collect();
-        (batch, answers)
+        };
+        let outcomes = messages
+            .iter()
+            .map(|message| rule.apply(message, || sort_one(message)))
+            .collect();
+        (batch, outcomes)
     }
 
     async fn append(&self, mut batch: Batch) -> Result<(), Error> {
         let counts: Vec<_> = batch.counts.iter().collect();
         let counts =
             serde_json::to_string(&counts).map_err(|error| Error::Refused(error.into()))?;
-        let now = envelope::micros_since_epoch(self.inner.options.clock.now());
+        let now = envelope::micros_since_epoch(self.inner.settings.clock.now());
         let mut tx = self.inner.database.begin().await.map_err(sort)?;
         let ends: Vec<(i64, i64)> = sqlx::query_as(self.inner.statements.advance.clone())
             .bind(counts)
@@ -120,22 +121,25 @@ impl Publisher for LogPublisher {
             Ok(topics) => topics,
             Err(error) => return unknown(messages.len(), error),
         };
-        let (batch, mut answers) = self.sort_out(messages, &topics);
+        let (batch, mut outcomes) = self.sort_out(messages, &topics);
         if !batch.counts.is_empty()
             && let Err(error) = self.append(batch).await
         {
-            let mut unknown = unknown(answers.len(), error).into_iter();
-            for answer in answers.iter_mut().filter(|answer| answer.is_acknowledged()) {
-                *answer = unknown
+            let mut unknown = unknown(outcomes.len(), error).into_iter();
+            for outcome in outcomes
+                .iter_mut()
+                .filter(|outcome| outcome.is_acknowledged())
+            {
+                *outcome = unknown
                     .next()
                     .unwrap_or(PublishOutcome::Unknown(Error::NotTried));
             }
         }
-        answers
+        outcomes
     }
 }
 
-/// The error once, for the first message; the others were not tried for its sake.
+/// The error for the first message; because of it, the others were not tried.
 fn unknown(count: usize, error: Error) -> Vec<PublishOutcome> {
     let others = std::iter::repeat_with(|| Error::NotTried);
     std::iter::once(error)

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use mainstay_clock::Monotonic;
-use mainstay_database::Transactions as _;
 use tokio::sync::watch;
 
 use crate::{
-    Consumer, ConsumerEvent, Content, Delivery, Error, Flow, Group, Headers, Key, Message,
-    Partition, Position, Raw, StartAt, Topic, envelope,
+    Error, Group, Headers, Key, Message, Topic,
+    broker::{Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Raw, Subscription},
+    envelope,
     holdings::Holdings,
     sqlite::{
         Inner,
@@ -50,19 +50,14 @@ fn size((_, key, envelope, payload): &Row) -> usize {
 }
 
 impl LogConsumer {
-    pub(super) fn new(
-        inner: Arc<Inner>,
-        group: Group,
-        topics: &[Topic],
-        start_at: StartAt,
-    ) -> Self {
-        let topics: Vec<&str> = topics.iter().map(Topic::as_str).collect();
+    pub(super) fn new(inner: Arc<Inner>, subscription: Subscription) -> Self {
+        let topics: Vec<&str> = subscription.topics.iter().map(Topic::as_str).collect();
         let me = Member {
-            group,
-            name: inner.options.ids.uuid().to_string(),
             // Strings always serialise.
             topics: serde_json::to_string(&topics).unwrap_or_default(),
-            start_at,
+            name: inner.settings.ids.uuid().to_string(),
+            group: subscription.group.clone(),
+            start_at: subscription.start_at,
         };
         Self {
             notifier: inner.notifier.subscribe(),
@@ -70,7 +65,7 @@ impl LogConsumer {
             failed: false,
             inner,
             me,
-            holdings: Holdings::new(),
+            holdings: Holdings::new(subscription.group),
             next_tick: None,
             turn: 0,
         }
@@ -78,14 +73,14 @@ impl LogConsumer {
 
     async fn wait(&mut self) -> Result<ConsumerEvent, Error> {
         loop {
-            let now = self.inner.options.clock.monotonic();
+            let now = self.inner.settings.clock.monotonic();
             if self.next_tick.is_none_or(|due| due.has_passed_at(now)) {
                 self.tick().await?;
             }
             if let Some(event) = self.holdings.event() {
                 return Ok(event);
             }
-            // Marked as seen before looking, so an append in between rings again.
+            // Marked as seen before looking, so that an append in between wakes again.
             self.notifier.mark_unchanged();
             let deliveries = self.fetch().await?;
             if !deliveries.is_empty() {
@@ -96,8 +91,8 @@ impl LogConsumer {
             }
             let until_tick = self
                 .next_tick
-                .map_or(self.inner.options.lease, |due| due.remaining_at(now));
-            let idle = self.inner.options.poll_interval.min(until_tick);
+                .map_or(self.inner.settings.lease, |due| due.remaining_at(now));
+            let idle = self.inner.settings.poll_interval.min(until_tick);
             tokio::select! {
                 () = tokio::time::sleep(idle) => {}
                 // The sender lives in `inner`, which this consumer holds.
@@ -109,15 +104,17 @@ impl LogConsumer {
     /// Renews the lease and notes what changed. Cancel safe: what a tick did is read back by the next one.
     async fn tick(&mut self) -> Result<(), Error> {
         let view = membership::tick(&self.inner, &self.me).await?;
-        let options = &self.inner.options;
-        let now = options.clock.monotonic();
-        self.next_tick = Some(now + options.lease / 3);
+        let settings = &self.inner.settings;
+        let now = settings.clock.monotonic();
+        self.next_tick = Some(now + settings.lease / 3);
         self.ends = view
             .held
             .iter()
             .map(|claim| (claim.id, claim.next))
             .collect();
-        let overdue = self.holdings.observe(view, now, options.revocation)?;
+        let overdue = self
+            .holdings
+            .observe(view, now, settings.revocation_timeout)?;
         if !overdue.is_empty() {
             membership::release(&self.inner, &self.me, &overdue, false).await?;
             self.holdings.take_away(&overdue);
@@ -126,8 +123,8 @@ impl LogConsumer {
     }
 
     async fn fetch(&mut self) -> Result<Vec<Delivery>, Error> {
-        let options = &self.inner.options;
-        let count = i64::from(options.fetch_records);
+        let settings = &self.inner.settings;
+        let count = i64::from(settings.fetch_records);
         let mut wanted: Vec<[i64; 3]> = self
             .holdings
             .flowing()
@@ -147,7 +144,7 @@ impl LogConsumer {
                 .bind(wanted)
                 .fetch(self.inner.database.reader());
             loop {
-                if bytes >= options.fetch_bytes {
+                if bytes >= settings.fetch_bytes {
                     break false;
                 }
                 let Some(row) = found.try_next().await.map_err(driver)? else {
@@ -219,10 +216,14 @@ fn message(
 
 #[async_trait]
 impl Consumer for LogConsumer {
+    fn group(&self) -> &Group {
+        &self.me.group
+    }
+
     async fn next(&mut self) -> Result<ConsumerEvent, Error> {
-        let told = self.wait().await;
-        self.failed = told.is_err();
-        told
+        let event = self.wait().await;
+        self.failed = event.is_err();
+        event
     }
 
     async fn commit(&mut self, positions: &[Position]) -> Result<(), Error> {
@@ -235,8 +236,12 @@ impl Consumer for LogConsumer {
         self.holdings.settle(fenced, &stored)
     }
 
-    fn flow(&mut self, partitions: &[Partition], flow: Flow) {
-        self.holdings.flow(partitions, flow);
+    fn pause(&mut self, partitions: &[Partition]) {
+        self.holdings.pause(partitions);
+    }
+
+    fn resume(&mut self, partitions: &[Partition]) {
+        self.holdings.resume(partitions);
     }
 
     async fn release(&mut self, partitions: &[Partition]) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Which log a file holds.
 
 use mainstay_clock::IdGenerator;
-use mainstay_database::{Transactions as _, sqlite::Database};
+use mainstay_database::sqlite::Database;
 use uuid::Uuid;
 
 use super::{driver, sort, statements::Statements};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use mainstay_database::Transactions;
 use sqlx::SqliteConnection;
 
 use crate::{
@@ -28,7 +27,7 @@ pub(super) struct Member {
 ///
 /// One IMMEDIATE transaction: ticks of all members happen one after the other, so all see one truth.
 pub(super) async fn tick(inner: &Inner, me: &Member) -> Result<View<i64>, Error> {
-    let (sql, clock) = (&inner.statements, &inner.options.clock);
+    let (sql, clock) = (&inner.statements, &inner.settings.clock);
     let (now, boot) = (clock.monotonic(), clock.boot_id());
     let group = me.group.as_str();
     let mut tx = inner.database.begin().await.map_err(sort)?;
@@ -36,12 +35,12 @@ pub(super) async fn tick(inner: &Inner, me: &Member) -> Result<View<i64>, Error>
         .bind(group)
         .bind(&me.name)
         .bind(boot.as_str())
-        .bind((now + inner.options.lease).as_micros())
+        .bind((now + inner.settings.lease).as_micros())
         .bind(&me.topics)
         .execute(&mut *tx)
         .await
         .map_err(driver)?;
-    sqlx::query(sql.bury.clone())
+    sqlx::query(sql.expire.clone())
         .bind(group)
         .bind(&me.name)
         .bind(boot.as_str())
@@ -49,7 +48,7 @@ pub(super) async fn tick(inner: &Inner, me: &Member) -> Result<View<i64>, Error>
         .execute(&mut *tx)
         .await
         .map_err(driver)?;
-    sqlx::query(sql.orphan.clone())
+    sqlx::query(sql.free.clone())
         .bind(group)
         .execute(&mut *tx)
         .await

@@ -14,11 +14,11 @@ pub(super) struct Statements {
     pub(super) fetch: SqlStr,
     pub(super) commit: SqlStr,
     pub(super) progress: SqlStr,
-    pub(super) sweep: SqlStr,
+    pub(super) prune: SqlStr,
     pub(super) raise_first: SqlStr,
     pub(super) renew: SqlStr,
-    pub(super) bury: SqlStr,
-    pub(super) orphan: SqlStr,
+    pub(super) expire: SqlStr,
+    pub(super) free: SqlStr,
     pub(super) admit_partitions: SqlStr,
     pub(super) members: SqlStr,
     pub(super) claims: SqlStr,
@@ -77,7 +77,7 @@ impl Statements {
             ),
             // Only from the front of a partition, up to the first record that is to be kept: wall clocks may go
             // back, and a log with a hole in it would stop its readers.
-            sweep: sql(
+            prune: sql(
                 "WITH done AS (
                    SELECT partition << 40 AS start, (partition << 40) + min(committed) AS stop
                    FROM {ns}broker_claims GROUP BY partition),
@@ -98,10 +98,10 @@ impl Statements {
                 "INSERT INTO {ns}broker_members (grp, member, boot_id, lease_until, topics) VALUES ($1, $2, $3, $4, $5)
                  ON CONFLICT (grp, member) DO UPDATE SET boot_id = excluded.boot_id, lease_until = excluded.lease_until",
             ),
-            bury: sql(
+            expire: sql(
                 "DELETE FROM {ns}broker_members WHERE grp = $1 AND member <> $2 AND (boot_id <> $3 OR lease_until <= $4)",
             ),
-            orphan: sql(
+            free: sql(
                 "UPDATE {ns}broker_claims SET member = NULL WHERE grp = $1 AND member IS NOT NULL
                  AND member NOT IN (SELECT member FROM {ns}broker_members WHERE grp = $1)",
             ),

@@ -16,6 +16,7 @@ struct PriceChanged {
 }
 
 impl Event for PriceChanged {
+    const TOPIC: &'static str = "prices";
     const KIND: &'static str = "PriceChanged";
     const VERSION: u32 = 3;
     const UPCASTERS: &'static [Upcaster] = &[split_price, count_minor_units];
@@ -165,6 +166,7 @@ fn an_event_that_does_not_serialise_leaves_the_message_alone() {
     #[derive(Serialize, Deserialize, Debug)]
     struct Odd(std::collections::BTreeMap<Vec<u8>, u8>);
     impl Event for Odd {
+        const TOPIC: &'static str = "prices";
         const KIND: &'static str = "Odd";
         const VERSION: u32 = 1;
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mainstay_messaging::{
-    Consumer, ConsumerEvent, Content, Delivery, Group, Headers, Key, Kind, Message, MessageId,
-    Partition, Raw, Source, StartAt, Topic,
+    Consumer, Delivery, Group, Headers, Key, Kind, Message, MessageId, Partition, Source, StartAt,
+    Topic,
+    broker::{ConsumerEvent, Content, Raw},
     conformance::{FOREIGN, Fixture},
-    memory::{Broker, LogConsumer, LogPublisher, Options},
+    memory::{Broker, LogConsumer, LogPublisher},
 };
 
 struct MemoryFixture {
@@ -19,13 +20,13 @@ struct MemoryFixture {
 }
 
 fn fixture() -> MemoryFixture {
-    let mut options = Options::default();
-    options.lease = Duration::from_millis(400);
-    options.revocation = Duration::from_millis(300);
-    options.max_message_size = 10_000;
-    options.fetch_bytes = 50_000;
     MemoryFixture {
-        broker: Broker::new(options),
+        broker: Broker::builder()
+            .lease(Duration::from_millis(400))
+            .revocation_timeout(Duration::from_millis(300))
+            .max_message_size(10_000)
+            .fetch_bytes(50_000)
+            .build(),
     }
 }
 
@@ -42,8 +43,9 @@ impl Fixture for MemoryFixture {
         self.broker.publisher()
     }
 
-    fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> LogConsumer {
-        self.broker.consumer(group.clone(), topics, start_at)
+    async fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> LogConsumer {
+        let joining = self.broker.consumer(group).start_at(start_at);
+        joining.subscribe(topics).await.unwrap()
     }
 
     async fn append_foreign(&self, partition: &Partition) {
@@ -103,7 +105,7 @@ async fn deliveries(consumer: &mut LogConsumer) -> Vec<Delivery> {
 /// Numbers of everything in the log, read by a group of its own.
 async fn stored(broker: &Broker, count: usize) -> Vec<usize> {
     let topics = [Topic::from_static("orders")];
-    let mut auditor = broker.consumer(Group::from_static("audit"), &topics, StartAt::Earliest);
+    let mut auditor = broker.consumer("audit").subscribe(&topics).await.unwrap();
     let mut numbers = Vec::new();
     while numbers.len() < count {
         numbers.extend(deliveries(&mut auditor).await.iter().map(number_of));
@@ -116,7 +118,7 @@ async fn stored(broker: &Broker, count: usize) -> Vec<usize> {
 #[tokio::test]
 async fn who_judges_sees_every_record_from_an_offset_on() {
     use mainstay_messaging::Publisher as _;
-    let broker = Broker::default();
+    let broker = Broker::new();
     let topic = Topic::from_static("orders");
     broker.create_topic(&topic, 2).await.unwrap();
     let messages: Vec<Message> = (0..3).map(|number| message("k", number)).collect();

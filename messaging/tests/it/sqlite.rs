@@ -9,12 +9,12 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_clock::{BootId, Clock, Monotonic, SystemClock};
-use mainstay_database::{Transactions as _, sqlite::Database};
+use mainstay_database::sqlite::Database;
 use mainstay_messaging::{
-    Consumer, ConsumerEvent, Content, Group, Key, Kind, Message, MessageId, Partition, Publisher,
-    Source, StartAt, Topic,
+    Consumer, Group, Key, Kind, Message, MessageId, Partition, Publisher, Source, StartAt, Topic,
+    broker::{ConsumerEvent, Content},
     conformance::{FOREIGN, Fixture},
-    sqlite::{Broker, LogConsumer, LogPublisher, Options},
+    sqlite::{Broker, LogConsumer, LogPublisher},
 };
 
 struct SqliteFixture {
@@ -28,12 +28,14 @@ async fn fixture() -> SqliteFixture {
     let database = Database::open(directory.path().join("broker.db"))
         .await
         .unwrap();
-    let mut options = Options::default();
-    options.lease = Duration::from_millis(1_000); // a busy machine may stall for a while
-    options.revocation = Duration::from_millis(500);
-    options.max_message_size = 10_000;
-    options.fetch_bytes = 50_000;
-    let broker = Broker::open(database.clone(), options).await.unwrap();
+    let broker = Broker::builder_on(database.clone())
+        .lease(Duration::from_millis(1_000))
+        .revocation_timeout(Duration::from_millis(500))
+        .max_message_size(10_000)
+        .fetch_bytes(50_000)
+        .open()
+        .await
+        .unwrap();
     SqliteFixture {
         broker,
         database,
@@ -54,8 +56,9 @@ impl Fixture for SqliteFixture {
         self.broker.publisher()
     }
 
-    fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> LogConsumer {
-        self.broker.consumer(group.clone(), topics, start_at)
+    async fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> LogConsumer {
+        let joining = self.broker.consumer(group).start_at(start_at);
+        joining.subscribe(topics).await.unwrap()
     }
 
     async fn append_foreign(&self, partition: &Partition) {
@@ -153,13 +156,8 @@ async fn a_second_handle_on_the_file_sees_what_the_first_appends() {
     let topic = Topic::from_static(TOPIC);
     f.broker.create_topic(&topic, 1).await.unwrap();
     // Connections and notifier of its own: what another process has.
-    let other = Broker::open(
-        Database::open(f.database.path()).await.unwrap(),
-        Options::default(),
-    )
-    .await
-    .unwrap();
-    let mut consumer = other.consumer(Group::from_static("g"), &[topic], StartAt::Earliest);
+    let other = Broker::open(f.database.path()).await.unwrap();
+    let mut consumer = other.consumer("g").subscribe([topic]).await.unwrap();
     publish(&f.broker, 0..3).await;
     assert_eq!(next_deliveries(&mut consumer).await.len(), 3);
     publish(&other, 3..5).await;
@@ -186,10 +184,7 @@ async fn concurrent_appends_of_many_handles_leave_no_gap_and_no_double() {
         .map(|writer| {
             let path = Arc::clone(&path);
             tokio::spawn(async move {
-                let broker =
-                    Broker::open(Database::open(&*path).await.unwrap(), Options::default())
-                        .await
-                        .unwrap();
+                let broker = Broker::open(&*path).await.unwrap();
                 for batch in 0..10 {
                     let from = (writer * 10 + batch) * 5;
                     publish(&broker, from..from + 5).await;
@@ -200,9 +195,7 @@ async fn concurrent_appends_of_many_handles_leave_no_gap_and_no_double() {
     for writer in writers {
         writer.await.unwrap();
     }
-    let mut consumer = f
-        .broker
-        .consumer(Group::from_static("g"), &[topic], StartAt::Earliest);
+    let mut consumer = f.broker.consumer("g").subscribe([topic]).await.unwrap();
     let mut deliveries = Vec::new();
     while deliveries.len() < 200 {
         deliveries.extend(next_deliveries(&mut consumer).await);

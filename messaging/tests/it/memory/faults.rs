@@ -3,19 +3,16 @@
 use std::time::Duration;
 
 use mainstay_messaging::{
-    Consumer, ConsumerEvent, Error, Group, Partition, Position, PublishOutcome, Publisher, StartAt,
-    Topic,
-    memory::{Broker, LogConsumer, Options},
+    Consumer, Error, Group, Partition, Position, Publisher, Topic,
+    broker::{ConsumerEvent, PublishOutcome},
+    memory::{Broker, LogConsumer},
 };
 
 use super::{deliveries, message, number_of, stored};
 
 async fn broker() -> Broker {
-    let broker = Broker::new(Options::default());
-    broker
-        .create_topic(&Topic::from_static("orders"), 1)
-        .await
-        .unwrap();
+    let broker = Broker::new();
+    broker.create_topic("orders", 1).await.unwrap();
     broker
 }
 
@@ -30,8 +27,12 @@ fn group() -> Group {
     Group::from_static("g")
 }
 
-fn consumer(broker: &Broker) -> LogConsumer {
-    broker.consumer(group(), &[partition().topic], StartAt::Earliest)
+async fn consumer(broker: &Broker) -> LogConsumer {
+    broker
+        .consumer(group())
+        .subscribe([partition().topic])
+        .await
+        .unwrap()
 }
 
 async fn publish(broker: &Broker, numbers: std::ops::Range<usize>) {
@@ -114,7 +115,7 @@ async fn a_lost_message_is_unknown_and_not_stored() {
 async fn during_an_outage_nothing_is_stored_and_nobody_reads() {
     let broker = broker().await;
     publish(&broker, 0..2).await;
-    let mut reader = consumer(&broker);
+    let mut reader = consumer(&broker).await;
     deliveries(&mut reader).await;
 
     // It reaches a consumer that waits.
@@ -148,12 +149,12 @@ async fn during_an_outage_nothing_is_stored_and_nobody_reads() {
 async fn leases_end_during_an_outage() {
     let broker = broker().await;
     publish(&broker, 0..1).await;
-    let mut first = consumer(&broker);
+    let mut first = consumer(&broker).await;
     deliveries(&mut first).await;
     broker.faults().outage();
-    tokio::time::advance(Options::default().lease).await;
+    tokio::time::advance(Duration::from_secs(5)).await;
     broker.faults().heal();
-    let mut second = consumer(&broker);
+    let mut second = consumer(&broker).await;
     assert_eq!(deliveries(&mut second).await.len(), 1);
     let lost = told(&mut first).await.unwrap();
     assert!(matches!(lost, ConsumerEvent::Lost(_)), "{lost:?}");
@@ -163,7 +164,7 @@ async fn leases_end_during_an_outage() {
 async fn redelivery_starts_again_at_the_committed_offset() {
     let broker = broker().await;
     publish(&broker, 0..3).await;
-    let mut reader = consumer(&broker);
+    let mut reader = consumer(&broker).await;
     deliveries(&mut reader).await;
     reader.commit(&below(1)).await.unwrap();
     broker.faults().redeliver(&group());
@@ -183,10 +184,10 @@ async fn redelivery_starts_again_at_the_committed_offset() {
 async fn an_expelled_member_loses_everything_and_cannot_commit() {
     let broker = broker().await;
     publish(&broker, 0..2).await;
-    let mut expelled = consumer(&broker);
+    let mut expelled = consumer(&broker).await;
     deliveries(&mut expelled).await;
     broker.faults().expel(&group(), &partition());
-    let mut successor = consumer(&broker);
+    let mut successor = consumer(&broker).await;
     assert_eq!(deliveries(&mut successor).await.len(), 2);
     let refused = expelled.commit(&below(2)).await;
     assert!(matches!(refused, Err(Error::NotAssigned(_))), "{refused:?}");
@@ -200,15 +201,15 @@ async fn an_expelled_member_loses_everything_and_cannot_commit() {
 async fn a_commit_from_before_a_redelivery_is_refused() {
     let broker = broker().await;
     publish(&broker, 0..2).await;
-    let mut reader = consumer(&broker);
+    let mut reader = consumer(&broker).await;
     deliveries(&mut reader).await;
     broker.faults().redeliver(&group());
     // The broker acts on it before this member hears of it: it is the owner still, under another epoch.
-    let mut other = broker.consumer(
-        Group::from_static("other"),
-        &[partition().topic],
-        StartAt::Earliest,
-    );
+    let mut other = broker
+        .consumer("other")
+        .subscribe([partition().topic])
+        .await
+        .unwrap();
     deliveries(&mut other).await;
     let refused = reader.commit(&below(2)).await;
     assert!(matches!(refused, Err(Error::NotAssigned(_))), "{refused:?}");
@@ -239,10 +240,10 @@ async fn a_message_dropped_on_its_way_may_be_published_again() {
 async fn a_restart_of_the_last_member_waits_for_the_lease_of_its_former_life() {
     let broker = broker().await;
     publish(&broker, 0..1).await;
-    let mut killed = consumer(&broker);
+    let mut killed = consumer(&broker).await;
     deliveries(&mut killed).await;
     drop(killed);
-    let mut restarted = consumer(&broker);
+    let mut restarted = consumer(&broker).await;
     let early = tokio::time::timeout(Duration::from_millis(4_999), deliveries(&mut restarted));
     assert!(early.await.is_err());
     assert_eq!(deliveries(&mut restarted).await.len(), 1);

@@ -8,9 +8,9 @@ use std::{
 
 use mainstay_clock::SeededIds;
 use mainstay_messaging::{
-    Consumer, ConsumerEvent, Error, Group, Message, Partition, Position, PublishOutcome, Publisher,
-    StartAt, Topic,
-    memory::{Broker, Chances, LogConsumer, Options},
+    Consumer, Error, Group, Message, Partition, Position, Publisher, Topic,
+    broker::{ConsumerEvent, PublishOutcome},
+    memory::{Broker, Chances, LogConsumer},
 };
 use proptest::prelude::*;
 
@@ -156,33 +156,28 @@ async fn work(
 }
 
 async fn run(seed: u64, chances: Chances, batch: usize, commit_every: usize) {
-    let mut options = Options::default();
-    options.ids = Arc::new(SeededIds::new(seed));
-    options.lease = Duration::from_millis(300);
-    options.revocation = Duration::from_millis(200);
-    let broker = Broker::new(options);
+    let broker = Broker::builder()
+        .ids(SeededIds::new(seed))
+        .lease(Duration::from_millis(300))
+        .revocation_timeout(Duration::from_millis(200))
+        .build();
     let topic = Topic::from_static("orders");
     broker.create_topic(&topic, 3).await.unwrap();
     broker.faults().at_random(chances);
 
     let group = Group::from_static("g");
     let delivered = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let workers: Vec<_> = (0..3)
-        .map(|_| {
-            let topics = std::slice::from_ref(&topic);
-            let consumer = broker.consumer(group.clone(), topics, StartAt::Earliest);
-            tokio::spawn(work(consumer, commit_every, Arc::clone(&delivered)))
-        })
-        .collect();
+    let mut workers = Vec::new();
+    for _ in 0..3 {
+        let consumer = broker.consumer(&group).subscribe([&topic]).await.unwrap();
+        let work = work(consumer, commit_every, Arc::clone(&delivered));
+        workers.push(tokio::spawn(work));
+    }
     let expected = relay(&broker, 40, batch).await;
     broker.faults().heal();
 
     // The log is what the answers said, and everything in it reached the group.
-    let mut auditor = broker.consumer(
-        Group::from_static("audit"),
-        std::slice::from_ref(&topic),
-        StartAt::Earliest,
-    );
+    let mut auditor = broker.consumer("audit").subscribe([&topic]).await.unwrap();
     let mut log: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     let mut positions = Vec::new();
     while let Ok(deliveries) =
@@ -190,7 +185,7 @@ async fn run(seed: u64, chances: Chances, batch: usize, commit_every: usize) {
     {
         for delivery in deliveries {
             let number = super::number_of(&delivery);
-            let mainstay_messaging::Content::Message(message) = delivery.content else {
+            let mainstay_messaging::broker::Content::Message(message) = delivery.content else {
                 unreachable!("number_of has looked");
             };
             log.entry(message.key.unwrap().to_string())
@@ -273,13 +268,8 @@ fn the_same_seed_gives_the_same_faults() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut options = Options::default();
-            options.ids = Arc::new(SeededIds::new(seed));
-            let broker = Broker::new(options);
-            broker
-                .create_topic(&Topic::from_static("orders"), 3)
-                .await
-                .unwrap();
+            let broker = Broker::builder().ids(SeededIds::new(seed)).build();
+            broker.create_topic("orders", 3).await.unwrap();
             let mut chances = Chances::default();
             (chances.refuse, chances.lose_answer, chances.unavailable) = (100, 200, 100);
             broker.faults().at_random(chances);

@@ -9,7 +9,7 @@ use super::*;
 
 async fn open(path: &Path) -> Broker {
     let database = Database::open(path).await.unwrap();
-    Broker::open(database, Options::default()).await.unwrap()
+    Broker::builder_on(database).open().await.unwrap()
 }
 
 #[tokio::test]
@@ -23,10 +23,12 @@ async fn a_log_keeps_its_id_and_no_other_log_has_it() {
     assert_eq!(id, open(&path).await.id(), "opened again");
     assert_ne!(id, open(&elsewhere).await.id());
 
-    let mut options = Options::default();
-    options.namespace = Namespace::prefixed("second_").unwrap();
     let database = Database::open(&path).await.unwrap();
-    let beside = Broker::open(database, options).await.unwrap();
+    let beside = Broker::builder_on(database)
+        .namespace(Namespace::prefixed("second_").unwrap())
+        .open()
+        .await
+        .unwrap();
     assert_ne!(id, beside.id(), "another log in the same file");
 }
 
@@ -58,13 +60,15 @@ async fn opening_a_log_that_is_there_does_not_wait_for_its_writer() {
     let writing = database.begin().await.unwrap();
 
     // With a timeout of its own, a process would wait for so long and then fail.
-    let mut impatient = mainstay_database::sqlite::Options::default();
-    impatient.busy_timeout = Duration::ZERO;
-    let another = Database::open_with(&path, impatient).await.unwrap();
-    let broker = Broker::open(another, Options::default()).await.unwrap();
+    let another = Database::builder(&path)
+        .busy_timeout(Duration::ZERO)
+        .open()
+        .await
+        .unwrap();
+    let broker = Broker::builder_on(another).open().await.unwrap();
     assert_eq!(broker.id(), id);
     // In the same process, the writer has the only connection that writes.
-    let opening = Broker::open(database, Options::default());
+    let opening = Broker::builder_on(database).open();
     let broker = tokio::time::timeout(Duration::from_secs(60), opening).await;
     assert_eq!(broker.unwrap().unwrap().id(), id);
     drop(writing);
@@ -93,7 +97,7 @@ async fn a_log_without_an_id_gets_one_and_keeps_what_it_has() {
     }
     let broker = open(&path).await;
     let topics = [Topic::from_static(TOPIC)];
-    let mut consumer = broker.consumer(Group::from_static("g"), &topics, StartAt::Earliest);
+    let mut consumer = broker.consumer("g").subscribe(&topics).await.unwrap();
     assert_eq!(next_deliveries(&mut consumer).await.len(), 1);
     assert_eq!(broker.id(), open(&path).await.id());
 }

@@ -13,8 +13,9 @@ use std::{
 
 use mainstay_database::sqlite::Database;
 use mainstay_messaging::{
-    Consumer, ConsumerEvent, Delivery, Group, Key, Partition, Position, Publisher, StartAt, Topic,
-    sqlite::{Broker, LogConsumer, Options},
+    Consumer, Delivery, Group, Key, Partition, Position, Publisher, Topic,
+    broker::ConsumerEvent,
+    sqlite::{Broker, LogConsumer},
 };
 
 use super::{TOPIC, message};
@@ -25,16 +26,18 @@ const BATCH: usize = 7;
 const PARTITIONS: u16 = 4;
 
 async fn open(path: &Path) -> Broker {
-    let mut options = Options::default();
-    options.lease = Duration::from_millis(600);
-    options.revocation = Duration::from_millis(300);
     let database = Database::open(path).await.unwrap();
-    Broker::open(database, options).await.unwrap()
+    Broker::builder_on(database)
+        .lease(Duration::from_millis(600))
+        .revocation_timeout(Duration::from_millis(300))
+        .open()
+        .await
+        .unwrap()
 }
 
-fn consumer(broker: &Broker, group: &'static str) -> LogConsumer {
+async fn consumer(broker: &Broker, group: &'static str) -> LogConsumer {
     let topics = [Topic::from_static(TOPIC)];
-    broker.consumer(Group::from_static(group), &topics, StartAt::Earliest)
+    broker.consumer(group).subscribe(&topics).await.unwrap()
 }
 
 /// What a killed process runs. As a test of its own it does nothing.
@@ -76,7 +79,7 @@ async fn append_for_ever(broker: &Broker, key: &str) {
 
 /// Says each assignment and each commit.
 async fn consume_for_ever(broker: &Broker) {
-    let mut consumer = consumer(broker, "g");
+    let mut consumer = consumer(broker, "g").await;
     loop {
         match consumer.next().await.unwrap() {
             ConsumerEvent::Assigned(assigned) => {
@@ -185,7 +188,7 @@ impl Drop for Process {
 
 /// The first `count` records of the log, or more if they came with them.
 async fn read(broker: &Broker, count: usize) -> Vec<Delivery> {
-    let mut consumer = consumer(broker, "audit");
+    let mut consumer = consumer(broker, "audit").await;
     let mut read = Vec::new();
     let reading = async {
         while read.len() < count {
@@ -234,7 +237,7 @@ async fn what_killed_processes_appended_is_there_once_and_whole() {
         let expected = next.entry(delivery.position.partition.clone()).or_default();
         assert_eq!(delivery.position.offset, *expected, "a gap");
         *expected += 1;
-        let mainstay_messaging::Content::Message(message) = delivery.content else {
+        let mainstay_messaging::broker::Content::Message(message) = delivery.content else {
             panic!("{delivery:?}");
         };
         let number = str::from_utf8(message.payload.as_deref().unwrap()).unwrap();
@@ -262,7 +265,7 @@ fn end_of(line: &str) -> Option<usize> {
 
 /// How many records the log has.
 async fn broker_end(broker: &Broker) -> usize {
-    let mut consumer = consumer(broker, "count");
+    let mut consumer = consumer(broker, "count").await;
     while !matches!(consumer.next().await.unwrap(), ConsumerEvent::Assigned(_)) {}
     let progress = broker.progress(&Group::from_static("count")).await.unwrap();
     let ends: i64 = progress.iter().map(|(_, _, next)| next).sum();

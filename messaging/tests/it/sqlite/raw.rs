@@ -24,9 +24,7 @@ async fn a_damaged_or_newer_record_is_kept_raw_and_stops_nothing() {
             .unwrap();
     }
     f.database.commit(tx).await.unwrap();
-    let mut consumer = f
-        .broker
-        .consumer(Group::from_static("g"), &[topic], StartAt::Earliest);
+    let mut consumer = f.broker.consumer("g").subscribe([topic]).await.unwrap();
     let deliveries = next_deliveries(&mut consumer).await;
     let [
         Content::Raw(damaged),
@@ -56,9 +54,7 @@ async fn a_record_that_is_no_text_is_kept_raw_with_its_bytes_and_its_key() {
         sqlx::query(damage).execute(&mut *tx).await.unwrap();
     }
     f.database.commit(tx).await.unwrap();
-    let mut consumer = f
-        .broker
-        .consumer(Group::from_static("g"), &[topic], StartAt::Earliest);
+    let mut consumer = f.broker.consumer("g").subscribe([topic]).await.unwrap();
     let deliveries = next_deliveries(&mut consumer).await;
     let [
         Content::Raw(envelope),

@@ -9,20 +9,12 @@ async fn a_sweep_removes_only_what_every_group_has_finished() {
     f.broker.create_topic(&topic, 1).await.unwrap();
     publish(&f.broker, 0..5).await;
     assert_eq!(
-        f.broker.sweep(Duration::ZERO, 100).await.unwrap(),
+        f.broker.prune(Duration::ZERO, 100).await.unwrap(),
         0,
         "nobody has read it"
     );
-    let mut fast = f.broker.consumer(
-        Group::from_static("fast"),
-        std::slice::from_ref(&topic),
-        StartAt::Earliest,
-    );
-    let mut slow = f.broker.consumer(
-        Group::from_static("slow"),
-        std::slice::from_ref(&topic),
-        StartAt::Earliest,
-    );
+    let mut fast = f.broker.consumer("fast").subscribe([&topic]).await.unwrap();
+    let mut slow = f.broker.consumer("slow").subscribe([&topic]).await.unwrap();
     for (consumer, finished) in [(&mut fast, 5), (&mut slow, 2)] {
         let mut position = next_deliveries(consumer).await[0].position.clone();
         position.offset = finished;
@@ -30,14 +22,14 @@ async fn a_sweep_removes_only_what_every_group_has_finished() {
     }
     assert_eq!(
         f.broker
-            .sweep(Duration::from_secs(3600), 100)
+            .prune(Duration::from_secs(3600), 100)
             .await
             .unwrap(),
         0,
         "too young"
     );
-    assert_eq!(f.broker.sweep(Duration::MAX, 100).await.unwrap(), 0);
-    assert_eq!(f.broker.sweep(Duration::ZERO, 100).await.unwrap(), 2);
+    assert_eq!(f.broker.prune(Duration::MAX, 100).await.unwrap(), 0);
+    assert_eq!(f.broker.prune(Duration::ZERO, 100).await.unwrap(), 2);
     publish(&f.broker, 5..6).await;
     let progress = f
         .broker
@@ -54,10 +46,12 @@ async fn a_hole_in_the_log_is_told_however_long_it_is_and_whatever_else_flows() 
         let database = Database::open(directory.path().join("broker.db"))
             .await
             .unwrap();
-        let mut options = Options::default();
-        options.lease = Duration::from_millis(300);
-        options.fetch_records = 5;
-        let broker = Broker::open(database.clone(), options).await.unwrap();
+        let broker = Broker::builder_on(database.clone())
+            .lease(Duration::from_millis(300))
+            .fetch_records(5)
+            .open()
+            .await
+            .unwrap();
         let topics = [TOPIC, "other"].map(Topic::from_static);
         for topic in &topics {
             broker.create_topic(topic, 1).await.unwrap();
@@ -70,7 +64,7 @@ async fn a_hole_in_the_log_is_told_however_long_it_is_and_whatever_else_flows() 
             .await
             .unwrap();
         database.commit(tx).await.unwrap();
-        let mut consumer = broker.consumer(Group::from_static("g"), &topics, StartAt::Earliest);
+        let mut consumer = broker.consumer("g").subscribe(&topics).await.unwrap();
         let mut number = 20;
         let error = async {
             loop {
@@ -119,9 +113,11 @@ async fn a_sweep_leaves_no_hole_when_the_wall_clock_went_back() {
         .unwrap();
     let noon = SystemClock::new().now();
     let clock = Arc::new(WallClock(std::sync::Mutex::new(noon)));
-    let mut options = Options::default();
-    options.clock = Arc::<WallClock>::clone(&clock);
-    let broker = Broker::open(database, options).await.unwrap();
+    let broker = Broker::builder_on(database)
+        .clock(Arc::<WallClock>::clone(&clock))
+        .open()
+        .await
+        .unwrap();
     let topic = Topic::from_static(TOPIC);
     broker.create_topic(&topic, 1).await.unwrap();
     publish(&broker, 0..3).await;
@@ -129,12 +125,12 @@ async fn a_sweep_leaves_no_hole_when_the_wall_clock_went_back() {
     publish(&broker, 3..6).await; // looks two hours older than what lies before it
     *clock.0.lock().unwrap() = noon + Duration::from_secs(60);
     let topics = [topic];
-    let mut consumer = broker.consumer(Group::from_static("g"), &topics, StartAt::Earliest);
+    let mut consumer = broker.consumer("g").subscribe(&topics).await.unwrap();
     let mut position = next_deliveries(&mut consumer).await[0].position.clone();
     position.offset = 6;
     consumer.commit(&[position]).await.unwrap();
     let hour = Duration::from_secs(3600);
-    assert_eq!(broker.sweep(hour, 100).await.unwrap(), 0);
-    let mut fresh = broker.consumer(Group::from_static("fresh"), &topics, StartAt::Earliest);
+    assert_eq!(broker.prune(hour, 100).await.unwrap(), 0);
+    let mut fresh = broker.consumer("fresh").subscribe(&topics).await.unwrap();
     assert_eq!(next_deliveries(&mut fresh).await.len(), 6);
 }
