@@ -7,25 +7,17 @@
 //! Runs until Ctrl-C. Kill it at any moment, run it again, run two of them: each order has one invoice.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::{error::Error, path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf};
 
-use mainstay_database::{
-    Namespace, Transactions as _,
-    sqlite::{Database, classify},
-};
 use mainstay_inbox::{
-    HandlerError, Handlers, Received, Worker,
-    sqlite::{SqliteInbox, sqlx},
-};
-use mainstay_messaging::{
-    Group, StartAt, Topic,
-    event::Event,
-    sqlite::{Broker, Options},
+    HandlerError, Received, SqliteInbox, Worker,
+    database::sqlite::Database,
+    messaging::{Event, sqlite::Broker},
+    sqlx::{self, SqliteConnection},
 };
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
-use tokio_util::sync::CancellationToken;
 
+/// No UNIQUE on `order_id`: the inbox sees to it that there is one invoice.
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS invoices (id INTEGER PRIMARY KEY, order_id TEXT NOT NULL, cents INTEGER NOT NULL) STRICT";
 
 #[derive(Serialize, Deserialize)]
@@ -35,13 +27,11 @@ struct OrderPlaced {
 }
 
 impl Event for OrderPlaced {
+    const TOPIC: &'static str = "orders";
     const KIND: &'static str = "OrderPlaced";
-    const VERSION: u32 = 1;
 }
 
-/// No UNIQUE on `order_id`: that there is one invoice is the inbox's doing.
 async fn bill(
-    _state: (),
     connection: &mut SqliteConnection,
     received: Received<OrderPlaced>,
 ) -> Result<(), HandlerError> {
@@ -51,8 +41,7 @@ async fn bill(
             .bind(&order)
             .bind(cents)
             .fetch_one(connection)
-            .await
-            .map_err(classify)?;
+            .await?;
     println!("invoice {id}: order {order}, {cents} cents");
     Ok(())
 }
@@ -65,37 +54,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .ok_or("usage: bill_orders DIRECTORY")?,
     );
     std::fs::create_dir_all(&directory)?;
-    let topic = Topic::from_static("orders");
-    let log = Broker::open(
-        Database::open(directory.join("log.db")).await?,
-        Options::default(),
-    )
-    .await?;
-    log.create_topic(&topic, 4).await?;
+    let broker = Broker::open(directory.join("log.db")).await?;
+    broker.create_topic("orders", 4).await?;
+    let consumer = broker.consumer("billing").subscribe(["orders"]).await?;
 
-    let database = Database::open(directory.join("billing.db")).await?;
-    let inbox = SqliteInbox::new(database.clone(), Namespace::plain());
-    inbox.migrate().await?;
-    let mut tx = database.begin().await?;
+    let db = Database::open(directory.join("billing.db")).await?;
+    let mut tx = db.begin().await?;
     sqlx::query(SCHEMA).execute(&mut *tx).await?;
-    database.commit(tx).await?;
+    db.commit(tx).await?;
+    let inbox = SqliteInbox::builder(&db).open().await?;
 
-    let shutdown = CancellationToken::new();
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stop.cancel();
-        }
-    });
-    let group = Group::from_static("billing");
-    let consumer = log.consumer(group.clone(), &[topic], StartAt::Earliest);
-    let handlers = Handlers::new().on::<OrderPlaced, _, _>((), bill);
     println!(
         "reading {}; Ctrl-C ends it",
         directory.join("log.db").display()
     );
-    Worker::new(group, Arc::new(database), Arc::new(inbox), handlers)
-        .run(consumer, shutdown)
-        .await?;
-    Ok(())
+    let interrupted = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            println!("cannot listen for Ctrl-C, so the example ends: {error}");
+        }
+    };
+    let worker = Worker::new(inbox, consumer).on(bill);
+    Ok(worker.run_until(interrupted).await?)
 }

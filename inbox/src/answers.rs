@@ -1,15 +1,15 @@
-//! What a batch's admission is answered with, once the store has said which marks are new.
+//! Answers of a batch's admission, from the processed records that the store has just added.
 
 use std::collections::HashSet;
 
 use mainstay_messaging::Delivery;
 
-use crate::{Admission, Identity};
+use crate::{Admission, store::Identity};
 
-/// The first delivery of a newly marked message is fresh; every other one is a duplicate.
-pub(crate) fn answers(deliveries: &[&Delivery], marked: &[(String, String)]) -> Vec<Admission> {
+/// The first delivery of a message whose record was `added` is fresh; every other delivery is a duplicate.
+pub(crate) fn answers(deliveries: &[&Delivery], added: &[(String, String)]) -> Vec<Admission> {
     let identities: Vec<_> = deliveries.iter().copied().map(Identity::of).collect();
-    let mut marked: HashSet<Identity<'_>> = marked
+    let mut added: HashSet<Identity<'_>> = added
         .iter()
         .map(|(source, id)| Identity {
             source,
@@ -17,7 +17,7 @@ pub(crate) fn answers(deliveries: &[&Delivery], marked: &[(String, String)]) -> 
         })
         .collect();
     let answer = |identity| {
-        if marked.remove(&identity) {
+        if added.remove(&identity) {
             Admission::Fresh
         } else {
             Admission::Duplicate

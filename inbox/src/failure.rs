@@ -1,30 +1,31 @@
-//! The role that decides what becomes of a message that cannot be handled.
+//! What happens to a message that cannot be handled.
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_messaging::{Delivery, Group};
 
 use crate::Error;
 
-/// Decides what becomes of a message that cannot be handled, and when its key may go on.
+/// Decides what happens to a message that cannot be handled, and when its key may go on.
 ///
-/// The worker calls it when the attempts are exhausted or the failure is permanent. While it runs, and after
-/// [`FailureOutcome::KeyBlocked`], nothing more of the message's key starts.
+/// The worker asks it when all attempts have failed or the failure is permanent. Until the answer, and after
+/// [`FailureOutcome::KeyBlocked`], it starts nothing more of the message's key.
 #[async_trait]
 pub trait FailurePolicy: Send + Sync + 'static {
-    /// Takes over the message, or says that it stays where it is.
+    /// Takes the message over, or leaves it in the broker's log.
     ///
     /// # Behaviour
-    /// - [`FailureOutcome::Kept`] only if the message is kept durably: its offset is committed after that.
-    /// - May be called again for the same message: after a crash, a change of owner, or a failed attempt later.
+    /// - Answers [`FailureOutcome::DeadLettered`] only if the message is stored durably, together with its
+    ///   processed record: the worker commits its offset afterwards.
+    /// - May be called again for the same message: after a crash, a change of owner, or a later failed attempt.
     ///
     /// # Errors
-    /// Any: the message is not acknowledged, its key waits, and parking is tried again with backoff.
+    /// Any. The message stays unacknowledged, its key waits, and the worker asks again after a backoff.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves it unknown whether the message is kept; the call is repeated.
-    async fn park(
+    /// Dropping the future leaves it unknown whether the message was stored; the call is repeated.
+    async fn on_failure(
         &self,
         consumer: &Group,
         delivery: &Delivery,
@@ -32,38 +33,67 @@ pub trait FailurePolicy: Send + Sync + 'static {
     ) -> Result<FailureOutcome, Error>;
 }
 
+#[async_trait]
+impl<P: FailurePolicy + ?Sized> FailurePolicy for Arc<P> {
+    async fn on_failure(
+        &self,
+        consumer: &Group,
+        delivery: &Delivery,
+        failure: &Failure,
+    ) -> Result<FailureOutcome, Error> {
+        (**self).on_failure(consumer, delivery, failure).await
+    }
+}
+
 /// Where a message that cannot be handled is now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use = "a key that was stopped may not go on"]
+#[must_use = "the key of a blocked message must not go on"]
 #[expect(clippy::exhaustive_enums, reason = "a worker must act on each of them")]
 pub enum FailureOutcome {
-    /// It stays in the broker's log, uncommitted, and its key is stopped.
+    /// It stays in the broker's log, uncommitted, and its key is blocked.
     KeyBlocked {
-        /// When to try the message again; none = not before the partition is assigned anew.
+        /// When to try the message again; `None`: not before the partition is assigned again.
         retry_after: Option<Duration>,
     },
-    /// It is kept elsewhere, together with its mark, and its key may go on: what follows it finds its own answer in
-    /// admission.
-    Kept,
+    /// It is stored as a dead letter, together with its processed record, and its key goes on: admission
+    /// answers [`Held`](crate::Admission::Held) for messages that must wait behind it.
+    DeadLettered,
 }
 
 /// Why a message cannot be handled.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What kind of failure ended it.
+    /// What kind of failure it was.
     pub kind: FailureKind,
-    /// How often a handler was tried.
+    /// How many attempts of a handler have failed.
     pub attempts: u32,
     /// The last error, with its sources.
     pub error: Arc<dyn StdError + Send + Sync>,
 }
 
+impl Failure {
+    /// A failure, for tests of a [`FailurePolicy`] and for engines that ask one.
+    #[must_use]
+    pub fn new(
+        kind: FailureKind,
+        attempts: u32,
+        error: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self {
+            kind,
+            attempts,
+            error: Arc::from(error.into()),
+        }
+    }
+}
+
 /// What kind of failure it was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The record is no message, the version is unknown, or the bytes do not decode (a panic while decoding included).
+    /// The record is not a message, its version is unknown, or its bytes do not decode. A panic while decoding
+    /// counts as this.
     Unreadable,
     /// The handler said that trying again will not help.
     Permanent,
@@ -71,7 +101,7 @@ pub enum FailureKind {
     Exhausted,
     /// As [`Exhausted`](Self::Exhausted), and the last attempt panicked.
     Panicked,
-    /// As [`Exhausted`](Self::Exhausted), and the last attempt did not end in time.
+    /// As [`Exhausted`](Self::Exhausted), and the last attempt exceeded its deadline.
     DeadlineExceeded,
 }
 
@@ -84,13 +114,33 @@ impl FailureKind {
             Self::Exhausted | Self::Panicked | Self::DeadlineExceeded
         )
     }
+
+    /// A stable name for tables and metrics: `unreadable`, `permanent`, `exhausted`, `panicked`,
+    /// `deadline_exceeded`. Names never change.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Permanent => "permanent",
+            Self::Exhausted => "exhausted",
+            Self::Panicked => "panicked",
+            Self::DeadlineExceeded => "deadline_exceeded",
+        }
+    }
 }
 
-/// Stores nothing: the message stays in the broker's log with its offset uncommitted, and its key is stopped, loudly.
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The default [`FailurePolicy`]: stores nothing and blocks the message's key.
 ///
-/// A failure that may heal is tried again after a while; another one waits until the partition is assigned anew, that is, for
-/// a restart with a better build. Other keys flow, until what lies finished above the stopped message reaches the worker's
-/// bound: then the partition pauses.
+/// The message stays in the broker's log with its offset uncommitted. The worker logs an error and lists the
+/// key in [`Status::blocked_keys`](crate::Status::blocked_keys). It tries a failure that may heal again after
+/// [`retry_after`](Self::retry_after), and any other one when the partition is assigned again, that is,
+/// after a restart with a better build. Other keys go on until the partition's in-flight window is full.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockKey {
     retry_after: Duration,
@@ -121,7 +171,7 @@ impl Default for BlockKey {
 
 #[async_trait]
 impl FailurePolicy for BlockKey {
-    async fn park(
+    async fn on_failure(
         &self,
         _: &Group,
         _: &Delivery,
@@ -130,5 +180,26 @@ impl FailurePolicy for BlockKey {
         Ok(FailureOutcome::KeyBlocked {
             retry_after: failure.kind.may_heal().then_some(self.retry_after),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// They are stored in tables and counted by metrics.
+    #[test]
+    fn names_of_failure_kinds_are_stable() {
+        let kinds = [
+            FailureKind::Unreadable,
+            FailureKind::Permanent,
+            FailureKind::Exhausted,
+            FailureKind::Panicked,
+            FailureKind::DeadlineExceeded,
+        ];
+        assert_eq!(
+            kinds.map(FailureKind::name),
+            ["unreadable", "permanent", "exhausted", "panicked", "deadline_exceeded"]
+        );
     }
 }

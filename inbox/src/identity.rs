@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use mainstay_messaging::{Content, Delivery};
 
-/// Source and id of a delivery: what a store's unique key holds beside the consumer, never a hash in their place.
+/// Source and id of a delivery. A store's unique key holds them and the consumer, never a hash of them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct Identity<'a> {
-    /// Who made the message. Empty, which no message's source is, for a record that is no message.
+    /// Who made the message. Empty for a record that is not a message; no message has an empty source.
     pub source: &'a str,
-    /// Its id there; of a record that is no message, its position.
+    /// The message's id within its source, or the position of a record that is not a message.
     pub id: Cow<'a, str>,
 }
 

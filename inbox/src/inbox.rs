@@ -1,4 +1,6 @@
-//! The role that admits a message once.
+//! The role that admits each message once.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use mainstay_messaging::{Delivery, Group};
@@ -7,23 +9,24 @@ use crate::Error;
 
 /// Says, in the caller's transaction, whether a message's effect is still to be made.
 ///
-/// The answer and the mark are one: a [`Fresh`](Admission::Fresh) message is marked as done in the transaction that is
-/// about to make its effect. Commit keeps both, rollback neither.
+/// A [`Fresh`](Admission::Fresh) message gets its processed record in the transaction that is about to make its
+/// effect: a commit keeps both, a rollback keeps neither. This makes the handler an idempotent consumer.
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
     /// The lifetime-free type that a driver's transaction dereferences to.
     type Connection: Send + 'static;
 
-    /// Admits a set of messages for `consumer`, in order, and answers for each of them.
+    /// Admits messages for `consumer`, in order, and answers for each of them.
     ///
     /// # Behaviour
-    /// - The answer has exactly one [`Admission`] per delivery, in their order.
-    /// - Identity is (consumer, source, message id). A record that is no message has its position as identity.
-    /// - Of two deliveries of one message in one call the first may be fresh, the second is a duplicate.
-    /// - A duplicate that lies elsewhere than the mark says is noted, so that
-    ///   [retention](crate::Retention::sweep) keeps the mark while that copy may come again.
-    /// - If another transaction has admitted the same message and is still open, waits for its end: its commit makes this one
-    ///   a duplicate, its rollback leaves it fresh.
+    /// - Answers with exactly one [`Admission`] per delivery, in their order.
+    /// - A message is identified by (consumer, source, message id). A record that is not a message is identified by its
+    ///   position.
+    /// - Of two deliveries of one message in one call, the first may be fresh and the second is a duplicate.
+    /// - A duplicate at another position than its processed record is recorded as a redelivery, so that
+    ///   [retention](crate::store::Retention::prune) keeps the processed record while the message may come again.
+    /// - If another open transaction has admitted the same message, waits until that one ends. Its commit makes this
+    ///   message a duplicate; its rollback leaves it fresh.
     ///
     /// # Errors
     /// [`Error::Database`]; the transaction must then be rolled back.
@@ -51,22 +54,47 @@ pub trait Inbox: Send + Sync + 'static {
         delivery: &Delivery,
     ) -> Result<Admission, Error> {
         let admissions = self.admit_batch(connection, consumer, &[delivery]).await?;
-        // A store that breaks its contract must not make an effect twice.
+        // A store that breaks its contract must not cause a second effect.
         Ok(admissions.first().copied().unwrap_or(Admission::Duplicate))
+    }
+}
+
+#[async_trait]
+impl<I: Inbox + ?Sized> Inbox for Arc<I> {
+    type Connection = I::Connection;
+
+    async fn admit_batch(
+        &self,
+        connection: &mut I::Connection,
+        consumer: &Group,
+        deliveries: &[&Delivery],
+    ) -> Result<Vec<Admission>, Error> {
+        (**self).admit_batch(connection, consumer, deliveries).await
+    }
+
+    async fn admit(
+        &self,
+        connection: &mut I::Connection,
+        consumer: &Group,
+        delivery: &Delivery,
+    ) -> Result<Admission, Error> {
+        (**self).admit(connection, consumer, delivery).await
     }
 }
 
 /// Whether a message's effect is to be made.
 ///
-/// An answer that a caller does not know (one will come with parking) means: make no effect, and commit.
+/// A caller that meets an answer it does not know makes no effect, and commits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "the effect may be made only if the message is fresh"]
 #[non_exhaustive]
 pub enum Admission {
-    /// Not seen before: make the effect and commit.
+    /// Not processed before: make the effect and commit.
     Fresh,
-    /// Its effect is made already: make none.
+    /// Processed already: make no effect.
     Duplicate,
+    /// Held behind a dead letter of its key: make no effect, and commit what admission stored.
+    Held,
 }
 
 impl Admission {

@@ -1,166 +1,196 @@
-//! Inbox: the effect of a message happens once, in order per key.
+//! Idempotent consumers: each handler's database effect is applied once, in order per key.
 //!
-//! Brokers deliver at least once: after a crash, a rebalance or a lost answer the same message comes again, and a service that
-//! simply handles it charges the card twice. Here a *mark* is written in the transaction that makes the effect, so that both are
-//! there or neither; a [`Worker`] reads the broker, runs handlers in such transactions, and commits offsets behind them.
+//! Brokers deliver at least once. After a crash, a rebalance or a lost answer the same message comes again, and a service that
+//! simply handles it charges the card twice. This crate does the deduplication: it inserts a *processed record* for each
+//! message, in the transaction that makes the handler's effect.
 //!
-//! # What is guaranteed
-//!
-//! | guaranteed | on what it rests |
-//! |---|---|
-//! | The effect of a message on a consumer is made once, however often it is delivered. | Mark and effect commit together; identity is (consumer, source, message id), never a hash. |
-//! | No message is lost: every one is handled, a duplicate, of a kind that has no handler, or stops its key visibly. | An offset is committed only when everything below it is finished, after the transaction that made the effect. |
-//! | Messages of one key run one at a time and in order, through failures and retries; other keys flow. | One lane per key; what failed goes back to the head of its lane. |
-//! | A message that fails takes nobody with it. | Its batch is rolled back, and it runs alone from then on. |
-//! | What cannot be read (no message, unknown version, bytes that do not decode) stops only its key, and stays in the log as it is. | It is never acknowledged by [`BlockKey`]. |
-//! | Order and once hold across changes of owner. | Whoever commits late, a zombie or its successor, meets the other's mark. |
-//! | A slow handler never costs the membership. | A task of its own polls the broker; partitions pause at a bound in messages and bytes. |
-//! | A mark is kept while its message can come again, and for a window after its offset was committed. | Checkpoints of committed offsets; see [`Retention`]. |
-//!
-//! | not guaranteed | what to do |
-//! |---|---|
-//! | Once, for effects outside the transaction (a mail, a call to another service). | Give them the message id as idempotency key. |
-//! | Once, for a message that is read again later than the retention window, counted by the store's clock. | Set the window above the broker's retention. |
-//! | An order among messages without key, or of different keys. | Give them a key. |
+//! **The guarantee:** no message is lost, and each handler's database effect is applied once, even if a process is killed mid-way.
 //!
 //! # Quickstart
 //!
-//! ```
-//! use std::sync::Arc;
-//! use mainstay_clock::{SystemClock, SystemIds};
-//! use mainstay_database::{Transactions, memory::{Connection, Database, Inserted, Record}};
-//! use mainstay_inbox::{HandlerError, Handlers, Received, Worker, memory::MemoryInbox};
-//! use mainstay_messaging::{
-//!     Group, Kind, Message, Publisher, Source, StartAt, Topic, event::{Event, encode}, memory,
-//! };
+#![cfg_attr(feature = "sqlite", doc = "```")]
+#![cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
+//! use mainstay_inbox::{HandlerError, Received, SqliteInbox, Worker};
+//! use mainstay_inbox::{database::sqlite::Database, messaging::{Event, sqlite::Broker}, sqlx};
 //! use serde::{Deserialize, Serialize};
-//! use tokio_util::sync::CancellationToken;
 //!
 //! #[derive(Serialize, Deserialize)]
-//! struct OrderPlaced { order: String, cents: u64 }
+//! struct OrderPlaced { id: String, cents: i64 }
 //!
 //! impl Event for OrderPlaced {
+//!     const TOPIC: &'static str = "orders";
 //!     const KIND: &'static str = "OrderPlaced";
-//!     const VERSION: u32 = 1;
 //! }
 //!
-//! #[derive(Clone)]
-//! struct Invoice { order: String, cents: u64 }
-//!
-//! impl Record for Invoice {
-//!     const TABLE: &'static str = "invoice";
-//!     type Key = String;
-//!     fn key(&self) -> String { self.order.clone() }
-//! }
-//!
-//! /// Everything written through `connection` commits together with the mark, or not at all.
-//! async fn bill(
-//!     _state: (), connection: &mut Connection, received: Received<OrderPlaced>,
-//! ) -> Result<(), HandlerError> {
-//!     let OrderPlaced { order, cents } = received.event;
-//!     let inserted = connection.statement().await?.insert(Invoice { order, cents }).await?;
-//!     assert_eq!(inserted, Inserted::New);
+//! /// Everything written through `tx` commits together with the processed record, or not at all.
+//! async fn bill(tx: &mut sqlx::SqliteConnection, order: Received<OrderPlaced>) -> Result<(), HandlerError> {
+//!     sqlx::query("INSERT INTO invoices (order_id, cents) VALUES ($1, $2)")
+//!         .bind(order.event.id).bind(order.event.cents)
+//!         .execute(tx).await?;
 //!     Ok(())
 //! }
 //!
-//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-//! let topic = Topic::from_static("orders");
-//! let broker = memory::Broker::new(memory::Options::default());
-//! broker.create_topic(&topic, 4).await?;
-//! # let mut message = Message::new(
-//! #     Source::from_static("/order"), topic.clone(), Kind::from_static("OrderPlaced"), "", &SystemClock::new(), &SystemIds::new(),
-//! # );
-//! # encode(&OrderPlaced { order: "17".to_owned(), cents: 500 }, &mut message)?;
-//! // The same message twice, as a producer sends it that lost an answer.
-//! for answer in broker.publisher().publish(&[message.clone(), message]).await {
-//!     assert!(answer.is_acknowledged());
-//! }
-//!
-//! let database = Database::new();
-//! let group = Group::from_static("billing");
-//! let consumer = broker.consumer(group.clone(), &[topic], StartAt::Earliest);
-//! let shutdown = CancellationToken::new();
-//! let stop = shutdown.clone();
-//! let worker = Worker::new(
-//!     group,
-//!     Arc::new(database.clone()),
-//!     Arc::new(MemoryInbox::new(database.clone())),
-//!     Handlers::new().on::<OrderPlaced, _, _>((), bill),
-//! )
-//! .on_commit(Arc::new(move || stop.cancel())); // a service rings its outbox here
-//! worker.run(consumer, shutdown).await?;
-//!
-//! let mut tx = database.begin().await?;
-//! assert_eq!(tx.statement().await?.scan::<Invoice>(..).len(), 1);
-//! # Ok::<_, Box<dyn std::error::Error>>(()) }).map_err(|error| error.to_string())?;
-//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use mainstay_inbox::messaging::{Message, Publisher};
+//! # let directory = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&directory)?;
+//! let db = Database::open("billing.db").await?; // with a table `invoices`
+//! # let mut tx = db.begin().await?;
+//! # sqlx::query("CREATE TABLE invoices (order_id TEXT, cents INTEGER)").execute(&mut *tx).await?;
+//! # db.commit(tx).await?;
+//! # let reader = db.reader().clone();
+//! # let shutdown_signal = async move || {
+//! #     let billed = || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM invoices").fetch_one(&reader);
+//! #     while billed().await.is_ok_and(|invoices| invoices == 0) {
+//! #         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+//! #     }
+//! # };
+//! let inbox = SqliteInbox::builder(&db).open().await?;
+//! let broker = Broker::open("log.db").await?;
+//! # broker.create_topic("orders", 4).await?;
+//! # let placed = OrderPlaced { id: "17".to_owned(), cents: 500 };
+//! # let message = Message::builder().source("/orders").event(&placed).build()?;
+//! # broker.publisher().publish(&[message]).await;
+//! let consumer = broker.consumer("billing").subscribe(["orders"]).await?;
+//! Worker::new(inbox, consumer).on(bill).run_until(shutdown_signal()).await?;
+//! # Ok(())
+//! # }
 //! ```
 //!
-//! Without the worker: call [`Inbox::admit`] in a transaction of your own, and make the effect only if it says
-//! [`Fresh`](Admission::Fresh).
+//! The same on a `PgPool` that the service has already. `consumer` comes from your broker's crate:
 //!
-//! # How it works
+#![cfg_attr(feature = "postgres", doc = "```no_run")]
+#![cfg_attr(not(feature = "postgres"), doc = "```ignore")]
+//! # use mainstay_inbox::{messaging::{Consumer, Event}, sqlx};
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Serialize, Deserialize)]
+//! # struct OrderPlaced { id: String, cents: i64 }
+//! # impl Event for OrderPlaced { const TOPIC: &'static str = "orders"; const KIND: &'static str = "OrderPlaced"; }
+//! use mainstay_inbox::{HandlerError, PostgresInbox, Received, Worker};
+//! use sqlx::{PgConnection, PgPool};
 //!
-//! Deliveries go into *lanes*, one per partition and key; a message without key has a lane of its own. A batch takes messages of
-//! lanes that are free, admits them all in one statement, runs the handlers of the fresh ones in order, and commits: one
-//! transaction, one sync of the disk. While it runs nothing else of those lanes starts. [`Worker::concurrency`] says how many
-//! such transactions run at once.
+//! async fn consume(
+//!     pool: PgPool, consumer: impl Consumer, shutdown: impl Future<Output = ()> + Send,
+//! ) -> Result<(), mainstay_inbox::Error> {
+//!     let inbox = PostgresInbox::builder(pool).open().await?;
+//!     Worker::new(inbox, consumer).on(bill).run_until(shutdown).await
+//! }
 //!
-//! If a handler fails (an error, a panic, its deadline), the transaction is rolled back and every message returns to the head of its
-//! lane. The culprit runs alone from then on, with backoff; the others go on at once. A batch handler that does not
-//! [name](HandlerError::at) the culprit has its batch halved until it is found. What the database interrupts is tried
-//! again without counting as an attempt; when the answer to a commit was lost, the marks decide. A batch that could not have a mark
-//! because another transaction holds it goes on message by message, so that only that message waits; a handler that could not have a
-//! lock is set apart; a batch whose connection was lost is tried in halves.
+//! async fn bill(tx: &mut PgConnection, order: Received<OrderPlaced>) -> Result<(), HandlerError> {
+//!     sqlx::query("INSERT INTO invoices (order_id, cents) VALUES ($1, $2)")
+//!         .bind(order.event.id).bind(order.event.cents)
+//!         .execute(tx).await?;
+//!     Ok(())
+//! }
+//! ```
 //!
-//! When the attempts are exhausted, or the failure is permanent, [`FailurePolicy`] decides. [`BlockKey`], the default, stores nothing: the
-//! message stays in the broker's log, its offset uncommitted, its key stopped, and [`Status::stopped`] lists it.
+//! `?` in a handler works on every error; [`HandlerError`] says what the worker does about which. What a handler
+//! needs besides the connection is state: `Worker::new(inbox, consumer).with_state(shop).on(bill)`, and
+//! `async fn bill(tx: &mut PgConnection, order: Received<OrderPlaced>, shop: Shop)`. A service that does more than consume
+//! [spawns](Worker::spawn) its worker and asks the handle for [`Status`], which serialises for a health endpoint.
 //!
-//! Of each partition the worker knows the *span* from the lowest unfinished record to the newest one. Everything below it may be
-//! committed, and is, at most every [`Worker::commit_interval`]. At its bound the partition pauses; what was fetched by then comes on top.
+//! # Test a handler without a server
 //!
-//! When a partition is asked back, nothing new starts there; what is in flight may end until shortly before the deadline, then it is
-//! abandoned; then offsets are committed and the partition is given back. Shutdown does the same with all of them.
+//! A handler is a function of a connection and an event. Call it:
+//!
+#![cfg_attr(feature = "sqlite", doc = "```")]
+#![cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
+//! # use mainstay_inbox::{HandlerError, Received, messaging::Event, sqlx::{self, Connection as _, SqliteConnection}};
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Serialize, Deserialize)]
+//! # struct OrderPlaced { id: String, cents: i64 }
+//! # impl Event for OrderPlaced { const TOPIC: &'static str = "orders"; const KIND: &'static str = "OrderPlaced"; }
+//! # async fn bill(tx: &mut SqliteConnection, order: Received<OrderPlaced>) -> Result<(), HandlerError> {
+//! #     sqlx::query("INSERT INTO invoices (order_id, cents) VALUES ($1, $2)")
+//! #         .bind(order.event.id).bind(order.event.cents)
+//! #         .execute(tx).await?;
+//! #     Ok(())
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut tx = SqliteConnection::connect("sqlite::memory:").await?;
+//! sqlx::raw_sql("CREATE TABLE invoices (order_id TEXT, cents INTEGER)").execute(&mut tx).await?;
+//!
+//! bill(&mut tx, Received::of(OrderPlaced { id: "17".to_owned(), cents: 500 })).await?;
+//!
+//! let cents: i64 = sqlx::query_scalar("SELECT cents FROM invoices").fetch_one(&mut tx).await?;
+//! assert_eq!(cents, 500);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | the handler takes | what its tests need |
+//! |---|---|
+//! | `&mut SqliteConnection` | `sqlite::memory:`, as above |
+//! | `&mut memory::Connection` (feature `memory`) | `Database::new()`; [`simulations`](https://docs.rs/mainstay-simulation) can crash and interrupt it |
+//! | `&mut PgConnection` | a PostgreSQL server, since its SQL runs there: call the handler in `pool.begin()` and roll back. No broker, inbox or worker is needed. Put decisions that need no SQL into functions without a connection; these need no server. |
+//!
+//! [`Handlers::run`] runs the handler of a whole [`Delivery`](messaging::Delivery), decoding included.
+//!
+//! # What is guaranteed
+//!
+//! | guaranteed | because |
+//! |---|---|
+//! | The effect of a message on a consumer is applied once, however often the message is delivered. | Processed record and effect commit together. The record's key is (consumer, source, message id), never a hash. |
+//! | No message is lost: each one is handled, is a duplicate, has no handler, or blocks its key visibly. | The worker commits an offset only when every message below it is finished. |
+//! | Messages of one key run one at a time and in order, through failures and retries. Other keys go on: no head-of-line blocking. | One lane per key; a failed message returns to the head of its lane. |
+//! | A failing message does not fail the rest of its batch. | The batch is rolled back, and the failing message runs alone from then on. |
+//! | A record that cannot be read (not a message, unknown version, does not decode) blocks only its key, and stays in the log. | [`BlockKey`] never acknowledges it. |
+//! | Order and deduplication hold across a rebalance. | The unique processed record turns the later of two transactions into a duplicate. |
+//! | A slow handler never costs the consumer its membership. | A separate task polls the broker. Partitions pause when their in-flight window is full (backpressure). |
+//! | A processed record is kept while its message can come again, and for a window after its offset was committed. | Checkpoints of committed offsets; see [`Retention`](store::Retention). |
+//!
+//! | not guaranteed | what to do |
+//! |---|---|
+//! | At most one effect outside the transaction, such as a mail or a call to another service. | Pass the message id as idempotency key. |
+//! | Deduplication of a message that comes again later than the retention window. | Set [`Worker::retention`] above the broker's retention. |
+//! | Order among messages without a key, or of different keys. | Give them a key. |
 //!
 //! # Failure modes
 //!
 //! | what happens | what follows |
 //! |---|---|
-//! | The process dies at any moment. | What was not committed comes again, and is done once. |
-//! | The answer to a commit is lost. | The batch is tried again; if it was applied after all, its messages are duplicates. |
-//! | A worker stands still past its lease, and wakes up in the middle of a handler. | Its transaction and its successor's meet at the mark: one makes the effect. |
-//! | The database or the broker does not answer. | The worker waits with backoff, [`Status::last_error`] says so, no attempt is counted. |
-//! | A process stops in the middle of a transaction (PostgreSQL). | The server ends it after `idle_in_transaction_timeout`, and its messages are done elsewhere. A [deadline](Worker::handler_deadline) beyond that is refused. |
-//! | A handler keeps an SQL error to itself (PostgreSQL). | The transaction is rolled back; the handler has failed. |
-//! | A handler fails for good. | Its key stops; other keys flow until the span reaches its bound, then the partition pauses. |
-//! | The database refuses what only a person can mend: a privilege, credentials. | The worker does not end: messages stay where they are, [`Status::last_error`] says why and no message is blamed. It goes on when it may. |
-//! | A handler blocks its thread. | Its deadline cannot end it; a shutdown leaves it behind after twice [`Worker::drain`]. |
-//! | A key stays stopped longer than the broker keeps its log. | The group's offset falls out of the log, and the consumer ends with an error. Alarm on `mainstay_inbox_blocked_keys`. |
+//! | The process dies. | Uncommitted messages are delivered again; each effect is applied once. |
+//! | The answer to a commit is lost. | The worker tries the batch again. If the commit was applied, its messages are duplicates. |
+//! | A worker stands still past its lease, and wakes up in the middle of a handler. | Its transaction and the new owner's conflict on the processed record: one makes the effect. |
+//! | The database or the broker does not answer. | The worker waits with backoff, [`Status::last_error`] says why, no attempt is counted. |
+//! | A process stops in the middle of a transaction (PostgreSQL). | The server ends it after `idle_in_transaction_timeout`, and another worker does its messages. A longer [handler deadline](Worker::handler_deadline) is refused. |
+//! | A handler ignores an SQL error (PostgreSQL). | The transaction is rolled back; the handler has failed. |
+//! | A handler fails for good. | Its key is blocked. Other keys go on until the in-flight window is full; then the partition pauses. |
+//! | The database refuses what an operator must mend: a privilege, credentials. | No message is blamed. The worker goes on by itself once it is mended; until then [`Status::last_error`] says why. |
+//! | A handler blocks its thread. | Its deadline cannot end it. A shutdown leaves it behind after twice [`Worker::drain_timeout`]. |
+//! | A key stays blocked longer than the broker keeps its log. | The group's offset falls out of the log, and the consumer ends with an error. Alert on `mainstay_inbox_blocked_keys`. |
+//!
+//! [`guide`] explains how the worker does this.
 //!
 //! # Schema
 //!
-//! `inbox_processed` (one row per message and consumer), `inbox_redeliveries` (where else such a message was read, if it was),
-//! `inbox_progress` (checkpoints), and `inbox_schema` for the version; under a prefix of your choice, and on PostgreSQL in a schema
-//! of your choice. `postgres::roles` is the SQL that makes a role with the least that a worker needs there.
+//! | table | rows |
+//! |---|---|
+//! | `inbox_processed` | one processed record per message and consumer |
+//! | `inbox_redeliveries` | further positions of a processed message |
+//! | `inbox_progress` | checkpoints of committed offsets |
+//! | `inbox_schema` | the schema's version |
 //!
-//! On PostgreSQL a mark may be kept for up to two checkpoints (an eighth of the window) longer: numbers of marks are drawn before their
-//! transactions end, so a checkpoint covers only those below which everything was decided. A transaction that has written marks
-//! and stays open, or is prepared and forgotten, holds all forgetting up.
+//! The builder's `namespace` puts them under a prefix, and on PostgreSQL into a schema. `open` migrates. A service that runs
+//! migrations itself takes `postgres::MIGRATIONS` or `sqlite::MIGRATIONS` and calls `open_without_migrating`. `postgres::roles` is
+//! the SQL of a role with the least privileges.
 //!
 //! # Metrics
 //!
-//! All carry the label `consumer`.
+//! All have the label `consumer`.
 //!
 //! | name | unit |
 //! |---|---|
-//! | `mainstay_inbox_messages` | messages, counter; `outcome` = `handled`, `duplicate`, `unregistered`, `parked` |
-//! | `mainstay_inbox_failures` | failed attempts, counter; `cause` = `retryable`, `permanent`, `panicked`, `deadline`, `unreadable` |
-//! | `mainstay_inbox_interruptions` | transactions that the database interrupted, counter |
+//! | `mainstay_inbox_messages` | messages, counter; `outcome` = `handled`, `duplicate`, `held`, `dead_lettered`, `unregistered` |
+//! | `mainstay_inbox_failures` | failed attempts, counter; `cause` = `retryable`, `permanent`, `panicked`, `deadline_exceeded`, `unreadable` |
+//! | `mainstay_inbox_interruptions` | transactions that were interrupted, counter |
 //! | `mainstay_inbox_batch_messages` | messages per transaction, histogram |
 //! | `mainstay_inbox_transaction_seconds` | seconds per transaction, histogram |
-//! | `mainstay_inbox_in_flight_messages` | messages from the lowest unfinished ones on, gauge |
+//! | `mainstay_inbox_in_flight_messages` | messages in the in-flight windows, gauge |
 //! | `mainstay_inbox_blocked_keys` | keys, gauge |
-//! | `mainstay_inbox_processed_pruned` | marks, counter |
+//! | `mainstay_inbox_processed_pruned` | processed records, counter |
 //!
 //! Each call of a handler runs in a span `process` with OpenTelemetry's messaging attributes and the message's `traceparent`.
 //!
@@ -168,36 +198,58 @@
 //!
 //! | feature | what |
 //! |---|---|
-//! | `memory` (default) | marks in the in-memory database, for tests and simulations |
-//! | `sqlite` | marks in a SQLite file |
-//! | `postgres` | marks in a PostgreSQL database |
-//! | `conformance` | the contract as public tests, for stores of your own |
+//! | `memory` (default) | an inbox in the in-memory database, for tests and simulations; the broker in memory |
+//! | `sqlite` | an inbox in a SQLite file, with sqlx 0.9; the broker in a SQLite file |
+//! | `postgres` | an inbox in a PostgreSQL database, version 14 or newer, with sqlx 0.9 |
+//! | `conformance` | the contract of a store as public tests, for stores of your own |
+//!
+//! [`database`], [`messaging`] and `sqlx` are re-exported, so one dependency line suffices. sqlx's runtime and TLS are the
+//! service's choice: `sqlx = { version = "0.9", features = ["runtime-tokio"] }`.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod answers;
 mod error;
-mod failure;
 mod handlers;
 mod identity;
 mod inbox;
 mod retention;
-mod status;
 mod worker;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod failure;
+pub mod guide;
+pub mod handler;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod status;
+pub mod store;
 
 pub use error::Error;
-pub use failure::{BlockKey, Failure, FailureKind, FailureOutcome, FailurePolicy};
-pub use handlers::{BatchFn, HandlerError, HandlerFn, Handlers, Received};
-pub use identity::Identity;
+pub use failure::BlockKey;
+pub use handlers::{HandlerError, Handlers, Received};
 pub use inbox::{Admission, Inbox};
-pub use retention::{Pruned, Retention};
-pub use status::{BlockedKey, PartitionStatus, Status};
-pub use worker::Worker;
+pub use status::Status;
+pub use worker::{Worker, WorkerHandle};
+
+#[cfg(feature = "memory")]
+pub use memory::MemoryInbox;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresInbox;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteInbox;
+
+pub use mainstay_clock as clock;
+pub use mainstay_database as database;
+pub use mainstay_messaging as messaging;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sqlx;
+
+/// The README's examples store in SQLite and PostgreSQL.
+#[cfg(all(doctest, feature = "sqlite", feature = "postgres"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! Marks in the in-memory database, as they behave on PostgreSQL: for tests and simulations.
+//! Processed records in the in-memory database, which behave as on PostgreSQL: for tests and simulations.
 
 mod records;
 mod retention;
@@ -12,13 +12,16 @@ use mainstay_database::{
 };
 use mainstay_messaging::{Delivery, Group};
 
-use crate::{Admission, Error, Identity, Inbox};
-use records::{Checkpoint, Copy, Mark};
+use crate::{
+    Admission, Error, Inbox,
+    store::{Identity, WorkerStore},
+};
+use records::{Checkpoint, Processed, Redelivery};
 
-/// Where marks draw their number from.
+/// The sequence that numbers processed records.
 const SEQUENCE: &str = "inbox_processed_seq";
 
-/// Marks in an in-memory database. Clones share everything.
+/// An inbox in an in-memory database. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct MemoryInbox {
     database: Database,
@@ -27,24 +30,26 @@ pub struct MemoryInbox {
 impl MemoryInbox {
     /// An inbox whose tables live in `database`.
     #[must_use]
-    pub const fn new(database: Database) -> Self {
+    pub fn new(database: impl Into<Database>) -> Self {
+        let database = database.into();
         Self { database }
     }
 
-    /// The marks that are committed at this moment, past all faults, as (consumer, source, id): for those who judge a run.
+    /// The processed records that are committed at this moment, as (consumer, source, id): for tests. Not subject to
+    /// faults.
     #[must_use]
-    pub fn look(&self) -> Vec<(Group, String, String)> {
-        let marks = self.database.committed::<Mark>().into_iter();
-        marks.map(|mark| mark.key()).collect()
+    pub fn processed(&self) -> Vec<(Group, String, String)> {
+        let records = self.database.committed::<Processed>().into_iter();
+        records.map(|record| record.key()).collect()
     }
 
-    /// How many marks there are, as a new transaction sees them.
+    /// How many processed records a new transaction sees.
     ///
     /// # Errors
-    /// [`Error::Database`] when a fault was asked for.
-    pub async fn marks(&self) -> Result<usize, Error> {
+    /// [`Error::Database`] when the test asked for a fault.
+    pub async fn count_processed(&self) -> Result<usize, Error> {
         let mut tx = self.database.begin().await?;
-        Ok(tx.statement().await?.scan::<Mark>(..).len())
+        Ok(tx.statement().await?.scan::<Processed>(..).len())
     }
 }
 
@@ -63,14 +68,14 @@ impl Inbox for MemoryInbox {
         let mut admissions = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             let Identity { source, id } = Identity::of(delivery);
-            let mark = Mark {
+            let record = Processed {
                 consumer: consumer.clone(),
                 source: source.to_owned(),
                 id: id.into_owned(),
                 position: delivery.position.clone(),
                 seq: statement.next_value(SEQUENCE),
             };
-            admissions.push(match statement.insert(mark).await? {
+            admissions.push(match statement.insert(record).await? {
                 Inserted::New => Admission::Fresh,
                 Inserted::Exists => Admission::Duplicate,
             });
@@ -83,48 +88,58 @@ impl Inbox for MemoryInbox {
     }
 }
 
-/// Notes where duplicates lie, so that retention keeps their marks while they may come again.
+impl WorkerStore for MemoryInbox {
+    type Database = Database;
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
+/// Records the positions of duplicates, so that retention keeps their processed records while they may come again.
 async fn note_redeliveries(
     connection: &mut Connection,
     consumer: &Group,
     deliveries: &[&Delivery],
 ) -> Result<(), Error> {
     let mut statement = connection.statement().await?;
-    let marks = statement.scan::<Mark>(..);
+    let records = statement.scan::<Processed>(..);
     let checkpoints = statement.scan::<Checkpoint>(..);
     let newest = checkpoints.iter().map(|row| row.newest_seq);
-    let after_seq = newest.chain(marks.iter().map(|mark| mark.seq)).max();
-    // A statement does not see what it inserted itself: of each partition the highest one, at once.
-    let mut copies: BTreeMap<_, Copy> = BTreeMap::new();
+    let after_seq = newest.chain(records.iter().map(|record| record.seq)).max();
+    // A statement does not see its own inserts, so the highest position per partition is found first.
+    let mut redeliveries: BTreeMap<_, Redelivery> = BTreeMap::new();
     for delivery in deliveries {
         let Identity { source, id } = Identity::of(delivery);
         let key = (consumer.clone(), source.to_owned(), id.into_owned());
-        let Some(mark) = statement.get::<Mark>(&key) else {
+        let Some(record) = statement.get::<Processed>(&key) else {
             continue;
         };
-        // What lies where its mark says is the same record again, and nothing to note; unless it was committed before:
-        // then the log was made anew, or the group was set back.
+        // A delivery at the position of its processed record is the same one again, and is not recorded, unless its offset
+        // was committed before: then the log was created anew, or the group's offset was reset.
         let was_committed = |row: &Checkpoint| {
             row.consumer == *consumer
-                && row.position.partition == mark.position.partition
-                && row.position.offset > mark.position.offset
+                && row.position.partition == record.position.partition
+                && row.position.offset > record.position.offset
         };
-        if mark.position == delivery.position && !checkpoints.iter().any(was_committed) {
+        if record.position == delivery.position && !checkpoints.iter().any(was_committed) {
             continue;
         }
-        let copy = Copy {
-            mark: key,
+        let redelivery = Redelivery {
+            record: key,
             position: delivery.position.clone(),
             after_seq: after_seq.unwrap_or(0),
         };
-        let highest = copies.entry(copy.key()).or_insert_with(|| copy.clone());
-        highest.position.offset = highest.position.offset.max(copy.position.offset);
+        let highest = redeliveries
+            .entry(redelivery.key())
+            .or_insert_with(|| redelivery.clone());
+        highest.position.offset = highest.position.offset.max(redelivery.position.offset);
     }
-    for (key, copy) in copies {
-        if let Inserted::Exists = statement.insert(copy.clone()).await? {
-            let raise = |known: &mut Copy| {
-                known.position.offset = known.position.offset.max(copy.position.offset);
-                known.after_seq = copy.after_seq;
+    for (key, redelivery) in redeliveries {
+        if let Inserted::Exists = statement.insert(redelivery.clone()).await? {
+            let raise = |known: &mut Redelivery| {
+                known.position.offset = known.position.offset.max(redelivery.position.offset);
+                known.after_seq = redelivery.after_seq;
                 true
             };
             statement.update(&key, raise).await?;

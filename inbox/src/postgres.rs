@@ -1,4 +1,4 @@
-//! Marks in a PostgreSQL database.
+//! Processed records in a PostgreSQL database.
 
 mod combined;
 mod retention;
@@ -15,7 +15,11 @@ use mainstay_database::{
 use mainstay_messaging::{Delivery, Group};
 use sqlx::{PgConnection, SqlStr};
 
-use crate::{Admission, Error, Identity, Inbox, answers::answers};
+use crate::{
+    Admission, Error, Inbox,
+    answers::answers,
+    store::{Identity, WorkerStore},
+};
 use retention::Pruning;
 use settled::Settled;
 
@@ -23,7 +27,8 @@ pub use combined::{Combined, CombinedEffect, Effect};
 pub use roles::roles;
 pub use sqlx;
 
-/// The schema of the inbox, for those who run migrations themselves.
+/// The schema of the inbox, for services that run migrations themselves; see
+/// [`open_without_migrating`](Builder::open_without_migrating).
 pub const MIGRATIONS: Migrations = Migrations {
     component: "inbox",
     steps: &[Migration {
@@ -32,33 +37,89 @@ pub const MIGRATIONS: Migrations = Migrations {
     }],
 };
 
-/// Marks in a PostgreSQL database. Clones share everything.
+/// An inbox in a PostgreSQL database. Clones share everything.
 ///
-/// Two transactions that admit one message at once: the second waits for the first, at most for its `lock_timeout`, and is a
-/// duplicate if that commits. Keeps nothing in its session, so it works behind a pooler in transaction mode;
-/// what is run there by itself, and not in a transaction, may still fail: see [`admit_with`](Self::admit_with).
+/// If two transactions admit one message at once, the second waits for the first, up to its `lock_timeout`. If the first
+/// commits, the second one's message is a duplicate.
+///
+/// The inbox keeps nothing in its session, so it works behind a pooler in transaction mode. A statement that runs there
+/// outside a transaction may still fail: see [`admit_with`](Self::admit_with).
 #[derive(Clone, Debug)]
 pub struct PostgresInbox {
     database: Database,
     namespace: Namespace,
     one: SqlStr,
     many: SqlStr,
-    copies: SqlStr,
-    sweeping: Pruning,
+    redeliveries: SqlStr,
+    pruning: Pruning,
     settled: Arc<Settled>,
 }
 
 impl PostgresInbox {
-    /// An inbox whose tables live in `database` under `namespace`; see [`migrate`](Self::migrate).
-    #[must_use]
-    pub fn new(database: Database, namespace: Namespace) -> Self {
+    /// Configures an inbox in `database`, which may be a `PgPool` that exists already. [`open`](Builder::open) it then.
+    #[must_use = "the builder does nothing before `open`"]
+    pub fn builder(database: impl Into<Database>) -> Builder {
+        Builder {
+            database: database.into(),
+            namespace: Namespace::plain(),
+        }
+    }
+}
+
+/// Configures a [`PostgresInbox`].
+#[derive(Clone, Debug)]
+#[must_use = "the builder does nothing before `open`"]
+pub struct Builder {
+    database: Database,
+    namespace: Namespace,
+}
+
+impl Builder {
+    /// Where the inbox's tables live; default: without prefix, in the schema that the search path names.
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.namespace = namespace;
+        self
+    }
+
+    /// Opens the inbox, and brings its tables to this build's version. Safe when several processes start at once.
+    ///
+    /// # Errors
+    /// As `Database::migrate`.
+    pub async fn open(self) -> Result<PostgresInbox, Error> {
+        self.database.migrate(&MIGRATIONS, &self.namespace).await?;
+        Ok(PostgresInbox::new(self.database, self.namespace))
+    }
+
+    /// Opens the inbox on tables that [`MIGRATIONS`] made before, run by the service's own tool or by another role.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if a table or column is missing.
+    pub async fn open_without_migrating(self) -> Result<PostgresInbox, Error> {
+        for table in TABLES {
+            let look = statement(&self.namespace, table);
+            let look = sqlx::query(look).persistent(self.database.keeps_statements());
+            look.fetch_optional(self.database.pool()).await.map_err(classify)?;
+        }
+        Ok(PostgresInbox::new(self.database, self.namespace))
+    }
+}
+
+/// Reads every column that this build needs, and no row.
+const TABLES: [&str; 3] = [
+    "SELECT seq, consumer, source, id, topic, partition, \"offset\" FROM {ns}inbox_processed WHERE 1 = 0",
+    "SELECT consumer, source, id, topic, partition, \"offset\", after_seq FROM {ns}inbox_redeliveries WHERE 1 = 0",
+    "SELECT consumer, topic, partition, committed_at, \"offset\", newest_seq FROM {ns}inbox_progress WHERE 1 = 0",
+];
+
+impl PostgresInbox {
+    fn new(database: Database, namespace: Namespace) -> Self {
         let sql = |text: &str| statement(&namespace, text);
         Self {
             one: sql(
                 "INSERT INTO {ns}inbox_processed (consumer, source, id, topic, partition, \"offset\")
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
             ),
-            // Which ones are new is said only if some are not: each row of an answer costs the client and the server.
+            // Returns the new records only if some are not new: each returned row costs client and server time.
             many: sql("WITH fresh AS (
                      INSERT INTO {ns}inbox_processed (consumer, source, id, topic, partition, \"offset\")
                      SELECT $1, row.source, row.id, row.topic, row.partition, row.\"offset\"
@@ -68,9 +129,10 @@ impl PostgresInbox {
                      RETURNING source, id)
                  SELECT added.count, fresh.source, fresh.id
                  FROM (SELECT count(*) FROM fresh) AS added LEFT JOIN fresh ON added.count < $7"),
-            // What lies where its mark says is the same record again, and nothing to note; unless it was committed before:
-            // then the log was made anew, or the group was set back. In one order, so that two of these wait, at most.
-            copies: sql("INSERT INTO {ns}inbox_redeliveries AS known
+            // A record at the position of its processed record is the same one again, and is not recorded, unless its
+            // offset was committed before: then the log was created anew, or the group's offset was reset. Rows are
+            // inserted in one order, so that two such statements never deadlock.
+            redeliveries: sql("INSERT INTO {ns}inbox_redeliveries AS known
                    (consumer, source, id, topic, partition, \"offset\", after_seq)
                  SELECT $1, m.source, m.id, row.topic, row.partition, max(row.\"offset\"),
                         greatest((SELECT max(seq) FROM {ns}inbox_processed), (SELECT max(newest_seq) FROM {ns}inbox_progress))
@@ -84,24 +146,16 @@ impl PostgresInbox {
                  ORDER BY m.source, m.id, row.topic, row.partition
                  ON CONFLICT (consumer, source, id, topic, partition) DO UPDATE
                  SET \"offset\" = greatest(known.\"offset\", excluded.\"offset\"), after_seq = excluded.after_seq"),
-            sweeping: Pruning::new(&namespace),
+            pruning: Pruning::new(&namespace),
             settled: Arc::default(),
             database,
             namespace,
         }
     }
-
-    /// Brings the schema to this build's newest version. Safe when several processes start at once.
-    ///
-    /// # Errors
-    /// See [`Database::migrate`].
-    pub async fn migrate(&self) -> Result<(), Error> {
-        Ok(self.database.migrate(&MIGRATIONS, &self.namespace).await?)
-    }
 }
 
 impl PostgresInbox {
-    /// Notes where duplicates lie, so that retention keeps their marks while they may come again.
+    /// Records the positions of duplicates, so that retention keeps their processed records while they may come again.
     async fn note_redeliveries(
         &self,
         connection: &mut PgConnection,
@@ -109,7 +163,7 @@ impl PostgresInbox {
         deliveries: &[&Delivery],
     ) -> Result<(), Error> {
         let rows = Rows::of(deliveries);
-        sqlx::query(self.copies.clone())
+        sqlx::query(self.redeliveries.clone())
             .persistent(self.database.keeps_statements())
             .bind(consumer.as_str())
             .bind(rows.sources)
@@ -156,13 +210,13 @@ impl Inbox for PostgresInbox {
                 if answer.first().is_some_and(|(added, ..)| *added == count) {
                     return Ok(vec![Admission::Fresh; deliveries.len()]);
                 }
-                let marked: Vec<_> = answer
+                let added: Vec<_> = answer
                     .into_iter()
                     .filter_map(|(_, source, id)| Some((source?, id?)))
                     .collect();
                 self.note_redeliveries(connection, consumer, deliveries)
                     .await?;
-                Ok(answers(deliveries, &marked))
+                Ok(answers(deliveries, &added))
             }
         }
     }
@@ -174,7 +228,7 @@ impl Inbox for PostgresInbox {
         delivery: &Delivery,
     ) -> Result<Admission, Error> {
         let Identity { source, id } = Identity::of(delivery);
-        let marked = sqlx::query(self.one.clone())
+        let added = sqlx::query(self.one.clone())
             .persistent(self.database.keeps_statements())
             .bind(consumer.as_str())
             .bind(source)
@@ -186,7 +240,7 @@ impl Inbox for PostgresInbox {
             .await
             .map_err(classify)?
             .rows_affected();
-        if marked == 1 {
+        if added == 1 {
             return Ok(Admission::Fresh);
         }
         self.note_redeliveries(connection, consumer, &[delivery])
@@ -195,10 +249,18 @@ impl Inbox for PostgresInbox {
     }
 }
 
-/// The set as the statement takes it, column by column.
+impl WorkerStore for PostgresInbox {
+    type Database = Database;
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
+/// The deliveries as the statement takes them, column by column.
 ///
-/// In the order of positions, whatever the order of the batch: of two batches that hold the same messages one waits for the
-/// other at the first of them, and neither holds what the other wants.
+/// They are in the order of positions, whatever the order of the batch. So of two batches with the same messages, one waits
+/// for the other at the first common message, and they never deadlock.
 struct Rows<'a> {
     sources: Vec<&'a str>,
     ids: Vec<std::borrow::Cow<'a, str>>,

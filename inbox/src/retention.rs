@@ -1,34 +1,38 @@
-//! How long marks are kept.
+//! How long processed records are kept.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use mainstay_messaging::{Group, Position};
 
 use crate::Error;
 
-/// Forgets marks of messages that cannot come again.
+/// Prunes the processed records of messages that cannot come again.
 ///
-/// A mark is kept for a window counted from the moment its message's offset was committed; the mark of a message that
-/// was not committed is never forgotten. To know when an offset was committed, checkpoints of the committed
-/// offsets are recorded now and then: a mark that a checkpoint older than the window covers may go.
+/// A processed record is kept for a window that starts when its message's offset is committed. The record of
+/// an uncommitted message is never pruned. To know when offsets were committed, the worker records a
+/// checkpoint of them now and then; a record that is covered by a checkpoint older than the window is pruned.
 #[async_trait]
 pub trait Retention: Send + Sync + 'static {
-    /// What time it is, by a clock that all workers on this store share: a node's own may be an hour off, and would
-    /// forget marks an hour early.
+    /// The time, by a clock that all workers on this store share. A node's own clock may be an hour fast, and
+    /// would prune records an hour early.
     ///
     /// # Cancel safety
-    /// Cancel safe: it only looks.
+    /// Cancel safe: it only reads.
     async fn now(&self) -> Result<SystemTime, Error>;
 
     /// Records that `consumer` had committed everything below `positions` at `at`.
     ///
     /// # Behaviour
     /// - A partition whose newest checkpoint is younger than `spacing` keeps that one.
-    /// - Covers only marks that exist now: a log that is created anew and starts again at offset 0 loses no marks by it.
+    /// - Covers only processed records that exist now, so a log that is created anew and starts at offset 0 loses no
+    ///   records to an old checkpoint.
     ///
     /// # Cancel safety
-    /// Cancel safe: a checkpoint is recorded or not.
+    /// Cancel safe: the checkpoint is recorded or not.
     async fn checkpoint(
         &self,
         consumer: &Group,
@@ -37,20 +41,20 @@ pub trait Retention: Send + Sync + 'static {
         spacing: Duration,
     ) -> Result<(), Error>;
 
-    /// Looks at up to `limit` marks of any consumer behind `cursor` and forgets those of `consumer` which the newest
-    /// checkpoint at or before `horizon` covers. Start with cursor 0.
+    /// Looks at up to `limit` processed records of any consumer behind `cursor`, and deletes those of `consumer`
+    /// that the newest checkpoint at or before `horizon` covers. Start with cursor 0.
     ///
     /// # Behaviour
-    /// - A short transaction of its own: it never holds up an admission for longer than that.
-    /// - Looks no further than the marks that such a checkpoint covers.
-    /// - A mark at or above its partition's offset in that checkpoint stays.
-    /// - A mark whose message was read at several places stays until such a checkpoint covers each of them: the highest
-    ///   in its partition, and each one in another partition.
-    /// - A mark whose message came again after it was committed counts as uncommitted from then on.
+    /// - Runs in a short transaction of its own, and delays an admission by no more than that.
+    /// - Looks no further than the records that such a checkpoint covers.
+    /// - Keeps a record at or above its partition's offset in that checkpoint.
+    /// - Keeps a record whose message was read at several positions until such a checkpoint covers all of them: the
+    ///   highest in the record's partition, and each one in another partition.
+    /// - A message that comes again after its offset was committed counts as uncommitted from then on.
     ///
     /// # Cancel safety
-    /// Cancel safe: the step happened or not; beginning again at any cursor is right.
-    async fn sweep(
+    /// Cancel safe: the step happened or not; starting again at any cursor is right.
+    async fn prune(
         &self,
         consumer: &Group,
         horizon: SystemTime,
@@ -59,15 +63,42 @@ pub trait Retention: Send + Sync + 'static {
     ) -> Result<Pruned, Error>;
 }
 
-/// What one step of a sweep did.
+#[async_trait]
+impl<R: Retention + ?Sized> Retention for Arc<R> {
+    async fn now(&self) -> Result<SystemTime, Error> {
+        (**self).now().await
+    }
+
+    async fn checkpoint(
+        &self,
+        consumer: &Group,
+        positions: &[Position],
+        at: SystemTime,
+        spacing: Duration,
+    ) -> Result<(), Error> {
+        (**self).checkpoint(consumer, positions, at, spacing).await
+    }
+
+    async fn prune(
+        &self,
+        consumer: &Group,
+        horizon: SystemTime,
+        cursor: i64,
+        limit: u32,
+    ) -> Result<Pruned, Error> {
+        (**self).prune(consumer, horizon, cursor, limit).await
+    }
+}
+
+/// What one step of pruning did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(
     clippy::exhaustive_structs,
     reason = "stores outside this crate build it"
 )]
 pub struct Pruned {
-    /// How many marks are gone.
-    pub forgotten: u64,
-    /// Where the next step starts; none = the end was reached.
+    /// How many processed records were deleted.
+    pub deleted: u64,
+    /// Where the next step starts; `None`: the end was reached.
     pub next: Option<i64>,
 }

@@ -1,4 +1,4 @@
-//! Marks in a SQLite file.
+//! Processed records in a SQLite file.
 
 mod retention;
 
@@ -10,12 +10,17 @@ use mainstay_database::{
 use mainstay_messaging::{Delivery, Group};
 use sqlx::{SqlStr, SqliteConnection};
 
-use crate::{Admission, Error, Identity, Inbox, answers::answers};
+use crate::{
+    Admission, Error, Inbox,
+    answers::answers,
+    store::{Identity, WorkerStore},
+};
 use retention::Pruning;
 
 pub use sqlx;
 
-/// The schema of the inbox, for those who run migrations themselves.
+/// The schema of the inbox, for services that run migrations themselves; see
+/// [`open_without_migrating`](Builder::open_without_migrating).
 pub const MIGRATIONS: Migrations = Migrations {
     component: "inbox",
     steps: &[Migration {
@@ -24,7 +29,7 @@ pub const MIGRATIONS: Migrations = Migrations {
     }],
 };
 
-/// Marks in a SQLite file. Clones share everything.
+/// An inbox in a SQLite file. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct SqliteInbox {
     database: Database,
@@ -32,14 +37,68 @@ pub struct SqliteInbox {
     one: SqlStr,
     many: SqlStr,
     newest: SqlStr,
-    copies: SqlStr,
-    sweeping: Pruning,
+    redeliveries: SqlStr,
+    pruning: Pruning,
 }
 
 impl SqliteInbox {
-    /// An inbox whose tables live in `database` under `namespace`; see [`migrate`](Self::migrate).
-    #[must_use]
-    pub fn new(database: Database, namespace: Namespace) -> Self {
+    /// Configures an inbox in `database`, which may be a `&Database`. [`open`](Builder::open) it then.
+    #[must_use = "the builder does nothing before `open`"]
+    pub fn builder(database: impl Into<Database>) -> Builder {
+        Builder {
+            database: database.into(),
+            namespace: Namespace::plain(),
+        }
+    }
+}
+
+/// Configures a [`SqliteInbox`].
+#[derive(Clone, Debug)]
+#[must_use = "the builder does nothing before `open`"]
+pub struct Builder {
+    database: Database,
+    namespace: Namespace,
+}
+
+impl Builder {
+    /// Where the inbox's tables live; default: without prefix.
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.namespace = namespace;
+        self
+    }
+
+    /// Opens the inbox, and brings its tables to this build's version. Safe when several processes start at once.
+    ///
+    /// # Errors
+    /// As `Database::migrate`.
+    pub async fn open(self) -> Result<SqliteInbox, Error> {
+        self.database.migrate(&MIGRATIONS, &self.namespace).await?;
+        Ok(SqliteInbox::new(self.database, self.namespace))
+    }
+
+    /// Opens the inbox on tables that [`MIGRATIONS`] made before, run by the service's own tool or by another role.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if a table or column is missing.
+    pub async fn open_without_migrating(self) -> Result<SqliteInbox, Error> {
+        for table in TABLES {
+            let look = statement(&self.namespace, table);
+            let look = sqlx::query(look).fetch_optional(self.database.reader()).await;
+            look.map_err(classify)?;
+        }
+        Ok(SqliteInbox::new(self.database, self.namespace))
+    }
+}
+
+/// Reads every column that this build needs, and no row.
+const TABLES: [&str; 3] = [
+    "SELECT seq, consumer, source, id, topic, partition, offset FROM {ns}inbox_processed WHERE 1 = 0",
+    "SELECT consumer, source, id, topic, partition, offset, after_seq FROM {ns}inbox_redeliveries WHERE 1 = 0",
+    "SELECT consumer, topic, partition, committed_at, offset, newest_seq FROM {ns}inbox_progress WHERE 1 = 0",
+];
+
+impl SqliteInbox {
+    fn new(database: Database, namespace: Namespace) -> Self {
         let sql = |text: &str| statement(&namespace, text);
         Self {
             one: sql("INSERT INTO {ns}inbox_processed (consumer, source, id, topic, partition, offset)
@@ -50,9 +109,9 @@ impl SqliteInbox {
                  FROM json_each($2) AS row WHERE true
                  ON CONFLICT DO NOTHING"),
             newest: sql("SELECT source, id FROM {ns}inbox_processed ORDER BY seq DESC LIMIT $1"),
-            // What lies where its mark says is the same record again, and nothing to note; unless it was committed before:
-            // then the log was made anew, or the group was set back. The first `WHERE` is not read as a join's, either.
-            copies: sql("INSERT INTO {ns}inbox_redeliveries (consumer, source, id, topic, partition, offset, after_seq)
+            // A record at the position of its processed record is the same one again, and is not recorded, unless its
+            // offset was committed before: then the log was created anew, or the group's offset was reset.
+            redeliveries: sql("INSERT INTO {ns}inbox_redeliveries (consumer, source, id, topic, partition, offset, after_seq)
                  SELECT $1, m.source, m.id, row.value ->> 2, row.value ->> 3, max(row.value ->> 4),
                         max(coalesce((SELECT max(seq) FROM {ns}inbox_processed), 0),
                             coalesce((SELECT max(newest_seq) FROM {ns}inbox_progress), 0))
@@ -64,25 +123,17 @@ impl SqliteInbox {
                  GROUP BY m.source, m.id, row.value ->> 2, row.value ->> 3
                  ON CONFLICT DO UPDATE
                  SET offset = max(offset, excluded.offset), after_seq = excluded.after_seq"),
-            sweeping: Pruning::new(&namespace),
+            pruning: Pruning::new(&namespace),
             database,
             namespace,
         }
     }
-
-    /// Brings the schema to this build's newest version. Safe when several processes start at once.
-    ///
-    /// # Errors
-    /// See [`Database::migrate`].
-    pub async fn migrate(&self) -> Result<(), Error> {
-        Ok(self.database.migrate(&MIGRATIONS, &self.namespace).await?)
-    }
 }
 
 impl SqliteInbox {
-    /// The marks that the transaction's last statement added: there is one writer, so they are the newest ones. Asked
-    /// for only when there are duplicates: a row that a statement returns costs three times as much as one it inserts.
-    async fn newest_marks(
+    /// The processed records that the transaction's last statement added. There is one writer, so they are the newest
+    /// ones. Read only if there are duplicates: returning a row costs three times as much as inserting one.
+    async fn newest_records(
         &self,
         connection: &mut SqliteConnection,
         added: u64,
@@ -90,21 +141,21 @@ impl SqliteInbox {
         if added == 0 {
             return Ok(Vec::new());
         }
-        let marks = sqlx::query_as(self.newest.clone())
+        let records = sqlx::query_as(self.newest.clone())
             .bind(i64::try_from(added).unwrap_or(i64::MAX))
             .fetch_all(connection)
             .await;
-        Ok(marks.map_err(classify)?)
+        Ok(records.map_err(classify)?)
     }
 
-    /// Notes where duplicates lie, so that retention keeps their marks while they may come again.
+    /// Records the positions of duplicates, so that retention keeps their processed records while they may come again.
     async fn note_redeliveries(
         &self,
         connection: &mut SqliteConnection,
         consumer: &Group,
         rows: &str,
     ) -> Result<(), Error> {
-        sqlx::query(self.copies.clone())
+        sqlx::query(self.redeliveries.clone())
             .bind(consumer.as_str())
             .bind(rows)
             .execute(connection)
@@ -139,9 +190,9 @@ impl Inbox for SqliteInbox {
                 if added == deliveries.len() as u64 {
                     return Ok(vec![Admission::Fresh; deliveries.len()]);
                 }
-                let marked = self.newest_marks(connection, added).await?;
+                let records = self.newest_records(connection, added).await?;
                 self.note_redeliveries(connection, consumer, &rows).await?;
-                Ok(answers(deliveries, &marked))
+                Ok(answers(deliveries, &records))
             }
         }
     }
@@ -153,7 +204,7 @@ impl Inbox for SqliteInbox {
         delivery: &Delivery,
     ) -> Result<Admission, Error> {
         let Identity { source, id } = Identity::of(delivery);
-        let marked = sqlx::query(self.one.clone())
+        let added = sqlx::query(self.one.clone())
             .bind(consumer.as_str())
             .bind(source)
             .bind(&*id)
@@ -164,7 +215,7 @@ impl Inbox for SqliteInbox {
             .await
             .map_err(classify)?
             .rows_affected();
-        if marked == 1 {
+        if added == 1 {
             return Ok(Admission::Fresh);
         }
         let rows = Rows(&[delivery]).to_json()?;
@@ -173,7 +224,15 @@ impl Inbox for SqliteInbox {
     }
 }
 
-/// The set as the statement takes it.
+impl WorkerStore for SqliteInbox {
+    type Database = Database;
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
+/// The deliveries as the statement takes them.
 struct Rows<'a>(&'a [&'a Delivery]);
 
 impl Rows<'_> {
@@ -199,7 +258,7 @@ impl Rows<'_> {
     }
 }
 
-/// The README's example stores in SQLite, so it is tested where that feature is on.
+/// The README's examples need this feature and a runtime.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -2,6 +2,8 @@
 
 mod calls;
 mod engine;
+mod handle;
+mod handlers;
 mod holdings;
 mod item;
 mod lanes;
@@ -15,98 +17,122 @@ mod work;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use mainstay_database::Transactions;
-use mainstay_messaging::{Consumer, Group};
+use mainstay_messaging::Consumer;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Handlers, Inbox, Retention, Status};
+use crate::{Error, Handlers, Inbox, Status, store::WorkerStore};
 use engine::Engine;
 use settings::Settings;
 use telemetry::Meters;
 use work::Work;
 
-/// Reads a broker as one member of a group and makes the effect of each message once.
+pub use handle::WorkerHandle;
+
+/// Reads a broker as one member of a consumer group, and applies each handler's database effect once.
 ///
-/// One worker serves one consumer name: one broker group, one set of handlers.
-pub struct Worker<T: Transactions + ?Sized, I: ?Sized> {
-    group: Group,
-    transactions: Arc<T>,
-    inbox: Arc<I>,
-    handlers: Arc<Handlers<T::Connection>>,
+/// The group comes from the consumer, the database from the inbox. One worker has one set of handlers; `S` is
+/// the state that handlers registered next may take.
+///
+/// There is no way to give a worker another database than its inbox's:
+///
+/// ```compile_fail,E0061
+/// use mainstay_inbox::{MemoryInbox, Worker, database::memory::Database, messaging::Consumer};
+///
+/// fn worker(consumer: impl Consumer) {
+///     let inbox = MemoryInbox::new(&Database::new());
+///     let _ = Worker::new(inbox, consumer, Database::new()); // takes two arguments
+/// }
+/// ```
+///
+/// A handler for another database's connection does not compile either:
+///
+/// ```compile_fail,E0277
+/// # use mainstay_inbox::{HandlerError, MemoryInbox, Received, Worker, database::memory::Database, messaging::{Consumer, Event}};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct OrderPlaced;
+/// # impl Event for OrderPlaced { const TOPIC: &'static str = "orders"; const KIND: &'static str = "OrderPlaced"; }
+/// struct OtherConnection;
+///
+/// async fn bill(_: &mut OtherConnection, _: Received<OrderPlaced>) -> Result<(), HandlerError> { Ok(()) }
+///
+/// fn worker(consumer: impl Consumer) {
+///     let inbox = MemoryInbox::new(&Database::new());
+///     let _ = Worker::new(inbox, consumer).on(bill); // not a handler on this worker's connection
+/// }
+/// ```
+#[must_use = "a worker does nothing before `run_until` or `spawn`"]
+pub struct Worker<I: Inbox, K, S = ()> {
+    inbox: I,
+    consumer: K,
+    handlers: Handlers<I::Connection, S>,
     settings: Settings,
     status: Arc<Mutex<Status>>,
 }
 
-impl<T, I> Worker<T, I>
-where
-    T: Transactions + ?Sized,
-    I: Inbox<Connection = T::Connection> + Retention + ?Sized,
-{
-    /// A worker of `group` that runs `handlers` in transactions of `transactions` and marks what is done in `inbox`.
-    #[must_use]
-    pub fn new(
-        group: Group,
-        transactions: Arc<T>,
-        inbox: Arc<I>,
-        handlers: Handlers<T::Connection>,
-    ) -> Self {
+impl<I: WorkerStore, K: Consumer> Worker<I, K> {
+    /// A worker that reads `consumer` and admits its messages in `inbox`.
+    pub fn new(inbox: I, consumer: K) -> Self {
         Self {
-            group,
-            transactions,
             inbox,
-            handlers: Arc::new(handlers),
+            consumer,
+            handlers: Handlers::new(),
             settings: Settings::default(),
             status: Arc::default(),
         }
     }
+}
 
-    /// Works until `shutdown`, then finishes what is in flight, commits, leaves the group and returns.
+impl<I: WorkerStore, K: Consumer, S: Send + Sync + 'static> Worker<I, K, S> {
+    /// Works until `shutdown` completes. Then it starts nothing more, waits for running transactions up to
+    /// [`drain_timeout`](Self::drain_timeout), commits offsets, leaves the group and returns.
+    ///
+    /// `CancellationToken::cancelled_owned` is a future that can be given here.
     ///
     /// # Errors
-    /// [`Error::TwoHandlers`], [`Error::DeadlineTooLong`] before anything is read; [`Error::Broker`] when the broker ended this member for good.
+    /// Before anything is read: [`Error::TwoHandlers`], [`Error::DeadlineTooLong`]. Later: [`Error::Broker`], when the
+    /// broker has ended this consumer for good. Everything else is retried, and shown by [`Status::last_error`].
     ///
     /// # Cancel safety
-    /// Dropping the future is like a crash: what was not committed is delivered again, and done once.
-    pub async fn run(
-        &self,
-        consumer: impl Consumer,
-        shutdown: CancellationToken,
-    ) -> Result<(), Error> {
-        self.handlers.check()?;
+    /// Dropping the future is like a crash: uncommitted messages are delivered again, and each effect is applied once.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let registry = self.handlers.into_registry();
+        registry.check()?;
         let deadline = self.settings.handler_deadline;
-        if let Some(limit) = self.transactions.idle_limit()
+        if let Some(limit) = self.inbox.database().idle_limit()
             && deadline >= limit
         {
             return Err(Error::DeadlineTooLong { deadline, limit });
         }
+        let group = self.consumer.group().clone();
         let work = Work {
-            group: self.group.clone(),
-            transactions: Arc::clone(&self.transactions),
-            inbox: Arc::clone(&self.inbox),
-            handlers: Arc::clone(&self.handlers),
-            settings: self.settings.clone(),
-            meters: Meters::new(&self.group),
+            inbox: self.inbox,
+            handlers: registry,
+            settings: self.settings,
+            meters: Meters::new(&group),
+            group,
         };
-        Engine::run(Arc::new(work), consumer, Arc::clone(&self.status), shutdown).await
+        Engine::run(Arc::new(work), self.consumer, self.status, shutdown).await
     }
 
-    /// What it is doing now.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        self.status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Works in a task of its own until [`WorkerHandle::shutdown`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use = "the handle shows the status, and shuts the worker down"]
+    pub fn spawn(self) -> WorkerHandle {
+        let shutdown = CancellationToken::new();
+        let status = Arc::clone(&self.status);
+        let task = tokio::spawn(self.run_until(shutdown.clone().cancelled_owned()));
+        WorkerHandle::new(status, shutdown, task)
     }
 }
 
-impl<T: Transactions + ?Sized, I: ?Sized> fmt::Debug for Worker<T, I> {
+impl<I: Inbox, K, S> fmt::Debug for Worker<I, K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
-            .field("group", &self.group)
             .field("handlers", &self.handlers)
             .field("settings", &self.settings)
             .finish_non_exhaustive()

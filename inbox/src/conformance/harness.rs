@@ -1,20 +1,22 @@
 //! Messages, running workers, and waiting.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use mainstay_clock::Backoff;
+use mainstay_database::Transactions;
 use mainstay_messaging::{
-    Content, Delivery, Group, Key, Kind, Message, MessageId, Partition, Position, Publisher as _,
-    Source, Topic, event::encode,
+    Consumer, Event, Group, Message, Partition, Position, Publisher as _, Topic,
+    broker::{Content, Delivery},
 };
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::{
-    Connection, Fixture,
-    script::{Counted, Heaped, Script, Upcast, count, heap, ignore},
+    Connection, Database, Fixture,
+    script::{Batched, Counted, Script, count, count_batch, ignore},
 };
-use crate::{Error, Handlers, Status, Worker};
+use crate::{
+    Handlers, Status, Worker, WorkerHandle,
+    store::WorkerStore,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -33,34 +35,30 @@ pub(super) fn partition(number: i32) -> Partition {
     }
 }
 
-pub(super) fn many(count: usize) -> NonZeroUsize {
-    NonZeroUsize::new(count).unwrap()
-}
-
-/// The message `key-number`, counted one by one.
+/// The message `key-number`, whose handler takes one at a time.
 pub(super) fn message(key: &str, number: usize) -> Message {
     let name = format!("{key}-{number}");
-    let mut message = bare(&name);
-    encode(&Counted { name }, &mut message).unwrap();
-    message.with_key(Key::new(key).unwrap())
+    with_id(key, &name.clone(), &Counted { name })
 }
 
-/// The message `key-number`, handled many at once.
-pub(super) fn heaped(key: &str, number: usize) -> Message {
+/// The message `key-number`, whose handler takes batches.
+pub(super) fn batched(key: &str, number: usize) -> Message {
     let name = format!("{key}-{number}");
-    let mut message = bare(&name);
-    encode(&Heaped { name }, &mut message).unwrap();
-    message.with_key(Key::new(key).unwrap())
+    with_id(key, &name.clone(), &Batched { name })
 }
 
-fn bare(id: &str) -> Message {
-    let id = MessageId::new(id).unwrap();
-    Message::with_id(
-        id,
-        Source::from_static("/suite"),
-        topic(),
-        Kind::from_static("Counted"),
-    )
+fn with_id(key: &str, id: &str, event: &impl Event) -> Message {
+    let message = Message::builder().source("/suite").event(event);
+    message.id(id).key(key).build().unwrap()
+}
+
+/// A transaction of the store's database.
+pub(super) async fn begin<F: Fixture>(f: &F) -> <Database<F> as Transactions>::Transaction {
+    f.inbox().database().begin().await.unwrap()
+}
+
+pub(super) async fn commit<F: Fixture>(f: &F, tx: <Database<F> as Transactions>::Transaction) {
+    f.inbox().database().commit(tx).await.unwrap();
 }
 
 pub(super) fn delivery(message: Message, offset: i64) -> Delivery {
@@ -84,7 +82,7 @@ pub(super) fn names(key: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{key}-{number}")).collect()
 }
 
-/// Of `effects`, those of `key`, in order.
+/// The effects of `key`, in order.
 pub(super) fn of_key(effects: &[String], key: &str) -> Vec<String> {
     let prefix = format!("{key}-");
     effects
@@ -112,10 +110,10 @@ pub(super) async fn until<R>(what: &str, mut holds: impl AsyncFnMut() -> Option<
     };
     tokio::time::timeout(PATIENCE, waiting)
         .await
-        .unwrap_or_else(|_| panic!("waited in vain: {what}"))
+        .unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
-/// Waits for so many effects, and answers with them.
+/// Waits for so many effects, and returns them.
 pub(super) async fn effects<F: Fixture>(f: &F, count: usize) -> Vec<String> {
     until(&format!("{count} effects"), async || {
         let effects = f.effects().await;
@@ -130,7 +128,7 @@ pub(super) async fn effects<F: Fixture>(f: &F, count: usize) -> Vec<String> {
 
 /// Waits until the group has committed everything.
 pub(super) async fn all_committed<F: Fixture>(f: &F) {
-    until("all offsets committed", async || {
+    until("all offsets to be committed", async || {
         let progress = f.progress(&group()).await;
         let done = progress.iter().all(|(_, committed, end)| committed == end);
         (done && !progress.is_empty()).then_some(())
@@ -143,19 +141,23 @@ pub(super) async fn committed<F: Fixture>(f: &F) -> i64 {
     progress.iter().map(|(_, committed, _)| committed).sum()
 }
 
-type WorkerOf<F> = Worker<<F as Fixture>::Database, <F as Fixture>::Inbox>;
+/// A worker without further state, as [`worker`] makes it.
+pub(super) type WorkerOf<F> = Worker<<F as Fixture>::Inbox, <F as Fixture>::Consumer>;
 
 /// The handlers of the suite.
-pub(super) fn handlers<F: Fixture>(script: &Arc<Script>) -> Handlers<Connection<F>> {
+pub(super) fn handlers<F: Fixture>(script: &Arc<Script>) -> Handlers<Connection<F>, Arc<Script>> {
     Handlers::new()
-        .on::<Counted, _, _>(Arc::clone(script), count::<F>)
-        .on_batch::<Heaped, _, _>(Arc::clone(script), heap::<F>)
-        .on::<Upcast, _, _>((), ignore::<F>)
+        .on(ignore::<F>)
+        .with_state(Arc::clone(script))
+        .on(count::<F>)
+        .on_batch(count_batch::<F>)
 }
 
 /// A worker with short waits.
-pub(super) fn worker<F: Fixture>(f: &F, script: &Arc<Script>) -> WorkerOf<F> {
-    Worker::new(group(), f.database(), f.inbox(), handlers::<F>(script))
+pub(super) async fn worker<F: Fixture>(f: &F, script: &Arc<Script>) -> WorkerOf<F> {
+    let consumer = f.consumer(&group(), &topic()).await;
+    Worker::new(f.inbox(), consumer)
+        .handlers(handlers::<F>(script))
         .backoff(Backoff::new(
             Duration::from_millis(2),
             Duration::from_millis(20),
@@ -164,43 +166,25 @@ pub(super) fn worker<F: Fixture>(f: &F, script: &Arc<Script>) -> WorkerOf<F> {
 }
 
 /// A worker that runs until it is stopped or crashed.
-pub(super) struct Running<F: Fixture> {
-    worker: Arc<WorkerOf<F>>,
-    shutdown: CancellationToken,
-    task: JoinHandle<Result<(), Error>>,
-}
+pub(super) struct Running(WorkerHandle);
 
-impl<F: Fixture> Running<F> {
-    pub(super) fn start(f: &F, worker: WorkerOf<F>) -> Self {
-        let (worker, shutdown) = (Arc::new(worker), CancellationToken::new());
-        let (this, token) = (Arc::clone(&worker), shutdown.clone());
-        let consumer = f.consumer(&group(), &topic());
-        Self {
-            worker,
-            shutdown,
-            task: tokio::spawn(async move { this.run(consumer, token).await }),
-        }
+impl Running {
+    pub(super) fn start<I: WorkerStore, K: Consumer>(worker: Worker<I, K>) -> Self {
+        Self(worker.spawn())
     }
 
     pub(super) fn status(&self) -> Status {
-        self.worker.status()
+        self.0.status()
     }
 
-    /// Asks it to stop.
-    pub(super) fn ask_to_stop(&self) {
-        self.shutdown.cancel();
-    }
-
-    /// Stops it and waits for its end.
+    /// Shuts it down and waits for its end.
     pub(super) async fn stop(self) {
-        self.shutdown.cancel();
-        let ended = tokio::time::timeout(PATIENCE, self.task).await;
-        ended.unwrap().unwrap().unwrap();
+        let ended = tokio::time::timeout(PATIENCE, self.0.shutdown()).await;
+        ended.unwrap().unwrap();
     }
 
-    /// Ends it as a kill does: nothing is finished, committed or given back.
+    /// Ends it as a kill does: nothing is finished, committed or released.
     pub(super) async fn crash(self) {
-        self.task.abort();
-        assert!(self.task.await.unwrap_err().is_cancelled());
+        self.0.abort().await;
     }
 }

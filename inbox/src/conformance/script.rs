@@ -1,4 +1,4 @@
-//! What the handlers of the suite do, told from outside, and what they were seen to do.
+//! What the handlers of the suite do, and what they did.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -6,49 +6,50 @@ use std::{
     time::Duration,
 };
 
-use mainstay_messaging::event::{Event, Upcaster};
+use mainstay_messaging::{Event, event::Upcaster};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::{Connection, Fixture};
 use crate::{HandlerError, Received};
 
-/// The event that is handled one by one.
+/// The event whose handler takes one at a time.
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub(super) struct Counted {
     pub(super) name: String,
 }
 
 impl Event for Counted {
+    const TOPIC: &'static str = "orders";
     const KIND: &'static str = "Counted";
-    const VERSION: u32 = 1;
 }
 
-/// The event that is handled many at once.
+/// The event whose handler takes batches.
 #[derive(Serialize, Deserialize, Clone, Debug)]
-pub(super) struct Heaped {
+pub(super) struct Batched {
     pub(super) name: String,
 }
 
-impl Event for Heaped {
-    const KIND: &'static str = "Heaped";
-    const VERSION: u32 = 1;
+impl Event for Batched {
+    const TOPIC: &'static str = "orders";
+    const KIND: &'static str = "Batched";
 }
 
-/// An event whose first version nobody can read: its upcaster expects what is not there.
+/// An event whose upcaster panics.
 #[derive(Serialize, Deserialize, Debug)]
 pub(super) struct Upcast;
 
 impl Event for Upcast {
+    const TOPIC: &'static str = "orders";
     const KIND: &'static str = "Upcast";
     const VERSION: u32 = 2;
     const UPCASTERS: &'static [Upcaster] = &[|_| panic!("as planned")];
 }
 
-/// Stands for whatever message comes first.
+/// Stands for the first message of all.
 const ANY: &str = "*";
 
-/// What a handler does after it wrote its effect.
+/// What a handler does after it has written its effect.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
     Fail,
@@ -56,9 +57,9 @@ pub(super) enum Act {
     Conflict,
     Panic,
     Hang,
-    /// Waits until the gate is opened.
+    /// Waits for a permit of the gate.
     Wait(Arc<Semaphore>),
-    /// In a batch handler: fails for good and names the culprit.
+    /// In a batch handler: fails for good and names the event.
     Name,
 }
 
@@ -73,9 +74,9 @@ struct Seen {
     /// Names in the order in which their handlers started.
     started: Vec<String>,
     /// How many events each call of the batch handler got.
-    heaps: Vec<usize>,
+    batches: Vec<usize>,
     running: HashSet<String>,
-    /// Keys that were seen twice at once.
+    /// Keys with two handlers at once.
     overlaps: Vec<String>,
 }
 
@@ -84,13 +85,13 @@ impl Script {
         Arc::default()
     }
 
-    /// The handler of `name` does these things, one an attempt, and then succeeds.
+    /// The handler of `name` does these, one per attempt, and then succeeds.
     pub(super) fn plan(&self, name: &str, acts: impl IntoIterator<Item = Act>) {
         let mut plan = self.plan.lock().unwrap();
         plan.entry(name.to_owned()).or_default().extend(acts);
     }
 
-    /// Whichever handler comes first does this.
+    /// The first handler of all does this.
     pub(super) fn plan_for_the_first(&self, act: Act) {
         self.plan(ANY, [act]);
     }
@@ -108,8 +109,8 @@ impl Script {
         self.seen().started.iter().filter(|n| *n == name).count()
     }
 
-    pub(super) fn heaps(&self) -> Vec<usize> {
-        self.seen().heaps.clone()
+    pub(super) fn batches(&self) -> Vec<usize> {
+        self.seen().batches.clone()
     }
 
     pub(super) fn overlaps(&self) -> Vec<String> {
@@ -139,7 +140,7 @@ impl Script {
     }
 }
 
-/// A key whose handler runs; also one that is dropped or panics leaves.
+/// A key whose handler runs, until this is dropped.
 struct Inside {
     script: Arc<Script>,
     key: String,
@@ -153,9 +154,9 @@ impl Drop for Inside {
 
 /// The handler of [`Counted`].
 pub(super) async fn count<F: Fixture>(
-    script: Arc<Script>,
     connection: &mut Connection<F>,
     received: Received<Counted>,
+    script: Arc<Script>,
 ) -> Result<(), HandlerError> {
     let name = received.event.name;
     let key = received
@@ -163,23 +164,23 @@ pub(super) async fn count<F: Fixture>(
         .key
         .map_or_else(|| name.clone(), |key| key.to_string());
     let _inside = script.enter(&key, &[&name]);
-    // Taken at once: a handler that was seen to start and is ended while it writes must not leave its act to the next one.
+    // Taken at once: a handler that is ended while it writes must not leave its act to the next one.
     let planned = script.next(&name);
     F::write(connection, &name).await?;
-    // Others get a chance to overlap.
+    // Gives other handlers a chance to overlap.
     tokio::task::yield_now().await;
     act(planned, 0).await
 }
 
-/// The handler of [`Heaped`].
-pub(super) async fn heap<F: Fixture>(
-    script: Arc<Script>,
+/// The handler of [`Batched`].
+pub(super) async fn count_batch<F: Fixture>(
     connection: &mut Connection<F>,
-    received: Vec<Received<Heaped>>,
+    received: Vec<Received<Batched>>,
+    script: Arc<Script>,
 ) -> Result<(), HandlerError> {
     let names: Vec<&str> = received.iter().map(|r| r.event.name.as_str()).collect();
-    script.seen().heaps.push(names.len());
-    let _inside = script.enter("heap", &names);
+    script.seen().batches.push(names.len());
+    let _inside = script.enter("batch", &names);
     for name in &names {
         F::write(connection, name).await?;
     }
@@ -191,7 +192,6 @@ pub(super) async fn heap<F: Fixture>(
 
 /// The handler of [`Upcast`].
 pub(super) async fn ignore<F: Fixture>(
-    (): (),
     _: &mut Connection<F>,
     _: Received<Upcast>,
 ) -> Result<(), HandlerError> {

@@ -2,65 +2,114 @@
 
 use std::{error::Error, fmt};
 
+use super::database::DatabaseFault;
+use crate::error::chain;
+
 type Source = Box<dyn Error + Send + Sync>;
 
-/// A handler's failure, and whether trying again may help.
+/// Why a handler failed, and whether trying again may help.
 ///
-/// Everything that the handler wrote through its connection is rolled back, whatever the kind of failure.
-#[derive(Debug)]
+/// `?` works on every error. The worker rolls back what the handler wrote, whatever the failure.
+///
+/// | what the error or one of its sources is | what the worker does |
+/// |---|---|
+/// | a database error that heals by itself: serialization failure (40001), deadlock (40P01), lock timeout, lost connection, full disk | tries the message again; no attempt is counted |
+/// | any other error that the database reports, such as a violated constraint | hands the message to the [`FailurePolicy`](crate::failure::FailurePolicy) at once |
+/// | anything else, `sqlx::Error::RowNotFound` included | tries again after a backoff and counts the attempt |
+///
+/// Database errors are [`mainstay_database::Error`] and `sqlx::Error`. The constructors choose a row of
+/// this table by hand:
+///
+/// ```
+/// use mainstay_inbox::HandlerError;
+///
+/// fn price(cents: &str) -> Result<u32, HandlerError> {
+///     let cents: u32 = cents.parse()?; // counted, and tried again
+///     if cents == 0 {
+///         return Err(HandlerError::permanent("an order costs something"));
+///     }
+///     Ok(cents)
+/// }
+///
+/// assert!(price("12").is_ok());
+/// assert!(price("twelve").is_err_and(|error| error.counts_attempt() && !error.is_permanent()));
+/// assert!(price("0").is_err_and(|error| error.is_permanent()));
+/// ```
+///
+/// It is not an [`Error`] itself, so that `?` can convert from all of them; [`error`](Self::error) is.
 pub struct HandlerError {
     class: Class,
     source: Source,
     at: Option<usize>,
 }
 
-/// What is done about a failure.
+/// What the worker does about a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Class {
-    /// The database interrupted: tried again without counting.
+    /// Nothing is wrong with the message: try again without counting.
     Interrupted,
-    /// Tried again, and counted.
+    /// Try again, and count.
     Retryable,
-    /// FailureOutcome at once.
+    /// Hand the message to the failure policy at once.
     Permanent,
 }
 
 impl HandlerError {
-    /// A failure that may heal: the message is tried again after a while, up to the worker's number of attempts.
+    /// A failure that may heal: the message is tried again, up to
+    /// [`max_attempts`](crate::Worker::max_attempts).
     ///
-    /// If the sources of `error` hold a [`mainstay_database::Error`] that is retryable (a lost connection, a serialization
-    /// failure), the attempt does not count: nothing is wrong with the message. Errors of other mainstay crates carry theirs,
-    /// so `map_err(HandlerError::retryable)` is right for an outbox too.
+    /// The attempt is not counted if the chain of `error` holds a database error that heals by itself.
     #[must_use]
     pub fn retryable(error: impl Into<Source>) -> Self {
         let source = error.into();
-        let class = if is_interrupted(&*source) {
-            Class::Interrupted
-        } else {
-            Class::Retryable
+        let class = match DatabaseFault::of(&*source) {
+            Some(fault) if fault.is_retryable() => Class::Interrupted,
+            _ => Class::Retryable,
         };
-        Self {
-            class,
-            source,
-            at: None,
-        }
+        Self::new(class, source)
     }
 
-    /// A failure that trying again will not heal: the message is parked at once.
+    /// A failure that trying again will not heal: the message goes to the failure policy at once.
     #[must_use]
     pub fn permanent(error: impl Into<Source>) -> Self {
-        Self {
-            class: Class::Permanent,
-            source: error.into(),
-            at: None,
-        }
+        Self::new(Class::Permanent, error.into())
     }
 
-    /// Names the event that failed, by its index in the slice that a batch handler was given.
+    /// Something that every message needs is away, such as a service that the handler calls: the message is tried again
+    /// after a backoff, no attempt is counted, and the failure policy is never asked.
+    #[must_use]
+    pub fn unavailable(error: impl Into<Source>) -> Self {
+        Self::new(Class::Interrupted, error.into())
+    }
+
+    /// Names the event that failed, by its index in the `Vec` that a batch handler was given.
     #[must_use]
     pub const fn at(mut self, index: usize) -> Self {
         self.at = Some(index);
         self
+    }
+
+    /// Whether trying again will not help.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.class == Class::Permanent
+    }
+
+    /// Whether the failure counts as an attempt on the message.
+    #[must_use]
+    pub fn counts_attempt(&self) -> bool {
+        self.class != Class::Interrupted
+    }
+
+    /// The error that the handler returned.
+    #[must_use]
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.source
+    }
+
+    const fn new(class: Class, source: Source) -> Self {
+        let at = None;
+        Self { class, source, at }
     }
 
     pub(crate) const fn class(&self) -> Class {
@@ -76,58 +125,49 @@ impl HandlerError {
     }
 }
 
-fn is_interrupted(error: &(dyn Error + 'static)) -> bool {
-    database_error(error).is_some_and(mainstay_database::Error::is_retryable)
-}
-
-/// The database error among an error and its sources.
-pub(crate) fn database_error<'a>(
-    error: &'a (dyn Error + 'static),
-) -> Option<&'a mainstay_database::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(database) = error.downcast_ref() {
-            return Some(database);
-        }
-        next = error.source();
-    }
-    None
-}
-
-/// Retryable, without counting, if the database says so; else permanent.
-impl From<mainstay_database::Error> for HandlerError {
-    fn from(error: mainstay_database::Error) -> Self {
-        if error.is_retryable() {
-            Self::retryable(error)
-        } else {
-            Self::permanent(error)
-        }
+impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        let class = match DatabaseFault::of(&error) {
+            Some(fault) if fault.is_retryable() => Class::Interrupted,
+            // An earlier statement failed, perhaps another handler's: nothing is known about this message.
+            Some(DatabaseFault::Aborted) | None => Class::Retryable,
+            Some(_) => Class::Permanent,
+        };
+        Self::new(class, error.into())
     }
 }
 
-/// As the database error within, if there is one.
-impl From<crate::Error> for HandlerError {
-    fn from(error: crate::Error) -> Self {
-        if error.is_retryable() {
-            Self::retryable(error)
-        } else {
-            Self::permanent(error)
-        }
+/// So that a test of a handler can use `?` and answer with `Box<dyn Error>`.
+impl From<HandlerError> for Source {
+    fn from(error: HandlerError) -> Self {
+        error.source
+    }
+}
+
+/// So that a test of a handler can use `?` and answer with `Box<dyn Error>`.
+impl From<HandlerError> for Box<dyn Error> {
+    fn from(error: HandlerError) -> Self {
+        error.source
     }
 }
 
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.class {
-            Class::Interrupted => "the database interrupted the handler",
-            Class::Retryable => "the handler failed and may be tried again",
-            Class::Permanent => "the handler failed for good",
-        })
+            Class::Interrupted => "the handler was interrupted and can be tried again: ",
+            Class::Retryable => "the handler failed and may be tried again: ",
+            Class::Permanent => "the handler failed for good: ",
+        })?;
+        f.write_str(&chain(&*self.source))
     }
 }
 
-impl Error for HandlerError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.source)
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerError")
+            .field("class", &self.class)
+            .field("source", &self.source)
+            .field("at", &self.at)
+            .finish()
     }
 }

@@ -8,58 +8,25 @@ use mainstay_messaging::{
     event::{DecodeError, Event, decode},
 };
 
-use super::{HandlerError, Received};
+use super::{
+    HandlerError, Received,
+    function::{BatchFn, HandlerFn},
+};
 
-/// A function that handles one event; implemented for every fitting `async fn` and closure, see
-/// [`Handlers::on`](super::Handlers::on).
-///
-/// The lifetime is that of the connection. It stands on the trait because the future borrows it, which a plain bound on
-/// `Fn` cannot say.
-pub trait HandlerFn<'a, C: 'a, S, E>:
-    Fn(S, &'a mut C, Received<E>) -> Self::Future + Send + Sync
-{
-    /// What the function returns.
-    type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
-}
-
-impl<'a, C: 'a, S, E, F, Fut> HandlerFn<'a, C, S, E> for F
-where
-    F: Fn(S, &'a mut C, Received<E>) -> Fut + Send + Sync,
-    Fut: Future<Output = Result<(), HandlerError>> + Send + 'a,
-{
-    type Future = Fut;
-}
-
-/// A function that handles several events at once, see [`Handlers::on_batch`](super::Handlers::on_batch).
-pub trait BatchFn<'a, C: 'a, S, E>:
-    Fn(S, &'a mut C, Vec<Received<E>>) -> Self::Future + Send + Sync
-{
-    /// What the function returns.
-    type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
-}
-
-impl<'a, C: 'a, S, E, F, Fut> BatchFn<'a, C, S, E> for F
-where
-    F: Fn(S, &'a mut C, Vec<Received<E>>) -> Fut + Send + Sync,
-    Fut: Future<Output = Result<(), HandlerError>> + Send + 'a,
-{
-    type Future = Fut;
-}
-
-/// One event of a call: decoded ahead of the transaction, by the handler that will take it.
+/// One event of a call. It was decoded before the transaction began, by the handler that will get it.
 pub(crate) struct Call {
     pub(crate) event: Box<dyn Any + Send>,
     pub(crate) message: Message,
     pub(crate) position: Position,
 }
 
-/// A handler whose event type is forgotten.
+/// A handler whose event type is erased.
 pub(crate) trait Registered<C>: Send + Sync {
     /// Reads the event in `message`.
     fn decode(&self, message: &Message) -> Result<Box<dyn Any + Send>, DecodeError>;
 
-    /// The kind whose events one call takes together; none = a call for each event.
-    fn together(&self) -> Option<&'static str>;
+    /// The label under which one call takes several events; none if each event is a call of its own.
+    fn batch(&self) -> Option<&'static str>;
 
     /// Runs the handler.
     fn run<'a>(
@@ -70,51 +37,41 @@ pub(crate) trait Registered<C>: Send + Sync {
 }
 
 /// A handler of single events.
-pub(super) struct OneByOne<S, E, H> {
-    state: S,
-    handler: H,
-    event: PhantomData<fn(E)>,
+pub(super) struct OneByOne<S, E, M, H> {
+    pub(super) state: S,
+    pub(super) handler: H,
+    pub(super) types: PhantomData<fn(E, M)>,
 }
 
 /// A handler of batches.
-pub(super) struct Together<S, E, H> {
-    state: S,
-    handler: H,
-    event: PhantomData<fn(E)>,
+pub(super) struct Batch<S, E, M, H> {
+    pub(super) state: S,
+    pub(super) handler: H,
+    pub(super) types: PhantomData<fn(E, M)>,
 }
 
-impl<S, E, H> OneByOne<S, E, H> {
-    pub(super) const fn new(state: S, handler: H) -> Self {
-        Self {
-            state,
-            handler,
-            event: PhantomData,
-        }
-    }
+/// A handler of batches of messages that it decodes itself.
+pub(super) struct Undecoded<S, M, H> {
+    /// One label for all its kinds, so that they go into one call.
+    pub(super) label: &'static str,
+    pub(super) state: S,
+    pub(super) handler: H,
+    pub(super) types: PhantomData<fn(M)>,
 }
 
-impl<S, E, H> Together<S, E, H> {
-    pub(super) const fn new(state: S, handler: H) -> Self {
-        Self {
-            state,
-            handler,
-            event: PhantomData,
-        }
-    }
-}
-
-impl<C, S, E, H> Registered<C> for OneByOne<S, E, H>
+impl<C, S, E, M, H> Registered<C> for OneByOne<S, E, M, H>
 where
     C: Send + 'static,
     S: Clone + Send + Sync + 'static,
-    E: Event + Send + 'static,
-    H: for<'a> HandlerFn<'a, C, S, E> + 'static,
+    E: Event,
+    M: 'static,
+    H: for<'a> HandlerFn<'a, C, S, E, M> + 'static,
 {
     fn decode(&self, message: &Message) -> Result<Box<dyn Any + Send>, DecodeError> {
         Ok(Box::new(decode::<E>(message)?))
     }
 
-    fn together(&self) -> Option<&'static str> {
+    fn batch(&self) -> Option<&'static str> {
         None
     }
 
@@ -125,25 +82,29 @@ where
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         Box::pin(async move {
             for call in calls {
-                (self.handler)(self.state.clone(), connection, received(call)?).await?;
+                let running = self
+                    .handler
+                    .call(&self.state, connection, received(call)?);
+                running.await?;
             }
             Ok(())
         })
     }
 }
 
-impl<C, S, E, H> Registered<C> for Together<S, E, H>
+impl<C, S, E, M, H> Registered<C> for Batch<S, E, M, H>
 where
     C: Send + 'static,
     S: Clone + Send + Sync + 'static,
-    E: Event + Send + 'static,
-    H: for<'a> BatchFn<'a, C, S, E> + 'static,
+    E: Event,
+    M: 'static,
+    H: for<'a> BatchFn<'a, C, S, E, M> + 'static,
 {
     fn decode(&self, message: &Message) -> Result<Box<dyn Any + Send>, DecodeError> {
         Ok(Box::new(decode::<E>(message)?))
     }
 
-    fn together(&self) -> Option<&'static str> {
+    fn batch(&self) -> Option<&'static str> {
         Some(E::KIND)
     }
 
@@ -152,11 +113,51 @@ where
         connection: &'a mut C,
         calls: Vec<Call>,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
-        Box::pin(async move {
-            let received = calls.into_iter().map(received).collect::<Result<_, _>>()?;
-            (self.handler)(self.state.clone(), connection, received).await
-        })
+        run_batch(&self.handler, &self.state, connection, calls)
     }
+}
+
+impl<C, S, M, H> Registered<C> for Undecoded<S, M, H>
+where
+    C: Send + 'static,
+    S: Clone + Send + Sync + 'static,
+    M: 'static,
+    H: for<'a> BatchFn<'a, C, S, (), M> + 'static,
+{
+    fn decode(&self, _: &Message) -> Result<Box<dyn Any + Send>, DecodeError> {
+        Ok(Box::new(()))
+    }
+
+    fn batch(&self) -> Option<&'static str> {
+        Some(self.label)
+    }
+
+    fn run<'a>(
+        &'a self,
+        connection: &'a mut C,
+        calls: Vec<Call>,
+    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+        run_batch(&self.handler, &self.state, connection, calls)
+    }
+}
+
+fn run_batch<'a, C, S, E, M, H>(
+    handler: &'a H,
+    state: &'a S,
+    connection: &'a mut C,
+    calls: Vec<Call>,
+) -> BoxFuture<'a, Result<(), HandlerError>>
+where
+    C: Send + 'static,
+    S: Sync,
+    E: Send + 'static,
+    M: 'static,
+    H: BatchFn<'a, C, S, E, M>,
+{
+    Box::pin(async move {
+        let received = calls.into_iter().map(received).collect::<Result<_, _>>()?;
+        handler.call(state, connection, received).await
+    })
 }
 
 fn received<E: 'static>(call: Call) -> Result<Received<E>, HandlerError> {
@@ -166,7 +167,7 @@ fn received<E: 'static>(call: Call) -> Result<Received<E>, HandlerError> {
             message: call.message,
             position: call.position,
         }),
-        // The same handler decoded it, so this does not happen; if it did, no message may be lost by it.
+        // The same handler decoded it, so this cannot happen. If it did, the message must not be lost.
         Err(_) => Err(HandlerError::permanent(
             "an event was decoded as another type",
         )),

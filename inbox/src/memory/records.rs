@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use mainstay_database::memory::Record;
 use mainstay_messaging::{Group, Partition, Position};
 
-/// The effect of a message is made.
+/// A message was processed.
 #[derive(Clone, Debug)]
-pub(super) struct Mark {
+pub(super) struct Processed {
     pub(super) consumer: Group,
     pub(super) source: String,
     pub(super) id: String,
@@ -15,20 +15,20 @@ pub(super) struct Mark {
     pub(super) seq: i64,
 }
 
-/// The unique key of marks.
-pub(super) type MarkKey = (Group, String, String);
+/// The unique key of processed records.
+pub(super) type ProcessedKey = (Group, String, String);
 
-/// Where else the message of a mark was read: the mark stays while any copy may come again.
+/// A further position of a processed message: its record is kept while the message may come again there.
 #[derive(Clone, Debug)]
-pub(super) struct Copy {
-    pub(super) mark: MarkKey,
+pub(super) struct Redelivery {
+    pub(super) record: ProcessedKey,
     /// The highest one of its partition.
     pub(super) position: Position,
-    /// The newest mark when it was read: a checkpoint that knows no newer one is older.
+    /// The newest processed record when it was read. A checkpoint that knows no newer one is older.
     pub(super) after_seq: i64,
 }
 
-/// How far a group had come.
+/// How far a group had committed.
 #[derive(Clone, Debug)]
 pub(super) struct Checkpoint {
     pub(super) consumer: Group,
@@ -37,21 +37,21 @@ pub(super) struct Checkpoint {
     pub(super) newest_seq: i64,
 }
 
-impl Record for Mark {
+impl Record for Processed {
     const TABLE: &'static str = "inbox_processed";
-    type Key = MarkKey;
+    type Key = ProcessedKey;
 
-    fn key(&self) -> MarkKey {
+    fn key(&self) -> ProcessedKey {
         (self.consumer.clone(), self.source.clone(), self.id.clone())
     }
 }
 
-impl Record for Copy {
+impl Record for Redelivery {
     const TABLE: &'static str = "inbox_redeliveries";
-    type Key = (MarkKey, Partition);
+    type Key = (ProcessedKey, Partition);
 
     fn key(&self) -> Self::Key {
-        (self.mark.clone(), self.position.partition.clone())
+        (self.record.clone(), self.position.partition.clone())
     }
 }
 

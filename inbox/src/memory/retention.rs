@@ -1,4 +1,4 @@
-//! Checkpoints and the sweep.
+//! Checkpoints and pruning.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,9 +11,12 @@ use mainstay_messaging::{Group, Position};
 
 use super::{
     MemoryInbox,
-    records::{Checkpoint, Copy, Mark},
+    records::{Checkpoint, Processed, Redelivery},
 };
-use crate::{Error, Pruned, Retention};
+use crate::{
+    Error,
+    store::{Pruned, Retention},
+};
 
 #[async_trait]
 impl Retention for MemoryInbox {
@@ -32,9 +35,9 @@ impl Retention for MemoryInbox {
         let mut tx = self.database.begin().await?;
         let mut statement = tx.statement().await?;
         let newest_seq = statement
-            .scan::<Mark>(..)
+            .scan::<Processed>(..)
             .iter()
-            .map(|mark| mark.seq)
+            .map(|record| record.seq)
             .max()
             .unwrap_or(0);
         for position in positions {
@@ -59,7 +62,7 @@ impl Retention for MemoryInbox {
         Ok(self.database.commit(tx).await?)
     }
 
-    async fn sweep(
+    async fn prune(
         &self,
         consumer: &Group,
         horizon: SystemTime,
@@ -68,40 +71,40 @@ impl Retention for MemoryInbox {
     ) -> Result<Pruned, Error> {
         let mut tx = self.database.begin().await?;
         let mut statement = tx.statement().await?;
-        // Of a partition's checkpoints at or before the horizon the newest counts: in key order, the last.
+        // Of a partition's checkpoints at or before the horizon, the newest counts: in key order, the last.
         let ripe = |row: &Checkpoint| row.consumer == *consumer && row.committed_at <= horizon;
         let ripe = statement.select(.., usize::MAX, ripe);
         let newest = |position: &Position| {
             let of_partition = |row: &&Checkpoint| row.position.partition == position.partition;
             ripe.iter().rfind(of_partition)
         };
-        // Whether the newest one is younger than what came behind the mark `after`, and lies above it.
+        // Whether the newest one knows a record behind number `after`, and lies above the position.
         let covers = |position: &Position, after: i64| {
             newest(position)
                 .is_some_and(|row| position.offset < row.position.offset && after < row.newest_seq)
         };
-        let copies = statement.scan::<Copy>(..);
+        let redeliveries = statement.scan::<Redelivery>(..);
         let newest_covered = ripe.iter().map(|row| row.newest_seq).max().unwrap_or(0);
-        let within = |mark: &Mark| mark.seq > cursor && mark.seq <= newest_covered;
-        let mut marks = statement.select(.., usize::MAX, within);
-        marks.sort_unstable_by_key(|mark| mark.seq);
-        marks.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = marks.last().map(|mark| mark.seq);
-        let mut forgotten = 0;
-        for mark in marks.iter().filter(|mark| mark.consumer == *consumer) {
-            let key = mark.key();
-            let mut copies = copies.iter().filter(|copy| copy.mark == key);
-            if covers(&mark.position, mark.seq - 1)
-                && copies.all(|copy| covers(&copy.position, copy.after_seq))
+        let within = |record: &Processed| record.seq > cursor && record.seq <= newest_covered;
+        let mut records = statement.select(.., usize::MAX, within);
+        records.sort_unstable_by_key(|record| record.seq);
+        records.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let next = records.last().map(|record| record.seq);
+        let mut deleted = 0;
+        for record in records.iter().filter(|record| record.consumer == *consumer) {
+            let key = record.key();
+            let mut others = redeliveries.iter().filter(|other| other.record == key);
+            if covers(&record.position, record.seq - 1)
+                && others.all(|other| covers(&other.position, other.after_seq))
             {
-                forgotten += u64::from(statement.delete(&key, |_: &Mark| true).await?);
+                deleted += u64::from(statement.delete(&key, |_: &Processed| true).await?);
             }
         }
         if next.is_none() {
-            // Copies go with their marks.
-            for copy in copies.iter().filter(|copy| copy.mark.0 == *consumer) {
-                if statement.get::<Mark>(&copy.mark).is_none() {
-                    statement.delete(&copy.key(), |_: &Copy| true).await?;
+            // Redeliveries are deleted with their processed records.
+            for other in redeliveries.iter().filter(|other| other.record.0 == *consumer) {
+                if statement.get::<Processed>(&other.record).is_none() {
+                    statement.delete(&other.key(), |_: &Redelivery| true).await?;
                 }
             }
             for checkpoint in &ripe {
@@ -116,6 +119,6 @@ impl Retention for MemoryInbox {
         }
         drop(statement);
         self.database.commit(tx).await?;
-        Ok(Pruned { forgotten, next })
+        Ok(Pruned { deleted, next })
     }
 }

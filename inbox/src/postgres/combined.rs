@@ -5,17 +5,17 @@ use mainstay_messaging::{Delivery, Group};
 use sqlx::{PgConnection, Postgres, Row as _, SqlStr, postgres::PgArguments, query::Query};
 
 use super::PostgresInbox;
-use crate::{Error, Identity};
+use crate::{Error, store::Identity};
 
-/// An effect that is one statement, made only if its message is fresh.
+/// An effect that is one statement, and is made only if its message is fresh.
 ///
-/// Text of the program, with parameters `$1`, `$2` …; the statement around it is rendered here, so that the effect cannot
-/// be written in a form that runs beside the mark instead of after it.
+/// It is text of the program, with parameters `$1`, `$2` …. The inbox renders the statement around it, so that the effect
+/// always depends on the processed record.
 #[derive(Clone, Debug)]
 pub struct Effect {
-    /// Up to where the mark is to be read from.
+    /// The text before the name of the processed record.
     head: String,
-    /// What stands behind it.
+    /// The text behind it.
     tail: String,
     parameters: usize,
 }
@@ -33,8 +33,8 @@ impl Effect {
 
     /// `UPDATE table SET assignments WHERE condition`.
     ///
-    /// The rows are those that the statement's snapshot shows, which is older than the end of a transaction that admitted the
-    /// message at the same time; rows that were changed since are read anew before they are changed.
+    /// The rows are those in the statement's snapshot. Rows that another transaction has changed since are read again before
+    /// they are changed.
     #[must_use]
     pub fn update(table: &'static str, assignments: &'static str, condition: &'static str) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl Effect {
     }
 }
 
-/// The highest parameter that these texts name.
+/// The highest parameter in these texts.
 fn parameters(texts: &[&str]) -> usize {
     let named = texts.iter().flat_map(|text| text.split('$').skip(1));
     let number = |text: &str| {
@@ -65,45 +65,47 @@ fn parameters(texts: &[&str]) -> usize {
     named.filter_map(number).max().unwrap_or(0)
 }
 
-/// A statement that admits a message and makes its effect; see [`PostgresInbox::admit_with`]. Clones share everything.
+/// A combined statement, which admits a message and makes its effect; see [`PostgresInbox::admit_with`]. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct CombinedEffect {
     sql: SqlStr,
     inbox: PostgresInbox,
 }
 
-/// What a [`CombinedEffect`] did.
+/// What a [`CombinedEffect`] has done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "an effect may have changed no row"]
 #[non_exhaustive]
 pub enum Combined {
-    /// The message had not been seen before, and its effect was made.
+    /// The message was not processed before, and its effect was made.
     Fresh {
-        /// So many rows were inserted, changed or deleted.
+        /// How many rows were inserted, changed or deleted.
         rows: u64,
     },
-    /// Its effect had been made already: none was made.
+    /// The message was processed before: no effect was made.
     Duplicate,
 }
 
 impl PostgresInbox {
-    /// Renders one statement that admits a message and, only if it is fresh, makes `effect`. Do it once, and keep it.
+    /// Renders one statement that admits a message and, only if it is fresh, makes `effect`. Render it once, and keep it.
     ///
-    /// By itself such a statement is a transaction: one round trip in place of four. A duplicate costs a second one. Behind a
-    /// pooler in transaction mode run it within a transaction: the two halves of a statement may meet two sessions there.
+    /// Outside a transaction the statement commits by itself: one round trip in place of four. A duplicate costs a second one.
+    /// Behind a pooler in transaction mode, run it in a transaction: the two halves of a prepared statement may reach two
+    /// sessions there.
     #[must_use]
     pub fn admit_with(&self, effect: &Effect) -> CombinedEffect {
         let [consumer, source, id, topic, partition, offset] =
             std::array::from_fn(|at| effect.parameters + 1 + at);
         let Effect { head, tail, .. } = effect;
-        // The effect reads the mark, so it waits for whoever is admitting the same message, and gets a row if there is one.
+        // The effect reads the processed record, so it waits for another transaction that admits the same message, and
+        // gets a row only if the record is new.
         let sql = format!(
-            "WITH inbox_mark AS (
+            "WITH inbox_record AS (
                  INSERT INTO {{ns}}inbox_processed (consumer, source, id, topic, partition, \"offset\")
                  VALUES (${consumer}, ${source}, ${id}, ${topic}, ${partition}, ${offset})
                  ON CONFLICT DO NOTHING RETURNING 1),
-             inbox_effect AS ({head} inbox_mark {tail} RETURNING 1)
-             SELECT (SELECT count(*) FROM inbox_mark), (SELECT count(*) FROM inbox_effect)"
+             inbox_effect AS ({head} inbox_record {tail} RETURNING 1)
+             SELECT (SELECT count(*) FROM inbox_record), (SELECT count(*) FROM inbox_effect)"
         );
         CombinedEffect {
             sql: statement(&self.namespace, &sql),
@@ -115,15 +117,15 @@ impl PostgresInbox {
 impl CombinedEffect {
     /// Admits the message for `consumer` and makes the effect, whose parameters `bind` binds in their order.
     ///
-    /// On a connection without a transaction the statement commits by itself, and waits for locks as long as the session's own
-    /// `lock_timeout` says.
+    /// On a connection without a transaction the statement commits by itself, and waits for locks up to the session's own
+    /// `lock_timeout`.
     ///
     /// # Errors
-    /// [`Error::Database`]; within a transaction, that must then be rolled back. Without one, an error that is retryable may
-    /// be answered by doing the same again: if the first try was committed, the second is a duplicate.
+    /// [`Error::Database`]. A surrounding transaction must then be rolled back. Without one, repeat the call after a retryable
+    /// error: if the first one was committed, the second is a duplicate.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves it unknown what was done; doing it again is right.
+    /// Dropping the future leaves it unknown whether the effect was made; repeating the call is right.
     pub async fn admit<'q>(
         &self,
         connection: &mut PgConnection,
@@ -144,8 +146,8 @@ impl CombinedEffect {
             .await
             .map_err(classify)?;
         let count = |at| row.try_get::<i64, usize>(at).map_err(classify);
-        let (marks, rows) = (count(0)?, count(1)?);
-        if marks == 1 {
+        let (added, rows) = (count(0)?, count(1)?);
+        if added == 1 {
             let rows = rows.unsigned_abs();
             return Ok(Combined::Fresh { rows });
         }
@@ -161,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_parameters_come_behind_those_of_the_effect() {
+    fn parameters_of_the_inbox_come_behind_those_of_the_effect() {
         assert_eq!(parameters(&["balance = balance + $2", "id = $12"]), 12);
         assert_eq!(parameters(&["seen = true", "price = '$'"]), 0);
     }

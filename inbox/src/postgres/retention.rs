@@ -1,4 +1,4 @@
-//! Checkpoints and the sweep.
+//! Checkpoints and pruning.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,10 @@ use mainstay_messaging::{
 use sqlx::SqlStr;
 
 use super::{PostgresInbox, settled::Settling};
-use crate::{Error, Pruned, Retention};
+use crate::{
+    Error,
+    store::{Pruned, Retention},
+};
 
 /// The statements of retention.
 #[derive(Clone, Debug)]
@@ -22,7 +25,7 @@ pub(super) struct Pruning {
     settling: Settling,
     checkpoint: SqlStr,
     step: SqlStr,
-    forget: SqlStr,
+    delete: SqlStr,
     prune_redeliveries: SqlStr,
     thin_out: SqlStr,
 }
@@ -32,7 +35,7 @@ impl Pruning {
         let sql = |text: &str| statement(namespace, text);
         Self {
             settling: Settling::new(namespace),
-            // What an earlier checkpoint covered is decided, whoever recorded it.
+            // Records that an earlier checkpoint covered are settled, whichever process recorded it.
             checkpoint: sql(
                 "INSERT INTO {ns}inbox_progress (consumer, topic, partition, committed_at, \"offset\", newest_seq)
                  SELECT $1, row.topic, row.partition, $5, row.\"offset\",
@@ -44,7 +47,7 @@ impl Pruning {
                        AND p.committed_at > $6)
                  ON CONFLICT DO NOTHING",
             ),
-            // No further than the marks that some checkpoint behind the window covers: the young ones are most of the table.
+            // No further than the records that some checkpoint behind the window covers: most of the table is younger.
             step: sql(
                 "SELECT max(seq) FROM (
                      SELECT seq FROM {ns}inbox_processed
@@ -52,8 +55,8 @@ impl Pruning {
                          SELECT max(newest_seq) FROM {ns}inbox_progress WHERE consumer = $3 AND committed_at <= $4)
                      ORDER BY seq LIMIT $2) AS step",
             ),
-            // Of a partition's checkpoints at or before the horizon the newest counts.
-            forget: sql(
+            // Of a partition's checkpoints at or before the horizon, the newest counts.
+            delete: sql(
                 "DELETE FROM {ns}inbox_processed AS m
                  WHERE seq > $3 AND seq <= $4 AND consumer = $1
                    AND EXISTS (
@@ -75,7 +78,7 @@ impl Pruning {
                            WHERE q.consumer = $1 AND q.topic = c.topic AND q.partition = c.partition
                              AND q.committed_at <= $2)))",
             ),
-            // Copies go with their marks.
+            // Redeliveries are deleted with their processed records.
             prune_redeliveries: sql(
                 "DELETE FROM {ns}inbox_redeliveries AS c WHERE consumer = $1 AND NOT EXISTS (
                      SELECT 1 FROM {ns}inbox_processed m
@@ -123,12 +126,12 @@ impl Retention for PostgresInbox {
         let keep = self.database.keeps_statements();
         let mut tx = self.database.begin().await?;
         let settled = self
-            .sweeping
+            .pruning
             .settling
             .look(&mut tx, &self.settled, keep)
             .await
             .map_err(classify)?;
-        sqlx::query(self.sweeping.checkpoint.clone())
+        sqlx::query(self.pruning.checkpoint.clone())
             .persistent(keep)
             .bind(consumer.as_str())
             .bind(topics)
@@ -143,7 +146,7 @@ impl Retention for PostgresInbox {
         Ok(self.database.commit(tx).await?)
     }
 
-    async fn sweep(
+    async fn prune(
         &self,
         consumer: &Group,
         horizon: SystemTime,
@@ -153,7 +156,7 @@ impl Retention for PostgresInbox {
         let horizon = micros_since_epoch(horizon);
         let keep = self.database.keeps_statements();
         let mut tx = self.database.begin().await?;
-        let end: Option<i64> = sqlx::query_scalar(self.sweeping.step.clone())
+        let end: Option<i64> = sqlx::query_scalar(self.pruning.step.clone())
             .persistent(keep)
             .bind(cursor)
             .bind(i64::from(limit))
@@ -162,8 +165,8 @@ impl Retention for PostgresInbox {
             .fetch_one(&mut *tx)
             .await
             .map_err(classify)?;
-        let forgotten = if let Some(end) = end {
-            sqlx::query(self.sweeping.forget.clone())
+        let deleted = if let Some(end) = end {
+            sqlx::query(self.pruning.delete.clone())
                 .persistent(keep)
                 .bind(consumer.as_str())
                 .bind(horizon)
@@ -172,13 +175,13 @@ impl Retention for PostgresInbox {
                 .execute(&mut *tx)
                 .await
         } else {
-            sqlx::query(self.sweeping.prune_redeliveries.clone())
+            sqlx::query(self.pruning.prune_redeliveries.clone())
                 .persistent(keep)
                 .bind(consumer.as_str())
                 .execute(&mut *tx)
                 .await
                 .map_err(classify)?;
-            sqlx::query(self.sweeping.thin_out.clone())
+            sqlx::query(self.pruning.thin_out.clone())
                 .persistent(keep)
                 .bind(consumer.as_str())
                 .bind(horizon)
@@ -189,7 +192,7 @@ impl Retention for PostgresInbox {
         .rows_affected();
         self.database.commit(tx).await?;
         Ok(Pruned {
-            forgotten: if end.is_some() { forgotten } else { 0 },
+            deleted: if end.is_some() { deleted } else { 0 },
             next: end,
         })
     }

@@ -1,18 +1,18 @@
-//! Up to which mark everything is decided.
+//! The number up to which all processed records are committed or rolled back.
 
 use std::sync::{Mutex, PoisonError};
 
 use mainstay_database::{Namespace, postgres::statement};
 use sqlx::{PgConnection, SqlStr};
 
-/// A number is drawn before its mark is committed: below the newest mark that can be seen there may be some whose
-/// transactions are still open. A checkpoint that covered those would let the sweep forget marks that are younger than it.
+/// A record draws its number before it is committed. Below the newest visible record there may be some whose transactions are
+/// still open. A checkpoint that covered those would let records be pruned that are younger than it.
 ///
-/// So a checkpoint covers marks up to a number that was seen earlier, once all transactions have ended that may have drawn a
-/// lower one. These hold a lock on the table from before the draw until their end, so the list of such locks, taken after the
-/// number was read, names them. Where nobody writes at all the number is good at once.
+/// So a checkpoint covers records up to a number that was read earlier, once all transactions have ended that may have drawn
+/// a lower one. Such a transaction holds a lock on the table from before the draw until its end. The list of these locks, read
+/// after the number, names all of them. If the list is empty, the number is settled at once.
 ///
-/// Kept in memory and not in a table: transactions have other names after a restart.
+/// This is kept in memory and not in a table: transactions have other names after a restart.
 #[derive(Default, Debug)]
 pub(super) struct Settled {
     state: Mutex<State>,
@@ -20,19 +20,19 @@ pub(super) struct Settled {
 
 #[derive(Default, Debug)]
 struct State {
-    /// Everything up to this mark is committed or rolled back.
+    /// Every record up to this number is committed or rolled back.
     up_to: i64,
     pending: Option<Pending>,
 }
 
-/// A number that is good once these have ended.
+/// A number that is settled once these have ended.
 #[derive(Debug)]
 struct Pending {
     newest: i64,
     writers: Vec<String>,
 }
 
-/// A transaction that has written marks: its name, and whether it is a prepared one, whose name was another before.
+/// A transaction that has written records: its name, and whether it is a prepared one. Preparing changes the name.
 type Writer = (String, bool);
 
 /// The statements.
@@ -60,14 +60,15 @@ impl Settling {
         }
     }
 
-    /// Up to which mark everything is decided at this moment, as far as it is known; `keep` statements or not.
+    /// The highest number that is known to be settled. `keep` says whether the connection keeps prepared statements.
     pub(super) async fn look(
         &self,
         connection: &mut PgConnection,
         settled: &Settled,
         keep: bool,
     ) -> Result<i64, sqlx::Error> {
-        // Two statements, in this order: who has drawn a number up to this one is a writer by now, or has ended.
+        // Two statements, in this order: a transaction that has drawn a number up to this one holds its lock by now, or
+        // has ended.
         let newest = sqlx::query_scalar(self.newest.clone())
             .persistent(keep)
             .fetch_one(&mut *connection)
@@ -89,7 +90,7 @@ impl Settled {
             state.pending = None;
             return state.up_to;
         }
-        // Looks of several workers may overlap: this one began before the one that is waited for now.
+        // Reads of several workers may overlap: this one began before the pending one.
         if state
             .pending
             .as_ref()
@@ -97,7 +98,7 @@ impl Settled {
         {
             return state.up_to;
         }
-        // A prepared transaction may be any of those that were waited for.
+        // A prepared transaction may be any of the pending ones under another name.
         let prepared = writers.iter().any(|(_, prepared)| *prepared);
         let open = |name: &String| writers.iter().any(|(writer, _)| writer == name);
         match &state.pending {
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_began_earlier_ends_nobody() {
+    fn an_overtaken_read_settles_nothing() {
         let settled = Settled::default();
         assert_eq!(settled.advance(20, writers(&["4/7"])), 0);
         assert_eq!(settled.advance(10, writers(&["3/1"])), 0);
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_good_once_those_have_ended_that_wrote_when_it_was_read() {
+    fn a_number_is_settled_once_all_transactions_that_wrote_when_it_was_read_have_ended() {
         let settled = Settled::default();
         assert_eq!(settled.advance(10, writers(&[])), 10);
         assert_eq!(settled.advance(20, writers(&["3/1", "4/7"])), 10);
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_that_was_prepared_has_another_name_and_has_not_ended() {
+    fn a_prepared_transaction_has_another_name_and_has_not_ended() {
         let settled = Settled::default();
         assert_eq!(settled.advance(20, writers(&["3/1"])), 0);
         assert_eq!(settled.advance(30, writers(&["-1/900"])), 0);

@@ -1,4 +1,4 @@
-//! Checkpoints and the sweep.
+//! Checkpoints and pruning.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,14 +14,17 @@ use mainstay_messaging::{
 use sqlx::SqlStr;
 
 use super::SqliteInbox;
-use crate::{Error, Pruned, Retention};
+use crate::{
+    Error,
+    store::{Pruned, Retention},
+};
 
 /// The statements of retention.
 #[derive(Clone, Debug)]
 pub(super) struct Pruning {
     checkpoint: SqlStr,
     step: SqlStr,
-    forget: SqlStr,
+    delete: SqlStr,
     prune_redeliveries: SqlStr,
     thin_out: SqlStr,
 }
@@ -41,7 +44,7 @@ impl Pruning {
                        AND p.committed_at > $4)
                  ON CONFLICT DO NOTHING",
             ),
-            // No further than the marks that some checkpoint behind the window covers: the young ones are most of the table.
+            // No further than the records that some checkpoint behind the window covers: most of the table is younger.
             step: sql(
                 "SELECT max(seq) FROM (
                      SELECT seq FROM {ns}inbox_processed
@@ -49,8 +52,8 @@ impl Pruning {
                          SELECT max(newest_seq) FROM {ns}inbox_progress WHERE consumer = $3 AND committed_at <= $4)
                      ORDER BY seq LIMIT $2)",
             ),
-            // Of a partition's checkpoints at or before the horizon the newest counts.
-            forget: sql(
+            // Of a partition's checkpoints at or before the horizon, the newest counts.
+            delete: sql(
                 "DELETE FROM {ns}inbox_processed AS m
                  WHERE seq > $3 AND seq <= $4 AND consumer = $1
                    AND EXISTS (
@@ -72,7 +75,7 @@ impl Pruning {
                            WHERE q.consumer = $1 AND q.topic = c.topic AND q.partition = c.partition
                              AND q.committed_at <= $2)))",
             ),
-            // Copies go with their marks.
+            // Redeliveries are deleted with their processed records.
             prune_redeliveries: sql(
                 "DELETE FROM {ns}inbox_redeliveries AS c WHERE consumer = $1 AND NOT EXISTS (
                      SELECT 1 FROM {ns}inbox_processed m
@@ -91,7 +94,7 @@ impl Pruning {
 
 #[async_trait]
 impl Retention for SqliteInbox {
-    /// The host's: all processes of a file share it.
+    /// The host's time, which all processes that open the file share.
     async fn now(&self) -> Result<SystemTime, Error> {
         let micros: i64 =
             sqlx::query_scalar("SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)")
@@ -117,7 +120,7 @@ impl Retention for SqliteInbox {
         let at = micros_since_epoch(at);
         let spacing = i64::try_from(spacing.as_micros()).unwrap_or(i64::MAX);
         let mut tx = self.database.begin().await?;
-        sqlx::query(self.sweeping.checkpoint.clone())
+        sqlx::query(self.pruning.checkpoint.clone())
             .bind(consumer.as_str())
             .bind(rows)
             .bind(at)
@@ -128,7 +131,7 @@ impl Retention for SqliteInbox {
         Ok(self.database.commit(tx).await?)
     }
 
-    async fn sweep(
+    async fn prune(
         &self,
         consumer: &Group,
         horizon: SystemTime,
@@ -137,7 +140,7 @@ impl Retention for SqliteInbox {
     ) -> Result<Pruned, Error> {
         let horizon = micros_since_epoch(horizon);
         let mut tx = self.database.begin().await?;
-        let end: Option<i64> = sqlx::query_scalar(self.sweeping.step.clone())
+        let end: Option<i64> = sqlx::query_scalar(self.pruning.step.clone())
             .bind(cursor)
             .bind(limit)
             .bind(consumer.as_str())
@@ -145,8 +148,8 @@ impl Retention for SqliteInbox {
             .fetch_one(&mut *tx)
             .await
             .map_err(classify)?;
-        let forgotten = if let Some(end) = end {
-            sqlx::query(self.sweeping.forget.clone())
+        let deleted = if let Some(end) = end {
+            sqlx::query(self.pruning.delete.clone())
                 .bind(consumer.as_str())
                 .bind(horizon)
                 .bind(cursor)
@@ -154,12 +157,12 @@ impl Retention for SqliteInbox {
                 .execute(&mut *tx)
                 .await
         } else {
-            sqlx::query(self.sweeping.prune_redeliveries.clone())
+            sqlx::query(self.pruning.prune_redeliveries.clone())
                 .bind(consumer.as_str())
                 .execute(&mut *tx)
                 .await
                 .map_err(classify)?;
-            sqlx::query(self.sweeping.thin_out.clone())
+            sqlx::query(self.pruning.thin_out.clone())
                 .bind(consumer.as_str())
                 .bind(horizon)
                 .execute(&mut *tx)
@@ -169,7 +172,7 @@ impl Retention for SqliteInbox {
         .rows_affected();
         self.database.commit(tx).await?;
         Ok(Pruned {
-            forgotten: if end.is_some() { forgotten } else { 0 },
+            deleted: if end.is_some() { deleted } else { 0 },
             next: end,
         })
     }

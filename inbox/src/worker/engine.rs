@@ -7,18 +7,17 @@ mod verdict;
 
 use std::{
     collections::BTreeMap,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use mainstay_clock::Monotonic;
-use mainstay_database::Transactions;
 use mainstay_messaging::{Consumer, Delivery, Position};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
     holdings::{Bound, Holdings},
@@ -27,26 +26,30 @@ use super::{
     upkeep::upkeep,
     work::Work,
 };
-use crate::{BlockedKey, Error, Inbox, Retention, Status};
+use crate::{
+    Error, Status,
+    status::BlockedKey,
+    store::WorkerStore,
+};
 use flights::Flights;
 
-/// How long nothing may happen at all before the loop looks around again; all that matters wakes it earlier.
+/// The longest pause of the loop. Whatever concerns it wakes it earlier.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The state of one run.
-pub(super) struct Engine<T: Transactions + ?Sized, I: ?Sized> {
-    work: Arc<Work<T, I>>,
+pub(super) struct Engine<I: WorkerStore> {
+    work: Arc<Work<I>>,
     commands: mpsc::UnboundedSender<Command>,
     holdings: Holdings,
     lanes: Lanes<Arc<Delivery>>,
     flights: Flights,
-    saves: Saves,
+    offsets: OffsetCommits,
     progress: watch::Sender<Vec<Position>>,
-    /// While the database does not answer: when it is tried again, and how often it was.
-    gate: Option<(Monotonic, u32)>,
-    stopped: BTreeMap<LaneId, BlockedKey>,
+    /// While the database does not answer: when to try it again, and how often that failed.
+    outage: Option<(Monotonic, u32)>,
+    blocked: BTreeMap<LaneId, BlockedKey>,
     last_error: Option<Arc<str>>,
-    /// Set once no more is started.
+    /// Set once nothing more is started.
     closing: Option<Closing>,
     ended: Option<Error>,
     status: Arc<Mutex<Status>>,
@@ -54,10 +57,10 @@ pub(super) struct Engine<T: Transactions + ?Sized, I: ?Sized> {
 }
 
 /// When offsets are committed.
-struct Saves {
-    /// Whether something was finished since the last time.
+struct OffsetCommits {
+    /// Whether something was finished since the last commit.
     due: bool,
-    /// Whether the broker's answer is outstanding.
+    /// Whether a commit is under way.
     outstanding: bool,
     next: Monotonic,
 }
@@ -65,26 +68,22 @@ struct Saves {
 /// How the run ends.
 #[derive(Clone, Copy)]
 enum Closing {
-    /// What is in flight may end until then.
+    /// Running transactions may end until then.
     Draining(Monotonic),
-    /// It was abandoned, and has until then to notice.
+    /// Running transactions were abandoned, and have until then to end.
     Abandoning(Monotonic),
 }
 
-impl<T, I> Engine<T, I>
-where
-    T: Transactions + ?Sized,
-    I: Inbox<Connection = T::Connection> + Retention + ?Sized,
-{
-    /// Runs until shutdown or until the broker has ended this member.
+impl<I: WorkerStore> Engine<I> {
+    /// Runs until `shutdown`, or until the broker has ended this consumer.
     pub(super) async fn run(
-        work: Arc<Work<T, I>>,
+        work: Arc<Work<I>>,
         consumer: impl Consumer,
         status: Arc<Mutex<Status>>,
-        shutdown: CancellationToken,
+        shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), Error> {
         let (commands, commanded) = mpsc::unbounded_channel();
-        let (events, mut told) = mpsc::channel(1);
+        let (events, mut news) = mpsc::channel(1);
         let mut tasks = JoinSet::new(); // aborted if this future is dropped
         let pump = Pump {
             consumer,
@@ -105,14 +104,14 @@ where
             }),
             lanes: Lanes::new(),
             flights: Flights::new(),
-            saves: Saves {
+            offsets: OffsetCommits {
                 due: false,
                 outstanding: false,
                 next: work.settings.clock.monotonic(),
             },
             progress,
-            gate: None,
-            stopped: BTreeMap::new(),
+            outage: None,
+            blocked: BTreeMap::new(),
             last_error: None,
             closing: None,
             ended: None,
@@ -120,20 +119,22 @@ where
             changed: true,
             work,
         };
-        engine.turn_until_drained(&mut told, &shutdown).await;
+        engine
+            .turn_until_drained(&mut news, pin!(shutdown))
+            .await;
         housekeeping.abort();
-        engine.leave(told, tasks).await
+        engine.leave(news, tasks).await
     }
 
     async fn turn_until_drained(
         &mut self,
-        told: &mut mpsc::Receiver<Event>,
-        shutdown: &CancellationToken,
+        news: &mut mpsc::Receiver<Event>,
+        mut shutdown: Pin<&mut (impl Future<Output = ()> + Send)>,
     ) {
         loop {
             let now = self.work.settings.clock.monotonic();
             self.start(now);
-            self.save(now);
+            self.commit_offsets(now);
             self.regulate();
             self.hand_over(now);
             self.report();
@@ -141,39 +142,39 @@ where
                 Some(_) if self.flights.is_empty() => return,
                 Some(Closing::Draining(until)) if until.has_passed_at(now) => {
                     self.flights.abandon_all();
-                    self.closing = Some(Closing::Abandoning(now + self.work.settings.drain));
+                    self.closing = Some(Closing::Abandoning(now + self.work.settings.drain_timeout));
                 }
-                // A handler that blocks its thread cannot be stopped: leave it behind.
+                // A handler that blocks its thread cannot be ended: leave it behind.
                 Some(Closing::Abandoning(until)) if until.has_passed_at(now) => return,
                 _ => {}
             }
             let wake = self
                 .next_wake(now)
                 .map_or(IDLE, |when| when.remaining_at(now));
-            // Biased, as a run that follows from its seed needs it. What has landed comes first: there are no more of these than
-            // may run at once, and nobody is told anything for long while the span is at its bound.
+            // Biased, so that a simulated run follows from its seed. Ended transactions come first: there are never more
+            // of them than may run at once, and the consumer has no news for long while the window is full.
             tokio::select! {
                 biased;
-                () = shutdown.cancelled(), if self.closing.is_none() => {
-                    self.closing = Some(Closing::Draining(self.now() + self.work.settings.drain));
+                () = &mut shutdown, if self.closing.is_none() => {
+                    self.closing = Some(Closing::Draining(self.now() + self.work.settings.drain_timeout));
                 }
                 Some((flight, landing)) = self.flights.next() => self.judge(flight, landing),
-                event = told.recv() => match event {
+                event = news.recv() => match event {
                     Some(event) => self.take_in(event),
-                    None => return, // the pump has panicked: `leave` tells
+                    None => return, // the pump has panicked: `leave` reports it
                 },
                 () = tokio::time::sleep(wake) => {}
             }
         }
     }
 
-    /// Commits what is finished, gives everything back, and waits until the consumer has done so.
+    /// Commits offsets, releases all partitions, and waits until the consumer has done so.
     async fn leave(
         mut self,
-        mut told: mpsc::Receiver<Event>,
+        mut news: mpsc::Receiver<Event>,
         mut tasks: JoinSet<()>,
     ) -> Result<(), Error> {
-        let limit = self.work.settings.drain;
+        let limit = self.work.settings.drain_timeout;
         let partitions = self.holdings.progress().into_iter().map(|p| p.partition);
         self.command(Command::Release {
             positions: self.holdings.committable(),
@@ -183,8 +184,8 @@ where
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Status::default();
         drop(self.commands);
         let leaving = async {
-            // The pump may be waiting to be heard.
-            while told.recv().await.is_some() {}
+            // The pump may wait until its news are read.
+            while news.recv().await.is_some() {}
             while let Some(ended) = tasks.join_next().await {
                 if let Err(error) = ended
                     && error.is_panic()
@@ -195,15 +196,18 @@ where
             }
         };
         if tokio::time::timeout(limit * 2, leaving).await.is_err() {
-            tracing::warn!("the broker did not let this consumer leave in time");
+            tracing::warn!(
+                consumer = %self.work.group, timeout = ?(limit * 2),
+                "the consumer did not leave its group in time; the broker will expire its membership"
+            );
         }
         self.ended.map_or(Ok(()), Err)
     }
 
     fn next_wake(&self, now: Monotonic) -> Option<Monotonic> {
-        let save = (self.saves.due && !self.saves.outstanding).then_some(self.saves.next);
-        let start = match self.gate {
-            // A lane that is ready and cannot start now waits for a landing, not for the time.
+        let offsets = (self.offsets.due && !self.offsets.outstanding).then_some(self.offsets.next);
+        let start = match self.outage {
+            // A lane that is ready and cannot start now waits for a transaction to end, not for the time.
             _ if self.closing.is_some() || self.flights.len() >= self.work.settings.concurrency => {
                 None
             }
@@ -214,7 +218,7 @@ where
         let closing = self.closing.map(|closing| match closing {
             Closing::Draining(until) | Closing::Abandoning(until) => until,
         });
-        let times = [save, start, abandon, closing];
+        let times = [offsets, start, abandon, closing];
         times.into_iter().flatten().min()
     }
 
@@ -222,10 +226,10 @@ where
         self.work.settings.clock.monotonic()
     }
 
-    /// A pump that is gone ends the run by closing its other channel.
+    /// If the pump has ended, its closed event channel ends the run.
     fn command(&self, command: Command) {
         if self.commands.send(command).is_err() {
-            tracing::trace!("the consumer is gone");
+            tracing::trace!("the pump has ended");
         }
     }
 
@@ -235,22 +239,22 @@ where
             return;
         }
         let lanes = &self.lanes;
-        self.stopped
+        self.blocked
             .retain(|lane, _| lanes.behind_head(*lane).is_some());
-        for (lane, key) in &mut self.stopped {
+        for (lane, key) in &mut self.blocked {
             key.waiting = lanes.behind_head(*lane).unwrap_or(0);
         }
         let status = Status {
             running: true,
             partitions: self.holdings.status(),
-            stopped: self.stopped.values().cloned().collect(),
+            blocked_keys: self.blocked.values().cloned().collect(),
             last_error: self.last_error.clone(),
         };
         let in_flight: usize = status.partitions.iter().map(|p| p.in_flight).sum();
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         {
             self.work.meters.in_flight.set(in_flight as f64);
-            self.work.meters.stopped.set(status.stopped.len() as f64);
+            self.work.meters.blocked_keys.set(status.blocked_keys.len() as f64);
         }
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }

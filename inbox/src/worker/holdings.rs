@@ -1,33 +1,48 @@
-//! The partitions that a worker holds.
+//! The partitions that are assigned to a worker.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use mainstay_clock::Monotonic;
-use mainstay_messaging::{Assignment, Flow, Partition, Position};
+use mainstay_messaging::{Partition, Position, broker::Assignment};
 
 use super::{lanes::Slot, window::Window};
-use crate::PartitionStatus;
+use crate::status::PartitionStatus;
 
 /// A partition from its assignment to its release.
 #[derive(Debug)]
 pub(super) struct Holding {
     pub(super) partition: Arc<Partition>,
-    pub(super) span: Window,
-    /// What the broker has acknowledged.
+    pub(super) window: Window,
+    /// The offset that the broker has acknowledged.
     pub(super) committed: i64,
-    pub(super) flow: Flow,
-    /// Set when it was asked back: when the transactions in flight are abandoned.
+    pub(super) paused: bool,
+    /// Set when it was revoked: when its running transactions are abandoned.
     pub(super) abandon_at: Option<Monotonic>,
 }
 
-/// How much a span may hold.
+/// The largest in-flight window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bound {
     pub(super) messages: usize,
     pub(super) bytes: usize,
 }
 
-/// All partitions held, by their slots.
+/// Partitions that were paused and resumed.
+#[derive(Default, Debug)]
+pub(super) struct Turned {
+    pub(super) paused: Vec<Partition>,
+    pub(super) resumed: Vec<Partition>,
+}
+
+/// How full an in-flight window is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fill {
+    Full,
+    Between,
+    HalfEmpty,
+}
+
+/// All assigned partitions, by their slots.
 #[derive(Debug)]
 pub(super) struct Holdings {
     by_slot: BTreeMap<Slot, Holding>,
@@ -46,15 +61,15 @@ impl Holdings {
         }
     }
 
-    /// Takes on an assignment; answers with the slot of an earlier one of the same partition, which has ended.
+    /// Adds an assignment. Returns the slot of an earlier one of the same partition, which it ends.
     pub(super) fn assign(&mut self, assignment: Assignment) -> Option<Slot> {
         let slot = Slot(self.next);
         self.next += 1;
         let holding = Holding {
             partition: Arc::new(assignment.partition.clone()),
-            span: Window::starting_at(assignment.start),
+            window: Window::starting_at(assignment.start),
             committed: assignment.start,
-            flow: Flow::Running,
+            paused: false,
             abandon_at: None,
         };
         self.by_slot.insert(slot, holding);
@@ -65,7 +80,7 @@ impl Holdings {
         earlier
     }
 
-    /// Lets go of a partition.
+    /// Removes a partition.
     pub(super) fn remove(&mut self, partition: &Partition) -> Option<(Slot, Holding)> {
         let slot = self.by_partition.remove(partition)?;
         Some((slot, self.by_slot.remove(&slot)?))
@@ -83,7 +98,7 @@ impl Holdings {
         self.by_slot.iter().map(|(slot, holding)| (*slot, holding))
     }
 
-    /// What can be committed and is not yet.
+    /// Offsets that can be committed and are not yet.
     pub(super) fn committable(&self) -> Vec<Position> {
         self.by_slot
             .values()
@@ -91,7 +106,7 @@ impl Holdings {
             .collect()
     }
 
-    /// Notes what the broker has acknowledged.
+    /// Notes the offsets that the broker has acknowledged.
     pub(super) fn committed(&mut self, positions: &[Position]) {
         for position in positions {
             if let Some(slot) = self.by_partition.get(&position.partition)
@@ -102,7 +117,7 @@ impl Holdings {
         }
     }
 
-    /// What the group has committed of the partitions held.
+    /// The group's committed offsets of the assigned partitions.
     pub(super) fn progress(&self) -> Vec<Position> {
         let position = |holding: &Holding| Position {
             partition: Partition::clone(&holding.partition),
@@ -111,17 +126,18 @@ impl Holdings {
         self.by_slot.values().map(position).collect()
     }
 
-    /// Partitions that have to be paused, or may go on: at the bound, and below half of it.
-    pub(super) fn turn(&mut self) -> [(Flow, Vec<Partition>); 2] {
+    /// Partitions to pause, whose window is full, and partitions to resume, whose window is at most half full.
+    pub(super) fn turn(&mut self) -> Turned {
         let bound = self.bound;
-        let mut turned = [(Flow::Paused, Vec::new()), (Flow::Running, Vec::new())];
-        for (flow, partitions) in &mut turned {
-            for holding in self.by_slot.values_mut() {
-                if holding.flow != *flow && holding.wants(bound) == Some(*flow) {
-                    holding.flow = *flow;
-                    partitions.push(Partition::clone(&holding.partition));
-                }
-            }
+        let mut turned = Turned::default();
+        for holding in self.by_slot.values_mut() {
+            let partitions = match (holding.paused, holding.fill(bound)) {
+                (false, Fill::Full) => &mut turned.paused,
+                (true, Fill::HalfEmpty) => &mut turned.resumed,
+                _ => continue,
+            };
+            partitions.push(Partition::clone(&holding.partition));
+            holding.paused = !holding.paused;
         }
         turned
     }
@@ -131,10 +147,10 @@ impl Holdings {
             .values()
             .map(|holding| PartitionStatus {
                 partition: Partition::clone(&holding.partition),
-                finished_below: holding.span.finished_below(),
-                received_below: holding.span.received_below(),
-                in_flight: holding.span.len(),
-                paused: holding.flow == Flow::Paused,
+                finished_below: holding.window.finished_below(),
+                received_below: holding.window.received_below(),
+                in_flight: holding.window.len(),
+                paused: holding.paused,
             })
             .collect()
     }
@@ -142,21 +158,21 @@ impl Holdings {
 
 impl Holding {
     pub(super) fn committable(&self) -> Option<Position> {
-        let offset = self.span.finished_below();
+        let offset = self.window.finished_below();
         (offset > self.committed).then(|| Position {
             partition: Partition::clone(&self.partition),
             offset,
         })
     }
 
-    fn wants(&self, bound: Bound) -> Option<Flow> {
-        let (messages, bytes) = (self.span.len(), self.span.bytes());
+    fn fill(&self, bound: Bound) -> Fill {
+        let (messages, bytes) = (self.window.len(), self.window.bytes());
         if messages >= bound.messages || bytes >= bound.bytes {
-            Some(Flow::Paused)
+            Fill::Full
         } else if messages <= bound.messages / 2 && bytes <= bound.bytes / 2 {
-            Some(Flow::Running)
+            Fill::HalfEmpty
         } else {
-            None
+            Fill::Between
         }
     }
 }

@@ -1,31 +1,31 @@
-//! A message that waits to be handled, and what is known about it.
+//! A message that waits to be handled.
 
 use mainstay_clock::Monotonic;
 
-use crate::Failure;
+use crate::failure::Failure;
 
-/// One message in a lane. `D` is the delivery; the scheduler does not look at it.
+/// One message in a lane. `D` is the delivery, at which the scheduler does not look.
 #[derive(Clone, Debug)]
 pub(super) struct Item<D> {
     pub(super) offset: i64,
     pub(super) delivery: D,
-    /// The largest batch it may be part of: lowered to find who makes a batch fail, 1 = it runs alone.
+    /// The largest batch it may be part of. Lowered to find the message that makes a batch fail; at 1 it runs alone.
     pub(super) at_most: usize,
-    /// How often a handler has failed on it.
+    /// How many attempts on it have failed.
     pub(super) attempts: u32,
-    /// How often in a row the database has interrupted it, or parking has failed.
+    /// How often in a row it was interrupted, or the failure policy has failed on it.
     pub(super) interruptions: u32,
     pub(super) hold: Hold,
-    /// Set once it is clear that it cannot be handled: it is to be parked when its turn comes.
+    /// Set once it cannot be handled: the failure policy is asked when its turn comes.
     pub(super) failure: Option<Failure>,
 }
 
 /// Whether a message may start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Hold {
-    /// At once.
+    /// It may start.
     None,
-    /// Not before.
+    /// Not before this time.
     Until(Monotonic),
     /// Not in this assignment of the partition.
     Forever,

@@ -1,4 +1,4 @@
-//! Who may start: one lane per key, at most one transaction at a time in each.
+//! Which messages may start: one lane per key, at most one transaction at a time in each.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -6,12 +6,12 @@ use mainstay_clock::Monotonic;
 
 use super::item::{Hold, Item};
 
-/// One assignment of one partition. A partition that comes back is another slot: what was still running for the old one
-/// finds nothing of it here any more.
+/// One assignment of one partition. A partition that is assigned again gets another slot, so that transactions of the
+/// earlier assignment do not touch it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(super) struct Slot(pub(super) u64);
 
-/// One lane; numbers are never used again.
+/// One lane; numbers are never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(super) struct LaneId(u64);
 
@@ -23,14 +23,14 @@ pub(super) struct Portion<D> {
     pub(super) items: Vec<Item<D>>,
 }
 
-/// All messages that wait, in lanes by key. A message without key has a lane of its own.
+/// All waiting messages, in lanes by key. A message without a key has a lane of its own.
 #[derive(Debug)]
 pub(super) struct Lanes<D> {
     by_id: HashMap<LaneId, Lane<D>>,
     by_key: HashMap<Slot, HashMap<Box<[u8]>, LaneId>>,
-    /// Lanes whose head may start, longest waiting first. May name lanes that are gone.
+    /// Lanes whose head may start, longest waiting first. May name lanes that were removed.
     ready: VecDeque<LaneId>,
-    held_back: BTreeSet<(Monotonic, LaneId)>,
+    delayed: BTreeSet<(Monotonic, LaneId)>,
     next: u64,
 }
 
@@ -45,13 +45,13 @@ struct Lane<D> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Ready,
-    /// A portion of it is out: nothing more starts until that is back.
+    /// A portion of it is running: nothing more starts until that has ended.
     Running,
-    HeldBack(Monotonic),
-    Stopped,
+    Delayed(Monotonic),
+    Blocked,
 }
 
-/// Where in the queue of ready lanes a lane goes.
+/// The end of the ready queue at which a lane is added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum End {
     Front,
@@ -64,7 +64,7 @@ impl<D> Lanes<D> {
             by_id: HashMap::new(),
             by_key: HashMap::new(),
             ready: VecDeque::new(),
-            held_back: BTreeSet::new(),
+            delayed: BTreeSet::new(),
             next: 0,
         }
     }
@@ -94,11 +94,11 @@ impl<D> Lanes<D> {
         self.ready.push_back(id);
     }
 
-    /// Takes the next batch: up to `limit` messages that may start at `now`, fewer if one of them wants a smaller batch.
+    /// Takes the next batch: up to `limit` messages that may start at `now`, fewer if one of them needs a smaller batch.
     pub(super) fn take(&mut self, limit: usize, now: Monotonic) -> Vec<Portion<D>> {
         self.wake(now);
         let mut portions = Vec::new();
-        // Lanes whose head wants a smaller batch than this one is already: they are first the next time.
+        // Lanes whose head needs a smaller batch than this one: they are first next time.
         let mut passed_over = Vec::new();
         let (mut taken, mut limit) = (0, limit);
         while taken < limit
@@ -135,12 +135,12 @@ impl<D> Lanes<D> {
         portions
     }
 
-    /// The portion that was out is finished: the lane goes on with what waits.
+    /// The running portion is finished: the lane goes on with its next messages.
     pub(super) fn finish(&mut self, id: LaneId) {
         self.settle(id, End::Back);
     }
 
-    /// The portion that was out is not finished: it is the head of its lane again, and the lane is next.
+    /// The running portion is not finished: it is the head of its lane again, and the lane is next.
     pub(super) fn give_back(&mut self, portion: Portion<D>) {
         if let Some(lane) = self.by_id.get_mut(&portion.lane) {
             for item in portion.items.into_iter().rev() {
@@ -150,21 +150,21 @@ impl<D> Lanes<D> {
         }
     }
 
-    /// Forgets everything of an assignment, what is out included.
+    /// Removes all lanes of an assignment, running portions included.
     pub(super) fn forget(&mut self, slot: Slot) {
         self.by_key.remove(&slot);
         self.by_id.retain(|_, lane| lane.slot != slot);
         let by_id = &self.by_id;
-        self.held_back.retain(|(_, id)| by_id.contains_key(id));
+        self.delayed.retain(|(_, id)| by_id.contains_key(id));
         self.ready.retain(|id| by_id.contains_key(id));
     }
 
-    /// When the next lane that is held back may start.
+    /// When the next lane with a delay may start.
     pub(super) fn next_wake(&self) -> Option<Monotonic> {
-        self.held_back.first().map(|(when, _)| *when)
+        self.delayed.first().map(|(when, _)| *when)
     }
 
-    /// Whether a lane is there, and how many messages wait behind its head.
+    /// How many messages wait behind the head of a lane; `None` if the lane does not exist.
     pub(super) fn behind_head(&self, id: LaneId) -> Option<usize> {
         let lane = self.by_id.get(&id)?;
         Some(match lane.phase {
@@ -174,10 +174,10 @@ impl<D> Lanes<D> {
     }
 
     fn wake(&mut self, now: Monotonic) {
-        while let Some(&(when, id)) = self.held_back.first()
+        while let Some(&(when, id)) = self.delayed.first()
             && when.has_passed_at(now)
         {
-            self.held_back.pop_first();
+            self.delayed.pop_first();
             if let Some(lane) = self.by_id.get_mut(&id) {
                 lane.phase = Phase::Ready;
                 self.ready.push_back(id);
@@ -207,10 +207,10 @@ impl<D> Lanes<D> {
                 }
             }
             Hold::Until(when) => {
-                lane.phase = Phase::HeldBack(when);
-                self.held_back.insert((when, id));
+                lane.phase = Phase::Delayed(when);
+                self.delayed.insert((when, id));
             }
-            Hold::Forever => lane.phase = Phase::Stopped,
+            Hold::Forever => lane.phase = Phase::Blocked,
         }
     }
 }

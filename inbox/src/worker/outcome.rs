@@ -1,25 +1,36 @@
 //! How an attempt ended.
 
-use std::{any::Any, error::Error as StdError, sync::Arc, time::Duration};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
 
-use crate::FailureKind;
+use crate::failure::FailureKind;
 
 /// How the attempt on a batch ended. Indices are places in the batch.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The effects of all messages are made and committed, `handled` of them by this transaction.
-    Done { handled: usize },
-    /// No transaction was opened: these cannot be read, and have to be looked at one by one.
+    /// All messages are finished, and the transaction is committed.
+    Done(Done),
+    /// No transaction was opened: these cannot be read, and have to run alone.
     Suspects(Vec<usize>),
-    /// Rolled back, and it is known who did it.
+    /// Rolled back because of this message.
     Failed(Fault),
     /// Rolled back because of one of these.
     Unclear { among: Vec<usize>, error: Reason },
-    /// Rolled back, or its outcome is unknown; nothing is wrong with the messages.
+    /// Rolled back, or the outcome of the commit is unknown; nothing is wrong with the messages.
     Interrupted(Interruption),
 }
 
-/// The database, not a message, ended a transaction.
+/// How many messages of a batch ended how; the others are duplicates.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Done {
+    /// A handler has made their effects.
+    pub(super) handled: u64,
+    /// Held behind a dead letter of their key.
+    pub(super) held: u64,
+    /// Stored as dead letters.
+    pub(super) dead_lettered: u64,
+}
+
+/// A transaction that ended without any message being at fault.
 #[derive(Debug)]
 pub(super) struct Interruption {
     pub(super) stage: Stage,
@@ -31,7 +42,7 @@ pub(super) struct Interruption {
 pub(super) enum Stage {
     /// It was not opened.
     Begin,
-    /// Some message's mark could not be had.
+    /// Admission failed.
     Admission,
     /// The handler of these ran, by their places in the batch.
     Handling(Vec<usize>),
@@ -55,7 +66,7 @@ pub(super) enum Cause {
     Permanent,
     Retryable,
     Panicked,
-    Late,
+    DeadlineExceeded,
 }
 
 impl Outcome {
@@ -84,7 +95,7 @@ impl Fault {
 }
 
 impl Cause {
-    /// Whether it may be tried again.
+    /// Whether the message may be tried again.
     pub(super) const fn may_heal(self) -> bool {
         self.final_kind().may_heal()
     }
@@ -94,60 +105,19 @@ impl Cause {
         !matches!(self, Self::Unreadable)
     }
 
-    /// What it is called once no more attempts are made.
+    /// The kind of failure once no more attempts are made.
     pub(super) const fn final_kind(self) -> FailureKind {
         match self {
             Self::Unreadable => FailureKind::Unreadable,
             Self::Permanent => FailureKind::Permanent,
             Self::Retryable => FailureKind::Exhausted,
             Self::Panicked => FailureKind::Panicked,
-            Self::Late => FailureKind::DeadlineExceeded,
+            Self::DeadlineExceeded => FailureKind::DeadlineExceeded,
         }
     }
 }
 
-/// A record that is no message of ours.
-#[derive(thiserror::Error, Debug)]
-#[error("the record is no message: {0}")]
-pub(super) struct NoMessage(pub(super) String);
-
-/// Kinds without handler are acknowledged as they come in, so this is never seen.
-#[derive(thiserror::Error, Debug)]
-#[error("no handler for this kind")]
-pub(super) struct NoHandler;
-
 /// A handler that did not end in time.
 #[derive(thiserror::Error, Debug)]
-#[error("the handler did not end within {0:?}")]
+#[error("the handler did not end within {0:?}; make it faster, or raise handler_deadline")]
 pub(super) struct Late(pub(super) Duration);
-
-/// A handler that panicked.
-#[derive(thiserror::Error, Debug)]
-#[error("the handler panicked: {0}")]
-pub(super) struct Panicked(String);
-
-/// An upcaster or a `Deserialize` that panicked.
-#[derive(thiserror::Error, Debug)]
-#[error("decoding panicked: {0}")]
-pub(super) struct DecodingPanicked(String);
-
-impl From<&(dyn Any + Send)> for Panicked {
-    fn from(payload: &(dyn Any + Send)) -> Self {
-        Self(panic_text(payload))
-    }
-}
-
-impl From<&(dyn Any + Send)> for DecodingPanicked {
-    fn from(payload: &(dyn Any + Send)) -> Self {
-        Self(panic_text(payload))
-    }
-}
-
-/// What was said at a panic.
-pub(super) fn panic_text(payload: &(dyn Any + Send)) -> String {
-    let text = payload
-        .downcast_ref::<&'static str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "with something other than a text".to_owned())
-}

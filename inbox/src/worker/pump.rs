@@ -1,17 +1,18 @@
-//! The task that owns the consumer: it keeps polling while handlers run.
+//! The task that owns the consumer and keeps polling it while handlers run.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use mainstay_clock::{Backoff, IdGenerator};
-use mainstay_messaging::{Consumer, ConsumerEvent, Error, Flow, Partition, Position};
+use mainstay_messaging::{Consumer, Error, Partition, Position, broker::ConsumerEvent};
 use tokio::sync::mpsc;
 
-/// What the engine asks for.
+/// What the engine asks of the pump.
 #[derive(Debug)]
 pub(super) enum Command {
     Commit(Vec<Position>),
-    Flow(Vec<Partition>, Flow),
-    /// Commit these positions, trying for so long, then give these partitions back.
+    Pause(Vec<Partition>),
+    Resume(Vec<Partition>),
+    /// Commit these positions, retrying for up to `within`, then release these partitions.
     Release {
         positions: Vec<Position>,
         partitions: Vec<Partition>,
@@ -19,21 +20,21 @@ pub(super) enum Command {
     },
 }
 
-/// What the engine is told.
+/// What the pump tells the engine.
 #[derive(Debug)]
 pub(super) enum Event {
     ConsumerEvent(ConsumerEvent),
     Committed(Vec<Position>),
     NotCommitted(Error),
-    /// These were given back. What was told of them before is over.
+    /// These partitions were released. Earlier news of them is obsolete.
     Released(Vec<Partition>),
-    /// The broker does not answer; it is asked again after a while.
-    Impeded(Error),
-    /// The broker answers nothing more to this member.
+    /// The broker does not answer; the pump asks again after a backoff.
+    Hindered(Error),
+    /// The broker has ended this consumer.
     Ended(Error),
 }
 
-/// Polls until the engine has dropped its end of the commands, and all of them are carried out.
+/// Polls until the engine has dropped its end of the command channel and all commands are carried out.
 pub(super) struct Pump<C> {
     pub(super) consumer: C,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
@@ -50,17 +51,17 @@ enum Step {
     Rested,
 }
 
-/// How long `next` is left alone at most before a commit breaks it off.
+/// The longest time that `next` runs before a commit interrupts it.
 const LONGEST_TURN: Duration = Duration::from_secs(1);
 
 impl<C: Consumer> Pump<C> {
     pub(super) async fn run(mut self) {
         let (mut ended, mut resting, mut failures) = (false, false, 0);
         let mut rest = pin!(tokio::time::sleep(Duration::ZERO));
-        // Each call to the consumer drops `next`, which then begins anew. A commit waits until `next` has come to an end once
-        // since the last one, or had its turn: longer each time it had to be broken off, since whatever it does
-        // takes longer than that, or it has nothing to tell.
-        let (mut waiting, mut broken_off) = (None, 0);
+        // Each other call of the consumer drops `next`, which then starts again. So a commit waits until `next` has
+        // returned since the last commit, or has had its turn. A turn doubles each time it was interrupted: `next` needs
+        // more time, or has no news.
+        let (mut waiting, mut interrupted) = (None, 0);
         let mut turn = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
             let polls = !resting && !ended;
@@ -76,8 +77,9 @@ impl<C: Consumer> Pump<C> {
                 Step::Rested => resting = false,
                 Step::Command(None) => return,
                 Step::Command(Some(Command::Commit(positions))) => waiting = Some(positions),
-                Step::Command(Some(Command::Flow(partitions, flow))) => {
-                    self.consumer.flow(&partitions, flow);
+                Step::Command(Some(Command::Pause(partitions))) => self.consumer.pause(&partitions),
+                Step::Command(Some(Command::Resume(partitions))) => {
+                    self.consumer.resume(&partitions);
                 }
                 Step::Command(Some(Command::Release {
                     positions,
@@ -93,11 +95,11 @@ impl<C: Consumer> Pump<C> {
                     if let Some(positions) = waiting.take() {
                         self.commit(positions).await;
                     }
-                    turn.set(tokio::time::sleep(self.turn(broken_off)));
-                    broken_off = broken_off.saturating_add(1);
+                    turn.set(tokio::time::sleep(self.turn(interrupted)));
+                    interrupted = interrupted.saturating_add(1);
                 }
                 Step::ConsumerEvent(incoming) => {
-                    broken_off = 0;
+                    interrupted = 0;
                     turn.set(tokio::time::sleep(Duration::ZERO));
                     match incoming {
                         Ok(incoming) => {
@@ -108,7 +110,7 @@ impl<C: Consumer> Pump<C> {
                             let pause = self.backoff.delay(failures, &self.ids);
                             rest.set(tokio::time::sleep(pause));
                             (resting, failures) = (true, failures.saturating_add(1));
-                            self.tell(Event::Impeded(error)).await;
+                            self.tell(Event::Hindered(error)).await;
                         }
                         Err(error) => {
                             ended = true;
@@ -120,10 +122,10 @@ impl<C: Consumer> Pump<C> {
         }
     }
 
-    /// How long `next` is left alone after it was broken off so often.
-    fn turn(&self, broken_off: u32) -> Duration {
+    /// How long `next` may run after it was interrupted this often.
+    fn turn(&self, interrupted: u32) -> Duration {
         let shortest = self.commit_interval.max(Duration::from_millis(1));
-        let doubled = shortest.saturating_mul(1_u32.checked_shl(broken_off).unwrap_or(u32::MAX));
+        let doubled = shortest.saturating_mul(1_u32.checked_shl(interrupted).unwrap_or(u32::MAX));
         doubled.min(LONGEST_TURN)
     }
 
@@ -135,35 +137,35 @@ impl<C: Consumer> Pump<C> {
         self.tell(event).await;
     }
 
-    /// What could not be committed in time is delivered to the next holder, and is a duplicate there.
+    /// Messages whose offsets were not committed in time go to the next owner, and are duplicates there.
     async fn release(
         &mut self,
         positions: Vec<Position>,
         partitions: Vec<Partition>,
         within: Duration,
     ) {
-        let committing = self.commit_patiently(&positions);
+        let committing = self.commit_with_retries(&positions);
         if tokio::time::timeout(within, committing).await.is_err() {
             tracing::warn!(
                 ?positions,
-                "offsets were not committed before the partitions went"
+                "offsets were not committed before the partitions were released; their messages are delivered again as duplicates"
             );
         }
         let event = match self.consumer.release(&partitions).await {
             Ok(()) => Event::Released(partitions),
-            Err(error) => Event::Impeded(error),
+            Err(error) => Event::Hindered(error),
         };
         self.tell(event).await;
     }
 
-    async fn commit_patiently(&mut self, positions: &[Position]) {
+    async fn commit_with_retries(&mut self, positions: &[Position]) {
         let mut failures = 0;
         while !positions.is_empty()
             && let Err(error) = self.consumer.commit(positions).await
         {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "offsets were not committed"
+                "offsets were not committed while partitions are being released"
             );
             if !error.is_retryable() {
                 return;
@@ -173,10 +175,10 @@ impl<C: Consumer> Pump<C> {
         }
     }
 
-    /// An engine that is gone needs to be told nothing.
+    /// If the engine has ended, there is nobody to tell.
     async fn tell(&mut self, event: Event) {
         if self.events.send(event).await.is_err() {
-            tracing::trace!("the engine is gone");
+            tracing::trace!("the engine has ended");
         }
     }
 }

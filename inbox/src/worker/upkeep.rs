@@ -1,25 +1,21 @@
-//! Checkpoints and sweeps, in their own time.
+//! Checkpoints and pruning, in a task of their own.
 
 use std::{sync::Arc, time::Duration};
 
-use mainstay_database::Transactions;
 use mainstay_messaging::Position;
 use tokio::sync::watch;
 
 use super::work::Work;
-use crate::{Error, Retention};
+use crate::{Error, store::{Retention as _, WorkerStore}};
 
-/// Marks looked at in one transaction of a sweep.
+/// Processed records that one transaction of pruning looks at.
 const STEP: u32 = 1_000;
 
-/// Records how far the group has come and forgets old marks, every sixteenth of the window, for ever.
-pub(super) async fn upkeep<T, I>(
-    work: Arc<Work<T, I>>,
+/// Records checkpoints and prunes processed records, every sixteenth of the window, until it is aborted.
+pub(super) async fn upkeep<I: WorkerStore>(
+    work: Arc<Work<I>>,
     mut committed: watch::Receiver<Vec<Position>>,
-) where
-    T: Transactions + ?Sized,
-    I: Retention + ?Sized,
-{
+) {
     let window = work.settings.retention;
     let spacing = (window / 16).clamp(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
     loop {
@@ -28,28 +24,24 @@ pub(super) async fn upkeep<T, I>(
             .await
             .map(|positions| positions.clone())
         else {
-            return; // the engine is gone
+            return; // the engine has ended
         };
         if let Err(error) = round(&work, &positions, window, spacing).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "old marks were not forgotten; again later"
+                consumer = %work.group, "processed records were not pruned; the worker tries again later"
             );
         }
         tokio::time::sleep(spacing).await;
     }
 }
 
-async fn round<T, I>(
-    work: &Work<T, I>,
+async fn round<I: WorkerStore>(
+    work: &Work<I>,
     positions: &[Position],
     window: Duration,
     spacing: Duration,
-) -> Result<(), Error>
-where
-    T: Transactions + ?Sized,
-    I: Retention + ?Sized,
-{
+) -> Result<(), Error> {
     let now = work.inbox.now().await?;
     // A little less than the spacing, so that a timer that fires early does not skip a checkpoint.
     work.inbox
@@ -60,9 +52,9 @@ where
     };
     let mut cursor = Some(0);
     while let Some(from) = cursor {
-        let swept = work.inbox.sweep(&work.group, horizon, from, STEP).await?;
-        work.meters.forgotten.increment(swept.forgotten);
-        cursor = swept.next;
+        let pruned = work.inbox.prune(&work.group, horizon, from, STEP).await?;
+        work.meters.pruned.increment(pruned.deleted);
+        cursor = pruned.next;
     }
     Ok(())
 }

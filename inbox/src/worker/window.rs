@@ -1,11 +1,11 @@
-//! Which offset of a partition may be committed.
+//! The in-flight window: which offset of a partition may be committed.
 
 use std::collections::VecDeque;
 
-/// A partition's records from the lowest unfinished one on.
+/// A partition's records from the lowest unfinished one to the newest one.
 ///
-/// Offsets rise and may have gaps (compaction, transaction markers). A record that is finished stays until all below it
-/// are: what may be committed is everything below the first unfinished record.
+/// Offsets rise and may have gaps (compaction, transaction markers). A finished record stays until all records below
+/// it are finished: only what lies below the first unfinished record may be committed.
 #[derive(Debug)]
 pub(super) struct Window {
     /// The first entry, if there is one, is unfinished.
@@ -31,7 +31,7 @@ impl Window {
         }
     }
 
-    /// Takes in a record; false = it is at or below one that was taken in before, and was not taken in again.
+    /// Adds a record. Returns false if it, or a later one, was added before.
     pub(super) fn receive(&mut self, offset: i64, size: usize) -> bool {
         if offset < self.next {
             return false;
@@ -58,17 +58,17 @@ impl Window {
         }
     }
 
-    /// Everything below is finished.
+    /// Every record below is finished.
     pub(super) fn finished_below(&self) -> i64 {
         self.entries.front().map_or(self.next, |entry| entry.offset)
     }
 
-    /// Everything below was received, or does not exist.
+    /// Every record below was added, or does not exist.
     pub(super) const fn received_below(&self) -> i64 {
         self.next
     }
 
-    /// Records in the span, finished or not.
+    /// Records in the window, finished or not.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -88,36 +88,36 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_committable_is_never_beyond_the_lowest_unfinished_record(
+        fn the_committable_offset_is_never_beyond_the_lowest_unfinished_record(
             start in 0..100i64,
             gaps in proptest::collection::vec((0..4i64, 0..50usize), 0..60),
             order in proptest::collection::vec(any::<proptest::sample::Index>(), 0..80),
         ) {
-            let mut span = Window::starting_at(start);
+            let mut window = Window::starting_at(start);
             let mut unfinished = BTreeMap::new();
             let mut next = start;
             for (gap, size) in gaps {
-                prop_assert!(span.receive(next + gap, size));
-                prop_assert!(!span.receive(next + gap, size), "received twice");
+                prop_assert!(window.receive(next + gap, size));
+                prop_assert!(!window.receive(next + gap, size), "added twice");
                 unfinished.insert(next + gap, size);
                 next += gap + 1;
             }
             let offsets: Vec<i64> = unfinished.keys().copied().collect();
             for index in order {
-                prop_assert_eq!(span.finished_below(), unfinished.keys().next().copied().unwrap_or(next));
+                prop_assert_eq!(window.finished_below(), unfinished.keys().next().copied().unwrap_or(next));
                 if let Some(offset) = offsets.get(index.index(offsets.len().max(1))) {
-                    span.finish(*offset);
+                    window.finish(*offset);
                     unfinished.remove(offset);
                 }
             }
-            prop_assert_eq!(span.finished_below(), unfinished.keys().next().copied().unwrap_or(next));
-            prop_assert_eq!(span.received_below(), next);
-            prop_assert!(span.len() >= unfinished.len());
-            prop_assert!(span.bytes() >= unfinished.values().sum());
+            prop_assert_eq!(window.finished_below(), unfinished.keys().next().copied().unwrap_or(next));
+            prop_assert_eq!(window.received_below(), next);
+            prop_assert!(window.len() >= unfinished.len());
+            prop_assert!(window.bytes() >= unfinished.values().sum());
             for offset in offsets {
-                span.finish(offset);
+                window.finish(offset);
             }
-            prop_assert_eq!((span.len(), span.bytes(), span.finished_below()), (0, 0, next));
+            prop_assert_eq!((window.len(), window.bytes(), window.finished_below()), (0, 0, next));
         }
     }
 }

@@ -1,37 +1,35 @@
 //! One attempt: a batch of messages, one transaction.
 
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use futures_util::FutureExt as _;
-use mainstay_database::Transactions;
-use mainstay_messaging::{Content, Delivery, Group};
+use mainstay_database::Transactions as _;
+use mainstay_messaging::{Group, broker::Delivery};
 use tracing::Instrument as _;
 
 use super::{
     calls::calls,
     lanes::LaneId,
-    outcome::{
-        Cause, DecodingPanicked, Fault, Interruption, Late, NoHandler, NoMessage, Outcome,
-        Panicked, Reason, Stage, panic_text,
-    },
+    outcome::{Cause, Done, Fault, Interruption, Late, Outcome, Reason, Stage},
     settings::Settings,
     telemetry::{Meters, span_of},
 };
 use crate::{
-    Error, Handlers, Inbox,
-    handlers::{Call, Class, Registered, database_error},
+    Admission, Error,
+    handlers::{
+        Call, Class, DatabaseFault, Decoded, Panicked, Registered, Registry, panic_text,
+    },
+    store::WorkerStore,
 };
 
 /// What every transaction of a worker needs.
-pub(super) struct Work<T: Transactions + ?Sized, I: ?Sized> {
+pub(super) struct Work<I: WorkerStore> {
     pub(super) group: Group,
-    pub(super) transactions: Arc<T>,
-    pub(super) inbox: Arc<I>,
-    pub(super) handlers: Arc<Handlers<T::Connection>>,
+    pub(super) inbox: I,
+    pub(super) handlers: Registry<I::Connection>,
     pub(super) settings: Settings,
     pub(super) meters: Meters,
 }
@@ -39,20 +37,15 @@ pub(super) struct Work<T: Transactions + ?Sized, I: ?Sized> {
 /// One message of a batch, with the lane whose order it keeps.
 pub(super) type Member = (LaneId, Arc<Delivery>);
 
-/// An event that was read, and who takes it.
-type Decoded<C> = (Arc<dyn Registered<C>>, Box<dyn Any + Send>);
+type Read<I> = Result<Decoded<<I as crate::Inbox>::Connection>, Reason>;
 
-impl<T, I> Work<T, I>
-where
-    T: Transactions + ?Sized,
-    I: Inbox<Connection = T::Connection> + ?Sized,
-{
+impl<I: WorkerStore> Work<I> {
     /// Makes the effects of a batch, all or none.
     pub(super) async fn attempt(&self, batch: &[Member]) -> Outcome {
-        // Before the transaction: what cannot be read must not cost the others one.
+        // Before the transaction: an unreadable record must not cost the others one.
         let events: Vec<_> = batch
             .iter()
-            .map(|(_, delivery)| self.read(delivery))
+            .map(|(_, delivery)| self.handlers.read(delivery))
             .collect();
         if batch.len() > 1 && events.iter().any(Result::is_err) {
             let unreadable = events
@@ -66,29 +59,14 @@ where
             .unwrap_or_else(Outcome::Interrupted)
     }
 
-    fn read(&self, delivery: &Delivery) -> Result<Decoded<T::Connection>, Reason> {
-        let message = match &delivery.content {
-            Content::Raw(raw) => return Err(Arc::new(NoMessage(raw.reason.clone()))),
-            Content::Message(message) => message,
-        };
-        let Some(handler) = self.handlers.of(message) else {
-            return Err(Arc::new(NoHandler));
-        };
-        // Upcasters and `Deserialize` are the user's code.
-        match catch_unwind(AssertUnwindSafe(|| handler.decode(message))) {
-            Ok(Ok(event)) => Ok((Arc::clone(handler), event)),
-            Ok(Err(error)) => Err(Arc::new(error)),
-            Err(payload) => Err(Arc::new(DecodingPanicked::from(&*payload))),
-        }
-    }
-
     async fn transact(
         &self,
         batch: &[Member],
-        events: Vec<Result<Decoded<T::Connection>, Reason>>,
+        events: Vec<Read<I>>,
     ) -> Result<Outcome, Interruption> {
         let interrupted = |stage| |error| Interruption::new(stage, Arc::new(error));
-        let begun = self.transactions.begin().await.map_err(Error::from);
+        let database = self.inbox.database();
+        let begun = database.begin().await.map_err(Error::from);
         let mut tx = begun.map_err(interrupted(Stage::Begin))?;
         let deliveries: Vec<&Delivery> = batch.iter().map(|(_, delivery)| &**delivery).collect();
         let admissions = self
@@ -97,22 +75,25 @@ where
             .await
             .map_err(interrupted(Stage::Admission))?;
 
-        // Whatever is not fresh is done or kept already: no effect, and the commit keeps what admission wrote.
+        // Any other message than a fresh one has no effect here; the commit keeps what admission wrote for it.
         let mut fresh = Vec::with_capacity(batch.len());
+        let mut done = Done::default();
         for ((index, event), admission) in events.into_iter().enumerate().zip(admissions) {
-            match event {
-                _ if !admission.is_fresh() => {}
-                Ok((handler, event)) => fresh.push((index, handler, Some(event))),
-                Err(error) => {
+            match (admission, event) {
+                (Admission::Fresh, Ok(decoded)) => {
+                    fresh.push((index, decoded.handler, Some(decoded.call)));
+                }
+                (Admission::Fresh, Err(error)) => {
                     return Ok(Outcome::Failed(Fault::new(index, Cause::Unreadable, error)));
                 }
+                (Admission::Held, _) => done.held += 1,
+                (Admission::Duplicate, _) => {}
             }
         }
+        done.handled = fresh.len() as u64;
         let plan: Vec<_> = fresh
             .iter()
-            .map(|(index, handler, _)| {
-                (batch.get(*index).map(|(lane, _)| *lane), handler.together())
-            })
+            .map(|(index, handler, _)| (batch.get(*index).map(|(lane, _)| *lane), handler.batch()))
             .collect();
         let mut run = Vec::with_capacity(fresh.len());
         for members in calls(&plan) {
@@ -120,18 +101,12 @@ where
             let mut events = Vec::with_capacity(members.len());
             let mut taker = None;
             for member in members {
-                if let Some((index, handler, event)) = fresh.get_mut(member)
-                    && let Some(event) = event.take()
-                    && let Some((_, delivery)) = batch.get(*index)
-                    && let Content::Message(message) = &delivery.content
+                if let Some((index, handler, call)) = fresh.get_mut(member)
+                    && let Some(call) = call.take()
                 {
                     taker = Some(Arc::clone(handler));
                     indices.push(*index);
-                    events.push(Call {
-                        event,
-                        message: message.clone(),
-                        position: delivery.position.clone(),
-                    });
+                    events.push(call);
                 }
             }
             run.extend_from_slice(&indices);
@@ -141,37 +116,35 @@ where
                 return Ok(outcome);
             }
         }
-        match self.transactions.commit(tx).await {
+        match database.commit(tx).await {
             Ok(()) => {}
-            // Something that the database checks at commit only, or an error that a handler kept to itself: who did it
-            // is not known.
+            // A check that the database makes only at commit, or an error that a handler did not return. The database
+            // does not say whose statement it was.
             Err(error) if !error.is_retryable() && !run.is_empty() => {
                 return Ok(Outcome::unclear(run, Cause::Retryable, Arc::new(error)));
             }
             Err(error) => return Err(Interruption::new(Stage::Commit, Arc::new(error))),
         }
-        self.ring();
-        Ok(Outcome::Done {
-            handled: fresh.len(),
-        })
+        self.notify();
+        Ok(Outcome::Done(done))
     }
 
-    /// What is committed is done, whatever becomes of the call.
-    fn ring(&self) {
-        if let Some(call) = &self.settings.on_commit
-            && let Err(payload) = catch_unwind(AssertUnwindSafe(|| call()))
+    /// The transaction is committed, whatever happens in the callback.
+    fn notify(&self) {
+        if let Some(notify) = &self.settings.on_commit
+            && let Err(payload) = catch_unwind(AssertUnwindSafe(|| notify()))
         {
-            let panicked = panic_text(&*payload);
-            tracing::error!(panicked, consumer = %self.group, "what is called after a commit panicked");
+            let panic = panic_text(&*payload);
+            tracing::error!(panic, consumer = %self.group, "the on_commit callback panicked; the commit stands");
         }
     }
 
-    /// One call of a handler, with its deadline; a panic is a failure like any other. `run` = what has run in this
-    /// transaction, this call included.
+    /// One call of a handler, with its deadline. A panic is a failed attempt. `run` lists what has run in this transaction, this
+    /// call included.
     async fn call(
         &self,
-        connection: &mut T::Connection,
-        handler: &dyn Registered<T::Connection>,
+        connection: &mut I::Connection,
+        handler: &dyn Registered<I::Connection>,
         indices: Vec<usize>,
         run: &[usize],
         events: Vec<Call>,
@@ -188,8 +161,9 @@ where
                 let culprit = error.culprit().and_then(|at| indices.get(at).copied());
                 let class = error.class();
                 let source: Reason = error.into_source().into();
-                // The database refuses it because of an earlier error, which some handler, maybe another one, kept to itself.
-                if let Some(mainstay_database::Error::Aborted) = database_error(&*source) {
+                // An earlier statement of the transaction failed, and its handler, perhaps another one, did not return
+                // that error.
+                if DatabaseFault::of(&*source) == Some(DatabaseFault::Aborted) {
                     return Err(Outcome::unclear(run.to_vec(), Cause::Retryable, source));
                 }
                 match class {
@@ -201,8 +175,11 @@ where
                     Class::Permanent => (Cause::Permanent, source, culprit),
                 }
             }
-            Ok(Err(payload)) => (Cause::Panicked, Arc::new(Panicked::from(&*payload)), None),
-            Err(_) => (Cause::Late, Arc::new(Late(deadline)), None),
+            Ok(Err(payload)) => {
+                let panicked = Panicked(panic_text(&*payload));
+                (Cause::Panicked, Arc::new(panicked), None)
+            }
+            Err(_) => (Cause::DeadlineExceeded, Arc::new(Late(deadline)), None),
         };
         Err(match culprit {
             Some(culprit) => Outcome::Failed(Fault::new(culprit, cause, error)),

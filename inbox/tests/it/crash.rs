@@ -22,11 +22,11 @@ use mainstay_inbox::{Worker, conformance::Fixture};
 use mainstay_messaging::{Group, Topic};
 use mainstay_testkit::crash::{Points, Reached, at_every_point};
 
-use ports::Ports;
-use scene::Scene;
+use ports::{Member, Ports};
+use scene::{Handling, Scene};
 
 /// The worker of a scene.
-type Striken<F> = Worker<Ports<<F as Fixture>::Database>, Ports<<F as Fixture>::Inbox>>;
+type Striken<F> = Worker<Ports<<F as Fixture>::Inbox>, Member<F>, Handling<F>>;
 
 /// A service that outlives its processes.
 #[async_trait]

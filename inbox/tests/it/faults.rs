@@ -1,4 +1,4 @@
-//! What only a database and a broker with faults on demand show. Time is paused: nothing here waits for real.
+//! Faults of the database and the broker, on paused time.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -10,20 +10,19 @@ use std::{
 };
 
 use mainstay_clock::{SeededIds, TokioClock};
-use mainstay_database::memory::{CommitFault, Connection, Database, Outcome};
+use mainstay_database::memory::{CommitFault, Connection, Outcome};
 use mainstay_inbox::{
-    Error, HandlerError, Handlers, Received, Worker, conformance::Fixture as _, memory::MemoryInbox,
+    HandlerError, MemoryInbox, Received, Worker, WorkerHandle, conformance::Fixture as _,
 };
-use mainstay_messaging::{Message, Partition, Publisher as _};
-use tokio::{sync::Semaphore, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use mainstay_messaging::{Message, Partition, Publisher as _, memory::LogConsumer};
+use tokio::sync::Semaphore;
 
 use crate::{
     memory::MemoryFixture,
     named::{Named, group, message, topic},
 };
 
-/// Writes the effect; then waits at the gate, if the message is the one it stands before.
+/// The handler writes its effect; on one message it waits for a permit then.
 #[derive(Clone)]
 struct Gate {
     before: &'static str,
@@ -48,9 +47,9 @@ impl Gate {
 }
 
 async fn pass(
-    gate: Gate,
     connection: &mut Connection,
     received: Received<Named>,
+    gate: Gate,
 ) -> Result<(), HandlerError> {
     let name = received.event.name;
     MemoryFixture::write(connection, &name).await?;
@@ -61,7 +60,7 @@ async fn pass(
     Ok(())
 }
 
-type MemoryWorker = Worker<Database, MemoryInbox>;
+type MemoryWorker = Worker<MemoryInbox, LogConsumer, Gate>;
 
 struct Scene {
     clock: Arc<TokioClock>,
@@ -79,26 +78,24 @@ impl Scene {
         Self { clock, fixture }
     }
 
-    fn start(&self, gate: &Gate) -> Running {
-        self.start_with(gate, |worker| worker)
+    async fn start(&self, gate: &Gate) -> WorkerHandle {
+        self.start_with(gate, |worker| worker).await
     }
 
-    fn start_with(&self, gate: &Gate, set: impl FnOnce(MemoryWorker) -> MemoryWorker) -> Running {
-        let handlers = Handlers::new().on::<Named, _, _>(gate.clone(), pass);
-        let (database, inbox) = (self.fixture.database.clone(), self.fixture.inbox.clone());
-        let worker = Worker::new(group(), Arc::new(database), inbox, handlers)
+    async fn start_with(
+        &self,
+        gate: &Gate,
+        set: impl FnOnce(MemoryWorker) -> MemoryWorker,
+    ) -> WorkerHandle {
+        let consumer = self.fixture.consumer(&group(), &topic()).await;
+        let worker = Worker::new(self.fixture.inbox(), consumer)
+            .with_state(gate.clone())
+            .on(pass)
             .clock(self.clock.clone())
-            .ids(Arc::new(SeededIds::new(2)))
+            .ids(SeededIds::new(2))
             .handler_deadline(Duration::from_secs(3_600))
-            .attempts(1);
-        let (worker, shutdown) = (Arc::new(set(worker)), CancellationToken::new());
-        let consumer = self.fixture.consumer(&group(), &topic());
-        let (this, token) = (Arc::clone(&worker), shutdown.clone());
-        Running {
-            worker,
-            shutdown,
-            task: tokio::spawn(async move { this.run(consumer, token).await }),
-        }
+            .max_attempts(1);
+        set(worker).spawn()
     }
 
     async fn effects(&self, count: usize) -> Vec<String> {
@@ -112,14 +109,14 @@ impl Scene {
         }
     }
 
-    async fn is_impeded(&self, running: &Running) {
-        while running.worker.status().last_error.is_none() {
+    async fn shows_an_error(&self, running: &WorkerHandle) {
+        while running.status().last_error.is_none() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// The group commits everything, and still every effect is there once.
-    async fn ends_well(&self, running: Running, effects: &[&str]) {
+    /// The group commits everything, and every effect is there once.
+    async fn ends_well(&self, running: WorkerHandle, effects: &[&str]) {
         assert_eq!(self.effects(effects.len()).await, effects);
         while self
             .fixture
@@ -130,30 +127,23 @@ impl Scene {
         {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        running.shutdown.cancel();
-        running.task.await.unwrap().unwrap();
+        running.shutdown().await.unwrap();
         assert_eq!(self.fixture.effects().await, effects);
     }
 }
 
-struct Running {
-    worker: Arc<MemoryWorker>,
-    shutdown: CancellationToken,
-    task: JoinHandle<Result<(), Error>>,
-}
-
 #[tokio::test(start_paused = true)]
-async fn the_marks_decide_when_the_answer_to_a_commit_is_lost() {
+async fn processed_records_decide_when_the_answer_to_a_commit_is_lost() {
     for outcome in [Outcome::Applied, Outcome::NotApplied, Outcome::AppliedLater] {
         let scene = Scene::with(&[message("a", 0), message("a", 1)]).await;
         let (gate, faults) = (Gate::before("a-1"), scene.fixture.database.faults());
-        let running = scene.start(&gate);
+        let running = scene.start(&gate).await;
         gate.is_reached(1).await;
         faults.commits_sometimes(1, CommitFault::Unknown(outcome));
         gate.permits.add_permits(10);
-        scene.is_impeded(&running).await;
+        scene.shows_an_error(&running).await;
         faults.clear();
-        // The next attempt meets the transaction that is still under way, and waits for it.
+        // The next attempt conflicts with the transaction that is still open, and waits for it.
         tokio::time::sleep(Duration::from_secs(5)).await;
         let pending = faults.pending();
         assert_eq!(pending.is_empty(), outcome != Outcome::AppliedLater);
@@ -167,20 +157,20 @@ async fn the_marks_decide_when_the_answer_to_a_commit_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_that_is_applied_later_or_never_is_waited_for() {
+async fn a_worker_waits_for_a_commit_that_may_still_be_applied() {
     let scene = Scene::with(&[message("a", 0)]).await;
     let (gate, faults) = (Gate::before("a-0"), scene.fixture.database.faults());
-    let running = scene.start(&gate);
+    let running = scene.start(&gate).await;
     gate.is_reached(1).await;
     faults.commits_sometimes(1, CommitFault::Unknown(Outcome::AppliedLater));
     gate.permits.add_permits(10);
-    scene.is_impeded(&running).await;
+    scene.shows_an_error(&running).await;
     faults.clear();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(
         gate.starts.load(Ordering::SeqCst),
         1,
-        "the effect was made again while the first may still come"
+        "the effect was made again while the first commit may still be applied"
     );
     for commit in faults.pending() {
         commit.discard();
@@ -189,43 +179,43 @@ async fn a_commit_that_is_applied_later_or_never_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_database_that_is_away_burns_no_attempts() {
+async fn an_unavailable_database_counts_no_attempts() {
     let scene = Scene::with(&[message("a", 0), message("b", 0)]).await;
     scene.fixture.database.faults().set_down(true);
-    let running = scene.start(&Gate::before("nothing"));
-    scene.is_impeded(&running).await;
+    let running = scene.start(&Gate::before("nothing")).await;
+    scene.shows_an_error(&running).await;
     tokio::time::sleep(Duration::from_secs(120)).await;
-    assert!(running.worker.status().stopped.is_empty());
+    assert!(running.status().blocked_keys.is_empty());
     scene.fixture.database.faults().set_down(false);
     scene.effects(2).await;
-    assert!(running.worker.status().last_error.is_none());
+    assert!(running.status().last_error.is_none());
     scene.ends_well(running, &["a-0", "b-0"]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_is_away_is_waited_for() {
+async fn a_worker_waits_for_an_unavailable_broker() {
     let scene = Scene::with(&[message("a", 0)]).await;
     let faults = scene.fixture.broker.faults();
     faults.outage();
-    let running = scene.start(&Gate::before("nothing"));
-    scene.is_impeded(&running).await;
+    let running = scene.start(&Gate::before("nothing")).await;
+    scene.shows_an_error(&running).await;
     faults.heal();
     scene.ends_well(running, &["a-0"]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_worker_is_healthy_again_once_the_broker_answers() {
+async fn an_idle_worker_is_healthy_again_once_the_broker_recovers() {
     let scene = Scene::with(&[]).await;
-    let running = scene.start(&Gate::before("nothing"));
-    while running.worker.status().partitions.is_empty() {
+    let running = scene.start(&Gate::before("nothing")).await;
+    while running.status().partitions.is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let faults = scene.fixture.broker.faults();
     faults.outage();
-    scene.is_impeded(&running).await;
+    scene.shows_an_error(&running).await;
     faults.heal();
     let healing = async {
-        while !running.worker.status().is_healthy() {
+        while !running.status().is_healthy() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -236,22 +226,21 @@ async fn an_idle_worker_is_healthy_again_once_the_broker_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transaction_that_outlived_its_client_is_waited_for() {
+async fn a_worker_waits_for_a_transaction_that_outlives_its_client() {
     let scene = Scene::with(&[message("a", 0), message("a", 1)]).await;
     let gate = Gate::before("a-1");
-    let killed = scene.start(&gate);
+    let killed = scene.start(&gate).await;
     gate.is_reached(1).await;
     let faults = scene.fixture.database.faults();
     faults.linger(true);
-    killed.task.abort();
-    assert!(killed.task.await.unwrap_err().is_cancelled());
+    killed.abort().await;
     faults.linger(false);
-    let successor = scene.start(&gate);
+    let successor = scene.start(&gate).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(
         gate.starts.load(Ordering::SeqCst),
         1,
-        "started beside a transaction that may still commit"
+        "started while another transaction may still commit"
     );
     gate.permits.add_permits(1);
     for transaction in faults.lingering() {
@@ -261,18 +250,18 @@ async fn a_transaction_that_outlived_its_client_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zombie_that_commits_late_is_first_and_its_successor_makes_no_effect() {
+async fn a_zombie_that_commits_first_leaves_its_successor_no_effect() {
     let scene = Scene::with(&[message("a", 0), message("a", 1)]).await;
     let gate = Gate::before("a-0");
-    let zombie = scene.start(&gate);
+    let zombie = scene.start(&gate).await;
     gate.is_reached(1).await;
-    // Its partition goes without notice, in the middle of its handler.
-    let successor = scene.start(&gate);
+    // It loses its partition without notice, in the middle of its handler.
+    let successor = scene.start(&gate).await;
     let partition = Partition {
         topic: topic(),
         number: 0,
     };
-    while successor.worker.status().partitions.is_empty() {
+    while successor.status().partitions.is_empty() {
         scene.fixture.broker.faults().expel(&group(), &partition);
         tokio::time::sleep(Duration::from_millis(1_600)).await;
     }
@@ -280,20 +269,19 @@ async fn a_zombie_that_commits_late_is_first_and_its_successor_makes_no_effect()
     gate.permits.add_permits(10);
     scene.effects(2).await;
     assert_eq!(gate.starts.load(Ordering::SeqCst), 1);
-    zombie.shutdown.cancel();
-    zombie.task.await.unwrap().unwrap();
+    zombie.shutdown().await.unwrap();
     scene.ends_well(successor, &["a-0", "a-1"]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_outside_of_handlers_repeats_nothing_and_is_survived() {
+async fn a_panic_outside_of_handlers_repeats_no_effect_and_is_survived() {
     let scene = Scene::with(&[message("a", 0), message("a", 1)]).await;
     let calls = AtomicUsize::new(0);
     let panics_twice = move || assert!(calls.fetch_add(1, Ordering::SeqCst) >= 2, "on purpose");
     let running = scene.start_with(&Gate::before("nothing"), |worker| {
         worker
-            .batch(1.try_into().unwrap())
-            .on_commit(Arc::new(panics_twice))
-    });
+            .batch_size(1)
+            .on_commit(panics_twice)
+    }).await;
     scene.ends_well(running, &["a-0", "a-1"]).await;
 }

@@ -5,6 +5,8 @@ mod crash;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod faults;
 #[cfg(all(feature = "conformance", feature = "memory"))]
+mod handlers;
+#[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
 #[cfg(feature = "conformance")]
 mod named;
@@ -12,6 +14,5 @@ mod named;
 mod postgres;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod scripted;
-#[cfg(all(feature = "conformance", feature = "memory"))]
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

@@ -1,41 +1,40 @@
-//! Marks in memory, and what only a database with faults on demand shows.
+//! The inbox in memory.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_clock::{Clock, IdGenerator, SystemIds, TokioClock};
-use mainstay_database::{
-    Transactions as _,
-    memory::{Connection, Database, Inserted, Record},
-};
-use mainstay_inbox::{conformance::Fixture, memory::MemoryInbox};
+use mainstay_database::memory::{Connection, Database, Inserted, Record};
+use mainstay_inbox::{MemoryInbox, conformance::Fixture};
 use mainstay_messaging::{
-    Group, Headers, Partition, Raw, StartAt, Topic,
-    memory::{Broker, LogConsumer, LogPublisher, Options},
+    Group, Headers, Partition, Topic,
+    broker::Raw,
+    memory::{Broker, LogConsumer, LogPublisher},
 };
 
 pub(crate) struct MemoryFixture {
     pub(crate) database: Database,
-    pub(crate) inbox: Arc<MemoryInbox>,
+    pub(crate) inbox: MemoryInbox,
     pub(crate) broker: Broker,
 }
 
-fn fixture() -> MemoryFixture {
-    MemoryFixture::with(Arc::new(TokioClock::default()), Arc::new(SystemIds::new()))
-}
-
 impl MemoryFixture {
+    pub(crate) fn new() -> Self {
+        Self::with(Arc::new(TokioClock::default()), Arc::new(SystemIds::new()))
+    }
+
     pub(crate) fn with(clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        let mut options = Options::default();
-        options.lease = Duration::from_millis(1_500);
-        options.revocation = Duration::from_secs(1);
-        options.clock = Arc::clone(&clock);
-        options.ids = Arc::clone(&ids);
-        let database = Database::with(clock, ids);
+        let broker = Broker::builder()
+            .lease(Duration::from_millis(1_500))
+            .revocation(Duration::from_secs(1))
+            .clock(Arc::clone(&clock))
+            .ids(Arc::clone(&ids))
+            .build();
+        let database = Database::builder().clock(clock).ids(ids).build();
         Self {
-            inbox: Arc::new(MemoryInbox::new(database.clone())),
-            broker: Broker::new(options),
+            inbox: MemoryInbox::new(&database),
+            broker,
             database,
         }
     }
@@ -58,17 +57,12 @@ impl Record for Effect {
 
 #[async_trait]
 impl Fixture for MemoryFixture {
-    type Database = Database;
     type Inbox = MemoryInbox;
     type Publisher = LogPublisher;
     type Consumer = LogConsumer;
 
-    fn database(&self) -> Arc<Database> {
-        Arc::new(self.database.clone())
-    }
-
-    fn inbox(&self) -> Arc<MemoryInbox> {
-        Arc::clone(&self.inbox)
+    fn inbox(&self) -> MemoryInbox {
+        self.inbox.clone()
     }
 
     async fn write(
@@ -89,24 +83,21 @@ impl Fixture for MemoryFixture {
         effects.into_iter().map(|effect| effect.text).collect()
     }
 
-    async fn marks(&self) -> usize {
-        self.inbox.marks().await.unwrap()
+    async fn processed(&self) -> usize {
+        self.inbox.count_processed().await.unwrap()
     }
 
     async fn create_topic(&self, topic: &Topic, partitions: u16) {
-        self.broker.create_topic(topic, partitions).await.unwrap();
+        self.broker.create_topic(topic.clone(), partitions).await.unwrap();
     }
 
     fn publisher(&self) -> LogPublisher {
         self.broker.publisher()
     }
 
-    fn consumer(&self, group: &Group, topic: &Topic) -> LogConsumer {
-        self.broker.consumer(
-            group.clone(),
-            std::slice::from_ref(topic),
-            StartAt::Earliest,
-        )
+    async fn consumer(&self, group: &Group, topic: &Topic) -> LogConsumer {
+        let consumer = self.broker.consumer(group.clone());
+        consumer.subscribe([topic.clone()]).await.unwrap()
     }
 
     async fn progress(&self, group: &Group) -> Vec<(Partition, i64, i64)> {
@@ -124,4 +115,4 @@ impl Fixture for MemoryFixture {
     }
 }
 
-mainstay_inbox::conformance!(async { fixture() });
+mainstay_inbox::conformance!(async { MemoryFixture::new() });

@@ -1,10 +1,7 @@
 //! The event of the tests that are not in the suite.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use mainstay_messaging::{
-    Group, Key, Kind, Message, MessageId, Source, Topic,
-    event::{Event, encode},
-};
+use mainstay_messaging::{Event, Group, Message, Topic};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -13,8 +10,8 @@ pub(crate) struct Named {
 }
 
 impl Event for Named {
+    const TOPIC: &'static str = "orders";
     const KIND: &'static str = "Named";
-    const VERSION: u32 = 1;
 }
 
 pub(crate) fn topic() -> Topic {
@@ -27,9 +24,6 @@ pub(crate) fn group() -> Group {
 
 pub(crate) fn message(key: &str, number: usize) -> Message {
     let name = format!("{key}-{number}");
-    let id = MessageId::new(name.as_str()).unwrap();
-    let kind = Kind::from_static(Named::KIND);
-    let mut message = Message::with_id(id, Source::from_static("/test"), topic(), kind);
-    encode(&Named { name }, &mut message).unwrap();
-    message.with_key(Key::new(key).unwrap())
+    let message = Message::builder().id(&*name).source("/test").key(key);
+    message.event(&Named { name: name.clone() }).build().unwrap()
 }

@@ -1,6 +1,6 @@
-//! Marks in a PostgreSQL database, read from a log in memory.
+//! The inbox in a PostgreSQL database, with a broker in memory.
 //!
-//! Everything runs under a role that may do no more than `roles` grants.
+//! Everything runs under a role that has only the privileges that `roles` grants.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod admission;
@@ -14,32 +14,30 @@ mod retention;
 mod scene;
 mod waiting;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mainstay_database::{
     Namespace,
-    postgres::{Database, Options, classify, statement},
+    postgres::{Builder, Database, NewPool, classify, statement},
 };
-use mainstay_inbox::{
-    conformance::Fixture,
-    postgres::{PostgresInbox, roles},
-};
+use mainstay_inbox::{PostgresInbox, conformance::Fixture, postgres::roles};
 use mainstay_messaging::{
-    Group, Headers, Partition, Raw, StartAt, Topic,
-    memory::{self, Broker, LogConsumer, LogPublisher},
+    Group, Headers, Partition, Topic,
+    broker::Raw,
+    memory::{Broker, LogConsumer, LogPublisher},
 };
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::{PgConnection, PgPool};
 
-/// What `roles` makes in this namespace. Owns nothing, and stays behind on the server, where it may do nothing once the
-/// test's database is gone.
+/// The role that `roles` creates in this namespace. It owns nothing and stays on the server, where it has no privilege once the
+/// test's database is dropped.
 const ROLE: &str = "billing_inbox_worker";
 
 pub(crate) struct PostgresFixture {
     /// As the service.
     database: Database,
-    inbox: Arc<PostgresInbox>,
+    inbox: PostgresInbox,
     pub(crate) broker: Broker,
     /// As the owner.
     owner: PgPool,
@@ -47,35 +45,43 @@ pub(crate) struct PostgresFixture {
 }
 
 pub(crate) async fn fixture() -> Option<PostgresFixture> {
-    let mut options = Options::default();
     // Handlers of the suite may take an hour.
-    options.idle_in_transaction_timeout = Duration::from_secs(2 * 60 * 60);
-    fixture_with(options).await
+    fixture_with(|database| database.idle_in_transaction_timeout(TWO_HOURS)).await
 }
 
-/// In a schema and under a prefix; none where there is no server.
-async fn fixture_with(options: Options) -> Option<PostgresFixture> {
+const TWO_HOURS: Duration = Duration::from_secs(2 * 60 * 60);
+
+type Settings = Builder<NewPool>;
+
+/// In a schema and under a prefix; `None` if there is no server.
+async fn fixture_with(set: impl FnOnce(Settings) -> Settings) -> Option<PostgresFixture> {
     let server = Server::for_suite("inbox")?.database().await.unwrap();
-    Some(fixture_in(server, options).await)
+    Some(fixture_in(server, set).await)
 }
 
-async fn fixture_in(server: TestDatabase, options: Options) -> PostgresFixture {
+async fn fixture_in(
+    server: TestDatabase,
+    set: impl FnOnce(Settings) -> Settings,
+) -> PostgresFixture {
     let url = as_service(&server.url());
-    fixture_through(server, &url, options).await
+    fixture_through(server, &url, set).await
 }
 
-/// Whose service takes a way of its own.
-async fn fixture_through(server: TestDatabase, url: &str, options: Options) -> PostgresFixture {
+/// The service connects by `url`.
+async fn fixture_through(
+    server: TestDatabase,
+    url: &str,
+    set: impl FnOnce(Settings) -> Settings,
+) -> PostgresFixture {
     let owner = Database::connect(&server.url()).await.unwrap();
-    let migrating = PostgresInbox::new(owner.clone(), namespace());
-    migrating.migrate().await.unwrap();
+    inbox(&owner).open().await.unwrap();
     let owner = owner.pool().clone();
     for sql in [roles(&namespace()), statement(&namespace(), EFFECTS)] {
         sqlx::raw_sql(sql).execute(&owner).await.unwrap();
     }
-    let database = Database::connect_with(url, options).await.unwrap();
+    let database = set(Database::builder(url)).open().await.unwrap();
     PostgresFixture {
-        inbox: Arc::new(PostgresInbox::new(database.clone(), namespace())),
+        inbox: inbox(&database).open().await.unwrap(),
         broker: broker(),
         database,
         owner,
@@ -83,12 +89,16 @@ async fn fixture_through(server: TestDatabase, url: &str, options: Options) -> P
     }
 }
 
+fn inbox(database: &Database) -> mainstay_inbox::postgres::Builder {
+    PostgresInbox::builder(database).namespace(namespace())
+}
+
 fn namespace() -> Namespace {
     let prefixed = Namespace::prefixed("billing_").unwrap();
     prefixed.in_schema("shop").unwrap()
 }
 
-/// The service's own tables, where effects go.
+/// The service's own tables.
 const EFFECTS: &str =
     "CREATE TABLE effects (seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, effect TEXT NOT NULL);
      CREATE TABLE accounts (id BIGINT PRIMARY KEY, balance BIGINT NOT NULL);
@@ -100,14 +110,14 @@ fn as_service(url: &str) -> String {
 }
 
 fn broker() -> Broker {
-    let mut options = memory::Options::default();
-    options.lease = Duration::from_millis(1_500);
-    options.revocation = Duration::from_secs(1);
-    Broker::new(options)
+    Broker::builder()
+        .lease(Duration::from_millis(1_500))
+        .revocation(Duration::from_secs(1))
+        .build()
 }
 
 impl PostgresFixture {
-    /// How many transactions of the service are open.
+    /// The number of open transactions of the service.
     pub(crate) async fn open_transactions(&self) -> i64 {
         let open = "SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'service' AND xact_start IS NOT NULL";
@@ -120,17 +130,12 @@ impl PostgresFixture {
 
 #[async_trait]
 impl Fixture for PostgresFixture {
-    type Database = Database;
     type Inbox = PostgresInbox;
     type Publisher = LogPublisher;
     type Consumer = LogConsumer;
 
-    fn database(&self) -> Arc<Database> {
-        Arc::new(self.database.clone())
-    }
-
-    fn inbox(&self) -> Arc<PostgresInbox> {
-        Arc::clone(&self.inbox)
+    fn inbox(&self) -> PostgresInbox {
+        self.inbox.clone()
     }
 
     async fn write(
@@ -152,28 +157,25 @@ impl Fixture for PostgresFixture {
             .unwrap()
     }
 
-    async fn marks(&self) -> usize {
-        let marks: i64 = sqlx::query_scalar("SELECT count(*) FROM shop.billing_inbox_processed")
+    async fn processed(&self) -> usize {
+        let records: i64 = sqlx::query_scalar("SELECT count(*) FROM shop.billing_inbox_processed")
             .fetch_one(&self.owner)
             .await
             .unwrap();
-        usize::try_from(marks).unwrap()
+        usize::try_from(records).unwrap()
     }
 
     async fn create_topic(&self, topic: &Topic, partitions: u16) {
-        self.broker.create_topic(topic, partitions).await.unwrap();
+        self.broker.create_topic(topic.clone(), partitions).await.unwrap();
     }
 
     fn publisher(&self) -> LogPublisher {
         self.broker.publisher()
     }
 
-    fn consumer(&self, group: &Group, topic: &Topic) -> LogConsumer {
-        self.broker.consumer(
-            group.clone(),
-            std::slice::from_ref(topic),
-            StartAt::Earliest,
-        )
+    async fn consumer(&self, group: &Group, topic: &Topic) -> LogConsumer {
+        let consumer = self.broker.consumer(group.clone());
+        consumer.subscribe([topic.clone()]).await.unwrap()
     }
 
     async fn progress(&self, group: &Group) -> Vec<(Partition, i64, i64)> {

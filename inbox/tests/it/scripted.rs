@@ -1,4 +1,4 @@
-//! What only a consumer shows that says and does as it is told. Time is paused: nothing here waits for real.
+//! Scripted consumers, on paused time.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -9,22 +9,22 @@ use std::{
 use async_trait::async_trait;
 use mainstay_clock::{Clock as _, SeededIds, TokioClock};
 use mainstay_database::memory::{Connection, Database};
-use mainstay_inbox::{HandlerError, Handlers, Received, Worker, memory::MemoryInbox};
+use mainstay_inbox::{HandlerError, MemoryInbox, Received, Worker, WorkerHandle};
 use mainstay_messaging::{
-    Assignment, Consumer, ConsumerEvent, Content, Delivery, Error, Flow, Partition, Position,
+    Consumer, Error, Group, Partition, Position,
+    broker::{Assignment, ConsumerEvent, Content, Delivery},
 };
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::named::{Named, group, message, topic};
 
-type MemoryWorker = Worker<Database, MemoryInbox>;
+type Handled = Arc<Mutex<usize>>;
+type MemoryWorker<K> = Worker<MemoryInbox, K, Handled>;
 
 /// Takes a millisecond.
 async fn count(
-    handled: Arc<Mutex<usize>>,
     _: &mut Connection,
     _: Received<Named>,
+    handled: Handled,
 ) -> Result<(), HandlerError> {
     tokio::time::sleep(Duration::from_millis(1)).await;
     *handled.lock().unwrap() += 1;
@@ -32,24 +32,23 @@ async fn count(
 }
 
 struct Running {
-    handled: Arc<Mutex<usize>>,
-    shutdown: CancellationToken,
-    task: JoinHandle<Result<(), mainstay_inbox::Error>>,
+    handled: Handled,
+    worker: WorkerHandle,
 }
 
-fn start(consumer: impl Consumer, set: impl FnOnce(MemoryWorker) -> MemoryWorker) -> Running {
-    let (database, handled) = (Database::new(), Arc::default());
-    let inbox = Arc::new(MemoryInbox::new(database.clone()));
-    let handlers = Handlers::new().on::<Named, _, _>(Arc::clone(&handled), count);
-    let worker = Worker::new(group(), Arc::new(database), inbox, handlers)
-        .clock(Arc::new(TokioClock::default()))
-        .ids(Arc::new(SeededIds::new(1)));
-    let (worker, shutdown) = (set(worker), CancellationToken::new());
-    let token = shutdown.clone();
+fn start<K: Consumer>(
+    consumer: K,
+    set: impl FnOnce(MemoryWorker<K>) -> MemoryWorker<K>,
+) -> Running {
+    let handled = Handled::default();
+    let worker = Worker::new(MemoryInbox::new(Database::new()), consumer)
+        .with_state(Arc::clone(&handled))
+        .on(count)
+        .clock(TokioClock::default())
+        .ids(SeededIds::new(1));
     Running {
         handled,
-        shutdown,
-        task: tokio::spawn(async move { worker.run(consumer, token).await }),
+        worker: set(worker).spawn(),
     }
 }
 
@@ -59,8 +58,7 @@ impl Running {
     }
 
     async fn stop(self) {
-        self.shutdown.cancel();
-        self.task.await.unwrap().unwrap();
+        self.worker.shutdown().await.unwrap();
     }
 }
 
@@ -89,7 +87,7 @@ fn assigned() -> ConsumerEvent {
     }])
 }
 
-/// The messages `a-0`, `a-1` …, where they lie.
+/// The messages `a-0`, `a-1` … at offsets 0, 1 ….
 fn deliveries(count: usize) -> ConsumerEvent {
     let delivery = |number: usize| Delivery {
         position: Position {
@@ -101,24 +99,31 @@ fn deliveries(count: usize) -> ConsumerEvent {
     ConsumerEvent::Deliveries((0..count).map(delivery).collect())
 }
 
-/// A partition that was lost and claimed again at one look of its member, which is told in two events.
-#[derive(Clone, Default)]
-struct ComesBack(Arc<Mutex<Flowing>>);
+/// Loses its partition and gets it again, which it tells in two events.
+#[derive(Clone)]
+struct AssignedAgain {
+    group: Group,
+    state: Arc<Mutex<State>>,
+}
 
 #[derive(Default)]
-struct Flowing {
+struct State {
     told: usize,
     paused: bool,
 }
 
-impl ComesBack {
-    fn state(&self) -> MutexGuard<'_, Flowing> {
-        self.0.lock().unwrap()
+impl AssignedAgain {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
     }
 }
 
 #[async_trait]
-impl Consumer for ComesBack {
+impl Consumer for AssignedAgain {
+    fn group(&self) -> &Group {
+        &self.group
+    }
+
     async fn next(&mut self) -> Result<ConsumerEvent, Error> {
         // Paused partitions deliver nothing.
         while self.state().told == 4 && self.state().paused {
@@ -142,8 +147,12 @@ impl Consumer for ComesBack {
         Ok(())
     }
 
-    fn flow(&mut self, _: &[Partition], flow: Flow) {
-        self.state().paused = flow == Flow::Paused;
+    fn pause(&mut self, _: &[Partition]) {
+        self.state().paused = true;
+    }
+
+    fn resume(&mut self, _: &[Partition]) {
+        self.state().paused = false;
     }
 
     async fn release(&mut self, _: &[Partition]) -> Result<(), Error> {
@@ -152,20 +161,23 @@ impl Consumer for ComesBack {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_comes_late_does_not_stop_the_next_assignment() {
-    let consumer = ComesBack::default();
-    let bound = 4.try_into().unwrap();
+async fn a_late_pause_does_not_hit_the_next_assignment() {
+    let consumer = AssignedAgain {
+        group: group(),
+        state: Arc::default(),
+    };
     let running = start(consumer.clone(), |worker| {
-        worker.max_in_flight(bound, usize::MAX)
+        worker.max_in_flight(4, usize::MAX)
     });
     until(|| consumer.state().told > 4).await;
     running.has_handled(4).await;
     running.stop().await;
 }
 
-/// Commits take longer than the time between them, and its membership is renewed every `renewal` while it is polled.
+/// Commits take longer than the commit interval. While it is polled, it renews its membership every `renewal`.
 #[derive(Clone)]
 struct Slow {
+    group: Group,
     told: Arc<Mutex<usize>>,
     renewed: Arc<Mutex<Vec<Duration>>>,
     renewal: Duration,
@@ -174,6 +186,10 @@ struct Slow {
 
 #[async_trait]
 impl Consumer for Slow {
+    fn group(&self) -> &Group {
+        &self.group
+    }
+
     async fn next(&mut self) -> Result<ConsumerEvent, Error> {
         let told = {
             let mut told = self.told.lock().unwrap();
@@ -198,7 +214,9 @@ impl Consumer for Slow {
         Ok(())
     }
 
-    fn flow(&mut self, _: &[Partition], _: Flow) {}
+    fn pause(&mut self, _: &[Partition]) {}
+
+    fn resume(&mut self, _: &[Partition]) {}
 
     async fn release(&mut self, _: &[Partition]) -> Result<(), Error> {
         Ok(())
@@ -206,17 +224,18 @@ impl Consumer for Slow {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_commits_leave_the_membership_its_time() {
-    // The last of them takes longer than the whole time from commit to commit.
+async fn slow_commits_leave_time_to_renew_the_membership() {
+    // The last one is longer than the time from commit to commit.
     for renewal in [5, 40, 300].map(Duration::from_millis) {
         let consumer = Slow {
+            group: group(),
             told: Arc::default(),
             renewed: Arc::default(),
             renewal,
             clock: Arc::new(TokioClock::default()),
         };
         let running = start(consumer.clone(), |worker| {
-            worker.batch(1.try_into().unwrap())
+            worker.batch_size(1)
         });
         running.has_handled(2_000).await;
         running.stop().await;
@@ -228,7 +247,7 @@ async fn slow_commits_leave_the_membership_its_time() {
             .max();
         assert!(
             gap.is_some_and(|gap| gap < Duration::from_secs(1)),
-            "renewed every {renewal:?}, and yet not for {gap:?}"
+            "renewed every {renewal:?}, but not for {gap:?}"
         );
     }
 }

@@ -1,20 +1,20 @@
-//! Marks in a SQLite file, read from the log in another.
+//! The inbox in a SQLite file, with a broker in another file.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use mainstay_database::{Namespace, Transactions as _, sqlite::Database};
-use mainstay_inbox::{conformance::Fixture, sqlite::SqliteInbox};
+use mainstay_database::{Namespace, sqlite::Database};
+use mainstay_inbox::{SqliteInbox, conformance::Fixture};
 use mainstay_messaging::{
-    Group, Partition, StartAt, Topic,
-    sqlite::{Broker, LogConsumer, LogPublisher, Options},
+    Group, Partition, Topic,
+    sqlite::{Broker, LogConsumer, LogPublisher},
 };
 use sqlx::SqliteConnection;
 
 pub(crate) struct SqliteFixture {
     database: Database,
-    inbox: Arc<SqliteInbox>,
+    inbox: SqliteInbox,
     log: Database,
     broker: Broker,
     _directory: tempfile::TempDir,
@@ -28,14 +28,13 @@ pub(crate) async fn fixture_with(lease: Duration) -> SqliteFixture {
     let directory = tempfile::tempdir().unwrap();
     let open = async |name| Database::open(directory.path().join(name)).await.unwrap();
     let (database, log) = (open("service.db").await, open("log.db").await);
-    let mut options = Options::default();
-    options.lease = lease;
-    options.revocation = lease * 2 / 3;
-    let inbox = SqliteInbox::new(database.clone(), Namespace::prefixed("billing_").unwrap());
-    inbox.migrate().await.unwrap();
+    let broker = Broker::builder(&log)
+        .lease(lease)
+        .revocation(lease * 2 / 3);
+    let inbox = SqliteInbox::builder(&database).namespace(Namespace::prefixed("billing_").unwrap());
     let fixture = SqliteFixture {
-        inbox: Arc::new(inbox),
-        broker: Broker::open(log.clone(), options).await.unwrap(),
+        inbox: inbox.open().await.unwrap(),
+        broker: broker.open().await.unwrap(),
         database,
         log,
         _directory: directory,
@@ -56,17 +55,12 @@ async fn execute(database: &Database, sql: &'static str) {
 
 #[async_trait]
 impl Fixture for SqliteFixture {
-    type Database = Database;
     type Inbox = SqliteInbox;
     type Publisher = LogPublisher;
     type Consumer = LogConsumer;
 
-    fn database(&self) -> Arc<Database> {
-        Arc::new(self.database.clone())
-    }
-
-    fn inbox(&self) -> Arc<SqliteInbox> {
-        Arc::clone(&self.inbox)
+    fn inbox(&self) -> SqliteInbox {
+        self.inbox.clone()
     }
 
     async fn write(
@@ -88,28 +82,25 @@ impl Fixture for SqliteFixture {
             .unwrap()
     }
 
-    async fn marks(&self) -> usize {
-        let marks: i64 = sqlx::query_scalar("SELECT count(*) FROM billing_inbox_processed")
+    async fn processed(&self) -> usize {
+        let records: i64 = sqlx::query_scalar("SELECT count(*) FROM billing_inbox_processed")
             .fetch_one(self.database.reader())
             .await
             .unwrap();
-        usize::try_from(marks).unwrap()
+        usize::try_from(records).unwrap()
     }
 
     async fn create_topic(&self, topic: &Topic, partitions: u16) {
-        self.broker.create_topic(topic, partitions).await.unwrap();
+        self.broker.create_topic(topic.clone(), partitions).await.unwrap();
     }
 
     fn publisher(&self) -> LogPublisher {
         self.broker.publisher()
     }
 
-    fn consumer(&self, group: &Group, topic: &Topic) -> LogConsumer {
-        self.broker.consumer(
-            group.clone(),
-            std::slice::from_ref(topic),
-            StartAt::Earliest,
-        )
+    async fn consumer(&self, group: &Group, topic: &Topic) -> LogConsumer {
+        let consumer = self.broker.consumer(group.clone());
+        consumer.subscribe([topic.clone()]).await.unwrap()
     }
 
     async fn progress(&self, group: &Group) -> Vec<(Partition, i64, i64)> {

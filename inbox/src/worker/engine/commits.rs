@@ -1,78 +1,73 @@
-//! Offsets: when they are committed, and how partitions are given back.
+//! Offsets: when they are committed, and how partitions are released.
 
 use mainstay_clock::Monotonic;
-use mainstay_database::Transactions;
-use mainstay_messaging::{Flow, Partition, Position};
+use mainstay_messaging::{Error, Partition, Position};
 
 use super::{super::pump::Command, Engine};
-use crate::{Inbox, Retention};
+use crate::store::WorkerStore;
 
-impl<T, I> Engine<T, I>
-where
-    T: Transactions + ?Sized,
-    I: Inbox<Connection = T::Connection> + Retention + ?Sized,
-{
-    /// Commits offsets, if there is something to commit and the last time is long enough ago.
-    pub(super) fn save(&mut self, now: Monotonic) {
-        if !self.saves.due || self.saves.outstanding || !self.saves.next.has_passed_at(now) {
+impl<I: WorkerStore> Engine<I> {
+    /// Commits offsets, if there is something to commit and the last commit is long enough ago.
+    pub(super) fn commit_offsets(&mut self, now: Monotonic) {
+        if !self.offsets.due || self.offsets.outstanding || !self.offsets.next.has_passed_at(now) {
             return;
         }
-        self.saves.due = false;
+        self.offsets.due = false;
         self.changed = true;
         let positions = self.holdings.committable();
         if !positions.is_empty() {
-            self.saves.outstanding = true;
+            self.offsets.outstanding = true;
             self.command(Command::Commit(positions));
         }
     }
 
-    /// The interval counts from the answer: a slow broker must not be asked for nothing but commits.
-    pub(super) fn saved(&mut self, positions: &[Position]) {
-        self.saves.outstanding = false;
-        self.saves.next = self.now() + self.work.settings.commit_interval;
-        self.answered();
+    /// The interval counts from the answer: a slow broker must have time for more than commits.
+    pub(super) fn offsets_committed(&mut self, positions: &[Position]) {
+        self.offsets.outstanding = false;
+        self.offsets.next = self.now() + self.work.settings.commit_interval;
+        self.recovered();
         self.holdings.committed(positions);
         self.progress.send_replace(self.holdings.progress());
         self.changed = true;
     }
 
-    /// Tried again after a while: what was lost in the meantime will have been told by then.
-    pub(super) fn not_saved(&mut self, error: &mainstay_messaging::Error) {
-        self.saves.outstanding = false;
-        self.saves.due = true;
+    /// Tries again after a pause: by then the consumer has told which partitions were lost.
+    pub(super) fn offsets_not_committed(&mut self, error: &Error) {
+        self.offsets.outstanding = false;
+        self.offsets.due = true;
         let settings = &self.work.settings;
         let pause = settings
             .commit_interval
             .max(settings.backoff.delay(0, &settings.ids));
-        self.saves.next = self.now() + pause;
+        self.offsets.next = self.now() + pause;
         if error.is_retryable() {
-            self.impeded(error);
+            self.hindered(error);
         } else {
             tracing::warn!(
                 error = error as &dyn std::error::Error,
-                "offsets were not committed"
+                consumer = %self.work.group, "offsets were not committed; the worker commits them again"
             );
         }
     }
 
-    /// Pauses partitions whose span has reached its bound, and lets those go on that have room again.
+    /// Pauses partitions whose in-flight window is full, and resumes those that have room again.
     pub(super) fn regulate(&mut self) {
-        for (flow, partitions) in self.holdings.turn() {
-            if partitions.is_empty() {
-                continue;
-            }
-            if flow == Flow::Paused {
-                tracing::debug!(?partitions, "paused: the span has reached its bound");
-            }
+        let turned = self.holdings.turn();
+        if !turned.paused.is_empty() {
+            tracing::debug!(partitions = ?turned.paused, "paused: the in-flight window is full");
             self.changed = true;
-            self.command(Command::Flow(partitions, flow));
+            self.command(Command::Pause(turned.paused));
+        }
+        if !turned.resumed.is_empty() {
+            self.changed = true;
+            self.command(Command::Resume(turned.resumed));
         }
     }
 
-    /// Gives back the partitions that were asked back, once nothing of them is in flight or their time is up.
+    /// Releases revoked partitions, once none of their transactions runs or their time is up.
     pub(super) fn hand_over(&mut self, now: Monotonic) {
         let mut going: Vec<Partition> = Vec::new();
-        let mut within = self.work.settings.drain;
+        let mut within = self.work.settings.drain_timeout;
         for (slot, holding) in self.holdings.iter() {
             let Some(abandon_at) = holding.abandon_at else {
                 continue;
@@ -81,7 +76,7 @@ where
                 if !abandon_at.has_passed_at(now) {
                     continue;
                 }
-                // Its messages are delivered to the next holder; if this commits all the same, the marks decide.
+                // Its messages go to the next owner. If this still commits, the processed records decide.
                 self.flights.abandon(slot);
             }
             within = within.min(abandon_at.remaining_at(now));

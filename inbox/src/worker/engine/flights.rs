@@ -1,4 +1,4 @@
-//! What runs at the moment.
+//! The transactions that run at the moment.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,9 +9,12 @@ use super::super::{
     lanes::{Portion, Slot},
     outcome::Outcome,
 };
-use crate::{Error, Failure, FailureOutcome};
+use crate::{
+    Error,
+    failure::{Failure, FailureOutcome},
+};
 
-/// Messages that are out of their lanes, and the task that deals with them.
+/// Messages that were taken out of their lanes, and the task that works on them.
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) portions: Vec<Portion<Arc<Delivery>>>,
@@ -25,9 +28,9 @@ pub(super) struct Flight {
 pub(super) enum Landing {
     /// A transaction was tried.
     Attempt(Outcome),
-    /// A message was given to parking.
+    /// The failure policy was asked about a message.
     FailurePolicy(Result<FailureOutcome, Error>, Failure),
-    /// It was abandoned; if it was committing, the outcome is unknown, and the marks decide.
+    /// It was abandoned or panicked. If it was committing, the processed records decide.
     Abandoned(JoinError),
 }
 
@@ -63,7 +66,7 @@ impl Flights {
         self.by_id.insert(flight.abort.id(), flight);
     }
 
-    /// Waits for a task to end; none = there are none. Cancel safe.
+    /// Waits until a task ends; `None` if there is none. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<(Flight, Landing)> {
         loop {
             let (id, landing) = match self.tasks.join_next_with_id().await? {
@@ -84,14 +87,14 @@ impl Flights {
         self.by_id.is_empty()
     }
 
-    /// Whether something of an assignment is in flight.
+    /// Whether a transaction with messages of an assignment runs.
     pub(super) fn concern(&self, slot: Slot) -> bool {
         self.by_id.values().any(|flight| flight.concerns(slot))
     }
 
-    /// Abandons what concerns an assignment. What is abandoned lands too.
+    /// Abandons the transactions with messages of an assignment. They land, too.
     pub(super) fn abandon(&self, slot: Slot) {
-        // In the order of starts: a run shall follow from its seed, and the order of a map does not.
+        // In the order of starts, so that a simulated run follows from its seed.
         let flights = self.by_id.values().filter(|f| f.concerns(slot));
         let mut flights: Vec<&Flight> = flights.collect();
         flights.sort_unstable_by_key(|flight| flight.number);

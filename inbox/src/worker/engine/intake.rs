@@ -1,35 +1,29 @@
-//! What the broker tells, and what is started.
+//! News of the broker, and the start of transactions.
 
 use std::{sync::Arc, time::Duration};
 
 use mainstay_clock::Monotonic;
-use mainstay_database::Transactions;
-use mainstay_messaging::{ConsumerEvent, Content, Delivery, Flow, Partition};
+use mainstay_messaging::{Partition, broker::{ConsumerEvent, Content, Delivery}};
 
 use super::{
     super::{
         item::Item,
         pump::{Command, Event},
-        telemetry::chain,
         work::Member,
     },
     Closing, Engine,
     flights::Landing,
 };
-use crate::{Error, Inbox, Retention};
+use crate::{error::chain, Error, store::WorkerStore};
 
-impl<T, I> Engine<T, I>
-where
-    T: Transactions + ?Sized,
-    I: Inbox<Connection = T::Connection> + Retention + ?Sized,
-{
+impl<I: WorkerStore> Engine<I> {
     pub(super) fn take_in(&mut self, event: Event) {
         match event {
             Event::ConsumerEvent(ConsumerEvent::Deliveries(deliveries)) => self.receive(deliveries),
             Event::ConsumerEvent(ConsumerEvent::Assigned(assigned)) => {
-                // A pause that was meant for an earlier assignment may still be on its way, and would meet this one.
-                let flowing = assigned.iter().map(|a| a.partition.clone()).collect();
-                self.command(Command::Flow(flowing, Flow::Running));
+                // A pause of an earlier assignment may still be queued, and would hit this one.
+                let resumed = assigned.iter().map(|a| a.partition.clone()).collect();
+                self.command(Command::Resume(resumed));
                 for assignment in assigned {
                     if let Some(earlier) = self.holdings.assign(assignment) {
                         self.lanes.forget(earlier);
@@ -42,25 +36,24 @@ where
                 partitions,
                 deadline,
             }) => self.wind_down(&partitions, deadline),
-            // Of those that were given back there are some left if they were assigned anew while the order was on its way.
+            // A released partition is still listed if it was assigned again while the command was queued.
             Event::ConsumerEvent(ConsumerEvent::Lost(partitions)) | Event::Released(partitions) => {
-                self.let_go(&partitions);
+                self.drop_partitions(&partitions);
             }
-            Event::ConsumerEvent(ConsumerEvent::Recovered) => self.answered(),
-            Event::Committed(positions) => self.saved(&positions),
-            Event::NotCommitted(error) => self.not_saved(&error),
-            Event::Impeded(error) => self.impeded(&error),
+            Event::ConsumerEvent(ConsumerEvent::Recovered) => self.recovered(),
+            Event::Committed(positions) => self.offsets_committed(&positions),
+            Event::NotCommitted(error) => self.offsets_not_committed(&error),
+            Event::Hindered(error) => self.hindered(&error),
             Event::Ended(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, consumer = %self.work.group, "the broker ended this consumer");
+                tracing::error!(error = &error as &dyn std::error::Error, consumer = %self.work.group, "the broker ended this consumer; the worker drains and ends");
                 self.ended = Some(Error::Broker(error));
                 self.closing = Some(Closing::Draining(self.now() + self.work.settings.drain));
             }
         }
     }
 
-    /// What is in flight goes on: if it commits late, it is a duplicate of what the new holder does, or it is first, and the
-    /// new holder's is the duplicate.
-    fn let_go(&mut self, partitions: &[Partition]) {
+    /// Running transactions go on. Whichever commits second, theirs or the new owner's, is a duplicate.
+    fn drop_partitions(&mut self, partitions: &[Partition]) {
         for partition in partitions {
             if let Some((slot, _)) = self.holdings.remove(partition) {
                 self.lanes.forget(slot);
@@ -70,16 +63,16 @@ where
         self.changed = true;
     }
 
-    /// The broker has answered: unless it is the database, nothing stands in the way any more.
-    pub(super) fn answered(&mut self) {
-        if self.gate.is_none() && self.last_error.take().is_some() {
+    /// The broker has answered, so `last_error` is over, unless the database is away.
+    pub(super) fn recovered(&mut self) {
+        if self.outage.is_none() && self.last_error.take().is_some() {
             self.changed = true;
         }
     }
 
-    pub(super) fn impeded(&mut self, error: &(dyn std::error::Error + 'static)) {
+    pub(super) fn hindered(&mut self, error: &(dyn std::error::Error + 'static)) {
         let error = chain(error);
-        tracing::warn!(error, consumer = %self.work.group, "the worker is impeded");
+        tracing::warn!(error, consumer = %self.work.group, "the worker makes no progress; it tries again");
         self.last_error = Some(error.into());
         self.changed = true;
     }
@@ -94,17 +87,17 @@ where
                 continue;
             };
             let offset = delivery.position.offset;
-            // A partition that is being given back starts nothing new: its next holder does.
-            if holding.abandon_at.is_some() || !holding.span.receive(offset, size(&delivery)) {
+            // The next owner of a revoked partition starts its new messages.
+            if holding.abandon_at.is_some() || !holding.window.receive(offset, size(&delivery)) {
                 continue;
             }
             let delivery = Arc::new(delivery);
             let key = match &delivery.content {
-                Content::Message(message) if self.work.handlers.of(message).is_none() => {
-                    // Else the next new event of a producer would stop everyone.
+                Content::Message(message) if !self.work.handlers.takes(message) => {
+                    // Otherwise a producer's next new kind of event would block its consumers.
                     unregistered += 1;
-                    holding.span.finish(offset);
-                    self.saves.due = true;
+                    holding.window.finish(offset);
+                    self.offsets.due = true;
                     continue;
                 }
                 Content::Message(message) => {
@@ -116,17 +109,17 @@ where
                 .push(slot, key, Item::new(offset, Arc::clone(&delivery)));
         }
         self.work.meters.unregistered.increment(unregistered);
-        self.answered();
+        self.recovered();
         self.changed = true;
     }
 
     /// Starts as many transactions as may run.
     pub(super) fn start(&mut self, now: Monotonic) {
-        if self.closing.is_some() || self.gate.is_some_and(|(when, _)| !when.has_passed_at(now)) {
+        if self.closing.is_some() || self.outage.is_some_and(|(when, _)| !when.has_passed_at(now)) {
             return;
         }
         while self.flights.len() < self.work.settings.concurrency {
-            let portions = self.lanes.take(self.work.settings.batch, now);
+            let portions = self.lanes.take(self.work.settings.batch_size, now);
             let Some(first) = portions.first().and_then(|portion| portion.items.first()) else {
                 return;
             };
@@ -134,9 +127,9 @@ where
             if let Some(failure) = first.failure.clone() {
                 let delivery = Arc::clone(&first.delivery);
                 self.flights.start(portions, async move {
-                    let parking = &work.settings.parking;
-                    let parked = parking.park(&work.group, &delivery, &failure).await;
-                    Landing::FailurePolicy(parked, failure)
+                    let policy = &work.settings.failure_policy;
+                    let outcome = policy.on_failure(&work.group, &delivery, &failure).await;
+                    Landing::FailurePolicy(outcome, failure)
                 });
                 continue;
             }
@@ -160,9 +153,9 @@ where
         }
     }
 
-    /// A partition is asked back: nothing new starts there.
+    /// Starts nothing new in revoked partitions.
     fn wind_down(&mut self, partitions: &[Partition], deadline: Duration) {
-        // A tenth is left for committing offsets and giving the partition back.
+        // The last tenth is for committing offsets and releasing the partition.
         let abandon_at = self.now() + deadline.mul_f64(0.9);
         for partition in partitions {
             if let Some(slot) = self.holdings.slot_of(partition)
@@ -176,7 +169,7 @@ where
     }
 }
 
-/// Bytes that a record takes.
+/// The bytes of a record.
 fn size(delivery: &Delivery) -> usize {
     match &delivery.content {
         Content::Message(message) => message.size(),

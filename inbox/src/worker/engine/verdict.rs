@@ -1,35 +1,34 @@
-//! What becomes of messages after an attempt.
+//! What happens to messages after an attempt.
 
 use std::sync::Arc;
 
-use mainstay_database::Transactions;
-use mainstay_messaging::{Content, Delivery, Key};
+use mainstay_messaging::{Key, broker::{Content, Delivery}};
 
 use super::{
     super::{
         item::{Hold, Item},
         lanes::Portion,
-        outcome::{Fault, Interruption, Outcome, Stage},
-        telemetry::chain,
+        outcome::{Done, Fault, Interruption, Outcome, Stage},
     },
     Engine,
     flights::{Flight, Landing},
 };
 use crate::{
-    BlockedKey, Error, Failure, FailureOutcome, Inbox, Retention, handlers::database_error,
+    Error,
+    error::chain,
+    failure::{Failure, FailureOutcome},
+    handlers::DatabaseFault,
+    status::BlockedKey,
+    store::WorkerStore,
 };
 
 type Portions = Vec<Portion<Arc<Delivery>>>;
 
-impl<T, I> Engine<T, I>
-where
-    T: Transactions + ?Sized,
-    I: Inbox<Connection = T::Connection> + Retention + ?Sized,
-{
+impl<I: WorkerStore> Engine<I> {
     pub(super) fn judge(&mut self, flight: Flight, landing: Landing) {
         let portions = flight.portions;
         match landing {
-            Landing::Attempt(Outcome::Done { handled }) => self.done(&portions, handled),
+            Landing::Attempt(Outcome::Done(done)) => self.done(&portions, done),
             Landing::Attempt(Outcome::Suspects(suspects)) => {
                 self.give_back(portions, &suspects, |item| item.at_most = 1);
             }
@@ -37,7 +36,7 @@ where
             Landing::Attempt(Outcome::Unclear { among, error }) => {
                 tracing::debug!(
                     error = chain(&*error),
-                    "a batch failed; it is halved to find the culprit"
+                    "a batch failed; the worker halves it to find the message that fails"
                 );
                 let half = among.len().div_ceil(2);
                 self.give_back(portions, &among, |item| {
@@ -47,10 +46,10 @@ where
             Landing::Attempt(Outcome::Interrupted(interruption)) => {
                 self.interrupted(portions, &interruption);
             }
-            Landing::FailurePolicy(parked, failure) => self.parked(portions, parked, &failure),
+            Landing::FailurePolicy(outcome, failure) => self.decided(portions, outcome, &failure),
             Landing::Abandoned(error) if error.is_panic() => {
-                // No handler: those are caught. A store, or parking.
-                tracing::error!(%error, consumer = %self.work.group, "a transaction panicked");
+                // Panics of handlers are caught, so this is the store or the failure policy.
+                tracing::error!(%error, consumer = %self.work.group, "the store or the failure policy panicked; the messages are tried again");
                 let panicked = Interruption::new(Stage::Begin, Arc::new(error));
                 self.interrupted(portions, &panicked);
             }
@@ -61,31 +60,32 @@ where
         }
     }
 
-    fn done(&mut self, portions: &Portions, handled: usize) {
+    fn done(&mut self, portions: &Portions, done: Done) {
         let mut messages = 0;
         for portion in portions {
-            messages += portion.items.len();
+            messages += portion.items.len() as u64;
             if let Some(holding) = self.holdings.get_mut(portion.slot) {
                 for item in &portion.items {
-                    holding.span.finish(item.offset);
+                    holding.window.finish(item.offset);
                 }
-                self.saves.due = true;
+                self.offsets.due = true;
             }
             self.lanes.finish(portion.lane);
-            if self.stopped.remove(&portion.lane).is_some() {
+            if self.blocked.remove(&portion.lane).is_some() {
                 tracing::info!(consumer = %self.work.group, "a blocked key goes on");
                 self.changed = true;
             }
         }
-        self.gate = None;
+        self.outage = None;
         if self.last_error.take().is_some() {
             self.changed = true;
         }
-        self.work.meters.handled.increment(handled as u64);
-        self.work
-            .meters
-            .duplicates
-            .increment(messages.saturating_sub(handled) as u64);
+        let meters = &self.work.meters;
+        meters.handled.increment(done.handled);
+        meters.held.increment(done.held);
+        meters.dead_lettered.increment(done.dead_lettered);
+        let others = done.handled + done.held + done.dead_lettered;
+        meters.duplicates.increment(messages.saturating_sub(others));
     }
 
     /// Returns all messages to the heads of their lanes, with `mark` applied to those named.
@@ -101,7 +101,7 @@ where
                 mark(item);
             }
         }
-        // Each goes to the front of the queue: the last one first, so that the order stays.
+        // Each goes to the front of the queue, the last one first, so that their order stays.
         for portion in portions.into_iter().rev() {
             self.lanes.give_back(portion);
         }
@@ -118,10 +118,10 @@ where
             item.interruptions = 0;
             let error = chain(&*fault.error);
             let position = &item.delivery.position;
-            if fault.cause.may_heal() && item.attempts < settings.attempts {
+            if fault.cause.may_heal() && item.attempts < settings.max_attempts {
                 let pause = settings.backoff.delay(item.attempts.saturating_sub(1), &settings.ids);
                 item.hold = Hold::Until(now + pause);
-                tracing::warn!(consumer = %group, %position, attempts = item.attempts, error, "a message failed; it is tried again");
+                tracing::warn!(consumer = %group, %position, attempts = item.attempts, error, "a message failed; the worker tries it again");
             } else {
                 item.hold = Hold::None;
                 item.failure = Some(Failure {
@@ -133,22 +133,23 @@ where
         });
     }
 
-    /// Nothing is wrong with the messages: they are tried again after a while, without counting.
+    /// Nothing is wrong with the messages: the worker tries them again after a backoff, and counts no attempt.
     fn interrupted(&mut self, mut portions: Portions, interruption: &Interruption) {
         let now = self.now();
         let settings = self.work.settings.clone();
         let error = &*interruption.error;
+        let fault = DatabaseFault::of(error);
         self.work.meters.interrupted.increment(1);
-        self.impeded(error);
+        self.hindered(error);
         let size: usize = portions.iter().map(|portion| portion.items.len()).sum();
         let hold = |item: &mut Item<Arc<Delivery>>| {
             let pause = settings.backoff.delay(item.interruptions, &settings.ids);
             item.interruptions = item.interruptions.saturating_add(1);
             item.hold = Hold::Until(now + pause);
         };
-        let at_most = match (&interruption.stage, database_error(error)) {
-            // Somebody holds what these want: they wait, and the others need not.
-            (Stage::Handling(among), Some(mainstay_database::Error::Conflict(_))) => {
+        let at_most = match (&interruption.stage, fault) {
+            // Another transaction holds a lock that these want: they wait, and the others need not.
+            (Stage::Handling(among), Some(DatabaseFault::Conflict)) => {
                 let half = among.len().div_ceil(2);
                 self.give_back(portions, among, |item| {
                     item.at_most = item.at_most.min(half);
@@ -156,18 +157,19 @@ where
                 });
                 return;
             }
-            // Somebody holds the mark of one of them, nobody says which. One by one only that one waits again.
-            (Stage::Admission, Some(mainstay_database::Error::Conflict(_))) => 1,
-            // Nobody's doing.
+            // Another transaction has admitted one of them, and the database does not say which: run one by one, so that
+            // only that one waits again.
+            (Stage::Admission, Some(DatabaseFault::Conflict)) => 1,
+            // No message has caused it.
             (Stage::Begin, _) => usize::MAX,
-            // Smaller ones meet less and do not last as long: the next one may come through.
+            // Smaller transactions conflict less and end sooner, so the next one may succeed.
             _ => size.div_ceil(2),
         };
-        if let Some(mainstay_database::Error::Unavailable(_)) = database_error(error) {
-            // The others would fare no better.
-            let times = self.gate.map_or(0, |(_, times)| times);
+        if fault == Some(DatabaseFault::Unavailable) {
+            // No other transaction would succeed either.
+            let times = self.outage.map_or(0, |(_, times)| times);
             let pause = settings.backoff.delay(times, &settings.ids);
-            self.gate = Some((now + pause, times.saturating_add(1)));
+            self.outage = Some((now + pause, times.saturating_add(1)));
         }
         for item in portions.iter_mut().flat_map(|portion| &mut portion.items) {
             item.at_most = item.at_most.min(at_most);
@@ -180,20 +182,24 @@ where
         self.give_back(portions, &[], |_| ());
     }
 
-    fn parked(
+    /// The failure policy has answered.
+    fn decided(
         &mut self,
         portions: Portions,
-        parked: Result<FailureOutcome, Error>,
+        outcome: Result<FailureOutcome, Error>,
         failure: &Failure,
     ) {
         let now = self.now();
-        match parked {
-            Ok(FailureOutcome::Kept) => {
-                self.work.meters.parked.increment(1);
-                self.done(&portions, 0);
+        match outcome {
+            Ok(FailureOutcome::DeadLettered) => {
+                let done = Done {
+                    dead_lettered: 1,
+                    ..Done::default()
+                };
+                self.done(&portions, done);
             }
             Ok(FailureOutcome::KeyBlocked { retry_after }) => {
-                self.stop(&portions, failure);
+                self.block(&portions, failure);
                 self.give_back(portions, &[0], |item| {
                     item.hold = retry_after.map_or(Hold::Forever, |after| Hold::Until(now + after));
                     item.failure = None;
@@ -201,8 +207,8 @@ where
             }
             Err(error) => {
                 let settings = self.work.settings.clone();
-                self.impeded(&error);
-                self.stop(&portions, failure);
+                self.hindered(&error);
+                self.block(&portions, failure);
                 self.give_back(portions, &[0], |item| {
                     item.hold = Hold::Until(
                         now + settings.backoff.delay(item.interruptions, &settings.ids),
@@ -213,7 +219,7 @@ where
         }
     }
 
-    fn stop(&mut self, portions: &Portions, failure: &Failure) {
+    fn block(&mut self, portions: &Portions, failure: &Failure) {
         let Some((portion, item)) = portions.first().and_then(|p| Some((p, p.items.first()?)))
         else {
             return;
@@ -221,8 +227,8 @@ where
         let error = chain(&*failure.error);
         let position = item.delivery.position.clone();
         tracing::error!(
-            consumer = %self.work.group, %position, attempts = failure.attempts, kind = ?failure.kind, error,
-            "a message cannot be handled: its key is stopped"
+            consumer = %self.work.group, %position, attempts = failure.attempts, kind = %failure.kind, error,
+            "a message cannot be handled: its key is blocked until the message succeeds"
         );
         let key = match &item.delivery.content {
             Content::Message(message) => message.key.clone(),
@@ -232,8 +238,8 @@ where
                 .and_then(|key| Key::new(std::str::from_utf8(key).ok()?).ok()),
         };
         let now = self.work.settings.clock.now();
-        let since = self.stopped.get(&portion.lane).map_or(now, |key| key.since);
-        self.stopped.insert(
+        let since = self.blocked.get(&portion.lane).map_or(now, |key| key.since);
+        self.blocked.insert(
             portion.lane,
             BlockedKey {
                 position,

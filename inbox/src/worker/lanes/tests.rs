@@ -1,4 +1,4 @@
-//! Random runs of the scheduler against what it promises.
+//! Random runs of the scheduler against its guarantees.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -22,7 +22,7 @@ fn a_message_that_runs_alone_runs_alone() {
 }
 
 #[test]
-fn a_message_that_waits_holds_its_key_and_no_other() {
+fn a_message_that_waits_holds_up_its_key_and_no_other() {
     let mut lanes = Lanes::new();
     for offset in 0..4i64 {
         lanes.push(
@@ -77,11 +77,11 @@ fn act() -> impl Strategy<Value = Act> {
 
 proptest! {
     #[test]
-    fn each_key_is_serial_and_in_order_and_nothing_gets_lost(acts in proptest::collection::vec(act(), 0..120)) {
+    fn each_key_is_serial_and_in_order_and_no_message_is_lost(acts in proptest::collection::vec(act(), 0..120)) {
         let mut lanes: Lanes<Vec<u8>> = Lanes::new();
         let mut flights: Vec<Vec<Portion<Vec<u8>>>> = Vec::new();
         let (mut now, mut offset) = (0, 0i64);
-        // Per slot: what is owed, per key in order; a keyless message is a key of its own.
+        // Messages that must still come, in order per slot and key; a message without a key is a key of its own.
         let mut slots = [Slot(0), Slot(1)];
         let mut owed: HashMap<(Slot, Vec<u8>), Vec<i64>> = HashMap::new();
         let mut next_slot = 2;
@@ -140,7 +140,7 @@ proptest! {
                 Act::Finish(_) | Act::GiveBack(..) => {}
             }
         }
-        // Whatever is still owed comes, once everything that is out has ended and all delays are over.
+        // All of them come once every running portion has ended and all delays are over.
         for portion in flights.into_iter().flatten() {
             lanes.give_back(portion);
         }
@@ -159,6 +159,6 @@ proptest! {
             }
         }
         prop_assert!(owed.values().all(Vec::is_empty), "left behind: {owed:?}");
-        prop_assert!(lanes.by_id.is_empty() && lanes.held_back.is_empty());
+        prop_assert!(lanes.by_id.is_empty() && lanes.delayed.is_empty());
     }
 }

@@ -25,8 +25,8 @@ impl Service for MemoryFixture {
 
     fn timed(&self, worker: Striken<Self>) -> Striken<Self> {
         worker
-            .clock(Arc::new(TokioClock::default()))
-            .ids(Arc::new(SeededIds::new(1)))
+            .clock(TokioClock::default())
+            .ids(SeededIds::new(1))
     }
 }
 

@@ -7,41 +7,73 @@ use std::{
 
 use async_trait::async_trait;
 use mainstay_database::Transactions;
-use mainstay_inbox::{Admission, Error, Inbox, Pruned, Retention};
-use mainstay_messaging::{Consumer, ConsumerEvent, Delivery, Flow, Group, Partition, Position};
+use mainstay_inbox::{
+    Admission, Error, Inbox,
+    store::{Pruned, Retention, WorkerStore},
+};
+use mainstay_messaging::{
+    Consumer, Group, Partition, Position,
+    broker::{ConsumerEvent, Delivery},
+};
 use mainstay_testkit::crash::Points;
 use tokio_util::sync::CancellationToken;
 
 use super::{Service, scene::Scene};
 
 /// A port of a run that is struck at one of its calls.
-pub(super) struct Ports<T: ?Sized> {
+pub(super) struct Ports<I> {
     points: Arc<Points>,
-    port: Arc<T>,
+    port: Arc<I>,
+    database: Database<I>,
 }
 
-impl<T: ?Sized> Ports<T> {
-    pub(super) fn new(port: Arc<T>, points: &Arc<Points>) -> Arc<Self> {
+/// The database of an inbox, struck as well.
+pub(super) struct Database<I> {
+    points: Arc<Points>,
+    inbox: Arc<I>,
+}
+
+impl<I> Ports<I> {
+    pub(super) fn inbox(inbox: I, points: &Arc<Points>) -> Self {
+        let port = Arc::new(inbox);
+        let database = Database {
+            points: Arc::clone(points),
+            inbox: Arc::clone(&port),
+        };
         let points = Arc::clone(points);
-        Arc::new(Self { points, port })
+        Self {
+            points,
+            port,
+            database,
+        }
     }
 }
+
+impl<I: WorkerStore> WorkerStore for Ports<I> {
+    type Database = Database<I>;
+
+    fn database(&self) -> &Database<I> {
+        &self.database
+    }
+}
+
+type Transaction<I> = <<I as WorkerStore>::Database as Transactions>::Transaction;
 
 #[async_trait]
-impl<T: Transactions> Transactions for Ports<T> {
-    type Connection = T::Connection;
-    type Transaction = T::Transaction;
+impl<I: WorkerStore> Transactions for Database<I> {
+    type Connection = I::Connection;
+    type Transaction = Transaction<I>;
 
-    async fn begin(&self) -> Result<T::Transaction, mainstay_database::Error> {
-        self.points.call("begin", self.port.begin()).await
+    async fn begin(&self) -> Result<Transaction<I>, mainstay_database::Error> {
+        let beginning = self.inbox.database().begin();
+        self.points.call("begin", beginning).await
     }
-    async fn commit(&self, transaction: T::Transaction) -> Result<(), mainstay_database::Error> {
-        self.points
-            .call("commit", self.port.commit(transaction))
-            .await
+    async fn commit(&self, transaction: Transaction<I>) -> Result<(), mainstay_database::Error> {
+        let committing = self.inbox.database().commit(transaction);
+        self.points.call("commit", committing).await
     }
     fn idle_limit(&self) -> Option<Duration> {
-        self.port.idle_limit()
+        self.inbox.database().idle_limit()
     }
 }
 
@@ -75,15 +107,15 @@ impl<T: Retention> Retention for Ports<T> {
         let recording = self.port.checkpoint(consumer, positions, at, spacing);
         self.points.call("checkpoint", recording).await
     }
-    async fn sweep(
+    async fn prune(
         &self,
         consumer: &Group,
         horizon: SystemTime,
         cursor: i64,
         limit: u32,
     ) -> Result<Pruned, Error> {
-        let sweeping = self.port.sweep(consumer, horizon, cursor, limit);
-        self.points.call("sweep", sweeping).await
+        let pruning = self.port.prune(consumer, horizon, cursor, limit);
+        self.points.call("prune", pruning).await
     }
 }
 
@@ -116,8 +148,16 @@ impl<F: Service> Consumer for Member<F> {
         Ok(())
     }
 
-    fn flow(&mut self, partitions: &[Partition], flow: Flow) {
-        self.consumer.flow(partitions, flow);
+    fn group(&self) -> &Group {
+        self.consumer.group()
+    }
+
+    fn pause(&mut self, partitions: &[Partition]) {
+        self.consumer.pause(partitions);
+    }
+
+    fn resume(&mut self, partitions: &[Partition]) {
+        self.consumer.resume(partitions);
     }
 
     async fn release(&mut self, partitions: &[Partition]) -> Result<(), mainstay_messaging::Error> {

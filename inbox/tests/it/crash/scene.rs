@@ -6,14 +6,8 @@ use std::{
 };
 
 use mainstay_clock::Backoff;
-use mainstay_database::Transactions;
-use mainstay_inbox::{
-    BlockKey, Error, HandlerError, Handlers, Received, Worker, conformance::Fixture,
-};
-use mainstay_messaging::{
-    Group, Kind, Message, MessageId, Position, Publisher as _, Source, Topic,
-    event::{Event as _, encode},
-};
+use mainstay_inbox::{BlockKey, Error, HandlerError, Inbox, Received, Worker, conformance::Fixture};
+use mainstay_messaging::{Group, Message, Position, Publisher as _, Topic};
 use mainstay_testkit::{
     History, check,
     crash::Points,
@@ -33,7 +27,7 @@ pub(super) const MESSAGES: usize = KEYS.len() * PER_KEY;
 /// How often the first message of the second key cannot be handled.
 const FAILURES: usize = 2;
 
-type Connection<F> = <<F as Fixture>::Database as Transactions>::Connection;
+type Connection<F> = <<F as Fixture>::Inbox as Inbox>::Connection;
 
 pub(super) struct Scene<F> {
     service: Arc<F>,
@@ -44,7 +38,7 @@ pub(super) struct Scene<F> {
 }
 
 /// What a handler knows.
-struct Handling<F> {
+pub(super) struct Handling<F> {
     points: Arc<Points>,
     scene: Arc<Scene<F>>,
 }
@@ -60,9 +54,9 @@ impl<F> Clone for Handling<F> {
 
 /// Writes its effect, and then finds out that it cannot go on, if it is to be so.
 async fn handle<F: Service>(
-    state: Handling<F>,
     connection: &mut Connection<F>,
     received: Received<Named>,
+    state: Handling<F>,
 ) -> Result<(), HandlerError> {
     let Handling { points, scene } = state;
     let handling = async {
@@ -130,28 +124,24 @@ impl<F: Service> Scene<F> {
             scene: Arc::clone(self),
         };
         let quick = Backoff::new(Duration::from_millis(2), Duration::from_millis(20));
-        let worker = Worker::new(
-            self.group.clone(),
-            Ports::new(self.service.database(), points),
-            Ports::new(self.service.inbox(), points),
-            Handlers::new().on::<Named, _, _>(state, handle::<F>),
-        )
-        .batch(batch.try_into().unwrap())
-        .concurrency(2.try_into().unwrap())
-        .attempts(1)
-        .parking(Arc::new(
-            BlockKey::new().retry_after(Duration::from_millis(5)),
-        ))
-        .backoff(quick)
-        .commit_interval(Duration::from_millis(5));
         let quiet = CancellationToken::new();
         let member = Member {
             points: Arc::clone(points),
             scene: Arc::clone(self),
-            consumer: self.service.consumer(&self.group, &self.topic),
+            consumer: self.service.consumer(&self.group, &self.topic).await,
             quiet: quiet.clone(),
         };
-        self.service.timed(worker).run(member, quiet).await
+        let worker = Worker::new(Ports::inbox(self.service.inbox(), points), member)
+            .with_state(state)
+            .on(handle::<F>)
+            .batch_size(batch)
+            .concurrency(2)
+            .max_attempts(1)
+            .failure_policy(BlockKey::new().retry_after(Duration::from_millis(5)))
+            .backoff(quick)
+            .commit_interval(Duration::from_millis(5));
+        let worker = self.service.timed(worker);
+        worker.run_until(quiet.cancelled_owned()).await
     }
 
     /// Another worker does what is left; then everything is as it must be.
@@ -246,14 +236,9 @@ impl<F: Service> Scene<F> {
 
 fn message(topic: &Topic, key: &str, number: usize) -> Message {
     let name = format!("{key}-{number}");
-    let mut message = Message::with_id(
-        MessageId::new(name.as_str()).unwrap(),
-        Source::from_static("/crash"),
-        topic.clone(),
-        Kind::from_static(Named::KIND),
-    );
-    encode(&Named { name }, &mut message).unwrap();
-    message.with_key(mainstay_messaging::Key::new(key).unwrap())
+    let message = Message::builder().id(&*name).source("/crash").key(key);
+    let message = message.event(&Named { name: name.clone() });
+    message.topic(topic.clone()).build().unwrap()
 }
 
 fn entry(message: &Message) -> Entry {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mainstay_database::Transactions as _;
-use mainstay_inbox::conformance::Fixture as _;
+use mainstay_inbox::{conformance::Fixture as _, store::WorkerStore as _};
 use mainstay_messaging::{Group, Topic};
 
 use super::{Service, work_at_every_call};
@@ -14,7 +13,8 @@ use crate::sqlite::{SqliteFixture, fixture_with};
 impl Service for SqliteFixture {
     /// A writer comes behind every other one.
     async fn outlive(&self, _: &Group, _: &Topic) {
-        let database = self.database();
+        let inbox = self.inbox();
+        let database = inbox.database();
         let tx = database.begin().await.unwrap();
         database.commit(tx).await.unwrap();
     }

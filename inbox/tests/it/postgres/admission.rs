@@ -1,14 +1,13 @@
-//! Admissions that meet.
+//! Concurrent admissions.
 
 use std::time::Duration;
 
-use mainstay_database::{Transactions as _, postgres::Options};
 use mainstay_inbox::{Admission, Inbox as _, conformance::Fixture as _};
 use mainstay_messaging::Delivery;
 
 use super::{
-    PostgresFixture, fixture, fixture_with,
-    scene::{Act, Running, all_committed, delivery, effects, many, publish, until},
+    PostgresFixture, Settings, fixture, fixture_with,
+    scene::{Act, Running, all_committed, delivery, effects, publish, until},
 };
 use crate::named::{group, message, topic};
 
@@ -36,7 +35,7 @@ async fn two_batches_of_the_same_messages_never_deadlock() {
         let (one, other) = tokio::join!(fresh(&f, &forwards), fresh(&f, &backwards));
         assert_eq!(one + other, 400, "{one} and {other}");
     }
-    assert_eq!(f.marks().await, 20 * 400);
+    assert_eq!(f.processed().await, 20 * 400);
 }
 
 #[tokio::test]
@@ -68,10 +67,9 @@ async fn a_batch_waits_for_an_open_admission_of_one_of_its_messages() {
 }
 
 #[tokio::test]
-async fn a_mark_that_somebody_holds_costs_one_wait_and_the_others_flow() {
-    let mut options = Options::default();
-    options.lock_timeout = Duration::from_millis(500);
-    let Some(f) = fixture_with(options).await else {
+async fn an_open_admission_costs_one_wait_and_other_messages_go_on() {
+    let impatient = |database: Settings| database.lock_timeout(Duration::from_millis(500));
+    let Some(f) = fixture_with(impatient).await else {
         return;
     };
     f.create_topic(&topic(), 1).await;
@@ -81,11 +79,11 @@ async fn a_mark_that_somebody_holds_costs_one_wait_and_the_others_flow() {
     let held = delivery(messages[40].clone(), 40);
     let admission = f.inbox.admit(&mut holder, &group(), &held).await.unwrap();
     assert!(admission.is_fresh());
-    let running = Running::start(&f, |_| Act::Write, |worker| worker);
+    let running = Running::start(&f, |_| Act::Write, |worker| worker).await;
     let done = effects(&f, 63).await;
     let conflicts = running.conflicts();
     assert!(!done.contains(&"k40-0".to_owned()));
-    // The batch, the message alone, and once more if it was its turn again.
+    // The batch, the message alone, and perhaps its next attempt.
     assert!(
         (1..=3).contains(&conflicts),
         "the others waited {conflicts} times"
@@ -93,15 +91,14 @@ async fn a_mark_that_somebody_holds_costs_one_wait_and_the_others_flow() {
     holder.rollback().await.unwrap();
     effects(&f, 64).await;
     all_committed(&f).await;
-    assert!(running.status().stopped.is_empty());
+    assert!(running.status().blocked_keys.is_empty());
     running.stop().await;
 }
 
 #[tokio::test]
-async fn a_handler_that_waits_for_a_lock_lets_the_others_flow() {
-    let mut options = Options::default();
-    options.lock_timeout = Duration::from_millis(500);
-    let Some(f) = fixture_with(options).await else {
+async fn a_handler_that_waits_for_a_lock_lets_the_others_go_on() {
+    let impatient = |database: Settings| database.lock_timeout(Duration::from_millis(500));
+    let Some(f) = fixture_with(impatient).await else {
         return;
     };
     f.create_topic(&topic(), 1).await;
@@ -119,7 +116,7 @@ async fn a_handler_that_waits_for_a_lock_lets_the_others_flow() {
             Act::Write
         }
     };
-    let running = Running::start(&f, plan, |worker| worker);
+    let running = Running::start(&f, plan, |worker| worker).await;
     let done = effects(&f, 63).await;
     let starts = running.starts_of("k40-0");
     assert!(!done.contains(&"k40-0".to_owned()));
@@ -131,16 +128,16 @@ async fn a_handler_that_waits_for_a_lock_lets_the_others_flow() {
         (running.starts_of("k40-0") > 3).then_some(())
     })
     .await;
-    assert!(running.status().stopped.is_empty(), "a wait was counted");
+    assert!(running.status().blocked_keys.is_empty(), "a wait was counted");
     holder.rollback().await.unwrap();
     effects(&f, 64).await;
     all_committed(&f).await;
     running.stop().await;
 }
 
-/// As a zombie and its successor do: each reads all of the messages, in transactions of several sizes.
+/// Like a zombie and its successor, both read all messages, in transactions of different sizes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_workers_on_the_same_messages_make_each_effect_once_and_never_deadlock() {
+async fn two_workers_on_the_same_messages_apply_each_effect_once_without_deadlock() {
     let Some(mut f) = fixture().await else { return };
     let messages: Vec<_> = (0..20)
         .flat_map(|number| (0..40).map(move |key| message(&format!("k{key}"), number)))
@@ -151,7 +148,7 @@ async fn two_workers_on_the_same_messages_make_each_effect_once_and_never_deadlo
         f.create_topic(&topic(), 2).await;
         publish(&f, &messages).await;
         let set =
-            |worker: super::scene::CountingWorker| worker.batch(many(batch)).concurrency(many(2));
+            |worker: super::scene::CountingWorker| worker.batch_size(batch).concurrency(2);
         workers.push(Running::start(&f, |_| Act::Write, set));
     }
     let done = effects(&f, 800).await;

@@ -1,6 +1,5 @@
-//! Admission and effect in one statement.
+//! Combined statements.
 
-use mainstay_database::Transactions as _;
 use mainstay_inbox::{
     Inbox as _,
     conformance::Fixture as _,
@@ -12,7 +11,7 @@ use super::{fixture, scene::delivery};
 use crate::named::{group, message};
 
 #[tokio::test]
-async fn effect_and_mark_are_made_together_and_once() {
+async fn a_combined_statement_makes_effect_and_processed_record_once() {
     let Some(f) = fixture().await else { return };
     let write = f
         .inbox
@@ -28,17 +27,17 @@ async fn effect_and_mark_are_made_together_and_once() {
         assert_eq!(made, expected);
     }
     assert_eq!(
-        (f.effects().await, f.marks().await),
+        (f.effects().await, f.processed().await),
         (vec!["a-0!".to_owned()], 1)
     );
-    // The same mark as any other.
+    // The same processed record as any other.
     let mut tx = f.database.begin().await.unwrap();
     let admission = f.inbox.admit(&mut tx, &consumer, &delivery).await.unwrap();
     assert!(!admission.is_fresh());
 }
 
 #[tokio::test]
-async fn an_effect_that_fails_leaves_no_mark() {
+async fn an_effect_that_fails_leaves_no_processed_record() {
     let Some(f) = fixture().await else { return };
     let divide = Effect::insert("accounts", "id, balance", "$1::bigint, 1 / $2::bigint");
     let divide = f.inbox.admit_with(&divide);
@@ -53,12 +52,12 @@ async fn an_effect_that_fails_leaves_no_mark() {
             .await;
         assert_eq!(answer.ok(), made);
     }
-    assert_eq!(f.marks().await, 1);
+    assert_eq!(f.processed().await, 1);
 }
 
-/// The one that waits must not make its effect beside the mark that it does not get.
+/// The statement that waits must not make its effect without the processed record.
 #[tokio::test]
-async fn of_two_at_once_the_second_waits_and_makes_none() {
+async fn the_second_of_two_concurrent_statements_waits_and_makes_no_effect() {
     let Some(f) = fixture().await else { return };
     let accounts = "INSERT INTO accounts VALUES (1, 100), (2, 0)";
     sqlx::query(accounts).execute(&f.owner).await.unwrap();
@@ -93,12 +92,12 @@ async fn of_two_at_once_the_second_waits_and_makes_none() {
 }
 
 #[tokio::test]
-async fn rows_that_were_not_there_are_told() {
+async fn an_effect_reports_that_it_changed_no_row() {
     let Some(f) = fixture().await else { return };
-    let forget = f.inbox.admit_with(&Effect::delete("accounts", "id = $1"));
+    let delete = f.inbox.admit_with(&Effect::delete("accounts", "id = $1"));
     let consumer = group();
     let mut connection = f.database.pool().acquire().await.unwrap();
-    let made = forget
+    let made = delete
         .admit(
             &mut connection,
             &consumer,

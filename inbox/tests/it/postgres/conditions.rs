@@ -1,8 +1,8 @@
-//! What a worker makes of a server that refuses: it says why, counts nothing, and goes on when it can.
+//! A server that refuses: the worker says why, counts no attempt, and goes on when it can.
 
 use std::time::Duration;
 
-use mainstay_database::postgres::{Database, Options, sqlx::AssertSqlSafe};
+use mainstay_database::postgres::{Database, sqlx::AssertSqlSafe};
 use mainstay_inbox::conformance::Fixture as _;
 
 use super::{
@@ -17,7 +17,7 @@ async fn run(f: &PostgresFixture, sql: &str) {
 }
 
 #[tokio::test]
-async fn a_worker_that_gets_no_connection_says_why_and_goes_on_when_it_gets_one() {
+async fn a_worker_without_a_connection_says_why_and_goes_on_when_it_gets_one() {
     let Some(f) = fixture().await else { return };
     f.create_topic(&topic(), 1).await;
     // Roles belong to the whole server: a name of this test's own.
@@ -28,10 +28,9 @@ async fn a_worker_that_gets_no_connection_says_why_and_goes_on_when_it_gets_one(
     let url = f.server.url();
     let (_, address) = url.split_once('@').unwrap();
     let url = as_service(&format!("postgres://{login}:secret@{address}"));
-    let mut options = Options::default();
-    options.acquire_timeout = Duration::from_millis(300);
-    let database = Database::connect_with(&url, options).await.unwrap();
-    let running = Running::start_on(&f, database.clone(), |_| Act::Write, |worker| worker);
+    let database = Database::builder(&*url).acquire_timeout(Duration::from_millis(300));
+    let database = database.open().await.unwrap();
+    let running = Running::start_on(&f, database.clone(), |_| Act::Write, |worker| worker).await;
     publish(&f, &[message("a", 0)]).await;
     effects(&f, 1).await;
     run(
@@ -52,21 +51,21 @@ async fn a_worker_that_gets_no_connection_says_why_and_goes_on_when_it_gets_one(
     run(&f, &format!("ALTER ROLE {login} CONNECTION LIMIT -1")).await;
     assert_eq!(effects(&f, 2).await, ["a-0", "a-1"]);
     all_committed(&f).await;
-    assert!(running.status().stopped.is_empty(), "it was counted");
+    assert!(running.status().blocked_keys.is_empty(), "it was counted");
     running.stop().await;
     database.close().await;
     run(&f, &format!("DROP ROLE {login}")).await;
 }
 
-/// Nobody but a person mends that: the worker says what it lacks, stops no key for it, and goes on once it is granted.
+/// An operator must mend that: the worker names the privilege, blocks no key, and goes on once it is granted.
 #[tokio::test]
-async fn a_worker_without_a_privilege_says_which_and_blames_no_message() {
+async fn a_worker_without_a_privilege_names_it_and_blames_no_message() {
     let Some(f) = fixture().await else { return };
     f.create_topic(&topic(), 1).await;
     let role = super::ROLE;
-    let marks = "shop.billing_inbox_processed";
-    run(&f, &format!("REVOKE INSERT ON {marks} FROM {role}")).await;
-    let running = Running::start(&f, |_| Act::Write, |worker| worker);
+    let table = "shop.billing_inbox_processed";
+    run(&f, &format!("REVOKE INSERT ON {table} FROM {role}")).await;
+    let running = Running::start(&f, |_| Act::Write, |worker| worker).await;
     publish(&f, &[message("a", 0), message("b", 0)]).await;
     let words = [
         "permission denied for table billing_inbox_processed",
@@ -77,9 +76,9 @@ async fn a_worker_without_a_privilege_says_which_and_blames_no_message() {
         words.iter().all(|word| why.contains(word)).then_some(())
     })
     .await;
-    assert!(running.status().stopped.is_empty(), "a message was blamed");
+    assert!(running.status().blocked_keys.is_empty(), "a message was blamed");
     assert!(!running.status().is_healthy());
-    run(&f, &format!("GRANT INSERT ON {marks} TO {role}")).await;
+    run(&f, &format!("GRANT INSERT ON {table} TO {role}")).await;
     effects(&f, 2).await;
     all_committed(&f).await;
     running.stop().await;

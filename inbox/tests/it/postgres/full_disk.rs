@@ -1,8 +1,8 @@
-//! A server whose disk is full: the worker says so, waits, and counts nothing.
+//! A server whose disk is full: the worker says so, waits, and counts no attempt.
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
-use mainstay_database::postgres::{Options, sqlx::AssertSqlSafe};
+use mainstay_database::postgres::sqlx::AssertSqlSafe;
 use mainstay_inbox::conformance::Fixture as _;
 use mainstay_testkit::{SmallDisk, postgres::PrivateServer};
 
@@ -17,7 +17,7 @@ const MEGABYTES: u32 = 64;
 
 /// The tables are on the disk that is filled, the server's log is not.
 #[tokio::test]
-async fn a_worker_says_that_the_disk_is_full_and_goes_on_once_there_is_room() {
+async fn a_worker_reports_a_full_disk_and_goes_on_once_there_is_room() {
     let Some(disk) = SmallDisk::for_suite(SUITE, MEGABYTES).unwrap() else {
         return;
     };
@@ -42,24 +42,24 @@ async fn a_worker_says_that_the_disk_is_full_and_goes_on_once_there_is_room() {
             sqlx::query(statement).execute(&mut owner).await.unwrap();
         }
     }
-    let f = fixture_in(database, Options::default()).await;
+    let f = fixture_in(database, |settings| settings).await;
     f.create_topic(&topic(), 1).await;
-    // There is room for marks beside this one; the table of effects has no page yet.
+    // Its page has room for further processed records; the table of effects has no page yet.
     publish(&f, &[message("none", 0)]).await;
     let plan = |name: &str| match name {
         "none-0" => Act::Nap(Duration::ZERO),
         _ => Act::Write,
     };
-    let running = Running::start(&f, plan, |worker| worker);
+    let running = Running::start(&f, plan, |worker| worker).await;
     all_committed(&f).await;
-    assert_eq!((f.marks().await, f.effects().await.len()), (1, 0));
+    assert_eq!((f.processed().await, f.effects().await.len()), (1, 0));
     disk.fill().unwrap();
     let messages = [message("a", 0), message("a", 1), message("b", 0)];
     publish(&f, &messages).await;
     let words = [
         "disk is full: make room",
         "No space left on device",
-        "this goes on by itself",
+        "work goes on by itself",
     ];
     until("it says so", async || {
         let why = running.status().last_error?;
@@ -70,22 +70,22 @@ async fn a_worker_says_that_the_disk_is_full_and_goes_on_once_there_is_room() {
         (running.starts_of("a-0") > 2).then_some(())
     })
     .await;
-    assert!(running.status().stopped.is_empty(), "it was counted");
-    assert_eq!((f.marks().await, f.effects().await.len()), (1, 0));
+    assert!(running.status().blocked_keys.is_empty(), "it was counted");
+    assert_eq!((f.processed().await, f.effects().await.len()), (1, 0));
 
     disk.make_room().unwrap();
     let effects = effects(&f, 3).await;
     assert!(effects.iter().position(|e| e == "a-0") < effects.iter().position(|e| e == "a-1"));
     all_committed(&f).await;
-    assert!(running.status().stopped.is_empty(), "it was counted");
+    assert!(running.status().blocked_keys.is_empty(), "it was counted");
     assert_eq!(running.status().last_error, None);
     running.stop().await;
-    assert_eq!((f.marks().await, f.effects().await.len()), (4, 3));
+    assert_eq!((f.processed().await, f.effects().await.len()), (4, 3));
 }
 
-/// Without room for its own log a server goes down, and does not come up again before there is some.
+/// Without room for its write-ahead log a server stops, and does not start again before there is room.
 #[tokio::test]
-async fn a_server_that_dies_for_want_of_room_costs_no_effect_and_doubles_none() {
+async fn a_server_that_stops_on_a_full_disk_loses_and_repeats_no_effect() {
     let Some(disk) = SmallDisk::for_suite(SUITE, MEGABYTES).unwrap() else {
         return;
     };
@@ -102,15 +102,15 @@ async fn a_server_that_dies_for_want_of_room_costs_no_effect_and_doubles_none() 
     server.start_again().await.unwrap();
 
     let database = server.server().unwrap().database().await.unwrap();
-    let f = fixture_in(database, Options::default()).await;
+    let f = fixture_in(database, |settings| settings).await;
     f.create_topic(&topic(), 1).await;
-    let running = Running::start(&f, |_| Act::Write, |worker| worker);
+    let running = Running::start(&f, |_| Act::Write, |worker| worker).await;
     disk.fill().unwrap();
     let mut published = 0;
     until("the worker is without its server", async || {
         publish(&f, &[message("a", published)]).await;
         published += 1;
-        // Onto the next file, which there is no room for unless it was there already.
+        // Switches to the next file, for which there is no room unless it exists already.
         let switch = sqlx::query("SELECT pg_switch_wal()").execute(&f.owner);
         drop(tokio::time::timeout(Duration::from_secs(5), switch).await);
         running.status().last_error
@@ -126,7 +126,7 @@ async fn a_server_that_dies_for_want_of_room_costs_no_effect_and_doubles_none() 
     let all: Vec<_> = (0..=published).map(|n| format!("a-{n}")).collect();
     assert_eq!(effects(&f, all.len()).await, all);
     all_committed(&f).await;
-    assert!(running.status().stopped.is_empty(), "it was counted");
+    assert!(running.status().blocked_keys.is_empty(), "it was counted");
     assert_eq!(running.status().last_error, None);
     running.stop().await;
 }

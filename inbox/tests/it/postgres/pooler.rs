@@ -1,16 +1,13 @@
-//! Behind `PgBouncer` in transaction mode, where the next transaction runs in another session: the suite, and admission and
-//! effect in one statement.
+//! Behind `PgBouncer` in transaction mode, where the next transaction runs in another session: the suite, and combined
+//! statements.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::ops::Deref;
 
 use async_trait::async_trait;
-use mainstay_database::{
-    Transactions as _,
-    postgres::{Database, Options},
-};
 use mainstay_inbox::{
+    PostgresInbox,
     conformance::Fixture,
-    postgres::{Combined, Effect, PostgresInbox},
+    postgres::{Combined, Effect},
 };
 use mainstay_messaging::{
     Group, Partition, Topic,
@@ -19,7 +16,7 @@ use mainstay_messaging::{
 use mainstay_testkit::postgres::{Pooler, Pooling, Server};
 use sqlx::PgConnection;
 
-use super::{PostgresFixture, ROLE, fixture_through, scene::delivery};
+use super::{PostgresFixture, ROLE, TWO_HOURS, fixture_through, scene::delivery};
 use crate::named::{group, message};
 
 /// The fixture, and the pooler that its service goes through.
@@ -39,40 +36,37 @@ impl Deref for Pooled {
 async fn pooled() -> Option<Pooled> {
     let suite = "inbox behind a pooler";
     let server = Server::for_suite(suite)?.database().await.unwrap();
-    // It knows nothing of the setting by which the service's role is chosen otherwise.
+    // A pooler ignores the connection option that selects the service's role elsewhere.
     let greeting = format!("SET ROLE {ROLE}");
     let mut pooling = Pooling::default();
     pooling.greeting = &greeting;
-    // More than the suite holds open at once, and fewer than there are clients.
+    // More than the suite holds open at once, and fewer than its clients.
     pooling.connections = 6;
     let pooler = Pooler::for_suite(suite, &server.url(), pooling).await;
     let pooler = pooler.unwrap()?;
-    let mut options = Options::default();
-    options.idle_in_transaction_timeout = Duration::from_secs(2 * 60 * 60);
-    options.behind_transaction_pooler = true;
     let url = pooler.url(server.name());
+    let pooled = |database: super::Settings| {
+        database
+            .idle_in_transaction_timeout(TWO_HOURS)
+            .transaction_pooler(true)
+    };
     Some(Pooled {
-        fixture: fixture_through(server, &url, options).await,
+        fixture: fixture_through(server, &url, pooled).await,
         _pooler: pooler,
     })
 }
 
 #[async_trait]
 impl Fixture for Pooled {
-    type Database = Database;
     type Inbox = PostgresInbox;
     type Publisher = LogPublisher;
     type Consumer = LogConsumer;
 
-    fn database(&self) -> Arc<Database> {
-        Fixture::database(&self.fixture)
-    }
-
-    fn inbox(&self) -> Arc<PostgresInbox> {
+    fn inbox(&self) -> PostgresInbox {
         Fixture::inbox(&self.fixture)
     }
 
-    /// In a transaction, and keeping no statement.
+    /// In a transaction, and without a prepared statement that outlives it.
     async fn write(
         connection: &mut PgConnection,
         effect: &str,
@@ -90,8 +84,8 @@ impl Fixture for Pooled {
         self.fixture.effects().await
     }
 
-    async fn marks(&self) -> usize {
-        self.fixture.marks().await
+    async fn processed(&self) -> usize {
+        self.fixture.processed().await
     }
 
     async fn create_topic(&self, topic: &Topic, partitions: u16) {
@@ -102,8 +96,8 @@ impl Fixture for Pooled {
         self.fixture.publisher()
     }
 
-    fn consumer(&self, group: &Group, topic: &Topic) -> LogConsumer {
-        self.fixture.consumer(group, topic)
+    async fn consumer(&self, group: &Group, topic: &Topic) -> LogConsumer {
+        self.fixture.consumer(group, topic).await
     }
 
     async fn progress(&self, group: &Group) -> Vec<(Partition, i64, i64)> {
@@ -118,7 +112,7 @@ impl Fixture for Pooled {
 mainstay_inbox::conformance!(if_there pooled());
 
 #[tokio::test]
-async fn effect_and_mark_in_one_statement_need_a_transaction_around_them() {
+async fn a_combined_statement_works_in_a_transaction() {
     let Some(f) = pooled().await else { return };
     let write = f
         .inbox
@@ -127,7 +121,7 @@ async fn effect_and_mark_in_one_statement_need_a_transaction_around_them() {
     for round in 0..20 {
         let delivery = delivery(message("a", round / 2), i64::try_from(round / 2).unwrap());
         let mut tx = f.database.begin().await.unwrap();
-        // Beside it, so that the next transaction runs in another session.
+        // Open at the same time, so that the next transaction runs in another session.
         let other = f.database.begin().await.unwrap();
         let made = write
             .admit(&mut tx, &consumer, &delivery, |q| {
@@ -143,5 +137,5 @@ async fn effect_and_mark_in_one_statement_need_a_transaction_around_them() {
         f.database.commit(tx).await.unwrap();
         drop(other);
     }
-    assert_eq!((f.marks().await, f.effects().await.len()), (10, 10));
+    assert_eq!((f.processed().await, f.effects().await.len()), (10, 10));
 }

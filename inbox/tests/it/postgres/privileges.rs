@@ -1,23 +1,21 @@
-//! The service may do no more than it needs: the whole suite runs as it does.
+//! The service has the least privileges; the whole suite runs with them.
 
 use futures_util::future::join_all;
 use mainstay_database::{Namespace, postgres::Database};
 use mainstay_inbox::{
-    Retention as _,
-    conformance::Fixture as _,
-    postgres::{PostgresInbox, roles},
+    PostgresInbox, conformance::Fixture as _, postgres::roles, store::Retention as _,
 };
 
 use super::{fixture, namespace, scene::publish};
 use crate::named::{group, message, topic};
 
 #[tokio::test]
-async fn the_service_cannot_change_marks_or_schema() {
+async fn the_service_cannot_change_processed_records_or_schema() {
     let Some(f) = fixture().await else { return };
     f.create_topic(&topic(), 1).await;
     publish(&f, &[message("a", 0)]).await;
-    // Where the schema is up to date, this only looks.
-    f.inbox.migrate().await.unwrap();
+    // If the schema is up to date, this only reads.
+    super::inbox(&f.database).open().await.unwrap();
     for refused in [
         "UPDATE shop.billing_inbox_processed SET consumer = 'other'",
         "TRUNCATE shop.billing_inbox_processed",
@@ -36,12 +34,12 @@ async fn the_service_cannot_change_marks_or_schema() {
 
 /// A missing privilege is one clear error.
 #[tokio::test]
-async fn what_is_not_granted_is_named() {
+async fn a_missing_privilege_is_named() {
     let Some(f) = fixture().await else { return };
     let revoke = "REVOKE SELECT ON shop.billing_inbox_progress FROM billing_inbox_worker";
     sqlx::query(revoke).execute(&f.owner).await.unwrap();
     let at = std::time::SystemTime::UNIX_EPOCH;
-    let error = f.inbox.sweep(&group(), at, 0, 1).await.unwrap_err();
+    let error = f.inbox.prune(&group(), at, 0, 1).await.unwrap_err();
     assert!(!error.is_retryable());
     let (mut report, mut next) = (String::new(), Some(&error as &dyn std::error::Error));
     while let Some(error) = next {
@@ -54,9 +52,9 @@ async fn what_is_not_granted_is_named() {
     );
 }
 
-/// As processes do that bring everything up to date when they start.
+/// Like processes that migrate when they start.
 #[tokio::test]
-async fn several_may_grant_at_once() {
+async fn several_sessions_can_grant_at_once() {
     let Some(f) = fixture().await else { return };
     for _ in 0..5 {
         let granting = (0..8).map(|_| sqlx::raw_sql(roles(&namespace())).execute(&f.owner));
@@ -67,9 +65,9 @@ async fn several_may_grant_at_once() {
 }
 
 #[tokio::test]
-async fn an_owner_who_may_not_create_roles_grants_to_one_that_is_there() {
+async fn an_owner_without_createrole_grants_to_an_existing_role() {
     let Some(f) = fixture().await else { return };
-    // Rolled back: roles would stay behind on the server.
+    // Rolled back, because roles would stay on the server.
     let mut tx = f.owner.begin().await.unwrap();
     let become_owner = "CREATE ROLE billing_inbox_owner;
         ALTER SCHEMA shop OWNER TO billing_inbox_owner;
@@ -84,16 +82,16 @@ async fn an_owner_who_may_not_create_roles_grants_to_one_that_is_there() {
 }
 
 #[tokio::test]
-async fn the_schema_may_be_a_word_of_sql() {
+async fn the_schema_may_be_a_keyword_of_sql() {
     let Some(f) = fixture().await else { return };
     let namespace = Namespace::prefixed("word_").unwrap();
     let namespace = namespace.in_schema("order").unwrap();
     let database = Database::connect(&f.server.url()).await.unwrap();
-    let inbox = PostgresInbox::new(database.clone(), namespace.clone());
-    inbox.migrate().await.unwrap();
+    let inbox = PostgresInbox::builder(&database).namespace(namespace.clone());
+    let inbox = inbox.open().await.unwrap();
     let at = std::time::SystemTime::UNIX_EPOCH;
-    inbox.sweep(&group(), at, 0, 1).await.unwrap();
-    // Rolled back: roles would stay behind on the server.
+    inbox.prune(&group(), at, 0, 1).await.unwrap();
+    // Rolled back, because roles would stay on the server.
     let mut tx = f.owner.begin().await.unwrap();
     let granted = sqlx::raw_sql(roles(&namespace)).execute(&mut *tx).await;
     granted.unwrap();

@@ -1,10 +1,9 @@
-//! Numbers are drawn before their marks are committed.
+//! Processed records draw their numbers before they are committed.
 
 use std::time::{Duration, SystemTime};
 
-use mainstay_database::Transactions as _;
-use mainstay_inbox::{Inbox as _, Retention as _, conformance::Fixture as _};
-use mainstay_messaging::{Delivery, Partition, Position};
+use mainstay_inbox::{Inbox as _, conformance::Fixture as _, store::Retention as _};
+use mainstay_messaging::{Partition, Position, broker::Delivery};
 
 use super::{PostgresFixture, fixture, scene::delivery};
 use crate::named::{group, message, topic};
@@ -29,7 +28,7 @@ async fn open_with(f: &PostgresFixture, delivery: &Delivery) -> Transaction {
     tx
 }
 
-async fn mark(f: &PostgresFixture, delivery: &Delivery) {
+async fn process(f: &PostgresFixture, delivery: &Delivery) {
     let tx = open_with(f, delivery).await;
     f.database.commit(tx).await.unwrap();
 }
@@ -49,58 +48,57 @@ async fn checkpoint(f: &PostgresFixture, below: i64, at: SystemTime) {
         .unwrap();
 }
 
-async fn sweep(f: &PostgresFixture, horizon: SystemTime) -> u64 {
-    let (mut cursor, mut forgotten) = (Some(0), 0);
+async fn prune(f: &PostgresFixture, horizon: SystemTime) -> u64 {
+    let (mut cursor, mut deleted) = (Some(0), 0);
     while let Some(from) = cursor {
-        let swept = f.inbox.sweep(&group(), horizon, from, 100).await.unwrap();
-        forgotten += swept.forgotten;
-        cursor = swept.next;
+        let pruned = f.inbox.prune(&group(), horizon, from, 100).await.unwrap();
+        deleted += pruned.deleted;
+        cursor = pruned.next;
     }
-    forgotten
+    deleted
 }
 
-/// The log is created anew and starts again at 0 while its former offsets are still being recorded.
+/// The log is recreated and starts again at 0 while its former offsets are still being recorded.
 #[tokio::test]
-async fn a_checkpoint_does_not_cover_a_mark_that_is_committed_after_it() {
+async fn a_checkpoint_does_not_cover_a_record_that_is_committed_after_it() {
     let Some(f) = fixture().await else { return };
-    // Both have numbers below the one that is seen at the checkpoint.
+    // Both have numbers below the newest one at the checkpoint.
     let anew = open_with(&f, &read_at("anew", 0)).await;
     let never = open_with(&f, &read_at("never", 1)).await;
-    mark(&f, &read_at("old", 9)).await;
+    process(&f, &read_at("old", 9)).await;
     checkpoint(&f, 10, day(1)).await;
     f.database.commit(anew).await.unwrap();
     never.rollback().await.unwrap();
-    assert_eq!(sweep(&f, day(100)).await, 0);
-    assert_eq!(f.marks().await, 2);
-    // The next one, of the new log: what it has not committed stays.
+    assert_eq!(prune(&f, day(100)).await, 0);
+    assert_eq!(f.processed().await, 2);
+    // The next one, of the new log: its uncommitted records stay.
     checkpoint(&f, 0, day(200)).await;
-    assert_eq!(sweep(&f, day(300)).await, 0);
+    assert_eq!(prune(&f, day(300)).await, 0);
     checkpoint(&f, 1, day(400)).await;
-    assert_eq!(sweep(&f, day(500)).await, 1);
-    assert_eq!(f.marks().await, 1);
+    assert_eq!(prune(&f, day(500)).await, 1);
+    assert_eq!(f.processed().await, 1);
 }
 
 #[tokio::test]
-async fn marks_are_forgotten_though_somebody_writes_at_every_moment() {
+async fn records_are_pruned_although_a_transaction_is_always_open() {
     let Some(f) = fixture().await else { return };
     for offset in 0..5 {
-        mark(&f, &read_at("a", offset)).await;
+        process(&f, &read_at("a", offset)).await;
     }
     let mut writing = open_with(&f, &read_at("b", 10)).await;
     checkpoint(&f, 5, day(1)).await;
-    assert_eq!(sweep(&f, day(100)).await, 0);
+    assert_eq!(prune(&f, day(100)).await, 0);
     for (number, offset) in (101..).zip(11..14) {
         let next = open_with(&f, &read_at("b", offset)).await;
         f.database.commit(writing).await.unwrap();
         writing = next;
         checkpoint(&f, 5, day(number)).await;
     }
-    assert_eq!(sweep(&f, day(200)).await, 5);
-    // Another process goes by what was recorded, and knows no less.
-    let other =
-        mainstay_inbox::postgres::PostgresInbox::new(f.database.clone(), super::namespace());
+    assert_eq!(prune(&f, day(200)).await, 5);
+    // Another process reads what was recorded.
+    let other = super::inbox(&f.database).open().await.unwrap();
     for offset in 5..8 {
-        mark(&f, &read_at("a", offset)).await;
+        process(&f, &read_at("a", offset)).await;
     }
     let position = Position {
         partition: Partition {
@@ -114,7 +112,7 @@ async fn marks_are_forgotten_though_somebody_writes_at_every_moment() {
         .await
         .unwrap();
     assert!(
-        sweep(&f, day(400)).await >= 1,
+        prune(&f, day(400)).await >= 1,
         "offsets 10 and 11 were covered before"
     );
     f.database.commit(writing).await.unwrap();

@@ -1,8 +1,7 @@
-//! Workers whose handlers do what a test says, and an inbox that counts what stood in its way.
+//! Workers with scripted handlers, and an inbox that counts conflicts.
 
 use std::{
     collections::HashMap,
-    num::NonZeroUsize,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -12,15 +11,18 @@ use std::{
 
 use async_trait::async_trait;
 use mainstay_clock::Backoff;
-use mainstay_database::postgres::{Database, classify};
+use mainstay_database::postgres::Database;
 use mainstay_inbox::{
-    Admission, Error, HandlerError, Handlers, Inbox, Pruned, Received, Retention, Status, Worker,
-    conformance::Fixture as _, postgres::PostgresInbox,
+    Admission, Error, HandlerError, Inbox, PostgresInbox, Received, Status, Worker, WorkerHandle,
+    conformance::Fixture as _,
+    store::{Pruned, Retention, WorkerStore},
 };
-use mainstay_messaging::{Content, Delivery, Group, Message, Partition, Position, Publisher as _};
+use mainstay_messaging::{
+    Group, Message, Partition, Position, Publisher as _,
+    broker::{Content, Delivery},
+    memory::LogConsumer,
+};
 use sqlx::PgConnection;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::PostgresFixture;
 use crate::named::{Named, group, topic};
@@ -29,26 +31,26 @@ use crate::named::{Named, group, topic};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Act {
     Write,
-    /// Writes, then has a statement fail and tells nobody.
-    KeepQuiet,
-    /// Does nothing for so long, with the database neither.
+    /// Writes, then ignores the error of a statement.
+    IgnoreError,
+    /// Does nothing for so long.
     Nap(Duration),
-    /// Writes, and takes the account of this number.
+    /// Locks the account of this number, and writes.
     Lock(i64),
 }
 
 pub(super) type Plan = fn(&str) -> Act;
 
 #[derive(Clone)]
-struct State {
+pub(super) struct State {
     plan: Plan,
     starts: Arc<Mutex<HashMap<String, usize>>>,
 }
 
 async fn act(
-    state: State,
     connection: &mut PgConnection,
     received: Received<Named>,
+    state: State,
 ) -> Result<(), HandlerError> {
     let name = received.event.name;
     *state
@@ -63,7 +65,7 @@ async fn act(
             tokio::time::sleep(time).await;
             return Ok(());
         }
-        Act::KeepQuiet => {
+        Act::IgnoreError => {
             PostgresFixture::write(connection, &name).await?;
             let failing = sqlx::query("SELECT 1 / 0").execute(connection).await;
             assert!(failing.is_err());
@@ -71,17 +73,18 @@ async fn act(
         }
         Act::Lock(account) => {
             let locking = sqlx::query("SELECT balance FROM accounts WHERE id = $1 FOR UPDATE");
-            let locked = locking.bind(account).execute(&mut *connection).await;
-            locked.map_err(classify)?;
+            locking.bind(account).execute(&mut *connection).await?;
         }
     }
     Ok(PostgresFixture::write(connection, &name).await?)
 }
 
-/// The inbox, with a count of the transactions that lost against another one in admission.
+/// The inbox, on a database of its own, with a count of the admissions that lost against another transaction.
+#[derive(Clone)]
 pub(super) struct Counting {
-    inbox: Arc<PostgresInbox>,
-    conflicts: AtomicUsize,
+    inbox: PostgresInbox,
+    database: Database,
+    conflicts: Arc<AtomicUsize>,
 }
 
 #[async_trait]
@@ -120,40 +123,46 @@ impl Retention for Counting {
         inbox.checkpoint(consumer, positions, at, spacing).await
     }
 
-    async fn sweep(
+    async fn prune(
         &self,
         consumer: &Group,
         horizon: SystemTime,
         cursor: i64,
         limit: u32,
     ) -> Result<Pruned, Error> {
-        self.inbox.sweep(consumer, horizon, cursor, limit).await
+        self.inbox.prune(consumer, horizon, cursor, limit).await
     }
 }
 
-pub(super) type CountingWorker = Worker<Database, Counting>;
+impl WorkerStore for Counting {
+    type Database = Database;
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
+pub(super) type CountingWorker = Worker<Counting, LogConsumer, State>;
 
 /// A worker that runs.
 pub(super) struct Running {
-    worker: Arc<CountingWorker>,
-    inbox: Arc<Counting>,
+    handle: WorkerHandle,
+    inbox: Counting,
     state: State,
-    shutdown: CancellationToken,
-    task: JoinHandle<Result<(), Error>>,
 }
 
 impl Running {
-    /// With short waits, and one attempt: what counts as one stops its key.
-    pub(super) fn start(
+    /// With short waits and one attempt, so that a counted failure blocks its key.
+    pub(super) async fn start(
         f: &PostgresFixture,
         plan: Plan,
         set: impl FnOnce(CountingWorker) -> CountingWorker,
     ) -> Self {
-        Self::start_on(f, f.database.clone(), plan, set)
+        Self::start_on(f, f.database.clone(), plan, set).await
     }
 
-    /// On a database that is reached in a way of its own.
-    pub(super) fn start_on(
+    /// On a database of its own.
+    pub(super) async fn start_on(
         f: &PostgresFixture,
         database: Database,
         plan: Plan,
@@ -163,53 +172,50 @@ impl Running {
             plan,
             starts: Arc::default(),
         };
-        let inbox = Arc::new(Counting {
+        let inbox = Counting {
             inbox: f.inbox.clone(),
-            conflicts: AtomicUsize::new(0),
-        });
-        let handlers = Handlers::new().on::<Named, _, _>(state.clone(), act);
-        let worker = Worker::new(group(), Arc::new(database), inbox.clone(), handlers)
+            database,
+            conflicts: Arc::default(),
+        };
+        let consumer = f.consumer(&group(), &topic()).await;
+        let worker = Worker::new(inbox.clone(), consumer)
+            .with_state(state.clone())
+            .on(act)
             .backoff(Backoff::new(
                 Duration::from_millis(2),
                 Duration::from_millis(20),
             ))
             .commit_interval(Duration::from_millis(5))
-            .attempts(1);
-        let worker = Arc::new(set(worker));
-        let (shutdown, consumer) = (CancellationToken::new(), f.consumer(&group(), &topic()));
-        let (this, token) = (Arc::clone(&worker), shutdown.clone());
+            .max_attempts(1);
         Self {
-            worker,
+            handle: set(worker).spawn(),
             inbox,
             state,
-            shutdown,
-            task: tokio::spawn(async move { this.run(consumer, token).await }),
         }
     }
 
     pub(super) fn status(&self) -> Status {
-        self.worker.status()
+        self.handle.status()
     }
 
-    /// How often a handler was started on this message.
+    /// How often a handler has started on this message.
     pub(super) fn starts_of(&self, name: &str) -> usize {
         let starts = self.state.starts.lock().unwrap();
         starts.get(name).copied().unwrap_or(0)
     }
 
-    /// How many admissions lost against another transaction.
+    /// How many admissions have lost against another transaction.
     pub(super) fn conflicts(&self) -> usize {
         self.inbox.conflicts.load(Ordering::SeqCst)
     }
 
     pub(super) async fn stop(self) {
-        self.shutdown.cancel();
-        self.task.await.unwrap().unwrap();
+        self.handle.shutdown().await.unwrap();
     }
 
-    /// What it ended with by itself.
-    pub(super) async fn end(self) -> Result<(), Error> {
-        self.task.await.unwrap()
+    /// Waits until it ends by itself.
+    pub(super) async fn end(mut self) -> Result<(), Error> {
+        self.handle.ended().await
     }
 }
 
@@ -230,11 +236,11 @@ pub(super) async fn until<R>(what: &str, mut holds: impl AsyncFnMut() -> Option<
         }
     };
     let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
-    assert!(waited.is_ok(), "waited in vain: {what}");
+    assert!(waited.is_ok(), "waited in vain for {what}");
     waited.unwrap()
 }
 
-/// Waits for so many effects, and answers with them.
+/// Waits for so many effects, and returns them.
 pub(super) async fn effects(f: &PostgresFixture, count: usize) -> Vec<String> {
     until(&format!("{count} effects"), async || {
         let effects = f.effects().await;
@@ -246,7 +252,7 @@ pub(super) async fn effects(f: &PostgresFixture, count: usize) -> Vec<String> {
 
 /// Waits until the group has committed everything.
 pub(super) async fn all_committed(f: &PostgresFixture) {
-    until("all offsets committed", async || {
+    until("all offsets to be committed", async || {
         let progress = f.progress(&group()).await;
         let done = progress.iter().all(|(_, committed, end)| committed == end);
         (done && !progress.is_empty()).then_some(())
@@ -254,11 +260,7 @@ pub(super) async fn all_committed(f: &PostgresFixture) {
     .await;
 }
 
-pub(super) fn many(count: usize) -> NonZeroUsize {
-    NonZeroUsize::new(count).unwrap()
-}
-
-/// A message as a broker hands it over.
+/// A message as a broker delivers it.
 pub(super) fn delivery(message: Message, offset: i64) -> Delivery {
     Delivery {
         position: Position {

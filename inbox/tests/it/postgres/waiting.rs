@@ -1,31 +1,33 @@
-//! Transactions that lie idle, handlers that keep errors to themselves.
+//! Idle transactions, and handlers that ignore errors.
 
 use std::time::Duration;
 
-use mainstay_database::{Transactions as _, postgres::Options};
-use mainstay_inbox::{Error, FailureKind, Inbox as _, conformance::Fixture as _};
+use mainstay_inbox::{
+    Error, Inbox as _, conformance::Fixture as _, failure::FailureKind,
+};
 
 use super::{
-    PostgresFixture, fixture, fixture_with,
+    PostgresFixture, Settings, fixture, fixture_with,
     scene::{Act, Running, all_committed, delivery, effects, publish, until},
 };
 use crate::named::{group, message, topic};
 
-/// Idle for a second, waiting for a fifth of it.
+/// Transactions may idle for a second, and wait a fifth of it for a lock.
 async fn impatient() -> Option<PostgresFixture> {
-    let mut options = Options::default();
-    options.lock_timeout = Duration::from_millis(200);
-    options.idle_in_transaction_timeout = Duration::from_secs(1);
-    fixture_with(options).await
+    let set = |database: Settings| {
+        database
+            .lock_timeout(Duration::from_millis(200))
+            .idle_in_transaction_timeout(Duration::from_secs(1))
+    };
+    fixture_with(set).await
 }
 
 const DEADLINE: Duration = Duration::from_millis(800);
 
 #[tokio::test]
-async fn a_session_that_stands_still_with_a_mark_is_ended_and_the_other_goes_on() {
-    let mut options = Options::default();
-    options.lock_timeout = Duration::from_millis(200);
-    let Some(f) = fixture_with(options).await else {
+async fn a_stopped_session_with_an_open_admission_is_ended_and_others_go_on() {
+    let impatient = |database: Settings| database.lock_timeout(Duration::from_millis(200));
+    let Some(f) = fixture_with(impatient).await else {
         return;
     };
     f.create_topic(&topic(), 1).await;
@@ -40,34 +42,34 @@ async fn a_session_that_stands_still_with_a_mark_is_ended_and_the_other_goes_on(
         &f,
         |_| Act::Write,
         |worker| worker.handler_deadline(DEADLINE),
-    );
-    // The other key goes on meanwhile.
+    ).await;
+    // Meanwhile the other key goes on.
     assert_eq!(effects(&f, 1).await, ["b-0"]);
-    until("somebody waits", async || {
+    until("the worker to wait", async || {
         (running.conflicts() > 0).then_some(())
     })
     .await;
-    // Only now does its time run out, however long all this has taken.
+    // Its limit starts only now, however long all this has taken.
     sqlx::query("SET LOCAL idle_in_transaction_session_timeout = 200")
         .execute(&mut *stopped)
         .await
         .unwrap();
     assert_eq!(effects(&f, 3).await, ["b-0", "a-0", "a-1"]);
     all_committed(&f).await;
-    assert!(running.status().stopped.is_empty(), "a wait was counted");
+    assert!(running.status().blocked_keys.is_empty(), "a wait was counted");
     running.stop().await;
-    // It wakes up, and is told.
+    // It wakes up, and gets an error.
     let late = PostgresFixture::write(&mut stopped, "late").await;
     assert!(late.is_err_and(|error| error.is_retryable()));
     assert_eq!(f.effects().await.len(), 3);
 }
 
 #[tokio::test]
-async fn a_deadline_beyond_the_idle_limit_is_refused() {
+async fn a_handler_deadline_beyond_the_idle_limit_is_refused() {
     let Some(f) = impatient().await else { return };
     f.create_topic(&topic(), 1).await;
     let limit = Duration::from_secs(1);
-    let running = Running::start(&f, |_| Act::Write, |worker| worker.handler_deadline(limit));
+    let running = Running::start(&f, |_| Act::Write, |worker| worker.handler_deadline(limit)).await;
     let ended = running.end().await;
     assert!(
         matches!(ended, Err(Error::DeadlineTooLong { .. })),
@@ -75,25 +77,25 @@ async fn a_deadline_beyond_the_idle_limit_is_refused() {
     );
 }
 
-/// Each in time, together too slow: the server ends the transaction.
+/// Each is fast enough, but not all together: the server ends the transaction.
 #[tokio::test]
-async fn handlers_that_outlast_the_idle_limit_together_come_through_in_smaller_batches() {
+async fn handlers_that_exceed_the_idle_limit_together_succeed_in_smaller_batches() {
     let Some(f) = impatient().await else { return };
     f.create_topic(&topic(), 1).await;
-    // Of one key, so that nothing but their size keeps them apart.
+    // Of one key, so that only the batch size separates them.
     let messages: Vec<_> = (0..4).map(|number| message("a", number)).collect();
     publish(&f, &messages).await;
     let plan = |_: &str| Act::Nap(Duration::from_millis(400));
-    let running = Running::start(&f, plan, |worker| worker.handler_deadline(DEADLINE));
+    let running = Running::start(&f, plan, |worker| worker.handler_deadline(DEADLINE)).await;
     all_committed(&f).await;
-    assert!(running.status().stopped.is_empty(), "a wait was counted");
-    assert_eq!(f.marks().await, 4);
+    assert!(running.status().blocked_keys.is_empty(), "a wait was counted");
+    assert_eq!(f.processed().await, 4);
     running.stop().await;
 }
 
-/// The transaction is rolled back whatever the handler says, and what runs after it in the same one fares no better.
+/// The transaction is rolled back although the handler succeeds, and later handlers in it fail, too.
 #[tokio::test]
-async fn a_handler_that_keeps_an_sql_error_to_itself_has_failed_and_nobody_else() {
+async fn a_handler_that_ignores_an_sql_error_fails_alone() {
     let Some(f) = fixture().await else { return };
     f.create_topic(&topic(), 1).await;
     let messages: Vec<_> = (0..2)
@@ -107,34 +109,34 @@ async fn a_handler_that_keeps_an_sql_error_to_itself_has_failed_and_nobody_else(
             Act::Write
         }
     };
-    let running = Running::start(&f, plan, |worker| worker.attempts(2));
+    let running = Running::start(&f, plan, |worker| worker.max_attempts(2)).await;
     let effects = effects(&f, 10).await;
     assert!(effects.iter().all(|effect| !effect.starts_with('c')));
-    let stopped = until("the key stopped", async || running.status().stopped.pop()).await;
-    assert_eq!(stopped.key.unwrap().as_str(), "c");
+    let blocked = until("the key to be blocked", async || running.status().blocked_keys.pop()).await;
+    assert_eq!(blocked.key.unwrap().as_str(), "c");
     assert_eq!(
-        (stopped.kind, stopped.attempts, stopped.waiting),
+        (blocked.kind, blocked.attempts, blocked.waiting),
         (FailureKind::Exhausted, 2, 1)
     );
-    assert_eq!(running.status().stopped.len(), 1);
+    assert_eq!(running.status().blocked_keys.len(), 1);
     running.stop().await;
     assert_eq!(f.effects().await.len(), 10);
-    assert_eq!(f.marks().await, 10);
+    assert_eq!(f.processed().await, 10);
 }
 
 #[tokio::test]
-async fn a_handler_that_keeps_an_sql_error_to_itself_is_not_done_when_it_is_the_last() {
+async fn the_last_handler_that_ignores_an_sql_error_has_failed() {
     let Some(f) = fixture().await else { return };
     f.create_topic(&topic(), 1).await;
     publish(&f, &[message("a", 0)]).await;
-    let running = Running::start(&f, |_| Act::KeepQuiet, |worker| worker.attempts(3));
-    let stopped = until("the key stopped", async || running.status().stopped.pop()).await;
+    let running = Running::start(&f, |_| Act::KeepQuiet, |worker| worker.max_attempts(3)).await;
+    let blocked = until("the key to be blocked", async || running.status().blocked_keys.pop()).await;
     assert_eq!(
-        (stopped.kind, stopped.attempts),
+        (blocked.kind, blocked.attempts),
         (FailureKind::Exhausted, 3)
     );
     running.stop().await;
-    assert_eq!((f.effects().await.len(), f.marks().await), (0, 0));
+    assert_eq!((f.effects().await.len(), f.processed().await), (0, 0));
     let progress = f.progress(&group()).await;
-    assert_eq!(progress[0].1, 0, "it was acknowledged");
+    assert_eq!(progress[0].1, 0, "the message was acknowledged");
 }
