@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::ErrorKind;
+
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// A database operation failed.
@@ -61,10 +63,23 @@ impl Error {
     /// an inbox's processed record or a deduplication key.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Unavailable(_) | Self::Conflict(_) | Self::OutcomeUnknown(_)
-        )
+        self.kind().is_retryable()
+    }
+
+    /// What the caller can do about it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::OutcomeUnknown(_) => ErrorKind::OutcomeUnknown,
+            Self::Aborted => ErrorKind::Aborted,
+            Self::CannotOpen { .. }
+            | Self::NewerSchema { .. }
+            | Self::MissingSchema { .. }
+            | Self::ChangedMigration { .. }
+            | Self::Failed(_) => ErrorKind::Final,
+        }
     }
 
     /// The error of the driver, such as `sqlx::Error`, to downcast.

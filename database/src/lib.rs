@@ -103,6 +103,7 @@
 
 pub mod commits;
 mod error;
+mod kind;
 mod migrations;
 mod namespace;
 mod transactions;
@@ -117,6 +118,7 @@ pub mod postgres;
 pub mod sqlite;
 
 pub use error::Error;
+pub use kind::ErrorKind;
 pub use migrations::{Migration, Migrations};
 pub use namespace::{InvalidNamespace, Namespace};
 pub use transactions::Transactions;

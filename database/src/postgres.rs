@@ -24,6 +24,7 @@ use crate::{
 pub use builder::{Builder, NewPool};
 pub(crate) use sqlstate::advice;
 pub use sqlstate::classify;
+pub(crate) use sqlstate::kind_of;
 pub use sqlx;
 
 /// An open transaction; derefs to [`PgConnection`], rolls back on drop.

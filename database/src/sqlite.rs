@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::{
-    Error, Namespace, Transactions,
+    Error, ErrorKind, Namespace, Transactions,
     commits::{CommitListener, CommitListeners},
 };
 
@@ -152,15 +152,22 @@ const CANNOT_OPEN: u32 = 14;
 /// Sorts a driver error by what the caller can do about it.
 #[must_use]
 pub fn classify(error: sqlx::Error) -> Error {
-    match (&error, primary_code(&error)) {
-        (_, Some(BUSY | LOCKED)) => Error::Conflict(error.into()),
+    match kind_of(&error) {
+        ErrorKind::Unavailable => Error::Unavailable(error.into()),
+        ErrorKind::Conflict => Error::Conflict(error.into()),
+        _ => Error::Failed(error.into()),
+    }
+}
+
+/// As [`classify`], for an error that somebody else owns.
+pub(crate) fn kind_of(error: &sqlx::Error) -> ErrorKind {
+    match (error, primary_code(error)) {
+        (_, Some(BUSY | LOCKED)) => ErrorKind::Conflict,
         // The file was opened once: what cannot be opened now is another connection, its log or a temporary file, most
         // often because the process has no file descriptors left.
         (_, Some(IO | FULL | CANNOT_OPEN))
-        | (sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed, _) => {
-            Error::Unavailable(error.into())
-        }
-        _ => Error::Failed(error.into()),
+        | (sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed, _) => ErrorKind::Unavailable,
+        _ => ErrorKind::Final,
     }
 }
 

@@ -1,6 +1,5 @@
 //! Which handler runs for which kind of event.
 
-mod database;
 mod error;
 mod function;
 mod received;
@@ -20,7 +19,6 @@ pub use error::HandlerError;
 pub use function::{BatchFn, HandlerFn, WithState, WithoutState};
 pub use received::Received;
 
-pub(crate) use database::DatabaseFault;
 pub(crate) use error::Class;
 pub(crate) use registered::{Call, Registered};
 pub(crate) use registry::{Decoded, Registry};

@@ -79,22 +79,20 @@ impl Builder {
     /// Opens the inbox on tables that [`MIGRATIONS`] made before, run by the service's own tool or by another role.
     ///
     /// # Errors
-    /// [`Error::Database`] if a table or column is missing.
+    /// [`Error::Database`] with [`MissingSchema`](mainstay_database::Error::MissingSchema) if a table or column is missing.
     pub async fn open_without_migrating(self) -> Result<SqliteInbox, Error> {
-        for table in TABLES {
-            let look = statement(&self.namespace, table);
-            let look = sqlx::query(look).fetch_optional(self.database.reader()).await;
-            look.map_err(classify)?;
-        }
+        self.database
+            .check_schema(&MIGRATIONS, &self.namespace, &PROBES)
+            .await?;
         Ok(SqliteInbox::new(self.database, self.namespace))
     }
 }
 
-/// Reads every column that this build needs, and no row.
-const TABLES: [&str; 3] = [
-    "SELECT seq, consumer, source, id, topic, partition, offset FROM {ns}inbox_processed WHERE 1 = 0",
-    "SELECT consumer, source, id, topic, partition, offset, after_seq FROM {ns}inbox_redeliveries WHERE 1 = 0",
-    "SELECT consumer, topic, partition, committed_at, offset, newest_seq FROM {ns}inbox_progress WHERE 1 = 0",
+/// Each reads all columns that this build needs of a table, and no row.
+const PROBES: [&str; 3] = [
+    "SELECT seq, consumer, source, id, topic, partition, offset FROM {ns}inbox_processed WHERE false",
+    "SELECT consumer, source, id, topic, partition, offset, after_seq FROM {ns}inbox_redeliveries WHERE false",
+    "SELECT consumer, topic, partition, committed_at, offset, newest_seq FROM {ns}inbox_progress WHERE false",
 ];
 
 impl SqliteInbox {

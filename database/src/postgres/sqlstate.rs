@@ -5,28 +5,31 @@ use sqlx::{
     postgres::{PgDatabaseError, PgSeverity},
 };
 
-use crate::Error;
+use crate::{Error, ErrorKind};
 
 /// Sorts a driver error by what the caller can do about it.
 #[must_use]
 pub fn classify(error: sqlx::Error) -> Error {
-    match &error {
+    match kind_of(&error) {
+        ErrorKind::Unavailable => Error::Unavailable(error.into()),
+        ErrorKind::Conflict => Error::Conflict(error.into()),
+        ErrorKind::Aborted => Error::Aborted,
+        ErrorKind::OutcomeUnknown | ErrorKind::Final => Error::Failed(error.into()),
+    }
+}
+
+/// As [`classify`], for an error that somebody else owns.
+pub(crate) fn kind_of(error: &sqlx::Error) -> ErrorKind {
+    match error {
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
         // What a server says while it goes down, or a proxy in its place.
         | sqlx::Error::Protocol(_)
-        | sqlx::Error::BeginFailed => Error::Unavailable(error.into()),
-        sqlx::Error::Database(database) => {
-            match meaning(&code(&**database)) {
-                Meaning::Conflict => Error::Conflict(error.into()),
-                Meaning::Unavailable => Error::Unavailable(error.into()),
-                Meaning::Aborted => Error::Aborted,
-                Meaning::Failed => Error::Failed(error.into()),
-            }
-        }
-        _ => Error::Failed(error.into()),
+        | sqlx::Error::BeginFailed => ErrorKind::Unavailable,
+        sqlx::Error::Database(database) => meaning(&code(&**database)),
+        _ => ErrorKind::Final,
     }
 }
 
@@ -47,14 +50,6 @@ fn is_refusal(answer: &dyn DatabaseError) -> bool {
         .is_some_and(|answer| answer.severity() == PgSeverity::Error && !unknown)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Meaning {
-    Conflict,
-    Unavailable,
-    Aborted,
-    Failed,
-}
-
 /// The code; that of a full disk also where the server forgot to say so. It writes a file when somebody logs in after a
 /// change of its catalogues, and before 16 calls a failure of that an internal error, always in these words.
 fn code(answer: &dyn DatabaseError) -> String {
@@ -69,11 +64,11 @@ const INTERNAL: &str = "XX000";
 const DISK_FULL: &str = "53100";
 
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-fn meaning(code: &str) -> Meaning {
+fn meaning(code: &str) -> ErrorKind {
     match code {
         // serialization_failure, deadlock_detected, lock_not_available
-        "40001" | "40P01" | "55P03" => Meaning::Conflict,
-        "25P02" => Meaning::Aborted,
+        "40001" | "40P01" | "55P03" => ErrorKind::Conflict,
+        "25P02" => ErrorKind::Aborted,
         // statement_completion_unknown, transaction_resolution_unknown: the connection is as good as gone.
         "40003" | "08007"
         // idle_in_transaction_session_timeout, idle_session_timeout, transaction_timeout: it is gone.
@@ -83,12 +78,12 @@ fn meaning(code: &str) -> Meaning {
         // query_canceled: a statement_timeout, or an operator.
         | "57014"
         // admin_shutdown, crash_shutdown, cannot_connect_now; database_dropped (57P04) does not heal.
-        | "57P01" | "57P02" | "57P03" => Meaning::Unavailable,
+        | "57P01" | "57P02" | "57P03" => ErrorKind::Unavailable,
         // Connections, and resources: too many connections, out of memory, disk full.
-        _ if code.starts_with("08") || code.starts_with("53") => Meaning::Unavailable,
+        _ if code.starts_with("08") || code.starts_with("53") => ErrorKind::Unavailable,
         // io_error and other trouble of the server's machine.
-        _ if code.starts_with("58") => Meaning::Unavailable,
-        _ => Meaning::Failed,
+        _ if code.starts_with("58") => ErrorKind::Unavailable,
+        _ => ErrorKind::Final,
     }
 }
 
@@ -123,21 +118,21 @@ mod tests {
     #[test]
     fn codes_mean_what_the_caller_can_do() {
         for (code, expected) in [
-            ("40001", Meaning::Conflict),
-            ("40P01", Meaning::Conflict),
-            ("55P03", Meaning::Conflict),
-            ("25P02", Meaning::Aborted),
-            ("25P03", Meaning::Unavailable),
-            ("53300", Meaning::Unavailable),
-            ("53100", Meaning::Unavailable),
-            ("57P01", Meaning::Unavailable),
-            ("57P03", Meaning::Unavailable),
-            ("08006", Meaning::Unavailable),
-            ("57P04", Meaning::Failed),
-            ("28P01", Meaning::Failed),
-            ("3D000", Meaning::Failed),
-            ("42501", Meaning::Failed),
-            ("23505", Meaning::Failed),
+            ("40001", ErrorKind::Conflict),
+            ("40P01", ErrorKind::Conflict),
+            ("55P03", ErrorKind::Conflict),
+            ("25P02", ErrorKind::Aborted),
+            ("25P03", ErrorKind::Unavailable),
+            ("53300", ErrorKind::Unavailable),
+            ("53100", ErrorKind::Unavailable),
+            ("57P01", ErrorKind::Unavailable),
+            ("57P03", ErrorKind::Unavailable),
+            ("08006", ErrorKind::Unavailable),
+            ("57P04", ErrorKind::Final),
+            ("28P01", ErrorKind::Final),
+            ("3D000", ErrorKind::Final),
+            ("42501", ErrorKind::Final),
+            ("23505", ErrorKind::Final),
         ] {
             assert_eq!(meaning(code), expected, "{code}");
         }

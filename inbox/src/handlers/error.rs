@@ -2,7 +2,8 @@
 
 use std::{error::Error, fmt};
 
-use super::database::DatabaseFault;
+use mainstay_database::ErrorKind;
+
 use crate::error::chain;
 
 type Source = Box<dyn Error + Send + Sync>;
@@ -62,8 +63,8 @@ impl HandlerError {
     #[must_use]
     pub fn retryable(error: impl Into<Source>) -> Self {
         let source = error.into();
-        let class = match DatabaseFault::of(&*source) {
-            Some(fault) if fault.is_retryable() => Class::Interrupted,
+        let class = match ErrorKind::of(&*source) {
+            Some(kind) if kind.is_retryable() => Class::Interrupted,
             _ => Class::Retryable,
         };
         Self::new(class, source)
@@ -127,10 +128,10 @@ impl HandlerError {
 
 impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        let class = match DatabaseFault::of(&error) {
-            Some(fault) if fault.is_retryable() => Class::Interrupted,
+        let class = match ErrorKind::of(&error) {
+            Some(kind) if kind.is_retryable() => Class::Interrupted,
             // An earlier statement failed, perhaps another handler's: nothing is known about this message.
-            Some(DatabaseFault::Aborted) | None => Class::Retryable,
+            Some(ErrorKind::Aborted) | None => Class::Retryable,
             Some(_) => Class::Permanent,
         };
         Self::new(class, error.into())

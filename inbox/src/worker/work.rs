@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use mainstay_database::Transactions as _;
+use mainstay_database::{ErrorKind, Transactions as _};
 use mainstay_messaging::{Group, broker::Delivery};
 use tracing::Instrument as _;
 
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Admission, Error,
     handlers::{
-        Call, Class, DatabaseFault, Decoded, Panicked, Registered, Registry, panic_text,
+        Call, Class, Decoded, Panicked, Registered, Registry, panic_text,
     },
     store::WorkerStore,
 };
@@ -163,7 +163,7 @@ impl<I: WorkerStore> Work<I> {
                 let source: Reason = error.into_source().into();
                 // An earlier statement of the transaction failed, and its handler, perhaps another one, did not return
                 // that error.
-                if DatabaseFault::of(&*source) == Some(DatabaseFault::Aborted) {
+                if ErrorKind::of(&*source) == Some(ErrorKind::Aborted) {
                     return Err(Outcome::unclear(run.to_vec(), Cause::Retryable, source));
                 }
                 match class {

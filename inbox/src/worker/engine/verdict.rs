@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mainstay_database::ErrorKind;
 use mainstay_messaging::{Key, broker::{Content, Delivery}};
 
 use super::{
@@ -17,7 +18,6 @@ use crate::{
     Error,
     error::chain,
     failure::{Failure, FailureOutcome},
-    handlers::DatabaseFault,
     status::BlockedKey,
     store::WorkerStore,
 };
@@ -138,7 +138,7 @@ impl<I: WorkerStore> Engine<I> {
         let now = self.now();
         let settings = self.work.settings.clone();
         let error = &*interruption.error;
-        let fault = DatabaseFault::of(error);
+        let fault = ErrorKind::of(error);
         self.work.meters.interrupted.increment(1);
         self.hindered(error);
         let size: usize = portions.iter().map(|portion| portion.items.len()).sum();
@@ -149,7 +149,7 @@ impl<I: WorkerStore> Engine<I> {
         };
         let at_most = match (&interruption.stage, fault) {
             // Another transaction holds a lock that these want: they wait, and the others need not.
-            (Stage::Handling(among), Some(DatabaseFault::Conflict)) => {
+            (Stage::Handling(among), Some(ErrorKind::Conflict)) => {
                 let half = among.len().div_ceil(2);
                 self.give_back(portions, among, |item| {
                     item.at_most = item.at_most.min(half);
@@ -159,13 +159,13 @@ impl<I: WorkerStore> Engine<I> {
             }
             // Another transaction has admitted one of them, and the database does not say which: run one by one, so that
             // only that one waits again.
-            (Stage::Admission, Some(DatabaseFault::Conflict)) => 1,
+            (Stage::Admission, Some(ErrorKind::Conflict)) => 1,
             // No message has caused it.
             (Stage::Begin, _) => usize::MAX,
             // Smaller transactions conflict less and end sooner, so the next one may succeed.
             _ => size.div_ceil(2),
         };
-        if fault == Some(DatabaseFault::Unavailable) {
+        if fault == Some(ErrorKind::Unavailable) {
             // No other transaction would succeed either.
             let times = self.outage.map_or(0, |(_, times)| times);
             let pause = settings.backoff.delay(times, &settings.ids);
