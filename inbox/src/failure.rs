@@ -199,7 +199,13 @@ mod tests {
         ];
         assert_eq!(
             kinds.map(FailureKind::name),
-            ["unreadable", "permanent", "exhausted", "panicked", "deadline_exceeded"]
+            [
+                "unreadable",
+                "permanent",
+                "exhausted",
+                "panicked",
+                "deadline_exceeded"
+            ]
         );
     }
 }

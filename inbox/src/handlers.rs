@@ -79,7 +79,8 @@ where
             handler,
             types: PhantomData,
         };
-        self.register(&[E::KIND], Arc::new(registered))
+        let handler: Arc<dyn Registered<C>> = Arc::new(registered);
+        self.register(&[E::KIND], &handler)
     }
 
     /// Runs `handler` once for all events `E` of a transaction: as [`on`](Self::on), with a `Vec<Received<E>>`
@@ -99,7 +100,8 @@ where
             handler,
             types: PhantomData,
         };
-        self.register(&[E::KIND], Arc::new(registered))
+        let handler: Arc<dyn Registered<C>> = Arc::new(registered);
+        self.register(&[E::KIND], &handler)
     }
 
     /// Runs `handler` once for all messages of `kinds` of a transaction, without decoding them: as
@@ -119,7 +121,8 @@ where
             handler,
             types: PhantomData,
         };
-        self.register(kinds, Arc::new(registered))
+        let handler: Arc<dyn Registered<C>> = Arc::new(registered);
+        self.register(kinds, &handler)
     }
 
     /// Adds all handlers of `others`.
@@ -161,15 +164,17 @@ where
         self.registry.check()
     }
 
-    pub(crate) fn into_registry(self) -> Registry<C> {
-        self.registry
-    }
-
-    fn register(mut self, kinds: &[&'static str], handler: Arc<dyn Registered<C>>) -> Self {
+    fn register(mut self, kinds: &[&'static str], handler: &Arc<dyn Registered<C>>) -> Self {
         for kind in kinds {
-            self.registry.insert(kind, Arc::clone(&handler));
+            self.registry.insert(kind, Arc::clone(handler));
         }
         self
+    }
+}
+
+impl<C, S> Handlers<C, S> {
+    pub(crate) fn into_registry(self) -> Registry<C> {
+        self.registry
     }
 }
 

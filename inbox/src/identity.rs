@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use mainstay_messaging::{Content, Delivery};
+use mainstay_messaging::{Delivery, broker::Content};
 
 /// Source and id of a delivery. A store's unique key holds them and the consumer, never a hash of them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

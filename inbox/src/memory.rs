@@ -6,10 +6,7 @@ mod retention;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use mainstay_database::{
-    Transactions,
-    memory::{Connection, Database, Inserted, Record as _},
-};
+use mainstay_database::memory::{Connection, Database, Inserted, Record as _};
 use mainstay_messaging::{Delivery, Group};
 
 use crate::{

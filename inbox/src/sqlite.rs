@@ -33,7 +33,6 @@ pub const MIGRATIONS: Migrations = Migrations {
 #[derive(Clone, Debug)]
 pub struct SqliteInbox {
     database: Database,
-    namespace: Namespace,
     one: SqlStr,
     many: SqlStr,
     newest: SqlStr,
@@ -73,7 +72,7 @@ impl Builder {
     /// As `Database::migrate`.
     pub async fn open(self) -> Result<SqliteInbox, Error> {
         self.database.migrate(&MIGRATIONS, &self.namespace).await?;
-        Ok(SqliteInbox::new(self.database, self.namespace))
+        Ok(SqliteInbox::new(self.database, &self.namespace))
     }
 
     /// Opens the inbox on tables that [`MIGRATIONS`] made before, run by the service's own tool or by another role.
@@ -84,7 +83,7 @@ impl Builder {
         self.database
             .check_schema(&MIGRATIONS, &self.namespace, &PROBES)
             .await?;
-        Ok(SqliteInbox::new(self.database, self.namespace))
+        Ok(SqliteInbox::new(self.database, &self.namespace))
     }
 }
 
@@ -96,8 +95,8 @@ const PROBES: [&str; 3] = [
 ];
 
 impl SqliteInbox {
-    fn new(database: Database, namespace: Namespace) -> Self {
-        let sql = |text: &str| statement(&namespace, text);
+    fn new(database: Database, namespace: &Namespace) -> Self {
+        let sql = |text: &str| statement(namespace, text);
         Self {
             one: sql("INSERT INTO {ns}inbox_processed (consumer, source, id, topic, partition, offset)
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"),
@@ -121,9 +120,8 @@ impl SqliteInbox {
                  GROUP BY m.source, m.id, row.value ->> 2, row.value ->> 3
                  ON CONFLICT DO UPDATE
                  SET offset = max(offset, excluded.offset), after_seq = excluded.after_seq"),
-            pruning: Pruning::new(&namespace),
+            pruning: Pruning::new(namespace),
             database,
-            namespace,
         }
     }
 }

@@ -26,7 +26,10 @@ pub async fn a_failing_message_does_not_fail_the_rest_of_its_batch<F: Fixture>(f
     // The key of the failing message waits from there on; everything else is handled.
     let effects = effects(f, 37).await;
     assert_eq!(of_key(&effects, "d"), ["d-0"]);
-    let blocked = until("the key to be blocked", async || running.status().blocked_keys.pop()).await;
+    let blocked = until("the key to be blocked", async || {
+        running.status().blocked_keys.pop()
+    })
+    .await;
     assert_eq!(blocked.key.unwrap().as_str(), "d");
     assert_eq!(
         (blocked.kind, blocked.attempts, blocked.waiting),
@@ -64,7 +67,10 @@ pub async fn a_batch_is_halved_until_the_failing_event_is_found<F: Fixture>(f: &
     publish(f, &messages).await;
     let running = Running::start(worker(f, &script).await);
     assert!(!effects(f, 63).await.contains(&"k37-0".to_owned()));
-    until("the key to be blocked", async || running.status().blocked_keys.pop()).await;
+    until("the key to be blocked", async || {
+        running.status().blocked_keys.pop()
+    })
+    .await;
     running.stop().await;
     assert!(
         script.batches().len() < 20,
@@ -83,7 +89,10 @@ pub async fn a_batch_handler_can_name_the_failing_event<F: Fixture>(f: &F) {
     publish(f, &messages).await;
     let running = Running::start(worker(f, &script).await);
     assert_eq!(of_key(&effects(f, 6).await, "c"), Vec::<String>::new());
-    let blocked = until("the key to be blocked", async || running.status().blocked_keys.pop()).await;
+    let blocked = until("the key to be blocked", async || {
+        running.status().blocked_keys.pop()
+    })
+    .await;
     assert_eq!(blocked.position.offset, 2);
     running.stop().await;
     assert_eq!(script.batches(), [8, 6]);
@@ -113,7 +122,10 @@ pub async fn a_panic_is_a_failed_attempt<F: Fixture>(f: &F) {
     publish(f, &in_turns(&["a", "b"], 1)).await;
     let running = Running::start(worker(f, &script).await.max_attempts(3));
     assert_eq!(effects(f, 1).await, ["a-0"]);
-    let blocked = until("the key to be blocked", async || running.status().blocked_keys.pop()).await;
+    let blocked = until("the key to be blocked", async || {
+        running.status().blocked_keys.pop()
+    })
+    .await;
     assert_eq!((blocked.kind, blocked.attempts), (FailureKind::Panicked, 3));
     assert_eq!(blocked.error.as_ref(), "the handler panicked: as planned");
     running.stop().await;
@@ -130,7 +142,10 @@ pub async fn a_panic_while_decoding_blocks_only_its_key<F: Fixture>(f: &F) {
     let running = Running::start(worker(f, &script).await);
     let effects = effects(f, 4).await;
     assert_eq!(of_key(&effects, "b"), Vec::<String>::new());
-    let blocked = until("the key to be blocked", async || running.status().blocked_keys.pop()).await;
+    let blocked = until("the key to be blocked", async || {
+        running.status().blocked_keys.pop()
+    })
+    .await;
     assert_eq!(
         (blocked.kind, blocked.waiting),
         (FailureKind::Unreadable, 2)
@@ -145,12 +160,16 @@ pub async fn a_handler_that_exceeds_its_deadline_has_failed<F: Fixture>(f: &F) {
     script.plan("a-0", [Act::Hang]);
     script.plan("b-0", vec![Act::Hang; 2]);
     publish(f, &in_turns(&["a", "b"], 1)).await;
-    let worker = worker(f, &script).await
+    let worker = worker(f, &script)
+        .await
         .max_attempts(2)
         .handler_deadline(Duration::from_millis(30));
     let running = Running::start(worker);
     assert_eq!(effects(f, 1).await, ["a-0"]);
-    let blocked = until("the key to be blocked", async || running.status().blocked_keys.pop()).await;
+    let blocked = until("the key to be blocked", async || {
+        running.status().blocked_keys.pop()
+    })
+    .await;
     assert_eq!(
         (blocked.kind, blocked.attempts),
         (FailureKind::DeadlineExceeded, 2)

@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 use super::{
     Fixture,
     harness::{
-        Running, WorkerOf, all_committed, committed, effects, in_turns, message, names,
-        of_key, publish, topic, until, worker,
+        Running, WorkerOf, all_committed, committed, effects, in_turns, message, names, of_key,
+        publish, topic, until, worker,
     },
     script::{Act, Script, count},
 };
@@ -33,9 +33,7 @@ pub async fn each_message_is_handled_once_although_published_twice<F: Fixture>(f
     assert_eq!((f.effects().await.len(), f.processed().await), (100, 100));
 }
 
-pub async fn a_crash_between_handler_and_commit_loses_and_repeats_no_effect<F: Fixture>(
-    f: &F,
-) {
+pub async fn a_crash_between_handler_and_commit_loses_and_repeats_no_effect<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let script = Script::new();
     publish(f, &in_turns(&["a"], 3)).await;
@@ -72,7 +70,8 @@ pub async fn a_key_stays_serial_and_in_order_under_failures_while_others_go_on<F
     }
     // One key makes no progress until the end.
     script.plan("h-0", vec![Act::Fail; 1_000]);
-    let worker = worker(f, &script).await
+    let worker = worker(f, &script)
+        .await
         .concurrency(4)
         .batch_size(16)
         .max_attempts(u32::MAX);
@@ -147,10 +146,7 @@ pub async fn a_full_in_flight_window_pauses_the_partition<F: Fixture>(f: &F) {
 
 pub async fn an_in_flight_window_full_of_bytes_pauses_the_partition<F: Fixture>(f: &F) {
     let size = message("a", 0).size();
-    pauses_at(f, |worker| {
-        worker.max_in_flight(usize::MAX, 40 * size)
-    })
-    .await;
+    pauses_at(f, |worker| worker.max_in_flight(usize::MAX, 40 * size)).await;
 }
 
 async fn pauses_at<F: Fixture>(f: &F, bounded: impl FnOnce(WorkerOf<F>) -> WorkerOf<F>) {

@@ -13,10 +13,7 @@ use super::{
     Connection, Database, Fixture,
     script::{Batched, Counted, Script, count, count_batch, ignore},
 };
-use crate::{
-    Handlers, Status, Worker, WorkerHandle,
-    store::WorkerStore,
-};
+use crate::{Handlers, Status, Worker, WorkerHandle, store::WorkerStore};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -93,7 +93,10 @@ pub async fn exhausted_attempts_block_the_key_until_the_message_succeeds<F: Fixt
     let worker = worker.max_attempts(2).failure_policy(policy);
     let running = Running::start(worker);
     assert_eq!(of_key(&effects(f, 2).await, "b"), names("b", 2));
-    let blocked = until("the key to be blocked", async || running.status().blocked_keys.pop()).await;
+    let blocked = until("the key to be blocked", async || {
+        running.status().blocked_keys.pop()
+    })
+    .await;
     assert_eq!((blocked.kind, blocked.waiting), (FailureKind::Exhausted, 1));
     assert!(!running.status().is_healthy());
     until("it was tried again", async || {
@@ -150,13 +153,20 @@ pub async fn a_dead_lettered_message_lets_its_key_go_on<F: Fixture>(f: &F) {
     let (script, letters) = (Script::new(), DeadLetters::after(0));
     script.plan("a-0", [Act::FailForGood]);
     publish(f, &in_turns(&["a"], 3)).await;
-    let running = Running::start(worker(f, &script).await.failure_policy(Arc::clone(&letters)));
+    let running = Running::start(
+        worker(f, &script)
+            .await
+            .failure_policy(Arc::clone(&letters)),
+    );
     assert_eq!(effects(f, 2).await, ["a-1", "a-2"]);
     all_committed(f).await;
     running.stop().await;
     let stored = letters.stored.lock().unwrap();
     assert_eq!(stored.len(), 1);
-    assert_eq!((stored[0].0.offset, stored[0].1), (0, FailureKind::Permanent));
+    assert_eq!(
+        (stored[0].0.offset, stored[0].1),
+        (0, FailureKind::Permanent)
+    );
 }
 
 pub async fn a_failing_failure_policy_acknowledges_nothing<F: Fixture>(f: &F) {
@@ -164,7 +174,11 @@ pub async fn a_failing_failure_policy_acknowledges_nothing<F: Fixture>(f: &F) {
     let (script, letters) = (Script::new(), DeadLetters::after(usize::MAX));
     script.plan("a-0", [Act::FailForGood]);
     publish(f, &in_turns(&["a", "b"], 2)).await;
-    let running = Running::start(worker(f, &script).await.failure_policy(Arc::clone(&letters)));
+    let running = Running::start(
+        worker(f, &script)
+            .await
+            .failure_policy(Arc::clone(&letters)),
+    );
     assert_eq!(of_key(&effects(f, 2).await, "b"), names("b", 2));
     let tried = usize::MAX - 5;
     until("several calls of the policy", async || {

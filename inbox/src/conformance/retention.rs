@@ -253,10 +253,7 @@ pub async fn a_worker_whose_clock_is_ahead_prunes_nothing_early<F: Fixture>(f: &
             .unwrap();
     }
     let ahead = TokioClock::starting_at(now + 365 * DAY);
-    let worker = worker(f, &Script::new())
-        .await
-        .clock(ahead)
-        .retention(DAY);
+    let worker = worker(f, &Script::new()).await.clock(ahead).retention(DAY);
     let running = Running::start(worker);
     publish(f, &[message("b", 0)]).await;
     effects(f, 1).await;

@@ -82,9 +82,7 @@ where
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         Box::pin(async move {
             for call in calls {
-                let running = self
-                    .handler
-                    .call(&self.state, connection, received(call)?);
+                let running = self.handler.call(&self.state, connection, received(call)?);
                 running.await?;
             }
             Ok(())

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use mainstay_messaging::{Content, Delivery, Message};
+use mainstay_messaging::{Delivery, Message, broker::Content};
 
 use super::{
     registered::{Call, Registered},

@@ -3,10 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use mainstay_database::{
-    Transactions as _,
-    memory::{Inserted, Record as _},
-};
+use mainstay_database::memory::{Inserted, Record as _};
 use mainstay_messaging::{Group, Position};
 
 use super::{
@@ -102,9 +99,14 @@ impl Retention for MemoryInbox {
         }
         if next.is_none() {
             // Redeliveries are deleted with their processed records.
-            for other in redeliveries.iter().filter(|other| other.record.0 == *consumer) {
+            for other in redeliveries
+                .iter()
+                .filter(|other| other.record.0 == *consumer)
+            {
                 if statement.get::<Processed>(&other.record).is_none() {
-                    statement.delete(&other.key(), |_: &Redelivery| true).await?;
+                    statement
+                        .delete(&other.key(), |_: &Redelivery| true)
+                        .await?;
                 }
             }
             for checkpoint in &ripe {

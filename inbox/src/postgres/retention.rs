@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use mainstay_database::{
-    Namespace, Transactions,
+    Namespace,
     postgres::{classify, statement},
 };
 use mainstay_messaging::{

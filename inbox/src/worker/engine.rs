@@ -26,11 +26,7 @@ use super::{
     upkeep::upkeep,
     work::Work,
 };
-use crate::{
-    Error, Status,
-    status::BlockedKey,
-    store::WorkerStore,
-};
+use crate::{Error, Status, status::BlockedKey, store::WorkerStore};
 use flights::Flights;
 
 /// The longest pause of the loop. Whatever concerns it wakes it earlier.
@@ -119,9 +115,7 @@ impl<I: WorkerStore> Engine<I> {
             changed: true,
             work,
         };
-        engine
-            .turn_until_drained(&mut news, pin!(shutdown))
-            .await;
+        engine.turn_until_drained(&mut news, pin!(shutdown)).await;
         housekeeping.abort();
         engine.leave(news, tasks).await
     }
@@ -142,7 +136,8 @@ impl<I: WorkerStore> Engine<I> {
                 Some(_) if self.flights.is_empty() => return,
                 Some(Closing::Draining(until)) if until.has_passed_at(now) => {
                     self.flights.abandon_all();
-                    self.closing = Some(Closing::Abandoning(now + self.work.settings.drain_timeout));
+                    self.closing =
+                        Some(Closing::Abandoning(now + self.work.settings.drain_timeout));
                 }
                 // A handler that blocks its thread cannot be ended: leave it behind.
                 Some(Closing::Abandoning(until)) if until.has_passed_at(now) => return,
@@ -254,7 +249,10 @@ impl<I: WorkerStore> Engine<I> {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         {
             self.work.meters.in_flight.set(in_flight as f64);
-            self.work.meters.blocked_keys.set(status.blocked_keys.len() as f64);
+            self.work
+                .meters
+                .blocked_keys
+                .set(status.blocked_keys.len() as f64);
         }
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }

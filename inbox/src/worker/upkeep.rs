@@ -6,7 +6,7 @@ use mainstay_messaging::Position;
 use tokio::sync::watch;
 
 use super::work::Work;
-use crate::{Error, store::{Retention as _, WorkerStore}};
+use crate::{Error, store::WorkerStore};
 
 /// Processed records that one transaction of pruning looks at.
 const STEP: u32 = 1_000;

@@ -19,9 +19,7 @@ use super::{
 };
 use crate::{
     Admission, Error,
-    handlers::{
-        Call, Class, Decoded, Panicked, Registered, Registry, panic_text,
-    },
+    handlers::{Call, Class, Decoded, Panicked, Registered, Registry, panic_text},
     store::WorkerStore,
 };
 

@@ -278,10 +278,10 @@ async fn a_panic_outside_of_handlers_repeats_no_effect_and_is_survived() {
     let scene = Scene::with(&[message("a", 0), message("a", 1)]).await;
     let calls = AtomicUsize::new(0);
     let panics_twice = move || assert!(calls.fetch_add(1, Ordering::SeqCst) >= 2, "on purpose");
-    let running = scene.start_with(&Gate::before("nothing"), |worker| {
-        worker
-            .batch_size(1)
-            .on_commit(panics_twice)
-    }).await;
+    let running = scene
+        .start_with(&Gate::before("nothing"), |worker| {
+            worker.batch_size(1).on_commit(panics_twice)
+        })
+        .await;
     scene.ends_well(running, &["a-0", "a-1"]).await;
 }

@@ -152,7 +152,10 @@ async fn messages_of_several_kinds_come_undecoded_in_one_call() {
             &[Named::KIND, Other::KIND],
             async |_: &mut Connection, received: Vec<Received<()>>, names: Names| {
                 let ids = received.iter().map(|received| received.message.id.as_str());
-                names.lock().unwrap().push(ids.collect::<Vec<_>>().join(" "));
+                names
+                    .lock()
+                    .unwrap()
+                    .push(ids.collect::<Vec<_>>().join(" "));
                 Ok(())
             },
         )
@@ -169,8 +172,9 @@ async fn handlers_run_one_delivery() {
     let handlers = Handlers::new().with_state(Arc::clone(&names)).on(note);
     let mut tx = database.begin().await.unwrap();
     // Clones share the handlers.
-    let ran = handlers.clone().run(&mut tx, &delivery(message("a", 0)));
-    ran.await.unwrap();
+    let clone = handlers.clone();
+    let first = delivery(message("a", 0));
+    clone.run(&mut tx, &first).await.unwrap();
     assert_eq!(*names.lock().unwrap(), ["a-0"]);
 
     let mut unreadable = message("a", 1);
@@ -186,7 +190,10 @@ async fn handlers_run_one_delivery() {
     });
     for (refused, why) in [
         (delivery(unreadable), "does not decode"),
-        (delivery(unknown), "no handler is registered for messages of kind Other"),
+        (
+            delivery(unknown),
+            "no handler is registered for messages of kind Other",
+        ),
         (raw, "the record is not a message: no envelope"),
     ] {
         let error = handlers.run(&mut tx, &refused).await.unwrap_err();
@@ -199,8 +206,8 @@ async fn handlers_run_one_delivery() {
 #[tokio::test]
 async fn handlers_run_turns_a_panic_into_an_error_that_counts() {
     let mut tx = Database::new().begin().await.unwrap();
-    let handlers = Handlers::new()
-        .on(async |_: &mut Connection, _: Received<Named>| panic!("as planned"));
+    let handlers =
+        Handlers::new().on(async |_: &mut Connection, _: Received<Named>| panic!("as planned"));
     let error = handlers.run(&mut tx, &delivery(message("a", 0))).await;
     let error = error.unwrap_err();
     assert!(error.counts_attempt() && !error.is_permanent(), "{error}");
@@ -216,7 +223,11 @@ struct Wrapped<E: std::error::Error + 'static>(#[source] E);
 fn errors_are_classified_by_their_whole_chain() {
     use mainstay_database::Error::{Aborted, Conflict, Failed, OutcomeUnknown, Unavailable};
     let source = || io::Error::other("as planned").into();
-    for heals in [Conflict(source()), Unavailable(source()), OutcomeUnknown(source())] {
+    for heals in [
+        Conflict(source()),
+        Unavailable(source()),
+        OutcomeUnknown(source()),
+    ] {
         let error = HandlerError::from(Wrapped(Error::from(heals)));
         assert!(!error.counts_attempt() && !error.is_permanent(), "{error}");
     }
@@ -228,7 +239,10 @@ fn errors_are_classified_by_their_whole_chain() {
         HandlerError::retryable("as planned"),
         HandlerError::retryable(Failed(source())),
     ] {
-        assert!(counted.counts_attempt() && !counted.is_permanent(), "{counted}");
+        assert!(
+            counted.counts_attempt() && !counted.is_permanent(),
+            "{counted}"
+        );
     }
     let chosen = HandlerError::retryable(Wrapped(Conflict(source())));
     assert!(!chosen.counts_attempt());
@@ -246,7 +260,9 @@ async fn an_unavailable_error_counts_no_attempt_and_blocks_no_key() {
         .max_attempts(1)
         .with_state(Arc::clone(&calls))
         .on(
-            async |connection: &mut Connection, received: Received<Named>, calls: Arc<AtomicUsize>| {
+            async |connection: &mut Connection,
+                   received: Received<Named>,
+                   calls: Arc<AtomicUsize>| {
                 if calls.fetch_add(1, Ordering::SeqCst) < 9 {
                     return Err(HandlerError::unavailable("the bank does not answer"));
                 }
@@ -421,7 +437,9 @@ fn a_held_message_has_no_effect_and_is_committed_and_counted() {
 
 #[test]
 fn a_received_event_for_a_test_is_one_line() {
-    let received = Received::of(Named { name: "a-0".to_owned() });
+    let received = Received::of(Named {
+        name: "a-0".to_owned(),
+    });
     assert_eq!(received.message.kind.as_str(), Named::KIND);
     assert_eq!(received.message.topic, Topic::from_static("orders"));
     assert_eq!(received.position.to_string(), "orders/0/0");

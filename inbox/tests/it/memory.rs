@@ -27,7 +27,7 @@ impl MemoryFixture {
     pub(crate) fn with(clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
         let broker = Broker::builder()
             .lease(Duration::from_millis(1_500))
-            .revocation(Duration::from_secs(1))
+            .revocation_timeout(Duration::from_secs(1))
             .clock(Arc::clone(&clock))
             .ids(Arc::clone(&ids))
             .build();
@@ -88,7 +88,10 @@ impl Fixture for MemoryFixture {
     }
 
     async fn create_topic(&self, topic: &Topic, partitions: u16) {
-        self.broker.create_topic(topic.clone(), partitions).await.unwrap();
+        self.broker
+            .create_topic(topic.clone(), partitions)
+            .await
+            .unwrap();
     }
 
     fn publisher(&self) -> LogPublisher {

@@ -25,5 +25,8 @@ pub(crate) fn group() -> Group {
 pub(crate) fn message(key: &str, number: usize) -> Message {
     let name = format!("{key}-{number}");
     let message = Message::builder().id(&*name).source("/test").key(key);
-    message.event(&Named { name: name.clone() }).build().unwrap()
+    message
+        .event(&Named { name: name.clone() })
+        .build()
+        .unwrap()
 }

@@ -112,7 +112,7 @@ fn as_service(url: &str) -> String {
 fn broker() -> Broker {
     Broker::builder()
         .lease(Duration::from_millis(1_500))
-        .revocation(Duration::from_secs(1))
+        .revocation_timeout(Duration::from_secs(1))
         .build()
 }
 
@@ -166,7 +166,10 @@ impl Fixture for PostgresFixture {
     }
 
     async fn create_topic(&self, topic: &Topic, partitions: u16) {
-        self.broker.create_topic(topic.clone(), partitions).await.unwrap();
+        self.broker
+            .create_topic(topic.clone(), partitions)
+            .await
+            .unwrap();
     }
 
     fn publisher(&self) -> LogPublisher {

@@ -234,9 +234,7 @@ async fn slow_commits_leave_time_to_renew_the_membership() {
             renewal,
             clock: Arc::new(TokioClock::default()),
         };
-        let running = start(consumer.clone(), |worker| {
-            worker.batch_size(1)
-        });
+        let running = start(consumer.clone(), |worker| worker.batch_size(1));
         running.has_handled(2_000).await;
         running.stop().await;
         let mut renewed = consumer.renewed.lock().unwrap().clone();

@@ -28,9 +28,9 @@ pub(crate) async fn fixture_with(lease: Duration) -> SqliteFixture {
     let directory = tempfile::tempdir().unwrap();
     let open = async |name| Database::open(directory.path().join(name)).await.unwrap();
     let (database, log) = (open("service.db").await, open("log.db").await);
-    let broker = Broker::builder(&log)
+    let broker = Broker::builder_on(&log)
         .lease(lease)
-        .revocation(lease * 2 / 3);
+        .revocation_timeout(lease * 2 / 3);
     let inbox = SqliteInbox::builder(&database).namespace(Namespace::prefixed("billing_").unwrap());
     let fixture = SqliteFixture {
         inbox: inbox.open().await.unwrap(),
@@ -91,7 +91,10 @@ impl Fixture for SqliteFixture {
     }
 
     async fn create_topic(&self, topic: &Topic, partitions: u16) {
-        self.broker.create_topic(topic.clone(), partitions).await.unwrap();
+        self.broker
+            .create_topic(topic.clone(), partitions)
+            .await
+            .unwrap();
     }
 
     fn publisher(&self) -> LogPublisher {

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use mainstay_clock::Monotonic;
-use mainstay_messaging::{Partition, broker::{ConsumerEvent, Content, Delivery}};
+use mainstay_messaging::{
+    Partition,
+    broker::{ConsumerEvent, Content, Delivery},
+};
 
 use super::{
     super::{
@@ -14,7 +17,7 @@ use super::{
     Closing, Engine,
     flights::Landing,
 };
-use crate::{error::chain, Error, store::WorkerStore};
+use crate::{Error, error::chain, store::WorkerStore};
 
 impl<I: WorkerStore> Engine<I> {
     pub(super) fn take_in(&mut self, event: Event) {
@@ -47,7 +50,9 @@ impl<I: WorkerStore> Engine<I> {
             Event::Ended(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, consumer = %self.work.group, "the broker ended this consumer; the worker drains and ends");
                 self.ended = Some(Error::Broker(error));
-                self.closing = Some(Closing::Draining(self.now() + self.work.settings.drain));
+                self.closing = Some(Closing::Draining(
+                    self.now() + self.work.settings.drain_timeout,
+                ));
             }
         }
     }
@@ -115,7 +120,11 @@ impl<I: WorkerStore> Engine<I> {
 
     /// Starts as many transactions as may run.
     pub(super) fn start(&mut self, now: Monotonic) {
-        if self.closing.is_some() || self.outage.is_some_and(|(when, _)| !when.has_passed_at(now)) {
+        if self.closing.is_some()
+            || self
+                .outage
+                .is_some_and(|(when, _)| !when.has_passed_at(now))
+        {
             return;
         }
         while self.flights.len() < self.work.settings.concurrency {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use mainstay_database::ErrorKind;
-use mainstay_messaging::{Key, broker::{Content, Delivery}};
+use mainstay_messaging::{
+    Key,
+    broker::{Content, Delivery},
+};
 
 use super::{
     super::{

@@ -24,9 +24,7 @@ impl Service for MemoryFixture {
     async fn outlive(&self, _: &Group, _: &Topic) {}
 
     fn timed(&self, worker: Striken<Self>) -> Striken<Self> {
-        worker
-            .clock(TokioClock::default())
-            .ids(SeededIds::new(1))
+        worker.clock(TokioClock::default()).ids(SeededIds::new(1))
     }
 }
 

@@ -6,7 +6,9 @@ use std::{
 };
 
 use mainstay_clock::Backoff;
-use mainstay_inbox::{BlockKey, Error, HandlerError, Inbox, Received, Worker, conformance::Fixture};
+use mainstay_inbox::{
+    BlockKey, Error, HandlerError, Inbox, Received, Worker, conformance::Fixture,
+};
 use mainstay_messaging::{Group, Message, Position, Publisher as _, Topic};
 use mainstay_testkit::{
     History, check,

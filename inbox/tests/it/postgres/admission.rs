@@ -128,7 +128,10 @@ async fn a_handler_that_waits_for_a_lock_lets_the_others_go_on() {
         (running.starts_of("k40-0") > 3).then_some(())
     })
     .await;
-    assert!(running.status().blocked_keys.is_empty(), "a wait was counted");
+    assert!(
+        running.status().blocked_keys.is_empty(),
+        "a wait was counted"
+    );
     holder.rollback().await.unwrap();
     effects(&f, 64).await;
     all_committed(&f).await;
@@ -147,9 +150,8 @@ async fn two_workers_on_the_same_messages_apply_each_effect_once_without_deadloc
         f.broker = super::broker();
         f.create_topic(&topic(), 2).await;
         publish(&f, &messages).await;
-        let set =
-            |worker: super::scene::CountingWorker| worker.batch_size(batch).concurrency(2);
-        workers.push(Running::start(&f, |_| Act::Write, set));
+        let set = |worker: super::scene::CountingWorker| worker.batch_size(batch).concurrency(2);
+        workers.push(Running::start(&f, |_| Act::Write, set).await);
     }
     let done = effects(&f, 800).await;
     for key in 0..40 {

@@ -76,7 +76,10 @@ async fn a_worker_without_a_privilege_names_it_and_blames_no_message() {
         words.iter().all(|word| why.contains(word)).then_some(())
     })
     .await;
-    assert!(running.status().blocked_keys.is_empty(), "a message was blamed");
+    assert!(
+        running.status().blocked_keys.is_empty(),
+        "a message was blamed"
+    );
     assert!(!running.status().is_healthy());
     run(&f, &format!("GRANT INSERT ON {table} TO {role}")).await;
     effects(&f, 2).await;

@@ -54,7 +54,10 @@ async fn lost_connections_lose_no_effect_and_count_no_attempt() {
     }
     assert!(cuts > 5, "only {cuts} connections were cut");
     each_once_and_in_order(&f).await;
-    assert!(running.status().blocked_keys.is_empty(), "a cut was counted");
+    assert!(
+        running.status().blocked_keys.is_empty(),
+        "a cut was counted"
+    );
     running.stop().await;
 }
 
@@ -85,7 +88,10 @@ async fn a_commit_whose_answer_is_lost_applies_its_effects_once() {
             wire.lose(what, 3);
         }
         each_once_and_in_order(&f).await;
-        assert!(running.status().blocked_keys.is_empty(), "{what:?} was counted");
+        assert!(
+            running.status().blocked_keys.is_empty(),
+            "{what:?} was counted"
+        );
         running.stop().await;
     }
 }

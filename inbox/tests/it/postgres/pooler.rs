@@ -45,13 +45,13 @@ async fn pooled() -> Option<Pooled> {
     let pooler = Pooler::for_suite(suite, &server.url(), pooling).await;
     let pooler = pooler.unwrap()?;
     let url = pooler.url(server.name());
-    let pooled = |database: super::Settings| {
+    let set = |database: super::Settings| {
         database
             .idle_in_transaction_timeout(TWO_HOURS)
             .transaction_pooler(true)
     };
     Some(Pooled {
-        fixture: fixture_through(server, &url, pooled).await,
+        fixture: fixture_through(server, &url, set).await,
         _pooler: pooler,
     })
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay_inbox::{
-    Error, Inbox as _, conformance::Fixture as _, failure::FailureKind,
-};
+use mainstay_inbox::{Error, Inbox as _, conformance::Fixture as _, failure::FailureKind};
 
 use super::{
     PostgresFixture, Settings, fixture, fixture_with,
@@ -42,7 +40,8 @@ async fn a_stopped_session_with_an_open_admission_is_ended_and_others_go_on() {
         &f,
         |_| Act::Write,
         |worker| worker.handler_deadline(DEADLINE),
-    ).await;
+    )
+    .await;
     // Meanwhile the other key goes on.
     assert_eq!(effects(&f, 1).await, ["b-0"]);
     until("the worker to wait", async || {
@@ -56,7 +55,10 @@ async fn a_stopped_session_with_an_open_admission_is_ended_and_others_go_on() {
         .unwrap();
     assert_eq!(effects(&f, 3).await, ["b-0", "a-0", "a-1"]);
     all_committed(&f).await;
-    assert!(running.status().blocked_keys.is_empty(), "a wait was counted");
+    assert!(
+        running.status().blocked_keys.is_empty(),
+        "a wait was counted"
+    );
     running.stop().await;
     // It wakes up, and gets an error.
     let late = PostgresFixture::write(&mut stopped, "late").await;
@@ -88,7 +90,10 @@ async fn handlers_that_exceed_the_idle_limit_together_succeed_in_smaller_batches
     let plan = |_: &str| Act::Nap(Duration::from_millis(400));
     let running = Running::start(&f, plan, |worker| worker.handler_deadline(DEADLINE)).await;
     all_committed(&f).await;
-    assert!(running.status().blocked_keys.is_empty(), "a wait was counted");
+    assert!(
+        running.status().blocked_keys.is_empty(),
+        "a wait was counted"
+    );
     assert_eq!(f.processed().await, 4);
     running.stop().await;
 }
@@ -104,7 +109,7 @@ async fn a_handler_that_ignores_an_sql_error_fails_alone() {
     publish(&f, &messages).await;
     let plan = |name: &str| {
         if name == "c-0" {
-            Act::KeepQuiet
+            Act::IgnoreError
         } else {
             Act::Write
         }
@@ -112,7 +117,10 @@ async fn a_handler_that_ignores_an_sql_error_fails_alone() {
     let running = Running::start(&f, plan, |worker| worker.max_attempts(2)).await;
     let effects = effects(&f, 10).await;
     assert!(effects.iter().all(|effect| !effect.starts_with('c')));
-    let blocked = until("the key to be blocked", async || running.status().blocked_keys.pop()).await;
+    let blocked = until("the key to be blocked", async || {
+        running.status().blocked_keys.pop()
+    })
+    .await;
     assert_eq!(blocked.key.unwrap().as_str(), "c");
     assert_eq!(
         (blocked.kind, blocked.attempts, blocked.waiting),
@@ -129,8 +137,11 @@ async fn the_last_handler_that_ignores_an_sql_error_has_failed() {
     let Some(f) = fixture().await else { return };
     f.create_topic(&topic(), 1).await;
     publish(&f, &[message("a", 0)]).await;
-    let running = Running::start(&f, |_| Act::KeepQuiet, |worker| worker.max_attempts(3)).await;
-    let blocked = until("the key to be blocked", async || running.status().blocked_keys.pop()).await;
+    let running = Running::start(&f, |_| Act::IgnoreError, |worker| worker.max_attempts(3)).await;
+    let blocked = until("the key to be blocked", async || {
+        running.status().blocked_keys.pop()
+    })
+    .await;
     assert_eq!(
         (blocked.kind, blocked.attempts),
         (FailureKind::Exhausted, 3)
