@@ -1,14 +1,14 @@
-//! The contract of [`Outbox`] and [`RelayStore`], and what a [`Relay`] makes of it, as tests that any store can run.
+//! The contract of [`Outbox`] and [`RelayStore`], and of a [`Relay`] on them, as tests for any store.
 //!
-//! Implement [`Fixture`] and write `mainstay_outbox::conformance!(fixture());` in a test module: one named test per
-//! case, each named after the guarantee it shows. The cases wait on conditions.
+//! Implement [`Fixture`] and write `mainstay_outbox::conformance!(fixture());` in a test module. It emits
+//! one test per case, named after the guarantee that the case shows. The cases wait on conditions.
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
     clippy::future_not_send,
     reason = "a test suite"
 )]
-#![expect(missing_docs, reason = "the cases are named after what they show")]
+#![expect(missing_docs, reason = "each case is named after the guarantee it shows")]
 
 mod counted;
 mod entries;
@@ -18,16 +18,19 @@ mod promises;
 mod rounds;
 mod tape;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mainstay_clock::Backoff;
 use mainstay_database::Transactions;
-use mainstay_messaging::{Key, Kind, Message, MessageId, Source, Topic};
+use mainstay_messaging::Message;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Limit, Outbox, Relay, RelayStore};
+use crate::{
+    Error, Outbox, Relay, RelayHandle,
+    store::{Limit, RelayStore},
+};
 
 pub use entries::*;
 pub use failures::*;
@@ -42,32 +45,38 @@ const ALL: Limit = Limit {
     bytes: usize::MAX,
 };
 
-/// What a store brings to the suite.
+/// What a store provides to the suite.
 #[async_trait]
 pub trait Fixture: Send + Sync {
     type Database: Transactions;
-    type Store: Outbox<Connection = <Self::Database as Transactions>::Connection> + RelayStore;
+    type Store: Outbox<Connection = <Self::Database as Transactions>::Connection>
+        + RelayStore
+        + Clone;
 
+    /// The database that [`store`](Self::store) was opened with: its commits notify that store.
     fn database(&self) -> &Self::Database;
 
-    /// Four shards, messages of at most 10,000 bytes.
-    fn store(&self) -> Arc<Self::Store>;
+    /// The same database through another handle, whose commits notify no store.
+    async fn foreign_database(&self) -> Self::Database;
 
-    /// Another handle on the same tables with a notifier of its own, as another process has.
-    async fn other_process(&self) -> Arc<Self::Store>;
+    /// An outbox with four shards, the source `/suite` and messages of at most 10,000 bytes.
+    fn store(&self) -> Self::Store;
 
-    /// What opening the same tables with five shards answers.
+    /// The same outbox as another process has it: with a database handle and a notifier of its own.
+    async fn other_process(&self) -> Self::Store;
+
+    /// The result of opening the same tables with five shards.
     async fn open_with_five_shards(&self) -> Result<(), Error>;
 
     /// Damages the stored message with this id so that it cannot be read.
     async fn damage(&self, id: &str);
 
-    /// Rows of the log and of the deferred table.
+    /// Numbers of rows in the log and in the deferred table.
     async fn rows(&self) -> (usize, usize);
 }
 
-/// Emits one `#[tokio::test]` per case for the fixture that the expression makes; with `if_there`, for the fixture that it
-/// makes where the server is.
+/// Emits one `#[tokio::test]` per case for the fixture that the expression makes. With `if_there` the
+/// expression makes an `Option`, which is `None` where there is no server.
 #[macro_export]
 macro_rules! conformance {
     (if_there $fixture:expr) => {
@@ -82,30 +91,33 @@ macro_rules! conformance {
             a_quiet_run_publishes_everything_exactly_once
             messages_of_a_key_keep_the_order_of_their_enqueues
             a_batch_keeps_the_order_of_its_slice
-            a_former_owner_writes_nothing
-            an_owner_never_sends_again_what_it_recorded
+            a_former_owner_records_nothing
+            an_owner_never_publishes_again_what_it_recorded
             a_dead_relay_is_replaced_when_its_lease_ends
             shards_are_divided_among_relays_and_given_up_at_shutdown
-            a_refused_message_stops_its_key_and_no_other
-            a_stopped_key_goes_on_in_order_when_its_head_is_taken
+            a_refused_message_blocks_its_key_and_no_other
+            a_blocked_key_goes_on_in_order_once_its_head_is_accepted
             two_refusals_of_a_key_in_one_round_keep_its_order
-            a_stopped_key_is_served_when_its_head_is_due
-            an_unreadable_row_stops_its_key_and_is_kept
-            an_outage_burns_no_attempts_and_the_backlog_drains_in_order
-            a_lost_acknowledgement_is_sent_again_and_loses_no_order
-            a_send_never_outlives_its_lease
-            a_delayed_message_waits_and_stops_nobody
+            all_rows_of_a_blocked_key_are_due_when_its_head_is
+            an_unreadable_row_blocks_its_key_and_is_kept
+            an_outage_counts_no_attempts_and_the_backlog_drains_in_order
+            a_lost_acknowledgement_repeats_messages_and_keeps_their_order
+            a_publish_call_never_outlives_its_lease
+            a_delayed_message_waits_and_others_do_not_wait_for_it
             an_endless_delay_is_never_due
-            a_delayed_message_of_a_stopped_key_joins_its_end
-            an_deduplication_key_is_used_once_and_aborts_nothing
-            an_oversize_message_is_refused_in_its_transaction
-            a_ring_is_heard_at_once
-            a_commit_without_a_ring_is_found_soon
-            rows_of_another_process_are_found_by_the_slow_poll
-            shutdown_finishes_the_round_in_flight
+            a_delayed_message_of_a_blocked_key_is_held_behind_it
+            a_deduplication_key_is_used_once_and_aborts_nothing
+            an_oversize_message_is_refused_and_the_transaction_stays_usable
+            an_emitted_event_carries_topic_key_kind_version_and_source
+            a_commit_through_the_database_wakes_the_relay_at_once
+            a_notification_wakes_the_relay_at_once
+            a_foreign_commit_is_found_by_early_polls
+            rows_of_another_process_are_found_at_the_poll_interval
+            run_until_finishes_the_round_in_flight
+            a_spawned_relay_shows_its_status_and_shuts_down
             a_batch_is_bounded_in_messages_and_in_bytes
             another_number_of_shards_is_refused
-            status_tells_what_is_stopped
+            status_shows_blocked_keys
         );
     };
     (@cases $fixture:expr; $($case:ident)*) => {
@@ -119,27 +131,24 @@ macro_rules! conformance {
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn topic() -> Topic {
-    Topic::from_static("orders")
-}
-
 /// The message `key-number`.
 fn message(key: &str, number: usize) -> Message {
-    let mut message = Message::with_id(
-        MessageId::new(format!("{key}-{number}")).unwrap(),
-        Source::from_static("/suite"),
-        topic(),
-        Kind::from_static("Counted"),
-    );
-    message.payload = Some(number.to_string().into());
-    message.with_key(Key::new(key).unwrap())
+    Message::builder()
+        .id(format!("{key}-{number}"))
+        .source("/suite")
+        .topic("orders")
+        .kind("Counted")
+        .key(key)
+        .payload(number.to_string())
+        .build()
+        .unwrap()
 }
 
 fn ids(key: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|number| format!("{key}-{number}")).collect()
 }
 
-/// One transaction that enqueues `messages`, committed and not rung.
+/// One committed transaction that enqueues `messages`.
 async fn commit<F: Fixture>(f: &F, messages: &[Message]) {
     let mut tx = f.database().begin().await.unwrap();
     for message in messages {
@@ -149,38 +158,34 @@ async fn commit<F: Fixture>(f: &F, messages: &[Message]) {
 }
 
 /// A relay that runs until it is stopped or crashed.
-struct Running<S: RelayStore> {
-    relay: Arc<Relay<S, Tape>>,
+struct Running {
+    relay: RelayHandle,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), Error>>,
 }
 
-impl<S: RelayStore> Running<S> {
-    fn start(store: Arc<S>, tape: &Arc<Tape>) -> Self {
+impl Running {
+    fn start<S: RelayStore>(store: S, tape: &Tape) -> Self {
         Self::start_as(store, tape, |relay| relay)
     }
 
-    fn start_as(
-        store: Arc<S>,
-        tape: &Arc<Tape>,
+    fn start_as<S: RelayStore>(
+        store: S,
+        tape: &Tape,
         settings: impl FnOnce(Relay<S, Tape>) -> Relay<S, Tape>,
     ) -> Self {
         let quick = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
-        let relay = Relay::new(store, Arc::clone(tape))
+        let relay = Relay::new(store, tape.clone())
             .lease(Duration::from_millis(600))
             .poll_interval(Duration::from_millis(50))
-            .outage_backoff(quick)
+            .backoff(quick)
             .refusal_backoff(quick);
-        let relay = Arc::new(settings(relay));
+        let relay = settings(relay);
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn({
-            let (relay, shutdown) = (Arc::clone(&relay), shutdown.clone());
-            async move { relay.run(shutdown).await }
-        });
         Self {
-            relay,
+            relay: relay.handle(),
+            task: tokio::spawn(relay.run_until(shutdown.clone().cancelled_owned())),
             shutdown,
-            task,
         }
     }
 
@@ -193,21 +198,21 @@ impl<S: RelayStore> Running<S> {
             .unwrap();
     }
 
-    /// As a killed process does: no release, nothing more is written.
+    /// As a process that is killed: it gives up and records nothing.
     async fn crash(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
     }
 }
 
-/// Looks again until `condition` holds.
+/// Checks again and again until `condition` holds.
 async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let looking = async {
+    let checking = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    let came_true = tokio::time::timeout(PATIENCE, looking).await.is_ok();
+    let came_true = tokio::time::timeout(PATIENCE, checking).await.is_ok();
     assert!(came_true, "never came true: {what}");
 }
 

@@ -1,4 +1,4 @@
-//! What is put into the outbox beside the message itself.
+//! A message together with how it is to be delivered.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -7,14 +7,16 @@ use mainstay_messaging::{InvalidName, Key, Message};
 /// A message and how it is to be delivered.
 ///
 /// ```
-/// # use mainstay_messaging::{Kind, Message, MessageId, Source, Topic};
-/// use mainstay_outbox::{DeduplicationKey, Entry};
+/// use mainstay_outbox::{DeduplicationKey, Entry, messaging::Message};
 /// use std::time::Duration;
 ///
-/// # let reminder = Message::with_id(MessageId::from_static("1"), Source::from_static("s"), Topic::from_static("t"), Kind::from_static("K"));
-/// let once = DeduplicationKey::new("reminder:order-17")?;
-/// let entry = Entry::new(&reminder).deliver_after(Duration::from_secs(3600)).once(&once);
-/// # Ok::<_, mainstay_messaging::InvalidName>(())
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let reminder = Message::builder().topic("reminders").kind("Remind").source("/orders").build()?;
+/// let key = DeduplicationKey::new("reminder:order-17")?;
+/// let entry = Entry::new(&reminder)
+///     .deliver_after(Duration::from_secs(3600))
+///     .deduplicate(&key);
+/// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
@@ -24,7 +26,7 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Delivers `message` as soon as it is committed.
+    /// Delivers `message` as soon as its transaction is committed.
     #[must_use]
     pub const fn new(message: &'a Message) -> Self {
         Self {
@@ -34,19 +36,20 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Delivers it not before `delay` from now, by the database's clock (on SQLite, the host's).
+    /// Delivers it no earlier than `delay` from now, by the database's clock (on SQLite, the host's).
     ///
-    /// A delayed message leaves its key's order: it stops nobody and waits for nobody, unless its key is stopped
-    /// when it falls due; then it joins the end of that key's messages.
+    /// A delayed message leaves the order of its key: other messages do not wait for it. If its key
+    /// is blocked when it is due, it is held behind the messages of that key.
     #[must_use]
     pub const fn deliver_after(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
         self
     }
 
-    /// Enqueues nothing if `deduplication_key` was used before. A repeated key never aborts the transaction.
+    /// Enqueues nothing if `deduplication_key` was used before. A repeated key does not abort the
+    /// transaction.
     #[must_use]
-    pub const fn once(mut self, deduplication_key: &'a DeduplicationKey) -> Self {
+    pub const fn deduplicate(mut self, deduplication_key: &'a DeduplicationKey) -> Self {
         self.deduplication_key = Some(deduplication_key);
         self
     }
@@ -57,13 +60,13 @@ impl<'a> Entry<'a> {
         self.message
     }
 
-    /// How long delivery waits.
+    /// The delay of its delivery.
     #[must_use]
     pub const fn delay(&self) -> Option<Duration> {
         self.delay
     }
 
-    /// The key that may be used once.
+    /// The deduplication key.
     #[must_use]
     pub const fn deduplication_key(&self) -> Option<&'a DeduplicationKey> {
         self.deduplication_key
@@ -76,7 +79,7 @@ impl<'a> From<&'a Message> for Entry<'a> {
     }
 }
 
-/// Names one act of enqueueing, so that repeating the act enqueues nothing.
+/// Optional unique key of a message: enqueueing under the same key again enqueues nothing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeduplicationKey(Key);
 
@@ -84,7 +87,8 @@ impl DeduplicationKey {
     /// Wraps a text of the caller's choice, such as `saga:step:attempt`.
     ///
     /// # Errors
-    /// [`InvalidName`] unless it is 1 to 255 bytes without control characters: an index of each store holds it.
+    /// [`InvalidName`] unless it is 1 to 255 bytes without control characters, which every store can
+    /// index.
     pub fn new(text: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
         let checked = Key::new(text).map_err(|mut invalid| {
             invalid.what = "deduplication key";
@@ -106,15 +110,15 @@ impl fmt::Debug for DeduplicationKey {
     }
 }
 
-/// What became of one entry.
+/// The result of enqueueing one entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use = "an entry that was there already was not enqueued"]
+#[must_use = "a duplicate was not enqueued"]
 #[expect(clippy::exhaustive_enums, reason = "it is new or it is not")]
 pub enum Enqueued {
     /// It will be published if the transaction commits.
     Added,
     /// Its deduplication key was used before: nothing was written.
-    AlreadyThere,
+    Duplicate,
 }
 
 #[cfg(test)]
@@ -122,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_deduplication_key_is_what_every_index_can_hold() {
+    fn a_deduplication_key_is_a_text_that_every_index_can_hold() {
         assert_eq!(
             DeduplicationKey::new("saga:step:1").unwrap().as_str(),
             "saga:step:1"

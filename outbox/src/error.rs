@@ -1,41 +1,69 @@
-//! What can go wrong, by what the caller can do about it.
+//! Errors, grouped by what the caller can do.
+
+use mainstay_messaging::InvalidName;
 
 /// An outbox operation failed.
 #[derive(thiserror::Error, Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The database failed; see [`mainstay_database::Error`] for what to do.
+    /// The database failed; [`mainstay_database::Error`] says what to do.
     #[error(transparent)]
     Database(#[from] mainstay_database::Error),
-    /// The message is larger than the broker takes. Nothing was written; the transaction is still usable.
-    #[error("message of {size} bytes is larger than the configured limit of {limit} bytes")]
+    /// The message is larger than the configured limit. Nothing was written and the transaction is
+    /// still usable.
+    #[error(
+        "a message of {size} bytes exceeds the outbox's limit of {limit} bytes; \
+         make it smaller, or raise max_message_size if the broker takes larger messages"
+    )]
     TooLarge {
         /// Size of the message in bytes.
         size: usize,
         /// The configured limit in bytes.
         limit: usize,
     },
-    /// Another relay has taken over at least one of the shards: what was sent may be sent again by it.
-    #[error("another relay has taken over: the fence has risen")]
-    Fenced,
-    /// The schema was laid out with other settings; configure the same ones.
+    /// The event cannot be made into a message.
+    #[error("the event cannot be made into a message: {0}")]
+    Event(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The outbox was opened without a source, which every event needs.
     #[error(
-        "the outbox is laid out with {stored} shards by {stored_hash}, this process is configured for {configured} by {configured_hash}"
+        "the outbox has no source for its events; set one when opening it: \
+         builder(&database).source(\"/orders\")"
     )]
-    OtherLayout {
-        /// Shards in the schema.
+    NoSource,
+    /// A name given to the builder is invalid.
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    /// Another relay has taken over at least one shard. It may publish again what this one published.
+    #[error("another relay has taken over a shard of this one: its fencing token is outdated")]
+    Fenced,
+    /// The schema was created with other settings.
+    #[error(
+        "the outbox was created with {stored} shards by {stored_hash}, and this process is \
+         configured for {configured} shards by {configured_hash}; configure .shards({stored})"
+    )]
+    LayoutMismatch {
+        /// Number of shards in the schema.
         stored: u16,
         /// Name of the hash in the schema.
         stored_hash: String,
-        /// Shards this process was configured with.
+        /// Number of shards this process is configured for.
         configured: u16,
         /// Name of this build's hash.
         configured_hash: &'static str,
     },
+    /// The outbox was opened without migrating, and its schema is missing or incomplete.
+    #[error(
+        "the outbox's schema is incomplete: {missing} is missing; \
+         run the crate's MIGRATIONS with your tool, or open the outbox with open()"
+    )]
+    MissingSchema {
+        /// The first table or column that is missing.
+        missing: String,
+    },
 }
 
 impl Error {
-    /// Whether the same call, in a new transaction, may succeed later without anybody's doing.
+    /// Whether the same call in a new transaction may succeed later without anybody's intervention.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {

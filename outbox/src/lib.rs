@@ -47,7 +47,7 @@
 //! let mut tx = database.begin().await?;
 //! outbox.enqueue(&mut tx, &message).await?;
 //! database.commit(tx).await?;
-//! outbox.ring();
+//! outbox.notify();
 //!
 //! // Beside it: a relay, until told to stop.
 //! let relay = Relay::new(Arc::new(outbox), Arc::new(broker.publisher()));
@@ -115,7 +115,7 @@
 //! |---|---|
 //! | `mainstay_outbox_published` | messages, counter |
 //! | `mainstay_outbox_refused` | refusals, counter |
-//! | `mainstay_outbox_oldest_unsent_seconds` | seconds, gauge |
+//! | `mainstay_outbox_oldest_unpublished_seconds` | seconds, gauge |
 //!
 //! # Features
 //!
@@ -156,4 +156,4 @@ pub use outbox::Outbox;
 pub use relay::Relay;
 pub use shard::{HASH, fair_share, shard_of};
 pub use status::{Activity, Status};
-pub use store::{Content, Fetched, Limit, Outcome, RelayStore, Row, RowRef, ShardLease, Stop};
+pub use store::{Content, Fetched, Limit, Outcome, RelayStore, Row, RowRef, ShardLease, Refusal};

@@ -1,28 +1,35 @@
-//! The outbox in memory, as it behaves on PostgreSQL: for tests and simulations.
+//! The outbox in memory, which behaves as on PostgreSQL: for tests and simulations.
 //!
-//! Positions are drawn from a sequence before commit, so they become visible in the order of commits and leave gaps
-//! that fill later or never. Leases are decided by the database's clock. One outbox per database.
+//! Positions are drawn from a sequence before the commit. They become visible in the order of commits
+//! and leave gaps that fill later or never. The database's clock decides leases and delays. There is
+//! one outbox per database.
 
 mod records;
 mod rows;
 mod shards;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mainstay_database::{
-    Transactions,
+    commits::CommitListener,
     memory::{Connection, Database, Inserted},
 };
-use mainstay_messaging::{Message, MessageId};
+use mainstay_messaging::{Key, Message, MessageId, Topic};
 
 use crate::{
-    Content, Enqueued, Entry, Error, Fetched, HASH, Limit, Notifier, Outbox, Outcome, RelayStore,
-    ShardLease, due::later, shard_of,
+    Enqueued, Entry, Error, Outbox, OutboxBuilder,
+    builder::Settings,
+    delay::later,
+    store::{
+        Content, Fetched, FencingToken, Limit, Notifier, Origin, Outcome, RelayStore, SHARD_HASH,
+        ShardLease, shard_of,
+    },
 };
 use records::{DeduplicationKeyRow, DeferredRow, LayoutRow, LogRow, ShardRow};
 
-/// An outbox in an in-memory database. Clones share its notifier.
+/// An outbox in an in-memory database. Clones share it.
 #[derive(Clone, Debug)]
 pub struct MemoryOutbox {
     inner: Arc<Inner>,
@@ -31,63 +38,32 @@ pub struct MemoryOutbox {
 #[derive(Debug)]
 struct Inner {
     database: Database,
-    options: Options,
+    settings: Settings,
+    origin: Origin,
     notifier: Notifier,
 }
 
-/// What an outbox holds at a moment.
+/// The committed contents of an outbox at one moment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Look {
-    /// The shards and ids of what is not yet published: the log, then the deferred table. Something unreadable has no id.
+pub struct Snapshot {
+    /// Shards and ids of what is not yet published: the log, then the deferred table. An unreadable
+    /// message has no id.
     pub rows: Vec<(u16, Option<MessageId>)>,
-    /// The shards with their fences, and who owns them.
+    /// The shards with their fencing tokens and their owners.
     pub owners: Vec<(ShardLease, Option<String>)>,
 }
 
-/// Settings of a [`MemoryOutbox`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Options {
-    /// How many relays can share the work; default 1. Written into the tables: it cannot be changed later.
-    pub shards: u16,
-    /// The largest message taken, in bytes of [`Message::size`]; default 1 MiB.
-    pub max_message_size: usize,
-    /// How long an [deduplication key](crate::DeduplicationKey) is remembered; default 7 days.
-    pub deduplication_key_retention: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            shards: 1,
-            max_message_size: 1024 * 1024,
-            deduplication_key_retention: Duration::from_secs(7 * 24 * 3600),
-        }
-    }
-}
-
 impl MemoryOutbox {
-    /// Opens the outbox in `database`, creating its tables.
-    ///
-    /// # Errors
-    /// [`Error::OtherLayout`] when the tables were laid out with another number of shards.
-    pub async fn open(database: Database, options: Options) -> Result<Self, Error> {
-        let outbox = Self {
-            inner: Arc::new(Inner {
-                database,
-                options,
-                notifier: Notifier::default(),
-            }),
-        };
-        outbox.inner.agree_on_layout().await?;
-        Ok(outbox)
+    /// Starts to open the outbox in `database`.
+    pub fn builder(database: impl Into<Database>) -> OutboxBuilder<Database> {
+        OutboxBuilder::new(database.into())
     }
 
-    /// Rows of the log and of the deferred table, as a new transaction sees them.
+    /// Numbers of rows in the log and in the deferred table, as a new transaction sees them.
     ///
     /// # Errors
-    /// [`Error::Database`] when a fault was asked for.
+    /// [`Error::Database`] when the database was told to fail.
     pub async fn rows(&self) -> Result<(usize, usize), Error> {
         let mut tx = self.inner.database.begin().await?;
         let statement = tx.statement().await?;
@@ -97,9 +73,9 @@ impl MemoryOutbox {
         ))
     }
 
-    /// What is committed at this moment, past all faults: for those who judge a run.
+    /// What is committed at this moment, unaffected by faults; for checks of simulations.
     #[must_use]
-    pub fn look(&self) -> Look {
+    pub fn snapshot(&self) -> Snapshot {
         let database = &self.inner.database;
         let log = database.committed::<LogRow>().into_iter();
         let id = |content: &Content| match content {
@@ -107,28 +83,26 @@ impl MemoryOutbox {
             Content::Unreadable(_) => None,
         };
         let log = log.map(|row| (row.shard, id(&row.content)));
-        let held = database.committed::<DeferredRow>().into_iter();
-        let held = held.map(|row| (row.shard, id(&row.content)));
+        let deferred = database.committed::<DeferredRow>().into_iter();
+        let deferred = deferred.map(|row| (row.shard, id(&row.content)));
         let shards = database.committed::<ShardRow>().into_iter();
-        let owner = |row: Arc<ShardRow>| {
-            let (shard, fence) = (row.shard, row.fence);
-            (ShardLease { shard, fence }, row.owner.clone())
-        };
-        Look {
-            rows: log.chain(held).collect(),
+        let owner = |row: Arc<ShardRow>| (row.lease(), row.owner.clone());
+        Snapshot {
+            rows: log.chain(deferred).collect(),
             owners: shards.map(owner).collect(),
         }
     }
 
-    /// Damages a stored message, so that relays find it unreadable: a fault for tests. Says whether it was there.
+    /// Damages a stored message so that relays cannot read it; a fault for tests. Returns whether
+    /// the message was there.
     ///
     /// # Errors
-    /// [`Error::Database`] when another fault was asked for.
+    /// [`Error::Database`] when the database was told to fail.
     pub async fn damage(&self, id: &MessageId) -> Result<bool, Error> {
         let mut tx = self.inner.database.begin().await?;
         let mut statement = tx.statement().await?;
-        let is_it = |row: &LogRow| matches!(&row.content, Content::Message(m) if m.id == *id);
-        let Some(row) = statement.select(.., 1, is_it).pop() else {
+        let matches = |row: &LogRow| matches!(&row.content, Content::Message(m) if m.id == *id);
+        let Some(row) = statement.select(.., 1, matches).pop() else {
             return Ok(false);
         };
         let damaged = statement
@@ -143,43 +117,53 @@ impl MemoryOutbox {
     }
 }
 
+impl OutboxBuilder<Database> {
+    /// Opens the outbox and creates its tables if they are missing.
+    ///
+    /// # Errors
+    /// [`Error::LayoutMismatch`] when the tables were created with another number of shards.
+    pub async fn open(self) -> Result<MemoryOutbox, Error> {
+        let (database, settings, origin) = self.finish()?;
+        let inner = Arc::new(Inner {
+            notifier: Notifier::new(Arc::clone(origin.clock())),
+            database,
+            settings,
+            origin,
+        });
+        inner.agree_on_layout().await?;
+        let listener: Weak<Inner> = Arc::downgrade(&inner);
+        inner.database.on_commit(listener);
+        Ok(MemoryOutbox { inner })
+    }
+}
+
 impl Inner {
     async fn agree_on_layout(&self) -> Result<(), Error> {
-        let shards = self.options.shards.max(1);
+        let shards = self.settings.shards;
         let mut tx = self.database.begin().await?;
-        let layout = LayoutRow { shards };
-        let laid_out = tx.statement().await?.insert(layout).await?;
-        if laid_out == Inserted::Exists {
+        let inserted = tx.statement().await?.insert(LayoutRow { shards }).await?;
+        if inserted == Inserted::Exists {
             let stored = tx.statement().await?.get::<LayoutRow>(&());
-            return match stored.map_or(shards, |layout| layout.shards) {
-                stored if stored == shards => Ok(()),
-                stored => Err(Error::OtherLayout {
-                    stored,
-                    stored_hash: HASH.to_owned(),
-                    configured: shards,
-                    configured_hash: HASH,
-                }),
-            };
+            let stored = stored.map_or(shards, |layout| layout.shards);
+            return self.settings.check_layout(stored, SHARD_HASH.to_owned());
         }
         let mut statement = tx.statement().await?;
         for shard in 0..shards {
             let row = ShardRow {
                 shard,
                 owner: None,
-                fence: 0,
+                fence: FencingToken::new(0),
             };
             let _: Inserted = statement.insert(row).await?;
         }
         drop(statement);
         Ok(self.database.commit(tx).await?)
     }
+}
 
-    fn check_size(&self, message: &Message) -> Result<(), Error> {
-        let (size, limit) = (message.size(), self.options.max_message_size);
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        }
-        Ok(())
+impl CommitListener for Inner {
+    fn committed(&self) {
+        self.notifier.committed();
     }
 }
 
@@ -193,9 +177,9 @@ impl Outbox for MemoryOutbox {
         entries: &[Entry<'_>],
     ) -> Result<Vec<Enqueued>, Error> {
         for entry in entries {
-            self.inner.check_size(entry.message())?;
+            self.inner.settings.check_size(entry.message())?;
         }
-        let mut answers = Vec::with_capacity(entries.len());
+        let mut results = Vec::with_capacity(entries.len());
         for entry in entries {
             let mut statement = connection.statement().await?;
             if let Some(key) = entry.deduplication_key() {
@@ -204,14 +188,14 @@ impl Outbox for MemoryOutbox {
                     used_at: statement.now(),
                 };
                 if statement.insert(row).await? == Inserted::Exists {
-                    answers.push(Enqueued::AlreadyThere);
+                    results.push(Enqueued::Duplicate);
                     continue;
                 }
             }
             let message = entry.message();
-            let (shard, lane) = (
-                shard_of(message, self.inner.options.shards),
-                message.key.clone().map(|key| (message.topic.clone(), key)),
+            let (shard, ordering_key) = (
+                shard_of(message, self.inner.settings.shards),
+                ordering_key(message),
             );
             let content = Content::Message(message.clone());
             let _: Inserted = match entry.delay() {
@@ -219,7 +203,7 @@ impl Outbox for MemoryOutbox {
                     let row = LogRow {
                         position: statement.next_value("outbox"),
                         shard,
-                        lane,
+                        ordering_key,
                         content,
                     };
                     statement.insert(row).await?
@@ -228,9 +212,9 @@ impl Outbox for MemoryOutbox {
                     let row = DeferredRow {
                         position: statement.next_value("outbox_deferred"),
                         shard,
-                        lane,
+                        ordering_key,
                         content,
-                        stopped: false,
+                        blocked: false,
                         due_at: later(statement.now(), delay),
                         attempts: 0,
                         reason: None,
@@ -238,15 +222,24 @@ impl Outbox for MemoryOutbox {
                     statement.insert(row).await?
                 }
             };
-            answers.push(Enqueued::Added);
+            results.push(Enqueued::Added);
         }
         self.inner.notifier.arm();
-        Ok(answers)
+        Ok(results)
     }
 
-    fn ring(&self) {
-        self.inner.notifier.ring();
+    fn notify(&self) {
+        self.inner.notifier.notify();
     }
+
+    fn origin(&self) -> &Origin {
+        &self.inner.origin
+    }
+}
+
+fn ordering_key(message: &Message) -> Option<(Topic, Key)> {
+    let key = message.key.clone()?;
+    Some((message.topic.clone(), key))
 }
 
 #[async_trait]
@@ -255,12 +248,12 @@ impl RelayStore for MemoryOutbox {
         self.inner.lease(owner, lease).await
     }
 
-    async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        self.inner.fetch(holds, limit).await
+    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+        self.inner.fetch(leases, limit).await
     }
 
-    async fn record(&self, holds: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
-        self.inner.record(holds, outcome).await
+    async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
+        self.inner.record(leases, outcome).await
     }
 
     async fn release(&self, owner: &str) -> Result<(), Error> {

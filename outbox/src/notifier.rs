@@ -1,92 +1,135 @@
-//! How a relay in the same process hears of new rows without polling for them.
+//! Tells a relay in the same process that there are new rows, so that it need not poll for them.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
     time::Duration,
 };
 
+use mainstay_clock::{Clock, Monotonic, SystemClock};
 use tokio::sync::Notify;
 
-/// Armed by every enqueue, rung after a commit by those who care for the last milliseconds.
+/// Wakes the relay of the same process. Every enqueue arms it; a commit notifies it.
 ///
-/// The caller's own `commit()` tells nobody. So an armed relay polls after 1, 2, 4 … 50 ms until it finds rows: an
-/// empty poll costs some 50 µs, a slow poll alone would cost half a second of latency.
-#[derive(Default, Debug)]
+/// A foreign commit, such as that of a service's own pool, tells nobody. An armed relay therefore
+/// polls after 1, 2, 4 … 50 ms until it finds rows.
+#[derive(Debug)]
 pub struct Notifier {
+    clock: Box<dyn Clock>,
     armed: AtomicBool,
-    arming: Notify,
-    ringing: Notify,
+    /// When something was enqueued last, in microseconds of the clock.
+    last_enqueue: AtomicI64,
+    enqueued: Notify,
+    notified: Notify,
 }
 
-/// First and longest step of the ladder, and how long an armed relay goes on climbing before it deems the
-/// transaction rolled back and falls back to its slow poll.
-const FIRST_STEP: Duration = Duration::from_millis(1);
-const LAST_STEP: Duration = Duration::from_millis(50);
+/// First and longest interval of the early polls after an enqueue.
+const FIRST_INTERVAL: Duration = Duration::from_millis(1);
+const LONGEST_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long a transaction that enqueued something is expected to commit. After that, the relay
+/// assumes a rollback and returns to its poll interval, and commits notify nobody.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Notifier {
-    /// Something was enqueued in a transaction that is not committed yet.
-    pub fn arm(&self) {
-        // Most enqueues find it armed; they touch nothing that other threads write.
-        if !self.armed.load(Ordering::Acquire) && !self.armed.swap(true, Ordering::AcqRel) {
-            self.arming.notify_one();
+    /// A notifier that measures time by `clock`.
+    #[must_use]
+    pub fn new(clock: impl Clock) -> Self {
+        Self {
+            clock: Box::new(clock),
+            armed: AtomicBool::new(false),
+            last_enqueue: AtomicI64::new(i64::MIN),
+            enqueued: Notify::new(),
+            notified: Notify::new(),
         }
     }
 
-    /// A transaction that enqueued something was committed.
-    pub fn ring(&self) {
-        self.ringing.notify_one();
+    /// Call it when something was enqueued in a transaction that is not committed yet.
+    pub fn arm(&self) {
+        let now = self.clock.monotonic().as_micros();
+        self.last_enqueue.store(now, Ordering::Release);
+        // Most enqueues find it armed already.
+        if !self.armed.load(Ordering::Acquire) && !self.armed.swap(true, Ordering::AcqRel) {
+            self.enqueued.notify_one();
+        }
+    }
+
+    /// Call it when a transaction that enqueued something was committed.
+    pub fn notify(&self) {
+        self.notified.notify_one();
+    }
+
+    /// Call it after every commit of the database: notifies the relay if something was enqueued
+    /// within the last 30 s. Returns whether it did.
+    ///
+    /// The database does not tell which transaction enqueued. Without the limit, a service that only
+    /// consumes would wake its relay with every commit.
+    pub fn committed(&self) -> bool {
+        let last = self.last_enqueue.load(Ordering::Acquire);
+        let expected = last != i64::MIN
+            && self.clock.monotonic() - Monotonic::from_micros(last) <= PATIENCE;
+        if expected {
+            self.notify();
+        }
+        expected
     }
 }
 
-/// A relay's side of the notifier: which step of the ladder it stands on.
-#[derive(Debug)]
-pub(crate) struct Ladder {
-    step: Option<Duration>,
-    climbed: Duration,
+/// Measures time by the system's clock.
+impl Default for Notifier {
+    fn default() -> Self {
+        Self::new(SystemClock::new())
+    }
 }
 
-impl Ladder {
+/// The relay's side of the notifier: the interval of its next early poll.
+#[derive(Debug)]
+pub(crate) struct EarlyPolls {
+    interval: Option<Duration>,
+    waited: Duration,
+}
+
+impl EarlyPolls {
     pub(crate) const fn new() -> Self {
         Self {
-            step: None,
-            climbed: Duration::ZERO,
+            interval: None,
+            waited: Duration::ZERO,
         }
     }
 
-    /// Call before looking for rows: what is enqueued from here on arms the bell again.
-    pub(crate) fn before_looking(&mut self, bell: &Notifier) {
-        if bell.armed.swap(false, Ordering::AcqRel) {
-            self.step = Some(FIRST_STEP);
-            self.climbed = Duration::ZERO;
+    /// Call it before looking for rows: later enqueues arm the notifier again.
+    pub(crate) fn before_looking(&mut self, notifier: &Notifier) {
+        if notifier.armed.swap(false, Ordering::AcqRel) {
+            self.interval = Some(FIRST_INTERVAL);
+            self.waited = Duration::ZERO;
         }
     }
 
-    /// Rows were found: the ladder has done its work.
+    /// Rows were found: the early polls end.
     pub(crate) const fn found(&mut self) {
-        self.step = None;
+        self.interval = None;
     }
 
-    /// Waits until it is worth looking again, `longest` at most.
+    /// Waits until it is worth looking again, at most `longest`.
     ///
-    /// Cancel safe: a ring that was not waited for is kept.
-    pub(crate) async fn wait(&mut self, bell: &Notifier, longest: Duration) {
-        match self.step {
-            Some(step) => {
+    /// Cancel safe: a notification that was not waited for is kept.
+    pub(crate) async fn wait(&mut self, notifier: &Notifier, longest: Duration) {
+        match self.interval {
+            Some(interval) => {
                 tokio::select! {
                     biased;
-                    () = bell.ringing.notified() => {}
-                    () = tokio::time::sleep(step.min(longest)) => {
-                        self.climbed += step;
-                        self.step = (self.climbed < PATIENCE).then(|| (step * 2).min(LAST_STEP));
+                    () = notifier.notified.notified() => {}
+                    () = tokio::time::sleep(interval.min(longest)) => {
+                        self.waited += interval;
+                        self.interval =
+                            (self.waited < PATIENCE).then(|| (interval * 2).min(LONGEST_INTERVAL));
                     }
                 }
             }
             None => {
                 tokio::select! {
                     biased;
-                    () = bell.ringing.notified() => {}
-                    () = bell.arming.notified() => {}
+                    () = notifier.notified.notified() => {}
+                    () = notifier.enqueued.notified() => {}
                     () = tokio::time::sleep(longest) => {}
                 }
             }
@@ -97,6 +140,7 @@ impl Ladder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mainstay_clock::TokioClock;
     use tokio::time::Instant;
 
     #[expect(clippy::disallowed_methods, reason = "paused tokio time")]
@@ -104,46 +148,60 @@ mod tests {
         Instant::now()
     }
 
-    const SLOW: Duration = Duration::from_secs(1);
+    const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn an_armed_relay_climbs_the_ladder_until_it_finds_rows() {
-        let (bell, mut ladder) = (Notifier::default(), Ladder::new());
-        bell.arm();
+    async fn an_armed_relay_polls_early_until_it_finds_rows() {
+        let (notifier, mut early) = (Notifier::default(), EarlyPolls::new());
+        notifier.arm();
         let start = now();
         let mut polls = Vec::new();
         for _ in 0..8 {
-            ladder.before_looking(&bell);
-            ladder.wait(&bell, SLOW).await;
+            early.before_looking(&notifier);
+            early.wait(&notifier, POLL_INTERVAL).await;
             polls.push(start.elapsed().as_millis());
         }
         assert_eq!(polls, [1, 3, 7, 15, 31, 63, 113, 163]);
-        ladder.found();
-        ladder.wait(&bell, SLOW).await;
-        // The permit that arm() left wakes the first slow wait at once; the next one is slow.
-        ladder.wait(&bell, SLOW).await;
+        early.found();
+        early.wait(&notifier, POLL_INTERVAL).await;
+        // The permit that arm() left ends the first wait at once; the next one lasts.
+        early.wait(&notifier, POLL_INTERVAL).await;
         assert_eq!(start.elapsed().as_millis(), 1163);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_ring_ends_any_wait_and_is_kept_for_the_next_one() {
-        let (bell, mut ladder) = (Notifier::default(), Ladder::new());
+    async fn a_notification_ends_any_wait_and_is_kept_for_the_next_one() {
+        let (notifier, mut early) = (Notifier::default(), EarlyPolls::new());
         let start = now();
-        bell.ring();
-        ladder.wait(&bell, SLOW).await;
-        tokio::join!(ladder.wait(&bell, SLOW), async { bell.ring() });
+        notifier.notify();
+        early.wait(&notifier, POLL_INTERVAL).await;
+        tokio::join!(early.wait(&notifier, POLL_INTERVAL), async {
+            notifier.notify();
+        });
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_transaction_that_never_commits_does_not_keep_the_relay_busy_for_ever() {
-        let (bell, mut ladder) = (Notifier::default(), Ladder::new());
-        bell.arm();
-        ladder.before_looking(&bell);
+    async fn a_transaction_that_never_commits_does_not_keep_the_relay_polling_early() {
+        let (notifier, mut early) = (Notifier::default(), EarlyPolls::new());
+        notifier.arm();
+        early.before_looking(&notifier);
         let start = now();
-        while ladder.step.is_some() {
-            ladder.wait(&bell, SLOW).await;
+        while early.interval.is_some() {
+            early.wait(&notifier, POLL_INTERVAL).await;
         }
-        assert!(start.elapsed() < PATIENCE + LAST_STEP);
+        assert!(start.elapsed() < PATIENCE + LONGEST_INTERVAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn commits_notify_only_for_a_while_after_an_enqueue() {
+        let notifier = Notifier::new(TokioClock::default());
+        assert!(!notifier.committed(), "nothing was ever enqueued");
+        notifier.arm();
+        assert!(notifier.committed());
+        tokio::time::advance(PATIENCE).await;
+        assert!(notifier.committed(), "of several transactions, each notifies");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!notifier.committed());
     }
 }

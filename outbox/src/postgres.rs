@@ -1,36 +1,43 @@
-//! The outbox in PostgreSQL: many writers, so a position is drawn before its row is committed.
+//! The outbox in PostgreSQL. Many transactions write at once, so a position is drawn before its row is
+//! committed.
 
 mod combined;
 mod enqueue;
 mod pace;
-mod places;
 mod roles;
+mod row_refs;
 mod rows;
+mod schema;
 mod shards;
 mod statements;
 mod wakeup;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use mainstay_database::{
     Migration, Migrations, Namespace,
+    commits::CommitListener,
     postgres::{Database, Transaction, classify},
 };
 use mainstay_messaging::Message;
 use sqlx::{PgConnection, SqlStr};
 
 use crate::{
-    Enqueued, Entry, Error, Fetched, HASH, Limit, Notifier, Outbox, Outcome, RelayStore, ShardLease,
+    Enqueued, Entry, Error, Outbox, OutboxBuilder,
+    builder::Settings,
+    store::{Fetched, Limit, Notifier, Origin, Outcome, RelayStore, SHARD_HASH, ShardLease},
 };
 use statements::Statements;
 use wakeup::Wakeup;
 
-pub use combined::Combined;
+pub use combined::CombinedStatement;
 pub use roles::roles;
-pub use sqlx;
 
-/// The schema of the outbox, for those who run migrations themselves.
+/// The schema of the outbox, for those who run migrations with their own tool.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "outbox",
     steps: &[Migration {
@@ -39,7 +46,10 @@ pub const MIGRATIONS: Migrations = Migrations {
     }],
 };
 
-/// An outbox in a PostgreSQL database. Clones share its notifier.
+/// An outbox in a PostgreSQL database. Clones share it.
+///
+/// Commits through the [`Database`] it was opened with, and its clones, notify the relay. After a
+/// commit through a pool of your own, call [`notify`](Outbox::notify).
 #[derive(Clone, Debug)]
 pub struct PostgresOutbox {
     inner: Arc<Inner>,
@@ -49,91 +59,93 @@ pub struct PostgresOutbox {
 struct Inner {
     database: Database,
     statements: Statements,
-    options: Options,
+    settings: Settings,
+    origin: Origin,
     notifier: Notifier,
     wakeup: Wakeup,
 }
 
-/// Settings of a [`PostgresOutbox`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Options {
-    /// Where its tables live; default: plain names.
-    pub namespace: Namespace,
-    /// How many relays can share the work; default 1. Written into the schema: it cannot be changed later.
-    pub shards: u16,
-    /// The largest message taken, in bytes of [`Message::size`]; set it to the broker's limit. Default 1 MiB.
-    pub max_message_size: usize,
-    /// How long an [deduplication key](crate::DeduplicationKey) is remembered; default 7 days.
-    pub deduplication_key_retention: Duration,
-    /// How often [listening](PostgresOutbox::listen) makes sure that it still hears; default 30 s.
-    pub prove_listening_every: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            namespace: Namespace::plain(),
-            shards: 1,
-            max_message_size: 1024 * 1024,
-            deduplication_key_retention: Duration::from_secs(7 * 24 * 3600),
-            prove_listening_every: Duration::from_secs(30),
-        }
+impl PostgresOutbox {
+    /// Starts to open the outbox in `database`: a [`Database`], or a `PgPool` that exists.
+    pub fn builder(database: impl Into<Database>) -> OutboxBuilder<Database> {
+        OutboxBuilder::new(database.into())
     }
 }
 
-impl PostgresOutbox {
-    /// Opens the outbox in `database` and brings its schema up to date.
+impl OutboxBuilder<Database> {
+    /// Where the tables are; default: plain names.
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.settings.namespace = namespace;
+        self
+    }
+
+    /// How often [`listen`](PostgresOutbox::listen) checks that it still receives notifications;
+    /// default 30 s.
+    pub const fn listen_check_interval(mut self, interval: Duration) -> Self {
+        self.settings.listen_check_interval = interval;
+        self
+    }
+
+    /// Brings the schema up to date and opens the outbox.
     ///
     /// # Errors
-    /// [`Error::OtherLayout`] when the schema was laid out with another number of shards;
-    /// [`Error::Database`] when it is newer than this build, or the server cannot be worked with.
-    pub async fn open(database: Database, options: Options) -> Result<Self, Error> {
-        database.migrate(&MIGRATIONS, &options.namespace).await?;
-        let outbox = Self {
-            inner: Arc::new(Inner {
-                statements: Statements::new(&options.namespace),
-                wakeup: Wakeup::new(&options.namespace.render("{ns}outbox")),
-                database,
-                options,
-                notifier: Notifier::default(),
-            }),
-        };
-        outbox.inner.agree_on_layout().await?;
-        Ok(outbox)
+    /// [`Error::LayoutMismatch`] when the schema was created with another number of shards.
+    /// [`Error::Database`] when the schema is newer than this build, or the server cannot be used.
+    pub async fn open(self) -> Result<PostgresOutbox, Error> {
+        self.database
+            .migrate(&MIGRATIONS, &self.settings.namespace)
+            .await?;
+        self.open_existing().await
+    }
+
+    /// Opens the outbox in a schema that another tool made from [`MIGRATIONS`].
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), and [`Error::MissingSchema`] which names the table or column
+    /// that is missing.
+    pub async fn open_without_migrating(self) -> Result<PostgresOutbox, Error> {
+        schema::check(&self.database, &self.settings.namespace).await?;
+        self.open_existing().await
+    }
+
+    async fn open_existing(self) -> Result<PostgresOutbox, Error> {
+        let (database, settings, origin) = self.finish()?;
+        let inner = Arc::new(Inner {
+            statements: Statements::new(&settings.namespace),
+            wakeup: Wakeup::new(&settings.namespace.render("{ns}outbox")),
+            notifier: Notifier::new(Arc::clone(origin.clock())),
+            database,
+            settings,
+            origin,
+        });
+        inner.agree_on_layout().await?;
+        let listener: Weak<Inner> = Arc::downgrade(&inner);
+        inner.database.on_commit(listener);
+        Ok(PostgresOutbox { inner })
     }
 }
 
 impl Inner {
-    /// Where the layout is written already, nothing is needed but SELECT.
+    /// Needs SELECT only where the layout is written already.
     async fn agree_on_layout(&self) -> Result<(), Error> {
-        let (sql, shards) = (&self.statements, self.options.shards.max(1));
+        let (sql, shards) = (&self.statements, self.settings.shards);
         let mut tx = self.begin(&sql.begin_layout).await?;
         let mut stored = self.layout(&mut tx).await?;
         if stored.is_none() {
-            // Of several processes at once one writes; the others wait for it here and read what it wrote.
-            sqlx::query(sql.lay_out.clone())
+            // Of several processes that start at once, one writes it. The others wait here, then read it.
+            sqlx::query(sql.create_layout.clone())
                 .persistent(self.database.keeps_statements())
                 .bind(i32::from(shards))
-                .bind(HASH)
+                .bind(SHARD_HASH)
                 .execute(&mut *tx)
                 .await
                 .map_err(driver)?;
             stored = self.layout(&mut tx).await?;
         }
         commit(tx).await?;
-        match stored {
-            Some((stored, hash)) if stored == i32::from(shards) && hash == HASH => Ok(()),
-            stored => {
-                let (stored, stored_hash) = stored.unwrap_or_default();
-                Err(Error::OtherLayout {
-                    stored: u16::try_from(stored).unwrap_or(u16::MAX),
-                    stored_hash,
-                    configured: shards,
-                    configured_hash: HASH,
-                })
-            }
-        }
+        let (stored, hash) = stored.unwrap_or_default();
+        let stored = u16::try_from(stored).unwrap_or(u16::MAX);
+        self.settings.check_layout(stored, hash)
     }
 
     async fn layout(&self, connection: &mut PgConnection) -> Result<Option<(i32, String)>, Error> {
@@ -144,14 +156,28 @@ impl Inner {
             .map_err(driver)
     }
 
-    /// A transaction for every protocol, also one of a single statement: a pooler in transaction mode may give its
-    /// statements to several sessions otherwise, and what a statement needs is SET LOCAL in the same round trip.
+    /// Opens a transaction, even for a single statement: a pooler in transaction mode could send parts
+    /// of it to several sessions, and what the statement needs is SET LOCAL in the same round trip.
     async fn begin(&self, statement: &SqlStr) -> Result<Transaction, Error> {
         Ok(self.database.begin_with(statement.clone()).await?)
     }
+
+    /// Notifies the relay of this process, and through `announce` those of other processes.
+    fn notify(&self) {
+        self.notifier.notify();
+        self.wakeup.committed.notify_one();
+    }
 }
 
-/// Commits a transaction in which no error was swallowed.
+impl CommitListener for Inner {
+    fn committed(&self) {
+        if self.notifier.committed() {
+            self.wakeup.committed.notify_one();
+        }
+    }
+}
+
+/// Commits a transaction of the relay in which every error was returned.
 async fn commit(transaction: Transaction) -> Result<(), Error> {
     transaction.commit().await.map_err(driver)
 }
@@ -172,9 +198,12 @@ impl Outbox for PostgresOutbox {
         self.inner.enqueue(connection, message).await
     }
 
-    fn ring(&self) {
-        self.inner.notifier.ring();
-        self.inner.wakeup.rung.notify_one();
+    fn notify(&self) {
+        self.inner.notify();
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.inner.origin
     }
 }
 
@@ -184,12 +213,12 @@ impl RelayStore for PostgresOutbox {
         self.inner.lease(owner, lease).await
     }
 
-    async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        self.inner.fetch(holds, limit).await
+    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+        self.inner.fetch(leases, limit).await
     }
 
-    async fn record(&self, holds: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
-        self.inner.record(holds, outcome).await
+    async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
+        self.inner.record(leases, outcome).await
     }
 
     async fn release(&self, owner: &str) -> Result<(), Error> {
@@ -205,7 +234,8 @@ fn driver(error: sqlx::Error) -> Error {
     Error::Database(classify(error))
 }
 
-/// A duration as the tables have it. Statements add it to the server's time, which leaves room for 146,000 years.
+/// A duration in microseconds, as the tables store it. Statements add it to the server's time, which
+/// leaves room for 146,000 years.
 fn micros(duration: Duration) -> i64 {
     const LONGEST: i64 = i64::MAX / 2;
     i64::try_from(duration.as_micros()).map_or(LONGEST, |micros| micros.min(LONGEST))

@@ -1,162 +1,202 @@
-//! The relay: publishes what was committed, in order, and forgets it once it is acknowledged.
+//! The relay: publishes committed rows in order and removes them once they are acknowledged.
 
+mod handle;
 mod session;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use mainstay_clock::{Backoff, Clock, IdGenerator, SystemClock, SystemIds};
 use mainstay_messaging::Publisher;
-use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Limit, RelayStore, Status};
+use crate::{
+    Error, Status,
+    store::{Limit, RelayStore},
+};
+use handle::{Ending, Shared};
 use session::Session;
 
-/// Publishes the rows of an outbox store through a publisher.
+pub use handle::RelayHandle;
+
+/// Publishes the messages of an outbox through a publisher.
 ///
-/// Run any number of them on one store, in any number of processes: shards are divided among those alive.
+/// Run any number of relays on one outbox, in any number of processes: the living ones divide its
+/// shards among themselves.
 ///
 /// ```no_run
-/// # use std::{sync::Arc, time::Duration};
-/// # use mainstay_outbox::{Relay, RelayStore};
-/// # use mainstay_messaging::Publisher;
-/// # async fn example(store: Arc<dyn RelayStore>, publisher: Arc<dyn Publisher>) -> Result<(), mainstay_outbox::Error> {
-/// # let shutdown = tokio_util::sync::CancellationToken::new();
-/// let relay = Relay::new(store, publisher).lease(Duration::from_secs(5));
-/// relay.run(shutdown).await?;
+/// # use std::time::Duration;
+/// # use mainstay_outbox::{Error, Relay, SqliteOutbox, messaging::Publisher};
+/// # async fn shutdown_signal() {}
+/// # async fn example(outbox: SqliteOutbox, publisher: impl Publisher) -> Result<(), Error> {
+/// let relay = Relay::new(outbox, publisher).lease(Duration::from_secs(5));
+/// relay.run_until(shutdown_signal()).await?;
 /// # Ok(()) }
 /// ```
-pub struct Relay<S: ?Sized, P: ?Sized> {
-    store: Arc<S>,
-    publisher: Arc<P>,
+///
+/// [`spawn`](Self::spawn) runs it in the background:
+///
+/// ```no_run
+/// # use mainstay_outbox::{Error, Relay, SqliteOutbox, messaging::Publisher};
+/// # async fn example(outbox: SqliteOutbox, publisher: impl Publisher) -> Result<(), Error> {
+/// let relay = Relay::new(outbox, publisher).spawn();
+/// // … serve requests; `relay.clone()` in a health endpoint shows `relay.status()` …
+/// relay.shutdown().await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "call run_until() or spawn() to run the relay"]
+pub struct Relay<S, P> {
+    store: S,
+    publisher: P,
     settings: Settings,
-    status: Mutex<Status>,
+    shared: Arc<Shared>,
+    _ending: Ending,
 }
 
 #[derive(Clone, Debug)]
 struct Settings {
     lease: Duration,
-    send_timeout: Duration,
+    publish_timeout: Duration,
     poll_interval: Duration,
     limit: Limit,
-    outage: Backoff,
-    refusal: Backoff,
+    backoff: Backoff,
+    refusal_backoff: Backoff,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
 }
 
-impl<S: RelayStore + ?Sized, P: Publisher + ?Sized> Relay<S, P> {
-    /// A relay with the default settings.
-    #[must_use]
-    pub fn new(store: Arc<S>, publisher: Arc<P>) -> Self {
+impl<S: RelayStore, P: Publisher> Relay<S, P> {
+    /// A relay with default settings.
+    pub fn new(store: S, publisher: P) -> Self {
+        let shared = Arc::<Shared>::default();
         Self {
             store,
             publisher,
             settings: Settings {
                 lease: Duration::from_secs(10),
-                send_timeout: Duration::from_secs(30),
+                publish_timeout: Duration::from_secs(30),
                 poll_interval: Duration::from_millis(500),
                 limit: Limit {
                     messages: 1_000,
                     bytes: 8 * 1024 * 1024,
                 },
-                outage: Backoff::new(Duration::from_millis(50), Duration::from_secs(5)),
-                refusal: Backoff::new(Duration::from_secs(1), Duration::from_secs(300)),
+                backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(5)),
+                refusal_backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(300)),
                 clock: Arc::new(SystemClock::new()),
                 ids: Arc::new(SystemIds::new()),
             },
-            status: Mutex::new(Status::new()),
+            _ending: Ending::new(&shared),
+            shared,
         }
     }
 
-    /// How long a relay that stopped answering keeps its shards; default 10 s. Renewed at a third.
-    #[must_use]
+    /// How long a relay that no longer responds keeps its shards; default 10 s. It is renewed after
+    /// a third.
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
         self
     }
 
-    /// How long one send may take, default 30 s; the end of the lease cuts it shorter.
-    #[must_use]
-    pub const fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.send_timeout = timeout;
-        self
-    }
-
-    /// How often to look without being rung, default 500 ms: what finds rows of other processes.
-    #[must_use]
+    /// How often to look for rows without being notified; default 500 ms. This finds rows that other
+    /// processes wrote.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.poll_interval = interval;
         self
     }
 
-    /// Messages and bytes sent at once; default 1,000 and 8 MiB. At least one message is sent, whatever its size.
-    #[must_use]
-    pub const fn batch(mut self, messages: u32, bytes: usize) -> Self {
-        self.settings.limit = Limit { messages, bytes };
+    /// Messages per publish call; default 1,000.
+    pub const fn batch_size(mut self, messages: u32) -> Self {
+        self.settings.limit.messages = messages;
         self
     }
 
-    /// How long to wait when the broker or the database does not answer; default 50 ms up to 5 s.
-    #[must_use]
-    pub const fn outage_backoff(mut self, backoff: Backoff) -> Self {
-        self.settings.outage = backoff;
+    /// Bytes per publish call; default 8 MiB. A larger message goes alone.
+    pub const fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.settings.limit.bytes = bytes;
         self
     }
 
-    /// How long a blocked key waits before its head is tried again; default 1 s up to 5 min.
-    #[must_use]
+    /// How long one publish call may take; default 30 s. It never outlives the lease.
+    pub const fn publish_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.publish_timeout = timeout;
+        self
+    }
+
+    /// Delay between attempts while the broker or the database does not answer; default 50 ms to 5 s.
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.settings.backoff = backoff;
+        self
+    }
+
+    /// Delay between attempts to publish a message that the broker refused; default 1 s to 5 min.
     pub const fn refusal_backoff(mut self, backoff: Backoff) -> Self {
-        self.settings.refusal = backoff;
+        self.settings.refusal_backoff = backoff;
         self
     }
 
-    /// Time, for simulations.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.settings.clock = clock;
+    /// The clock that measures the lease; for simulations.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.settings.clock = Arc::new(clock);
         self
     }
 
-    /// The relay's name and its jitter, for simulations.
-    #[must_use]
-    pub fn ids(mut self, ids: Arc<dyn IdGenerator>) -> Self {
-        self.settings.ids = ids;
+    /// The source of the relay's name and of its jitter; for simulations.
+    pub fn ids(mut self, ids: impl IdGenerator) -> Self {
+        self.settings.ids = Arc::new(ids);
         self
     }
 
-    /// How it is doing.
+    /// The relay's state.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.with_status(|status| status.clone())
+        self.shared.status()
     }
 
-    /// Publishes until `shutdown` is cancelled; then finishes the round it is in, gives its shards up and returns.
+    /// A handle that shows the relay's state while [`run_until`](Self::run_until) runs it.
+    #[must_use]
+    pub fn handle(&self) -> RelayHandle {
+        RelayHandle::new(&self.shared)
+    }
+
+    /// Publishes until `shutdown` completes. Then it finishes the current round, gives up its shards
+    /// and returns.
     ///
     /// # Errors
-    /// Only what no waiting heals, such as [`Error::OtherLayout`]. Outages are waited out.
+    /// Only errors that do not heal, such as a missing privilege. Outages are retried with backoff.
     ///
     /// # Cancel safety
-    /// Dropping the future is a crash: nothing is lost, what was sent and not yet recorded is sent again, and other
-    /// relays wait for its lease to end.
-    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), Error> {
-        Session::new(self).run(&shutdown).await
+    /// Dropping the future is a crash. Nothing is lost: messages that were published and not yet
+    /// recorded are published again, and other relays take over when the lease ends.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        self.run(shutdown).await
     }
 
-    fn with_status<T>(&self, change: impl FnOnce(&mut Status) -> T) -> T {
-        // A status is whole at every moment: a panic elsewhere cannot have left it half written.
-        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Runs the relay in a task of its own, until [`RelayHandle::shutdown`].
+    ///
+    /// Dropping the handle leaves the relay running.
+    #[must_use = "the handle is needed to shut the relay down"]
+    pub fn spawn(self) -> RelayHandle {
+        let handle = self.handle();
+        let task = tokio::spawn(async move { self.run(std::future::pending()).await });
+        handle.adopt(task);
+        handle
+    }
+
+    async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let shutdown = async {
+            tokio::select! {
+                biased;
+                () = self.shared.shutdown_requested() => {}
+                () = shutdown => {}
+            }
+        };
+        Session::new(self).run(shutdown).await
     }
 }
 
-impl<S: ?Sized, P: ?Sized> fmt::Debug for Relay<S, P> {
+impl<S, P> fmt::Debug for Relay<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Relay")
             .field("settings", &self.settings)
-            .field("status", &self.status)
+            .field("status", &self.shared.status())
             .finish_non_exhaustive()
     }
 }

@@ -1,36 +1,36 @@
-//! One round, without I/O: which rows may be sent, and what the answers make of all of them.
+//! One round without I/O: which rows are published, and what the broker's answers mean for each.
 
 use std::{collections::HashSet, time::Duration};
 
-use mainstay_messaging::{Key, Message, PublishOutcome, Topic};
+use mainstay_messaging::{Key, Message, Topic, broker::PublishOutcome};
 
-use crate::store::{Content, Outcome, Row, RowRef, Stop};
+use crate::store::{Content, Outcome, Refusal, Row, RowRef};
 
-/// Rows of a round, sorted by whether they may be sent.
+/// The rows of a round, sorted by whether they are published.
 #[derive(Debug)]
 pub(crate) struct Round {
     /// What to publish, in order.
     pub(crate) messages: Vec<Message>,
-    /// Where each of them lies, and how often it was refused before.
+    /// The row of each message, and how often it was refused before.
     sent: Vec<(RowRef, u32)>,
-    /// What is certain before anything is sent.
+    /// What is certain before anything is published.
     outcome: Outcome,
 }
 
-/// What the answers of a publisher amount to.
+/// What the broker's answers mean.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) outcome: Outcome,
     pub(crate) acknowledged: usize,
-    /// Why a message is neither acknowledged nor refused, if one is not.
+    /// Why a message was neither acknowledged nor refused, if there is one.
     pub(crate) unknown: Option<mainstay_messaging::Error>,
 }
 
-/// How long a message waits after it was refused this often.
+/// Time until the next attempt of a message that was refused this often.
 pub(crate) type RetryAfter<'a> = dyn Fn(u32) -> Duration + Send + Sync + 'a;
 
 impl Round {
-    /// Keeps back what must not overtake: rows behind stopped or unreadable ones of their lane.
+    /// Holds rows that come after blocked or unreadable rows of their key.
     pub(crate) fn new(rows: Vec<Row>, retry_after: &RetryAfter<'_>) -> Self {
         let mut round = Self {
             messages: Vec::with_capacity(rows.len()),
@@ -38,32 +38,35 @@ impl Round {
             outcome: Outcome::default(),
         };
         let mut blocked: HashSet<(Topic, Key)> = HashSet::new();
-        let mut left: HashSet<(Topic, Key)> = HashSet::new();
+        let mut skipped: HashSet<(Topic, Key)> = HashSet::new();
         for row in rows {
-            let among = |lanes: &HashSet<_>| row.lane.as_ref().is_some_and(|l| lanes.contains(l));
+            let among =
+                |keys: &HashSet<_>| row.ordering_key.as_ref().is_some_and(|key| keys.contains(key));
             match row.content {
-                _ if among(&left) => {}
-                _ if row.stopped || among(&blocked) => round.outcome.follow(row.place),
-                // Its turn comes when the rows before it are settled: were it moved aside now, they could end up
-                // behind it.
-                Content::Unreadable(_) if round.sends(row.lane.as_ref()) => left.extend(row.lane),
+                _ if among(&skipped) => {}
+                _ if row.blocked || among(&blocked) => round.outcome.hold(row.row_ref),
+                // If it were moved now, the rows before it could end up behind it. It is dealt with
+                // once they are.
+                Content::Unreadable(_) if round.sends(row.ordering_key.as_ref()) => {
+                    skipped.extend(row.ordering_key);
+                }
                 Content::Message(message) => {
                     round.messages.push(message);
-                    round.sent.push((row.place, row.attempts));
+                    round.sent.push((row.row_ref, row.attempts));
                 }
                 Content::Unreadable(reason) => {
                     round
                         .outcome
-                        .stop(row.place, row.attempts, &reason, retry_after);
-                    blocked.extend(row.lane);
+                        .refuse(row.row_ref, row.attempts, &reason, retry_after);
+                    blocked.extend(row.ordering_key);
                 }
             }
         }
         round
     }
 
-    fn sends(&self, lane: Option<&(Topic, Key)>) -> bool {
-        let Some((topic, key)) = lane else {
+    fn sends(&self, ordering_key: Option<&(Topic, Key)>) -> bool {
+        let Some((topic, key)) = ordering_key else {
             return false;
         };
         self.messages
@@ -71,7 +74,7 @@ impl Round {
             .any(|message| message.topic == *topic && message.key.as_ref() == Some(key))
     }
 
-    /// Sorts every sent row by its answer. An answer that is missing is an unknown one.
+    /// Sorts every published row by its answer. A missing answer counts as unknown.
     pub(crate) fn judge(
         self,
         answers: Vec<PublishOutcome>,
@@ -79,33 +82,33 @@ impl Round {
     ) -> Verdict {
         let mut outcome = self.outcome;
         let (mut acknowledged, mut unknown) = (0, None);
-        let mut stopped: HashSet<(&Topic, &Key)> = HashSet::new();
+        let mut blocked: HashSet<(&Topic, &Key)> = HashSet::new();
         let mut waiting: HashSet<(&Topic, &Key)> = HashSet::new();
         let mut answers = answers.into_iter();
-        for (message, (place, attempts)) in self.messages.iter().zip(self.sent) {
-            let lane = message.key.as_ref().map(|key| (&message.topic, key));
+        for (message, (row_ref, attempts)) in self.messages.iter().zip(self.sent) {
+            let ordering_key = message.key.as_ref().map(|key| (&message.topic, key));
+            let among =
+                |keys: &HashSet<_>| ordering_key.as_ref().is_some_and(|key| keys.contains(key));
             match answers.next() {
                 Some(PublishOutcome::Acknowledged) => {
                     acknowledged += 1;
-                    outcome.acknowledged.push(place);
+                    outcome.acknowledged.push(row_ref);
                 }
-                // A refusal behind another one, too: of two stops in one round, the second would pass the followers
-                // of the first.
-                _ if lane.is_some_and(|lane| stopped.contains(&lane)) => outcome.follow(place),
-                // A refusal behind an unknown one waits for its turn, as above.
-                Some(PublishOutcome::Refused(error))
-                    if !lane.is_some_and(|l| waiting.contains(&l)) =>
-                {
-                    outcome.stop(place, attempts, &with_causes(&error), retry_after);
-                    stopped.extend(lane);
+                // This includes a second refusal: as a refusal of its own, it would pass the messages
+                // held behind the first one.
+                _ if among(&blocked) => outcome.hold(row_ref),
+                // A refusal after an unknown answer is dealt with once that message is.
+                Some(PublishOutcome::Refused(error)) if !among(&waiting) => {
+                    outcome.refuse(row_ref, attempts, &with_causes(&error), retry_after);
+                    blocked.extend(ordering_key);
                 }
                 Some(PublishOutcome::Unknown(error) | PublishOutcome::Refused(error)) => {
                     unknown = unknown.or(Some(error));
-                    waiting.extend(lane);
+                    waiting.extend(ordering_key);
                 }
                 None => {
                     unknown = unknown.or(Some(mainstay_messaging::Error::NotTried));
-                    waiting.extend(lane);
+                    waiting.extend(ordering_key);
                 }
             }
         }
@@ -116,56 +119,62 @@ impl Round {
         }
     }
 
-    /// Nothing was answered: what was sent stays where it is.
+    /// The broker did not answer: published rows stay where they are.
     pub(crate) fn unanswered(self) -> Outcome {
         self.outcome
     }
 }
 
-/// A reason as every store can keep it: PostgreSQL takes no NUL in a text, and nobody reads a page of it.
+/// A reason that every store can keep: PostgreSQL accepts no NUL in a text.
 fn printable(reason: &str) -> String {
-    const LONGEST: usize = 1_000;
-    let shown = |c: char| {
+    const MAX_CHARS: usize = 1_000;
+    let printable = |c: char| {
         if c == '\0' {
             char::REPLACEMENT_CHARACTER
         } else {
             c
         }
     };
-    reason.chars().take(LONGEST).map(shown).collect()
+    reason.chars().take(MAX_CHARS).map(printable).collect()
 }
 
 impl Outcome {
-    /// Whether there is nothing to write down.
+    /// Whether there is nothing to record.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.acknowledged.is_empty() && self.stopped.is_empty() && self.following.is_empty()
+        self.acknowledged.is_empty() && self.refused.is_empty() && self.held.is_empty()
     }
 
-    fn stop(&mut self, place: RowRef, attempts: u32, reason: &str, retry_after: &RetryAfter<'_>) {
+    fn refuse(
+        &mut self,
+        row_ref: RowRef,
+        attempts: u32,
+        reason: &str,
+        retry_after: &RetryAfter<'_>,
+    ) {
         let attempts = attempts.saturating_add(1);
-        self.stopped.push(Stop {
-            place,
+        self.refused.push(Refusal {
+            row_ref,
             attempts,
             retry_after: retry_after(attempts),
             reason: printable(reason),
         });
     }
 
-    /// A row that is already among its key's stopped rows stays in its place there.
-    fn follow(&mut self, place: RowRef) {
-        if !matches!(place, RowRef::Stopped(_)) {
-            self.following.push(place);
+    /// A row that is already among the blocked rows of its key stays where it is.
+    fn hold(&mut self, row_ref: RowRef) {
+        if !matches!(row_ref, RowRef::Blocked(_)) {
+            self.held.push(row_ref);
         }
     }
 }
 
-/// An error and its causes in one line, for the row and for people.
+/// An error and its causes in one line.
 pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
-        // Drivers repeat what is below them.
+        // Many errors repeat the text of their source.
         if !text.ends_with(&more) {
             text.push_str(": ");
             text.push_str(&more);
@@ -178,23 +187,22 @@ pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mainstay_messaging::{Error, Kind, MessageId, Source};
+    use mainstay_messaging::Error;
     use proptest::prelude::*;
 
-    fn row(position: i64, key: u8, content: u8, stopped: bool) -> Row {
-        let topic = Topic::from_static("t");
-        let key = Key::new(key.to_string()).unwrap();
-        let message = Message::with_id(
-            MessageId::new(position.to_string()).unwrap(),
-            Source::from_static("s"),
-            topic.clone(),
-            Kind::from_static("K"),
-        )
-        .with_key(key.clone());
+    fn row(position: i64, key: u8, content: u8, blocked: bool) -> Row {
+        let message = Message::builder()
+            .id(position.to_string())
+            .source("s")
+            .topic("t")
+            .kind("K")
+            .key(key.to_string())
+            .build()
+            .unwrap();
         Row {
-            place: RowRef::Log(position),
-            lane: Some((topic, key)),
-            stopped,
+            row_ref: RowRef::Log(position),
+            ordering_key: message.key.clone().map(|key| (message.topic.clone(), key)),
+            blocked,
             attempts: 0,
             content: if content == 0 {
                 Content::Unreadable("damaged".to_owned())
@@ -208,21 +216,21 @@ mod tests {
         Duration::ZERO
     }
 
-    /// A publisher that keeps its contract: 0 refuses, 1 is unknown, and nothing of a key is stored behind either. Some
-    /// brokers look at each message for itself, and refuse behind a refusal, too.
-    fn answers(messages: &[Message], script: &[u8], each_for_itself: bool) -> Vec<PublishOutcome> {
-        let mut stopped = HashSet::new();
+    /// A publisher that keeps its contract: 0 refuses, 1 is unknown, and nothing of a key is stored
+    /// after either. Some brokers judge each message by itself and also refuse after a refusal.
+    fn answers(messages: &[Message], script: &[u8], by_itself: bool) -> Vec<PublishOutcome> {
+        let mut blocked = HashSet::new();
         messages
             .iter()
             .zip(script.iter().cycle())
             .map(|(message, what)| match what {
-                0 if each_for_itself || !stopped.contains(&message.key) => {
-                    stopped.insert(message.key.clone());
+                0 if by_itself || !blocked.contains(&message.key) => {
+                    blocked.insert(message.key.clone());
                     PublishOutcome::Refused(Error::TooLarge { size: 2, limit: 1 })
                 }
-                _ if stopped.contains(&message.key) => PublishOutcome::Unknown(Error::NotTried),
+                _ if blocked.contains(&message.key) => PublishOutcome::Unknown(Error::NotTried),
                 1 => {
-                    stopped.insert(message.key.clone());
+                    blocked.insert(message.key.clone());
                     PublishOutcome::Unknown(Error::Unavailable("away".into()))
                 }
                 _ => PublishOutcome::Acknowledged,
@@ -231,54 +239,58 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_one_that_every_store_can_keep() {
+    fn every_store_can_keep_a_reason() {
         assert_eq!(printable("bad\0byte: ü"), "bad\u{fffd}byte: ü");
         assert_eq!(printable(&"x".repeat(5_000)).len(), 1_000);
     }
 
     proptest! {
-        /// Per key, in position order: acknowledged rows, then one stop at most and its followers, then rows that stay.
-        /// Stores write stops before followers: of two stops, the second would pass the followers of the first.
+        /// Per key, in position order: acknowledged rows, then at most one refused row and those held
+        /// behind it, then rows that stay. Stores write refused rows first: a second one would pass
+        /// the rows held behind the first.
         #[test]
-        fn no_row_of_a_key_is_acknowledged_behind_one_that_is_not(
+        fn no_row_of_a_key_is_acknowledged_after_one_that_is_not(
             rows in proptest::collection::vec((0..3u8, 0..8u8), 1..40),
-            stopped_key in proptest::option::of(0..3u8),
+            blocked_key in proptest::option::of(0..3u8),
             script in proptest::collection::vec(0..8u8, 1..40),
-            each_for_itself in any::<bool>(),
+            by_itself in any::<bool>(),
         ) {
-            let rows: Vec<Row> = (1..).zip(&rows)
-                .map(|(position, (key, content))| row(position, *key, *content, Some(*key) == stopped_key)).collect();
+            let rows: Vec<Row> = (1..)
+                .zip(&rows)
+                .map(|(position, (key, content))| row(position, *key, *content, Some(*key) == blocked_key))
+                .collect();
             let round = Round::new(rows.clone(), &now);
-            let answers = answers(&round.messages, &script, each_for_itself);
+            let answers = answers(&round.messages, &script, by_itself);
             let outcome = round.judge(answers, &now).outcome;
             for key in 0..3u8 {
                 let key = Key::new(key.to_string()).unwrap();
-                let (mut open, mut stop) = (true, false);
-                for row in rows.iter().filter(|row| row.lane.as_ref().unwrap().1 == key) {
-                    if row.stopped {
-                        prop_assert!(outcome.following.contains(&row.place));
+                let (mut open, mut refused) = (true, false);
+                for row in rows.iter().filter(|row| row.ordering_key.as_ref().unwrap().1 == key) {
+                    let at = row.row_ref;
+                    if row.blocked {
+                        prop_assert!(outcome.held.contains(&at));
                         continue;
                     }
-                    if outcome.acknowledged.contains(&row.place) {
-                        prop_assert!(open, "{:?} overtook", row.place);
-                    } else if outcome.stopped.iter().any(|s| s.place == row.place) {
-                        prop_assert!(open, "{:?} stops behind another stop, or past a row that stays", row.place);
-                        (open, stop) = (false, true);
-                    } else if outcome.following.contains(&row.place) {
-                        prop_assert!(stop, "{:?} follows nothing, or passes a row that stays", row.place);
+                    if outcome.acknowledged.contains(&at) {
+                        prop_assert!(open, "{at:?} overtook");
+                    } else if outcome.refused.iter().any(|refusal| refusal.row_ref == at) {
+                        prop_assert!(open, "{at:?} is refused after a refused row or one that stays");
+                        (open, refused) = (false, true);
+                    } else if outcome.held.contains(&at) {
+                        prop_assert!(refused, "{at:?} is held behind nothing, or passes a row that stays");
                     } else {
-                        // Whatever stays in the log: nothing behind it may be moved or acknowledged.
-                        (open, stop) = (false, false);
+                        // It stays in the log: nothing after it may be moved or acknowledged.
+                        (open, refused) = (false, false);
                     }
                 }
             }
-            let named = outcome.acknowledged.len() + outcome.stopped.len() + outcome.following.len();
+            let named = outcome.acknowledged.len() + outcome.refused.len() + outcome.held.len();
             prop_assert!(named <= rows.len());
         }
     }
 
     #[test]
-    fn an_outage_names_no_row_and_counts_no_attempt() {
+    fn an_outage_moves_no_row_and_counts_no_attempt() {
         let round = Round::new(vec![row(1, 0, 1, false), row(2, 1, 1, false)], &now);
         let answers = vec![
             PublishOutcome::Unknown(Error::Unavailable("away".into())),

@@ -1,13 +1,13 @@
-//! Shards: the unit of ownership among relays.
+//! Shards: the units of work that relays divide among themselves.
 
 use mainstay_messaging::{Message, partitioner};
 
-/// Name of the hash, written into the schema: a process that hashes otherwise must not start.
-pub const HASH: &str = "murmur2";
+/// Name of the hash, written into the schema. A process with another hash refuses to start.
+pub const SHARD_HASH: &str = "murmur2";
 
-/// The shard of a message among `shards`: by topic and key, or by id when there is no key to keep in order.
+/// The shard of a message among `shards`: by topic and key, or by topic and id if it has no key.
 ///
-/// Stable for ever: messages in tables were put there by older builds.
+/// The result never changes, because tables hold messages that older builds wrote.
 #[must_use]
 pub fn shard_of(message: &Message, shards: u16) -> u16 {
     if shards <= 1 {
@@ -27,7 +27,7 @@ pub fn shard_of(message: &Message, shards: u16) -> u16 {
     u16::try_from(partitioner::partition_of(&bytes, i32::from(shards))).unwrap_or_default()
 }
 
-/// How many of `shards` the relay at `rank` (from 0) of `relays` should own: shares differ by one at most.
+/// How many of `shards` the relay at `rank` (from 0) of `relays` should own. Shares differ by at most one.
 #[must_use]
 pub const fn fair_share(shards: usize, relays: usize, rank: usize) -> usize {
     match relays {
@@ -39,33 +39,30 @@ pub const fn fair_share(shards: usize, relays: usize, rank: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mainstay_messaging::{Key, Kind, MessageId, Source, Topic};
     use proptest::prelude::*;
 
-    fn message(id: &'static str, key: Option<&'static str>) -> Message {
-        let mut message = Message::with_id(
-            MessageId::from_static(id),
-            Source::from_static("s"),
-            Topic::from_static("orders"),
-            Kind::from_static("K"),
-        );
-        message.key = key.map(Key::from_static);
-        message
+    fn message(id: &str, key: Option<&str>) -> Message {
+        let message = Message::builder().id(id).source("s").topic("orders").kind("K");
+        let message = match key {
+            Some(key) => message.key(key),
+            None => message,
+        };
+        message.build().unwrap()
     }
 
-    /// Messages lie in tables of running systems under these numbers.
+    /// Tables of running systems hold messages under these numbers.
     #[test]
-    fn shards_are_pinned() {
+    fn the_shard_of_a_key_never_changes() {
         let of = |id, key| shard_of(&message(id, key), 16);
         let seen = ["a", "b", "order-17", "ä"].map(|key| of("1", Some(key)));
         assert_eq!(seen, [7, 2, 6, 6]);
-        assert_eq!(of("2", Some("a")), 7, "the id has no say in it");
-        assert_eq!(of("a", None), 7, "without key the id decides");
+        assert_eq!(of("2", Some("a")), 7, "with a key, the id does not count");
+        assert_eq!(of("a", None), 7, "without a key, the id decides");
     }
 
     proptest! {
         #[test]
-        fn shares_add_up_and_differ_by_one(shards in 0..200usize, relays in 1..20usize) {
+        fn shares_add_up_and_differ_by_at_most_one(shards in 0..200usize, relays in 1..20usize) {
             let shares: Vec<_> = (0..relays).map(|rank| fair_share(shards, relays, rank)).collect();
             prop_assert_eq!(shares.iter().sum::<usize>(), shards);
             prop_assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);

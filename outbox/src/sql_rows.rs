@@ -1,13 +1,17 @@
-//! What the stores in SQL databases do with rows, whatever the database.
+//! What all stores in SQL databases do with rows.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mainstay_messaging::{InvalidName, Key, Topic, envelope};
 
-use crate::{Content, RowRef, round::with_causes};
+use crate::{
+    round::with_causes,
+    store::{Content, RowRef},
+};
 
-/// A stored message and the lane it lies in. What is no text, or no name, is unreadable: its row stays as it is.
+/// A stored message and its ordering key. If a column holds no text or no valid name, the message is
+/// unreadable and its row stays unchanged.
 pub(crate) fn content(
     topic: &[u8],
     key: Option<&[u8]>,
@@ -22,14 +26,14 @@ pub(crate) fn content(
         (Ok(topic), Ok(key)) => (topic, key),
         (Err(reason), _) | (_, Err(reason)) => return (None, Content::Unreadable(reason)),
     };
-    let lane = key.clone().map(|key| (topic.clone(), key));
+    let ordering_key = key.clone().map(|key| (topic.clone(), key));
     let payload = payload.map(Bytes::copy_from_slice);
     let read = match str::from_utf8(text) {
         Ok(text) => envelope::read(text, topic, key, payload).map_err(|error| with_causes(&error)),
         Err(error) => Err(format!("the stored envelope is damaged: {error}")),
     };
     (
-        lane,
+        ordering_key,
         read.map_or_else(Content::Unreadable, Content::Message),
     )
 }
@@ -43,22 +47,23 @@ fn name<N>(
     new(text.into()).map_err(|error| error.to_string())
 }
 
-/// Where a row lies within its table.
-pub(crate) const fn position(place: RowRef) -> i64 {
-    match place {
-        RowRef::Log(position) | RowRef::Delayed(position) | RowRef::Stopped(position) => position,
+/// The position of a row in its table.
+pub(crate) const fn position(row_ref: RowRef) -> i64 {
+    match row_ref {
+        RowRef::Log(position) | RowRef::Delayed(position) | RowRef::Blocked(position) => position,
     }
 }
 
-/// Those of the log, those of the deferred table.
-pub(crate) fn split<T: Clone>(items: &[T], place: impl Fn(&T) -> RowRef) -> (Vec<T>, Vec<T>) {
+/// Splits items into those of the log and those of the deferred table.
+pub(crate) fn split<T: Clone>(items: &[T], row_ref: impl Fn(&T) -> RowRef) -> (Vec<T>, Vec<T>) {
     items
         .iter()
         .cloned()
-        .partition(|item| matches!(place(item), RowRef::Log(_)))
+        .partition(|item| matches!(row_ref(item), RowRef::Log(_)))
 }
 
-/// Positions as runs, first and last: a drained log is one run, and deleting a run is one range of the primary key.
+/// Positions as runs of first and last. A run is deleted as one range of the primary key, and a
+/// drained log is one run.
 pub(crate) fn runs(mut positions: Vec<i64>) -> Vec<(i64, i64)> {
     positions.sort_unstable();
     let mut runs: Vec<(i64, i64)> = Vec::new();
@@ -78,10 +83,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_hold_exactly_the_positions_given(set in proptest::collection::btree_set(0..60i64, 0..40)) {
+        fn runs_contain_exactly_the_positions_given(set in proptest::collection::btree_set(0..60i64, 0..40)) {
             let runs = runs(set.iter().copied().rev().collect());
-            let held: Vec<i64> = runs.iter().flat_map(|(first, last)| *first..=*last).collect();
-            prop_assert_eq!(held, set.into_iter().collect::<Vec<_>>());
+            let contained: Vec<i64> = runs.iter().flat_map(|(first, last)| *first..=*last).collect();
+            prop_assert_eq!(contained, set.into_iter().collect::<Vec<_>>());
             prop_assert!(runs.is_sorted());
             prop_assert!(runs.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0), "runs touch");
         }

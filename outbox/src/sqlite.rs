@@ -1,30 +1,34 @@
-//! The outbox in a SQLite file: one writer at a time, so the order of rows is the order of commits.
+//! The outbox in a SQLite file. There is one writer at a time, so rows are in the order of commits.
 
 mod enqueue;
 mod row_set;
 mod rows;
+mod schema;
 mod shards;
 mod statements;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use mainstay_clock::{Clock, SystemClock};
 use mainstay_database::{
-    Migration, Migrations, Namespace, Transactions,
-    sqlite::{Database, classify},
+    Migration, Migrations, Namespace,
+    commits::CommitListener,
+    sqlite::{Database, Transaction, classify},
 };
 use mainstay_messaging::Message;
 use sqlx::SqliteConnection;
 
 use crate::{
-    Enqueued, Entry, Error, Fetched, HASH, Limit, Notifier, Outbox, Outcome, RelayStore, ShardLease,
+    Enqueued, Entry, Error, Outbox, OutboxBuilder,
+    builder::Settings,
+    store::{Fetched, Limit, Notifier, Origin, Outcome, RelayStore, SHARD_HASH, ShardLease},
 };
 use statements::Statements;
 
-pub use sqlx;
-
-/// The schema of the outbox, for those who run migrations themselves.
+/// The schema of the outbox, for those who run migrations with their own tool.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "outbox",
     steps: &[Migration {
@@ -33,7 +37,9 @@ pub const MIGRATIONS: Migrations = Migrations {
     }],
 };
 
-/// An outbox in a SQLite file. Clones share its notifier.
+/// An outbox in a SQLite file. Clones share it.
+///
+/// Commits through the [`Database`] it was opened with, and its clones, notify the relay.
 #[derive(Clone, Debug)]
 pub struct SqliteOutbox {
     inner: Arc<Inner>,
@@ -43,82 +49,77 @@ pub struct SqliteOutbox {
 struct Inner {
     database: Database,
     statements: Statements,
-    options: Options,
+    settings: Settings,
+    origin: Origin,
     notifier: Notifier,
 }
 
-/// Settings of a [`SqliteOutbox`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Options {
-    /// Where its tables live; default: plain names.
-    pub namespace: Namespace,
-    /// How many relays can share the work; default 1. Written into the schema: it cannot be changed later.
-    pub shards: u16,
-    /// The largest message taken, in bytes of [`Message::size`]; set it to the broker's limit. Default 1 MiB.
-    pub max_message_size: usize,
-    /// How long an [deduplication key](crate::DeduplicationKey) is remembered; default 7 days.
-    pub deduplication_key_retention: Duration,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            namespace: Namespace::plain(),
-            shards: 1,
-            max_message_size: 1024 * 1024,
-            deduplication_key_retention: Duration::from_secs(7 * 24 * 3600),
-            clock: Arc::new(SystemClock::new()),
-        }
+impl SqliteOutbox {
+    /// Starts to open the outbox in `database`.
+    pub fn builder(database: impl Into<Database>) -> OutboxBuilder<Database> {
+        OutboxBuilder::new(database.into())
     }
 }
 
-impl SqliteOutbox {
-    /// Opens the outbox in `database` and brings its schema up to date.
+impl OutboxBuilder<Database> {
+    /// Where the tables are; default: plain names.
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.settings.namespace = namespace;
+        self
+    }
+
+    /// Brings the schema up to date and opens the outbox.
     ///
     /// # Errors
-    /// [`Error::OtherLayout`] when the schema was laid out with another number of shards;
-    /// [`Error::Database`] when it is newer than this build, or the file is busy.
-    pub async fn open(database: Database, options: Options) -> Result<Self, Error> {
-        database.migrate(&MIGRATIONS, &options.namespace).await?;
-        let outbox = Self {
-            inner: Arc::new(Inner {
-                statements: Statements::new(&options.namespace),
-                database,
-                options,
-                notifier: Notifier::default(),
-            }),
-        };
-        outbox.inner.agree_on_layout().await?;
-        Ok(outbox)
+    /// [`Error::LayoutMismatch`] when the schema was created with another number of shards.
+    /// [`Error::Database`] when the schema is newer than this build, or the file is busy.
+    pub async fn open(self) -> Result<SqliteOutbox, Error> {
+        self.database
+            .migrate(&MIGRATIONS, &self.settings.namespace)
+            .await?;
+        self.open_existing().await
+    }
+
+    /// Opens the outbox in a schema that another tool made from [`MIGRATIONS`].
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), and [`Error::MissingSchema`] which names the table or column
+    /// that is missing.
+    pub async fn open_without_migrating(self) -> Result<SqliteOutbox, Error> {
+        schema::check(&self.database, &self.settings.namespace).await?;
+        self.open_existing().await
+    }
+
+    async fn open_existing(self) -> Result<SqliteOutbox, Error> {
+        let (database, settings, origin) = self.finish()?;
+        let inner = Arc::new(Inner {
+            statements: Statements::new(&settings.namespace),
+            notifier: Notifier::new(Arc::clone(origin.clock())),
+            database,
+            settings,
+            origin,
+        });
+        inner.agree_on_layout().await?;
+        let listener: Weak<Inner> = Arc::downgrade(&inner);
+        inner.database.on_commit(listener);
+        Ok(SqliteOutbox { inner })
     }
 }
 
 impl Inner {
     async fn agree_on_layout(&self) -> Result<(), Error> {
-        let (sql, shards) = (&self.statements, self.options.shards.max(1));
+        let (sql, shards) = (&self.statements, self.settings.shards);
         let mut tx = self.database.begin().await?;
         let stored: Option<(u16, String)> = sqlx::query_as(sql.layout.clone())
             .fetch_optional(&mut *tx)
             .await
             .map_err(driver)?;
-        match stored {
-            Some((stored, hash)) if stored == shards && hash == HASH => return Ok(()),
-            Some((stored, stored_hash)) => {
-                return Err(Error::OtherLayout {
-                    stored,
-                    stored_hash,
-                    configured: shards,
-                    configured_hash: HASH,
-                });
-            }
-            None => {}
+        if let Some((stored, hash)) = stored {
+            return self.settings.check_layout(stored, hash);
         }
-        sqlx::query(sql.lay_out.clone())
+        sqlx::query(sql.create_layout.clone())
             .bind(shards)
-            .bind(HASH)
+            .bind(SHARD_HASH)
             .execute(&mut *tx)
             .await
             .map_err(driver)?;
@@ -127,7 +128,18 @@ impl Inner {
             .execute(&mut *tx)
             .await
             .map_err(driver)?;
-        Ok(self.database.commit(tx).await?)
+        commit(tx).await
+    }
+}
+
+/// Commits a transaction of the relay, which has nothing to tell the relay about.
+async fn commit(transaction: Transaction) -> Result<(), Error> {
+    transaction.commit().await.map_err(driver)
+}
+
+impl CommitListener for Inner {
+    fn committed(&self) {
+        self.notifier.committed();
     }
 }
 
@@ -151,8 +163,12 @@ impl Outbox for SqliteOutbox {
         self.inner.enqueue(connection, message).await
     }
 
-    fn ring(&self) {
-        self.inner.notifier.ring();
+    fn notify(&self) {
+        self.inner.notifier.notify();
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.inner.origin
     }
 }
 
@@ -162,12 +178,12 @@ impl RelayStore for SqliteOutbox {
         self.inner.lease(owner, lease).await
     }
 
-    async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        self.inner.fetch(holds, limit).await
+    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+        self.inner.fetch(leases, limit).await
     }
 
-    async fn record(&self, holds: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
-        self.inner.record(holds, outcome).await
+    async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
+        self.inner.record(leases, outcome).await
     }
 
     async fn release(&self, owner: &str) -> Result<(), Error> {
@@ -183,13 +199,9 @@ fn driver(error: sqlx::Error) -> Error {
     Error::Database(classify(error))
 }
 
-/// A set as JSON, for one statement.
+/// A set as JSON, to bind to one statement.
 fn json(set: &impl serde::Serialize) -> Result<String, Error> {
     serde_json::to_string(set)
         .map_err(|error| Error::Database(mainstay_database::Error::Failed(error.into())))
 }
 
-/// The README's example stores in SQLite, so it is tested where that feature is on.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

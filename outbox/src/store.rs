@@ -1,127 +1,187 @@
-//! The role that a relay works on: whose rows, which rows, what became of them.
+//! What the author of a store needs: the role that a relay works on, and the types it exchanges.
+//!
+//! A store implements [`Outbox`](crate::Outbox) for applications and [`RelayStore`] for the relay.
+//! Run the suite of `mainstay_outbox::conformance` (feature `conformance`) against it.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_messaging::{Key, Message, Topic};
 
-use crate::{Error, Notifier};
+use crate::Error;
 
-/// Outbox rows from a relay's point of view. The store owns its connections.
+pub use crate::notifier::Notifier;
+pub use crate::origin::Origin;
+pub use crate::shard::{SHARD_HASH, fair_share, shard_of};
+
+/// The rows of an outbox as a relay sees them. The store owns its connections.
 #[async_trait]
 pub trait RelayStore: Send + Sync + 'static {
-    /// Says that `owner` is alive for `lease` from now, and which shards are its own.
+    /// Extends the lease of the relay `owner` to `lease` from now and returns the shards it owns.
     ///
     /// # Behaviour
-    /// - Shards are divided evenly among the living; one that is due elsewhere is given up here and taken there.
-    /// - A shard has one owner. Its fence rises with every change of owner, and stays while the owner renews.
-    /// - Whether a lease has ended is decided by the database's clock (SQLite: the host's suspend-aware one).
-    /// - Call it only while nothing is in flight: what is not in the answer must not be sent any more.
+    /// - Shards are divided evenly among the living relays. A relay gives up shards above its share.
+    /// - A shard has one owner. Its fencing token grows with every change of owner and stays the
+    ///   same while the owner renews.
+    /// - The database's clock decides whether a lease has ended. On SQLite it is the host's
+    ///   monotonic clock, which includes suspended time.
+    /// - Call it only while no publish call is in flight. The relay must not publish rows of a shard
+    ///   that is not in the answer.
     ///
     /// # Cancel safety
-    /// Cancel safe: what was taken is told by the next call.
+    /// Cancel safe: the next call returns what this one took.
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error>;
 
-    /// Reads what can be published now.
+    /// Reads the rows that can be published now.
     ///
     /// # Behaviour
-    /// - Rows of the log in position order, as far as they are *visible*: never "behind the last one seen", since
-    ///   positions are drawn before commit and gaps fill later.
-    /// - Of the deferred table: the rows of blocked keys whose head is due for another attempt, in order and all of them
-    ///   whatever their own due time, and delayed rows that have fallen due.
-    /// - Which keys are stopped is read in the same snapshot.
-    /// - A row whose message cannot be read comes as [`Content::Unreadable`], not as an error.
+    /// - Returns rows of the log in position order, as far as they are *visible*. A store never reads
+    ///   "after the last position seen": positions are drawn before the commit, and gaps fill later.
+    /// - Returns delayed rows whose delivery time has come.
+    /// - Returns all rows of a blocked key in order once its first row is due for another attempt,
+    ///   whatever the due times of the others.
+    /// - Reads the set of blocked keys in the same snapshot.
+    /// - Returns a row whose message cannot be read as [`Content::Unreadable`], not as an error.
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
-    async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error>;
+    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error>;
 
-    /// Writes down what became of fetched rows, all of it or nothing.
+    /// Records the outcome of fetched rows, all of it or nothing.
     ///
     /// # Behaviour
-    /// - Checks every fence in the same transaction; one that has risen refuses everything.
-    /// - Acknowledged rows are gone. Stopped rows and their followers are in the deferred table, in order.
+    /// - Checks every fencing token in the same transaction. One outdated token refuses everything.
+    /// - Removes acknowledged rows. Moves refused rows and the rows held behind them to the deferred
+    ///   table, in order.
     ///
     /// # Errors
-    /// [`Error::Fenced`] when another relay has taken over.
+    /// [`Error::Fenced`] when another relay has taken over a shard.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves it unknown whether it was written; writing it again is right.
-    async fn record(&self, holds: &[ShardLease], outcome: &Outcome) -> Result<(), Error>;
+    /// Dropping the future leaves it unknown whether the outcome was recorded. Recording it again is
+    /// correct.
+    async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error>;
 
-    /// Gives up all shards of `owner` at once, so that nobody has to wait for its lease to end.
+    /// Gives up all shards of `owner` at once, so that other relays need not wait for its lease to end.
     async fn release(&self, owner: &str) -> Result<(), Error>;
 
-    /// What enqueues of this process ring, if the store can hear them. Without it a relay polls.
+    /// The notifier that enqueues of this process use, if the store has one. Without it a relay polls.
     fn notifier(&self) -> Option<&Notifier> {
         None
     }
 }
 
-/// A shard that a relay owns, and the fence that proves it.
+#[async_trait]
+impl<S: RelayStore + ?Sized> RelayStore for Arc<S> {
+    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error> {
+        (**self).lease(owner, lease).await
+    }
+
+    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+        (**self).fetch(leases, limit).await
+    }
+
+    async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
+        (**self).record(leases, outcome).await
+    }
+
+    async fn release(&self, owner: &str) -> Result<(), Error> {
+        (**self).release(owner).await
+    }
+
+    fn notifier(&self) -> Option<&Notifier> {
+        (**self).notifier()
+    }
+}
+
+/// A shard that a relay owns, and the fencing token that proves it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a claim has these two parts")]
+#[expect(clippy::exhaustive_structs, reason = "a lease has these two parts")]
 pub struct ShardLease {
     /// The shard.
     pub shard: u16,
-    /// Rises with every change of owner.
-    pub fence: i64,
+    /// The token that every write of the owner carries.
+    pub fence: FencingToken,
+}
+
+/// A number that grows with each change of a shard's owner. The store refuses writes with an older one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FencingToken(i64);
+
+impl FencingToken {
+    /// The token with this number.
+    #[must_use]
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The token of the next owner.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The number, as stores keep it.
+    #[must_use]
+    pub const fn as_i64(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for FencingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// How much to read at once. The first row is read whatever its size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "there are these two bounds")]
 pub struct Limit {
-    /// Rows of the log, and as many of blocked keys and of delayed ones.
+    /// Rows of the log at most; separately, rows of blocked keys and delayed rows at most.
     pub messages: u32,
-    /// Bytes of both together.
+    /// Bytes of all rows together.
     pub bytes: usize,
 }
 
 /// What [`RelayStore::fetch`] found.
 #[derive(Default, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "stores outside this crate build it"
-)]
+#[expect(clippy::exhaustive_structs, reason = "stores of others construct it")]
 pub struct Fetched {
-    /// In the order in which they are to be published, per key.
+    /// Rows, per key in the order in which they are to be published.
     pub rows: Vec<Row>,
-    /// How long until the next row of the deferred table falls due.
+    /// Time until the next row of the deferred table is due.
     pub next_due: Option<Duration>,
-    /// Keys that are stopped.
+    /// Number of blocked keys in the shards.
     pub blocked_keys: u64,
 }
 
 /// One row.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "stores outside this crate build it"
-)]
+#[expect(clippy::exhaustive_structs, reason = "stores of others construct it")]
 pub struct Row {
-    /// Where it lies.
-    pub place: RowRef,
-    /// What orders it: rows of one lane are published in order or not at all. None = nothing.
-    pub lane: Option<(Topic, Key)>,
-    /// Whether its lane has stopped rows in the deferred table that come before it.
-    pub stopped: bool,
-    /// How often it was refused.
+    /// Where the row is.
+    pub row_ref: RowRef,
+    /// Topic and key. Rows with the same ones are published in order; rows without a key in any.
+    pub ordering_key: Option<(Topic, Key)>,
+    /// Whether the deferred table has blocked rows of the same key, which come before this one.
+    pub blocked: bool,
+    /// How often the broker refused it.
     pub attempts: u32,
     /// The message.
     pub content: Content,
 }
 
-/// Where a row lies.
+/// Reference to an outbox row.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "there are these three places")]
 pub enum RowRef {
-    /// In the log, at this position.
+    /// A row of the log, by its position.
     Log(i64),
-    /// In the deferred table: a message that was delayed and has fallen due.
+    /// A row of the deferred table that was delayed and is due.
     Delayed(i64),
-    /// In the deferred table: a message of a blocked key.
-    Stopped(i64),
+    /// A row of the deferred table that belongs to a blocked key.
+    Blocked(i64),
 }
 
 /// What a row holds.
@@ -131,37 +191,31 @@ pub enum RowRef {
 pub enum Content {
     /// A message.
     Message(Message),
-    /// Something this build cannot read (damaged, or written by a newer build), and why. The row stays as it is.
+    /// The row is damaged or written by a newer build. The text says why; the row stays unchanged.
     Unreadable(String),
 }
 
-/// What became of a round's rows. Rows it does not name stay where they are.
+/// The outcome of a round. Rows it does not name stay where they are.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "stores outside this crate read it"
-)]
+#[expect(clippy::exhaustive_structs, reason = "stores of others read it")]
 pub struct Outcome {
-    /// Published: remove them.
+    /// Published rows, to be removed.
     pub acknowledged: Vec<RowRef>,
-    /// Refused for good: each stops its key.
-    pub stopped: Vec<Stop>,
-    /// Behind a stopped row of their key: they wait at its end, in this order.
-    pub following: Vec<RowRef>,
+    /// Rows that the broker refused for good. Each blocks its key.
+    pub refused: Vec<Refusal>,
+    /// Rows held behind a refused row of their key, to be appended to it in this order.
+    pub held: Vec<RowRef>,
 }
 
-/// A refused row.
+/// A row that the broker refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "stores outside this crate read it"
-)]
-pub struct Stop {
-    /// Where it lies.
-    pub place: RowRef,
-    /// How often it was refused, this time included.
+#[expect(clippy::exhaustive_structs, reason = "stores of others read it")]
+pub struct Refusal {
+    /// The row.
+    pub row_ref: RowRef,
+    /// How often it was refused, including this time.
     pub attempts: u32,
-    /// How long to wait, by the store's own clock, before it is tried again.
+    /// Time until the next attempt, measured by the store's own clock.
     pub retry_after: Duration,
     /// Why it was refused, with causes.
     pub reason: String,

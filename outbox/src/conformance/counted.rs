@@ -1,4 +1,4 @@
-//! A store that counts what its relay asks of it: the condition of tests in which nothing must happen.
+//! A store that counts the calls of its relay: the condition of tests in which nothing must happen.
 
 use std::{
     sync::{
@@ -10,16 +10,19 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::{Error, Fetched, Limit, Notifier, Outcome, RelayStore, ShardLease};
+use crate::{
+    Error,
+    store::{Fetched, Limit, Notifier, Outcome, RelayStore, ShardLease},
+};
 
 pub(super) struct Counted<S> {
-    store: Arc<S>,
+    store: S,
     leases: AtomicUsize,
     looks: AtomicUsize,
 }
 
 impl<S> Counted<S> {
-    pub(super) fn new(store: Arc<S>) -> Arc<Self> {
+    pub(super) fn new(store: S) -> Arc<Self> {
         Arc::new(Self {
             store,
             leases: AtomicUsize::new(0),
@@ -41,19 +44,19 @@ impl<S> Counted<S> {
 #[async_trait]
 impl<S: RelayStore> RelayStore for Counted<S> {
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error> {
-        let holds = self.store.lease(owner, lease).await;
+        let leases = self.store.lease(owner, lease).await;
         self.leases.fetch_add(1, Ordering::SeqCst);
-        holds
+        leases
     }
 
-    async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        let fetched = self.store.fetch(holds, limit).await;
+    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+        let fetched = self.store.fetch(leases, limit).await;
         self.looks.fetch_add(1, Ordering::SeqCst);
         fetched
     }
 
-    async fn record(&self, holds: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
-        self.store.record(holds, outcome).await
+    async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
+        self.store.record(leases, outcome).await
     }
 
     async fn release(&self, owner: &str) -> Result<(), Error> {

@@ -1,15 +1,21 @@
-//! What an entry can ask for.
+//! Delays, deduplication keys, sizes and events.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use mainstay_database::Transactions as _;
+use mainstay_messaging::{
+    Event,
+    event::{self, Upcaster},
+};
 
 use super::{ALL, Fixture, LEASE, Running, Tape, commit, message, until, until_empty};
-use crate::{DeduplicationKey, Enqueued, Entry, Error, Outbox as _, RelayStore as _};
+use crate::{
+    DeduplicationKey, Enqueued, Entry, Error, Outbox as _,
+    store::RelayStore as _,
+};
 
-pub async fn a_delayed_message_waits_and_stops_nobody<F: Fixture>(f: &F) {
-    let tape = Arc::new(Tape::default());
+pub async fn a_delayed_message_waits_and_others_do_not_wait_for_it<F: Fixture>(f: &F) {
+    let tape = Tape::default();
     let (delayed, never) = (message("a", 0), message("b", 0));
     let mut tx = f.database().begin().await.unwrap();
     let entries = [
@@ -21,11 +27,11 @@ pub async fn a_delayed_message_waits_and_stops_nobody<F: Fixture>(f: &F) {
     f.store().enqueue(&mut tx, &message("a", 1)).await.unwrap();
     f.database().commit(tx).await.unwrap();
     let running = Running::start(f.store(), &tape);
-    until("the delayed one fell due", async || {
+    until("the delayed one was published", async || {
         tape.ids() == ["a-1", "a-0"]
     })
     .await;
-    until("the other one stays", async || f.rows().await == (0, 1)).await;
+    until("the other one waits", async || f.rows().await == (0, 1)).await;
     running.stop().await;
 }
 
@@ -37,14 +43,14 @@ pub async fn an_endless_delay_is_never_due<F: Fixture>(f: &F) {
     let answers = store.enqueue_batch(&mut tx, &entries).await.unwrap();
     assert_eq!(answers, [Enqueued::Added]);
     f.database().commit(tx).await.unwrap();
-    let holds = store.lease("relay", LEASE).await.unwrap();
-    let fetched = store.fetch(&holds, ALL).await.unwrap();
+    let leases = store.lease("relay", LEASE).await.unwrap();
+    let fetched = store.fetch(&leases, ALL).await.unwrap();
     assert_eq!((fetched.rows.len(), f.rows().await), (0, (0, 1)));
     assert!(fetched.next_due > Some(LEASE * 1_000_000));
 }
 
-pub async fn a_delayed_message_of_a_stopped_key_joins_its_end<F: Fixture>(f: &F) {
-    let tape = Arc::new(Tape::default());
+pub async fn a_delayed_message_of_a_blocked_key_is_held_behind_it<F: Fixture>(f: &F) {
+    let tape = Tape::default();
     tape.refuse("a-0");
     let delayed = message("a", 9);
     let mut tx = f.database().begin().await.unwrap();
@@ -54,12 +60,12 @@ pub async fn a_delayed_message_of_a_stopped_key_joins_its_end<F: Fixture>(f: &F)
     f.database().commit(tx).await.unwrap();
     let running = Running::start(f.store(), &tape);
     commit(f, &[message("a", 0), message("a", 1)]).await;
-    until("two wait beside the delayed one", async || {
+    until("the refused and the held one are in the deferred table", async || {
         f.rows().await == (0, 3)
     })
     .await;
     let refusals = tape.refusals();
-    // By the store's own clock the delayed one falls due, of which nothing can be seen from outside.
+    // The delayed one is due by the store's own clock, which cannot be observed from outside.
     tokio::time::sleep(Duration::from_secs(1)).await;
     until("it is tried again after the delay", async || {
         tape.refusals() > refusals + 2
@@ -71,7 +77,7 @@ pub async fn a_delayed_message_of_a_stopped_key_joins_its_end<F: Fixture>(f: &F)
     running.stop().await;
 }
 
-pub async fn an_deduplication_key_is_used_once_and_aborts_nothing<F: Fixture>(f: &F) {
+pub async fn a_deduplication_key_is_used_once_and_aborts_nothing<F: Fixture>(f: &F) {
     let (once, other) = (
         DeduplicationKey::new("once").unwrap(),
         DeduplicationKey::new("other").unwrap(),
@@ -84,24 +90,24 @@ pub async fn an_deduplication_key_is_used_once_and_aborts_nothing<F: Fixture>(f:
     ];
     let mut tx = f.database().begin().await.unwrap();
     let entries = [
-        Entry::new(&messages[0]).once(&once),
-        Entry::new(&messages[1]).once(&once),
-        Entry::new(&messages[2]).once(&other),
+        Entry::new(&messages[0]).deduplicate(&once),
+        Entry::new(&messages[1]).deduplicate(&once),
+        Entry::new(&messages[2]).deduplicate(&other),
     ];
     let answers = f.store().enqueue_batch(&mut tx, &entries).await.unwrap();
     assert_eq!(
         answers,
-        [Enqueued::Added, Enqueued::AlreadyThere, Enqueued::Added]
+        [Enqueued::Added, Enqueued::Duplicate, Enqueued::Added]
     );
     f.database().commit(tx).await.unwrap();
-    let tape = Arc::new(Tape::default());
+    let tape = Tape::default();
     let running = Running::start(f.store(), &tape);
     until_empty(f).await;
-    // Also when the first one was published long ago.
+    // Even if the first one was published before.
     let mut tx = f.database().begin().await.unwrap();
-    let again = [Entry::new(&messages[3]).once(&once)];
+    let again = [Entry::new(&messages[3]).deduplicate(&once)];
     let answers = f.store().enqueue_batch(&mut tx, &again).await.unwrap();
-    assert_eq!(answers, [Enqueued::AlreadyThere]);
+    assert_eq!(answers, [Enqueued::Duplicate]);
     f.store().enqueue(&mut tx, &message("b", 0)).await.unwrap();
     f.database().commit(tx).await.unwrap();
     until_empty(f).await;
@@ -110,7 +116,7 @@ pub async fn an_deduplication_key_is_used_once_and_aborts_nothing<F: Fixture>(f:
     running.stop().await;
 }
 
-pub async fn an_oversize_message_is_refused_in_its_transaction<F: Fixture>(f: &F) {
+pub async fn an_oversize_message_is_refused_and_the_transaction_stays_usable<F: Fixture>(f: &F) {
     let mut oversize = message("a", 0);
     oversize.payload = Some(vec![0; 10_001].into());
     let good = message("b", 0);
@@ -128,5 +134,47 @@ pub async fn an_oversize_message_is_refused_in_its_transaction<F: Fixture>(f: &F
     );
     f.store().enqueue(&mut tx, &message("c", 0)).await.unwrap();
     f.database().commit(tx).await.unwrap();
-    assert_eq!(f.rows().await, (1, 0), "only what was enqueued afterwards");
+    assert_eq!(f.rows().await, (1, 0), "only the message enqueued afterwards");
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct OrderPlaced {
+    id: String,
+    cents: i64,
+}
+
+impl Event for OrderPlaced {
+    const TOPIC: &'static str = "orders";
+    const KIND: &'static str = "OrderPlaced";
+    const VERSION: u32 = 2;
+    const UPCASTERS: &'static [Upcaster] = &[|v1| Ok(v1)];
+
+    fn key(&self) -> Option<Cow<'_, str>> {
+        Some(self.id.as_str().into())
+    }
+}
+
+pub async fn an_emitted_event_carries_topic_key_kind_version_and_source<F: Fixture>(f: &F) {
+    let id = "order-17".to_owned();
+    let mut tx = f.database().begin().await.unwrap();
+    let event = OrderPlaced { id, cents: 4_200 };
+    f.store().emit(&mut tx, &event).await.unwrap();
+    f.database().commit(tx).await.unwrap();
+    let tape = Tape::default();
+    let running = Running::start(f.store(), &tape);
+    until_empty(f).await;
+    running.stop().await;
+    let [message] = &*tape.stored() else {
+        unreachable!("one event was emitted");
+    };
+    assert_eq!(message.topic.as_str(), "orders");
+    assert_eq!(message.key.as_ref().unwrap().as_str(), "order-17");
+    assert_eq!(
+        (message.kind.as_str(), message.version),
+        ("OrderPlaced", 2)
+    );
+    assert_eq!(message.source.as_str(), "/suite");
+    assert!(message.occurred_at.is_some());
+    let event: OrderPlaced = event::decode(message).unwrap();
+    assert_eq!((&*event.id, event.cents), ("order-17", 4_200));
 }

@@ -1,15 +1,16 @@
-//! Who publishes: leases and fences.
+//! Ownership: leases and fencing tokens.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
     ALL, Fixture, LEASE, Running, Tape, commit, counted::Counted, ids, message, until, until_empty,
 };
-use crate::{Error, Outcome, RelayStore as _};
+use crate::{
+    Error,
+    store::{Outcome, RelayStore as _},
+};
 
-pub async fn a_former_owner_writes_nothing<F: Fixture>(f: &F) {
+pub async fn a_former_owner_records_nothing<F: Fixture>(f: &F) {
     let store = f.store();
     let old = store.lease("old", Duration::ZERO).await.unwrap();
     assert_eq!(old.len(), 4);
@@ -21,7 +22,7 @@ pub async fn a_former_owner_writes_nothing<F: Fixture>(f: &F) {
         assert!(old.fence < new.fence, "{old:?} {new:?}");
     }
     let acknowledged = Outcome {
-        acknowledged: vec![fetched.rows[0].place],
+        acknowledged: vec![fetched.rows[0].row_ref],
         ..Outcome::default()
     };
     let refused = store.record(&old, &acknowledged).await;
@@ -31,17 +32,17 @@ pub async fn a_former_owner_writes_nothing<F: Fixture>(f: &F) {
     assert_eq!(f.rows().await, (0, 0));
 }
 
-pub async fn an_owner_never_sends_again_what_it_recorded<F: Fixture>(f: &F) {
-    let tape = Arc::new(Tape::default());
+pub async fn an_owner_never_publishes_again_what_it_recorded<F: Fixture>(f: &F) {
+    let tape = Tape::default();
     let store = Counted::new(f.store());
-    let running = Running::start_as(Arc::clone(&store), &tape, |relay| relay.batch(5, 1_000_000));
+    let running = Running::start_as(Arc::clone(&store), &tape, |relay| relay.batch_size(5).batch_bytes(1_000_000));
     let messages: Vec<_> = (0..50)
         .map(|n| message(&format!("k{}", n % 7), n))
         .collect();
     commit(f, &messages).await;
     until_empty(f).await;
     let (calls, leases, looks) = (tape.calls(), store.leases(), store.looks());
-    until("leases are renewed and slow polls pass", async || {
+    until("it renews its lease and polls", async || {
         store.leases() >= leases + 3 && store.looks() >= looks + 10
     })
     .await;
@@ -52,15 +53,15 @@ pub async fn an_owner_never_sends_again_what_it_recorded<F: Fixture>(f: &F) {
 }
 
 pub async fn a_dead_relay_is_replaced_when_its_lease_ends<F: Fixture>(f: &F) {
-    let tape = Arc::new(Tape::default());
+    let tape = Tape::default();
     let dead = Running::start(f.store(), &tape);
     commit(f, &[message("a", 0)]).await;
     until_empty(f).await;
-    // Killed between the broker's acknowledgement and its own record of it.
+    // It is killed after the broker stored the message and before it records that.
     tape.hold(true);
     let calls = tape.calls();
     commit(f, &[message("a", 1)]).await;
-    until("a send is in flight", async || tape.calls() > calls).await;
+    until("a publish call is in flight", async || tape.calls() > calls).await;
     dead.crash().await;
     tape.hold(false);
     let successor = Running::start(f.other_process().await, &tape);
@@ -71,15 +72,15 @@ pub async fn a_dead_relay_is_replaced_when_its_lease_ends<F: Fixture>(f: &F) {
 }
 
 pub async fn shards_are_divided_among_relays_and_given_up_at_shutdown<F: Fixture>(f: &F) {
-    let tape = Arc::new(Tape::default());
+    let tape = Tape::default();
     let slow = |relay: crate::Relay<F::Store, Tape>| relay.lease(Duration::from_secs(1));
     let first = Running::start_as(f.store(), &tape, slow);
-    until("the first has all", async || {
+    until("the first owns all", async || {
         first.relay.status().shards == 4
     })
     .await;
     let second = Running::start_as(f.other_process().await, &tape, slow);
-    until("both have two", async || {
+    until("each owns two", async || {
         (first.relay.status().shards, second.relay.status().shards) == (2, 2)
     })
     .await;
@@ -88,15 +89,15 @@ pub async fn shards_are_divided_among_relays_and_given_up_at_shutdown<F: Fixture
         commit(f, &keys.map(|key| message(key, number))).await;
     }
     until_empty(f).await;
-    assert_eq!(tape.ids().len(), 160, "two relays published one row");
+    assert_eq!(tape.ids().len(), 160, "two relays published the same row");
     assert!(first.relay.status().published > 0 && second.relay.status().published > 0);
     first.stop().await;
-    until("the second has all", async || {
+    until("the second owns all", async || {
         second.relay.status().shards == 4
     })
     .await;
     second.stop().await;
-    // Nobody has to wait for the lease of a relay that ended well.
-    let holds = f.store().lease("third", LEASE).await.unwrap();
-    assert_eq!(holds.len(), 4);
+    // After a shutdown, others need not wait for the lease to end.
+    let leases = f.store().lease("third", LEASE).await.unwrap();
+    assert_eq!(leases.len(), 4);
 }

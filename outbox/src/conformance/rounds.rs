@@ -1,4 +1,4 @@
-//! When a relay looks, how much it takes, and what it tells.
+//! When a relay looks for rows, how many it takes, how it ends, and what it shows.
 
 use std::sync::Arc;
 
@@ -7,43 +7,81 @@ use mainstay_database::Transactions as _;
 use super::{
     Fixture, PATIENCE, Running, Tape, commit, counted::Counted, message, until, until_empty,
 };
-use crate::{Error, Outbox as _, shard_of, status::Activity};
+use crate::{
+    Activity, Error, Outbox as _, Relay,
+    notifier::EarlyPolls,
+    store::{RelayStore, shard_of},
+};
 
-pub async fn a_ring_is_heard_at_once<F: Fixture>(f: &F) {
-    let tape = Arc::new(Tape::default());
-    let deaf = |relay: crate::Relay<F::Store, Tape>| {
-        relay.poll_interval(PATIENCE * 10).lease(PATIENCE * 30)
-    };
-    let running = Running::start_as(f.store(), &tape, deaf);
-    until("it runs", async || running.relay.status().shards == 4).await;
-    for number in 0..20 {
-        commit(f, &[message("a", number)]).await;
-        f.store().ring();
-        until("it is published", async || tape.ids().len() == number + 1).await;
-    }
-    running.stop().await;
+/// With settings that leave only notifications to find rows in time.
+fn without_polls<S: RelayStore>(relay: Relay<S, Tape>) -> Relay<S, Tape> {
+    relay.poll_interval(PATIENCE * 10).lease(PATIENCE * 30)
 }
 
-pub async fn a_commit_without_a_ring_is_found_soon<F: Fixture>(f: &F) {
-    let tape = Arc::new(Tape::default());
-    let deaf = |relay: crate::Relay<Counted<F::Store>, Tape>| {
-        relay.poll_interval(PATIENCE * 10).lease(PATIENCE * 30)
+/// Whether `waking` ends the wait of a relay whose early polls are over. A store without a notifier has
+/// nothing to show.
+async fn wakes<S: RelayStore>(store: &S, waking: impl AsyncFnOnce()) -> bool {
+    let Some(notifier) = store.notifier() else {
+        return true;
     };
-    let store = Counted::new(f.store());
-    let running = Running::start_as(Arc::clone(&store), &tape, deaf);
-    until("it runs", async || running.relay.status().shards == 4).await;
-    let mut tx = f.database().begin().await.unwrap();
-    f.store().enqueue(&mut tx, &message("a", 0)).await.unwrap();
-    // The transaction stays open while the relay climbs its ladder.
-    let looks = store.looks();
-    until("it looks in vain", async || store.looks() >= looks + 6).await;
-    f.database().commit(tx).await.unwrap();
+    let mut early = EarlyPolls::new();
+    let waiting = async {
+        tokio::join!(early.wait(notifier, PATIENCE * 10), waking());
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.is_ok()
+}
+
+pub async fn a_commit_through_the_database_wakes_the_relay_at_once<F: Fixture>(f: &F) {
+    let (store, database) = (f.store(), f.database());
+    for number in 0..3 {
+        let mut tx = database.begin().await.unwrap();
+        let message = message("a", number);
+        let enqueue = async || store.enqueue(&mut tx, &message).await.unwrap();
+        assert!(wakes(&store, enqueue).await, "the enqueue starts early polls");
+        let commit = async || database.commit(tx).await.unwrap();
+        assert!(wakes(&store, commit).await, "the commit did not wake it");
+    }
+    let tape = Tape::default();
+    let running = Running::start_as(f.store(), &tape, without_polls);
     until_empty(f).await;
     running.stop().await;
 }
 
-pub async fn rows_of_another_process_are_found_by_the_slow_poll<F: Fixture>(f: &F) {
-    let tape = Arc::new(Tape::default());
+pub async fn a_notification_wakes_the_relay_at_once<F: Fixture>(f: &F) {
+    let (store, foreign) = (f.store(), f.foreign_database().await);
+    for number in 0..3 {
+        let mut tx = foreign.begin().await.unwrap();
+        let message = message("a", number);
+        let enqueue = async || store.enqueue(&mut tx, &message).await.unwrap();
+        assert!(wakes(&store, enqueue).await, "the enqueue starts early polls");
+        foreign.commit(tx).await.unwrap();
+        let notify = async || store.notify();
+        assert!(wakes(&store, notify).await, "the notification did not wake it");
+    }
+    let tape = Tape::default();
+    let running = Running::start_as(f.store(), &tape, without_polls);
+    until_empty(f).await;
+    running.stop().await;
+}
+
+pub async fn a_foreign_commit_is_found_by_early_polls<F: Fixture>(f: &F) {
+    let tape = Tape::default();
+    let store = Counted::new(f.store());
+    let running = Running::start_as(Arc::clone(&store), &tape, without_polls);
+    until("it runs", async || running.relay.status().shards == 4).await;
+    let foreign = f.foreign_database().await;
+    let mut tx = foreign.begin().await.unwrap();
+    f.store().enqueue(&mut tx, &message("a", 0)).await.unwrap();
+    // The transaction stays open while the relay polls.
+    let looks = store.looks();
+    until("it looks in vain", async || store.looks() >= looks + 6).await;
+    foreign.commit(tx).await.unwrap();
+    until_empty(f).await;
+    running.stop().await;
+}
+
+pub async fn rows_of_another_process_are_found_at_the_poll_interval<F: Fixture>(f: &F) {
+    let tape = Tape::default();
     let running = Running::start(f.other_process().await, &tape);
     until("it runs", async || running.relay.status().shards == 4).await;
     commit(f, &[message("a", 0)]).await;
@@ -51,17 +89,39 @@ pub async fn rows_of_another_process_are_found_by_the_slow_poll<F: Fixture>(f: &
     running.stop().await;
 }
 
-pub async fn shutdown_finishes_the_round_in_flight<F: Fixture>(f: &F) {
-    let tape = Arc::new(Tape::default());
+pub async fn run_until_finishes_the_round_in_flight<F: Fixture>(f: &F) {
+    let tape = Tape::default();
     tape.hold(true);
     let running = Running::start(f.store(), &tape);
     commit(f, &[message("a", 0)]).await;
-    until("a send is in flight", async || tape.calls() == 1).await;
+    until("a publish call is in flight", async || tape.calls() == 1).await;
     running.shutdown.cancel();
     tape.hold(false);
     running.stop().await;
     assert_eq!(tape.ids(), ["a-0"]);
     assert_eq!(f.rows().await, (0, 0), "it was published and not recorded");
+}
+
+pub async fn a_spawned_relay_shows_its_status_and_shuts_down<F: Fixture>(f: &F) {
+    let tape = Tape::default();
+    let relay = Relay::new(f.store(), tape.clone()).spawn();
+    commit(f, &[message("a", 0)]).await;
+    until("the status shows it", async || {
+        let status = relay.status();
+        status.published == 1 && status.activity == Activity::Publishing
+    })
+    .await;
+    tape.hold(true);
+    commit(f, &[message("a", 1)]).await;
+    until("a publish call is in flight", async || tape.calls() == 2).await;
+    let (ended, ()) = tokio::join!(relay.shutdown(), async { tape.hold(false) });
+    ended.unwrap();
+    assert_eq!(relay.status().activity, Activity::Stopped);
+    assert_eq!((tape.ids().len(), f.rows().await), (2, (0, 0)));
+    // Every clone may ask again, and other relays need not wait for its lease.
+    relay.clone().shutdown().await.unwrap();
+    let leases = f.store().lease("another", PATIENCE).await.unwrap();
+    assert_eq!(leases.len(), 4);
 }
 
 pub async fn a_batch_is_bounded_in_messages_and_in_bytes<F: Fixture>(f: &F) {
@@ -71,18 +131,18 @@ pub async fn a_batch_is_bounded_in_messages_and_in_bytes<F: Fixture>(f: &F) {
         message
     };
     commit(f, &[large(0), large(1), large(2)]).await;
-    let tape = Arc::new(Tape::default());
-    let running = Running::start_as(f.store(), &tape, |relay| relay.batch(100, 4_000));
+    let tape = Tape::default();
+    let running = Running::start_as(f.store(), &tape, |relay| relay.batch_size(100).batch_bytes(4_000));
     until_empty(f).await;
     assert_eq!(
         tape.batches(),
         [1, 1, 1],
-        "a message larger than the bound goes alone"
+        "a message larger than the limit goes alone"
     );
     running.stop().await;
     let small: Vec<_> = (3..13).map(|n| message("a", n)).collect();
     commit(f, &small).await;
-    let running = Running::start_as(f.store(), &tape, |relay| relay.batch(4, 1_000_000));
+    let running = Running::start_as(f.store(), &tape, |relay| relay.batch_size(4).batch_bytes(1_000_000));
     until_empty(f).await;
     assert_eq!(tape.batches()[3..], [4, 4, 2]);
     running.stop().await;
@@ -93,7 +153,7 @@ pub async fn another_number_of_shards_is_refused<F: Fixture>(f: &F) {
     assert!(
         matches!(
             refused,
-            Err(Error::OtherLayout {
+            Err(Error::LayoutMismatch {
                 stored: 4,
                 configured: 5,
                 ..
@@ -102,23 +162,23 @@ pub async fn another_number_of_shards_is_refused<F: Fixture>(f: &F) {
         "{refused:?}"
     );
     assert!(!refused.unwrap_err().is_retryable());
-    // Where a message lies says the hash, so that all processes agree.
+    // The shard follows from the hash, so that all processes agree.
     assert_eq!(shard_of(&message("a", 0), 4), shard_of(&message("a", 1), 4));
 }
 
-pub async fn status_tells_what_is_stopped<F: Fixture>(f: &F) {
-    let tape = Arc::new(Tape::default());
+pub async fn status_shows_blocked_keys<F: Fixture>(f: &F) {
+    let tape = Tape::default();
     tape.refuse("a-0");
     let running = Running::start(f.store(), &tape);
     commit(f, &[message("a", 0), message("a", 1), message("b", 0)]).await;
-    until("a blocked key is told", async || {
+    until("the status shows a blocked key", async || {
         let status = running.relay.status();
         status.blocked_keys == 1 && status.published == 1 && !status.is_healthy()
     })
     .await;
-    let relay = Arc::clone(&running.relay);
+    let relay = running.relay.clone();
     tape.accept();
-    until("it is told that none is", async || {
+    until("the status shows none", async || {
         relay.status().is_healthy()
     })
     .await;

@@ -1,17 +1,22 @@
-//! A publisher that writes down what it is given and misbehaves on demand.
+//! A publisher that keeps what it is given and fails on demand.
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
-use mainstay_messaging::{Error, Message, PublishOutcome, Publisher};
+use mainstay_messaging::{Error, Message, Publisher, broker::PublishOutcome};
 use tokio::sync::watch;
 
-/// A broker of one long tape.
-#[derive(Debug)]
+/// A broker with one partition. Clones share it.
+#[derive(Clone, Default, Debug)]
 pub struct Tape {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     state: Mutex<State>,
     open: watch::Sender<bool>,
 }
@@ -20,7 +25,7 @@ pub struct Tape {
 struct State {
     stored: Vec<Message>,
     refused: HashSet<String>,
-    each_for_itself: bool,
+    by_itself: bool,
     refusals: usize,
     away: bool,
     answers_lost: usize,
@@ -28,7 +33,7 @@ struct State {
     calls: usize,
 }
 
-impl Default for Tape {
+impl Default for Inner {
     fn default() -> Self {
         Self {
             state: Mutex::default(),
@@ -39,16 +44,19 @@ impl Default for Tape {
 
 impl Tape {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ids of what was stored, in order, duplicates too.
+    /// Ids of stored messages, in order, including duplicates.
     pub fn ids(&self) -> Vec<String> {
         let stored = &self.state().stored;
         stored.iter().map(|m| m.id.to_string()).collect()
     }
 
-    /// The same of one key.
+    /// Ids of stored messages of one key.
     pub fn ids_of(&self, key: &str) -> Vec<String> {
         let of_key = |m: &&Message| m.key.as_ref().is_some_and(|k| k.as_str() == key);
         let stored = &self.state().stored;
@@ -59,54 +67,54 @@ impl Tape {
             .collect()
     }
 
-    /// What was stored, in order.
+    /// Stored messages, in order.
     pub fn stored(&self) -> Vec<Message> {
         self.state().stored.clone()
     }
 
-    /// Refuses the message with this id for good, until [`accept`](Self::accept).
+    /// Refuses the message with this id until [`accept`](Self::accept).
     pub fn refuse(&self, id: &str) {
         self.state().refused.insert(id.to_owned());
     }
 
-    /// From now on refuses behind a refusal of the same key, too, as a broker does that looks at each message for itself.
-    pub fn look_at_each_for_itself(&self) {
-        self.state().each_for_itself = true;
+    /// Judges each message by itself from now on: refuses even after a refusal of the same key.
+    pub fn judge_each_by_itself(&self) {
+        self.state().by_itself = true;
     }
 
-    /// Takes everything again.
+    /// Accepts every message again.
     pub fn accept(&self) {
         self.state().refused.clear();
     }
 
-    /// How often something was refused.
+    /// Number of refusals.
     pub fn refusals(&self) -> usize {
         self.state().refusals
     }
 
-    /// Answers nothing but "unknown", and stores nothing.
+    /// While away, it stores nothing and every outcome is unknown.
     pub fn go_away(&self, away: bool) {
         self.state().away = away;
     }
 
-    /// Stores the next calls' messages and answers "unknown".
+    /// Stores the messages of the next calls and loses the answers: every outcome is unknown.
     pub fn lose_answers(&self, calls: usize) {
         self.state().answers_lost = calls;
     }
 
-    /// Calls that were begun.
+    /// Number of calls that began.
     pub fn calls(&self) -> usize {
         self.state().calls
     }
 
-    /// Messages per call.
+    /// Messages of each call.
     pub fn batches(&self) -> Vec<usize> {
         self.state().batches.clone()
     }
 
-    /// Lets no call through until opened again.
+    /// While held, no call completes.
     pub fn hold(&self, hold: bool) {
-        self.open.send_replace(!hold);
+        self.inner.open.send_replace(!hold);
     }
 }
 
@@ -114,7 +122,7 @@ impl Tape {
 impl Publisher for Tape {
     async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         self.state().calls += 1;
-        let mut open = self.open.subscribe();
+        let mut open = self.inner.open.subscribe();
         // The sender lives as long as `self`.
         drop(open.wait_for(|open| *open).await);
         let mut state = self.state();
@@ -122,18 +130,18 @@ impl Publisher for Tape {
         if state.away {
             return unanswered(messages);
         }
-        let mut stopped = HashSet::new();
+        let mut blocked = HashSet::new();
         let mut answers = Vec::new();
         for message in messages {
-            let behind = message.key.is_some() && stopped.contains(&message.key);
+            let behind = message.key.is_some() && blocked.contains(&message.key);
             let refused = state.refused.contains(message.id.as_str());
-            if behind && !(refused && state.each_for_itself) {
+            if behind && !(refused && state.by_itself) {
                 answers.push(PublishOutcome::Unknown(Error::NotTried));
             } else if refused {
                 state.refusals += 1;
-                stopped.insert(message.key.clone());
+                blocked.insert(message.key.clone());
                 answers.push(PublishOutcome::Refused(Error::Refused(
-                    "not to the tape's taste".into(),
+                    "refused by the test".into(),
                 )));
             } else {
                 state.stored.push(message.clone());

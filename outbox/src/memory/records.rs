@@ -5,57 +5,69 @@ use std::time::SystemTime;
 use mainstay_database::memory::Record;
 use mainstay_messaging::{Key, Topic};
 
-use crate::{Content, DeduplicationKey};
+use crate::{
+    DeduplicationKey,
+    store::{Content, FencingToken, ShardLease},
+};
 
-/// A message that was committed and is not yet published.
+/// A message that is committed and not yet published.
 #[derive(Clone, Debug)]
 pub(super) struct LogRow {
     pub(super) position: i64,
     pub(super) shard: u16,
-    pub(super) lane: Option<(Topic, Key)>,
+    pub(super) ordering_key: Option<(Topic, Key)>,
     pub(super) content: Content,
 }
 
-/// The deferred table: delayed messages, and those of blocked keys.
+/// A row of the deferred table: a delayed message, or one of a blocked key.
 #[derive(Clone, Debug)]
 pub(super) struct DeferredRow {
     pub(super) position: i64,
     pub(super) shard: u16,
-    pub(super) lane: Option<(Topic, Key)>,
+    pub(super) ordering_key: Option<(Topic, Key)>,
     pub(super) content: Content,
-    pub(super) stopped: bool,
-    /// When it is delivered, or tried again; long ago for what follows the head of a blocked key.
+    pub(super) blocked: bool,
+    /// When it is delivered or tried again; long ago for messages held behind a refused one.
     pub(super) due_at: SystemTime,
     pub(super) attempts: u32,
     pub(super) reason: Option<String>,
 }
 
-/// An deduplication key that was used.
+/// A deduplication key that was used.
 #[derive(Clone, Debug)]
 pub(super) struct DeduplicationKeyRow {
     pub(super) deduplication_key: DeduplicationKey,
     pub(super) used_at: SystemTime,
 }
 
-/// Who publishes what.
+/// The owner of a shard.
 #[derive(Clone, Debug)]
 pub(super) struct ShardRow {
     pub(super) shard: u16,
     pub(super) owner: Option<String>,
-    pub(super) fence: i64,
+    pub(super) fence: FencingToken,
 }
 
-/// A relay that is alive.
+/// A living relay.
 #[derive(Clone, Debug)]
 pub(super) struct RelayRow {
     pub(super) owner: String,
     pub(super) lease_until: SystemTime,
 }
 
-/// What every process must agree on: one row. Locked by who changes owners.
+/// What every process must agree on, in one row. Relays lock it while they divide shards.
 #[derive(Clone, Debug)]
 pub(super) struct LayoutRow {
     pub(super) shards: u16,
+}
+
+impl ShardRow {
+    pub(super) const fn lease(&self) -> ShardLease {
+        ShardLease {
+            shard: self.shard,
+            fence: self.fence,
+        }
+    }
 }
 
 impl Record for LogRow {

@@ -1,4 +1,4 @@
-//! Reading rows, and writing down what became of them.
+//! Reading rows and recording their outcome.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,56 +14,61 @@ use super::{
     Inner,
     records::{DeferredRow, LogRow, ShardRow},
 };
-use crate::{Content, Error, Fetched, Limit, Outcome, Row, RowRef, ShardLease, Stop, due::later};
+use crate::{
+    Error,
+    delay::later,
+    store::{Content, Fetched, Limit, Outcome, Refusal, Row, RowRef, ShardLease},
+};
 
 impl Inner {
-    pub(super) async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        let shards: BTreeSet<u16> = holds.iter().map(|hold| hold.shard).collect();
+    pub(super) async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+        let shards: BTreeSet<u16> = leases.iter().map(|lease| lease.shard).collect();
         let mut tx = self.database.begin().await?;
-        // One statement, one snapshot: rows and blocked keys belong together.
+        // One statement, so that rows and blocked keys are of one snapshot.
         let statement = tx.statement().await?;
         let now = statement.now();
-        let held = statement.select(.., usize::MAX, |row: &DeferredRow| {
+        let deferred = statement.select(.., usize::MAX, |row: &DeferredRow| {
             shards.contains(&row.shard)
         });
         let mut heads = BTreeMap::new();
-        for row in held.iter().filter(|row| row.stopped) {
+        for row in deferred.iter().filter(|row| row.blocked) {
             heads
-                .entry(row.lane.clone().ok_or(row.position))
+                .entry(row.ordering_key.clone().ok_or(row.position))
                 .or_insert(row.due_at);
         }
         let count = usize::try_from(limit.messages).unwrap_or(usize::MAX);
-        let has_stopped = |lane: &Option<_>| {
-            lane.as_ref()
-                .is_some_and(|lane| heads.contains_key(&Ok(Clone::clone(lane))))
+        let is_blocked = |ordering_key: &Option<_>| {
+            ordering_key
+                .as_ref()
+                .is_some_and(|key| heads.contains_key(&Ok(Clone::clone(key))))
         };
-        let served = held.iter().filter_map(|row| {
-            // A blocked key is served when its head is due, whatever its other rows say.
-            let head_due = heads.get(&row.lane.clone().ok_or(row.position));
-            let due_at = head_due.filter(|_| row.stopped).unwrap_or(&row.due_at);
+        let due = deferred.iter().filter_map(|row| {
+            // All rows of a blocked key are due when its head is.
+            let head_due = heads.get(&row.ordering_key.clone().ok_or(row.position));
+            let due_at = head_due.filter(|_| row.blocked).unwrap_or(&row.due_at);
             (*due_at <= now).then(|| Row {
-                place: if row.stopped {
-                    RowRef::Stopped(row.position)
+                row_ref: if row.blocked {
+                    RowRef::Blocked(row.position)
                 } else {
                     RowRef::Delayed(row.position)
                 },
-                stopped: !row.stopped && has_stopped(&row.lane),
-                lane: row.lane.clone(),
+                blocked: !row.blocked && is_blocked(&row.ordering_key),
+                ordering_key: row.ordering_key.clone(),
                 attempts: row.attempts,
                 content: row.content.clone(),
             })
         });
         let log = statement.select(.., count, |row: &LogRow| shards.contains(&row.shard));
         let log = log.into_iter().map(|row| Row {
-            place: RowRef::Log(row.position),
-            stopped: has_stopped(&row.lane),
-            lane: row.lane,
+            row_ref: RowRef::Log(row.position),
+            blocked: is_blocked(&row.ordering_key),
+            ordering_key: row.ordering_key,
             attempts: 0,
             content: row.content,
         });
         let mut bytes = 0;
         let mut rows: Vec<Row> = Vec::new();
-        for row in served.take(count).chain(log) {
+        for row in due.take(count).chain(log) {
             bytes += match &row.content {
                 Content::Message(message) => message.size(),
                 Content::Unreadable(_) => 0,
@@ -73,7 +78,7 @@ impl Inner {
             }
             rows.push(row);
         }
-        let delayed = held.iter().filter(|row| !row.stopped);
+        let delayed = deferred.iter().filter(|row| !row.blocked);
         let next_due = delayed
             .map(|row| &row.due_at)
             .chain(heads.values())
@@ -89,27 +94,27 @@ impl Inner {
 
     pub(super) async fn record(
         &self,
-        holds: &[ShardLease],
+        leases: &[ShardLease],
         outcome: &Outcome,
     ) -> Result<(), Error> {
         let mut tx = self.database.begin().await?;
-        check_fences(&mut tx, holds).await?;
-        for stop in &outcome.stopped {
-            stop_row(&mut tx, stop).await?;
+        check_fences(&mut tx, leases).await?;
+        for refusal in &outcome.refused {
+            refuse(&mut tx, refusal).await?;
         }
-        let mut following = outcome.following.clone();
-        // Followers of one key come from the log or from the delayed ones; each in their order.
-        following.sort_by_key(|place| (matches!(place, RowRef::Delayed(_)), position(*place)));
-        for place in following {
-            if let Some(row) = take(&mut tx, place).await? {
-                hold(&mut tx, row, SystemTime::UNIX_EPOCH, 0, None).await?;
+        let mut held = outcome.held.clone();
+        // Held rows of one key come from the log, then from the delayed ones, each in their order.
+        held.sort_by_key(|at| (matches!(at, RowRef::Delayed(_)), position(*at)));
+        for row_ref in held {
+            if let Some(row) = take(&mut tx, row_ref).await? {
+                block(&mut tx, row, SystemTime::UNIX_EPOCH, 0, None).await?;
             }
         }
         let mut statement = tx.statement().await?;
-        for place in &outcome.acknowledged {
-            match place {
+        for row_ref in &outcome.acknowledged {
+            match row_ref {
                 RowRef::Log(position) => statement.delete(position, |_: &LogRow| true).await?,
-                RowRef::Delayed(position) | RowRef::Stopped(position) => {
+                RowRef::Delayed(position) | RowRef::Blocked(position) => {
                     statement.delete(position, |_: &DeferredRow| true).await?
                 }
             };
@@ -119,15 +124,16 @@ impl Inner {
     }
 }
 
-/// The shard rows stay locked until the commit: a check alone would read a snapshot that a takeover has left behind.
-async fn check_fences(tx: &mut Connection, holds: &[ShardLease]) -> Result<(), Error> {
+/// Locks the shard rows until the commit. A check without the lock would read a snapshot from before
+/// a takeover.
+async fn check_fences(tx: &mut Connection, leases: &[ShardLease]) -> Result<(), Error> {
     let mut statement = tx.statement().await?;
-    for hold in holds {
+    for lease in leases {
         let shard = statement
-            .lock::<ShardRow>(&hold.shard, Strength::Share, Wait::Block)
+            .lock::<ShardRow>(&lease.shard, Strength::Share, Wait::Block)
             .await?
             .row();
-        let is_mine = |row: &ShardRow| row.fence == hold.fence && row.owner.is_some();
+        let is_mine = |row: &ShardRow| row.fence == lease.fence && row.owner.is_some();
         if !shard.as_ref().is_some_and(is_mine) {
             return Err(Error::Fenced);
         }
@@ -135,52 +141,55 @@ async fn check_fences(tx: &mut Connection, holds: &[ShardLease]) -> Result<(), E
     Ok(())
 }
 
-async fn stop_row(tx: &mut Connection, stop: &Stop) -> Result<(), Error> {
-    if let RowRef::Log(_) = stop.place {
-        if let Some(row) = take(tx, stop.place).await? {
-            let reason = Some(stop.reason.clone());
-            let due_at = later(tx.statement().await?.now(), stop.retry_after);
-            hold(tx, row, due_at, stop.attempts, reason).await?;
+async fn refuse(tx: &mut Connection, refusal: &Refusal) -> Result<(), Error> {
+    if let RowRef::Log(_) = refusal.row_ref {
+        if let Some(row) = take(tx, refusal.row_ref).await? {
+            let reason = Some(refusal.reason.clone());
+            let due_at = later(tx.statement().await?.now(), refusal.retry_after);
+            block(tx, row, due_at, refusal.attempts, reason).await?;
         }
         return Ok(());
     }
     let mut statement = tx.statement().await?;
-    let due_at = later(statement.now(), stop.retry_after);
-    let stop_it = |row: &mut DeferredRow| {
-        row.stopped = true;
+    let due_at = later(statement.now(), refusal.retry_after);
+    let block = |row: &mut DeferredRow| {
+        row.blocked = true;
         row.due_at = due_at;
-        row.attempts = stop.attempts;
-        row.reason = Some(stop.reason.clone());
+        row.attempts = refusal.attempts;
+        row.reason = Some(refusal.reason.clone());
         true
     };
-    statement.update(&position(stop.place), stop_it).await?;
+    statement
+        .update(&position(refusal.row_ref), block)
+        .await?;
     Ok(())
 }
 
-/// Takes a row out of where it lies; none if somebody else took it, who may have committed while this one waited.
-async fn take(tx: &mut Connection, place: RowRef) -> Result<Option<LogRow>, Error> {
+/// Removes a row from its table. None if it is gone: an earlier attempt to record the same outcome may
+/// have been committed meanwhile.
+async fn take(tx: &mut Connection, row_ref: RowRef) -> Result<Option<LogRow>, Error> {
     let mut statement = tx.statement().await?;
-    Ok(match place {
+    Ok(match row_ref {
         RowRef::Log(position) => {
             let row = statement.get::<LogRow>(&position);
             let taken = statement.delete(&position, |_: &LogRow| true).await?;
             row.filter(|_| taken)
         }
-        RowRef::Delayed(position) | RowRef::Stopped(position) => {
+        RowRef::Delayed(position) | RowRef::Blocked(position) => {
             let row = statement.get::<DeferredRow>(&position);
             let taken = statement.delete(&position, |_: &DeferredRow| true).await?;
             row.filter(|_| taken).map(|row| LogRow {
                 position,
                 shard: row.shard,
-                lane: row.lane,
+                ordering_key: row.ordering_key,
                 content: row.content,
             })
         }
     })
 }
 
-/// Puts a row behind the stopped ones of its key.
-async fn hold(
+/// Appends a row to the blocked ones of its key.
+async fn block(
     tx: &mut Connection,
     row: LogRow,
     due_at: SystemTime,
@@ -188,22 +197,22 @@ async fn hold(
     reason: Option<String>,
 ) -> Result<(), Error> {
     let mut statement = tx.statement().await?;
-    let held = DeferredRow {
+    let deferred = DeferredRow {
         position: statement.next_value("outbox_deferred"),
         shard: row.shard,
-        lane: row.lane,
+        ordering_key: row.ordering_key,
         content: row.content,
-        stopped: true,
+        blocked: true,
         due_at,
         attempts,
         reason,
     };
-    let _: Inserted = statement.insert(held).await?;
+    let _: Inserted = statement.insert(deferred).await?;
     Ok(())
 }
 
-const fn position(place: RowRef) -> i64 {
-    match place {
-        RowRef::Log(position) | RowRef::Delayed(position) | RowRef::Stopped(position) => position,
+const fn position(row_ref: RowRef) -> i64 {
+    match row_ref {
+        RowRef::Log(position) | RowRef::Delayed(position) | RowRef::Blocked(position) => position,
     }
 }

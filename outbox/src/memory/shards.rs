@@ -11,7 +11,11 @@ use super::{
     Inner,
     records::{DeduplicationKeyRow, LayoutRow, RelayRow, ShardRow},
 };
-use crate::{Error, ShardLease, due::later, shard::fair_share};
+use crate::{
+    Error,
+    delay::later,
+    store::{ShardLease, fair_share},
+};
 
 impl Inner {
     pub(super) async fn lease(
@@ -20,7 +24,7 @@ impl Inner {
         lease: Duration,
     ) -> Result<Vec<ShardLease>, Error> {
         let mut tx = self.database.begin().await?;
-        // Relays call one after the other; the statements that follow the lock see one truth.
+        // Relays divide shards one after the other, so all see the same state.
         lock_layout(&mut tx).await?;
         let relays = self.living(&mut tx, owner, lease).await?;
         let shards = tx.statement().await?.scan::<ShardRow>(..);
@@ -33,14 +37,11 @@ impl Inner {
                 .as_ref()
                 .is_none_or(|owner| !relays.contains(owner))
         };
-        let mut holds = Vec::new();
+        let mut leases = Vec::new();
         let mut statement = tx.statement().await?;
         for shard in shards.iter().filter(|shard| is_mine(shard)) {
-            if holds.len() < share {
-                holds.push(ShardLease {
-                    shard: shard.shard,
-                    fence: shard.fence,
-                });
+            if leases.len() < share {
+                leases.push(shard.lease());
             } else {
                 let give_up = |row: &mut ShardRow| {
                     row.owner = None;
@@ -50,29 +51,30 @@ impl Inner {
             }
         }
         for shard in shards.iter().filter(|shard| is_free(shard)) {
-            if holds.len() == share {
+            if leases.len() == share {
                 break;
             }
-            let fence = shard.fence + 1;
+            let fence = shard.fence.next();
             let take = |row: &mut ShardRow| {
                 row.owner = Some(owner.to_owned());
                 row.fence = fence;
                 true
             };
             statement.update(&shard.shard, take).await?;
-            holds.push(ShardLease {
+            leases.push(ShardLease {
                 shard: shard.shard,
                 fence,
             });
         }
         drop(statement);
-        self.forget_deduplication_keys(&mut tx).await?;
+        self.prune_deduplication_keys(&mut tx).await?;
         self.database.commit(tx).await?;
-        holds.sort_by_key(|hold| hold.shard);
-        Ok(holds)
+        leases.sort_by_key(|lease| lease.shard);
+        Ok(leases)
     }
 
-    /// Renews the relay's lease and removes those that have ended; names of the living in order.
+    /// Renews the relay's lease and removes relays whose lease has ended. Returns the living relays in
+    /// order of their names.
     async fn living(
         &self,
         tx: &mut Connection,
@@ -100,11 +102,11 @@ impl Inner {
         Ok(living.into_iter().map(|relay| relay.owner).collect())
     }
 
-    async fn forget_deduplication_keys(&self, tx: &mut Connection) -> Result<(), Error> {
+    async fn prune_deduplication_keys(&self, tx: &mut Connection) -> Result<(), Error> {
         let mut statement = tx.statement().await?;
         let kept_since = statement
             .now()
-            .checked_sub(self.options.deduplication_key_retention);
+            .checked_sub(self.settings.deduplication_retention);
         let is_old =
             |row: &DeduplicationKeyRow| kept_since.is_some_and(|since| row.used_at < since);
         for row in statement.select(.., 1_000, is_old) {

@@ -8,46 +8,48 @@ use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, postgres::PgArguments, q
 use crate::{
     Error,
     postgres::{Inner, PostgresOutbox},
-    shard_of,
+    store::shard_of,
 };
 
-/// A statement that writes what the business wants written and enqueues a message about it, made by
+/// A statement that performs a business write and enqueues a message about it; made by
 /// [`PostgresOutbox::enqueue_with`].
 ///
-/// Its text is the only safe form: the position of the message is drawn from what the business write returned, hence
-/// after that write has its row locks. With the message beside it as plain VALUES, PostgreSQL draws the position first
-/// and then waits for the lock, and the messages of two transactions on one row swap.
+/// It draws the position of the message from the result of the business write, so after that write has
+/// locked its rows. If the message stood beside it as plain VALUES, PostgreSQL would draw the position
+/// first and then wait for the lock, and the messages of two transactions on one row could swap.
 #[derive(Clone, Debug)]
-pub struct Combined {
+pub struct CombinedStatement {
     sql: SqlStr,
     inner: Arc<Inner>,
 }
 
 impl PostgresOutbox {
-    /// Fuses a business write, an INSERT, UPDATE or DELETE with RETURNING, with the enqueue of a message.
+    /// Combines a business write with the enqueueing of a message. The write is an INSERT, UPDATE or
+    /// DELETE with RETURNING.
     ///
-    /// Its parameters are `$1` to `$n`; those of the message are numbered behind the highest of them, so a `$7` in a
-    /// literal text needs a parameter. Make the statement once and run it often.
+    /// Its parameters are `$1` to `$n`. Those of the message follow the highest number in its text, so a
+    /// `$7` in a string literal counts as a parameter. Make the statement once and run it often.
     ///
     /// ```no_run
-    /// # use mainstay_outbox::postgres::{PostgresOutbox, sqlx};
-    /// # async fn f(outbox: &PostgresOutbox, pool: &sqlx::PgPool, message: &mainstay_messaging::Message) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use mainstay_outbox::{Event, Outbox, PostgresOutbox, sqlx};
+    /// # async fn f(outbox: &PostgresOutbox, pool: &sqlx::PgPool, order_paid: impl Event) -> Result<(), Box<dyn std::error::Error>> {
     /// let pay = outbox.enqueue_with("UPDATE orders SET paid = true WHERE id = $1 AND NOT paid RETURNING total");
     ///
-    /// let paid = pay.query(message, |business| business.bind(17_i64))?.fetch_optional(pool).await?;
+    /// let message = outbox.message(&order_paid)?;
+    /// let paid = pay.query(&message, |business| business.bind(17_i64))?.fetch_optional(pool).await?;
     /// if paid.is_some() {
-    ///     outbox.ring();
+    ///     outbox.notify();
     /// }
-    /// # use mainstay_outbox::Outbox as _;
     /// # Ok(()) }
     /// ```
-    pub fn enqueue_with(&self, business: impl SqlSafeStr) -> Combined {
+    pub fn enqueue_with(&self, business: impl SqlSafeStr) -> CombinedStatement {
         let business = business.into_sql_str();
         let text = business.as_str().trim().trim_end_matches(';');
         let [shard, topic, key, envelope, payload] =
             [1, 2, 3, 4, 5].map(|n| highest_parameter(text) + n);
-        let outbox = self.inner.options.namespace.render("{ns}outbox");
-        // The count ends when the last row is written and locked, and makes one message of any number of rows.
+        let outbox = self.inner.settings.namespace.render("{ns}outbox");
+        // The count is known once the last row is written and locked, and makes one message of any
+        // number of rows.
         let sql = format!(
             "WITH business AS (\n{text}\n), enqueued AS (
                INSERT INTO {outbox} (shard, topic, key, envelope, payload)
@@ -55,32 +57,33 @@ impl PostgresOutbox {
                FROM (SELECT count(*) AS written FROM business) b WHERE b.written > 0)
              SELECT * FROM business"
         );
-        Combined {
-            // Safe: the caller's text is, and the rest is program text with a checked namespace and numbers.
+        CombinedStatement {
+            // Safe: the caller's text is, and the rest is program text, a checked namespace and numbers.
             sql: AssertSqlSafe(sql).into_sql_str(),
             inner: Arc::clone(&self.inner),
         }
     }
 }
 
-impl Combined {
-    /// The statement with the parameters of both: `bind` binds those of the business write, in their order.
+impl CombinedStatement {
+    /// The statement with all parameters: `bind` binds those of the business write, in their order.
     ///
-    /// Its rows are those of the business write's RETURNING. Where that writes nothing, nothing is enqueued. Run it in
-    /// a transaction, or by itself: it is one.
+    /// It returns the rows of the business write's RETURNING. If that writes no row, no message is
+    /// enqueued. Run it in a transaction, or by itself, which makes it a transaction of its own; then
+    /// call [`notify`](crate::Outbox::notify) unless you commit through the `Database`.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], as at [`enqueue`](crate::Outbox::enqueue).
+    /// [`Error::TooLarge`], as [`enqueue`](crate::Outbox::enqueue).
     pub fn query<'q>(
         &self,
         message: &Message,
         bind: impl FnOnce(Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments>,
     ) -> Result<Query<'q, Postgres, PgArguments>, Error> {
-        self.inner.check_size(message)?;
+        self.inner.settings.check_size(message)?;
         self.inner.notifier.arm();
         let keep = self.inner.database.keeps_statements();
         Ok(bind(sqlx::query(self.sql.clone()).persistent(keep))
-            .bind(i32::from(shard_of(message, self.inner.options.shards)))
+            .bind(i32::from(shard_of(message, self.inner.settings.shards)))
             .bind(message.topic.as_str())
             .bind(message.key.as_ref().map(Key::as_str))
             .bind(envelope::write(message))
@@ -108,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_parameter_is_found_wherever_it_stands() {
+    fn the_highest_parameter_is_found_at_any_place() {
         for (sql, highest) in [
             ("DELETE FROM t RETURNING 1", 0),
             ("UPDATE t SET a = $2 WHERE b = $1", 2),

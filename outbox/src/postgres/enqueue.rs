@@ -8,7 +8,7 @@ use sqlx::{PgConnection, SqlStr};
 use crate::{
     Enqueued, Entry, Error,
     postgres::{Inner, driver, micros},
-    shard_of,
+    store::shard_of,
 };
 
 /// Rows to bind to one statement, column by column.
@@ -28,11 +28,11 @@ impl Inner {
         connection: &mut PgConnection,
         message: &Message,
     ) -> Result<(), Error> {
-        self.check_size(message)?;
+        self.settings.check_size(message)?;
         self.notifier.arm();
         sqlx::query(self.statements.enqueue.clone())
             .persistent(self.database.keeps_statements())
-            .bind(i32::from(shard_of(message, self.options.shards)))
+            .bind(i32::from(shard_of(message, self.settings.shards)))
             .bind(message.topic.as_str())
             .bind(message.key.as_ref().map(Key::as_str))
             .bind(envelope::write(message))
@@ -49,25 +49,25 @@ impl Inner {
         entries: &[Entry<'_>],
     ) -> Result<Vec<Enqueued>, Error> {
         for entry in entries {
-            self.check_size(entry.message())?;
+            self.settings.check_size(entry.message())?;
         }
         let mut unused = self.use_keys(connection, entries).await?;
-        let (mut log, mut held) = (Columns::default(), Columns::default());
-        let answers = entries
+        let (mut log, mut deferred) = (Columns::default(), Columns::default());
+        let results = entries
             .iter()
             .map(|entry| {
-                // Taken out of the set: of two entries with one key, the first is added.
+                // Removing it from the set adds the first of two entries with the same key.
                 if let Some(key) = entry.deduplication_key()
                     && !unused.remove(key.as_str())
                 {
-                    return Enqueued::AlreadyThere;
+                    return Enqueued::Duplicate;
                 }
-                let shard = shard_of(entry.message(), self.options.shards);
+                let shard = shard_of(entry.message(), self.settings.shards);
                 match entry.delay() {
                     None => log.put(shard, entry.message()),
                     Some(delay) => {
-                        held.put(shard, entry.message());
-                        held.delays.push(micros(delay));
+                        deferred.put(shard, entry.message());
+                        deferred.delays.push(micros(delay));
                     }
                 }
                 Enqueued::Added
@@ -77,12 +77,12 @@ impl Inner {
         let keep = self.database.keeps_statements();
         log.insert(connection, &self.statements.enqueue_set, keep)
             .await?;
-        held.insert(connection, &self.statements.hold_set, keep)
+        deferred.insert(connection, &self.statements.defer_set, keep)
             .await?;
-        Ok(answers)
+        Ok(results)
     }
 
-    /// Uses up the deduplication keys of `entries`; answers with those that were not used before.
+    /// Marks the deduplication keys of `entries` as used and returns those that were unused.
     async fn use_keys(
         &self,
         connection: &mut PgConnection,
@@ -102,14 +102,6 @@ impl Inner {
             .await
             .map_err(driver)?;
         Ok(unused.into_iter().collect())
-    }
-
-    pub(super) fn check_size(&self, message: &Message) -> Result<(), Error> {
-        let (size, limit) = (message.size(), self.options.max_message_size);
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        }
-        Ok(())
     }
 }
 

@@ -1,21 +1,23 @@
-//! The least privileges that a writer and a relay need.
+//! The least privileges of a writer and of a relay.
 
 use mainstay_database::{Namespace, postgres::statement};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-/// SQL that makes the roles `<prefix>outbox_writer` and `<prefix>outbox_relay` and grants them what enqueues and relays
-/// need, no more. Run it as the owner of the tables, after [`PostgresOutbox::open`](super::PostgresOutbox::open) or the
-/// migration, and grant the roles to those that log in. Several may run it at once.
+/// SQL that creates the roles `<prefix>outbox_writer` and `<prefix>outbox_relay` and grants each the
+/// privileges it needs and no more.
 ///
-/// The roles belong to the whole server: the same prefix means the same roles in all its databases and schemas. Services that
-/// shall not touch each other's messages have prefixes of their own.
+/// Run it as the owner of the tables, after the migration, and grant the roles to the logins of your
+/// services. Several processes may run it at once.
+///
+/// Roles belong to the whole server: the same prefix means the same roles in all its databases and
+/// schemas. Give services that must not access each other's messages prefixes of their own.
 ///
 /// ```
-/// use mainstay_database::Namespace;
+/// use mainstay_outbox::database::Namespace;
 ///
 /// let sql = mainstay_outbox::postgres::roles(&Namespace::prefixed("shop_")?);
 /// assert!(sql.as_str().contains("GRANT SELECT, DELETE ON shop_outbox TO shop_outbox_relay"));
-/// # Ok::<_, mainstay_database::InvalidNamespace>(())
+/// # Ok::<_, mainstay_outbox::database::InvalidNamespace>(())
 /// ```
 #[must_use]
 pub fn roles(namespace: &Namespace) -> SqlStr {

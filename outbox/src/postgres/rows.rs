@@ -1,22 +1,23 @@
-//! Reading rows, and writing down what became of them.
+//! Reading rows and recording their outcome.
 
 use std::time::Duration;
 
 use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{
-    Error, Fetched, Limit, Outcome, Row, RowRef, ShardLease,
+    Error,
     postgres::{
         Inner, commit, driver, micros,
-        places::{columns, in_log, shard_and_position},
+        row_refs::{columns, in_log, shard_and_position},
     },
     sql_rows::{content, position, runs, split},
+    store::{Fetched, Limit, Outcome, Row, RowRef, ShardLease},
 };
 
 impl Inner {
-    /// Two round trips; the end of the transaction, which only read, is not waited for.
-    pub(super) async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        let shards: Vec<i32> = holds.iter().map(|hold| hold.shard.into()).collect();
+    /// Two round trips. It does not wait for the end of the transaction, which only reads.
+    pub(super) async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+        let shards: Vec<i32> = leases.iter().map(|lease| lease.shard.into()).collect();
         let mut tx = self.begin(&self.statements.begin_fetch).await?;
         let rows = sqlx::query(self.statements.fetch.clone())
             .persistent(self.database.keeps_statements())
@@ -37,22 +38,22 @@ impl Inner {
     /// Three round trips: begin, everything, commit.
     pub(super) async fn record(
         &self,
-        holds: &[ShardLease],
+        leases: &[ShardLease],
         outcome: &Outcome,
     ) -> Result<(), Error> {
         let sql = &self.statements;
-        let (done_log, done_held) = split(&outcome.acknowledged, |place| *place);
+        let (done_log, done_deferred) = split(&outcome.acknowledged, |row_ref| *row_ref);
         let moves = Moves::of(outcome);
-        let only_acknowledged = done_held.is_empty() && moves.ranks.is_empty();
+        let only_acknowledged = done_deferred.is_empty() && moves.ranks.is_empty();
         let (begin, statement) = if only_acknowledged {
-            // Losing this at a crash of the server only publishes again.
+            // If a crash of the server loses this, the messages are published again.
             (&sql.begin_acknowledge, &sql.acknowledge)
         } else {
             (&sql.begin_rows, &sql.record)
         };
-        let (shards, fences): (Vec<i32>, Vec<i64>) = holds
+        let (shards, fences): (Vec<i32>, Vec<i64>) = leases
             .iter()
-            .map(|hold| (i32::from(hold.shard), hold.fence))
+            .map(|lease| (i32::from(lease.shard), lease.fence.as_i64()))
             .unzip();
         let (run_shards, firsts, lasts) = columns(&runs(positions(&done_log)));
         let mut tx = self.begin(begin).await?;
@@ -65,7 +66,7 @@ impl Inner {
             .bind(lasts);
         if !only_acknowledged {
             query = query
-                .bind(positions(&done_held))
+                .bind(positions(&done_deferred))
                 .bind(moves.ranks)
                 .bind(moves.shards)
                 .bind(moves.positions)
@@ -81,7 +82,7 @@ impl Inner {
     }
 }
 
-/// What goes into the deferred table, or changes there, column by column.
+/// Rows to put into the deferred table or to change there, column by column.
 #[derive(Default)]
 struct Moves<'a> {
     ranks: Vec<i32>,
@@ -92,26 +93,26 @@ struct Moves<'a> {
     reasons: Vec<Option<&'a str>>,
 }
 
-/// The ranks of the record statement. What is moved lies in the deferred table in this order: a stopped row before its
-/// followers, a delayed one behind them.
-const STOP_OF_LOG: i32 = 0;
-const FOLLOWER_OF_LOG: i32 = 1;
-const FOLLOWER_OF_HELD: i32 = 2;
-const STOP_OF_HELD: i32 = 3;
+/// The ranks of the record statement. Rows are put into the deferred table in this order: a refused row
+/// before those held behind it, delayed ones last.
+const REFUSED_OF_LOG: i32 = 0;
+const HELD_OF_LOG: i32 = 1;
+const HELD_OF_DEFERRED: i32 = 2;
+const REFUSED_OF_DEFERRED: i32 = 3;
 
 impl<'a> Moves<'a> {
     fn of(outcome: &'a Outcome) -> Self {
         let mut moves = Self::default();
-        for stop in &outcome.stopped {
-            moves.put(stop.place, STOP_OF_LOG, STOP_OF_HELD);
-            moves.delays.push(micros(stop.retry_after));
+        for refusal in &outcome.refused {
+            moves.put(refusal.row_ref, REFUSED_OF_LOG, REFUSED_OF_DEFERRED);
+            moves.delays.push(micros(refusal.retry_after));
             moves
                 .attempts
-                .push(i32::try_from(stop.attempts).unwrap_or(i32::MAX));
-            moves.reasons.push(Some(&stop.reason));
+                .push(i32::try_from(refusal.attempts).unwrap_or(i32::MAX));
+            moves.reasons.push(Some(&refusal.reason));
         }
-        for place in &outcome.following {
-            moves.put(*place, FOLLOWER_OF_LOG, FOLLOWER_OF_HELD);
+        for row_ref in &outcome.held {
+            moves.put(*row_ref, HELD_OF_LOG, HELD_OF_DEFERRED);
             moves.delays.push(0);
             moves.attempts.push(0);
             moves.reasons.push(None);
@@ -119,10 +120,10 @@ impl<'a> Moves<'a> {
         moves
     }
 
-    fn put(&mut self, place: RowRef, rank_of_log: i32, rank_of_held: i32) {
-        let (rank, (shard, position)) = match place {
-            RowRef::Log(place) => (rank_of_log, shard_and_position(place)),
-            RowRef::Delayed(position) | RowRef::Stopped(position) => (rank_of_held, (0, position)),
+    fn put(&mut self, row_ref: RowRef, rank_of_log: i32, rank_of_deferred: i32) {
+        let (rank, (shard, position)) = match row_ref {
+            RowRef::Log(number) => (rank_of_log, shard_and_position(number)),
+            RowRef::Delayed(position) | RowRef::Blocked(position) => (rank_of_deferred, (0, position)),
         };
         self.ranks.push(rank);
         self.shards.push(shard);
@@ -130,7 +131,7 @@ impl<'a> Moves<'a> {
     }
 }
 
-/// Adds a row as the fetch statement lays it out.
+/// Adds a row of the fetch statement.
 fn read(row: &PgRow, fetched: &mut Fetched) -> Result<(), sqlx::Error> {
     let (kind, position): (i32, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
     let (shard, attempts): (i32, i32) = (row.try_get(2)?, row.try_get(3)?);
@@ -139,33 +140,33 @@ fn read(row: &PgRow, fetched: &mut Fetched) -> Result<(), sqlx::Error> {
         fetched.blocked_keys = attempts.unsigned_abs().into();
         return Ok(());
     }
-    let (place, stopped) = place(kind, shard, position.unwrap_or_default());
+    let (row_ref, blocked) = row_ref(kind, shard, position.unwrap_or_default());
     let (topic, key): (&str, Option<&str>) = (row.try_get(4)?, row.try_get(5)?);
     let (text, payload): (&str, Option<&[u8]>) = (row.try_get(6)?, row.try_get(7)?);
     let key = key.map(str::as_bytes);
-    let (lane, content) = content(topic.as_bytes(), key, text.as_bytes(), payload);
+    let (ordering_key, content) = content(topic.as_bytes(), key, text.as_bytes(), payload);
     fetched.rows.push(Row {
-        place,
-        lane,
-        stopped,
+        row_ref,
+        ordering_key,
+        blocked,
         attempts: attempts.unsigned_abs(),
         content,
     });
     Ok(())
 }
 
-/// The row about the deferred table: how long until its next row falls due, and how many keys are stopped.
+/// The row about the deferred table: time until its next row is due, and number of blocked keys.
 const SUMMARY: i32 = 9;
 
-/// The kinds of the fetch statement: log, delayed, stopped; odd = behind a stopped row.
-const fn place(kind: i32, shard: i32, position: i64) -> (RowRef, bool) {
+/// The kinds of the fetch statement: log, delayed, blocked. Odd kinds come after a blocked row.
+const fn row_ref(kind: i32, shard: i32, position: i64) -> (RowRef, bool) {
     match kind {
         0 | 1 => (in_log(shard, position), kind == 1),
         2 | 3 => (RowRef::Delayed(position), kind == 3),
-        _ => (RowRef::Stopped(position), false),
+        _ => (RowRef::Blocked(position), false),
     }
 }
 
-fn positions(places: &[RowRef]) -> Vec<i64> {
-    places.iter().copied().map(position).collect()
+fn positions(row_refs: &[RowRef]) -> Vec<i64> {
+    row_refs.iter().copied().map(position).collect()
 }

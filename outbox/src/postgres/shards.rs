@@ -5,18 +5,19 @@ use std::time::Duration;
 use mainstay_database::postgres::Transaction;
 
 use crate::{
-    Error, ShardLease,
+    Error,
     postgres::{Inner, commit, driver, micros},
     round::with_causes,
-    shard::fair_share,
+    store::{FencingToken, ShardLease, fair_share},
 };
 
-/// Deduplication keys that one transaction forgets, and how many transactions a renewal of the lease spends on it.
-const SWEEP: i64 = 1_000;
-const SWEEPS: usize = 20;
+/// Deduplication keys that one transaction removes, and transactions per renewal of the lease.
+const PRUNE_BATCH: i64 = 1_000;
+const PRUNE_TRANSACTIONS: usize = 20;
 
 impl Inner {
-    /// One transaction under one lock: relays call one after the other, so all see one truth.
+    /// One transaction under one lock: relays divide shards one after the other, so all see the same
+    /// state.
     pub(super) async fn lease(
         &self,
         owner: &str,
@@ -24,14 +25,14 @@ impl Inner {
     ) -> Result<Vec<ShardLease>, Error> {
         let sql = &self.statements;
         let mut tx = self.begin_turn().await?;
-        sqlx::query(sql.live.clone())
+        sqlx::query(sql.renew_relay.clone())
             .persistent(self.database.keeps_statements())
             .bind(owner)
             .bind(micros(lease))
             .execute(&mut *tx)
             .await
             .map_err(driver)?;
-        sqlx::query(sql.bury.clone())
+        sqlx::query(sql.remove_dead_relays.clone())
             .persistent(self.database.keeps_statements())
             .bind(owner)
             .execute(&mut *tx)
@@ -44,9 +45,9 @@ impl Inner {
             .await
             .map_err(driver)?;
         let count = |count: i64| usize::try_from(count).unwrap_or_default();
-        let shards = usize::from(self.options.shards.max(1));
+        let shards = usize::from(self.settings.shards);
         let share = fair_share(shards, count(relays), count(rank));
-        let holds: Vec<(i32, i64)> = sqlx::query_as(sql.divide.clone())
+        let leases: Vec<(i32, i64)> = sqlx::query_as(sql.divide.clone())
             .persistent(self.database.keeps_statements())
             .bind(owner)
             .bind(i64::try_from(share).unwrap_or(i64::MAX))
@@ -54,14 +55,14 @@ impl Inner {
             .await
             .map_err(driver)?;
         commit(tx).await?;
-        if let Err(error) = self.forget_keys().await {
-            tracing::warn!(error = %with_causes(&error), "old deduplication keys are kept until the next renewal");
+        if let Err(error) = self.prune_keys().await {
+            tracing::warn!(error = %with_causes(&error), "old deduplication keys could not be removed; the next renewal of the lease tries again");
         }
-        Ok(holds
+        Ok(leases
             .into_iter()
             .map(|(shard, fence)| ShardLease {
                 shard: u16::try_from(shard).unwrap_or(u16::MAX),
-                fence,
+                fence: FencingToken::new(fence),
             })
             .collect())
     }
@@ -77,21 +78,21 @@ impl Inner {
         Ok(tx)
     }
 
-    /// Apart from the lease: others wait for that. In small transactions, until no old key is left or it has gone on
-    /// for long enough: nothing is published meanwhile.
-    async fn forget_keys(&self) -> Result<(), Error> {
-        for _ in 0..SWEEPS {
+    /// Apart from the lease, which other relays wait for, and in small transactions. It stops when no old
+    /// key is left, or after some transactions: nothing is published meanwhile.
+    async fn prune_keys(&self) -> Result<(), Error> {
+        for _ in 0..PRUNE_TRANSACTIONS {
             let mut tx = self.begin(&self.statements.begin_rows).await?;
-            let forgotten = sqlx::query(self.statements.forget_keys.clone())
+            let removed = sqlx::query(self.statements.prune_keys.clone())
                 .persistent(self.database.keeps_statements())
-                .bind(micros(self.options.deduplication_key_retention))
-                .bind(SWEEP)
+                .bind(micros(self.settings.deduplication_retention))
+                .bind(PRUNE_BATCH)
                 .execute(&mut *tx)
                 .await
                 .map_err(driver)?
                 .rows_affected();
             commit(tx).await?;
-            if forgotten < SWEEP.unsigned_abs() {
+            if removed < PRUNE_BATCH.unsigned_abs() {
                 break;
             }
         }
@@ -100,7 +101,7 @@ impl Inner {
 
     pub(super) async fn release(&self, owner: &str) -> Result<(), Error> {
         let mut tx = self.begin_turn().await?;
-        sqlx::query(self.statements.leave.clone())
+        sqlx::query(self.statements.remove_relay.clone())
             .persistent(self.database.keeps_statements())
             .bind(owner)
             .execute(&mut *tx)

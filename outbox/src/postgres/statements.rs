@@ -12,56 +12,57 @@ pub(super) struct Statements {
     pub(super) begin_acknowledge: SqlStr,
     pub(super) begin_rows: SqlStr,
     pub(super) layout: SqlStr,
-    pub(super) lay_out: SqlStr,
+    pub(super) create_layout: SqlStr,
     pub(super) enqueue: SqlStr,
     pub(super) enqueue_set: SqlStr,
-    pub(super) hold_set: SqlStr,
+    pub(super) defer_set: SqlStr,
     pub(super) use_keys: SqlStr,
-    pub(super) forget_keys: SqlStr,
-    pub(super) live: SqlStr,
-    pub(super) bury: SqlStr,
+    pub(super) prune_keys: SqlStr,
+    pub(super) renew_relay: SqlStr,
+    pub(super) remove_dead_relays: SqlStr,
     pub(super) relays: SqlStr,
     pub(super) divide: SqlStr,
-    pub(super) leave: SqlStr,
+    pub(super) remove_relay: SqlStr,
     pub(super) fetch: SqlStr,
     pub(super) acknowledge: SqlStr,
     pub(super) record: SqlStr,
 }
 
-/// Between two statements there is nothing but a round trip. A relay that is stopped there holds what its successor waits
-/// for, however short its lease was: the server ends it.
+/// There is only a round trip between two statements. A relay that is suspended there holds locks that
+/// the next owner waits for, however short its lease is, so the server ends its transaction.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
     SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; \
     SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
-/// For statements on the log. After a vacuum of an empty log PostgreSQL deems it empty for ever, plans to read it from
-/// end to end, and keeps that plan while a million rows come in. The one index is right whatever statistics say.
+/// For statements on the log. After a vacuum of an empty log, PostgreSQL plans to read it from end to end
+/// and keeps that plan while a million rows come in. Its only index is always right.
 const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
     SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off";
 
-/// A fence that was handed out and forgotten at a crash would be handed out twice: whatever the server or the role
-/// says, a lease is on disk when it is answered.
+/// A fencing token that a crash of the server forgets would be given out twice. A lease is therefore on
+/// disk when the call returns, whatever the server's or the role's setting.
 const ON_DISK: &str = "SELECT set_config('synchronous_commit', 'on', true) \
     WHERE current_setting('synchronous_commit') = 'off'";
 
 /// Microseconds since 1970 by the server, the same throughout a statement.
 const NOW: &str = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
 
-/// The same at this moment: a statement that waited for a lock began long ago.
+/// The current time: a statement that waited for a lock began long ago.
 const THIS_MOMENT: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
-/// Whether all fences of $1, $2 are still the newest. The share lock makes a takeover wait, or sees it: what was
-/// changed since the statement's snapshot is read again once its lock is had. EXISTS would read the snapshot.
+/// Whether all fencing tokens of $1, $2 are current. The share lock makes a takeover wait, or sees it: a
+/// row that changed after the statement's snapshot is read again once it is locked. EXISTS would read
+/// the snapshot.
 const FENCES: &str = "fences AS MATERIALIZED (
        SELECT s.shard FROM unnest($1::int4[], $2::int8[]) f(shard, fence)
        JOIN {ns}outbox_shards s ON s.shard = f.shard AND s.fence = f.fence
        WHERE s.owner IS NOT NULL FOR SHARE OF s
      ), valid AS MATERIALIZED (SELECT count(*) = cardinality($1) AS valid FROM fences)";
 
-/// Deletes the runs of $3, $4, $5, each found by the index, whatever the planner thinks of sizes.
-const FORGET_LOG: &str = "forgotten AS (
+/// Deletes the runs of $3, $4, $5. Each is found by the index, whatever size the planner assumes.
+const DELETE_LOG: &str = "deleted AS (
        DELETE FROM {ns}outbox WHERE (SELECT valid FROM valid) AND ctid = ANY (ARRAY(
          SELECT o.ctid FROM unnest($3::int4[], $4::int8[], $5::int8[]) r(shard, first, last)
          CROSS JOIN LATERAL (SELECT ctid FROM {ns}outbox
@@ -74,8 +75,8 @@ impl Statements {
         Self {
             begin_layout: sql(BEGIN),
             begin_lease: sql(&format!("{BEGIN}; {ON_DISK}")),
-            // Relays of one outbox divide its shards one after the other. Not together with BEGIN: the driver takes a
-            // transaction whose beginning failed for none, and its connection goes back to the pool as it is.
+            // Relays divide the shards one after the other. It is not part of BEGIN: if that failed, the
+            // driver would return the connection to the pool with its transaction open.
             take_turn: sql(
                 "SELECT pg_advisory_xact_lock(hashtextextended('mainstay {ns}outbox_relays', 0))",
             ),
@@ -85,10 +86,10 @@ impl Statements {
             )),
             begin_rows: sql(&format!("{BEGIN}; {BY_INDEX}")),
             layout: sql("SELECT shards, hash FROM {ns}outbox_layout"),
-            lay_out: sql(
-                "WITH laid AS (
+            create_layout: sql(
+                "WITH created AS (
                    INSERT INTO {ns}outbox_layout (shards, hash) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING shards)
-                 INSERT INTO {ns}outbox_shards (shard) SELECT generate_series(0, shards - 1) FROM laid",
+                 INSERT INTO {ns}outbox_shards (shard) SELECT generate_series(0, shards - 1) FROM created",
             ),
             enqueue: sql(
                 "INSERT INTO {ns}outbox (shard, topic, key, envelope, payload) VALUES ($1, $2, $3, $4, $5)",
@@ -99,39 +100,39 @@ impl Statements {
                  FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::bytea[])
                       WITH ORDINALITY r(shard, topic, key, envelope, payload, n) ORDER BY n",
             ),
-            hold_set: sql(&format!(
-                "INSERT INTO {{ns}}outbox_deferred (shard, topic, key, envelope, payload, stopped, due_at)
+            defer_set: sql(&format!(
+                "INSERT INTO {{ns}}outbox_deferred (shard, topic, key, envelope, payload, blocked, due_at)
                  SELECT shard, topic, key, envelope, payload, false, {NOW} + delay
                  FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::int8[])
                       WITH ORDINALITY r(shard, topic, key, envelope, payload, delay, n) ORDER BY n"
             )),
-            // In one order everywhere: two transactions that use the same keys do not lock each other up.
+            // In one order, so that two transactions that use the same keys do not deadlock.
             use_keys: sql(&format!(
                 "INSERT INTO {{ns}}outbox_deduplication_keys (deduplication_key, used_at)
                  SELECT deduplication_key, {NOW} FROM unnest($1::text[]) k(deduplication_key) ORDER BY deduplication_key
                  ON CONFLICT DO NOTHING RETURNING deduplication_key"
             )),
-            forget_keys: sql(&format!(
+            prune_keys: sql(&format!(
                 "DELETE FROM {{ns}}outbox_deduplication_keys WHERE deduplication_key IN
                  (SELECT deduplication_key FROM {{ns}}outbox_deduplication_keys WHERE used_at < {NOW} - $1
                   ORDER BY used_at LIMIT $2 FOR UPDATE SKIP LOCKED)"
             )),
-            live: sql(&format!(
+            renew_relay: sql(&format!(
                 "INSERT INTO {{ns}}outbox_relays (owner, lease_until) VALUES ($1, {THIS_MOMENT} + $2)
                  ON CONFLICT (owner) DO UPDATE SET lease_until = excluded.lease_until"
             )),
-            bury: sql(&format!(
+            remove_dead_relays: sql(&format!(
                 "WITH this AS MATERIALIZED (SELECT {THIS_MOMENT} AS moment),
                  dead AS (DELETE FROM {{ns}}outbox_relays WHERE owner <> $1 AND lease_until <= (SELECT moment FROM this))
                  UPDATE {{ns}}outbox_shards SET owner = NULL WHERE owner IS NOT NULL AND owner NOT IN
                  (SELECT owner FROM {{ns}}outbox_relays WHERE owner = $1 OR lease_until > (SELECT moment FROM this))"
             )),
             relays: sql("SELECT count(*), count(*) FILTER (WHERE owner < $1) FROM {ns}outbox_relays"),
-            // What is above the fair share goes, what is below it comes, the fence rising with it.
+            // Gives up shards above the fair share and takes shards up to it with the next fencing token.
             divide: sql(
                 "WITH mine AS (
                    SELECT shard, fence, row_number() OVER (ORDER BY shard) AS n FROM {ns}outbox_shards WHERE owner = $1),
-                 surrendered AS (
+                 given_up AS (
                    UPDATE {ns}outbox_shards SET owner = NULL WHERE shard IN (SELECT shard FROM mine WHERE n > $2)),
                  taken AS (
                    UPDATE {ns}outbox_shards SET owner = $1, fence = fence + 1 WHERE shard IN
@@ -140,18 +141,18 @@ impl Statements {
                    RETURNING shard, fence)
                  SELECT shard, fence FROM mine WHERE n <= $2 UNION ALL SELECT shard, fence FROM taken ORDER BY shard",
             ),
-            leave: sql(
+            remove_relay: sql(
                 "WITH gone AS (DELETE FROM {ns}outbox_relays WHERE owner = $1)
                  UPDATE {ns}outbox_shards SET owner = NULL WHERE owner = $1",
             ),
-            // One statement, one snapshot: about the deferred table, what is due of it (it is empty on a good day), then the log.
-            // A blocked key is served when its head is due, whatever its other rows say.
-            // Columns: kind (see `rows::place`), position, shard, attempts, topic, key, envelope, payload.
+            // One statement, so one snapshot: the state of the deferred table, its due rows, then the log.
+            // All rows of a blocked key are due when its head is.
+            // Columns: kind (see `rows::row_ref`), position, shard, attempts, topic, key, envelope, payload.
             fetch: sql(&format!(
                 "WITH heads AS MATERIALIZED (
                    SELECT f.position, f.topic, f.key, f.due_at FROM (
                      SELECT min(position) AS position FROM {{ns}}outbox_deferred
-                     WHERE stopped GROUP BY topic, key, CASE WHEN key IS NULL THEN position END) m
+                     WHERE blocked GROUP BY topic, key, CASE WHEN key IS NULL THEN position END) m
                    JOIN {{ns}}outbox_deferred f ON f.position = m.position WHERE f.shard = ANY ($1))
                  SELECT kind, position, shard, attempts, topic, key, envelope, payload FROM (
                    SELECT r.*, sum(size) OVER (ORDER BY section, position ROWS UNBOUNDED PRECEDING) AS total
@@ -159,19 +160,19 @@ impl Statements {
                      SELECT 0 AS section, 9 AS kind,
                             least((SELECT min(n.due_at) FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
                                     (SELECT due_at FROM {{ns}}outbox_deferred
-                                     WHERE NOT stopped AND shard = h.shard AND due_at > {NOW} ORDER BY due_at LIMIT 1) n),
+                                     WHERE NOT blocked AND shard = h.shard AND due_at > {NOW} ORDER BY due_at LIMIT 1) n),
                                   (SELECT min(due_at) FROM heads WHERE due_at > {NOW})) - {NOW} AS position,
                             0 AS shard, (SELECT count(*)::int4 FROM heads) AS attempts,
                             NULL AS topic, NULL AS key, NULL AS envelope, NULL::bytea AS payload, 0 AS size
                      UNION ALL
                      SELECT * FROM (
                        SELECT 1, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_deferred s
-                                                   WHERE s.stopped AND s.topic = h.topic AND s.key = h.key) THEN 3
+                                                   WHERE s.blocked AND s.topic = h.topic AND s.key = h.key) THEN 3
                                       ELSE 2 END,
                               position, h.shard, attempts, topic, key, envelope, payload, {SIZE}
                        FROM unnest($1::int4[]) o(shard) CROSS JOIN LATERAL
                          (SELECT * FROM {{ns}}outbox_deferred
-                          WHERE NOT stopped AND shard = o.shard AND due_at <= {NOW} ORDER BY due_at LIMIT $2) h
+                          WHERE NOT blocked AND shard = o.shard AND due_at <= {NOW} ORDER BY due_at LIMIT $2) h
                        ORDER BY h.due_at LIMIT $2) delayed
                      UNION ALL
                      SELECT * FROM (
@@ -179,13 +180,13 @@ impl Statements {
                        FROM (SELECT position AS head, topic AS its_topic, key AS its_key, due_at AS head_due FROM heads) d CROSS JOIN LATERAL
                          (SELECT * FROM {{ns}}outbox_deferred WHERE position = d.head UNION ALL
                           SELECT * FROM {{ns}}outbox_deferred
-                          WHERE stopped AND topic = d.its_topic AND key = d.its_key AND position > d.head) h
+                          WHERE blocked AND topic = d.its_topic AND key = d.its_key AND position > d.head) h
                        WHERE d.head_due <= {NOW}
-                       ORDER BY position LIMIT $2) stopped
+                       ORDER BY position LIMIT $2) blocked
                      UNION ALL
-                     SELECT 3, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_deferred WHERE stopped) AND
+                     SELECT 3, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_deferred WHERE blocked) AND
                                          EXISTS (SELECT 1 FROM {{ns}}outbox_deferred s
-                                                 WHERE s.stopped AND s.topic = o.topic AND s.key = o.key) THEN 1
+                                                 WHERE s.blocked AND s.topic = o.topic AND s.key = o.key) THEN 1
                                     ELSE 0 END,
                             position, shard, 0, topic, key, envelope, payload, {SIZE}
                      FROM (
@@ -196,40 +197,41 @@ impl Statements {
                  ) r WHERE total <= $3 OR total = size ORDER BY section, position"
             )),
             acknowledge: sql(&format!(
-                "WITH {FENCES}, {FORGET_LOG} SELECT valid FROM valid"
+                "WITH {FENCES}, {DELETE_LOG} SELECT valid FROM valid"
             )),
-            // $6: acknowledged rows of the deferred table. $7 to $12: moves, see `rows::Moves`. What is put aside is what was
-            // taken, not what the snapshot shows: the same record may be under way already, written by this relay a moment ago.
+            // $6: acknowledged rows of the deferred table. $7 to $12: moves, see `rows::Moves`. A row is put
+            // into the deferred table if this statement deleted it, not if the snapshot shows it: an earlier
+            // attempt to record the same outcome may still be running.
             record: sql(&format!(
-                "WITH {FENCES}, {FORGET_LOG},
+                "WITH {FENCES}, {DELETE_LOG},
                  moves AS MATERIALIZED (
                    SELECT * FROM unnest($7::int4[], $8::int4[], $9::int8[], $10::int8[], $11::int4[], $12::text[])
                           m(rank, shard, position, delay, attempts, reason)
                    WHERE (SELECT valid FROM valid)),
-                 of_log AS MATERIALIZED (
+                 from_log AS MATERIALIZED (
                    SELECT m.rank, m.delay, m.attempts, m.reason, o.*
                    FROM moves m CROSS JOIN LATERAL
-                     (SELECT ctid AS place, * FROM {{ns}}outbox WHERE shard = m.shard AND position = m.position OFFSET 0) o
+                     (SELECT ctid AS tuple, * FROM {{ns}}outbox WHERE shard = m.shard AND position = m.position OFFSET 0) o
                    WHERE m.rank IN (0, 1)),
                  taken_from_log AS (
-                   DELETE FROM {{ns}}outbox WHERE ctid = ANY (ARRAY(SELECT place FROM of_log))
+                   DELETE FROM {{ns}}outbox WHERE ctid = ANY (ARRAY(SELECT tuple FROM from_log))
                    RETURNING shard, position),
-                 taken_from_held AS (
+                 taken_from_deferred AS (
                    DELETE FROM {{ns}}outbox_deferred h USING moves m WHERE m.rank = 2 AND h.position = m.position
                    RETURNING m.rank, m.delay, h.attempts, m.reason, h.position, h.shard, h.topic, h.key, h.envelope, h.payload),
                  done AS (
                    DELETE FROM {{ns}}outbox_deferred WHERE (SELECT valid FROM valid) AND position = ANY ($6)),
-                 stopped AS (
+                 refused_again AS (
                    UPDATE {{ns}}outbox_deferred h
-                   SET stopped = true, due_at = {NOW} + m.delay, attempts = m.attempts, reason = m.reason
+                   SET blocked = true, due_at = {NOW} + m.delay, attempts = m.attempts, reason = m.reason
                    FROM moves m WHERE m.rank = 3 AND h.position = m.position),
                  put AS (
-                   INSERT INTO {{ns}}outbox_deferred (shard, topic, key, envelope, payload, stopped, due_at, attempts, reason)
+                   INSERT INTO {{ns}}outbox_deferred (shard, topic, key, envelope, payload, blocked, due_at, attempts, reason)
                    SELECT shard, topic, key, envelope, payload, true,
                           CASE WHEN rank = 0 THEN {NOW} + delay ELSE 0 END, attempts, reason
                    FROM (SELECT rank, delay, attempts, reason, position, shard, topic, key, envelope, payload
-                         FROM of_log JOIN taken_from_log USING (shard, position)
-                         UNION ALL SELECT * FROM taken_from_held) r
+                         FROM from_log JOIN taken_from_log USING (shard, position)
+                         UNION ALL SELECT * FROM taken_from_deferred) r
                    ORDER BY rank, position)
                  SELECT valid FROM valid"
             )),
@@ -237,15 +239,20 @@ impl Statements {
     }
 }
 
-/// Bytes of a row, without reading what lies out of line.
+/// Bytes of a row, computed without reading values that are stored out of line.
 const SIZE: &str = "octet_length(topic) + coalesce(octet_length(key), 0) + octet_length(envelope)
     + coalesce(octet_length(payload), 0)";
 
-/// PostgreSQL reads a set in its order by habit and not by promise, so no run of a test can tell.
+/// The begin of a transaction that only reads.
+pub(super) fn begin_reading() -> SqlStr {
+    SqlStr::from_static(BEGIN_READING)
+}
+
+/// PostgreSQL happens to read a set in order without promising it, so running it proves nothing.
 #[test]
-fn sets_are_written_in_the_order_that_they_are_given_in() {
+fn batches_are_written_in_the_order_of_their_entries() {
     let statements = Statements::new(&Namespace::plain());
-    for set in [statements.enqueue_set, statements.hold_set] {
+    for set in [statements.enqueue_set, statements.defer_set] {
         let text = set.as_str();
         assert!(
             text.contains("WITH ORDINALITY") && text.ends_with("ORDER BY n"),

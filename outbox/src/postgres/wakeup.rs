@@ -1,10 +1,12 @@
-//! How relays in other processes hear of commits: NOTIFY from a connection beside the transactions, LISTEN on another.
+//! Wake-up notifications across processes: NOTIFY on a connection of its own, LISTEN on another.
 //!
-//! NOTIFY in the writers' own transactions would take a lock of the whole cluster at each commit. Here a process tells
-//! of its rings at once while they are few, and at intervals however many there are. All of it may fail: relays poll
-//! anyway.
+//! NOTIFY inside the writers' transactions would take a cluster-wide lock at each commit. Instead, a
+//! process sends one notification for many commits, at a limited rate. If any of it fails, relays still
+//! find the rows at their poll interval.
 
 use std::{
+    convert::Infallible,
+    pin::pin,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -15,24 +17,23 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::{sync::Notify, time::timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::pace::Pace;
 use crate::{postgres::PostgresOutbox, round::with_causes};
 
-/// One channel for all outboxes of a database; the payload says which one.
+/// One channel for all outboxes of a database; the payload names the outbox.
 const CHANNEL: &str = "mainstay_outbox";
 
-/// How long an answer of a server in good health may take.
+/// How long a healthy server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What processes tell each other.
+/// The state of announcing and listening.
 #[derive(Debug)]
 pub(super) struct Wakeup {
     /// This process committed something.
-    pub(super) rung: Notify,
+    pub(super) committed: Notify,
     listening: AtomicBool,
-    /// The tables it is about.
+    /// The log table, as the payload names it.
     name: String,
     clock: SystemClock,
     ids: SystemIds,
@@ -42,7 +43,7 @@ pub(super) struct Wakeup {
 impl Wakeup {
     pub(super) fn new(name: &str) -> Self {
         Self {
-            rung: Notify::new(),
+            committed: Notify::new(),
             listening: AtomicBool::new(false),
             name: name.to_owned(),
             clock: SystemClock::new(),
@@ -53,119 +54,136 @@ impl Wakeup {
 }
 
 impl PostgresOutbox {
-    /// Tells relays in other processes when this one [rings](crate::Outbox::ring), until `shutdown` is cancelled: at once,
-    /// but on average once per 5 ms at most.
+    /// Announces the commits of this process to relays in other processes, until `shutdown` completes.
+    /// It sends a notification at once, but on average at most one per 5 ms.
     ///
-    /// Run it beside whatever writes. It has a connection of its own, which may go through a pooler in transaction mode.
-    /// Without it, relays in other processes find rows by their slow poll.
+    /// Run it in every process that writes. It uses a connection of its own, which may go through a
+    /// pooler in transaction mode. Without it, relays in other processes find rows at their poll
+    /// interval.
     ///
     /// # Cancel safety
-    /// Cancel safe: what was not told is found by the slow poll.
-    pub async fn announce(&self, shutdown: CancellationToken) {
+    /// Cancel safe: relays find what was not announced at their poll interval.
+    pub async fn announce(&self, shutdown: impl Future<Output = ()> + Send) {
         let wakeup = &self.inner.wakeup;
+        let mut shutdown = pin!(shutdown);
         let (mut connection, mut failures, mut pace) = (None, 0, Pace::default());
         loop {
             tokio::select! {
-                // What was rung before the shutdown is told.
+                // What was committed before the shutdown is announced.
                 biased;
-                () = wakeup.rung.notified() => {}
-                () = shutdown.cancelled() => return,
+                () = wakeup.committed.notified() => {}
+                () = &mut shutdown => return,
             }
-            let pause = match self.notify(&mut connection).await {
+            let pause = match self.send_notification(&mut connection).await {
                 Ok(()) => {
                     failures = 0;
-                    pace.told(self.inner.wakeup.clock.monotonic())
+                    pace.sent(wakeup.clock.monotonic())
                 }
                 Err(reason) => {
                     connection = None;
                     tracing::warn!(
                         reason,
-                        "relays in other processes cannot be told: they poll"
+                        "commits cannot be announced to other processes; their relays poll meanwhile"
                     );
                     failures += 1;
-                    wakeup.rung.notify_one();
+                    wakeup.committed.notify_one();
                     wakeup.backoff.delay(failures - 1, &wakeup.ids)
                 }
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                // Of an outage nobody waits for the end.
-                () = shutdown.cancelled(), if failures > 0 => return,
+                // On shutdown, do not wait out the backoff.
+                () = &mut shutdown, if failures > 0 => return,
             }
         }
     }
 
-    async fn notify(&self, connection: &mut Option<PgConnection>) -> Result<(), String> {
-        let telling = async {
+    async fn send_notification(
+        &self,
+        connection: &mut Option<PgConnection>,
+    ) -> Result<(), String> {
+        let sending = async {
             let connection = if let Some(connection) = connection {
                 connection
             } else {
                 let options = self.inner.database.pool().connect_options();
                 connection.insert(PgConnection::connect_with(&options).await?)
             };
-            let telling = sqlx::raw_sql(notification(&self.inner.wakeup.name));
-            telling.execute(connection).await
+            let notify = sqlx::raw_sql(notification(&self.inner.wakeup.name));
+            notify.execute(connection).await
         };
-        in_time(telling).await.map(drop)
+        in_time(sending).await.map(drop)
     }
 
-    /// Wakes the relay on this store when other processes [announce](Self::announce) commits, until `shutdown` is
-    /// cancelled.
+    /// Wakes the relay of this process when other processes [announce](Self::announce) commits, until
+    /// `shutdown` completes.
     ///
-    /// It has a connection of its own, made anew when it is lost, also when it dies without a word. Behind a pooler in
-    /// transaction mode it hears nothing and only waits for `shutdown`: there, what one client listens to comes to
-    /// another one in the middle of its transaction. Give the server's own address to [`listen_at`](Self::listen_at).
+    /// It uses a connection of its own and replaces it when it is lost, even if it fails silently.
+    ///
+    /// Behind a pooler in transaction mode it only waits for `shutdown`: there, a notification would
+    /// reach another client's session. Give the server's own address to
+    /// [`listen_at`](Self::listen_at).
     ///
     /// # Cancel safety
     /// Cancel safe: the relay polls.
-    pub async fn listen(&self, shutdown: CancellationToken) {
+    pub async fn listen(&self, shutdown: impl Future<Output = ()> + Send) {
         if !self.inner.database.keeps_statements() {
-            tracing::warn!("no wake-ups from other processes behind a pooler: the relay polls");
-            return shutdown.cancelled().await;
+            tracing::warn!(
+                "no wake-up notifications behind a pooler in transaction mode, the relay polls; \
+                 use listen_at with the server's own address"
+            );
+            return shutdown.await;
         }
         let options = self.inner.database.pool().connect_options();
         self.listen_at((*options).clone(), shutdown).await;
     }
 
-    /// [`listen`](Self::listen) on a server that is reached otherwise than the outbox's database; never through a pooler in
-    /// transaction mode.
+    /// As [`listen`](Self::listen), at another address of the server. It must not lead through a pooler
+    /// in transaction mode.
     ///
     /// # Cancel safety
     /// As [`listen`](Self::listen).
-    pub async fn listen_at(&self, options: PgConnectOptions, shutdown: CancellationToken) {
+    pub async fn listen_at(
+        &self,
+        options: PgConnectOptions,
+        shutdown: impl Future<Output = ()> + Send,
+    ) {
         let wakeup = &self.inner.wakeup;
-        let hearing = async {
+        let listening = async {
             let mut failures = 0;
             loop {
-                let reason = match self.hear(&options, &mut failures).await {
+                let reason = match self.listen_once(&options, &mut failures).await {
                     Ok(never) => match never {},
                     Err(reason) => reason,
                 };
                 wakeup.listening.store(false, Ordering::Release);
-                tracing::warn!(reason, "no wake-ups from other processes: the relay polls");
+                tracing::warn!(
+                    reason,
+                    "no wake-up notifications from other processes, the relay polls; trying again"
+                );
                 tokio::time::sleep(wakeup.backoff.delay(failures, &wakeup.ids)).await;
                 failures = failures.saturating_add(1);
             }
         };
         tokio::select! {
-            () = hearing => {}
-            () = shutdown.cancelled() => {}
+            () = listening => {}
+            () = shutdown => {}
         }
         wakeup.listening.store(false, Ordering::Release);
     }
 
-    /// Whether wake-ups from other processes come through, as far as is known.
+    /// Whether wake-up notifications from other processes arrive, as far as is known.
     #[must_use]
     pub fn is_listening(&self) -> bool {
         self.inner.wakeup.listening.load(Ordering::Acquire)
     }
 
     /// Listens on one connection until it fails.
-    async fn hear(
+    async fn listen_once(
         &self,
         options: &PgConnectOptions,
         failures: &mut u32,
-    ) -> Result<std::convert::Infallible, String> {
+    ) -> Result<Infallible, String> {
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PATIENCE)
@@ -180,57 +198,58 @@ impl PostgresOutbox {
         })
         .await?;
         loop {
-            self.prove(&mut listener, options).await?;
+            self.check_connection(&mut listener, options).await?;
             *failures = 0;
             if !self.inner.wakeup.listening.swap(true, Ordering::AcqRel) {
-                // What was committed until now was not heard of.
-                self.inner.notifier.ring();
+                // Commits before this were not received.
+                self.inner.notifier.notify();
             }
-            let silence = async {
+            let receiving = async {
                 loop {
-                    self.heard(&next(&mut listener).await?);
+                    self.received(&next(&mut listener).await?);
                 }
             };
-            match timeout(self.inner.options.prove_listening_every, silence).await {
+            match timeout(self.inner.settings.listen_check_interval, receiving).await {
                 Ok(lost) => return lost,
-                Err(_time_to_prove_it) => {}
+                Err(_time_to_check) => {}
             }
         }
     }
 
-    /// Sends a word and waits for it: a connection may die without one, and LISTEN through a pooler succeeds and is deaf.
-    /// From another connection, since a pooler may well bring what a session tells itself.
-    async fn prove(
+    /// Sends a notification and waits for it. A connection may fail silently, and LISTEN through a
+    /// pooler succeeds and receives nothing. It is sent from another connection, because a pooler may
+    /// return what a session sends to itself.
+    async fn check_connection(
         &self,
         listener: &mut PgListener,
         options: &PgConnectOptions,
     ) -> Result<(), String> {
         let wakeup = &self.inner.wakeup;
-        let word = format!("{} {}", wakeup.name, wakeup.ids.uuid());
+        let sent = format!("{} {}", wakeup.name, wakeup.ids.uuid());
         in_time(async {
             let mut connection = PgConnection::connect_with(options).await?;
-            let telling = sqlx::raw_sql(notification(&word));
-            telling.execute(&mut connection).await?;
+            let notify = sqlx::raw_sql(notification(&sent));
+            notify.execute(&mut connection).await?;
             connection.close().await
         })
         .await?;
-        let proving = async {
+        let receiving = async {
             loop {
-                let heard = next(listener).await?;
-                if heard == word {
+                let received = next(listener).await?;
+                if received == sent {
                     return Ok(());
                 }
-                self.heard(&heard);
+                self.received(&received);
             }
         };
-        timeout(PATIENCE, proving)
+        timeout(PATIENCE, receiving)
             .await
-            .unwrap_or_else(|_| Err("a notification did not come through".to_owned()))
+            .unwrap_or_else(|_| Err("a notification was sent and did not arrive".to_owned()))
     }
 
-    fn heard(&self, payload: &str) {
+    fn received(&self, payload: &str) {
         if payload == self.inner.wakeup.name {
-            self.inner.notifier.ring();
+            self.inner.notifier.notify();
         }
     }
 }
@@ -246,13 +265,13 @@ async fn next(listener: &mut PgListener) -> Result<String, String> {
 async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, String> {
     match timeout(PATIENCE, work).await {
         Ok(result) => result.map_err(|error| with_causes(&error)),
-        Err(_) => Err("the server does not answer".to_owned()),
+        Err(_) => Err(format!("the server did not answer within {PATIENCE:?}")),
     }
 }
 
-/// Nobody waits for the disk here: a notification that a crash forgets is found by the slow poll.
+/// Does not wait for the disk: relays find a commit whose notification a crash loses by polling.
 fn notification(payload: &str) -> sqlx::SqlStr {
-    // Safe: a checked namespace, and an id.
+    // Safe: a checked namespace and an id.
     AssertSqlSafe(format!(
         "BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {CHANNEL}, '{payload}'; COMMIT"
     ))

@@ -1,117 +1,118 @@
-//! One run of a relay: lease, look, send, record, wait.
+//! One run of a relay: renew the lease, look for rows, publish them, record the outcome, wait.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use mainstay_clock::{Clock as _, Monotonic};
 use mainstay_messaging::Publisher;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Content, Error, Fetched, Outcome, RelayStore, ShardLease,
-    notifier::Ladder,
+    Activity, Error,
+    notifier::EarlyPolls,
     relay::Relay,
     round::{Round, with_causes},
-    status::Activity,
+    store::{Content, Fetched, Outcome, RelayStore, ShardLease},
 };
 
-pub(super) struct Session<'a, S: ?Sized, P: ?Sized> {
+pub(super) struct Session<'a, S, P> {
     relay: &'a Relay<S, P>,
     owner: String,
-    holds: Vec<ShardLease>,
-    /// When the lease ends and when to renew it; none = no lease.
+    leases: Vec<ShardLease>,
+    /// When the lease ends and when to renew it; none if there is no lease.
     lease: Option<(Monotonic, Monotonic)>,
-    ladder: Ladder,
-    /// Rounds in a row that went badly.
+    early: EarlyPolls,
+    /// Number of failed rounds in a row.
     failures: u32,
 }
 
 /// What to do after a round.
 enum Next {
-    /// There is more at once.
+    /// Look again at once.
     Look,
-    /// Nothing to do for this long, unless the bell rings.
+    /// Wait this long, or until notified.
     Idle(Duration),
-    /// Something is away: wait this long whatever rings.
+    /// Broker or database do not answer: wait this long, even if notified.
     Pause(Duration),
 }
 
-impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
+impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
     pub(super) fn new(relay: &'a Relay<S, P>) -> Self {
         Self {
             owner: relay.settings.ids.uuid().to_string(),
             relay,
-            holds: Vec::new(),
+            leases: Vec::new(),
             lease: None,
-            ladder: Ladder::new(),
+            early: EarlyPolls::new(),
             failures: 0,
         }
     }
 
-    pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<(), Error> {
-        let mut result = Ok(());
-        while !shutdown.is_cancelled() {
-            let next = match self.round().await {
-                Ok(next) => next,
-                Err(error) if error.is_retryable() => self.failed(&error),
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            };
-            let waiting = async {
-                match next {
-                    Next::Look => {}
-                    Next::Pause(pause) => tokio::time::sleep(pause).await,
-                    Next::Idle(longest) => match self.relay.store.notifier() {
-                        Some(bell) => self.ladder.wait(bell, longest).await,
-                        None => tokio::time::sleep(longest).await,
-                    },
-                }
-            };
-            // Biased, as a run that follows from its seed needs it; so are those of the ladder.
+    pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let mut shutdown = pin!(shutdown);
+        let mut next = Next::Look;
+        let result = loop {
+            // Biased, because a run of a simulation must follow from its seed.
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => {}
-                () = waiting => {}
+                () = &mut shutdown => break Ok(()),
+                () = self.wait(&next) => {}
             }
-        }
+            next = match self.round().await {
+                Ok(next) => next,
+                Err(error) if error.is_retryable() => self.failed(&error),
+                Err(error) => break Err(error),
+            };
+        };
         if let Err(error) = self.relay.store.release(&self.owner).await {
-            tracing::warn!(error = %with_causes(&error), "shards not given up: others wait for the lease to end");
+            tracing::warn!(
+                error = %with_causes(&error),
+                "the relay could not give up its shards; others take over when its lease ends"
+            );
         }
-        self.relay.with_status(|status| {
-            status.activity = Activity::Stopped;
-            status.shards = 0;
-        });
         result
+    }
+
+    async fn wait(&mut self, next: &Next) {
+        match *next {
+            Next::Look => {}
+            Next::Pause(pause) => tokio::time::sleep(pause).await,
+            Next::Idle(longest) => match self.relay.store.notifier() {
+                Some(notifier) => self.early.wait(notifier, longest).await,
+                None => tokio::time::sleep(longest).await,
+            },
+        }
     }
 
     async fn round(&mut self) -> Result<Next, Error> {
         let settings = &self.relay.settings;
         let lease_ends = self.renew().await?;
-        if self.holds.is_empty() {
-            self.well(Activity::Standby);
+        if self.leases.is_empty() {
+            self.succeeded(Activity::Standby);
             return Ok(Next::Idle(self.until_renewal()));
         }
-        if let Some(bell) = self.relay.store.notifier() {
-            self.ladder.before_looking(bell);
+        if let Some(notifier) = self.relay.store.notifier() {
+            self.early.before_looking(notifier);
         }
-        let fetched = self.relay.store.fetch(&self.holds, settings.limit).await?;
+        let fetched = self
+            .relay
+            .store
+            .fetch(&self.leases, settings.limit)
+            .await?;
         if fetched.rows.is_empty() {
             self.looked(&fetched, Duration::ZERO);
-            self.well(Activity::Publishing);
+            self.succeeded(Activity::Publishing);
             let due = fetched.next_due.unwrap_or(Duration::MAX);
             return Ok(Next::Idle(
                 settings.poll_interval.min(due).min(self.until_renewal()),
             ));
         }
-        self.ladder.found();
+        self.early.found();
         let oldest = self.age_of_oldest(&fetched);
         self.looked(&fetched, oldest);
         let pause = self.publish(fetched, lease_ends).await?;
         Ok(pause.map_or(Next::Look, Next::Pause))
     }
 
-    /// Keeps the lease; answers with its end.
+    /// Renews the lease when it is time and returns when it ends.
     async fn renew(&mut self) -> Result<Monotonic, Error> {
         let settings = &self.relay.settings;
         let now = settings.clock.monotonic();
@@ -121,12 +122,13 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
             return Ok(ends);
         }
         self.lease = None;
-        self.holds = self.relay.store.lease(&self.owner, settings.lease).await?;
-        // Counted from before the request: this side's lease ends before the store's.
+        self.leases = self.relay.store.lease(&self.owner, settings.lease).await?;
+        // Measured from before the request, so that it ends here before it ends in the store.
         let ends = now + settings.lease;
         self.lease = Some((ends, now + settings.lease / 3));
         self.relay
-            .with_status(|status| status.shards = self.holds.len());
+            .shared
+            .with_status(|status| status.shards = self.leases.len());
         Ok(ends)
     }
 
@@ -136,35 +138,42 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
             .map_or(Duration::ZERO, |(_, renewal)| renewal.remaining_at(now))
     }
 
-    /// Sends a round and records it; answers with a pause if the broker is away.
+    /// Publishes a round and records it. Returns a pause if the broker does not answer.
     async fn publish(
         &mut self,
         fetched: Fetched,
         lease_ends: Monotonic,
     ) -> Result<Option<Duration>, Error> {
         let settings = &self.relay.settings;
-        let retry_after = |attempts: u32| settings.refusal.delay(attempts - 1, &settings.ids);
+        let retry_after =
+            |attempts: u32| settings.refusal_backoff.delay(attempts - 1, &settings.ids);
         let round = Round::new(fetched.rows, &retry_after);
         let left = lease_ends.remaining_at(settings.clock.monotonic());
-        // A send that outlives its lease could overtake the successor's.
-        let deadline = settings.send_timeout.min(left);
+        // A publish call that outlives the lease could overtake those of the next owner.
+        let deadline = settings.publish_timeout.min(left);
         let answers = if round.messages.is_empty() {
             Ok(Vec::new())
         } else {
-            let sending = self.relay.publisher.publish(&round.messages);
-            tokio::time::timeout(deadline, sending).await
+            let publishing = self.relay.publisher.publish(&round.messages);
+            tokio::time::timeout(deadline, publishing).await
         };
         let (outcome, acknowledged, unknown) = if let Ok(answers) = answers {
             let verdict = round.judge(answers, &retry_after);
             let unknown = verdict.unknown.map(|error| with_causes(&error));
             (verdict.outcome, verdict.acknowledged, unknown)
         } else {
-            let reason = format!("the broker gave no answer within {deadline:?}");
+            let reason = format!("the broker did not answer within {deadline:?}");
             (round.unanswered(), 0, Some(reason))
         };
-        for stop in &outcome.stopped {
+        for refusal in &outcome.refused {
             metrics::counter!("mainstay_outbox_refused").increment(1);
-            tracing::error!(place = ?stop.place, attempts = stop.attempts, reason = stop.reason, "message refused: its key is stopped");
+            tracing::error!(
+                row = ?refusal.row_ref,
+                attempts = refusal.attempts,
+                reason = refusal.reason,
+                retry_after = ?refusal.retry_after,
+                "a message was refused and blocks its key until the broker accepts it"
+            );
         }
         if !outcome.is_empty() {
             self.record(&outcome, lease_ends).await?;
@@ -172,9 +181,10 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
         let published = u64::try_from(acknowledged).unwrap_or(u64::MAX);
         metrics::counter!("mainstay_outbox_published").increment(published);
         self.relay
+            .shared
             .with_status(|status| status.published += published);
         let Some(reason) = unknown else {
-            self.well(Activity::Publishing);
+            self.succeeded(Activity::Publishing);
             return Ok(None);
         };
         if acknowledged > 0 {
@@ -182,23 +192,27 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
         }
         tracing::warn!(
             reason,
-            "the broker did not take every message; they stay in the outbox"
+            "the broker did not acknowledge every message; the rest stay in the outbox and are retried"
         );
-        Ok(Some(self.wait_out(reason)))
+        Ok(Some(self.back_off(reason)))
     }
 
-    /// Writes a round down, again and again as long as the lease lasts: what is not written is sent twice.
+    /// Records a round and retries as long as the lease lasts: without a record, its messages are
+    /// published again.
     async fn record(&self, outcome: &Outcome, lease_ends: Monotonic) -> Result<(), Error> {
         let settings = &self.relay.settings;
         let mut attempt = 0;
         loop {
-            match self.relay.store.record(&self.holds, outcome).await {
+            match self.relay.store.record(&self.leases, outcome).await {
                 Err(error) if error.is_retryable() && !matches!(error, Error::Fenced) => {
-                    let delay = settings.outage.delay(attempt, &settings.ids);
+                    let delay = settings.backoff.delay(attempt, &settings.ids);
                     if lease_ends.remaining_at(settings.clock.monotonic()) <= delay {
                         return Err(error);
                     }
-                    tracing::warn!(error = %with_causes(&error), "what was published is not recorded yet");
+                    tracing::warn!(
+                        error = %with_causes(&error),
+                        "published messages could not be recorded; trying again"
+                    );
                     tokio::time::sleep(delay).await;
                     attempt += 1;
                 }
@@ -208,38 +222,38 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
     }
 
     fn failed(&mut self, error: &Error) -> Next {
-        // Whatever went wrong, ask anew which shards are whose.
+        // Whatever failed, ask again which shards this relay owns.
         self.lease = None;
-        self.holds.clear();
+        self.leases.clear();
         let reason = with_causes(error);
-        tracing::warn!(reason, "the outbox cannot be worked on; trying again");
-        Next::Pause(self.wait_out(reason))
+        tracing::warn!(reason, "the relay cannot use the outbox; trying again");
+        Next::Pause(self.back_off(reason))
     }
 
-    fn wait_out(&mut self, reason: String) -> Duration {
+    fn back_off(&mut self, reason: String) -> Duration {
         let settings = &self.relay.settings;
-        let pause = settings.outage.delay(self.failures, &settings.ids);
+        let pause = settings.backoff.delay(self.failures, &settings.ids);
         self.failures = self.failures.saturating_add(1);
-        self.relay.with_status(|status| {
+        self.relay.shared.with_status(|status| {
             status.activity = Activity::Waiting;
             status.last_error = Some(reason);
         });
         pause
     }
 
-    fn well(&mut self, activity: Activity) {
+    fn succeeded(&mut self, activity: Activity) {
         self.failures = 0;
-        self.relay.with_status(|status| {
+        self.relay.shared.with_status(|status| {
             status.activity = activity;
             status.last_error = None;
         });
     }
 
     fn looked(&self, fetched: &Fetched, oldest: Duration) {
-        metrics::gauge!("mainstay_outbox_oldest_unsent_seconds").set(oldest.as_secs_f64());
-        self.relay.with_status(|status| {
+        metrics::gauge!("mainstay_outbox_oldest_unpublished_seconds").set(oldest.as_secs_f64());
+        self.relay.shared.with_status(|status| {
             status.blocked_keys = fetched.blocked_keys;
-            status.oldest_unsent = oldest;
+            status.oldest_unpublished = oldest;
         });
     }
 

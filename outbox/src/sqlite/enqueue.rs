@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
+use mainstay_clock::Clock as _;
 use mainstay_messaging::{Key, Message, envelope};
 use sqlx::{SqlStr, SqliteConnection};
 
 use crate::{
     Enqueued, Entry, Error,
-    due::later,
-    shard_of,
+    delay::later,
     sqlite::{Inner, driver, json, row_set::RowSet},
+    store::shard_of,
 };
 
 impl Inner {
@@ -18,10 +19,10 @@ impl Inner {
         connection: &mut SqliteConnection,
         message: &Message,
     ) -> Result<(), Error> {
-        self.check_size(message)?;
+        self.settings.check_size(message)?;
         self.notifier.arm();
         sqlx::query(self.statements.enqueue.clone())
-            .bind(shard_of(message, self.options.shards))
+            .bind(shard_of(message, self.settings.shards))
             .bind(message.topic.as_str())
             .bind(message.key.as_ref().map(Key::as_str))
             .bind(envelope::write(message))
@@ -38,25 +39,25 @@ impl Inner {
         entries: &[Entry<'_>],
     ) -> Result<Vec<Enqueued>, Error> {
         for entry in entries {
-            self.check_size(entry.message())?;
+            self.settings.check_size(entry.message())?;
         }
         let mut unused = self.use_keys(connection, entries).await?;
-        let now = self.options.clock.now();
-        let (mut log, mut held) = (RowSet::default(), RowSet::default());
-        let answers = entries
+        let now = self.origin.clock().now();
+        let (mut log, mut deferred) = (RowSet::default(), RowSet::default());
+        let results = entries
             .iter()
             .map(|entry| {
-                // Taken out of the set: of two entries with one key, the first is added.
+                // Removing it from the set adds the first of two entries with the same key.
                 if let Some(key) = entry.deduplication_key()
                     && !unused.remove(key.as_str())
                 {
-                    return Enqueued::AlreadyThere;
+                    return Enqueued::Duplicate;
                 }
                 match entry.delay() {
                     None => self.put(&mut log, entry.message(), None),
                     Some(delay) => {
                         let due = envelope::micros_since_epoch(later(now, delay));
-                        self.put(&mut held, entry.message(), Some(due));
+                        self.put(&mut deferred, entry.message(), Some(due));
                     }
                 }
                 Enqueued::Added
@@ -64,11 +65,11 @@ impl Inner {
             .collect();
         self.notifier.arm();
         insert(connection, &self.statements.enqueue_set, log).await?;
-        insert(connection, &self.statements.hold_set, held).await?;
-        Ok(answers)
+        insert(connection, &self.statements.defer_set, deferred).await?;
+        Ok(results)
     }
 
-    /// Uses up the deduplication keys of `entries`; answers with those that were not used before.
+    /// Marks the deduplication keys of `entries` as used and returns those that were unused.
     async fn use_keys(
         &self,
         connection: &mut SqliteConnection,
@@ -83,7 +84,7 @@ impl Inner {
         }
         let unused = sqlx::query_scalar(self.statements.use_keys.clone())
             .bind(json(&keys)?)
-            .bind(envelope::micros_since_epoch(self.options.clock.now()))
+            .bind(envelope::micros_since_epoch(self.origin.clock().now()))
             .fetch_all(connection)
             .await
             .map_err(driver)?;
@@ -92,7 +93,7 @@ impl Inner {
 
     fn put(&self, rows: &mut RowSet, message: &Message, due_at: Option<i64>) {
         let mut row = rows.begin();
-        row.number(shard_of(message, self.options.shards))
+        row.number(shard_of(message, self.settings.shards))
             .bytes(Some(message.topic.as_str().as_bytes()))
             .bytes(message.key.as_ref().map(|key| key.as_str().as_bytes()))
             .bytes(Some(envelope::write(message).as_bytes()))
@@ -100,14 +101,6 @@ impl Inner {
         if let Some(due_at) = due_at {
             row.number(due_at);
         }
-    }
-
-    fn check_size(&self, message: &Message) -> Result<(), Error> {
-        let (size, limit) = (message.size(), self.options.max_message_size);
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        }
-        Ok(())
     }
 }
 

@@ -1,18 +1,20 @@
-//! A set of rows for one statement: looping over statements is some twenty times slower.
+//! A set of rows for one statement. One statement per row is some twenty times slower.
 
 use std::fmt::Write as _;
 
-/// Rows to bind to one statement as two parameters: numbers as a JSON array of arrays, texts and bytes in one blob.
+/// Rows to bind to one statement as two parameters: a JSON array of arrays of numbers, and one blob of
+/// texts and bytes.
 ///
-/// A text or byte string takes two numbers of its row: where it starts in the blob, as `substr` counts, and how long
-/// it is; a length of -1 stands for NULL. JSON alone would have to escape texts and could not carry bytes.
+/// A text or byte string takes two numbers of its row: where it starts in the blob, as `substr`
+/// counts, and its length; a length of -1 stands for NULL. JSON alone would have to escape texts and
+/// cannot carry bytes.
 #[derive(Default, Debug)]
 pub(super) struct RowSet {
     rows: String,
     blob: Vec<u8>,
 }
 
-/// A row that is being written; see [`RowSet::begin`].
+/// A row that is being written; made by [`RowSet::begin`].
 #[derive(Debug)]
 pub(super) struct NewRow<'a> {
     set: &'a mut RowSet,
@@ -30,7 +32,7 @@ impl RowSet {
         }
     }
 
-    /// Whether no row was begun.
+    /// Whether there is no row.
     pub(super) const fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -73,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_say_where_their_bytes_lie() {
+    fn rows_say_where_their_bytes_are() {
         let mut rows = RowSet::default();
         assert!(rows.is_empty());
         rows.begin().number(7).bytes(Some(b"ab"));

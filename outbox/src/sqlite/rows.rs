@@ -1,24 +1,25 @@
-//! Reading rows, and writing down what became of them.
+//! Reading rows and recording their outcome.
 
 use std::time::{Duration, SystemTime};
 
 use futures_util::TryStreamExt as _;
 use mainstay_clock::Clock as _;
-use mainstay_database::{Transactions as _, sqlite::Transaction};
+use mainstay_database::sqlite::Transaction;
 use mainstay_messaging::envelope;
 use sqlx::{Row as _, SqlStr, sqlite::SqliteRow};
 
 use crate::{
-    Error, Fetched, Limit, Outcome, Row, RowRef, ShardLease, Stop,
-    due::later,
+    Error,
+    delay::later,
     sql_rows::{content, position, runs, split},
-    sqlite::{Inner, driver, json},
+    sqlite::{Inner, commit, driver, json},
+    store::{Fetched, Limit, Outcome, Refusal, Row, RowRef, ShardLease},
 };
 
 impl Inner {
-    pub(super) async fn fetch(&self, holds: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        let shards = json(&holds.iter().map(|hold| hold.shard).collect::<Vec<_>>())?;
-        let now = envelope::micros_since_epoch(self.options.clock.now());
+    pub(super) async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+        let shards = json(&leases.iter().map(|lease| lease.shard).collect::<Vec<_>>())?;
+        let now = envelope::micros_since_epoch(self.origin.clock().now());
         let mut fetched = Fetched::default();
         let mut bytes = 0;
         {
@@ -36,8 +37,8 @@ impl Inner {
                 fetched.rows.push(row);
             }
         }
-        let (delayed, head, stopped): (Option<i64>, Option<i64>, i64) =
-            sqlx::query_as(self.statements.held.clone())
+        let (delayed, head, blocked): (Option<i64>, Option<i64>, i64) =
+            sqlx::query_as(self.statements.summary.clone())
                 .bind(&shards)
                 .bind(now)
                 .fetch_one(self.database.reader())
@@ -46,43 +47,46 @@ impl Inner {
         let next_due = delayed.into_iter().chain(head).min();
         fetched.next_due =
             next_due.map(|due| Duration::from_micros(due.saturating_sub(now).unsigned_abs()));
-        fetched.blocked_keys = stopped.unsigned_abs();
+        fetched.blocked_keys = blocked.unsigned_abs();
         Ok(fetched)
     }
 
     pub(super) async fn record(
         &self,
-        holds: &[ShardLease],
+        leases: &[ShardLease],
         outcome: &Outcome,
     ) -> Result<(), Error> {
         let sql = &self.statements;
-        let pairs: Vec<(u16, i64)> = holds.iter().map(|hold| (hold.shard, hold.fence)).collect();
+        let pairs: Vec<(u16, i64)> = leases
+            .iter()
+            .map(|lease| (lease.shard, lease.fence.as_i64()))
+            .collect();
         let mut tx = self.database.begin().await?;
         let valid: i64 = sqlx::query_scalar(sql.fences.clone())
             .bind(json(&pairs)?)
             .fetch_one(&mut *tx)
             .await
             .map_err(driver)?;
-        if usize::try_from(valid) != Ok(holds.len()) {
+        if usize::try_from(valid) != Ok(leases.len()) {
             return Err(Error::Fenced);
         }
-        let (stop_log, stop_held) = split(&outcome.stopped, |stop| stop.place);
-        let (follow_log, follow_held) = split(&outcome.following, |place| *place);
-        let (done_log, done_held) = split(&outcome.acknowledged, |place| *place);
-        let now = self.options.clock.now();
-        // A stopped row lies before its followers in the deferred table: it is written first.
-        write(&mut tx, &sql.stop_log, &stops(now, &stop_log)).await?;
-        write(&mut tx, &sql.stop_held, &stops(now, &stop_held)).await?;
-        write(&mut tx, &sql.follow_log, &positions(&follow_log)).await?;
-        write(&mut tx, &sql.follow_held, &positions(&follow_held)).await?;
-        let moved = positions(&follow_held);
-        write(&mut tx, &sql.forget_held, &moved).await?;
-        write(&mut tx, &sql.forget_held, &positions(&done_held)).await?;
+        let (refuse_log, refuse_deferred) = split(&outcome.refused, |refusal| refusal.row_ref);
+        let (hold_log, hold_deferred) = split(&outcome.held, |row_ref| *row_ref);
+        let (done_log, done_deferred) = split(&outcome.acknowledged, |row_ref| *row_ref);
+        let now = self.origin.clock().now();
+        // In the deferred table a refused row comes before those held behind it.
+        write(&mut tx, &sql.refuse_log, &refusals(now, &refuse_log)).await?;
+        write(&mut tx, &sql.refuse_deferred, &refusals(now, &refuse_deferred)).await?;
+        write(&mut tx, &sql.hold_log, &positions(&hold_log)).await?;
+        write(&mut tx, &sql.hold_deferred, &positions(&hold_deferred)).await?;
+        let moved = positions(&hold_deferred);
+        write(&mut tx, &sql.delete_deferred, &moved).await?;
+        write(&mut tx, &sql.delete_deferred, &positions(&done_deferred)).await?;
         let mut gone = positions(&done_log);
-        gone.extend(stop_log.iter().map(|stop| position(stop.place)));
-        gone.extend(positions(&follow_log));
-        write(&mut tx, &sql.forget_log, &runs(gone)).await?;
-        Ok(self.database.commit(tx).await?)
+        gone.extend(refuse_log.iter().map(|refusal| position(refusal.row_ref)));
+        gone.extend(positions(&hold_log));
+        write(&mut tx, &sql.delete_log, &runs(gone)).await?;
+        commit(tx).await
     }
 }
 
@@ -102,10 +106,10 @@ async fn write<T: serde::Serialize + Sync>(
     Ok(())
 }
 
-/// A row as the fetch statement lays it out, and its size in bytes.
+/// A row of the fetch statement and its size in bytes.
 fn read(row: &SqliteRow) -> Result<(Row, usize), sqlx::Error> {
-    let (place, stopped) = place(row.try_get(0)?, row.try_get(1)?);
-    // As bytes: SQLite keeps any as TEXT, and one damaged row must not be an error of the whole round.
+    let (row_ref, blocked) = row_ref(row.try_get(0)?, row.try_get(1)?);
+    // As bytes, because SQLite keeps any bytes as TEXT, and one damaged row must not fail the round.
     let (topic, key): (&[u8], Option<&[u8]>) = (row.try_get(3)?, row.try_get(4)?);
     let (text, payload): (&[u8], Option<&[u8]>) = (row.try_get(5)?, row.try_get(6)?);
     let size = [Some(topic), key, Some(text), payload]
@@ -113,36 +117,37 @@ fn read(row: &SqliteRow) -> Result<(Row, usize), sqlx::Error> {
         .flatten()
         .map(|part| part.len())
         .sum();
-    let (lane, content) = content(topic, key, text, payload);
+    let (ordering_key, content) = content(topic, key, text, payload);
     let row = Row {
-        place,
-        lane,
-        stopped,
+        row_ref,
+        ordering_key,
+        blocked,
         attempts: row.try_get(2)?,
         content,
     };
     Ok((row, size))
 }
 
-/// The kinds of the fetch statement: log, delayed, stopped; odd = behind a stopped row.
-const fn place(kind: i64, position: i64) -> (RowRef, bool) {
+/// The kinds of the fetch statement: log, delayed, blocked. Odd kinds come after a blocked row.
+const fn row_ref(kind: i64, position: i64) -> (RowRef, bool) {
     match kind {
         0 | 1 => (RowRef::Log(position), kind == 1),
         2 | 3 => (RowRef::Delayed(position), kind == 3),
-        _ => (RowRef::Stopped(position), false),
+        _ => (RowRef::Blocked(position), false),
     }
 }
 
-fn positions(places: &[RowRef]) -> Vec<i64> {
-    places.iter().copied().map(position).collect()
+fn positions(row_refs: &[RowRef]) -> Vec<i64> {
+    row_refs.iter().copied().map(position).collect()
 }
 
-fn stops(now: SystemTime, stops: &[Stop]) -> Vec<(i64, i64, u32, &str)> {
-    stops
+fn refusals(now: SystemTime, refusals: &[Refusal]) -> Vec<(i64, i64, u32, &str)> {
+    refusals
         .iter()
-        .map(|stop| {
-            let due_at = envelope::micros_since_epoch(later(now, stop.retry_after));
-            (position(stop.place), due_at, stop.attempts, &*stop.reason)
+        .map(|refusal| {
+            let due_at = envelope::micros_since_epoch(later(now, refusal.retry_after));
+            let (position, reason) = (position(refusal.row_ref), &*refusal.reason);
+            (position, due_at, refusal.attempts, reason)
         })
         .collect()
 }

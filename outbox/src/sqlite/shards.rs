@@ -3,47 +3,46 @@
 use std::time::Duration;
 
 use mainstay_clock::Clock as _;
-use mainstay_database::Transactions as _;
 use mainstay_messaging::envelope;
 
 use crate::{
-    Error, ShardLease,
+    Error,
     round::with_causes,
-    shard::fair_share,
-    sqlite::{Inner, driver},
+    sqlite::{Inner, commit, driver},
+    store::{FencingToken, ShardLease, fair_share},
 };
 
-/// Deduplication keys that one transaction forgets: few milliseconds, whatever waits behind it.
-const SWEEP: u32 = 1_000;
+/// Deduplication keys that one transaction removes. It takes few milliseconds, while other writers wait.
+const PRUNE_BATCH: u32 = 1_000;
 
-/// Which part of a lease its renewal may go on forgetting: nothing is published meanwhile.
-const SWEEP_SHARE: u32 = 100;
+/// Which part of the lease its renewal may spend on removing keys: nothing is published meanwhile.
+const PRUNE_SHARE: u32 = 100;
 
 impl Inner {
-    /// One IMMEDIATE transaction: relays call one after the other, so all see one truth.
+    /// One IMMEDIATE transaction: relays divide shards one after the other, so all see the same state.
     pub(super) async fn lease(
         &self,
         owner: &str,
         lease: Duration,
     ) -> Result<Vec<ShardLease>, Error> {
-        let (sql, clock) = (&self.statements, &self.options.clock);
+        let (sql, clock) = (&self.statements, self.origin.clock());
         let mut tx = self.database.begin().await?;
         let (now, boot) = (clock.monotonic(), clock.boot_id());
-        sqlx::query(sql.live.clone())
+        sqlx::query(sql.renew_relay.clone())
             .bind(owner)
             .bind(boot.as_str())
             .bind((now + lease).as_micros())
             .execute(&mut *tx)
             .await
             .map_err(driver)?;
-        sqlx::query(sql.bury.clone())
+        sqlx::query(sql.remove_dead_relays.clone())
             .bind(owner)
             .bind(boot.as_str())
             .bind(now.as_micros())
             .execute(&mut *tx)
             .await
             .map_err(driver)?;
-        sqlx::query(sql.orphan.clone())
+        sqlx::query(sql.free_shards.clone())
             .execute(&mut *tx)
             .await
             .map_err(driver)?;
@@ -52,9 +51,9 @@ impl Inner {
             .await
             .map_err(driver)?;
         let rank = relays.iter().take_while(|other| *other != owner).count();
-        let shards = usize::from(self.options.shards.max(1));
+        let shards = usize::from(self.settings.shards);
         let share = i64::try_from(fair_share(shards, relays.len(), rank)).unwrap_or(i64::MAX);
-        for statement in [&sql.surrender, &sql.take] {
+        for statement in [&sql.give_up_surplus, &sql.take_share] {
             sqlx::query(statement.clone())
                 .bind(owner)
                 .bind(share)
@@ -62,28 +61,31 @@ impl Inner {
                 .await
                 .map_err(driver)?;
         }
-        let holds: Vec<(u16, i64)> = sqlx::query_as(sql.holds.clone())
+        let leases: Vec<(u16, i64)> = sqlx::query_as(sql.leases.clone())
             .bind(owner)
             .fetch_all(&mut *tx)
             .await
             .map_err(driver)?;
-        self.database.commit(tx).await?;
-        if let Err(error) = self.forget_keys(lease / SWEEP_SHARE).await {
-            tracing::warn!(error = %with_causes(&error), "old deduplication keys are kept until the next renewal");
+        commit(tx).await?;
+        if let Err(error) = self.prune_keys(lease / PRUNE_SHARE).await {
+            tracing::warn!(error = %with_causes(&error), "old deduplication keys could not be removed; the next renewal of the lease tries again");
         }
-        Ok(holds
+        Ok(leases
             .into_iter()
-            .map(|(shard, fence)| ShardLease { shard, fence })
+            .map(|(shard, fence)| ShardLease {
+                shard,
+                fence: FencingToken::new(fence),
+            })
             .collect())
     }
 
-    /// Forgets old deduplication keys, in small transactions of their own so that other writers come in between, until none
-    /// is left or the time is up: what is left then goes at the next renewals.
-    async fn forget_keys(&self, time: Duration) -> Result<(), Error> {
-        let clock = &self.options.clock;
+    /// Removes old deduplication keys in small transactions, so that other writers come in between. It
+    /// stops when none is left or the time is up; the next renewals remove the rest.
+    async fn prune_keys(&self, time: Duration) -> Result<(), Error> {
+        let clock = self.origin.clock();
         let Some(kept_since) = clock
             .now()
-            .checked_sub(self.options.deduplication_key_retention)
+            .checked_sub(self.settings.deduplication_retention)
         else {
             return Ok(());
         };
@@ -91,15 +93,15 @@ impl Inner {
         let ends = clock.monotonic() + time;
         loop {
             let mut tx = self.database.begin().await?;
-            let forgotten = sqlx::query(self.statements.forget_keys.clone())
+            let removed = sqlx::query(self.statements.prune_keys.clone())
                 .bind(kept_since)
-                .bind(SWEEP)
+                .bind(PRUNE_BATCH)
                 .execute(&mut *tx)
                 .await
                 .map_err(driver)?
                 .rows_affected();
-            self.database.commit(tx).await?;
-            if forgotten < u64::from(SWEEP) || ends.has_passed_at(clock.monotonic()) {
+            commit(tx).await?;
+            if removed < u64::from(PRUNE_BATCH) || ends.has_passed_at(clock.monotonic()) {
                 return Ok(());
             }
         }
@@ -107,13 +109,13 @@ impl Inner {
 
     pub(super) async fn release(&self, owner: &str) -> Result<(), Error> {
         let mut tx = self.database.begin().await?;
-        for statement in [&self.statements.give_up, &self.statements.leave] {
+        for statement in [&self.statements.give_up, &self.statements.remove_relay] {
             sqlx::query(statement.clone())
                 .bind(owner)
                 .execute(&mut *tx)
                 .await
                 .map_err(driver)?;
         }
-        Ok(self.database.commit(tx).await?)
+        commit(tx).await
     }
 }

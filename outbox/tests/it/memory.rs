@@ -81,8 +81,8 @@ const ALL: Limit = Limit {
     bytes: usize::MAX,
 };
 
-async fn ids(store: &MemoryOutbox, holds: &[ShardLease]) -> Vec<String> {
-    let fetched = store.fetch(holds, ALL).await.unwrap();
+async fn ids(store: &MemoryOutbox, leases: &[ShardLease]) -> Vec<String> {
+    let fetched = store.fetch(leases, ALL).await.unwrap();
     let id = |row: mainstay_outbox::Row| match row.content {
         Content::Message(message) => message.id.to_string(),
         Content::Unreadable(reason) => panic!("{reason}"),
@@ -94,7 +94,7 @@ async fn ids(store: &MemoryOutbox, holds: &[ShardLease]) -> Vec<String> {
 #[tokio::test]
 async fn a_gap_in_the_positions_that_fills_later_is_published() {
     let f = fixture().await;
-    let holds = f
+    let leases = f
         .store
         .lease("relay", std::time::Duration::from_secs(60))
         .await
@@ -107,22 +107,22 @@ async fn a_gap_in_the_positions_that_fills_later_is_published() {
     let mut late = f.database.begin().await.unwrap();
     f.store.enqueue(&mut late, &message("late")).await.unwrap();
     f.database.commit(late).await.unwrap();
-    assert_eq!(ids(&f.store, &holds).await, ["late"]);
+    assert_eq!(ids(&f.store, &leases).await, ["late"]);
     let outcome = Outcome {
         acknowledged: f
             .store
-            .fetch(&holds, ALL)
+            .fetch(&leases, ALL)
             .await
             .unwrap()
             .rows
             .iter()
-            .map(|row| row.place)
+            .map(|row| row.row_ref)
             .collect(),
         ..Outcome::default()
     };
-    f.store.record(&holds, &outcome).await.unwrap();
+    f.store.record(&leases, &outcome).await.unwrap();
     f.database.commit(early).await.unwrap();
-    assert_eq!(ids(&f.store, &holds).await, ["early"]);
+    assert_eq!(ids(&f.store, &leases).await, ["early"]);
 }
 
 /// A check that reads a snapshot would let both write.
@@ -137,7 +137,7 @@ async fn a_takeover_waits_for_a_record_in_flight_or_fences_it() {
     let mut tx = f.database.begin().await.unwrap();
     f.store.enqueue(&mut tx, &message("a")).await.unwrap();
     f.database.commit(tx).await.unwrap();
-    let place = f.store.fetch(&old, ALL).await.unwrap().rows[0].place;
+    let place = f.store.fetch(&old, ALL).await.unwrap().rows[0].row_ref;
     let outcome = Outcome {
         acknowledged: vec![place],
         ..Outcome::default()

@@ -147,22 +147,22 @@ fn id(row: &Row) -> String {
     }
 }
 
-async fn fetched(outbox: &PostgresOutbox, holds: &[ShardLease]) -> Fetched {
-    outbox.fetch(holds, ALL).await.unwrap()
+async fn fetched(outbox: &PostgresOutbox, leases: &[ShardLease]) -> Fetched {
+    outbox.fetch(leases, ALL).await.unwrap()
 }
 
-async fn ids(outbox: &PostgresOutbox, holds: &[ShardLease]) -> Vec<String> {
-    fetched(outbox, holds).await.rows.iter().map(id).collect()
+async fn ids(outbox: &PostgresOutbox, leases: &[ShardLease]) -> Vec<String> {
+    fetched(outbox, leases).await.rows.iter().map(id).collect()
 }
 
 fn acknowledged(fetched: &Fetched) -> Outcome {
     Outcome {
-        acknowledged: fetched.rows.iter().map(|row| row.place).collect(),
+        acknowledged: fetched.rows.iter().map(|row| row.row_ref).collect(),
         ..Outcome::default()
     }
 }
 
-/// A relay that runs until it is stopped.
+/// A relay that runs until it is blocked.
 struct Running {
     relay: Arc<Relay<PostgresOutbox, Tape>>,
     tape: Arc<Tape>,
@@ -183,7 +183,7 @@ impl Running {
         let quick = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
         let relay = Relay::new(Arc::clone(outbox), Arc::clone(&tape))
             .poll_interval(Duration::from_millis(50))
-            .outage_backoff(quick)
+            .backoff(quick)
             .refusal_backoff(quick);
         let relay = Arc::new(settings(relay));
         let shutdown = CancellationToken::new();
@@ -217,7 +217,7 @@ fn report(error: &Error) -> String {
     report
 }
 
-/// Looks again until `condition` holds.
+/// Looks again until `condition` leases.
 #[expect(clippy::future_not_send, reason = "it is awaited in the test")]
 async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     let looking = async {

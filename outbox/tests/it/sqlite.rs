@@ -73,13 +73,13 @@ impl Fixture for SqliteFixture {
     }
 
     async fn rows(&self) -> (usize, usize) {
-        let (log, held): (i64, i64) = sqlx::query_as(
+        let (log, deferred): (i64, i64) = sqlx::query_as(
             "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM outbox_deferred)",
         )
         .fetch_one(self.database.reader())
         .await
         .unwrap();
-        (log.try_into().unwrap(), held.try_into().unwrap())
+        (log.try_into().unwrap(), deferred.try_into().unwrap())
     }
 }
 
@@ -95,10 +95,10 @@ fn message(key: &str, number: usize) -> Message {
     .with_key(Key::new(key).unwrap())
 }
 
-/// Runs the relay until the log is empty and the deferred table holds `held` rows.
-async fn drain<P: Publisher>(f: &SqliteFixture, relay: &Relay<SqliteOutbox, P>, held: usize) {
+/// Runs the relay until the log is empty and the deferred table leases `deferred` rows.
+async fn drain<P: Publisher>(f: &SqliteFixture, relay: &Relay<SqliteOutbox, P>, deferred: usize) {
     let drained = async {
-        while f.rows().await != (0, held) {
+        while f.rows().await != (0, deferred) {
             tokio::task::yield_now().await;
         }
     };
@@ -128,17 +128,17 @@ async fn bytes_that_are_no_text_stop_their_key_and_no_other() {
     let tape = Arc::new(Tape::default());
     drain(&f, &Relay::new(f.store(), Arc::clone(&tape)), 4).await;
     assert_eq!(tape.ids(), ["d-0"]);
-    let stopped: Vec<(i64, String)> = sqlx::query_as(
+    let blocked: Vec<(i64, String)> = sqlx::query_as(
         "SELECT attempts, coalesce(reason, '') FROM outbox_deferred ORDER BY position",
     )
     .fetch_all(f.database.reader())
     .await
     .unwrap();
     assert_eq!(
-        stopped.iter().map(|row| row.0).collect::<Vec<_>>(),
+        blocked.iter().map(|row| row.0).collect::<Vec<_>>(),
         [1, 1, 1, 0]
     );
-    assert!(stopped[0].1.contains("utf-8"), "{stopped:?}");
+    assert!(blocked[0].1.contains("utf-8"), "{blocked:?}");
 }
 
 /// During a rollout the relay may be of an older build than the writer and the consumer.
@@ -183,7 +183,7 @@ async fn old_deduplication_keys_are_forgotten_however_many_there_are() {
                 INSERT INTO outbox_deduplication_keys (deduplication_key, used_at) SELECT 'saga:' || i, i FROM n";
     sqlx::query(fill).execute(&mut *tx).await.unwrap();
     let (new, key) = (message("a", 0), DeduplicationKey::new("new").unwrap());
-    let entries = [Entry::new(&new).once(&key)];
+    let entries = [Entry::new(&new).deduplicate(&key)];
     let answers = store.enqueue_batch(&mut tx, &entries).await.unwrap();
     assert_eq!(answers, [Enqueued::Added]);
     database.commit(tx).await.unwrap();

@@ -17,7 +17,7 @@ const TAKE: &str = "UPDATE stock SET left_over = left_over - $1 WHERE sku = $2 R
 /// Two transactions on one row: the first has it locked, the second is told to write by `statement` and waits, and only then
 /// the first writes. Answers with the messages in position order.
 async fn race(shop: &Shop, statement: &str) -> Vec<String> {
-    let holds = shop.outbox.lease("relay", LEASE).await.unwrap();
+    let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
     let write = |number: usize| {
         let id = format!("{{\"id\":\"mug-{number}\"}}");
         sqlx::query(AssertSqlSafe(statement.to_owned()))
@@ -38,8 +38,8 @@ async fn race(shop: &Shop, statement: &str) -> Vec<String> {
         first.commit().await.unwrap();
     });
     second.unwrap();
-    let rows = shop.outbox.fetch(&holds, super::ALL).await.unwrap().rows;
-    let key = |row: mainstay_outbox::Row| row.lane.unwrap().1.to_string();
+    let rows = shop.outbox.fetch(&leases, super::ALL).await.unwrap().rows;
+    let key = |row: mainstay_outbox::Row| row.ordering_key.unwrap().1.to_string();
     rows.into_iter().map(key).collect()
 }
 
@@ -64,7 +64,7 @@ async fn a_message_beside_the_write_would_draw_its_position_before_the_lock() {
 #[tokio::test]
 async fn what_is_not_written_is_not_announced_and_many_rows_are_one_message() {
     let Some(shop) = stock().await else { return };
-    let holds = shop.outbox.lease("relay", LEASE).await.unwrap();
+    let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
     let take = shop.outbox.enqueue_with(TAKE);
     let left: Option<(i64,)> = {
         let row = take
@@ -98,10 +98,10 @@ async fn what_is_not_written_is_not_announced_and_many_rows_are_one_message() {
     let query = take.query(&message("mug", 1), |take| take.bind(0_i64).bind("mug"));
     query.unwrap().execute(&mut *tx).await.unwrap();
     drop(tx);
-    assert_eq!(ids(&shop.outbox, &holds).await, ["mug-0", "all-0"]);
+    assert_eq!(ids(&shop.outbox, &leases).await, ["mug-0", "all-0"]);
     let mut oversize = message("mug", 2);
     oversize.payload = Some(vec![0; 2 << 20].into());
     let refused = take.query(&oversize, |take| take).map(drop);
     assert!(matches!(refused, Err(Error::TooLarge { .. })));
-    shop.outbox.ring();
+    shop.outbox.notify();
 }

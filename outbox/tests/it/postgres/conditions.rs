@@ -124,7 +124,7 @@ async fn a_relay_whose_credentials_are_refused_ends() {
         ),
     )
     .await;
-    shop.outbox.ring();
+    shop.outbox.notify();
     let ended = tokio::time::timeout(PATIENCE, running.task).await.unwrap();
     let error = ended.unwrap().unwrap_err();
     let said = report(&error);

@@ -55,13 +55,13 @@ impl Fixture for Shop {
     }
 
     async fn rows(&self) -> (usize, usize) {
-        let (log, held): (i64, i64) = sqlx::query_as(
+        let (log, deferred): (i64, i64) = sqlx::query_as(
             "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM outbox_deferred)",
         )
         .fetch_one(self.pool())
         .await
         .unwrap();
-        (log.try_into().unwrap(), held.try_into().unwrap())
+        (log.try_into().unwrap(), deferred.try_into().unwrap())
     }
 }
 

@@ -103,7 +103,7 @@ async fn writers_and_relays_say_that_the_disk_is_full_and_go_on_once_there_is_ro
     assert!(!running.task.is_finished(), "it gave up");
 
     disk.make_room().unwrap();
-    until("the key is stopped", async || {
+    until("the key is blocked", async || {
         running.relay.status().blocked_keys == 1
     })
     .await;

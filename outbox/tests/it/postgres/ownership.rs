@@ -8,7 +8,7 @@ use std::{
 use mainstay_clock::{BootId, Clock, Monotonic, SystemClock};
 use mainstay_database::postgres::Database;
 use mainstay_outbox::{
-    Error, Fetched, Outcome, RelayStore as _, Stop,
+    Error, Fetched, Outcome, RelayStore as _, Refusal,
     postgres::{Options, PostgresOutbox},
 };
 use sqlx::Executor as _;
@@ -62,26 +62,26 @@ async fn a_takeover_waits_for_a_record_in_flight() {
 
 /// The moves of a message that was refused.
 fn moves(fetched: &Fetched) -> Outcome {
-    let mut places = fetched.rows.iter().map(|row| row.place);
+    let mut places = fetched.rows.iter().map(|row| row.row_ref);
     Outcome {
         acknowledged: Vec::new(),
-        stopped: vec![Stop {
+        blocked: vec![Refusal {
             place: places.next().unwrap(),
             attempts: 1,
             retry_after: Duration::ZERO,
             reason: "refused".to_owned(),
         }],
-        following: places.collect(),
+        held: places.collect(),
     }
 }
 
 /// Log and deferred table.
 async fn rows(shop: &super::Shop) -> (i64, i64) {
-    let (log, held) = (
+    let (log, deferred) = (
         "SELECT count(*) FROM outbox",
         "SELECT count(*) FROM outbox_deferred",
     );
-    (shop.count(log).await, shop.count(held).await)
+    (shop.count(log).await, shop.count(deferred).await)
 }
 
 /// As a record does that only deletes.
@@ -106,9 +106,9 @@ async fn moves_that_meet_a_takeover_wait_for_it_and_are_refused() {
 #[tokio::test]
 async fn moves_that_are_written_twice_at_once_are_made_once() {
     let Some(shop) = shop().await else { return };
-    let holds = shop.outbox.lease("relay", LEASE).await.unwrap();
+    let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
     shop.commit(&[message("a", 0), message("a", 1)]).await;
-    let outcome = moves(&fetched(&shop.outbox, &holds).await);
+    let outcome = moves(&fetched(&shop.outbox, &leases).await);
     // Keeps the first one from ending until the second one has begun.
     let mut in_the_way = shop.pool().begin().await.unwrap();
     in_the_way
@@ -116,10 +116,10 @@ async fn moves_that_are_written_twice_at_once_are_made_once() {
         .await
         .unwrap();
     let (first, second, ()) = tokio::join!(
-        shop.outbox.record(&holds, &outcome),
+        shop.outbox.record(&leases, &outcome),
         async {
             shop.until_blocked(1).await;
-            shop.outbox.record(&holds, &outcome).await
+            shop.outbox.record(&leases, &outcome).await
         },
         async {
             shop.until_blocked(2).await;
@@ -172,7 +172,7 @@ async fn a_turn_to_lease_that_does_not_come_costs_no_connection() {
     let database = Database::connect_with(&shop.server.url(), options).await;
     let outbox = PostgresOutbox::open(database.unwrap(), Options::default()).await;
     let outbox = outbox.unwrap();
-    // As a relay does that was stopped in the middle.
+    // As a relay does that was blocked in the middle.
     let mut in_the_way = shop.pool().begin().await.unwrap();
     let turn = "SELECT pg_advisory_xact_lock(hashtextextended('mainstay outbox_relays', 0))";
     in_the_way.execute(turn).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_turn_to_lease_that_does_not_come_costs_no_connection() {
     assert_eq!(outbox.lease("waiting", LEASE).await.unwrap().len(), 1);
 }
 
-/// A relay that is stopped within a transaction holds locks that a takeover waits for: its lease alone would not help.
+/// A relay that is blocked within a transaction leases locks that a takeover waits for: its lease alone would not help.
 #[tokio::test]
 async fn a_transaction_of_a_relay_does_not_lie_idle_for_long() {
     let Some(shop) = shop().await else { return };
@@ -201,10 +201,10 @@ async fn a_transaction_of_a_relay_does_not_lie_idle_for_long() {
          CREATE TRIGGER see AFTER DELETE ON outbox EXECUTE FUNCTION see();",
     )
     .await;
-    let holds = shop.outbox.lease("one", LEASE).await.unwrap();
+    let leases = shop.outbox.lease("one", LEASE).await.unwrap();
     shop.commit(&[message("a", 0)]).await;
-    let outcome = acknowledged(&fetched(&shop.outbox, &holds).await);
-    shop.outbox.record(&holds, &outcome).await.unwrap();
+    let outcome = acknowledged(&fetched(&shop.outbox, &leases).await);
+    shop.outbox.record(&leases, &outcome).await.unwrap();
     assert!(shop.count("SELECT count(*) FROM seen").await >= 2);
     assert_eq!(shop.count("SELECT min(millis) FROM seen").await, 5_000);
     assert_eq!(shop.count("SELECT max(millis) FROM seen").await, 5_000);
@@ -307,13 +307,13 @@ async fn leases_are_on_disk_and_acknowledgements_need_not_be() {
             .unwrap();
         // Sessions of their own: the setting is read at login.
         let outbox = shop.other_process().await;
-        let holds = tokio::time::timeout(PATIENCE, outbox.lease(server, LEASE))
+        let leases = tokio::time::timeout(PATIENCE, outbox.lease(server, LEASE))
             .await
             .unwrap()
             .unwrap();
         shop.commit(&[message("a", 0)]).await;
-        let outcome = acknowledged(&fetched(&outbox, &holds).await);
-        outbox.record(&holds, &outcome).await.unwrap();
+        let outcome = acknowledged(&fetched(&outbox, &leases).await);
+        outbox.record(&leases, &outcome).await.unwrap();
         outbox.release(server).await.unwrap();
         let seen: String = sqlx::query_scalar(seen)
             .fetch_one(shop.pool())

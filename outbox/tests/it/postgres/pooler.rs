@@ -39,7 +39,7 @@ impl Deref for Pooled {
 async fn pooled() -> Option<Pooled> {
     let shop = shop_with(options(4)).await?;
     let mut pooling = Pooling::default();
-    // More than the suite holds open at once, and fewer than there are clients.
+    // More than the suite leases open at once, and fewer than there are clients.
     pooling.connections = 6;
     let suite = "outbox behind a pooler";
     let pooler = Pooler::for_suite(suite, &shop.server.url(), pooling).await;
@@ -106,7 +106,7 @@ async fn write(database: &Database, outbox: &PostgresOutbox, key: &str) {
         let messages = [message(key, 3 * number), message(key, 3 * number + 1)];
         let mut tx = database.begin().await.unwrap();
         let entries = [
-            Entry::new(&messages[0]).once(&once),
+            Entry::new(&messages[0]).deduplicate(&once),
             Entry::new(&messages[1]),
         ];
         let added = outbox.enqueue_batch(&mut tx, &entries).await.unwrap();
@@ -117,7 +117,7 @@ async fn write(database: &Database, outbox: &PostgresOutbox, key: &str) {
             .unwrap();
         query.execute(&mut *tx).await.unwrap();
         database.commit(tx).await.unwrap();
-        outbox.ring();
+        outbox.notify();
     }
 }
 

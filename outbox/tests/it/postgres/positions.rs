@@ -61,7 +61,7 @@ async fn what_an_old_snapshot_still_sees_is_not_published_again() {
         .fetch_one(&mut *old)
         .await
         .unwrap();
-    assert_eq!(seen, 2, "the snapshot was held all the time");
+    assert_eq!(seen, 2, "the snapshot was deferred all the time");
     running.stop().await;
 }
 
@@ -87,15 +87,15 @@ async fn rollbacks_leave_gaps_and_nothing_else() {
 #[tokio::test]
 async fn the_log_is_read_by_its_index_whatever_statistics_say() {
     let Some(shop) = shop().await else { return };
-    let holds = shop.outbox.lease("relay", LEASE).await.unwrap();
+    let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
     shop.run("VACUUM ANALYZE outbox").await;
     for number in 0..10 {
         // Long enough for a generic plan on each connection.
         shop.commit(&[message("a", number)]).await;
-        let one = fetched(&shop.outbox, &holds).await;
+        let one = fetched(&shop.outbox, &leases).await;
         assert_eq!(one.rows.len(), 1);
         shop.outbox
-            .record(&holds, &acknowledged(&one))
+            .record(&leases, &acknowledged(&one))
             .await
             .unwrap();
     }
@@ -107,10 +107,10 @@ async fn the_log_is_read_by_its_index_whatever_statistics_say() {
     )
     .await;
     for _ in 0..10 {
-        let mut some = fetched(&shop.outbox, &holds).await;
+        let mut some = fetched(&shop.outbox, &leases).await;
         some.rows.truncate(500);
         let outcome = acknowledged(&some);
-        shop.outbox.record(&holds, &outcome).await.unwrap();
+        shop.outbox.record(&leases, &outcome).await.unwrap();
     }
     // What sessions count they report within a second or so, when they are used.
     let read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'outbox'";
@@ -120,7 +120,7 @@ async fn the_log_is_read_by_its_index_whatever_statistics_say() {
     })
     .await;
     assert_eq!(shop.count(scans).await, before, "the log was read whole");
-    let left = fetched(&shop.outbox, &holds).await;
+    let left = fetched(&shop.outbox, &leases).await;
     assert_eq!(left.rows.len(), 25_000);
 }
 
@@ -135,20 +135,20 @@ async fn shards_are_read_in_position_order_and_cut_by_messages_and_bytes() {
     let Some(shop) = super::shop_with(options).await else {
         return;
     };
-    let holds = shop.outbox.lease("relay", LEASE).await.unwrap();
+    let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
     let all: Vec<_> = (0..50).map(|n| message(&format!("k{n}"), n)).collect();
     shop.commit(&all).await;
     let sent: Vec<_> = all.iter().map(|message| message.id.to_string()).collect();
-    assert_eq!(ids(&shop.outbox, &holds).await, sent);
+    assert_eq!(ids(&shop.outbox, &leases).await, sent);
     let mut limit = super::ALL;
     limit.messages = 20;
-    let some = shop.outbox.fetch(&holds, limit).await.unwrap();
+    let some = shop.outbox.fetch(&leases, limit).await.unwrap();
     let some: Vec<_> = some.rows.iter().map(id).collect();
     assert_eq!(some, sent[..20]);
     limit.bytes = 1;
-    let one = shop.outbox.fetch(&holds, limit).await.unwrap();
+    let one = shop.outbox.fetch(&leases, limit).await.unwrap();
     assert_eq!(one.rows.iter().map(id).collect::<Vec<_>>(), sent[..1]);
     // Of two shards, only theirs.
-    let two = ids(&shop.outbox, &holds[1..]).await;
+    let two = ids(&shop.outbox, &leases[1..]).await;
     assert!(two.len() < 50 && two.iter().all(|id| sent.contains(id)));
 }

@@ -29,7 +29,7 @@ async fn enqueue(database: &Database, outbox: &PostgresOutbox) {
         [0, 1, 2].map(|n| message("a", n)),
     );
     let entries = [
-        Entry::new(&messages[0]).once(&once),
+        Entry::new(&messages[0]).deduplicate(&once),
         Entry::new(&messages[1]).deliver_after(Duration::from_millis(1)),
     ];
     let mut tx = database.begin().await.unwrap();
@@ -37,7 +37,7 @@ async fn enqueue(database: &Database, outbox: &PostgresOutbox) {
     assert_eq!(answers, [Enqueued::Added; 2]);
     let again = [entries[0]];
     let answers = outbox.enqueue_batch(&mut tx, &again).await.unwrap();
-    assert_eq!(answers, [Enqueued::AlreadyThere]);
+    assert_eq!(answers, [Enqueued::Duplicate]);
     outbox.enqueue(&mut tx, &messages[2]).await.unwrap();
     database.commit(tx).await.unwrap();
 }
@@ -87,8 +87,8 @@ async fn every_table_is_where_the_namespace_says() {
     // Another one in the same database is another one.
     let plain = PostgresOutbox::open(database.clone(), Options::default());
     let plain = plain.await.unwrap();
-    let holds = plain.lease("relay", LEASE).await.unwrap();
-    assert!(fetched(&plain, &holds).await.rows.is_empty());
+    let leases = plain.lease("relay", LEASE).await.unwrap();
+    assert!(fetched(&plain, &leases).await.rows.is_empty());
     drain(outbox, &database, &there).await;
 }
 
@@ -111,10 +111,10 @@ async fn ten_processes_may_start_at_once() {
     for started in starting {
         match started.await.unwrap() {
             Ok(outbox) => {
-                let holds = outbox.lease("relay", LEASE).await.unwrap();
-                assert_eq!(*shards.get_or_insert(holds.len()), holds.len());
+                let leases = outbox.lease("relay", LEASE).await.unwrap();
+                assert_eq!(*shards.get_or_insert(leases.len()), leases.len());
             }
-            Err(Error::OtherLayout { .. }) => refused += 1,
+            Err(Error::LayoutMismatch { .. }) => refused += 1,
             Err(error) => panic!("{error:?}"),
         }
     }

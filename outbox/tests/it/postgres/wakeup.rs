@@ -36,7 +36,7 @@ async fn a_relay_hears_of_commits_in_other_processes() {
     until("it runs", async || running.relay.status().shards == 1).await;
     for number in 0..20 {
         shop.commit(&[message("a", number)]).await;
-        shop.outbox.ring();
+        shop.outbox.notify();
         until("it is published", async || {
             running.tape.ids().len() == number + 1
         })
@@ -65,7 +65,7 @@ async fn a_stream_of_rings_is_told_at_intervals_and_the_last_one_too() {
     assert!(quiet.is_err(), "{quiet:?}");
     let ringing = async {
         for _ in 0..400 {
-            shop.outbox.ring();
+            shop.outbox.notify();
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -83,7 +83,7 @@ async fn a_stream_of_rings_is_told_at_intervals_and_the_last_one_too() {
     while let Ok(heard) = tokio::time::timeout(Duration::from_millis(200), ear.recv()).await {
         heard.unwrap();
     }
-    shop.outbox.ring();
+    shop.outbox.notify();
     shutdown.cancel();
     announcing.await.unwrap();
     let last = tokio::time::timeout(PATIENCE, ear.recv()).await;
@@ -119,7 +119,7 @@ async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
     wire.fall_silent();
     for number in 0..5 {
         shop.commit(&[message("a", number)]).await;
-        shop.outbox.ring();
+        shop.outbox.notify();
         until("the slow poll finds it", async || {
             running.tape.ids().len() == number + 1
         })
@@ -132,7 +132,7 @@ async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
     let running = Running::start_as(&outbox, deaf);
     until("it runs", async || running.relay.status().shards == 1).await;
     shop.commit(&[message("a", 5)]).await;
-    shop.outbox.ring();
+    shop.outbox.notify();
     until("it is rung", async || running.tape.ids() == ["a-5"]).await;
     running.stop().await;
     shutdown.cancel();
@@ -154,7 +154,7 @@ async fn a_relay_works_where_nobody_listens() {
     let enqueue = elsewhere.enqueue(&mut tx, &message("a", 0)).await;
     enqueue.unwrap();
     tx.commit().await.unwrap();
-    elsewhere.ring();
+    elsewhere.notify();
     shop.until_drained().await;
     assert_eq!(running.tape.ids(), ["a-0"]);
     assert!(!shop.outbox.is_listening());

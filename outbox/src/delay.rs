@@ -1,8 +1,8 @@
-//! When a delayed row is due, for stores that reckon in this process.
+//! When a delayed row is due, for stores that compute it in this process.
 
 use std::time::{Duration, SystemTime};
 
-/// Adds a delay to a wall-clock time; one past the end of time ends far in the future, never now.
+/// Adds a delay to a wall-clock time. A result beyond the end of time is far in the future, never now.
 pub(crate) fn later(now: SystemTime, mut delay: Duration) -> SystemTime {
     loop {
         match now.checked_add(delay) {
