@@ -1,159 +1,210 @@
-//! Transactional outbox: a message leaves if and only if the transaction that wrote it committed.
+//! Transactional outbox: a message is published if and only if the transaction that wrote it committed.
 //!
-//! A service that writes to its database and then publishes to a broker loses the message when it dies in between;
-//! one that publishes first announces what never happened. Here the message is a row of the same transaction, and a
-//! [`Relay`] publishes rows afterwards, in order, for as long as it takes.
+//! A service that writes to its database and then publishes to a broker has the *dual-write problem*. If
+//! it dies in between, the message is lost; if it publishes first, it announces what never happened. An
+//! outbox stores the message in the same transaction as the business write. A [`Relay`] publishes it
+//! afterwards and retries until the broker has it.
 //!
-//! # What is guaranteed
-//!
-//! | guaranteed | on what it rests |
-//! |---|---|
-//! | A message is published if and only if its transaction committed. | The row is part of the transaction; a relay reads committed rows only. |
-//! | At least once. Exactly once in a run without crash, lost acknowledgement or change of owner. | A row is removed after the broker's acknowledgement, never before. |
-//! | Per (topic, key): if A had committed before B's enqueue began, A is published first. | Rows are read as far as they are visible, in position order; nothing overtakes within a key. |
-//! | Each shard has one owner. After a change of owner every write of the old one is refused; what it may still send are duplicates of what its successor publishes. | A fence that rises with the owner; sends end before the lease does. |
-//! | A refused or unreadable message stops only its own key, loudly, and is tried again with backoff. | It and its followers move to a deferred table, in order. |
-//! | A broker outage counts as no attempt, and the backlog drains in order after it. | An unknown outcome moves nothing. |
-//!
-//! | not guaranteed | what to do |
-//! |---|---|
-//! | Exactly once through crashes. | Admit messages once at the consumer: `mainstay-inbox`. |
-//! | An order among messages of concurrent transactions of one key. | Lock the aggregate's row first: then it is commit order. |
-//! | An order for a message with [`deliver_after`](Entry::deliver_after). | It leaves its key's order by design. |
+//! **Guarantee:** exactly the committed messages are published, at least once and in order per key, even
+//! if processes are killed or the broker is down.
 //!
 //! # Quickstart
 //!
 //! ```
-//! use std::sync::Arc;
-//! use mainstay_clock::{SystemClock, SystemIds};
-//! use mainstay_database::{Transactions, memory::Database};
-//! use mainstay_messaging::{Group, Key, Consumer, ConsumerEvent, Kind, Message, Source, StartAt, Topic, memory};
-//! use mainstay_outbox::{Outbox, Relay, memory::{MemoryOutbox, Options}};
-//! use tokio_util::sync::CancellationToken;
+//! # #[cfg(not(feature = "sqlite"))] fn main() {}
+//! # #[cfg(feature = "sqlite")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use mainstay_outbox::{Event, Outbox, Relay, SqliteOutbox, sqlx};
+//! use mainstay_outbox::{database::sqlite::Database, messaging::sqlite::Broker};
+//! use serde::{Deserialize, Serialize};
+//! use std::borrow::Cow;
 //!
-//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-//! let topic = Topic::from_static("orders");
-//! let broker = memory::Broker::new(memory::Options::default());
-//! broker.create_topic(&topic, 4).await?;
+//! #[derive(Serialize, Deserialize)]
+//! struct OrderPlaced { id: String, cents: i64 }
 //!
-//! let database = Database::new();
-//! let outbox = MemoryOutbox::open(database.clone(), Options::default()).await?;
+//! impl Event for OrderPlaced {
+//!     const TOPIC: &'static str = "orders";
+//!     const KIND: &'static str = "OrderPlaced";
+//!     fn key(&self) -> Option<Cow<'_, str>> { Some(self.id.as_str().into()) } // order per id
+//! }
+//! # let directory = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&directory)?;
 //!
-//! // In the service: the business write and the message, in one transaction.
-//! let message = Message::new(
-//!     Source::from_static("/order"), topic.clone(), Kind::from_static("OrderPlaced"),
-//!     r#"{"order_id":"17"}"#, &SystemClock::new(), &SystemIds::new(),
-//! ).with_key(Key::from_static("order-17"));
-//! let mut tx = database.begin().await?;
-//! outbox.enqueue(&mut tx, &message).await?;
-//! database.commit(tx).await?;
-//! outbox.notify();
+//! let broker = Broker::open("log.db").await?;
+//! broker.create_topic("orders", 4).await?;
+//! let db = Database::open("orders.db").await?;
+//! let outbox = SqliteOutbox::builder(&db).source("/orders").open().await?;
+//! let relay = Relay::new(outbox.clone(), broker.publisher()).spawn();
+//! # let mut tx = db.begin().await?;
+//! # sqlx::query("CREATE TABLE orders (id TEXT PRIMARY KEY, cents INTEGER NOT NULL)").execute(&mut *tx).await?;
+//! # db.commit(tx).await?;
 //!
-//! // Beside it: a relay, until told to stop.
-//! let relay = Relay::new(Arc::new(outbox), Arc::new(broker.publisher()));
-//! let shutdown = CancellationToken::new();
-//! let mut consumer = broker.consumer(Group::from_static("billing"), &[topic], StartAt::Earliest);
-//! let delivered = async {
-//!     loop {
-//!         if let ConsumerEvent::Deliveries(deliveries) = consumer.next().await? { return Ok(deliveries); }
-//!     }
-//! };
-//! let delivered: Result<_, mainstay_messaging::Error> = tokio::select! {
-//!     delivered = delivered => delivered,
-//!     ended = relay.run(shutdown.clone()) => panic!("{ended:?}"),
-//! };
-//! assert_eq!(delivered?.len(), 1);
-//! # Ok::<_, Box<dyn std::error::Error>>(()) }).map_err(|error| error.to_string())?;
-//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! let order = OrderPlaced { id: "17".into(), cents: 4_200 };
+//! let mut tx = db.begin().await?;
+//! sqlx::query("INSERT INTO orders (id, cents) VALUES ($1, $2)")
+//!     .bind(&order.id).bind(order.cents).execute(&mut *tx).await?;
+//! outbox.emit(&mut tx, &order).await?; // topic, key, kind and version come from `impl Event`
+//! db.commit(tx).await?;                // wakes the relay
+//! # while relay.status().published == 0 { tokio::task::yield_now().await; }
+//!
+//! relay.shutdown().await?;             // at the end of the process
+//! # Ok(()) }
 //! ```
+//!
+//! On a PostgreSQL pool that exists, only the opening and the commit differ:
+//!
+//! ```no_run
+//! # #[cfg(not(all(feature = "postgres", feature = "sqlite")))] fn main() {}
+//! # #[cfg(all(feature = "postgres", feature = "sqlite"))]
+//! # mod example {
+//! use mainstay_outbox::{Event, Outbox, PostgresOutbox, Relay, sqlx::{self, PgPool}};
+//! # use mainstay_outbox::messaging::sqlite::Broker;
+//! # #[derive(serde::Serialize, serde::Deserialize)]
+//! # struct OrderPlaced { id: String, cents: i64 }
+//! # impl Event for OrderPlaced {
+//! #     const TOPIC: &'static str = "orders";
+//! #     const KIND: &'static str = "OrderPlaced";
+//! # }
+//! # async fn example(pool: PgPool, broker: Broker, order: OrderPlaced) -> Result<(), Box<dyn std::error::Error>> {
+//!
+//! let outbox = PostgresOutbox::builder(&pool).source("/orders").open().await?;
+//! let relay = Relay::new(outbox.clone(), broker.publisher()).spawn();
+//!
+//! let mut tx = pool.begin().await?;
+//! sqlx::query("INSERT INTO orders (id, cents) VALUES ($1, $2)")
+//!     .bind(&order.id).bind(order.cents).execute(&mut *tx).await?;
+//! outbox.emit(&mut tx, &order).await?;
+//! tx.commit().await?;
+//! outbox.notify();                     // the commit of a foreign pool does not wake the relay
+//! # relay.shutdown().await?;
+//! # Ok(()) } }
+//! # fn main() {}
+//! ```
+//!
+//! One line in `Cargo.toml` suffices: this crate re-exports [`messaging`], [`database`], [`clock`] and
+//! `sqlx`. Tests of a service need no database: see [`RecordingOutbox`].
+//!
+//! # Guarantees
+//!
+//! | guaranteed | why |
+//! |---|---|
+//! | A message is published if and only if its transaction committed. | Its row is part of the transaction, and a relay reads committed rows only. |
+//! | It is published at least once, and exactly once in a run without crash, lost acknowledgement or change of owner. | A row is removed after the broker's acknowledgement, never before. |
+//! | Per (topic, key): if A had committed before B's enqueue began, A is published first. | A relay reads all visible rows in position order, and no message overtakes another of its key. |
+//! | Each shard has one owner. After a change of owner, every write of the former owner is refused. | A fencing token grows with each change of owner. Publish calls end before the lease does. |
+//! | A refused or unreadable message blocks only its own key and is retried with backoff. | It moves to the deferred table, and later messages of its key are held behind it. |
+//! | A broker outage counts as no attempt, and the backlog drains in order afterwards. | Unknown outcomes move no row. |
+//!
+//! | not guaranteed | what to do |
+//! |---|---|
+//! | Exactly once through crashes. | Make the consumer idempotent: `mainstay-inbox` skips duplicates. |
+//! | An order among messages of concurrent transactions of one key. | Lock the aggregate's row first; then it is commit order. |
+//! | The order of a message with [`deliver_after`](Entry::deliver_after). | A delayed message leaves the order of its key by design. |
 //!
 //! # How it works
 //!
-//! A row exists = it is committed and not yet published. (topic, key) hashes to a *shard*; relays divide the shards
-//! among those alive by leases, and every change of owner raises the shard's *fence*. A relay reads the rows of its
-//! shards in position order, publishes them in one call, and removes the acknowledged ones in one transaction that
-//! checks the fences. It never reads "behind the last position I saw": where writers are concurrent, positions are
-//! drawn before commit, and gaps fill later.
-//!
-//! `enqueue` arms a [`Notifier`]: a relay in the same process then polls after 1, 2, 4 … 50 ms until it finds rows.
-//! [`Outbox::ring`] after the commit saves even that. A slow poll finds what other processes wrote.
-//!
-//! ## On PostgreSQL
-//!
-//! - *Wake-ups across processes*: run `PostgresOutbox::announce` beside what writes and rings, `PostgresOutbox::listen` beside
-//!   the relay. NOTIFY goes over a connection of its own, at once while commits are few and at a pace when they are many, never in
-//!   your transaction. Without them, or when they fail, the slow poll finds the rows.
-//! - *One round trip*: `PostgresOutbox::enqueue_with` makes a business write and its message one statement, in the only form in
-//!   which messages of one row keep the order of their writes.
-//! - *Roles*: `postgres::roles` is the SQL that makes one for writers and one for relays, with the least they need.
-//! - *Poolers*: everything but `listen` works behind one in transaction mode; say so to the database
-//!   (`mainstay_database::postgres::Options`), since a pooler keeps no prepared statements. Listening takes the server's own
-//!   address: `PostgresOutbox::listen_at`.
-//! - *Old snapshots* do not hold messages back; rows that were deleted meanwhile stay in the table until the snapshot ends, and slow
-//!   every round down.
+//! A row of the outbox is a message that is committed and not yet published. The hash of (topic, key)
+//! assigns it to a *shard*. The living relays divide the shards among themselves by leases. A relay reads
+//! the rows of its shards in position order, publishes them in one call, and removes the acknowledged
+//! ones in one transaction that checks its fencing tokens. A commit through the [`database`] handle wakes
+//! the relay of the same process; rows of other processes are found at the
+//! [`poll_interval`](Relay::poll_interval). The [`guide`] has the details, and what PostgreSQL adds:
+//! wake-ups across processes, combined statements, roles and poolers.
 //!
 //! # Failure modes
 //!
 //! | what happens | what follows |
 //! |---|---|
-//! | The process dies between the broker's acknowledgement and the removal of the row. | The message is published twice. |
-//! | A relay stands still past its lease. | Another takes its shards; what the first one records afterwards is refused ([`Error::Fenced`]). If it stood still within a transaction, which is short, PostgreSQL ends that after 5 s; on SQLite everybody waits for it. |
-//! | The broker is away, or answers nothing. | The relay waits with backoff, [`Status::activity`] says so, nothing moves. |
-//! | The broker refuses a message for good (too large, unknown topic). | Its key stops: [`Status::blocked_keys`], an error in the log, another attempt with backoff. |
-//! | A row cannot be read (damaged, or from a newer build). | The same, and the row is kept as it is. |
-//! | A transaction that enqueued stays open for long. | Nothing waits for it. |
+//! | The process dies after the broker's acknowledgement and before the row is removed. | The message is published twice. |
+//! | A relay is suspended for longer than its lease. | Another relay takes its shards. What the first one records afterwards is refused ([`Error::Fenced`]). |
+//! | A relay is suspended inside a transaction. | PostgreSQL ends the transaction after 5 s. On SQLite, all writers wait for it. |
+//! | The broker is down or does not answer. | The relay retries with backoff, [`Status::last_error`] says why, and no row moves. |
+//! | The broker refuses a message for good: too large, unknown topic. | Its key is blocked: [`Status::blocked_keys`], an error in the log, retries with backoff. |
+//! | A row is damaged or written by a newer build. | Its key is blocked, and the row stays unchanged. |
+//! | A transaction that enqueued stays open for long. | No other message waits for it. |
 //!
 //! # Schema
 //!
-//! `outbox` (the log), `outbox_deferred` (the deferred table), `outbox_deduplication_keys`, `outbox_shards`, `outbox_relays`,
-//! `outbox_layout`, and `outbox_schema` for the version; under a prefix of your choice. Shard count and hash are
-//! written into the schema: a process configured otherwise refuses to start.
+//! | table | rows |
+//! |---|---|
+//! | `outbox` | the log: committed messages that are not yet published |
+//! | `outbox_deferred` | delayed messages, and messages of blocked keys |
+//! | `outbox_deduplication_keys` | deduplication keys that were used |
+//! | `outbox_shards` | owner and fencing token of each shard |
+//! | `outbox_relays` | living relays and their leases |
+//! | `outbox_layout` | number of shards and hash, which all processes must agree on |
+//! | `outbox_schema` | applied migrations |
+//!
+//! All names may have a prefix, and on PostgreSQL a schema, of your choice
+//! ([`namespace`](database::Namespace)).
 //!
 //! # Metrics
 //!
-//! | name | unit |
-//! |---|---|
-//! | `mainstay_outbox_published` | messages, counter |
-//! | `mainstay_outbox_refused` | refusals, counter |
-//! | `mainstay_outbox_oldest_unpublished_seconds` | seconds, gauge |
+//! | name | kind | unit |
+//! |---|---|---|
+//! | `mainstay_outbox_published` | counter | messages |
+//! | `mainstay_outbox_refused` | counter | refusals |
+//! | `mainstay_outbox_oldest_unpublished_seconds` | gauge | seconds |
 //!
 //! # Features
 //!
-//! | feature | what |
-//! |---|---|
-//! | `memory` (default) | the store for tests and simulations |
-//! | `sqlite` | the store in a SQLite file |
-//! | `postgres` | the store in a PostgreSQL database, 14 or newer |
-//! | `conformance` | the contract as public tests, for stores of your own |
+//! | feature | what it adds | needs |
+//! |---|---|---|
+//! | `memory` (default) | outbox and broker in memory, for tests and simulations | |
+//! | `sqlite` | outbox and broker in SQLite files | sqlx 0.9, re-exported; its `runtime-tokio` feature |
+//! | `postgres` | outbox in PostgreSQL 14 or newer | sqlx 0.9, re-exported; its `runtime-tokio` feature and a TLS feature if you use TLS |
+//! | `conformance` | the contract of a store as public tests, for stores of your own | |
 
+#[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
+mod builder;
+#[cfg(any(feature = "memory", feature = "sqlite"))]
+mod delay;
 mod entry;
 mod error;
+pub mod guide;
 mod notifier;
+mod origin;
 mod outbox;
+mod recording;
 mod relay;
 mod round;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod schema;
 mod shard;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql_rows;
 mod status;
-mod store;
+pub mod store;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
-#[cfg(any(feature = "memory", feature = "sqlite"))]
-mod due;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod sql_rows;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+#[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
+pub use builder::OutboxBuilder;
 pub use entry::{DeduplicationKey, Enqueued, Entry};
 pub use error::Error;
-pub use notifier::Notifier;
+#[cfg(feature = "memory")]
+pub use memory::MemoryOutbox;
 pub use outbox::Outbox;
-pub use relay::Relay;
-pub use shard::{HASH, fair_share, shard_of};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresOutbox;
+pub use recording::RecordingOutbox;
+pub use relay::{Relay, RelayHandle};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteOutbox;
 pub use status::{Activity, Status};
-pub use store::{Content, Fetched, Limit, Outcome, RelayStore, Row, RowRef, ShardLease, Refusal};
+
+pub use mainstay_clock as clock;
+pub use mainstay_database as database;
+pub use mainstay_messaging as messaging;
+#[doc(no_inline)]
+pub use mainstay_messaging::{Event, Message};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sqlx;

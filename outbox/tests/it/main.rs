@@ -1,4 +1,4 @@
-//! The conformance suite on every store, and what is particular to each.
+//! The conformance suite on every store, and what is specific to each.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[cfg(feature = "conformance")]
@@ -7,6 +7,5 @@ mod crash;
 mod memory;
 #[cfg(all(feature = "conformance", feature = "postgres"))]
 mod postgres;
-#[cfg(feature = "memory")]
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

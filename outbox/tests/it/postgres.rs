@@ -35,7 +35,7 @@ const ALL: Limit = Limit {
 /// A database of the test's own with an outbox in it; none where there is no server.
 struct Shop {
     database: Database,
-    outbox: Arc<PostgresOutbox>,
+    outbox: PostgresOutbox,
     server: TestDatabase,
 }
 
@@ -77,7 +77,7 @@ impl Shop {
     }
 
     /// As another process has it.
-    async fn other_process(&self) -> Arc<PostgresOutbox> {
+    async fn other_process(&self) -> PostgresOutbox {
         Arc::new(
             open(&self.server.url(), Options::default())
                 .await
@@ -171,12 +171,12 @@ struct Running {
 }
 
 impl Running {
-    fn start(outbox: &Arc<PostgresOutbox>) -> Self {
+    fn start(outbox: &PostgresOutbox) -> Self {
         Self::start_as(outbox, |relay| relay)
     }
 
     fn start_as(
-        outbox: &Arc<PostgresOutbox>,
+        outbox: &PostgresOutbox,
         settings: impl FnOnce(Relay<PostgresOutbox, Tape>) -> Relay<PostgresOutbox, Tape>,
     ) -> Self {
         let tape = Arc::new(Tape::default());

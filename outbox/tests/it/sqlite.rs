@@ -1,32 +1,31 @@
 //! The outbox in a SQLite file.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
-use mainstay_database::{Transactions as _, sqlite::Database};
-use mainstay_messaging::{
-    Key, Kind, Message, MessageId, Publisher, Source, Topic,
-    sqlite::{Broker, Options as BrokerOptions},
-};
+use mainstay_database::{Namespace, sqlite::Database};
+use mainstay_messaging::{Message, Publisher, sqlite::Broker};
 use mainstay_outbox::{
-    DeduplicationKey, Enqueued, Entry, Error, Outbox as _, Relay, RelayStore as _,
+    DeduplicationKey, Enqueued, Entry, Error, Outbox as _, Relay, SqliteOutbox,
     conformance::{Fixture, Tape},
-    sqlite::{Options, SqliteOutbox},
+    sqlite::MIGRATIONS,
+    store::RelayStore as _,
 };
-use tokio_util::sync::CancellationToken;
 
 struct SqliteFixture {
     database: Database,
-    store: Arc<SqliteOutbox>,
+    store: SqliteOutbox,
     _directory: tempfile::TempDir,
 }
 
 async fn open(path: &Path, shards: u16) -> Result<(Database, SqliteOutbox), Error> {
     let database = Database::open(path).await?;
-    let mut options = Options::default();
-    options.shards = shards;
-    options.max_message_size = 10_000;
-    let store = SqliteOutbox::open(database.clone(), options).await?;
+    let store = SqliteOutbox::builder(&database)
+        .source("/suite")
+        .shards(shards)
+        .max_message_size(10_000)
+        .open()
+        .await?;
     Ok((database, store))
 }
 
@@ -35,7 +34,7 @@ async fn fixture() -> SqliteFixture {
     let (database, store) = open(&directory.path().join("shop.db"), 4).await.unwrap();
     SqliteFixture {
         database,
-        store: Arc::new(store),
+        store,
         _directory: directory,
     }
 }
@@ -49,12 +48,16 @@ impl Fixture for SqliteFixture {
         &self.database
     }
 
-    fn store(&self) -> Arc<SqliteOutbox> {
-        Arc::clone(&self.store)
+    async fn foreign_database(&self) -> Database {
+        Database::open(self.database.path()).await.unwrap()
     }
 
-    async fn other_process(&self) -> Arc<SqliteOutbox> {
-        Arc::new(open(self.database.path(), 4).await.unwrap().1)
+    fn store(&self) -> SqliteOutbox {
+        self.store.clone()
+    }
+
+    async fn other_process(&self) -> SqliteOutbox {
+        open(self.database.path(), 4).await.unwrap().1
     }
 
     async fn open_with_five_shards(&self) -> Result<(), Error> {
@@ -86,31 +89,33 @@ impl Fixture for SqliteFixture {
 mainstay_outbox::conformance!(fixture());
 
 fn message(key: &str, number: usize) -> Message {
-    Message::with_id(
-        MessageId::new(format!("{key}-{number}")).unwrap(),
-        Source::from_static("/suite"),
-        Topic::from_static("orders"),
-        Kind::from_static("Counted"),
-    )
-    .with_key(Key::new(key).unwrap())
+    Message::builder()
+        .id(format!("{key}-{number}"))
+        .source("/suite")
+        .topic("orders")
+        .kind("Counted")
+        .key(key)
+        .build()
+        .unwrap()
 }
 
-/// Runs the relay until the log is empty and the deferred table leases `deferred` rows.
-async fn drain<P: Publisher>(f: &SqliteFixture, relay: &Relay<SqliteOutbox, P>, deferred: usize) {
+/// Runs the relay until the log is empty and the deferred table has `deferred` rows.
+async fn drain<P: Publisher>(f: &SqliteFixture, relay: Relay<SqliteOutbox, P>, deferred: usize) {
     let drained = async {
         while f.rows().await != (0, deferred) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::select! {
-        came_true = tokio::time::timeout(Duration::from_secs(30), drained) => came_true.unwrap(),
-        ended = relay.run(CancellationToken::new()) => panic!("the relay ended: {ended:?}"),
-    }
+    let drained = tokio::time::timeout(Duration::from_secs(30), drained);
+    let mut in_time = false;
+    let ended = relay.run_until(async { in_time = drained.await.is_ok() });
+    ended.await.unwrap();
+    assert!(in_time, "the outbox was not drained");
 }
 
-/// SQLite keeps whatever bytes it is given as TEXT.
+/// SQLite keeps any bytes as TEXT.
 #[tokio::test]
-async fn bytes_that_are_no_text_stop_their_key_and_no_other() {
+async fn bytes_that_are_no_text_block_their_key_and_no_other() {
     let f = fixture().await;
     let mut tx = f.database.begin().await.unwrap();
     for (key, number) in [("a", 0), ("a", 1), ("b", 0), ("c", 0), ("d", 0)] {
@@ -125,8 +130,8 @@ async fn bytes_that_are_no_text_stop_their_key_and_no_other() {
         sqlx::query(damage).execute(&mut *tx).await.unwrap();
     }
     f.database.commit(tx).await.unwrap();
-    let tape = Arc::new(Tape::default());
-    drain(&f, &Relay::new(f.store(), Arc::clone(&tape)), 4).await;
+    let tape = Tape::default();
+    drain(&f, Relay::new(f.store(), tape.clone()), 4).await;
     assert_eq!(tape.ids(), ["d-0"]);
     let blocked: Vec<(i64, String)> = sqlx::query_as(
         "SELECT attempts, coalesce(reason, '') FROM outbox_deferred ORDER BY position",
@@ -141,26 +146,20 @@ async fn bytes_that_are_no_text_stop_their_key_and_no_other() {
     assert!(blocked[0].1.contains("utf-8"), "{blocked:?}");
 }
 
-/// During a rollout the relay may be of an older build than the writer and the consumer.
+/// During a rollout the relay may be older than the writer and the consumer.
 #[tokio::test]
 async fn attributes_of_a_newer_build_survive_an_older_relay() {
     let f = fixture().await;
-    let log = Database::open(f.database.path().with_file_name("log.db"))
-        .await
-        .unwrap();
-    let broker = Broker::open(log.clone(), BrokerOptions::default())
-        .await
-        .unwrap();
-    broker
-        .create_topic(&Topic::from_static("orders"), 1)
-        .await
-        .unwrap();
+    let log = f.database.path().with_file_name("log.db");
+    let broker = Broker::open(&log).await.unwrap();
+    broker.create_topic("orders", 1).await.unwrap();
     let mut tx = f.database.begin().await.unwrap();
     f.store.enqueue(&mut tx, &message("a", 0)).await.unwrap();
     let newer = "UPDATE outbox SET envelope = json_set(envelope, '$.tracestate', 'vendor=1') RETURNING envelope";
     let written: String = sqlx::query_scalar(newer).fetch_one(&mut *tx).await.unwrap();
     f.database.commit(tx).await.unwrap();
-    drain(&f, &Relay::new(f.store(), Arc::new(broker.publisher())), 0).await;
+    drain(&f, Relay::new(f.store(), broker.publisher()), 0).await;
+    let log = Database::open(&log).await.unwrap();
     let published: String = sqlx::query_scalar("SELECT envelope FROM broker_records")
         .fetch_one(log.reader())
         .await
@@ -168,16 +167,18 @@ async fn attributes_of_a_newer_build_survive_an_older_relay() {
     assert_eq!(published, written);
 }
 
-/// A saga uses up a key per step: they go faster than they come, however many have piled up.
+/// A saga uses a key per step, so keys must be removed faster than they are added.
 #[tokio::test]
-async fn old_deduplication_keys_are_forgotten_however_many_there_are() {
+async fn old_deduplication_keys_are_removed_however_many_there_are() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(directory.path().join("shop.db"))
         .await
         .unwrap();
-    let mut options = Options::default();
-    options.deduplication_key_retention = Duration::from_secs(3600);
-    let store = SqliteOutbox::open(database.clone(), options).await.unwrap();
+    let store = SqliteOutbox::builder(&database)
+        .deduplication_retention(Duration::from_secs(3600))
+        .open()
+        .await
+        .unwrap();
     let mut tx = database.begin().await.unwrap();
     let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
                 INSERT INTO outbox_deduplication_keys (deduplication_key, used_at) SELECT 'saga:' || i, i FROM n";
@@ -187,7 +188,7 @@ async fn old_deduplication_keys_are_forgotten_however_many_there_are() {
     let answers = store.enqueue_batch(&mut tx, &entries).await.unwrap();
     assert_eq!(answers, [Enqueued::Added]);
     database.commit(tx).await.unwrap();
-    // A part of the lease goes into it: this one leaves time enough, whatever else the host does.
+    // A part of the lease is spent on it. This one is long enough, even if the host is busy.
     let lease = Duration::from_secs(3_600);
     assert_eq!(store.lease("relay", lease).await.unwrap().len(), 1);
     let left: Vec<String> =
@@ -196,4 +197,37 @@ async fn old_deduplication_keys_are_forgotten_however_many_there_are() {
             .await
             .unwrap();
     assert_eq!(left, ["new"]);
+}
+
+#[tokio::test]
+async fn open_without_migrating_accepts_the_schema_of_another_tool_and_refuses_a_missing_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(directory.path().join("shop.db"))
+        .await
+        .unwrap();
+    let namespace = Namespace::prefixed("shop_").unwrap();
+    let open = async || {
+        let builder = SqliteOutbox::builder(&database).namespace(namespace.clone());
+        builder.open_without_migrating().await
+    };
+    let run = async |sql: String| {
+        let mut tx = database.begin().await.unwrap();
+        let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+        sql.execute(&mut *tx).await.unwrap();
+        database.commit(tx).await.unwrap();
+    };
+    let missing = open().await.unwrap_err().to_string();
+    assert!(missing.contains("table shop_outbox is missing"), "{missing}");
+    for (_, sql) in MIGRATIONS.sql(&namespace) {
+        run(sql).await;
+    }
+    let outbox = open().await.unwrap();
+    let mut tx = database.begin().await.unwrap();
+    outbox.enqueue(&mut tx, &message("a", 0)).await.unwrap();
+    database.commit(tx).await.unwrap();
+    run("ALTER TABLE shop_outbox_deferred DROP COLUMN reason".to_owned()).await;
+    let missing = open().await.unwrap_err().to_string();
+    let column = "column reason of table shop_outbox_deferred is missing";
+    assert!(missing.contains(column), "{missing}");
+    assert!(missing.contains("MIGRATIONS"), "{missing}");
 }

@@ -30,7 +30,7 @@ async fn run(shop: &Shop, sql: &str) {
     sqlx::raw_sql(sql).execute(shop.pool()).await.unwrap();
 }
 
-async fn open_as(shop: &Shop, login: &str) -> (Database, Arc<PostgresOutbox>) {
+async fn open_as(shop: &Shop, login: &str) -> (Database, PostgresOutbox) {
     let url = shop.server.url();
     let (_, address) = url.split_once('@').unwrap();
     let mut options = postgres::Options::default();
@@ -91,8 +91,8 @@ async fn a_relay_that_gets_no_connection_says_why_and_goes_on_when_it_gets_one()
     shop.commit(&[message("a", 0)]).await;
     until("it says why", async || {
         let last_error = running.relay.status().last_error.unwrap_or_default();
-        trouble.contains("too many connections for role")
-            && trouble.contains("takes no more connections: raise its max_connections")
+        last_error.contains("too many connections for role")
+            && last_error.contains("takes no more connections: raise its max_connections")
     })
     .await;
     assert!(!running.task.is_finished(), "it gave up");

@@ -32,11 +32,11 @@ impl Fixture for Shop {
         &self.database
     }
 
-    fn store(&self) -> Arc<PostgresOutbox> {
+    fn store(&self) -> PostgresOutbox {
         Arc::clone(&self.outbox)
     }
 
-    async fn other_process(&self) -> Arc<PostgresOutbox> {
+    async fn other_process(&self) -> PostgresOutbox {
         Arc::new(open(&self.server.url(), options(4)).await.unwrap().1)
     }
 

@@ -93,7 +93,7 @@ async fn writers_and_relays_say_that_the_disk_is_full_and_go_on_once_there_is_ro
     running.tape.refuse("stop-0");
     until("the relay says so, too", async || {
         let last_error = running.relay.status().last_error.unwrap_or_default();
-        words.iter().all(|word| trouble.contains(word))
+        words.iter().all(|word| last_error.contains(word))
     })
     .await;
     assert!(

@@ -25,7 +25,7 @@ struct Pooled {
     shop: Shop,
     pooler: Pooler,
     database: Database,
-    outbox: Arc<PostgresOutbox>,
+    outbox: PostgresOutbox,
 }
 
 impl Deref for Pooled {
@@ -57,7 +57,7 @@ async fn open(
     pooler: &Pooler,
     server: &TestDatabase,
     options: Options,
-) -> Result<(Database, Arc<PostgresOutbox>), Error> {
+) -> Result<(Database, PostgresOutbox), Error> {
     let mut through = postgres::Options::default();
     through.behind_transaction_pooler = true;
     let database = Database::connect_with(&pooler.url(server.name()), through).await?;
@@ -74,11 +74,11 @@ impl Fixture for Pooled {
         &self.database
     }
 
-    fn store(&self) -> Arc<PostgresOutbox> {
+    fn store(&self) -> PostgresOutbox {
         Arc::clone(&self.outbox)
     }
 
-    async fn other_process(&self) -> Arc<PostgresOutbox> {
+    async fn other_process(&self) -> PostgresOutbox {
         let opened = open(&self.pooler, &self.server, options(4)).await;
         opened.unwrap().1
     }

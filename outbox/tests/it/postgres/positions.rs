@@ -48,7 +48,7 @@ async fn what_an_old_snapshot_still_sees_is_not_published_again() {
         .await
         .unwrap();
     assert_eq!(seen, 2);
-    let running = Running::start_as(&shop.outbox, |relay| relay.batch(7, 1_000_000));
+    let running = Running::start_as(&shop.outbox, |relay| relay.batch_size(7).batch_bytes(1_000_000));
     for number in 1..100 {
         shop.commit(&[message("a", number), message("b", number)])
             .await;

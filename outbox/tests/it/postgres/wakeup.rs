@@ -24,12 +24,12 @@ async fn a_relay_hears_of_commits_in_other_processes() {
     let shutdown = CancellationToken::new();
     let elsewhere = shop.other_process().await;
     let listening = tokio::spawn({
-        let (outbox, shutdown) = (Arc::clone(&elsewhere), shutdown.clone());
-        async move { outbox.listen(shutdown).await }
+        let (outbox, shutdown) = (elsewhere.clone(), shutdown.clone());
+        async move { outbox.listen(shutdown.cancelled_owned()).await }
     });
     let announcing = tokio::spawn({
-        let (outbox, shutdown) = (Arc::clone(&shop.outbox), shutdown.clone());
-        async move { outbox.announce(shutdown).await }
+        let (outbox, shutdown) = (shop.outbox.clone(), shutdown.clone());
+        async move { outbox.announce(shutdown.cancelled_owned()).await }
     });
     let running = Running::start_as(&elsewhere, deaf);
     until("it listens", async || elsewhere.is_listening()).await;
@@ -58,8 +58,8 @@ async fn a_stream_of_rings_is_told_at_intervals_and_the_last_one_too() {
     shop.commit(&[message("a", 0)]).await;
     let shutdown = CancellationToken::new();
     let announcing = tokio::spawn({
-        let (outbox, shutdown) = (Arc::clone(&shop.outbox), shutdown.clone());
-        async move { outbox.announce(shutdown).await }
+        let (outbox, shutdown) = (shop.outbox.clone(), shutdown.clone());
+        async move { outbox.announce(shutdown.cancelled_owned()).await }
     });
     let quiet = tokio::time::timeout(Duration::from_millis(100), ear.recv()).await;
     assert!(quiet.is_err(), "{quiet:?}");
@@ -104,13 +104,13 @@ async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
     let outbox = Arc::new(outbox);
     let shutdown = CancellationToken::new();
     tokio::spawn({
-        let (outbox, shutdown) = (Arc::clone(&outbox), shutdown.clone());
+        let (outbox, shutdown) = (outbox.clone(), shutdown.clone());
         let through = server.clone().host("127.0.0.1").port(wire.port());
-        async move { outbox.listen_at(through, shutdown).await }
+        async move { outbox.listen_at(through, shutdown.cancelled_owned()).await }
     });
     tokio::spawn({
-        let (outbox, shutdown) = (Arc::clone(&shop.outbox), shutdown.clone());
-        async move { outbox.announce(shutdown).await }
+        let (outbox, shutdown) = (shop.outbox.clone(), shutdown.clone());
+        async move { outbox.announce(shutdown.cancelled_owned()).await }
     });
     let running = Running::start_as(&outbox, |relay| {
         relay.poll_interval(Duration::from_millis(150))
@@ -145,8 +145,8 @@ async fn a_relay_works_where_nobody_listens() {
     let shutdown = CancellationToken::new();
     let nowhere = shop.server.options().database("there_is_no_such_database");
     tokio::spawn({
-        let (outbox, shutdown) = (Arc::clone(&shop.outbox), shutdown.clone());
-        async move { outbox.listen_at(nowhere, shutdown).await }
+        let (outbox, shutdown) = (shop.outbox.clone(), shutdown.clone());
+        async move { outbox.listen_at(nowhere, shutdown.cancelled_owned()).await }
     });
     let running = Running::start(&shop.outbox);
     let elsewhere = shop.other_process().await;
