@@ -1,98 +1,97 @@
-//! Writes orders, and in the same transaction the events about them; a relay moves the events to a log.
+//! Places orders and emits an event about each in the same transaction. A relay publishes the events.
 //!
 //! ```console
 //! $ cargo run -p mainstay-outbox --features sqlite --example place_orders -- DIRECTORY
 //! ```
 //!
-//! Kill it at any moment and run it again: every order in `orders.db` gets its event, and no event is about an order that
-//! is not there. The example `bill_orders` of mainstay-inbox reads the log.
+//! Kill it at any moment and run it again. Every order in `orders.db` has its event in `log.db`, and no
+//! event is about an order that does not exist. The example `bill_orders` of mainstay-inbox consumes the
+//! events.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error, path::PathBuf, time::Duration};
 
-use mainstay_clock::{IdGenerator as _, SystemClock, SystemIds};
-use mainstay_database::{Transactions as _, sqlite::Database};
-use mainstay_messaging::{
-    Key, Kind, Message, Source, Topic,
-    sqlite::{Broker, Options as LogOptions},
-};
 use mainstay_outbox::{
-    Outbox as _, Relay,
-    sqlite::{Options, SqliteOutbox, sqlx},
+    Event, Outbox as _, Relay, SqliteOutbox,
+    clock::{IdGenerator as _, SystemIds},
+    database::sqlite::Database,
+    messaging::sqlite::Broker,
+    sqlx,
 };
-use tokio_util::sync::CancellationToken;
+use serde::{Deserialize, Serialize};
 
-const ORDERS: u32 = 20;
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {
+    order: String,
+    cents: i64,
+}
+
+impl Event for OrderPlaced {
+    const TOPIC: &'static str = "orders";
+    const KIND: &'static str = "OrderPlaced";
+
+    fn key(&self) -> Option<Cow<'_, str>> {
+        Some(self.order.as_str().into())
+    }
+}
+
+const ORDERS: i64 = 20;
 const SCHEMA: &str =
     "CREATE TABLE IF NOT EXISTS orders (id TEXT PRIMARY KEY, cents INTEGER NOT NULL) STRICT";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let directory = PathBuf::from(
-        std::env::args()
-            .nth(1)
-            .ok_or("usage: place_orders DIRECTORY")?,
-    );
+    let directory = std::env::args().nth(1);
+    let directory = PathBuf::from(directory.ok_or("usage: place_orders DIRECTORY")?);
     std::fs::create_dir_all(&directory)?;
-    let topic = Topic::from_static("orders");
-    let log = Broker::open(
-        Database::open(directory.join("log.db")).await?,
-        LogOptions::default(),
-    )
-    .await?;
-    log.create_topic(&topic, 4).await?;
 
-    let database = Database::open(directory.join("orders.db")).await?;
-    let outbox = Arc::new(SqliteOutbox::open(database.clone(), Options::default()).await?);
-    let mut tx = database.begin().await?;
+    let broker = Broker::open(directory.join("log.db")).await?;
+    broker.create_topic("orders", 4).await?;
+    let db = Database::open(directory.join("orders.db")).await?;
+    let outbox = SqliteOutbox::builder(&db).source("/orders").open().await?;
+    let relay = Relay::new(outbox.clone(), broker.publisher()).spawn();
+
+    let mut tx = db.begin().await?;
     sqlx::query(SCHEMA).execute(&mut *tx).await?;
-    database.commit(tx).await?;
+    db.commit(tx).await?;
 
-    let relay = Arc::new(Relay::new(Arc::clone(&outbox), Arc::new(log.publisher())));
-    let shutdown = CancellationToken::new();
-    let (running, stop) = (Arc::clone(&relay), shutdown.clone());
-    let running = tokio::spawn(async move { running.run(stop).await });
-
-    let (clock, ids) = (SystemClock::new(), SystemIds::new());
+    let ids = SystemIds::new();
     for number in 1..=ORDERS {
-        let (order, cents) = (ids.uuid().to_string(), i64::from(number) * 100);
-        let payload = format!(r#"{{"order":"{order}","cents":{cents}}}"#);
-        let (source, kind) = (
-            Source::from_static("/orders"),
-            Kind::from_static("OrderPlaced"),
-        );
-        let mut message = Message::new(source, topic.clone(), kind, payload, &clock, &ids);
-        message.key = Some(Key::new(order.as_str())?);
-
-        let mut tx = database.begin().await?;
+        let placed = OrderPlaced {
+            order: ids.uuid().to_string(),
+            cents: number * 100,
+        };
+        let mut tx = db.begin().await?;
         sqlx::query("INSERT INTO orders (id, cents) VALUES ($1, $2)")
-            .bind(&order)
-            .bind(cents)
+            .bind(&placed.order)
+            .bind(placed.cents)
             .execute(&mut *tx)
             .await?;
-        outbox.enqueue(&mut tx, &message).await?;
+        outbox.emit(&mut tx, &placed).await?;
         if number % 5 == 0 {
-            println!("order {order} is rolled back, and its event with it");
+            println!(
+                "order {} is rolled back, and with it its event",
+                placed.order
+            );
             drop(tx);
             continue;
         }
-        database.commit(tx).await?;
-        outbox.ring();
+        db.commit(tx).await?;
     }
-    // Also what an earlier run that was killed has left.
-    let mut look = tokio::time::interval(Duration::from_millis(20));
+
+    // Including events that an earlier, killed run left behind.
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
     loop {
-        look.tick().await;
-        let mut tx = database.begin().await?;
-        let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox")
-            .fetch_one(&mut *tx)
+        ticks.tick().await;
+        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox")
+            .fetch_one(db.reader())
             .await?;
-        if waiting == 0 {
+        if left == 0 {
             break;
         }
     }
+    // Finishes the current round and records it.
+    relay.shutdown().await?;
     println!("{} events are in the log", relay.status().published);
-    shutdown.cancel();
-    running.await??;
     Ok(())
 }

@@ -8,7 +8,10 @@
     clippy::future_not_send,
     reason = "a test suite"
 )]
-#![expect(missing_docs, reason = "each case is named after the guarantee it shows")]
+#![expect(
+    missing_docs,
+    reason = "each case is named after the guarantee it shows"
+)]
 
 mod counted;
 mod entries;

@@ -21,9 +21,9 @@ pub enum Error {
         /// The configured limit in bytes.
         limit: usize,
     },
-    /// The event cannot be made into a message.
-    #[error("the event cannot be made into a message: {0}")]
-    Event(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The event cannot be made into a message; [`mainstay_messaging::Error`] says why.
+    #[error(transparent)]
+    Event(mainstay_messaging::Error),
     /// The outbox was opened without a source, which every event needs.
     #[error(
         "the outbox has no source for its events; set one when opening it: \

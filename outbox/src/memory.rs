@@ -23,7 +23,7 @@ use crate::{
     builder::Settings,
     delay::later,
     store::{
-        Content, Fetched, FencingToken, Limit, Notifier, Origin, Outcome, RelayStore, SHARD_HASH,
+        Content, FencingToken, Fetched, Limit, Notifier, Origin, Outcome, RelayStore, SHARD_HASH,
         ShardLease, shard_of,
     },
 };

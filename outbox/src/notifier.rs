@@ -65,8 +65,8 @@ impl Notifier {
     /// consumes would wake its relay with every commit.
     pub fn committed(&self) -> bool {
         let last = self.last_enqueue.load(Ordering::Acquire);
-        let expected = last != i64::MIN
-            && self.clock.monotonic() - Monotonic::from_micros(last) <= PATIENCE;
+        let expected =
+            last != i64::MIN && self.clock.monotonic() - Monotonic::from_micros(last) <= PATIENCE;
         if expected {
             self.notify();
         }
@@ -200,7 +200,10 @@ mod tests {
         notifier.arm();
         assert!(notifier.committed());
         tokio::time::advance(PATIENCE).await;
-        assert!(notifier.committed(), "of several transactions, each notifies");
+        assert!(
+            notifier.committed(),
+            "of several transactions, each notifies"
+        );
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(!notifier.committed());
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
-use mainstay_messaging::{Message, Source, event::AnyEvent};
+use mainstay_messaging::{Message, MessageId, Source, event::AnyEvent};
 
 use crate::Error;
 
@@ -18,11 +18,7 @@ pub struct Origin {
 impl Origin {
     /// An origin with this source, clock and ids. Events need a source; messages bring their own.
     #[must_use]
-    pub fn new(
-        source: Option<Source>,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn IdGenerator>,
-    ) -> Self {
+    pub fn new(source: Option<Source>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
         Self { source, clock, ids }
     }
 
@@ -54,10 +50,10 @@ impl Origin {
         Message::builder()
             .source(source)
             .event(event)
-            .clock(Arc::clone(&self.clock))
-            .ids(Arc::clone(&self.ids))
+            .id(MessageId::minted_by(&self.ids))
+            .occurred_at(self.clock.now())
             .build()
-            .map_err(|error| Error::Event(error.into()))
+            .map_err(Error::Event)
     }
 }
 

@@ -40,8 +40,11 @@ impl Round {
         let mut blocked: HashSet<(Topic, Key)> = HashSet::new();
         let mut skipped: HashSet<(Topic, Key)> = HashSet::new();
         for row in rows {
-            let among =
-                |keys: &HashSet<_>| row.ordering_key.as_ref().is_some_and(|key| keys.contains(key));
+            let among = |keys: &HashSet<_>| {
+                row.ordering_key
+                    .as_ref()
+                    .is_some_and(|key| keys.contains(key))
+            };
             match row.content {
                 _ if among(&skipped) => {}
                 _ if row.blocked || among(&blocked) => round.outcome.hold(row.row_ref),

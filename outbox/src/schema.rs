@@ -19,7 +19,10 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
             "attempts", "reason",
         ],
     ),
-    ("outbox_deduplication_keys", &["deduplication_key", "used_at"]),
+    (
+        "outbox_deduplication_keys",
+        &["deduplication_key", "used_at"],
+    ),
     ("outbox_shards", &["shard", "owner", "fence"]),
     ("outbox_relays", &["owner", "lease_until"]),
     ("outbox_layout", &["shards", "hash"]),

@@ -1,6 +1,6 @@
 //! Shards: the units of work that relays divide among themselves.
 
-use mainstay_messaging::{Message, partitioner};
+use mainstay_messaging::{Message, broker::partitioner};
 
 /// Name of the hash, written into the schema. A process with another hash refuses to start.
 pub const SHARD_HASH: &str = "murmur2";
@@ -42,7 +42,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn message(id: &str, key: Option<&str>) -> Message {
-        let message = Message::builder().id(id).source("s").topic("orders").kind("K");
+        let message = Message::builder()
+            .id(id)
+            .source("s")
+            .topic("orders")
+            .kind("K");
         let message = match key {
             Some(key) => message.key(key),
             None => message,

@@ -204,4 +204,3 @@ fn json(set: &impl serde::Serialize) -> Result<String, Error> {
     serde_json::to_string(set)
         .map_err(|error| Error::Database(mainstay_database::Error::Failed(error.into())))
 }
-

@@ -9,10 +9,7 @@ use mainstay_messaging::{
 };
 
 use super::{ALL, Fixture, LEASE, Running, Tape, commit, message, until, until_empty};
-use crate::{
-    DeduplicationKey, Enqueued, Entry, Error, Outbox as _,
-    store::RelayStore as _,
-};
+use crate::{DeduplicationKey, Enqueued, Entry, Error, Outbox as _, store::RelayStore as _};
 
 pub async fn a_delayed_message_waits_and_others_do_not_wait_for_it<F: Fixture>(f: &F) {
     let tape = Tape::default();
@@ -60,9 +57,10 @@ pub async fn a_delayed_message_of_a_blocked_key_is_held_behind_it<F: Fixture>(f:
     f.database().commit(tx).await.unwrap();
     let running = Running::start(f.store(), &tape);
     commit(f, &[message("a", 0), message("a", 1)]).await;
-    until("the refused and the held one are in the deferred table", async || {
-        f.rows().await == (0, 3)
-    })
+    until(
+        "the refused and the held one are in the deferred table",
+        async || f.rows().await == (0, 3),
+    )
     .await;
     let refusals = tape.refusals();
     // The delayed one is due by the store's own clock, which cannot be observed from outside.
@@ -134,7 +132,11 @@ pub async fn an_oversize_message_is_refused_and_the_transaction_stays_usable<F: 
     );
     f.store().enqueue(&mut tx, &message("c", 0)).await.unwrap();
     f.database().commit(tx).await.unwrap();
-    assert_eq!(f.rows().await, (1, 0), "only the message enqueued afterwards");
+    assert_eq!(
+        f.rows().await,
+        (1, 0),
+        "only the message enqueued afterwards"
+    );
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -169,10 +171,7 @@ pub async fn an_emitted_event_carries_topic_key_kind_version_and_source<F: Fixtu
     };
     assert_eq!(message.topic.as_str(), "orders");
     assert_eq!(message.key.as_ref().unwrap().as_str(), "order-17");
-    assert_eq!(
-        (message.kind.as_str(), message.version),
-        ("OrderPlaced", 2)
-    );
+    assert_eq!((message.kind.as_str(), message.version), ("OrderPlaced", 2));
     assert_eq!(message.source.as_str(), "/suite");
     assert!(message.occurred_at.is_some());
     let event: OrderPlaced = event::decode(message).unwrap();

@@ -21,10 +21,16 @@ pub async fn a_refused_message_blocks_its_key_and_no_other<F: Fixture>(f: &F) {
         tape.ids_of("b") == ids("b", 0..5) && f.rows().await.0 == 0
     })
     .await;
-    until("the refused one is tried again", async || tape.refusals() > 2).await;
+    until("the refused one is tried again", async || {
+        tape.refusals() > 2
+    })
+    .await;
     // Later messages of the key are held behind it.
     commit(f, &[message("a", 5), message("b", 5)]).await;
-    until("b is published", async || tape.ids_of("b") == ids("b", 0..6)).await;
+    until("b is published", async || {
+        tape.ids_of("b") == ids("b", 0..6)
+    })
+    .await;
     until("a is in the deferred table", async || {
         f.rows().await == (0, 5)
     })

@@ -35,7 +35,9 @@ pub async fn a_former_owner_records_nothing<F: Fixture>(f: &F) {
 pub async fn an_owner_never_publishes_again_what_it_recorded<F: Fixture>(f: &F) {
     let tape = Tape::default();
     let store = Counted::new(f.store());
-    let running = Running::start_as(Arc::clone(&store), &tape, |relay| relay.batch_size(5).batch_bytes(1_000_000));
+    let running = Running::start_as(Arc::clone(&store), &tape, |relay| {
+        relay.batch_size(5).batch_bytes(1_000_000)
+    });
     let messages: Vec<_> = (0..50)
         .map(|n| message(&format!("k{}", n % 7), n))
         .collect();

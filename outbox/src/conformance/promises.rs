@@ -56,7 +56,9 @@ pub async fn a_quiet_run_publishes_everything_exactly_once<F: Fixture>(f: &F) {
 
 pub async fn messages_of_a_key_keep_the_order_of_their_enqueues<F: Fixture>(f: &F) {
     let tape = Tape::default();
-    let running = Running::start_as(f.store(), &tape, |relay| relay.batch_size(7).batch_bytes(1_000_000));
+    let running = Running::start_as(f.store(), &tape, |relay| {
+        relay.batch_size(7).batch_bytes(1_000_000)
+    });
     for number in 0..60 {
         let keys = ["a", "b", "c", "d"];
         commit(f, &keys.map(|key| message(key, number))).await;

@@ -37,7 +37,10 @@ pub async fn a_commit_through_the_database_wakes_the_relay_at_once<F: Fixture>(f
         let mut tx = database.begin().await.unwrap();
         let message = message("a", number);
         let enqueue = async || store.enqueue(&mut tx, &message).await.unwrap();
-        assert!(wakes(&store, enqueue).await, "the enqueue starts early polls");
+        assert!(
+            wakes(&store, enqueue).await,
+            "the enqueue starts early polls"
+        );
         let commit = async || database.commit(tx).await.unwrap();
         assert!(wakes(&store, commit).await, "the commit did not wake it");
     }
@@ -53,10 +56,16 @@ pub async fn a_notification_wakes_the_relay_at_once<F: Fixture>(f: &F) {
         let mut tx = foreign.begin().await.unwrap();
         let message = message("a", number);
         let enqueue = async || store.enqueue(&mut tx, &message).await.unwrap();
-        assert!(wakes(&store, enqueue).await, "the enqueue starts early polls");
+        assert!(
+            wakes(&store, enqueue).await,
+            "the enqueue starts early polls"
+        );
         foreign.commit(tx).await.unwrap();
         let notify = async || store.notify();
-        assert!(wakes(&store, notify).await, "the notification did not wake it");
+        assert!(
+            wakes(&store, notify).await,
+            "the notification did not wake it"
+        );
     }
     let tape = Tape::default();
     let running = Running::start_as(f.store(), &tape, without_polls);
@@ -132,7 +141,9 @@ pub async fn a_batch_is_bounded_in_messages_and_in_bytes<F: Fixture>(f: &F) {
     };
     commit(f, &[large(0), large(1), large(2)]).await;
     let tape = Tape::default();
-    let running = Running::start_as(f.store(), &tape, |relay| relay.batch_size(100).batch_bytes(4_000));
+    let running = Running::start_as(f.store(), &tape, |relay| {
+        relay.batch_size(100).batch_bytes(4_000)
+    });
     until_empty(f).await;
     assert_eq!(
         tape.batches(),
@@ -142,7 +153,9 @@ pub async fn a_batch_is_bounded_in_messages_and_in_bytes<F: Fixture>(f: &F) {
     running.stop().await;
     let small: Vec<_> = (3..13).map(|n| message("a", n)).collect();
     commit(f, &small).await;
-    let running = Running::start_as(f.store(), &tape, |relay| relay.batch_size(4).batch_bytes(1_000_000));
+    let running = Running::start_as(f.store(), &tape, |relay| {
+        relay.batch_size(4).batch_bytes(1_000_000)
+    });
     until_empty(f).await;
     assert_eq!(tape.batches()[3..], [4, 4, 2]);
     running.stop().await;

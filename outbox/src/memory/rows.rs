@@ -5,10 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use mainstay_database::{
-    Transactions as _,
-    memory::{Connection, Inserted, Strength, Wait},
-};
+use mainstay_database::memory::{Connection, Inserted, Strength, Wait};
 
 use super::{
     Inner,
@@ -21,7 +18,11 @@ use crate::{
 };
 
 impl Inner {
-    pub(super) async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+    pub(super) async fn fetch(
+        &self,
+        leases: &[ShardLease],
+        limit: Limit,
+    ) -> Result<Fetched, Error> {
         let shards: BTreeSet<u16> = leases.iter().map(|lease| lease.shard).collect();
         let mut tx = self.database.begin().await?;
         // One statement, so that rows and blocked keys are of one snapshot.
@@ -159,9 +160,7 @@ async fn refuse(tx: &mut Connection, refusal: &Refusal) -> Result<(), Error> {
         row.reason = Some(refusal.reason.clone());
         true
     };
-    statement
-        .update(&position(refusal.row_ref), block)
-        .await?;
+    statement.update(&position(refusal.row_ref), block).await?;
     Ok(())
 }
 

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay_database::{
-    Transactions as _,
-    memory::{Connection, Inserted, Locked, Strength, Wait},
-};
+use mainstay_database::memory::{Connection, Inserted, Locked, Strength, Wait};
 
 use super::{
     Inner,

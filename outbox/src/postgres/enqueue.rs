@@ -77,7 +77,8 @@ impl Inner {
         let keep = self.database.keeps_statements();
         log.insert(connection, &self.statements.enqueue_set, keep)
             .await?;
-        deferred.insert(connection, &self.statements.defer_set, keep)
+        deferred
+            .insert(connection, &self.statements.defer_set, keep)
             .await?;
         Ok(results)
     }

@@ -16,7 +16,11 @@ use crate::{
 
 impl Inner {
     /// Two round trips. It does not wait for the end of the transaction, which only reads.
-    pub(super) async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+    pub(super) async fn fetch(
+        &self,
+        leases: &[ShardLease],
+        limit: Limit,
+    ) -> Result<Fetched, Error> {
         let shards: Vec<i32> = leases.iter().map(|lease| lease.shard.into()).collect();
         let mut tx = self.begin(&self.statements.begin_fetch).await?;
         let rows = sqlx::query(self.statements.fetch.clone())
@@ -123,7 +127,9 @@ impl<'a> Moves<'a> {
     fn put(&mut self, row_ref: RowRef, rank_of_log: i32, rank_of_deferred: i32) {
         let (rank, (shard, position)) = match row_ref {
             RowRef::Log(number) => (rank_of_log, shard_and_position(number)),
-            RowRef::Delayed(position) | RowRef::Blocked(position) => (rank_of_deferred, (0, position)),
+            RowRef::Delayed(position) | RowRef::Blocked(position) => {
+                (rank_of_deferred, (0, position))
+            }
         };
         self.ranks.push(rank);
         self.shards.push(shard);

@@ -98,10 +98,7 @@ impl PostgresOutbox {
         }
     }
 
-    async fn send_notification(
-        &self,
-        connection: &mut Option<PgConnection>,
-    ) -> Result<(), String> {
+    async fn send_notification(&self, connection: &mut Option<PgConnection>) -> Result<(), String> {
         let sending = async {
             let connection = if let Some(connection) = connection {
                 connection

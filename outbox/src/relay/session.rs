@@ -92,11 +92,7 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
         if let Some(notifier) = self.relay.store.notifier() {
             self.early.before_looking(notifier);
         }
-        let fetched = self
-            .relay
-            .store
-            .fetch(&self.leases, settings.limit)
-            .await?;
+        let fetched = self.relay.store.fetch(&self.leases, settings.limit).await?;
         if fetched.rows.is_empty() {
             self.looked(&fetched, Duration::ZERO);
             self.succeeded(Activity::Publishing);

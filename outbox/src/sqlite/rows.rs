@@ -17,7 +17,11 @@ use crate::{
 };
 
 impl Inner {
-    pub(super) async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+    pub(super) async fn fetch(
+        &self,
+        leases: &[ShardLease],
+        limit: Limit,
+    ) -> Result<Fetched, Error> {
         let shards = json(&leases.iter().map(|lease| lease.shard).collect::<Vec<_>>())?;
         let now = envelope::micros_since_epoch(self.origin.clock().now());
         let mut fetched = Fetched::default();
@@ -76,7 +80,12 @@ impl Inner {
         let now = self.origin.clock().now();
         // In the deferred table a refused row comes before those held behind it.
         write(&mut tx, &sql.refuse_log, &refusals(now, &refuse_log)).await?;
-        write(&mut tx, &sql.refuse_deferred, &refusals(now, &refuse_deferred)).await?;
+        write(
+            &mut tx,
+            &sql.refuse_deferred,
+            &refusals(now, &refuse_deferred),
+        )
+        .await?;
         write(&mut tx, &sql.hold_log, &positions(&hold_log)).await?;
         write(&mut tx, &sql.hold_deferred, &positions(&hold_deferred)).await?;
         let moved = positions(&hold_deferred);

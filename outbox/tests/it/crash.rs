@@ -22,8 +22,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use mainstay_clock::Backoff;
 use mainstay_database::Transactions;
-use mainstay_messaging::{Key, Kind, Message, MessageId, Source, Topic};
-use mainstay_outbox::{Error, Outbox, Relay, RelayStore};
+use mainstay_messaging::Message;
+use mainstay_outbox::{Error, Outbox, Relay, store::RelayStore};
 use mainstay_testkit::{check, crash::Points};
 use tokio_util::sync::CancellationToken;
 
@@ -69,14 +69,15 @@ trait Shop: Send + Sync {
 
 /// The message `key-number`.
 fn message(key: &str, number: usize) -> Message {
-    let mut message = Message::with_id(
-        MessageId::new(format!("{key}-{number}")).unwrap(),
-        Source::from_static("/crash"),
-        Topic::from_static("orders"),
-        Kind::from_static("Counted"),
-    );
-    message.payload = Some(number.to_string().into());
-    message.with_key(Key::new(key).unwrap())
+    Message::builder()
+        .id(format!("{key}-{number}"))
+        .source("/crash")
+        .topic("orders")
+        .kind("Counted")
+        .key(key)
+        .payload(number.to_string())
+        .build()
+        .unwrap()
 }
 
 /// Relays until there is nothing left to do, or until it is struck.
@@ -85,15 +86,13 @@ async fn relay<S: Shop>(shop: &S, points: &Arc<Points>, broker: &Arc<Broker>) ->
     let (_, store) = shop.open().await;
     let store = Rounds::new(Ports::new(store, points), quiet.clone());
     let quick = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
-    let relay = Relay::new(
-        Arc::new(store),
-        Arc::new(Ports::new(Arc::clone(broker), points)),
-    )
-    .lease(S::LEASE)
-    .batch(2, 1 << 20)
-    .outage_backoff(quick)
-    .refusal_backoff(quick);
-    shop.relay(relay).run(quiet).await
+    let relay = Relay::new(store, Ports::new(Arc::clone(broker), points))
+        .lease(S::LEASE)
+        .batch_size(2)
+        .batch_bytes(1 << 20)
+        .backoff(quick)
+        .refusal_backoff(quick);
+    shop.relay(relay).run_until(quiet.cancelled_owned()).await
 }
 
 /// What another relay does who finds all this.

@@ -149,10 +149,7 @@ async fn a_takeover_waits_for_a_record_in_flight_or_fences_it() {
         acknowledged: vec![row_ref],
         ..Outcome::default()
     };
-    let (recorded, new) = tokio::join!(
-        f.store.record(&old, &outcome),
-        f.store.lease("new", LEASE)
-    );
+    let (recorded, new) = tokio::join!(f.store.record(&old, &outcome), f.store.lease("new", LEASE));
     let new = new.unwrap();
     match recorded {
         Ok(()) => assert!(ids(&f.store, &new).await.is_empty()),

@@ -10,15 +10,15 @@ mod positions;
 mod tables;
 mod wakeup;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use mainstay_clock::Backoff;
-use mainstay_database::{Transactions as _, postgres::Database};
-use mainstay_messaging::{Key, Kind, Message, MessageId, Source, Topic};
+use mainstay_database::postgres::Database;
+use mainstay_messaging::Message;
 use mainstay_outbox::{
-    Content, Error, Fetched, Limit, Outbox as _, Outcome, Relay, RelayStore as _, Row, ShardLease,
+    Error, Outbox as _, OutboxBuilder, PostgresOutbox, Relay, RelayHandle,
     conformance::Tape,
-    postgres::{Options, PostgresOutbox},
+    store::{Content, Fetched, Limit, Outcome, RelayStore as _, Row, ShardLease},
 };
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::PgPool;
@@ -40,16 +40,21 @@ struct Shop {
 }
 
 async fn shop() -> Option<Shop> {
-    shop_with(Options::default()).await
+    shop_with(|outbox| outbox).await
 }
 
-async fn shop_with(options: Options) -> Option<Shop> {
+async fn shop_with(
+    settings: impl FnOnce(OutboxBuilder<Database>) -> OutboxBuilder<Database>,
+) -> Option<Shop> {
     let server = Server::for_suite("outbox")?.database().await.unwrap();
-    Some(shop_in(server, options).await)
+    Some(shop_in(server, settings).await)
 }
 
-async fn shop_in(server: TestDatabase, options: Options) -> Shop {
-    let (database, outbox) = open(&server.url(), options).await.unwrap();
+async fn shop_in(
+    server: TestDatabase,
+    settings: impl FnOnce(OutboxBuilder<Database>) -> OutboxBuilder<Database>,
+) -> Shop {
+    let (database, outbox) = open(&server.url(), settings).await.unwrap();
     // Logging in takes longer than some of the delays that tests wait for.
     let logged_in = async || database.begin().await.unwrap();
     drop(tokio::join!(
@@ -60,14 +65,18 @@ async fn shop_in(server: TestDatabase, options: Options) -> Shop {
     ));
     Shop {
         database,
-        outbox: Arc::new(outbox),
+        outbox,
         server,
     }
 }
 
-async fn open(url: &str, options: Options) -> Result<(Database, PostgresOutbox), Error> {
+async fn open(
+    url: &str,
+    settings: impl FnOnce(OutboxBuilder<Database>) -> OutboxBuilder<Database>,
+) -> Result<(Database, PostgresOutbox), Error> {
     let database = Database::connect(url).await?;
-    let outbox = PostgresOutbox::open(database.clone(), options).await?;
+    let builder = PostgresOutbox::builder(&database).source("/suite");
+    let outbox = settings(builder).open().await?;
     Ok((database, outbox))
 }
 
@@ -76,23 +85,19 @@ impl Shop {
         self.database.pool()
     }
 
-    /// As another process has it.
+    /// The outbox as another process has it.
     async fn other_process(&self) -> PostgresOutbox {
-        Arc::new(
-            open(&self.server.url(), Options::default())
-                .await
-                .unwrap()
-                .1,
-        )
+        let opened = open(&self.server.url(), |outbox| outbox).await;
+        opened.unwrap().1
     }
 
-    /// One transaction that enqueues `messages`, committed and not rung.
+    /// One committed transaction that enqueues `messages`. It notifies nobody.
     async fn commit(&self, messages: &[Message]) {
-        let mut tx = self.database.begin().await.unwrap();
+        let mut tx = self.pool().begin().await.unwrap();
         for message in messages {
             self.outbox.enqueue(&mut tx, message).await.unwrap();
         }
-        self.database.commit(tx).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     async fn run(&self, sql: &'static str) {
@@ -130,14 +135,15 @@ impl Shop {
 
 /// The message `key-number`.
 fn message(key: &str, number: usize) -> Message {
-    let mut message = Message::with_id(
-        MessageId::new(format!("{key}-{number}")).unwrap(),
-        Source::from_static("/suite"),
-        Topic::from_static("orders"),
-        Kind::from_static("Counted"),
-    );
-    message.payload = Some(number.to_string().into());
-    message.with_key(Key::new(key).unwrap())
+    Message::builder()
+        .id(format!("{key}-{number}"))
+        .source("/suite")
+        .topic("orders")
+        .kind("Counted")
+        .key(key)
+        .payload(number.to_string())
+        .build()
+        .unwrap()
 }
 
 fn id(row: &Row) -> String {
@@ -162,10 +168,10 @@ fn acknowledged(fetched: &Fetched) -> Outcome {
     }
 }
 
-/// A relay that runs until it is blocked.
+/// A relay that runs until it is stopped.
 struct Running {
-    relay: Arc<Relay<PostgresOutbox, Tape>>,
-    tape: Arc<Tape>,
+    relay: RelayHandle,
+    tape: Tape,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), Error>>,
 }
@@ -179,23 +185,19 @@ impl Running {
         outbox: &PostgresOutbox,
         settings: impl FnOnce(Relay<PostgresOutbox, Tape>) -> Relay<PostgresOutbox, Tape>,
     ) -> Self {
-        let tape = Arc::new(Tape::default());
+        let tape = Tape::default();
         let quick = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
-        let relay = Relay::new(Arc::clone(outbox), Arc::clone(&tape))
+        let relay = Relay::new(outbox.clone(), tape.clone())
             .poll_interval(Duration::from_millis(50))
             .backoff(quick)
             .refusal_backoff(quick);
-        let relay = Arc::new(settings(relay));
+        let relay = settings(relay);
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn({
-            let (relay, shutdown) = (Arc::clone(&relay), shutdown.clone());
-            async move { relay.run(shutdown).await }
-        });
         Self {
-            relay,
+            relay: relay.handle(),
             tape,
+            task: tokio::spawn(relay.run_until(shutdown.clone().cancelled_owned())),
             shutdown,
-            task,
         }
     }
 
@@ -217,14 +219,14 @@ fn report(error: &Error) -> String {
     report
 }
 
-/// Looks again until `condition` leases.
+/// Checks again and again until `condition` holds.
 #[expect(clippy::future_not_send, reason = "it is awaited in the test")]
 async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let looking = async {
+    let checking = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    let came_true = tokio::time::timeout(PATIENCE, looking).await.is_ok();
+    let came_true = tokio::time::timeout(PATIENCE, checking).await.is_ok();
     assert!(came_true, "never came true: {what}");
 }

@@ -217,7 +217,10 @@ async fn open_without_migrating_accepts_the_schema_of_another_tool_and_refuses_a
         database.commit(tx).await.unwrap();
     };
     let missing = open().await.unwrap_err().to_string();
-    assert!(missing.contains("table shop_outbox is missing"), "{missing}");
+    assert!(
+        missing.contains("table shop_outbox is missing"),
+        "{missing}"
+    );
     for (_, sql) in MIGRATIONS.sql(&namespace) {
         run(sql).await;
     }

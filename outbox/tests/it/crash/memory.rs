@@ -14,14 +14,8 @@ use std::{
 
 use async_trait::async_trait;
 use mainstay_clock::{Clock, SeededIds, TokioClock};
-use mainstay_database::{
-    Transactions as _,
-    memory::{CommitFault, Connection, Database, Inserted, Outcome, Record},
-};
-use mainstay_outbox::{
-    Relay,
-    memory::{MemoryOutbox, Options},
-};
+use mainstay_database::memory::{CommitFault, Connection, Database, Inserted, Outcome, Record};
+use mainstay_outbox::{MemoryOutbox, Relay};
 use mainstay_testkit::crash::{Points, Reached, after_polls, at_every_point};
 
 use super::{
@@ -106,9 +100,8 @@ impl Shop for MemoryShop {
     type Store = MemoryOutbox;
 
     async fn open(&self) -> (Arc<Database>, Arc<MemoryOutbox>) {
-        let mut options = Options::default();
-        options.shards = 2;
-        let outbox = MemoryOutbox::open(self.database.clone(), options).await;
+        let builder = MemoryOutbox::builder(&self.database).shards(2);
+        let outbox = builder.open().await;
         (Arc::new(self.database.clone()), Arc::new(outbox.unwrap()))
     }
 
@@ -140,16 +133,17 @@ impl Shop for MemoryShop {
         &self,
         relay: Relay<Rounds<MemoryOutbox>, Ports<Broker>>,
     ) -> Relay<Rounds<MemoryOutbox>, Ports<Broker>> {
-        relay
-            .clock(Arc::clone(&self.clock))
-            .ids(Arc::new(SeededIds::new(1)))
+        relay.clock(Arc::clone(&self.clock)).ids(SeededIds::new(1))
     }
 }
 
 impl MemoryShop {
     async fn new(left: Left) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::default());
-        let database = Database::with(Arc::clone(&clock), Arc::new(SeededIds::new(1)));
+        let database = Database::builder()
+            .clock(Arc::clone(&clock))
+            .ids(SeededIds::new(1))
+            .build();
         let shop = Self {
             clock,
             database,

@@ -7,15 +7,16 @@ use std::{
 
 use async_trait::async_trait;
 use mainstay_database::Transactions;
-use mainstay_messaging::{Message, PublishOutcome, Publisher};
+use mainstay_messaging::{Message, Publisher, broker::PublishOutcome};
 use mainstay_outbox::{
-    Enqueued, Entry, Error, Fetched, Limit, Notifier, Outbox, Outcome, RelayStore, ShardLease,
+    Enqueued, Entry, Error, Outbox,
     conformance::Tape,
+    store::{Fetched, Limit, Notifier, Origin, Outcome, RelayStore, ShardLease},
 };
 use mainstay_testkit::{
     History,
     crash::Points,
-    history::{self, Moment, Published, RowRef, Stop},
+    history::{self, Moment, Place, Published, Stop},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -72,8 +73,11 @@ impl<T: Outbox> Outbox for Ports<T> {
         let enqueuing = self.port.enqueue(connection, message);
         self.points.call("enqueue", enqueuing).await
     }
-    fn ring(&self) {
-        self.port.ring();
+    fn notify(&self) {
+        self.port.notify();
+    }
+    fn origin(&self) -> &Origin {
+        self.port.origin()
     }
 }
 
@@ -180,7 +184,7 @@ impl Publisher for Broker {
         for (message, answer) in messages.iter().zip(&answers) {
             if let PublishOutcome::Refused(_) = answer {
                 self.stops.lock().unwrap().push(Stop {
-                    at: RowRef::Outbox,
+                    at: Place::Outbox,
                     key: message.key.as_ref().map(ToString::to_string),
                     id: message.id.to_string(),
                     seen: Moment {

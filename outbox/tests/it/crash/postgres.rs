@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_database::postgres::{Database, classify};
-use mainstay_outbox::postgres::{Options, PostgresOutbox};
+use mainstay_outbox::PostgresOutbox;
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::PgConnection;
 
@@ -59,11 +59,8 @@ impl Shop for PostgresShop {
 
     async fn open(&self) -> (Arc<Database>, Arc<PostgresOutbox>) {
         let database = self.processes.clone();
-        let mut options = Options::default();
-        options.shards = 2;
-        let outbox = PostgresOutbox::open(database.clone(), options)
-            .await
-            .unwrap();
+        let builder = PostgresOutbox::builder(&database).shards(2);
+        let outbox = builder.open().await.unwrap();
         (Arc::new(database), Arc::new(outbox))
     }
 

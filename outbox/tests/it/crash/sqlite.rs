@@ -3,11 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use mainstay_database::{
-    Transactions as _,
-    sqlite::{Database, classify},
-};
-use mainstay_outbox::sqlite::{Options, SqliteOutbox};
+use mainstay_database::sqlite::{Database, classify};
+use mainstay_outbox::SqliteOutbox;
 use sqlx::SqliteConnection;
 
 use super::{
@@ -52,9 +49,8 @@ impl Shop for SqliteShop {
         let database = Database::open(self.directory.path().join("shop.db"))
             .await
             .unwrap();
-        let mut options = Options::default();
-        options.shards = 2;
-        let outbox = SqliteOutbox::open(database.clone(), options).await.unwrap();
+        let builder = SqliteOutbox::builder(&database).shards(2);
+        let outbox = builder.open().await.unwrap();
         (Arc::new(database), Arc::new(outbox))
     }
 

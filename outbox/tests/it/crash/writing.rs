@@ -69,12 +69,12 @@ impl Order {
                 outbox.enqueue_batch(&mut tx, &entries).await?;
             }
             Way::Once => {
-                let entries = [Entry::new(&messages[0]).once(&once)];
+                let entries = [Entry::new(&messages[0]).deduplicate(&once)];
                 outbox.enqueue_batch(&mut tx, &entries).await?;
             }
         }
         database.commit(tx).await?;
-        outbox.ring();
+        outbox.notify();
         Ok(())
     }
 

@@ -1,6 +1,9 @@
 //! A business write and its message in one statement.
 
-use mainstay_outbox::{Error, Outbox as _, RelayStore as _};
+use mainstay_outbox::{
+    Error, Outbox as _,
+    store::{RelayStore as _, Row},
+};
 use sqlx::{AssertSqlSafe, Executor as _};
 
 use super::{LEASE, Shop, ids, message, shop};
@@ -14,8 +17,8 @@ async fn stock() -> Option<Shop> {
 
 const TAKE: &str = "UPDATE stock SET left_over = left_over - $1 WHERE sku = $2 RETURNING left_over";
 
-/// Two transactions on one row: the first has it locked, the second is told to write by `statement` and waits, and only then
-/// the first writes. Answers with the messages in position order.
+/// Two transactions on one row: the first locks it, the second writes it by `statement` and waits, and
+/// only then the first writes. Returns the messages in position order.
 async fn race(shop: &Shop, statement: &str) -> Vec<String> {
     let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
     let write = |number: usize| {
@@ -39,7 +42,7 @@ async fn race(shop: &Shop, statement: &str) -> Vec<String> {
     });
     second.unwrap();
     let rows = shop.outbox.fetch(&leases, super::ALL).await.unwrap().rows;
-    let key = |row: mainstay_outbox::Row| row.ordering_key.unwrap().1.to_string();
+    let key = |row: Row| row.ordering_key.unwrap().1.to_string();
     rows.into_iter().map(key).collect()
 }
 
@@ -50,7 +53,7 @@ async fn messages_about_one_row_are_published_in_commit_order() {
     assert_eq!(race(&shop, take.sql()).await, ["1", "2"]);
 }
 
-/// Why there is no other form.
+/// This is why the statement has no other form.
 #[tokio::test]
 async fn a_message_beside_the_write_would_draw_its_position_before_the_lock() {
     let Some(shop) = stock().await else { return };
@@ -62,7 +65,7 @@ async fn a_message_beside_the_write_would_draw_its_position_before_the_lock() {
 }
 
 #[tokio::test]
-async fn what_is_not_written_is_not_announced_and_many_rows_are_one_message() {
+async fn no_written_row_enqueues_no_message_and_many_rows_enqueue_one() {
     let Some(shop) = stock().await else { return };
     let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
     let take = shop.outbox.enqueue_with(TAKE);
@@ -75,7 +78,7 @@ async fn what_is_not_written_is_not_announced_and_many_rows_are_one_message() {
             .unwrap();
         row.map(|row| sqlx::FromRow::from_row(&row).unwrap())
     };
-    assert_eq!(left, Some((3,)), "the rows are those of RETURNING");
+    assert_eq!(left, Some((3,)), "its rows are those of RETURNING");
     let nothing = take
         .query(&message("jar", 0), |take| take.bind(2_i64).bind("jar"))
         .unwrap()
@@ -93,7 +96,7 @@ async fn what_is_not_written_is_not_announced_and_many_rows_are_one_message() {
         .await
         .unwrap();
     assert_eq!(rows.len(), 2);
-    // In a transaction that is rolled back, nothing.
+    // In a transaction that is rolled back, it enqueues nothing.
     let mut tx = shop.pool().begin().await.unwrap();
     let query = take.query(&message("mug", 1), |take| take.bind(0_i64).bind("mug"));
     query.unwrap().execute(&mut *tx).await.unwrap();

@@ -1,17 +1,15 @@
-//! What a relay makes of a server that refuses: it ends where nobody but a person can mend it, and waits where it heals.
+//! A server that refuses: a relay ends if only a person can repair it, and waits if it heals.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use mainstay_database::postgres::{self, Database};
-use mainstay_outbox::{
-    Activity, Outbox as _,
-    postgres::{Options, PostgresOutbox},
-};
+use mainstay_database::postgres::Database;
+use mainstay_outbox::{Activity, Outbox as _, PostgresOutbox};
 use sqlx::AssertSqlSafe;
 
 use super::{PATIENCE, Running, Shop, message, report, shop, until};
 
-/// A login that may do with the tables whatever it likes; roles belong to the whole server, so its name is this test's own.
+/// A login with all privileges on the tables. Roles belong to the whole server, so its name is this
+/// test's own.
 async fn login(shop: &Shop) -> String {
     let name = format!("relay_{}", shop.server.name().rsplit('_').next().unwrap());
     run(
@@ -33,21 +31,20 @@ async fn run(shop: &Shop, sql: &str) {
 async fn open_as(shop: &Shop, login: &str) -> (Database, PostgresOutbox) {
     let url = shop.server.url();
     let (_, address) = url.split_once('@').unwrap();
-    let mut options = postgres::Options::default();
-    options.acquire_timeout = Duration::from_millis(300);
     let url = format!("postgres://{login}:secret@{address}");
-    let database = Database::connect_with(&url, options).await.unwrap();
-    let outbox = PostgresOutbox::open(database.clone(), Options::default()).await;
-    (database, Arc::new(outbox.unwrap()))
+    let database = Database::builder(url).acquire_timeout(Duration::from_millis(300));
+    let database = database.open().await.unwrap();
+    let outbox = PostgresOutbox::builder(&database).open().await;
+    (database, outbox.unwrap())
 }
 
-async fn forget(shop: &Shop, login: &str, database: Database) {
+async fn remove(shop: &Shop, login: &str, database: Database) {
     database.close().await;
     run(shop, &format!("DROP OWNED BY {login}; DROP ROLE {login}")).await;
 }
 
 #[tokio::test]
-async fn a_relay_without_a_privilege_ends_and_says_which() {
+async fn a_relay_without_a_privilege_ends_and_names_it() {
     let Some(shop) = shop().await else { return };
     let login = login(&shop).await;
     run(&shop, &format!("REVOKE DELETE ON outbox FROM {login}")).await;
@@ -65,12 +62,12 @@ async fn a_relay_without_a_privilege_ends_and_says_which() {
         assert!(said.contains(word), "{said}");
     }
     assert_eq!(running.relay.status().activity, Activity::Stopped);
-    // Neither is lost, and whoever may goes on with it.
+    // The message is not lost: a relay with the privilege publishes it.
     let running = Running::start(&shop.outbox);
     shop.until_drained().await;
     assert_eq!(running.tape.ids(), ["a-0"]);
     running.stop().await;
-    forget(&shop, &login, database).await;
+    remove(&shop, &login, database).await;
 }
 
 #[tokio::test]
@@ -89,7 +86,7 @@ async fn a_relay_that_gets_no_connection_says_why_and_goes_on_when_it_gets_one()
     )
     .await;
     shop.commit(&[message("a", 0)]).await;
-    until("it says why", async || {
+    until("the status says why", async || {
         let last_error = running.relay.status().last_error.unwrap_or_default();
         last_error.contains("too many connections for role")
             && last_error.contains("takes no more connections: raise its max_connections")
@@ -99,16 +96,16 @@ async fn a_relay_that_gets_no_connection_says_why_and_goes_on_when_it_gets_one()
     run(&shop, &format!("ALTER ROLE {login} CONNECTION LIMIT -1")).await;
     shop.until_drained().await;
     assert_eq!(running.tape.ids(), ["a-0"]);
-    // It says so once it knows that the round was recorded.
-    until("it is no more in trouble", async || {
+    // The error is cleared once the round is recorded.
+    until("the error is cleared", async || {
         running.relay.status().last_error.is_none()
     })
     .await;
     running.stop().await;
-    forget(&shop, &login, database).await;
+    remove(&shop, &login, database).await;
 }
 
-/// A password that was changed while everybody was connected.
+/// The password was changed while the relay was connected.
 #[tokio::test]
 async fn a_relay_whose_credentials_are_refused_ends() {
     let Some(shop) = shop().await else { return };
@@ -134,5 +131,5 @@ async fn a_relay_whose_credentials_are_refused_ends() {
             && !said.contains("secret"),
         "{said}"
     );
-    forget(&shop, &login, database).await;
+    remove(&shop, &login, database).await;
 }

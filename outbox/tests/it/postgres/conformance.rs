@@ -1,26 +1,20 @@
-//! The suite that every store passes.
-
-use std::sync::Arc;
+//! The conformance suite.
 
 use async_trait::async_trait;
 use mainstay_database::postgres::Database;
-use mainstay_outbox::{
-    Error,
-    conformance::Fixture,
-    postgres::{Options, PostgresOutbox},
-};
+use mainstay_outbox::{Error, OutboxBuilder, PostgresOutbox, conformance::Fixture};
 
 use super::{Shop, open, shop_with};
 
-pub(super) fn options(shards: u16) -> Options {
-    let mut options = Options::default();
-    options.shards = shards;
-    options.max_message_size = 10_000;
-    options
+/// The settings that the suite asks for.
+pub(super) fn with_shards(
+    shards: u16,
+) -> impl FnOnce(OutboxBuilder<Database>) -> OutboxBuilder<Database> {
+    move |outbox| outbox.shards(shards).max_message_size(10_000)
 }
 
 async fn fixture() -> Option<Shop> {
-    shop_with(options(4)).await
+    shop_with(with_shards(4)).await
 }
 
 #[async_trait]
@@ -32,16 +26,22 @@ impl Fixture for Shop {
         &self.database
     }
 
+    async fn foreign_database(&self) -> Database {
+        Database::from(self.pool())
+    }
+
     fn store(&self) -> PostgresOutbox {
-        Arc::clone(&self.outbox)
+        self.outbox.clone()
     }
 
     async fn other_process(&self) -> PostgresOutbox {
-        Arc::new(open(&self.server.url(), options(4)).await.unwrap().1)
+        let opened = open(&self.server.url(), with_shards(4)).await;
+        opened.unwrap().1
     }
 
     async fn open_with_five_shards(&self) -> Result<(), Error> {
-        open(&self.server.url(), options(5)).await.map(drop)
+        let opened = open(&self.server.url(), with_shards(5)).await;
+        opened.map(drop)
     }
 
     async fn damage(&self, id: &str) {

@@ -1,11 +1,11 @@
-//! A server whose disk is full: told as such, tried again, and nothing is lost.
+//! A server whose disk is full: the error says so, relays retry, and nothing is lost.
 
 use std::{collections::BTreeSet, path::PathBuf, process::Command, time::Duration};
 
 use mainstay_clock::{IdGenerator as _, SeededIds};
-use mainstay_database::{Error as DatabaseError, Transactions as _};
+use mainstay_database::Error as DatabaseError;
 use mainstay_messaging::Message;
-use mainstay_outbox::{Error, Outbox as _, postgres::Options};
+use mainstay_outbox::{Error, Outbox as _};
 use mainstay_testkit::{SmallDisk, postgres::PrivateServer};
 use sqlx::AssertSqlSafe;
 
@@ -14,7 +14,7 @@ use super::{Running, Shop, message, report, shop_in, until};
 const SUITE: &str = "outbox on a full disk";
 const MEGABYTES: u32 = 64;
 
-/// With a payload that does not shrink.
+/// A message with a payload that does not compress.
 fn large(key: &str, number: usize, size: usize) -> Message {
     let noise = SeededIds::new(u64::try_from(number).unwrap());
     let words = std::iter::repeat_with(|| noise.random().to_le_bytes());
@@ -30,7 +30,7 @@ async fn write(shop: &Shop, message: &Message) -> Result<(), Error> {
     Ok(shop.database.commit(tx).await?)
 }
 
-/// What was published, each once, in the order of first deliveries.
+/// Published messages in the order of their first deliveries.
 fn first_deliveries(running: &Running, key: &str) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut ids = running.tape.ids_of(key);
@@ -42,7 +42,7 @@ fn all(key: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{key}-{number}")).collect()
 }
 
-/// The tables are on the disk that is filled, the server's log is not.
+/// The tables are on the disk that is filled; the server's log is not.
 #[tokio::test]
 async fn writers_and_relays_say_that_the_disk_is_full_and_go_on_once_there_is_room() {
     let Some(disk) = SmallDisk::for_suite(SUITE, MEGABYTES).unwrap() else {
@@ -69,8 +69,8 @@ async fn writers_and_relays_say_that_the_disk_is_full_and_go_on_once_there_is_ro
             .await
             .unwrap();
     }
-    let shop = shop_in(database, Options::default()).await;
-    // Stopped at once, it goes to the deferred table, where there will be no room for it.
+    let shop = shop_in(database, |outbox| outbox).await;
+    // It will be refused at once, and the deferred table will have no room for it.
     shop.commit(&[large("stop", 0, 200_000), message("stop", 1)])
         .await;
     disk.fill().unwrap();
@@ -91,14 +91,14 @@ async fn writers_and_relays_say_that_the_disk_is_full_and_go_on_once_there_is_ro
         relay.lease(Duration::from_millis(300))
     });
     running.tape.refuse("stop-0");
-    until("the relay says so, too", async || {
+    until("the relay says so", async || {
         let last_error = running.relay.status().last_error.unwrap_or_default();
         words.iter().all(|word| last_error.contains(word))
     })
     .await;
     assert!(
         write(&shop, &large("a", written, 20_000)).await.is_err(),
-        "is there room?"
+        "the disk is not full"
     );
     assert!(!running.task.is_finished(), "it gave up");
 
@@ -112,15 +112,15 @@ async fn writers_and_relays_say_that_the_disk_is_full_and_go_on_once_there_is_ro
     shop.until_drained().await;
     assert_eq!(first_deliveries(&running, "a"), all("a", written + 1));
     assert_eq!(first_deliveries(&running, "stop"), all("stop", 2));
-    // It says so once it knows that the round was recorded.
-    until("it is no more in trouble", async || {
+    // The error is cleared once the round is recorded.
+    until("the error is cleared", async || {
         running.relay.status().last_error.is_none()
     })
     .await;
     running.stop().await;
 }
 
-/// Without room for its own log a server goes down, and does not come up again before there is some.
+/// Without room for its own log, a server goes down and does not start before there is some.
 #[tokio::test]
 async fn a_server_that_dies_for_want_of_room_loses_nothing() {
     let Some(disk) = SmallDisk::for_suite(SUITE, MEGABYTES).unwrap() else {
@@ -139,7 +139,7 @@ async fn a_server_that_dies_for_want_of_room_loses_nothing() {
     server.start_again().await.unwrap();
 
     let database = server.server().unwrap().database().await.unwrap();
-    let shop = shop_in(database, Options::default()).await;
+    let shop = shop_in(database, |outbox| outbox).await;
     let running = Running::start(&shop.outbox);
     for number in 0..20 {
         write(&shop, &message("a", number)).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_server_that_dies_for_want_of_room_loses_nothing() {
     let mut acknowledged: BTreeSet<_> = all("a", 20).into_iter().collect();
     let mut number = 20;
     let lost = loop {
-        // Onto the next file, which there is no room for unless it was there already.
+        // Switch to the next file, for which there is no room unless it exists.
         let switch = sqlx::query("SELECT pg_switch_wal()").execute(shop.pool());
         let switched = switch.await.map(drop);
         let message = message("a", number);
@@ -162,7 +162,7 @@ async fn a_server_that_dies_for_want_of_room_loses_nothing() {
     assert!(lost.is_retryable(), "{lost:?}");
     let log = std::fs::read_to_string(data.with_file_name("log")).unwrap();
     assert!(log.contains("No space left on device"), "{log}");
-    until("the relay is without its server", async || {
+    until("the relay has no server", async || {
         running.relay.status().last_error.is_some()
     })
     .await;
@@ -183,7 +183,7 @@ async fn a_server_that_dies_for_want_of_room_loses_nothing() {
     shop.until_drained().await;
     let published: BTreeSet<_> = running.tape.ids_of("a").into_iter().collect();
     assert!(published.is_superset(&acknowledged), "lost");
-    // Whether the last one was committed nobody knows; no other was.
+    // The outcome of the last commit is unknown; no other message may be published.
     let unknown = matches!(
         lost,
         Error::Database(DatabaseError::OutcomeUnknown(_) | DatabaseError::Unavailable(_))

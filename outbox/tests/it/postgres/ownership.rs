@@ -1,4 +1,4 @@
-//! Leases and fences where several sessions write at once.
+//! Leases and fencing tokens where several sessions write at once.
 
 use std::{
     sync::Arc,
@@ -8,14 +8,14 @@ use std::{
 use mainstay_clock::{BootId, Clock, Monotonic, SystemClock};
 use mainstay_database::postgres::Database;
 use mainstay_outbox::{
-    Error, Fetched, Outcome, RelayStore as _, Refusal,
-    postgres::{Options, PostgresOutbox},
+    Error, PostgresOutbox,
+    store::{Fetched, Outcome, Refusal, RelayStore as _},
 };
 use sqlx::Executor as _;
 
 use super::{LEASE, PATIENCE, Running, acknowledged, fetched, ids, message, shop, until};
 
-/// The statement's snapshot shows the old fence; only the lock shows the new one.
+/// The statement's snapshot shows the old token; only the lock shows the new one.
 #[tokio::test]
 async fn a_record_that_meets_a_takeover_waits_for_it_and_is_refused() {
     let Some(shop) = shop().await else { return };
@@ -39,7 +39,7 @@ async fn a_takeover_waits_for_a_record_in_flight() {
     let old = shop.outbox.lease("old", Duration::ZERO).await.unwrap();
     shop.commit(&[message("a", 0)]).await;
     let outcome = acknowledged(&fetched(&shop.outbox, &old).await);
-    // Keeps the record from ending.
+    // Keeps the record from completing.
     let mut in_the_way = shop.pool().begin().await.unwrap();
     let lock = "SELECT FROM outbox FOR UPDATE";
     in_the_way.execute(lock).await.unwrap();
@@ -60,22 +60,22 @@ async fn a_takeover_waits_for_a_record_in_flight() {
     assert!(ids(&shop.outbox, &new).await.is_empty());
 }
 
-/// The moves of a message that was refused.
+/// The first row is refused and the others are held behind it.
 fn moves(fetched: &Fetched) -> Outcome {
-    let mut places = fetched.rows.iter().map(|row| row.row_ref);
+    let mut row_refs = fetched.rows.iter().map(|row| row.row_ref);
     Outcome {
         acknowledged: Vec::new(),
-        blocked: vec![Refusal {
-            place: places.next().unwrap(),
+        refused: vec![Refusal {
+            row_ref: row_refs.next().unwrap(),
             attempts: 1,
             retry_after: Duration::ZERO,
             reason: "refused".to_owned(),
         }],
-        held: places.collect(),
+        held: row_refs.collect(),
     }
 }
 
-/// Log and deferred table.
+/// Numbers of rows in the log and in the deferred table.
 async fn rows(shop: &super::Shop) -> (i64, i64) {
     let (log, deferred) = (
         "SELECT count(*) FROM outbox",
@@ -84,7 +84,7 @@ async fn rows(shop: &super::Shop) -> (i64, i64) {
     (shop.count(log).await, shop.count(deferred).await)
 }
 
-/// As a record does that only deletes.
+/// As a record that only deletes.
 #[tokio::test]
 async fn moves_that_meet_a_takeover_wait_for_it_and_are_refused() {
     let Some(shop) = shop().await else { return };
@@ -102,14 +102,14 @@ async fn moves_that_meet_a_takeover_wait_for_it_and_are_refused() {
     assert_eq!(rows(&shop).await, (2, 0));
 }
 
-/// A relay that was not told how its record ended writes it again, and the first one may still be under way.
+/// A relay that does not know the outcome of its record repeats it, and the first one may still run.
 #[tokio::test]
 async fn moves_that_are_written_twice_at_once_are_made_once() {
     let Some(shop) = shop().await else { return };
     let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
     shop.commit(&[message("a", 0), message("a", 1)]).await;
     let outcome = moves(&fetched(&shop.outbox, &leases).await);
-    // Keeps the first one from ending until the second one has begun.
+    // Keeps the first one from completing until the second one has begun.
     let mut in_the_way = shop.pool().begin().await.unwrap();
     in_the_way
         .execute("SELECT FROM outbox FOR UPDATE")
@@ -131,9 +131,9 @@ async fn moves_that_are_written_twice_at_once_are_made_once() {
     assert_eq!(rows(&shop).await, (0, 2));
 }
 
-/// Also where it moves rows aside.
+/// As a record that only deletes.
 #[tokio::test]
-async fn a_former_owner_stops_no_key() {
+async fn a_former_owner_blocks_no_key() {
     let Some(shop) = shop().await else { return };
     let old = shop.outbox.lease("old", Duration::ZERO).await.unwrap();
     shop.commit(&[message("a", 0), message("a", 1)]).await;
@@ -154,25 +154,23 @@ async fn a_lock_that_does_not_come_is_a_conflict_to_be_tried_again() {
     in_the_way.execute(lock).await.unwrap();
     shop.commit(&[message("a", 0)]).await;
     shop.until_blocked(1).await;
-    // Past the lock timeout, it waits anew.
+    // After the lock timeout, it waits again.
     shop.until_blocked(0).await;
     shop.until_blocked(1).await;
     in_the_way.commit().await.unwrap();
     shop.until_drained().await;
-    assert_eq!(running.tape.ids(), ["a-0"], "sent once for all that");
+    assert_eq!(running.tape.ids(), ["a-0"], "published more than once");
     running.stop().await;
 }
 
-/// Relays divide shards one after the other; whoever waited for that in vain is no worse off.
+/// Relays divide shards one after the other. A relay that waits for that in vain keeps its connection.
 #[tokio::test]
-async fn a_turn_to_lease_that_does_not_come_costs_no_connection() {
+async fn a_lease_that_waits_in_vain_costs_no_connection() {
     let Some(shop) = shop().await else { return };
-    let mut options = mainstay_database::postgres::Options::default();
-    options.max_connections = 1;
-    let database = Database::connect_with(&shop.server.url(), options).await;
-    let outbox = PostgresOutbox::open(database.unwrap(), Options::default()).await;
-    let outbox = outbox.unwrap();
-    // As a relay does that was blocked in the middle.
+    let database = Database::builder(shop.server.url()).max_connections(1);
+    let database = database.open().await.unwrap();
+    let outbox = PostgresOutbox::builder(&database).open().await.unwrap();
+    // As a relay that is suspended inside its transaction.
     let mut in_the_way = shop.pool().begin().await.unwrap();
     let turn = "SELECT pg_advisory_xact_lock(hashtextextended('mainstay outbox_relays', 0))";
     in_the_way.execute(turn).await.unwrap();
@@ -188,9 +186,10 @@ async fn a_turn_to_lease_that_does_not_come_costs_no_connection() {
     assert_eq!(outbox.lease("waiting", LEASE).await.unwrap().len(), 1);
 }
 
-/// A relay that is blocked within a transaction leases locks that a takeover waits for: its lease alone would not help.
+/// A relay that is suspended inside a transaction holds locks that a takeover waits for, even after its
+/// lease has ended.
 #[tokio::test]
-async fn a_transaction_of_a_relay_does_not_lie_idle_for_long() {
+async fn the_server_ends_an_idle_transaction_of_a_relay() {
     let Some(shop) = shop().await else { return };
     shop.run(
         "CREATE TABLE seen (millis BIGINT);
@@ -237,7 +236,7 @@ impl Clock for Off {
 }
 
 #[tokio::test]
-async fn only_the_servers_clock_counts() {
+async fn only_the_servers_clock_decides() {
     let off = |ahead| -> Arc<dyn Clock> {
         Arc::new(Off {
             clock: SystemClock::new(),
@@ -246,7 +245,7 @@ async fn only_the_servers_clock_counts() {
     };
     let Some(shop) = shop().await else { return };
     let ahead = shop.other_process().await;
-    // A lease of the node that is behind has not ended for the one that is ahead.
+    // For the node that is ahead, the lease of the node that is behind has not ended.
     let behind = shop.outbox.lease("behind", LEASE).await.unwrap();
     assert_eq!(behind.len(), 1);
     assert!(ahead.lease("ahead", LEASE).await.unwrap().is_empty());
@@ -260,7 +259,7 @@ async fn only_the_servers_clock_counts() {
     assert!((0..=60_000_000).contains(&left), "{left}");
     shop.outbox.release("behind").await.unwrap();
     ahead.release("ahead").await.unwrap();
-    // And a refused message is tried again as soon as the backoff says.
+    // A refused message is retried after the backoff.
     for (outbox, clock, key) in [(&ahead, off(true), "a"), (&shop.outbox, off(false), "b")] {
         let running = Running::start_as(outbox, |relay| relay.clock(clock));
         running.tape.refuse(&format!("{key}-0"));
@@ -273,7 +272,7 @@ async fn only_the_servers_clock_counts() {
     }
 }
 
-/// Where the server would not wait for its disk, leases do; where it would, acknowledgements do not.
+/// Leases wait for the disk even if the server's setting is not to. Acknowledgements never wait for it.
 #[tokio::test]
 async fn leases_are_on_disk_and_acknowledgements_need_not_be() {
     let Some(shop) = shop().await else { return };
@@ -305,7 +304,7 @@ async fn leases_are_on_disk_and_acknowledgements_need_not_be() {
             .execute(shop.pool())
             .await
             .unwrap();
-        // Sessions of their own: the setting is read at login.
+        // New sessions, because the setting is read at login.
         let outbox = shop.other_process().await;
         let leases = tokio::time::timeout(PATIENCE, outbox.lease(server, LEASE))
             .await

@@ -1,27 +1,23 @@
-//! Behind `PgBouncer` in transaction mode, where the next transaction runs in another session: the suite, and writers and
-//! relays at once.
+//! Behind `PgBouncer` in transaction mode, where each transaction may run in another session: the
+//! conformance suite, and writers and relays at the same time.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use mainstay_database::{
-    Transactions as _,
-    postgres::{self, Database},
-};
+use mainstay_database::postgres::Database;
 use mainstay_outbox::{
-    DeduplicationKey, Enqueued, Entry, Error, Outbox as _,
+    DeduplicationKey, Enqueued, Entry, Error, Outbox as _, OutboxBuilder, PostgresOutbox,
     conformance::Fixture,
-    postgres::{Options, PostgresOutbox},
 };
 use mainstay_testkit::postgres::{Pooler, Pooling, TestDatabase};
 use tokio_util::sync::CancellationToken;
 
-use super::{Running, Shop, conformance::options, message, shop, shop_with, until};
+use super::{Running, Shop, conformance::with_shards, message, shop, shop_with, until};
 
-/// A shop whose service goes through a pooler.
+/// A shop whose service connects through a pooler.
 struct Pooled {
-    /// Past the pooler.
+    /// Directly, without the pooler.
     shop: Shop,
     pooler: Pooler,
     database: Database,
@@ -37,14 +33,14 @@ impl Deref for Pooled {
 }
 
 async fn pooled() -> Option<Pooled> {
-    let shop = shop_with(options(4)).await?;
+    let shop = shop_with(with_shards(4)).await?;
     let mut pooling = Pooling::default();
-    // More than the suite leases open at once, and fewer than there are clients.
+    // More than the suite holds open at once, and fewer than there are clients.
     pooling.connections = 6;
     let suite = "outbox behind a pooler";
     let pooler = Pooler::for_suite(suite, &shop.server.url(), pooling).await;
     let pooler = pooler.unwrap()?;
-    let (database, outbox) = open(&pooler, &shop.server, options(4)).await.unwrap();
+    let (database, outbox) = open(&pooler, &shop.server, with_shards(4)).await.unwrap();
     Some(Pooled {
         shop,
         pooler,
@@ -56,13 +52,13 @@ async fn pooled() -> Option<Pooled> {
 async fn open(
     pooler: &Pooler,
     server: &TestDatabase,
-    options: Options,
+    settings: impl FnOnce(OutboxBuilder<Database>) -> OutboxBuilder<Database>,
 ) -> Result<(Database, PostgresOutbox), Error> {
-    let mut through = postgres::Options::default();
-    through.behind_transaction_pooler = true;
-    let database = Database::connect_with(&pooler.url(server.name()), through).await?;
-    let outbox = PostgresOutbox::open(database.clone(), options).await?;
-    Ok((database, Arc::new(outbox)))
+    let database = Database::builder(pooler.url(server.name())).transaction_pooler(true);
+    let database = database.open().await?;
+    let builder = PostgresOutbox::builder(&database).source("/suite");
+    let outbox = settings(builder).open().await?;
+    Ok((database, outbox))
 }
 
 #[async_trait]
@@ -74,17 +70,22 @@ impl Fixture for Pooled {
         &self.database
     }
 
+    async fn foreign_database(&self) -> Database {
+        let opened = open(&self.pooler, &self.server, with_shards(4)).await;
+        opened.unwrap().0
+    }
+
     fn store(&self) -> PostgresOutbox {
-        Arc::clone(&self.outbox)
+        self.outbox.clone()
     }
 
     async fn other_process(&self) -> PostgresOutbox {
-        let opened = open(&self.pooler, &self.server, options(4)).await;
+        let opened = open(&self.pooler, &self.server, with_shards(4)).await;
         opened.unwrap().1
     }
 
     async fn open_with_five_shards(&self) -> Result<(), Error> {
-        let opened = open(&self.pooler, &self.server, options(5)).await;
+        let opened = open(&self.pooler, &self.server, with_shards(5)).await;
         opened.map(drop)
     }
 
@@ -117,7 +118,6 @@ async fn write(database: &Database, outbox: &PostgresOutbox, key: &str) {
             .unwrap();
         query.execute(&mut *tx).await.unwrap();
         database.commit(tx).await.unwrap();
-        outbox.notify();
     }
 }
 
@@ -131,13 +131,16 @@ async fn writers_and_relays_work_behind_a_pooler_in_transaction_mode() {
     let Some(pooler) = pooler.unwrap() else {
         return;
     };
-    let (database, writer) = open(&pooler, &server, Options::default()).await.unwrap();
-    let (_, elsewhere) = open(&pooler, &server, Options::default()).await.unwrap();
+    let (database, writer) = open(&pooler, &server, |outbox| outbox).await.unwrap();
+    let (_, elsewhere) = open(&pooler, &server, |outbox| outbox).await.unwrap();
     let shutdown = CancellationToken::new();
     for outbox in [&writer, &elsewhere] {
-        let (outbox, shutdown) = (Arc::clone(outbox), shutdown.clone());
+        let (outbox, shutdown) = (outbox.clone(), shutdown.clone());
         tokio::spawn(async move {
-            tokio::join!(outbox.announce(shutdown.clone()), outbox.listen(shutdown));
+            tokio::join!(
+                outbox.announce(shutdown.cancelled()),
+                outbox.listen(shutdown.cancelled())
+            );
         });
     }
     let running = Running::start_as(&elsewhere, |relay| relay.lease(Duration::from_secs(2)));
@@ -150,7 +153,7 @@ async fn writers_and_relays_work_behind_a_pooler_in_transaction_mode() {
     }
     assert!(
         !elsewhere.is_listening(),
-        "nothing can be heard through it, and that is known"
+        "no notification can arrive, and it knows that"
     );
     running.stop().await;
     shutdown.cancel();

@@ -1,7 +1,6 @@
 //! Positions are drawn before the commit.
 
-use mainstay_database::Transactions as _;
-use mainstay_outbox::{Outbox as _, RelayStore as _};
+use mainstay_outbox::{Outbox as _, store::RelayStore as _};
 
 use super::{LEASE, Running, acknowledged, fetched, id, ids, message, shop, until};
 
@@ -16,11 +15,11 @@ async fn a_writer_that_draws_first_and_commits_last_loses_nothing() {
         shop.commit(&[message("b", number), message("c", number)])
             .await;
     }
-    until("the others pass it", async || {
+    until("the others are published", async || {
         running.tape.ids().len() == 60
     })
     .await;
-    // It goes on, behind and before what the relay has seen.
+    // It enqueues again, with positions before and after those the relay has seen.
     let enqueue = shop.outbox.enqueue(&mut slow, &message("a", 1)).await;
     enqueue.unwrap();
     shop.database.commit(slow).await.unwrap();
@@ -34,7 +33,7 @@ async fn a_writer_that_draws_first_and_commits_last_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_an_old_snapshot_still_sees_is_not_published_again() {
+async fn rows_that_an_old_snapshot_still_sees_are_not_published_again() {
     let Some(shop) = shop().await else { return };
     shop.commit(&[message("a", 0), message("b", 0)]).await;
     let mut old = shop.pool().begin().await.unwrap();
@@ -48,7 +47,9 @@ async fn what_an_old_snapshot_still_sees_is_not_published_again() {
         .await
         .unwrap();
     assert_eq!(seen, 2);
-    let running = Running::start_as(&shop.outbox, |relay| relay.batch_size(7).batch_bytes(1_000_000));
+    let running = Running::start_as(&shop.outbox, |relay| {
+        relay.batch_size(7).batch_bytes(1_000_000)
+    });
     for number in 1..100 {
         shop.commit(&[message("a", number), message("b", number)])
             .await;
@@ -83,14 +84,14 @@ async fn rollbacks_leave_gaps_and_nothing_else() {
     running.stop().await;
 }
 
-/// A vacuumed, empty table is deemed empty while it grows, and a plan that reads it whole is kept.
+/// After a vacuum of an empty table, PostgreSQL keeps a plan that reads the whole table while it grows.
 #[tokio::test]
 async fn the_log_is_read_by_its_index_whatever_statistics_say() {
     let Some(shop) = shop().await else { return };
     let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
     shop.run("VACUUM ANALYZE outbox").await;
     for number in 0..10 {
-        // Long enough for a generic plan on each connection.
+        // Often enough for a generic plan on each connection.
         shop.commit(&[message("a", number)]).await;
         let one = fetched(&shop.outbox, &leases).await;
         assert_eq!(one.rows.len(), 1);
@@ -112,14 +113,14 @@ async fn the_log_is_read_by_its_index_whatever_statistics_say() {
         let outcome = acknowledged(&some);
         shop.outbox.record(&leases, &outcome).await.unwrap();
     }
-    // What sessions count they report within a second or so, when they are used.
+    // Sessions report their counts within about a second, when they are used.
     let read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'outbox'";
     until("the counts are there", async || {
         drop(ids_of_nothing(&shop).await);
         shop.count(read).await >= 10 * 20_000
     })
     .await;
-    assert_eq!(shop.count(scans).await, before, "the log was read whole");
+    assert_eq!(shop.count(scans).await, before, "the whole log was read");
     let left = fetched(&shop.outbox, &leases).await;
     assert_eq!(left.rows.len(), 25_000);
 }
@@ -130,9 +131,7 @@ async fn ids_of_nothing(shop: &super::Shop) -> Vec<String> {
 
 #[tokio::test]
 async fn shards_are_read_in_position_order_and_cut_by_messages_and_bytes() {
-    let mut options = mainstay_outbox::postgres::Options::default();
-    options.shards = 3;
-    let Some(shop) = super::shop_with(options).await else {
+    let Some(shop) = super::shop_with(|outbox| outbox.shards(3)).await else {
         return;
     };
     let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
@@ -148,7 +147,7 @@ async fn shards_are_read_in_position_order_and_cut_by_messages_and_bytes() {
     limit.bytes = 1;
     let one = shop.outbox.fetch(&leases, limit).await.unwrap();
     assert_eq!(one.rows.iter().map(id).collect::<Vec<_>>(), sent[..1]);
-    // Of two shards, only theirs.
+    // Of two shards, only their rows.
     let two = ids(&shop.outbox, &leases[1..]).await;
     assert!(two.len() < 50 && two.iter().all(|id| sent.contains(id)));
 }

@@ -1,11 +1,12 @@
-//! Where the tables live, who may do what with them, and who makes them.
+//! Where the tables are, which privileges they need, and who creates them.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use mainstay_database::{Namespace, Transactions as _, postgres::Database};
+use mainstay_database::{Namespace, postgres::Database};
 use mainstay_outbox::{
-    DeduplicationKey, Enqueued, Entry, Error, Outbox as _, RelayStore as _,
-    postgres::{MIGRATIONS, Options, PostgresOutbox, roles},
+    DeduplicationKey, Enqueued, Entry, Error, Outbox as _, PostgresOutbox,
+    postgres::{MIGRATIONS, roles},
+    store::RelayStore as _,
 };
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::AssertSqlSafe;
@@ -16,10 +17,9 @@ async fn server() -> Option<TestDatabase> {
     Some(Server::for_suite("outbox")?.database().await.unwrap())
 }
 
-fn within(namespace: &Namespace) -> Options {
-    let mut options = Options::default();
-    options.namespace = namespace.clone();
-    options
+async fn open_in(database: &Database, namespace: &Namespace) -> Result<PostgresOutbox, Error> {
+    let builder = PostgresOutbox::builder(database).namespace(namespace.clone());
+    builder.open().await
 }
 
 /// One message of every kind.
@@ -51,11 +51,9 @@ async fn rows(database: &Database, namespace: &Namespace) -> i64 {
         .unwrap()
 }
 
-/// Publishes all of it, and has one message refused in between.
+/// Publishes all messages, one of which is refused at first.
 async fn drain(outbox: PostgresOutbox, owner: &Database, namespace: &Namespace) {
-    let running = Running::start_as(&Arc::new(outbox), |relay| {
-        relay.lease(Duration::from_millis(300))
-    });
+    let running = Running::start_as(&outbox, |relay| relay.lease(Duration::from_millis(300)));
     running.tape.refuse("a-2");
     until("it is refused twice", async || running.tape.refusals() > 1).await;
     running.tape.accept();
@@ -72,9 +70,9 @@ async fn every_table_is_where_the_namespace_says() {
     let Some(server) = server().await else { return };
     let database = Database::connect(&server.url()).await.unwrap();
     let namespace = Namespace::prefixed("a_").unwrap();
-    // A word of SQL.
+    // The name is a reserved word of SQL.
     let there = namespace.clone().in_schema("order").unwrap();
-    let outbox = PostgresOutbox::open(database.clone(), within(&there)).await;
+    let outbox = open_in(&database, &there).await;
     let outbox = outbox.unwrap();
     enqueue(&database, &outbox).await;
     let elsewhere = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -84,9 +82,8 @@ async fn every_table_is_where_the_namespace_says() {
         .await
         .unwrap();
     assert_eq!(elsewhere, 0);
-    // Another one in the same database is another one.
-    let plain = PostgresOutbox::open(database.clone(), Options::default());
-    let plain = plain.await.unwrap();
+    // Another outbox in the same database has rows of its own.
+    let plain = PostgresOutbox::builder(&database).open().await.unwrap();
     let leases = plain.lease("relay", LEASE).await.unwrap();
     assert!(fetched(&plain, &leases).await.rows.is_empty());
     drain(outbox, &database, &there).await;
@@ -100,9 +97,9 @@ async fn ten_processes_may_start_at_once() {
             let url = server.url();
             tokio::spawn(async move {
                 let database = Database::connect(&url).await?;
-                let mut options = Options::default();
-                options.shards = if number == 9 { 2 } else { 8 };
-                PostgresOutbox::open(database, options).await
+                let shards = if number == 9 { 2 } else { 8 };
+                let builder = PostgresOutbox::builder(database).shards(shards);
+                builder.open().await
             })
         })
         .collect();
@@ -125,12 +122,11 @@ async fn ten_processes_may_start_at_once() {
 async fn a_writer_and_a_relay_need_no_more_than_their_roles() {
     let Some(server) = server().await else { return };
     let owner = Database::connect(&server.url()).await.unwrap();
-    // Roles belong to the whole server: names of this database's own.
+    // Roles belong to the whole server, so these have names of this database's own.
     let prefix = format!("r{}_", server.name().rsplit('_').next().unwrap());
     let namespace = Namespace::prefixed(&prefix).unwrap();
     let namespace = namespace.in_schema("order").unwrap();
-    let opened = PostgresOutbox::open(owner.clone(), within(&namespace)).await;
-    drop(opened.unwrap());
+    drop(open_in(&owner, &namespace).await.unwrap());
     for _ in 0..2 {
         let run = sqlx::raw_sql(roles(&namespace)).execute(owner.pool()).await;
         run.unwrap();
@@ -146,18 +142,24 @@ async fn a_writer_and_a_relay_need_no_more_than_their_roles() {
             .username(&format!("{prefix}{role}"))
             .password("secret");
         let pool = sqlx::PgPool::connect_with(options).await.unwrap();
-        let database = Database::over(pool, &mainstay_database::postgres::Options::default());
-        let outbox = PostgresOutbox::open(database.clone(), within(&namespace)).await;
-        (database, outbox.unwrap())
+        let database = Database::from(pool);
+        let builder = PostgresOutbox::builder(&database).namespace(namespace.clone());
+        // It needs no privilege beyond those of the role.
+        drop(builder.clone().open_without_migrating().await.unwrap());
+        let outbox = builder.open().await.unwrap();
+        (database, outbox)
     };
     let (writer, its_outbox) = login("writer").await;
     let (relay, relays_outbox) = login("relay").await;
     enqueue(&writer, &its_outbox).await;
     let refused = |result: Result<(), Error>| {
         assert!(matches!(result, Err(Error::Database(_))), "{result:?}");
-        assert!(!result.unwrap_err().is_retryable(), "nobody heals that");
+        assert!(
+            !result.unwrap_err().is_retryable(),
+            "a missing privilege does not heal"
+        );
     };
-    // Neither does the other's work, and no one changes the schema.
+    // Neither can do the other's work, and neither can change the schema.
     refused(its_outbox.lease("writer", LEASE).await.map(drop));
     let mut tx = relay.begin().await.unwrap();
     refused(relays_outbox.enqueue(&mut tx, &message("b", 0)).await);
@@ -182,4 +184,39 @@ async fn a_writer_and_a_relay_need_no_more_than_their_roles() {
     });
     let drop_roles = sqlx::raw_sql(AssertSqlSafe(drop_roles.concat()));
     drop_roles.execute(owner.pool()).await.unwrap();
+}
+
+#[tokio::test]
+async fn open_without_migrating_accepts_the_schema_of_another_tool_and_refuses_a_missing_one() {
+    let Some(server) = server().await else { return };
+    let database = Database::connect(&server.url()).await.unwrap();
+    let namespace = Namespace::prefixed("tool_").unwrap();
+    let open = async || {
+        let builder = PostgresOutbox::builder(&database).namespace(namespace.clone());
+        builder.open_without_migrating().await
+    };
+    let run = async |sql: String| {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+        sql.execute(database.pool()).await.unwrap();
+    };
+    let missing = open().await.unwrap_err().to_string();
+    assert!(
+        missing.contains("table tool_outbox is missing"),
+        "{missing}"
+    );
+    for step in MIGRATIONS.steps {
+        // A tool that keeps a record of its own, and none of ours.
+        run(namespace.render(step.sql).to_string()).await;
+    }
+    let outbox = open().await.unwrap();
+    enqueue(&database, &outbox).await;
+    run(roles(&namespace).as_str().to_owned()).await;
+    drain(outbox, &database, &namespace).await;
+    run("ALTER TABLE tool_outbox_deferred DROP COLUMN reason".to_owned()).await;
+    let missing = open().await.unwrap_err().to_string();
+    let column = "column reason of table tool_outbox_deferred is missing";
+    assert!(missing.contains(column), "{missing}");
+    let drop_roles = ["writer", "relay"]
+        .map(|role| format!("DROP OWNED BY tool_outbox_{role}; DROP ROLE tool_outbox_{role};"));
+    run(drop_roles.concat()).await;
 }

@@ -1,25 +1,21 @@
-//! Wake-ups from process to process, and what becomes of messages without them.
+//! Wake-up notifications across processes, and how messages are found without them.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use mainstay_clock::{Clock as _, SystemClock};
-use mainstay_outbox::{
-    Outbox as _, Relay,
-    conformance::Tape,
-    postgres::{Options, PostgresOutbox},
-};
+use mainstay_outbox::{Outbox as _, PostgresOutbox, Relay, conformance::Tape};
 use mainstay_testkit::Wire;
 use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, Running, message, open, shop, until};
 
-fn deaf(relay: Relay<PostgresOutbox, Tape>) -> Relay<PostgresOutbox, Tape> {
+fn without_polls(relay: Relay<PostgresOutbox, Tape>) -> Relay<PostgresOutbox, Tape> {
     relay.poll_interval(PATIENCE * 10).lease(PATIENCE * 30)
 }
 
 #[tokio::test]
-async fn a_relay_hears_of_commits_in_other_processes() {
+async fn a_commit_in_another_process_wakes_the_relay() {
     let Some(shop) = shop().await else { return };
     let shutdown = CancellationToken::new();
     let elsewhere = shop.other_process().await;
@@ -31,12 +27,15 @@ async fn a_relay_hears_of_commits_in_other_processes() {
         let (outbox, shutdown) = (shop.outbox.clone(), shutdown.clone());
         async move { outbox.announce(shutdown.cancelled_owned()).await }
     });
-    let running = Running::start_as(&elsewhere, deaf);
+    let running = Running::start_as(&elsewhere, without_polls);
     until("it listens", async || elsewhere.is_listening()).await;
     until("it runs", async || running.relay.status().shards == 1).await;
     for number in 0..20 {
-        shop.commit(&[message("a", number)]).await;
-        shop.outbox.notify();
+        // A commit through the database announces itself.
+        let mut tx = shop.database.begin().await.unwrap();
+        let message = message("a", number);
+        shop.outbox.enqueue(&mut tx, &message).await.unwrap();
+        shop.database.commit(tx).await.unwrap();
         until("it is published", async || {
             running.tape.ids().len() == number + 1
         })
@@ -50,20 +49,20 @@ async fn a_relay_hears_of_commits_in_other_processes() {
 }
 
 #[tokio::test]
-async fn a_stream_of_rings_is_told_at_intervals_and_the_last_one_too() {
+async fn a_stream_of_commits_is_announced_at_intervals_up_to_the_last_one() {
     let Some(shop) = shop().await else { return };
-    let mut ear = PgListener::connect(&shop.server.url()).await.unwrap();
-    ear.listen("mainstay_outbox").await.unwrap();
-    // Nothing is told inside the transaction.
+    let mut listener = PgListener::connect(&shop.server.url()).await.unwrap();
+    listener.listen("mainstay_outbox").await.unwrap();
+    // The transaction itself sends no notification.
     shop.commit(&[message("a", 0)]).await;
     let shutdown = CancellationToken::new();
     let announcing = tokio::spawn({
         let (outbox, shutdown) = (shop.outbox.clone(), shutdown.clone());
         async move { outbox.announce(shutdown.cancelled_owned()).await }
     });
-    let quiet = tokio::time::timeout(Duration::from_millis(100), ear.recv()).await;
+    let quiet = tokio::time::timeout(Duration::from_millis(100), listener.recv()).await;
     assert!(quiet.is_err(), "{quiet:?}");
-    let ringing = async {
+    let notifying = async {
         for _ in 0..400 {
             shop.outbox.notify();
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -71,37 +70,40 @@ async fn a_stream_of_rings_is_told_at_intervals_and_the_last_one_too() {
     };
     let clock = SystemClock::new();
     let started = clock.monotonic();
-    let mut told = 0;
+    let mut received = 0;
     tokio::select! {
-        () = async { loop { assert_eq!(ear.recv().await.unwrap().payload(), "outbox"); told += 1; } } => {}
-        () = ringing => {}
+        () = async { loop { assert_eq!(listener.recv().await.unwrap().payload(), "outbox"); received += 1; } } => {}
+        () = notifying => {}
     }
-    // One per 5 ms, and eight at once.
+    // One per 5 ms, and eight at the start.
     let most = (clock.monotonic() - started).as_millis() / 5 + 10;
-    assert!(told >= 2 && told <= most, "{told}, of {most} at most");
-    // Drained, then one ring more, then the end.
-    while let Ok(heard) = tokio::time::timeout(Duration::from_millis(200), ear.recv()).await {
-        heard.unwrap();
+    assert!(
+        received >= 2 && received <= most,
+        "{received}, of {most} at most"
+    );
+    // After a quiet time, one more and then the shutdown.
+    while let Ok(more) = tokio::time::timeout(Duration::from_millis(200), listener.recv()).await {
+        more.unwrap();
     }
     shop.outbox.notify();
     shutdown.cancel();
     announcing.await.unwrap();
-    let last = tokio::time::timeout(PATIENCE, ear.recv()).await;
+    let last = tokio::time::timeout(PATIENCE, listener.recv()).await;
     assert_eq!(last.unwrap().unwrap().payload(), "outbox");
 }
 
-/// The connection on which the relay listens dies, and nobody is told.
+/// The connection on which the relay listens fails silently.
 #[tokio::test]
-async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
+async fn a_listener_that_failed_silently_costs_latency_and_is_replaced() {
     let Some(shop) = shop().await else { return };
     let server = shop.server.options();
     let wire = Wire::to(server.get_host(), server.get_port())
         .await
         .unwrap();
-    let mut options = Options::default();
-    options.prove_listening_every = Duration::from_millis(300);
-    let (_, outbox) = open(&shop.server.url(), options).await.unwrap();
-    let outbox = Arc::new(outbox);
+    let interval = Duration::from_millis(300);
+    let url = shop.server.url();
+    let opened = open(&url, |outbox| outbox.listen_check_interval(interval));
+    let (_, outbox) = opened.await.unwrap();
     let shutdown = CancellationToken::new();
     tokio::spawn({
         let (outbox, shutdown) = (outbox.clone(), shutdown.clone());
@@ -120,7 +122,7 @@ async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
     for number in 0..5 {
         shop.commit(&[message("a", number)]).await;
         shop.outbox.notify();
-        until("the slow poll finds it", async || {
+        until("a poll finds it", async || {
             running.tape.ids().len() == number + 1
         })
         .await;
@@ -128,19 +130,19 @@ async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
     until("the silence is noticed", async || !outbox.is_listening()).await;
     until("another listener is there", async || outbox.is_listening()).await;
     running.stop().await;
-    // It hears: a relay that hardly polls is rung.
-    let running = Running::start_as(&outbox, deaf);
+    // The new one works: it wakes a relay that hardly polls.
+    let running = Running::start_as(&outbox, without_polls);
     until("it runs", async || running.relay.status().shards == 1).await;
     shop.commit(&[message("a", 5)]).await;
     shop.outbox.notify();
-    until("it is rung", async || running.tape.ids() == ["a-5"]).await;
+    until("it is woken", async || running.tape.ids() == ["a-5"]).await;
     running.stop().await;
     shutdown.cancel();
 }
 
-/// As behind a pooler, or with a server that takes no more connections.
+/// As behind a pooler, or if the server accepts no more connections.
 #[tokio::test]
-async fn a_relay_works_where_nobody_listens() {
+async fn a_relay_works_without_notifications() {
     let Some(shop) = shop().await else { return };
     let shutdown = CancellationToken::new();
     let nowhere = shop.server.options().database("there_is_no_such_database");
