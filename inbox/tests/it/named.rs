@@ -24,9 +24,7 @@ pub(crate) fn group() -> Group {
 
 pub(crate) fn message(key: &str, number: usize) -> Message {
     let name = format!("{key}-{number}");
-    let message = Message::builder().id(&*name).source("/test").key(key);
-    message
-        .event(&Named { name: name.clone() })
-        .build()
-        .unwrap()
+    let message = Message::builder().id(&*name).source("/test");
+    let message = message.event(&Named { name: name.clone() });
+    message.key(key).build().unwrap()
 }

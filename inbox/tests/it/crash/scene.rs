@@ -238,9 +238,9 @@ impl<F: Service> Scene<F> {
 
 fn message(topic: &Topic, key: &str, number: usize) -> Message {
     let name = format!("{key}-{number}");
-    let message = Message::builder().id(&*name).source("/crash").key(key);
+    let message = Message::builder().id(&*name).source("/crash");
     let message = message.event(&Named { name: name.clone() });
-    message.topic(topic.clone()).build().unwrap()
+    message.topic(topic.clone()).key(key).build().unwrap()
 }
 
 fn entry(message: &Message) -> Entry {
