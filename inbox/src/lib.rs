@@ -8,7 +8,7 @@
 //!
 //! # Quickstart
 //!
-#![cfg_attr(feature = "sqlite", doc = "```")]
+#![cfg_attr(feature = "sqlite", doc = "```standalone_crate")]
 #![cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
 //! use mainstay_inbox::{HandlerError, Received, SqliteInbox, Worker};
 //! use mainstay_inbox::{database::sqlite::Database, messaging::{Event, sqlite::Broker}, sqlx};
