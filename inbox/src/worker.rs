@@ -15,17 +15,14 @@ mod upkeep;
 mod window;
 mod work;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-};
+use std::{fmt, sync::Arc};
 
 use mainstay_database::Transactions;
 use mainstay_messaging::Consumer;
-use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Handlers, Inbox, Status, store::WorkerStore};
 use engine::Engine;
+use handle::Ending;
 use settings::Settings;
 use telemetry::Meters;
 use work::Work;
@@ -69,7 +66,7 @@ pub struct Worker<I: Inbox, K, S = ()> {
     consumer: K,
     handlers: Handlers<I::Connection, S>,
     settings: Settings,
-    status: Arc<Mutex<Status>>,
+    ending: Ending,
 }
 
 impl<I: WorkerStore, K: Consumer> Worker<I, K> {
@@ -80,7 +77,7 @@ impl<I: WorkerStore, K: Consumer> Worker<I, K> {
             consumer,
             handlers: Handlers::new(),
             settings: Settings::default(),
-            status: Arc::default(),
+            ending: Ending::default(),
         }
     }
 }
@@ -98,6 +95,8 @@ impl<I: WorkerStore, K: Consumer, S: Send + Sync + 'static> Worker<I, K, S> {
     /// # Cancel safety
     /// Dropping the future is like a crash: uncommitted messages are delivered again, and each effect is applied once.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let ending = self.ending;
+        let shared = ending.shared();
         let registry = self.handlers.into_registry();
         registry.check()?;
         let deadline = self.settings.handler_deadline;
@@ -114,19 +113,39 @@ impl<I: WorkerStore, K: Consumer, S: Send + Sync + 'static> Worker<I, K, S> {
             meters: Meters::new(&group),
             group,
         };
-        Engine::run(Arc::new(work), self.consumer, self.status, shutdown).await
+        let shutdown = async {
+            tokio::select! {
+                biased;
+                () = shared.shutdown_requested() => {}
+                () = shutdown => {}
+            }
+        };
+        Engine::run(Arc::new(work), self.consumer, shared, shutdown).await
     }
 
-    /// Works in a task of its own until [`WorkerHandle::shutdown`].
+    /// Runs the worker in a task of its own, until [`WorkerHandle::shutdown`].
+    ///
+    /// Dropping the handle leaves the worker running.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    #[must_use = "the handle shows the status, and shuts the worker down"]
+    #[must_use = "the handle is needed to shut the worker down"]
     pub fn spawn(self) -> WorkerHandle {
-        let shutdown = CancellationToken::new();
-        let status = Arc::clone(&self.status);
-        let task = tokio::spawn(self.run_until(shutdown.clone().cancelled_owned()));
-        WorkerHandle::new(status, shutdown, task)
+        let handle = self.handle();
+        handle.adopt(tokio::spawn(self.run_until(std::future::pending())));
+        handle
+    }
+
+    /// What it is doing now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.ending.shared().status()
+    }
+
+    /// A handle that shows the worker's status while [`run_until`](Self::run_until) runs it.
+    #[must_use]
+    pub fn handle(&self) -> WorkerHandle {
+        WorkerHandle::new(self.ending.shared())
     }
 }
 

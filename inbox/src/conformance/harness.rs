@@ -8,12 +8,13 @@ use mainstay_messaging::{
     Consumer, Event, Group, Message, Partition, Position, Publisher as _, Topic,
     broker::{Content, Delivery},
 };
+use tokio::task::JoinHandle;
 
 use super::{
     Connection, Database, Fixture,
     script::{Batched, Counted, Script, count, count_batch, ignore},
 };
-use crate::{Handlers, Status, Worker, WorkerHandle, store::WorkerStore};
+use crate::{Error, Handlers, Status, Worker, WorkerHandle, store::WorkerStore};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -163,25 +164,33 @@ pub(super) async fn worker<F: Fixture>(f: &F, script: &Arc<Script>) -> WorkerOf<
 }
 
 /// A worker that runs until it is stopped or crashed.
-pub(super) struct Running(WorkerHandle);
+pub(super) struct Running {
+    handle: WorkerHandle,
+    task: JoinHandle<Result<(), Error>>,
+}
 
 impl Running {
     pub(super) fn start<I: WorkerStore, K: Consumer>(worker: Worker<I, K>) -> Self {
-        Self(worker.spawn())
+        Self {
+            handle: worker.handle(),
+            task: tokio::spawn(worker.run_until(std::future::pending())),
+        }
     }
 
     pub(super) fn status(&self) -> Status {
-        self.0.status()
+        self.handle.status()
     }
 
     /// Shuts it down and waits for its end.
     pub(super) async fn stop(self) {
-        let ended = tokio::time::timeout(PATIENCE, self.0.shutdown()).await;
+        let ended = tokio::time::timeout(PATIENCE, self.handle.shutdown()).await;
         ended.unwrap().unwrap();
+        self.task.await.unwrap().unwrap();
     }
 
     /// Ends it as a kill does: nothing is finished, committed or released.
     pub(super) async fn crash(self) {
-        self.0.abort().await;
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
     }
 }

@@ -8,7 +8,7 @@ mod verdict;
 use std::{
     collections::BTreeMap,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::{
+    handle::Shared,
     holdings::{Bound, Holdings},
     lanes::{LaneId, Lanes},
     pump::{Command, Event, Pump},
@@ -48,7 +49,7 @@ pub(super) struct Engine<I: WorkerStore> {
     /// Set once nothing more is started.
     closing: Option<Closing>,
     ended: Option<Error>,
-    status: Arc<Mutex<Status>>,
+    shared: Arc<Shared>,
     changed: bool,
 }
 
@@ -75,7 +76,7 @@ impl<I: WorkerStore> Engine<I> {
     pub(super) async fn run(
         work: Arc<Work<I>>,
         consumer: impl Consumer,
-        status: Arc<Mutex<Status>>,
+        shared: &Arc<Shared>,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), Error> {
         let (commands, commanded) = mpsc::unbounded_channel();
@@ -111,7 +112,7 @@ impl<I: WorkerStore> Engine<I> {
             last_error: None,
             closing: None,
             ended: None,
-            status,
+            shared: Arc::clone(shared),
             changed: true,
             work,
         };
@@ -176,7 +177,7 @@ impl<I: WorkerStore> Engine<I> {
             partitions: partitions.collect(),
             within: limit,
         });
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Status::default();
+        self.shared.set_status(Status::default());
         drop(self.commands);
         let leaving = async {
             // The pump may wait until its news are read.
@@ -254,6 +255,6 @@ impl<I: WorkerStore> Engine<I> {
                 .blocked_keys
                 .set(status.blocked_keys.len() as f64);
         }
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        self.shared.set_status(status);
     }
 }

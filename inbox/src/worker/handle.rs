@@ -1,92 +1,80 @@
-//! A worker that runs in a task.
+//! What others see of a running worker.
 
 use std::{
     fmt, panic,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Status};
 
-/// A worker that runs in a task of its own. If the handle is dropped, the worker runs on.
-#[must_use = "the handle shows the status, and shuts the worker down"]
+/// A worker that runs: shows its status and shuts it down. Clones share the worker.
+#[derive(Clone)]
 pub struct WorkerHandle {
-    status: Arc<Mutex<Status>>,
-    shutdown: CancellationToken,
-    task: JoinHandle<Result<(), Error>>,
+    shared: Arc<Shared>,
 }
 
 impl WorkerHandle {
-    pub(super) const fn new(
-        status: Arc<Mutex<Status>>,
-        shutdown: CancellationToken,
-        task: JoinHandle<Result<(), Error>>,
-    ) -> Self {
-        Self {
-            status,
-            shutdown,
-            task,
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let shared = Arc::clone(shared);
+        Self { shared }
+    }
+
+    pub(super) fn adopt(&self, task: JoinHandle<Result<(), Error>>) {
+        // Nobody else has the handle yet.
+        if let Ok(mut adopted) = self.shared.task.try_lock() {
+            *adopted = Some(task);
         }
     }
 
     /// What the worker is doing now.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.shared.status()
     }
 
-    /// Shuts the worker down and waits until it has drained, committed offsets and left its group.
+    /// Asks the worker to stop and waits until it has drained, committed offsets and left its group.
     ///
     /// # Errors
-    /// As [`Worker::run_until`](crate::Worker::run_until).
+    /// The error with which a spawned worker ended. Only the first caller gets it.
     ///
     /// # Panics
-    /// If the worker has panicked.
+    /// If the worker has panicked; only for the first caller.
     ///
     /// # Cancel safety
-    /// If the future is dropped, the shutdown goes on, and nobody learns how it ended.
-    pub async fn shutdown(self) -> Result<(), Error> {
-        self.shutdown.cancel();
-        ended(self.task.await)
+    /// Cancel safe: the worker still stops.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.shared.shutdown.cancel();
+        self.ended().await
     }
 
-    /// Waits until the worker ends by itself, which only an error makes it do.
+    /// Waits until the worker has ended, without asking it to.
     ///
     /// # Errors
-    /// As [`Worker::run_until`](crate::Worker::run_until).
+    /// As [`shutdown`](Self::shutdown).
     ///
     /// # Panics
-    /// If the worker has panicked, or if it is polled again after it has answered.
+    /// As [`shutdown`](Self::shutdown).
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn ended(&mut self) -> Result<(), Error> {
-        ended((&mut self.task).await)
-    }
-
-    /// Ends the worker at once, like a crash: uncommitted messages are delivered again, and each effect is applied once.
-    ///
-    /// # Cancel safety
-    /// If the future is dropped, the worker still ends.
-    pub async fn abort(self) {
-        self.task.abort();
-        if let Err(error) = self.task.await {
-            tracing::debug!(%error, "the worker was aborted");
+    pub async fn ended(&self) -> Result<(), Error> {
+        let mut task = self.shared.task.lock().await;
+        if let Some(running) = task.as_mut() {
+            let ended = running.await;
+            *task = None;
+            return match ended {
+                Ok(result) => result,
+                Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+                // The runtime is shutting down, and has dropped the worker.
+                Err(_) => Ok(()),
+            };
         }
-    }
-}
-
-fn ended(task: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
-    match task {
-        Ok(ended) => ended,
-        Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
-        // The runtime is shutting down and has dropped the task.
-        Err(_) => Ok(()),
+        drop(task);
+        self.shared.ended.cancelled().await;
+        Ok(())
     }
 }
 
@@ -95,5 +83,52 @@ impl fmt::Debug for WorkerHandle {
         f.debug_struct("WorkerHandle")
             .field("status", &self.status())
             .finish_non_exhaustive()
+    }
+}
+
+/// What a worker and its handles share.
+#[derive(Default)]
+pub(super) struct Shared {
+    status: Mutex<Status>,
+    shutdown: CancellationToken,
+    ended: CancellationToken,
+    /// The task of a spawned worker, until somebody has its result.
+    task: tokio::sync::Mutex<Option<JoinHandle<Result<(), Error>>>>,
+}
+
+impl Shared {
+    pub(super) fn status(&self) -> Status {
+        self.lock().clone()
+    }
+
+    pub(super) fn set_status(&self, status: Status) {
+        *self.lock() = status;
+    }
+
+    pub(super) async fn shutdown_requested(&self) {
+        self.shutdown.cancelled().await;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Dropped with the worker: shows that it has ended, whether it returned or was dropped.
+#[derive(Default)]
+pub(super) struct Ending {
+    shared: Arc<Shared>,
+}
+
+impl Ending {
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.shared.set_status(Status::default());
+        self.shared.ended.cancel();
     }
 }

@@ -59,7 +59,7 @@ impl<I: Inbox, K, S: Clone + Send + Sync + 'static> Worker<I, K, S> {
             consumer: self.consumer,
             handlers: change(self.handlers),
             settings: self.settings,
-            status: self.status,
+            ending: self.ending,
         }
     }
 }

@@ -79,23 +79,18 @@ impl Scene {
     }
 
     async fn start(&self, gate: &Gate) -> WorkerHandle {
-        self.start_with(gate, |worker| worker).await
+        self.worker(gate).await.spawn()
     }
 
-    async fn start_with(
-        &self,
-        gate: &Gate,
-        set: impl FnOnce(MemoryWorker) -> MemoryWorker,
-    ) -> WorkerHandle {
+    async fn worker(&self, gate: &Gate) -> MemoryWorker {
         let consumer = self.fixture.consumer(&group(), &topic()).await;
-        let worker = Worker::new(self.fixture.inbox(), consumer)
+        Worker::new(self.fixture.inbox(), consumer)
             .with_state(gate.clone())
             .on(pass)
             .clock(self.clock.clone())
             .ids(SeededIds::new(2))
             .handler_deadline(Duration::from_secs(3_600))
-            .max_attempts(1);
-        set(worker).spawn()
+            .max_attempts(1)
     }
 
     async fn effects(&self, count: usize) -> Vec<String> {
@@ -229,11 +224,13 @@ async fn an_idle_worker_is_healthy_again_once_the_broker_recovers() {
 async fn a_worker_waits_for_a_transaction_that_outlives_its_client() {
     let scene = Scene::with(&[message("a", 0), message("a", 1)]).await;
     let gate = Gate::before("a-1");
-    let killed = scene.start(&gate).await;
+    let killed = scene.worker(&gate).await;
+    let killed = tokio::spawn(killed.run_until(std::future::pending()));
     gate.is_reached(1).await;
     let faults = scene.fixture.database.faults();
     faults.linger(true);
-    killed.abort().await;
+    killed.abort();
+    assert!(killed.await.unwrap_err().is_cancelled());
     faults.linger(false);
     let successor = scene.start(&gate).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -278,10 +275,7 @@ async fn a_panic_outside_of_handlers_repeats_no_effect_and_is_survived() {
     let scene = Scene::with(&[message("a", 0), message("a", 1)]).await;
     let calls = AtomicUsize::new(0);
     let panics_twice = move || assert!(calls.fetch_add(1, Ordering::SeqCst) >= 2, "on purpose");
-    let running = scene
-        .start_with(&Gate::before("nothing"), |worker| {
-            worker.batch_size(1).on_commit(panics_twice)
-        })
-        .await;
+    let worker = scene.worker(&Gate::before("nothing")).await;
+    let running = worker.batch_size(1).on_commit(panics_twice).spawn();
     scene.ends_well(running, &["a-0", "a-1"]).await;
 }

@@ -8,10 +8,12 @@ mod combined;
 mod conditions;
 mod connections;
 mod full_disk;
+mod pool;
 mod pooler;
 mod privileges;
 mod retention;
 mod scene;
+mod sql_errors;
 mod waiting;
 
 use std::time::Duration;
@@ -75,7 +77,8 @@ async fn fixture_through(
 ) -> PostgresFixture {
     let owner = Database::connect(&server.url()).await.unwrap();
     inbox(&owner).open().await.unwrap();
-    let owner = owner.pool().clone();
+    // Tests its connections, so that it survives a restart of the server.
+    let owner = PgPool::connect(&server.url()).await.unwrap();
     for sql in [roles(&namespace()), statement(&namespace(), EFFECTS)] {
         sqlx::raw_sql(sql).execute(&owner).await.unwrap();
     }

@@ -1,6 +1,8 @@
 //! The inbox in a SQLite file, with a broker in another file.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod sql_errors;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

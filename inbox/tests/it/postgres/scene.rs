@@ -214,7 +214,7 @@ impl Running {
     }
 
     /// Waits until it ends by itself.
-    pub(super) async fn end(mut self) -> Result<(), Error> {
+    pub(super) async fn end(self) -> Result<(), Error> {
         self.handle.ended().await
     }
 }
