@@ -25,6 +25,8 @@ async fn wakes<S: RelayStore>(store: &S, waking: impl AsyncFnOnce()) -> bool {
         return true;
     };
     let mut early = EarlyPolls::new();
+    early.before_looking(notifier);
+    early.found();
     let waiting = async {
         tokio::join!(early.wait(notifier, PATIENCE * 10), waking());
     };
