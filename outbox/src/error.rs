@@ -63,7 +63,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call in a new transaction may succeed later without anybody's intervention.
+    /// Whether the same call in a new transaction may succeed later without anyone's help.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {

@@ -166,6 +166,8 @@ pub mod guide;
 mod notifier;
 mod origin;
 mod outbox;
+#[cfg(all(doctest, feature = "postgres", feature = "sqlite"))]
+mod readme;
 mod recording;
 mod relay;
 mod round;

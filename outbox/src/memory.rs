@@ -63,7 +63,7 @@ impl MemoryOutbox {
     /// Numbers of rows in the log and in the deferred table, as a new transaction sees them.
     ///
     /// # Errors
-    /// [`Error::Database`] when the database was told to fail.
+    /// [`Error::Database`] when a fault of the database was requested.
     pub async fn rows(&self) -> Result<(usize, usize), Error> {
         let mut tx = self.inner.database.begin().await?;
         let statement = tx.statement().await?;
@@ -97,7 +97,7 @@ impl MemoryOutbox {
     /// the message was there.
     ///
     /// # Errors
-    /// [`Error::Database`] when the database was told to fail.
+    /// [`Error::Database`] when a fault of the database was requested.
     pub async fn damage(&self, id: &MessageId) -> Result<bool, Error> {
         let mut tx = self.inner.database.begin().await?;
         let mut statement = tx.statement().await?;

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 /// Wakes the relay of the same process. Every enqueue arms it; a commit notifies it.
 ///
-/// A foreign commit, such as that of a service's own pool, tells nobody. An armed relay therefore
+/// A foreign commit, such as that of a service's own pool, notifies no relay. An armed relay therefore
 /// polls after 1, 2, 4 … 50 ms until it finds rows.
 #[derive(Debug)]
 pub struct Notifier {
@@ -27,7 +27,7 @@ const FIRST_INTERVAL: Duration = Duration::from_millis(1);
 const LONGEST_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a transaction that enqueued something is expected to commit. After that, the relay
-/// assumes a rollback and returns to its poll interval, and commits notify nobody.
+/// assumes a rollback and returns to its poll interval, and commits no longer notify it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Notifier {

@@ -10,7 +10,7 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// How many notifications may follow each other without delay after a quiet time.
 const BURST: u32 = 8;
 
-/// Limits the rate of notifications: a few commits are told at once, a stream of them once per interval.
+/// Limits the rate of notifications: a few are sent at once, a stream of them at intervals.
 /// This is the generic cell rate algorithm of ITU-T I.371.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
@@ -37,7 +37,7 @@ mod tests {
     const ZERO: Monotonic = Monotonic::from_origin(Duration::ZERO);
 
     #[test]
-    fn occasional_commits_are_told_at_once() {
+    fn occasional_commits_are_announced_at_once() {
         let mut pace = Pace::default();
         for n in 0..1_000 {
             assert_eq!(pace.sent(ZERO + INTERVAL * n), Duration::ZERO);
@@ -45,14 +45,14 @@ mod tests {
     }
 
     #[test]
-    fn a_few_commits_are_told_at_once_and_a_stream_at_intervals() {
-        let (mut pace, mut now, mut told) = (Pace::default(), ZERO, Vec::new());
+    fn a_few_commits_are_announced_at_once_and_a_stream_at_intervals() {
+        let (mut pace, mut now, mut sent) = (Pace::default(), ZERO, Vec::new());
         for _ in 0..20 {
-            told.push(now);
+            sent.push(now);
             now = now + pace.sent(now);
         }
-        assert!(told[..BURST as usize].iter().all(|moment| *moment == ZERO));
-        for pair in told[BURST as usize - 1..].windows(2) {
+        assert!(sent[..BURST as usize].iter().all(|moment| *moment == ZERO));
+        for pair in sent[BURST as usize - 1..].windows(2) {
             assert_eq!(pair[1] - pair[0], INTERVAL);
         }
     }
@@ -61,11 +61,11 @@ mod tests {
     fn a_long_quiet_time_allows_one_burst_and_no_more() {
         let (mut pace, mut now) = (Pace::default(), ZERO + Duration::from_secs(3_600));
         pace.sent(ZERO);
-        let (start, mut told) = (now, 0);
+        let (start, mut sent) = (now, 0);
         while now - start < Duration::from_secs(1) {
-            told += 1;
+            sent += 1;
             now = now + pace.sent(now);
         }
-        assert_eq!(told, 200 + BURST - 1);
+        assert_eq!(sent, 200 + BURST - 1);
     }
 }

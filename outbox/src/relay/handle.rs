@@ -24,7 +24,7 @@ impl RelayHandle {
     }
 
     pub(super) fn adopt(&self, task: JoinHandle<Result<(), Error>>) {
-        // Nobody else has the handle yet.
+        // The lock is free: the handle was just created.
         if let Ok(mut adopted) = self.shared.task.try_lock() {
             *adopted = Some(task);
         }
@@ -87,7 +87,7 @@ pub(super) struct Shared {
     status: Mutex<Status>,
     shutdown: CancellationToken,
     ended: CancellationToken,
-    /// The task of a spawned relay, until somebody has its result.
+    /// The task of a spawned relay, until its result is returned.
     task: tokio::sync::Mutex<Option<JoinHandle<Result<(), Error>>>>,
 }
 

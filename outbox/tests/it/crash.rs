@@ -17,7 +17,10 @@ mod relaying;
 mod sqlite;
 mod writing;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use mainstay_clock::Backoff;
@@ -76,6 +79,7 @@ fn message(key: &str, number: usize) -> Message {
         .kind("Counted")
         .key(key)
         .payload(number.to_string())
+        .occurred_at(SystemTime::UNIX_EPOCH)
         .build()
         .unwrap()
 }

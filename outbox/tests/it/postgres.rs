@@ -91,7 +91,7 @@ impl Shop {
         opened.unwrap().1
     }
 
-    /// One committed transaction that enqueues `messages`. It notifies nobody.
+    /// One transaction that enqueues `messages` and commits without a notification.
     async fn commit(&self, messages: &[Message]) {
         let mut tx = self.pool().begin().await.unwrap();
         for message in messages {
