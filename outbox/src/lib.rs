@@ -55,7 +55,6 @@
 //! On a PostgreSQL pool that exists, only the opening and the commit differ:
 //!
 //! ```no_run
-//! # #[cfg(not(all(feature = "postgres", feature = "sqlite")))] fn main() {}
 //! # #[cfg(all(feature = "postgres", feature = "sqlite"))]
 //! # mod example {
 //! use mainstay_outbox::{Event, Outbox, PostgresOutbox, Relay, sqlx::{self, PgPool}};

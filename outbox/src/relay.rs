@@ -24,9 +24,9 @@ pub use handle::RelayHandle;
 ///
 /// ```no_run
 /// # use std::time::Duration;
-/// # use mainstay_outbox::{Error, Relay, SqliteOutbox, messaging::Publisher};
+/// # use mainstay_outbox::{Error, Relay, messaging::Publisher, store::RelayStore};
 /// # async fn shutdown_signal() {}
-/// # async fn example(outbox: SqliteOutbox, publisher: impl Publisher) -> Result<(), Error> {
+/// # async fn example(outbox: impl RelayStore, publisher: impl Publisher) -> Result<(), Error> {
 /// let relay = Relay::new(outbox, publisher).lease(Duration::from_secs(5));
 /// relay.run_until(shutdown_signal()).await?;
 /// # Ok(()) }
@@ -35,8 +35,8 @@ pub use handle::RelayHandle;
 /// [`spawn`](Self::spawn) runs it in the background:
 ///
 /// ```no_run
-/// # use mainstay_outbox::{Error, Relay, SqliteOutbox, messaging::Publisher};
-/// # async fn example(outbox: SqliteOutbox, publisher: impl Publisher) -> Result<(), Error> {
+/// # use mainstay_outbox::{Error, Relay, messaging::Publisher, store::RelayStore};
+/// # async fn example(outbox: impl RelayStore, publisher: impl Publisher) -> Result<(), Error> {
 /// let relay = Relay::new(outbox, publisher).spawn();
 /// // … serve requests; `relay.clone()` in a health endpoint shows `relay.status()` …
 /// relay.shutdown().await?;

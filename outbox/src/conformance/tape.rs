@@ -51,12 +51,14 @@ impl Tape {
     }
 
     /// Ids of stored messages, in order, including duplicates.
+    #[must_use]
     pub fn ids(&self) -> Vec<String> {
         let stored = &self.state().stored;
         stored.iter().map(|m| m.id.to_string()).collect()
     }
 
     /// Ids of stored messages of one key.
+    #[must_use]
     pub fn ids_of(&self, key: &str) -> Vec<String> {
         let of_key = |m: &&Message| m.key.as_ref().is_some_and(|k| k.as_str() == key);
         let stored = &self.state().stored;
@@ -68,6 +70,7 @@ impl Tape {
     }
 
     /// Stored messages, in order.
+    #[must_use]
     pub fn stored(&self) -> Vec<Message> {
         self.state().stored.clone()
     }
@@ -88,6 +91,7 @@ impl Tape {
     }
 
     /// Number of refusals.
+    #[must_use]
     pub fn refusals(&self) -> usize {
         self.state().refusals
     }
@@ -103,11 +107,13 @@ impl Tape {
     }
 
     /// Number of calls that began.
+    #[must_use]
     pub fn calls(&self) -> usize {
         self.state().calls
     }
 
     /// Messages of each call.
+    #[must_use]
     pub fn batches(&self) -> Vec<usize> {
         self.state().batches.clone()
     }
