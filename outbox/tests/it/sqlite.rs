@@ -224,6 +224,9 @@ async fn open_without_migrating_accepts_the_schema_of_another_tool_and_refuses_a
     for (_, sql) in MIGRATIONS.sql(&namespace) {
         run(sql).await;
     }
+    // The steps record themselves, so that `open` accepts the schema as well.
+    let builder = SqliteOutbox::builder(&database).namespace(namespace.clone());
+    drop(builder.open().await.unwrap());
     let outbox = open().await.unwrap();
     let mut tx = database.begin().await.unwrap();
     outbox.enqueue(&mut tx, &message("a", 0)).await.unwrap();
