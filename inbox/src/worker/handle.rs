@@ -23,7 +23,7 @@ impl WorkerHandle {
     }
 
     pub(super) fn adopt(&self, task: JoinHandle<Result<(), Error>>) {
-        // Nobody else has the handle yet.
+        // The handle has no clones yet, so the lock is free.
         if let Ok(mut adopted) = self.shared.task.try_lock() {
             *adopted = Some(task);
         }
@@ -92,7 +92,7 @@ pub(super) struct Shared {
     status: Mutex<Status>,
     shutdown: CancellationToken,
     ended: CancellationToken,
-    /// The task of a spawned worker, until somebody has its result.
+    /// The task of a spawned worker, until a caller has taken its result.
     task: tokio::sync::Mutex<Option<JoinHandle<Result<(), Error>>>>,
 }
 

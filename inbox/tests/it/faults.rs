@@ -225,12 +225,16 @@ async fn a_worker_waits_for_a_transaction_that_outlives_its_client() {
     let scene = Scene::with(&[message("a", 0), message("a", 1)]).await;
     let gate = Gate::before("a-1");
     let killed = scene.worker(&gate).await;
+    let handle = killed.handle();
     let killed = tokio::spawn(killed.run_until(std::future::pending()));
     gate.is_reached(1).await;
     let faults = scene.fixture.database.faults();
     faults.linger(true);
     killed.abort();
     assert!(killed.await.unwrap_err().is_cancelled());
+    // Its handle shows it.
+    handle.ended().await.unwrap();
+    assert!(!handle.status().running);
     faults.linger(false);
     let successor = scene.start(&gate).await;
     tokio::time::sleep(Duration::from_secs(60)).await;

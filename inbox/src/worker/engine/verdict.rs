@@ -91,17 +91,17 @@ impl<I: WorkerStore> Engine<I> {
         meters.duplicates.increment(messages.saturating_sub(others));
     }
 
-    /// Returns all messages to the heads of their lanes, with `mark` applied to those named.
+    /// Returns all messages to the heads of their lanes, with `change` applied to those named.
     fn give_back(
         &mut self,
         mut portions: Portions,
         named: &[usize],
-        mut mark: impl FnMut(&mut Item<Arc<Delivery>>),
+        mut change: impl FnMut(&mut Item<Arc<Delivery>>),
     ) {
         let items = portions.iter_mut().flat_map(|portion| &mut portion.items);
         for (index, item) in items.enumerate() {
             if named.contains(&index) {
-                mark(item);
+                change(item);
             }
         }
         // Each goes to the front of the queue, the last one first, so that their order stays.
