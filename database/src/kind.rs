@@ -24,8 +24,8 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// The kind of the first database error among `error` and its sources; `None` if there is none.
     ///
-    /// A database error is an [`Error`] or, with the feature of its database, a `sqlx::Error`. `sqlx::Error::RowNotFound` is
-    /// not one: the database has answered.
+    /// A database error is an [`Error`] or, with the feature of its database, a `sqlx::Error`.
+    /// `sqlx::Error::RowNotFound` is not one: the database has answered.
     #[must_use]
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         let mut next = Some(error);

@@ -1,10 +1,12 @@
-//! Reads the log that the example `place_orders` of mainstay-outbox writes, and makes one invoice per order.
+//! Reads the log that the example `place_orders` of mainstay-outbox writes, and makes one invoice
+//! per order.
 //!
 //! ```console
 //! $ cargo run -p mainstay-inbox --features sqlite --example bill_orders -- DIRECTORY
 //! ```
 //!
-//! Runs until Ctrl-C. Kill it at any moment, run it again, run two of them: each order has one invoice.
+//! Runs until Ctrl-C. Kill it at any moment, run it again, run two of them: each order has one
+//! invoice.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{error::Error, path::PathBuf};

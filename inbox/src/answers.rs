@@ -6,7 +6,8 @@ use mainstay_messaging::Delivery;
 
 use crate::{Admission, store::Identity};
 
-/// The first delivery of a message whose record was `added` is fresh; every other delivery is a duplicate.
+/// The first delivery of a message whose record was `added` is fresh; every other delivery is a
+/// duplicate.
 pub(crate) fn answers(deliveries: &[&Delivery], added: &[(String, String)]) -> Vec<Admission> {
     let identities: Vec<_> = deliveries.iter().copied().map(Identity::of).collect();
     let mut added: HashSet<Identity<'_>> = added

@@ -1,7 +1,9 @@
-//! The contract of a store, and what a [`Worker`](crate::Worker) makes of it, as tests that any store can run.
+//! The contract of a store, and what a [`Worker`](crate::Worker) makes of it, as tests that any
+//! store can run.
 //!
-//! Implement [`Fixture`] and write `mainstay_inbox::conformance!(fixture());` in a test module. That makes one test per case,
-//! named after the guarantee that it shows. The cases wait on conditions, never for a fixed time.
+//! Implement [`Fixture`] and write `mainstay_inbox::conformance!(fixture());` in a test module.
+//! That makes one test per case, named after the guarantee that it shows. The cases wait on
+//! conditions, never for a fixed time.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -34,8 +36,8 @@ pub use retention::*;
 /// A store under test, and a broker to read from.
 #[async_trait]
 pub trait Fixture: Send + Sync + 'static {
-    /// The store. Its database may end idle transactions only after more than an hour: some handlers of the suite take that
-    /// long.
+    /// The store. Its database may end idle transactions only after more than an hour: some
+    /// handlers of the suite take that long.
     type Inbox: WorkerStore;
     type Publisher: Publisher;
     type Consumer: Consumer;
@@ -59,8 +61,9 @@ pub trait Fixture: Send + Sync + 'static {
 
     fn publisher(&self) -> Self::Publisher;
 
-    /// A new member of the group that starts at the earliest record. Its lease, and its time to release revoked partitions,
-    /// should be about a second: some cases wait until they end, and they must not end by themselves on a busy host.
+    /// A new member of the group that starts at the earliest record. Its lease, and its time to
+    /// release revoked partitions, should be about a second: some cases wait until they end, and
+    /// they must not end by themselves on a busy host.
     async fn consumer(&self, group: &Group, topic: &Topic) -> Self::Consumer;
 
     /// For each partition: the group's committed offset, and the end of the log.
@@ -73,8 +76,9 @@ pub trait Fixture: Send + Sync + 'static {
 type Connection<F> = <<F as Fixture>::Inbox as Inbox>::Connection;
 type Database<F> = <<F as Fixture>::Inbox as WorkerStore>::Database;
 
-/// Makes one `#[tokio::test]` per case, for the fixture that the expression returns. With `if_there` the expression returns an
-/// `Option`, and `None` skips the case where the server is missing.
+/// Makes one `#[tokio::test]` per case, for the fixture that the expression returns. With
+/// `if_there` the expression returns an `Option`, and `None` skips the case where the server is
+/// missing.
 #[macro_export]
 macro_rules! conformance {
     (if_there $fixture:expr) => {

@@ -6,10 +6,12 @@ use std::{error::Error as StdError, time::Duration};
 #[derive(thiserror::Error, Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The database refused or did not answer; [`mainstay_database::Error`] says whether that heals by itself.
+    /// The database refused or did not answer; [`mainstay_database::Error`] says whether that heals
+    /// by itself.
     #[error("the inbox's database operation failed: {0}")]
     Database(#[from] mainstay_database::Error),
-    /// The broker has ended this consumer for good: start a new one, or act on what the broker says.
+    /// The broker has ended this consumer for good: start a new one, or act on what the broker
+    /// says.
     #[error("the broker ended this consumer: {0}")]
     Broker(#[source] mainstay_messaging::Error),
     /// Two handlers were registered for one kind of event, and one of them would never run.
@@ -20,8 +22,8 @@ pub enum Error {
         /// The kind that has two.
         kind: &'static str,
     },
-    /// A handler may take longer than the database lets a transaction idle. Such a handler would lose its
-    /// transaction each time, and no attempt would ever count.
+    /// A handler may take longer than the database lets a transaction idle. Such a handler would
+    /// lose its transaction each time, and no attempt would ever count.
     #[error(
         "handlers may take {deadline:?}, but the database ends transactions that idle for {limit:?}; lower handler_deadline or raise idle_in_transaction_timeout"
     )]
@@ -31,8 +33,8 @@ pub enum Error {
         /// [`Transactions::idle_limit`](mainstay_database::Transactions::idle_limit).
         limit: Duration,
     },
-    /// The [`FailurePolicy`](crate::failure::FailurePolicy) could not take a message over. The message stays
-    /// unacknowledged, and the worker asks again.
+    /// The [`FailurePolicy`](crate::failure::FailurePolicy) could not take a message over. The
+    /// message stays unacknowledged, and the worker asks again.
     #[error("the failure policy could not take the message over: {0}")]
     FailurePolicy(#[source] Box<dyn StdError + Send + Sync>),
 }

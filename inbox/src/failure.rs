@@ -9,19 +9,22 @@ use crate::Error;
 
 /// Decides what happens to a message that cannot be handled, and when its key may go on.
 ///
-/// The worker asks it when all attempts have failed or the failure is permanent. Until the answer, and after
+/// The worker asks it when all attempts have failed or the failure is permanent. Until the answer,
+/// and after
 /// [`FailureOutcome::KeyBlocked`], it starts nothing more of the message's key.
 #[async_trait]
 pub trait FailurePolicy: Send + Sync + 'static {
     /// Takes the message over, or leaves it in the broker's log.
     ///
     /// # Behaviour
-    /// - Answers [`FailureOutcome::DeadLettered`] only if the message is stored durably, together with its
-    ///   processed record: the worker commits its offset afterwards.
-    /// - May be called again for the same message: after a crash, a change of owner, or a later failed attempt.
+    /// - Answers [`FailureOutcome::DeadLettered`] only if the message is stored durably, together
+    ///   with its processed record: the worker commits its offset afterwards.
+    /// - May be called again for the same message: after a crash, a change of owner, or a later
+    ///   failed attempt.
     ///
     /// # Errors
-    /// Any. The message stays unacknowledged, its key waits, and the worker asks again after a backoff.
+    /// Any. The message stays unacknowledged, its key waits, and the worker asks again after a
+    /// backoff.
     ///
     /// # Cancel safety
     /// Dropping the future leaves it unknown whether the message was stored; the call is repeated.
@@ -55,8 +58,8 @@ pub enum FailureOutcome {
         /// When to try the message again; `None`: not before the partition is assigned again.
         retry_after: Option<Duration>,
     },
-    /// It is stored as a dead letter, together with its processed record, and its key goes on: admission
-    /// answers [`Held`](crate::Admission::Held) for messages that must wait behind it.
+    /// It is stored as a dead letter, together with its processed record, and its key goes on:
+    /// admission answers [`Held`](crate::Admission::Held) for messages that must wait behind it.
     DeadLettered,
 }
 
@@ -92,8 +95,8 @@ impl Failure {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The record is not a message, its version is unknown, or its bytes do not decode. A panic while decoding
-    /// counts as this.
+    /// The record is not a message, its version is unknown, or its bytes do not decode. A panic
+    /// while decoding counts as this.
     Unreadable,
     /// The handler said that trying again will not help.
     Permanent,
@@ -137,10 +140,11 @@ impl fmt::Display for FailureKind {
 
 /// The default [`FailurePolicy`]: stores nothing and blocks the message's key.
 ///
-/// The message stays in the broker's log with its offset uncommitted. The worker logs an error and lists the
-/// key in [`Status::blocked_keys`](crate::Status::blocked_keys). It tries a failure that may heal again after
-/// [`retry_after`](Self::retry_after), and any other one when the partition is assigned again, that is,
-/// after a restart with a better build. Other keys go on until the partition's in-flight window is full.
+/// The message stays in the broker's log with its offset uncommitted. The worker logs an error and
+/// lists the key in [`Status::blocked_keys`](crate::Status::blocked_keys). It tries a failure that
+/// may heal again after [`retry_after`](Self::retry_after), and any other one when the partition is
+/// assigned again, that is, after a restart with a better build. Other keys go on until the
+/// partition's in-flight window is full.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockKey {
     retry_after: Duration,

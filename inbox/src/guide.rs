@@ -2,16 +2,18 @@
 //!
 //! # Lanes and transactions
 //!
-//! Deliveries go into *lanes*, one per partition and key. A message without a key has a lane of its own. A batch takes messages
-//! from lanes that are free. One transaction per batch admits them in one statement, runs the handlers of the fresh ones in order,
-//! and commits with one sync of the disk. Until it ends, nothing else of these lanes starts. [`Worker::concurrency`] limits how
-//! many transactions run at once.
+//! Deliveries go into *lanes*, one per partition and key. A message without a key has a lane of its
+//! own. A batch takes messages from lanes that are free. One transaction per batch admits them in
+//! one statement, runs the handlers of the fresh ones in order, and commits with one sync of the
+//! disk. Until it ends, nothing else of these lanes starts. [`Worker::concurrency`] limits how many
+//! transactions run at once.
 //!
 //! # Failures
 //!
-//! A handler fails by an error, by a panic, or by exceeding its deadline. Its transaction is rolled back, and every message of
-//! the batch returns to the head of its lane. The failing message runs alone from then on, with backoff; the others go on at
-//! once. If a batch handler does not [name](HandlerError::at) the failing event, the worker halves the batch until it finds it.
+//! A handler fails by an error, by a panic, or by exceeding its deadline. Its transaction is rolled
+//! back, and every message of the batch returns to the head of its lane. The failing message runs
+//! alone from then on, with backoff; the others go on at once. If a batch handler does not
+//! [name](HandlerError::at) the failing event, the worker halves the batch until it finds it.
 //!
 //! Interruptions by the database count no attempt:
 //!
@@ -22,29 +24,34 @@
 //! | a transaction, because its connection was lost | tries the batch in halves |
 //! | a commit, whose answer was lost | tries the batch again; the processed records decide |
 //!
-//! When all attempts have failed or the failure is permanent, the [`FailurePolicy`] decides. [`BlockKey`], the default, stores
-//! nothing: the message stays in the broker's log with its offset uncommitted, its key is blocked, and
+//! When all attempts have failed or the failure is permanent, the [`FailurePolicy`] decides.
+//! [`BlockKey`], the default, stores nothing: the message stays in the broker's log with its offset
+//! uncommitted, its key is blocked, and
 //! [`Status::blocked_keys`] lists it.
 //!
 //! # Offsets
 //!
-//! The *in-flight window* of a partition reaches from the lowest unfinished record to the newest one read. The worker commits
-//! the offset below the window, at most once per [`Worker::commit_interval`]. When the window is [full](Worker::max_in_flight),
-//! the partition pauses; records that the consumer has fetched by then come on top.
+//! The *in-flight window* of a partition reaches from the lowest unfinished record to the newest
+//! one read. The worker commits the offset below the window, at most once per
+//! [`Worker::commit_interval`]. When the window is [full](Worker::max_in_flight), the partition
+//! pauses; records that the consumer has fetched by then come on top.
 //!
 //! # Rebalance and shutdown
 //!
-//! When a partition is revoked, nothing new starts there. Running transactions may end until shortly before the deadline; then
-//! they are abandoned. The worker commits the partition's offset and releases it. A shutdown does the same with all partitions.
+//! When a partition is revoked, nothing new starts there. Running transactions may end until
+//! shortly before the deadline; then they are abandoned. The worker commits the partition's offset
+//! and releases it. A shutdown does the same with all partitions.
 //!
 //! # Retention
 //!
-//! The worker records a checkpoint of committed offsets every sixteenth of the retention window, and prunes the processed records
-//! that a checkpoint older than the window covers. It uses the store's clock, not the host's.
+//! The worker records a checkpoint of committed offsets every sixteenth of the retention window,
+//! and prunes the processed records that a checkpoint older than the window covers. It uses the
+//! store's clock, not the host's.
 //!
-//! On PostgreSQL a processed record may be kept for up to two checkpoints (an eighth of the window) longer. Records draw their
-//! numbers before their transactions end, so a checkpoint covers only numbers below which every transaction has ended. A
-//! transaction that has written processed records and stays open, or was prepared and forgotten, stops all pruning.
+//! On PostgreSQL a processed record may be kept for up to two checkpoints (an eighth of the window)
+//! longer. Records draw their numbers before their transactions end, so a checkpoint covers only
+//! numbers below which every transaction has ended. A transaction that has written processed
+//! records and stays open, or was prepared and forgotten, stops all pruning.
 //!
 //! # Without the worker
 //!

@@ -29,8 +29,8 @@ pub(crate) use unreadable::{Panicked, panic_text};
 /// `C` is the connection type of the transaction that handlers write through. `S` is the state that
 /// handlers registered from now on may take. Clones share the handlers.
 ///
-/// A [`Worker`](crate::Worker) has the same methods; a value of this type is for handlers that are passed
-/// around, run on [one delivery](Self::run), or shared by several workers.
+/// A [`Worker`](crate::Worker) has the same methods; a value of this type is for handlers that are
+/// passed around, run on [one delivery](Self::run), or shared by several workers.
 pub struct Handlers<C, S = ()> {
     registry: Registry<C>,
     state: S,
@@ -52,8 +52,8 @@ where
     C: Send + 'static,
     S: Clone + Send + Sync + 'static,
 {
-    /// Gives the state that handlers registered after this call may take as third argument. Each call of a
-    /// handler gets a clone.
+    /// Gives the state that handlers registered after this call may take as third argument. Each
+    /// call of a handler gets a clone.
     #[must_use]
     pub fn with_state<T>(self, state: T) -> Handlers<C, T> {
         Handlers {
@@ -64,9 +64,10 @@ where
 
     /// Runs `handler` for each event `E`.
     ///
-    /// A handler is an `async fn(connection: &mut C, received: Received<E>) -> Result<(), HandlerError>`, and may
-    /// take the [state](Self::with_state) as third argument. An async closure that captures nothing works too. What the
-    /// handler writes through `connection` is rolled back if it fails.
+    /// A handler is an `async fn(connection: &mut C, received: Received<E>) -> Result<(),
+    /// HandlerError>`, and may take the [state](Self::with_state) as third argument. An async
+    /// closure that captures nothing works too. What the handler writes through `connection` is
+    /// rolled back if it fails.
     #[must_use]
     pub fn on<E, M, H>(self, handler: H) -> Self
     where
@@ -83,11 +84,11 @@ where
         self.register(&[E::KIND], &handler)
     }
 
-    /// Runs `handler` once for all events `E` of a transaction: as [`on`](Self::on), with a `Vec<Received<E>>`
-    /// in which the events of each key are in order.
+    /// Runs `handler` once for all events `E` of a transaction: as [`on`](Self::on), with a
+    /// `Vec<Received<E>>` in which the events of each key are in order.
     ///
-    /// A handler that knows which event failed names it with [`HandlerError::at`]. Otherwise the worker halves
-    /// the batch until the failing event is alone.
+    /// A handler that knows which event failed names it with [`HandlerError::at`]. Otherwise the
+    /// worker halves the batch until the failing event is alone.
     #[must_use]
     pub fn on_batch<E, M, H>(self, handler: H) -> Self
     where
@@ -105,7 +106,8 @@ where
     }
 
     /// Runs `handler` once for all messages of `kinds` of a transaction, without decoding them: as
-    /// [`on_batch`](Self::on_batch), with a `Vec<Received<()>>`. For code that decodes by a table of its own.
+    /// [`on_batch`](Self::on_batch), with a `Vec<Received<()>>`. For code that decodes by a table
+    /// of its own.
     #[must_use]
     pub fn on_messages<M, H>(self, kinds: &[&'static str], handler: H) -> Self
     where
@@ -132,8 +134,9 @@ where
         self
     }
 
-    /// Decodes one delivery and runs its handler on `connection`, as a worker does, but without admission, deadline or
-    /// transaction: the caller opens, commits and rolls back. A panic of the handler is an error.
+    /// Decodes one delivery and runs its handler on `connection`, as a worker does, but without
+    /// admission, deadline or transaction: the caller opens, commits and rolls back. A panic of the
+    /// handler is an error.
     ///
     /// # Errors
     /// The handler's. A permanent one if the record cannot be read or has no handler.

@@ -9,8 +9,9 @@ use crate::Error;
 
 /// Says, in the caller's transaction, whether a message's effect is still to be made.
 ///
-/// A [`Fresh`](Admission::Fresh) message gets its processed record in the transaction that is about to make its
-/// effect: a commit keeps both, a rollback keeps neither. This makes the handler an idempotent consumer.
+/// A [`Fresh`](Admission::Fresh) message gets its processed record in the transaction that is about
+/// to make its effect: a commit keeps both, a rollback keeps neither. This makes the handler an
+/// idempotent consumer.
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
     /// The lifetime-free type that a driver's transaction dereferences to.
@@ -20,13 +21,15 @@ pub trait Inbox: Send + Sync + 'static {
     ///
     /// # Behaviour
     /// - Answers with exactly one [`Admission`] per delivery, in their order.
-    /// - A message is identified by (consumer, source, message id). A record that is not a message is identified by its
-    ///   position.
-    /// - Of two deliveries of one message in one call, the first may be fresh and the second is a duplicate.
-    /// - A duplicate at another position than its processed record is recorded as a redelivery, so that
-    ///   [retention](crate::store::Retention::prune) keeps the processed record while the message may come again.
-    /// - If another open transaction has admitted the same message, waits until that one ends. Its commit makes this
-    ///   message a duplicate; its rollback leaves it fresh.
+    /// - A message is identified by (consumer, source, message id). A record that is not a message
+    ///   is identified by its position.
+    /// - Of two deliveries of one message in one call, the first may be fresh and the second is a
+    ///   duplicate.
+    /// - A duplicate at another position than its processed record is recorded as a redelivery, so
+    ///   that [retention](crate::store::Retention::prune) keeps the processed record while the
+    ///   message may come again.
+    /// - If another open transaction has admitted the same message, waits until that one ends. Its
+    ///   commit makes this message a duplicate; its rollback leaves it fresh.
     ///
     /// # Errors
     /// [`Error::Database`]; the transaction must then be rolled back.

@@ -1,10 +1,12 @@
 //! Idempotent consumers: each handler's database effect is applied once, in order per key.
 //!
-//! Brokers deliver at least once. After a crash, a rebalance or a lost answer the same message comes again, and a service that
-//! simply handles it charges the card twice. This crate does the deduplication: it inserts a *processed record* for each
-//! message, in the transaction that makes the handler's effect.
+//! Brokers deliver at least once. After a crash, a rebalance or a lost answer the same message
+//! comes again, and a service that simply handles it charges the card twice. This crate does the
+//! deduplication: it inserts a *processed record* for each message, in the transaction that makes
+//! the handler's effect.
 //!
-//! **The guarantee:** no message is lost, and each handler's database effect is applied once, even if a process is killed mid-way.
+//! **The guarantee:** no message is lost, and each handler's database effect is applied once, even
+//! if a process is killed mid-way.
 //!
 //! # Quickstart
 //!
@@ -85,10 +87,34 @@
 //! }
 //! ```
 //!
-//! `?` in a handler works on every error; [`HandlerError`] says what the worker does about which. What a handler
-//! needs besides the connection is state: `Worker::new(inbox, consumer).with_state(shop).on(bill)`, and
-//! `async fn bill(tx: &mut PgConnection, order: Received<OrderPlaced>, shop: Shop)`. A service that does more than consume
-//! [spawns](Worker::spawn) its worker and asks the handle for [`Status`], which serialises for a health endpoint.
+//! `?` in a handler works on every error; [`HandlerError`] says what the worker does about which.
+//!
+//! What a handler needs besides the connection is state, given once. A service that does more than
+//! consume [spawns](Worker::spawn) its worker; the [`Status`] serialises for a health endpoint:
+//!
+#![cfg_attr(feature = "postgres", doc = "```no_run")]
+#![cfg_attr(not(feature = "postgres"), doc = "```ignore")]
+//! # use mainstay_inbox::{HandlerError, PostgresInbox, Received, Worker, messaging::{Consumer, Event}, sqlx::PgConnection};
+//! # #[derive(serde::Serialize, serde::Deserialize)]
+//! # struct OrderPlaced;
+//! # impl Event for OrderPlaced { const TOPIC: &'static str = "orders"; const KIND: &'static str = "OrderPlaced"; }
+//! #[derive(Clone)]
+//! struct Shop { name: String }
+//!
+//! async fn bill(
+//!     tx: &mut PgConnection, order: Received<OrderPlaced>, shop: Shop,
+//! ) -> Result<(), HandlerError> {
+//!     // …
+//! #   let _ = (tx, order, shop.name);
+//!     Ok(())
+//! }
+//!
+//! # async fn serve(inbox: PostgresInbox, consumer: impl Consumer, shop: Shop) -> Result<(), Box<dyn std::error::Error>> {
+//! let worker = Worker::new(inbox, consumer).with_state(shop).on(bill).spawn();
+//! let health = serde_json::to_string(&worker.status())?; // in an HTTP handler
+//! worker.shutdown().await?; // at the end of the process
+//! # Ok(()) }
+//! ```
 //!
 //! # Test a handler without a server
 //!
@@ -123,10 +149,11 @@
 //! | the handler takes | what its tests need |
 //! |---|---|
 //! | `&mut SqliteConnection` | `sqlite::memory:`, as above |
-//! | `&mut memory::Connection` (feature `memory`) | `Database::new()`; [`simulations`](https://docs.rs/mainstay-simulation) can crash and interrupt it |
+//! | `&mut memory::Connection` (feature `memory`) | `Database::new()`; the crate mainstay-simulation can crash and interrupt it |
 //! | `&mut PgConnection` | a PostgreSQL server, since its SQL runs there: call the handler in `pool.begin()` and roll back. No broker, inbox or worker is needed. Put decisions that need no SQL into functions without a connection; these need no server. |
 //!
-//! [`Handlers::run`] runs the handler of a whole [`Delivery`](messaging::Delivery), decoding included.
+//! [`Handlers::run`] runs the handler of a whole [`Delivery`](messaging::Delivery), decoding
+//! included.
 //!
 //! # What is guaranteed
 //!
@@ -173,9 +200,10 @@
 //! | `inbox_progress` | checkpoints of committed offsets |
 //! | `inbox_schema` | the schema's version |
 //!
-//! The builder's `namespace` puts them under a prefix, and on PostgreSQL into a schema. `open` migrates. A service that runs
-//! migrations itself takes `postgres::MIGRATIONS` or `sqlite::MIGRATIONS` and calls `open_without_migrating`. `postgres::roles` is
-//! the SQL of a role with the least privileges.
+//! The builder's `namespace` puts them under a prefix, and on PostgreSQL into a schema. `open`
+//! migrates. A service that runs migrations itself takes `postgres::MIGRATIONS` or
+//! `sqlite::MIGRATIONS` and calls `open_without_migrating`. `postgres::roles` is the SQL of a role
+//! with the least privileges.
 //!
 //! # Metrics
 //!
@@ -192,7 +220,8 @@
 //! | `mainstay_inbox_blocked_keys` | keys, gauge |
 //! | `mainstay_inbox_processed_pruned` | processed records, counter |
 //!
-//! Each call of a handler runs in a span `process` with OpenTelemetry's messaging attributes and the message's `traceparent`.
+//! Each call of a handler runs in a span `process` with OpenTelemetry's messaging attributes and
+//! the message's `traceparent`.
 //!
 //! # Features
 //!
@@ -203,8 +232,9 @@
 //! | `postgres` | an inbox in a PostgreSQL database, version 14 or newer, with sqlx 0.9 |
 //! | `conformance` | the contract of a store as public tests, for stores of your own |
 //!
-//! [`database`], [`messaging`] and `sqlx` are re-exported, so one dependency line suffices. sqlx's runtime and TLS are the
-//! service's choice: `sqlx = { version = "0.9", features = ["runtime-tokio"] }`.
+//! [`database`], [`messaging`] and `sqlx` are re-exported, so one dependency line suffices. sqlx's
+//! runtime and TLS are the service's choice: `sqlx = { version = "0.9", features =
+//! ["runtime-tokio"] }`.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod answers;

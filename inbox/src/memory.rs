@@ -1,4 +1,5 @@
-//! Processed records in the in-memory database, which behave as on PostgreSQL: for tests and simulations.
+//! Processed records in the in-memory database, which behave as on PostgreSQL: for tests and
+//! simulations.
 
 mod records;
 mod retention;
@@ -32,8 +33,8 @@ impl MemoryInbox {
         Self { database }
     }
 
-    /// The processed records that are committed at this moment, as (consumer, source, id): for tests. Not subject to
-    /// faults.
+    /// The processed records that are committed at this moment, as (consumer, source, id): for
+    /// tests. Not subject to faults.
     #[must_use]
     pub fn processed(&self) -> Vec<(Group, String, String)> {
         let records = self.database.committed::<Processed>().into_iter();
@@ -93,7 +94,8 @@ impl WorkerStore for MemoryInbox {
     }
 }
 
-/// Records the positions of duplicates, so that retention keeps their processed records while they may come again.
+/// Records the positions of duplicates, so that retention keeps their processed records while they
+/// may come again.
 async fn note_redeliveries(
     connection: &mut Connection,
     consumer: &Group,
@@ -104,7 +106,8 @@ async fn note_redeliveries(
     let checkpoints = statement.scan::<Checkpoint>(..);
     let newest = checkpoints.iter().map(|row| row.newest_seq);
     let after_seq = newest.chain(records.iter().map(|record| record.seq)).max();
-    // A statement does not see its own inserts, so the highest position per partition is found first.
+    // A statement does not see its own inserts, so the highest position per partition is found
+    // first.
     let mut redeliveries: BTreeMap<_, Redelivery> = BTreeMap::new();
     for delivery in deliveries {
         let Identity { source, id } = Identity::of(delivery);
@@ -112,8 +115,9 @@ async fn note_redeliveries(
         let Some(record) = statement.get::<Processed>(&key) else {
             continue;
         };
-        // A delivery at the position of its processed record is the same one again, and is not recorded, unless its offset
-        // was committed before: then the log was created anew, or the group's offset was reset.
+        // A delivery at the position of its processed record is the same one again, and is not
+        // recorded, unless its offset was committed before: then the log was created anew, or the
+        // group's offset was reset.
         let was_committed = |row: &Checkpoint| {
             row.consumer == *consumer
                 && row.position.partition == record.position.partition

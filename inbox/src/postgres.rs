@@ -39,11 +39,12 @@ pub const MIGRATIONS: Migrations = Migrations {
 
 /// An inbox in a PostgreSQL database. Clones share everything.
 ///
-/// If two transactions admit one message at once, the second waits for the first, up to its `lock_timeout`. If the first
-/// commits, the second one's message is a duplicate.
+/// If two transactions admit one message at once, the second waits for the first, up to its
+/// `lock_timeout`. If the first commits, the second one's message is a duplicate.
 ///
-/// The inbox keeps nothing in its session, so it works behind a pooler in transaction mode. A statement that runs there
-/// outside a transaction may still fail: see [`admit_with`](Self::admit_with).
+/// The inbox keeps nothing in its session, so it works behind a pooler in transaction mode. A
+/// statement that runs there outside a transaction may still fail: see
+/// [`admit_with`](Self::admit_with).
 #[derive(Clone, Debug)]
 pub struct PostgresInbox {
     database: Database,
@@ -56,7 +57,8 @@ pub struct PostgresInbox {
 }
 
 impl PostgresInbox {
-    /// Configures an inbox in `database`, which may be a `PgPool` that exists already. [`open`](Builder::open) it then.
+    /// Configures an inbox in `database`, which may be a `PgPool` that exists already.
+    /// [`open`](Builder::open) it then.
     #[must_use = "the builder does nothing before `open`"]
     pub fn builder(database: impl Into<Database>) -> Builder {
         Builder {
@@ -75,13 +77,15 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Where the inbox's tables live; default: without prefix, in the schema that the search path names.
+    /// Where the inbox's tables live; default: without prefix, in the schema that the search path
+    /// names.
     pub fn namespace(mut self, namespace: Namespace) -> Self {
         self.namespace = namespace;
         self
     }
 
-    /// Opens the inbox, and brings its tables to this build's version. Safe when several processes start at once.
+    /// Opens the inbox, and brings its tables to this build's version. Safe when several processes
+    /// start at once.
     ///
     /// # Errors
     /// As `Database::migrate`.
@@ -90,10 +94,12 @@ impl Builder {
         Ok(PostgresInbox::new(self.database, self.namespace))
     }
 
-    /// Opens the inbox on tables that [`MIGRATIONS`] made before, run by the service's own tool or by another role.
+    /// Opens the inbox on tables that [`MIGRATIONS`] made before, run by the service's own tool or
+    /// by another role.
     ///
     /// # Errors
-    /// [`Error::Database`] with [`MissingSchema`](mainstay_database::Error::MissingSchema) if a table or column is missing.
+    /// [`Error::Database`] with [`MissingSchema`](mainstay_database::Error::MissingSchema) if a
+    /// table or column is missing.
     pub async fn open_without_migrating(self) -> Result<PostgresInbox, Error> {
         self.database
             .check_schema(&MIGRATIONS, &self.namespace, &PROBES)
@@ -117,7 +123,8 @@ impl PostgresInbox {
                 "INSERT INTO {ns}inbox_processed (consumer, source, id, topic, partition, \"offset\")
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
             ),
-            // Returns the new records only if some are not new: each returned row costs client and server time.
+            // Returns the new records only if some are not new: each returned row costs client and
+            // server time.
             many: sql("WITH fresh AS (
                      INSERT INTO {ns}inbox_processed (consumer, source, id, topic, partition, \"offset\")
                      SELECT $1, row.source, row.id, row.topic, row.partition, row.\"offset\"
@@ -127,9 +134,10 @@ impl PostgresInbox {
                      RETURNING source, id)
                  SELECT added.count, fresh.source, fresh.id
                  FROM (SELECT count(*) FROM fresh) AS added LEFT JOIN fresh ON added.count < $7"),
-            // A record at the position of its processed record is the same one again, and is not recorded, unless its
-            // offset was committed before: then the log was created anew, or the group's offset was reset. Rows are
-            // inserted in one order, so that two such statements never deadlock.
+            // A record at the position of its processed record is the same one again, and is not
+            // recorded, unless its offset was committed before: then the log was created anew, or
+            // the group's offset was reset. Rows are inserted in one order, so that two such
+            // statements never deadlock.
             redeliveries: sql("INSERT INTO {ns}inbox_redeliveries AS known
                    (consumer, source, id, topic, partition, \"offset\", after_seq)
                  SELECT $1, m.source, m.id, row.topic, row.partition, max(row.\"offset\"),
@@ -153,7 +161,8 @@ impl PostgresInbox {
 }
 
 impl PostgresInbox {
-    /// Records the positions of duplicates, so that retention keeps their processed records while they may come again.
+    /// Records the positions of duplicates, so that retention keeps their processed records while
+    /// they may come again.
     async fn note_redeliveries(
         &self,
         connection: &mut PgConnection,
@@ -257,8 +266,8 @@ impl WorkerStore for PostgresInbox {
 
 /// The deliveries as the statement takes them, column by column.
 ///
-/// They are in the order of positions, whatever the order of the batch. So of two batches with the same messages, one waits
-/// for the other at the first common message, and they never deadlock.
+/// They are in the order of positions, whatever the order of the batch. So of two batches with the
+/// same messages, one waits for the other at the first common message, and they never deadlock.
 struct Rows<'a> {
     sources: Vec<&'a str>,
     ids: Vec<std::borrow::Cow<'a, str>>,

@@ -12,13 +12,14 @@ use crate::Error;
 
 /// Prunes the processed records of messages that cannot come again.
 ///
-/// A processed record is kept for a window that starts when its message's offset is committed. The record of
-/// an uncommitted message is never pruned. To know when offsets were committed, the worker records a
-/// checkpoint of them now and then; a record that is covered by a checkpoint older than the window is pruned.
+/// A processed record is kept for a window that starts when its message's offset is committed. The
+/// record of an uncommitted message is never pruned. To know when offsets were committed, the
+/// worker records a checkpoint of them now and then; a record that is covered by a checkpoint older
+/// than the window is pruned.
 #[async_trait]
 pub trait Retention: Send + Sync + 'static {
-    /// The time, by a clock that all workers on this store share. A node's own clock may be an hour fast, and
-    /// would prune records an hour early.
+    /// The time, by a clock that all workers on this store share. A node's own clock may be an hour
+    /// fast, and would prune records an hour early.
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
@@ -28,8 +29,8 @@ pub trait Retention: Send + Sync + 'static {
     ///
     /// # Behaviour
     /// - A partition whose newest checkpoint is younger than `spacing` keeps that one.
-    /// - Covers only processed records that exist now, so a log that is created anew and starts at offset 0 loses no
-    ///   records to an old checkpoint.
+    /// - Covers only processed records that exist now, so a log that is created anew and starts at
+    ///   offset 0 loses no records to an old checkpoint.
     ///
     /// # Cancel safety
     /// Cancel safe: the checkpoint is recorded or not.
@@ -41,16 +42,17 @@ pub trait Retention: Send + Sync + 'static {
         spacing: Duration,
     ) -> Result<(), Error>;
 
-    /// Looks at up to `limit` processed records of any consumer behind `cursor`, and deletes those of `consumer`
-    /// that the newest checkpoint at or before `horizon` covers. Start with cursor 0.
+    /// Looks at up to `limit` processed records of any consumer behind `cursor`, and deletes those
+    /// of `consumer` that the newest checkpoint at or before `horizon` covers. Start with cursor 0.
     ///
     /// # Behaviour
     /// - Runs in a short transaction of its own, and delays an admission by no more than that.
     /// - Looks no further than the records that such a checkpoint covers.
     /// - Keeps a record at or above its partition's offset in that checkpoint.
-    /// - Keeps a record whose message was read at several positions until such a checkpoint covers all of them: the
-    ///   highest in the record's partition, and each one in another partition.
-    /// - A message that comes again after its offset was committed counts as uncommitted from then on.
+    /// - Keeps a record whose message was read at several positions until such a checkpoint covers
+    ///   all of them: the highest in the record's partition, and each one in another partition.
+    /// - A message that comes again after its offset was committed counts as uncommitted from then
+    ///   on.
     ///
     /// # Cancel safety
     /// Cancel safe: the step happened or not; starting again at any cursor is right.

@@ -41,7 +41,8 @@ pub struct SqliteInbox {
 }
 
 impl SqliteInbox {
-    /// Configures an inbox in `database`, which may be a `&Database`. [`open`](Builder::open) it then.
+    /// Configures an inbox in `database`, which may be a `&Database`. [`open`](Builder::open) it
+    /// then.
     #[must_use = "the builder does nothing before `open`"]
     pub fn builder(database: impl Into<Database>) -> Builder {
         Builder {
@@ -66,7 +67,8 @@ impl Builder {
         self
     }
 
-    /// Opens the inbox, and brings its tables to this build's version. Safe when several processes start at once.
+    /// Opens the inbox, and brings its tables to this build's version. Safe when several processes
+    /// start at once.
     ///
     /// # Errors
     /// As `Database::migrate`.
@@ -75,10 +77,12 @@ impl Builder {
         Ok(SqliteInbox::new(self.database, &self.namespace))
     }
 
-    /// Opens the inbox on tables that [`MIGRATIONS`] made before, run by the service's own tool or by another role.
+    /// Opens the inbox on tables that [`MIGRATIONS`] made before, run by the service's own tool or
+    /// by another role.
     ///
     /// # Errors
-    /// [`Error::Database`] with [`MissingSchema`](mainstay_database::Error::MissingSchema) if a table or column is missing.
+    /// [`Error::Database`] with [`MissingSchema`](mainstay_database::Error::MissingSchema) if a
+    /// table or column is missing.
     pub async fn open_without_migrating(self) -> Result<SqliteInbox, Error> {
         self.database
             .check_schema(&MIGRATIONS, &self.namespace, &PROBES)
@@ -106,8 +110,9 @@ impl SqliteInbox {
                  FROM json_each($2) AS row WHERE true
                  ON CONFLICT DO NOTHING"),
             newest: sql("SELECT source, id FROM {ns}inbox_processed ORDER BY seq DESC LIMIT $1"),
-            // A record at the position of its processed record is the same one again, and is not recorded, unless its
-            // offset was committed before: then the log was created anew, or the group's offset was reset.
+            // A record at the position of its processed record is the same one again, and is not
+            // recorded, unless its offset was committed before: then the log was created anew, or
+            // the group's offset was reset.
             redeliveries: sql("INSERT INTO {ns}inbox_redeliveries (consumer, source, id, topic, partition, offset, after_seq)
                  SELECT $1, m.source, m.id, row.value ->> 2, row.value ->> 3, max(row.value ->> 4),
                         max(coalesce((SELECT max(seq) FROM {ns}inbox_processed), 0),
@@ -127,8 +132,9 @@ impl SqliteInbox {
 }
 
 impl SqliteInbox {
-    /// The processed records that the transaction's last statement added. There is one writer, so they are the newest
-    /// ones. Read only if there are duplicates: returning a row costs three times as much as inserting one.
+    /// The processed records that the transaction's last statement added. There is one writer, so
+    /// they are the newest ones. Read only if there are duplicates: returning a row costs three
+    /// times as much as inserting one.
     async fn newest_records(
         &self,
         connection: &mut SqliteConnection,
@@ -144,7 +150,8 @@ impl SqliteInbox {
         Ok(records.map_err(classify)?)
     }
 
-    /// Records the positions of duplicates, so that retention keeps their processed records while they may come again.
+    /// Records the positions of duplicates, so that retention keeps their processed records while
+    /// they may come again.
     async fn note_redeliveries(
         &self,
         connection: &mut SqliteConnection,

@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 
 use crate::failure::FailureKind;
 
-/// A worker at one moment. Serialises with positions as `topic/partition/offset` and times in RFC 3339.
+/// A worker at one moment. Serialises with positions as `topic/partition/offset` and times in RFC
+/// 3339.
 #[derive(Clone, Default, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -40,7 +41,8 @@ pub struct PartitionStatus {
     pub finished_below: i64,
     /// The offset behind the newest record that was read.
     pub received_below: i64,
-    /// Records in the in-flight window: from the lowest unfinished one to the newest one, finished or not.
+    /// Records in the in-flight window: from the lowest unfinished one to the newest one, finished
+    /// or not.
     pub in_flight: usize,
     /// Whether it is paused because the in-flight window is full.
     pub paused: bool,

@@ -13,8 +13,9 @@ pub use crate::{
     retention::{Pruned, Retention},
 };
 
-/// A store that a [`Worker`](crate::Worker) can run on: it admits, prunes, and knows the database that holds its
-/// tables. Handlers run in transactions of that database, so a worker cannot be given another one.
+/// A store that a [`Worker`](crate::Worker) can run on: it admits, prunes, and knows the database
+/// that holds its tables. Handlers run in transactions of that database, so a worker cannot be
+/// given another one.
 pub trait WorkerStore: Inbox + Retention {
     /// The database that holds the store's tables.
     type Database: Transactions<Connection = <Self as Inbox>::Connection>;

@@ -29,10 +29,11 @@ use work::Work;
 
 pub use handle::WorkerHandle;
 
-/// Reads a broker as one member of a consumer group, and applies each handler's database effect once.
+/// Reads a broker as one member of a consumer group, and applies each handler's database effect
+/// once.
 ///
-/// The group comes from the consumer, the database from the inbox. One worker has one set of handlers; `S` is
-/// the state that handlers registered next may take.
+/// The group comes from the consumer, the database from the inbox. One worker has one set of
+/// handlers; `S` is the state that handlers registered next may take.
 ///
 /// There is no way to give a worker another database than its inbox's:
 ///
@@ -83,17 +84,20 @@ impl<I: WorkerStore, K: Consumer> Worker<I, K> {
 }
 
 impl<I: WorkerStore, K: Consumer, S: Send + Sync + 'static> Worker<I, K, S> {
-    /// Works until `shutdown` completes. Then it starts nothing more, waits for running transactions up to
+    /// Works until `shutdown` completes. Then it starts nothing more, waits for running
+    /// transactions up to
     /// [`drain_timeout`](Self::drain_timeout), commits offsets, leaves the group and returns.
     ///
     /// `CancellationToken::cancelled_owned` is a future that can be given here.
     ///
     /// # Errors
-    /// Before anything is read: [`Error::TwoHandlers`], [`Error::DeadlineTooLong`]. Later: [`Error::Broker`], when the
-    /// broker has ended this consumer for good. Everything else is retried, and shown by [`Status::last_error`].
+    /// Before anything is read: [`Error::TwoHandlers`], [`Error::DeadlineTooLong`]. Later:
+    /// [`Error::Broker`], when the broker has ended this consumer for good. Everything else is
+    /// retried, and shown by [`Status::last_error`].
     ///
     /// # Cancel safety
-    /// Dropping the future is like a crash: uncommitted messages are delivered again, and each effect is applied once.
+    /// Dropping the future is like a crash: uncommitted messages are delivered again, and each
+    /// effect is applied once.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let ending = self.ending;
         let shared = ending.shared();

@@ -1,6 +1,7 @@
--- A processed record: this consumer's effect of this message is made. It is inserted in the transaction that makes the
--- effect. Topic, partition and offset are where the message was read; retention uses them.
--- Collation "C" compares identities byte by byte in every locale, and is faster.
+-- A processed record: this consumer's effect of this message is made. It is inserted in the
+-- transaction that makes the effect. Topic, partition and offset are where the message was read;
+-- retention uses them. Collation "C" compares identities byte by byte in every locale, and is
+-- faster.
 CREATE TABLE {ns}inbox_processed (
     seq       BIGINT GENERATED ALWAYS AS IDENTITY,
     consumer  TEXT COLLATE "C" NOT NULL,
@@ -15,8 +16,8 @@ CREATE TABLE {ns}inbox_processed (
 -- Pruning reads along this index.
 CREATE INDEX {prefix}inbox_processed_by_seq ON {ns}inbox_processed (seq);
 
--- Further positions of a processed message. Its processed record is kept while the message may come again at any of them.
--- Few messages have one.
+-- Further positions of a processed message. Its processed record is kept while the message may come
+-- again at any of them. Few messages have one.
 CREATE TABLE {ns}inbox_redeliveries (
     consumer  TEXT COLLATE "C" NOT NULL,
     source    TEXT COLLATE "C" NOT NULL,
@@ -28,8 +29,9 @@ CREATE TABLE {ns}inbox_redeliveries (
     PRIMARY KEY (consumer, source, id, topic, partition)
 );
 
--- Checkpoints: the group's committed offset at a time, and which processed records existed then. A processed record is
--- pruned when it is older than a checkpoint and lies below its offset, and the checkpoint is older than the retention window.
+-- Checkpoints: the group's committed offset at a time, and which processed records existed then. A
+-- processed record is pruned when it is older than a checkpoint and lies below its offset, and the
+-- checkpoint is older than the retention window.
 CREATE TABLE {ns}inbox_progress (
     consumer     TEXT COLLATE "C" NOT NULL,
     topic        TEXT COLLATE "C" NOT NULL,

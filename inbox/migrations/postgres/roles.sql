@@ -1,8 +1,8 @@
--- The least privileges of a service with a worker, as a role to grant to the users that services log in with. Run it in one
--- transaction, as the owner of the tables, after the migrations. Running it again changes nothing. The owner needs CREATEROLE
--- unless the role exists.
--- Only the owner migrates. If the schema is up to date, opening the inbox only reads its version.
--- Two sessions that grant on one table at once fail, so they take turns.
+-- The least privileges of a service with a worker, as a role to grant to the users that services
+-- log in with. Run it in one transaction, as the owner of the tables, after the migrations. Running
+-- it again changes nothing. The owner needs CREATEROLE unless the role exists. Only the owner
+-- migrates. If the schema is up to date, opening the inbox only reads its version. Two sessions
+-- that grant on one table at once fail, so they take turns.
 SELECT pg_advisory_xact_lock(hashtextextended('mainstay {ns}inbox_roles', 0));
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{prefix}inbox_worker') THEN CREATE ROLE {prefix}inbox_worker NOLOGIN; END IF;

@@ -1,5 +1,6 @@
--- A processed record: this consumer's effect of this message is made. It is inserted in the transaction that makes the
--- effect. Topic, partition and offset are where the message was read; retention uses them.
+-- A processed record: this consumer's effect of this message is made. It is inserted in the
+-- transaction that makes the effect. Topic, partition and offset are where the message was read;
+-- retention uses them.
 CREATE TABLE {ns}inbox_processed (
     seq       INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused after its record is pruned
     consumer  TEXT NOT NULL,
@@ -11,8 +12,8 @@ CREATE TABLE {ns}inbox_processed (
     UNIQUE (consumer, source, id)
 ) STRICT;
 
--- Further positions of a processed message. Its processed record is kept while the message may come again at any of them.
--- Few messages have one.
+-- Further positions of a processed message. Its processed record is kept while the message may come
+-- again at any of them. Few messages have one.
 CREATE TABLE {ns}inbox_redeliveries (
     consumer  TEXT NOT NULL,
     source    TEXT NOT NULL,
@@ -24,8 +25,9 @@ CREATE TABLE {ns}inbox_redeliveries (
     PRIMARY KEY (consumer, source, id, topic, partition)
 ) STRICT, WITHOUT ROWID;
 
--- Checkpoints: the group's committed offset at a time, and which processed records existed then. A processed record is
--- pruned when it is older than a checkpoint and lies below its offset, and the checkpoint is older than the retention window.
+-- Checkpoints: the group's committed offset at a time, and which processed records existed then. A
+-- processed record is pruned when it is older than a checkpoint and lies below its offset, and the
+-- checkpoint is older than the retention window.
 CREATE TABLE {ns}inbox_progress (
     consumer     TEXT NOT NULL,
     topic        TEXT NOT NULL,

@@ -38,7 +38,8 @@ pub async fn a_crash_between_handler_and_commit_loses_and_repeats_no_effect<F: F
     let script = Script::new();
     publish(f, &in_turns(&["a"], 3)).await;
     script.plan("a-1", [Act::Hang]);
-    // Each message in a transaction of its own: a-0 is committed, and the handler of a-1 has written its effect.
+    // Each message in a transaction of its own: a-0 is committed, and the handler of a-1 has
+    // written its effect.
     let running = Running::start(worker(f, &script).await.batch_size(1));
     until("the second handler", async || {
         (script.starts_of("a-1") == 1).then_some(())

@@ -64,7 +64,8 @@ pub async fn a_revocation_abandons_transactions_that_do_not_end_in_time<F: Fixtu
     })
     .await;
     let second = Running::start(patient(&script).await);
-    // At the deadline it is abandoned and rolled back, and the partitions' owners handle its messages again.
+    // At the deadline it is abandoned and rolled back, and the partitions' owners handle its
+    // messages again.
     let mut effects = effects(f, 6).await;
     effects.sort();
     assert_eq!(effects, keys.map(|key| format!("{key}-0")));
@@ -80,7 +81,8 @@ pub async fn a_late_commit_of_a_zombie_is_a_duplicate<F: Fixture>(f: &F) {
     publish(f, &in_turns(&["a"], 2)).await;
     let running = Running::start(worker(f, &script).await);
     effects(f, 2).await;
-    // A former owner, which stood still while its partition was lost, admits its first message only now.
+    // A former owner, which stood still while its partition was lost, admits its first message only
+    // now.
     let mut zombie = begin(f).await;
     let answer = f
         .inbox()

@@ -229,7 +229,8 @@ pub async fn a_worker_prunes_by_itself<F: Fixture>(f: &F) {
 pub async fn a_worker_whose_clock_is_ahead_prunes_nothing_early<F: Fixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let now = f.inbox().now().await.unwrap();
-    // In a partition that this worker does not read, three records were committed two days ago, and two just now.
+    // In a partition that this worker does not read, three records were committed two days ago, and
+    // two just now.
     let elsewhere = |number: usize| {
         let mut delivery = delivery(message("a", number), i64::try_from(number).unwrap());
         delivery.position.partition = partition(1);

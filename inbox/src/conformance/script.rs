@@ -164,7 +164,8 @@ pub(super) async fn count<F: Fixture>(
         .key
         .map_or_else(|| name.clone(), |key| key.to_string());
     let _inside = script.enter(&key, &[&name]);
-    // Taken at once: a handler that is ended while it writes must not leave its act to the next one.
+    // Taken at once: a handler that is ended while it writes must not leave its act to the next
+    // one.
     let planned = script.next(&name);
     F::write(connection, &name).await?;
     // Gives other handlers a chance to overlap.

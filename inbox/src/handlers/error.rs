@@ -18,8 +18,8 @@ type Source = Box<dyn Error + Send + Sync>;
 /// | any other error that the database reports, such as a violated constraint | hands the message to the [`FailurePolicy`](crate::failure::FailurePolicy) at once |
 /// | anything else, `sqlx::Error::RowNotFound` included | tries again after a backoff and counts the attempt |
 ///
-/// Database errors are [`mainstay_database::Error`] and `sqlx::Error`. The constructors choose a row of
-/// this table by hand:
+/// Database errors are [`mainstay_database::Error`] and `sqlx::Error`. The constructors choose a
+/// row of this table by hand:
 ///
 /// ```
 /// use mainstay_inbox::HandlerError;
@@ -37,7 +37,8 @@ type Source = Box<dyn Error + Send + Sync>;
 /// assert!(price("0").is_err_and(|error| error.is_permanent()));
 /// ```
 ///
-/// It is not an [`Error`] itself, so that `?` can convert from all of them; [`error`](Self::error) is.
+/// It is not an [`Error`] itself, so that `?` can convert from all of them; [`error`](Self::error)
+/// is.
 pub struct HandlerError {
     class: Class,
     source: Source,
@@ -59,7 +60,8 @@ impl HandlerError {
     /// A failure that may heal: the message is tried again, up to
     /// [`max_attempts`](crate::Worker::max_attempts).
     ///
-    /// The attempt is not counted if the chain of `error` holds a database error that heals by itself.
+    /// The attempt is not counted if the chain of `error` holds a database error that heals by
+    /// itself.
     #[must_use]
     pub fn retryable(error: impl Into<Source>) -> Self {
         let source = error.into();
@@ -76,8 +78,9 @@ impl HandlerError {
         Self::new(Class::Permanent, error.into())
     }
 
-    /// Something that every message needs is away, such as a service that the handler calls: the message is tried again
-    /// after a backoff, no attempt is counted, and the failure policy is never asked.
+    /// Something that every message needs is away, such as a service that the handler calls: the
+    /// message is tried again after a backoff, no attempt is counted, and the failure policy is
+    /// never asked.
     #[must_use]
     pub fn unavailable(error: impl Into<Source>) -> Self {
         Self::new(Class::Interrupted, error.into())
@@ -130,7 +133,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
         let class = match ErrorKind::of(&error) {
             Some(kind) if kind.is_retryable() => Class::Interrupted,
-            // An earlier statement failed, perhaps another handler's: nothing is known about this message.
+            // An earlier statement failed, perhaps another handler's: nothing is known about this
+            // message.
             Some(ErrorKind::Aborted) | None => Class::Retryable,
             Some(_) => Class::Permanent,
         };

@@ -14,12 +14,12 @@ pub struct WithState;
 
 /// A function that handles one event.
 ///
-/// Implemented for `async fn(&mut C, Received<E>)` and `async fn(&mut C, Received<E>, S)` that return
-/// `Result<(), HandlerError>`, and for async closures of these shapes that capture nothing: what a handler
-/// needs comes as state. `M` tells the two shapes apart and is always inferred.
+/// Implemented for `async fn(&mut C, Received<E>)` and `async fn(&mut C, Received<E>, S)` that
+/// return `Result<(), HandlerError>`, and for async closures of these shapes that capture nothing:
+/// what a handler needs comes as state. `M` tells the two shapes apart and is always inferred.
 ///
-/// The lifetime is the connection's. It stands on the trait because the future borrows the connection, which
-/// a plain bound on `Fn` cannot say.
+/// The lifetime is the connection's. It stands on the trait because the future borrows the
+/// connection, which a plain bound on `Fn` cannot say.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler of one event on this worker's connection `{C}` and state `{S}`",
     note = "a handler is `async fn(&mut {C}, Received<E>) -> Result<(), HandlerError>`",

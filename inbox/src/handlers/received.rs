@@ -6,7 +6,8 @@ use mainstay_messaging::{Message, Position, event::Event};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Received<E> {
-    /// The event, upcast to this build's version. `()` for [`on_messages`](crate::Worker::on_messages).
+    /// The event, upcast to this build's version. `()` for
+    /// [`on_messages`](crate::Worker::on_messages).
     pub event: E,
     /// The message: ids, headers, trace context.
     pub message: Message,
@@ -27,8 +28,8 @@ impl<E> Received<E> {
 }
 
 impl<E: Event> Received<E> {
-    /// An event as a worker would hand it over, for tests of handlers: with the event's key and kind, a fresh
-    /// message id, and position 0 of its topic. Fields can be changed afterwards.
+    /// An event as a worker would hand it over, for tests of handlers: with the event's key and
+    /// kind, a fresh message id, and position 0 of its topic. Fields can be changed afterwards.
     ///
     /// # Panics
     /// If the event does not serialise, or its topic, key or kind is not a valid name.

@@ -13,7 +13,8 @@ use super::{
     function::{BatchFn, HandlerFn},
 };
 
-/// One event of a call. It was decoded before the transaction began, by the handler that will get it.
+/// One event of a call. It was decoded before the transaction began, by the handler that will get
+/// it.
 pub(crate) struct Call {
     pub(crate) event: Box<dyn Any + Send>,
     pub(crate) message: Message,
@@ -25,7 +26,8 @@ pub(crate) trait Registered<C>: Send + Sync {
     /// Reads the event in `message`.
     fn decode(&self, message: &Message) -> Result<Box<dyn Any + Send>, DecodeError>;
 
-    /// The label under which one call takes several events; none if each event is a call of its own.
+    /// The label under which one call takes several events; none if each event is a call of its
+    /// own.
     fn batch(&self) -> Option<&'static str>;
 
     /// Runs the handler.
@@ -165,7 +167,8 @@ fn received<E: 'static>(call: Call) -> Result<Received<E>, HandlerError> {
             message: call.message,
             position: call.position,
         }),
-        // The same handler decoded it, so this cannot happen. If it did, the message must not be lost.
+        // The same handler decoded it, so this cannot happen. If it did, the message must not be
+        // lost.
         Err(_) => Err(HandlerError::permanent(
             "an event was decoded as another type",
         )),

@@ -67,7 +67,8 @@ impl<C> Registry<C> {
         self.by_kind.contains_key(message.kind.as_str())
     }
 
-    /// Decodes the event in `delivery`. Upcasters and `Deserialize` are the user's code, so they may panic.
+    /// Decodes the event in `delivery`. Upcasters and `Deserialize` are the user's code, so they
+    /// may panic.
     pub(crate) fn read(&self, delivery: &Delivery) -> Result<Decoded<C>, Reason> {
         let message = match &delivery.content {
             Content::Raw(raw) => return Err(Arc::new(NotAMessage(raw.reason.clone()))),

@@ -18,7 +18,8 @@ pub(super) struct Processed {
 /// The unique key of processed records.
 pub(super) type ProcessedKey = (Group, String, String);
 
-/// A further position of a processed message: its record is kept while the message may come again there.
+/// A further position of a processed message: its record is kept while the message may come again
+/// there.
 #[derive(Clone, Debug)]
 pub(super) struct Redelivery {
     pub(super) record: ProcessedKey,

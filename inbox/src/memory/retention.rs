@@ -68,7 +68,8 @@ impl Retention for MemoryInbox {
     ) -> Result<Pruned, Error> {
         let mut tx = self.database.begin().await?;
         let mut statement = tx.statement().await?;
-        // Of a partition's checkpoints at or before the horizon, the newest counts: in key order, the last.
+        // Of a partition's checkpoints at or before the horizon, the newest counts: in key order,
+        // the last.
         let ripe = |row: &Checkpoint| row.consumer == *consumer && row.committed_at <= horizon;
         let ripe = statement.select(.., usize::MAX, ripe);
         let newest = |position: &Position| {

@@ -9,8 +9,8 @@ use crate::{Error, store::Identity};
 
 /// An effect that is one statement, and is made only if its message is fresh.
 ///
-/// It is text of the program, with parameters `$1`, `$2` …. The inbox renders the statement around it, so that the effect
-/// always depends on the processed record.
+/// It is text of the program, with parameters `$1`, `$2` …. The inbox renders the statement around
+/// it, so that the effect always depends on the processed record.
 #[derive(Clone, Debug)]
 pub struct Effect {
     /// The text before the name of the processed record.
@@ -33,8 +33,8 @@ impl Effect {
 
     /// `UPDATE table SET assignments WHERE condition`.
     ///
-    /// The rows are those in the statement's snapshot. Rows that another transaction has changed since are read again before
-    /// they are changed.
+    /// The rows are those in the statement's snapshot. Rows that another transaction has changed
+    /// since are read again before they are changed.
     #[must_use]
     pub fn update(table: &'static str, assignments: &'static str, condition: &'static str) -> Self {
         Self {
@@ -65,7 +65,8 @@ fn parameters(texts: &[&str]) -> usize {
     named.filter_map(number).max().unwrap_or(0)
 }
 
-/// A combined statement, which admits a message and makes its effect; see [`PostgresInbox::admit_with`]. Clones share everything.
+/// A combined statement, which admits a message and makes its effect; see
+/// [`PostgresInbox::admit_with`]. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct CombinedEffect {
     sql: SqlStr,
@@ -87,18 +88,19 @@ pub enum Combined {
 }
 
 impl PostgresInbox {
-    /// Renders one statement that admits a message and, only if it is fresh, makes `effect`. Render it once, and keep it.
+    /// Renders one statement that admits a message and, only if it is fresh, makes `effect`. Render
+    /// it once, and keep it.
     ///
-    /// Outside a transaction the statement commits by itself: one round trip in place of four. A duplicate costs a second one.
-    /// Behind a pooler in transaction mode, run it in a transaction: the two halves of a prepared statement may reach two
-    /// sessions there.
+    /// Outside a transaction the statement commits by itself: one round trip in place of four. A
+    /// duplicate costs a second one. Behind a pooler in transaction mode, run it in a transaction:
+    /// the two halves of a prepared statement may reach two sessions there.
     #[must_use]
     pub fn admit_with(&self, effect: &Effect) -> CombinedEffect {
         let [consumer, source, id, topic, partition, offset] =
             std::array::from_fn(|at| effect.parameters + 1 + at);
         let Effect { head, tail, .. } = effect;
-        // The effect reads the processed record, so it waits for another transaction that admits the same message, and
-        // gets a row only if the record is new.
+        // The effect reads the processed record, so it waits for another transaction that admits
+        // the same message, and gets a row only if the record is new.
         let sql = format!(
             "WITH inbox_record AS (
                  INSERT INTO {{ns}}inbox_processed (consumer, source, id, topic, partition, \"offset\")
@@ -115,17 +117,19 @@ impl PostgresInbox {
 }
 
 impl CombinedEffect {
-    /// Admits the message for `consumer` and makes the effect, whose parameters `bind` binds in their order.
+    /// Admits the message for `consumer` and makes the effect, whose parameters `bind` binds in
+    /// their order.
     ///
-    /// On a connection without a transaction the statement commits by itself, and waits for locks up to the session's own
-    /// `lock_timeout`.
+    /// On a connection without a transaction the statement commits by itself, and waits for locks
+    /// up to the session's own `lock_timeout`.
     ///
     /// # Errors
-    /// [`Error::Database`]. A surrounding transaction must then be rolled back. Without one, repeat the call after a retryable
-    /// error: if the first one was committed, the second is a duplicate.
+    /// [`Error::Database`]. A surrounding transaction must then be rolled back. Without one, repeat
+    /// the call after a retryable error: if the first one was committed, the second is a duplicate.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves it unknown whether the effect was made; repeating the call is right.
+    /// Dropping the future leaves it unknown whether the effect was made; repeating the call is
+    /// right.
     pub async fn admit<'q>(
         &self,
         connection: &mut PgConnection,

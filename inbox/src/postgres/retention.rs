@@ -35,7 +35,8 @@ impl Pruning {
         let sql = |text: &str| statement(namespace, text);
         Self {
             settling: Settling::new(namespace),
-            // Records that an earlier checkpoint covered are settled, whichever process recorded it.
+            // Records that an earlier checkpoint covered are settled, whichever process recorded
+            // it.
             checkpoint: sql(
                 "INSERT INTO {ns}inbox_progress (consumer, topic, partition, committed_at, \"offset\", newest_seq)
                  SELECT $1, row.topic, row.partition, $5, row.\"offset\",
@@ -47,7 +48,8 @@ impl Pruning {
                        AND p.committed_at > $6)
                  ON CONFLICT DO NOTHING",
             ),
-            // No further than the records that some checkpoint behind the window covers: most of the table is younger.
+            // No further than the records that some checkpoint behind the window covers: most of
+            // the table is younger.
             step: sql(
                 "SELECT max(seq) FROM (
                      SELECT seq FROM {ns}inbox_processed

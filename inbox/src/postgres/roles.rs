@@ -3,12 +3,12 @@
 use mainstay_database::{Namespace, postgres::statement};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-/// SQL that creates the role `<prefix>inbox_worker` and grants it the privileges of admission and retention, and no others.
-/// Run it as the owner of the tables, after the migrations, and grant the role to the users that services log in with.
-/// Several processes may run it at once.
+/// SQL that creates the role `<prefix>inbox_worker` and grants it the privileges of admission and
+/// retention, and no others. Run it as the owner of the tables, after the migrations, and grant the
+/// role to the users that services log in with. Several processes may run it at once.
 ///
-/// A role belongs to the whole server: the same prefix means the same role in all databases and schemas. Give services that
-/// must not touch each other's processed records prefixes of their own.
+/// A role belongs to the whole server: the same prefix means the same role in all databases and
+/// schemas. Give services that must not touch each other's processed records prefixes of their own.
 ///
 /// ```
 /// use mainstay_database::Namespace;

@@ -5,12 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use mainstay_database::{Namespace, postgres::statement};
 use sqlx::{PgConnection, SqlStr};
 
-/// A record draws its number before it is committed. Below the newest visible record there may be some whose transactions are
-/// still open. A checkpoint that covered those would let records be pruned that are younger than it.
+/// A record draws its number before it is committed. Below the newest visible record there may be
+/// some whose transactions are still open. A checkpoint that covered those would let records be
+/// pruned that are younger than it.
 ///
-/// So a checkpoint covers records up to a number that was read earlier, once all transactions have ended that may have drawn
-/// a lower one. Such a transaction holds a lock on the table from before the draw until its end. The list of these locks, read
-/// after the number, names all of them. If the list is empty, the number is settled at once.
+/// So a checkpoint covers records up to a number that was read earlier, once all transactions have
+/// ended that may have drawn a lower one. Such a transaction holds a lock on the table from before
+/// the draw until its end. The list of these locks, read after the number, names all of them. If
+/// the list is empty, the number is settled at once.
 ///
 /// This is kept in memory and not in a table: transactions have other names after a restart.
 #[derive(Default, Debug)]
@@ -32,7 +34,8 @@ struct Pending {
     writers: Vec<String>,
 }
 
-/// A transaction that has written records: its name, and whether it is a prepared one. Preparing changes the name.
+/// A transaction that has written records: its name, and whether it is a prepared one. Preparing
+/// changes the name.
 type Writer = (String, bool);
 
 /// The statements.
@@ -60,15 +63,16 @@ impl Settling {
         }
     }
 
-    /// The highest number that is known to be settled. `keep` says whether the connection keeps prepared statements.
+    /// The highest number that is known to be settled. `keep` says whether the connection keeps
+    /// prepared statements.
     pub(super) async fn look(
         &self,
         connection: &mut PgConnection,
         settled: &Settled,
         keep: bool,
     ) -> Result<i64, sqlx::Error> {
-        // Two statements, in this order: a transaction that has drawn a number up to this one holds its lock by now, or
-        // has ended.
+        // Two statements, in this order: a transaction that has drawn a number up to this one holds
+        // its lock by now, or has ended.
         let newest = sqlx::query_scalar(self.newest.clone())
             .persistent(keep)
             .fetch_one(&mut *connection)

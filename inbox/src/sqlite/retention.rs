@@ -44,7 +44,8 @@ impl Pruning {
                        AND p.committed_at > $4)
                  ON CONFLICT DO NOTHING",
             ),
-            // No further than the records that some checkpoint behind the window covers: most of the table is younger.
+            // No further than the records that some checkpoint behind the window covers: most of
+            // the table is younger.
             step: sql(
                 "SELECT max(seq) FROM (
                      SELECT seq FROM {ns}inbox_processed

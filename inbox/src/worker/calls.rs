@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-/// Groups messages into calls, as indices into the input. Each message is given, in order, as its lane and the label of its
-/// batch handler, if it has one.
+/// Groups messages into calls, as indices into the input. Each message is given, in order, as its
+/// lane and the label of its batch handler, if it has one.
 ///
-/// Each call is of one handler, and a handler of single events gets one message per call. Messages of one lane keep
-/// their order within and across calls. Messages of different lanes may change places, so that a batch handler gets as
-/// many events as possible at once.
+/// Each call is of one handler, and a handler of single events gets one message per call. Messages
+/// of one lane keep their order within and across calls. Messages of different lanes may change
+/// places, so that a batch handler gets as many events as possible at once.
 pub(super) fn calls<L: Eq + Hash + Copy, H: Eq + Hash + Copy>(
     messages: &[(L, Option<H>)],
 ) -> Vec<Vec<usize>> {

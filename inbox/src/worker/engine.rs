@@ -147,8 +147,9 @@ impl<I: WorkerStore> Engine<I> {
             let wake = self
                 .next_wake(now)
                 .map_or(IDLE, |when| when.remaining_at(now));
-            // Biased, so that a simulated run follows from its seed. Ended transactions come first: there are never more
-            // of them than may run at once, and the consumer has no news for long while the window is full.
+            // Biased, so that a simulated run follows from its seed. Ended transactions come first:
+            // there are never more of them than may run at once, and the consumer has no news for
+            // long while the window is full.
             tokio::select! {
                 biased;
                 () = &mut shutdown, if self.closing.is_none() => {
@@ -203,7 +204,8 @@ impl<I: WorkerStore> Engine<I> {
     fn next_wake(&self, now: Monotonic) -> Option<Monotonic> {
         let offsets = (self.offsets.due && !self.offsets.outstanding).then_some(self.offsets.next);
         let start = match self.outage {
-            // A lane that is ready and cannot start now waits for a transaction to end, not for the time.
+            // A lane that is ready and cannot start now waits for a transaction to end, not for the
+            // time.
             _ if self.closing.is_some() || self.flights.len() >= self.work.settings.concurrency => {
                 None
             }

@@ -35,7 +35,8 @@ impl WorkerHandle {
         self.shared.status()
     }
 
-    /// Asks the worker to stop and waits until it has drained, committed offsets and left its group.
+    /// Asks the worker to stop and waits until it has drained, committed offsets and left its
+    /// group.
     ///
     /// # Errors
     /// The error with which a spawned worker ended. Only the first caller gets it.

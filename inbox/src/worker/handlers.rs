@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl<I: Inbox, K, S: Clone + Send + Sync + 'static> Worker<I, K, S> {
-    /// Gives the state that handlers registered after this call may take as third argument. Each call of a
-    /// handler gets a clone.
+    /// Gives the state that handlers registered after this call may take as third argument. Each
+    /// call of a handler gets a clone.
     pub fn with_state<T>(self, state: T) -> Worker<I, K, T> {
         self.map(|handlers| handlers.with_state(state))
     }

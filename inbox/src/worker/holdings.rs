@@ -126,7 +126,8 @@ impl Holdings {
         self.by_slot.values().map(position).collect()
     }
 
-    /// Partitions to pause, whose window is full, and partitions to resume, whose window is at most half full.
+    /// Partitions to pause, whose window is full, and partitions to resume, whose window is at most
+    /// half full.
     pub(super) fn turn(&mut self) -> Turned {
         let bound = self.bound;
         let mut turned = Turned::default();

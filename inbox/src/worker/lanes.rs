@@ -6,8 +6,8 @@ use mainstay_clock::Monotonic;
 
 use super::item::{Hold, Item};
 
-/// One assignment of one partition. A partition that is assigned again gets another slot, so that transactions of the
-/// earlier assignment do not touch it.
+/// One assignment of one partition. A partition that is assigned again gets another slot, so that
+/// transactions of the earlier assignment do not touch it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(super) struct Slot(pub(super) u64);
 
@@ -94,7 +94,8 @@ impl<D> Lanes<D> {
         self.ready.push_back(id);
     }
 
-    /// Takes the next batch: up to `limit` messages that may start at `now`, fewer if one of them needs a smaller batch.
+    /// Takes the next batch: up to `limit` messages that may start at `now`, fewer if one of them
+    /// needs a smaller batch.
     pub(super) fn take(&mut self, limit: usize, now: Monotonic) -> Vec<Portion<D>> {
         self.wake(now);
         let mut portions = Vec::new();

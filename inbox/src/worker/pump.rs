@@ -34,7 +34,8 @@ pub(super) enum Event {
     Ended(Error),
 }
 
-/// Polls until the engine has dropped its end of the command channel and all commands are carried out.
+/// Polls until the engine has dropped its end of the command channel and all commands are carried
+/// out.
 pub(super) struct Pump<C> {
     pub(super) consumer: C,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
@@ -58,9 +59,9 @@ impl<C: Consumer> Pump<C> {
     pub(super) async fn run(mut self) {
         let (mut ended, mut resting, mut failures) = (false, false, 0);
         let mut rest = pin!(tokio::time::sleep(Duration::ZERO));
-        // Each other call of the consumer drops `next`, which then starts again. So a commit waits until `next` has
-        // returned since the last commit, or has had its turn. A turn doubles each time it was interrupted: `next` needs
-        // more time, or has no news.
+        // Each other call of the consumer drops `next`, which then starts again. So a commit waits
+        // until `next` has returned since the last commit, or has had its turn. A turn doubles each
+        // time it was interrupted: `next` needs more time, or has no news.
         let (mut waiting, mut interrupted) = (None, 0);
         let mut turn = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
@@ -137,7 +138,8 @@ impl<C: Consumer> Pump<C> {
         self.tell(event).await;
     }
 
-    /// Messages whose offsets were not committed in time go to the next owner, and are duplicates there.
+    /// Messages whose offsets were not committed in time go to the next owner, and are duplicates
+    /// there.
     async fn release(
         &mut self,
         positions: Vec<Position>,

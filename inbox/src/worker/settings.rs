@@ -68,7 +68,8 @@ impl fmt::Debug for Settings {
 }
 
 impl<I: Inbox, K, S> Worker<I, K, S> {
-    /// How many transactions run at once; default 1. More gain nothing on a database with one writer, such as SQLite.
+    /// How many transactions run at once; default 1. More gain nothing on a database with one
+    /// writer, such as SQLite.
     pub fn concurrency(mut self, transactions: usize) -> Self {
         self.settings.concurrency = transactions.max(1);
         self
@@ -80,10 +81,12 @@ impl<I: Inbox, K, S> Worker<I, K, S> {
         self
     }
 
-    /// The largest in-flight window of a partition, in messages and bytes; default 10,000 messages or 64 MiB.
+    /// The largest in-flight window of a partition, in messages and bytes; default 10,000 messages
+    /// or 64 MiB.
     ///
-    /// The window reaches from the lowest unfinished record to the newest one read. When it is full, the partition
-    /// pauses (backpressure); it resumes at half of the limit. Records that the consumer has fetched by then come on top.
+    /// The window reaches from the lowest unfinished record to the newest one read. When it is
+    /// full, the partition pauses (backpressure); it resumes at half of the limit. Records that the
+    /// consumer has fetched by then come on top.
     pub fn max_in_flight(mut self, messages: usize, bytes: usize) -> Self {
         self.settings.max_in_flight_messages = messages.max(1);
         self.settings.max_in_flight_bytes = bytes.max(1);
@@ -92,8 +95,8 @@ impl<I: Inbox, K, S> Worker<I, K, S> {
 
     /// How long one call of a handler may take; default 30 s.
     ///
-    /// It must lie below the time after which the database ends an idle transaction. It should lie above the database's
-    /// `lock_timeout`: a handler that waits for a lock has not failed.
+    /// It must lie below the time after which the database ends an idle transaction. It should lie
+    /// above the database's `lock_timeout`: a handler that waits for a lock has not failed.
     pub fn handler_deadline(mut self, deadline: Duration) -> Self {
         self.settings.handler_deadline = deadline;
         self
@@ -105,7 +108,8 @@ impl<I: Inbox, K, S> Worker<I, K, S> {
         self
     }
 
-    /// How many attempts on a message may fail before the failure policy gets it; default 5, at least 1.
+    /// How many attempts on a message may fail before the failure policy gets it; default 5, at
+    /// least 1.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.settings.max_attempts = attempts.max(1);
         self
@@ -119,9 +123,10 @@ impl<I: Inbox, K, S> Worker<I, K, S> {
 
     /// Minimum interval between offset commits; default 50 ms.
     ///
-    /// A commit costs the broker a sync of its disk. Messages whose offsets were not committed before a crash are delivered
-    /// again and found to be duplicates. While the consumer has no news, the interval grows to a second, so that commits
-    /// never keep the consumer from renewing its membership.
+    /// A commit costs the broker a sync of its disk. Messages whose offsets were not committed
+    /// before a crash are delivered again and found to be duplicates. While the consumer has no
+    /// news, the interval grows to a second, so that commits never keep the consumer from renewing
+    /// its membership.
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.settings.commit_interval = interval;
         self
@@ -133,9 +138,11 @@ impl<I: Inbox, K, S> Worker<I, K, S> {
         self
     }
 
-    /// How long a processed record is kept after its message's offset was committed; default 7 days.
+    /// How long a processed record is kept after its message's offset was committed; default 7
+    /// days.
     ///
-    /// A message that is delivered again later than that is processed again: keep the window above the broker's retention.
+    /// A message that is delivered again later than that is processed again: keep the window above
+    /// the broker's retention.
     pub fn retention(mut self, window: Duration) -> Self {
         self.settings.retention = window;
         self

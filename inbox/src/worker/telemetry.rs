@@ -57,7 +57,8 @@ impl Meters {
     }
 }
 
-/// The span of one call, with OpenTelemetry's names. For a batch it names the first message and the number of messages.
+/// The span of one call, with OpenTelemetry's names. For a batch it names the first message and the
+/// number of messages.
 pub(super) fn span_of(group: &Group, calls: &[Call]) -> Span {
     let Some(Call {
         message, position, ..

@@ -11,7 +11,8 @@ use crate::{Error, store::WorkerStore};
 /// Processed records that one transaction of pruning looks at.
 const STEP: u32 = 1_000;
 
-/// Records checkpoints and prunes processed records, every sixteenth of the window, until it is aborted.
+/// Records checkpoints and prunes processed records, every sixteenth of the window, until it is
+/// aborted.
 pub(super) async fn upkeep<I: WorkerStore>(
     work: Arc<Work<I>>,
     mut committed: watch::Receiver<Vec<Position>>,

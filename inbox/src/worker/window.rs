@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 /// A partition's records from the lowest unfinished one to the newest one.
 ///
-/// Offsets rise and may have gaps (compaction, transaction markers). A finished record stays until all records below
-/// it are finished: only what lies below the first unfinished record may be committed.
+/// Offsets rise and may have gaps (compaction, transaction markers). A finished record stays until
+/// all records below it are finished: only what lies below the first unfinished record may be
+/// committed.
 #[derive(Debug)]
 pub(super) struct Window {
     /// The first entry, if there is one, is unfinished.

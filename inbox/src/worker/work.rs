@@ -73,7 +73,8 @@ impl<I: WorkerStore> Work<I> {
             .await
             .map_err(interrupted(Stage::Admission))?;
 
-        // Any other message than a fresh one has no effect here; the commit keeps what admission wrote for it.
+        // Any other message than a fresh one has no effect here; the commit keeps what admission
+        // wrote for it.
         let mut fresh = Vec::with_capacity(batch.len());
         let mut done = Done::default();
         for ((index, event), admission) in events.into_iter().enumerate().zip(admissions) {
@@ -116,8 +117,8 @@ impl<I: WorkerStore> Work<I> {
         }
         match database.commit(tx).await {
             Ok(()) => {}
-            // A check that the database makes only at commit, or an error that a handler did not return. The database
-            // does not say whose statement it was.
+            // A check that the database makes only at commit, or an error that a handler did not
+            // return. The database does not say whose statement it was.
             Err(error) if !error.is_retryable() && !run.is_empty() => {
                 return Ok(Outcome::unclear(run, Cause::Retryable, Arc::new(error)));
             }
@@ -137,8 +138,8 @@ impl<I: WorkerStore> Work<I> {
         }
     }
 
-    /// One call of a handler, with its deadline. A panic is a failed attempt. `run` lists what has run in this transaction, this
-    /// call included.
+    /// One call of a handler, with its deadline. A panic is a failed attempt. `run` lists what has
+    /// run in this transaction, this call included.
     async fn call(
         &self,
         connection: &mut I::Connection,
@@ -159,8 +160,8 @@ impl<I: WorkerStore> Work<I> {
                 let culprit = error.culprit().and_then(|at| indices.get(at).copied());
                 let class = error.class();
                 let source: Reason = error.into_source().into();
-                // An earlier statement of the transaction failed, and its handler, perhaps another one, did not return
-                // that error.
+                // An earlier statement of the transaction failed, and its handler, perhaps another
+                // one, did not return that error.
                 if ErrorKind::of(&*source) == Some(ErrorKind::Aborted) {
                     return Err(Outcome::unclear(run.to_vec(), Cause::Retryable, source));
                 }

@@ -1,4 +1,5 @@
-//! Handlers: how they are registered, what they get, and how their errors are classified. On paused time.
+//! Handlers: how they are registered, what they get, and how their errors are classified. On paused
+//! time.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{

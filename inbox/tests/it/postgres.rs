@@ -32,8 +32,8 @@ use mainstay_messaging::{
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::{PgConnection, PgPool};
 
-/// The role that `roles` creates in this namespace. It owns nothing and stays on the server, where it has no privilege once the
-/// test's database is dropped.
+/// The role that `roles` creates in this namespace. It owns nothing and stays on the server, where
+/// it has no privilege once the test's database is dropped.
 const ROLE: &str = "billing_inbox_worker";
 
 pub(crate) struct PostgresFixture {

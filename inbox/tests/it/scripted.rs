@@ -174,7 +174,8 @@ async fn a_late_pause_does_not_hit_the_next_assignment() {
     running.stop().await;
 }
 
-/// Commits take longer than the commit interval. While it is polled, it renews its membership every `renewal`.
+/// Commits take longer than the commit interval. While it is polled, it renews its membership every
+/// `renewal`.
 #[derive(Clone)]
 struct Slow {
     group: Group,

@@ -76,7 +76,8 @@ impl<I: WorkerStore> Engine<I> {
                 if !abandon_at.has_passed_at(now) {
                     continue;
                 }
-                // Its messages go to the next owner. If this still commits, the processed records decide.
+                // Its messages go to the next owner. If this still commits, the processed records
+                // decide.
                 self.flights.abandon(slot);
             }
             within = within.min(abandon_at.remaining_at(now));

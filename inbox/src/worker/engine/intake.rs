@@ -39,7 +39,8 @@ impl<I: WorkerStore> Engine<I> {
                 partitions,
                 deadline,
             }) => self.wind_down(&partitions, deadline),
-            // A released partition is still listed if it was assigned again while the command was queued.
+            // A released partition is still listed if it was assigned again while the command was
+            // queued.
             Event::ConsumerEvent(ConsumerEvent::Lost(partitions)) | Event::Released(partitions) => {
                 self.drop_partitions(&partitions);
             }
@@ -57,7 +58,8 @@ impl<I: WorkerStore> Engine<I> {
         }
     }
 
-    /// Running transactions go on. Whichever commits second, theirs or the new owner's, is a duplicate.
+    /// Running transactions go on. Whichever commits second, theirs or the new owner's, is a
+    /// duplicate.
     fn drop_partitions(&mut self, partitions: &[Partition]) {
         for partition in partitions {
             if let Some((slot, _)) = self.holdings.remove(partition) {

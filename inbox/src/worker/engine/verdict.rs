@@ -136,7 +136,8 @@ impl<I: WorkerStore> Engine<I> {
         });
     }
 
-    /// Nothing is wrong with the messages: the worker tries them again after a backoff, and counts no attempt.
+    /// Nothing is wrong with the messages: the worker tries them again after a backoff, and counts
+    /// no attempt.
     fn interrupted(&mut self, mut portions: Portions, interruption: &Interruption) {
         let now = self.now();
         let settings = self.work.settings.clone();
@@ -160,8 +161,8 @@ impl<I: WorkerStore> Engine<I> {
                 });
                 return;
             }
-            // Another transaction has admitted one of them, and the database does not say which: run one by one, so that
-            // only that one waits again.
+            // Another transaction has admitted one of them, and the database does not say which:
+            // run one by one, so that only that one waits again.
             (Stage::Admission, Some(ErrorKind::Conflict)) => 1,
             // No message has caused it.
             (Stage::Begin, _) => usize::MAX,

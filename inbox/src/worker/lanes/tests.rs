@@ -81,7 +81,8 @@ proptest! {
         let mut lanes: Lanes<Vec<u8>> = Lanes::new();
         let mut flights: Vec<Vec<Portion<Vec<u8>>>> = Vec::new();
         let (mut now, mut offset) = (0, 0i64);
-        // Messages that must still come, in order per slot and key; a message without a key is a key of its own.
+        // Messages that must still come, in order per slot and key; a message without a key is a
+        // key of its own.
         let mut slots = [Slot(0), Slot(1)];
         let mut owed: HashMap<(Slot, Vec<u8>), Vec<i64>> = HashMap::new();
         let mut next_slot = 2;

@@ -1,4 +1,5 @@
-//! Everywhere, on the database in memory: before and after each call, and wherever a call waits, which each statement does.
+//! Everywhere, on the database in memory: before and after each call, and wherever a call waits,
+//! which each statement does.
 
 use std::{
     cell::Cell,
@@ -89,7 +90,8 @@ impl Server {
         }
     }
 
-    /// Does `work`; what it waits for is settled after a while. Time stands still while anything can go on.
+    /// Does `work`; what it waits for is settled after a while. Time stands still while anything
+    /// can go on.
     async fn serves<T>(&self, work: impl Future<Output = T>) -> T {
         let settling = async {
             loop {
@@ -136,7 +138,8 @@ async fn work_everywhere(batch: usize, left: Left) -> (usize, usize) {
         "{what}: struck at {points} points, {} transactions left behind",
         settled.get()
     );
-    // Each statement waits once before it begins, and so does each call: the last run came by so many.
+    // Each statement waits once before it begins, and so does each call: the last run came by so
+    // many.
     assert!(
         points + 20 >= least.get(),
         "{points} points of {}",

@@ -57,7 +57,8 @@ async fn a_worker_without_a_connection_says_why_and_goes_on_when_it_gets_one() {
     run(&f, &format!("DROP ROLE {login}")).await;
 }
 
-/// An operator must mend that: the worker names the privilege, blocks no key, and goes on once it is granted.
+/// An operator must mend that: the worker names the privilege, blocks no key, and goes on once it
+/// is granted.
 #[tokio::test]
 async fn a_worker_without_a_privilege_names_it_and_blames_no_message() {
     let Some(f) = fixture().await else { return };

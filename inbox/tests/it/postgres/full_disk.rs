@@ -83,7 +83,8 @@ async fn a_worker_reports_a_full_disk_and_goes_on_once_there_is_room() {
     assert_eq!((f.processed().await, f.effects().await.len()), (4, 3));
 }
 
-/// Without room for its write-ahead log a server stops, and does not start again before there is room.
+/// Without room for its write-ahead log a server stops, and does not start again before there is
+/// room.
 #[tokio::test]
 async fn a_server_that_stops_on_a_full_disk_loses_and_repeats_no_effect() {
     let Some(disk) = SmallDisk::for_suite(SUITE, MEGABYTES).unwrap() else {

@@ -1,5 +1,5 @@
-//! Behind `PgBouncer` in transaction mode, where the next transaction runs in another session: the suite, and combined
-//! statements.
+//! Behind `PgBouncer` in transaction mode, where the next transaction runs in another session: the
+//! suite, and combined statements.
 
 use std::ops::Deref;
 

@@ -79,7 +79,8 @@ async fn act(
     Ok(PostgresFixture::write(connection, &name).await?)
 }
 
-/// The inbox, on a database of its own, with a count of the admissions that lost against another transaction.
+/// The inbox, on a database of its own, with a count of the admissions that lost against another
+/// transaction.
 #[derive(Clone)]
 pub(super) struct Counting {
     inbox: PostgresInbox,

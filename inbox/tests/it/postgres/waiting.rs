@@ -98,7 +98,8 @@ async fn handlers_that_exceed_the_idle_limit_together_succeed_in_smaller_batches
     running.stop().await;
 }
 
-/// The transaction is rolled back although the handler succeeds, and later handlers in it fail, too.
+/// The transaction is rolled back although the handler succeeds, and later handlers in it fail,
+/// too.
 #[tokio::test]
 async fn a_handler_that_ignores_an_sql_error_fails_alone() {
     let Some(f) = fixture().await else { return };
