@@ -1,5 +1,22 @@
 //! What a caller can do about a database error, wherever it is in a chain of errors.
 
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(not(feature = "postgres"))]
+mod postgres {
+    pub(super) const fn kind_of(_: &(dyn std::error::Error + 'static)) -> Option<super::ErrorKind> {
+        None
+    }
+}
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(not(feature = "sqlite"))]
+mod sqlite {
+    pub(super) const fn kind_of(_: &(dyn std::error::Error + 'static)) -> Option<super::ErrorKind> {
+        None
+    }
+}
+
 use crate::Error;
 
 /// What a caller can do about an [`Error`], or about an error of the driver.
@@ -33,11 +50,8 @@ impl ErrorKind {
             if let Some(error) = error.downcast_ref::<Error>() {
                 return Some(error.kind());
             }
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
-            match error.downcast_ref::<sqlx::Error>() {
-                Some(sqlx::Error::RowNotFound) => return None,
-                Some(error) => return Some(of_driver(error)),
-                None => {}
+            if let Some(kind) = postgres::kind_of(error).or_else(|| sqlite::kind_of(error)) {
+                return Some(kind);
             }
             next = error.source();
         }
@@ -52,20 +66,4 @@ impl ErrorKind {
             Self::Unavailable | Self::Conflict | Self::OutcomeUnknown
         )
     }
-}
-
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-fn of_driver(error: &sqlx::Error) -> ErrorKind {
-    #[cfg(feature = "sqlite")]
-    if error.as_database_error().is_some_and(|answer| {
-        answer
-            .try_downcast_ref::<sqlx::sqlite::SqliteError>()
-            .is_some()
-    }) {
-        return crate::sqlite::kind_of(error);
-    }
-    #[cfg(feature = "postgres")]
-    return crate::postgres::kind_of(error);
-    #[cfg(not(feature = "postgres"))]
-    crate::sqlite::kind_of(error)
 }

@@ -10,8 +10,9 @@
 //!
 //! # Quickstart
 //!
-#![cfg_attr(feature = "sqlite", doc = "```standalone_crate")]
-#![cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
+//! ```standalone_crate
+//! # #[cfg(not(feature = "sqlite"))] fn main() {}
+//! # #[cfg(feature = "sqlite")] mod example {
 //! use mainstay_inbox::{HandlerError, Received, SqliteInbox, Worker};
 //! use mainstay_inbox::{database::sqlite::Database, messaging::{Event, sqlite::Broker}, sqlx};
 //! use serde::{Deserialize, Serialize};
@@ -33,7 +34,7 @@
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # use mainstay_inbox::messaging::{Message, Publisher};
 //! # let directory = tempfile::tempdir()?;
 //! # std::env::set_current_dir(&directory)?;
@@ -57,13 +58,14 @@
 //! let consumer = broker.consumer("billing").subscribe(["orders"]).await?;
 //! Worker::new(inbox, consumer).on(bill).run_until(shutdown_signal()).await?;
 //! # Ok(())
-//! # }
+//! # } }
+//! # #[cfg(feature = "sqlite")] fn main() { example::main().unwrap() }
 //! ```
 //!
 //! The same on a `PgPool` that the service has already. `consumer` comes from your broker's crate:
 //!
-#![cfg_attr(feature = "postgres", doc = "```no_run")]
-#![cfg_attr(not(feature = "postgres"), doc = "```ignore")]
+//! ```no_run
+//! # #[cfg(feature = "postgres")] mod example {
 //! # use mainstay_inbox::{messaging::{Consumer, Event}, sqlx};
 //! # use serde::{Deserialize, Serialize};
 //! # #[derive(Serialize, Deserialize)]
@@ -85,6 +87,8 @@
 //!         .execute(tx).await?;
 //!     Ok(())
 //! }
+//! # }
+//! # fn main() {}
 //! ```
 //!
 //! `?` in a handler works on every error; [`HandlerError`] says what the worker does about which.
@@ -92,8 +96,8 @@
 //! What a handler needs besides the connection is state, given once. A service that does more than
 //! consume [spawns](Worker::spawn) its worker; the [`Status`] serialises for a health endpoint:
 //!
-#![cfg_attr(feature = "postgres", doc = "```no_run")]
-#![cfg_attr(not(feature = "postgres"), doc = "```ignore")]
+//! ```no_run
+//! # #[cfg(feature = "postgres")] mod example {
 //! # use mainstay_inbox::{HandlerError, PostgresInbox, Received, Worker, messaging::{Consumer, Event}, sqlx::PgConnection};
 //! # #[derive(serde::Serialize, serde::Deserialize)]
 //! # struct OrderPlaced;
@@ -114,14 +118,17 @@
 //! let health = serde_json::to_string(&worker.status())?; // in an HTTP handler
 //! worker.shutdown().await?; // at the end of the process
 //! # Ok(()) }
+//! # }
+//! # fn main() {}
 //! ```
 //!
 //! # Test a handler without a server
 //!
 //! A handler is a function of a connection and an event. Call it:
 //!
-#![cfg_attr(feature = "sqlite", doc = "```")]
-#![cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
+//! ```
+//! # #[cfg(not(feature = "sqlite"))] fn main() {}
+//! # #[cfg(feature = "sqlite")] mod example {
 //! # use mainstay_inbox::{HandlerError, Received, messaging::Event, sqlx::{self, Connection as _, SqliteConnection}};
 //! # use serde::{Deserialize, Serialize};
 //! # #[derive(Serialize, Deserialize)]
@@ -134,7 +141,7 @@
 //! #     Ok(())
 //! # }
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut tx = SqliteConnection::connect("sqlite::memory:").await?;
 //! sqlx::raw_sql("CREATE TABLE invoices (order_id TEXT, cents INTEGER)").execute(&mut tx).await?;
 //!
@@ -143,7 +150,8 @@
 //! let cents: i64 = sqlx::query_scalar("SELECT cents FROM invoices").fetch_one(&mut tx).await?;
 //! assert_eq!(cents, 500);
 //! # Ok(())
-//! # }
+//! # } }
+//! # #[cfg(feature = "sqlite")] fn main() { example::main().unwrap() }
 //! ```
 //!
 //! | the handler takes | what its tests need |
@@ -242,6 +250,8 @@ mod error;
 mod handlers;
 mod identity;
 mod inbox;
+#[cfg(all(doctest, feature = "sqlite", feature = "postgres"))]
+mod readme;
 mod retention;
 mod worker;
 
@@ -278,8 +288,3 @@ pub use mainstay_database as database;
 pub use mainstay_messaging as messaging;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sqlx;
-
-/// The README's examples store in SQLite and PostgreSQL.
-#[cfg(all(doctest, feature = "sqlite", feature = "postgres"))]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -260,8 +260,3 @@ impl Rows<'_> {
             .map_err(|error| mainstay_database::Error::Failed(error.into()).into())
     }
 }
-
-/// The README's examples need this feature and a runtime.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
