@@ -132,7 +132,7 @@ pub use host::Host;
 pub use plan::{Act, Crew, Fault, Plan, Port, Reach, Strike};
 pub use process::{HostConsumer, HostPublisher, Process};
 pub use report::Report;
-pub use run::{Settings, planned, run};
+pub use run::{Adapters, Settings, planned, run};
 pub use scenario::{entry, judge, simulate};
 pub use shrink::{Failure, shrink};
 pub use sim::Sim;

@@ -35,6 +35,21 @@ impl Report {
         !self.violations.is_empty()
     }
 
+    /// The names of what did not hold, each once: a run may tell the same thing in its midst and at its end.
+    #[must_use]
+    pub fn invariants(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for violation in &self.violations {
+            let line = violation.lines().next().unwrap_or_default();
+            let name = line.strip_prefix("not so: ").unwrap_or(line);
+            let name = name.split(';').next().unwrap_or_default();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// How many faults of the plan struck, each counted once.
     #[must_use]
     pub fn faults(&self) -> usize {

@@ -14,7 +14,7 @@ use mainstay_clock::Clock as _;
 use mainstay_messaging::{Group, Message, Topic};
 use mainstay_outbox::memory::{MemoryOutbox, Options};
 
-use crate::{Act, Crew, Dice, Host, Plan, Process, Report, Sim, Strike};
+use crate::{Act, Adapters, Crew, Dice, Host, Plan, Process, Report, Settings, Sim, Strike};
 use witness::Witness;
 use writer::Wish;
 
@@ -52,6 +52,7 @@ pub(crate) struct Shop {
     /// One message is refused by the broker until everything else has come to its end.
     lasting_refusal: Option<usize>,
     wishes: Arc<Vec<Wish>>,
+    adapters: Arc<dyn Adapters>,
 }
 
 impl Shop {
@@ -87,6 +88,7 @@ impl Shop {
             lasting_poison,
             lasting_refusal,
             wishes: Arc::new(wishes),
+            adapters: Arc::new(()),
         }
     }
 
@@ -119,8 +121,9 @@ impl Shop {
     }
 
     /// Opens the shop and strikes it.
-    pub(crate) fn run(self, plan: Plan, trace: bool) -> Report {
-        let sim = match Sim::with(self.seed, plan.clone(), trace) {
+    pub(crate) fn run(mut self, plan: Plan, settings: &Settings) -> Report {
+        self.adapters = Arc::clone(&settings.adapters);
+        let sim = match Sim::with(self.seed, plan.clone(), settings.trace) {
             Ok(sim) => sim,
             Err(error) => return self.report(plan, None, vec![error.to_string()]),
         };

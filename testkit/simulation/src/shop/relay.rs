@@ -25,7 +25,9 @@ pub(super) async fn run(
     };
     let outbox = shop.outbox_of(&process).await?;
     let (store, publisher) = WatchedStore::new(outbox, shop.shards, process.publisher(), &witness);
-    let relay = Relay::new(Arc::new(store), Arc::new(publisher))
+    let store = shop.adapters.store(Arc::new(store));
+    let publisher = shop.adapters.publisher(Arc::new(publisher));
+    let relay = Relay::new(store, publisher)
         .lease(Duration::from_millis(2_000 + dice.below(4_000)))
         .batch(1 + u32::try_from(dice.below(10)).unwrap_or(0), bytes)
         .send_timeout(Duration::from_millis(500 + dice.below(3_000)))

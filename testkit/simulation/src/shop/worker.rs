@@ -31,6 +31,10 @@ pub(super) async fn run(
     let database = process.database();
     let inbox = Arc::new(MemoryInbox::new(database.clone()));
     let handlers = Handlers::new().on::<Placed, _, _>(process.clone(), pack);
+    let parking = WatchedParking::new(
+        StopKey::new().retry_after(Duration::from_millis(500)),
+        witness,
+    );
     let worker = Worker::new(group(), Arc::new(database), inbox, handlers)
         .clock(process.clock())
         .ids(process.ids())
@@ -43,10 +47,7 @@ pub(super) async fn run(
         .handler_deadline(Duration::from_millis(
             200 + dice.millis(20_000).as_secs() * 1_000,
         ))
-        .parking(Arc::new(WatchedParking::new(
-            StopKey::new().retry_after(Duration::from_millis(500)),
-            witness,
-        )))
+        .parking(shop.adapters.parking(Arc::new(parking)))
         .backoff(Backoff::new(
             Duration::from_millis(10),
             Duration::from_millis(500),
