@@ -79,7 +79,7 @@ fn play(
     told
 }
 
-fn words(panicked: &(dyn Any + Send)) -> &str {
+pub(crate) fn words(panicked: &(dyn Any + Send)) -> &str {
     let text = panicked.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panicked.downcast_ref::<&str>().copied())
         .unwrap_or("without a word")

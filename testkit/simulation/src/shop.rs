@@ -8,13 +8,19 @@ mod witness;
 mod worker;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use mainstay_clock::Clock as _;
 use mainstay_messaging::{Group, Message, Topic};
 use mainstay_outbox::memory::{MemoryOutbox, Options};
 
-use crate::{Act, Adapters, Crew, Dice, Host, Plan, Process, Report, Settings, Sim, Strike};
+use crate::{
+    Act, Adapters, Crew, Dice, Host, Plan, Process, Report, Settings, Sim, Strike, scenario::words,
+};
 use witness::Witness;
 use writer::Wish;
 
@@ -127,14 +133,19 @@ impl Shop {
             Ok(sim) => sim,
             Err(error) => return self.report(plan, None, vec![error.to_string()]),
         };
-        let played = sim.run(async {
-            let played = self.business(&sim).await;
-            (played, sim.clock().monotonic().as_micros())
-        });
-        let simulated = u64::try_from(played.1).unwrap_or(0);
-        let mut violations = match played.0 {
-            Ok(violations) => violations,
-            Err(error) => vec![format!("the scenario itself failed: {error}")],
+        let playing = || {
+            sim.run(async {
+                let violations = self.business(&sim).await;
+                (violations, sim.clock().monotonic().as_micros())
+            })
+        };
+        let (mut violations, simulated) = match catch_unwind(AssertUnwindSafe(playing)) {
+            Ok((Ok(violations), micros)) => (violations, u64::try_from(micros).unwrap_or(0)),
+            Ok((Err(error), _)) => (vec![format!("the scenario itself failed: {error}")], 0),
+            Err(panicked) => {
+                let told = format!("the scenario panicked: {}", words(&*panicked));
+                (vec![told], 0)
+            }
         };
         violations.extend(sim.broken());
         self.report(plan, Some((&sim, simulated)), violations)
