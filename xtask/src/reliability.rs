@@ -3,7 +3,6 @@
 mod crashes;
 mod found;
 mod models;
-mod mutants;
 mod seeds;
 
 use std::{
@@ -39,7 +38,6 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     let root = metadata.workspace_root;
     let sections = [
         seeds::section(minutes)?,
-        mutants::section()?,
         models::section()?,
         crashes::section()?,
         found::section(root.join("testkit/found.toml").as_std_path())?,
