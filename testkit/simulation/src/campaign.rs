@@ -62,9 +62,9 @@ impl Tally {
         self.fewest_faults = self.fewest_faults.min(faults);
         self.simulated_ms += u64::try_from(report.simulated.as_millis()).unwrap_or(u64::MAX);
         self.events += report.events;
-        for (strike, times) in report.plan.strikes.iter().zip(&report.struck) {
+        for (fault, times) in report.plan.faults.iter().zip(&report.struck) {
             if *times > 0 {
-                *self.kinds.entry(strike.kind()).or_default() += 1;
+                *self.kinds.entry(fault.kind()).or_default() += 1;
             }
         }
         if report.has_failed() {

@@ -27,7 +27,7 @@
 //! # use mainstay_database::Transactions as _;
 //! # use mainstay_messaging::{Kind, Message, MessageId, Source, Topic};
 //! # use mainstay_outbox::{Outbox as _, Relay, memory::{MemoryOutbox, Options}};
-//! # use mainstay_simulation::{Act, Fault, Plan, Port, Process, Sim, Strike};
+//! # use mainstay_simulation::{Act, CallFault, Plan, Port, Process, Sim, Fault};
 //! # fn message(id: String) -> Message { Message::with_id(MessageId::new(id).unwrap(), Source::from_static("/shop"), Topic::from_static("orders"), Kind::from_static("Placed")) }
 //! async fn relay(process: Process) -> Result<(), mainstay_outbox::Error> {
 //!     let outbox = MemoryOutbox::open(process.database(), Options::default()).await?;
@@ -36,8 +36,8 @@
 //! }
 //!
 //! let second = Duration::from_secs(1);
-//! let lost = Strike::Call { host: "relay".into(), port: Port::Publish, call: 1, fault: Fault::AnswerLost };
-//! let killed = Strike::At(second, Act::Kill("relay".into(), second));
+//! let lost = Fault::Call { host: "relay".into(), port: Port::Publish, call: 1, fault: CallFault::AnswerLost };
+//! let killed = Fault::At(second, Act::Kill("relay".into(), second));
 //! let sim = Sim::planned(42, Plan::of(vec![lost, killed]))?;
 //! sim.run(async {
 //!     sim.broker().create_topic(&Topic::from_static("orders"), 3).await.unwrap();
@@ -77,7 +77,7 @@
 //! | fault | how |
 //! |---|---|
 //! | a host is killed, lost for good, asked to end, paused, cut off; its wall clock jumps | [`Act`], at a time |
-//! | a statement, a commit (in all three kinds of *unknown*), a begin fails or stalls | [`Fault`], at the k-th call of a host's [`Port`] |
+//! | a statement, a commit (in all three kinds of *unknown*), a begin fails or stalls | [`CallFault`], at the k-th call of a host's [`Port`] |
 //! | messages are lost, refused, come twice, half, late, or again much later; their answers too | the same; [`Act::Refuse`] |
 //! | deliveries come late, or are lost and come again; commits of offsets fail, or their answers | the same |
 //! | partitions change hands with and without notice | [`Act::Rebalance`], [`Act::Expel`], a pause longer than the lease |
@@ -113,11 +113,11 @@
 
 mod campaign;
 mod corpus;
-mod dice;
 mod host;
 mod plan;
 mod process;
 mod report;
+mod rng;
 mod run;
 mod scenario;
 mod shop;
@@ -127,11 +127,11 @@ mod world;
 
 pub use campaign::{Campaign, Tally, campaign};
 pub use corpus::corpus;
-pub use dice::Dice;
 pub use host::Host;
-pub use plan::{Act, Crew, Fault, Plan, Port, Reach, Strike};
+pub use plan::{Act, CallFault, Fault, Plan, Port, Reach, Topology};
 pub use process::{HostConsumer, HostPublisher, Process};
 pub use report::Report;
+pub use rng::Rng;
 pub use run::{Adapters, Settings, planned, run};
 pub use scenario::{entry, judge, simulate};
 pub use shrink::{Failure, shrink};

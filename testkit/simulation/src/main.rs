@@ -64,15 +64,15 @@ fn one(seed: u64, plan: Option<&str>, trace: bool) -> Result<bool, String> {
     let mut settings = Settings::new();
     settings.trace = trace;
     settings.keep = plan.map(places).transpose()?;
-    let strikes = planned(seed).strikes.len();
+    let faults = planned(seed).faults.len();
     let beyond = settings
         .keep
         .iter()
         .flatten()
-        .find(|place| **place >= strikes);
+        .find(|place| **place >= faults);
     if let Some(place) = beyond {
         return Err(format!(
-            "--plan {place}: the plan of seed {seed} has {strikes} faults, from 0"
+            "--plan {place}: the plan of seed {seed} has {faults} faults, from 0"
         ));
     }
     let report = run(seed, &settings);

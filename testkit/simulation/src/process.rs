@@ -18,9 +18,9 @@ use mainstay_messaging::{Group, Message, StartAt, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    dice::{Dice, ids},
     host::{CutBy, Life},
-    plan::{Fault, Port, Reach},
+    plan::{CallFault, Port, Reach},
+    rng::{Rng, ids},
     world::{LifeOf, World},
 };
 pub use broker::{HostConsumer, HostPublisher};
@@ -44,11 +44,11 @@ pub struct Process {
 impl Process {
     pub(crate) fn new(world: Arc<World>, host: Arc<Life>, life: u64) -> Self {
         let ids = Arc::new(ids(world.seed, host.name(), life));
-        let dice = Dice::new(world.seed, &format!("distance of {}", host.name()));
-        let distance = if dice.one_in(2) {
+        let rng = Rng::new(world.seed, &format!("distance of {}", host.name()));
+        let distance = if rng.one_in(2) {
             Duration::ZERO
         } else {
-            dice.millis(FARTHEST)
+            rng.millis(FARTHEST)
         };
         Self {
             world,
@@ -118,10 +118,10 @@ impl Process {
     }
 
     /// Call this first in a handler: what shall go wrong there. A stall has happened already.
-    pub async fn handles(&self, message: &Message) -> Option<Fault> {
+    pub async fn handles(&self, message: &Message) -> Option<CallFault> {
         let fault = self.pass(Port::Handle).await;
         if fault.is_none() && self.is_poison(message) {
-            return Some(Fault::Lost);
+            return Some(CallFault::Lost);
         }
         fault
     }
@@ -171,10 +171,10 @@ impl Process {
     }
 
     /// A call on its way out: waits as long as it shall, and says what else shall happen to it.
-    pub(crate) async fn pass(&self, port: Port) -> Option<Fault> {
+    pub(crate) async fn pass(&self, port: Port) -> Option<CallFault> {
         self.awake().await;
-        let fault = self.strike(port);
-        if let Some(Fault::Stall(time)) = fault {
+        let fault = self.fault(port);
+        if let Some(CallFault::Stall(time)) = fault {
             self.wait(time).await;
             return None;
         }
@@ -182,7 +182,7 @@ impl Process {
     }
 
     /// A call, and what shall happen to it.
-    pub(crate) fn strike(&self, port: Port) -> Option<Fault> {
+    pub(crate) fn fault(&self, port: Port) -> Option<CallFault> {
         let (call, struck) = self.host.call(port);
         let number = self.host.index() << 40 | (port as u64) << 32 | u64::from(call);
         self.world

@@ -65,14 +65,14 @@ impl fmt::Display for Report {
             self.seed,
             self.messages,
             self.faults(),
-            self.plan.strikes.len(),
+            self.plan.faults.len(),
             self.events,
             self.simulated.as_secs_f64(),
             self.hash,
         )?;
-        for (place, strike) in self.plan.strikes.iter().enumerate() {
+        for (place, fault) in self.plan.faults.iter().enumerate() {
             let times = self.struck.get(place).copied().unwrap_or(0);
-            writeln!(f, "{place:>4}  {strike}; struck {times}")?;
+            writeln!(f, "{place:>4}  {fault}; struck {times}")?;
         }
         for violation in &self.violations {
             writeln!(f, "VIOLATION: {violation}")?;

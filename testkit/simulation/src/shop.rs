@@ -19,7 +19,8 @@ use mainstay_messaging::{Group, Message, Topic};
 use mainstay_outbox::memory::{MemoryOutbox, Options};
 
 use crate::{
-    Act, Adapters, Crew, Dice, Host, Plan, Process, Report, Settings, Sim, Strike, scenario::words,
+    Act, Adapters, Fault, Host, Plan, Process, Report, Rng, Settings, Sim, Topology,
+    scenario::words,
 };
 use witness::Witness;
 use writer::Wish;
@@ -64,20 +65,20 @@ pub(crate) struct Shop {
 impl Shop {
     /// The shop of a seed.
     pub(crate) fn of(seed: u64) -> Self {
-        let dice = Dice::new(seed, "shop");
+        let rng = Rng::new(seed, "shop");
         let names = |role: &str, count: u64| -> Vec<Arc<str>> {
             (1..=count).map(|n| format!("{role}-{n}").into()).collect()
         };
-        let (messages, keys) = (30 + dice.number(12), 3 + dice.number(5));
-        let wishes = (0..messages).map(|nth| Wish::draw(&dice, nth, keys));
+        let (messages, keys) = (30 + rng.number(12), 3 + rng.number(5));
+        let wishes = (0..messages).map(|nth| Wish::draw(&rng, nth, keys));
         let mut wishes: Vec<Wish> = wishes.collect();
         // Alone, since a copy that waits behind it unread for longer than the window is not told from a new message: the
         // crate says so.
-        let lasting_poison = dice.one_in(8).then(|| dice.number(messages / 2));
+        let lasting_poison = rng.one_in(8).then(|| rng.number(messages / 2));
         if let Some(wish) = lasting_poison.and_then(|nth| wishes.get_mut(nth)) {
             wish.set_alone(keys);
         }
-        let refused = Dice::new(seed, "lasting refusal");
+        let refused = Rng::new(seed, "lasting refusal");
         let lasting_refusal =
             (refused.one_in(8) && lasting_poison.is_none()).then(|| refused.number(messages));
         // Alone as well: delayed messages of its key would wait behind it, and a history knows no key of theirs.
@@ -87,9 +88,9 @@ impl Shop {
         Self {
             seed,
             writers: names("writer", 2),
-            relays: names("relay", 2 + dice.below(2)),
+            relays: names("relay", 2 + rng.below(2)),
             workers: names("worker", 2),
-            shards: [1, 2, 4][dice.number(3)],
+            shards: [1, 2, 4][rng.number(3)],
             partitions: 3,
             lasting_poison,
             lasting_refusal,
@@ -99,8 +100,8 @@ impl Shop {
     }
 
     /// Who can be struck.
-    pub(crate) fn crew(&self) -> Crew {
-        Crew {
+    pub(crate) fn topology(&self) -> Topology {
+        Topology {
             writers: self.writers.clone(),
             relays: self.relays.clone(),
             workers: self.workers.clone(),
@@ -112,7 +113,7 @@ impl Shop {
 
     /// The faults of its seed.
     pub(crate) fn plan(&self) -> Plan {
-        let mut plan = Plan::draw(self.seed, &self.crew());
+        let mut plan = Plan::draw(self.seed, &self.topology());
         let lasting = match (self.lasting_poison, self.lasting_refusal) {
             (Some(nth), _) => Act::Poison(nth),
             (None, Some(nth)) => Act::Refuse(nth),
@@ -120,9 +121,9 @@ impl Shop {
         };
         // No other poison: its key has copies behind it, which would stay unread for longer than the window, and it stands still
         // until its worker is started again.
-        plan.strikes
-            .retain(|strike| !matches!(strike, Strike::At(_, Act::Poison(_))));
-        plan.strikes.push(Strike::At(Duration::ZERO, lasting));
+        plan.faults
+            .retain(|fault| !matches!(fault, Fault::At(_, Act::Poison(_))));
+        plan.faults.push(Fault::At(Duration::ZERO, lasting));
         plan
     }
 

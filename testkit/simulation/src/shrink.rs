@@ -28,7 +28,7 @@ pub fn shrink(report: Report, most: u32) -> Failure {
 }
 
 fn shrink_by(report: Report, most: u32, run: &dyn Fn(&[usize]) -> Report) -> Failure {
-    let every: Vec<usize> = (0..report.plan.strikes.len()).collect();
+    let every: Vec<usize> = (0..report.plan.faults.len()).collect();
     let mut failure = Failure {
         shortest: report.clone(),
         report,
@@ -92,10 +92,10 @@ impl fmt::Display for Failure {
             "the shortest plan found in {} runs, {} of {} faults:",
             self.tries,
             self.places.len(),
-            self.report.plan.strikes.len()
+            self.report.plan.faults.len()
         )?;
-        for (place, strike) in self.places.iter().zip(&self.shortest.plan.strikes) {
-            writeln!(f, "{place:>4}  {strike}")?;
+        for (place, fault) in self.places.iter().zip(&self.shortest.plan.faults) {
+            writeln!(f, "{place:>4}  {fault}")?;
         }
         for violation in &self.shortest.violations {
             writeln!(f, "VIOLATION: {violation}")?;
@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn what_is_not_needed_is_dropped() {
         let mut whole = run(1, &Settings::new());
-        let strikes = whole.plan.strikes.clone();
-        whole.plan.strikes = strikes.into_iter().cycle().take(20).collect();
+        let faults = whole.plan.faults.clone();
+        whole.plan.faults = faults.into_iter().cycle().take(20).collect();
         whole.struck = vec![1; 20];
         whole.violations = vec!["both".to_owned()];
         let failure = shrink_by(whole, 200, &fake);

@@ -23,10 +23,10 @@ use tokio::{
 };
 
 use crate::{
-    dice::ids,
     host::Host,
-    plan::{Act, Plan, Strike},
+    plan::{Act, Fault, Plan},
     process::Process,
+    rng::ids,
     world::{LifeOf, Record, World},
 };
 
@@ -165,10 +165,10 @@ impl Sim {
 
     /// Whether one of these has struck.
     pub(crate) fn has_struck(&self, what: impl Fn(&Act) -> bool) -> bool {
-        let strikes = self.world.plan.strikes.iter().zip(self.struck());
-        strikes
+        let faults = self.world.plan.faults.iter().zip(self.struck());
+        faults
             .filter(|(_, times)| *times > 0)
-            .any(|(strike, _)| matches!(strike, Strike::At(_, act) if what(act)))
+            .any(|(fault, _)| matches!(fault, Fault::At(_, act) if what(act)))
     }
 
     /// A number that is the same in each run of the same seed and plan, and hardly ever in any other.

@@ -82,7 +82,7 @@ impl World {
             database,
             broker,
             runtime,
-            record: Mutex::new(Record::new(plan.strikes.len(), traced)),
+            record: Mutex::new(Record::new(plan.faults.len(), traced)),
             plan,
             shared: Mutex::default(),
             healed: AtomicBool::new(false),
@@ -113,7 +113,7 @@ impl World {
             format!(
                 "        STRUCK {}",
                 self.plan
-                    .strikes
+                    .faults
                     .get(place)
                     .map_or_else(String::new, ToString::to_string)
             )

@@ -11,7 +11,7 @@ use std::{
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::plan::{Fault, PORTS, Plan, Port, Reach, Strike};
+use crate::plan::{CallFault, Fault, PORTS, Plan, Port, Reach};
 
 #[derive(Debug)]
 pub(crate) struct Life {
@@ -19,7 +19,7 @@ pub(crate) struct Life {
     index: u64,
     calls: [AtomicU32; PORTS],
     /// Per port: which call is struck, by what, and where that stands in the plan.
-    strikes: [Vec<(u32, Fault, usize)>; PORTS],
+    faults: [Vec<(u32, CallFault, usize)>; PORTS],
     state: Mutex<State>,
 }
 
@@ -50,24 +50,24 @@ pub(crate) struct CutBy(pub(crate) Option<usize>);
 
 impl Life {
     pub(crate) fn new(name: &str, index: usize, plan: &Plan) -> Self {
-        let mut strikes: [Vec<_>; PORTS] = Default::default();
-        for (place, strike) in plan.strikes.iter().enumerate() {
-            if let Strike::Call {
+        let mut faults: [Vec<_>; PORTS] = Default::default();
+        for (place, fault) in plan.faults.iter().enumerate() {
+            if let Fault::Call {
                 host,
                 port,
                 call,
                 fault,
-            } = strike
+            } = fault
                 && &**host == name
             {
-                strikes[*port as usize].push((*call, *fault, place));
+                faults[*port as usize].push((*call, *fault, place));
             }
         }
         Self {
             name: name.into(),
             index: index as u64,
             calls: Default::default(),
-            strikes,
+            faults,
             state: Mutex::default(),
         }
     }
@@ -208,10 +208,10 @@ impl Life {
     }
 
     /// Counts a call; answers with its number and what strikes it.
-    pub(crate) fn call(&self, port: Port) -> (u32, Option<(Fault, usize)>) {
+    pub(crate) fn call(&self, port: Port) -> (u32, Option<(CallFault, usize)>) {
         let port = port as usize;
         let call = self.calls[port].fetch_add(1, Ordering::Relaxed) + 1;
-        let struck = self.strikes[port].iter().find(|(at, ..)| *at == call);
+        let struck = self.faults[port].iter().find(|(at, ..)| *at == call);
         (call, struck.map(|(_, fault, place)| (*fault, *place)))
     }
 }

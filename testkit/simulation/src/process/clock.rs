@@ -7,7 +7,7 @@ use std::{
 
 use mainstay_clock::{BootId, Clock, Monotonic, TokioClock};
 
-use crate::{dice::Dice, host::Life, world::World};
+use crate::{host::Life, rng::Rng, world::World};
 
 #[derive(Debug)]
 pub(super) struct HostClock {
@@ -19,7 +19,7 @@ pub(super) struct HostClock {
 
 impl HostClock {
     pub(super) fn new(world: &World, host: Arc<Life>) -> Self {
-        let up = Dice::new(world.seed, host.name()).below(1_000_000);
+        let up = Rng::new(world.seed, host.name()).below(1_000_000);
         Self {
             world: world.clock.clone(),
             host,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use mainstay_database::memory::{CommitFault, Fault as DatabaseFault, Link, Outcome};
 
 use super::Process;
-use crate::plan::{Fault, Port, Reach};
+use crate::plan::{CallFault, Port, Reach};
 
 #[derive(Debug)]
 pub(super) struct HostLink {
@@ -30,8 +30,8 @@ impl Link for HostLink {
             return Some(DatabaseFault::Unavailable);
         }
         Some(match fault? {
-            Fault::Conflict => DatabaseFault::Serialization,
-            Fault::LockTimeout => DatabaseFault::LockTimeout,
+            CallFault::Conflict => DatabaseFault::Serialization,
+            CallFault::LockTimeout => DatabaseFault::LockTimeout,
             _ => DatabaseFault::Unavailable,
         })
     }
@@ -45,13 +45,13 @@ impl Link for HostLink {
         let by = self.process.life_of();
         self.process.world.shared().committing = Some(by);
         Some(CommitFault::Unknown(match fault? {
-            Fault::Conflict => return Some(CommitFault::Serialization),
-            Fault::AnswerLost => Outcome::Applied,
-            Fault::AppliedLater(time) => {
+            CallFault::Conflict => return Some(CommitFault::Serialization),
+            CallFault::AnswerLost => Outcome::Applied,
+            CallFault::AppliedLater(time) => {
                 self.process.world.settle_later(by, time, true);
                 Outcome::AppliedLater
             }
-            Fault::DiscardedLater(time) => {
+            CallFault::DiscardedLater(time) => {
                 self.process.world.settle_later(by, time, false);
                 Outcome::AppliedLater
             }

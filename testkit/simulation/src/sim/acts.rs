@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     host::{CutBy, Host},
-    plan::{Act, Strike},
+    plan::{Act, Fault},
     world::World,
 };
 
@@ -15,20 +15,20 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn schedule(world: &Arc<World>, acts: &mut JoinSet<()>) {
-    for (place, strike) in world.plan.strikes.iter().enumerate() {
-        if let Strike::At(time, act) = strike {
+    for (place, fault) in world.plan.faults.iter().enumerate() {
+        if let Fault::At(time, act) = fault {
             let (world, time, act) = (Arc::clone(world), *time, act.clone());
             acts.spawn(async move {
                 tokio::time::sleep(time).await;
                 if !world.is_healed() {
-                    strike_now(&world, place, act).await;
+                    inject(&world, place, act).await;
                 }
             });
         }
     }
 }
 
-async fn strike_now(world: &Arc<World>, place: usize, act: Act) {
+async fn inject(world: &Arc<World>, place: usize, act: Act) {
     let faults = world.broker.faults();
     match act {
         Act::Kill(name, down) => {

@@ -15,12 +15,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(strikes: usize, traced: bool) -> Self {
+    pub(crate) fn new(faults: usize, traced: bool) -> Self {
         Self {
             hash: 0x9E37_79B9_7F4A_7C15,
             events: 0,
             trace: traced.then(Vec::new),
-            struck: vec![0; strikes],
+            struck: vec![0; faults],
             broken: Vec::new(),
         }
     }
