@@ -3,11 +3,11 @@
 
 mod adapters;
 
-use std::thread;
+use std::{sync::Arc, thread};
 
 use adapters::Adapter;
 use clap::{Parser, ValueEnum};
-use mainstay_simulation::{Campaign, Settings, campaign, corpus};
+use mainstay_simulation::{Report, Settings, campaign, corpus};
 use serde_json::json;
 
 /// Runs the corpus and then the seeds from 0 until one fails, and prints what failed as JSON.
@@ -36,29 +36,19 @@ fn main() {
         println!("{}", json!(said.collect::<Vec<_>>()));
         return;
     }
-    let settings = match arguments.adapter {
-        None => Settings::new(),
-        Some(adapter) => Settings::new().adapters(adapter),
-    };
-    println!("{}", hunt(&settings, arguments.seeds));
-}
-
-fn hunt(settings: &Settings, most: u64) -> serde_json::Value {
-    let threads = thread::available_parallelism().map_or(1, Into::into);
-    let mut run = 0;
-    let known = corpus().into_iter().map(|seed| (seed, 1));
-    for (from, count) in known.chain([(0, most)]) {
-        let seeds = Campaign {
-            from,
-            count,
-            threads,
-        };
-        let tally = campaign(&seeds, settings, &|report| !report.has_failed());
-        run += tally.seeds;
-        // Seeds are begun in their order and come to their end: no lower one fails.
-        if let Some(report) = tally.failures.first() {
-            return json!({ "run": run, "seed": report.seed, "by": report.invariants(), "report": report.to_string() });
-        }
+    let mut settings = Settings::default();
+    if let Some(adapter) = arguments.adapter {
+        settings.adapters = Arc::new(adapter);
     }
-    json!({ "run": run, "seed": null, "by": [], "report": "" })
+    let threads = thread::available_parallelism().map_or(1, Into::into);
+    let seeds = corpus().into_iter().chain(0..arguments.seeds);
+    let tally = campaign(seeds, threads, &settings, &|_, report| !report.has_failed());
+    let first = tally.failures.first();
+    let found = json!({
+        "run": tally.seeds,
+        "seed": first.map(|report| report.seed),
+        "by": first.map(Report::invariants).unwrap_or_default(),
+        "report": first.map(ToString::to_string).unwrap_or_default(),
+    });
+    println!("{found}");
 }

@@ -8,7 +8,6 @@ pub use draw::Topology;
 
 /// The faults of a run. It is drawn from a seed or written by hand, can be printed, and can be made shorter.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-#[non_exhaustive]
 pub struct Plan {
     /// The faults; the order means nothing.
     pub faults: Vec<Fault>,
@@ -16,7 +15,6 @@ pub struct Plan {
 
 /// One fault.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "there are these two occasions")]
 pub enum Fault {
     /// At a time after the begin of the run.
     At(Duration, Act),
@@ -35,7 +33,6 @@ pub enum Fault {
 
 /// Where a host meets the outside.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-#[non_exhaustive]
 pub enum Port {
     /// A transaction begins.
     Begin,
@@ -60,7 +57,6 @@ pub(crate) const PORTS: usize = 8;
 
 /// What happens to a call. Each fits some ports; at others the call, or its answer, is lost, and a handler refuses its message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
 pub enum CallFault {
     /// It takes so long until it is sent.
     Stall(Duration),
@@ -92,7 +88,6 @@ pub enum CallFault {
 
 /// What happens at a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
 pub enum Act {
     /// A host dies, and is started again so much later.
     Kill(Arc<str>, Duration),
@@ -124,7 +119,6 @@ pub enum Act {
 
 /// What a host is cut off from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "this is all there is")]
 pub enum Reach {
     /// The database.
     Database,

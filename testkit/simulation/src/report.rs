@@ -6,7 +6,6 @@ use crate::Plan;
 
 /// What came of the run of one seed.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Report {
     /// The seed.
     pub seed: u64,

@@ -15,7 +15,7 @@ use mainstay_testkit::{
     history::{Entry, Published, Reader},
 };
 
-use crate::{Plan, Sim, Topology};
+use crate::{Plan, Sim, Topology, shrink::shorten};
 
 /// What a failed scenario names to be run alone.
 const SEED: &str = "MAINSTAY_SEED";
@@ -38,9 +38,12 @@ pub fn simulate(
         let plan = Plan::draw(seed, topology);
         let told = play(seed, topology, &plan, &scenario);
         if !told.is_empty() {
-            let again = |plan: &Plan| play(seed, topology, plan, &scenario);
-            let (shortest, told) = shorten(plan.clone(), told, &again);
-            fail(seed, &plan, &shortest, &told);
+            let again = |places: &[usize]| {
+                let told = play(seed, topology, &plan.keep(places), &scenario);
+                (!told.is_empty()).then_some(told)
+            };
+            let (places, told) = shorten((0..plan.faults.len()).collect(), told, again);
+            fail(seed, &plan, &plan.keep(&places), &told);
         }
     }
 }
@@ -87,26 +90,6 @@ pub(crate) fn words(panicked: &(dyn Any + Send)) -> &str {
     let text = panicked.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panicked.downcast_ref::<&str>().copied())
         .unwrap_or("without a word")
-}
-
-/// Drops one fault after the other, as long as something does not hold all the same.
-fn shorten(
-    mut plan: Plan,
-    mut told: Vec<String>,
-    again: &impl Fn(&Plan) -> Vec<String>,
-) -> (Plan, Vec<String>) {
-    let mut place = 0;
-    while place < plan.faults.len() {
-        let mut shorter = plan.clone();
-        shorter.faults.remove(place);
-        let told_then = again(&shorter);
-        if told_then.is_empty() {
-            place += 1;
-        } else {
-            (plan, told) = (shorter, told_then);
-        }
-    }
-    (plan, told)
 }
 
 #[expect(clippy::panic, reason = "this is how a test fails")]

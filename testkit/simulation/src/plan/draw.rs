@@ -7,7 +7,6 @@ use crate::rng::Rng;
 
 /// Who can be struck, and when: what a plan is drawn for.
 #[derive(Clone, Default, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "made by hand for each scenario")]
 pub struct Topology {
     /// Hosts that write to the database.
     pub writers: Vec<Arc<str>>,
