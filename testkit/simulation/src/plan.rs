@@ -52,9 +52,6 @@ pub enum Port {
     Handle,
 }
 
-/// How many kinds of ports there are.
-pub(crate) const PORTS: usize = 8;
-
 /// What happens to a call. Each fits some ports; at others the call, or its answer, is lost, and a handler refuses its message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CallFault {

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use crate::Plan;
 
 /// What came of the run of one seed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Report {
     /// The seed.
     pub seed: u64,

@@ -7,7 +7,7 @@ use mainstay_outbox::Relay;
 
 use super::{
     Shop,
-    witness::{WatchedStore, Witness},
+    witness::{Watched, Witness},
 };
 use crate::{Process, Rng};
 
@@ -24,9 +24,10 @@ pub(super) async fn run(
         300 + rng.number(1_500)
     };
     let outbox = shop.outbox_of(&process).await?;
-    let (store, publisher) = WatchedStore::new(outbox, shop.shards, process.publisher(), &witness);
-    let store = shop.adapters.store(Arc::new(store));
+    let store = Watched::new(outbox, &witness);
+    let publisher = store.beside(process.publisher());
     let publisher = shop.adapters.publisher(Arc::new(publisher));
+    let store = shop.adapters.store(Arc::new(store));
     let relay = Relay::new(store, publisher)
         .lease(Duration::from_millis(2_000 + rng.below(4_000)))
         .batch(1 + u32::try_from(rng.below(10)).unwrap_or(0), bytes)

@@ -8,10 +8,10 @@ use mainstay_inbox::{HandlerError, Handlers, Received, StopKey, Worker, memory::
 use mainstay_messaging::StartAt;
 
 use super::{
-    Shop, group,
+    Lasting, Shop, group,
     rows::{Parcel, Placed, Shelf},
     topic,
-    witness::{WatchedParking, Witness},
+    witness::{Watched, Witness},
 };
 use crate::{CallFault, Process, Rng};
 
@@ -23,7 +23,7 @@ pub(super) async fn run(
     let rng = Rng::new(shop.seed, process.name());
     let size = |bound: usize| NonZeroUsize::MIN.saturating_add(rng.number(bound));
     // What is not read for longer than the window is not told from a new message.
-    let span = if shop.lasting_poison.is_some() {
+    let span = if matches!(shop.lasting, Some(Lasting::Poison(_))) {
         NonZeroUsize::MAX
     } else {
         size(40)
@@ -31,10 +31,8 @@ pub(super) async fn run(
     let database = process.database();
     let inbox = Arc::new(MemoryInbox::new(database.clone()));
     let handlers = Handlers::new().on::<Placed, _, _>(process.clone(), pack);
-    let parking = WatchedParking::new(
-        StopKey::new().retry_after(Duration::from_millis(500)),
-        witness,
-    );
+    let parking = StopKey::new().retry_after(Duration::from_millis(500));
+    let parking = Watched::new(parking, &witness);
     let worker = Worker::new(group(), Arc::new(database), inbox, handlers)
         .clock(process.clock())
         .ids(process.ids())

@@ -75,7 +75,7 @@ impl Wish {
 pub(super) async fn run(shop: Shop, at: usize, process: Process) -> Result<(), super::Failure> {
     let (database, shutdown) = (process.database(), process.shutdown());
     let outbox = shop.outbox_of(&process).await?;
-    let mine = |wish: &&Wish| wish.nth % shop.writers.len() == at;
+    let mine = |wish: &&Wish| wish.nth % shop.topology.writers.len() == at;
     let mut mine = shop.wishes.iter().filter(mine).peekable();
     let mut tries = 0;
     while let Some(wish) = mine.next() {

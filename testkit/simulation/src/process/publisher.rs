@@ -14,15 +14,11 @@ use crate::{
 /// Publishes from a host of a simulation.
 #[derive(Clone, Debug)]
 pub struct HostPublisher {
-    process: Process,
-    publisher: LogPublisher,
+    pub(super) process: Process,
+    pub(super) publisher: LogPublisher,
 }
 
 impl HostPublisher {
-    pub(in crate::process) const fn new(process: Process, publisher: LogPublisher) -> Self {
-        Self { process, publisher }
-    }
-
     /// They arrive by and by; nobody waits for the answer.
     fn send_later(&self, messages: &[Message], time: Duration) {
         let (publisher, messages) = (self.publisher.clone(), messages.to_vec());

@@ -15,26 +15,11 @@ use crate::{
 /// Consumes on a host of a simulation.
 #[derive(Debug)]
 pub struct HostConsumer {
-    process: Process,
-    consumer: LogConsumer,
-    group: Group,
+    pub(super) process: Process,
+    pub(super) consumer: LogConsumer,
+    pub(super) group: Group,
     /// What the broker has told and this host has yet to hear, and when.
-    on_its_way: Option<(Instant, Result<Incoming, Error>)>,
-}
-
-impl HostConsumer {
-    pub(in crate::process) const fn new(
-        process: Process,
-        consumer: LogConsumer,
-        group: Group,
-    ) -> Self {
-        Self {
-            process,
-            consumer,
-            group,
-            on_its_way: None,
-        }
-    }
+    pub(super) on_its_way: Option<(Instant, Result<Incoming, Error>)>,
 }
 
 impl HostConsumer {
