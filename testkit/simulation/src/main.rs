@@ -24,10 +24,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs many seeds on all cores.
+    /// Runs many seeds on all cores, or new ones for a while.
+    #[command(alias = "soak")]
     Seeds(seeding::Seeds),
-    /// Runs new seeds for a while, on all cores.
-    Soak(seeding::Soak),
     /// Runs one seed and says what happened.
     Seed {
         /// The seed.
@@ -46,8 +45,7 @@ const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
     let failed = match Arguments::parse().command {
-        Command::Seeds(options) => Ok(options.run()),
-        Command::Soak(options) => Ok(options.run()),
+        Command::Seeds(options) => Ok(seeding::run(&options)),
         Command::Seed { seed, plan, trace } => one(seed, plan.as_deref(), trace),
     };
     match failed {

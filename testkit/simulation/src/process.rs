@@ -19,7 +19,7 @@ use mainstay_messaging::{Error, Group, Message, StartAt, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    host::{CutBy, Life},
+    host::Life,
     plan::{CallFault, Port, Reach},
     rng::{Rng, ids},
     world::{LifeOf, World},
@@ -204,12 +204,10 @@ impl Process {
     /// Whether this host is cut off from there.
     fn is_cut(&self, from: Reach) -> bool {
         let down = self.world.shared().broker_down;
-        let down = down.filter(|_| from == Reach::Broker);
-        let cut = self
-            .host
-            .is_cut(from)
-            .or(down.map(|place| CutBy(Some(place))));
-        if let Some(CutBy(Some(place))) = cut {
+        let down = down.map(|place| (Reach::Broker, Some(place)));
+        let here = |(cut, _): &(Reach, _)| [from, Reach::Everything].contains(cut);
+        let cut = self.host.state().cut.filter(here).or(down.filter(here));
+        if let Some((_, Some(place))) = cut {
             self.world.struck(place);
         }
         cut.is_some()

@@ -155,7 +155,7 @@ impl Sim {
                 });
             }
         }
-        for (group, topics) in self.readers() {
+        for (group, topics) in &self.world.shared().readers {
             history.readers.extend(topics.iter().map(|topic| Reader {
                 consumer: group.to_string(),
                 topic: topic.to_string(),

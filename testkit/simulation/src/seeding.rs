@@ -2,7 +2,6 @@
 
 use std::{
     io::{IsTerminal as _, Write as _, stderr},
-    ops::Range,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -12,27 +11,18 @@ use mainstay_clock::{IdGenerator as _, SystemIds};
 use mainstay_simulation::{Failure, Report, Settings, Tally, campaign, corpus, shrink};
 use serde_json::json;
 
+/// Which seeds to run.
 #[derive(clap::Args)]
 pub(super) struct Seeds {
     /// The first seed.
-    #[arg(long, default_value_t = 0)]
-    from: u64,
+    #[arg(long)]
+    from: Option<u64>,
     /// How many.
     #[arg(long, default_value_t = 1_000)]
     count: u64,
-    /// Prints one JSON object.
+    /// For how long, instead of a number of seeds; without `--from` somewhere nobody has been before.
     #[arg(long)]
-    json: bool,
-}
-
-#[derive(clap::Args)]
-pub(super) struct Soak {
-    /// For how long.
-    #[arg(long)]
-    minutes: u64,
-    /// The first seed; without it somewhere nobody has been before.
-    #[arg(long)]
-    from: Option<u64>,
+    minutes: Option<u64>,
     /// Prints one JSON object at the end.
     #[arg(long)]
     json: bool,
@@ -41,25 +31,19 @@ pub(super) struct Soak {
 /// Of how many failures the shortest plan is sought.
 const SHRUNK: usize = 3;
 
-impl Seeds {
-    /// True if a seed failed.
-    pub(super) fn run(&self) -> bool {
-        let seeds = self.from..self.from.saturating_add(self.count);
-        all(seeds, Duration::MAX, self.json)
-    }
-}
-
-impl Soak {
-    /// True if a seed failed.
-    pub(super) fn run(&self) -> bool {
-        let from = self.from;
-        let from = from.unwrap_or_else(|| SystemIds::new().random() >> 16);
-        let time = Duration::from_secs(self.minutes.saturating_mul(60));
-        all(from..u64::MAX, time, self.json)
-    }
-}
-
-fn all(seeds: Range<u64>, time: Duration, json: bool) -> bool {
+/// Runs the corpus, then these; true if a seed failed.
+pub(super) fn run(options: &Seeds) -> bool {
+    let (seeds, time) = if let Some(minutes) = options.minutes {
+        let new = || SystemIds::new().random() >> 16;
+        let from = options.from.unwrap_or_else(new);
+        (
+            from..u64::MAX,
+            Duration::from_secs(minutes.saturating_mul(60)),
+        )
+    } else {
+        let from = options.from.unwrap_or(0);
+        (from..from.saturating_add(options.count), Duration::MAX)
+    };
     let (begun, told, from) = (Instant::now(), AtomicU64::new(0), seeds.start);
     let (pace, start, end) = if stderr().is_terminal() {
         (1, "\r", "\x1b[K")
@@ -86,7 +70,7 @@ fn all(seeds: Range<u64>, time: Duration, json: bool) -> bool {
     for report in tally.failures.iter().skip(SHRUNK) {
         eprintln!("FAILED: {report}");
     }
-    if json {
+    if options.json {
         println!("{}", as_json(&tally, &shrunk, from, took));
     } else {
         for (kind, times) in &tally.kinds {

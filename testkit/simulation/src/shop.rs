@@ -141,7 +141,7 @@ impl Shop {
         let playing = || {
             sim.run(async {
                 let violations = self.business(&sim).await;
-                (violations, sim.clock().monotonic().as_micros())
+                (violations, sim.world.clock.monotonic().as_micros())
             })
         };
         match catch_unwind(AssertUnwindSafe(playing)) {
@@ -156,7 +156,7 @@ impl Shop {
             }
         }
         report.violations.extend(sim.broken());
-        let record = sim.take_record();
+        let record = std::mem::take(&mut *sim.world.record());
         Report {
             struck: record.struck,
             events: record.events,
@@ -192,7 +192,9 @@ impl Shop {
         let mut violations = self.outlast(sim, &witness).await?;
         sim.heal();
         let ending = async {
-            if sim.has_struck(|act| matches!(act, Act::Poison(_))) {
+            let faults = sim.plan().faults.iter().zip(sim.struck());
+            let mut struck = faults.filter(|(_, times)| *times > 0);
+            if struck.any(|(fault, _)| matches!(fault, Fault::At(_, Act::Poison(_)))) {
                 self.restart_workers(sim).await;
             }
             self.come_to_an_end(sim, &outbox).await

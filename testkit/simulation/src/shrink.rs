@@ -82,16 +82,11 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kept, all) = (self.places.len(), self.report.plan.faults.len());
-        write!(f, "FAILED: {}", self.report)?;
-        writeln!(f, "the shortest plan found, {kept} of {all} faults:")?;
-        for (place, fault) in self.places.iter().zip(&self.shortest.plan.faults) {
-            writeln!(f, "{place:>4}  {fault}")?;
-        }
-        for violation in &self.shortest.violations {
-            writeln!(f, "VIOLATION: {violation}")?;
-        }
-        writeln!(f, "again: {}", self.command())
+        let (report, shortest, again) = (&self.report, &self.shortest, self.command());
+        writeln!(
+            f,
+            "FAILED: {report}the shortest plan found:\n{shortest}again: {again}"
+        )
     }
 }
 

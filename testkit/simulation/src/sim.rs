@@ -3,7 +3,6 @@
 mod acts;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fmt,
     future::Future,
     io,
@@ -14,7 +13,7 @@ use std::{
 use mainstay_clock::{IdGenerator, TokioClock};
 use mainstay_database::memory::Database;
 use mainstay_messaging::{
-    Group, Message, Topic,
+    Message,
     memory::{Broker, Options},
 };
 use tokio::{
@@ -24,10 +23,10 @@ use tokio::{
 
 use crate::{
     host::Host,
-    plan::{Act, Fault, Plan},
+    plan::Plan,
     process::Process,
     rng::ids,
-    world::{LifeOf, Record, World},
+    world::{Record, World},
 };
 
 /// A simulated world: time, a database, a broker, and the hosts that are put into it.
@@ -35,7 +34,7 @@ use crate::{
 /// All of it runs on one thread, and all of it follows from the seed and the plan.
 #[derive(Debug)]
 pub struct Sim {
-    world: Arc<World>,
+    pub(crate) world: Arc<World>,
     runtime: Runtime,
 }
 
@@ -126,12 +125,6 @@ impl Sim {
         &self.world.broker
     }
 
-    /// The world's own time.
-    #[must_use]
-    pub fn clock(&self) -> &TokioClock {
-        &self.world.clock
-    }
-
     /// Says which message of the scenario a message is: the plan speaks of the n-th one. The first answer stays the only one.
     pub fn number(&self, numbering: impl Fn(&Message) -> Option<usize> + Send + Sync + 'static) {
         drop(self.world.numbering.set(Box::new(numbering)));
@@ -142,12 +135,7 @@ impl Sim {
     /// its host is started again when its time has come.
     pub fn heal(&self) {
         self.world.shared().poison.clear();
-        acts::heal(&self.world);
-    }
-
-    /// As [`heal`](Self::heal), but what handlers refuse they go on to refuse.
-    pub fn heal_but_handlers(&self) {
-        acts::heal(&self.world);
+        self.world.heal();
     }
 
     /// All hosts, in the order in which they were put into the world.
@@ -162,23 +150,10 @@ impl Sim {
         &self.world.plan
     }
 
-    /// Groups, and what they read.
-    pub(crate) fn readers(&self) -> BTreeMap<Group, BTreeSet<Topic>> {
-        self.world.shared().readers.clone()
-    }
-
     /// How often each fault of the plan has struck.
     #[must_use]
     pub fn struck(&self) -> Vec<u32> {
         self.world.record().struck.clone()
-    }
-
-    /// Whether one of these has struck.
-    pub(crate) fn has_struck(&self, what: impl Fn(&Act) -> bool) -> bool {
-        let faults = self.world.plan.faults.iter().zip(self.struck());
-        faults
-            .filter(|(_, times)| *times > 0)
-            .any(|(fault, _)| matches!(fault, Fault::At(_, act) if what(act)))
     }
 
     /// A number that is the same in each run of the same seed and plan, and hardly ever in any other.
@@ -191,27 +166,5 @@ impl Sim {
     #[must_use]
     pub fn broken(&self) -> Vec<String> {
         self.world.record().broken.clone()
-    }
-
-    /// Tells `watcher` of each commit: which tables it wrote to, and whose it was.
-    pub(crate) fn on_commit(
-        &self,
-        watcher: impl Fn(Option<LifeOf>, &BTreeSet<&'static str>) + Send + Sync + 'static,
-    ) {
-        let world = Arc::downgrade(&self.world);
-        self.world.database.watch(move |tables| {
-            let world = world.upgrade();
-            let by = world.and_then(|world| world.shared().committing.take());
-            watcher(by, tables);
-        });
-    }
-
-    /// Tells `watcher` of each group that may have stored offsets. The first one stays the only one.
-    pub(crate) fn on_stored(&self, watcher: impl Fn(&Group) + Send + Sync + 'static) {
-        drop(self.world.on_stored.set(Box::new(watcher)));
-    }
-
-    pub(crate) fn take_record(&self) -> Record {
-        std::mem::take(&mut *self.world.record())
     }
 }

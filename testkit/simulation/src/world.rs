@@ -139,6 +139,24 @@ impl World {
         self.record().broken.push(what);
     }
 
+    /// Ends all faults but what handlers refuse.
+    pub(crate) fn heal(&self) {
+        self.note(0x4EA1, || "HEALED".to_owned());
+        let mut shared = self.shared();
+        shared.healed = true;
+        shared.linger = None;
+        shared.broker_down = None;
+        let hosts = shared.hosts.clone();
+        drop(shared);
+        self.broker.faults().heal();
+        self.database.faults().clear();
+        for (nth, pending) in self.database.faults().pending().into_iter().enumerate() {
+            self.settle(pending, nth % 2 == 0);
+        }
+        self.end_lingering();
+        hosts.iter().for_each(Host::heal);
+    }
+
     /// Decides, after a while, about the oldest commit that is under way.
     pub(crate) fn settle_later(self: &Arc<Self>, by: LifeOf, after: Duration, apply: bool) {
         let world = Arc::clone(self);

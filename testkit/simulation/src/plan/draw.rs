@@ -105,50 +105,36 @@ fn any_call(rng: &Rng, topology: &Topology, all: &[Arc<str>]) -> Option<Fault> {
 
 /// Something that can happen to a call of this port.
 fn call(rng: &Rng, host: Arc<str>, port: Port, nth: u64) -> Option<Fault> {
+    use CallFault::{
+        AnswerLost, AppliedLater, Conflict, DiscardedLater, Echo, Fails, HalfLost, LateAnswer,
+        LockTimeout, Lost, Panics, Stall, Twice,
+    };
     let later = rng.millis(4_000);
+    let (stall, late, applied) = (Stall(later), LateAnswer(later), AppliedLater(later));
     let faults: &[CallFault] = match port {
-        Port::Begin | Port::Release => &[CallFault::Lost, CallFault::Stall(later)],
-        Port::Statement => &[
-            CallFault::Lost,
-            CallFault::Conflict,
-            CallFault::LockTimeout,
-            CallFault::Stall(later),
-        ],
+        Port::Begin | Port::Release => &[Lost, stall],
+        Port::Statement => &[Lost, Conflict, LockTimeout, stall],
         Port::Commit => &[
-            CallFault::Lost,
-            CallFault::AnswerLost,
-            CallFault::AppliedLater(later),
-            CallFault::DiscardedLater(later),
-            CallFault::Conflict,
-            CallFault::Stall(later),
+            Lost,
+            AnswerLost,
+            applied,
+            DiscardedLater(later),
+            Conflict,
+            stall,
         ],
         Port::Publish => &[
-            CallFault::Lost,
-            CallFault::AnswerLost,
-            CallFault::AppliedLater(later),
-            CallFault::HalfLost,
-            CallFault::Twice,
-            CallFault::Echo(later),
-            CallFault::Stall(later),
-            CallFault::LateAnswer(later),
+            Lost,
+            AnswerLost,
+            applied,
+            HalfLost,
+            Twice,
+            Echo(later),
+            stall,
+            late,
         ],
-        Port::Deliver => &[
-            CallFault::Lost,
-            CallFault::LateAnswer(later),
-            CallFault::AnswerLost,
-        ],
-        Port::Acknowledge => &[
-            CallFault::Lost,
-            CallFault::AnswerLost,
-            CallFault::Stall(later),
-            CallFault::LateAnswer(later),
-        ],
-        Port::Handle => &[
-            CallFault::Fails,
-            CallFault::Panics,
-            CallFault::Conflict,
-            CallFault::Stall(later),
-        ],
+        Port::Deliver => &[Lost, late, AnswerLost],
+        Port::Acknowledge => &[Lost, AnswerLost, stall, late],
+        Port::Handle => &[Fails, Panics, Conflict, stall],
     };
     Some(Fault::Call {
         host,

@@ -20,7 +20,7 @@ impl Shop {
         let mut beside = Vec::new();
         if let Some(Lasting::Poison(nth)) = self.lasting {
             // The others of its partition are done, and were long enough ago to be forgotten; their offsets are not committed.
-            sim.heal_but_handlers();
+            sim.world.heal();
             tokio::time::sleep(WINDOW + Duration::from_secs(3)).await;
             beside = self
                 .stands_still(sim, witness, &Place::Consumer(group().to_string()), nth)

@@ -62,17 +62,20 @@ impl Witness {
             shards,
             seen: Mutex::default(),
         });
-        let (committed, stored) = (Arc::downgrade(&witness), Arc::downgrade(&witness));
-        sim.on_commit(move |by, tables| {
-            if let Some(witness) = committed.upgrade() {
+        let (told, world) = (Arc::downgrade(&witness), Arc::downgrade(&sim.world));
+        sim.database().watch(move |tables| {
+            if let (Some(witness), Some(world)) = (told.upgrade(), world.upgrade()) {
+                let by = world.shared().committing.take();
                 witness.committed(by, tables);
             }
         });
-        sim.on_stored(move |group| {
-            if let Some(witness) = stored.upgrade() {
+        let told = Arc::downgrade(&witness);
+        let stored = move |group: &_| {
+            if let Some(witness) = told.upgrade() {
                 witness.stored(group);
             }
-        });
+        };
+        drop(sim.world.on_stored.set(Box::new(stored)));
         witness
     }
 
