@@ -20,8 +20,8 @@ const HEAD: &str = "\
 
 A claim of reliability is worth what could have refuted it. This page is written by the machine that tried: each section names
 the command that repeats its part, and `cargo xtask reliability` repeats all of them and writes the page anew. A figure of it is
-what one run on one machine came to; what must hold in every run is asserted by `cargo xtask test`, but for the planted bugs, which
-take their own command.
+what one run on one machine came to; what must hold in every run is asserted by `cargo xtask test`, but for the mutants, which
+`cargo xtask prove mutants` hunts.
 ";
 
 /// Runs everything, one after the other, and writes the page.
