@@ -8,11 +8,7 @@ mod witness;
 mod worker;
 mod writer;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use mainstay_clock::Clock as _;
 use mainstay_database::memory::Database;
@@ -21,7 +17,7 @@ use mainstay_outbox::memory::{MemoryOutbox, Options};
 
 use crate::{
     Act, Adapters, Fault, Host, Plan, Process, Report, Rng, Settings, Sim, Topology, judge,
-    scenario::words,
+    scenario::play,
 };
 use witness::Witness;
 use writer::Wish;
@@ -74,12 +70,12 @@ impl Shop {
         let names = |role: &str, count: u64| -> Vec<Arc<str>> {
             (1..=count).map(|n| format!("{role}-{n}").into()).collect()
         };
-        let (messages, keys) = (30 + rng.number(12), 3 + rng.number(5));
+        let (messages, keys) = (30 + rng.below(12), 3 + rng.below(5));
         let wishes = (0..messages).map(|nth| Wish::draw(&rng, nth, keys));
         let mut wishes: Vec<Wish> = wishes.collect();
-        let poison = rng.one_in(8).then(|| rng.number(messages / 2));
+        let poison = rng.one_in(8).then(|| rng.below(messages / 2));
         let refused = Rng::new(seed, "lasting refusal");
-        let refusal = refused.one_in(8).then(|| refused.number(messages));
+        let refusal = refused.one_in(8).then(|| refused.below(messages));
         let lasting = poison.map(Lasting::Poison);
         let lasting = lasting.or(refusal.map(Lasting::Refusal));
         // Alone: a copy that waits behind poison unread for longer than the window is not told from a new message, as the crate
@@ -99,7 +95,7 @@ impl Shop {
                 messages,
                 within: CHAOS,
             },
-            shards: [1, 2, 4][rng.number(3)],
+            shards: [1, 2, 4][rng.below(3)],
             lasting,
             wishes: Arc::new(wishes),
             adapters: Arc::new(()),
@@ -131,33 +127,24 @@ impl Shop {
             messages: self.wishes.len(),
             ..Report::default()
         };
-        let sim = match Sim::with(self.seed, report.plan.clone(), settings.trace) {
+        let sim = match Sim::planned(self.seed, report.plan.clone()) {
             Ok(sim) => sim,
             Err(error) => {
                 report.violations.push(error.to_string());
                 return report;
             }
         };
-        let playing = || {
-            sim.run(async {
-                let violations = self.business(&sim).await;
-                (violations, sim.world.clock.monotonic().as_micros())
-            })
-        };
-        match catch_unwind(AssertUnwindSafe(playing)) {
-            Ok((violations, micros)) => {
-                let failed = |error| vec![format!("the scenario itself failed: {error}")];
-                report.violations = violations.unwrap_or_else(failed);
-                report.simulated = Duration::from_micros(micros.unsigned_abs());
-            }
-            Err(panicked) => {
-                let told = format!("the scenario panicked: {}", words(&*panicked));
-                report.violations.push(told);
-            }
-        }
-        report.violations.extend(sim.broken());
+        sim.world.record().trace = settings.trace.then(Vec::new);
+        let micros = Cell::new(0);
+        let violations = play(&sim, async {
+            let played = self.business(&sim).await;
+            micros.set(sim.world.clock.monotonic().as_micros().unsigned_abs());
+            played.unwrap_or_else(|error| vec![format!("the scenario itself failed: {error}")])
+        });
         let record = std::mem::take(&mut *sim.world.record());
         Report {
+            violations,
+            simulated: Duration::from_micros(micros.get()),
             struck: record.struck,
             events: record.events,
             hash: record.hash,

@@ -44,7 +44,7 @@ impl Sim {
     /// # Errors
     /// When the operating system refuses a runtime.
     pub fn new(seed: u64) -> io::Result<Self> {
-        Self::with(seed, Plan::default(), false)
+        Self::planned(seed, Plan::default())
     }
 
     /// A world in which the plan's faults strike.
@@ -52,11 +52,6 @@ impl Sim {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn planned(seed: u64, plan: Plan) -> io::Result<Self> {
-        Self::with(seed, plan, false)
-    }
-
-    /// As [`planned`](Self::planned); `traced` worlds write down what happens.
-    pub(crate) fn with(seed: u64, plan: Plan, traced: bool) -> io::Result<Self> {
         let runtime = Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -77,7 +72,7 @@ impl Sim {
             database,
             broker: Broker::new(options),
             runtime: runtime.handle().clone(),
-            record: Mutex::new(Record::new(plan.faults.len(), traced)),
+            record: Mutex::new(Record::new(plan.faults.len())),
             shared: Mutex::default(),
             on_stored: OnceLock::new(),
             numbering: OnceLock::new(),

@@ -62,6 +62,7 @@ pub(crate) struct Shared {
 pub(crate) struct Record {
     pub(crate) hash: u64,
     pub(crate) events: u64,
+    /// What happened, if anybody wants to read it.
     pub(crate) trace: Option<Vec<String>>,
     /// How often each fault of the plan struck.
     pub(crate) struck: Vec<u32>,
@@ -69,10 +70,9 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(faults: usize, traced: bool) -> Self {
+    pub(crate) fn new(faults: usize) -> Self {
         Self {
             hash: 0x9E37_79B9_7F4A_7C15,
-            trace: traced.then(Vec::new),
             struck: vec![0; faults],
             ..Self::default()
         }

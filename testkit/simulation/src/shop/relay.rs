@@ -21,7 +21,7 @@ pub(super) async fn run(
     let bytes = if rng.one_in(2) {
         1_000_000
     } else {
-        300 + rng.number(1_500)
+        300 + rng.below(1_500)
     };
     let outbox = shop.outbox_of(&process).await?;
     let store = Watched::new(outbox, &witness);
@@ -30,7 +30,7 @@ pub(super) async fn run(
     let store = shop.adapters.store(Arc::new(store));
     let relay = Relay::new(store, publisher)
         .lease(Duration::from_millis(2_000 + rng.below(4_000)))
-        .batch(1 + u32::try_from(rng.below(10)).unwrap_or(0), bytes)
+        .batch(1 + rng.below(10), bytes)
         .send_timeout(Duration::from_millis(500 + rng.below(3_000)))
         .outage_backoff(Backoff::new(
             Duration::from_millis(20),

@@ -21,7 +21,7 @@ pub(super) async fn run(
     process: Process,
 ) -> Result<(), mainstay_inbox::Error> {
     let rng = Rng::new(shop.seed, process.name());
-    let size = |bound: usize| NonZeroUsize::MIN.saturating_add(rng.number(bound));
+    let size = |bound: usize| NonZeroUsize::MIN.saturating_add(rng.below(bound));
     // What is not read for longer than the window is not told from a new message.
     let span = if matches!(shop.lasting, Some(Lasting::Poison(_))) {
         NonZeroUsize::MAX
@@ -39,7 +39,7 @@ pub(super) async fn run(
         .concurrency(size(4))
         .batch(size(12))
         .span_bound(span, usize::MAX)
-        .attempts(1 + u32::try_from(rng.below(4)).unwrap_or(0))
+        .attempts(1 + rng.below(4))
         .retention(shop.window())
         .drain(Duration::from_secs(1))
         .handler_deadline(Duration::from_millis(

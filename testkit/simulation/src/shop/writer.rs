@@ -42,13 +42,13 @@ impl Wish {
     pub(super) fn draw(rng: &Rng, nth: usize, keys: usize) -> Self {
         Self {
             nth,
-            key: rng.number(keys),
+            key: rng.below(keys),
             pause: rng.within(Duration::from_millis(600)),
             delay: rng.one_in(10).then(|| rng.millis(2_000)),
             once: rng.one_in(2),
             regret: rng.one_in(8),
             joins: rng.one_in(5),
-            words: if rng.one_in(4) { rng.number(100) } else { 0 },
+            words: if rng.one_in(4) { rng.below(100) } else { 0 },
         }
     }
 
