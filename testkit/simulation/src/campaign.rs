@@ -91,3 +91,27 @@ pub fn campaign(
     tally.failures.sort_by_key(|report| begun.get(&report.seed));
     tally
 }
+
+/// Seeds that fail with bugs that were found, or with mutants that few seeds find: they are run first. A seed means the same run
+/// only as long as nobody changes what is drawn from it; a bug that was found becomes a mutant, so that another seed can be found, and has a test of its own.
+pub fn corpus() -> Vec<u64> {
+    let lines = include_str!("../corpus.txt").lines();
+    let seeds = lines.filter_map(|line| line.split('#').next()?.trim().parse().ok());
+    seeds.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_line_is_a_seed_and_says_why() {
+        for line in include_str!("../corpus.txt").lines() {
+            if let Some((seed, why)) = line.split_once('#') {
+                let seed = seed.trim();
+                assert!(seed.is_empty() || seed.parse::<u64>().is_ok(), "{line}");
+                assert!(!why.trim().is_empty(), "{line}");
+            } else {
+                assert!(line.is_empty(), "{line:?} does not say why");
+            }
+        }
+    }
+}

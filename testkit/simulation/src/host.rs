@@ -52,19 +52,16 @@ impl Host {
     }
 
     /// Its name.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.life.name
     }
 
     /// Whether what runs on it has not come to its end.
-    #[must_use]
     pub fn is_running(&self) -> bool {
         self.life.state().running
     }
 
     /// Which of its lives it is in, or was in last, from 1.
-    #[must_use]
     pub fn life(&self) -> u64 {
         self.life.state().life
     }

@@ -127,7 +127,6 @@ pub enum Reach {
 
 impl Plan {
     /// The plan that keeps of this one only the faults at these places.
-    #[must_use]
     pub fn keep(&self, places: &[usize]) -> Self {
         let kept = places.iter().filter_map(|place| self.faults.get(*place));
         let faults = kept.cloned().collect();
@@ -137,7 +136,6 @@ impl Plan {
 
 impl Fault {
     /// What kind of fault it is.
-    #[must_use]
     pub fn kind(&self) -> String {
         let whole = match self {
             Self::At(_, act) => format!("{act:?}"),

@@ -60,13 +60,11 @@ impl Process {
     }
 
     /// The host's name.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.host.name
     }
 
     /// Which of the host's lives this is, from 1.
-    #[must_use]
     pub const fn life(&self) -> u64 {
         self.life
     }
@@ -76,19 +74,16 @@ impl Process {
     }
 
     /// Cancelled when the host is asked to end.
-    #[must_use]
     pub fn shutdown(&self) -> CancellationToken {
         self.host.state().shutdown.clone()
     }
 
     /// The simulation's database, as this host reaches it.
-    #[must_use]
     pub fn database(&self) -> Database {
         self.world.database.through(Arc::new(self.clone()))
     }
 
     /// A publisher to the simulation's broker.
-    #[must_use]
     pub fn publisher(&self) -> HostPublisher {
         HostPublisher {
             process: self.clone(),
@@ -97,7 +92,6 @@ impl Process {
     }
 
     /// A member of a group on the simulation's broker.
-    #[must_use]
     pub fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> HostConsumer {
         let mut shared = self.world.shared();
         let read = shared.readers.entry(group.clone()).or_default();
@@ -112,7 +106,6 @@ impl Process {
     }
 
     /// The host's clock: its wall time may jump, and its monotonic time has an origin of its own.
-    #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
         let up = Rng::new(self.world.seed, self.name()).below(1_000_000);
         Arc::new(HostClock {
@@ -123,7 +116,6 @@ impl Process {
     }
 
     /// Ids and randomness that follow from the seed: one sequence, whoever of this life asks.
-    #[must_use]
     pub fn ids(&self) -> Arc<dyn IdGenerator> {
         Arc::clone(&self.ids)
     }

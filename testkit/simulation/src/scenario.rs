@@ -102,7 +102,6 @@ fn fail(seed: u64, plan: &Plan, shortest: &Plan, told: &[String]) -> ! {
 }
 
 /// A message in the words of a [`History`]: ordered by its topic and key, told apart by its source and id.
-#[must_use]
 pub fn entry(message: &Message) -> Entry {
     let topic = &message.topic;
     Entry {
@@ -139,7 +138,6 @@ impl Sim {
     }
 
     /// The log of every topic, and who reads what: the begin of a history, to which the service adds what it has committed and done.
-    #[must_use]
     pub fn history(&self) -> History {
         let mut history = History::default();
         for partition in self.broker().partitions() {
@@ -166,7 +164,6 @@ impl Sim {
 }
 
 /// What does not hold of a history, in words.
-#[must_use]
 pub fn judge(history: &History) -> Vec<String> {
     let told = check::violations(history).into_iter();
     told.map(|violation| violation.to_string()).collect()

@@ -1,11 +1,9 @@
 //! The standard scenario: writers, an outbox, relays, a broker, workers, effects.
 
-mod aftermath;
-mod lasting;
-mod relay;
+mod ending;
+mod engines;
 mod rows;
 mod witness;
-mod worker;
 mod writer;
 
 use std::{cell::Cell, sync::Arc, time::Duration};
@@ -166,13 +164,13 @@ impl Shop {
         for name in &self.topology.relays {
             let (shop, witness) = (self.clone(), Arc::clone(&witness));
             sim.host(name, move |process| {
-                relay::run(shop.clone(), Arc::clone(&witness), process)
+                engines::relay(shop.clone(), Arc::clone(&witness), process)
             });
         }
         for name in &self.topology.workers {
             let (shop, witness) = (self.clone(), Arc::clone(&witness));
             sim.host(name, move |process| {
-                worker::run(shop.clone(), Arc::clone(&witness), process)
+                engines::worker(shop.clone(), Arc::clone(&witness), process)
             });
         }
         tokio::time::sleep(CHAOS + Duration::from_millis(500)).await;

@@ -19,7 +19,6 @@ pub struct Failure {
 }
 
 /// Drops faults of a failed run as long as it still fails.
-#[must_use]
 pub fn shrink(report: Report) -> Failure {
     let again = |places: &[usize]| {
         let settings = Settings {
@@ -68,7 +67,6 @@ pub(crate) fn shorten<T>(
 
 impl Failure {
     /// The command that runs the shortest plan again.
-    #[must_use]
     pub fn command(&self) -> String {
         let places: Vec<String> = self.places.iter().map(ToString::to_string).collect();
         let places = match &*places {

@@ -109,13 +109,11 @@ impl Sim {
     }
 
     /// The database, as somebody reaches it whom no fault of the plan strikes.
-    #[must_use]
     pub fn database(&self) -> &Database {
         &self.world.database
     }
 
     /// The broker, as somebody reaches it whom no fault of the plan strikes.
-    #[must_use]
     pub fn broker(&self) -> &Broker {
         &self.world.broker
     }
@@ -134,31 +132,26 @@ impl Sim {
     }
 
     /// All hosts, in the order in which they were put into the world.
-    #[must_use]
     pub fn hosts(&self) -> Vec<Host> {
         self.world.shared().hosts.clone()
     }
 
     /// The faults.
-    #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.world.plan
     }
 
     /// How often each fault of the plan has struck.
-    #[must_use]
     pub fn struck(&self) -> Vec<u32> {
         self.world.record().struck.clone()
     }
 
     /// A number that is the same in each run of the same seed and plan, and hardly ever in any other.
-    #[must_use]
     pub fn hash(&self) -> u64 {
         self.world.record().hash
     }
 
     /// What went wrong on hosts: they panicked, or ended with an error.
-    #[must_use]
     pub fn broken(&self) -> Vec<String> {
         self.world.record().broken.clone()
     }

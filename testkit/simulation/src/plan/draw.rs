@@ -31,7 +31,6 @@ impl Topology {
 
 impl Plan {
     /// The plan of a seed: some twenty faults, among them three that strike whatever happens, where there are as many relays and workers.
-    #[must_use]
     pub fn draw(seed: u64, topology: &Topology) -> Self {
         let rng = Rng::new(seed, "plan");
         let all = topology.hosts();

@@ -1,4 +1,4 @@
-//! Who makes the effects.
+//! Who publishes, and who makes the effects.
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -6,16 +6,53 @@ use mainstay_clock::Backoff;
 use mainstay_database::memory::{Connection, Inserted};
 use mainstay_inbox::{HandlerError, Handlers, Received, StopKey, Worker, memory::MemoryInbox};
 use mainstay_messaging::StartAt;
+use mainstay_outbox::Relay;
 
 use super::{
-    Lasting, Shop, group,
+    Failure, Lasting, Shop, group,
     rows::{Parcel, Placed, Shelf},
     topic,
     witness::{Watched, Witness},
 };
 use crate::{CallFault, Process, Rng};
 
-pub(super) async fn run(
+/// Who publishes.
+pub(super) async fn relay(
+    shop: Shop,
+    witness: Arc<Witness>,
+    process: Process,
+) -> Result<(), Failure> {
+    let rng = Rng::new(shop.seed, process.name());
+    // A message has some 200 of them.
+    let bytes = if rng.one_in(2) {
+        1_000_000
+    } else {
+        300 + rng.below(1_500)
+    };
+    let outbox = shop.outbox_of(&process).await?;
+    let store = Watched::new(outbox, &witness);
+    let publisher = store.beside(process.publisher());
+    let publisher = shop.adapters.publisher(Arc::new(publisher));
+    let store = shop.adapters.store(Arc::new(store));
+    let relay = Relay::new(store, publisher)
+        .lease(Duration::from_millis(2_000 + rng.below(4_000)))
+        .batch(1 + rng.below(10), bytes)
+        .send_timeout(Duration::from_millis(500 + rng.below(3_000)))
+        .outage_backoff(Backoff::new(
+            Duration::from_millis(20),
+            Duration::from_millis(500),
+        ))
+        .refusal_backoff(Backoff::new(
+            Duration::from_millis(100),
+            Duration::from_secs(2),
+        ))
+        .clock(process.clock())
+        .ids(process.ids());
+    Ok(relay.run(process.shutdown()).await?)
+}
+
+/// Who makes the effects.
+pub(super) async fn worker(
     shop: Shop,
     witness: Arc<Witness>,
     process: Process,
