@@ -1,9 +1,8 @@
 //! One life of what runs on a host, and how it meets the outside.
 
+mod broker;
 mod clock;
-mod consumer;
 mod database;
-mod publisher;
 
 use std::{
     future::{Future, poll_fn},
@@ -15,7 +14,7 @@ use std::{
 
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::memory::Database;
-use mainstay_messaging::{Error, Group, Message, StartAt, Topic};
+use mainstay_messaging::{Group, Message, StartAt, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,9 +23,8 @@ use crate::{
     rng::{Rng, ids},
     world::{LifeOf, World},
 };
+pub use broker::{HostConsumer, HostPublisher};
 use clock::HostClock;
-pub use consumer::HostConsumer;
-pub use publisher::HostPublisher;
 
 /// How many milliseconds the farthest host is away.
 const FARTHEST: u64 = 128;
@@ -204,9 +202,4 @@ impl Process {
         }
         cut.is_some()
     }
-}
-
-/// Why a call to the broker did not come through.
-fn lost(why: &'static str) -> Error {
-    Error::Unavailable(why.into())
 }

@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use mainstay_inbox::Parking;
 use mainstay_messaging::Publisher;
 use mainstay_outbox::RelayStore;
 
@@ -38,11 +37,6 @@ pub trait Adapters: fmt::Debug + Send + Sync {
 
     /// Between a relay and its store.
     fn store(&self, sound: Arc<dyn RelayStore>) -> Arc<dyn RelayStore> {
-        sound
-    }
-
-    /// Between a worker and what it does with a message that it cannot handle.
-    fn parking(&self, sound: Arc<dyn Parking>) -> Arc<dyn Parking> {
         sound
     }
 }

@@ -16,6 +16,10 @@ use super::{
 };
 use crate::{CallFault, Process, Rng};
 
+fn backoff(first: u64, longest: u64) -> Backoff {
+    Backoff::new(Duration::from_millis(first), Duration::from_millis(longest))
+}
+
 /// Who publishes.
 pub(super) async fn relay(
     shop: Shop,
@@ -38,14 +42,8 @@ pub(super) async fn relay(
         .lease(Duration::from_millis(2_000 + rng.below(4_000)))
         .batch(1 + rng.below(10), bytes)
         .send_timeout(Duration::from_millis(500 + rng.below(3_000)))
-        .outage_backoff(Backoff::new(
-            Duration::from_millis(20),
-            Duration::from_millis(500),
-        ))
-        .refusal_backoff(Backoff::new(
-            Duration::from_millis(100),
-            Duration::from_secs(2),
-        ))
+        .outage_backoff(backoff(20, 500))
+        .refusal_backoff(backoff(100, 2_000))
         .clock(process.clock())
         .ids(process.ids());
     Ok(relay.run(process.shutdown()).await?)
@@ -82,11 +80,8 @@ pub(super) async fn worker(
         .handler_deadline(Duration::from_millis(
             200 + rng.millis(20_000).as_secs() * 1_000,
         ))
-        .parking(shop.adapters.parking(Arc::new(parking)))
-        .backoff(Backoff::new(
-            Duration::from_millis(10),
-            Duration::from_millis(500),
-        ));
+        .parking(Arc::new(parking))
+        .backoff(backoff(10, 500));
     let consumer = process.consumer(&group(), &[topic()], StartAt::Earliest);
     worker.run(consumer, process.shutdown()).await
 }
@@ -112,9 +107,8 @@ async fn pack(
         key: placed.key.clone(),
         count: 1,
     };
-    let mut statement = connection.statement().await?;
-    let _: Inserted = statement.upsert(shelf, |row| row.count += 1).await?;
-    drop(statement);
+    let statement = connection.statement();
+    let _: Inserted = statement.await?.upsert(shelf, |row| row.count += 1).await?;
     let mut statement = connection.statement().await?;
     let shelf = statement.get::<Shelf>(&placed.key);
     let number = shelf.map_or(0, |shelf| shelf.count);

@@ -244,9 +244,3 @@ impl Witness {
         .collect()
     }
 }
-
-impl std::fmt::Debug for Witness {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Witness").finish_non_exhaustive()
-    }
-}

@@ -117,19 +117,14 @@ async fn write(
     let mut tx = database.begin().await?;
     for wish in wishes {
         // The row's lock makes the order of numbers that of commits.
-        let mut number = 0;
         let aggregate = Aggregate {
             key: wish.key,
             version: 1,
         };
-        let mut statement = tx.statement().await?;
-        let _: Inserted = statement.upsert(aggregate, |row| row.version += 1).await?;
-        drop(statement);
-        let statement = tx.statement().await?;
-        if let Some(row) = statement.get::<Aggregate>(&wish.key) {
-            number = row.version;
-        }
-        drop(statement);
+        let statement = tx.statement().await;
+        let _: Inserted = statement?.upsert(aggregate, |row| row.version += 1).await?;
+        let row = tx.statement().await?.get::<Aggregate>(&wish.key);
+        let number = row.map_or(0, |row| row.version);
         // Some ask a table of their own whether they were here before, the others leave that to the enqueue key.
         let fulfilled = Fulfilled { nth: wish.nth };
         if !wish.once {
