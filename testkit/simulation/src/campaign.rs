@@ -29,6 +29,8 @@ pub struct Tally {
     pub events: u64,
     /// How often each kind of fault struck.
     pub kinds: BTreeMap<String, u64>,
+    /// Seeds that failed.
+    pub failed: u64,
     /// What came of the seeds that failed, in the order in which they were begun.
     #[serde(skip)]
     pub failures: Vec<Report>,
@@ -49,9 +51,7 @@ impl Tally {
                 *self.kinds.entry(fault.kind()).or_default() += 1;
             }
         }
-        if report.has_failed() {
-            self.failures.push(report.clone());
-        }
+        self.failed += u64::from(report.has_failed());
     }
 }
 
@@ -63,7 +63,7 @@ pub fn campaign(
     done: &(impl Fn(&Tally, &Report) -> bool + Sync),
 ) -> Tally {
     let seeds = Mutex::new(Some(seeds.into_iter().enumerate()));
-    let total = Mutex::new((Tally::default(), BTreeMap::new()));
+    let total = Mutex::new((Tally::default(), Vec::new()));
     let next = || {
         let mut seeds = seeds.lock().unwrap_or_else(PoisonError::into_inner);
         seeds.as_mut()?.next()
@@ -72,13 +72,13 @@ pub fn campaign(
         while let Some((nth, seed)) = next() {
             let report = run(seed, settings);
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
-            let (tally, begun) = &mut *total;
+            let (tally, failures) = &mut *total;
             tally.add(&report);
-            if report.has_failed() {
-                begun.entry(seed).or_insert(nth);
-            }
             if !done(tally, &report) {
                 *seeds.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            if report.has_failed() {
+                failures.push((nth, report));
             }
         }
     };
@@ -87,8 +87,9 @@ pub fn campaign(
             scope.spawn(work);
         }
     });
-    let (mut tally, begun) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
-    tally.failures.sort_by_key(|report| begun.get(&report.seed));
+    let (mut tally, mut failures) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failures.sort_by_key(|(nth, _)| *nth);
+    tally.failures = failures.into_iter().map(|(_, report)| report).collect();
     tally
 }
 

@@ -94,7 +94,11 @@ fn one(seed: u64, plan: Option<&str>, trace: bool) -> Result<bool, String> {
         ..Settings::default()
     };
     let report = run(seed, &settings);
-    let lines = report.trace.iter().map(|line| format!("{line}\n"));
+    let lines = report
+        .trace
+        .iter()
+        .flatten()
+        .map(|line| format!("{line}\n"));
     let text = lines.collect::<String>() + &report.to_string();
     // Whoever closed the pipe has read enough.
     drop(stdout().write_all(text.as_bytes()));
@@ -156,7 +160,6 @@ fn many(from: u64, count: u64, time: Duration, json: bool) -> bool {
         told["threads"] = json!(threads);
         told["corpus"] = json!(corpus().len());
         told["seconds"] = json!(took.as_secs_f64());
-        told["failed"] = json!(failures.len());
         told["failures"] = json!(failures);
         println!("{told}");
     } else {
@@ -173,7 +176,7 @@ fn summary(tally: &Tally, took: Duration) -> String {
         "{} seeds in {} s, {} failed; {} messages, {} faults struck, at least {} and {} a seed",
         tally.seeds,
         took.as_secs(),
-        tally.failures.len(),
+        tally.failed,
         tally.messages,
         tally.faults,
         tally.fewest_messages.unwrap_or(0),

@@ -182,7 +182,7 @@ impl Process {
         let number = self.host.index << 40 | (port as u64) << 32 | u64::from(call);
         self.world
             .note(number, || format!("{} {port:?} {call}", self.host.name));
-        if self.world.record().is_exhausted() {
+        if self.world.is_exhausted() {
             self.world.broken("it turns in a circle".to_owned());
             self.host.kill();
         }

@@ -78,7 +78,7 @@ pub struct Report {
     /// What must hold and does not.
     pub violations: Vec<String>,
     /// What happened, in words, if it was asked for.
-    pub trace: Vec<String>,
+    pub trace: Option<Vec<String>>,
 }
 
 impl Report {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use mainstay_database::{Transactions as _, memory::Statement};
-use mainstay_messaging::{Content, Message};
+use mainstay_messaging::{Content, Delivery, Message};
 use mainstay_testkit::{
     History, check,
     history::{Entry, Published, Reader},
@@ -112,6 +112,20 @@ pub fn entry(message: &Message) -> Entry {
     }
 }
 
+/// A record of the log, if it is a message.
+pub(crate) fn published(record: &Delivery, entry: impl Fn(&Message) -> Entry) -> Option<Published> {
+    let Content::Message(message) = &record.content else {
+        return None;
+    };
+    let partition = &record.position.partition;
+    Some(Published {
+        topic: partition.topic.to_string(),
+        partition: partition.number,
+        offset: record.position.offset,
+        entry: entry(message),
+    })
+}
+
 impl Sim {
     /// Waits until `holds`, and says whether it did within so much simulated time.
     #[expect(clippy::future_not_send, reason = "a world has one thread")]
@@ -141,17 +155,9 @@ impl Sim {
     pub fn history(&self) -> History {
         let mut history = History::default();
         for partition in self.broker().partitions() {
-            for delivery in self.broker().records(&partition, 0) {
-                let Content::Message(message) = &delivery.content else {
-                    continue;
-                };
-                history.published.push(Published {
-                    topic: partition.topic.to_string(),
-                    partition: partition.number,
-                    offset: delivery.position.offset,
-                    entry: entry(message),
-                });
-            }
+            let log = self.broker().records(&partition, 0).into_iter();
+            let log = log.filter_map(|record| published(&record, entry));
+            history.published.extend(log);
         }
         for (group, topics) in &self.world.shared().readers {
             history.readers.extend(topics.iter().map(|topic| Reader {

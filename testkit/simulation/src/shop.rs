@@ -6,9 +6,8 @@ mod rows;
 mod witness;
 mod writer;
 
-use std::{cell::Cell, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use mainstay_clock::Clock as _;
 use mainstay_database::memory::Database;
 use mainstay_messaging::{Group, Message, Topic};
 use mainstay_outbox::memory::{MemoryOutbox, Options};
@@ -119,36 +118,25 @@ impl Shop {
     /// Opens the shop and strikes it.
     pub(crate) fn run(mut self, plan: Plan, settings: &Settings) -> Report {
         self.adapters = Arc::clone(&settings.adapters);
-        let mut report = Report {
-            seed: self.seed,
-            plan,
-            messages: self.wishes.len(),
-            ..Report::default()
-        };
-        let sim = match Sim::planned(self.seed, report.plan.clone()) {
+        let sim = match Sim::planned(self.seed, plan) {
             Ok(sim) => sim,
             Err(error) => {
-                report.violations.push(error.to_string());
-                return report;
+                return Report {
+                    seed: self.seed,
+                    violations: vec![error.to_string()],
+                    ..Report::default()
+                };
             }
         };
-        sim.world.record().trace = settings.trace.then(Vec::new);
-        let micros = Cell::new(0);
+        sim.world.report().trace = settings.trace.then(Vec::new);
         let violations = play(&sim, async {
             let played = self.business(&sim).await;
-            micros.set(sim.world.clock.monotonic().as_micros().unsigned_abs());
             played.unwrap_or_else(|error| vec![format!("the scenario itself failed: {error}")])
         });
-        let record = std::mem::take(&mut *sim.world.record());
-        Report {
-            violations,
-            simulated: Duration::from_micros(micros.get()),
-            struck: record.struck,
-            events: record.events,
-            hash: record.hash,
-            trace: record.trace.unwrap_or_default(),
-            ..report
-        }
+        let mut report = std::mem::take(&mut *sim.world.report());
+        report.messages = self.wishes.len();
+        report.violations = violations;
+        report
     }
 
     async fn business(&self, sim: &Sim) -> Result<Vec<String>, Failure> {

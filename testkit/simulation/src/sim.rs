@@ -21,13 +21,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{
-    host::Host,
-    plan::Plan,
-    process::Process,
-    rng::ids,
-    world::{Record, World},
-};
+use crate::{host::Host, plan::Plan, process::Process, rng::ids, run::Report, world::World};
 
 /// A simulated world: time, a database, a broker, and the hosts that are put into it.
 ///
@@ -72,7 +66,13 @@ impl Sim {
             database,
             broker: Broker::new(options),
             runtime: runtime.handle().clone(),
-            record: Mutex::new(Record::new(plan.faults.len())),
+            report: Mutex::new(Report {
+                seed,
+                hash: 0x9E37_79B9_7F4A_7C15,
+                struck: vec![0; plan.faults.len()],
+                plan: plan.clone(),
+                ..Report::default()
+            }),
             shared: Mutex::default(),
             on_stored: OnceLock::new(),
             numbering: OnceLock::new(),
@@ -143,16 +143,11 @@ impl Sim {
 
     /// How often each fault of the plan has struck.
     pub fn struck(&self) -> Vec<u32> {
-        self.world.record().struck.clone()
-    }
-
-    /// A number that is the same in each run of the same seed and plan, and hardly ever in any other.
-    pub fn hash(&self) -> u64 {
-        self.world.record().hash
+        self.world.report().struck.clone()
     }
 
     /// What went wrong on hosts: they panicked, or ended with an error.
     pub fn broken(&self) -> Vec<String> {
-        self.world.record().broken.clone()
+        self.world.report().violations.clone()
     }
 }
