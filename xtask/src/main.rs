@@ -45,10 +45,10 @@ Commands:
   services down        Stops it and removes its data.
   services status [--json]
                        What runs.
-  mutants [--json] [--seeds N] [--only NAME]
+  mutants [--json] [--only NAME]
                        The simulation against faults made on purpose (docs/adr/0015): for each of them the first
                        seed that fails and what found it, then as many seeds without a fault. Fails if one survives
-                       (default: 20,000 seeds) or a seed fails without a fault.
+                       20,000 seeds or a seed fails without a fault.
   reliability [--minutes N]
                        Writes docs/reliability.md from runs of all that could refute a guarantee; takes
                        several minutes.
