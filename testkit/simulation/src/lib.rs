@@ -15,7 +15,7 @@
 //! | not guaranteed | what to do |
 //! |---|---|
 //! | That a paused host does nothing at all: a task it had spawned still lets its own timers end. | Nothing comes out of it until it goes on. |
-//! | That what production does is done: clocks that run fast or slow, and answers of the database that are late without a pause, are not simulated. | The same engines run against real servers in `testkit/torture`. |
+//! | That what production does is done: clocks that run fast or slow, and answers of the database that are late without a pause, are not simulated. | The same engines run against real servers in `testkit/chaos`. |
 //! | That a seed stays the same run when the code that is simulated changes. | A test of its own for each bug. |
 //!
 //! # Quickstart

@@ -30,10 +30,10 @@ pub struct Place {
     #[arg(long)]
     name: String,
     /// The database.
-    #[arg(long, env = "TORTURE_URL", hide_env_values = true)]
+    #[arg(long, env = "CHAOS_URL", hide_env_values = true)]
     url: String,
     /// The broker's file.
-    #[arg(long, env = "TORTURE_BROKER")]
+    #[arg(long, env = "CHAOS_BROKER")]
     broker: std::path::PathBuf,
     /// Shards of the outbox.
     #[arg(long, default_value_t = 1)]

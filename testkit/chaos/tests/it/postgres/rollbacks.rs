@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use mainstay_chaos::{TOPIC, message};
 use mainstay_database::postgres::Database;
 use mainstay_outbox::{
     Limit, Outbox as _, RelayStore as _,
     postgres::{Options, PostgresOutbox},
 };
 use mainstay_testkit::history::Entry;
-use mainstay_torture::{TOPIC, message};
 
 use crate::stage::{Stage, until};
 

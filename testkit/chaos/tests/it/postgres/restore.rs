@@ -2,12 +2,12 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
+use mainstay_chaos::{TOPIC, message};
 use mainstay_database::Transactions as _;
 use mainstay_messaging::Topic;
 use mainstay_outbox::{Entry as Delayed, Outbox as _};
 use mainstay_testkit::history::Entry;
 use mainstay_testkit::postgres::{Binaries, PrivateServer};
-use mainstay_torture::{TOPIC, message};
 
 use crate::stage::{Stage, WAITING};
 
@@ -68,7 +68,7 @@ async fn a_dump_in_the_middle_goes_on_elsewhere() {
     let Some(mut stage) = Stage::shared(2).await else {
         return;
     };
-    let server = PrivateServer::for_suite("torture, restore").await;
+    let server = PrivateServer::for_suite("chaos tests, restore").await;
     let Some(server) = server.unwrap() else {
         return;
     };

@@ -62,9 +62,9 @@ pub(crate) async fn readers(file: &sqlite::Database) -> Result<Vec<Reader>, Fail
 
 pub(crate) async fn told(file: &sqlite::Database) -> Result<Told, Failure> {
     const OFFSETS: &str = "SELECT o.grp, p.topic, p.number, o.committed
-        FROM torture_offsets o JOIN broker_partitions p ON p.id = o.partition ORDER BY o.seq";
+        FROM chaos_offsets o JOIN broker_partitions p ON p.id = o.partition ORDER BY o.seq";
     const TAKINGS: &str = "SELECT t.grp || ' of ' || p.topic || '/' || p.number, t.epoch, t.member
-        FROM torture_takings t JOIN broker_partitions p ON p.id = t.partition ORDER BY t.seq";
+        FROM chaos_takings t JOIN broker_partitions p ON p.id = t.partition ORDER BY t.seq";
     let offsets: Vec<(String, String, i32, i64)> =
         sqlx::query_as(OFFSETS).fetch_all(file.reader()).await?;
     let takings: Vec<(String, i64, String)> =

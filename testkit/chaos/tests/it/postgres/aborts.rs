@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use mainstay_torture::Actor;
+use mainstay_chaos::Actor;
 use serde_json::Value;
 
 use crate::stage::{PATIENCE, Stage};

@@ -1,8 +1,8 @@
 //! Connections that break, with and without a commit on its way.
 
+use mainstay_chaos::SHARD;
 use mainstay_testkit::Lost;
 use mainstay_testkit::check;
-use mainstay_torture::SHARD;
 
 use crate::stage::{Stage, until};
 

@@ -43,7 +43,7 @@ pub fn message(topic: &'static str, entry: &Entry) -> Result<Message, Failure> {
     let unreadable = |_| Failure::Unreadable(format!("{entry:?}"));
     let mut message = Message::with_id(
         MessageId::new(&*entry.id).map_err(unreadable)?,
-        Source::from_static("/torture"),
+        Source::from_static("/chaos"),
         Topic::from_static(topic),
         Kind::from_static(Entered::KIND),
     );

@@ -1,6 +1,6 @@
 //! Relays that die, and relays that come back after others took over.
 
-use mainstay_torture::{Actor, SHARD};
+use mainstay_chaos::{Actor, SHARD};
 
 use crate::stage::Stage;
 

@@ -1,10 +1,10 @@
-//! A process of the torture: a writer, a relay or a worker, until its input ends.
+//! A process of the chaos tests: a writer, a relay or a worker, until its input ends.
 #![expect(clippy::print_stdout, reason = "its summary is for whoever started it")]
 
 use std::{error::Error, io::Read as _, time::Duration};
 
 use clap::Parser;
-use mainstay_torture::role::{Relay, Worker, Writer};
+use mainstay_chaos::role::{Relay, Worker, Writer};
 use tokio_util::sync::CancellationToken;
 
 /// How long a role may take to end.

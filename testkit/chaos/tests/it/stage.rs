@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use mainstay_chaos::{Actor, GROUP, Ledger, SHARD, TOPIC};
 use mainstay_database::{
     postgres::{
         Database,
@@ -27,7 +28,6 @@ use mainstay_testkit::{
     check::{self, Violation},
     postgres::{PrivateServer, Server, TestDatabase},
 };
-use mainstay_torture::{Actor, GROUP, Ledger, SHARD, TOPIC};
 use serde_json::Value;
 
 /// Generous: the machine may be busy with other things.
@@ -60,13 +60,13 @@ pub(crate) struct Stage {
 impl Stage {
     /// On the server of the run; none where there is none.
     pub(crate) async fn shared(shards: u16) -> Option<Self> {
-        let server = Server::for_suite("torture")?;
+        let server = Server::for_suite("chaos tests")?;
         Some(Self::on(&server, shards).await)
     }
 
     /// On a server of the scenario's own, which may be harmed; none where there is none.
     pub(crate) async fn private(shards: u16) -> Option<(PrivateServer, Self)> {
-        let server = PrivateServer::for_suite("torture").await.unwrap()?;
+        let server = PrivateServer::for_suite("chaos tests").await.unwrap()?;
         let stage = Self::on(&server.server().unwrap(), shards).await;
         Some((server, stage))
     }
@@ -83,7 +83,7 @@ impl Stage {
         let broker = Broker::open(file.clone(), Options::default())
             .await
             .unwrap();
-        mainstay_torture::watch(&file).await.unwrap();
+        mainstay_chaos::watch(&file).await.unwrap();
         let topic = Topic::from_static(TOPIC);
         broker.create_topic(&topic, PARTITIONS).await.unwrap();
         Self {
@@ -162,7 +162,7 @@ impl Stage {
         let file = file.to_str().unwrap();
         let place = ["--url", url, "--broker", file, "--shards", &*shards];
         let arguments: Vec<String> = place.iter().chain(options).map(|&a| a.to_owned()).collect();
-        let program = Path::new(env!("CARGO_BIN_EXE_torture"));
+        let program = Path::new(env!("CARGO_BIN_EXE_chaos"));
         Actor::start(program, role, name, &arguments, self.directory.path()).unwrap()
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use mainstay_chaos::Actor;
 use mainstay_database::postgres::sqlx;
-use mainstay_torture::Actor;
 
 use super::{Stage, until};
 
@@ -49,7 +49,7 @@ impl Stage {
 
     /// How many entries are in the log and wait in the outbox all the same.
     async fn sent_and_unrecorded(&self) -> i64 {
-        let log = mainstay_torture::published(&self.file).await.unwrap();
+        let log = mainstay_chaos::published(&self.file).await.unwrap();
         let sent: HashSet<&str> = log.iter().map(|record| &*record.entry.id).collect();
         let recorded = "SELECT (SELECT count(*) FROM entries) - (SELECT count(*) FROM outbox)";
         i64::try_from(sent.len()).unwrap() - self.count(recorded).await

@@ -1,8 +1,8 @@
 //! Transactions that stay open for longer than anybody should wait.
 
+use mainstay_chaos::{SHARD, TOPIC, message};
 use mainstay_outbox::{Outbox as _, postgres::PostgresOutbox};
 use mainstay_testkit::history::Entry;
-use mainstay_torture::{SHARD, TOPIC, message};
 use sqlx::{PgConnection, PgPool};
 
 use crate::stage::Stage;
