@@ -1,6 +1,5 @@
 //! What processes do, each until it is told to end.
 
-mod ports;
 mod relay;
 mod worker;
 mod writer;

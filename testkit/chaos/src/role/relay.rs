@@ -7,10 +7,11 @@ use clap::Args;
 use mainstay_clock::Backoff;
 use mainstay_messaging::{Message, Publication, Publisher, sqlite::LogPublisher};
 use mainstay_outbox::Relay as Publishing;
+use mainstay_ports::Ports;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Place, ports::Ports, until_it_answers};
+use super::{Place, until_it_answers};
 use crate::{Failure, ledger::outbox};
 
 /// Runs a relay of the outbox, and wakes it when writers announce commits.
@@ -58,7 +59,7 @@ impl Relay {
             publisher: broker.publisher(),
             half: Duration::from_millis(self.linger) / 2,
         };
-        let publisher = Arc::new(Ports::new(publisher, &points));
+        let publisher = Arc::new(Ports::new(Arc::new(publisher), &points));
         let store = Arc::new(Ports::new(Arc::clone(&outbox), &points));
         let relay = Publishing::new(store, publisher)
             .lease(Duration::from_millis(self.lease))

@@ -9,12 +9,13 @@ use mainstay_inbox::{
     HandlerError, Handlers, Received, Worker as Working, postgres::PostgresInbox,
 };
 use mainstay_messaging::{Group, StartAt, Topic};
+use mainstay_ports::Ports;
 use mainstay_testkit::crash::Points;
 use serde_json::json;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
-use super::{Place, ports::Ports, until_it_answers};
+use super::{Place, until_it_answers};
 use crate::{Entered, Failure, GROUP, TOPIC};
 
 /// Runs a worker of the inbox that inserts an effect per event.
@@ -82,8 +83,8 @@ impl Worker {
         let state = (Duration::from_millis(self.linger), Arc::clone(&points));
         let handlers = Handlers::new().on::<Entered, _, _>(state, make);
         let deadline = Duration::from_millis(self.place.idle_limit / 2);
-        let database = Arc::new(Ports::new(database, &points));
-        let inbox = Arc::new(Ports::new(inbox, &points));
+        let database = Arc::new(Ports::new(Arc::new(database), &points));
+        let inbox = Arc::new(Ports::new(Arc::new(inbox), &points));
         let worker = Working::new(group, database, inbox, handlers)
             .batch(self.batch)
             .concurrency(self.concurrency)

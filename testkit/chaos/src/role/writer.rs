@@ -15,6 +15,7 @@ use mainstay_outbox::{
     Outbox as _,
     postgres::{Fused, PostgresOutbox},
 };
+use mainstay_ports::Ports;
 use mainstay_testkit::crash::Points;
 use mainstay_testkit::history::Entry;
 use serde::Serialize;
@@ -22,7 +23,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{BACKOFF, Place, ports::Ports, until_it_answers};
+use super::{BACKOFF, Place, until_it_answers};
 use crate::{Failure, TOPIC, ledger::outbox, message};
 
 /// Makes entries, each in a transaction that also enqueues the event about it; what fails is tried again as users do: with the same id,
@@ -71,7 +72,7 @@ enum Attempt {
 struct Session {
     writer: Writer,
     points: Arc<Points>,
-    database: Ports<Database>,
+    database: Ports<Arc<Database>>,
     outbox: Arc<PostgresOutbox>,
     /// Writes the entry and enqueues in one statement; none = two statements.
     fused: Option<Fused>,
@@ -97,7 +98,7 @@ impl Writer {
             let session = Session {
                 writer: self.clone(),
                 points: Arc::clone(&points),
-                database: Ports::new(database.clone(), &points),
+                database: Ports::new(Arc::new(database.clone()), &points),
                 fused: (number % 2 == 1).then(|| outbox.fused(ENTER)),
                 outbox: Arc::clone(&outbox),
                 written: Arc::clone(&written),

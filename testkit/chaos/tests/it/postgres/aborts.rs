@@ -37,11 +37,11 @@ const OF_A_WORKER: Calls = &[
     ("checkpoint", 1),
     ("sweep", 1),
     ("begin", 2),
-    ("admit", 1),
+    ("admit_batch", 1),
     ("handle", 2),
     ("commit", 1),
     ("store", 1),
-    ("leave", 1),
+    ("release", 1),
 ];
 
 fn points(calls: Calls) -> impl Iterator<Item = String> {
@@ -53,7 +53,7 @@ fn points(calls: Calls) -> impl Iterator<Item = String> {
 
 /// Waits until a process has ended where it was told to. What it does only at its end it does when it is asked to end.
 async fn aborts(stage: &Stage, mut actor: Actor, point: &str) {
-    if point.contains(":release:") || point.contains(":leave:") {
+    if point.contains(":release:") {
         stage.traffic(3).await;
         actor.ask_to_end();
     }
