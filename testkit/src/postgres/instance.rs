@@ -22,7 +22,7 @@ const START: Duration = Duration::from_secs(60);
 const SETTINGS: &[(&str, &str)] = &[
     ("listen_addresses", "127.0.0.1"),
     ("wal_level", "logical"),
-    ("max_connections", "200"),
+    ("max_connections", "500"),
 ];
 
 /// What to start.

@@ -31,7 +31,7 @@ use mainstay_testkit::{
 use serde_json::Value;
 
 /// Generous: the machine may be busy with other things.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 const PARTITIONS: u16 = 4;
 

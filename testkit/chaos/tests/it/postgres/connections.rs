@@ -35,6 +35,9 @@ async fn cut_again_and_again() {
     assert!(ended.writers("interrupted") + ended.writers("unknown") > 0);
 }
 
+/// A relay that leases once. A lease that runs out cuts a send short, and what was cut short is sent again.
+const FOR_GOOD: &[&str] = &["--lease", "600000"];
+
 /// How often a commit is lost, each way.
 const LOSSES: usize = 8;
 
@@ -47,7 +50,8 @@ async fn a_writers_commit_lost() {
         };
         let wire = stage.wire().await;
         let writer = stage.actor("writer", "writer-1", &stage.through(&wire), &[]);
-        let others = vec![stage.relay("relay-1", &[]), stage.worker("worker-1", &[])];
+        let relay = stage.relay("relay-1", FOR_GOOD);
+        let others = vec![relay, stage.worker("worker-1", &[])];
         for losses in 1..=LOSSES {
             wire.lose(what, 5);
             until("a commit lost", async || {
@@ -79,9 +83,8 @@ async fn a_relays_record_lost() {
             return;
         };
         let wire = stage.wire().await;
-        // It leases once: each further commit is a record.
-        let lease = &["--lease", "600000"];
-        let relay = stage.actor("relay", "relay-1", &stage.through(&wire), lease);
+        // Each further commit is a record.
+        let relay = stage.actor("relay", "relay-1", &stage.through(&wire), FOR_GOOD);
         let writer = stage.writer("writer-1", &[]);
         let worker = stage.worker("worker-1", &[]);
         stage.traffic(10).await;
