@@ -13,7 +13,7 @@ use mainstay_database::{
     sqlite,
 };
 use mainstay_messaging::sqlite::{Broker, Options as BrokerOptions};
-use mainstay_testkit::crash::{Point, Points};
+use mainstay_testkit::crash::Points;
 
 use crate::Failure;
 
@@ -45,7 +45,7 @@ pub struct Place {
     lock_timeout: u64,
     /// A point at which the process aborts, such as `before:record:3`; any number of them, the first one counts.
     #[arg(long)]
-    abort: Vec<Point>,
+    abort: Vec<String>,
 }
 
 impl Place {

@@ -1,9 +1,9 @@
 //! A server for one test, which may do to it what it likes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Binaries, Instance, Options, Server};
-use crate::{Directory, Error, left_out};
+use crate::{Directory, Error, error::At as _, suites::or_left_out};
 
 /// A server of a test's own, on a port that stays the same while the server is down. It and its data go with the
 /// last clone of this value, or with the process.
@@ -23,10 +23,7 @@ impl PrivateServer {
 
     /// A server with settings on top of the usual ones, as `("max_connections", "10")`.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self, Error> {
-        let settings = settings
-            .iter()
-            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let settings = owned(settings);
         elsewhere(move || {
             let mut options = Options::new(Binaries::find(None)?);
             options.settings = settings;
@@ -45,13 +42,7 @@ impl PrivateServer {
     ///
     /// If the suite [must run](crate::must_run) and PostgreSQL cannot be had.
     pub async fn for_suite(suite: &str) -> Result<Option<Self>, Error> {
-        match Self::start().await {
-            Err(Error::Unavailable(why)) => {
-                left_out(suite, "postgres", &why);
-                Ok(None)
-            }
-            outcome => outcome.map(Some),
-        }
+        or_left_out(suite, Self::start().await)
     }
 
     /// Ends the server at once, as `pg_ctl stop -m immediate` does: the next start recovers.
@@ -71,10 +62,7 @@ impl PrivateServer {
 
     /// Stops the server and starts it again, with these settings on top of all earlier ones.
     pub async fn restart_with(&self, settings: &[(&str, &str)]) -> Result<(), Error> {
-        let settings: Vec<(String, String)> = settings
-            .iter()
-            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let settings = owned(settings);
         self.with(move |instance| {
             instance.stop()?;
             instance.set(settings);
@@ -92,12 +80,15 @@ impl PrivateServer {
         &self,
         act: impl FnOnce(&mut Instance) -> Result<(), Error> + Send + 'static,
     ) -> Result<(), Error> {
-        let instance = Arc::clone(&self.instance);
-        elsewhere(move || act(&mut instance.lock().unwrap_or_else(PoisonError::into_inner))).await
+        let this = self.clone();
+        elsewhere(move || act(&mut this.instance())).await
+    }
+
+    fn instance(&self) -> MutexGuard<'_, Instance> {
+        self.instance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The URL of its database `postgres`, with the superuser's password; the same after a restart.
-    #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -108,13 +99,14 @@ impl PrivateServer {
     }
 
     /// The process id of the server, to send it signals; none while it is stopped.
-    #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.instance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pid()
+        self.instance().pid()
     }
+}
+
+fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+    settings.iter().map(owned).collect()
 }
 
 /// On a thread that may block.
@@ -123,5 +115,5 @@ async fn elsewhere<T: Send + 'static>(
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(act)
         .await
-        .unwrap_or_else(|error| Err(Error::step("waiting for the server", error.to_string())))
+        .at("waiting for the server")?
 }

@@ -26,7 +26,6 @@ impl Server {
     /// # Panics
     ///
     /// If the URL cannot be read.
-    #[must_use]
     #[expect(clippy::panic, reason = "a URL with a mistake is not a missing server")]
     pub fn from_environment() -> Option<Self> {
         let url = env::var(URL).ok().filter(|url| !url.is_empty())?;
@@ -41,7 +40,6 @@ impl Server {
     /// # Panics
     ///
     /// If the suite [must run](crate::must_run) and there is no server, or the URL cannot be read.
-    #[must_use]
     pub fn for_suite(suite: &str) -> Option<Self> {
         let server = Self::from_environment();
         if server.is_none() {
@@ -56,7 +54,6 @@ impl Server {
     }
 
     /// How to connect to the server's own database.
-    #[must_use]
     pub const fn options(&self) -> &PgConnectOptions {
         &self.options
     }
