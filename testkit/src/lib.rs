@@ -68,6 +68,7 @@ pub use directory::Directory;
 pub use disk::SmallDisk;
 pub use error::Error;
 pub use history::History;
+pub use process::within;
 pub use suites::{LEFT_OUT, left_out, must_run};
 #[cfg(feature = "wire")]
 pub use wire::{Lost, Wire};

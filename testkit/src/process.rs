@@ -43,7 +43,7 @@ pub(crate) fn end(id: u32, signals: &[(Signal, Duration)], mut gone: impl FnMut(
 }
 
 /// Waits for a condition of the outside world, which nothing announces.
-pub(crate) fn within(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
+pub fn within(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let clock = SystemClock::new();
     let until = clock.monotonic() + patience;
     loop {

@@ -1,8 +1,9 @@
 //! Why a role or an observer could not go on.
 
+use std::fmt::Display;
+
 /// Why a role or an observer could not go on.
 #[derive(thiserror::Error, Debug)]
-#[non_exhaustive]
 pub enum Failure {
     /// A database.
     #[error(transparent)]
@@ -19,38 +20,25 @@ pub enum Failure {
     /// A statement of this crate.
     #[error(transparent)]
     Statement(#[from] sqlx::Error),
-    /// A process.
-    #[error("{what}")]
-    #[non_exhaustive]
-    Process {
-        /// What could not be done to it, or how it ended.
-        what: String,
-        /// Why.
-        #[source]
-        source: Option<std::io::Error>,
-    },
-    /// What was read is nothing that a role writes.
-    #[error("{0} is nothing that a role writes")]
-    Unreadable(String),
+    /// Anything else, which no waiting heals.
+    #[error("{0}")]
+    Other(String),
 }
 
 impl Failure {
-    pub(crate) fn process(what: impl Into<String>, source: std::io::Error) -> Self {
-        Self::Process {
-            what: what.into(),
-            source: Some(source),
-        }
+    /// Says at what an error was met.
+    pub(crate) fn at<E: Display>(what: impl Display) -> impl FnOnce(E) -> Self {
+        move |error| Self::Other(format!("{what}: {error}"))
     }
 
     /// Whether waiting may heal it.
-    #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Database(error) => error.is_retryable(),
             Self::Outbox(error) => error.is_retryable(),
             Self::Inbox(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
-            _ => false,
+            Self::Statement(_) | Self::Other(_) => false,
         }
     }
 }

@@ -23,7 +23,6 @@ pub use writer::Writer;
 
 /// Where a role works.
 #[derive(Args, Clone, Debug)]
-#[non_exhaustive]
 pub struct Place {
     /// What it is called, also on the server.
     #[arg(long)]

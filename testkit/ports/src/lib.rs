@@ -11,11 +11,6 @@
 //!
 //! A pattern crate's integration tests use it, though it imports the pattern crates: a dev-dependency may close such a circle.
 
-#[cfg(feature = "inbox")]
-mod inbox;
-#[cfg(feature = "outbox")]
-mod outbox;
-
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -42,32 +37,38 @@ impl<P> Ports<P> {
     }
 }
 
-#[async_trait]
-impl<T: Transactions> Transactions for Ports<Arc<T>> {
-    type Connection = T::Connection;
-    type Transaction = T::Transaction;
-
-    async fn begin(&self) -> Result<T::Transaction, mainstay_database::Error> {
-        self.points.call("begin", self.port.begin()).await
-    }
-
-    async fn commit(&self, transaction: T::Transaction) -> Result<(), mainstay_database::Error> {
-        let committing = self.port.commit(transaction);
-        self.points.call("commit", committing).await
-    }
-
-    fn idle_limit(&self) -> Option<Duration> {
-        self.port.idle_limit()
-    }
+/// Implements a port that is shared: by methods that are points, and by others.
+macro_rules! shared_port {
+    ($port:ident {
+        $(type $associated:ident;)*
+        $(point $name:ident($($argument:ident: $of:ty),*) -> $answer:ty;)*
+        $(other $other:ident() $(-> $other_answer:ty)?;)*
+    }) => {
+        #[async_trait::async_trait]
+        impl<T: $port> $port for $crate::Ports<std::sync::Arc<T>> {
+            $(type $associated = T::$associated;)*
+            $(async fn $name(&self, $($argument: $of),*) -> $answer {
+                let call = self.port.$name($($argument),*);
+                self.points.call(stringify!($name), call).await
+            })*
+            $(fn $other(&self) $(-> $other_answer)? {
+                self.port.$other()
+            })*
+        }
+    };
 }
 
-#[async_trait]
-impl<T: Publisher> Publisher for Ports<Arc<T>> {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
-        let publishing = self.port.publish(messages);
-        self.points.call("publish", publishing).await
-    }
-}
+shared_port!(Transactions {
+    type Connection;
+    type Transaction;
+    point begin() -> Result<T::Transaction, mainstay_database::Error>;
+    point commit(transaction: T::Transaction) -> Result<(), mainstay_database::Error>;
+    other idle_limit() -> Option<Duration>;
+});
+
+shared_port!(Publisher {
+    point publish(messages: &[Message]) -> Vec<Publication>;
+});
 
 #[async_trait]
 impl<T: Consumer> Consumer for Ports<T> {
@@ -87,4 +88,50 @@ impl<T: Consumer> Consumer for Ports<T> {
         let releasing = self.port.release(partitions);
         self.points.call("release", releasing).await
     }
+}
+
+#[cfg(feature = "outbox")]
+mod outbox {
+    use std::time::Duration;
+
+    use mainstay_messaging::Message;
+    use mainstay_outbox::{
+        Doorbell, Enqueued, Entry, Error, Fetched, Hold, Limit, Outbox, Outcome, RelayStore,
+    };
+
+    shared_port!(Outbox {
+        type Connection;
+        point enqueue_batch(connection: &mut T::Connection, entries: &[Entry<'_>]) -> Result<Vec<Enqueued>, Error>;
+        point enqueue(connection: &mut T::Connection, message: &Message) -> Result<(), Error>;
+        other ring();
+    });
+
+    shared_port!(RelayStore {
+        point lease(owner: &str, lease: Duration) -> Result<Vec<Hold>, Error>;
+        point fetch(holds: &[Hold], limit: Limit) -> Result<Fetched, Error>;
+        point record(holds: &[Hold], outcome: &Outcome) -> Result<(), Error>;
+        point release(owner: &str) -> Result<(), Error>;
+        other doorbell() -> Option<&Doorbell>;
+    });
+}
+
+#[cfg(feature = "inbox")]
+mod inbox {
+    use std::time::{Duration, SystemTime};
+
+    use mainstay_inbox::{Admission, Error, Inbox, MarkRetention, Swept};
+    use mainstay_messaging::{Delivery, Group, Position};
+
+    shared_port!(Inbox {
+        type Connection;
+        point admit_batch(connection: &mut T::Connection, consumer: &Group, deliveries: &[&Delivery])
+            -> Result<Vec<Admission>, Error>;
+    });
+
+    shared_port!(MarkRetention {
+        point now() -> Result<SystemTime, Error>;
+        point checkpoint(consumer: &Group, positions: &[Position], at: SystemTime, spacing: Duration)
+            -> Result<(), Error>;
+        point sweep(consumer: &Group, horizon: SystemTime, cursor: i64, limit: u32) -> Result<Swept, Error>;
+    });
 }

@@ -11,12 +11,11 @@ use mainstay_ports::Ports;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Place, until_it_answers};
-use crate::{Failure, ledger::outbox};
+use super::{BACKOFF, Place, until_it_answers};
+use crate::{Failure, outbox};
 
 /// Runs a relay of the outbox, and wakes it when writers announce commits.
 #[derive(Args, Clone, Debug)]
-#[non_exhaustive]
 pub struct Relay {
     #[command(flatten)]
     place: Place,
@@ -55,34 +54,24 @@ impl Relay {
         let outbox = until_it_answers(async || outbox(&database, shards).await).await?;
         let broker = self.place.broker(Duration::from_secs(5)).await?;
         let points = self.place.points();
-        let publisher = Slow {
+        let slow = Arc::new(Slow {
             publisher: broker.publisher(),
             half: Duration::from_millis(self.linger) / 2,
-        };
-        let publisher = Arc::new(Ports::new(Arc::new(publisher), &points));
-        let store = Arc::new(Ports::new(Arc::clone(&outbox), &points));
-        let relay = Publishing::new(store, publisher)
+        });
+        let slow = Ports::new(slow, &points);
+        let store = Ports::new(Arc::clone(&outbox), &points);
+        let refusals = Backoff::new(Duration::from_millis(20), Duration::from_millis(100));
+        let relay = Publishing::new(Arc::new(store), Arc::new(slow))
             .lease(Duration::from_millis(self.lease))
             .slow_poll(Duration::from_millis(100))
             .batch(self.batch, 1 << 20)
-            .refusal_backoff(Backoff::new(
-                Duration::from_millis(20),
-                Duration::from_millis(100),
-            ))
-            .outage_backoff(Backoff::new(
-                Duration::from_millis(5),
-                Duration::from_millis(200),
-            ));
-        let listening = tokio::spawn({
-            let shutdown = shutdown.clone();
-            async move { outbox.listen(shutdown).await }
-        });
+            .refusal_backoff(refusals)
+            .outage_backoff(BACKOFF);
+        let ends = shutdown.clone();
+        let listening = tokio::spawn(async move { outbox.listen(ends).await });
         relay.run(shutdown).await?;
-        listening
-            .await
-            .map_err(|error| Failure::process("listening", error.into()))?;
-        Ok(
-            json!({ "name": self.place.name, "published": relay.status().published, "calls": points.calls() }),
-        )
+        listening.await.map_err(Failure::at("listening"))?;
+        let (name, published) = (self.place.name, relay.status().published);
+        Ok(json!({ "name": name, "published": published, "calls": points.calls() }))
     }
 }

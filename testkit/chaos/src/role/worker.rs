@@ -3,7 +3,6 @@
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use clap::Args;
-use mainstay_clock::Backoff;
 use mainstay_database::{Namespace, postgres::classify};
 use mainstay_inbox::{
     HandlerError, Handlers, Received, Worker as Working, postgres::PostgresInbox,
@@ -15,12 +14,11 @@ use serde_json::json;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
-use super::{Place, until_it_answers};
+use super::{BACKOFF, Place, until_it_answers};
 use crate::{Entered, Failure, GROUP, TOPIC};
 
 /// Runs a worker of the inbox that inserts an effect per event.
 #[derive(Args, Clone, Debug)]
-#[non_exhaustive]
 pub struct Worker {
     #[command(flatten)]
     place: Place,
@@ -51,14 +49,14 @@ async fn make(
 ) -> Result<(), HandlerError> {
     let Received { event, message, .. } = received;
     let making = async {
-        sqlx::query(MAKE)
+        let made = sqlx::query(MAKE)
             .bind(message.id.as_str())
             .bind(message.key.as_ref().map(mainstay_messaging::Key::as_str))
             .bind(event.number)
             .bind(&event.attempt)
             .execute(connection)
-            .await
-            .map_err(|error| HandlerError::retryable(classify(error)))?;
+            .await;
+        made.map_err(|error| HandlerError::retryable(classify(error)))?;
         tokio::time::sleep(linger).await;
         Ok(())
     };
@@ -72,29 +70,27 @@ impl Worker {
         let broker = self.place.broker(Duration::from_millis(self.lease)).await?;
         let inbox = PostgresInbox::new(database.clone(), Namespace::plain());
         until_it_answers(async || Ok(inbox.migrate().await?)).await?;
-        let mut topics = vec![Topic::from_static(TOPIC)];
-        for topic in self.also {
-            topics.push(Topic::new(topic).map_err(|error| Failure::Unreadable(error.to_string()))?);
-        }
+        let also = self.also.into_iter().map(Topic::new);
+        let mut topics: Vec<Topic> = also
+            .collect::<Result<_, _>>()
+            .map_err(Failure::at("--also"))?;
+        topics.push(Topic::from_static(TOPIC));
         let group = Group::from_static(GROUP);
-        let consumer = broker.consumer(group.clone(), &topics, StartAt::Earliest);
         let points = self.place.points();
+        let consumer = broker.consumer(group.clone(), &topics, StartAt::Earliest);
         let consumer = Ports::new(consumer, &points);
         let state = (Duration::from_millis(self.linger), Arc::clone(&points));
         let handlers = Handlers::new().on::<Entered, _, _>(state, make);
-        let deadline = Duration::from_millis(self.place.idle_limit / 2);
         let database = Arc::new(Ports::new(Arc::new(database), &points));
         let inbox = Arc::new(Ports::new(Arc::new(inbox), &points));
         let worker = Working::new(group, database, inbox, handlers)
             .batch(self.batch)
             .concurrency(self.concurrency)
-            .handler_deadline(deadline)
-            .backoff(Backoff::new(
-                Duration::from_millis(5),
-                Duration::from_millis(200),
-            ));
+            .handler_deadline(Duration::from_millis(self.place.idle_limit / 2))
+            .backoff(BACKOFF);
         worker.run(consumer, shutdown).await?;
-        let stopped: Vec<String> = (worker.status().stopped.iter())
+        let stopped = worker.status().stopped.into_iter();
+        let stopped: Vec<String> = stopped
             .map(|key| format!("{}: {}", key.position, key.error))
             .collect();
         Ok(json!({ "name": self.place.name, "stopped": stopped, "calls": points.calls() }))

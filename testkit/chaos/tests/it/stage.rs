@@ -1,13 +1,19 @@
 //! Where a scenario takes place: a database, a broker's file, and processes on both.
 
+mod actor;
+mod ledger;
+mod log;
 mod strikes;
+
+pub(crate) use actor::Actor;
+pub(crate) use ledger::{Ledger, SHARD};
 
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use mainstay_chaos::{Actor, GROUP, Ledger, SHARD, TOPIC};
+use mainstay_chaos::{GROUP, TOPIC};
 use mainstay_database::{
     postgres::{
         Database,
@@ -75,7 +81,7 @@ impl Stage {
         let database = server.database().await.unwrap();
         let url = database.url();
         let connection = Database::connect(&url).await.unwrap();
-        let ledger = Ledger::lay_out(connection, shards).await.unwrap();
+        let ledger = Ledger::lay_out(connection, shards).await;
         let directory = tempfile::tempdir().unwrap();
         let file = sqlite::Database::open(broker_file(directory.path()))
             .await
@@ -83,7 +89,7 @@ impl Stage {
         let broker = Broker::open(file.clone(), Options::default())
             .await
             .unwrap();
-        mainstay_chaos::watch(&file).await.unwrap();
+        log::watch(&file).await;
         let topic = Topic::from_static(TOPIC);
         broker.create_topic(&topic, PARTITIONS).await.unwrap();
         Self {
@@ -162,8 +168,7 @@ impl Stage {
         let file = file.to_str().unwrap();
         let place = ["--url", url, "--broker", file, "--shards", &*shards];
         let arguments: Vec<String> = place.iter().chain(options).map(|&a| a.to_owned()).collect();
-        let program = Path::new(env!("CARGO_BIN_EXE_chaos"));
-        Actor::start(program, role, name, &arguments, self.directory.path()).unwrap()
+        Actor::start(role, name, &arguments, self.directory.path())
     }
 
     /// The answer to a question about the database, as soon as there is one: the server may be away.
@@ -258,7 +263,7 @@ impl Stage {
     }
 
     pub(crate) async fn history(&self) -> History {
-        self.ledger.history(&self.file).await.unwrap()
+        self.ledger.history(&self.file).await
     }
 
     /// Ends the writers, waits until everything is done, ends the others, and judges what happened.
@@ -324,12 +329,7 @@ pub(crate) fn sum(summaries: &[Value], what: &str) -> u64 {
 
 /// Has processes end, and collects what they say.
 pub(crate) async fn finish(actors: Vec<Actor>) -> Vec<Value> {
-    let ending = || {
-        actors
-            .into_iter()
-            .map(|actor| actor.finish().unwrap())
-            .collect()
-    };
+    let ending = || actors.into_iter().map(Actor::finish).collect();
     tokio::task::spawn_blocking(ending).await.unwrap()
 }
 

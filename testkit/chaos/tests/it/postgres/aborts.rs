@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use mainstay_chaos::Actor;
 use serde_json::Value;
 
-use crate::stage::{PATIENCE, Stage};
+use crate::stage::{Actor, PATIENCE, Stage};
 
 /// So few messages that whoever is started again keeps up.
 const WRITER: &[&str] = &["--pace", "70", "--sessions", "2"];
@@ -58,7 +57,7 @@ async fn aborts(stage: &Stage, mut actor: Actor, point: &str) {
         actor.ask_to_end();
     }
     let ending = async {
-        while !actor.has_ended().unwrap() {
+        while !actor.has_ended() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

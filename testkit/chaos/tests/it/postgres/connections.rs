@@ -1,10 +1,9 @@
 //! Connections that break, with and without a commit on its way.
 
-use mainstay_chaos::SHARD;
 use mainstay_testkit::Lost;
 use mainstay_testkit::check;
 
-use crate::stage::{Stage, until};
+use crate::stage::{SHARD, Stage, until};
 
 /// Every connection of every process, reset or ended, at moments that nobody chose.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

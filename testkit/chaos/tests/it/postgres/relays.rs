@@ -1,8 +1,6 @@
 //! Relays that die, and relays that come back after others took over.
 
-use mainstay_chaos::{Actor, SHARD};
-
-use crate::stage::Stage;
+use crate::stage::{Actor, SHARD, Stage};
 
 /// A short lease, so that others take over soon, and rounds that are long enough to be struck.
 const RELAY: &[&str] = &["--lease", "600", "--linger", "20"];
@@ -26,7 +24,7 @@ async fn killed_and_replaced() {
             .iter()
             .position(|relay| relay.name() == struck)
             .unwrap();
-        relays.remove(at).kill().unwrap();
+        relays.remove(at).kill();
         relays.push(stage.relay(&format!("relay-{number}"), RELAY));
         stage
             .until("another one owns the shard", async || {
@@ -64,7 +62,7 @@ async fn stopped_past_the_lease() {
             })
             .await;
         stage.traffic(20).await;
-        stopped.thaw().unwrap();
+        stopped.thaw();
     }
     let ended = stage
         .close(writers, relays.into_iter().chain(workers).collect())

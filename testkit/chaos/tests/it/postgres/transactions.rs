@@ -1,11 +1,11 @@
 //! Transactions that stay open for longer than anybody should wait.
 
-use mainstay_chaos::{SHARD, TOPIC, message};
+use mainstay_chaos::{TOPIC, message};
 use mainstay_outbox::{Outbox as _, postgres::PostgresOutbox};
 use mainstay_testkit::history::Entry;
 use sqlx::{PgConnection, PgPool};
 
-use crate::stage::Stage;
+use crate::stage::{SHARD, Stage};
 
 /// As a writer does it, in a transaction of the test's own.
 async fn enter(connection: &mut PgConnection, outbox: &PostgresOutbox, key: &str, id: &str) {
@@ -119,7 +119,7 @@ async fn a_position_drawn_and_committed_much_later() {
     let first = stage.relay("relay-1", lease);
     let worker = stage.worker("worker-1", &[]);
     stage.traffic(LATER / 2).await;
-    first.kill().unwrap();
+    first.kill();
     let second = stage.relay("relay-2", lease);
     stage
         .until("another relay has taken over", async || {

@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
-use mainstay_chaos::Actor;
 use mainstay_database::postgres::sqlx;
 
-use super::{Stage, until};
+use super::{Actor, Stage, log, until};
 
 impl Stage {
     /// Whether a session of this process is in a transaction.
@@ -22,11 +21,11 @@ impl Stage {
     /// Stops a process at a moment when it is in a transaction.
     pub(crate) async fn freeze_in_transaction(&self, actor: &Actor) {
         self.until("stopped in a transaction", async || {
-            actor.freeze().unwrap();
+            actor.freeze();
             if self.is_in_transaction(actor.name()).await {
                 return true;
             }
-            actor.thaw().unwrap();
+            actor.thaw();
             false
         })
         .await;
@@ -37,11 +36,11 @@ impl Stage {
         until("stopped between an append and its record", async || {
             let owner = self.owner().await;
             let owner = relays.iter().find(|relay| relay.name() == owner)?;
-            owner.freeze().unwrap();
+            owner.freeze();
             if self.sent_and_unrecorded().await > 0 {
                 return Some(owner);
             }
-            owner.thaw().unwrap();
+            owner.thaw();
             None
         })
         .await
@@ -49,7 +48,7 @@ impl Stage {
 
     /// How many entries are in the log and wait in the outbox all the same.
     async fn sent_and_unrecorded(&self) -> i64 {
-        let log = mainstay_chaos::published(&self.file).await.unwrap();
+        let log = log::published(&self.file).await;
         let sent: HashSet<&str> = log.iter().map(|record| &*record.entry.id).collect();
         let recorded = "SELECT (SELECT count(*) FROM entries) - (SELECT count(*) FROM outbox)";
         i64::try_from(sent.len()).unwrap() - self.count(recorded).await
