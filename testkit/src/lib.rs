@@ -11,7 +11,7 @@
 //! | A server that was started lets clients in. | One asked for a login. |
 //! | A server started for a process goes away with the process, `kill -9` included, and its data with it. | A watcher of its own waits for the end of a pipe. |
 //! | A start that fails says which step failed, and what the server said last. | [`Error`] |
-//! | Two tests never share a database. | Names of process id, counter and random bits. |
+//! | Two tests never share a database. | Names of process id and random bits. |
 //!
 //! That a server can be had is not guaranteed: [`left_out`] says which suite did not run, and fails where it must run.
 //!

@@ -20,7 +20,7 @@ pub use database::TestDatabase;
 pub use instance::{Instance, Options};
 pub use old::OldServer;
 #[cfg(feature = "postgres")]
-pub use pooler::{Pooler, Pooling};
+pub use pooler::Pooler;
 #[cfg(feature = "postgres")]
 pub use private::PrivateServer;
 pub use remains::{answers, remove, remove_abandoned, runs};

@@ -1,14 +1,6 @@
 //! A database of a test's own.
 
-use std::{
-    process,
-    sync::{
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
-    thread,
-    time::Duration,
-};
+use std::{process, sync::mpsc, thread, time::Duration};
 
 use mainstay_clock::{IdGenerator, SystemIds};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, postgres::PgConnectOptions};
@@ -28,13 +20,7 @@ pub struct TestDatabase {
 
 impl TestDatabase {
     pub(super) async fn create(server: Server) -> Result<Self, sqlx::Error> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let name = format!(
-            "test_{}_{}_{:016x}",
-            process::id(),
-            COUNTER.fetch_add(1, Ordering::Relaxed),
-            SystemIds::new().random()
-        );
+        let name = format!("test_{}_{:016x}", process::id(), SystemIds::new().random());
         // Nobody connects to template0, so it can be copied at any time.
         let statement = format!("CREATE DATABASE {name} TEMPLATE template0");
         // Dropped in the middle, it may exist.

@@ -17,24 +17,6 @@ use crate::{
     suites::or_left_out,
 };
 
-/// How it pools.
-#[derive(Clone, Copy, Debug)]
-pub struct Pooling<'a> {
-    /// Connections to each database of the server.
-    pub connections: u16,
-    /// What it says on each new one of them, as `SET ROLE somebody`.
-    pub greeting: &'a str,
-}
-
-impl Default for Pooling<'_> {
-    fn default() -> Self {
-        Self {
-            connections: 3,
-            greeting: "",
-        }
-    }
-}
-
 /// A pooler in transaction mode before all databases of a server. It goes with the value, or with the process.
 ///
 /// It takes its sessions in turn: what a transaction leaves in its session is not there for the next one.
@@ -46,7 +28,8 @@ pub struct Pooler {
 
 impl Pooler {
     /// Before the server at `url`, whose user it logs in as; returns when it has all its sessions of the database that `url`
-    /// names. None where there is no `PgBouncer`: it says then that `suite` does not run.
+    /// names. On each of them it says `greeting` first, as `SET ROLE somebody`. None where there is no `PgBouncer`: it says then
+    /// that `suite` does not run.
     ///
     /// # Panics
     ///
@@ -54,22 +37,23 @@ impl Pooler {
     pub async fn for_suite(
         suite: &str,
         url: &str,
-        pooling: Pooling<'_>,
+        sessions: u16,
+        greeting: &str,
     ) -> Result<Option<Self>, Error> {
-        let started = or_left_out(suite, Self::start(url, pooling))?;
+        let started = or_left_out(suite, Self::start(url, sessions, greeting))?;
         if let Some(pooler) = &started {
-            let filled = pooler.fill(url, pooling.connections).await;
+            let filled = pooler.fill(url, sessions).await;
             filled.at("filling the pool")?;
         }
         Ok(started)
     }
 
     /// It opens a session only when all it has are taken: transactions in a row would stay in the first one.
-    async fn fill(&self, url: &str, connections: u16) -> Result<(), sqlx::Error> {
+    async fn fill(&self, url: &str, count: u16) -> Result<(), sqlx::Error> {
         let direct = PgConnectOptions::from_str(url)?;
         let url = self.url(direct.get_database().unwrap_or("postgres"));
         let mut sessions = Vec::new();
-        for _ in 0..connections {
+        for _ in 0..count {
             let mut session = PgConnection::connect(&url).await?;
             sqlx::raw_sql("BEGIN").execute(&mut session).await?;
             sessions.push(session);
@@ -82,7 +66,7 @@ impl Pooler {
         Ok(())
     }
 
-    fn start(url: &str, pooling: Pooling<'_>) -> Result<Self, Error> {
+    fn start(url: &str, sessions: u16, greeting: &str) -> Result<Self, Error> {
         const STEP: &str = "starting pgbouncer";
         let program = binaries::pooler();
         let program =
@@ -94,9 +78,9 @@ impl Pooler {
             "[databases]\n* = {}\n[pgbouncer]\npidfile = {}\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = {}\n\
              server_round_robin = 1\nignore_startup_parameters = extra_float_digits\n",
-            server(url, pooling.greeting)?,
+            server(url, greeting)?,
             pid.display(),
-            pooling.connections,
+            sessions,
         );
         fs::write(&settings, text).at(STEP)?;
         directory.hand_over(&settings).at(STEP)?;
