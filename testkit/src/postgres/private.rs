@@ -1,6 +1,6 @@
 //! A server for one test, which may do to it what it likes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Binaries, Instance, Options, Server};
 use crate::{Directory, Error, error::At as _, suites::or_left_out};
@@ -18,15 +18,8 @@ pub struct PrivateServer {
 impl PrivateServer {
     /// A server with the usual settings.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_with(&[]).await
-    }
-
-    /// A server with settings on top of the usual ones, as `("max_connections", "10")`.
-    pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self, Error> {
-        let settings = owned(settings);
-        elsewhere(move || {
-            let mut options = Options::new(Binaries::find(None)?);
-            options.settings = settings;
+        elsewhere(|| {
+            let options = Options::new(Binaries::find(None)?);
             let instance = Instance::start(Directory::new("postgres")?, options)?;
             Ok(Self {
                 url: instance.url(),
@@ -60,9 +53,10 @@ impl PrivateServer {
         self.with(Instance::start_again).await
     }
 
-    /// Stops the server and starts it again, with these settings on top of all earlier ones.
+    /// Stops the server and starts it again, with these settings on top of all earlier ones, as `("max_connections", "10")`.
     pub async fn restart_with(&self, settings: &[(&str, &str)]) -> Result<(), Error> {
-        let settings = owned(settings);
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let settings = settings.iter().map(owned).collect();
         self.with(move |instance| {
             instance.stop()?;
             instance.set(settings);
@@ -80,12 +74,8 @@ impl PrivateServer {
         &self,
         act: impl FnOnce(&mut Instance) -> Result<(), Error> + Send + 'static,
     ) -> Result<(), Error> {
-        let this = self.clone();
-        elsewhere(move || act(&mut this.instance())).await
-    }
-
-    fn instance(&self) -> MutexGuard<'_, Instance> {
-        self.instance.lock().unwrap_or_else(PoisonError::into_inner)
+        let instance = Arc::clone(&self.instance);
+        elsewhere(move || act(&mut instance.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
 
     /// The URL of its database `postgres`, with the superuser's password; the same after a restart.
@@ -97,16 +87,6 @@ impl PrivateServer {
     pub fn server(&self) -> Result<Server, sqlx::Error> {
         Server::at(&self.url)
     }
-
-    /// The process id of the server, to send it signals; none while it is stopped.
-    pub fn pid(&self) -> Option<u32> {
-        self.instance().pid()
-    }
-}
-
-fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
-    let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
-    settings.iter().map(owned).collect()
 }
 
 /// On a thread that may block.

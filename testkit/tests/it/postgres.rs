@@ -72,9 +72,9 @@ async fn a_killed_server_comes_back_with_what_was_committed() {
         .execute(&mut connection)
         .await
         .unwrap();
-    let first = server.pid().unwrap();
+    let started = "SELECT pg_postmaster_start_time()::text";
+    let first = text(server.url(), started).await;
     server.kill_immediate().await.unwrap();
-    assert_eq!(server.pid(), None);
     assert!(
         sqlx::query("SELECT 1")
             .execute(&mut connection)
@@ -83,7 +83,7 @@ async fn a_killed_server_comes_back_with_what_was_committed() {
     );
     assert!(PgConnection::connect(server.url()).await.is_err());
     server.start_again().await.unwrap();
-    assert_ne!(server.pid(), Some(first));
+    assert_ne!(text(server.url(), started).await, first);
     assert_eq!(text(server.url(), "SELECT word FROM t").await, "kept");
     server.close().await.unwrap();
 }
@@ -126,10 +126,11 @@ async fn a_wrong_password_is_refused() {
 
 #[tokio::test]
 async fn a_start_that_fails_names_the_step_and_shows_what_the_server_said() {
-    if private().await.is_none() {
+    let Some(server) = private().await else {
         return;
-    }
-    let error = PrivateServer::start_with(&[("max_connections", "many")])
+    };
+    let error = server
+        .restart_with(&[("max_connections", "many")])
         .await
         .unwrap_err()
         .to_string();
