@@ -7,6 +7,5 @@ mod crash;
 mod memory;
 #[cfg(all(feature = "conformance", feature = "postgres"))]
 mod postgres;
-#[cfg(feature = "memory")]
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

@@ -191,7 +191,7 @@ fn status(place: &Place) -> Option<Running> {
     let state = state::read(place, NAME)?;
     let ready = state.ready?;
     let runs = postgres::runs(&state.directory) == Some(ready.pid);
-    (runs && postgres::answers(ready.port, password(&ready.url)?)).then(|| Running {
+    (runs && postgres::answers(ready.port)).then(|| Running {
         url: ready.url,
         found: state.found,
         version: Some(state.version),
@@ -201,11 +201,6 @@ fn status(place: &Place) -> Option<Running> {
         binaries: Some(state.binaries),
         log: Some(log(place)),
     })
-}
-
-fn password(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("//postgres:")?;
-    Some(rest.split_once('@')?.0)
 }
 
 /// Stops and removes what the state tells of, running or not.
