@@ -33,7 +33,6 @@ pub(crate) enum Action {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Work {
     Begin,
-    LockRow,
     WriteMark,
     LookAgain,
     LockAgain,

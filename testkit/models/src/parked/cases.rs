@@ -125,7 +125,7 @@ fn large() -> Vec<Case> {
     .into()
 }
 
-fn removed() -> [(Rule, &'static str, Bounds); 21] {
+fn removed() -> [(Rule, &'static str, Bounds); 20] {
     let failure = NONE.failures(1);
     let act = failure.acts(1);
     let acts = failure.acts(2);
@@ -136,7 +136,6 @@ fn removed() -> [(Rule, &'static str, Bounds); 21] {
         (Rule::FollowersLock, g::HAS_ROW, lanes(KK, act)),
         (Rule::HandBackLocks, g::HAS_ROW, lanes(KK, act)),
         (Rule::HandBackLooksAgain, g::HAS_ROW, lanes(KK, act)),
-        (Rule::HandBackApart, g::NO_DEADLOCK, batches(KK, act)),
         (Rule::RowIsUpdated, g::HAS_ROW, lanes(KK, acts).restored()),
         (
             Rule::RowWithOwnMark,

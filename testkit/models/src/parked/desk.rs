@@ -1,7 +1,7 @@
 //! Desks: replay, draining, discarding, restoring, handing back.
 
 use crate::{
-    message::{Key, Message, Messages},
+    message::{Message, Messages},
     name::Name,
 };
 
@@ -151,7 +151,7 @@ impl Parked {
             }
             DeskStep::HandBackLook(had_parked) => {
                 let is_stopped = if self.has(Rule::HandBackLooksAgain) {
-                    sees_parked(state, name)
+                    !state.tables.parked().is_empty()
                 } else {
                     had_parked
                 };
@@ -184,8 +184,7 @@ impl Parked {
 
     /// Commits what a desk has done, and leaves.
     fn leave(&self, state: &mut State, name: Name) {
-        let effects = Messages::of(state.desks[name].replays);
-        self.commit(state, Actor::Desk(name), effects);
+        self.commit(state, Actor::Desk(name), Messages::NONE);
         state.desks[name] = Desk::default();
     }
 
@@ -206,10 +205,7 @@ impl Parked {
 
     fn replay_handled(&self, state: &mut State, name: Name, message: Message) {
         let own = Actor::Desk(name);
-        state.desks[name].step = if !self.has(Rule::HandBackApart) {
-            state.desks[name].replays = Some(message);
-            DeskStep::WantsHandBack
-        } else if self.has(Rule::ReplayAtOnce) {
+        state.desks[name].step = if self.has(Rule::ReplayAtOnce) {
             self.commit(state, own, Messages::of([message]));
             DeskStep::WantsHandBack
         } else {
@@ -272,7 +268,7 @@ impl Parked {
 
     fn hand_back(&self, state: &mut State, name: Name) {
         if state.tables.row.exists {
-            let had_parked = sees_parked(state, name);
+            let had_parked = !state.tables.parked().is_empty();
             state.desks[name].step = DeskStep::HandBackLock(had_parked);
         } else {
             self.leave(state, name);
@@ -291,11 +287,4 @@ fn drains(state: &mut State, actor: Actor) {
         state.tables.row.updating = Some(actor);
         state.tables.row.pending = Some(true);
     }
-}
-
-/// Whether a desk's statement sees parked messages; what it replays itself is done to it.
-fn sees_parked(state: &State, name: Name) -> bool {
-    let own = state.desks[name].replays;
-    let mut parked = state.tables.parked().iter();
-    parked.any(|m| m.key() == Key::K && Some(m) != own)
 }

@@ -32,7 +32,7 @@ pub(super) const NONE_LEFT: &str = "at rest the head of a stopped key has failed
 pub(super) const FLOW: &str = "at rest the other key is done";
 /// dlq: a message is done, parked, discarded or not yet seen; a discarded one that comes again is a duplicate.
 pub(super) const DISCARDED: &str = "a discarded message has no effect";
-/// inbox: hand-back and replay are transactions apart.
+/// inbox: the server ends the transaction of a stopped process.
 pub(super) const NO_DEADLOCK: &str = "nobody waits for ever";
 /// inbox: an offset is committed behind what was done or kept.
 pub(super) const OFFSET: &str = "a committed offset has its marks";

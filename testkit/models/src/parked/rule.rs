@@ -3,9 +3,10 @@
 /// A protective rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rule {
-    /// Behind a duplicate of its key a batch decides once more, in a second statement. Without: it does not.
+    /// Once its processed records are written, a transaction looks in a second statement whether the key is blocked. Without: it
+    /// does not look.
     SecondStatement,
-    /// Whether a key is stopped is decided in the statement that admits. Without: from a cache.
+    /// That statement reads the row of the blocked key. Without: a cache.
     DecidedInAdmission,
     /// A follower holds a share lock on the stopped-key row. Without: none.
     FollowersLock,
@@ -13,8 +14,6 @@ pub(crate) enum Rule {
     HandBackLocks,
     /// And looks in a statement behind the one that locked. Without: in the same.
     HandBackLooksAgain,
-    /// It is a transaction of its own. Without: that of the replay.
-    HandBackApart,
     /// The row of a stopped key is updated where it exists, which waits for a hand-back. Without: left alone.
     RowIsUpdated,
     /// And is written only with the message's own mark. Without: whatever became of the mark, and left alone where it exists.

@@ -51,7 +51,7 @@ pub(crate) struct Worker {
     /// How many of them are admitted.
     pub(crate) admitted: u8,
     pub(crate) answers: [Answer; 3],
-    /// Whether the statement that runs has seen the stopped-key row.
+    /// Whether its second statement has seen the stopped-key row.
     pub(crate) sees_row: bool,
     /// Wrongly: what it remembers of that.
     pub(crate) cache: bool,
@@ -61,11 +61,9 @@ pub(crate) struct Worker {
 pub(crate) enum Step {
     #[default]
     Idle,
-    /// Admission has seen the stopped-key row, and locks it.
-    LockRow,
     /// Admission writes marks.
     WriteMarks,
-    /// Behind a duplicate it decides again: its second statement takes its snapshot.
+    /// Then it looks whether the key is stopped: its second statement takes its snapshot.
     LookAgain,
     /// And locks the row that it saw.
     LockAgain,
@@ -91,8 +89,6 @@ pub(crate) enum Answer {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub(crate) struct Desk {
     pub(crate) step: DeskStep,
-    /// Wrongly: what it replays in the transaction of its hand-back.
-    pub(crate) replays: Option<Message>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]

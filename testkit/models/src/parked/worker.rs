@@ -78,20 +78,15 @@ impl Parked {
         let at = worker.next + worker.admitted;
         match worker.step {
             Step::Idle if self.next_of_lane(worker.next) < self.end() => steps.push(Work::Begin),
-            Step::LockRow if !self.locks_row(worker) || tables.row.can_share() => {
-                steps.push(Work::LockRow);
-            }
-            Step::WriteMarks if tables.can_write(self.message(at), own) => {
+            Step::WriteMarks if may_mark(state, self.message(at), own) => {
                 steps.push(Work::WriteMark);
             }
             Step::LookAgain => steps.push(Work::LookAgain),
-            Step::LockAgain
-                if !worker.sees_row || !self.has(Rule::FollowersLock) || tables.row.can_share() =>
-            {
+            Step::LockAgain if !self.locks_row(worker) || tables.row.can_share() => {
                 steps.push(Work::LockAgain);
             }
             Step::Handle => steps.push(Work::Commit),
-            Step::ParkMark if tables.can_write(self.message(worker.next), own) => {
+            Step::ParkMark if may_mark(state, self.message(worker.next), own) => {
                 steps.push(Work::ParkMark);
             }
             Step::ParkRow if tables.row.can_insert(own, self.row_is_updated()) => {
@@ -102,7 +97,7 @@ impl Parked {
         }
     }
 
-    /// Whether the statement that admits locks the row that it sees.
+    /// Whether the second statement locks the row that it sees.
     fn locks_row(&self, worker: &Worker) -> bool {
         worker.sees_row && self.has(Rule::FollowersLock) && self.has(Rule::DecidedInAdmission)
     }
@@ -153,15 +148,13 @@ impl Parked {
         let message = self.bounds.log.get(usize::from(state.workers[name].next));
         match step {
             Work::Begin => self.begin(state, name),
-            Work::LockRow => {
-                if self.locks_row(&state.workers[name]) {
-                    state.tables.row.shared.insert(own);
-                }
-                state.workers[name].step = Step::WriteMarks;
-            }
             Work::WriteMark => self.write_mark(state, name),
             Work::LookAgain => {
-                let sees_row = state.tables.row.exists;
+                let sees_row = if self.has(Rule::DecidedInAdmission) {
+                    state.tables.row.exists
+                } else {
+                    state.workers[name].cache
+                };
                 let worker = &mut state.workers[name];
                 worker.sees_row = sees_row;
                 worker.step = if sees_row {
@@ -210,47 +203,31 @@ impl Parked {
     }
 
     fn begin(&self, state: &mut State, name: Name) {
-        let sees_row = if self.has(Rule::DecidedInAdmission) {
-            state.tables.row.exists
-        } else {
-            state.workers[name].cache
-        };
         let worker = &mut state.workers[name];
         worker.next = self.next_of_lane(worker.next);
         let is_single = worker.next < worker.single_until;
         let most = if is_single { 1 } else { self.bounds.batch };
         worker.count = most.min(self.end() - worker.next);
-        worker.sees_row = sees_row;
-        worker.step = if sees_row {
-            Step::LockRow
-        } else {
-            Step::WriteMarks
-        };
+        worker.step = Step::WriteMarks;
     }
 
     /// `ON CONFLICT DO NOTHING`, in the order of offsets.
     fn write_mark(&self, state: &mut State, name: Name) {
         let worker = state.workers[name];
         let message = self.message(worker.next + worker.admitted);
-        let is_follower = message.key() == Key::K && worker.sees_row;
-        let (answer, kept) = if state.tables.marks[message].kept != Kept::Nothing {
-            (Answer::Duplicate, None)
-        } else if is_follower {
-            (Answer::Follower, Some(Kept::Parked))
+        let answer = if state.tables.marks[message].kept == Kept::Nothing {
+            state.tables.write(message, Actor::Worker(name), Kept::Done);
+            Answer::Fresh
         } else {
-            (Answer::Fresh, Some(Kept::Done))
+            Answer::Duplicate
         };
-        if let Some(kept) = kept {
-            state.tables.write(message, Actor::Worker(name), kept);
-        }
         let worker = &mut state.workers[name];
         worker.answers[usize::from(worker.admitted)] = answer;
         worker.admitted += 1;
         if worker.admitted == worker.count {
-            worker.sees_row = false;
             let worker = state.workers[name];
             let decides_again =
-                self.has(Rule::SecondStatement) && !self.behind_duplicate(&worker).is_empty();
+                self.has(Rule::SecondStatement) && !self.fresh_of_key(&worker).is_empty();
             state.workers[name].step = if decides_again {
                 Step::LookAgain
             } else {
@@ -259,21 +236,20 @@ impl Parked {
         }
     }
 
-    /// Fresh messages of the key behind a duplicate of it.
-    fn behind_duplicate(&self, worker: &Worker) -> Messages {
+    /// Fresh messages of the key.
+    fn fresh_of_key(&self, worker: &Worker) -> Messages {
         let of_key = self.members(worker).filter(|(m, _)| m.key() == Key::K);
-        let behind = of_key.skip_while(|(_, answer)| *answer != Answer::Duplicate);
-        Messages::of(behind.filter(|(_, a)| *a == Answer::Fresh).map(|(m, _)| m))
+        Messages::of(of_key.filter(|(_, a)| *a == Answer::Fresh).map(|(m, _)| m))
     }
 
     /// One update: they are parked if the row exists, under the same lock.
     fn decide_again(&self, state: &mut State, name: Name) {
         let worker = state.workers[name];
         if worker.sees_row {
-            if self.has(Rule::FollowersLock) {
+            if self.locks_row(&worker) {
                 state.tables.row.shared.insert(Actor::Worker(name));
             }
-            let again = self.behind_duplicate(&worker);
+            let again = self.fresh_of_key(&worker);
             let members: Vec<Message> = self.members(&worker).map(|(m, _)| m).collect();
             for (answer, message) in state.workers[name].answers.iter_mut().zip(members) {
                 if again.contains(message) {
@@ -350,7 +326,7 @@ impl Parked {
             // Who waits for a row that is deleted finds none.
             for name in Name::BOTH {
                 let worker = &mut state.workers[name];
-                if matches!(worker.step, Step::LockRow | Step::LockAgain) {
+                if worker.step == Step::LockAgain {
                     worker.sees_row = false;
                 }
             }
@@ -374,6 +350,11 @@ fn lose_sight(state: &mut State, name: Name, effects: Messages) {
     state.tables.abandon(Actor::Worker(name));
     state.lost = Some(effects);
     state.workers[name].go_back();
+}
+
+/// Marks and bodies are rows of two tables: a desk's lock on a body holds nobody up who finds the mark.
+fn may_mark(state: &State, message: Message, own: Actor) -> bool {
+    state.tables.marks[message].kept != Kept::Nothing || state.tables.can_write(message, own)
 }
 
 impl Worker {
