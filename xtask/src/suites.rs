@@ -1,107 +1,354 @@
-//! The step `test`: all suites, with the servers they need.
+//! Suites: executables of tests, doctests, and seeds of the simulation, side by side, since most of their time is waiting.
 
-use std::process::Command;
-
-use mainstay_testkit::{must_run, postgres};
-
-use crate::{
-    counts::counted,
-    forms::{EXPLORING, Forms},
-    proof,
-    report::Run,
-    services::{Place, Server, server},
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashSet, VecDeque},
+    fs::{self, File},
+    io::{self, BufReader},
+    process::{Command, ExitStatus, Stdio},
+    sync::{
+        Mutex,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::Duration,
 };
 
-/// The oldest and the newest PostgreSQL that the suites run on.
-const MATRIX: [u32; 2] = [15, 18];
+use cargo_metadata::{Artifact, Message, camino::Utf8Path};
+use mainstay_testkit::{LEFT_OUT, must_run};
 
-/// What the names of all tests on PostgreSQL contain: they are in a module of that name.
-const ON_POSTGRES: &str = "postgres";
+use crate::{
+    report::{Counts, Run, now},
+    services::{Place, server},
+    workspace::Workspace,
+};
 
-/// Runs all tests. Those on PostgreSQL get a server that is there for this run only, unless one is there already;
-/// in a matrix they run once more on each further version.
-pub(crate) fn all(run: &mut Run) -> Result<(), String> {
-    if !run.matrix {
-        return on(run, None, None);
-    }
-    if std::env::var_os(postgres::URL).is_some() {
-        let url = postgres::URL;
-        return Err(format!(
-            "{url} names one server; a matrix starts its own: unset it"
-        ));
-    }
-    let mut outcome = Ok(());
-    let filters = std::iter::once(None).chain(std::iter::repeat(Some(ON_POSTGRES)));
-    for (version, filter) in MATRIX.into_iter().zip(filters) {
-        let on_version = on(run, Some(version), filter)
-            .map_err(|error| format!("with PostgreSQL {version}: {error}"));
-        outcome = outcome.and(on_version);
-    }
-    outcome
+/// How many seeds of the simulation a run tries, beside the corpus.
+const SEEDS: &str = "5000";
+
+/// Something that runs as one.
+pub(crate) struct Suite {
+    name: String,
+    package: String,
+    /// Whether it has the application on servers.
+    on_servers: bool,
+    command: Command,
+    /// Large executables have many tests, so they start first.
+    size: u64,
 }
 
-fn on(run: &mut Run, wanted: Option<u32>, filter: Option<&str>) -> Result<(), String> {
-    let place = Place::of_workspace()?;
-    match server(&place, wanted) {
-        Ok(server) => {
-            println!("suites on PostgreSQL get {}", server.what());
-            let outcome = tests(run, Some(&server), filter);
-            run.servers
-                .push(format!("Suites on PostgreSQL had {}.", server.what()));
-            server.close().and(outcome)
-        }
-        Err(why) => {
-            println!("there is no PostgreSQL: {why}");
-            let outcome = tests(run, None, filter);
-            run.servers
-                .push(format!("Suites on PostgreSQL did not run: {why}"));
-            if wanted.is_some() || must_run("postgres") {
-                return outcome.and(Err(format!("there is no PostgreSQL: {why}")));
-            }
-            outcome
-        }
-    }
-}
+/// Whether a suite runs, and which of its tests: those whose name contains the text.
+pub(crate) type Choice = fn(&Suite) -> Option<&'static str>;
 
-/// Everything, or where there is a filter what runs on a server: the application on servers has no module of that name.
-fn tests(run: &mut Run, server: Option<&Server>, filter: Option<&str>) -> Result<(), String> {
-    let forms = Forms::of_workspace()?.without(EXPLORING);
-    let chosen = match filter {
-        None => forms.all(),
-        Some(_) => forms.on_servers(),
+pub(crate) const EVERYTHING: Choice = |_| Some("");
+
+/// Tests in a module `postgres`, and the application on servers.
+pub(crate) const ON_SERVERS: Choice = |suite| match &*suite.package {
+    "" => None,
+    _ if suite.on_servers => Some(""),
+    package => (!package.starts_with("commerce")).then_some("postgres"),
+};
+
+/// What kills, stops and cuts off processes.
+pub(crate) const CHAOS: Choice = |suite| match &*suite.package {
+    "mainstay-chaos" => Some(""),
+    "commerce" => Some("kill"),
+    _ => None,
+};
+
+/// Builds and runs suites. Those on PostgreSQL get a server for this run only, unless one is there already.
+pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<(), String> {
+    let suites = build(choice)?;
+    let (server, why) = match server(&Place::of_workspace()?, version) {
+        Ok(server) => (Some(server), String::new()),
+        Err(why) => (None, why),
     };
-    let mut outcome = Ok(());
-    for (form, filter) in chosen
-        .into_iter()
-        .zip(std::iter::once(filter).chain(std::iter::repeat(None)))
-    {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["test", "--no-fail-fast"]).args(form);
-        if let Some(filter) = filter {
-            command.args(["--", filter]);
-        }
-        if let Some(server) = server {
-            command.envs(server.environment());
-        }
-        let strict = std::env::var_os("CI").is_some();
-        // One form's failure does not hide another's.
-        outcome = outcome.and(counted(&mut run.counts, command, strict));
+    let what = match &server {
+        Some(server) => format!("Suites on PostgreSQL had {}.", server.what()),
+        None => format!("Suites on PostgreSQL did not run: {why}"),
+    };
+    println!("{what}");
+    run.servers.push(what);
+    let environment = server.as_ref().map(|server| server.environment());
+    let mut suites = VecDeque::from(suites);
+    for suite in &mut suites {
+        suite.command.envs(environment.iter().flatten().cloned());
     }
-    outcome
+    let outcome = side_by_side(run, suites);
+    match server {
+        Some(server) => server.close().and(outcome),
+        None if version.is_some() || must_run("postgres") => {
+            outcome.and(Err(format!("there is no PostgreSQL: {why}")))
+        }
+        None => outcome,
+    }
 }
 
-/// How many seeds of the simulation a run tries: two and a half minutes on two cores.
-const SEEDS: &str = "40000";
-
-/// Runs what explores: all models, the simulation's own tests, and its first seeds.
-pub(crate) fn explored(run: &mut Run) -> Result<(), String> {
-    let mut tests = Command::new(env!("CARGO"));
-    tests.args(["test", "--no-fail-fast", "--profile", "proof"]);
-    for package in EXPLORING {
-        tests.args(["-p", package]);
+/// Builds both forms, and lists the suites in them.
+fn build(choice: Choice) -> Result<Vec<Suite>, String> {
+    let workspace = Workspace::read()?;
+    let forms = workspace.forms();
+    let (mut seen, mut suites) = (HashSet::new(), Vec::new());
+    for (nth, form) in (1..).zip(&forms) {
+        let artifacts = executables(form)?;
+        let programs = kept(&artifacts, &workspace.target.join("suites").join(nth.to_string()))?;
+        for artifact in artifacts {
+            let Some(path) = artifact.executable else { continue };
+            let seeds = artifact.target.name == "simulation" && !artifact.profile.test;
+            if !(artifact.profile.test || seeds) || !seen.insert(path.clone()) {
+                continue;
+            }
+            let folder = artifact.manifest_path.parent().unwrap_or(&workspace.root);
+            let mut packages = workspace.packages.iter();
+            let package = packages.find(|package| package.id == artifact.package_id);
+            let package = package.ok_or(format!("{path} is of no package"))?;
+            let on_servers = workspace.is_application(package) && nth < forms.len();
+            // As cargo would run it, but that the programs are those of its form.
+            let mut command = Command::new(&path);
+            command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder).envs(programs.clone());
+            let mut name = format!("{} {}", package.name, artifact.target.name);
+            if seeds {
+                command.args(["seeds", "--count", SEEDS]);
+                name = format!("{SEEDS} seeds of the simulation");
+            } else if on_servers {
+                name += " on servers";
+            }
+            suites.push(Suite {
+                name,
+                package: if seeds { "" } else { &package.name }.to_owned(),
+                on_servers,
+                command,
+                size: path.metadata().map_or(0, |file| file.len()),
+            });
+        }
     }
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--doc", "--no-fail-fast"]).args(forms.last().into_iter().flatten());
+    suites.push(Suite {
+        name: "doctests".to_owned(),
+        package: String::new(),
+        on_servers: false,
+        command,
+        size: u64::MAX,
+    });
+    suites.retain_mut(|suite| {
+        let filter = choice(suite);
+        suite.command.args(filter.filter(|text| !text.is_empty()));
+        filter.is_some()
+    });
+    suites.sort_by_key(|suite| Reverse(suite.size));
+    Ok(suites)
+}
+
+/// Builds one form; the compiler's progress stays visible.
+fn executables(form: &[String]) -> Result<Vec<Artifact>, String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
+    let child = command.args(form).stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| format!("cargo does not start: {error}"))?;
+    let output = child.stdout.take().ok_or("cargo has no output")?;
+    let mut artifacts = Vec::new();
+    for message in Message::parse_stream(BufReader::new(output)) {
+        match message.map_err(|error| format!("what cargo says: {error}"))? {
+            Message::CompilerArtifact(artifact) if artifact.executable.is_some() => {
+                artifacts.push(artifact);
+            }
+            _ => {}
+        }
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    status.success().then_some(artifacts).ok_or(format!("the tests do not build: {status}"))
+}
+
+/// Keeps the programs of a form from being replaced by those of the next; answers how its tests find them.
+fn kept(artifacts: &[Artifact], folder: &Utf8Path) -> Result<Vec<(String, String)>, String> {
+    let failed = |error: io::Error| format!("{folder}: {error}");
+    fs::create_dir_all(folder).map_err(failed)?;
+    let mut programs = Vec::new();
+    for artifact in artifacts.iter().filter(|artifact| !artifact.profile.test) {
+        let Some(program) = &artifact.executable else { continue };
+        let name = &artifact.target.name;
+        let link = folder.join(name);
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => fs::hard_link(program, &link).map_err(failed)?,
+        }
+        programs.push((format!("CARGO_BIN_EXE_{name}"), link.into_string()));
+    }
+    Ok(programs)
+}
+
+/// Runs suites, twice as many at a time as there are cores; tells of each as it ends, and every half minute what still runs.
+fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<(), String> {
+    let logs = Workspace::read()?.target.join("suites");
+    fs::create_dir_all(&logs).map_err(|error| format!("{logs}: {error}"))?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    println!("{} suites, {} at a time", suites.len(), 2 * cores);
+    let mut waiting: BTreeSet<String> = suites.iter().map(|suite| suite.name.clone()).collect();
+    let queue = Mutex::new(suites);
+    let (mut total, mut failures) = (Counts::default(), Vec::new());
+    thread::scope(|scope| {
+        let (sender, ended) = mpsc::channel();
+        for _ in 0..2 * cores {
+            let sender = sender.clone();
+            scope.spawn(|| work(&queue, &logs, 4 * cores, sender));
+        }
+        drop(sender);
+        loop {
+            match ended.recv_timeout(Duration::from_secs(30)) {
+                Ok(Ended { name, took, output, status }) => {
+                    waiting.remove(&name);
+                    let counts = counted(&output);
+                    let failure = failure(&status, &counts);
+                    print!("{output}");
+                    let Counts { passed, failed, .. } = counts;
+                    let took_s = took.as_secs_f64();
+                    println!("suite {name}: {passed} passed, {failed} failed, {took_s:.1} s");
+                    if let Some(why) = failure {
+                        println!("FAILED: {name}: {why}");
+                        failures.push(name.clone());
+                    }
+                    total += counts.clone();
+                    run.suites.push((name, took, counts));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let names: Vec<&str> = waiting.iter().map(String::as_str).collect();
+                    println!("to come: {}", names.join(", "));
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+    });
     let strict = std::env::var_os("CI").is_some();
-    let tests = counted(&mut run.counts, tests, strict);
-    let seeds = proof::simulation(&["seeds", "--count", SEEDS]);
-    tests.and(proof::passes(seeds, "a seed failed"))
+    let verdict = match &total {
+        _ if !failures.is_empty() => Err(format!("failed: {}", failures.join(", "))),
+        Counts { passed: 0, .. } => Err("no test ran".to_owned()),
+        Counts { ignored: 1.., .. } if strict => {
+            Err(format!("{} tests did not run (ignored)", total.ignored))
+        }
+        _ => Ok(()),
+    };
+    run.counts += total;
+    verdict
+}
+
+/// A suite that has run.
+struct Ended {
+    name: String,
+    took: Duration,
+    output: String,
+    status: io::Result<ExitStatus>,
+}
+
+/// Runs suites until none is left.
+fn work(queue: &Mutex<VecDeque<Suite>>, logs: &Utf8Path, threads: usize, ended: Sender<Ended>) {
+    let next = || queue.lock().ok()?.pop_front();
+    while let Some(Suite { name, mut command, .. }) = next() {
+        let started = now();
+        if std::env::var_os("RUST_TEST_THREADS").is_none() {
+            command.env("RUST_TEST_THREADS", threads.to_string());
+        }
+        // A file, since a pipe ends only with the last process that inherited it.
+        let log = logs.join(name.replace(' ', "-") + ".log");
+        let status = File::create(&log).and_then(|file| {
+            command.stdout(file.try_clone()?).stderr(file).status()
+        });
+        let output = fs::read(&log).unwrap_or_default();
+        let output = String::from_utf8_lossy(&output).into_owned();
+        let suite = Ended { name, took: started.elapsed(), output, status };
+        if ended.send(suite).is_err() {
+            return;
+        }
+    }
+}
+
+fn failure(status: &io::Result<ExitStatus>, counts: &Counts) -> Option<String> {
+    match status {
+        Err(error) => Some(format!("it does not start: {error}")),
+        Ok(status) if !status.success() => Some(format!("it ended with {status}")),
+        Ok(_) => (counts.failed > 0).then(|| format!("{} tests failed", counts.failed)),
+    }
+}
+
+/// What the test runners counted, and which suites were left out.
+fn counted(output: &str) -> Counts {
+    let mut counts = Counts::default();
+    for line in output.lines() {
+        if let Some(closing) = closing_line(line) {
+            counts += closing;
+        }
+        // The harness may have begun a line of its own.
+        if let Some((_, suite)) = line.split_once(LEFT_OUT) {
+            counts.left_out.insert(suite.trim_end().to_owned());
+        }
+    }
+    counts
+}
+
+/// `test result: ok. 7 passed; 0 failed; 1 ignored; …`
+fn closing_line(line: &str) -> Option<Counts> {
+    let line = line.trim().strip_prefix("test result: ")?;
+    let (_, counts) = line.split_once(". ")?;
+    let mut parts = counts.split("; ");
+    let mut next = || parts.next()?.split(' ').next()?.parse().ok();
+    Some(Counts {
+        passed: next()?,
+        failed: next()?,
+        ignored: next()?,
+        left_out: BTreeSet::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OK: &str = "test result: ok. 7 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out";
+    const FAILED: &str = "test result: FAILED. 7 passed; 2 failed; 1 ignored; 0 measured";
+
+    /// Stands in for an executable of tests: prints `lines`, ends with `code`.
+    fn suite(lines: &str, code: u8) -> Suite {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("echo '{lines}'; exit {code}")]);
+        Suite {
+            name: format!("stand-in {code} {}", lines.len()),
+            package: String::new(),
+            on_servers: false,
+            command,
+            size: 0,
+        }
+    }
+
+    fn ran(suites: Vec<Suite>) -> (Result<(), String>, Run) {
+        let mut run = Run::default();
+        (side_by_side(&mut run, suites.into()), run)
+    }
+
+    #[test]
+    fn counts_are_read_from_closing_lines_only() {
+        let counts = counted(&format!("running 3 tests\n{FAILED}\n"));
+        assert_eq!((counts.passed, counts.failed, counts.ignored), (7, 2, 1));
+        assert_eq!(counted("running 3 tests"), Counts::default());
+    }
+
+    #[test]
+    fn a_failed_suite_fails_the_step_whatever_its_exit_code_and_the_others_count() {
+        let (outcome, run) = ran(vec![suite(FAILED, 0), suite(OK, 0)]);
+        assert!(outcome.unwrap_err().contains("stand-in"));
+        assert_eq!((run.counts.passed, run.counts.failed), (14, 2));
+        assert!(ran(vec![suite(OK, 101)]).0.is_err());
+    }
+
+    #[test]
+    fn suites_that_were_left_out_are_gathered_once_each() {
+        let line = format!("{LEFT_OUT}outbox on postgres: no server\n");
+        let (_, run) = ran(vec![suite(&format!("test a ... {line}{line}{OK}"), 0)]);
+        let left_out = Vec::from_iter(run.counts.left_out);
+        assert_eq!(left_out, ["outbox on postgres: no server"]);
+    }
+
+    #[test]
+    fn a_run_without_a_test_fails() {
+        assert!(ran(vec![suite("", 0)]).0.is_err());
+    }
 }
