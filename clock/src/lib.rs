@@ -68,11 +68,6 @@ mod backoff;
 mod clock;
 mod ids;
 mod monotonic;
-#[cfg(mainstay_planted)]
-#[doc(hidden)]
-pub mod planted;
-#[cfg(not(mainstay_planted))]
-mod sound;
 mod system;
 mod tokio_clock;
 

@@ -6,7 +6,6 @@ mod retention;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use mainstay_clock::planted;
 use mainstay_database::{
     Transactions,
     memory::{Connection, Database, Inserted, Record as _},
@@ -63,10 +62,7 @@ impl Inbox for MemoryInbox {
         let mut statement = connection.statement().await?;
         let mut admissions = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
-            let Identity { source, mut id } = Identity::of(delivery);
-            if planted!(IdentityByPosition) {
-                id = delivery.position.to_string().into();
-            }
+            let Identity { source, id } = Identity::of(delivery);
             let mark = Mark {
                 consumer: consumer.clone(),
                 source: source.to_owned(),
@@ -74,10 +70,8 @@ impl Inbox for MemoryInbox {
                 position: delivery.position.clone(),
                 seq: statement.next_value(SEQUENCE),
             };
-            let unseen = planted!(DuplicateTakenForFresh: statement.get::<Mark>(&mark.key()).is_none(), else false);
             admissions.push(match statement.insert(mark).await? {
                 Inserted::New => Admission::Fresh,
-                Inserted::Exists if unseen => Admission::Fresh,
                 Inserted::Exists => Admission::Duplicate,
             });
         }

@@ -6,8 +6,6 @@ mod holdings;
 mod item;
 mod lanes;
 mod outcome;
-#[cfg(mainstay_planted)]
-mod planted;
 mod pump;
 mod settings;
 mod span;

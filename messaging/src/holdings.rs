@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_clock::{Monotonic, planted};
+use mainstay_clock::Monotonic;
 
 use crate::{Assignment, Error, Flow, Incoming, Partition, Position};
 
@@ -120,10 +120,7 @@ impl<K: Ord + Clone> Holdings<K> {
         out_of_range.map_or_else(|| Ok(self.overdue(now)), Err)
     }
 
-    fn take(&mut self, mut claim: Claim<K>) -> Assignment {
-        if planted!(StartsAtEnd) && claim.epoch > 1 {
-            claim.committed = claim.next;
-        }
+    fn take(&mut self, claim: Claim<K>) -> Assignment {
         let assignment = Assignment {
             partition: claim.partition,
             start: claim.committed,

@@ -10,7 +10,6 @@ mod shards;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use mainstay_clock::planted;
 use mainstay_database::{
     Transactions,
     memory::{Connection, Database, Inserted},
@@ -182,18 +181,24 @@ impl Inner {
         }
         Ok(())
     }
+}
 
-    async fn insert(
+#[async_trait]
+impl Outbox for MemoryOutbox {
+    type Connection = Connection;
+
+    async fn enqueue_batch(
         &self,
         connection: &mut Connection,
         entries: &[Entry<'_>],
     ) -> Result<Vec<Enqueued>, Error> {
+        for entry in entries {
+            self.inner.check_size(entry.message())?;
+        }
         let mut answers = Vec::with_capacity(entries.len());
         for entry in entries {
             let mut statement = connection.statement().await?;
-            if let Some(key) = entry.enqueue_key()
-                && !planted!(EnqueueKeyIgnored)
-            {
+            if let Some(key) = entry.enqueue_key() {
                 let row = EnqueueKeyRow {
                     enqueue_key: key.clone(),
                     used_at: statement.now(),
@@ -205,15 +210,14 @@ impl Inner {
             }
             let message = entry.message();
             let (shard, lane) = (
-                shard_of(message, self.options.shards),
+                shard_of(message, self.inner.options.shards),
                 message.key.clone().map(|key| (message.topic.clone(), key)),
             );
             let content = Content::Message(message.clone());
             let _: Inserted = match entry.delay() {
                 None => {
                     let row = LogRow {
-                        position: statement.next_value("outbox")
-                            ^ i64::from(planted!(SequenceCached)),
+                        position: statement.next_value("outbox"),
                         shard,
                         lane,
                         content,
@@ -236,28 +240,6 @@ impl Inner {
             };
             answers.push(Enqueued::Added);
         }
-        Ok(answers)
-    }
-}
-
-#[async_trait]
-impl Outbox for MemoryOutbox {
-    type Connection = Connection;
-
-    async fn enqueue_batch(
-        &self,
-        connection: &mut Connection,
-        entries: &[Entry<'_>],
-    ) -> Result<Vec<Enqueued>, Error> {
-        for entry in entries {
-            self.inner.check_size(entry.message())?;
-        }
-        if planted!(PublishBeforeCommit) {
-            let mut own = self.inner.database.begin().await?;
-            let answers = self.inner.insert(&mut own, entries).await?;
-            return Ok(self.inner.database.commit(own).await.map(|()| answers)?);
-        }
-        let answers = self.inner.insert(connection, entries).await?;
         self.inner.doorbell.arm();
         Ok(answers)
     }

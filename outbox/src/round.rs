@@ -2,7 +2,6 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use mainstay_clock::planted;
 use mainstay_messaging::{Key, Message, Publication, Topic};
 
 use crate::store::{Content, Outcome, Place, Row, Stop};
@@ -86,13 +85,6 @@ impl Round {
                     acknowledged += 1;
                     outcome.acknowledged.push(place);
                 }
-                Some(Publication::Unknown(_)) if planted!(UnknownTakenForDone) => {
-                    outcome.acknowledged.push(place);
-                }
-                Some(Publication::Refused(_)) if planted!(RefusedTakenForDone) => {
-                    acknowledged += 1;
-                    outcome.acknowledged.push(place);
-                }
                 // A refusal behind another one, too: of two stops in one round, the second would pass the followers
                 // of the first.
                 _ if lane.is_some_and(|lane| stopped.contains(&lane)) => outcome.follow(place),
@@ -120,19 +112,8 @@ impl Round {
         }
     }
 
-    /// What no answer says: for bugs planted on purpose.
-    #[cfg(mainstay_planted)]
-    pub(crate) fn all_done(&self) -> Outcome {
-        let places = self.sent.iter().map(|(place, _)| *place);
-        Outcome {
-            acknowledged: places.collect(),
-            ..self.outcome.clone()
-        }
-    }
-
     /// Nothing was answered: what was sent stays where it is.
     pub(crate) fn unanswered(self) -> Outcome {
-        planted!(TimeoutTakenForDone: return self.all_done());
         self.outcome
     }
 }

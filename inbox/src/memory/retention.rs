@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use mainstay_clock::planted;
 use mainstay_database::{
     Transactions as _,
     memory::{Inserted, Record as _},
@@ -78,9 +77,6 @@ impl MarkRetention for MemoryInbox {
         };
         // Whether the newest one is younger than what came behind the mark `after`, and lies above it.
         let covers = |position: &Position, after: i64| {
-            if planted!(WindowForgetsRedeliverable) {
-                return true;
-            }
             newest(position)
                 .is_some_and(|row| position.offset < row.position.offset && after < row.newest_seq)
         };
@@ -96,8 +92,7 @@ impl MarkRetention for MemoryInbox {
             let key = mark.key();
             let mut copies = copies.iter().filter(|copy| copy.mark == key);
             if covers(&mark.position, mark.seq - 1)
-                && (planted!(CopiesForgotten)
-                    || copies.all(|copy| covers(&copy.position, copy.after_seq)))
+                && copies.all(|copy| covers(&copy.position, copy.after_seq))
             {
                 forgotten += u64::from(statement.delete(&key, |_: &Mark| true).await?);
             }

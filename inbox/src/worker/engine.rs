@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_clock::{Monotonic, planted};
+use mainstay_clock::Monotonic;
 use mainstay_database::Transactions;
 use mainstay_messaging::{Consumer, Delivery, Position};
 use tokio::{
@@ -174,10 +174,9 @@ where
         mut tasks: JoinSet<()>,
     ) -> Result<(), Error> {
         let limit = self.work.settings.drain;
-        planted!(WorkerNeverEnds: std::future::pending::<()>().await);
         let partitions = self.holdings.progress().into_iter().map(|p| p.partition);
         self.command(Command::Release {
-            positions: planted!(ShutdownCommitsReceived: self.holdings.received(), else self.holdings.committable()),
+            positions: self.holdings.committable(),
             partitions: partitions.collect(),
             within: limit,
         });

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use mainstay_clock::{Monotonic, planted};
+use mainstay_clock::Monotonic;
 use mainstay_messaging::{Assignment, Flow, Partition, Position};
 
 use super::{lanes::Slot, span::Span};
@@ -145,7 +145,7 @@ impl Holding {
         let offset = self.span.finished_below();
         (offset > self.committed).then(|| Position {
             partition: Partition::clone(&self.partition),
-            offset: offset + i64::from(planted!(CommitOneTooFar)),
+            offset,
         })
     }
 
@@ -154,9 +154,6 @@ impl Holding {
         if messages >= bound.messages || bytes >= bound.bytes {
             Some(Flow::Paused)
         } else if messages <= bound.messages / 2 && bytes <= bound.bytes / 2 {
-            if planted!(PauseNeverResumed) {
-                return None;
-            }
             Some(Flow::Running)
         } else {
             None

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use mainstay_clock::{Monotonic, planted};
+use mainstay_clock::Monotonic;
 
 use super::item::{Hold, Item};
 
@@ -123,9 +123,6 @@ impl<D> Lanes<D> {
                 continue;
             }
             lane.phase = Phase::Running;
-            if planted!(OverlappingRounds) && !lane.items.is_empty() {
-                self.ready.push_back(id);
-            }
             portions.push(Portion {
                 lane: id,
                 slot: lane.slot,
@@ -146,14 +143,7 @@ impl<D> Lanes<D> {
     /// The portion that was out is not finished: it is the head of its lane again, and the lane is next.
     pub(super) fn give_back(&mut self, portion: Portion<D>) {
         if let Some(lane) = self.by_id.get_mut(&portion.lane) {
-            let mut items = portion.items;
-            if planted!(BatchTailLost) {
-                items.truncate(1);
-            }
-            if planted!(RetryBehindFollowers) {
-                lane.items.extend(items.drain(..));
-            }
-            for item in items.into_iter().rev() {
+            for item in portion.items.into_iter().rev() {
                 lane.items.push_front(item);
             }
             self.settle(portion.lane, End::Front);
@@ -218,9 +208,7 @@ impl<D> Lanes<D> {
             }
             Hold::Until(when) => {
                 lane.phase = Phase::HeldBack(when);
-                if !planted!(HeldBackNeverWoken) {
-                    self.held_back.insert((when, id));
-                }
+                self.held_back.insert((when, id));
             }
             Hold::Forever => lane.phase = Phase::Stopped,
         }

@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use mainstay_clock::planted;
-
 /// A partition's records from the lowest unfinished one on.
 ///
 /// Offsets rise and may have gaps (compaction, transaction markers). A record that is finished stays until all below it
@@ -54,9 +52,6 @@ impl Span {
             && let Some(entry) = self.entries.get_mut(index)
         {
             entry.finished = true;
-        }
-        if planted!(SpanPastGap) {
-            self.entries.retain(|entry| entry.offset > offset);
         }
         while let Some(entry) = self.entries.pop_front_if(|entry| entry.finished) {
             self.bytes -= entry.size;

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mainstay_clock::planted;
 use mainstay_database::Transactions;
 use mainstay_messaging::Position;
 use tokio::sync::watch;
@@ -51,8 +50,7 @@ where
     T: Transactions + ?Sized,
     I: MarkRetention + ?Sized,
 {
-    let now =
-        planted!(WindowByWorkerClock: work.settings.clock.now(), else work.inbox.now().await?);
+    let now = work.inbox.now().await?;
     // A little less than the spacing, so that a timer that fires early does not skip a checkpoint.
     work.inbox
         .checkpoint(&work.group, positions, now, spacing.mul_f64(0.9))

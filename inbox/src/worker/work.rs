@@ -7,7 +7,6 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use mainstay_clock::planted;
 use mainstay_database::Transactions;
 use mainstay_messaging::{Content, Delivery, Group};
 use tracing::Instrument as _;
@@ -97,8 +96,6 @@ where
             .admit_batch(&mut tx, &self.group, &deliveries)
             .await
             .map_err(interrupted(Stage::Admission))?;
-        planted!(MarkBeforeEffect: tx = self.mark_apart(tx, true).await.map_err(interrupted(Stage::Admission))?);
-        planted!(EffectBeforeMark: tx = self.mark_apart(tx, false).await.map_err(interrupted(Stage::Admission))?);
 
         // Whatever is not fresh is done or kept already: no effect, and the commit keeps what admission wrote.
         let mut fresh = Vec::with_capacity(batch.len());
@@ -146,8 +143,6 @@ where
         }
         match self.transactions.commit(tx).await {
             Ok(()) => {}
-            Err(mainstay_database::Error::OutcomeUnknown(_))
-                if planted!(UnknownCommitTakenForDone) => {}
             // Something that the database checks at commit only, or an error that a handler kept to itself: who did it
             // is not known.
             Err(error) if !error.is_retryable() && !run.is_empty() => {
@@ -155,7 +150,6 @@ where
             }
             Err(error) => return Err(Interruption::new(Stage::Commit, Arc::new(error))),
         }
-        planted!(EffectBeforeMark: self.mark_afterwards(&deliveries).await.map_err(interrupted(Stage::Commit))?);
         self.ring();
         Ok(Outcome::Done {
             handled: fresh.len(),
@@ -190,7 +184,6 @@ where
             .await;
         let (cause, error, culprit): (_, Reason, _) = match ended {
             Ok(Ok(Ok(()))) => return Ok(()),
-            Err(_) if planted!(LateTakenForDone) => return Ok(()),
             Ok(Ok(Err(error))) => {
                 let culprit = error.culprit().and_then(|at| indices.get(at).copied());
                 let class = error.class();

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_clock::{Monotonic, planted};
+use mainstay_clock::Monotonic;
 
 use crate::{
     Partition, StartAt, Topic, assignment,
@@ -92,13 +92,10 @@ impl Membership {
     pub(super) fn commit(&mut self, me: &str, offsets: &[(Partition, i64, i64)]) -> Vec<Partition> {
         let mut stored = Vec::with_capacity(offsets.len());
         for (partition, epoch, offset) in offsets {
-            let anybodys = planted!(CommitOfLostPartition);
             if let Some(claim) = self.claims.get_mut(partition)
-                && (anybodys || claim.owner.as_deref() == Some(me) && claim.epoch == *epoch)
+                && claim.owner.as_deref() == Some(me)
+                && claim.epoch == *epoch
             {
-                if anybodys {
-                    claim.committed = *offset;
-                }
                 claim.committed = claim.committed.max(*offset);
                 stored.push(partition.clone());
             }

@@ -5,7 +5,6 @@ use std::{
     time::SystemTime,
 };
 
-use mainstay_clock::planted;
 use mainstay_database::{
     Transactions as _,
     memory::{Connection, Inserted, Strength, Wait},
@@ -34,8 +33,7 @@ impl Inner {
         let count = usize::try_from(limit.messages).unwrap_or(usize::MAX);
         let has_stopped = |lane: &Option<_>| {
             lane.as_ref()
-                .and_then(|lane| heads.get(&Ok(Clone::clone(lane))))
-                .is_some_and(|due_at| !planted!(StoppedOnlyWhileDue) || *due_at <= now)
+                .is_some_and(|lane| heads.contains_key(&Ok(Clone::clone(lane))))
         };
         let served = held.iter().filter_map(|row| {
             // A stopped key is served when its head is due, whatever its other rows say.
@@ -53,14 +51,7 @@ impl Inner {
                 content: row.content.clone(),
             })
         });
-        let log = statement.select(.., count, |row: &LogRow| {
-            let from: Option<i64> =
-                planted!(IdCursorSkipsSlow: planted::kept(row.shard), else None);
-            let others_wait = planted!(StoppedKeyStopsShards) && !heads.is_empty();
-            shards.contains(&row.shard)
-                && !others_wait
-                && from.is_none_or(|from| row.position > from)
-        });
+        let log = statement.select(.., count, |row: &LogRow| shards.contains(&row.shard));
         let log = log.into_iter().map(|row| Row {
             place: Place::Log(row.position),
             stopped: has_stopped(&row.lane),
@@ -71,16 +62,11 @@ impl Inner {
         let mut bytes = 0;
         let mut rows: Vec<Row> = Vec::new();
         for row in served.take(count).chain(log) {
-            let size = match &row.content {
+            bytes += match &row.content {
                 Content::Message(message) => message.size(),
                 Content::Unreadable(_) => 0,
             };
-            bytes += size;
             if bytes > limit.bytes && !rows.is_empty() {
-                if planted!(LimitSkipsLargeRow) {
-                    bytes -= size;
-                    continue;
-                }
                 break;
             }
             rows.push(row);
@@ -102,8 +88,8 @@ impl Inner {
     pub(super) async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
         let mut tx = self.database.begin().await?;
         check_fences(&mut tx, holds).await?;
-        if !planted!(FollowersBeforeRefused) {
-            stop_rows(&mut tx, &outcome.stopped).await?;
+        for stop in &outcome.stopped {
+            stop_row(&mut tx, stop).await?;
         }
         let mut following = outcome.following.clone();
         // Followers of one key come from the log or from the delayed ones; each in their order.
@@ -113,13 +99,8 @@ impl Inner {
                 hold(&mut tx, row, SystemTime::UNIX_EPOCH, 0, None).await?;
             }
         }
-        if planted!(FollowersBeforeRefused) {
-            stop_rows(&mut tx, &outcome.stopped).await?;
-        }
         let mut statement = tx.statement().await?;
         for place in &outcome.acknowledged {
-            planted!(IdCursorSkipsSlow: if let Place::Log(at) = place
-                && let Some(row) = statement.get::<LogRow>(at) { planted::keep(row.shard, *at) });
             match place {
                 Place::Log(position) => statement.delete(position, |_: &LogRow| true).await?,
                 Place::Delayed(position) | Place::Stopped(position) => {
@@ -136,23 +117,14 @@ impl Inner {
 async fn check_fences(tx: &mut Connection, holds: &[Hold]) -> Result<(), Error> {
     let mut statement = tx.statement().await?;
     for hold in holds {
-        let shard = if planted!(FenceReadWithoutLock) {
-            statement.get::<ShardRow>(&hold.shard)
-        } else {
-            let locking = statement.lock::<ShardRow>(&hold.shard, Strength::Share, Wait::Block);
-            locking.await?.row()
-        };
+        let shard = statement
+            .lock::<ShardRow>(&hold.shard, Strength::Share, Wait::Block)
+            .await?
+            .row();
         let is_mine = |row: &ShardRow| row.fence == hold.fence && row.owner.is_some();
-        if !shard.as_ref().is_some_and(is_mine) && !planted!(MissingFence) {
+        if !shard.as_ref().is_some_and(is_mine) {
             return Err(Error::Fenced);
         }
-    }
-    Ok(())
-}
-
-async fn stop_rows(tx: &mut Connection, stops: &[Stop]) -> Result<(), Error> {
-    for stop in stops {
-        stop_row(tx, stop).await?;
     }
     Ok(())
 }
@@ -186,18 +158,17 @@ async fn take(tx: &mut Connection, place: Place) -> Result<Option<LogRow>, Error
         Place::Log(position) => {
             let row = statement.get::<LogRow>(&position);
             let taken = statement.delete(&position, |_: &LogRow| true).await?;
-            row.filter(|_| taken || planted!(MovedAsideTwice))
+            row.filter(|_| taken)
         }
         Place::Delayed(position) | Place::Stopped(position) => {
             let row = statement.get::<HeldRow>(&position);
             let taken = statement.delete(&position, |_: &HeldRow| true).await?;
-            row.filter(|_| taken || planted!(MovedAsideTwice))
-                .map(|row| LogRow {
-                    position,
-                    shard: row.shard,
-                    lane: row.lane,
-                    content: row.content,
-                })
+            row.filter(|_| taken).map(|row| LogRow {
+                position,
+                shard: row.shard,
+                lane: row.lane,
+                content: row.content,
+            })
         }
     })
 }

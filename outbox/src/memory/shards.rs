@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use mainstay_clock::planted;
 use mainstay_database::{
     Transactions as _,
     memory::{Connection, Inserted, Locked, Strength, Wait},
@@ -50,7 +49,7 @@ impl Inner {
             if holds.len() == share {
                 break;
             }
-            let fence = shard.fence + i64::from(!planted!(FenceNotRaised));
+            let fence = shard.fence + 1;
             let take = |row: &mut ShardRow| {
                 row.owner = Some(owner.to_owned());
                 row.fence = fence;
@@ -77,7 +76,7 @@ impl Inner {
         lease: Duration,
     ) -> Result<Vec<String>, Error> {
         let mut statement = tx.statement().await?;
-        let now = planted!(LeaseByNodeClock: planted::time(owner), else statement.now());
+        let now = statement.now();
         let relay = RelayRow {
             owner: owner.to_owned(),
             lease_until: later(now, lease),

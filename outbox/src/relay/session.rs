@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay_clock::{Clock as _, Monotonic, planted};
+use mainstay_clock::{Clock as _, Monotonic};
 use mainstay_messaging::Publisher;
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +75,6 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
                 () = waiting => {}
             }
         }
-        planted!(RelayNeverEnds: std::future::pending::<()>().await);
         if let Err(error) = self.relay.store.release(&self.owner).await {
             tracing::warn!(error = %with_causes(&error), "shards not given up: others wait for the lease to end");
         }
@@ -122,7 +121,6 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
             return Ok(ends);
         }
         self.lease = None;
-        planted!(LeaseByNodeClock: planted::tell_time(&self.owner, settings.clock.now()));
         self.holds = self.relay.store.lease(&self.owner, settings.lease).await?;
         // Counted from before the request: this side's lease ends before the store's.
         let ends = now + settings.lease;
@@ -147,7 +145,6 @@ impl<'a, S: RelayStore + ?Sized, P: Publisher + ?Sized> Session<'a, S, P> {
         let settings = &self.relay.settings;
         let retry_after = |attempts: u32| settings.refusal.delay(attempts - 1, &settings.ids);
         let round = Round::new(fetched.rows, &retry_after);
-        planted!(AcknowledgeBeforePublish: self.record(&round.all_done(), lease_ends).await?);
         let left = lease_ends.remaining_at(settings.clock.monotonic());
         // A send that outlives its lease could overtake the successor's.
         let deadline = settings.send_timeout.min(left);

@@ -1,7 +1,7 @@
 //! Seeds that fail with bugs that were found.
 
 /// Seeds that fail with bugs that were found, and pass without: they are run first. A seed means the same run only as long as
-/// nobody changes what is drawn from it; such a bug is planted, so that another seed can be found, and has a test of its own.
+/// nobody changes what is drawn from it; such a bug becomes a mutant, so that another seed can be found, and has a test of its own.
 #[must_use]
 pub fn corpus() -> Vec<u64> {
     let lines = include_str!("../corpus.txt").lines();

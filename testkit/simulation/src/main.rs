@@ -6,11 +6,12 @@
     reason = "a command-line program that says how long it took"
 )]
 
-#[cfg(mainstay_planted)]
-mod hunting;
 mod seeding;
 
-use std::{io::Write as _, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use mainstay_simulation::{Settings, planned, run};
@@ -27,9 +28,6 @@ enum Command {
     Seeds(seeding::Seeds),
     /// Runs new seeds for a while, on all cores.
     Soak(seeding::Soak),
-    /// Hunts for each of the bugs planted on purpose.
-    #[cfg(mainstay_planted)]
-    Mutants(hunting::Options),
     /// Runs one seed and says what happened.
     Seed {
         /// The seed.
@@ -48,56 +46,44 @@ const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
     let failed = match Arguments::parse().command {
-        #[cfg(mainstay_planted)]
-        Command::Mutants(options) => hunting::all(&options),
-        Command::Seeds(options) => seeding::seeds(&options),
-        Command::Soak(options) => seeding::soak(&options),
-        Command::Seed { seed, plan, trace } => match one(seed, plan.as_deref(), trace) {
-            Ok(failed) => failed,
-            Err(error) => {
-                eprintln!("{error}");
-                return ExitCode::from(MISUSED);
-            }
-        },
+        Command::Seeds(options) => Ok(options.run()),
+        Command::Soak(options) => Ok(options.run()),
+        Command::Seed { seed, plan, trace } => one(seed, plan.as_deref(), trace),
     };
-    if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+    match failed {
+        Ok(false) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(MISUSED)
+        }
     }
 }
 
 fn one(seed: u64, plan: Option<&str>, trace: bool) -> Result<bool, String> {
-    let mut settings = Settings::new();
-    settings.trace = trace;
-    settings.keep = plan.map(places).transpose()?;
-    let strikes = planned(seed).strikes.len();
-    let beyond = settings
-        .keep
-        .iter()
-        .flatten()
-        .find(|place| **place >= strikes);
-    if let Some(place) = beyond {
-        return Err(format!(
-            "--plan {place}: the plan of seed {seed} has {strikes} faults, from 0"
-        ));
-    }
+    let keep = plan.map(|plan| places(seed, plan)).transpose()?;
+    let settings = Settings {
+        keep,
+        trace,
+        ..Settings::default()
+    };
     let report = run(seed, &settings);
-    let mut text = report.trace.join("\n");
-    if trace {
-        text.push_str("\n\n");
-    }
-    text.push_str(&report.to_string());
+    let lines = report.trace.iter().map(|line| format!("{line}\n"));
+    let text = lines.collect::<String>() + &report.to_string();
     // Whoever closed the pipe has read enough.
-    drop(std::io::stdout().write_all(text.as_bytes()));
+    drop(io::stdout().write_all(text.as_bytes()));
     Ok(report.has_failed())
 }
 
-fn places(plan: &str) -> Result<Vec<usize>, String> {
-    if plan == "none" {
-        return Ok(Vec::new());
-    }
-    let place = |place: &str| place.trim().parse::<usize>();
-    let places: Result<_, _> = plan.split(',').map(place).collect();
-    places.map_err(|error| format!("--plan {plan}: {error}"))
+fn places(seed: u64, plan: &str) -> Result<Vec<usize>, String> {
+    let faults = planned(seed).faults.len();
+    let places = plan.split(',').filter(|place| *place != "none");
+    let place = |place: &str| match place.trim().parse::<usize>() {
+        Ok(place) if place < faults => Ok(place),
+        Ok(_) => Err(format!(
+            "--plan {plan}: the plan of seed {seed} has {faults} faults, from 0"
+        )),
+        Err(error) => Err(format!("--plan {plan}: {error}")),
+    };
+    places.map(place).collect()
 }

@@ -5,8 +5,7 @@ use std::{fmt, time::Duration};
 use crate::Plan;
 
 /// What came of the run of one seed.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
+#[derive(Clone, Default, Debug)]
 pub struct Report {
     /// The seed.
     pub seed: u64,
@@ -35,6 +34,21 @@ impl Report {
         !self.violations.is_empty()
     }
 
+    /// The names of what did not hold, each once: a run may tell the same thing in its midst and at its end.
+    #[must_use]
+    pub fn invariants(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for violation in &self.violations {
+            let line = violation.lines().next().unwrap_or_default();
+            let name = line.strip_prefix("not so: ").unwrap_or(line);
+            let name = name.split(';').next().unwrap_or_default();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// How many faults of the plan struck, each counted once.
     #[must_use]
     pub fn faults(&self) -> usize {
@@ -50,14 +64,14 @@ impl fmt::Display for Report {
             self.seed,
             self.messages,
             self.faults(),
-            self.plan.strikes.len(),
+            self.plan.faults.len(),
             self.events,
             self.simulated.as_secs_f64(),
             self.hash,
         )?;
-        for (place, strike) in self.plan.strikes.iter().enumerate() {
+        for (place, fault) in self.plan.faults.iter().enumerate() {
             let times = self.struck.get(place).copied().unwrap_or(0);
-            writeln!(f, "{place:>4}  {strike}; struck {times}")?;
+            writeln!(f, "{place:>4}  {fault}; struck {times}")?;
         }
         for violation in &self.violations {
             writeln!(f, "VIOLATION: {violation}")?;

@@ -1,38 +1,53 @@
 //! One seed.
 
+use std::{fmt, sync::Arc};
+
+use mainstay_inbox::Parking;
+use mainstay_messaging::Publisher;
+use mainstay_outbox::RelayStore;
+
 use crate::{Plan, Report, shop::Shop};
 
 /// How seeds are run.
-#[derive(Clone, Default, Debug)]
-#[non_exhaustive]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Of the seed's plan only the faults at these places; none = all of them.
     pub keep: Option<Vec<usize>>,
     /// Whether to write down what happens.
     pub trace: bool,
+    /// What stands between engines and their ports.
+    pub adapters: Arc<dyn Adapters>,
 }
 
-impl Settings {
-    /// All faults, nothing written down.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Of the seed's plan only the faults at these places.
-    #[must_use]
-    pub fn keep(mut self, places: Vec<usize>) -> Self {
-        self.keep = Some(places);
-        self
-    }
-
-    /// Writes down what happens.
-    #[must_use]
-    pub const fn trace(mut self) -> Self {
-        self.trace = true;
-        self
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            keep: None,
+            trace: false,
+            adapters: Arc::new(()),
+        }
     }
 }
+
+/// What stands between engines and their ports: nothing, unless a fault of a port is to be found.
+pub trait Adapters: fmt::Debug + Send + Sync {
+    /// Between a relay and its publisher.
+    fn publisher(&self, sound: Arc<dyn Publisher>) -> Arc<dyn Publisher> {
+        sound
+    }
+
+    /// Between a relay and its store.
+    fn store(&self, sound: Arc<dyn RelayStore>) -> Arc<dyn RelayStore> {
+        sound
+    }
+
+    /// Between a worker and what it does with a message that it cannot handle.
+    fn parking(&self, sound: Arc<dyn Parking>) -> Arc<dyn Parking> {
+        sound
+    }
+}
+
+impl Adapters for () {}
 
 /// The faults of a seed of the standard scenario.
 #[must_use]
@@ -44,10 +59,9 @@ pub fn planned(seed: u64) -> Plan {
 #[must_use]
 pub fn run(seed: u64, settings: &Settings) -> Report {
     let shop = Shop::of(seed);
-    let plan = planned(seed);
-    let plan = match &settings.keep {
-        Some(places) => plan.keep(places),
-        None => plan,
-    };
-    shop.run(plan, settings.trace)
+    let mut plan = shop.plan();
+    if let Some(places) = &settings.keep {
+        plan = plan.keep(places);
+    }
+    shop.run(plan, settings)
 }

@@ -15,7 +15,7 @@ use mainstay_testkit::{
     history::{Entry, Published, Reader},
 };
 
-use crate::{Crew, Plan, Sim};
+use crate::{Plan, Sim, Topology, shrink::shorten};
 
 /// What a failed scenario names to be run alone.
 const SEED: &str = "MAINSTAY_SEED";
@@ -28,15 +28,22 @@ const LONGEST: Duration = Duration::from_secs(3_600);
     clippy::needless_pass_by_value,
     reason = "a closure at the place of the call"
 )]
-pub fn simulate(seeds: Range<u64>, crew: &Crew, scenario: impl AsyncFn(&Sim) -> Vec<String>) {
+pub fn simulate(
+    seeds: Range<u64>,
+    topology: &Topology,
+    scenario: impl AsyncFn(&Sim) -> Vec<String>,
+) {
     let seeds = chosen(std::env::var(SEED).ok().as_deref()).unwrap_or(seeds);
     for seed in seeds {
-        let plan = Plan::draw(seed, crew);
-        let told = play(seed, crew, &plan, &scenario);
+        let plan = Plan::draw(seed, topology);
+        let told = play(seed, topology, &plan, &scenario);
         if !told.is_empty() {
-            let again = |plan: &Plan| play(seed, crew, plan, &scenario);
-            let (shortest, told) = shorten(plan.clone(), told, &again);
-            fail(seed, &plan, &shortest, &told);
+            let again = |places: &[usize]| {
+                let told = play(seed, topology, &plan.keep(places), &scenario);
+                (!told.is_empty()).then_some(told)
+            };
+            let (places, told) = shorten((0..plan.faults.len()).collect(), told, again);
+            fail(seed, &plan, &plan.keep(&places), &told);
         }
     }
 }
@@ -52,7 +59,7 @@ fn chosen(seed: Option<&str>) -> Option<Range<u64>> {
 
 fn play(
     seed: u64,
-    crew: &Crew,
+    topology: &Topology,
     plan: &Plan,
     scenario: &impl AsyncFn(&Sim) -> Vec<String>,
 ) -> Vec<String> {
@@ -69,7 +76,7 @@ fn play(
     };
     told.extend(sim.broken());
     let hosts = sim.hosts();
-    let names = [&*crew.writers, &crew.relays, &crew.workers].concat();
+    let names = [&*topology.writers, &topology.relays, &topology.workers].concat();
     let strangers = (names.iter()).filter(|name| !hosts.iter().any(|host| host.name() == &***name));
     told.extend(
         strangers.map(|name| {
@@ -79,30 +86,10 @@ fn play(
     told
 }
 
-fn words(panicked: &(dyn Any + Send)) -> &str {
+pub(crate) fn words(panicked: &(dyn Any + Send)) -> &str {
     let text = panicked.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panicked.downcast_ref::<&str>().copied())
         .unwrap_or("without a word")
-}
-
-/// Drops one fault after the other, as long as something does not hold all the same.
-fn shorten(
-    mut plan: Plan,
-    mut told: Vec<String>,
-    again: &impl Fn(&Plan) -> Vec<String>,
-) -> (Plan, Vec<String>) {
-    let mut place = 0;
-    while place < plan.strikes.len() {
-        let mut shorter = plan.clone();
-        shorter.strikes.remove(place);
-        let told_then = again(&shorter);
-        if told_then.is_empty() {
-            place += 1;
-        } else {
-            (plan, told) = (shorter, told_then);
-        }
-    }
-    (plan, told)
 }
 
 #[expect(clippy::panic, reason = "this is how a test fails")]
@@ -189,12 +176,12 @@ pub fn judge(history: &History) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Something does not hold whenever `fault` struck.
-    fn failure(fault: &'static str) -> Option<String> {
-        let crew = Crew {
+    /// Something does not hold whenever a fault of this kind struck.
+    fn failure(kind: &'static str) -> Option<String> {
+        let topology = Topology {
             workers: vec!["worker".into()],
             within: Duration::from_secs(2),
-            ..Crew::default()
+            ..Topology::default()
         };
         let scenario = async |sim: &Sim| {
             let idle = sim.host("worker", |process| async move {
@@ -204,11 +191,11 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(10)).await;
             assert_eq!(idle.name(), "worker");
             let struck = sim.struck();
-            let strikes = sim.plan().strikes.iter().zip(&struck);
-            let bad = strikes.filter(|(strike, times)| strike.kind() == fault && **times > 0);
-            bad.map(|(strike, _)| format!("{strike} struck")).collect()
+            let faults = sim.plan().faults.iter().zip(&struck);
+            let bad = faults.filter(|(fault, times)| fault.kind() == kind && **times > 0);
+            bad.map(|(fault, _)| format!("{fault} struck")).collect()
         };
-        let failed = catch_unwind(|| simulate(0..20, &crew, scenario)).err()?;
+        let failed = catch_unwind(|| simulate(0..20, &topology, scenario)).err()?;
         failed.downcast::<String>().ok().map(|text| *text)
     }
 
@@ -223,14 +210,15 @@ mod tests {
         assert!(text.starts_with("seed "), "{text}");
     }
 
-    fn told(crew: &Crew, scenario: impl AsyncFn(&Sim) -> Vec<String>) -> String {
-        let failed = catch_unwind(AssertUnwindSafe(|| simulate(5..6, crew, scenario))).unwrap_err();
+    fn told(topology: &Topology, scenario: impl AsyncFn(&Sim) -> Vec<String>) -> String {
+        let failed =
+            catch_unwind(AssertUnwindSafe(|| simulate(5..6, topology, scenario))).unwrap_err();
         words(&*failed).to_owned()
     }
 
     #[test]
     fn a_scenario_that_asserts_names_its_seed() {
-        let text = told(&Crew::default(), async |sim: &Sim| {
+        let text = told(&Topology::default(), async |sim: &Sim| {
             assert_eq!(sim.hosts().len(), 1, "of hosts");
             Vec::new()
         });
@@ -244,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_scenario_without_end_is_ended() {
-        let text = told(&Crew::default(), async |_: &Sim| {
+        let text = told(&Topology::default(), async |_: &Sim| {
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -258,11 +246,11 @@ mod tests {
     /// Else a host that is spelt otherwise is never struck, and the test passes for ever.
     #[test]
     fn a_crew_that_names_a_host_that_is_not_there_fails() {
-        let crew = Crew {
+        let topology = Topology {
             workers: vec!["wroker".into()],
-            ..Crew::default()
+            ..Topology::default()
         };
-        let text = told(&crew, async |_: &Sim| Vec::new());
+        let text = told(&topology, async |_: &Sim| Vec::new());
         assert!(text.contains("no host is called wroker"), "{text}");
     }
 
@@ -281,7 +269,7 @@ mod tests {
     /// Else two messages of one process get one id, and consumers take the second for the first.
     #[test]
     fn whoever_asks_a_process_for_ids_goes_on_where_another_ended() {
-        simulate(0..1, &Crew::default(), async |sim: &Sim| {
+        simulate(0..1, &Topology::default(), async |sim: &Sim| {
             let asked = sim.host("worker", |process| async move {
                 let (first, second) = (process.ids().uuid(), process.ids().uuid());
                 if first == second {

@@ -2,13 +2,14 @@
 
 use std::{
     io::{IsTerminal as _, Write as _, stderr},
+    ops::Range,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use mainstay_clock::{IdGenerator as _, SystemIds};
-use mainstay_simulation::{Campaign, Failure, Settings, Tally, campaign, corpus, run, shrink};
+use mainstay_simulation::{Failure, Report, Settings, Tally, campaign, corpus, shrink};
 use serde_json::json;
 
 #[derive(clap::Args)]
@@ -37,118 +38,90 @@ pub(super) struct Soak {
     json: bool,
 }
 
-/// How many runs may go into the shortest plan of one failure.
-const TRIES: u32 = 300;
 /// Of how many failures the shortest plan is sought.
 const SHRUNK: usize = 3;
 
-/// True if a seed failed.
-pub(super) fn seeds(options: &Seeds) -> bool {
-    all(options.from, options.count, None, options.json)
-}
-
-/// True if a seed failed.
-pub(super) fn soak(options: &Soak) -> bool {
-    let from = options
-        .from
-        .unwrap_or_else(|| SystemIds::new().random() >> 16);
-    let time = Duration::from_secs(options.minutes.saturating_mul(60));
-    all(from, u64::MAX - from, Some(time), options.json)
-}
-
-fn all(from: u64, count: u64, time: Option<Duration>, json: bool) -> bool {
-    let threads = thread::available_parallelism().map_or(1, Into::into);
-    let begun = Instant::now();
-    let mut tally = Tally::default();
-    for seed in corpus() {
-        tally.add(run(seed, &Settings::new()));
+impl Seeds {
+    /// True if a seed failed.
+    pub(super) fn run(&self) -> bool {
+        let seeds = self.from..self.from.saturating_add(self.count);
+        all(seeds, Duration::MAX, self.json)
     }
-    let known = tally.seeds;
-    let [seeds, faults, failures, told] = [0; 4].map(AtomicU64::new);
-    let watched = stderr().is_terminal();
-    let done = |report: &mainstay_simulation::Report| {
-        let now = seeds.fetch_add(1, Ordering::Relaxed) + 1;
-        faults.fetch_add(report.faults() as u64, Ordering::Relaxed);
-        failures.fetch_add(u64::from(report.has_failed()), Ordering::Relaxed);
+}
+
+impl Soak {
+    /// True if a seed failed.
+    pub(super) fn run(&self) -> bool {
+        let from = self.from;
+        let from = from.unwrap_or_else(|| SystemIds::new().random() >> 16);
+        let time = Duration::from_secs(self.minutes.saturating_mul(60));
+        all(from..u64::MAX, time, self.json)
+    }
+}
+
+fn all(seeds: Range<u64>, time: Duration, json: bool) -> bool {
+    let (begun, told, from) = (Instant::now(), AtomicU64::new(0), seeds.start);
+    let (pace, start, end) = if stderr().is_terminal() {
+        (1, "\r", "\x1b[K")
+    } else {
+        (30, "", "\n")
+    };
+    let done = |tally: &Tally, _: &Report| {
         let took = begun.elapsed();
-        let seconds = took.as_secs() / if watched { 1 } else { 30 };
-        if told.fetch_max(seconds, Ordering::Relaxed) < seconds {
-            let (start, end) = if watched {
-                ("\r", "\x1b[K")
-            } else {
-                ("", "\n")
-            };
-            let line = format!(
-                "{start}{now} seeds, {:.0} a second, {} faults struck, {} failed{end}",
-                rate(now, took),
-                faults.load(Ordering::Relaxed),
-                failures.load(Ordering::Relaxed),
-            );
+        if told.fetch_max(took.as_secs() / pace, Ordering::Relaxed) < took.as_secs() / pace {
+            let line = format!("{start}{}{end}", summary(tally, took));
             // Whoever closed it does not want to know.
             drop(stderr().write_all(line.as_bytes()));
         }
-        time.is_none_or(|time| took < time)
+        took < time
     };
-    let seeds_to_run = Campaign {
-        from,
-        count,
-        threads,
-    };
-    tally.join(campaign(&seeds_to_run, &Settings::new(), &done));
+    let seeds = corpus().into_iter().chain(seeds);
+    let tally = campaign(seeds, threads(), &Settings::default(), &done);
     let took = begun.elapsed();
-    if watched {
-        eprintln!();
-    }
     let shrunk = tally.failures.iter().take(SHRUNK).cloned();
-    let shrunk: Vec<Failure> = shrunk.map(|report| shrink(report, TRIES)).collect();
+    let shrunk: Vec<Failure> = shrunk.map(shrink).collect();
     for failure in &shrunk {
-        eprintln!("{failure}");
+        eprintln!("\n{failure}");
     }
     for report in tally.failures.iter().skip(SHRUNK) {
         eprintln!("FAILED: {report}");
     }
     if json {
-        println!("{}", as_json(&tally, &shrunk, (from, known, threads), took));
+        println!("{}", as_json(&tally, &shrunk, from, took));
     } else {
-        print(&tally, (from, known, threads), took);
+        for (kind, times) in &tally.kinds {
+            println!("  {times:>9}  {kind}");
+        }
+        println!("from {from}: {}", summary(&tally, took));
     }
     !tally.failures.is_empty()
 }
 
-fn rate(seeds: u64, took: Duration) -> f64 {
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, Into::into)
+}
+
+fn rate(tally: &Tally, took: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let seeds = seeds as f64;
+    let seeds = tally.seeds as f64;
     seeds / took.as_secs_f64()
 }
 
-fn print(tally: &Tally, (from, known, threads): (u64, u64, usize), took: Duration) {
-    for (kind, times) in &tally.kinds {
-        println!("  {times:>9}  {kind}");
-    }
-    println!(
-        "{} seeds (from {from}, and {known} of the corpus) in {:.1} s on {threads} threads, {:.0} a second",
+fn summary(tally: &Tally, took: Duration) -> String {
+    format!(
+        "{} seeds in {:.1} s, {:.0} a second, {} failed; {} messages, {} faults struck, at least {} and {} a seed",
         tally.seeds,
         took.as_secs_f64(),
-        rate(tally.seeds, took)
-    );
-    println!(
-        "{} messages, at least {} a seed; {} faults struck, at least {} a seed; {} events; {} hours simulated",
+        rate(tally, took),
+        tally.failures.len(),
         tally.messages,
-        tally.fewest_messages,
         tally.faults,
-        tally.fewest_faults,
-        tally.events,
-        tally.simulated_ms / 3_600_000,
-    );
-    println!("{} seeds failed", tally.failures.len());
+        tally.fewest_messages.unwrap_or(0),
+        tally.fewest_faults.unwrap_or(0),
+    )
 }
 
-fn as_json(
-    tally: &Tally,
-    shrunk: &[Failure],
-    (from, known, threads): (u64, u64, usize),
-    took: Duration,
-) -> serde_json::Value {
+fn as_json(tally: &Tally, shrunk: &[Failure], from: u64, took: Duration) -> serde_json::Value {
     let failures = tally.failures.iter().map(|report| {
         let shrunk = shrunk.iter().find(|f| f.report.seed == report.seed);
         json!({
@@ -158,21 +131,13 @@ fn as_json(
             "again": shrunk.map(Failure::command),
         })
     });
-    json!({
-        "seeds": tally.seeds,
-        "from": from,
-        "corpus": known,
-        "threads": threads,
-        "seconds": took.as_secs_f64(),
-        "seeds_per_second": rate(tally.seeds, took),
-        "messages": tally.messages,
-        "fewest_messages": tally.fewest_messages,
-        "faults": tally.faults,
-        "fewest_faults": tally.fewest_faults,
-        "kinds": tally.kinds,
-        "events": tally.events,
-        "simulated_ms": tally.simulated_ms,
-        "failed": tally.failures.len(),
-        "failures": failures.collect::<Vec<_>>(),
-    })
+    let mut json = json!(tally);
+    json["from"] = json!(from);
+    json["threads"] = json!(threads());
+    json["corpus"] = json!(corpus().len());
+    json["seconds"] = json!(took.as_secs_f64());
+    json["seeds_per_second"] = json!(rate(tally, took));
+    json["failed"] = json!(tally.failures.len());
+    json["failures"] = failures.collect();
+    json
 }

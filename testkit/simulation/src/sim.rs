@@ -7,7 +7,7 @@ use std::{
     fmt,
     future::Future,
     io,
-    sync::Arc,
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -23,10 +23,10 @@ use tokio::{
 };
 
 use crate::{
-    dice::ids,
     host::Host,
-    plan::{Act, Plan, Strike},
+    plan::{Act, Fault, Plan},
     process::Process,
+    rng::ids,
     world::{LifeOf, Record, World},
 };
 
@@ -72,8 +72,18 @@ impl Sim {
         options.revocation = Duration::from_secs(2);
         options.clock = Arc::new(clock.clone());
         options.ids = generator("the broker");
-        let world = (clock, database, Broker::new(options));
-        let world = World::new(seed, plan, world, runtime.handle().clone(), traced);
+        let world = World {
+            seed,
+            clock,
+            database,
+            broker: Broker::new(options),
+            runtime: runtime.handle().clone(),
+            record: Mutex::new(Record::new(plan.faults.len(), traced)),
+            shared: Mutex::default(),
+            on_stored: OnceLock::new(),
+            numbering: OnceLock::new(),
+            plan,
+        };
         Ok(Self {
             world: Arc::new(world),
             runtime,
@@ -122,9 +132,9 @@ impl Sim {
         &self.world.clock
     }
 
-    /// Says which message of the scenario a message is: the plan speaks of the n-th one.
+    /// Says which message of the scenario a message is: the plan speaks of the n-th one. The first answer stays the only one.
     pub fn number(&self, numbering: impl Fn(&Message) -> Option<usize> + Send + Sync + 'static) {
-        self.world.shared().numbering = Some(Arc::new(numbering));
+        drop(self.world.numbering.set(Box::new(numbering)));
     }
 
     /// Ends all faults: everybody reaches everything again, hosts that were killed are started, commits under way are decided,
@@ -165,10 +175,10 @@ impl Sim {
 
     /// Whether one of these has struck.
     pub(crate) fn has_struck(&self, what: impl Fn(&Act) -> bool) -> bool {
-        let strikes = self.world.plan.strikes.iter().zip(self.struck());
-        strikes
+        let faults = self.world.plan.faults.iter().zip(self.struck());
+        faults
             .filter(|(_, times)| *times > 0)
-            .any(|(strike, _)| matches!(strike, Strike::At(_, act) if what(act)))
+            .any(|(fault, _)| matches!(fault, Fault::At(_, act) if what(act)))
     }
 
     /// A number that is the same in each run of the same seed and plan, and hardly ever in any other.
@@ -202,6 +212,6 @@ impl Sim {
     }
 
     pub(crate) fn take_record(&self) -> Record {
-        std::mem::replace(&mut *self.world.record(), Record::new(0, false))
+        std::mem::take(&mut *self.world.record())
     }
 }

@@ -1,6 +1,6 @@
 //! Offsets: when they are committed, and how partitions are given back.
 
-use mainstay_clock::{Monotonic, planted};
+use mainstay_clock::Monotonic;
 use mainstay_database::Transactions;
 use mainstay_messaging::{Flow, Partition, Position};
 
@@ -29,9 +29,6 @@ where
     /// The interval counts from the answer: a slow broker must not be asked for nothing but commits.
     pub(super) fn saved(&mut self, positions: &[Position]) {
         self.saves.outstanding = false;
-        if planted!(LostWakeUp) {
-            self.saves.due = false;
-        }
         self.saves.next = self.now() + self.work.settings.commit_interval;
         self.answered();
         self.holdings.committed(positions);

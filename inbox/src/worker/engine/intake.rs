@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mainstay_clock::{Monotonic, planted};
+use mainstay_clock::Monotonic;
 use mainstay_database::Transactions;
 use mainstay_messaging::{Content, Delivery, Flow, Incoming, Partition};
 
@@ -29,9 +29,7 @@ where
             Event::Incoming(Incoming::Assigned(assigned)) => {
                 // A pause that was meant for an earlier assignment may still be on its way, and would meet this one.
                 let flowing = assigned.iter().map(|a| a.partition.clone()).collect();
-                if !planted!(PauseMeetsNextAssignment) {
-                    self.command(Command::Flow(flowing, Flow::Running));
-                }
+                self.command(Command::Flow(flowing, Flow::Running));
                 for assignment in assigned {
                     if let Some(earlier) = self.holdings.assign(assignment) {
                         self.lanes.forget(earlier);
@@ -99,10 +97,6 @@ where
             // A partition that is being given back starts nothing new: its next holder does.
             if holding.abandon_at.is_some() || !holding.span.receive(offset, size(&delivery)) {
                 continue;
-            }
-            if planted!(OffsetBeforeEffect) {
-                holding.span.finish(offset);
-                self.saves.due = true;
             }
             let delivery = Arc::new(delivery);
             let key = match &delivery.content {
@@ -175,8 +169,6 @@ where
                 && let Some(holding) = self.holdings.get_mut(slot)
             {
                 holding.abandon_at = Some(abandon_at);
-                planted!(StoppedKeyForgottenOnRevocation: for key in self.stopped.values()
-                    .filter(|key| key.position.partition == *partition) { holding.span.finish(key.position.offset) });
                 self.lanes.forget(slot);
             }
         }

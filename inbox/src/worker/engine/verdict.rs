@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use mainstay_clock::planted;
 use mainstay_database::Transactions;
 use mainstay_messaging::{Content, Delivery, Key};
 
@@ -186,7 +185,6 @@ where
                 self.work.meters.parked.increment(1);
                 self.done(&portions, 0);
             }
-            Ok(Parked::KeyStopped { .. }) if planted!(PoisonSkipped) => self.done(&portions, 0),
             Ok(Parked::KeyStopped { retry_after }) => {
                 self.stop(&portions, failure);
                 self.give_back(portions, &[0], |item| {
@@ -226,7 +224,6 @@ where
                 .as_deref()
                 .and_then(|key| Key::new(std::str::from_utf8(key).ok()?).ok()),
         };
-        planted!(StoppedKeyStopsWorker: self.gate = Some((self.now() + std::time::Duration::from_secs(60), 0)));
         let now = self.work.settings.clock.now();
         let since = self.stopped.get(&portion.lane).map_or(now, |key| key.since);
         self.stopped.insert(

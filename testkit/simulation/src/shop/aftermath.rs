@@ -43,7 +43,7 @@ impl Shop {
         }
         let progress = sim.broker().progress(&group()).await?;
         let done = |(_, committed, end): &(_, i64, i64)| committed == end;
-        Ok(progress.len() == usize::from(self.partitions) && progress.iter().all(done))
+        Ok(progress.len() == usize::from(self.topology.partitions) && progress.iter().all(done))
     }
 
     /// The `history` that the witness has seen, and what is left.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use mainstay_testkit::{check, history::Place};
+use mainstay_testkit::history::Place;
 
-use super::{Failure, Shop, WINDOW, group, nth_of, witness::Witness};
-use crate::Sim;
+use super::{Failure, Lasting, Shop, WINDOW, group, nth_of, witness::Witness};
+use crate::{Sim, judge};
 
 /// How long everything may take to come to its end beside a message that the broker refuses.
 const BESIDE: Duration = Duration::from_secs(30);
@@ -18,7 +18,7 @@ impl Shop {
         witness: &Witness,
     ) -> Result<Vec<String>, Failure> {
         let mut beside = Vec::new();
-        if let Some(nth) = self.lasting_poison {
+        if let Some(Lasting::Poison(nth)) = self.lasting {
             // The others of its partition are done, and were long enough ago to be forgotten; their offsets are not committed.
             sim.heal_but_handlers();
             tokio::time::sleep(WINDOW + Duration::from_secs(3)).await;
@@ -28,7 +28,7 @@ impl Shop {
             sim.broker().faults().redeliver(&group());
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        if let Some(nth) = self.lasting_refusal {
+        if let Some(Lasting::Refusal(nth)) = self.lasting {
             sim.heal();
             let refused = move |message: &_| nth_of(message) == Some(nth);
             sim.broker().faults().refuse(refused);
@@ -51,8 +51,6 @@ impl Shop {
         for stop in &mut seen.stops {
             stop.lasting = stop.at == *at && stop.id == id;
         }
-        let history = self.history(sim, witness, seen).await?;
-        let found = check::violations(&history);
-        Ok(found.iter().map(ToString::to_string).collect())
+        Ok(judge(&self.history(sim, witness, seen).await?))
     }
 }

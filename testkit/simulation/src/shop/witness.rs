@@ -1,6 +1,6 @@
 //! Who sees what happens, while it happens.
 
-mod store;
+mod ports;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -18,8 +18,8 @@ use mainstay_testkit::{
 };
 
 use super::rows::{Parcel, Placed};
-use crate::world::LifeOf;
-pub(super) use store::{WatchedParking, WatchedStore};
+use crate::{Sim, world::LifeOf};
+pub(super) use ports::Watched;
 
 /// Sees every commit and every stored offset, and writes the history down.
 pub(super) struct Witness {
@@ -27,6 +27,7 @@ pub(super) struct Witness {
     broker: Broker,
     outbox: MemoryOutbox,
     inbox: MemoryInbox,
+    pub(super) shards: u16,
     partitions: Vec<Partition>,
     seen: Mutex<Seen>,
 }
@@ -50,15 +51,29 @@ pub(super) struct Seen {
 }
 
 impl Witness {
-    pub(super) fn new(database: Database, broker: Broker, outbox: MemoryOutbox) -> Self {
-        Self {
-            inbox: MemoryInbox::new(database.clone()),
-            partitions: broker.partitions(),
-            database,
-            broker,
-            outbox,
+    /// Sees what happens in this world from now on.
+    pub(super) fn of(sim: &Sim, outbox: &MemoryOutbox, shards: u16) -> Arc<Self> {
+        let witness = Arc::new(Self {
+            inbox: MemoryInbox::new(sim.database().clone()),
+            partitions: sim.broker().partitions(),
+            database: sim.database().clone(),
+            broker: sim.broker().clone(),
+            outbox: outbox.clone(),
+            shards,
             seen: Mutex::default(),
-        }
+        });
+        let (committed, stored) = (Arc::downgrade(&witness), Arc::downgrade(&witness));
+        sim.on_commit(move |by, tables| {
+            if let Some(witness) = committed.upgrade() {
+                witness.committed(by, tables);
+            }
+        });
+        sim.on_stored(move |group| {
+            if let Some(witness) = stored.upgrade() {
+                witness.stored(group);
+            }
+        });
+        witness
     }
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -95,7 +110,7 @@ impl Witness {
         seen
     }
 
-    pub(super) fn committed(&self, by: Option<LifeOf>, tables: &BTreeSet<&'static str>) {
+    fn committed(&self, by: Option<LifeOf>, tables: &BTreeSet<&'static str>) {
         let mut seen = self.caught_up();
         if tables.contains(Parcel::TABLE) {
             self.effects(&mut seen);
@@ -194,7 +209,7 @@ impl Witness {
     }
 
     /// A group may have stored offsets.
-    pub(super) fn stored(&self, group: &Group) {
+    fn stored(&self, group: &Group) {
         let mut seen = self.caught_up();
         let Some(Ok(progress)) = self.broker.progress(group).now_or_never() else {
             return;

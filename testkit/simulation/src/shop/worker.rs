@@ -8,22 +8,22 @@ use mainstay_inbox::{HandlerError, Handlers, Received, StopKey, Worker, memory::
 use mainstay_messaging::StartAt;
 
 use super::{
-    Shop, group,
+    Lasting, Shop, group,
     rows::{Parcel, Placed, Shelf},
     topic,
-    witness::{WatchedParking, Witness},
+    witness::{Watched, Witness},
 };
-use crate::{Dice, Fault, Process};
+use crate::{CallFault, Process, Rng};
 
 pub(super) async fn run(
     shop: Shop,
     witness: Arc<Witness>,
     process: Process,
 ) -> Result<(), mainstay_inbox::Error> {
-    let dice = Dice::new(shop.seed, process.name());
-    let size = |bound: usize| NonZeroUsize::MIN.saturating_add(dice.number(bound));
+    let rng = Rng::new(shop.seed, process.name());
+    let size = |bound: usize| NonZeroUsize::MIN.saturating_add(rng.number(bound));
     // What is not read for longer than the window is not told from a new message.
-    let span = if shop.lasting_poison.is_some() {
+    let span = if matches!(shop.lasting, Some(Lasting::Poison(_))) {
         NonZeroUsize::MAX
     } else {
         size(40)
@@ -31,22 +31,21 @@ pub(super) async fn run(
     let database = process.database();
     let inbox = Arc::new(MemoryInbox::new(database.clone()));
     let handlers = Handlers::new().on::<Placed, _, _>(process.clone(), pack);
+    let parking = StopKey::new().retry_after(Duration::from_millis(500));
+    let parking = Watched::new(parking, &witness);
     let worker = Worker::new(group(), Arc::new(database), inbox, handlers)
         .clock(process.clock())
         .ids(process.ids())
         .concurrency(size(4))
         .batch(size(12))
         .span_bound(span, usize::MAX)
-        .attempts(1 + u32::try_from(dice.below(4)).unwrap_or(0))
+        .attempts(1 + u32::try_from(rng.below(4)).unwrap_or(0))
         .retention(shop.window())
         .drain(Duration::from_secs(1))
         .handler_deadline(Duration::from_millis(
-            200 + dice.millis(20_000).as_secs() * 1_000,
+            200 + rng.millis(20_000).as_secs() * 1_000,
         ))
-        .parking(Arc::new(WatchedParking::new(
-            StopKey::new().retry_after(Duration::from_millis(500)),
-            witness,
-        )))
+        .parking(shop.adapters.parking(Arc::new(parking)))
         .backoff(Backoff::new(
             Duration::from_millis(10),
             Duration::from_millis(500),
@@ -62,12 +61,12 @@ async fn pack(
 ) -> Result<(), HandlerError> {
     match process.handles(&received.message).await {
         None => {}
-        Some(Fault::Conflict) => {
+        Some(CallFault::Conflict) => {
             return Err(mainstay_database::Error::Conflict("planned".into()).into());
         }
         // Not told to the panic hook: it is no news.
-        Some(Fault::Panics) => std::panic::resume_unwind(Box::new("planned")),
-        Some(Fault::Fails) => return Err(HandlerError::retryable("planned")),
+        Some(CallFault::Panics) => std::panic::resume_unwind(Box::new("planned")),
+        Some(CallFault::Fails) => return Err(HandlerError::retryable("planned")),
         Some(_) => return Err(HandlerError::permanent("planned")),
     }
     let placed = received.event;

@@ -17,7 +17,7 @@ use super::{
     rows::{Aggregate, Fulfilled, Order, Placed},
     topic,
 };
-use crate::{Dice, Process};
+use crate::{Process, Rng};
 
 /// A message that shall be there in the end.
 #[derive(Clone, Debug)]
@@ -39,16 +39,16 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
-    pub(super) fn draw(dice: &Dice, nth: usize, keys: usize) -> Self {
+    pub(super) fn draw(rng: &Rng, nth: usize, keys: usize) -> Self {
         Self {
             nth,
-            key: dice.number(keys),
-            pause: dice.within(Duration::from_millis(600)),
-            delay: dice.one_in(10).then(|| dice.millis(2_000)),
-            once: dice.one_in(2),
-            regret: dice.one_in(8),
-            joins: dice.one_in(5),
-            words: if dice.one_in(4) { dice.number(100) } else { 0 },
+            key: rng.number(keys),
+            pause: rng.within(Duration::from_millis(600)),
+            delay: rng.one_in(10).then(|| rng.millis(2_000)),
+            once: rng.one_in(2),
+            regret: rng.one_in(8),
+            joins: rng.one_in(5),
+            words: if rng.one_in(4) { rng.number(100) } else { 0 },
         }
     }
 
@@ -75,7 +75,7 @@ impl Wish {
 pub(super) async fn run(shop: Shop, at: usize, process: Process) -> Result<(), super::Failure> {
     let (database, shutdown) = (process.database(), process.shutdown());
     let outbox = shop.outbox_of(&process).await?;
-    let mine = |wish: &&Wish| wish.nth % shop.writers.len() == at;
+    let mine = |wish: &&Wish| wish.nth % shop.topology.writers.len() == at;
     let mut mine = shop.wishes.iter().filter(mine).peekable();
     let mut tries = 0;
     while let Some(wish) = mine.next() {

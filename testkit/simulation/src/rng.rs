@@ -9,9 +9,9 @@ use mainstay_clock::{IdGenerator as _, SeededIds};
 
 /// Random choices that all follow from a seed; those made for one purpose do not change those made for another.
 #[derive(Debug)]
-pub struct Dice(SeededIds);
+pub struct Rng(SeededIds);
 
-impl Dice {
+impl Rng {
     /// The choices of `seed` for a purpose.
     #[must_use]
     pub fn new(seed: u64, purpose: &str) -> Self {

@@ -7,22 +7,18 @@ use mainstay_messaging::{Message, Publication, Publisher, memory::LogPublisher};
 
 use super::lost;
 use crate::{
-    plan::{Fault, Port, Reach},
+    plan::{CallFault, Port, Reach},
     process::Process,
 };
 
 /// Publishes from a host of a simulation.
 #[derive(Clone, Debug)]
 pub struct HostPublisher {
-    process: Process,
-    publisher: LogPublisher,
+    pub(super) process: Process,
+    pub(super) publisher: LogPublisher,
 }
 
 impl HostPublisher {
-    pub(in crate::process) const fn new(process: Process, publisher: LogPublisher) -> Self {
-        Self { process, publisher }
-    }
-
     /// They arrive by and by; nobody waits for the answer.
     fn send_later(&self, messages: &[Message], time: Duration) {
         let (publisher, messages) = (self.publisher.clone(), messages.to_vec());
@@ -50,30 +46,30 @@ impl Publisher for HostPublisher {
         }
         let publishing = |messages| self.process.gate(self.publisher.publish(messages));
         let answers = match fault {
-            Some(Fault::AnswerLost) => {
+            Some(CallFault::AnswerLost) => {
                 drop(publishing(messages).await);
                 unknown(messages, "the answer was lost")
             }
-            Some(Fault::AppliedLater(time)) => {
+            Some(CallFault::AppliedLater(time)) => {
                 self.send_later(messages, time);
                 unknown(messages, "no answer yet")
             }
-            Some(Fault::HalfLost) => {
+            Some(CallFault::HalfLost) => {
                 let (first, second) = messages.split_at(messages.len() / 2);
                 let mut answers = publishing(first).await;
                 answers.extend(unknown(second, "the second half was lost"));
                 answers
             }
-            Some(Fault::Twice) => {
+            Some(CallFault::Twice) => {
                 let answers = publishing(messages).await;
                 drop(publishing(messages).await);
                 answers
             }
-            Some(Fault::Echo(time)) => {
+            Some(CallFault::Echo(time)) => {
                 self.send_later(messages, time);
                 publishing(messages).await
             }
-            Some(Fault::LateAnswer(time)) => {
+            Some(CallFault::LateAnswer(time)) => {
                 let answers = publishing(messages).await;
                 self.process.wait(time).await;
                 answers

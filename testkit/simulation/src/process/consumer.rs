@@ -8,33 +8,18 @@ use tokio::time::Instant;
 
 use super::lost;
 use crate::{
-    plan::{Fault, Port, Reach},
+    plan::{CallFault, Port, Reach},
     process::Process,
 };
 
 /// Consumes on a host of a simulation.
 #[derive(Debug)]
 pub struct HostConsumer {
-    process: Process,
-    consumer: LogConsumer,
-    group: Group,
+    pub(super) process: Process,
+    pub(super) consumer: LogConsumer,
+    pub(super) group: Group,
     /// What the broker has told and this host has yet to hear, and when.
-    on_its_way: Option<(Instant, Result<Incoming, Error>)>,
-}
-
-impl HostConsumer {
-    pub(in crate::process) const fn new(
-        process: Process,
-        consumer: LogConsumer,
-        group: Group,
-    ) -> Self {
-        Self {
-            process,
-            consumer,
-            group,
-            on_its_way: None,
-        }
-    }
+    pub(super) on_its_way: Option<(Instant, Result<Incoming, Error>)>,
 }
 
 impl HostConsumer {
@@ -68,14 +53,14 @@ impl Consumer for HostConsumer {
                 return Err(lost("cut off from the broker"));
             }
             let told = self.process.gate(self.consumer.next()).await;
-            match (self.process.strike(Port::Deliver), told) {
+            match (self.process.fault(Port::Deliver), told) {
                 (None, told) => return told,
                 // The broker hands it out again, since it was never committed.
-                (Some(Fault::Lost), Ok(Incoming::Deliveries(_))) => {
+                (Some(CallFault::Lost), Ok(Incoming::Deliveries(_))) => {
                     let broker = &self.process.world.broker;
                     broker.faults().redeliver(&self.group);
                 }
-                (Some(Fault::Stall(time) | Fault::LateAnswer(time)), told) => {
+                (Some(CallFault::Stall(time) | CallFault::LateAnswer(time)), told) => {
                     self.on_its_way = Some((now() + time, told));
                 }
                 (Some(_), told) => {
@@ -93,11 +78,11 @@ impl Consumer for HostConsumer {
         }
         match fault {
             None => self.store(positions).await,
-            Some(Fault::AnswerLost) => {
+            Some(CallFault::AnswerLost) => {
                 drop(self.store(positions).await);
                 Err(lost("the answer was lost"))
             }
-            Some(Fault::LateAnswer(time)) => {
+            Some(CallFault::LateAnswer(time)) => {
                 let answer = self.store(positions).await;
                 self.process.wait(time).await;
                 answer
