@@ -99,7 +99,10 @@ fn tool(name: &str) -> Result<Command, String> {
     let paths = env::split_paths(&places).chain([root.join("bin").into()]);
     let path = env::join_paths(paths).map_err(|error| format!("PATH: {error}"))?;
     let mut version = Command::new(name);
-    version.arg("--version").env("PATH", &path).stdout(Stdio::null());
+    version
+        .arg("--version")
+        .env("PATH", &path)
+        .stdout(Stdio::null());
     if !version.status().is_ok_and(|status| status.success()) {
         println!("{name} is not installed; building it into {root}, which takes minutes");
         let mut install = Command::new(env!("CARGO"));
@@ -114,7 +117,14 @@ fn tool(name: &str) -> Result<Command, String> {
 
 fn pairs() -> Result<(), String> {
     let mut command = tool("cargo-hack")?;
-    command.args(["hack", "clippy", "--lib", "--feature-powerset", "--depth", "2"]);
+    command.args([
+        "hack",
+        "clippy",
+        "--lib",
+        "--feature-powerset",
+        "--depth",
+        "2",
+    ]);
     for package in Workspace::read()?.published() {
         command.args(["-p", &package.name]);
     }
@@ -126,17 +136,31 @@ fn models(run: &mut Run) -> Result<(), String> {
     let large = kept("models-large", models().args(["--json", "run", "--large"]));
     let removed = kept("models-removed", models().args(["--json", "removed"]));
     let columns = ["model", "case", "states", "depth", "complete"];
-    run.sections.push(section("Models within large bounds", &columns, &large.0));
+    run.sections
+        .push(section("Models within large bounds", &columns, &large.0));
     let columns = ["model", "case", "breaks", "states"];
-    run.sections.push(section("Models without each rule", &columns, &removed.0));
+    run.sections
+        .push(section("Models without each rule", &columns, &removed.0));
     large.1.and(removed.1)
 }
 
 fn seeds(run: &mut Run) -> Result<(), String> {
     let mut program = program("mainstay-simulation", "simulation");
-    let (tally, outcome) = kept("seeds", program.args(["seeds", "--count", "100000", "--json"]));
-    let columns = ["seeds", "failed", "messages", "faults", "events", "simulated_ms", "seconds"];
-    run.sections.push(section("Seeds of the simulation", &columns, &tally));
+    let (tally, outcome) = kept(
+        "seeds",
+        program.args(["seeds", "--count", "100000", "--json"]),
+    );
+    let columns = [
+        "seeds",
+        "failed",
+        "messages",
+        "faults",
+        "events",
+        "simulated_ms",
+        "seconds",
+    ];
+    run.sections
+        .push(section("Seeds of the simulation", &columns, &tally));
     outcome
 }
 
@@ -146,7 +170,8 @@ fn hunt(run: &mut Run) -> Result<(), String> {
     let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let found: Value = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
     let hunts = found["mutants"].as_array().cloned().unwrap_or_default();
-    run.sections.push(section("Mutants", &["name", "what", "seed", "by"], &hunts));
+    run.sections
+        .push(section("Mutants", &["name", "what", "seed", "by"], &hunts));
     outcome
 }
 
@@ -154,16 +179,35 @@ fn hunt(run: &mut Run) -> Result<(), String> {
 fn crashes(run: &mut Run) -> Result<(), String> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--quiet", "--all-features", "--test", "it"]);
-    command.args(["-p", "mainstay-outbox", "-p", "mainstay-inbox", "--", "--nocapture", "crash"]);
-    let output = command.stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
+    command.args([
+        "-p",
+        "mainstay-outbox",
+        "-p",
+        "mainstay-inbox",
+        "--",
+        "--nocapture",
+        "crash",
+    ]);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let mut struck: Vec<&str> = text.lines().filter(|line| line.contains(": struck at ")).collect();
+    let mut struck: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains(": struck at "))
+        .collect();
     struck.sort_unstable();
-    run.sections.push(format!("## Crashes\n\n{}", struck.join("\n")));
+    run.sections
+        .push(format!("## Crashes\n\n{}", struck.join("\n")));
     if output.status.success() && !struck.is_empty() {
         return Ok(());
     }
-    Err(format!("`{}` ended with {}:\n{text}", shown(&command), output.status))
+    Err(format!(
+        "`{}` ended with {}:\n{text}",
+        shown(&command),
+        output.status
+    ))
 }
 
 fn on_each_version(run: &mut Run) -> Result<(), String> {
@@ -185,12 +229,21 @@ fn kept(name: &str, command: &mut Command) -> (Vec<Value>, Result<(), String>) {
     let outcome = command.stderr(Stdio::inherit()).output();
     let output = match outcome {
         Ok(output) => output,
-        Err(error) => return (Vec::new(), Err(format!("`{shown}` does not start: {error}"))),
+        Err(error) => {
+            return (
+                Vec::new(),
+                Err(format!("`{shown}` does not start: {error}")),
+            );
+        }
     };
-    let objects: Vec<Value> = Deserializer::from_slice(&output.stdout).into_iter().map_while(Result::ok).collect();
+    let objects: Vec<Value> = Deserializer::from_slice(&output.stdout)
+        .into_iter()
+        .map_while(Result::ok)
+        .collect();
     let written = folder().and_then(|folder| {
         let path = folder.join(name).with_extension("json");
-        fs::write(&path, Value::from(objects.clone()).to_string()).map_err(|error| format!("{path}: {error}"))
+        fs::write(&path, Value::from(objects.clone()).to_string())
+            .map_err(|error| format!("{path}: {error}"))
     });
     let outcome = match output.status.success() {
         true if objects.is_empty() => Err(format!("`{shown}` said nothing")),
@@ -209,7 +262,11 @@ fn folder() -> Result<Utf8PathBuf, String> {
 
 /// Objects as a table of Markdown.
 fn section(title: &str, columns: &[&str], rows: &[Value]) -> String {
-    let mut text = format!("## {title}\n\n| {} |\n|{}\n", columns.join(" | "), "---|".repeat(columns.len()));
+    let mut text = format!(
+        "## {title}\n\n| {} |\n|{}\n",
+        columns.join(" | "),
+        "---|".repeat(columns.len())
+    );
     for row in rows {
         let cells = columns.iter().map(|column| match &row[column] {
             Value::Null => "–".to_owned(),
@@ -230,5 +287,8 @@ fn section(title: &str, columns: &[&str], rows: &[Value]) -> String {
 fn objects_become_rows() {
     let rows = [serde_json::json!({"name": "a", "seed": null, "by": ["x", "y"], "run": 7})];
     let text = section("Mutants", &["name", "seed", "by", "run"], &rows);
-    assert!(text.ends_with("| name | seed | by | run |\n|---|---|---|---|\n| a | – | x; y | 7 |\n"), "{text}");
+    assert!(
+        text.ends_with("| name | seed | by | run |\n|---|---|---|---|\n| a | – | x; y | 7 |\n"),
+        "{text}"
+    );
 }

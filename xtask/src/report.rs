@@ -46,10 +46,12 @@ impl AddAssign for Counts {
     }
 }
 
+/// `None` = nobody asked for the step.
+type Outcome = Option<Result<(), String>>;
+
 /// How a run went.
 pub(crate) struct Report {
-    /// Steps, what each took, and its outcome; `None` = it was not asked for.
-    rows: Vec<(&'static Step, Duration, Option<Result<(), String>>)>,
+    rows: Vec<(&'static Step, Duration, Outcome)>,
     pub(crate) run: Run,
 }
 
@@ -86,7 +88,11 @@ impl Report {
         println!("\n{}", self.table());
         let Run { counts, .. } = &self.run;
         println!("{} passed, {} failed", counts.passed, counts.failed);
-        let outcomes = || self.rows.iter().filter_map(|(_, _, outcome)| outcome.as_ref());
+        let outcomes = || {
+            self.rows
+                .iter()
+                .filter_map(|(_, _, outcome)| outcome.as_ref())
+        };
         if outcomes().next().is_some() && outcomes().all(Result::is_ok) {
             Ok(())
         } else {
@@ -107,9 +113,18 @@ impl Report {
                 Some(Err(error)) => format!("FAILED: {}", error.replace('\n', "; ")),
                 None => "not run".to_owned(),
             };
-            line(format!("| {:<10} | {:>7.1} | {outcome} |", step.name, took.as_secs_f64()));
+            line(format!(
+                "| {:<10} | {:>7.1} | {outcome} |",
+                step.name,
+                took.as_secs_f64()
+            ));
         }
-        let Run { counts, suites, servers, .. } = &self.run;
+        let Run {
+            counts,
+            suites,
+            servers,
+            ..
+        } = &self.run;
         if !suites.is_empty() {
             line("\n| seconds | suite | passed | failed |\n|---|---|---|---|".to_owned());
         }
@@ -117,7 +132,10 @@ impl Report {
         suites.sort_by_key(|(_, took, _)| std::cmp::Reverse(*took));
         for (name, took, counts) in suites {
             let Counts { passed, failed, .. } = counts;
-            line(format!("| {:>7.1} | {name} | {passed} | {failed} |", took.as_secs_f64()));
+            line(format!(
+                "| {:>7.1} | {name} | {passed} | {failed} |",
+                took.as_secs_f64()
+            ));
         }
         line(String::new());
         if counts.ignored > 0 {
@@ -173,7 +191,10 @@ mod tests {
         let report = run(STEPS, &["good".to_owned()], Run::default());
         assert!(report.end().is_ok());
         let table = report.table();
-        assert!(table.contains("| bad        |     0.0 | not run |"), "{table}");
+        assert!(
+            table.contains("| bad        |     0.0 | not run |"),
+            "{table}"
+        );
     }
 
     #[test]

@@ -56,7 +56,14 @@ fn each_feature() -> Result<(), String> {
         let alone = all.iter().map(|feature| (*feature).to_owned());
         for chosen in [String::new(), all.join(",")].into_iter().chain(alone) {
             println!("{} with [{chosen}]", package.name);
-            without_lints(&["-p", &package.name, "--lib", "--no-default-features", "--features", &chosen])?;
+            without_lints(&[
+                "-p",
+                &package.name,
+                "--lib",
+                "--no-default-features",
+                "--features",
+                &chosen,
+            ])?;
         }
         println!("tests of {}", package.name);
         without_lints(&["-p", &package.name, "--tests"])?;
@@ -96,7 +103,12 @@ pub(crate) fn succeeds(command: &mut Command) -> Result<(), String> {
 /// The command as a person would type it.
 pub(crate) fn shown(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
-    let arguments = command.get_args().map(|argument| argument.to_string_lossy());
+    let arguments = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy());
     let name = program.file_name().unwrap_or_default().to_string_lossy();
-    std::iter::once(name).chain(arguments).collect::<Vec<_>>().join(" ")
+    std::iter::once(name)
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

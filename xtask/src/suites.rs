@@ -19,7 +19,7 @@ use mainstay_testkit::{LEFT_OUT, must_run};
 
 use crate::{
     report::{Counts, Run, now},
-    services::{Place, server},
+    services::{Place, Server, server},
     workspace::Workspace,
 };
 
@@ -69,7 +69,7 @@ pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result
     };
     println!("{what}");
     run.servers.push(what);
-    let environment = server.as_ref().map(|server| server.environment());
+    let environment = server.as_ref().map(Server::environment);
     let mut suites = VecDeque::from(suites);
     for suite in &mut suites {
         suite.command.envs(environment.iter().flatten().cloned());
@@ -91,9 +91,14 @@ fn build(choice: Choice) -> Result<Vec<Suite>, String> {
     let (mut seen, mut suites) = (HashSet::new(), Vec::new());
     for (nth, form) in (1..).zip(&forms) {
         let artifacts = executables(form)?;
-        let programs = kept(&artifacts, &workspace.target.join("suites").join(nth.to_string()))?;
+        let programs = kept(
+            &artifacts,
+            &workspace.target.join("suites").join(nth.to_string()),
+        )?;
         for artifact in artifacts {
-            let Some(path) = artifact.executable else { continue };
+            let Some(path) = artifact.executable else {
+                continue;
+            };
             let seeds = artifact.target.name == "simulation" && !artifact.profile.test;
             if !(artifact.profile.test || seeds) || !seen.insert(path.clone()) {
                 continue;
@@ -105,7 +110,10 @@ fn build(choice: Choice) -> Result<Vec<Suite>, String> {
             let on_servers = workspace.is_application(package) && nth < forms.len();
             // As cargo would run it, but that the programs are those of its form.
             let mut command = Command::new(&path);
-            command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder).envs(programs.clone());
+            command
+                .current_dir(folder)
+                .env("CARGO_MANIFEST_DIR", folder)
+                .envs(programs.clone());
             let mut name = format!("{} {}", package.name, artifact.target.name);
             if seeds {
                 command.args(["seeds", "--count", SEEDS]);
@@ -123,7 +131,9 @@ fn build(choice: Choice) -> Result<Vec<Suite>, String> {
         }
     }
     let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--doc", "--no-fail-fast"]).args(forms.last().into_iter().flatten());
+    command
+        .args(["test", "--doc", "--no-fail-fast"])
+        .args(forms.last().into_iter().flatten());
     suites.push(Suite {
         name: "doctests".to_owned(),
         package: String::new(),
@@ -143,7 +153,11 @@ fn build(choice: Choice) -> Result<Vec<Suite>, String> {
 /// Builds one form; the compiler's progress stays visible.
 fn executables(form: &[String]) -> Result<Vec<Artifact>, String> {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
+    command.args([
+        "test",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+    ]);
     let child = command.args(form).stdout(Stdio::piped()).spawn();
     let mut child = child.map_err(|error| format!("cargo does not start: {error}"))?;
     let output = child.stdout.take().ok_or("cargo has no output")?;
@@ -157,7 +171,10 @@ fn executables(form: &[String]) -> Result<Vec<Artifact>, String> {
         }
     }
     let status = child.wait().map_err(|error| error.to_string())?;
-    status.success().then_some(artifacts).ok_or(format!("the tests do not build: {status}"))
+    status
+        .success()
+        .then_some(artifacts)
+        .ok_or(format!("the tests do not build: {status}"))
 }
 
 /// Keeps the programs of a form from being replaced by those of the next; answers how its tests find them.
@@ -166,7 +183,9 @@ fn kept(artifacts: &[Artifact], folder: &Utf8Path) -> Result<Vec<(String, String
     fs::create_dir_all(folder).map_err(failed)?;
     let mut programs = Vec::new();
     for artifact in artifacts.iter().filter(|artifact| !artifact.profile.test) {
-        let Some(program) = &artifact.executable else { continue };
+        let Some(program) = &artifact.executable else {
+            continue;
+        };
         let name = &artifact.target.name;
         let link = folder.join(name);
         match fs::remove_file(&link) {
@@ -190,13 +209,18 @@ fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<(), String> {
     thread::scope(|scope| {
         let (sender, ended) = mpsc::channel();
         for _ in 0..2 * cores {
-            let sender = sender.clone();
-            scope.spawn(|| work(&queue, &logs, 4 * cores, sender));
+            let (queue, logs, sender) = (&queue, &logs, sender.clone());
+            scope.spawn(move || work(queue, logs, 4 * cores, &sender));
         }
         drop(sender);
         loop {
             match ended.recv_timeout(Duration::from_secs(30)) {
-                Ok(Ended { name, took, output, status }) => {
+                Ok(Ended {
+                    name,
+                    took,
+                    output,
+                    status,
+                }) => {
                     waiting.remove(&name);
                     let counts = counted(&output);
                     let failure = failure(&status, &counts);
@@ -241,21 +265,28 @@ struct Ended {
 }
 
 /// Runs suites until none is left.
-fn work(queue: &Mutex<VecDeque<Suite>>, logs: &Utf8Path, threads: usize, ended: Sender<Ended>) {
+fn work(queue: &Mutex<VecDeque<Suite>>, logs: &Utf8Path, threads: usize, ended: &Sender<Ended>) {
     let next = || queue.lock().ok()?.pop_front();
-    while let Some(Suite { name, mut command, .. }) = next() {
+    while let Some(Suite {
+        name, mut command, ..
+    }) = next()
+    {
         let started = now();
         if std::env::var_os("RUST_TEST_THREADS").is_none() {
             command.env("RUST_TEST_THREADS", threads.to_string());
         }
         // A file, since a pipe ends only with the last process that inherited it.
         let log = logs.join(name.replace(' ', "-") + ".log");
-        let status = File::create(&log).and_then(|file| {
-            command.stdout(file.try_clone()?).stderr(file).status()
-        });
+        let status = File::create(&log)
+            .and_then(|file| command.stdout(file.try_clone()?).stderr(file).status());
         let output = fs::read(&log).unwrap_or_default();
         let output = String::from_utf8_lossy(&output).into_owned();
-        let suite = Ended { name, took: started.elapsed(), output, status };
+        let suite = Ended {
+            name,
+            took: started.elapsed(),
+            output,
+            status,
+        };
         if ended.send(suite).is_err() {
             return;
         }
