@@ -5,13 +5,6 @@
     reason = "a command-line program"
 )]
 
-#[cfg(test)]
-mod house;
-#[cfg(test)]
-mod imports;
-#[cfg(test)]
-mod msrv;
-
 mod mutants;
 mod prove;
 mod report;

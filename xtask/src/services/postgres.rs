@@ -69,6 +69,8 @@ pub(crate) fn server(place: &Place, wanted: Option<u32>) -> Result<Server, Strin
     let (directory, mut options) = prepared(wanted)?;
     drop(guard);
     options.log = Some(place.file("postgres-test.log"));
+    // Suites side by side open more connections than one suite does.
+    options.settings = vec![("max_connections".to_owned(), "500".to_owned())];
     let instance = Instance::start(directory, options).map_err(told)?;
     Ok(Server::Started(Box::new(instance)))
 }
@@ -83,7 +85,7 @@ pub(super) fn up(place: &Place, wanted: Option<u32>) -> Result<Running, String> 
     if running.url.is_some() {
         let version = running.version.unwrap_or_default();
         return Err(format!(
-            "postgres: {version} runs already; `cargo xtask services down` first"
+            "PostgreSQL {version} runs already; `cargo xtask services down` first"
         ));
     }
     clear_remains(place)?;
@@ -103,7 +105,7 @@ pub(super) fn up(place: &Place, wanted: Option<u32>) -> Result<Running, String> 
         Ok(instance) => instance,
         Err(error) => {
             clear(place)?;
-            return Err(format!("postgres: {error}"));
+            return Err(told(error));
         }
     };
     state.pid = instance.pid();
@@ -189,5 +191,5 @@ fn clear(place: &Place) -> Result<bool, String> {
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn told(error: mainstay_testkit::Error) -> String {
-    format!("postgres: {error}")
+    error.to_string()
 }
