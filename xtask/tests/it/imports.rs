@@ -140,7 +140,7 @@ fn members_import_only_whom_they_may() {
     let offences = offences(&metadata.workspace_packages());
     assert!(
         offences.is_empty(),
-        "see \"Who may import whom\" in xtask/src/imports.rs:\n{}",
+        "see \"Who may import whom\" in xtask/tests/it/imports.rs:\n{}",
         offences.join("\n")
     );
 }
@@ -162,7 +162,7 @@ fn every_library_has_a_rule() {
                 || LIBRARIES.iter().any(|(name, _)| *name == folder);
             assert!(
                 known,
-                "{} has no rule in xtask/src/imports.rs",
+                "{} has no rule in xtask/tests/it/imports.rs",
                 package.name
             );
         }

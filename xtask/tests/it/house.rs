@@ -21,7 +21,6 @@ struct File {
 }
 
 impl File {
-    #[cfg(test)]
     fn new(path: &str, text: &str) -> Self {
         Self {
             path: path.to_owned(),
