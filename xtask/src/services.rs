@@ -1,155 +1,106 @@
 //! `cargo xtask services`: private servers for tests, which stay until they are told to go.
 
+mod place;
 mod postgres;
-mod state;
 
 use std::path::PathBuf;
 
-use cargo_metadata::MetadataCommand;
-use serde::Serialize;
+use clap::Subcommand;
+use serde::{Deserialize, Serialize};
 
+pub(crate) use place::Place;
 pub(crate) use postgres::{Server, server};
 
-/// A kind of server: one file each.
-struct Service {
-    name: &'static str,
-    /// The variable that carries its URL to the tests.
-    variable: &'static str,
-    up: fn(&Place, Option<u32>) -> Result<Running, String>,
-    down: fn(&Place) -> Result<bool, String>,
-    status: fn(&Place) -> Option<Running>,
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Starts a private PostgreSQL on a free port of 127.0.0.1 and prints its URL; a second `up` finds the first.
+    Up {
+        /// The major version.
+        #[arg(long)]
+        postgres: Option<u32>,
+        /// Prints all that is known of the servers.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stops what `up` started and removes its data.
+    Down,
+    /// Shows what runs.
+    Status {
+        /// Prints all that is known of the servers.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
-const SERVICES: &[Service] = &[postgres::SERVICE];
-
-/// A server that answers.
-#[derive(Clone, PartialEq, Eq, Serialize, Debug)]
+/// A server, as its state file and `--json` have it.
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Running {
-    pub(crate) url: String,
+    service: String,
+    /// The environment variable that carries its URL to the tests.
+    variable: String,
+    /// Missing until the server answered: then it does not run, or is being started.
+    url: Option<String>,
     /// Whose server it is, or what it was started from.
-    pub(crate) found: String,
-    pub(crate) version: Option<String>,
-    pub(crate) pid: Option<u32>,
-    pub(crate) port: Option<u16>,
-    pub(crate) data: Option<PathBuf>,
-    pub(crate) binaries: Option<PathBuf>,
-    pub(crate) log: Option<PathBuf>,
+    found: String,
+    version: Option<String>,
+    pid: Option<u32>,
+    port: Option<u16>,
+    /// The directory of the instance.
+    data: Option<PathBuf>,
+    /// The directory of its programs.
+    binaries: Option<PathBuf>,
+    log: Option<PathBuf>,
 }
 
-/// What `--json` prints of each.
-#[derive(Serialize)]
-struct Line {
-    service: &'static str,
-    variable: &'static str,
-    #[serde(flatten)]
-    running: Option<Running>,
-}
-
-/// Where logs and state lie: `target/services` of the checkout, so that two checkouts never share a server.
-pub(crate) struct Place(PathBuf);
-
-impl Place {
-    pub(crate) fn of_workspace() -> Result<Self, String> {
-        let metadata = MetadataCommand::new()
-            .no_deps()
-            .exec()
-            .map_err(|error| format!("cargo metadata: {error}"))?;
-        let place = metadata.workspace_root.join("target").join("services");
-        std::fs::create_dir_all(&place).map_err(|error| format!("{place}: {error}"))?;
-        Ok(Self(place.into()))
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-/// Starts what does not run yet and prints the URLs.
-pub(crate) fn up(wanted: Option<u32>, json: bool) -> Result<(), String> {
+pub(crate) fn run(command: &Command) -> Result<(), String> {
     let place = Place::of_workspace()?;
-    let lines = SERVICES
-        .iter()
-        .map(|service| {
-            let running = (service.up)(&place, wanted)
-                .map_err(|error| format!("{}: {error}", service.name))?;
-            Ok(line(service, Some(running)))
-        })
-        .collect::<Result<Vec<_>, String>>()?;
-    if json {
-        return print_json(&lines);
-    }
-    for Line {
-        variable, running, ..
-    } in &lines
-    {
-        if let Some(running) = running {
-            println!("{variable}={}", running.url);
+    match *command {
+        Command::Up { postgres, json } => {
+            let running = postgres::up(&place, postgres)?;
+            if json {
+                return print_json(&[running]);
+            }
+            println!("{}={}", running.variable, running.url.unwrap_or_default());
+        }
+        Command::Down => {
+            let stopped = postgres::down(&place)?;
+            let outcome = if stopped {
+                "stopped, its data removed"
+            } else {
+                "was not running"
+            };
+            println!("postgres: {outcome}");
+        }
+        Command::Status { json } => {
+            let running = postgres::status(&place);
+            if json {
+                return print_json(&[running]);
+            }
+            let Running {
+                service,
+                found,
+                url,
+                version,
+                pid,
+                port,
+                ..
+            } = running;
+            let Some(url) = url else {
+                println!("{service}: not running");
+                return Ok(());
+            };
+            let version = version.unwrap_or_else(|| "of unknown version".to_owned());
+            println!("{service} {version} ({found}): {url}");
+            if let (Some(pid), Some(port)) = (pid, port) {
+                println!("process {pid}, port {port}");
+            }
         }
     }
     Ok(())
 }
 
-/// Stops what `up` started.
-pub(crate) fn down() -> Result<(), String> {
-    let place = Place::of_workspace()?;
-    for service in SERVICES {
-        let stopped =
-            (service.down)(&place).map_err(|error| format!("{}: {error}", service.name))?;
-        let outcome = if stopped {
-            "stopped, its data removed"
-        } else {
-            "was not running"
-        };
-        println!("{}: {outcome}", service.name);
-    }
-    Ok(())
-}
-
-/// What runs.
-pub(crate) fn status(json: bool) -> Result<(), String> {
-    let place = Place::of_workspace()?;
-    let lines: Vec<Line> = SERVICES
-        .iter()
-        .map(|service| line(service, (service.status)(&place)))
-        .collect();
-    if json {
-        return print_json(&lines);
-    }
-    println!(
-        "{:<10} {:<9} {:>7} {:>6}  {:<24} url",
-        "service", "version", "pid", "port", "found"
-    );
-    for Line {
-        service, running, ..
-    } in lines
-    {
-        let Some(running) = running else {
-            println!("{service:<10} not running");
-            continue;
-        };
-        let number = |number: Option<u32>| number.map_or("-".to_owned(), |n| n.to_string());
-        println!(
-            "{service:<10} {:<9} {:>7} {:>6}  {:<24} {}",
-            running.version.as_deref().unwrap_or("-"),
-            number(running.pid),
-            number(running.port.map(u32::from)),
-            running.found,
-            running.url,
-        );
-    }
-    Ok(())
-}
-
-fn line(service: &Service, running: Option<Running>) -> Line {
-    Line {
-        service: service.name,
-        variable: service.variable,
-        running,
-    }
-}
-
-fn print_json(lines: &[Line]) -> Result<(), String> {
-    let text = serde_json::to_string_pretty(lines).map_err(|error| error.to_string())?;
+fn print_json(servers: &[Running]) -> Result<(), String> {
+    let text = serde_json::to_string_pretty(servers).map_err(|error| error.to_string())?;
     println!("{text}");
     Ok(())
 }

@@ -1,44 +1,33 @@
-//! The steps of `cargo xtask test`.
+//! The steps of `cargo xtask test`. They need no tool but cargo.
 
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 
 use crate::{
-    features,
-    forms::Forms,
-    report::{self, Run, Step},
-    suites, supply,
+    report::Step,
+    suites,
+    workspace::{Workspace, features},
 };
 
 pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "fmt",
         what: "everything is formatted",
-        run: |_| cargo(&["fmt", "--all", "--check"]),
-    },
-    Step {
-        name: "deny",
-        what: "dependencies have licences and sources that deny.toml allows",
-        run: |_| supply::check(),
-    },
-    Step {
-        name: "features",
-        what: "every combination of each package's features builds",
-        run: |_| features::every_combination(),
+        run: |_| cargo(["fmt", "--all", "--check"]),
     },
     Step {
         name: "clippy",
-        what: "no lint complains",
+        what: "no lint complains, in both forms of the application",
         run: |_| lints(),
     },
     Step {
         name: "test",
-        what: "tests and doctests of all packages pass, house rules included",
-        run: suites::all,
+        what: "all suites pass: tests, doctests, house rules, crashes, models, simulation, chaos",
+        run: |run| suites::run(run, None, suites::EVERYTHING),
     },
     Step {
-        name: "explore",
-        what: "models hold in every interleaving, and the simulation for its first 40,000 seeds",
-        run: suites::explored,
+        name: "features",
+        what: "each published crate builds with no feature, each alone, and all of them",
+        run: |_| each_feature(),
     },
     Step {
         name: "doc",
@@ -47,64 +36,79 @@ pub(crate) const STEPS: &[Step] = &[
     },
 ];
 
-/// Runs all steps, or the one named; whether all went well.
-pub(crate) fn run(only: Option<&str>, matrix: bool) -> bool {
-    let chosen: Vec<&Step> = STEPS
-        .iter()
-        .filter(|step| only.is_none_or(|only| only == step.name))
-        .collect();
-    if chosen.is_empty() {
-        eprintln!(
-            "there is no step {:?}; see `cargo xtask help`",
-            only.unwrap_or_default()
-        );
-        return false;
-    }
-    let report = report::run(
-        &chosen,
-        Run {
-            matrix,
-            ..Run::default()
-        },
-    );
-    report.print();
-    report.succeeded()
-}
-
 fn lints() -> Result<(), String> {
-    for form in Forms::of_workspace()?.all() {
-        let mut args = vec!["clippy", "--all-targets"];
-        args.extend(form);
-        args.extend(["--", "-D", "warnings"]);
-        cargo(&args)?;
+    for form in Workspace::read()?.forms() {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["clippy", "--all-targets"]).args(form);
+        succeeds(command.args(["--", "-D", "warnings"]))?;
     }
     Ok(())
+}
+
+/// Code that only some features use is a warning without them, which the other steps, with all features, never see. The
+/// tests are built with the default features: that is what a plain `cargo test -p` does.
+fn each_feature() -> Result<(), String> {
+    for package in Workspace::read()?.published() {
+        let all: Vec<&str> = features(package).collect();
+        if all.is_empty() {
+            continue; // the other steps build the only form there is
+        }
+        let alone = all.iter().map(|feature| (*feature).to_owned());
+        for chosen in [String::new(), all.join(",")].into_iter().chain(alone) {
+            println!("{} with [{chosen}]", package.name);
+            without_lints(&[
+                "-p",
+                &package.name,
+                "--lib",
+                "--no-default-features",
+                "--features",
+                &chosen,
+            ])?;
+        }
+        println!("tests of {}", package.name);
+        without_lints(&["-p", &package.name, "--tests"])?;
+    }
+    Ok(())
+}
+
+fn without_lints(arguments: &[&str]) -> Result<(), String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["clippy", "--quiet"]).args(arguments);
+    succeeds(command.args(["--", "-D", "warnings"]))
 }
 
 fn documentation() -> Result<(), String> {
-    for form in Forms::of_workspace()?.all() {
-        let status = Command::new(env!("CARGO"))
-            .args(["doc", "--no-deps"])
-            .args(form)
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .status();
-        check("cargo doc", status)?;
+    for form in Workspace::read()?.forms() {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["doc", "--no-deps"]).args(form);
+        succeeds(command.env("RUSTDOCFLAGS", "-D warnings"))?;
     }
     Ok(())
 }
 
-/// Runs cargo with its output visible.
-pub(crate) fn cargo(args: &[&str]) -> Result<(), String> {
-    check(
-        &format!("cargo {}", args.join(" ")),
-        Command::new(env!("CARGO")).args(args).status(),
-    )
+fn cargo<const N: usize>(arguments: [&str; N]) -> Result<(), String> {
+    succeeds(Command::new(env!("CARGO")).args(arguments))
 }
 
-fn check(what: &str, status: std::io::Result<ExitStatus>) -> Result<(), String> {
-    match status {
+/// Runs a command with its output visible.
+pub(crate) fn succeeds(command: &mut Command) -> Result<(), String> {
+    let shown = shown(command);
+    match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{what}` ended with {status}")),
-        Err(error) => Err(format!("`{what}` does not start: {error}")),
+        Ok(status) => Err(format!("`{shown}` ended with {status}")),
+        Err(error) => Err(format!("`{shown}` does not start: {error}")),
     }
+}
+
+/// The command as a person would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program());
+    let arguments = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy());
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    std::iter::once(name)
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -1,107 +1,390 @@
-//! The step `test`: all suites, with the servers they need.
+//! Suites: executables of tests, doctests, and seeds of the simulation, side by side, since most of their time is waiting.
 
-use std::process::Command;
-
-use mainstay_testkit::{must_run, postgres};
-
-use crate::{
-    counts::counted,
-    forms::{EXPLORING, Forms},
-    proof,
-    report::Run,
-    services::{Place, Server, server},
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashSet, VecDeque},
+    fs::{self, File},
+    io::{self, BufReader},
+    process::{Command, ExitStatus, Stdio},
+    sync::{
+        Mutex,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::Duration,
 };
 
-/// The oldest and the newest PostgreSQL that the suites run on.
-const MATRIX: [u32; 2] = [15, 18];
+use cargo_metadata::{Artifact, Message, camino::Utf8Path};
+use mainstay_testkit::{LEFT_OUT, must_run};
 
-/// What the names of all tests on PostgreSQL contain: they are in a module of that name.
-const ON_POSTGRES: &str = "postgres";
+use crate::{
+    report::{Counts, Run, now},
+    services::{Place, Server, server},
+    workspace::Workspace,
+};
 
-/// Runs all tests. Those on PostgreSQL get a server that is there for this run only, unless one is there already;
-/// in a matrix they run once more on each further version.
-pub(crate) fn all(run: &mut Run) -> Result<(), String> {
-    if !run.matrix {
-        return on(run, None, None);
-    }
-    if std::env::var_os(postgres::URL).is_some() {
-        let url = postgres::URL;
-        return Err(format!(
-            "{url} names one server; a matrix starts its own: unset it"
-        ));
-    }
-    let mut outcome = Ok(());
-    let filters = std::iter::once(None).chain(std::iter::repeat(Some(ON_POSTGRES)));
-    for (version, filter) in MATRIX.into_iter().zip(filters) {
-        let on_version = on(run, Some(version), filter)
-            .map_err(|error| format!("with PostgreSQL {version}: {error}"));
-        outcome = outcome.and(on_version);
-    }
-    outcome
+/// How many seeds of the simulation a run tries, beside the corpus.
+const SEEDS: &str = "5000";
+
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
+
+/// Something that runs as one.
+pub(crate) struct Suite {
+    name: String,
+    /// Whose tests they are; of doctests and seeds, nobody's.
+    package: String,
+    /// Whether it has the application on servers.
+    on_servers: bool,
+    command: Command,
+    /// Large executables have many tests, so they start first.
+    size: u64,
 }
 
-fn on(run: &mut Run, wanted: Option<u32>, filter: Option<&str>) -> Result<(), String> {
-    let place = Place::of_workspace()?;
-    match server(&place, wanted) {
-        Ok(server) => {
-            println!("suites on PostgreSQL get {}", server.what());
-            let outcome = tests(run, Some(&server), filter);
-            run.servers
-                .push(format!("Suites on PostgreSQL had {}.", server.what()));
-            server.close().and(outcome)
-        }
-        Err(why) => {
-            println!("there is no PostgreSQL: {why}");
-            let outcome = tests(run, None, filter);
-            run.servers
-                .push(format!("Suites on PostgreSQL did not run: {why}"));
-            if wanted.is_some() || must_run("postgres") {
-                return outcome.and(Err(format!("there is no PostgreSQL: {why}")));
-            }
-            outcome
-        }
-    }
-}
+/// Whether a suite runs, and which of its tests: those whose name contains the text.
+pub(crate) type Choice = fn(&Suite) -> Option<&'static str>;
 
-/// Everything, or where there is a filter what runs on a server: the application on servers has no module of that name.
-fn tests(run: &mut Run, server: Option<&Server>, filter: Option<&str>) -> Result<(), String> {
-    let forms = Forms::of_workspace()?.without(EXPLORING);
-    let chosen = match filter {
-        None => forms.all(),
-        Some(_) => forms.on_servers(),
+pub(crate) const EVERYTHING: Choice = |_| Some("");
+
+/// Tests in a module `postgres`, and the application on servers.
+pub(crate) const ON_SERVERS: Choice = |suite| match &*suite.package {
+    "" => None,
+    _ if suite.on_servers => Some(""),
+    package => (!package.starts_with("commerce")).then_some("postgres"),
+};
+
+/// What kills, stops and cuts off processes.
+pub(crate) const CHAOS: Choice = |suite| match &*suite.package {
+    "mainstay-chaos" => Some(""),
+    "commerce" => Some("kill"),
+    _ => None,
+};
+
+/// Builds and runs suites. Those on PostgreSQL get a server for this run only, unless one is there already.
+pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<(), String> {
+    let mut suites = build(choice)?;
+    let (server, why) = match server(&Place::of_workspace()?, version) {
+        Ok(server) => (Some(server), String::new()),
+        Err(why) => (None, why),
     };
-    let mut outcome = Ok(());
-    for (form, filter) in chosen
-        .into_iter()
-        .zip(std::iter::once(filter).chain(std::iter::repeat(None)))
-    {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["test", "--no-fail-fast"]).args(form);
-        if let Some(filter) = filter {
-            command.args(["--", filter]);
-        }
-        if let Some(server) = server {
-            command.envs(server.environment());
-        }
-        let strict = std::env::var_os("CI").is_some();
-        // One form's failure does not hide another's.
-        outcome = outcome.and(counted(&mut run.counts, command, strict));
+    let what = match &server {
+        Some(server) => format!("Suites on PostgreSQL had {}.", server.what()),
+        None => format!("Suites on PostgreSQL did not run: {why}"),
+    };
+    println!("{what}");
+    run.servers.push(what);
+    let environment = server.as_ref().map(Server::environment);
+    for suite in &mut suites {
+        suite.command.envs(environment.iter().flatten().cloned());
     }
-    outcome
+    let outcome = side_by_side(run, suites);
+    match server {
+        Some(server) => server.close().and(outcome),
+        None if version.is_some() || must_run("postgres") => {
+            outcome.and(Err(format!("there is no PostgreSQL: {why}")))
+        }
+        None => outcome,
+    }
 }
 
-/// How many seeds of the simulation a run tries: two and a half minutes on two cores.
-const SEEDS: &str = "40000";
-
-/// Runs what explores: all models, the simulation's own tests, and its first seeds.
-pub(crate) fn explored(run: &mut Run) -> Result<(), String> {
-    let mut tests = Command::new(env!("CARGO"));
-    tests.args(["test", "--no-fail-fast", "--profile", "proof"]);
-    for package in EXPLORING {
-        tests.args(["-p", package]);
+/// Builds both forms, and lists the suites in them.
+fn build(choice: Choice) -> Result<VecDeque<Suite>, String> {
+    let workspace = Workspace::read()?;
+    let forms = workspace.forms();
+    let mut doctests = Command::new(env!("CARGO"));
+    doctests
+        .args(["test", "--doc", "--no-fail-fast"])
+        .args(forms.last().into_iter().flatten());
+    let mut suites = vec![Suite {
+        name: "doctests".to_owned(),
+        package: String::new(),
+        on_servers: false,
+        command: doctests,
+        size: u64::MAX,
+    }];
+    let mut seen = HashSet::new();
+    for (nth, form) in (1..).zip(&forms) {
+        let artifacts = executables(form)?;
+        let programs = kept(&artifacts, &workspace.target.join(format!("suites/{nth}")))?;
+        for artifact in artifacts {
+            let Some(path) = artifact.executable.filter(|path| seen.insert(path.clone())) else {
+                continue; // in the form before, too
+            };
+            let folder = artifact.manifest_path.parent().unwrap_or(&workspace.root);
+            let mut packages = workspace.packages.iter();
+            let package = packages.find(|package| package.id == artifact.package_id);
+            let package = package.ok_or(format!("{path} is of no package"))?;
+            let target = &*artifact.target.name;
+            let patient =
+                ["mainstay-models", "mainstay-simulation"].contains(&package.name.as_str());
+            // What explores has no deadlines, so it leaves the cores to what has.
+            let mut command = Command::new(if patient { "nice" } else { path.as_str() });
+            command.args(patient.then_some(path.as_str()));
+            // As cargo would run it, but that the programs are those of its form.
+            command
+                .current_dir(folder)
+                .env("CARGO_MANIFEST_DIR", folder)
+                .envs(programs.clone());
+            let on_servers = workspace.is_application(package) && nth < forms.len();
+            let place = if on_servers { " on servers" } else { "" };
+            let (name, owner) = match (artifact.profile.test, target) {
+                (true, _) => (
+                    format!("{} {target}{place}", package.name),
+                    package.name.as_str(),
+                ),
+                (false, "simulation") => (format!("{SEEDS} seeds of the simulation"), ""),
+                (false, _) => continue,
+            };
+            if owner.is_empty() {
+                command.args(["seeds", "--count", SEEDS]);
+            }
+            suites.push(Suite {
+                name,
+                package: owner.to_owned(),
+                on_servers,
+                command,
+                size: path.metadata().map_or(0, |file| file.len()),
+            });
+        }
     }
-    let strict = std::env::var_os("CI").is_some();
-    let tests = counted(&mut run.counts, tests, strict);
-    let seeds = proof::simulation(&["seeds", "--count", SEEDS]);
-    tests.and(proof::passes(seeds, "a seed failed"))
+    suites.retain_mut(|suite| {
+        let filter = choice(suite);
+        suite.command.args(filter.filter(|text| !text.is_empty()));
+        filter.is_some()
+    });
+    suites.sort_by_key(|suite| Reverse(suite.size));
+    Ok(suites.into())
+}
+
+/// Builds one form; the compiler's progress stays visible.
+fn executables(form: &[String]) -> Result<Vec<Artifact>, String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args([
+        "test",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+    ]);
+    let child = command.args(form).stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| format!("cargo does not start: {error}"))?;
+    let output = child.stdout.take().ok_or("cargo has no output")?;
+    let mut artifacts = Vec::new();
+    for message in Message::parse_stream(BufReader::new(output)) {
+        match message.map_err(|error| format!("what cargo says: {error}"))? {
+            Message::CompilerArtifact(artifact) if artifact.executable.is_some() => {
+                artifacts.push(artifact);
+            }
+            _ => {}
+        }
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    status
+        .success()
+        .then_some(artifacts)
+        .ok_or(format!("the tests do not build: {status}"))
+}
+
+/// Keeps the programs of a form from being replaced by those of the next; answers how its tests find them.
+fn kept(artifacts: &[Artifact], folder: &Utf8Path) -> Result<Vec<(String, String)>, String> {
+    let failed = |error: io::Error| format!("{folder}: {error}");
+    fs::create_dir_all(folder).map_err(failed)?;
+    let mut programs = Vec::new();
+    for artifact in artifacts.iter().filter(|artifact| !artifact.profile.test) {
+        let Some(program) = &artifact.executable else {
+            continue;
+        };
+        let name = &artifact.target.name;
+        let link = folder.join(name);
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => fs::hard_link(program, &link).map_err(failed)?,
+        }
+        programs.push((format!("CARGO_BIN_EXE_{name}"), link.into_string()));
+    }
+    Ok(programs)
+}
+
+/// Runs suites, one more at a time than there are cores; tells of each as it ends, and every half minute what is to come.
+fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<(), String> {
+    let logs = Workspace::read()?.target.join("suites");
+    fs::create_dir_all(&logs).map_err(|error| format!("{logs}: {error}"))?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    println!("{} suites, {} at a time", suites.len(), cores + 1);
+    let mut waiting: BTreeSet<String> = suites.iter().map(|suite| suite.name.clone()).collect();
+    let (queue, mut total, mut failed) = (Mutex::new(suites), Counts::default(), Vec::new());
+    thread::scope(|scope| {
+        let (sender, ended) = mpsc::channel();
+        for _ in 0..=cores {
+            let (queue, logs, sender) = (&queue, &logs, sender.clone());
+            scope.spawn(move || work(queue, logs, 2 * cores, &sender));
+        }
+        drop(sender);
+        loop {
+            let Ended {
+                name,
+                took,
+                output,
+                status,
+            } = match ended.recv_timeout(HALF_A_MINUTE) {
+                Ok(ended) => ended,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    println!("to come: {}", Vec::from_iter(waiting.clone()).join(", "));
+                    continue;
+                }
+            };
+            print!("{output}");
+            let counts = counted(&output);
+            println!(
+                "suite {name}: {} passed, {:.1} s",
+                counts.passed,
+                took.as_secs_f64()
+            );
+            let why = match status {
+                Ok(status) if status.success() && counts.failed == 0 => None,
+                Ok(status) => Some(format!(
+                    "{} tests failed, it ended with {status}",
+                    counts.failed
+                )),
+                Err(error) => Some(format!("it does not start: {error}")),
+            };
+            failed.extend(why.map(|why| {
+                println!("FAILED: {name}: {why}");
+                name.clone()
+            }));
+            waiting.remove(&name);
+            total += counts.clone();
+            run.suites.push((name, took, counts));
+        }
+    });
+    run.counts += total.clone();
+    let ignored = total.ignored;
+    if !failed.is_empty() {
+        return Err(format!("failed: {}", failed.join(", ")));
+    }
+    if total.passed == 0 {
+        return Err("no test ran".to_owned());
+    }
+    if ignored > 0 && std::env::var_os("CI").is_some() {
+        return Err(format!("{ignored} tests did not run (ignored)"));
+    }
+    Ok(())
+}
+
+/// A suite that has run.
+struct Ended {
+    name: String,
+    took: Duration,
+    output: String,
+    status: io::Result<ExitStatus>,
+}
+
+/// Runs suites until none is left.
+fn work(queue: &Mutex<VecDeque<Suite>>, logs: &Utf8Path, threads: usize, ended: &Sender<Ended>) {
+    let next = || queue.lock().ok()?.pop_front();
+    while let Some(Suite {
+        name, mut command, ..
+    }) = next()
+    {
+        let started = now();
+        if std::env::var_os("RUST_TEST_THREADS").is_none() {
+            command.env("RUST_TEST_THREADS", threads.to_string());
+        }
+        // A file, since a pipe ends only with the last process that inherited it.
+        let log = logs.join(name.replace(' ', "-") + ".log");
+        let status = File::create(&log)
+            .and_then(|file| command.stdout(file.try_clone()?).stderr(file).status());
+        let output = fs::read(&log).unwrap_or_default();
+        let output = String::from_utf8_lossy(&output).into_owned();
+        let suite = Ended {
+            name,
+            took: started.elapsed(),
+            output,
+            status,
+        };
+        if ended.send(suite).is_err() {
+            return;
+        }
+    }
+}
+
+/// What the test runners counted, and which suites were left out.
+fn counted(output: &str) -> Counts {
+    let mut counts = Counts::default();
+    for line in output.lines() {
+        if let Some(closing) = closing_line(line) {
+            counts += closing;
+        }
+        // The harness may have begun a line of its own.
+        if let Some((_, suite)) = line.split_once(LEFT_OUT) {
+            counts.left_out.insert(suite.trim_end().to_owned());
+        }
+    }
+    counts
+}
+
+/// `test result: ok. 7 passed; 0 failed; 1 ignored; …`
+fn closing_line(line: &str) -> Option<Counts> {
+    let line = line.trim().strip_prefix("test result: ")?;
+    let (_, counts) = line.split_once(". ")?;
+    let mut parts = counts.split("; ");
+    let mut next = || parts.next()?.split(' ').next()?.parse().ok();
+    Some(Counts {
+        passed: next()?,
+        failed: next()?,
+        ignored: next()?,
+        left_out: BTreeSet::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OK: &str = "test result: ok. 7 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out";
+    const FAILED: &str = "test result: FAILED. 7 passed; 2 failed; 1 ignored; 0 measured";
+
+    /// Stands in for an executable of tests: prints `lines`, ends with `code`.
+    fn suite(lines: &str, code: u8) -> Suite {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("echo '{lines}'; exit {code}")]);
+        Suite {
+            name: format!("stand-in {code} {}", lines.len()),
+            package: String::new(),
+            on_servers: false,
+            command,
+            size: 0,
+        }
+    }
+
+    fn ran(suites: Vec<Suite>) -> (Result<(), String>, Run) {
+        let mut run = Run::default();
+        (side_by_side(&mut run, suites.into()), run)
+    }
+
+    #[test]
+    fn counts_are_read_from_closing_lines_only() {
+        let counts = counted(&format!("running 3 tests\n{FAILED}\n"));
+        assert_eq!((counts.passed, counts.failed, counts.ignored), (7, 2, 1));
+        assert_eq!(counted("running 3 tests"), Counts::default());
+    }
+
+    #[test]
+    fn a_failed_suite_fails_the_step_whatever_its_exit_code_and_the_others_count() {
+        let (outcome, run) = ran(vec![suite(FAILED, 0), suite(OK, 0)]);
+        assert!(outcome.unwrap_err().contains("stand-in"));
+        assert_eq!((run.counts.passed, run.counts.failed), (14, 2));
+        assert!(ran(vec![suite(OK, 101)]).0.is_err());
+    }
+
+    #[test]
+    fn suites_that_were_left_out_are_gathered_once_each() {
+        let line = format!("{LEFT_OUT}outbox on postgres: no server\n");
+        let (_, run) = ran(vec![suite(&format!("test a ... {line}{line}{OK}"), 0)]);
+        let left_out = Vec::from_iter(run.counts.left_out);
+        assert_eq!(left_out, ["outbox on postgres: no server"]);
+    }
+
+    #[test]
+    fn a_run_without_a_test_fails() {
+        assert!(ran(vec![suite("", 0)]).0.is_err());
+    }
 }

@@ -1,5 +1,9 @@
 //! The conformance suite on every store, and what is specific to each.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests, of which some features bring none"
+)]
 
 #[cfg(feature = "conformance")]
 mod crash;

@@ -2,130 +2,117 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     thread,
 };
 
+use serde::Serialize;
+
 use crate::{Report, Settings, run};
 
-/// Which seeds to run.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "made by hand")]
-pub struct Campaign {
-    /// The first seed.
-    pub from: u64,
-    /// How many.
-    pub count: u64,
-    /// On how many threads.
-    pub threads: usize,
-}
-
 /// What came of many seeds.
-#[derive(Clone, Default, Debug)]
-#[non_exhaustive]
+#[derive(Clone, Default, Debug, Serialize)]
 pub struct Tally {
     /// Seeds that were run.
     pub seeds: u64,
     /// Messages that were committed.
-    pub messages: u64,
+    pub messages: usize,
     /// Faults that struck.
-    pub faults: u64,
+    pub faults: usize,
     /// The fewest messages of a seed.
-    pub fewest_messages: u64,
+    pub fewest_messages: Option<usize>,
     /// The fewest faults that struck in a seed.
-    pub fewest_faults: u64,
+    pub fewest_faults: Option<usize>,
     /// Simulated time, in milliseconds.
-    pub simulated_ms: u64,
+    pub simulated_ms: u128,
     /// What happened.
     pub events: u64,
     /// How often each kind of fault struck.
     pub kinds: BTreeMap<String, u64>,
-    /// The seeds that failed, with what came of them.
+    /// Seeds that failed.
+    pub failed: u64,
+    /// What came of the seeds that failed, in the order in which they were begun.
+    #[serde(skip)]
     pub failures: Vec<Report>,
 }
 
 impl Tally {
-    /// Counts a run.
-    pub fn add(&mut self, report: Report) {
-        let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
-        let (messages, faults) = (number(report.messages), number(report.faults()));
-        if self.seeds == 0 {
-            (self.fewest_messages, self.fewest_faults) = (messages, faults);
-        }
+    fn add(&mut self, report: &Report) {
+        let fewest = |known: Option<usize>, new| Some(known.map_or(new, |known| known.min(new)));
         self.seeds += 1;
-        self.messages += messages;
-        self.faults += faults;
-        self.fewest_messages = self.fewest_messages.min(messages);
-        self.fewest_faults = self.fewest_faults.min(faults);
-        self.simulated_ms += u64::try_from(report.simulated.as_millis()).unwrap_or(u64::MAX);
+        self.messages += report.messages;
+        self.faults += report.faults();
+        self.fewest_messages = fewest(self.fewest_messages, report.messages);
+        self.fewest_faults = fewest(self.fewest_faults, report.faults());
+        self.simulated_ms += report.simulated.as_millis();
         self.events += report.events;
-        for (strike, times) in report.plan.strikes.iter().zip(&report.struck) {
+        for (fault, times) in report.plan.faults.iter().zip(&report.struck) {
             if *times > 0 {
-                *self.kinds.entry(strike.kind()).or_default() += 1;
+                *self.kinds.entry(fault.kind()).or_default() += 1;
             }
         }
-        if report.has_failed() {
-            self.failures.push(report);
-        }
-    }
-
-    /// Counts what was counted elsewhere.
-    pub fn join(&mut self, other: Self) {
-        if self.seeds == 0 {
-            *self = other;
-            return;
-        }
-        if other.seeds == 0 {
-            return;
-        }
-        self.seeds += other.seeds;
-        self.messages += other.messages;
-        self.faults += other.faults;
-        self.fewest_messages = self.fewest_messages.min(other.fewest_messages);
-        self.fewest_faults = self.fewest_faults.min(other.fewest_faults);
-        self.simulated_ms += other.simulated_ms;
-        self.events += other.events;
-        for (kind, times) in other.kinds {
-            *self.kinds.entry(kind).or_default() += times;
-        }
-        self.failures.extend(other.failures);
-        self.failures.sort_by_key(|report| report.seed);
+        self.failed += u64::from(report.has_failed());
     }
 }
 
-/// Runs seeds on so many threads; `done` is told of each of them, and false ends the campaign.
+/// Runs seeds on so many threads; `done` is told of each of them, and false ends the campaign once what was begun has ended.
 pub fn campaign(
-    campaign: &Campaign,
+    seeds: impl IntoIterator<Item = u64, IntoIter: Send>,
+    threads: usize,
     settings: &Settings,
-    done: &(impl Fn(&Report) -> bool + Sync),
+    done: &(impl Fn(&Tally, &Report) -> bool + Sync),
 ) -> Tally {
-    let next = AtomicU64::new(0);
-    let total = Mutex::new(Tally::default());
+    let seeds = Mutex::new(Some(seeds.into_iter().enumerate()));
+    let total = Mutex::new((Tally::default(), Vec::new()));
+    let next = || {
+        let mut seeds = seeds.lock().unwrap_or_else(PoisonError::into_inner);
+        seeds.as_mut()?.next()
+    };
+    let work = || {
+        while let Some((nth, seed)) = next() {
+            let report = run(seed, settings);
+            let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+            let (tally, failures) = &mut *total;
+            tally.add(&report);
+            if !done(tally, &report) {
+                *seeds.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            if report.has_failed() {
+                failures.push((nth, report));
+            }
+        }
+    };
     thread::scope(|scope| {
-        for _ in 0..campaign.threads.max(1) {
-            scope.spawn(|| {
-                let mut tally = Tally::default();
-                loop {
-                    let nth = next.fetch_add(1, Ordering::Relaxed);
-                    if nth >= campaign.count {
-                        break;
-                    }
-                    let report = run(campaign.from + nth, settings);
-                    let goes_on = done(&report);
-                    tally.add(report);
-                    if !goes_on {
-                        next.store(campaign.count, Ordering::Relaxed);
-                    }
-                }
-                total
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .join(tally);
-            });
+        for _ in 0..threads.max(1) {
+            scope.spawn(work);
         }
     });
-    total.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let (mut tally, mut failures) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failures.sort_by_key(|(nth, _)| *nth);
+    tally.failures = failures.into_iter().map(|(_, report)| report).collect();
+    tally
+}
+
+/// Seeds that fail with bugs that were found, or with mutants that few seeds find: they are run first. A seed means the same run
+/// only as long as nobody changes what is drawn from it; a bug that was found becomes a mutant, so that another seed can be found, and has a test of its own.
+pub fn corpus() -> Vec<u64> {
+    let lines = include_str!("../corpus.txt").lines();
+    let seeds = lines.filter_map(|line| line.split('#').next()?.trim().parse().ok());
+    seeds.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_line_is_a_seed_and_says_why() {
+        for line in include_str!("../corpus.txt").lines() {
+            if let Some((seed, why)) = line.split_once('#') {
+                let seed = seed.trim();
+                assert!(seed.is_empty() || seed.parse::<u64>().is_ok(), "{line}");
+                assert!(!why.trim().is_empty(), "{line}");
+            } else {
+                assert!(line.is_empty(), "{line:?} does not say why");
+            }
+        }
+    }
 }

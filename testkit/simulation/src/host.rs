@@ -14,7 +14,7 @@ use std::{
 use futures_util::FutureExt as _;
 
 use crate::{plan::Reach, process::Process, world::World};
-pub(crate) use life::{CutBy, Life};
+pub(crate) use life::Life;
 
 type Running = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Factory = Arc<dyn Fn(Process) -> Running + Send + Sync>;
@@ -52,21 +52,18 @@ impl Host {
     }
 
     /// Its name.
-    #[must_use]
     pub fn name(&self) -> &str {
-        self.life.name()
+        &self.life.name
     }
 
     /// Whether what runs on it has not come to its end.
-    #[must_use]
     pub fn is_running(&self) -> bool {
-        self.life.is_running()
+        self.life.state().running
     }
 
     /// Which of its lives it is in, or was in last, from 1.
-    #[must_use]
     pub fn life(&self) -> u64 {
-        self.life.number()
+        self.life.state().life
     }
 
     /// Kills what runs on it, as `kill -9` does: all of it is dropped, and nothing of it reaches anything any more.
@@ -78,13 +75,15 @@ impl Host {
     /// Kills it for good: it is never started again.
     pub fn lose(&self) {
         self.note(9, "lost");
-        self.life.lose();
+        self.life.state().lost = true;
+        self.life.kill();
     }
 
     /// Asks what runs on it to end: its [`shutdown`](Process::shutdown) token is cancelled.
     pub fn stop(&self) {
         self.note(2, "asked to end");
-        self.life.stop();
+        let shutdown = self.life.state().shutdown.clone();
+        shutdown.cancel();
     }
 
     /// Starts it, unless it is running.
@@ -98,32 +97,24 @@ impl Host {
         self.note(3, "started");
         let process = Process::new(Arc::clone(&world), Arc::clone(&self.life), life);
         let running = (self.factory)(process.clone());
-        let host = Arc::clone(&self.life);
-        let told = Arc::downgrade(&world);
+        let (host, told) = (Arc::clone(&self.life), self.world.clone());
         let task = world.runtime.spawn(async move {
             let ended = AssertUnwindSafe(process.gate(running)).catch_unwind().await;
-            let broken = match ended {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error),
-                Err(_) => Some("it panicked".to_owned()),
-            };
-            if let (Some(error), Some(world)) = (broken, told.upgrade()) {
-                world.broken(format!("{} ended: {error}", host.name()));
+            let ended = ended.unwrap_or_else(|_| Err("it panicked".to_owned()));
+            if let (Err(error), Some(world)) = (ended, told.upgrade()) {
+                world.broken(format!("{} ended: {error}", host.name));
             }
-            host.end(life);
+            host.of(life, |state| state.running = false);
         });
-        self.life.runs_as(life, task.abort_handle());
+        let task = task.abort_handle();
+        self.life.of(life, |state| state.task = Some(task));
     }
 
-    /// Kills it and starts it again.
-    pub fn restart(&self) {
-        self.kill();
-        self.start();
-    }
-
-    /// Starts it if it was killed, not if it came to its end.
-    pub(crate) fn revive(&self) {
-        if self.life.is_dead() {
+    /// It reaches and does everything again, and is started if it was killed, not if it came to its end.
+    pub(crate) fn heal(&self) {
+        self.reconnect();
+        self.resume();
+        if self.life.state().dead {
             self.start();
         }
     }
@@ -132,9 +123,8 @@ impl Host {
     /// by what runs on it still lets its own timers end, but reaches nothing.
     pub fn pause(&self, time: Duration) {
         self.note(4, "paused");
-        self.life.pause();
-        let host = self.clone();
-        self.after(time, move || host.resume());
+        self.life.state().paused = true;
+        self.after(time, Self::resume);
     }
 
     /// It goes on at once.
@@ -151,42 +141,42 @@ impl Host {
 
     /// It reaches this no more for so long.
     pub fn cut_off(&self, from: Reach, time: Duration) {
-        self.cut(from, time, CutBy(None));
+        self.cut(from, time, None);
     }
 
-    pub(crate) fn cut(&self, from: Reach, time: Duration, by: CutBy) {
+    /// As [`cut_off`](Self::cut_off); `by` = which fault of the plan does it.
+    pub(crate) fn cut(&self, from: Reach, time: Duration, by: Option<usize>) {
         self.note(6, "cut off");
-        self.life.cut(from, by);
-        let host = self.clone();
-        self.after(time, move || host.reconnect());
+        self.life.state().cut = Some((from, by));
+        self.after(time, Self::reconnect);
     }
 
     /// It reaches everything again.
     pub fn reconnect(&self) {
         self.note(7, "reconnected");
-        self.life.reconnect();
+        self.life.state().cut = None;
     }
 
     /// Its wall clock jumps.
     pub fn jump(&self, seconds: i64) {
         self.note(8, "its clock jumps");
-        self.life.jump(seconds);
+        self.life.state().jumped += seconds;
     }
 
-    fn after(&self, time: Duration, act: impl FnOnce() + Send + 'static) {
+    fn after(&self, time: Duration, act: fn(&Self)) {
+        let host = self.clone();
         if let Some(world) = self.world.upgrade() {
             world.runtime.spawn(async move {
                 tokio::time::sleep(time).await;
-                act();
+                act(&host);
             });
         }
     }
 
     fn note(&self, what: u64, words: &str) {
         if let Some(world) = self.world.upgrade() {
-            world.note(self.life.index() << 8 | what, || {
-                format!("{} {words}", self.name())
-            });
+            let number = self.life.index << 8 | what;
+            world.note(number, || format!("{} {words}", self.name()));
         }
     }
 }

@@ -4,20 +4,18 @@ mod draw;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-pub use draw::Crew;
+pub use draw::Topology;
 
 /// The faults of a run. It is drawn from a seed or written by hand, can be printed, and can be made shorter.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-#[non_exhaustive]
 pub struct Plan {
     /// The faults; the order means nothing.
-    pub strikes: Vec<Strike>,
+    pub faults: Vec<Fault>,
 }
 
 /// One fault.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "there are these two occasions")]
-pub enum Strike {
+pub enum Fault {
     /// At a time after the begin of the run.
     At(Duration, Act),
     /// At the k-th call, from 1, that a host makes of a port.
@@ -29,13 +27,12 @@ pub enum Strike {
         /// Which of them, over all lives of the host.
         call: u32,
         /// What happens to it.
-        fault: Fault,
+        fault: CallFault,
     },
 }
 
 /// Where a host meets the outside.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-#[non_exhaustive]
 pub enum Port {
     /// A transaction begins.
     Begin,
@@ -55,13 +52,9 @@ pub enum Port {
     Handle,
 }
 
-/// How many kinds of ports there are.
-pub(crate) const PORTS: usize = 8;
-
 /// What happens to a call. Each fits some ports; at others the call, or its answer, is lost, and a handler refuses its message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum Fault {
+pub enum CallFault {
     /// It takes so long until it is sent.
     Stall(Duration),
     /// It is sent, and its answer takes so long.
@@ -92,7 +85,6 @@ pub enum Fault {
 
 /// What happens at a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
 pub enum Act {
     /// A host dies, and is started again so much later.
     Kill(Arc<str>, Duration),
@@ -124,7 +116,6 @@ pub enum Act {
 
 /// What a host is cut off from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "this is all there is")]
 pub enum Reach {
     /// The database.
     Database,
@@ -135,23 +126,16 @@ pub enum Reach {
 }
 
 impl Plan {
-    /// A plan of these faults.
-    #[must_use]
-    pub const fn of(strikes: Vec<Strike>) -> Self {
-        Self { strikes }
-    }
-
     /// The plan that keeps of this one only the faults at these places.
-    #[must_use]
     pub fn keep(&self, places: &[usize]) -> Self {
-        let kept = places.iter().filter_map(|place| self.strikes.get(*place));
-        Self::of(kept.cloned().collect())
+        let kept = places.iter().filter_map(|place| self.faults.get(*place));
+        let faults = kept.cloned().collect();
+        Self { faults }
     }
 }
 
-impl Strike {
+impl Fault {
     /// What kind of fault it is.
-    #[must_use]
     pub fn kind(&self) -> String {
         let whole = match self {
             Self::At(_, act) => format!("{act:?}"),
@@ -163,14 +147,14 @@ impl Strike {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, strike) in self.strikes.iter().enumerate() {
-            writeln!(f, "{place:>4}  {strike}")?;
+        for (place, fault) in self.faults.iter().enumerate() {
+            writeln!(f, "{place:>4}  {fault}")?;
         }
         Ok(())
     }
 }
 
-impl fmt::Display for Strike {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::At(time, act) => write!(f, "at {} ms: {act:?}", time.as_millis()),

@@ -18,14 +18,13 @@ use mainstay_messaging::{Group, Message, StartAt, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    dice::{Dice, ids},
-    host::{CutBy, Life},
-    plan::{Fault, Port, Reach},
+    host::Life,
+    plan::{CallFault, Port, Reach},
+    rng::{Rng, ids},
     world::{LifeOf, World},
 };
 pub use broker::{HostConsumer, HostPublisher};
 use clock::HostClock;
-use database::HostLink;
 
 /// How many milliseconds the farthest host is away.
 const FARTHEST: u64 = 128;
@@ -43,107 +42,103 @@ pub struct Process {
 
 impl Process {
     pub(crate) fn new(world: Arc<World>, host: Arc<Life>, life: u64) -> Self {
-        let ids = Arc::new(ids(world.seed, host.name(), life));
-        let dice = Dice::new(world.seed, &format!("distance of {}", host.name()));
-        let distance = if dice.one_in(2) {
+        let rng = Rng::new(world.seed, &format!("distance of {}", host.name));
+        let distance = if rng.one_in(2) {
             Duration::ZERO
         } else {
-            dice.millis(FARTHEST)
+            rng.millis(FARTHEST)
         };
         Self {
+            ids: Arc::new(ids(world.seed, &host.name, life)),
             world,
             host,
             life,
-            ids,
             distance,
         }
     }
 
     /// The host's name.
-    #[must_use]
     pub fn name(&self) -> &str {
-        self.host.name()
+        &self.host.name
     }
 
     /// Which of the host's lives this is, from 1.
-    #[must_use]
     pub const fn life(&self) -> u64 {
         self.life
     }
 
-    pub(crate) fn life_of(&self) -> LifeOf {
-        (self.host.index(), self.life)
+    fn life_of(&self) -> LifeOf {
+        (self.host.index, self.life)
     }
 
     /// Cancelled when the host is asked to end.
-    #[must_use]
     pub fn shutdown(&self) -> CancellationToken {
-        self.host.shutdown()
+        self.host.state().shutdown.clone()
     }
 
     /// The simulation's database, as this host reaches it.
-    #[must_use]
     pub fn database(&self) -> Database {
-        let link = HostLink::new(self.clone());
-        self.world.database.through(Arc::new(link))
+        self.world.database.through(Arc::new(self.clone()))
     }
 
     /// A publisher to the simulation's broker.
-    #[must_use]
     pub fn publisher(&self) -> HostPublisher {
-        HostPublisher::new(self.clone(), self.world.broker.publisher())
+        HostPublisher {
+            process: self.clone(),
+            publisher: self.world.broker.publisher(),
+        }
     }
 
     /// A member of a group on the simulation's broker.
-    #[must_use]
     pub fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> HostConsumer {
         let mut shared = self.world.shared();
         let read = shared.readers.entry(group.clone()).or_default();
         read.extend(topics.iter().cloned());
         drop(shared);
-        let consumer = self.world.broker.consumer(group.clone(), topics, start_at);
-        HostConsumer::new(self.clone(), consumer, group.clone())
+        HostConsumer {
+            process: self.clone(),
+            consumer: self.world.broker.consumer(group.clone(), topics, start_at),
+            group: group.clone(),
+            on_its_way: None,
+        }
     }
 
     /// The host's clock: its wall time may jump, and its monotonic time has an origin of its own.
-    #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
-        Arc::new(HostClock::new(&self.world, Arc::clone(&self.host)))
+        let up = Rng::new(self.world.seed, self.name()).below(1_000_000);
+        Arc::new(HostClock {
+            world: self.world.clock.clone(),
+            host: Arc::clone(&self.host),
+            up: Duration::from_secs(up),
+        })
     }
 
     /// Ids and randomness that follow from the seed: one sequence, whoever of this life asks.
-    #[must_use]
     pub fn ids(&self) -> Arc<dyn IdGenerator> {
         Arc::clone(&self.ids)
     }
 
     /// Call this first in a handler: what shall go wrong there. A stall has happened already.
-    pub async fn handles(&self, message: &Message) -> Option<Fault> {
+    pub async fn handles(&self, message: &Message) -> Option<CallFault> {
         let fault = self.pass(Port::Handle).await;
         if fault.is_none() && self.is_poison(message) {
-            return Some(Fault::Lost);
+            return Some(CallFault::Lost);
         }
         fault
     }
 
     fn is_poison(&self, message: &Message) -> bool {
-        let mut shared = self.world.shared();
-        if shared.poison.is_empty() {
-            return false;
-        }
-        let number = shared.numbering.as_ref().and_then(|of| of(message));
-        let poison = &mut shared.poison;
-        let place = poison.iter().find(|(nth, _)| Some(*nth) == number);
-        let place = place.map(|(_, place)| *place);
-        drop(shared);
-        if let Some(place) = place {
-            self.world.struck(place);
-        }
-        place.is_some()
+        let number = self.world.number_of(message);
+        let poison = self.world.shared().poison.clone();
+        let mut poison = poison.into_iter().filter(|(nth, _)| Some(*nth) == number);
+        let first = poison.next();
+        first
+            .inspect(|(_, place)| self.world.struck(*place))
+            .is_some()
     }
 
     /// Waits while the host is paused; for ever once this life is over.
-    pub(crate) async fn awake(&self) {
+    async fn awake(&self) {
         poll_fn(|context| self.host.poll_awake(self.life, context)).await;
     }
 
@@ -158,23 +153,23 @@ impl Process {
     }
 
     /// What goes to the database or the broker, or comes from there, is under way.
-    pub(crate) async fn travel(&self) {
+    async fn travel(&self) {
         if !self.distance.is_zero() {
             self.wait(self.distance).await;
         }
     }
 
     /// So much time goes by for the host, and longer if it is paused then.
-    pub(crate) async fn wait(&self, time: Duration) {
+    async fn wait(&self, time: Duration) {
         tokio::time::sleep(time).await;
         self.awake().await;
     }
 
     /// A call on its way out: waits as long as it shall, and says what else shall happen to it.
-    pub(crate) async fn pass(&self, port: Port) -> Option<Fault> {
+    async fn pass(&self, port: Port) -> Option<CallFault> {
         self.awake().await;
-        let fault = self.strike(port);
-        if let Some(Fault::Stall(time)) = fault {
+        let fault = self.fault(port);
+        if let Some(CallFault::Stall(time)) = fault {
             self.wait(time).await;
             return None;
         }
@@ -182,32 +177,29 @@ impl Process {
     }
 
     /// A call, and what shall happen to it.
-    pub(crate) fn strike(&self, port: Port) -> Option<Fault> {
+    fn fault(&self, port: Port) -> Option<CallFault> {
         let (call, struck) = self.host.call(port);
-        let number = self.host.index() << 40 | (port as u64) << 32 | u64::from(call);
+        let number = self.host.index << 40 | (port as u64) << 32 | u64::from(call);
         self.world
-            .note(number, || format!("{} {port:?} {call}", self.host.name()));
-        if self.world.record().is_exhausted() {
+            .note(number, || format!("{} {port:?} {call}", self.host.name));
+        if self.world.is_exhausted() {
             self.world.broken("it turns in a circle".to_owned());
             self.host.kill();
         }
-        let (fault, place) = struck.filter(|_| !self.world.is_healed())?;
+        let (fault, place) = struck.filter(|_| !self.world.shared().healed)?;
         self.world.struck(place);
         Some(fault)
     }
 
     /// Whether this host is cut off from there.
-    pub(crate) fn is_cut(&self, from: Reach) -> bool {
+    fn is_cut(&self, from: Reach) -> bool {
         let down = self.world.shared().broker_down;
-        let down = down
-            .filter(|_| from == Reach::Broker)
-            .map(|place| CutBy(Some(place)));
-        let Some(CutBy(place)) = self.host.is_cut(from).or(down) else {
-            return false;
-        };
-        if let Some(place) = place {
+        let down = down.map(|place| (Reach::Broker, Some(place)));
+        let here = |(cut, _): &(Reach, _)| [from, Reach::Everything].contains(cut);
+        let cut = self.host.state().cut.filter(here).or(down.filter(here));
+        if let Some((_, Some(place))) = cut {
             self.world.struck(place);
         }
-        true
+        cut.is_some()
     }
 }

@@ -9,13 +9,13 @@ use std::{
 };
 
 use mainstay_database::{Transactions as _, memory::Statement};
-use mainstay_messaging::{Content, Message};
+use mainstay_messaging::{Content, Delivery, Message};
 use mainstay_testkit::{
     History, check,
     history::{Entry, Published, Reader},
 };
 
-use crate::{Crew, Plan, Sim};
+use crate::{Plan, Sim, Topology, shrink::shorten};
 
 /// What a failed scenario names to be run alone.
 const SEED: &str = "MAINSTAY_SEED";
@@ -28,15 +28,29 @@ const LONGEST: Duration = Duration::from_secs(3_600);
     clippy::needless_pass_by_value,
     reason = "a closure at the place of the call"
 )]
-pub fn simulate(seeds: Range<u64>, crew: &Crew, scenario: impl AsyncFn(&Sim) -> Vec<String>) {
+pub fn simulate(
+    seeds: Range<u64>,
+    topology: &Topology,
+    scenario: impl AsyncFn(&Sim) -> Vec<String>,
+) {
     let seeds = chosen(std::env::var(SEED).ok().as_deref()).unwrap_or(seeds);
     for seed in seeds {
-        let plan = Plan::draw(seed, crew);
-        let told = play(seed, crew, &plan, &scenario);
-        if !told.is_empty() {
-            let again = |plan: &Plan| play(seed, crew, plan, &scenario);
-            let (shortest, told) = shorten(plan.clone(), told, &again);
-            fail(seed, &plan, &shortest, &told);
+        let plan = Plan::draw(seed, topology);
+        let failed = |places: &[usize]| {
+            let told = match Sim::planned(seed, plan.keep(places)) {
+                Ok(sim) => {
+                    let mut told = play(&sim, scenario(&sim));
+                    told.extend(strangers(&sim, topology));
+                    told
+                }
+                Err(error) => vec![error.to_string()],
+            };
+            (!told.is_empty()).then_some(told)
+        };
+        let every: Vec<usize> = (0..plan.faults.len()).collect();
+        if let Some(told) = failed(&every) {
+            let (places, told) = shorten(every, told, failed);
+            fail(seed, &plan, &plan.keep(&places), &told);
         }
     }
 }
@@ -50,17 +64,9 @@ fn chosen(seed: Option<&str>) -> Option<Range<u64>> {
     }
 }
 
-fn play(
-    seed: u64,
-    crew: &Crew,
-    plan: &Plan,
-    scenario: &impl AsyncFn(&Sim) -> Vec<String>,
-) -> Vec<String> {
-    let sim = match Sim::planned(seed, plan.clone()) {
-        Ok(sim) => sim,
-        Err(error) => return vec![error.to_string()],
-    };
-    let playing = || sim.run(async { tokio::time::timeout(LONGEST, scenario(&sim)).await });
+/// Lets a scenario come to its end, and says what does not hold: that it panicked and that hosts broke included.
+pub(crate) fn play(sim: &Sim, scenario: impl Future<Output = Vec<String>>) -> Vec<String> {
+    let playing = || sim.run(async { tokio::time::timeout(LONGEST, scenario).await });
     // A scenario that asserts shall name its seed as well as one that answers.
     let mut told = match catch_unwind(AssertUnwindSafe(playing)) {
         Ok(Ok(told)) => told,
@@ -68,14 +74,6 @@ fn play(
         Err(panicked) => vec![format!("the scenario panicked: {}", words(&*panicked))],
     };
     told.extend(sim.broken());
-    let hosts = sim.hosts();
-    let names = [&*crew.writers, &crew.relays, &crew.workers].concat();
-    let strangers = (names.iter()).filter(|name| !hosts.iter().any(|host| host.name() == &***name));
-    told.extend(
-        strangers.map(|name| {
-            format!("no host is called {name}: what the plan does to it never strikes")
-        }),
-    );
     told
 }
 
@@ -85,24 +83,13 @@ fn words(panicked: &(dyn Any + Send)) -> &str {
         .unwrap_or("without a word")
 }
 
-/// Drops one fault after the other, as long as something does not hold all the same.
-fn shorten(
-    mut plan: Plan,
-    mut told: Vec<String>,
-    again: &impl Fn(&Plan) -> Vec<String>,
-) -> (Plan, Vec<String>) {
-    let mut place = 0;
-    while place < plan.strikes.len() {
-        let mut shorter = plan.clone();
-        shorter.strikes.remove(place);
-        let told_then = again(&shorter);
-        if told_then.is_empty() {
-            place += 1;
-        } else {
-            (plan, told) = (shorter, told_then);
-        }
-    }
-    (plan, told)
+/// Hosts that the plan speaks of and nobody has put into the world.
+fn strangers(sim: &Sim, topology: &Topology) -> impl Iterator<Item = String> {
+    let hosts = sim.hosts();
+    let mut names = topology.hosts();
+    names.retain(|name| !hosts.iter().any(|host| host.name() == &**name));
+    let told = |name| format!("no host is called {name}: what the plan does to it never strikes");
+    names.into_iter().map(told)
 }
 
 #[expect(clippy::panic, reason = "this is how a test fails")]
@@ -115,7 +102,6 @@ fn fail(seed: u64, plan: &Plan, shortest: &Plan, told: &[String]) -> ! {
 }
 
 /// A message in the words of a [`History`]: ordered by its topic and key, told apart by its source and id.
-#[must_use]
 pub fn entry(message: &Message) -> Entry {
     let topic = &message.topic;
     Entry {
@@ -124,6 +110,20 @@ pub fn entry(message: &Message) -> Entry {
         id: format!("{} {}", message.source, message.id),
         attempt: format!("{} {:?}", message.kind, message.payload),
     }
+}
+
+/// A record of the log, if it is a message.
+pub(crate) fn published(record: &Delivery, entry: impl Fn(&Message) -> Entry) -> Option<Published> {
+    let Content::Message(message) = &record.content else {
+        return None;
+    };
+    let partition = &record.position.partition;
+    Some(Published {
+        topic: partition.topic.to_string(),
+        partition: partition.number,
+        offset: record.position.offset,
+        entry: entry(message),
+    })
 }
 
 impl Sim {
@@ -152,23 +152,14 @@ impl Sim {
     }
 
     /// The log of every topic, and who reads what: the begin of a history, to which the service adds what it has committed and done.
-    #[must_use]
     pub fn history(&self) -> History {
         let mut history = History::default();
         for partition in self.broker().partitions() {
-            for delivery in self.broker().records(&partition, 0) {
-                let Content::Message(message) = &delivery.content else {
-                    continue;
-                };
-                history.published.push(Published {
-                    topic: partition.topic.to_string(),
-                    partition: partition.number,
-                    offset: delivery.position.offset,
-                    entry: entry(message),
-                });
-            }
+            let log = self.broker().records(&partition, 0).into_iter();
+            let log = log.filter_map(|record| published(&record, entry));
+            history.published.extend(log);
         }
-        for (group, topics) in self.readers() {
+        for (group, topics) in &self.world.shared().readers {
             history.readers.extend(topics.iter().map(|topic| Reader {
                 consumer: group.to_string(),
                 topic: topic.to_string(),
@@ -179,7 +170,6 @@ impl Sim {
 }
 
 /// What does not hold of a history, in words.
-#[must_use]
 pub fn judge(history: &History) -> Vec<String> {
     let told = check::violations(history).into_iter();
     told.map(|violation| violation.to_string()).collect()
@@ -189,12 +179,12 @@ pub fn judge(history: &History) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Something does not hold whenever `fault` struck.
-    fn failure(fault: &'static str) -> Option<String> {
-        let crew = Crew {
+    /// Something does not hold whenever a fault of this kind struck.
+    fn failure(kind: &'static str) -> Option<String> {
+        let topology = Topology {
             workers: vec!["worker".into()],
             within: Duration::from_secs(2),
-            ..Crew::default()
+            ..Topology::default()
         };
         let scenario = async |sim: &Sim| {
             let idle = sim.host("worker", |process| async move {
@@ -204,11 +194,11 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(10)).await;
             assert_eq!(idle.name(), "worker");
             let struck = sim.struck();
-            let strikes = sim.plan().strikes.iter().zip(&struck);
-            let bad = strikes.filter(|(strike, times)| strike.kind() == fault && **times > 0);
-            bad.map(|(strike, _)| format!("{strike} struck")).collect()
+            let faults = sim.plan().faults.iter().zip(&struck);
+            let bad = faults.filter(|(fault, times)| fault.kind() == kind && **times > 0);
+            bad.map(|(fault, _)| format!("{fault} struck")).collect()
         };
-        let failed = catch_unwind(|| simulate(0..20, &crew, scenario)).err()?;
+        let failed = catch_unwind(|| simulate(0..20, &topology, scenario)).err()?;
         failed.downcast::<String>().ok().map(|text| *text)
     }
 
@@ -223,14 +213,15 @@ mod tests {
         assert!(text.starts_with("seed "), "{text}");
     }
 
-    fn told(crew: &Crew, scenario: impl AsyncFn(&Sim) -> Vec<String>) -> String {
-        let failed = catch_unwind(AssertUnwindSafe(|| simulate(5..6, crew, scenario))).unwrap_err();
+    fn told(topology: &Topology, scenario: impl AsyncFn(&Sim) -> Vec<String>) -> String {
+        let failed =
+            catch_unwind(AssertUnwindSafe(|| simulate(5..6, topology, scenario))).unwrap_err();
         words(&*failed).to_owned()
     }
 
     #[test]
     fn a_scenario_that_asserts_names_its_seed() {
-        let text = told(&Crew::default(), async |sim: &Sim| {
+        let text = told(&Topology::default(), async |sim: &Sim| {
             assert_eq!(sim.hosts().len(), 1, "of hosts");
             Vec::new()
         });
@@ -244,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_scenario_without_end_is_ended() {
-        let text = told(&Crew::default(), async |_: &Sim| {
+        let text = told(&Topology::default(), async |_: &Sim| {
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -258,11 +249,11 @@ mod tests {
     /// Else a host that is spelt otherwise is never struck, and the test passes for ever.
     #[test]
     fn a_crew_that_names_a_host_that_is_not_there_fails() {
-        let crew = Crew {
+        let topology = Topology {
             workers: vec!["wroker".into()],
-            ..Crew::default()
+            ..Topology::default()
         };
-        let text = told(&crew, async |_: &Sim| Vec::new());
+        let text = told(&topology, async |_: &Sim| Vec::new());
         assert!(text.contains("no host is called wroker"), "{text}");
     }
 
@@ -281,7 +272,7 @@ mod tests {
     /// Else two messages of one process get one id, and consumers take the second for the first.
     #[test]
     fn whoever_asks_a_process_for_ids_goes_on_where_another_ended() {
-        simulate(0..1, &Crew::default(), async |sim: &Sim| {
+        simulate(0..1, &Topology::default(), async |sim: &Sim| {
             let asked = sim.host("worker", |process| async move {
                 let (first, second) = (process.ids().uuid(), process.ids().uuid());
                 if first == second {

@@ -1,20 +1,21 @@
 //! The standard scenario: writers, an outbox, relays, a broker, workers, effects.
 
-mod aftermath;
-mod lasting;
-mod relay;
+mod ending;
+mod engines;
 mod rows;
 mod witness;
-mod worker;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
 
-use mainstay_clock::Clock as _;
+use mainstay_database::memory::Database;
 use mainstay_messaging::{Group, Message, Topic};
 use mainstay_outbox::memory::{MemoryOutbox, Options};
 
-use crate::{Act, Crew, Dice, Host, Plan, Process, Report, Sim, Strike};
+use crate::{
+    Act, Adapters, Fault, Host, Plan, Process, Report, Rng, Settings, Sim, Topology, judge,
+    scenario::play,
+};
 use witness::Witness;
 use writer::Wish;
 
@@ -42,154 +43,136 @@ const LONG_WINDOW: Duration = Duration::from_secs(64);
 #[derive(Clone, Debug)]
 pub(crate) struct Shop {
     seed: u64,
-    writers: Vec<Arc<str>>,
-    relays: Vec<Arc<str>>,
-    workers: Vec<Arc<str>>,
+    /// Who can be struck.
+    topology: Topology,
     shards: u16,
-    partitions: u16,
-    /// One message, alone under its key, stays poisoned until marks of its partition are old.
-    lasting_poison: Option<usize>,
-    /// One message is refused by the broker until everything else has come to its end.
-    lasting_refusal: Option<usize>,
+    lasting: Option<Lasting>,
     wishes: Arc<Vec<Wish>>,
+    adapters: Arc<dyn Adapters>,
+}
+
+/// What goes on to fail when all other faults have ended: the n-th message, alone under its key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lasting {
+    /// Handlers refuse it until marks of its partition are old.
+    Poison(usize),
+    /// The broker refuses it until everything else has come to its end.
+    Refusal(usize),
 }
 
 impl Shop {
     /// The shop of a seed.
     pub(crate) fn of(seed: u64) -> Self {
-        let dice = Dice::new(seed, "shop");
+        let rng = Rng::new(seed, "shop");
         let names = |role: &str, count: u64| -> Vec<Arc<str>> {
             (1..=count).map(|n| format!("{role}-{n}").into()).collect()
         };
-        let (messages, keys) = (30 + dice.number(12), 3 + dice.number(5));
-        let wishes = (0..messages).map(|nth| Wish::draw(&dice, nth, keys));
+        let (messages, keys) = (30 + rng.below(12), 3 + rng.below(5));
+        let wishes = (0..messages).map(|nth| Wish::draw(&rng, nth, keys));
         let mut wishes: Vec<Wish> = wishes.collect();
-        // Alone, since a copy that waits behind it unread for longer than the window is not told from a new message: the
-        // crate says so.
-        let lasting_poison = dice.one_in(8).then(|| dice.number(messages / 2));
-        if let Some(wish) = lasting_poison.and_then(|nth| wishes.get_mut(nth)) {
-            wish.set_alone(keys);
-        }
-        let refused = Dice::new(seed, "lasting refusal");
-        let lasting_refusal =
-            (refused.one_in(8) && lasting_poison.is_none()).then(|| refused.number(messages));
-        // Alone as well: delayed messages of its key would wait behind it, and a history knows no key of theirs.
-        if let Some(wish) = lasting_refusal.and_then(|nth| wishes.get_mut(nth)) {
+        let poison = rng.one_in(8).then(|| rng.below(messages / 2));
+        let refused = Rng::new(seed, "lasting refusal");
+        let refusal = refused.one_in(8).then(|| refused.below(messages));
+        let lasting = poison.map(Lasting::Poison);
+        let lasting = lasting.or(refusal.map(Lasting::Refusal));
+        // Alone: a copy that waits behind poison unread for longer than the window is not told from a new message, as the crate
+        // says. Delayed messages would wait behind a refused one, and a history knows no key of theirs.
+        if let Some(Lasting::Poison(nth) | Lasting::Refusal(nth)) = lasting
+            && let Some(wish) = wishes.get_mut(nth)
+        {
             wish.set_alone(keys);
         }
         Self {
             seed,
-            writers: names("writer", 2),
-            relays: names("relay", 2 + dice.below(2)),
-            workers: names("worker", 2),
-            shards: [1, 2, 4][dice.number(3)],
-            partitions: 3,
-            lasting_poison,
-            lasting_refusal,
+            topology: Topology {
+                writers: names("writer", 2),
+                relays: names("relay", 2 + rng.below(2)),
+                workers: names("worker", 2),
+                partitions: 3,
+                messages,
+                within: CHAOS,
+            },
+            shards: [1, 2, 4][rng.below(3)],
+            lasting,
             wishes: Arc::new(wishes),
-        }
-    }
-
-    /// Who can be struck.
-    pub(crate) fn crew(&self) -> Crew {
-        Crew {
-            writers: self.writers.clone(),
-            relays: self.relays.clone(),
-            workers: self.workers.clone(),
-            partitions: self.partitions,
-            messages: self.wishes.len(),
-            within: CHAOS,
+            adapters: Arc::new(()),
         }
     }
 
     /// The faults of its seed.
     pub(crate) fn plan(&self) -> Plan {
-        let mut plan = Plan::draw(self.seed, &self.crew());
-        let lasting = match (self.lasting_poison, self.lasting_refusal) {
-            (Some(nth), _) => Act::Poison(nth),
-            (None, Some(nth)) => Act::Refuse(nth),
-            (None, None) => return plan,
+        let mut plan = Plan::draw(self.seed, &self.topology);
+        let lasting = match self.lasting {
+            Some(Lasting::Poison(nth)) => Act::Poison(nth),
+            Some(Lasting::Refusal(nth)) => Act::Refuse(nth),
+            None => return plan,
         };
         // No other poison: its key has copies behind it, which would stay unread for longer than the window, and it stands still
         // until its worker is started again.
-        plan.strikes
-            .retain(|strike| !matches!(strike, Strike::At(_, Act::Poison(_))));
-        plan.strikes.push(Strike::At(Duration::ZERO, lasting));
+        plan.faults
+            .retain(|fault| !matches!(fault, Fault::At(_, Act::Poison(_))));
+        plan.faults.push(Fault::At(Duration::ZERO, lasting));
         plan
     }
 
     /// Opens the shop and strikes it.
-    pub(crate) fn run(self, plan: Plan, trace: bool) -> Report {
-        let sim = match Sim::with(self.seed, plan.clone(), trace) {
+    pub(crate) fn run(mut self, plan: Plan, settings: &Settings) -> Report {
+        self.adapters = Arc::clone(&settings.adapters);
+        let sim = match Sim::planned(self.seed, plan) {
             Ok(sim) => sim,
-            Err(error) => return self.report(plan, None, vec![error.to_string()]),
+            Err(error) => {
+                return Report {
+                    seed: self.seed,
+                    violations: vec![error.to_string()],
+                    ..Report::default()
+                };
+            }
         };
-        let played = sim.run(async {
+        sim.world.report().trace = settings.trace.then(Vec::new);
+        let violations = play(&sim, async {
             let played = self.business(&sim).await;
-            (played, sim.clock().monotonic().as_micros())
+            played.unwrap_or_else(|error| vec![format!("the scenario itself failed: {error}")])
         });
-        let simulated = u64::try_from(played.1).unwrap_or(0);
-        let mut violations = match played.0 {
-            Ok(violations) => violations,
-            Err(error) => vec![format!("the scenario itself failed: {error}")],
-        };
-        violations.extend(sim.broken());
-        self.report(plan, Some((&sim, simulated)), violations)
-    }
-
-    fn report(&self, plan: Plan, sim: Option<(&Sim, u64)>, violations: Vec<String>) -> Report {
-        let (record, simulated) = sim.map_or((None, 0), |(sim, simulated)| {
-            (Some(sim.take_record()), simulated)
-        });
-        let (struck, events, hash, trace) = record.map_or_else(Default::default, |record| {
-            let trace = record.trace.unwrap_or_default();
-            (record.struck, record.events, record.hash, trace)
-        });
-        Report {
-            seed: self.seed,
-            plan,
-            struck,
-            messages: self.wishes.len(),
-            events,
-            hash,
-            simulated: Duration::from_micros(simulated),
-            violations,
-            trace,
-        }
+        let mut report = std::mem::take(&mut *sim.world.report());
+        report.messages = self.wishes.len();
+        report.violations = violations;
+        report
     }
 
     async fn business(&self, sim: &Sim) -> Result<Vec<String>, Failure> {
         sim.number(nth_of);
-        sim.broker().create_topic(&topic(), self.partitions).await?;
+        let partitions = self.topology.partitions;
+        sim.broker().create_topic(&topic(), partitions).await?;
         let outbox = self.outbox(sim.database().clone()).await?;
-        let witness = Self::witness(sim, &outbox);
-        for (at, name) in self.writers.iter().enumerate() {
+        let witness = Witness::of(sim, &outbox, self.shards);
+        for (at, name) in self.topology.writers.iter().enumerate() {
             let shop = self.clone();
             sim.host(name, move |process| writer::run(shop.clone(), at, process));
         }
-        for name in &self.relays {
+        for name in &self.topology.relays {
             let (shop, witness) = (self.clone(), Arc::clone(&witness));
             sim.host(name, move |process| {
-                relay::run(shop.clone(), Arc::clone(&witness), process)
+                engines::relay(shop.clone(), Arc::clone(&witness), process)
             });
         }
-        for name in &self.workers {
+        for name in &self.topology.workers {
             let (shop, witness) = (self.clone(), Arc::clone(&witness));
             sim.host(name, move |process| {
-                worker::run(shop.clone(), Arc::clone(&witness), process)
+                engines::worker(shop.clone(), Arc::clone(&witness), process)
             });
         }
         tokio::time::sleep(CHAOS + Duration::from_millis(500)).await;
         let mut violations = self.outlast(sim, &witness).await?;
         sim.heal();
         let ending = async {
-            if sim.has_struck(|act| matches!(act, Act::Poison(_))) {
+            let faults = sim.plan().faults.iter().zip(sim.struck());
+            let mut struck = faults.filter(|(_, times)| *times > 0);
+            if struck.any(|(fault, _)| matches!(fault, Fault::At(_, Act::Poison(_)))) {
                 self.restart_workers(sim).await;
             }
             self.come_to_an_end(sim, &outbox).await
         };
-        let quiet = tokio::time::timeout(QUIET, ending).await;
-        match quiet {
+        match tokio::time::timeout(QUIET, ending).await {
             Ok(ended) => ended?,
             Err(_) => violations.push(format!(
                 "not everything has come to its end after {QUIET:?}"
@@ -197,44 +180,22 @@ impl Shop {
         }
         violations.extend(close(sim).await);
         let seen = std::mem::take(&mut witness.caught_up().history);
-        let history = self.history(sim, &witness, seen).await?;
-        let found = mainstay_testkit::check::violations(&history);
-        violations.extend(found.iter().map(ToString::to_string));
+        violations.extend(judge(&self.history(sim, &witness, seen).await?));
         Ok(violations)
-    }
-
-    fn witness(sim: &Sim, outbox: &MemoryOutbox) -> Arc<Witness> {
-        let (database, broker) = (sim.database().clone(), sim.broker().clone());
-        let witness = Arc::new(Witness::new(database, broker, outbox.clone()));
-        let told = Arc::downgrade(&witness);
-        sim.on_commit(move |by, tables| {
-            if let Some(witness) = told.upgrade() {
-                witness.committed(by, tables);
-            }
-        });
-        let told = Arc::downgrade(&witness);
-        sim.on_stored(move |group| {
-            if let Some(witness) = told.upgrade() {
-                witness.stored(group);
-            }
-        });
-        witness
     }
 
     /// How long done messages are remembered.
     const fn window(&self) -> Duration {
-        match self.lasting_poison {
-            Some(_) => WINDOW,
-            None => LONG_WINDOW,
+        match self.lasting {
+            Some(Lasting::Poison(_)) => WINDOW,
+            _ => LONG_WINDOW,
         }
     }
 
     /// What an operator does about keys that wait for a better build. Whatever else stands still goes on by itself.
     async fn restart_workers(&self, sim: &Sim) {
-        let workers = sim.hosts();
-        let workers = workers
-            .iter()
-            .filter(|host| self.workers.iter().any(|name| **name == *host.name()));
+        let mut workers = sim.hosts();
+        workers.retain(|host| self.topology.workers.iter().any(|n| **n == *host.name()));
         for worker in workers {
             let life = worker.life();
             worker.stop();
@@ -246,10 +207,7 @@ impl Shop {
         }
     }
 
-    async fn outbox(
-        &self,
-        database: mainstay_database::memory::Database,
-    ) -> Result<MemoryOutbox, mainstay_outbox::Error> {
+    async fn outbox(&self, database: Database) -> Result<MemoryOutbox, mainstay_outbox::Error> {
         let mut options = Options::default();
         options.shards = self.shards;
         MemoryOutbox::open(database, options).await
@@ -280,9 +238,7 @@ async fn close(sim: &Sim) -> Vec<String> {
     let running = hosts.iter().filter(|host| host.is_running());
     let stuck = running.map(|host| format!("{} has not ended after {CLOSING:?}", host.name()));
     let stuck = stuck.collect();
-    for host in hosts {
-        host.kill();
-    }
+    hosts.iter().for_each(Host::kill);
     stuck
 }
 

@@ -4,9 +4,11 @@ use std::fmt;
 
 use crate::{Report, Settings, run};
 
+/// How many runs may go into the shortest plan of one failure.
+const TRIES: u32 = 300;
+
 /// A seed that failed, and the shortest plan that was found for it.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Failure {
     /// What came of the whole plan.
     pub report: Report,
@@ -14,93 +16,75 @@ pub struct Failure {
     pub places: Vec<usize>,
     /// What came of these.
     pub shortest: Report,
-    /// How many runs it took to find them.
-    pub tries: u32,
 }
 
-/// Drops faults of a failed run as long as it still fails, in at most so many runs.
-#[must_use]
-pub fn shrink(report: Report, most: u32) -> Failure {
-    let seed = report.seed;
-    shrink_by(report, most, &|places| {
-        run(seed, &Settings::new().keep(places.to_vec()))
-    })
-}
-
-fn shrink_by(report: Report, most: u32, run: &dyn Fn(&[usize]) -> Report) -> Failure {
-    let every: Vec<usize> = (0..report.plan.strikes.len()).collect();
-    let mut failure = Failure {
-        shortest: report.clone(),
-        report,
-        places: every,
-        tries: 0,
+/// Drops faults of a failed run as long as it still fails.
+pub fn shrink(report: Report) -> Failure {
+    let again = |places: &[usize]| {
+        let settings = Settings {
+            keep: Some(places.to_vec()),
+            ..Settings::default()
+        };
+        Some(run(report.seed, &settings)).filter(Report::has_failed)
     };
     // What did not strike is rarely missed.
-    let struck = failure.places.iter().copied();
-    let struck = struck.filter(|place| failure.report.struck.get(*place) > Some(&0));
-    let struck: Vec<usize> = struck.collect();
-    failure.take(struck, run);
-    let mut chunk = failure.places.len().div_ceil(2);
+    let places = 0..report.plan.faults.len();
+    let struck: Vec<usize> = places.clone().filter(|at| report.struck[*at] > 0).collect();
+    let (places, shortest) = match again(&struck) {
+        Some(shorter) => (struck, shorter),
+        None => (places.collect(), report.clone()),
+    };
+    let (places, shortest) = shorten(places, shortest, again);
+    Failure {
+        report,
+        places,
+        shortest,
+    }
+}
+
+/// Leaves out places, halves first, as long as `again` says what comes of the others: that they fail as well.
+pub(crate) fn shorten<T>(
+    mut places: Vec<usize>,
+    mut failed: T,
+    again: impl Fn(&[usize]) -> Option<T>,
+) -> (Vec<usize>, T) {
+    let (mut chunk, mut tries) = (places.len().div_ceil(2), 0);
     while chunk > 0 {
         let mut begin = 0;
-        while begin < failure.places.len() && failure.tries < most {
-            let end = (begin + chunk).min(failure.places.len());
-            let mut fewer = failure.places.clone();
-            fewer.drain(begin..end);
-            if !failure.take(fewer, run) {
-                begin = end;
+        while begin < places.len() && tries < TRIES {
+            let mut fewer = places.clone();
+            fewer.drain(begin..places.len().min(begin + chunk));
+            tries += 1;
+            match again(&fewer) {
+                Some(shorter) => (places, failed) = (fewer, shorter),
+                None => begin += chunk,
             }
         }
         chunk /= 2;
     }
-    failure
+    (places, failed)
 }
 
 impl Failure {
-    /// Makes do with these, if they suffice.
-    fn take(&mut self, places: Vec<usize>, run: &dyn Fn(&[usize]) -> Report) -> bool {
-        if places.len() == self.places.len() {
-            return false;
-        }
-        self.tries += 1;
-        let shorter = run(&places);
-        let fails = shorter.has_failed();
-        if fails {
-            (self.places, self.shortest) = (places, shorter);
-        }
-        fails
-    }
-
     /// The command that runs the shortest plan again.
-    #[must_use]
     pub fn command(&self) -> String {
-        let seed = self.report.seed;
-        if self.places.is_empty() {
-            return format!("cargo xtask simulate --seed {seed} --plan none --trace");
-        }
         let places: Vec<String> = self.places.iter().map(ToString::to_string).collect();
-        let places = places.join(",");
+        let places = match &*places {
+            [] => "none".to_owned(),
+            places => places.join(","),
+        };
+        let seed = self.report.seed;
         format!("cargo xtask simulate --seed {seed} --plan {places} --trace")
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FAILED: {}", self.report)?;
+        let (report, shortest, again) = (&self.report, &self.shortest, self.command());
         writeln!(
             f,
-            "the shortest plan found in {} runs, {} of {} faults:",
-            self.tries,
-            self.places.len(),
-            self.report.plan.strikes.len()
-        )?;
-        for (place, strike) in self.places.iter().zip(&self.shortest.plan.strikes) {
-            writeln!(f, "{place:>4}  {strike}")?;
-        }
-        for violation in &self.shortest.violations {
-            writeln!(f, "VIOLATION: {violation}")?;
-        }
-        writeln!(f, "again: {}", self.command())
+            "FAILED: {report}the shortest plan found:\n{shortest}again: {again}"
+        )
     }
 }
 
@@ -108,25 +92,18 @@ impl fmt::Display for Failure {
 mod tests {
     use super::*;
 
-    /// Fails if, and only if, the third and the eighth fault are there.
-    fn fake(places: &[usize]) -> Report {
-        let mut report = run(1, &Settings::new().keep(Vec::new()));
-        report.violations.clear();
-        if places.contains(&3) && places.contains(&8) {
-            report.violations.push("both".to_owned());
-        }
-        report
-    }
-
     #[test]
     fn what_is_not_needed_is_dropped() {
-        let mut whole = run(1, &Settings::new());
-        let strikes = whole.plan.strikes.clone();
-        whole.plan.strikes = strikes.into_iter().cycle().take(20).collect();
-        whole.struck = vec![1; 20];
-        whole.violations = vec!["both".to_owned()];
-        let failure = shrink_by(whole, 200, &fake);
-        assert_eq!(failure.places, [3, 8]);
+        // Fails if, and only if, the third and the eighth fault are there.
+        let both = |places: &[usize]| (places.contains(&3) && places.contains(&8)).then_some(());
+        let (places, ()) = shorten((0..20).collect(), (), both);
+        assert_eq!(places, [3, 8]);
+        let report = run(1, &Settings::default());
+        let failure = Failure {
+            shortest: report.clone(),
+            report,
+            places,
+        };
         assert_eq!(
             failure.command(),
             "cargo xtask simulate --seed 1 --plan 3,8 --trace"

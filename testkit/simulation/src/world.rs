@@ -1,13 +1,9 @@
 //! What all hosts of a run share.
 
-mod record;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -16,11 +12,10 @@ use mainstay_database::memory::{Database, PendingCommit};
 use mainstay_messaging::{Group, Message, Topic, memory::Broker};
 use tokio::runtime::Handle;
 
-use crate::{host::Host, plan::Plan};
-pub(crate) use record::Record;
+use crate::{Report, host::Host, plan::Plan};
 
-/// Which message of the scenario a message is.
-pub(crate) type Numbering = Arc<dyn Fn(&Message) -> Option<usize> + Send + Sync>;
+/// More events than any run needs: whoever gets here turns in a circle.
+const MOST: u64 = 2_000_000;
 
 pub(crate) struct World {
     pub(crate) seed: u64,
@@ -29,15 +24,16 @@ pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) runtime: Handle,
     pub(crate) plan: Plan,
-    record: Mutex<Record>,
-    shared: Mutex<Shared>,
-    healed: AtomicBool,
+    pub(crate) report: Mutex<Report>,
+    pub(crate) shared: Mutex<Shared>,
     /// Told of a group when one of its members has committed offsets.
     pub(crate) on_stored: OnceLock<OnStored>,
+    /// Which message of the scenario a message is.
+    pub(crate) numbering: OnceLock<Numbering>,
 }
 
-/// Who is told that a group may have stored offsets.
 pub(crate) type OnStored = Box<dyn Fn(&Group) + Send + Sync>;
+pub(crate) type Numbering = Box<dyn Fn(&Message) -> Option<usize> + Send + Sync>;
 
 /// One life of one host: its index, and which life.
 pub(crate) type LifeOf = (u64, u64);
@@ -45,7 +41,8 @@ pub(crate) type LifeOf = (u64, u64);
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) hosts: Vec<Host>,
-    pub(crate) numbering: Option<Numbering>,
+    /// Whether no fault strikes any more.
+    pub(crate) healed: bool,
     /// The fault that keeps transactions open whose clients are gone.
     pub(crate) linger: Option<usize>,
     /// The fault that keeps everybody from the broker.
@@ -60,8 +57,8 @@ pub(crate) struct Shared {
     pub(crate) poison: Vec<(usize, usize)>,
 }
 
-impl std::fmt::Debug for World {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World")
             .field("seed", &self.seed)
             .finish_non_exhaustive()
@@ -69,69 +66,72 @@ impl std::fmt::Debug for World {
 }
 
 impl World {
-    pub(crate) fn new(
-        seed: u64,
-        plan: Plan,
-        (clock, database, broker): (TokioClock, Database, Broker),
-        runtime: Handle,
-        traced: bool,
-    ) -> Self {
-        Self {
-            seed,
-            clock,
-            database,
-            broker,
-            runtime,
-            record: Mutex::new(Record::new(plan.strikes.len(), traced)),
-            plan,
-            shared: Mutex::default(),
-            healed: AtomicBool::new(false),
-            on_stored: OnceLock::new(),
-        }
-    }
-
     pub(crate) fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn number_of(&self, message: &Message) -> Option<usize> {
+        self.numbering.get()?(message)
     }
 
     /// Writes an event down: into the hash, and in words if anybody wants to read them.
     pub(crate) fn note(&self, number: u64, words: impl FnOnce() -> String) {
-        let now = self.clock.monotonic().as_micros();
-        self.record().note(now, number, words);
+        let now = self.clock.monotonic().as_micros().unsigned_abs();
+        let mut report = self.report();
+        report.events += 1;
+        report.simulated = Duration::from_micros(now);
+        for value in [now, number] {
+            // One round of a multiply-and-rotate hash: enough to tell two runs apart.
+            report.hash = (report.hash ^ value)
+                .wrapping_mul(0xFF51_AFD7_ED55_8CCD)
+                .rotate_left(29);
+        }
+        if let Some(trace) = &mut report.trace {
+            trace.push(format!("{:>7} {}", now / 1_000, words()));
+        }
     }
 
     /// This fault of the plan has struck.
     pub(crate) fn struck(&self, place: usize) {
-        let now = self.clock.monotonic().as_micros();
-        let mut record = self.record();
-        record.struck(place);
-        record.note(now, 0x57 + place as u64, || {
-            format!(
-                "        STRUCK {}",
-                self.plan
-                    .strikes
-                    .get(place)
-                    .map_or_else(String::new, ToString::to_string)
-            )
+        if let Some(times) = self.report().struck.get_mut(place) {
+            *times += 1;
+        }
+        self.note(0x57 + place as u64, || {
+            let fault = self.plan.faults.get(place).map(ToString::to_string);
+            format!("        STRUCK {}", fault.unwrap_or_default())
         });
+    }
+
+    /// Whether more has happened than in any run that comes to its end.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.report().events > MOST
     }
 
     /// Something that may not happen.
     pub(crate) fn broken(&self, what: String) {
-        self.record().broken.push(what);
+        self.report().violations.push(what);
     }
 
-    /// Whether faults still strike.
-    pub(crate) fn is_healed(&self) -> bool {
-        self.healed.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_healed(&self) {
-        self.healed.store(true, Ordering::Relaxed);
+    /// Ends all faults but what handlers refuse.
+    pub(crate) fn heal(&self) {
+        self.note(0x4EA1, || "HEALED".to_owned());
+        let mut shared = self.shared();
+        shared.healed = true;
+        shared.linger = None;
+        shared.broker_down = None;
+        let hosts = shared.hosts.clone();
+        drop(shared);
+        self.broker.faults().heal();
+        self.database.faults().clear();
+        for (nth, pending) in self.database.faults().pending().into_iter().enumerate() {
+            self.settle(pending, nth % 2 == 0);
+        }
+        self.end_lingering();
+        hosts.iter().for_each(Host::heal);
     }
 
     /// Decides, after a while, about the oldest commit that is under way.

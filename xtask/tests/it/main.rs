@@ -1,7 +1,10 @@
-//! The command as a newcomer and CI run it: what it prints, and the exit code.
+//! The command as a newcomer and CI run it: what it prints, and the exit code. And the house rules of the repository.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test suite")]
 
 mod compose;
+mod house;
+mod imports;
+mod msrv;
 mod services;
 
 use std::{

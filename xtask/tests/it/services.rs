@@ -191,9 +191,9 @@ fn a_server_whose_start_was_not_recorded_is_stopped_by_the_next_up() {
     let first = xtask(folder, &["services", "up"]);
     let file = folder.join("target/services/postgres.json");
     let mut state: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    let data = PathBuf::from(state["directory"].as_str().unwrap());
+    let data = PathBuf::from(state["data"].as_str().unwrap());
     // So it looks if `up` was killed between the server's start and its answer.
-    state["ready"] = Value::Null;
+    state["url"] = Value::Null;
     fs::write(&file, state.to_string()).unwrap();
     xtask(folder, &["services", "up"]);
     assert!(!data.exists() && !listens(port_of(&first)));

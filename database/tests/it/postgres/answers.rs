@@ -1,4 +1,4 @@
-//! What PostgreSQL answers where the models of the parked protocol and of the outbox's second form rely on it, or on its
+//! What PostgreSQL answers where the models of dead letters and of the append-only outbox rely on it, or on its
 //! being otherwise than one would think.
 
 mod log;
@@ -26,10 +26,14 @@ struct Session {
 
 impl Stage {
     async fn set(tables: &'static str) -> Option<Self> {
-        let server = Server::for_suite("database")?.database().await.unwrap();
+        Some(Self::on(&Server::for_suite("database")?, tables).await)
+    }
+
+    async fn on(server: &Server, tables: &'static str) -> Self {
+        let server = server.database().await.unwrap();
         let mut observer = Session::open(&server).await;
         observer.hears(tables).await;
-        Some(Self { server, observer })
+        Self { server, observer }
     }
 
     async fn session(&self) -> Session {

@@ -14,7 +14,7 @@ use mainstay_database::{Transactions as _, memory::Inserted};
 use mainstay_messaging::{
     Key, Kind, Message, MessageId, PublishOutcome, Publisher as _, Source, Topic, event,
 };
-use mainstay_simulation::{Crew, Sim, entry, judge, simulate};
+use mainstay_simulation::{Sim, Topology, entry, judge, simulate};
 use mainstay_testkit::{History, history::Effect};
 
 use crate::{reservation::State, shelf::Level};
@@ -25,14 +25,14 @@ const ORDERS: usize = 15;
 #[test]
 fn whatever_strikes_each_order_is_answered_once_and_no_stock_is_held_twice() {
     let instances = vec!["inventory-1".into(), "inventory-2".into()];
-    let crew = Crew {
+    let topology = Topology {
         relays: instances.clone(),
         workers: instances,
         partitions: 2,
         within: Duration::from_secs(4),
-        ..Crew::default()
+        ..Topology::default()
     };
-    simulate(0..40, &crew, async |sim| {
+    simulate(0..40, &topology, async |sim| {
         play(sim)
             .await
             .unwrap_or_else(|error| vec![error.to_string()])

@@ -42,7 +42,9 @@ impl Reply {
 }
 
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_commerce"));
+    // `cargo xtask test` builds the program in two forms, and says where that of this test is.
+    let program = std::env::var_os("CARGO_BIN_EXE_commerce");
+    let mut command = Command::new(program.unwrap_or(env!("CARGO_BIN_EXE_commerce").into()));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COMMERCE_")) {
         command.env_remove(name);
     }

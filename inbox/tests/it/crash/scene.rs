@@ -10,6 +10,7 @@ use mainstay_inbox::{
     BlockKey, Error, HandlerError, Inbox, Received, Worker, conformance::Fixture,
 };
 use mainstay_messaging::{Group, Message, Position, Publisher as _, Topic};
+use mainstay_ports::{InboxPorts, Ports};
 use mainstay_testkit::{
     History, check,
     crash::Points,
@@ -17,10 +18,7 @@ use mainstay_testkit::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Service,
-    ports::{Member, Ports},
-};
+use super::{Service, member::Member};
 use crate::named::Named;
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -128,12 +126,12 @@ impl<F: Service> Scene<F> {
         let quick = Backoff::new(Duration::from_millis(2), Duration::from_millis(20));
         let quiet = CancellationToken::new();
         let member = Member {
-            points: Arc::clone(points),
-            scene: Arc::clone(self),
             consumer: self.service.consumer(&self.group, &self.topic).await,
+            scene: Arc::clone(self),
             quiet: quiet.clone(),
         };
-        let worker = Worker::new(Ports::inbox(self.service.inbox(), points), member)
+        let member = Ports::new(member, points);
+        let worker = Worker::new(InboxPorts::new(self.service.inbox(), points), member)
             .with_state(state)
             .on(handle::<F>)
             .batch_size(batch)

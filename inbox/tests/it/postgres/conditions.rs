@@ -28,7 +28,8 @@ async fn a_worker_without_a_connection_says_why_and_goes_on_when_it_gets_one() {
     let url = f.server.url();
     let (_, address) = url.split_once('@').unwrap();
     let url = as_service(&format!("postgres://{login}:secret@{address}"));
-    let database = Database::builder(&*url).acquire_timeout(Duration::from_millis(300));
+    // A login must fit in, on a busy machine as well.
+    let database = Database::builder(&*url).acquire_timeout(Duration::from_secs(3));
     let database = database.open().await.unwrap();
     let running = Running::start_on(&f, database.clone(), |_| Act::Write, |worker| worker).await;
     publish(&f, &[message("a", 0)]).await;

@@ -13,7 +13,7 @@ use mainstay_messaging::{
     Group, Partition, Topic,
     memory::{LogConsumer, LogPublisher},
 };
-use mainstay_testkit::postgres::{Pooler, Pooling, Server};
+use mainstay_testkit::postgres::{Pooler, Server};
 use sqlx::PgConnection;
 
 use super::{PostgresFixture, ROLE, TWO_HOURS, fixture_through, scene::delivery};
@@ -38,11 +38,8 @@ async fn pooled() -> Option<Pooled> {
     let server = Server::for_suite(suite)?.database().await.unwrap();
     // A pooler ignores the connection option that selects the service's role elsewhere.
     let greeting = format!("SET ROLE {ROLE}");
-    let mut pooling = Pooling::default();
-    pooling.greeting = &greeting;
-    // More than the suite holds open at once, and fewer than its clients.
-    pooling.connections = 6;
-    let pooler = Pooler::for_suite(suite, &server.url(), pooling).await;
+    // More than the suite holds open at once, and fewer than there are clients.
+    let pooler = Pooler::for_suite(suite, &server.url(), 6, &greeting).await;
     let pooler = pooler.unwrap()?;
     let url = pooler.url(server.name());
     let set = |database: super::Settings| {

@@ -86,6 +86,8 @@ pub(super) struct Counting {
     inbox: PostgresInbox,
     database: Database,
     conflicts: Arc<AtomicUsize>,
+    /// Those of them that admitted several messages.
+    shared_conflicts: Arc<AtomicUsize>,
 }
 
 #[async_trait]
@@ -102,6 +104,8 @@ impl Inbox for Counting {
         let admitted = admitted.await;
         if let Err(Error::Database(mainstay_database::Error::Conflict(_))) = &admitted {
             self.conflicts.fetch_add(1, Ordering::SeqCst);
+            let shared = usize::from(deliveries.len() > 1);
+            self.shared_conflicts.fetch_add(shared, Ordering::SeqCst);
         }
         admitted
     }
@@ -177,6 +181,7 @@ impl Running {
             inbox: f.inbox.clone(),
             database,
             conflicts: Arc::default(),
+            shared_conflicts: Arc::default(),
         };
         let consumer = f.consumer(&group(), &topic()).await;
         let worker = Worker::new(inbox.clone(), consumer)
@@ -208,6 +213,11 @@ impl Running {
     /// How many admissions have lost against another transaction.
     pub(super) fn conflicts(&self) -> usize {
         self.inbox.conflicts.load(Ordering::SeqCst)
+    }
+
+    /// How many admissions of several messages lost against another transaction.
+    pub(super) fn shared_conflicts(&self) -> usize {
+        self.inbox.shared_conflicts.load(Ordering::SeqCst)
     }
 
     pub(super) async fn stop(self) {

@@ -15,11 +15,11 @@ use std::{
 use async_trait::async_trait;
 use mainstay_clock::{Clock, SeededIds, TokioClock};
 use mainstay_database::memory::{CommitFault, Connection, Database, Inserted, Outcome, Record};
-use mainstay_outbox::{MemoryOutbox, Relay};
+use mainstay_outbox::MemoryOutbox;
 use mainstay_testkit::crash::{Points, Reached, after_polls, at_every_point};
 
 use super::{
-    Broker, Ports, Rounds, Shop, relay,
+    Broker, Shop, Struck, relay,
     relaying::Backlog,
     writing::{Order, Way},
 };
@@ -129,10 +129,7 @@ impl Shop for MemoryShop {
     /// Whatever waits for it does so itself.
     async fn outlive(&self) {}
 
-    fn relay(
-        &self,
-        relay: Relay<Rounds<MemoryOutbox>, Ports<Broker>>,
-    ) -> Relay<Rounds<MemoryOutbox>, Ports<Broker>> {
+    fn timed(&self, relay: Struck<MemoryOutbox>) -> Struck<MemoryOutbox> {
         relay.clock(Arc::clone(&self.clock)).ids(SeededIds::new(1))
     }
 }

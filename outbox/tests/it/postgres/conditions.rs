@@ -32,7 +32,8 @@ async fn open_as(shop: &Shop, login: &str) -> (Database, PostgresOutbox) {
     let url = shop.server.url();
     let (_, address) = url.split_once('@').unwrap();
     let url = format!("postgres://{login}:secret@{address}");
-    let database = Database::builder(url).acquire_timeout(Duration::from_millis(300));
+    // A login must fit in, on a busy machine as well.
+    let database = Database::builder(url).acquire_timeout(Duration::from_secs(3));
     let database = database.open().await.unwrap();
     let outbox = PostgresOutbox::builder(&database).open().await;
     (database, outbox.unwrap())

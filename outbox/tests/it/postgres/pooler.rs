@@ -10,7 +10,7 @@ use mainstay_outbox::{
     DeduplicationKey, Enqueued, Entry, Error, Outbox as _, OutboxBuilder, PostgresOutbox,
     conformance::Fixture,
 };
-use mainstay_testkit::postgres::{Pooler, Pooling, TestDatabase};
+use mainstay_testkit::postgres::{Pooler, TestDatabase};
 use tokio_util::sync::CancellationToken;
 
 use super::{Running, Shop, conformance::with_shards, message, shop, shop_with, until};
@@ -34,11 +34,9 @@ impl Deref for Pooled {
 
 async fn pooled() -> Option<Pooled> {
     let shop = shop_with(with_shards(4)).await?;
-    let mut pooling = Pooling::default();
-    // More than the suite holds open at once, and fewer than there are clients.
-    pooling.connections = 6;
     let suite = "outbox behind a pooler";
-    let pooler = Pooler::for_suite(suite, &shop.server.url(), pooling).await;
+    // More than the suite holds open at once, and fewer than there are clients.
+    let pooler = Pooler::for_suite(suite, &shop.server.url(), 6, "").await;
     let pooler = pooler.unwrap()?;
     let (database, outbox) = open(&pooler, &shop.server, with_shards(4)).await.unwrap();
     Some(Pooled {
@@ -127,7 +125,7 @@ async fn writers_and_relays_work_behind_a_pooler_in_transaction_mode() {
         return;
     };
     let suite = "outbox behind a pooler";
-    let pooler = Pooler::for_suite(suite, &server.url(), Pooling::default()).await;
+    let pooler = Pooler::for_suite(suite, &server.url(), 3, "").await;
     let Some(pooler) = pooler.unwrap() else {
         return;
     };

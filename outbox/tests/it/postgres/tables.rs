@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use mainstay_database::{Namespace, postgres::Database};
 use mainstay_outbox::{
     DeduplicationKey, Enqueued, Entry, Error, Outbox as _, PostgresOutbox,
@@ -127,9 +128,12 @@ async fn a_writer_and_a_relay_need_no_more_than_their_roles() {
     let namespace = Namespace::prefixed(&prefix).unwrap();
     let namespace = namespace.in_schema("order").unwrap();
     drop(open_in(&owner, &namespace).await.unwrap());
-    for _ in 0..2 {
-        let run = sqlx::raw_sql(roles(&namespace)).execute(owner.pool()).await;
-        run.unwrap();
+    // Again and again, several at once, as processes do that update everything when they start.
+    for _ in 0..5 {
+        let granting = (0..8).map(|_| sqlx::raw_sql(roles(&namespace)).execute(owner.pool()));
+        for outcome in join_all(granting).await {
+            outcome.unwrap();
+        }
     }
     let login = async |role: &str| {
         let create = format!(

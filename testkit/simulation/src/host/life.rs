@@ -1,25 +1,22 @@
 //! Whether a host lives, stands still or is alone.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::plan::{Fault, PORTS, Plan, Port, Reach, Strike};
+use crate::plan::{CallFault, Fault, Plan, Port, Reach};
 
 #[derive(Debug)]
 pub(crate) struct Life {
-    name: Arc<str>,
-    index: u64,
-    calls: [AtomicU32; PORTS],
-    /// Per port: which call is struck, by what, and where that stands in the plan.
-    strikes: [Vec<(u32, Fault, usize)>; PORTS],
+    pub(crate) name: Arc<str>,
+    pub(crate) index: u64,
+    /// Per port and number of the call: what strikes it, and where that stands in the plan.
+    faults: HashMap<(Port, u32), (CallFault, usize)>,
     state: Mutex<State>,
 }
 
@@ -28,72 +25,57 @@ pub(crate) struct Life {
     clippy::struct_excessive_bools,
     reason = "conditions of a host, any of which may hold beside any"
 )]
-struct State {
+pub(crate) struct State {
     /// Lives are counted from 1.
-    life: u64,
-    running: bool,
+    pub(crate) life: u64,
+    pub(crate) running: bool,
     /// Whether it was running when it was killed.
-    dead: bool,
+    pub(crate) dead: bool,
     /// Whether it never comes back.
-    lost: bool,
-    paused: bool,
-    cut: Option<(Reach, CutBy)>,
-    jumped: i64,
-    shutdown: CancellationToken,
-    task: Option<AbortHandle>,
+    pub(crate) lost: bool,
+    pub(crate) paused: bool,
+    /// From what it is cut off, and by which fault of the plan; none = the scenario did.
+    pub(crate) cut: Option<(Reach, Option<usize>)>,
+    pub(crate) jumped: i64,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) task: Option<AbortHandle>,
     sleepers: Vec<Waker>,
+    calls: HashMap<Port, u32>,
 }
-
-/// The fault of the plan that cut a host off; none = the scenario did.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CutBy(pub(crate) Option<usize>);
 
 impl Life {
     pub(crate) fn new(name: &str, index: usize, plan: &Plan) -> Self {
-        let mut strikes: [Vec<_>; PORTS] = Default::default();
-        for (place, strike) in plan.strikes.iter().enumerate() {
-            if let Strike::Call {
+        let mut faults = HashMap::new();
+        for (place, fault) in plan.faults.iter().enumerate() {
+            if let Fault::Call {
                 host,
                 port,
                 call,
                 fault,
-            } = strike
+            } = fault
                 && &**host == name
             {
-                strikes[*port as usize].push((*call, *fault, place));
+                faults.entry((*port, *call)).or_insert((*fault, place));
             }
         }
         Self {
             name: name.into(),
             index: index as u64,
-            calls: Default::default(),
-            strikes,
+            faults,
             state: Mutex::default(),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) const fn index(&self) -> u64 {
-        self.index
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        self.state().running
-    }
-
-    pub(crate) fn number(&self) -> u64 {
-        self.state().life
-    }
-
-    pub(crate) fn is_dead(&self) -> bool {
-        self.state().dead
+    /// Changes the state, if it still is that of this life.
+    pub(crate) fn of(&self, life: u64, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        if state.life == life {
+            change(&mut state);
+        }
     }
 
     /// A new life; none = it is running.
@@ -110,25 +92,6 @@ impl Life {
         Some(state.life)
     }
 
-    pub(crate) fn runs_as(&self, life: u64, task: AbortHandle) {
-        let mut state = self.state();
-        if state.life == life {
-            state.task = Some(task);
-        }
-    }
-
-    pub(crate) fn end(&self, life: u64) {
-        let mut state = self.state();
-        if state.life == life {
-            state.running = false;
-        }
-    }
-
-    pub(crate) fn lose(&self) {
-        self.state().lost = true;
-        self.kill();
-    }
-
     pub(crate) fn kill(&self) {
         let mut state = self.state();
         state.dead |= std::mem::take(&mut state.running);
@@ -139,53 +102,12 @@ impl Life {
         }
     }
 
-    pub(crate) fn stop(&self) {
-        let token = self.state().shutdown.clone();
-        token.cancel();
-    }
-
-    pub(crate) fn shutdown(&self) -> CancellationToken {
-        self.state().shutdown.clone()
-    }
-
-    pub(crate) fn pause(&self) {
-        self.state().paused = true;
-    }
-
-    pub(crate) fn is_paused(&self) -> bool {
-        self.state().paused
-    }
-
     pub(crate) fn resume(&self) {
         let mut state = self.state();
         state.paused = false;
         let sleepers = std::mem::take(&mut state.sleepers);
         drop(state);
-        for sleeper in sleepers {
-            sleeper.wake();
-        }
-    }
-
-    pub(crate) fn cut(&self, from: Reach, by: CutBy) {
-        self.state().cut = Some((from, by));
-    }
-
-    pub(crate) fn reconnect(&self) {
-        self.state().cut = None;
-    }
-
-    /// Whether it is cut off from there, and by which fault of the plan.
-    pub(crate) fn is_cut(&self, from: Reach) -> Option<CutBy> {
-        let (cut, by) = self.state().cut?;
-        (cut == from || cut == Reach::Everything).then_some(by)
-    }
-
-    pub(crate) fn jump(&self, seconds: i64) {
-        self.state().jumped += seconds;
-    }
-
-    pub(crate) fn jumped(&self) -> i64 {
-        self.state().jumped
+        sleepers.into_iter().for_each(Waker::wake);
     }
 
     /// Ready while this life goes on and the host is not paused. A life that is over waits for ever.
@@ -197,21 +119,18 @@ impl Life {
         if !state.paused {
             return Poll::Ready(());
         }
-        if !state
-            .sleepers
-            .iter()
-            .any(|waker| waker.will_wake(context.waker()))
-        {
+        let mut sleepers = state.sleepers.iter();
+        if !sleepers.any(|waker| waker.will_wake(context.waker())) {
             state.sleepers.push(context.waker().clone());
         }
         Poll::Pending
     }
 
     /// Counts a call; answers with its number and what strikes it.
-    pub(crate) fn call(&self, port: Port) -> (u32, Option<(Fault, usize)>) {
-        let port = port as usize;
-        let call = self.calls[port].fetch_add(1, Ordering::Relaxed) + 1;
-        let struck = self.strikes[port].iter().find(|(at, ..)| *at == call);
-        (call, struck.map(|(_, fault, place)| (*fault, *place)))
+    pub(crate) fn call(&self, port: Port) -> (u32, Option<(CallFault, usize)>) {
+        let mut state = self.state();
+        let call = state.calls.entry(port).or_default();
+        *call += 1;
+        (*call, self.faults.get(&(port, *call)).copied())
     }
 }

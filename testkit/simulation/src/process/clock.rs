@@ -7,30 +7,19 @@ use std::{
 
 use mainstay_clock::{BootId, Clock, Monotonic, TokioClock};
 
-use crate::{dice::Dice, host::Life, world::World};
+use crate::host::Life;
 
 #[derive(Debug)]
 pub(super) struct HostClock {
-    world: TokioClock,
-    host: Arc<Life>,
+    pub(super) world: TokioClock,
+    pub(super) host: Arc<Life>,
     /// How long the host was up when the simulation began.
-    up: Duration,
-}
-
-impl HostClock {
-    pub(super) fn new(world: &World, host: Arc<Life>) -> Self {
-        let up = Dice::new(world.seed, host.name()).below(1_000_000);
-        Self {
-            world: world.clock.clone(),
-            host,
-            up: Duration::from_secs(up),
-        }
-    }
+    pub(super) up: Duration,
 }
 
 impl Clock for HostClock {
     fn now(&self) -> SystemTime {
-        let jumped = self.host.jumped();
+        let jumped = self.host.state().jumped;
         let by = Duration::from_secs(jumped.unsigned_abs());
         if jumped < 0 {
             self.world.now() - by
@@ -44,6 +33,6 @@ impl Clock for HostClock {
     }
 
     fn boot_id(&self) -> BootId {
-        BootId::new(self.host.name())
+        BootId::new(&*self.host.name)
     }
 }

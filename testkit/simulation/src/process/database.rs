@@ -1,58 +1,47 @@
 //! The way to the database.
 
 use async_trait::async_trait;
-use mainstay_database::memory::{CommitFault, Fault as DatabaseFault, Link, Outcome};
+use mainstay_database::memory::{CommitFault, Fault, Link, Outcome};
 
 use super::Process;
-use crate::plan::{Fault, Port, Reach};
-
-#[derive(Debug)]
-pub(super) struct HostLink {
-    process: Process,
-}
-
-impl HostLink {
-    pub(super) const fn new(process: Process) -> Self {
-        Self { process }
-    }
-}
+use crate::plan::{CallFault, Port, Reach};
 
 #[async_trait]
-impl Link for HostLink {
+impl Link for Process {
     async fn begin(&self) -> bool {
-        let fault = self.process.pass(Port::Begin).await;
-        !self.process.is_cut(Reach::Database) && fault.is_none()
+        let fault = self.pass(Port::Begin).await;
+        !self.is_cut(Reach::Database) && fault.is_none()
     }
 
-    async fn statement(&self) -> Option<DatabaseFault> {
-        let fault = self.process.pass(Port::Statement).await;
-        if self.process.is_cut(Reach::Database) {
-            return Some(DatabaseFault::Unavailable);
+    async fn statement(&self) -> Option<Fault> {
+        let fault = self.pass(Port::Statement).await;
+        if self.is_cut(Reach::Database) {
+            return Some(Fault::Unavailable);
         }
         Some(match fault? {
-            Fault::Conflict => DatabaseFault::Serialization,
-            Fault::LockTimeout => DatabaseFault::LockTimeout,
-            _ => DatabaseFault::Unavailable,
+            CallFault::Conflict => Fault::Serialization,
+            CallFault::LockTimeout => Fault::LockTimeout,
+            _ => Fault::Unavailable,
         })
     }
 
     async fn commit(&self) -> Option<CommitFault> {
-        let fault = self.process.pass(Port::Commit).await;
-        self.process.travel().await;
-        if self.process.is_cut(Reach::Database) {
+        let fault = self.pass(Port::Commit).await;
+        self.travel().await;
+        if self.is_cut(Reach::Database) {
             return Some(CommitFault::Unknown(Outcome::NotApplied));
         }
-        let by = self.process.life_of();
-        self.process.world.shared().committing = Some(by);
+        let by = self.life_of();
+        self.world.shared().committing = Some(by);
         Some(CommitFault::Unknown(match fault? {
-            Fault::Conflict => return Some(CommitFault::Serialization),
-            Fault::AnswerLost => Outcome::Applied,
-            Fault::AppliedLater(time) => {
-                self.process.world.settle_later(by, time, true);
+            CallFault::Conflict => return Some(CommitFault::Serialization),
+            CallFault::AnswerLost => Outcome::Applied,
+            CallFault::AppliedLater(time) => {
+                self.world.settle_later(by, time, true);
                 Outcome::AppliedLater
             }
-            Fault::DiscardedLater(time) => {
-                self.process.world.settle_later(by, time, false);
+            CallFault::DiscardedLater(time) => {
+                self.world.settle_later(by, time, false);
                 Outcome::AppliedLater
             }
             _ => Outcome::NotApplied,
@@ -60,11 +49,10 @@ impl Link for HostLink {
     }
 
     fn lingers(&self) -> bool {
-        let world = &self.process.world;
-        let linger = world.shared().linger;
+        let linger = self.world.shared().linger;
         if let Some(place) = linger {
-            world.struck(place);
+            self.world.struck(place);
         }
-        linger.is_some() || self.process.host.is_paused()
+        linger.is_some() || self.host.state().paused
     }
 }

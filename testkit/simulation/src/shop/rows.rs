@@ -41,76 +41,42 @@ pub(super) fn ordered_key(message: &Message) -> Option<String> {
     decode::<Placed>(message).ok()?.key
 }
 
-/// An aggregate: whoever writes under a key locks it first.
-#[derive(Clone, Debug)]
-pub(super) struct Aggregate {
-    pub(super) key: usize,
-    pub(super) version: i64,
+macro_rules! table {
+    ($(#[$what:meta])* $row:ident { $($field:ident: $of:ty,)+ } in $table:literal by $key:ty: $by:expr) => {
+        $(#[$what])*
+        #[derive(Clone, Debug)]
+        pub(super) struct $row {
+            $(pub(super) $field: $of,)+
+        }
+
+        impl Record for $row {
+            const TABLE: &'static str = $table;
+            type Key = $key;
+            fn key(&self) -> $key {
+                let by: fn(&Self) -> $key = $by;
+                by(self)
+            }
+        }
+    };
 }
 
-/// An order.
-#[derive(Clone, Debug)]
-pub(super) struct Order {
-    pub(super) key: usize,
-    pub(super) placed: Placed,
+table! {
+    /// An aggregate: whoever writes under a key locks it first.
+    Aggregate { key: usize, version: i64, } in "aggregates" by usize: |row| row.key
 }
-
-/// A wish that was fulfilled.
-#[derive(Clone, Debug)]
-pub(super) struct Fulfilled {
-    pub(super) nth: usize,
+table! {
+    /// An order.
+    Order { key: usize, placed: Placed, } in "orders" by (usize, i64): |row| (row.key, row.placed.number)
 }
-
-/// How many effects a key has.
-#[derive(Clone, Debug)]
-pub(super) struct Shelf {
-    pub(super) key: Option<String>,
-    pub(super) count: i64,
+table! {
+    /// A wish that was fulfilled.
+    Fulfilled { nth: usize, } in "fulfilled" by usize: |row| row.nth
 }
-
-/// The effect of an event.
-#[derive(Clone, Debug)]
-pub(super) struct Parcel {
-    pub(super) number: i64,
-    pub(super) placed: Placed,
+table! {
+    /// How many effects a key has.
+    Shelf { key: Option<String>, count: i64, } in "shelves" by Option<String>: |row| row.key.clone()
 }
-
-impl Record for Aggregate {
-    const TABLE: &'static str = "aggregates";
-    type Key = usize;
-    fn key(&self) -> usize {
-        self.key
-    }
-}
-
-impl Record for Order {
-    const TABLE: &'static str = "orders";
-    type Key = (usize, i64);
-    fn key(&self) -> (usize, i64) {
-        (self.key, self.placed.number)
-    }
-}
-
-impl Record for Fulfilled {
-    const TABLE: &'static str = "fulfilled";
-    type Key = usize;
-    fn key(&self) -> usize {
-        self.nth
-    }
-}
-
-impl Record for Shelf {
-    const TABLE: &'static str = "shelves";
-    type Key = Option<String>;
-    fn key(&self) -> Option<String> {
-        self.key.clone()
-    }
-}
-
-impl Record for Parcel {
-    const TABLE: &'static str = "parcels";
-    type Key = (Option<String>, i64);
-    fn key(&self) -> (Option<String>, i64) {
-        (self.placed.key.clone(), self.number)
-    }
+table! {
+    /// The effect of an event.
+    Parcel { number: i64, placed: Placed, } in "parcels" by (Option<String>, i64): |row| (row.placed.key.clone(), row.number)
 }

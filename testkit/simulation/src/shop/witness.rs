@@ -1,6 +1,6 @@
 //! Who sees what happens, while it happens.
 
-mod store;
+mod ports;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -10,16 +10,16 @@ use std::{
 use futures_util::FutureExt as _;
 use mainstay_database::memory::{Database, Record as _};
 use mainstay_inbox::memory::MemoryInbox;
-use mainstay_messaging::{Content, Group, Partition, event::decode, memory::Broker};
+use mainstay_messaging::{Group, MessageId, Partition, event::decode, memory::Broker};
 use mainstay_outbox::memory::MemoryOutbox;
 use mainstay_testkit::{
     History,
-    history::{Effect, Entry, Offset, Ownership, Published, Removal},
+    history::{Effect, Entry, Offset, Ownership, Removal},
 };
 
 use super::rows::{Parcel, Placed};
-use crate::world::LifeOf;
-pub(super) use store::{WatchedParking, WatchedStore};
+use crate::{Sim, scenario::published, world::LifeOf};
+pub(super) use ports::Watched;
 
 /// Sees every commit and every stored offset, and writes the history down.
 pub(super) struct Witness {
@@ -27,6 +27,7 @@ pub(super) struct Witness {
     broker: Broker,
     outbox: MemoryOutbox,
     inbox: MemoryInbox,
+    pub(super) shards: u16,
     partitions: Vec<Partition>,
     seen: Mutex<Seen>,
 }
@@ -50,15 +51,32 @@ pub(super) struct Seen {
 }
 
 impl Witness {
-    pub(super) fn new(database: Database, broker: Broker, outbox: MemoryOutbox) -> Self {
-        Self {
-            inbox: MemoryInbox::new(database.clone()),
-            partitions: broker.partitions(),
-            database,
-            broker,
-            outbox,
+    /// Sees what happens in this world from now on.
+    pub(super) fn of(sim: &Sim, outbox: &MemoryOutbox, shards: u16) -> Arc<Self> {
+        let witness = Arc::new(Self {
+            inbox: MemoryInbox::new(sim.database().clone()),
+            partitions: sim.broker().partitions(),
+            database: sim.database().clone(),
+            broker: sim.broker().clone(),
+            outbox: outbox.clone(),
+            shards,
             seen: Mutex::default(),
-        }
+        });
+        let (told, world) = (Arc::downgrade(&witness), Arc::downgrade(&sim.world));
+        sim.database().watch(move |tables| {
+            if let (Some(witness), Some(world)) = (told.upgrade(), world.upgrade()) {
+                let by = world.shared().committing.take();
+                witness.committed(by, tables);
+            }
+        });
+        let told = Arc::downgrade(&witness);
+        let stored = move |group: &_| {
+            if let Some(witness) = told.upgrade() {
+                witness.stored(group);
+            }
+        };
+        drop(sim.world.on_stored.set(Box::new(stored)));
+        witness
     }
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -71,10 +89,9 @@ impl Witness {
         for partition in &self.partitions {
             let next = seen.read.get(partition).copied().unwrap_or(0);
             for record in self.broker.records(partition, next) {
-                let Content::Message(message) = &record.content else {
-                    continue;
-                };
-                let entry = match decode::<Placed>(message) {
+                let offset = record.position.offset;
+                seen.read.insert(partition.clone(), offset + 1);
+                let placed = |message: &_| match decode::<Placed>(message) {
                     Ok(placed) => placed.into(),
                     Err(error) => Entry {
                         id: message.id.to_string(),
@@ -82,20 +99,13 @@ impl Witness {
                         ..Entry::default()
                     },
                 };
-                let offset = record.position.offset;
-                seen.history.published.push(Published {
-                    topic: partition.topic.to_string(),
-                    partition: partition.number,
-                    offset,
-                    entry,
-                });
-                seen.read.insert(partition.clone(), offset + 1);
+                seen.history.published.extend(published(&record, placed));
             }
         }
         seen
     }
 
-    pub(super) fn committed(&self, by: Option<LifeOf>, tables: &BTreeSet<&'static str>) {
+    fn committed(&self, by: Option<LifeOf>, tables: &BTreeSet<&'static str>) {
         let mut seen = self.caught_up();
         if tables.contains(Parcel::TABLE) {
             self.effects(&mut seen);
@@ -180,21 +190,20 @@ impl Witness {
                 .removals
                 .push(Removal::Row { id, seen: moment });
         }
-        let name = by.and_then(|by| seen.names.get(&by).cloned());
-        for (shard, by) in shards.into_iter().zip(std::iter::repeat(name)) {
-            if let Some(by) = by {
-                seen.history.ownership.push(Ownership::Recorded {
-                    shard: Some(shard.to_string()),
-                    fence: None,
-                    by,
-                });
-            }
-        }
+        let name = by.and_then(|by| seen.names.get(&by));
+        let recorded = name.into_iter().flat_map(|by| {
+            shards.iter().map(|shard| Ownership::Recorded {
+                shard: Some(shard.to_string()),
+                fence: None,
+                by: by.clone(),
+            })
+        });
+        seen.history.ownership.extend(recorded);
         seen.rows = rows;
     }
 
     /// A group may have stored offsets.
-    pub(super) fn stored(&self, group: &Group) {
+    fn stored(&self, group: &Group) {
         let mut seen = self.caught_up();
         let Some(Ok(progress)) = self.broker.progress(group).now_or_never() else {
             return;
@@ -217,18 +226,10 @@ impl Witness {
     /// What the outbox still holds.
     pub(super) fn waiting(&self) -> Vec<String> {
         let rows = self.outbox.look().rows.into_iter();
-        rows.map(|(shard, id)| {
-            id.map_or_else(
-                || format!("unreadable, of shard {shard}"),
-                |id| id.to_string(),
-            )
-        })
-        .collect()
-    }
-}
-
-impl std::fmt::Debug for Witness {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Witness").finish_non_exhaustive()
+        let name = |(shard, id): (u16, Option<MessageId>)| match id {
+            Some(id) => id.to_string(),
+            None => format!("unreadable, of shard {shard}"),
+        };
+        rows.map(name).collect()
     }
 }

@@ -6,48 +6,49 @@ use mainstay_messaging::Partition;
 use tokio::task::JoinSet;
 
 use crate::{
-    host::{CutBy, Host},
-    plan::{Act, Strike},
+    host::Host,
+    plan::{Act, Fault},
     world::World,
 };
 
 /// How long a host may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Lets the plan's acts happen in their time.
 pub(super) fn schedule(world: &Arc<World>, acts: &mut JoinSet<()>) {
-    for (place, strike) in world.plan.strikes.iter().enumerate() {
-        if let Strike::At(time, act) = strike {
+    for (place, fault) in world.plan.faults.iter().enumerate() {
+        if let Fault::At(time, act) = fault {
             let (world, time, act) = (Arc::clone(world), *time, act.clone());
             acts.spawn(async move {
                 tokio::time::sleep(time).await;
-                if !world.is_healed() {
-                    strike_now(&world, place, act).await;
+                if !world.shared().healed {
+                    inject(&world, place, act).await;
                 }
             });
         }
     }
 }
 
-async fn strike_now(world: &Arc<World>, place: usize, act: Act) {
+async fn inject(world: &Arc<World>, place: usize, act: Act) {
     let faults = world.broker.faults();
+    let host = |name: &str| {
+        let shared = world.shared();
+        let mut hosts = shared.hosts.iter();
+        hosts.find(|host| host.name() == name).cloned()
+    };
+    let running = |name: &str| {
+        let running = host(name).filter(Host::is_running);
+        running.inspect(|_| world.struck(place))
+    };
     match act {
         Act::Kill(name, down) => {
-            if let Some(host) = running(world, &name) {
-                world.struck(place);
-                host.kill();
-                tokio::time::sleep(down).await;
-                host.start();
+            if let Some(host) = running(&name) {
+                die(&host, down).await;
             }
         }
-        Act::Lose(name) => {
-            if let Some(host) = running(world, &name) {
-                world.struck(place);
-                host.lose();
-            }
-        }
+        Act::Lose(name) => running(&name).iter().for_each(Host::lose),
         Act::Stop(name, down) => {
-            if let Some(host) = running(world, &name) {
-                world.struck(place);
+            if let Some(host) = running(&name) {
                 host.stop();
                 for _ in 0..PATIENCE.as_millis() / 100 {
                     if !host.is_running() {
@@ -55,24 +56,21 @@ async fn strike_now(world: &Arc<World>, place: usize, act: Act) {
                     }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
-                host.kill();
-                tokio::time::sleep(down).await;
-                host.start();
+                die(&host, down).await;
             }
         }
         Act::Pause(name, time) => {
-            if let Some(host) = running(world, &name) {
-                world.struck(place);
+            if let Some(host) = running(&name) {
                 host.pause(time);
             }
         }
         Act::Cut(name, from, time) => {
-            if let Some(host) = host(world, &name) {
-                host.cut(from, time, CutBy(Some(place)));
+            if let Some(host) = host(&name) {
+                host.cut(from, time, Some(place));
             }
         }
         Act::ClockJump(name, seconds) => {
-            if let Some(host) = host(world, &name) {
+            if let Some(host) = host(&name) {
                 world.struck(place);
                 host.jump(seconds);
             }
@@ -111,50 +109,21 @@ async fn strike_now(world: &Arc<World>, place: usize, act: Act) {
             world.end_lingering();
         }
         Act::Refuse(nth) => {
-            let numbering = world.shared().numbering.clone();
-            if let Some(numbering) = numbering {
-                let world = Arc::downgrade(world);
-                faults.refuse(move |message| {
-                    let refused = numbering(message) == Some(nth);
-                    if refused && let Some(world) = world.upgrade() {
-                        world.struck(place);
-                    }
-                    refused
-                });
-            }
+            let world = Arc::downgrade(world);
+            faults.refuse(move |message| {
+                let world = world.upgrade();
+                let is_it = |world: &Arc<World>| world.number_of(message) == Some(nth);
+                let refused = world.filter(is_it);
+                refused.inspect(|world| world.struck(place)).is_some()
+            });
         }
         Act::Poison(nth) => world.shared().poison.push((nth, place)),
     }
 }
 
-fn host(world: &World, name: &str) -> Option<Host> {
-    let shared = world.shared();
-    let mut hosts = shared.hosts.iter();
-    hosts.find(|host| host.name() == name).cloned()
-}
-
-fn running(world: &World, name: &str) -> Option<Host> {
-    host(world, name).filter(Host::is_running)
-}
-
-pub(super) fn heal(world: &Arc<World>) {
-    world.set_healed();
-    world.note(0x4EA1, || "HEALED".to_owned());
-    let hosts = {
-        let mut shared = world.shared();
-        shared.linger = None;
-        shared.broker_down = None;
-        shared.hosts.clone()
-    };
-    world.broker.faults().heal();
-    world.database.faults().clear();
-    for (nth, pending) in world.database.faults().pending().into_iter().enumerate() {
-        world.settle(pending, nth % 2 == 0);
-    }
-    world.end_lingering();
-    for host in hosts {
-        host.reconnect();
-        host.resume();
-        host.revive();
-    }
+/// Dies, and is started again after a while.
+async fn die(host: &Host, down: Duration) {
+    host.kill();
+    tokio::time::sleep(down).await;
+    host.start();
 }

@@ -10,7 +10,7 @@ use std::{
 
 use mainstay_database::Transactions as _;
 use mainstay_messaging::{Kind, Message, MessageId, Publication, Publisher as _, Source, Topic};
-use mainstay_simulation::{Act, Fault, Plan, Port, Process, Reach, Sim, Strike};
+use mainstay_simulation::{Act, CallFault, Fault, Plan, Port, Process, Reach, Sim};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -146,20 +146,20 @@ fn a_host_that_ends_with_an_error_or_a_panic_is_told_of() {
 
 #[test]
 fn a_call_is_struck_where_the_plan_says_and_nowhere_else() {
-    let strike = |call, fault| Strike::Call {
+    let hit = |call, fault| Fault::Call {
         host: "client".into(),
         port: Port::Publish,
         call,
         fault,
     };
-    let plan = Plan::of(vec![
-        strike(2, Fault::Lost),
-        strike(3, Fault::AnswerLost),
-        strike(4, Fault::Twice),
-        strike(9, Fault::Lost),
-        Strike::At(SECOND, Act::Kill("nobody".into(), SECOND)),
-    ]);
-    let sim = Sim::planned(1, plan).unwrap();
+    let faults = vec![
+        hit(2, CallFault::Lost),
+        hit(3, CallFault::AnswerLost),
+        hit(4, CallFault::Twice),
+        hit(9, CallFault::Lost),
+        Fault::At(SECOND, Act::Kill("nobody".into(), SECOND)),
+    ];
+    let sim = Sim::planned(1, Plan { faults }).unwrap();
     let topic = Topic::from_static("t");
     let published = Arc::new(std::sync::Mutex::new(Vec::new()));
     sim.run(async {

@@ -1,0 +1,50 @@
+//! A worker's membership of its group.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mainstay_messaging::{Consumer, Error, Group, Partition, Position, broker::ConsumerEvent};
+use tokio_util::sync::CancellationToken;
+
+use super::{Service, scene::Scene};
+
+/// A member that writes down what was stored, and ends the worker when everything is.
+pub(super) struct Member<F: Service> {
+    pub(super) consumer: F::Consumer,
+    pub(super) scene: Arc<Scene<F>>,
+    pub(super) quiet: CancellationToken,
+}
+
+#[async_trait]
+impl<F: Service> Consumer for Member<F> {
+    async fn next(&mut self) -> Result<ConsumerEvent, Error> {
+        self.consumer.next().await
+    }
+
+    async fn commit(&mut self, positions: &[Position]) -> Result<(), Error> {
+        // What is durable before it is stored was durable in time.
+        self.scene.look().await;
+        let stored = self.consumer.commit(positions).await;
+        self.scene.stored(positions);
+        if stored.is_ok() && self.scene.is_done().await {
+            self.quiet.cancel();
+        }
+        stored
+    }
+
+    fn group(&self) -> &Group {
+        self.consumer.group()
+    }
+
+    fn pause(&mut self, partitions: &[Partition]) {
+        self.consumer.pause(partitions);
+    }
+
+    fn resume(&mut self, partitions: &[Partition]) {
+        self.consumer.resume(partitions);
+    }
+
+    async fn release(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        self.consumer.release(partitions).await
+    }
+}

@@ -1,0 +1,224 @@
+//! Ports at whose calls a process ends: one decorator for crash tests and chaos tests.
+//!
+//! [`Ports`] implements each port of the crates that the port behind it implements, and takes each call by the
+//! [`Points`] of the run. The points carry the names of the methods; that of a consumer's commit is `store`.
+//!
+//! | feature | ports |
+//! |---|---|
+//! | none | `Transactions`, `Publisher`, `Consumer` |
+//! | `outbox` | `Outbox`, `RelayStore` |
+//! | `inbox` | `Inbox`, `Retention`, `WorkerStore`: by [`InboxPorts`] |
+//!
+//! A pattern crate's integration tests use it, though it imports the pattern crates: a dev-dependency may close such a circle.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use mainstay_database::Transactions;
+use mainstay_messaging::{
+    Consumer, Error, Group, Message, Partition, Position, Publisher,
+    broker::{ConsumerEvent, PublishOutcome},
+};
+use mainstay_testkit::crash::Points;
+
+#[cfg(feature = "inbox")]
+pub use inbox::{DatabasePorts, InboxPorts};
+
+/// A port of a process, and the points at which the process may end. Ports that are shared are in an [`Arc`].
+#[derive(Debug)]
+pub struct Ports<P> {
+    points: Arc<Points>,
+    port: P,
+}
+
+impl<P> Ports<P> {
+    /// The port, called by way of these points.
+    pub fn new(port: P, points: &Arc<Points>) -> Self {
+        Self {
+            points: Arc::clone(points),
+            port,
+        }
+    }
+}
+
+/// Implements a port that is shared: by methods that are points, and by others.
+macro_rules! shared_port {
+    ($port:ident for $ports:ty where $bound:ident {
+        $(type $associated:ident;)*
+        $(point $name:ident($($argument:ident: $of:ty),*) -> $answer:ty;)*
+        $(other $other:ident() $(-> $other_answer:ty)?;)*
+    }) => {
+        #[async_trait::async_trait]
+        impl<T: $bound> $port for $ports {
+            $(type $associated = T::$associated;)*
+            $(async fn $name(&self, $($argument: $of),*) -> $answer {
+                let call = self.port.$name($($argument),*);
+                self.points.call(stringify!($name), call).await
+            })*
+            $(fn $other(&self) $(-> $other_answer)? {
+                self.port.$other()
+            })*
+        }
+    };
+}
+
+shared_port!(Transactions for Ports<Arc<T>> where Transactions {
+    type Connection;
+    type Transaction;
+    point begin() -> Result<T::Transaction, mainstay_database::Error>;
+    point commit(transaction: T::Transaction) -> Result<(), mainstay_database::Error>;
+    other idle_limit() -> Option<Duration>;
+});
+
+shared_port!(Publisher for Ports<Arc<T>> where Publisher {
+    point publish(messages: &[Message]) -> Vec<PublishOutcome>;
+});
+
+#[async_trait]
+impl<T: Consumer> Consumer for Ports<T> {
+    async fn next(&mut self) -> Result<ConsumerEvent, Error> {
+        self.points.call("next", self.port.next()).await
+    }
+
+    async fn commit(&mut self, positions: &[Position]) -> Result<(), Error> {
+        self.points.call("store", self.port.commit(positions)).await
+    }
+
+    fn group(&self) -> &Group {
+        self.port.group()
+    }
+
+    fn pause(&mut self, partitions: &[Partition]) {
+        self.port.pause(partitions);
+    }
+
+    fn resume(&mut self, partitions: &[Partition]) {
+        self.port.resume(partitions);
+    }
+
+    async fn release(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        let releasing = self.port.release(partitions);
+        self.points.call("release", releasing).await
+    }
+}
+
+#[cfg(feature = "outbox")]
+mod outbox {
+    use std::{sync::Arc, time::Duration};
+
+    use mainstay_messaging::Message;
+    use mainstay_outbox::{
+        Enqueued, Entry, Error, Outbox,
+        store::{Fetched, Limit, Notifier, Origin, Outcome, RelayStore, ShardLease},
+    };
+
+    use crate::Ports;
+
+    shared_port!(Outbox for Ports<Arc<T>> where Outbox {
+        type Connection;
+        point enqueue_batch(connection: &mut T::Connection, entries: &[Entry<'_>]) -> Result<Vec<Enqueued>, Error>;
+        point enqueue(connection: &mut T::Connection, message: &Message) -> Result<(), Error>;
+        other notify();
+        other origin() -> &Origin;
+    });
+
+    shared_port!(RelayStore for Ports<Arc<T>> where RelayStore {
+        point lease(owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error>;
+        point fetch(leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error>;
+        point record(leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error>;
+        point release(owner: &str) -> Result<(), Error>;
+        other notifier() -> Option<&Notifier>;
+    });
+}
+
+#[cfg(feature = "inbox")]
+mod inbox {
+    use std::{
+        sync::Arc,
+        time::{Duration, SystemTime},
+    };
+
+    use mainstay_database::Transactions;
+    use mainstay_inbox::{
+        Admission, Error, Inbox,
+        store::{Pruned, Retention, WorkerStore},
+    };
+    use mainstay_messaging::{Group, Position, broker::Delivery};
+    use mainstay_testkit::crash::Points;
+
+    /// An inbox and its database, called by way of the same points.
+    #[derive(Debug)]
+    pub struct InboxPorts<I> {
+        points: Arc<Points>,
+        database: DatabasePorts<I>,
+        port: Arc<I>,
+    }
+
+    impl<I> InboxPorts<I> {
+        /// The inbox, called by way of these points.
+        pub fn new(inbox: I, points: &Arc<Points>) -> Self {
+            let port = Arc::new(inbox);
+            Self {
+                points: Arc::clone(points),
+                database: DatabasePorts {
+                    points: Arc::clone(points),
+                    inbox: Arc::clone(&port),
+                },
+                port,
+            }
+        }
+    }
+
+    impl<I: WorkerStore> WorkerStore for InboxPorts<I> {
+        type Database = DatabasePorts<I>;
+
+        fn database(&self) -> &DatabasePorts<I> {
+            &self.database
+        }
+    }
+
+    /// The database of an inbox.
+    #[derive(Debug)]
+    pub struct DatabasePorts<I> {
+        points: Arc<Points>,
+        inbox: Arc<I>,
+    }
+
+    type Transaction<I> = <<I as WorkerStore>::Database as Transactions>::Transaction;
+
+    #[async_trait::async_trait]
+    impl<I: WorkerStore> Transactions for DatabasePorts<I> {
+        type Connection = I::Connection;
+        type Transaction = Transaction<I>;
+
+        async fn begin(&self) -> Result<Transaction<I>, mainstay_database::Error> {
+            let beginning = self.inbox.database().begin();
+            self.points.call("begin", beginning).await
+        }
+
+        async fn commit(
+            &self,
+            transaction: Transaction<I>,
+        ) -> Result<(), mainstay_database::Error> {
+            let committing = self.inbox.database().commit(transaction);
+            self.points.call("commit", committing).await
+        }
+
+        fn idle_limit(&self) -> Option<Duration> {
+            self.inbox.database().idle_limit()
+        }
+    }
+
+    shared_port!(Inbox for InboxPorts<T> where WorkerStore {
+        type Connection;
+        point admit_batch(connection: &mut T::Connection, consumer: &Group, deliveries: &[&Delivery])
+            -> Result<Vec<Admission>, Error>;
+    });
+
+    shared_port!(Retention for InboxPorts<T> where WorkerStore {
+        point now() -> Result<SystemTime, Error>;
+        point checkpoint(consumer: &Group, positions: &[Position], at: SystemTime, spacing: Duration)
+            -> Result<(), Error>;
+        point prune(consumer: &Group, horizon: SystemTime, cursor: i64, limit: u32) -> Result<Pruned, Error>;
+    });
+}

@@ -1,0 +1,129 @@
+//! The end: while one message cannot go on and nothing else is wrong any more, and when it is over.
+
+use std::{collections::HashSet, time::Duration};
+
+use mainstay_outbox::memory::MemoryOutbox;
+use mainstay_testkit::{
+    History,
+    history::{Left, Place, Reader},
+};
+
+use super::{
+    Failure, Lasting, Shop, WINDOW, group, nth_of,
+    rows::{Fulfilled, Order, Parcel},
+    topic,
+    witness::Witness,
+    writer::Wish,
+};
+use crate::{Sim, judge};
+
+/// How long everything may take to come to its end beside a message that the broker refuses.
+const BESIDE: Duration = Duration::from_secs(30);
+
+impl Shop {
+    /// Waits until every wish is fulfilled, published and done, and nobody has anything left to do.
+    pub(super) async fn come_to_an_end(
+        &self,
+        sim: &Sim,
+        outbox: &MemoryOutbox,
+    ) -> Result<(), Failure> {
+        while !self.has_ended(sim, outbox).await? {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    async fn has_ended(&self, sim: &Sim, outbox: &MemoryOutbox) -> Result<bool, Failure> {
+        let database = sim.database();
+        let wishes = self.wishes.len();
+        if database.committed::<Fulfilled>().len() < wishes
+            || database.committed::<Parcel>().len() < wishes
+        {
+            return Ok(false);
+        }
+        if !outbox.look().rows.is_empty() {
+            return Ok(false);
+        }
+        let progress = sim.broker().progress(&group()).await?;
+        let done = |(_, committed, end): &(_, i64, i64)| committed == end;
+        Ok(progress.len() == usize::from(self.topology.partitions) && progress.iter().all(done))
+    }
+
+    /// The `history` that the witness has seen, and what is left.
+    pub(super) async fn history(
+        &self,
+        sim: &Sim,
+        witness: &Witness,
+        mut history: History,
+    ) -> Result<History, Failure> {
+        let orders = sim.database().committed::<Order>().into_iter();
+        history.committed = orders.map(|order| order.placed.clone().into()).collect();
+        history.readers = vec![Reader {
+            consumer: group().to_string(),
+            topic: topic().to_string(),
+        }];
+        let left = |at, id: String| {
+            let wish = id.parse().ok().and_then(|nth: usize| self.wishes.get(nth));
+            let key = wish.and_then(Wish::ordered_key);
+            Left { at, key, id }
+        };
+        let waiting = witness.waiting().into_iter();
+        history.left = waiting.map(|id| left(Place::Outbox, id)).collect();
+        let done: HashSet<&str> = history.effects.iter().map(|e| &*e.entry.id).collect();
+        let mut undone = Vec::new();
+        for (partition, committed, _) in sim.broker().progress(&group()).await? {
+            let records = history.published.iter().filter(|record| {
+                record.partition == partition.number
+                    && record.offset >= committed
+                    && !done.contains(&*record.entry.id)
+            });
+            undone.extend(records.map(|record| record.entry.id.clone()));
+        }
+        let place = || Place::Consumer(group().to_string());
+        let undone = undone.into_iter().map(|id| left(place(), id));
+        history.left.extend(undone);
+        Ok(history)
+    }
+    /// Heals all but what lasts, waits, and says what else stands still.
+    pub(super) async fn outlast(
+        &self,
+        sim: &Sim,
+        witness: &Witness,
+    ) -> Result<Vec<String>, Failure> {
+        let mut beside = Vec::new();
+        if let Some(Lasting::Poison(nth)) = self.lasting {
+            // The others of its partition are done, and were long enough ago to be forgotten; their offsets are not committed.
+            sim.world.heal();
+            tokio::time::sleep(WINDOW + Duration::from_secs(3)).await;
+            beside = self
+                .stands_still(sim, witness, &Place::Consumer(group().to_string()), nth)
+                .await?;
+            sim.broker().faults().redeliver(&group());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        if let Some(Lasting::Refusal(nth)) = self.lasting {
+            sim.heal();
+            let refused = move |message: &_| nth_of(message) == Some(nth);
+            sim.broker().faults().refuse(refused);
+            tokio::time::sleep(BESIDE).await;
+            beside = self.stands_still(sim, witness, &Place::Outbox, nth).await?;
+        }
+        Ok(beside)
+    }
+
+    /// What does not hold while nothing but this message is the cause of anything that stands still.
+    async fn stands_still(
+        &self,
+        sim: &Sim,
+        witness: &Witness,
+        at: &Place,
+        nth: usize,
+    ) -> Result<Vec<String>, Failure> {
+        let mut seen = witness.caught_up().history.clone();
+        let id = nth.to_string();
+        for stop in &mut seen.stops {
+            stop.lasting = stop.at == *at && stop.id == id;
+        }
+        Ok(judge(&self.history(sim, witness, seen).await?))
+    }
+}

@@ -1,0 +1,117 @@
+//! Who publishes, and who makes the effects.
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use mainstay_clock::Backoff;
+use mainstay_database::memory::{Connection, Inserted};
+use mainstay_inbox::{HandlerError, Handlers, Received, StopKey, Worker, memory::MemoryInbox};
+use mainstay_messaging::StartAt;
+use mainstay_outbox::Relay;
+
+use super::{
+    Failure, Lasting, Shop, group,
+    rows::{Parcel, Placed, Shelf},
+    topic,
+    witness::{Watched, Witness},
+};
+use crate::{CallFault, Process, Rng};
+
+fn backoff(first: u64, longest: u64) -> Backoff {
+    Backoff::new(Duration::from_millis(first), Duration::from_millis(longest))
+}
+
+/// Who publishes.
+pub(super) async fn relay(
+    shop: Shop,
+    witness: Arc<Witness>,
+    process: Process,
+) -> Result<(), Failure> {
+    let rng = Rng::new(shop.seed, process.name());
+    // A message has some 200 of them.
+    let bytes = if rng.one_in(2) {
+        1_000_000
+    } else {
+        300 + rng.below(1_500)
+    };
+    let outbox = shop.outbox_of(&process).await?;
+    let store = Watched::new(outbox, &witness);
+    let publisher = store.beside(process.publisher());
+    let publisher = shop.adapters.publisher(Arc::new(publisher));
+    let store = shop.adapters.store(Arc::new(store));
+    let relay = Relay::new(store, publisher)
+        .lease(Duration::from_millis(2_000 + rng.below(4_000)))
+        .batch(1 + rng.below(10), bytes)
+        .send_timeout(Duration::from_millis(500 + rng.below(3_000)))
+        .outage_backoff(backoff(20, 500))
+        .refusal_backoff(backoff(100, 2_000))
+        .clock(process.clock())
+        .ids(process.ids());
+    Ok(relay.run(process.shutdown()).await?)
+}
+
+/// Who makes the effects.
+pub(super) async fn worker(
+    shop: Shop,
+    witness: Arc<Witness>,
+    process: Process,
+) -> Result<(), mainstay_inbox::Error> {
+    let rng = Rng::new(shop.seed, process.name());
+    let size = |bound: usize| NonZeroUsize::MIN.saturating_add(rng.below(bound));
+    // What is not read for longer than the window is not told from a new message.
+    let span = if matches!(shop.lasting, Some(Lasting::Poison(_))) {
+        NonZeroUsize::MAX
+    } else {
+        size(40)
+    };
+    let database = process.database();
+    let inbox = Arc::new(MemoryInbox::new(database.clone()));
+    let handlers = Handlers::new().on::<Placed, _, _>(process.clone(), pack);
+    let parking = StopKey::new().retry_after(Duration::from_millis(500));
+    let parking = Watched::new(parking, &witness);
+    let worker = Worker::new(group(), Arc::new(database), inbox, handlers)
+        .clock(process.clock())
+        .ids(process.ids())
+        .concurrency(size(4))
+        .batch(size(12))
+        .span_bound(span, usize::MAX)
+        .attempts(1 + rng.below(4))
+        .retention(shop.window())
+        .drain(Duration::from_secs(1))
+        .handler_deadline(Duration::from_millis(
+            200 + rng.millis(20_000).as_secs() * 1_000,
+        ))
+        .parking(Arc::new(parking))
+        .backoff(backoff(10, 500));
+    let consumer = process.consumer(&group(), &[topic()], StartAt::Earliest);
+    worker.run(consumer, process.shutdown()).await
+}
+
+async fn pack(
+    process: Process,
+    connection: &mut Connection,
+    received: Received<Placed>,
+) -> Result<(), HandlerError> {
+    match process.handles(&received.message).await {
+        None => {}
+        Some(CallFault::Conflict) => {
+            return Err(mainstay_database::Error::Conflict("planned".into()).into());
+        }
+        // Not told to the panic hook: it is no news.
+        Some(CallFault::Panics) => std::panic::resume_unwind(Box::new("planned")),
+        Some(CallFault::Fails) => return Err(HandlerError::retryable("planned")),
+        Some(_) => return Err(HandlerError::permanent("planned")),
+    }
+    let placed = received.event;
+    // The row's lock makes the order of numbers that of commits.
+    let shelf = Shelf {
+        key: placed.key.clone(),
+        count: 1,
+    };
+    let statement = connection.statement();
+    let _: Inserted = statement.await?.upsert(shelf, |row| row.count += 1).await?;
+    let mut statement = connection.statement().await?;
+    let shelf = statement.get::<Shelf>(&placed.key);
+    let number = shelf.map_or(0, |shelf| shelf.count);
+    let _: Inserted = statement.insert(Parcel { number, placed }).await?;
+    Ok(())
+}
