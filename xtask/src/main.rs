@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test { only } => report::run(steps::STEPS, &only, Run::default()).end(),
         Command::Prove { parts } => prove::run(&parts),
-        Command::Services { command } => services::run(&command),
+        Command::Services { command } => services::run(command),
         Command::Simulate { arguments } => prove::simulate(&arguments),
         Command::Mutants { arguments } => {
             mutants::run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())

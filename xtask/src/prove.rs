@@ -8,6 +8,7 @@ use std::{
 };
 
 use cargo_metadata::camino::Utf8PathBuf;
+use mainstay_testkit::postgres;
 use serde_json::{Deserializer, Value};
 
 use crate::{
@@ -211,6 +212,12 @@ fn crashes(run: &mut Run) -> Result<(), String> {
 }
 
 fn on_each_version(run: &mut Run) -> Result<(), String> {
+    if env::var_os(postgres::URL).is_some() {
+        let url = postgres::URL;
+        return Err(format!(
+            "{url} names one server; unset it, since each version needs its own"
+        ));
+    }
     let outcomes = VERSIONS.map(|version| {
         let outcome = suites::run(run, Some(version), suites::ON_SERVERS);
         outcome.map_err(|error| format!("with PostgreSQL {version}: {error}"))
