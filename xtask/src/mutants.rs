@@ -11,9 +11,12 @@ use std::{
 
 use cargo_metadata::MetadataCommand;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::json;
 
 /// Where the patches lie.
 const PATCHES: &str = "testkit/simulation/mutants";
+/// With how many seeds each mutant is hunted.
+const SEEDS: u64 = 20_000;
 
 /// One mutant, and what became of it.
 #[derive(Serialize)]
@@ -36,104 +39,78 @@ struct Found {
     report: String,
 }
 
-#[derive(Serialize)]
-struct Results<'a> {
-    seeds: u64,
-    mutants: &'a [Hunt],
-    /// As many seeds without a fault.
-    control: &'a Found,
-}
-
 /// Hunts for each mutant, or for the one named; fails if one survives, or a seed fails without a fault.
 pub(crate) fn run(options: &[&str]) -> Result<(), String> {
-    let (mut only, mut json, mut seeds) = (None, false, 20_000);
-    let mut rest = options.iter();
-    while let Some(option) = rest.next() {
-        let mut value = || rest.next().ok_or(format!("{option} needs a value"));
-        match *option {
-            "--only" => only = Some(*value()?),
-            "--json" => json = true,
-            "--seeds" => {
-                seeds = value()?
-                    .parse()
-                    .map_err(|error| format!("--seeds: {error}"))?;
-            }
-            other => return Err(format!("`mutants` does not know {other:?}")),
-        }
-    }
+    let json = options.contains(&"--json");
+    let options: Vec<&str> = options.iter().copied().filter(|o| *o != "--json").collect();
+    let only = match *options {
+        [] => None,
+        ["--only", name] => Some(name),
+        _ => return Err(format!("`mutants` does not know {:?}", options.join(" "))),
+    };
     patches_apply()?;
     let tree = Tree::new()?;
     let sound = tree.build("sound")?;
     let adapters: Vec<(String, String)> = said(Command::new(&sound).arg("--list"))?;
     let adapters = adapters.into_iter().map(|(name, what)| (name, what, None));
-    let patches = patches(&tree.root)?
-        .into_iter()
-        .map(|(name, what, patch)| (name, what, Some(patch)));
+    let patches = patches(&tree.root)?.into_iter();
+    let patches = patches.map(|(name, what, patch)| (name, what, Some(patch)));
     let mut mutants: Vec<_> = adapters.chain(patches).collect();
     mutants.retain(|(name, ..)| only.is_none_or(|only| only == name));
     if mutants.is_empty() {
         return Err(format!("no mutant is called {}", only.unwrap_or_default()));
     }
-    let (mut hunts, mut unknown, count) = (Vec::new(), Vec::new(), mutants.len());
+    let (mut hunts, mut wrong, count) = (Vec::new(), Vec::new(), mutants.len());
     for (nth, (name, what, patch)) in (1..).zip(mutants) {
         let found = match patch {
-            None => hunt(Command::new(&sound).args(["--adapter", &name]), seeds),
+            None => hunt(Command::new(&sound).args(["--adapter", &name]), SEEDS),
             Some(patch) => tree
                 .mutated(&patch)
-                .and_then(|program| hunt(&mut Command::new(program), seeds)),
+                .and_then(|program| hunt(&mut Command::new(program), SEEDS)),
         };
+        eprintln!(
+            "{nth}/{count} {name}: {}",
+            found.as_ref().map_or_else(Clone::clone, outcome)
+        );
         match found {
             Ok(found) => {
-                eprintln!("{nth}/{count} {name}: {}", outcome(&found));
+                if found.seed.is_none() {
+                    wrong.push(format!("{name} survived"));
+                }
                 hunts.push(Hunt { name, what, found });
             }
-            Err(error) => {
-                eprintln!("{nth}/{count} {name}: {error}");
-                unknown.push(name);
-            }
+            Err(error) => wrong.push(format!("{name} was not tried: {error}")),
         }
     }
     let longest = hunts.iter().map(|hunt| hunt.found.run).max().unwrap_or(0);
     let control = hunt(&mut Command::new(&sound), longest.max(1_000))?;
-    let results = Results {
-        seeds,
-        mutants: &hunts,
-        control: &control,
-    };
-    report(&tree.target, &results, json)?;
-    if unknown.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("not tried: {}", unknown.join(", ")))
-    }
-}
-
-/// Prints the results, keeps them, and says what is wrong.
-fn report(target: &Path, results: &Results<'_>, json: bool) -> Result<(), String> {
-    let told = |error| format!("the results cannot be written: {error}");
-    let text = serde_json::to_string_pretty(results).map_err(|error| error.to_string())?;
-    fs::create_dir_all(target.join("prove")).map_err(told)?;
-    fs::write(target.join("prove/mutants.json"), &text).map_err(told)?;
-    if json {
-        println!("{text}");
-    } else {
-        for Hunt { name, what, found } in results.mutants {
-            println!("{name}: {what}\n  {}", outcome(found));
-        }
-        println!("without a fault: {}", outcome(results.control));
-    }
-    let survivors = results.mutants.iter().filter(|h| h.found.seed.is_none());
-    let survivors: Vec<&str> = survivors.map(|hunt| &*hunt.name).collect();
-    if let Some(seed) = results.control.seed {
-        return Err(format!(
-            "seed {seed} fails without a fault:\n{}",
-            results.control.report
+    if let Some(seed) = control.seed {
+        wrong.push(format!(
+            "seed {seed} fails without a fault: {}",
+            control.report
         ));
     }
-    if !survivors.is_empty() {
-        return Err(format!("survived: {}", survivors.join(", ")));
+    let results = json!({ "seeds": SEEDS, "mutants": hunts, "control": control });
+    let told = |error| format!("the results cannot be written: {error}");
+    fs::create_dir_all(tree.target.join("prove")).map_err(told)?;
+    fs::write(tree.target.join("prove/mutants.json"), results.to_string()).map_err(told)?;
+    if json {
+        println!("{results}");
+    } else {
+        for Hunt { name, what, found } in &hunts {
+            println!("{name}: {what}\n  {}", outcome(found));
+        }
+        println!("without a fault: {}", outcome(&control));
     }
-    Ok(())
+    none_of(&wrong)
+}
+
+fn none_of(wrong: &[String]) -> Result<(), String> {
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(wrong.join("\n"))
+    }
 }
 
 fn outcome(found: &Found) -> String {
@@ -153,11 +130,7 @@ pub(crate) fn patches_apply() -> Result<(), String> {
         }
         wrong.extend(git_apply(&root, &[Path::new("--check"), &patch]).err());
     }
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(wrong.join("\n"))
-    }
+    none_of(&wrong)
 }
 
 /// Names, first lines and places of the patches.
@@ -166,10 +139,7 @@ fn patches(root: &Path) -> Result<Vec<(String, String, PathBuf)>, String> {
     let mut patches = Vec::new();
     for entry in fs::read_dir(root.join(PATCHES)).map_err(told)? {
         let path = entry.map_err(told)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "patch")
-        {
+        if path.extension().is_some_and(|ext| ext == "patch") {
             let text = fs::read_to_string(&path).map_err(told)?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let what = text.lines().next().unwrap_or_default();
@@ -211,13 +181,7 @@ impl Tree {
     /// Makes the copy what the repository is. Files that are so already stay untouched: cargo goes by their age.
     fn refresh(&self) -> Result<(), String> {
         let mut git = Command::new("git");
-        git.args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ]);
+        git.args(["ls-files", "-zco", "--exclude-standard"]);
         let listed = output(git.current_dir(&self.root))?;
         for path in String::from_utf8_lossy(&listed).split_terminator('\0') {
             // What was deleted and not committed yet is listed, and is not there.

@@ -69,8 +69,12 @@ pub(crate) const PARTS: &[Step] = &[
 ];
 
 /// Runs the parts named, or all, and writes down what they did and what was not run.
-pub(crate) fn run(parts: &[String]) -> Result<(), String> {
-    let report = report::run(PARTS, parts, Run::default());
+pub(crate) fn run(parts: &[String], mutant: Option<String>) -> Result<(), String> {
+    let run = Run {
+        mutant,
+        ..Run::default()
+    };
+    let report = report::run(PARTS, parts, run);
     let title = "# What `cargo xtask prove` ran";
     let page = [&[title.to_owned(), report.table()], &*report.run.sections].concat();
     let path = folder()?.join("report.md");
@@ -166,7 +170,8 @@ fn seeds(run: &mut Run) -> Result<(), String> {
 }
 
 fn hunt(run: &mut Run) -> Result<(), String> {
-    let outcome = mutants::run(&[]);
+    let only = run.mutant.as_deref().map(|name| ["--only", name]);
+    let outcome = mutants::run(only.as_ref().map_or(&[], <[_; 2]>::as_slice));
     let path = folder()?.join("mutants.json");
     let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let found: Value = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;

@@ -10,8 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use clap::ValueEnum;
-use mainstay_inbox::{Failure, Parked, Parking};
-use mainstay_messaging::{Delivery, Group, Message, Publication, Publisher};
+use mainstay_messaging::{Message, Publication, Publisher};
 use mainstay_outbox::{Doorbell, Error, Fetched, Hold, Limit, Outcome, Place, RelayStore};
 use mainstay_simulation::Adapters;
 
@@ -30,8 +29,6 @@ pub(super) enum Adapter {
     IdCursorSkipsSlow,
     /// While a key is stopped, nothing of its relay's log is sent.
     StoppedKeyStopsShards,
-    /// A message that cannot be handled counts as finished.
-    PoisonSkipped,
 }
 
 impl Adapters for Adapter {
@@ -40,10 +37,6 @@ impl Adapters for Adapter {
     }
 
     fn store(&self, sound: Arc<dyn RelayStore>) -> Arc<dyn RelayStore> {
-        Arc::new(Faulty::new(*self, sound))
-    }
-
-    fn parking(&self, sound: Arc<dyn Parking>) -> Arc<dyn Parking> {
         Arc::new(Faulty::new(*self, sound))
     }
 }
@@ -135,21 +128,5 @@ impl RelayStore for Faulty<dyn RelayStore> {
 
     fn doorbell(&self) -> Option<&Doorbell> {
         self.sound.doorbell()
-    }
-}
-
-#[async_trait]
-impl Parking for Faulty<dyn Parking> {
-    async fn park(
-        &self,
-        consumer: &Group,
-        delivery: &Delivery,
-        failure: &Failure,
-    ) -> Result<Parked, mainstay_inbox::Error> {
-        let parked = self.sound.park(consumer, delivery, failure).await?;
-        Ok(match self.fault {
-            Adapter::PoisonSkipped => Parked::Kept,
-            _ => parked,
-        })
     }
 }

@@ -29,6 +29,8 @@ pub struct Tally {
     pub events: u64,
     /// How often each kind of fault struck.
     pub kinds: BTreeMap<String, u64>,
+    /// Seeds that failed.
+    pub failed: u64,
     /// What came of the seeds that failed, in the order in which they were begun.
     #[serde(skip)]
     pub failures: Vec<Report>,
@@ -49,9 +51,7 @@ impl Tally {
                 *self.kinds.entry(fault.kind()).or_default() += 1;
             }
         }
-        if report.has_failed() {
-            self.failures.push(report.clone());
-        }
+        self.failed += u64::from(report.has_failed());
     }
 }
 
@@ -63,7 +63,7 @@ pub fn campaign(
     done: &(impl Fn(&Tally, &Report) -> bool + Sync),
 ) -> Tally {
     let seeds = Mutex::new(Some(seeds.into_iter().enumerate()));
-    let total = Mutex::new((Tally::default(), BTreeMap::new()));
+    let total = Mutex::new((Tally::default(), Vec::new()));
     let next = || {
         let mut seeds = seeds.lock().unwrap_or_else(PoisonError::into_inner);
         seeds.as_mut()?.next()
@@ -72,13 +72,13 @@ pub fn campaign(
         while let Some((nth, seed)) = next() {
             let report = run(seed, settings);
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
-            let (tally, begun) = &mut *total;
+            let (tally, failures) = &mut *total;
             tally.add(&report);
-            if report.has_failed() {
-                begun.entry(seed).or_insert(nth);
-            }
             if !done(tally, &report) {
                 *seeds.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            if report.has_failed() {
+                failures.push((nth, report));
             }
         }
     };
@@ -87,7 +87,32 @@ pub fn campaign(
             scope.spawn(work);
         }
     });
-    let (mut tally, begun) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
-    tally.failures.sort_by_key(|report| begun.get(&report.seed));
+    let (mut tally, mut failures) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failures.sort_by_key(|(nth, _)| *nth);
+    tally.failures = failures.into_iter().map(|(_, report)| report).collect();
     tally
+}
+
+/// Seeds that fail with bugs that were found, or with mutants that few seeds find: they are run first. A seed means the same run
+/// only as long as nobody changes what is drawn from it; a bug that was found becomes a mutant, so that another seed can be found, and has a test of its own.
+pub fn corpus() -> Vec<u64> {
+    let lines = include_str!("../corpus.txt").lines();
+    let seeds = lines.filter_map(|line| line.split('#').next()?.trim().parse().ok());
+    seeds.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_line_is_a_seed_and_says_why() {
+        for line in include_str!("../corpus.txt").lines() {
+            if let Some((seed, why)) = line.split_once('#') {
+                let seed = seed.trim();
+                assert!(seed.is_empty() || seed.parse::<u64>().is_ok(), "{line}");
+                assert!(!why.trim().is_empty(), "{line}");
+            } else {
+                assert!(line.is_empty(), "{line:?} does not say why");
+            }
+        }
+    }
 }

@@ -14,7 +14,7 @@ use std::{
 use futures_util::FutureExt as _;
 
 use crate::{plan::Reach, process::Process, world::World};
-pub(crate) use life::{CutBy, Life};
+pub(crate) use life::Life;
 
 type Running = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Factory = Arc<dyn Fn(Process) -> Running + Send + Sync>;
@@ -52,19 +52,16 @@ impl Host {
     }
 
     /// Its name.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.life.name
     }
 
     /// Whether what runs on it has not come to its end.
-    #[must_use]
     pub fn is_running(&self) -> bool {
         self.life.state().running
     }
 
     /// Which of its lives it is in, or was in last, from 1.
-    #[must_use]
     pub fn life(&self) -> u64 {
         self.life.state().life
     }
@@ -113,12 +110,6 @@ impl Host {
         self.life.of(life, |state| state.task = Some(task));
     }
 
-    /// Kills it and starts it again.
-    pub fn restart(&self) {
-        self.kill();
-        self.start();
-    }
-
     /// It reaches and does everything again, and is started if it was killed, not if it came to its end.
     pub(crate) fn heal(&self) {
         self.reconnect();
@@ -150,10 +141,11 @@ impl Host {
 
     /// It reaches this no more for so long.
     pub fn cut_off(&self, from: Reach, time: Duration) {
-        self.cut(from, time, CutBy(None));
+        self.cut(from, time, None);
     }
 
-    pub(crate) fn cut(&self, from: Reach, time: Duration, by: CutBy) {
+    /// As [`cut_off`](Self::cut_off); `by` = which fault of the plan does it.
+    pub(crate) fn cut(&self, from: Reach, time: Duration, by: Option<usize>) {
         self.note(6, "cut off");
         self.life.state().cut = Some((from, by));
         self.after(time, Self::reconnect);

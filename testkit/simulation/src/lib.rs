@@ -2,15 +2,15 @@
 #![expect(
     clippy::exhaustive_structs,
     clippy::exhaustive_enums,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
     reason = "nobody outside the repository builds on it"
 )]
 
 mod campaign;
-mod corpus;
 mod host;
 mod plan;
 mod process;
-mod report;
 mod rng;
 mod run;
 mod scenario;
@@ -19,14 +19,12 @@ mod shrink;
 mod sim;
 mod world;
 
-pub use campaign::{Tally, campaign};
-pub use corpus::corpus;
+pub use campaign::{Tally, campaign, corpus};
 pub use host::Host;
 pub use plan::{Act, CallFault, Fault, Plan, Port, Reach, Topology};
 pub use process::{HostConsumer, HostPublisher, Process};
-pub use report::Report;
 pub use rng::Rng;
-pub use run::{Adapters, Settings, planned, run};
+pub use run::{Adapters, Report, Settings, planned, run};
 pub use scenario::{entry, judge, simulate};
 pub use shrink::{Failure, shrink};
 pub use sim::Sim;

@@ -6,28 +6,39 @@
     reason = "a command-line program that says how long it took"
 )]
 
-mod seeding;
-
 use std::{
-    io::{self, Write as _},
+    io::{IsTerminal as _, Write as _, stderr, stdout},
     process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering},
+    thread::available_parallelism,
+    time::{Duration, Instant},
 };
 
-use clap::{Parser, Subcommand};
-use mainstay_simulation::{Settings, planned, run};
+use clap::Parser;
+use mainstay_clock::{IdGenerator as _, SystemIds};
+use mainstay_simulation::{
+    Failure, Report, Settings, Tally, campaign, corpus, planned, run, shrink,
+};
+use serde_json::json;
 
 #[derive(Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
 enum Command {
-    /// Runs many seeds on all cores.
-    Seeds(seeding::Seeds),
-    /// Runs new seeds for a while, on all cores.
-    Soak(seeding::Soak),
+    /// Runs the corpus and many seeds on all cores.
+    #[command(alias = "soak")]
+    Seeds {
+        /// The first seed.
+        #[arg(long)]
+        from: Option<u64>,
+        /// How many.
+        #[arg(long, default_value_t = 1_000)]
+        count: u64,
+        /// For how long, instead of a number of seeds; without `--from` somewhere nobody has been before.
+        #[arg(long)]
+        minutes: Option<u64>,
+        /// Prints one JSON object at the end.
+        #[arg(long)]
+        json: bool,
+    },
     /// Runs one seed and says what happened.
     Seed {
         /// The seed.
@@ -43,11 +54,25 @@ enum Command {
 
 /// As clap ends where arguments are not right: a seed that failed is something else.
 const MISUSED: u8 = 2;
+/// Of how many failures the shortest plan is sought.
+const SHRUNK: usize = 3;
 
 fn main() -> ExitCode {
-    let failed = match Arguments::parse().command {
-        Command::Seeds(options) => Ok(options.run()),
-        Command::Soak(options) => Ok(options.run()),
+    let failed = match Command::parse() {
+        Command::Seeds {
+            from,
+            count,
+            minutes,
+            json,
+        } => {
+            let somewhere = || minutes.map_or(0, |_| SystemIds::new().random() >> 16);
+            let from = from.unwrap_or_else(somewhere);
+            let count = minutes.map_or(count, |_| u64::MAX);
+            let time = minutes.map_or(Duration::MAX, |minutes| {
+                Duration::from_secs(minutes.saturating_mul(60))
+            });
+            Ok(many(from, count, time, json))
+        }
         Command::Seed { seed, plan, trace } => one(seed, plan.as_deref(), trace),
     };
     match failed {
@@ -60,6 +85,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// True if the seed failed.
 fn one(seed: u64, plan: Option<&str>, trace: bool) -> Result<bool, String> {
     let keep = plan.map(|plan| places(seed, plan)).transpose()?;
     let settings = Settings {
@@ -68,10 +94,14 @@ fn one(seed: u64, plan: Option<&str>, trace: bool) -> Result<bool, String> {
         ..Settings::default()
     };
     let report = run(seed, &settings);
-    let lines = report.trace.iter().map(|line| format!("{line}\n"));
+    let lines = report
+        .trace
+        .iter()
+        .flatten()
+        .map(|line| format!("{line}\n"));
     let text = lines.collect::<String>() + &report.to_string();
     // Whoever closed the pipe has read enough.
-    drop(io::stdout().write_all(text.as_bytes()));
+    drop(stdout().write_all(text.as_bytes()));
     Ok(report.has_failed())
 }
 
@@ -86,4 +116,70 @@ fn places(seed: u64, plan: &str) -> Result<Vec<usize>, String> {
         Err(error) => Err(format!("--plan {plan}: {error}")),
     };
     places.map(place).collect()
+}
+
+/// True if a seed failed.
+fn many(from: u64, count: u64, time: Duration, json: bool) -> bool {
+    let (begun, told) = (Instant::now(), AtomicU64::new(0));
+    let (pace, start, end) = if stderr().is_terminal() {
+        (1, "\r", "\x1b[K")
+    } else {
+        (30, "", "\n")
+    };
+    let done = |tally: &Tally, _: &Report| {
+        let took = begun.elapsed();
+        if told.fetch_max(took.as_secs() / pace, Ordering::Relaxed) < took.as_secs() / pace {
+            let line = format!("{start}{}{end}", summary(tally, took));
+            // Whoever closed it does not want to know.
+            drop(stderr().write_all(line.as_bytes()));
+        }
+        took < time
+    };
+    let seeds = from..from.saturating_add(count);
+    let threads = available_parallelism().map_or(1, Into::into);
+    let seeds = corpus().into_iter().chain(seeds);
+    let tally = campaign(seeds, threads, &Settings::default(), &done);
+    let took = begun.elapsed();
+    let mut failures = Vec::new();
+    for (nth, report) in tally.failures.iter().enumerate() {
+        let shrunk = (nth < SHRUNK).then(|| shrink(report.clone()));
+        match &shrunk {
+            Some(shrunk) => eprintln!("\n{shrunk}"),
+            None => eprintln!("FAILED: {report}"),
+        }
+        failures.push(json!({
+            "seed": report.seed,
+            "violations": report.violations,
+            "shortest_plan": shrunk.as_ref().map(|shrunk| &shrunk.places),
+            "again": shrunk.as_ref().map(Failure::command),
+        }));
+    }
+    if json {
+        let mut told = json!(tally);
+        told["from"] = json!(from);
+        told["threads"] = json!(threads);
+        told["corpus"] = json!(corpus().len());
+        told["seconds"] = json!(took.as_secs_f64());
+        told["failures"] = json!(failures);
+        println!("{told}");
+    } else {
+        for (kind, times) in &tally.kinds {
+            println!("  {times:>9}  {kind}");
+        }
+        println!("from {from}: {}", summary(&tally, took));
+    }
+    !failures.is_empty()
+}
+
+fn summary(tally: &Tally, took: Duration) -> String {
+    format!(
+        "{} seeds in {} s, {} failed; {} messages, {} faults struck, at least {} and {} a seed",
+        tally.seeds,
+        took.as_secs(),
+        tally.failed,
+        tally.messages,
+        tally.faults,
+        tally.fewest_messages.unwrap_or(0),
+        tally.fewest_faults.unwrap_or(0),
+    )
 }

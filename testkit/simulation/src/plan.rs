@@ -126,23 +126,16 @@ pub enum Reach {
 }
 
 impl Plan {
-    /// A plan of these faults.
-    #[must_use]
-    pub const fn of(faults: Vec<Fault>) -> Self {
-        Self { faults }
-    }
-
     /// The plan that keeps of this one only the faults at these places.
-    #[must_use]
     pub fn keep(&self, places: &[usize]) -> Self {
         let kept = places.iter().filter_map(|place| self.faults.get(*place));
-        Self::of(kept.cloned().collect())
+        let faults = kept.cloned().collect();
+        Self { faults }
     }
 }
 
 impl Fault {
     /// What kind of fault it is.
-    #[must_use]
     pub fn kind(&self) -> String {
         let whole = match self {
             Self::At(_, act) => format!("{act:?}"),

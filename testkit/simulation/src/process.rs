@@ -1,9 +1,8 @@
 //! One life of what runs on a host, and how it meets the outside.
 
+mod broker;
 mod clock;
-mod consumer;
 mod database;
-mod publisher;
 
 use std::{
     future::{Future, poll_fn},
@@ -15,18 +14,17 @@ use std::{
 
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::memory::Database;
-use mainstay_messaging::{Error, Group, Message, StartAt, Topic};
+use mainstay_messaging::{Group, Message, StartAt, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    host::{CutBy, Life},
+    host::Life,
     plan::{CallFault, Port, Reach},
     rng::{Rng, ids},
     world::{LifeOf, World},
 };
+pub use broker::{HostConsumer, HostPublisher};
 use clock::HostClock;
-pub use consumer::HostConsumer;
-pub use publisher::HostPublisher;
 
 /// How many milliseconds the farthest host is away.
 const FARTHEST: u64 = 128;
@@ -60,13 +58,11 @@ impl Process {
     }
 
     /// The host's name.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.host.name
     }
 
     /// Which of the host's lives this is, from 1.
-    #[must_use]
     pub const fn life(&self) -> u64 {
         self.life
     }
@@ -76,19 +72,16 @@ impl Process {
     }
 
     /// Cancelled when the host is asked to end.
-    #[must_use]
     pub fn shutdown(&self) -> CancellationToken {
         self.host.state().shutdown.clone()
     }
 
     /// The simulation's database, as this host reaches it.
-    #[must_use]
     pub fn database(&self) -> Database {
         self.world.database.through(Arc::new(self.clone()))
     }
 
     /// A publisher to the simulation's broker.
-    #[must_use]
     pub fn publisher(&self) -> HostPublisher {
         HostPublisher {
             process: self.clone(),
@@ -97,7 +90,6 @@ impl Process {
     }
 
     /// A member of a group on the simulation's broker.
-    #[must_use]
     pub fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> HostConsumer {
         let mut shared = self.world.shared();
         let read = shared.readers.entry(group.clone()).or_default();
@@ -112,7 +104,6 @@ impl Process {
     }
 
     /// The host's clock: its wall time may jump, and its monotonic time has an origin of its own.
-    #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
         let up = Rng::new(self.world.seed, self.name()).below(1_000_000);
         Arc::new(HostClock {
@@ -123,7 +114,6 @@ impl Process {
     }
 
     /// Ids and randomness that follow from the seed: one sequence, whoever of this life asks.
-    #[must_use]
     pub fn ids(&self) -> Arc<dyn IdGenerator> {
         Arc::clone(&self.ids)
     }
@@ -192,7 +182,7 @@ impl Process {
         let number = self.host.index << 40 | (port as u64) << 32 | u64::from(call);
         self.world
             .note(number, || format!("{} {port:?} {call}", self.host.name));
-        if self.world.record().is_exhausted() {
+        if self.world.is_exhausted() {
             self.world.broken("it turns in a circle".to_owned());
             self.host.kill();
         }
@@ -204,19 +194,12 @@ impl Process {
     /// Whether this host is cut off from there.
     fn is_cut(&self, from: Reach) -> bool {
         let down = self.world.shared().broker_down;
-        let down = down.filter(|_| from == Reach::Broker);
-        let cut = self
-            .host
-            .is_cut(from)
-            .or(down.map(|place| CutBy(Some(place))));
-        if let Some(CutBy(Some(place))) = cut {
+        let down = down.map(|place| (Reach::Broker, Some(place)));
+        let here = |(cut, _): &(Reach, _)| [from, Reach::Everything].contains(cut);
+        let cut = self.host.state().cut.filter(here).or(down.filter(here));
+        if let Some((_, Some(place))) = cut {
             self.world.struck(place);
         }
         cut.is_some()
     }
-}
-
-/// Why a call to the broker did not come through.
-fn lost(why: &'static str) -> Error {
-    Error::Unavailable(why.into())
 }

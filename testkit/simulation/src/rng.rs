@@ -13,48 +13,36 @@ pub struct Rng(SeededIds);
 
 impl Rng {
     /// The choices of `seed` for a purpose.
-    #[must_use]
     pub fn new(seed: u64, purpose: &str) -> Self {
         Self(ids(seed, purpose, 0))
     }
 
     /// A number below `bound`.
-    #[must_use]
-    pub fn below(&self, bound: u64) -> u64 {
-        self.0.random() % bound.max(1)
-    }
-
-    /// An index below `bound`.
-    #[must_use]
-    pub fn number(&self, bound: usize) -> usize {
-        let bound = u64::try_from(bound).unwrap_or(u64::MAX);
-        usize::try_from(self.below(bound)).unwrap_or(0)
+    pub fn below<N: TryInto<u64> + TryFrom<u64> + Default>(&self, bound: N) -> N {
+        let bound = bound.try_into().unwrap_or(u64::MAX).max(1);
+        N::try_from(self.0.random() % bound).unwrap_or_default()
     }
 
     /// One time in so many.
-    #[must_use]
     pub fn one_in(&self, times: u64) -> bool {
         self.below(times) == 0
     }
 
     /// At most so long; short ones are as likely as long ones.
-    #[must_use]
     pub fn millis(&self, longest: u64) -> Duration {
-        let longest = longest >> self.below(8);
+        let longest = longest >> self.below(8_u32);
         Duration::from_millis(1 + self.below(longest))
     }
 
     /// A time within this one, and not its very beginning: what opens then is opened.
-    #[must_use]
     pub fn within(&self, all: Duration) -> Duration {
         let millis = u64::try_from(all.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.below(millis).max(1))
     }
 
     /// One of them, if there are any.
-    #[must_use]
     pub fn one<T: Clone>(&self, of: &[T]) -> Option<T> {
-        of.get(self.number(of.len())).cloned()
+        of.get(self.below(of.len())).cloned()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use mainstay_database::{Transactions as _, memory::Statement};
-use mainstay_messaging::{Content, Message};
+use mainstay_messaging::{Content, Delivery, Message};
 use mainstay_testkit::{
     History, check,
     history::{Entry, Published, Reader},
@@ -36,13 +36,20 @@ pub fn simulate(
     let seeds = chosen(std::env::var(SEED).ok().as_deref()).unwrap_or(seeds);
     for seed in seeds {
         let plan = Plan::draw(seed, topology);
-        let told = play(seed, topology, &plan, &scenario);
-        if !told.is_empty() {
-            let again = |places: &[usize]| {
-                let told = play(seed, topology, &plan.keep(places), &scenario);
-                (!told.is_empty()).then_some(told)
+        let failed = |places: &[usize]| {
+            let told = match Sim::planned(seed, plan.keep(places)) {
+                Ok(sim) => {
+                    let mut told = play(&sim, scenario(&sim));
+                    told.extend(strangers(&sim, topology));
+                    told
+                }
+                Err(error) => vec![error.to_string()],
             };
-            let (places, told) = shorten((0..plan.faults.len()).collect(), told, again);
+            (!told.is_empty()).then_some(told)
+        };
+        let every: Vec<usize> = (0..plan.faults.len()).collect();
+        if let Some(told) = failed(&every) {
+            let (places, told) = shorten(every, told, failed);
             fail(seed, &plan, &plan.keep(&places), &told);
         }
     }
@@ -57,17 +64,9 @@ fn chosen(seed: Option<&str>) -> Option<Range<u64>> {
     }
 }
 
-fn play(
-    seed: u64,
-    topology: &Topology,
-    plan: &Plan,
-    scenario: &impl AsyncFn(&Sim) -> Vec<String>,
-) -> Vec<String> {
-    let sim = match Sim::planned(seed, plan.clone()) {
-        Ok(sim) => sim,
-        Err(error) => return vec![error.to_string()],
-    };
-    let playing = || sim.run(async { tokio::time::timeout(LONGEST, scenario(&sim)).await });
+/// Lets a scenario come to its end, and says what does not hold: that it panicked and that hosts broke included.
+pub(crate) fn play(sim: &Sim, scenario: impl Future<Output = Vec<String>>) -> Vec<String> {
+    let playing = || sim.run(async { tokio::time::timeout(LONGEST, scenario).await });
     // A scenario that asserts shall name its seed as well as one that answers.
     let mut told = match catch_unwind(AssertUnwindSafe(playing)) {
         Ok(Ok(told)) => told,
@@ -75,21 +74,22 @@ fn play(
         Err(panicked) => vec![format!("the scenario panicked: {}", words(&*panicked))],
     };
     told.extend(sim.broken());
-    let hosts = sim.hosts();
-    let names = [&*topology.writers, &topology.relays, &topology.workers].concat();
-    let strangers = (names.iter()).filter(|name| !hosts.iter().any(|host| host.name() == &***name));
-    told.extend(
-        strangers.map(|name| {
-            format!("no host is called {name}: what the plan does to it never strikes")
-        }),
-    );
     told
 }
 
-pub(crate) fn words(panicked: &(dyn Any + Send)) -> &str {
+fn words(panicked: &(dyn Any + Send)) -> &str {
     let text = panicked.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panicked.downcast_ref::<&str>().copied())
         .unwrap_or("without a word")
+}
+
+/// Hosts that the plan speaks of and nobody has put into the world.
+fn strangers(sim: &Sim, topology: &Topology) -> impl Iterator<Item = String> {
+    let hosts = sim.hosts();
+    let mut names = topology.hosts();
+    names.retain(|name| !hosts.iter().any(|host| host.name() == &**name));
+    let told = |name| format!("no host is called {name}: what the plan does to it never strikes");
+    names.into_iter().map(told)
 }
 
 #[expect(clippy::panic, reason = "this is how a test fails")]
@@ -102,7 +102,6 @@ fn fail(seed: u64, plan: &Plan, shortest: &Plan, told: &[String]) -> ! {
 }
 
 /// A message in the words of a [`History`]: ordered by its topic and key, told apart by its source and id.
-#[must_use]
 pub fn entry(message: &Message) -> Entry {
     let topic = &message.topic;
     Entry {
@@ -111,6 +110,20 @@ pub fn entry(message: &Message) -> Entry {
         id: format!("{} {}", message.source, message.id),
         attempt: format!("{} {:?}", message.kind, message.payload),
     }
+}
+
+/// A record of the log, if it is a message.
+pub(crate) fn published(record: &Delivery, entry: impl Fn(&Message) -> Entry) -> Option<Published> {
+    let Content::Message(message) = &record.content else {
+        return None;
+    };
+    let partition = &record.position.partition;
+    Some(Published {
+        topic: partition.topic.to_string(),
+        partition: partition.number,
+        offset: record.position.offset,
+        entry: entry(message),
+    })
 }
 
 impl Sim {
@@ -139,23 +152,14 @@ impl Sim {
     }
 
     /// The log of every topic, and who reads what: the begin of a history, to which the service adds what it has committed and done.
-    #[must_use]
     pub fn history(&self) -> History {
         let mut history = History::default();
         for partition in self.broker().partitions() {
-            for delivery in self.broker().records(&partition, 0) {
-                let Content::Message(message) = &delivery.content else {
-                    continue;
-                };
-                history.published.push(Published {
-                    topic: partition.topic.to_string(),
-                    partition: partition.number,
-                    offset: delivery.position.offset,
-                    entry: entry(message),
-                });
-            }
+            let log = self.broker().records(&partition, 0).into_iter();
+            let log = log.filter_map(|record| published(&record, entry));
+            history.published.extend(log);
         }
-        for (group, topics) in self.readers() {
+        for (group, topics) in &self.world.shared().readers {
             history.readers.extend(topics.iter().map(|topic| Reader {
                 consumer: group.to_string(),
                 topic: topic.to_string(),
@@ -166,7 +170,6 @@ impl Sim {
 }
 
 /// What does not hold of a history, in words.
-#[must_use]
 pub fn judge(history: &History) -> Vec<String> {
     let told = check::violations(history).into_iter();
     told.map(|violation| violation.to_string()).collect()

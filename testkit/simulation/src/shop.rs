@@ -1,27 +1,20 @@
 //! The standard scenario: writers, an outbox, relays, a broker, workers, effects.
 
-mod aftermath;
-mod lasting;
-mod relay;
+mod ending;
+mod engines;
 mod rows;
 mod witness;
-mod worker;
 mod writer;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use mainstay_clock::Clock as _;
 use mainstay_database::memory::Database;
 use mainstay_messaging::{Group, Message, Topic};
 use mainstay_outbox::memory::{MemoryOutbox, Options};
 
 use crate::{
     Act, Adapters, Fault, Host, Plan, Process, Report, Rng, Settings, Sim, Topology, judge,
-    scenario::words,
+    scenario::play,
 };
 use witness::Witness;
 use writer::Wish;
@@ -74,12 +67,12 @@ impl Shop {
         let names = |role: &str, count: u64| -> Vec<Arc<str>> {
             (1..=count).map(|n| format!("{role}-{n}").into()).collect()
         };
-        let (messages, keys) = (30 + rng.number(12), 3 + rng.number(5));
+        let (messages, keys) = (30 + rng.below(12), 3 + rng.below(5));
         let wishes = (0..messages).map(|nth| Wish::draw(&rng, nth, keys));
         let mut wishes: Vec<Wish> = wishes.collect();
-        let poison = rng.one_in(8).then(|| rng.number(messages / 2));
+        let poison = rng.one_in(8).then(|| rng.below(messages / 2));
         let refused = Rng::new(seed, "lasting refusal");
-        let refusal = refused.one_in(8).then(|| refused.number(messages));
+        let refusal = refused.one_in(8).then(|| refused.below(messages));
         let lasting = poison.map(Lasting::Poison);
         let lasting = lasting.or(refusal.map(Lasting::Refusal));
         // Alone: a copy that waits behind poison unread for longer than the window is not told from a new message, as the crate
@@ -99,7 +92,7 @@ impl Shop {
                 messages,
                 within: CHAOS,
             },
-            shards: [1, 2, 4][rng.number(3)],
+            shards: [1, 2, 4][rng.below(3)],
             lasting,
             wishes: Arc::new(wishes),
             adapters: Arc::new(()),
@@ -125,45 +118,25 @@ impl Shop {
     /// Opens the shop and strikes it.
     pub(crate) fn run(mut self, plan: Plan, settings: &Settings) -> Report {
         self.adapters = Arc::clone(&settings.adapters);
-        let mut report = Report {
-            seed: self.seed,
-            plan,
-            messages: self.wishes.len(),
-            ..Report::default()
-        };
-        let sim = match Sim::with(self.seed, report.plan.clone(), settings.trace) {
+        let sim = match Sim::planned(self.seed, plan) {
             Ok(sim) => sim,
             Err(error) => {
-                report.violations.push(error.to_string());
-                return report;
+                return Report {
+                    seed: self.seed,
+                    violations: vec![error.to_string()],
+                    ..Report::default()
+                };
             }
         };
-        let playing = || {
-            sim.run(async {
-                let violations = self.business(&sim).await;
-                (violations, sim.clock().monotonic().as_micros())
-            })
-        };
-        match catch_unwind(AssertUnwindSafe(playing)) {
-            Ok((violations, micros)) => {
-                let failed = |error| vec![format!("the scenario itself failed: {error}")];
-                report.violations = violations.unwrap_or_else(failed);
-                report.simulated = Duration::from_micros(micros.unsigned_abs());
-            }
-            Err(panicked) => {
-                let told = format!("the scenario panicked: {}", words(&*panicked));
-                report.violations.push(told);
-            }
-        }
-        report.violations.extend(sim.broken());
-        let record = sim.take_record();
-        Report {
-            struck: record.struck,
-            events: record.events,
-            hash: record.hash,
-            trace: record.trace.unwrap_or_default(),
-            ..report
-        }
+        sim.world.report().trace = settings.trace.then(Vec::new);
+        let violations = play(&sim, async {
+            let played = self.business(&sim).await;
+            played.unwrap_or_else(|error| vec![format!("the scenario itself failed: {error}")])
+        });
+        let mut report = std::mem::take(&mut *sim.world.report());
+        report.messages = self.wishes.len();
+        report.violations = violations;
+        report
     }
 
     async fn business(&self, sim: &Sim) -> Result<Vec<String>, Failure> {
@@ -179,20 +152,22 @@ impl Shop {
         for name in &self.topology.relays {
             let (shop, witness) = (self.clone(), Arc::clone(&witness));
             sim.host(name, move |process| {
-                relay::run(shop.clone(), Arc::clone(&witness), process)
+                engines::relay(shop.clone(), Arc::clone(&witness), process)
             });
         }
         for name in &self.topology.workers {
             let (shop, witness) = (self.clone(), Arc::clone(&witness));
             sim.host(name, move |process| {
-                worker::run(shop.clone(), Arc::clone(&witness), process)
+                engines::worker(shop.clone(), Arc::clone(&witness), process)
             });
         }
         tokio::time::sleep(CHAOS + Duration::from_millis(500)).await;
         let mut violations = self.outlast(sim, &witness).await?;
         sim.heal();
         let ending = async {
-            if sim.has_struck(|act| matches!(act, Act::Poison(_))) {
+            let faults = sim.plan().faults.iter().zip(sim.struck());
+            let mut struck = faults.filter(|(_, times)| *times > 0);
+            if struck.any(|(fault, _)| matches!(fault, Fault::At(_, Act::Poison(_)))) {
                 self.restart_workers(sim).await;
             }
             self.come_to_an_end(sim, &outbox).await

@@ -3,7 +3,6 @@
 mod acts;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fmt,
     future::Future,
     io,
@@ -14,7 +13,7 @@ use std::{
 use mainstay_clock::{IdGenerator, TokioClock};
 use mainstay_database::memory::Database;
 use mainstay_messaging::{
-    Group, Message, Topic,
+    Message,
     memory::{Broker, Options},
 };
 use tokio::{
@@ -22,20 +21,14 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{
-    host::Host,
-    plan::{Act, Fault, Plan},
-    process::Process,
-    rng::ids,
-    world::{LifeOf, Record, World},
-};
+use crate::{host::Host, plan::Plan, process::Process, rng::ids, run::Report, world::World};
 
 /// A simulated world: time, a database, a broker, and the hosts that are put into it.
 ///
 /// All of it runs on one thread, and all of it follows from the seed and the plan.
 #[derive(Debug)]
 pub struct Sim {
-    world: Arc<World>,
+    pub(crate) world: Arc<World>,
     runtime: Runtime,
 }
 
@@ -45,7 +38,7 @@ impl Sim {
     /// # Errors
     /// When the operating system refuses a runtime.
     pub fn new(seed: u64) -> io::Result<Self> {
-        Self::with(seed, Plan::default(), false)
+        Self::planned(seed, Plan::default())
     }
 
     /// A world in which the plan's faults strike.
@@ -53,11 +46,6 @@ impl Sim {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn planned(seed: u64, plan: Plan) -> io::Result<Self> {
-        Self::with(seed, plan, false)
-    }
-
-    /// As [`planned`](Self::planned); `traced` worlds write down what happens.
-    pub(crate) fn with(seed: u64, plan: Plan, traced: bool) -> io::Result<Self> {
         let runtime = Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -78,7 +66,13 @@ impl Sim {
             database,
             broker: Broker::new(options),
             runtime: runtime.handle().clone(),
-            record: Mutex::new(Record::new(plan.faults.len(), traced)),
+            report: Mutex::new(Report {
+                seed,
+                hash: 0x9E37_79B9_7F4A_7C15,
+                struck: vec![0; plan.faults.len()],
+                plan: plan.clone(),
+                ..Report::default()
+            }),
             shared: Mutex::default(),
             on_stored: OnceLock::new(),
             numbering: OnceLock::new(),
@@ -115,21 +109,13 @@ impl Sim {
     }
 
     /// The database, as somebody reaches it whom no fault of the plan strikes.
-    #[must_use]
     pub fn database(&self) -> &Database {
         &self.world.database
     }
 
     /// The broker, as somebody reaches it whom no fault of the plan strikes.
-    #[must_use]
     pub fn broker(&self) -> &Broker {
         &self.world.broker
-    }
-
-    /// The world's own time.
-    #[must_use]
-    pub fn clock(&self) -> &TokioClock {
-        &self.world.clock
     }
 
     /// Says which message of the scenario a message is: the plan speaks of the n-th one. The first answer stays the only one.
@@ -142,76 +128,26 @@ impl Sim {
     /// its host is started again when its time has come.
     pub fn heal(&self) {
         self.world.shared().poison.clear();
-        acts::heal(&self.world);
-    }
-
-    /// As [`heal`](Self::heal), but what handlers refuse they go on to refuse.
-    pub fn heal_but_handlers(&self) {
-        acts::heal(&self.world);
+        self.world.heal();
     }
 
     /// All hosts, in the order in which they were put into the world.
-    #[must_use]
     pub fn hosts(&self) -> Vec<Host> {
         self.world.shared().hosts.clone()
     }
 
     /// The faults.
-    #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.world.plan
     }
 
-    /// Groups, and what they read.
-    pub(crate) fn readers(&self) -> BTreeMap<Group, BTreeSet<Topic>> {
-        self.world.shared().readers.clone()
-    }
-
     /// How often each fault of the plan has struck.
-    #[must_use]
     pub fn struck(&self) -> Vec<u32> {
-        self.world.record().struck.clone()
-    }
-
-    /// Whether one of these has struck.
-    pub(crate) fn has_struck(&self, what: impl Fn(&Act) -> bool) -> bool {
-        let faults = self.world.plan.faults.iter().zip(self.struck());
-        faults
-            .filter(|(_, times)| *times > 0)
-            .any(|(fault, _)| matches!(fault, Fault::At(_, act) if what(act)))
-    }
-
-    /// A number that is the same in each run of the same seed and plan, and hardly ever in any other.
-    #[must_use]
-    pub fn hash(&self) -> u64 {
-        self.world.record().hash
+        self.world.report().struck.clone()
     }
 
     /// What went wrong on hosts: they panicked, or ended with an error.
-    #[must_use]
     pub fn broken(&self) -> Vec<String> {
-        self.world.record().broken.clone()
-    }
-
-    /// Tells `watcher` of each commit: which tables it wrote to, and whose it was.
-    pub(crate) fn on_commit(
-        &self,
-        watcher: impl Fn(Option<LifeOf>, &BTreeSet<&'static str>) + Send + Sync + 'static,
-    ) {
-        let world = Arc::downgrade(&self.world);
-        self.world.database.watch(move |tables| {
-            let world = world.upgrade();
-            let by = world.and_then(|world| world.shared().committing.take());
-            watcher(by, tables);
-        });
-    }
-
-    /// Tells `watcher` of each group that may have stored offsets. The first one stays the only one.
-    pub(crate) fn on_stored(&self, watcher: impl Fn(&Group) + Send + Sync + 'static) {
-        drop(self.world.on_stored.set(Box::new(watcher)));
-    }
-
-    pub(crate) fn take_record(&self) -> Record {
-        std::mem::take(&mut *self.world.record())
+        self.world.report().violations.clone()
     }
 }

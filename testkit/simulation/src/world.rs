@@ -12,7 +12,7 @@ use mainstay_database::memory::{Database, PendingCommit};
 use mainstay_messaging::{Group, Message, Topic, memory::Broker};
 use tokio::runtime::Handle;
 
-use crate::{host::Host, plan::Plan};
+use crate::{Report, host::Host, plan::Plan};
 
 /// More events than any run needs: whoever gets here turns in a circle.
 const MOST: u64 = 2_000_000;
@@ -24,7 +24,7 @@ pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) runtime: Handle,
     pub(crate) plan: Plan,
-    pub(crate) record: Mutex<Record>,
+    pub(crate) report: Mutex<Report>,
     pub(crate) shared: Mutex<Shared>,
     /// Told of a group when one of its members has committed offsets.
     pub(crate) on_stored: OnceLock<OnStored>,
@@ -57,45 +57,6 @@ pub(crate) struct Shared {
     pub(crate) poison: Vec<(usize, usize)>,
 }
 
-/// The events of a run, as a number and in words.
-#[derive(Default, Debug)]
-pub(crate) struct Record {
-    pub(crate) hash: u64,
-    pub(crate) events: u64,
-    pub(crate) trace: Option<Vec<String>>,
-    /// How often each fault of the plan struck.
-    pub(crate) struck: Vec<u32>,
-    pub(crate) broken: Vec<String>,
-}
-
-impl Record {
-    pub(crate) fn new(faults: usize, traced: bool) -> Self {
-        Self {
-            hash: 0x9E37_79B9_7F4A_7C15,
-            trace: traced.then(Vec::new),
-            struck: vec![0; faults],
-            ..Self::default()
-        }
-    }
-
-    fn note(&mut self, micros: i64, number: u64, words: impl FnOnce() -> String) {
-        self.events += 1;
-        for value in [micros.cast_unsigned(), number] {
-            // One round of a multiply-and-rotate hash: enough to tell two runs apart.
-            self.hash = (self.hash ^ value)
-                .wrapping_mul(0xFF51_AFD7_ED55_8CCD)
-                .rotate_left(29);
-        }
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:>7} {}", micros / 1_000, words()));
-        }
-    }
-
-    pub(crate) const fn is_exhausted(&self) -> bool {
-        self.events > MOST
-    }
-}
-
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World")
@@ -109,8 +70,8 @@ impl World {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn number_of(&self, message: &Message) -> Option<usize> {
@@ -119,13 +80,24 @@ impl World {
 
     /// Writes an event down: into the hash, and in words if anybody wants to read them.
     pub(crate) fn note(&self, number: u64, words: impl FnOnce() -> String) {
-        let now = self.clock.monotonic().as_micros();
-        self.record().note(now, number, words);
+        let now = self.clock.monotonic().as_micros().unsigned_abs();
+        let mut report = self.report();
+        report.events += 1;
+        report.simulated = Duration::from_micros(now);
+        for value in [now, number] {
+            // One round of a multiply-and-rotate hash: enough to tell two runs apart.
+            report.hash = (report.hash ^ value)
+                .wrapping_mul(0xFF51_AFD7_ED55_8CCD)
+                .rotate_left(29);
+        }
+        if let Some(trace) = &mut report.trace {
+            trace.push(format!("{:>7} {}", now / 1_000, words()));
+        }
     }
 
     /// This fault of the plan has struck.
     pub(crate) fn struck(&self, place: usize) {
-        if let Some(times) = self.record().struck.get_mut(place) {
+        if let Some(times) = self.report().struck.get_mut(place) {
             *times += 1;
         }
         self.note(0x57 + place as u64, || {
@@ -134,9 +106,32 @@ impl World {
         });
     }
 
+    /// Whether more has happened than in any run that comes to its end.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.report().events > MOST
+    }
+
     /// Something that may not happen.
     pub(crate) fn broken(&self, what: String) {
-        self.record().broken.push(what);
+        self.report().violations.push(what);
+    }
+
+    /// Ends all faults but what handlers refuse.
+    pub(crate) fn heal(&self) {
+        self.note(0x4EA1, || "HEALED".to_owned());
+        let mut shared = self.shared();
+        shared.healed = true;
+        shared.linger = None;
+        shared.broker_down = None;
+        let hosts = shared.hosts.clone();
+        drop(shared);
+        self.broker.faults().heal();
+        self.database.faults().clear();
+        for (nth, pending) in self.database.faults().pending().into_iter().enumerate() {
+            self.settle(pending, nth % 2 == 0);
+        }
+        self.end_lingering();
+        hosts.iter().for_each(Host::heal);
     }
 
     /// Decides, after a while, about the oldest commit that is under way.

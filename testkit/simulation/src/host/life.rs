@@ -34,17 +34,14 @@ pub(crate) struct State {
     /// Whether it never comes back.
     pub(crate) lost: bool,
     pub(crate) paused: bool,
-    pub(crate) cut: Option<(Reach, CutBy)>,
+    /// From what it is cut off, and by which fault of the plan; none = the scenario did.
+    pub(crate) cut: Option<(Reach, Option<usize>)>,
     pub(crate) jumped: i64,
     pub(crate) shutdown: CancellationToken,
     pub(crate) task: Option<AbortHandle>,
     sleepers: Vec<Waker>,
     calls: HashMap<Port, u32>,
 }
-
-/// The fault of the plan that cut a host off; none = the scenario did.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CutBy(pub(crate) Option<usize>);
 
 impl Life {
     pub(crate) fn new(name: &str, index: usize, plan: &Plan) -> Self {
@@ -111,12 +108,6 @@ impl Life {
         let sleepers = std::mem::take(&mut state.sleepers);
         drop(state);
         sleepers.into_iter().for_each(Waker::wake);
-    }
-
-    /// Whether it is cut off from there, and by which fault of the plan.
-    pub(crate) fn is_cut(&self, from: Reach) -> Option<CutBy> {
-        let (cut, by) = self.state().cut?;
-        (cut == from || cut == Reach::Everything).then_some(by)
     }
 
     /// Ready while this life goes on and the host is not paused. A life that is over waits for ever.

@@ -22,12 +22,18 @@ pub struct Topology {
     pub within: Duration,
 }
 
+impl Topology {
+    /// All of them.
+    pub(crate) fn hosts(&self) -> Vec<Arc<str>> {
+        [&*self.writers, &self.relays, &self.workers].concat()
+    }
+}
+
 impl Plan {
     /// The plan of a seed: some twenty faults, among them three that strike whatever happens, where there are as many relays and workers.
-    #[must_use]
     pub fn draw(seed: u64, topology: &Topology) -> Self {
         let rng = Rng::new(seed, "plan");
-        let all = [&*topology.writers, &topology.relays, &topology.workers].concat();
+        let all = topology.hosts();
         let mut faults = Vec::new();
         let mut others = [&*topology.relays, &topology.workers].concat();
         for nth in 0..3 + rng.below(4) {
@@ -44,9 +50,8 @@ impl Plan {
             faults.push(Fault::At(rng.within(topology.within), act));
         }
         for _ in 0..rng.below(5) {
-            if let Some(act) = any_act(&rng, topology, &all) {
-                faults.push(Fault::At(rng.within(topology.within), act));
-            }
+            let act = any_act(&rng, topology, &all);
+            faults.extend(act.map(|act| Fault::At(rng.within(topology.within), act)));
         }
         for _ in 0..4 + rng.below(16) {
             faults.extend(any_call(&rng, topology, &all));
@@ -66,7 +71,7 @@ impl Plan {
             let often = 1 + rng.below(3);
             faults.extend(call(&rng, host, Port::Release, often));
         }
-        Self::of(faults)
+        Self { faults }
     }
 }
 
@@ -77,16 +82,16 @@ fn any_act(rng: &Rng, topology: &Topology, all: &[Arc<str>]) -> Option<Act> {
             Act::Cut(rng.one(all)?, rng.one(&reach)?, rng.millis(6_000))
         }
         1 => {
-            let seconds = i64::try_from(rng.below(7_200)).unwrap_or(0) - 3_600;
+            let seconds = rng.below(7_200) - 3_600;
             Act::ClockJump(rng.one(all)?, seconds)
         }
         2 => Act::DatabaseDown(rng.millis(2_000)),
         3 => Act::BrokerDown(rng.millis(4_000)),
         4 => Act::Rebalance,
-        5 => Act::Expel(i32::try_from(rng.below(topology.partitions.into())).unwrap_or(0)),
+        5 => Act::Expel(rng.below(topology.partitions.into())),
         6 => Act::Linger(rng.millis(4_000)),
-        7 => Act::Refuse(rng.number(topology.messages)),
-        _ => Act::Poison(rng.number(topology.messages)),
+        7 => Act::Refuse(rng.below(topology.messages)),
+        _ => Act::Poison(rng.below(topology.messages)),
     })
 }
 
@@ -104,56 +109,42 @@ fn any_call(rng: &Rng, topology: &Topology, all: &[Arc<str>]) -> Option<Fault> {
 }
 
 /// Something that can happen to a call of this port.
-fn call(rng: &Rng, host: Arc<str>, port: Port, nth: u64) -> Option<Fault> {
+fn call(rng: &Rng, host: Arc<str>, port: Port, call: u32) -> Option<Fault> {
+    use CallFault::{
+        AnswerLost, AppliedLater, Conflict, DiscardedLater, Echo, Fails, HalfLost, LateAnswer,
+        LockTimeout, Lost, Panics, Stall, Twice,
+    };
     let later = rng.millis(4_000);
+    let (stall, late, applied) = (Stall(later), LateAnswer(later), AppliedLater(later));
     let faults: &[CallFault] = match port {
-        Port::Begin | Port::Release => &[CallFault::Lost, CallFault::Stall(later)],
-        Port::Statement => &[
-            CallFault::Lost,
-            CallFault::Conflict,
-            CallFault::LockTimeout,
-            CallFault::Stall(later),
-        ],
+        Port::Begin | Port::Release => &[Lost, stall],
+        Port::Statement => &[Lost, Conflict, LockTimeout, stall],
         Port::Commit => &[
-            CallFault::Lost,
-            CallFault::AnswerLost,
-            CallFault::AppliedLater(later),
-            CallFault::DiscardedLater(later),
-            CallFault::Conflict,
-            CallFault::Stall(later),
+            Lost,
+            AnswerLost,
+            applied,
+            DiscardedLater(later),
+            Conflict,
+            stall,
         ],
         Port::Publish => &[
-            CallFault::Lost,
-            CallFault::AnswerLost,
-            CallFault::AppliedLater(later),
-            CallFault::HalfLost,
-            CallFault::Twice,
-            CallFault::Echo(later),
-            CallFault::Stall(later),
-            CallFault::LateAnswer(later),
+            Lost,
+            AnswerLost,
+            applied,
+            HalfLost,
+            Twice,
+            Echo(later),
+            stall,
+            late,
         ],
-        Port::Deliver => &[
-            CallFault::Lost,
-            CallFault::LateAnswer(later),
-            CallFault::AnswerLost,
-        ],
-        Port::Acknowledge => &[
-            CallFault::Lost,
-            CallFault::AnswerLost,
-            CallFault::Stall(later),
-            CallFault::LateAnswer(later),
-        ],
-        Port::Handle => &[
-            CallFault::Fails,
-            CallFault::Panics,
-            CallFault::Conflict,
-            CallFault::Stall(later),
-        ],
+        Port::Deliver => &[Lost, late, AnswerLost],
+        Port::Acknowledge => &[Lost, AnswerLost, stall, late],
+        Port::Handle => &[Fails, Panics, Conflict, stall],
     };
     Some(Fault::Call {
         host,
         port,
-        call: u32::try_from(nth).unwrap_or(1),
+        call,
         fault: rng.one(faults)?,
     })
 }

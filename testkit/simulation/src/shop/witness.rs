@@ -10,15 +10,15 @@ use std::{
 use futures_util::FutureExt as _;
 use mainstay_database::memory::{Database, Record as _};
 use mainstay_inbox::memory::MemoryInbox;
-use mainstay_messaging::{Content, Group, Partition, event::decode, memory::Broker};
+use mainstay_messaging::{Group, MessageId, Partition, event::decode, memory::Broker};
 use mainstay_outbox::memory::MemoryOutbox;
 use mainstay_testkit::{
     History,
-    history::{Effect, Entry, Offset, Ownership, Published, Removal},
+    history::{Effect, Entry, Offset, Ownership, Removal},
 };
 
 use super::rows::{Parcel, Placed};
-use crate::{Sim, world::LifeOf};
+use crate::{Sim, scenario::published, world::LifeOf};
 pub(super) use ports::Watched;
 
 /// Sees every commit and every stored offset, and writes the history down.
@@ -62,17 +62,20 @@ impl Witness {
             shards,
             seen: Mutex::default(),
         });
-        let (committed, stored) = (Arc::downgrade(&witness), Arc::downgrade(&witness));
-        sim.on_commit(move |by, tables| {
-            if let Some(witness) = committed.upgrade() {
+        let (told, world) = (Arc::downgrade(&witness), Arc::downgrade(&sim.world));
+        sim.database().watch(move |tables| {
+            if let (Some(witness), Some(world)) = (told.upgrade(), world.upgrade()) {
+                let by = world.shared().committing.take();
                 witness.committed(by, tables);
             }
         });
-        sim.on_stored(move |group| {
-            if let Some(witness) = stored.upgrade() {
+        let told = Arc::downgrade(&witness);
+        let stored = move |group: &_| {
+            if let Some(witness) = told.upgrade() {
                 witness.stored(group);
             }
-        });
+        };
+        drop(sim.world.on_stored.set(Box::new(stored)));
         witness
     }
 
@@ -86,10 +89,9 @@ impl Witness {
         for partition in &self.partitions {
             let next = seen.read.get(partition).copied().unwrap_or(0);
             for record in self.broker.records(partition, next) {
-                let Content::Message(message) = &record.content else {
-                    continue;
-                };
-                let entry = match decode::<Placed>(message) {
+                let offset = record.position.offset;
+                seen.read.insert(partition.clone(), offset + 1);
+                let placed = |message: &_| match decode::<Placed>(message) {
                     Ok(placed) => placed.into(),
                     Err(error) => Entry {
                         id: message.id.to_string(),
@@ -97,14 +99,7 @@ impl Witness {
                         ..Entry::default()
                     },
                 };
-                let offset = record.position.offset;
-                seen.history.published.push(Published {
-                    topic: partition.topic.to_string(),
-                    partition: partition.number,
-                    offset,
-                    entry,
-                });
-                seen.read.insert(partition.clone(), offset + 1);
+                seen.history.published.extend(published(&record, placed));
             }
         }
         seen
@@ -195,16 +190,15 @@ impl Witness {
                 .removals
                 .push(Removal::Row { id, seen: moment });
         }
-        let name = by.and_then(|by| seen.names.get(&by).cloned());
-        for (shard, by) in shards.into_iter().zip(std::iter::repeat(name)) {
-            if let Some(by) = by {
-                seen.history.ownership.push(Ownership::Recorded {
-                    shard: Some(shard.to_string()),
-                    fence: None,
-                    by,
-                });
-            }
-        }
+        let name = by.and_then(|by| seen.names.get(&by));
+        let recorded = name.into_iter().flat_map(|by| {
+            shards.iter().map(|shard| Ownership::Recorded {
+                shard: Some(shard.to_string()),
+                fence: None,
+                by: by.clone(),
+            })
+        });
+        seen.history.ownership.extend(recorded);
         seen.rows = rows;
     }
 
@@ -232,18 +226,10 @@ impl Witness {
     /// What the outbox still holds.
     pub(super) fn waiting(&self) -> Vec<String> {
         let rows = self.outbox.look().rows.into_iter();
-        rows.map(|(shard, id)| {
-            id.map_or_else(
-                || format!("unreadable, of shard {shard}"),
-                |id| id.to_string(),
-            )
-        })
-        .collect()
-    }
-}
-
-impl std::fmt::Debug for Witness {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Witness").finish_non_exhaustive()
+        let name = |(shard, id): (u16, Option<MessageId>)| match id {
+            Some(id) => id.to_string(),
+            None => format!("unreadable, of shard {shard}"),
+        };
+        rows.map(name).collect()
     }
 }

@@ -42,13 +42,13 @@ impl Wish {
     pub(super) fn draw(rng: &Rng, nth: usize, keys: usize) -> Self {
         Self {
             nth,
-            key: rng.number(keys),
+            key: rng.below(keys),
             pause: rng.within(Duration::from_millis(600)),
             delay: rng.one_in(10).then(|| rng.millis(2_000)),
             once: rng.one_in(2),
             regret: rng.one_in(8),
             joins: rng.one_in(5),
-            words: if rng.one_in(4) { rng.number(100) } else { 0 },
+            words: if rng.one_in(4) { rng.below(100) } else { 0 },
         }
     }
 
@@ -117,19 +117,14 @@ async fn write(
     let mut tx = database.begin().await?;
     for wish in wishes {
         // The row's lock makes the order of numbers that of commits.
-        let mut number = 0;
         let aggregate = Aggregate {
             key: wish.key,
             version: 1,
         };
-        let mut statement = tx.statement().await?;
-        let _: Inserted = statement.upsert(aggregate, |row| row.version += 1).await?;
-        drop(statement);
-        let statement = tx.statement().await?;
-        if let Some(row) = statement.get::<Aggregate>(&wish.key) {
-            number = row.version;
-        }
-        drop(statement);
+        let statement = tx.statement().await;
+        let _: Inserted = statement?.upsert(aggregate, |row| row.version += 1).await?;
+        let row = tx.statement().await?.get::<Aggregate>(&wish.key);
+        let number = row.map_or(0, |row| row.version);
         // Some ask a table of their own whether they were here before, the others leave that to the enqueue key.
         let fulfilled = Fulfilled { nth: wish.nth };
         if !wish.once {

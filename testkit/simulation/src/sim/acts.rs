@@ -6,7 +6,7 @@ use mainstay_messaging::Partition;
 use tokio::task::JoinSet;
 
 use crate::{
-    host::{CutBy, Host},
+    host::Host,
     plan::{Act, Fault},
     world::World,
 };
@@ -14,6 +14,7 @@ use crate::{
 /// How long a host may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Lets the plan's acts happen in their time.
 pub(super) fn schedule(world: &Arc<World>, acts: &mut JoinSet<()>) {
     for (place, fault) in world.plan.faults.iter().enumerate() {
         if let Fault::At(time, act) = fault {
@@ -45,11 +46,7 @@ async fn inject(world: &Arc<World>, place: usize, act: Act) {
                 die(&host, down).await;
             }
         }
-        Act::Lose(name) => {
-            if let Some(host) = running(&name) {
-                host.lose();
-            }
-        }
+        Act::Lose(name) => running(&name).iter().for_each(Host::lose),
         Act::Stop(name, down) => {
             if let Some(host) = running(&name) {
                 host.stop();
@@ -69,7 +66,7 @@ async fn inject(world: &Arc<World>, place: usize, act: Act) {
         }
         Act::Cut(name, from, time) => {
             if let Some(host) = host(&name) {
-                host.cut(from, time, CutBy(Some(place)));
+                host.cut(from, time, Some(place));
             }
         }
         Act::ClockJump(name, seconds) => {
@@ -114,14 +111,10 @@ async fn inject(world: &Arc<World>, place: usize, act: Act) {
         Act::Refuse(nth) => {
             let world = Arc::downgrade(world);
             faults.refuse(move |message| {
-                let Some(world) = world.upgrade() else {
-                    return false;
-                };
-                let refused = world.number_of(message) == Some(nth);
-                if refused {
-                    world.struck(place);
-                }
-                refused
+                let world = world.upgrade();
+                let is_it = |world: &Arc<World>| world.number_of(message) == Some(nth);
+                let refused = world.filter(is_it);
+                refused.inspect(|world| world.struck(place)).is_some()
             });
         }
         Act::Poison(nth) => world.shared().poison.push((nth, place)),
@@ -133,23 +126,4 @@ async fn die(host: &Host, down: Duration) {
     host.kill();
     tokio::time::sleep(down).await;
     host.start();
-}
-
-pub(super) fn heal(world: &Arc<World>) {
-    world.note(0x4EA1, || "HEALED".to_owned());
-    let mut shared = world.shared();
-    shared.healed = true;
-    shared.linger = None;
-    shared.broker_down = None;
-    let hosts = shared.hosts.clone();
-    drop(shared);
-    world.broker.faults().heal();
-    world.database.faults().clear();
-    for (nth, pending) in world.database.faults().pending().into_iter().enumerate() {
-        world.settle(pending, nth % 2 == 0);
-    }
-    world.end_lingering();
-    for host in hosts {
-        host.heal();
-    }
 }

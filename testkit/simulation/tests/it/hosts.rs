@@ -152,14 +152,14 @@ fn a_call_is_struck_where_the_plan_says_and_nowhere_else() {
         call,
         fault,
     };
-    let plan = Plan::of(vec![
+    let faults = vec![
         hit(2, CallFault::Lost),
         hit(3, CallFault::AnswerLost),
         hit(4, CallFault::Twice),
         hit(9, CallFault::Lost),
         Fault::At(SECOND, Act::Kill("nobody".into(), SECOND)),
-    ]);
-    let sim = Sim::planned(1, plan).unwrap();
+    ];
+    let sim = Sim::planned(1, Plan { faults }).unwrap();
     let topic = Topic::from_static("t");
     let published = Arc::new(std::sync::Mutex::new(Vec::new()));
     sim.run(async {

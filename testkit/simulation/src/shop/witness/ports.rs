@@ -19,7 +19,6 @@ use super::{super::rows::ordered_key, Witness};
 use crate::HostPublisher;
 
 /// A port of an engine, watched by the witness.
-#[derive(Debug)]
 pub(in crate::shop) struct Watched<P> {
     port: P,
     witness: Arc<Witness>,
@@ -27,7 +26,7 @@ pub(in crate::shop) struct Watched<P> {
 }
 
 /// What a relay has read, and under which fence.
-#[derive(Default, Debug)]
+#[derive(Default)]
 struct Read {
     owner: String,
     /// Shard, fence, and whether it was recorded already.

@@ -1,4 +1,4 @@
-//! Who makes the effects.
+//! Who publishes, and who makes the effects.
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -6,22 +6,57 @@ use mainstay_clock::Backoff;
 use mainstay_database::memory::{Connection, Inserted};
 use mainstay_inbox::{HandlerError, Handlers, Received, StopKey, Worker, memory::MemoryInbox};
 use mainstay_messaging::StartAt;
+use mainstay_outbox::Relay;
 
 use super::{
-    Lasting, Shop, group,
+    Failure, Lasting, Shop, group,
     rows::{Parcel, Placed, Shelf},
     topic,
     witness::{Watched, Witness},
 };
 use crate::{CallFault, Process, Rng};
 
-pub(super) async fn run(
+fn backoff(first: u64, longest: u64) -> Backoff {
+    Backoff::new(Duration::from_millis(first), Duration::from_millis(longest))
+}
+
+/// Who publishes.
+pub(super) async fn relay(
+    shop: Shop,
+    witness: Arc<Witness>,
+    process: Process,
+) -> Result<(), Failure> {
+    let rng = Rng::new(shop.seed, process.name());
+    // A message has some 200 of them.
+    let bytes = if rng.one_in(2) {
+        1_000_000
+    } else {
+        300 + rng.below(1_500)
+    };
+    let outbox = shop.outbox_of(&process).await?;
+    let store = Watched::new(outbox, &witness);
+    let publisher = store.beside(process.publisher());
+    let publisher = shop.adapters.publisher(Arc::new(publisher));
+    let store = shop.adapters.store(Arc::new(store));
+    let relay = Relay::new(store, publisher)
+        .lease(Duration::from_millis(2_000 + rng.below(4_000)))
+        .batch(1 + rng.below(10), bytes)
+        .send_timeout(Duration::from_millis(500 + rng.below(3_000)))
+        .outage_backoff(backoff(20, 500))
+        .refusal_backoff(backoff(100, 2_000))
+        .clock(process.clock())
+        .ids(process.ids());
+    Ok(relay.run(process.shutdown()).await?)
+}
+
+/// Who makes the effects.
+pub(super) async fn worker(
     shop: Shop,
     witness: Arc<Witness>,
     process: Process,
 ) -> Result<(), mainstay_inbox::Error> {
     let rng = Rng::new(shop.seed, process.name());
-    let size = |bound: usize| NonZeroUsize::MIN.saturating_add(rng.number(bound));
+    let size = |bound: usize| NonZeroUsize::MIN.saturating_add(rng.below(bound));
     // What is not read for longer than the window is not told from a new message.
     let span = if matches!(shop.lasting, Some(Lasting::Poison(_))) {
         NonZeroUsize::MAX
@@ -39,17 +74,14 @@ pub(super) async fn run(
         .concurrency(size(4))
         .batch(size(12))
         .span_bound(span, usize::MAX)
-        .attempts(1 + u32::try_from(rng.below(4)).unwrap_or(0))
+        .attempts(1 + rng.below(4))
         .retention(shop.window())
         .drain(Duration::from_secs(1))
         .handler_deadline(Duration::from_millis(
             200 + rng.millis(20_000).as_secs() * 1_000,
         ))
-        .parking(shop.adapters.parking(Arc::new(parking)))
-        .backoff(Backoff::new(
-            Duration::from_millis(10),
-            Duration::from_millis(500),
-        ));
+        .parking(Arc::new(parking))
+        .backoff(backoff(10, 500));
     let consumer = process.consumer(&group(), &[topic()], StartAt::Earliest);
     worker.run(consumer, process.shutdown()).await
 }
@@ -75,9 +107,8 @@ async fn pack(
         key: placed.key.clone(),
         count: 1,
     };
-    let mut statement = connection.statement().await?;
-    let _: Inserted = statement.upsert(shelf, |row| row.count += 1).await?;
-    drop(statement);
+    let statement = connection.statement();
+    let _: Inserted = statement.await?.upsert(shelf, |row| row.count += 1).await?;
     let mut statement = connection.statement().await?;
     let shelf = statement.get::<Shelf>(&placed.key);
     let number = shelf.map_or(0, |shelf| shelf.count);
