@@ -6,21 +6,27 @@
 mod delivery;
 mod effects;
 mod ownership;
-mod progress;
-mod retention;
 mod stops;
 
-use std::fmt;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    hash::Hash,
+};
 
 use crate::History;
 
-pub use delivery::{each_published_once, first_deliveries_in_key_order, no_phantom, nothing_lost};
-pub use effects::{effects_in_key_order, effects_once, offsets_behind_effects};
+pub use delivery::{
+    each_published_once, first_deliveries_in_key_order, no_phantom, nothing_lost,
+    nothing_unpublished_removed,
+};
+pub use effects::{
+    cursors_rise, effects_in_key_order, effects_once, nothing_redeliverable_forgotten,
+    offsets_behind_effects, offsets_rise,
+};
 pub use ownership::{
     fences_rise, nothing_recorded_is_sent, one_owner_per_fence, records_by_owners,
 };
-pub use progress::{cursors_rise, offsets_rise};
-pub use retention::{nothing_redeliverable_forgotten, nothing_unpublished_removed};
 pub use stops::{drained, stopped_keys_not_overtaken, stopped_keys_stop_only_themselves};
 
 /// Says every case against an invariant.
@@ -69,7 +75,6 @@ pub const ALL: &[(&str, Check)] = &[
 ];
 
 /// Every violation of what must hold [always](ALL).
-#[must_use]
 pub fn violations(history: &History) -> Vec<Violation> {
     let judge = |&(invariant, check): &(&'static str, Check)| {
         let cases = check(history);
@@ -87,13 +92,11 @@ pub struct Violation {
 
 impl Violation {
     /// What does not hold: a name in [`ALL`].
-    #[must_use]
     pub const fn invariant(&self) -> &'static str {
         self.invariant
     }
 
     /// Where it does not hold, in words.
-    #[must_use]
     pub fn cases(&self) -> &[String] {
         &self.cases
     }
@@ -103,14 +106,34 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
         write!(f, "not so: {}; {} cases", self.invariant, self.cases.len())?;
-        for case in self.cases.iter().take(SHOWN) {
-            write!(f, "\n  {case}")?;
-        }
-        if self.cases.len() > SHOWN {
-            write!(f, "\n  …")?;
-        }
-        Ok(())
+        let shown = self.cases.iter().take(SHOWN);
+        shown
+            .into_iter()
+            .try_for_each(|case| write!(f, "\n  {case}"))?;
+        f.write_str(if self.cases.len() > SHOWN {
+            "\n  …"
+        } else {
+            ""
+        })
     }
 }
 
 impl std::error::Error for Violation {}
+
+/// Where each of them comes first.
+fn first_places<T: Hash + Eq>(all: impl Iterator<Item = T>) -> HashMap<T, usize> {
+    let mut first = HashMap::new();
+    for (at, item) in all.enumerate() {
+        first.entry(item).or_insert(at);
+    }
+    first
+}
+
+/// What comes more than once, and how often.
+fn repeated<T: Ord>(all: impl Iterator<Item = T>) -> impl Iterator<Item = (T, usize)> {
+    let mut times: BTreeMap<T, usize> = BTreeMap::new();
+    for item in all {
+        *times.entry(item).or_default() += 1;
+    }
+    times.into_iter().filter(|(_, times)| *times > 1)
+}

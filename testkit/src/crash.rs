@@ -11,11 +11,9 @@
 //!
 //! What is behind the ports (a database, a broker) must not notice more of it than it does of a process that died.
 
-mod point;
 mod points;
 mod polls;
 
-pub use point::{Moment, Point, UnreadablePoint};
 pub use points::Points;
 pub use polls::after_polls;
 
@@ -43,7 +41,6 @@ pub async fn at_every_point(what: &str, run: impl AsyncFn(usize) -> Reached) -> 
 /// How far a run came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "the last run is the one that got to its end"]
-#[expect(clippy::exhaustive_enums, reason = "it ended or it was ended")]
 pub enum Reached {
     /// It was struck.
     Point,

@@ -3,20 +3,12 @@
 //! Each section is in the order of the one place that orders it. What needs an order across places carries the [`Moment`]
 //! at which it happened. A section that nobody filled is empty, and the checkers of that section have nothing to say.
 
-mod progress;
-mod work;
-
-pub use progress::{Cursor, Left, Moment, Offset, Place, Removal, Stop};
-pub use work::{Effect, Entry, Ownership, Published, Reader, Sent};
+#![allow(missing_docs, reason = "most fields say by their names what they are")]
 
 use std::collections::{HashMap, HashSet};
 
 /// A run, as it was found when it was over, or at a moment when nothing moved.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "checkers are shown histories made by hand"
-)]
 pub struct History {
     /// What writers committed; of each key in the order of commits. What leaves its key's order (a delayed message) has no key
     /// here.
@@ -46,7 +38,6 @@ pub struct History {
 
 impl History {
     /// This moment, in a history that is being written.
-    #[must_use]
     pub const fn moment(&self) -> Moment {
         Moment {
             published: self.published.len(),
@@ -56,7 +47,6 @@ impl History {
     }
 
     /// What the broker would still deliver, by the stored offsets, and nobody has done.
-    #[must_use]
     pub fn undone(&self) -> Vec<Left> {
         let done: HashSet<(&str, &str)> = (self.effects.iter())
             .map(|effect| (&*effect.consumer, &*effect.entry.id))
@@ -83,17 +73,162 @@ impl History {
         undone
     }
 
+    /// Whether a consumer reads a topic.
+    pub(crate) fn reads(&self, consumer: &str, topic: &str) -> bool {
+        let mut readers = self.readers.iter();
+        readers.any(|r| r.consumer == consumer && r.topic == topic)
+    }
+
     /// How many records of the log are there again.
-    #[must_use]
     pub fn repetitions(&self) -> usize {
         let ids = self.published.iter().map(|record| &*record.entry.id);
         self.published.len() - ids.collect::<HashSet<&str>>().len()
     }
 
     /// How often something was taken whose name begins so.
-    #[must_use]
     pub fn takeovers(&self, of: &str) -> usize {
         let taken = |event: &&Ownership| matches!(event, Ownership::Taken { shard, .. } if shard.starts_with(of));
         self.ownership.iter().filter(taken).count()
     }
+}
+
+/// One message, as it was committed, published, or made into an effect.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct Entry {
+    /// What orders it: topic and key, where one key is used in several topics; none = nothing.
+    pub key: Option<String>,
+    /// Its place in the order of its key's commits, where the message says it; else 0.
+    pub number: i64,
+    /// The message's identity: what a writer asked for, once or several times.
+    pub id: String,
+    /// What tells its content from that of another message of the same id: which of the writer's attempts it was, of which at most
+    /// one was committed, or a digest.
+    pub attempt: String,
+}
+
+/// One record of the broker's log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Published {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub entry: Entry,
+}
+
+/// That a consumer reads a topic.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Reader {
+    pub consumer: String,
+    pub topic: String,
+}
+
+/// What a consumer made of a message. A message that it may ignore has an effect, too: that it was ignored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Effect {
+    pub consumer: String,
+    pub entry: Entry,
+}
+
+/// What happened to something that has one owner at a time: a shard of an outbox, a partition of a group, a lock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ownership {
+    /// Somebody has taken it.
+    Taken {
+        shard: String,
+        fence: i64,
+        /// By whom; a process that was started again is another one.
+        by: String,
+    },
+    /// Somebody has written as its owner, and this was committed.
+    Recorded {
+        /// As owner of what; none = this was not found, since there was nothing to change any more.
+        shard: Option<String>,
+        /// The fence that the writer showed, where it is known.
+        fence: Option<i64>,
+        by: String,
+    },
+}
+
+/// That an owner gave a message to the broker's client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sent {
+    pub id: String,
+    pub shard: String,
+    pub fence: i64,
+    pub by: String,
+    /// Whether it was recorded as published already when the sender *read* it. A record that is committed later, between the reading and the
+    /// sending, does not count: its writer was answered by nobody, or is not the owner, which is told elsewhere.
+    pub recorded: bool,
+}
+
+/// How much of [`History::published`], [`History::effects`] and [`History::offsets`] there was when something happened.
+///
+/// A real run sees both one after the other: it reads what happened first, and counts what was there afterwards. So it may count more than there was,
+/// and no checker takes offence at more, but where it is said.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Moment {
+    pub published: usize,
+    pub effects: usize,
+    pub offsets: usize,
+}
+
+/// That a group stored an offset.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offset {
+    pub consumer: String,
+    pub topic: String,
+    pub partition: i32,
+    /// Everything below is finished.
+    pub offset: i64,
+    pub seen: Moment,
+}
+
+/// That a position which may only rise was stored: a watermark, a checkpoint, the begin of a log that is cut off behind.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cursor {
+    pub name: String,
+    pub position: i64,
+}
+
+/// Where a message can be on its way.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Place {
+    /// Committed, and not yet published.
+    Outbox,
+    /// Published, and not yet done by this consumer.
+    Consumer(String),
+}
+
+/// That a message could not be published, or not be handled, and stopped its key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stop {
+    pub at: Place,
+    /// The key; none = nothing waits behind it.
+    pub key: Option<String>,
+    pub id: String,
+    pub seen: Moment,
+    /// Whether nobody removed its cause: it may stand to the end.
+    pub lasting: bool,
+}
+
+/// That something was removed for good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Removal {
+    /// An outbox does not hold a message any more: it was recorded, or its part of the log was cut off.
+    Row { id: String, seen: Moment },
+    /// An inbox has forgotten that a message is done.
+    Mark {
+        consumer: String,
+        id: String,
+        /// When. Of the log it counts no more than there was: each copy of the message in it is held against the removal.
+        seen: Moment,
+    },
+}
+
+/// A message that is still to be published or done: a row of an outbox; a record at or above a group's offset without its effect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Left {
+    pub at: Place,
+    pub key: Option<String>,
+    pub id: String,
 }

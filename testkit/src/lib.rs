@@ -8,14 +8,12 @@
 //!
 //! | guaranteed | on what it rests |
 //! |---|---|
-//! | A server that was started answers queries. | It was asked one. |
+//! | A server that was started lets clients in. | One asked for a login. |
 //! | A server started for a process goes away with the process, `kill -9` included, and its data with it. | A watcher of its own waits for the end of a pipe. |
 //! | A start that fails says which step failed, and what the server said last. | [`Error`] |
-//! | Two tests never share a database. | Names of process id, counter and random bits. |
+//! | Two tests never share a database. | Names of process id and random bits. |
 //!
-//! | not guaranteed | what to do |
-//! |---|---|
-//! | That a server can be had. | [`left_out`] says which suite did not run, and fails where it must run. |
+//! That a server can be had is not guaranteed: [`left_out`] says which suite did not run, and fails where it must run.
 //!
 //! # What must hold of a run
 //!
@@ -36,14 +34,9 @@
 //! # How it works
 //!
 //! An instance lives in a fresh temporary directory and belongs to an unprivileged user when it was started by root, since PostgreSQL refuses
-//! to run as root. The server is a child with a process group of its own, so that Ctrl-C reaches the tests and not the server.
-//!
-//! # Failure modes
-//!
-//! | what happens | what follows |
-//! |---|---|
-//! | The process that started a server dies. | Its watcher stops the server and removes the directory. |
-//! | The watcher dies as well. | The directory says whose it was; the next `cargo xtask services up` or `test` removes it. |
+//! to run as root. The server is a child with a process group of its own, so that Ctrl-C reaches the tests and not the server. If the process
+//! that started it dies, its watcher stops the server and removes the directory. If the watcher dies as well, the directory says whose it was,
+//! and the next `cargo xtask services up` or `test` removes it.
 //!
 //! # Features
 //!
@@ -51,19 +44,23 @@
 //! |---|---|
 //! | `postgres` | databases and servers for tests, through sqlx |
 //! | `wire` | a wire before a server, which can be cut, fall silent and lose commits |
+#![allow(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::must_use_candidate,
+    reason = "it is not published: its users change with it"
+)]
 
-mod account;
 pub mod check;
 pub mod crash;
+mod daemon;
 mod directory;
 mod disk;
 mod error;
 pub mod history;
-mod port;
 pub mod postgres;
 mod process;
 mod suites;
-mod watch;
 #[cfg(feature = "wire")]
 mod wire;
 
@@ -71,6 +68,7 @@ pub use directory::Directory;
 pub use disk::SmallDisk;
 pub use error::Error;
 pub use history::History;
+pub use process::within;
 pub use suites::{LEFT_OUT, left_out, must_run};
 #[cfg(feature = "wire")]
 pub use wire::{Lost, Wire};

@@ -4,9 +4,7 @@ mod answer;
 mod binaries;
 #[cfg(feature = "postgres")]
 mod database;
-mod debian;
 mod instance;
-mod npm;
 mod old;
 #[cfg(feature = "postgres")]
 mod pooler;
@@ -16,14 +14,13 @@ mod remains;
 #[cfg(feature = "postgres")]
 mod server;
 
-pub use binaries::{BIN, Binaries, asked_for};
+pub use binaries::{BIN, Binaries, asked_for, install_pooler};
 #[cfg(feature = "postgres")]
 pub use database::TestDatabase;
-pub use debian::install_pooler;
 pub use instance::{Instance, Options};
 pub use old::OldServer;
 #[cfg(feature = "postgres")]
-pub use pooler::{Pooler, Pooling};
+pub use pooler::Pooler;
 #[cfg(feature = "postgres")]
 pub use private::PrivateServer;
 pub use remains::{answers, remove, remove_abandoned, runs};

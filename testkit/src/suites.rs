@@ -2,11 +2,12 @@
 
 use std::{collections::HashSet, env, io::Write, sync::Mutex};
 
+use crate::Error;
+
 /// How the line begins that says which suite did not run; `cargo xtask test` looks for it.
 pub const LEFT_OUT: &str = "suite left out: ";
 
 /// Whether a suite on `service` has to run: in CI everything has to, elsewhere what `MAINSTAY_REQUIRE` lists.
-#[must_use]
 pub fn must_run(service: &str) -> bool {
     let listed = |list: String| list.split(',').any(|name| name.trim() == service);
     env::var_os("CI").is_some() || env::var("MAINSTAY_REQUIRE").is_ok_and(listed)
@@ -30,4 +31,15 @@ pub fn left_out(suite: &str, service: &str, why: &str) {
         drop(std::io::stdout().write_all(line.as_bytes()));
     }
     assert!(!must_run(service), "{suite} must run on {service}: {why}");
+}
+
+/// None where a server or a disk cannot be had, which is [said](left_out).
+pub(crate) fn or_left_out<T>(suite: &str, outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+    match outcome {
+        Err(Error::Unavailable(why)) => {
+            left_out(suite, "postgres", &why);
+            Ok(None)
+        }
+        outcome => outcome.map(Some),
+    }
 }

@@ -4,7 +4,7 @@ use std::{
     io,
     net::Ipv4Addr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -18,7 +18,6 @@ use tokio::{
 
 /// What becomes of a commit that is to be lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "the server got it or it did not")]
 pub enum Lost {
     /// The server got it, the client never hears of it.
     Answer,
@@ -39,30 +38,32 @@ pub struct Wire {
 
 #[derive(Default, Debug)]
 struct Faults {
-    /// How often everything was cut.
-    cuts: watch::Sender<u64>,
-    /// How often everything fell silent.
-    silences: watch::Sender<u64>,
-    open: AtomicUsize,
+    breaks: watch::Sender<Breaks>,
     /// What is lost next, and how many commits from now.
     next_loss: Mutex<Option<(Lost, usize)>>,
     lost: AtomicUsize,
+}
+
+/// How often everything was cut, or fell silent.
+#[derive(Default, Debug)]
+struct Breaks {
+    cuts: u64,
+    silences: u64,
 }
 
 impl Wire {
     /// A wire to the server at this host and port, in a runtime.
     pub async fn to(host: &str, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let faults = Arc::new(Faults::default());
+        let (server, faults) = ((host.to_owned(), port), Arc::new(Faults::default()));
         Ok(Self {
             port: listener.local_addr()?.port(),
-            carrying: tokio::spawn(accept(listener, host.to_owned(), port, Arc::clone(&faults))),
+            carrying: tokio::spawn(accept(listener, server, Arc::clone(&faults))),
             faults,
         })
     }
 
     /// Its near end: a port of 127.0.0.1.
-    #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }
@@ -70,14 +71,14 @@ impl Wire {
     /// Breaks every connection that is there, one half with a reset and the other with an end. Answers with how many there were.
     #[must_use = "a cut through nothing shows nothing"]
     pub fn cut(&self) -> usize {
-        let open = self.faults.open.load(Ordering::SeqCst);
-        self.faults.cuts.send_modify(|cuts| *cuts += 1);
+        let open = self.faults.breaks.receiver_count();
+        self.faults.breaks.send_modify(|breaks| breaks.cuts += 1);
         open
     }
 
     /// Connections that are there fall silent: bytes vanish, and nobody is told.
     pub fn fall_silent(&self) {
-        self.faults.silences.send_modify(|silences| *silences += 1);
+        (self.faults.breaks).send_modify(|breaks| breaks.silences += 1);
     }
 
     /// Loses one commit, the `nth` from now, and breaks its connection.
@@ -86,7 +87,6 @@ impl Wire {
     }
 
     /// How many commits were lost so far.
-    #[must_use]
     pub fn lost(&self) -> usize {
         self.faults.lost.load(Ordering::SeqCst)
     }
@@ -99,52 +99,47 @@ impl Drop for Wire {
 }
 
 impl Faults {
-    fn next_loss(&self) -> std::sync::MutexGuard<'_, Option<(Lost, usize)>> {
-        self.next_loss
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn next_loss(&self) -> MutexGuard<'_, Option<(Lost, usize)>> {
+        let next = self.next_loss.lock();
+        next.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this commit is the one to be lost, and how.
+    /// Whether this is the commit to be lost, and how.
     fn strikes(&self, request: &[u8]) -> Option<Lost> {
         if !request.windows(7).any(|bytes| bytes == b"COMMIT\0") {
             return None;
         }
         let mut next = self.next_loss();
-        let (what, nth) = (*next)?;
+        let (what, nth) = next.take()?;
         if nth > 1 {
             *next = Some((what, nth - 1));
             return None;
         }
-        *next = None;
         Some(what)
     }
 }
 
 /// Connections end with this future.
-async fn accept(listener: TcpListener, host: String, port: u16, faults: Arc<Faults>) {
+async fn accept(listener: TcpListener, server: (String, u16), faults: Arc<Faults>) {
     let mut connections = JoinSet::new();
     for number in 0_u64.. {
         let Ok((client, _)) = listener.accept().await else {
             return;
         };
         // Whatever happens from now on concerns this connection.
-        let faults = Arc::clone(&faults);
-        let (cuts, silences) = (faults.cuts.subscribe(), faults.silences.subscribe());
-        let host = host.clone();
+        let breaks = faults.breaks.subscribe();
+        let (faults, server) = (Arc::clone(&faults), server.clone());
         connections.spawn(async move {
             // A server that is away looks like this from behind a wire.
-            let Ok(server) = TcpStream::connect((&*host, port)).await else {
+            let Ok(server) = TcpStream::connect(server).await else {
                 return;
             };
             if number.is_multiple_of(2) {
                 // Its end is a reset. Where this cannot be had, an end is a fault as well.
                 drop(client.set_zero_linger());
             }
-            faults.open.fetch_add(1, Ordering::SeqCst);
             // An end that hung up by itself and one that broke are the same to the other one.
-            drop(carry(client, server, &faults, cuts, silences).await);
-            faults.open.fetch_sub(1, Ordering::SeqCst);
+            drop(carry(client, server, &faults, breaks).await);
         });
         while connections.try_join_next().is_some() {}
     }
@@ -155,42 +150,39 @@ async fn carry(
     mut client: TcpStream,
     mut server: TcpStream,
     faults: &Faults,
-    mut cuts: watch::Receiver<u64>,
-    mut silences: watch::Receiver<u64>,
+    mut breaks: watch::Receiver<Breaks>,
 ) -> io::Result<()> {
+    let cuts = breaks.borrow().cuts;
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
         tokio::select! {
             biased;
-            _ = cuts.changed() => return Ok(()),
-            _ = silences.changed() => {
-                // Both ends stay open.
-                _ = cuts.changed().await;
+            _ = breaks.changed() => {
+                // In silence both ends stay open.
+                drop(breaks.wait_for(|now| now.cuts > cuts).await);
                 return Ok(());
             }
             read = client.read(&mut asked) => {
-                let length = read?;
-                let request = asked.get(..length).unwrap_or_default();
+                let request = asked.get(..read?).unwrap_or_default();
                 if request.is_empty() {
                     return Ok(());
                 }
                 let struck = faults.strikes(request);
-                if struck == Some(Lost::Commit) {
-                    faults.lost.fetch_add(1, Ordering::SeqCst);
-                    return Ok(());
+                if struck != Some(Lost::Commit) {
+                    server.write_all(request).await?;
                 }
-                server.write_all(request).await?;
-                if struck == Some(Lost::Answer) {
-                    // The answer shows that it has committed.
-                    if server.read(&mut answered).await? > 0 {
-                        faults.lost.fetch_add(1, Ordering::SeqCst);
-                    }
+                // The answer shows that it has committed.
+                if struck == Some(Lost::Commit)
+                    || struck == Some(Lost::Answer) && server.read(&mut answered).await? > 0
+                {
+                    faults.lost.fetch_add(1, Ordering::SeqCst);
+                }
+                if struck.is_some() {
                     return Ok(());
                 }
             }
             read = server.read(&mut answered) => {
-                let length = read?;
-                let answer = answered.get(..length).unwrap_or_default();
+                let answer = answered.get(..read?).unwrap_or_default();
                 if answer.is_empty() {
                     return Ok(());
                 }

@@ -55,7 +55,7 @@ enum Command {
         #[command(subcommand)]
         command: services::Command,
     },
-    /// Runs seeds of the simulation: `simulate seed 7 --trace`, `simulate soak --minutes 60`.
+    /// Runs seeds of the simulation: `simulate seed 7 --trace`, `simulate seeds --minutes 60`.
     #[command(disable_help_flag = true)]
     Simulate {
         /// What the simulation's own program is told; see `simulate --help`.

@@ -6,9 +6,9 @@
 )]
 #![expect(clippy::future_not_send, reason = "they are awaited in tests")]
 
+mod member;
 #[cfg(feature = "memory")]
 mod memory;
-mod ports;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod scene;
@@ -20,13 +20,13 @@ use std::{cell::Cell, sync::Arc};
 use async_trait::async_trait;
 use mainstay_inbox::{Worker, conformance::Fixture};
 use mainstay_messaging::{Group, Topic};
+use mainstay_ports::Ports;
 use mainstay_testkit::crash::{Points, Reached, at_every_point};
 
-use ports::Ports;
 use scene::Scene;
 
 /// The worker of a scene.
-type Striken<F> = Worker<Ports<<F as Fixture>::Database>, Ports<<F as Fixture>::Inbox>>;
+type Struck<F> = Worker<Ports<Arc<<F as Fixture>::Database>>, Ports<Arc<<F as Fixture>::Inbox>>>;
 
 /// A service that outlives its processes.
 #[async_trait]
@@ -35,7 +35,7 @@ trait Service: Fixture {
     async fn outlive(&self, group: &Group, topic: &Topic);
 
     /// A worker's clock.
-    fn timed(&self, worker: Striken<Self>) -> Striken<Self>
+    fn timed(&self, worker: Struck<Self>) -> Struck<Self>
     where
         Self: Sized,
     {

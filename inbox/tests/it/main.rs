@@ -12,6 +12,5 @@ mod named;
 mod postgres;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod scripted;
-#[cfg(all(feature = "conformance", feature = "memory"))]
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

@@ -1,5 +1,6 @@
 //! The event of the tests that are not in the suite.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![allow(dead_code, reason = "each suite uses some of it")]
 
 use mainstay_messaging::{
     Group, Key, Kind, Message, MessageId, Source, Topic,

@@ -5,14 +5,15 @@
 )]
 #![expect(clippy::future_not_send, reason = "they are awaited in tests")]
 
+mod broker;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod calls;
 #[cfg(feature = "memory")]
 mod memory;
-mod ports;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod relaying;
+mod rounds;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod writing;
@@ -24,10 +25,15 @@ use mainstay_clock::Backoff;
 use mainstay_database::Transactions;
 use mainstay_messaging::{Key, Kind, Message, MessageId, Source, Topic};
 use mainstay_outbox::{Error, Outbox, Relay, RelayStore};
+use mainstay_ports::Ports;
 use mainstay_testkit::{check, crash::Points};
 use tokio_util::sync::CancellationToken;
 
-use ports::{Broker, Ports, Rounds};
+use broker::Broker;
+use rounds::Rounds;
+
+/// The relay of a shop.
+type Struck<S> = Relay<Rounds<Ports<Arc<S>>>, Ports<Arc<Broker>>>;
 
 type Connection<S> = <<S as Shop>::Database as Transactions>::Connection;
 
@@ -59,10 +65,7 @@ trait Shop: Send + Sync {
     async fn outlive(&self);
 
     /// A relay's clock.
-    fn relay(
-        &self,
-        relay: Relay<Rounds<Self::Store>, Ports<Broker>>,
-    ) -> Relay<Rounds<Self::Store>, Ports<Broker>> {
+    fn timed(&self, relay: Struck<Self::Store>) -> Struck<Self::Store> {
         relay
     }
 }
@@ -93,7 +96,7 @@ async fn relay<S: Shop>(shop: &S, points: &Arc<Points>, broker: &Arc<Broker>) ->
     .batch(2, 1 << 20)
     .outage_backoff(quick)
     .refusal_backoff(quick);
-    shop.relay(relay).run(quiet).await
+    shop.timed(relay).run(quiet).await
 }
 
 /// What another relay does who finds all this.

@@ -1,5 +1,9 @@
 //! The conformance suite on every store, and what is particular to each.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests, of which some features bring none"
+)]
 
 #[cfg(feature = "conformance")]
 mod crash;
@@ -7,6 +11,5 @@ mod crash;
 mod memory;
 #[cfg(all(feature = "conformance", feature = "postgres"))]
 mod postgres;
-#[cfg(feature = "memory")]
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

@@ -2,7 +2,7 @@
 //!
 //! A test of an implementation tries some interleavings of some failures. A model tries all of them, within bounds that
 //! are small enough to be gone through: two or three messages, two owners, one or two of each mishap. What holds there is
-//! the *protocol*; that the crates follow it is for their conformance suites, the simulation and the torture.
+//! the *protocol*; that the crates follow it is for their conformance suites, the simulation and the chaos tests.
 //!
 //! | model | protocol | state |
 //! |---|---|---|

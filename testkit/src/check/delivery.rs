@@ -1,33 +1,30 @@
-//! From the commit to the log.
+//! From the commit to the log, and what an outbox may let go of.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
+use super::{first_places, repeated};
 use crate::{
     History,
-    history::{Entry, Place},
+    history::{Entry, Place, Removal},
 };
 
 /// Each committed message is published, or still to be published; each published one has its effect on each reader, or is
 /// still to be done. Whether anything may still be there is for [`drained`](super::drained) to say. Of two messages of one id one is lost:
 /// consumers take it for the other.
-#[must_use]
 pub fn nothing_lost(history: &History) -> Vec<String> {
     let left: HashSet<(&Place, &str)> = (history.left.iter())
         .map(|left| (&left.at, &*left.id))
         .collect();
-    let mut published: HashSet<&str> = HashSet::new();
-    let effects: HashSet<(&str, &str)> = (history.effects.iter())
-        .map(|effect| (&*effect.consumer, &*effect.entry.id))
-        .collect();
+    let published = first_places(history.published.iter().map(|record| &*record.entry.id));
+    let effects = (history.effects.iter()).map(|effect| (&*effect.consumer, &*effect.entry.id));
+    let effects: HashSet<(&str, &str)> = effects.collect();
     let mut lost = Vec::new();
-    for record in &history.published {
+    for (at, record) in history.published.iter().enumerate() {
         let entry = &record.entry;
-        if !published.insert(&entry.id) {
-            continue;
-        }
         for reader in history.readers.iter().filter(|r| r.topic == record.topic) {
             let consumer = &reader.consumer;
-            if !effects.contains(&(consumer, &entry.id))
+            if published.get(&*entry.id) == Some(&at)
+                && !effects.contains(&(consumer, &entry.id))
                 && !left.contains(&(&Place::Consumer(consumer.clone()), &entry.id))
             {
                 lost.push(format!(
@@ -36,18 +33,19 @@ pub fn nothing_lost(history: &History) -> Vec<String> {
             }
         }
     }
-    let unpublished = history.committed.iter().filter(|entry| {
-        !published.contains(&*entry.id) && !left.contains(&(&Place::Outbox, &*entry.id))
-    });
     let mut ids: HashSet<&str> = HashSet::new();
-    let twice = (history.committed.iter()).filter(|entry| !ids.insert(&entry.id));
-    lost.extend(twice.map(|entry| format!("{entry:?} has the id of another message")));
-    lost.extend(unpublished.map(|entry| format!("{entry:?} was not published, and is not left")));
+    for entry in &history.committed {
+        if !ids.insert(&entry.id) {
+            lost.push(format!("{entry:?} has the id of another message"));
+        }
+        if !published.contains_key(&*entry.id) && !left.contains(&(&Place::Outbox, &*entry.id)) {
+            lost.push(format!("{entry:?} was not published, and is not left"));
+        }
+    }
     lost
 }
 
 /// Nothing was published, or has an effect, that was not committed just so.
-#[must_use]
 pub fn no_phantom(history: &History) -> Vec<String> {
     let committed: HashSet<&Entry> = history.committed.iter().collect();
     let published = (history.published.iter())
@@ -60,23 +58,29 @@ pub fn no_phantom(history: &History) -> Vec<String> {
 }
 
 /// Taking of each message the first time it was published, those of a key have the order of its commits, without a gap.
-#[must_use]
 pub fn first_deliveries_in_key_order(history: &History) -> Vec<String> {
     let order = KeyOrder::of(&history.committed);
     order.differences("", history.published.iter().map(|record| &record.entry))
 }
 
 /// No message was published twice: so it must be where no process died and no answer was lost. Not one of [`ALL`](super::ALL).
-#[must_use]
 pub fn each_published_once(history: &History) -> Vec<String> {
-    let mut times: BTreeMap<&Entry, usize> = BTreeMap::new();
-    for record in &history.published {
-        *times.entry(&record.entry).or_default() += 1;
-    }
-    let often = times.into_iter().filter(|(_, times)| *times > 1);
-    often
+    repeated(history.published.iter().map(|record| &record.entry))
         .map(|(entry, times)| format!("{times} times: {entry:?}"))
         .collect()
+}
+
+/// No outbox lets go of a message that was not published by then.
+pub fn nothing_unpublished_removed(history: &History) -> Vec<String> {
+    let first = first_places(history.published.iter().map(|record| &*record.entry.id));
+    let removed = history.removals.iter().filter_map(|removal| {
+        let Removal::Row { id, seen } = removal else {
+            return None;
+        };
+        let was_published = first.get(&**id).is_some_and(|at| *at < seen.published);
+        (!was_published).then(|| format!("{id} was removed before it was published"))
+    });
+    removed.collect()
 }
 
 /// The order of commits, by key.
@@ -112,16 +116,13 @@ impl<'a> KeyOrder<'a> {
             let place = places.entry(key).or_insert(Some(0));
             let Some(at) = *place else { continue };
             let expected = self.0.get(&**key).and_then(|order| order.get(at));
-            if expected == Some(&&*entry.id) {
-                *place = Some(at + 1);
-                continue;
+            *place = (expected == Some(&&*entry.id)).then_some(at + 1);
+            if place.is_none() {
+                let (id, expected) = (&entry.id, expected.unwrap_or(&"nothing"));
+                differences.push(format!(
+                    "key {key}, place {at}: {id} came{to}, {expected} was committed there"
+                ));
             }
-            *place = None;
-            differences.push(format!(
-                "key {key}, place {at}: {} came{to}, {} was committed there",
-                entry.id,
-                expected.unwrap_or(&"nothing"),
-            ));
         }
         differences
     }

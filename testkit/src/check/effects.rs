@@ -1,25 +1,29 @@
-//! From the log to the effect.
+//! From the log to the effect, and what an inbox may forget of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    hash::Hash,
+};
 
-use super::delivery::KeyOrder;
-use crate::{History, history::Effect};
+use super::{delivery::KeyOrder, first_places, repeated};
+use crate::{
+    History,
+    history::{Effect, Removal},
+};
 
 /// No consumer has made the effect of a message twice.
-#[must_use]
 pub fn effects_once(history: &History) -> Vec<String> {
-    let mut times: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for Effect { consumer, entry } in &history.effects {
-        *times.entry((consumer, &entry.id)).or_default() += 1;
-    }
-    let often = times.into_iter().filter(|(_, times)| *times > 1);
-    often
+    repeated(done(history))
         .map(|((consumer, id), times)| format!("{consumer} did {id} {times} times"))
         .collect()
 }
 
+fn done(history: &History) -> impl Iterator<Item = (&str, &str)> {
+    (history.effects.iter()).map(|effect| (&*effect.consumer, &*effect.entry.id))
+}
+
 /// Taking of each message its first effect on a consumer, those of a key have the order of its commits, without a gap.
-#[must_use]
 pub fn effects_in_key_order(history: &History) -> Vec<String> {
     let order = KeyOrder::of(&history.committed);
     let mut by_consumer: BTreeMap<&str, Vec<_>> = BTreeMap::new();
@@ -32,25 +36,20 @@ pub fn effects_in_key_order(history: &History) -> Vec<String> {
 }
 
 /// When an offset is stored, everything below it that the consumer reads has its effect, durably.
-#[must_use]
 pub fn offsets_behind_effects(history: &History) -> Vec<String> {
-    let mut first: HashMap<(&str, &str), usize> = HashMap::new();
-    for (at, Effect { consumer, entry }) in history.effects.iter().enumerate() {
-        first.entry((consumer, &entry.id)).or_insert(at);
-    }
+    let first = first_places(done(history));
     let mut partitions: HashMap<(&str, i32), Vec<(i64, &str)>> = HashMap::new();
     for record in &history.published {
         let partition = partitions.entry((&record.topic, record.partition));
-        partition
-            .or_default()
-            .push((record.offset, &record.entry.id));
+        let record = (record.offset, &*record.entry.id);
+        partition.or_default().push(record);
     }
     // Moments do not go back: who was done at the first offset above it is done at each later one.
     let mut judged: HashMap<(&str, &str, i32), i64> = HashMap::new();
     let mut early = Vec::new();
     for stored in &history.offsets {
         let (consumer, topic) = (&*stored.consumer, &*stored.topic);
-        if !(history.readers.iter()).any(|r| r.consumer == consumer && r.topic == topic) {
+        if !history.reads(consumer, topic) {
             continue;
         }
         let judged = judged.entry((consumer, topic, stored.partition));
@@ -69,4 +68,50 @@ pub fn offsets_behind_effects(history: &History) -> Vec<String> {
         *below = (*below).max(stored.offset);
     }
     early
+}
+
+/// No stored offset of a group is lower than the one before.
+pub fn offsets_rise(history: &History) -> Vec<String> {
+    let stored = history.offsets.iter();
+    fallen(stored.map(|o| ((&o.consumer, &o.topic, o.partition), o.offset)))
+}
+
+/// No stored position of a cursor is lower than the one before.
+pub fn cursors_rise(history: &History) -> Vec<String> {
+    let stored = history.cursors.iter();
+    fallen(stored.map(|cursor| (&cursor.name, cursor.position)))
+}
+
+fn fallen<K: Hash + Eq + Copy + fmt::Debug>(stored: impl Iterator<Item = (K, i64)>) -> Vec<String> {
+    let mut last: HashMap<K, i64> = HashMap::new();
+    let fell = stored.filter_map(|(whose, now)| {
+        let before = last.insert(whose, now)?;
+        (now < before).then(|| format!("{whose:?}: {now} after {before}"))
+    });
+    fell.collect()
+}
+
+/// No inbox forgets a message of which a copy lies at or above its group's stored offset.
+pub fn nothing_redeliverable_forgotten(history: &History) -> Vec<String> {
+    let mut forgotten = Vec::new();
+    for removal in &history.removals {
+        let Removal::Mark { consumer, id, seen } = removal else {
+            continue;
+        };
+        let copies = history.published.iter().take(seen.published);
+        for copy in copies.filter(|r| r.entry.id == *id && history.reads(consumer, &r.topic)) {
+            let stored = history.offsets.iter().take(seen.offsets);
+            let stored = stored.filter(|o| {
+                o.consumer == *consumer && o.topic == copy.topic && o.partition == copy.partition
+            });
+            let stored = stored.map(|o| o.offset).max();
+            if stored.is_none_or(|stored| stored <= copy.offset) {
+                forgotten.push(format!(
+                    "{consumer} forgot {id}, which lies at {} of {}/{}; stored was {stored:?}",
+                    copy.offset, copy.topic, copy.partition
+                ));
+            }
+        }
+    }
+    forgotten
 }

@@ -8,26 +8,20 @@ use crate::{
 };
 
 /// Whenever something is taken, its fence is higher than ever before.
-#[must_use]
 pub fn fences_rise(history: &History) -> Vec<String> {
     let mut highest: HashMap<&str, i64> = HashMap::new();
-    let mut fallen = Vec::new();
-    for event in &history.ownership {
+    let fallen = history.ownership.iter().filter_map(|event| {
         let Ownership::Taken { shard, fence, by } = event else {
-            continue;
+            return None;
         };
-        match highest.insert(shard, *fence) {
-            Some(before) if before >= *fence => fallen.push(format!(
-                "{by} was given fence {fence} of {shard} after {before}"
-            )),
-            _ => {}
-        }
-    }
-    fallen
+        let before = highest.insert(shard, *fence)?;
+        (before >= *fence)
+            .then(|| format!("{by} was given fence {fence} of {shard} after {before}"))
+    });
+    fallen.collect()
 }
 
 /// Whoever takes, records or sends under a fence is the only one to do so.
-#[must_use]
 pub fn one_owner_per_fence(history: &History) -> Vec<String> {
     let taken = history.ownership.iter().filter_map(|event| match event {
         Ownership::Taken { shard, fence, by } => Some((shard, *fence, by)),
@@ -36,19 +30,16 @@ pub fn one_owner_per_fence(history: &History) -> Vec<String> {
     let sent = history.sends.iter();
     let sent = sent.map(|sent| (&sent.shard, sent.fence, &sent.by));
     let mut owners: HashMap<(&str, i64), &str> = HashMap::new();
-    let mut others = Vec::new();
-    for (shard, fence, by) in taken.chain(sent) {
+    let others = taken.chain(sent).filter_map(|(shard, fence, by)| {
         let owner = *owners.entry((shard, fence)).or_insert(by);
-        if owner != by {
-            others.push(format!("fence {fence} of {shard}: {owner}, and {by}"));
-        }
-    }
+        (owner != by).then(|| format!("fence {fence} of {shard}: {owner}, and {by}"))
+    });
+    let mut others: Vec<String> = others.collect();
     others.dedup();
     others
 }
 
 /// Whoever recorded something of a shard was the last one to have taken it; who found nothing to record owned some shard.
-#[must_use]
 pub fn records_by_owners(history: &History) -> Vec<String> {
     let mut owners: HashMap<&str, (&str, i64)> = HashMap::new();
     let mut strangers = Vec::new();
@@ -63,22 +54,20 @@ pub fn records_by_owners(history: &History) -> Vec<String> {
                 by,
             } => {
                 let owner = owners.get(&**shard);
-                let owns = |(owner, current): &(&str, i64)| {
+                let owns = owner.is_some_and(|(owner, current)| {
                     owner == by && fence.is_none_or(|fence| fence == *current)
-                };
-                if !owner.is_some_and(owns) {
+                });
+                if !owns {
                     strangers.push(format!(
                         "event {at}: {by} recorded under {fence:?} for {shard}, taken by {owner:?}"
                     ));
                 }
             }
-            Ownership::Recorded { by, .. } => {
-                if !owners.values().any(|(owner, _)| owner == by) {
-                    strangers.push(format!(
-                        "event {at}: {by}, which owns nothing, recorded something"
-                    ));
-                }
+            Ownership::Recorded { by, .. } if !owners.values().any(|(owner, _)| owner == by) => {
+                let what = "which owns nothing, recorded something";
+                strangers.push(format!("event {at}: {by}, {what}"));
             }
+            Ownership::Recorded { .. } => {}
         }
     }
     strangers
@@ -86,7 +75,6 @@ pub fn records_by_owners(history: &History) -> Vec<String> {
 
 /// Nobody reads, and then sends, what was recorded as published. What was read before a change of owner is another
 /// matter: it may still be sent, and is a repetition.
-#[must_use]
 pub fn nothing_recorded_is_sent(history: &History) -> Vec<String> {
     let again = history.sends.iter().filter(|sent| sent.recorded);
     again

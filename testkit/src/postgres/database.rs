@@ -1,14 +1,6 @@
 //! A database of a test's own.
 
-use std::{
-    process,
-    sync::{
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
-    thread,
-    time::Duration,
-};
+use std::{process, sync::mpsc, thread, time::Duration};
 
 use mainstay_clock::{IdGenerator, SystemIds};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, postgres::PgConnectOptions};
@@ -28,40 +20,32 @@ pub struct TestDatabase {
 
 impl TestDatabase {
     pub(super) async fn create(server: Server) -> Result<Self, sqlx::Error> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let name = format!(
-            "test_{}_{}_{:016x}",
-            process::id(),
-            COUNTER.fetch_add(1, Ordering::Relaxed),
-            SystemIds::new().random()
-        );
+        let name = format!("test_{}_{:016x}", process::id(), SystemIds::new().random());
+        // Nobody connects to template0, so it can be copied at any time.
+        let statement = format!("CREATE DATABASE {name} TEMPLATE template0");
+        // Dropped in the middle, it may exist.
+        let exists = true;
         let mut database = Self {
             server,
             name,
-            exists: false,
+            exists,
         };
-        // Nobody connects to template0, so it can be copied at any time.
-        let statement = format!("CREATE DATABASE {} TEMPLATE template0", database.name);
-        database.exists = true;
         let outcome = execute(&database.server, statement).await;
         database.exists = outcome.is_ok();
         outcome.map(|()| database)
     }
 
     /// Its name: letters, digits and underscores.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Its URL.
-    #[must_use]
     pub fn url(&self) -> String {
         self.options().to_url_lossy().into()
     }
 
     /// How to connect to it.
-    #[must_use]
     pub fn options(&self) -> PgConnectOptions {
         self.server.options.clone().database(&self.name)
     }
@@ -100,10 +84,8 @@ impl Drop for TestDatabase {
         let (done, finished) = mpsc::channel();
         // The test's own runtime may be on its way out, and its thread may be the only one that drives it.
         thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
-            if let Ok(runtime) = runtime {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            if let Ok(runtime) = runtime.enable_all().build() {
                 drop(runtime.block_on(execute(&server, statement)));
             }
             // Nobody waits any more, if it took so long.

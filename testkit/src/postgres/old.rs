@@ -2,54 +2,35 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    net::{Ipv4Addr, TcpListener, TcpStream},
     thread,
 };
 
 /// Says on the wire that it is a PostgreSQL of some version, lets everybody in, and knows `SHOW server_version_num`
 /// only: what a client makes of a version it learns in this way from any server. It hangs up on who prepares a statement.
+/// It goes with the process.
 #[derive(Debug)]
 pub struct OldServer {
-    address: SocketAddr,
-    over: Arc<AtomicBool>,
+    port: u16,
 }
 
 impl OldServer {
     /// A server of this version, as `130016`.
     pub fn start(version: &'static str) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let server = Self {
-            address: listener.local_addr()?,
-            over: Arc::default(),
-        };
-        let over = Arc::clone(&server.over);
+        let port = listener.local_addr()?.port();
         thread::spawn(move || {
-            while let Ok((client, _)) = listener.accept() {
-                if over.load(Ordering::Acquire) {
-                    return;
-                }
+            for client in listener.incoming().flatten() {
                 // A client that goes away has seen enough.
                 thread::spawn(move || drop(serve(client, version)));
             }
         });
-        Ok(server)
+        Ok(Self { port })
     }
 
     /// The port of 127.0.0.1 it listens on.
-    #[must_use]
     pub const fn port(&self) -> u16 {
-        self.address.port()
-    }
-}
-
-impl Drop for OldServer {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
-        drop(TcpStream::connect(self.address));
+        self.port
     }
 }
 
@@ -72,14 +53,10 @@ fn serve(mut client: TcpStream, version: &str) -> io::Result<()> {
         let column = b"\0\x01v\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0";
         let length = u32::try_from(version.len()).map_err(io::Error::other)?;
         let value = [&b"\0\x01"[..], &length.to_be_bytes(), version.as_bytes()].concat();
-        for part in [
-            message(b'T', column),
-            message(b'D', &value),
-            message(b'C', b"SHOW\0"),
-            message(b'Z', b"I"),
-        ] {
-            client.write_all(&part)?;
-        }
+        client.write_all(&message(b'T', column))?;
+        client.write_all(&message(b'D', &value))?;
+        client.write_all(&message(b'C', b"SHOW\0"))?;
+        client.write_all(&message(b'Z', b"I"))?;
     }
 }
 

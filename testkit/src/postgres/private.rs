@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Binaries, Instance, Options, Server};
-use crate::{Directory, Error, left_out};
+use crate::{Directory, Error, error::At as _, suites::or_left_out};
 
 /// A server of a test's own, on a port that stays the same while the server is down. It and its data go with the
 /// last clone of this value, or with the process.
@@ -18,18 +18,8 @@ pub struct PrivateServer {
 impl PrivateServer {
     /// A server with the usual settings.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_with(&[]).await
-    }
-
-    /// A server with settings on top of the usual ones, as `("max_connections", "10")`.
-    pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self, Error> {
-        let settings = settings
-            .iter()
-            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        elsewhere(move || {
-            let mut options = Options::new(Binaries::find(None)?);
-            options.settings = settings;
+        elsewhere(|| {
+            let options = Options::new(Binaries::find(None)?);
             let instance = Instance::start(Directory::new("postgres")?, options)?;
             Ok(Self {
                 url: instance.url(),
@@ -45,13 +35,7 @@ impl PrivateServer {
     ///
     /// If the suite [must run](crate::must_run) and PostgreSQL cannot be had.
     pub async fn for_suite(suite: &str) -> Result<Option<Self>, Error> {
-        match Self::start().await {
-            Err(Error::Unavailable(why)) => {
-                left_out(suite, "postgres", &why);
-                Ok(None)
-            }
-            outcome => outcome.map(Some),
-        }
+        or_left_out(suite, Self::start().await)
     }
 
     /// Ends the server at once, as `pg_ctl stop -m immediate` does: the next start recovers.
@@ -69,12 +53,10 @@ impl PrivateServer {
         self.with(Instance::start_again).await
     }
 
-    /// Stops the server and starts it again, with these settings on top of all earlier ones.
+    /// Stops the server and starts it again, with these settings on top of all earlier ones, as `("max_connections", "10")`.
     pub async fn restart_with(&self, settings: &[(&str, &str)]) -> Result<(), Error> {
-        let settings: Vec<(String, String)> = settings
-            .iter()
-            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let settings = settings.iter().map(owned).collect();
         self.with(move |instance| {
             instance.stop()?;
             instance.set(settings);
@@ -97,7 +79,6 @@ impl PrivateServer {
     }
 
     /// The URL of its database `postgres`, with the superuser's password; the same after a restart.
-    #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -105,15 +86,6 @@ impl PrivateServer {
     /// Databases of this server, and connections to it.
     pub fn server(&self) -> Result<Server, sqlx::Error> {
         Server::at(&self.url)
-    }
-
-    /// The process id of the server, to send it signals; none while it is stopped.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.instance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pid()
     }
 }
 
@@ -123,5 +95,5 @@ async fn elsewhere<T: Send + 'static>(
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(act)
         .await
-        .unwrap_or_else(|error| Err(Error::step("waiting for the server", error.to_string())))
+        .at("waiting for the server")?
 }

@@ -21,33 +21,21 @@ impl Server {
         })
     }
 
-    /// The server that `MAINSTAY_POSTGRES_URL` names; none if it is not set.
-    ///
-    /// # Panics
-    ///
-    /// If the URL cannot be read.
-    #[must_use]
-    #[expect(clippy::panic, reason = "a URL with a mistake is not a missing server")]
-    pub fn from_environment() -> Option<Self> {
-        let url = env::var(URL).ok().filter(|url| !url.is_empty())?;
-        match Self::at(&url) {
-            Ok(server) => Some(server),
-            Err(error) => panic!("{URL} cannot be read: {error}"),
-        }
-    }
-
-    /// As [`Server::from_environment`]; where it is not set, says that `suite` does not run.
+    /// The server that `MAINSTAY_POSTGRES_URL` names; where it is not set, says that `suite` does not run.
     ///
     /// # Panics
     ///
     /// If the suite [must run](crate::must_run) and there is no server, or the URL cannot be read.
-    #[must_use]
+    #[expect(clippy::panic, reason = "a URL with a mistake is not a missing server")]
     pub fn for_suite(suite: &str) -> Option<Self> {
-        let server = Self::from_environment();
-        if server.is_none() {
+        let Some(url) = env::var(URL).ok().filter(|url| !url.is_empty()) else {
             left_out(suite, "postgres", &format!("{URL} is not set"));
+            return None;
+        };
+        match Self::at(&url) {
+            Ok(server) => Some(server),
+            Err(error) => panic!("{URL} cannot be read: {error}"),
         }
-        server
     }
 
     /// A fresh, empty database of this server.
@@ -56,7 +44,6 @@ impl Server {
     }
 
     /// How to connect to the server's own database.
-    #[must_use]
     pub const fn options(&self) -> &PgConnectOptions {
         &self.options
     }

@@ -126,9 +126,7 @@ pub(super) fn status(place: &Place) -> Running {
 
 fn answers(state: &Running) -> Option<bool> {
     let pid = postgres::runs(state.data.as_ref()?)?;
-    let (_, rest) = state.url.as_ref()?.split_once("//postgres:")?;
-    let (password, _) = rest.split_once('@')?;
-    Some(state.pid == Some(pid) && postgres::answers(state.port?, password))
+    Some(state.pid == Some(pid) && postgres::answers(state.port?))
 }
 
 fn nothing() -> Running {

@@ -50,8 +50,12 @@ fn allowed(source: &str, target: &str) -> bool {
     };
     match (source, target) {
         // Starting a private server is one piece of code, for the chore and for the fault tests that kill theirs. Whatever
-        // tortures or simulates is judged by the same checkers.
-        ("xtask" | "mainstay-simulation" | "mainstay-torture", "mainstay-testkit") => true,
+        // breaks or simulates processes is judged by the same checkers.
+        (
+            "xtask" | "mainstay-ports" | "mainstay-simulation" | "mainstay-chaos",
+            "mainstay-testkit",
+        )
+        | ("mainstay-chaos", "mainstay-ports") => true,
         // Else chores import nothing; nobody imports the application, the test kit or the benches.
         ("xtask", _)
         | (
@@ -60,16 +64,18 @@ fn allowed(source: &str, target: &str) -> bool {
             | "commerce"
             | "mainstay-benches"
             | "mainstay-models"
+            | "mainstay-ports"
             | "mainstay-simulation"
             | "mainstay-testkit"
-            | "mainstay-torture",
+            | "mainstay-chaos",
         ) => false,
         (
             "mainstay-benches"
             | "mainstay-models"
+            | "mainstay-ports"
             | "mainstay-simulation"
             | "mainstay-testkit"
-            | "mainstay-torture",
+            | "mainstay-chaos",
             _,
         ) => library(target).is_some(),
         // The binary wires everything together.
@@ -144,7 +150,15 @@ fn every_library_has_a_rule() {
     let metadata = MetadataCommand::new().no_deps().exec().unwrap();
     for package in metadata.workspace_packages() {
         if let Some(folder) = package.name.strip_prefix("mainstay-") {
-            let known = ["benches", "models", "simulation", "testkit", "torture"].contains(&folder)
+            let known = [
+                "benches",
+                "chaos",
+                "models",
+                "ports",
+                "simulation",
+                "testkit",
+            ]
+            .contains(&folder)
                 || LIBRARIES.iter().any(|(name, _)| *name == folder);
             assert!(
                 known,
@@ -197,8 +211,9 @@ fn a_forbidden_edge_is_reported_by_name() {
         ("mainstay-clock", "mainstay-database"),
         ("mainstay-inbox", "mainstay-outbox"),
         ("mainstay-outbox", "mainstay-testkit"),
-        ("mainstay-outbox", "mainstay-torture"),
-        ("mainstay-testkit", "mainstay-torture"),
+        ("mainstay-outbox", "mainstay-ports"),
+        ("mainstay-outbox", "mainstay-chaos"),
+        ("mainstay-testkit", "mainstay-chaos"),
         ("mainstay-outbox", "commerce-contracts"),
         ("commerce-order", "commerce-payment"),
         ("commerce-chassis", "commerce-order"),

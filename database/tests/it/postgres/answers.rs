@@ -26,10 +26,14 @@ struct Session {
 
 impl Stage {
     async fn set(tables: &'static str) -> Option<Self> {
-        let server = Server::for_suite("database")?.database().await.unwrap();
+        Some(Self::on(&Server::for_suite("database")?, tables).await)
+    }
+
+    async fn on(server: &Server, tables: &'static str) -> Self {
+        let server = server.database().await.unwrap();
         let mut observer = Session::open(&server).await;
         observer.hears(tables).await;
-        Some(Self { server, observer })
+        Self { server, observer }
     }
 
     async fn session(&self) -> Session {

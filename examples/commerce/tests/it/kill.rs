@@ -15,8 +15,9 @@ use commerce_chassis::ON_A_SERVER;
 use mainstay_clock::{IdGenerator, SeededIds};
 
 use crate::{
+    customer::{Told, customer},
     ground::{self, Ground},
-    shop::{Shop, assert_holds, body, command, place, verify, wait_for},
+    shop::{Shop, assert_holds, command, verify, wait_for},
 };
 
 /// The first two hit the first start, when there is nothing but half a schema.
@@ -33,7 +34,8 @@ const POINTS: [&str; 10] = [
     "after-effect:20",
 ];
 
-const TRAFFIC: [&str; 2] = ["--traffic", "30/s"];
+/// A pace that is kept up with on a busy machine: the point is to hit work in flight, not to build a backlog.
+const TRAFFIC: [&str; 2] = ["--traffic", "10/s"];
 const SEED: u64 = 20_260_801;
 
 #[test]
@@ -115,30 +117,10 @@ fn shop_until_killed(
     thread::scope(|scope| {
         let customer = scope.spawn(|| {
             let mut answers = BTreeMap::new();
-            let methods = [
-                "pm_ok",
-                "pm_late",
-                "pm_declined",
-                "pm_ok",
-                "pm_flaky",
-                "pm_timeout",
-            ];
-            for (number, method) in methods.iter().cycle().enumerate() {
-                if gone.load(Ordering::Relaxed) {
-                    break;
-                }
-                let key = format!("{name}-{number}");
-                let body = body(&[("SKU-007", 1), ("SKU-008", 2)], method);
-                // An answer that did not come whole was not given.
-                match place(&address, &key, &body) {
-                    Ok(reply) if reply.status == 202 => {
-                        answers.insert(key, (body, reply.body));
-                    }
-                    Ok(_) | Err(_) => {}
-                }
-                // A pace that is kept up with: the point is to hit work in flight, not to build a backlog.
-                thread::sleep(Duration::from_millis(15));
-            }
+            let tell = |Told { key, body, answer }| {
+                answers.insert(key, (body, answer.body));
+            };
+            customer(&address, name, Duration::from_millis(15), &gone, tell);
             answers
         });
         match moment {

@@ -7,6 +7,7 @@
 )]
 
 mod conditions;
+mod customer;
 mod damage;
 mod flow;
 mod ground;

@@ -2,7 +2,6 @@
 //! happens twice.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -11,72 +10,14 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
-
 use crate::{
+    customer::{Told, customer},
     ground::Ground,
-    shop::{Reply, Shop, assert_holds, body, place, send, wait_for},
+    shop::{Shop, assert_holds, wait_for},
 };
-
-const METHODS: [&str; 6] = [
-    "pm_ok",
-    "pm_late",
-    "pm_declined",
-    "pm_ok",
-    "pm_flaky",
-    "pm_timeout",
-];
 
 /// What a client was told, in order.
 type Acknowledged = Vec<Told>;
-
-struct Told {
-    key: String,
-    body: String,
-    answer: Reply,
-}
-
-/// How many orders of one customer are under way at once. However slow the machine is, no more wait than it gets through before
-/// they are late, which `verify` calls broken: a minute for one that is being cancelled.
-const UNDER_WAY: usize = 10;
-
-/// A customer who orders under keys of `name` until the end.
-fn order(address: &str, name: &str, told: &Mutex<Acknowledged>, over: &AtomicBool) {
-    let mut under_way = VecDeque::new();
-    for (number, method) in METHODS.iter().cycle().enumerate() {
-        if over.load(Ordering::Relaxed) {
-            return;
-        }
-        let key = format!("{name}-{number}");
-        let body = body(&[("SKU-007", 1), ("SKU-008", 2)], method);
-        // An answer that did not come whole was not given.
-        if let Ok(answer) = place(address, &key, &body)
-            && answer.status == 202
-        {
-            under_way.push_back(answer.order_id());
-            told.lock().unwrap().push(Told { key, body, answer });
-        }
-        wait_for("one of the orders under way to end", || {
-            // In turn: to ask for all of them each time would be most of the traffic.
-            if let Some(order_id) = under_way.pop_front()
-                && !has_ended(address, &order_id)
-            {
-                under_way.push_back(order_id);
-            }
-            let goes_on = under_way.len() < UNDER_WAY || over.load(Ordering::Relaxed);
-            goes_on.then_some(())
-        });
-        thread::sleep(Duration::from_millis(60));
-    }
-}
-
-fn has_ended(address: &str, order_id: &str) -> bool {
-    let path = format!("/api/v1/orders/{order_id}");
-    send(address, "GET", &path, &[], "").is_ok_and(|reply| {
-        let order: Value = serde_json::from_str(&reply.body).unwrap_or_default();
-        order["status"] == "completed" || order["status"] == "cancelled"
-    })
-}
 
 #[test]
 fn a_server_that_is_killed_under_traffic_and_a_shop_that_is_killed_with_it_lose_nothing() {
@@ -97,7 +38,9 @@ fn a_server_that_is_killed_under_traffic_and_a_shop_that_is_killed_with_it_lose_
         thread::scope(|scope| {
             let (told, over) = (&told, &over);
             let name = format!("r{round}");
-            scope.spawn(move || order(&address, &name, told, over));
+            let pace = Duration::from_millis(60);
+            let tell = |order| told.lock().unwrap().push(order);
+            scope.spawn(move || customer(&address, &name, pace, over, tell));
             for _ in 0..2 {
                 more(count());
                 ground.kill_server();

@@ -15,7 +15,7 @@ use mainstay_database::memory::{CommitFault, Database, Outcome};
 use mainstay_messaging::{Group, Topic};
 use mainstay_testkit::crash::{Points, Reached, at_every_point};
 
-use super::{Service, Striken, scene::Scene};
+use super::{Service, Struck, scene::Scene};
 use crate::memory::MemoryFixture;
 
 #[async_trait]
@@ -23,7 +23,7 @@ impl Service for MemoryFixture {
     /// Whatever waits for it does so itself.
     async fn outlive(&self, _: &Group, _: &Topic) {}
 
-    fn timed(&self, worker: Striken<Self>) -> Striken<Self> {
+    fn timed(&self, worker: Struck<Self>) -> Struck<Self> {
         worker
             .clock(Arc::new(TokioClock::default()))
             .ids(Arc::new(SeededIds::new(1)))

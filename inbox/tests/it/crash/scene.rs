@@ -14,6 +14,7 @@ use mainstay_messaging::{
     Group, Kind, Message, MessageId, Position, Publisher as _, Source, Topic,
     event::{Event as _, encode},
 };
+use mainstay_ports::Ports;
 use mainstay_testkit::{
     History, check,
     crash::Points,
@@ -21,10 +22,7 @@ use mainstay_testkit::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Service,
-    ports::{Member, Ports},
-};
+use super::{Service, member::Member};
 use crate::named::Named;
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -132,8 +130,8 @@ impl<F: Service> Scene<F> {
         let quick = Backoff::new(Duration::from_millis(2), Duration::from_millis(20));
         let worker = Worker::new(
             self.group.clone(),
-            Ports::new(self.service.database(), points),
-            Ports::new(self.service.inbox(), points),
+            Arc::new(Ports::new(self.service.database(), points)),
+            Arc::new(Ports::new(self.service.inbox(), points)),
             Handlers::new().on::<Named, _, _>(state, handle::<F>),
         )
         .batch(batch.try_into().unwrap())
@@ -146,11 +144,11 @@ impl<F: Service> Scene<F> {
         .commit_interval(Duration::from_millis(5));
         let quiet = CancellationToken::new();
         let member = Member {
-            points: Arc::clone(points),
-            scene: Arc::clone(self),
             consumer: self.service.consumer(&self.group, &self.topic),
+            scene: Arc::clone(self),
             quiet: quiet.clone(),
         };
+        let member = Ports::new(member, points);
         self.service.timed(worker).run(member, quiet).await
     }
 

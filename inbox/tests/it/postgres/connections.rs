@@ -1,24 +1,22 @@
 //! Connections that break.
 
-use std::time::Duration;
-
 use mainstay_database::postgres::{Database, Options};
 use mainstay_inbox::conformance::Fixture as _;
 use mainstay_testkit::{Lost, Wire};
 
 use super::{
     PostgresFixture, as_service, fixture,
-    scene::{Act, Running, all_committed, effects, many, publish},
+    scene::{Act, Running, all_committed, effects, many, publish, until},
 };
 use crate::named::{message, topic};
 
 const KEYS: usize = 30;
 const PER_KEY: usize = 30;
 
-async fn publish_all(f: &PostgresFixture) {
-    f.create_topic(&topic(), 3).await;
-    let messages: Vec<_> = (0..PER_KEY)
-        .flat_map(|number| (0..KEYS).map(move |key| message(&format!("k{key}"), number)))
+/// One message of each key.
+async fn publish_next(f: &PostgresFixture, number: usize) {
+    let messages: Vec<_> = (0..KEYS)
+        .map(|key| message(&format!("k{key}"), number))
         .collect();
     publish(f, &messages).await;
 }
@@ -39,20 +37,29 @@ async fn each_once_and_in_order(f: &PostgresFixture) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_are_cut_in_the_middle_cost_no_effect_and_no_attempt() {
     let Some(f) = fixture().await else { return };
-    publish_all(&f).await;
+    f.create_topic(&topic(), 3).await;
     let set = |worker: super::scene::CountingWorker| worker.batch(many(10)).concurrency(many(3));
     let running = Running::start(&f, |_| Act::Write, set);
     let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'service'";
-    let mut cuts: i64 = 0;
-    while cuts < 40 && f.effects().await.len() < KEYS * PER_KEY {
-        cuts += sqlx::query_scalar::<_, i64>(cut)
-            .fetch_one(&f.owner)
-            .await
-            .unwrap();
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    for number in 0..PER_KEY {
+        publish_next(&f, number).await;
+        // At the start of its work, or in the midst of it.
+        let done = if number % 2 == 0 {
+            0
+        } else {
+            KEYS * number + 1
+        };
+        until("the worker works", async || {
+            (f.effects().await.len() >= done).then_some(())
+        })
+        .await;
+        until("a connection was cut", async || {
+            let cut = sqlx::query_scalar::<_, i64>(cut).fetch_one(&f.owner);
+            (cut.await.unwrap() > 0).then_some(())
+        })
+        .await;
     }
-    assert!(cuts > 5, "only {cuts} connections were cut");
     each_once_and_in_order(&f).await;
     assert!(running.status().stopped.is_empty(), "a cut was counted");
     running.stop().await;
@@ -62,7 +69,10 @@ async fn connections_that_are_cut_in_the_middle_cost_no_effect_and_no_attempt() 
 async fn a_commit_whose_answer_is_lost_makes_its_effects_once() {
     for what in [Lost::Answer, Lost::Commit] {
         let Some(f) = fixture().await else { return };
-        publish_all(&f).await;
+        f.create_topic(&topic(), 3).await;
+        for number in 0..PER_KEY {
+            publish_next(&f, number).await;
+        }
         let options = f.server.options();
         let wire = Wire::to(options.get_host(), options.get_port()).await;
         let wire = wire.unwrap();
@@ -79,7 +89,7 @@ async fn a_commit_whose_answer_is_lost_makes_its_effects_once() {
         wire.lose(what, 2);
         let running = Running::start_on(&f, database, |_| Act::Write, set);
         for times in 1..=6 {
-            super::scene::until("a commit lost", async || {
+            until("a commit lost", async || {
                 (wire.lost() >= times).then_some(())
             })
             .await;

@@ -16,7 +16,7 @@ use mainstay_messaging::{
     Group, Partition, Topic,
     memory::{LogConsumer, LogPublisher},
 };
-use mainstay_testkit::postgres::{Pooler, Pooling, Server};
+use mainstay_testkit::postgres::{Pooler, Server};
 use sqlx::PgConnection;
 
 use super::{PostgresFixture, ROLE, fixture_through, scene::delivery};
@@ -41,11 +41,8 @@ async fn pooled() -> Option<Pooled> {
     let server = Server::for_suite(suite)?.database().await.unwrap();
     // It knows nothing of the setting by which the service's role is chosen otherwise.
     let greeting = format!("SET ROLE {ROLE}");
-    let mut pooling = Pooling::default();
-    pooling.greeting = &greeting;
     // More than the suite holds open at once, and fewer than there are clients.
-    pooling.connections = 6;
-    let pooler = Pooler::for_suite(suite, &server.url(), pooling).await;
+    let pooler = Pooler::for_suite(suite, &server.url(), 6, &greeting).await;
     let pooler = pooler.unwrap()?;
     let mut options = Options::default();
     options.idle_in_transaction_timeout = Duration::from_secs(2 * 60 * 60);

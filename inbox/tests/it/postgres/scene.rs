@@ -82,6 +82,8 @@ async fn act(
 pub(super) struct Counting {
     inbox: Arc<PostgresInbox>,
     conflicts: AtomicUsize,
+    /// Those of them that admitted several messages.
+    shared_conflicts: AtomicUsize,
 }
 
 #[async_trait]
@@ -98,6 +100,8 @@ impl Inbox for Counting {
         let admitted = admitted.await;
         if let Err(Error::Database(mainstay_database::Error::Conflict(_))) = &admitted {
             self.conflicts.fetch_add(1, Ordering::SeqCst);
+            let shared = usize::from(deliveries.len() > 1);
+            self.shared_conflicts.fetch_add(shared, Ordering::SeqCst);
         }
         admitted
     }
@@ -166,6 +170,7 @@ impl Running {
         let inbox = Arc::new(Counting {
             inbox: f.inbox.clone(),
             conflicts: AtomicUsize::new(0),
+            shared_conflicts: AtomicUsize::new(0),
         });
         let handlers = Handlers::new().on::<Named, _, _>(state.clone(), act);
         let worker = Worker::new(group(), Arc::new(database), inbox.clone(), handlers)
@@ -200,6 +205,11 @@ impl Running {
     /// How many admissions lost against another transaction.
     pub(super) fn conflicts(&self) -> usize {
         self.inbox.conflicts.load(Ordering::SeqCst)
+    }
+
+    /// How many admissions of several messages lost against another transaction.
+    pub(super) fn shared_conflicts(&self) -> usize {
+        self.inbox.shared_conflicts.load(Ordering::SeqCst)
     }
 
     pub(super) async fn stop(self) {

@@ -18,14 +18,11 @@ use mainstay_database::{
     Transactions as _,
     memory::{CommitFault, Connection, Database, Inserted, Outcome, Record},
 };
-use mainstay_outbox::{
-    Relay,
-    memory::{MemoryOutbox, Options},
-};
+use mainstay_outbox::memory::{MemoryOutbox, Options};
 use mainstay_testkit::crash::{Points, Reached, after_polls, at_every_point};
 
 use super::{
-    Broker, Ports, Rounds, Shop, relay,
+    Broker, Shop, Struck, relay,
     relaying::Backlog,
     writing::{Order, Way},
 };
@@ -136,10 +133,7 @@ impl Shop for MemoryShop {
     /// Whatever waits for it does so itself.
     async fn outlive(&self) {}
 
-    fn relay(
-        &self,
-        relay: Relay<Rounds<MemoryOutbox>, Ports<Broker>>,
-    ) -> Relay<Rounds<MemoryOutbox>, Ports<Broker>> {
+    fn timed(&self, relay: Struck<MemoryOutbox>) -> Struck<MemoryOutbox> {
         relay
             .clock(Arc::clone(&self.clock))
             .ids(Arc::new(SeededIds::new(1)))

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use mainstay_database::Transactions as _;
 use mainstay_messaging::Message;
 use mainstay_outbox::{EnqueueKey, Entry, Error, Outbox as _};
+use mainstay_ports::Ports;
 use mainstay_testkit::crash::Points;
 
-use super::{Broker, Ports, Shop, judge, message, relay_what_is_left};
+use super::{Broker, Shop, judge, message, relay_what_is_left};
 
 /// How messages are enqueued.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

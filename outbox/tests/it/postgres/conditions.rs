@@ -34,7 +34,8 @@ async fn open_as(shop: &Shop, login: &str) -> (Database, Arc<PostgresOutbox>) {
     let url = shop.server.url();
     let (_, address) = url.split_once('@').unwrap();
     let mut options = postgres::Options::default();
-    options.acquire_timeout = Duration::from_millis(300);
+    // A login must fit in, on a busy machine as well.
+    options.acquire_timeout = Duration::from_secs(3);
     let url = format!("postgres://{login}:secret@{address}");
     let database = Database::connect_with(&url, options).await.unwrap();
     let outbox = PostgresOutbox::open(database.clone(), Options::default()).await;

@@ -14,7 +14,7 @@ use mainstay_outbox::{
     conformance::Fixture,
     postgres::{Options, PostgresOutbox},
 };
-use mainstay_testkit::postgres::{Pooler, Pooling, TestDatabase};
+use mainstay_testkit::postgres::{Pooler, TestDatabase};
 use tokio_util::sync::CancellationToken;
 
 use super::{Running, Shop, conformance::options, message, shop, shop_with, until};
@@ -38,11 +38,9 @@ impl Deref for Pooled {
 
 async fn pooled() -> Option<Pooled> {
     let shop = shop_with(options(4)).await?;
-    let mut pooling = Pooling::default();
-    // More than the suite holds open at once, and fewer than there are clients.
-    pooling.connections = 6;
     let suite = "outbox behind a pooler";
-    let pooler = Pooler::for_suite(suite, &shop.server.url(), pooling).await;
+    // More than the suite holds open at once, and fewer than there are clients.
+    let pooler = Pooler::for_suite(suite, &shop.server.url(), 6, "").await;
     let pooler = pooler.unwrap()?;
     let (database, outbox) = open(&pooler, &shop.server, options(4)).await.unwrap();
     Some(Pooled {
@@ -125,7 +123,7 @@ async fn writers_and_relays_work_behind_a_pooler_in_transaction_mode() {
         return;
     };
     let suite = "outbox behind a pooler";
-    let pooler = Pooler::for_suite(suite, &server.url(), Pooling::default()).await;
+    let pooler = Pooler::for_suite(suite, &server.url(), 3, "").await;
     let Some(pooler) = pooler.unwrap() else {
         return;
     };

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use mainstay_database::{Namespace, Transactions as _, postgres::Database};
 use mainstay_outbox::{
     EnqueueKey, Enqueued, Entry, Error, Outbox as _, RelayStore as _,
@@ -130,9 +131,12 @@ async fn a_writer_and_a_relay_need_no_more_than_their_roles() {
     let namespace = namespace.in_schema("order").unwrap();
     let opened = PostgresOutbox::open(owner.clone(), within(&namespace)).await;
     drop(opened.unwrap());
-    for _ in 0..2 {
-        let run = sqlx::raw_sql(roles(&namespace)).execute(owner.pool()).await;
-        run.unwrap();
+    // Again and again, several at once: as processes do that bring everything up to date when they start.
+    for _ in 0..5 {
+        let granting = (0..8).map(|_| sqlx::raw_sql(roles(&namespace)).execute(owner.pool()));
+        for outcome in join_all(granting).await {
+            outcome.unwrap();
+        }
     }
     let login = async |role: &str| {
         let create = format!(

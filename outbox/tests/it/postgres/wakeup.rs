@@ -115,6 +115,14 @@ async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
     let running = Running::start_as(&outbox, |relay| relay.slow_poll(Duration::from_millis(150)));
     until("it listens", async || outbox.is_listening()).await;
     wire.fall_silent();
+    let noticed = tokio::spawn({
+        let outbox = Arc::clone(&outbox);
+        async move {
+            while outbox.is_listening() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+    });
     for number in 0..5 {
         shop.commit(&[message("a", number)]).await;
         shop.outbox.ring();
@@ -123,7 +131,8 @@ async fn a_listener_that_died_silently_costs_latency_and_is_replaced() {
         })
         .await;
     }
-    until("the silence is noticed", async || !outbox.is_listening()).await;
+    let noticed = tokio::time::timeout(PATIENCE, noticed).await;
+    noticed.expect("the silence is not noticed").unwrap();
     until("another listener is there", async || outbox.is_listening()).await;
     running.stop().await;
     // It hears: a relay that hardly polls is rung.

@@ -1,0 +1,57 @@
+//! A process of the chaos tests: a writer, a relay or a worker, until its input ends.
+#![expect(clippy::print_stdout, reason = "its summary is for whoever started it")]
+
+use std::{error::Error, io::Read as _, time::Duration};
+
+use clap::Parser;
+use mainstay_chaos::role::{Relay, Worker, Writer};
+use tokio_util::sync::CancellationToken;
+
+/// How long a role may take to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Plays a role until its standard input ends, then finishes what it is at and prints a summary in JSON.
+#[derive(Parser)]
+enum Role {
+    /// Makes entries and enqueues events about them.
+    Writer(Writer),
+    /// Publishes what was enqueued.
+    Relay(Relay),
+    /// Makes the effects of what was published.
+    Worker(Worker),
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let role = Role::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    let shutdown = CancellationToken::new();
+    // A thread of its own: the runtime would wait for one of its own to read on. The input ends when whoever started this process
+    // does, however that ended.
+    let told = shutdown.clone();
+    std::thread::spawn(move || {
+        drop(std::io::stdin().read_to_end(&mut Vec::new()));
+        told.cancel();
+    });
+    let overdue = shutdown.clone();
+    let playing = async {
+        match role {
+            Role::Writer(writer) => writer.run(shutdown).await,
+            Role::Relay(relay) => relay.run(shutdown).await,
+            Role::Worker(worker) => worker.run(shutdown).await,
+        }
+    };
+    let summary = tokio::select! {
+        summary = playing => summary?,
+        // Whoever died may have taken the server along, and a writer would ask for it for ever.
+        () = async { overdue.cancelled().await; tokio::time::sleep(PATIENCE).await } => {
+            return Err("told to end, and did not".into());
+        }
+    };
+    println!("{summary}");
+    Ok(())
+}

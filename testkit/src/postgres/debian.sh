@@ -1,0 +1,38 @@
+# Installs Debian's package $1, postgresql or pgbouncer, without a cluster or a daemon of its own.
+set -eu
+[ -e /etc/debian_version ] || { echo "this is not Debian, whose package $1 could be installed" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo "only root could install Debian's package $1" >&2; exit 1; }
+echo "installing Debian's package $1" >&2
+export DEBIAN_FRONTEND=noninteractive
+
+install() {
+    apt-get --yes -qq --no-install-recommends install "$1" ||
+        { apt-get --yes -qq update && apt-get --yes -qq --no-install-recommends install "$1"; }
+}
+
+# Puts the text $2 into the file $1 until this ends.
+put() {
+    if [ -e "$1" ]; then cp -p "$1" "$1.before"; else touch "$1.none"; fi
+    printf '%b' "$2" > "$1"
+}
+put_back() {
+    for file in "$setting" "$policy"; do
+        [ ! -e "$file.before" ] || mv "$file.before" "$file"
+        [ ! -e "$file.none" ] || rm -f "$file.none" "$file"
+    done
+}
+# Read when a server is installed: whether to create a cluster.
+setting=/etc/postgresql-common/createcluster.conf
+# Asked whether a package may start its daemon when it is installed.
+policy=/usr/sbin/policy-rc.d
+trap put_back EXIT
+
+put "$policy" '#!/bin/sh\nexit 101\n'
+chmod 755 "$policy"
+if [ "$1" = postgresql ]; then
+    install postgresql-common
+    put "$setting" 'create_main_cluster = false\n'
+fi
+install "$1"
+# Nor at the next start of the machine; where services are started otherwise, there is nothing to disable.
+[ "$1" != pgbouncer ] || update-rc.d pgbouncer disable || true
