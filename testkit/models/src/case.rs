@@ -1,26 +1,30 @@
 //! A case: a protocol, how much of everything happens in it, and what is expected to come of it.
 
-use std::{collections::BTreeSet, fmt, hash::Hash};
+use std::{collections::BTreeSet, fmt};
 
 use mainstay_clock::{Clock as _, SystemClock};
-use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
+use stateright::{Checker, CheckerBuilder, Expectation, HasDiscoveries, Model as _, Path};
 
-use crate::report::{Broken, Report, Step};
-
-/// A protocol as a model, with a few words on a state for whoever reads a trace.
-pub(crate) trait Protocol: Model + Clone + Send + Sync + 'static {
-    fn view(&self, state: &Self::State) -> String;
-}
+use crate::{
+    model::{Bounded, Budget, Log, Protocol, Run},
+    report::{Broken, Report, Step},
+};
 
 /// Where a run gives up: every state generated, also one that was seen before, counts.
 const MOST_STATES: usize = 40_000_000;
 
 /// One run of one model.
+#[derive(Debug)]
+#[non_exhaustive]
 pub struct Case {
-    model: &'static str,
-    name: String,
-    size: Size,
-    run: Box<dyn Fn() -> Report + Send + Sync>,
+    /// Which protocol.
+    pub model: &'static str,
+    /// What happens in it, or which rule it goes without.
+    pub name: String,
+    /// Which runs it belongs to.
+    pub size: Size,
+    breaks: Option<&'static str>,
+    protocol: Box<dyn Explore>,
 }
 
 /// Which runs a case belongs to.
@@ -36,188 +40,186 @@ pub enum Size {
 }
 
 impl Case {
-    /// A case in which every guarantee holds.
-    pub(crate) fn holds<P>(model: &'static str, name: &str, size: Size, protocol: P) -> Self
-    where
-        P: Protocol,
-        P::State: Clone + fmt::Debug + Hash + PartialEq + Send + Sync,
-        P::Action: Clone + fmt::Debug + PartialEq + Send + Sync,
-    {
-        let told = name.to_owned();
-        Self {
-            model,
-            name: name.to_owned(),
-            size,
-            run: Box::new(move || explore(model, &told, None, &protocol)),
-        }
-    }
-
-    /// A case without a rule, in which `breaks` is broken; `form` tells it from others without that rule.
-    pub(crate) fn removed<P>(
-        model: &'static str,
-        rule: impl fmt::Debug,
-        form: &str,
-        breaks: &'static str,
-        protocol: P,
-    ) -> Self
-    where
-        P: Protocol,
-        P::State: Clone + fmt::Debug + Hash + PartialEq + Send + Sync,
-        P::Action: Clone + fmt::Debug + PartialEq + Send + Sync,
-    {
-        let name = kebab(&format!("{rule:?}{form}"));
-        let told = name.clone();
-        Self {
-            model,
-            name,
-            size: Size::Removed,
-            run: Box::new(move || explore(model, &told, Some(breaks), &protocol)),
-        }
-    }
-
-    /// Which protocol.
-    #[must_use]
-    pub const fn model(&self) -> &'static str {
-        self.model
-    }
-
-    /// What happens in it, or which rule it goes without.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Which runs it belongs to.
-    #[must_use]
-    pub const fn size(&self) -> Size {
-        self.size
-    }
-
-    /// Explores it, breadth first and in one thread: every run of a case gives the same report, but for the seconds.
+    /// Explores it breadth first in one thread, so that only the seconds differ between runs.
     #[must_use]
     pub fn run(&self) -> Report {
-        (self.run)()
+        self.protocol.explore(self)
     }
 }
 
-impl fmt::Debug for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Case")
-            .field("model", &self.model)
-            .field("name", &self.name)
-            .field("size", &self.size)
-            .finish_non_exhaustive()
-    }
+/// The cases of one protocol, written down one after the other.
+pub(crate) struct Cases<P> {
+    model: &'static str,
+    form: P,
+    label: &'static str,
+    list: Vec<Case>,
 }
 
-fn explore<P>(model: &'static str, name: &str, breaks: Option<&'static str>, protocol: &P) -> Report
-where
-    P: Protocol,
-    P::State: Clone + fmt::Debug + Hash + PartialEq + Send + Sync,
-    P::Action: Clone + fmt::Debug + PartialEq + Send + Sync,
-{
-    let clock = SystemClock::new();
-    let began = clock.monotonic();
-    let finish = breaks.map_or(HasDiscoveries::All, |property| {
-        HasDiscoveries::AllOf(BTreeSet::from([property]))
-    });
-    let checker = protocol
-        .clone()
-        .checker()
-        .threads(1)
-        .finish_when(finish)
-        .target_state_count(MOST_STATES)
-        .spawn_bfs()
-        .join();
-    let mut reached = Vec::new();
-    let mut missed = Vec::new();
-    let mut broken = Vec::new();
-    let mut found = checker.discoveries();
-    for property in protocol.properties() {
-        match (property.expectation, found.remove(property.name)) {
-            (Expectation::Sometimes, Some(_)) => reached.push(property.name),
-            (Expectation::Sometimes, None) => missed.push(property.name),
-            (_, Some(path)) if breaks.is_none_or(|name| name == property.name) => {
-                let path = shortest(protocol, property.name, path);
-                broken.push(Broken {
-                    property: property.name,
-                    steps: steps(protocol, path),
-                });
-            }
-            (_, Some(_) | None) => {}
+impl<P: Protocol> Cases<P> {
+    pub(crate) fn of(model: &'static str) -> Self {
+        Self {
+            model,
+            form: P::default(),
+            label: "",
+            list: Vec::new(),
         }
     }
-    Report {
-        model,
-        case: name.to_owned(),
-        breaks,
-        states: checker.unique_state_count(),
-        generated: checker.state_count(),
-        depth: checker.max_depth() - 1,
-        complete: breaks.is_none() && checker.is_done() && checker.state_count() < MOST_STATES,
-        seconds: clock.monotonic().remaining_at(began).as_secs_f64(),
-        reached,
-        missed,
-        broken,
+
+    /// The cases that follow are of this form, and their names say so.
+    pub(crate) fn form(mut self, label: &'static str, change: fn(&mut P)) -> Self {
+        (self.label, self.form) = (label, P::default());
+        change(&mut self.form);
+        self
+    }
+
+    /// A case in which every guarantee holds, and that takes seconds.
+    pub(crate) fn small(self, messages: Log, mishaps: Budget) -> Self {
+        let name = self.name(messages, mishaps);
+        self.case(name, Size::Small, None, messages, mishaps)
+    }
+
+    /// The same, and it takes minutes.
+    pub(crate) fn large(self, messages: Log, mishaps: Budget) -> Self {
+        let name = self.name(messages, mishaps);
+        self.case(name, Size::Large, None, messages, mishaps)
+    }
+
+    /// A case without a rule, in which `breaks` is broken.
+    pub(crate) fn without(
+        self,
+        rule: P::Rule,
+        breaks: &'static str,
+        messages: Log,
+        mishaps: Budget,
+    ) -> Self {
+        let mut name = words(&rule, '-');
+        if self.list.iter().any(|case| case.name == name) {
+            name = format!("{name}-{}", self.label.replace(' ', "-"));
+        }
+        self.case(name, Size::Removed, Some((rule, breaks)), messages, mishaps)
+    }
+
+    pub(crate) fn list(self) -> Vec<Case> {
+        self.list
+    }
+
+    /// What is in the log, and what happens.
+    fn name(&self, messages: Log, mishaps: Budget) -> String {
+        let messages: Vec<_> = messages.iter().map(|m| format!("{m:?}")).collect();
+        let label = if self.label.is_empty() { "" } else { ", " };
+        let mishaps: Vec<_> = mishaps.iter().map(|mishap| words(mishap, ' ')).collect();
+        let (messages, mishaps) = (messages.join(" "), mishaps.join(", "));
+        format!("{messages}{label}{}: {mishaps}", self.label)
+    }
+
+    fn case(
+        mut self,
+        name: String,
+        size: Size,
+        removed: Option<(P::Rule, &'static str)>,
+        messages: Log,
+        mishaps: Budget,
+    ) -> Self {
+        let protocol = Box::new(Bounded {
+            form: self.form,
+            messages,
+            mishaps,
+            without: removed.map(|(rule, _)| rule),
+        });
+        self.list.push(Case {
+            model: self.model,
+            name,
+            size,
+            breaks: removed.map(|(_, breaks)| breaks),
+            protocol,
+        });
+        self
     }
 }
 
-/// The checker looks at states in blocks and keeps the last discovery of a block: looks for a shorter one, until there
-/// is none.
-fn shortest<P>(
-    protocol: &P,
-    property: &'static str,
-    found: Path<P::State, P::Action>,
-) -> Path<P::State, P::Action>
-where
-    P: Protocol,
-    P::State: Clone + fmt::Debug + Hash + PartialEq + Send + Sync,
-    P::Action: Clone + fmt::Debug + PartialEq + Send + Sync,
-{
+/// `TokenIsChecked` → `token is checked`.
+fn words(name: &impl fmt::Debug, between: char) -> String {
+    let mut words = String::new();
+    for letter in format!("{name:?}").chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(between);
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
+}
+
+/// What a case runs, whatever its protocol is.
+trait Explore: fmt::Debug + Send + Sync {
+    fn explore(&self, case: &Case) -> Report;
+}
+
+impl<P: Protocol> Explore for Bounded<P> {
+    fn explore(&self, case: &Case) -> Report {
+        let clock = SystemClock::new();
+        let began = clock.monotonic();
+        let checker = builder(self, case.breaks);
+        let checker = checker.target_state_count(MOST_STATES).spawn_bfs().join();
+        let is_whole = checker.is_done() && checker.state_count() < MOST_STATES;
+        let mut report = Report {
+            model: case.model,
+            case: case.name.clone(),
+            breaks: case.breaks,
+            states: checker.unique_state_count(),
+            generated: checker.state_count(),
+            depth: checker.max_depth() - 1,
+            complete: case.breaks.is_none() && is_whole,
+            seconds: clock.monotonic().remaining_at(began).as_secs_f64(),
+            ..Report::default()
+        };
+        let mut found = checker.discoveries();
+        for property in self.properties() {
+            let name = property.name;
+            match (property.expectation, found.remove(name)) {
+                (Expectation::Sometimes, Some(_)) => report.reached.push(name),
+                (Expectation::Sometimes, None) => report.missed.push(name),
+                (_, Some(path)) if case.breaks.is_none_or(|breaks| breaks == name) => {
+                    report.broken.push(Broken {
+                        property: name,
+                        steps: steps(self, shortest(self, name, path)),
+                    });
+                }
+                (_, Some(_) | None) => {}
+            }
+        }
+        report
+    }
+}
+
+type Builder<P> = CheckerBuilder<Bounded<P>>;
+type Trace<P> = Path<Run<<P as Protocol>::State>, Run<<P as Protocol>::State>>;
+
+/// A checker that stops when the property is broken, or when everything was found.
+fn builder<P: Protocol>(bounded: &Bounded<P>, breaks: Option<&'static str>) -> Builder<P> {
+    let one = |property| HasDiscoveries::AllOf(BTreeSet::from([property]));
+    let finish = breaks.map_or(HasDiscoveries::All, one);
+    bounded.clone().checker().threads(1).finish_when(finish)
+}
+
+/// The checker keeps the last discovery of a block of states: looks for shorter ones.
+fn shortest<P: Protocol>(bounded: &Bounded<P>, name: &'static str, found: Trace<P>) -> Trace<P> {
     let mut best = found;
     loop {
         // The first state has depth 1, and states at the target are not looked at.
-        let steps = best.clone().into_actions().len();
-        let shorter = protocol
-            .clone()
-            .checker()
-            .threads(1)
-            .finish_when(HasDiscoveries::AllOf(BTreeSet::from([property])))
-            .target_max_depth(steps + 1)
-            .spawn_bfs()
-            .join();
-        match shorter.discovery(property) {
+        let depth = best.clone().into_actions().len() + 1;
+        let shorter = builder(bounded, Some(name)).target_max_depth(depth);
+        match shorter.spawn_bfs().join().discovery(name) {
             Some(path) => best = path,
             None => return best,
         }
     }
 }
 
-fn steps<P>(protocol: &P, path: Path<P::State, P::Action>) -> Vec<Step>
-where
-    P: Protocol,
-    P::Action: fmt::Debug,
-{
-    let pairs = path.into_vec();
-    let states = pairs.iter().skip(1).map(|(state, _)| protocol.view(state));
-    let actions = pairs.iter().filter_map(|(_, action)| action.as_ref());
-    actions
-        .zip(states)
-        .map(|(action, state)| Step {
-            action: format!("{action:?}"),
-            state,
-        })
-        .collect()
-}
-
-/// `FenceIsChecked` → `fence-is-checked`.
-fn kebab(name: &str) -> String {
-    let mut kebab = String::new();
-    for (at, letter) in name.chars().enumerate() {
-        if letter == ' ' || (letter.is_uppercase() && at > 0) {
-            kebab.push('-');
-        }
-        kebab.extend(letter.to_lowercase().filter(|letter| *letter != ' '));
-    }
-    kebab
+fn steps<P: Protocol>(bounded: &Bounded<P>, path: Trace<P>) -> Vec<Step> {
+    let runs = path.into_states();
+    let step = |pair: &[Run<P::State>]| Step {
+        action: bounded.label(&pair[0], &pair[1]),
+        state: P::view(&pair[1]),
+    };
+    runs.windows(2).map(step).collect()
 }

@@ -1,33 +1,55 @@
 //! Models of mainstay's protocols, explored breadth first with stateright.
 //!
-//! A test of an implementation tries some interleavings of some failures. A model tries all of them, within bounds that
-//! are small enough to be gone through: two or three messages, two owners, one or two of each mishap. What holds there is
-//! the *protocol*; that the crates follow it is for their conformance suites, the simulation and the chaos tests.
+//! A test of an implementation tries some interleavings of some failures. A model tries all of them
+//! within small bounds: two or three messages, two owners, one or two of each mishap. It shows that
+//! the *protocol* holds. That the crates follow it is checked by their conformance suites, the
+//! simulation and the chaos tests.
 //!
 //! | model | protocol | state |
 //! |---|---|---|
-//! | `first-form` | the outbox as built: shard lease, fence, rounds, side table | built |
-//! | `second-form` | the outbox's next form: an append-only log, watermark and ranges | to be built |
-//! | `inbox` | the inbox as built: marks, offsets, lanes, redelivery, retention | built |
-//! | `parked` | stopped keys: parking, replay, draining, discarding, handing back | to be built |
+//! | `queue-table` | outbox: shard lease, fencing token, rounds, deferred table | built |
+//! | `append-only` | outbox: watermark and published ranges over an append-only log | to be built |
+//! | `inbox` | inbox: processed records, offsets, lanes, redelivery, retention | built |
+//! | `dead-letters` | dead letter queue: blocked keys, replay, draining | to be built |
 //!
-//! Each model states the guarantees that the documentation of its crate gives, and *reachable* properties that show that a run
-//! is not vacuous. Each protective rule is a variant of the model's `Rule`; for each there is a case that goes without it and must
-//! then break a guarantee. [`cases`] lists them all, the binary `models` runs and explains them, and the package's README says
-//! what is modelled, what is not, and how to read a trace.
+//! Each model states the guarantees of its crate's documentation, and *reachable* properties that
+//! show that a run is not vacuous. Each protective rule is a variant of the model's `Rule`. One case
+//! goes without it and must break a guarantee. [`cases`] lists all cases, the binary `models` runs
+//! and explains them. The README says what is modelled, and how to read a trace.
 
+mod append_only;
 mod case;
-mod catalogue;
-mod first_form;
+mod dead_letters;
 mod inbox;
 mod message;
-mod mishaps;
-mod name;
-mod offsets;
-mod parked;
+mod model;
+mod outbox;
+mod queue_table;
 mod report;
-mod second_form;
+mod set;
 
 pub use case::{Case, Size};
-pub use catalogue::cases;
 pub use report::{Broken, Report, Step};
+
+/// What every protocol is written in.
+mod prelude {
+    pub(crate) use crate::{
+        case::{Case, Cases},
+        message::{Each, KK, KKK, KKL, Key, Message, Messages, Name, Pair, Queue},
+        model::Mishap::{
+            Act, Crash, FailedDeadLetter, Failure, Freeze, LostAnswer, LostCommit, OperatorCrash,
+            Rebalance, Refusal, Release, Rollback, ServerCrash, Stall, Takeover,
+        },
+        model::{Bounded, Budget, Guarantees, Log, Protocol, Run, Steps},
+        outbox::{Outbox, Outcomes, Stage},
+        set::{Member, Offsets, Set, Table},
+    };
+}
+
+/// Every case of every model.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    let outbox = [queue_table::cases(), append_only::cases()];
+    let consumer = [inbox::cases(), dead_letters::cases()];
+    outbox.into_iter().chain(consumer).flatten().collect()
+}

@@ -1,13 +1,10 @@
 //! Runs the models, and explains what they find.
-#![expect(
-    clippy::print_stdout,
-    reason = "its reports are for whoever started it"
-)]
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mainstay_models::{Case, Report, Size, cases};
+use mainstay_models::{Size, cases};
 
 /// Models of mainstay's protocols: what holds, and what each rule is for.
 #[derive(Parser)]
@@ -48,62 +45,46 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let (json, command) = (arguments.json, arguments.command);
     let mut chosen = cases();
-    if let Some(model) = &arguments.model {
-        chosen.retain(|case| case.model() == model);
+    chosen.retain(|case| match &command {
+        Command::Run { large: false } => case.size == Size::Small,
+        Command::Run { large: true } => case.size == Size::Large,
+        Command::Removed => case.size == Size::Removed,
+        Command::Trace { model, rule } => case.model == model && case.name == *rule,
+        Command::List => true,
+    });
+    if let Some(model) = arguments.model {
+        chosen.retain(|case| case.model == model);
     }
-    if let Some(part) = &arguments.case {
-        chosen.retain(|case| case.name().contains(part));
+    if let Some(part) = arguments.case {
+        chosen.retain(|case| case.name.contains(&part));
     }
-    match &arguments.command {
-        Command::Run { large: false } => chosen.retain(|case| case.size() == Size::Small),
-        Command::Run { large: true } => chosen.retain(|case| case.size() == Size::Large),
-        Command::Removed => chosen.retain(|case| case.size() == Size::Removed),
-        Command::Trace { model, rule } => {
-            chosen.retain(|case| case.model() == model && case.name() == rule);
+    if let Command::List = command {
+        for case in &chosen {
+            println!("{:?}: {} {}", case.size, case.model, case.name);
         }
-        Command::List => {
-            for case in &chosen {
-                println!("{:?}: {} {}", case.size(), case.model(), case.name());
-            }
-            return ExitCode::SUCCESS;
-        }
+        return ExitCode::SUCCESS;
     }
     if chosen.is_empty() {
         println!("no such case: `models list` names them all");
         return ExitCode::FAILURE;
     }
-    let traced = matches!(arguments.command, Command::Trace { .. });
-    let mut good = true;
+    let is_trace = matches!(command, Command::Trace { .. });
+    let mut is_good = true;
     for case in &chosen {
-        good &= told(case, arguments.json, traced);
-    }
-    if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
-}
-
-/// Runs a case and prints what it found; answers whether it came as expected.
-fn told(case: &Case, json: bool, traced: bool) -> bool {
-    let report = case.run();
-    if json {
-        print_json(&report);
-    } else {
-        println!("{report}");
-        if traced || !report.is_as_expected() {
+        let report = case.run();
+        is_good &= report.is_as_expected();
+        match serde_json::to_string(&report) {
+            Ok(line) if json => println!("{line}"),
+            Err(error) if json => println!("{{\"error\":\"{error}\"}}"),
+            _ => println!("{report}"),
+        }
+        if !json && (is_trace || !report.is_as_expected()) {
             for broken in &report.broken {
                 println!("{broken}");
             }
         }
     }
-    report.is_as_expected()
-}
-
-fn print_json(report: &Report) {
-    match serde_json::to_string(report) {
-        Ok(line) => println!("{line}"),
-        Err(error) => println!("{{\"error\":\"{error}\"}}"),
-    }
+    ExitCode::from(u8::from(!is_good))
 }

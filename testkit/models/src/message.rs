@@ -1,11 +1,10 @@
-//! The messages that all models are about: up to four of one key, and one of another.
+//! Up to four messages of one key and one of another, and the two who work on them.
 
-use std::{
-    fmt,
-    ops::{Index, IndexMut},
-};
+use std::fmt;
 
-/// A message. Those of key `K` are numbered in the order in which they are written, or lie in the broker's log.
+use crate::set::{Member, Set, Table};
+
+/// A message. Those of key `K` are numbered in the order of writers, or of the broker's log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Message {
     K1,
@@ -24,75 +23,60 @@ pub(crate) enum Key {
 
 use Message::{K1, K2, K3, K4, L1};
 
-impl Message {
-    pub(crate) const ALL: [Self; 5] = [K1, K2, K3, K4, L1];
+pub(crate) const KK: &[Message] = &[K1, K2];
+pub(crate) const KKK: &[Message] = &[K1, K2, K3];
+pub(crate) const KKL: &[Message] = &[K1, K2, L1];
 
+impl Message {
     pub(crate) const fn key(self) -> Key {
         match self {
             K1 | K2 | K3 | K4 => Key::K,
             L1 => Key::L,
         }
     }
+}
 
-    const fn bit(self) -> u8 {
-        1 << self as u8
+impl Member for Message {
+    const ALL: &'static [Self] = &[K1, K2, K3, K4, L1];
+
+    fn index(self) -> u8 {
+        self as u8
+    }
+}
+
+impl Member for Key {
+    const ALL: &'static [Self] = &[Self::K, Self::L];
+
+    fn index(self) -> u8 {
+        self as u8
     }
 }
 
 /// A set of messages.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Messages(u8);
+pub(crate) type Messages = Set<Message>;
 
 impl Messages {
-    pub(crate) const NONE: Self = Self(0);
-
-    /// Those of a list, whose order is forgotten.
-    pub(crate) fn of(messages: impl IntoIterator<Item = Message>) -> Self {
-        Self(messages.into_iter().fold(0, |set, m| set | m.bit()))
+    pub(crate) fn of_key(self, key: Key) -> Self {
+        self.iter().filter(|m| m.key() == key).collect()
     }
 
-    pub(crate) const fn contains(self, message: Message) -> bool {
-        self.0 & message.bit() != 0
-    }
-
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(crate) const fn insert(&mut self, message: Message) {
-        self.0 |= message.bit();
-    }
-
-    pub(crate) const fn remove(&mut self, message: Message) {
-        self.0 &= !message.bit();
-    }
-
-    pub(crate) const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    pub(crate) const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    pub(crate) fn iter(self) -> impl Iterator<Item = Message> {
-        Message::ALL.into_iter().filter(move |m| self.contains(*m))
+    /// Whether a message of this one's key is in it.
+    pub(crate) fn has_key_of(self, message: Message) -> bool {
+        !self.of_key(message.key()).is_empty()
     }
 }
 
-impl fmt::Debug for Messages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        list(f, self.iter())
-    }
-}
-
-/// Messages in some order.
+/// Messages in some order, each once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Queue([Option<Message>; 5]);
 
 impl Queue {
     pub(crate) fn iter(self) -> impl Iterator<Item = Message> {
         self.0.into_iter().flatten()
+    }
+
+    pub(crate) fn set(self) -> Messages {
+        self.iter().collect()
     }
 
     pub(crate) fn first(self) -> Option<Message> {
@@ -133,28 +117,39 @@ impl FromIterator<Message> for Queue {
 
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        list(f, self.iter())
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
 /// Something about each message.
+pub(crate) type Each<T> = Table<Message, T, 5>;
+
+/// Two of a kind: relays, workers or operators. Of the first two, one may be a former owner.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
-pub(crate) struct Each<T>([T; 5]);
+pub(crate) enum Name {
+    #[default]
+    A,
+    B,
+}
 
-impl<T> Index<Message> for Each<T> {
-    type Output = T;
+impl Name {
+    pub(crate) const BOTH: [Self; 2] = [Self::A, Self::B];
 
-    fn index(&self, message: Message) -> &T {
-        &self.0[message as usize]
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
     }
 }
 
-impl<T> IndexMut<Message> for Each<T> {
-    fn index_mut(&mut self, message: Message) -> &mut T {
-        &mut self.0[message as usize]
+impl Member for Name {
+    const ALL: &'static [Self] = &Self::BOTH;
+
+    fn index(self) -> u8 {
+        self as u8
     }
 }
 
-fn list(f: &mut fmt::Formatter<'_>, messages: impl Iterator<Item = Message>) -> fmt::Result {
-    f.debug_list().entries(messages).finish()
-}
+/// Something of both.
+pub(crate) type Pair<T> = Table<Name, T, 2>;

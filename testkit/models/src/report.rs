@@ -5,14 +5,14 @@ use std::fmt;
 use serde::Serialize;
 
 /// What a run of a case found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Default, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// Which protocol.
     pub model: &'static str,
     /// What happens in it, or which rule it goes without.
     pub case: String,
-    /// The guarantee that has to break without the rule; none = all rules hold, and all guarantees with them.
+    /// The guarantee that must break without the rule; none = all rules and guarantees hold.
     pub breaks: Option<&'static str>,
     /// States, each counted once.
     pub states: usize,
@@ -53,8 +53,7 @@ pub struct Step {
 }
 
 impl Report {
-    /// Whether it came as it had to: with all rules everything holds and everything of interest happened; with a
-    /// rule less the guarantee that rests on it is broken.
+    /// Whether all holds and was reached; or, with a rule less, its guarantee is broken.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
         match self.breaks {
@@ -72,26 +71,12 @@ impl fmt::Display for Report {
             (false, None) => "DOES NOT HOLD",
             (false, Some(_)) => "HOLDS WITHOUT THE RULE",
         };
-        let Self {
-            model,
-            case,
-            states,
-            depth,
-            seconds,
-            ..
-        } = self;
+        write!(f, "{} {}: {verdict}; ", self.model, self.case)?;
         let whole = if self.complete { "all " } else { "" };
-        write!(
-            f,
-            "{model} {case}: {verdict}; {whole}{states} states, depth {depth}, {seconds:.1} s"
-        )?;
-        for broken in &self.broken {
-            write!(
-                f,
-                "\n  broken in {} steps: {}",
-                broken.steps.len(),
-                broken.property
-            )?;
+        write!(f, "{whole}{} states, depth {}", self.states, self.depth)?;
+        write!(f, ", {:.1} s", self.seconds)?;
+        for Broken { property, steps } in &self.broken {
+            write!(f, "\n  broken in {} steps: {property}", steps.len())?;
         }
         for missed in &self.missed {
             if self.breaks.is_none() {
@@ -105,9 +90,9 @@ impl fmt::Display for Report {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "broken: {}", self.property)?;
-        let widest = self.steps.iter().map(|step| step.action.len()).max();
+        let widths = self.steps.iter().map(|step| step.action.len());
+        let width = widths.max().unwrap_or_default();
         for (at, step) in (1..).zip(&self.steps) {
-            let width = widest.unwrap_or_default();
             writeln!(f, "{at:>3}  {:width$}  {}", step.action, step.state)?;
         }
         Ok(())

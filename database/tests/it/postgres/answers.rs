@@ -1,4 +1,4 @@
-//! What PostgreSQL answers where the models of the parked protocol and of the outbox's second form rely on it, or on its
+//! What PostgreSQL answers where the models of dead letters and of the append-only outbox rely on it, or on its
 //! being otherwise than one would think.
 
 mod log;
