@@ -117,7 +117,7 @@ macro_rules! conformance {
     };
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn topic() -> Topic {
     Topic::from_static("orders")

@@ -79,7 +79,7 @@ async fn of_two_that_wait_for_each_other_one_goes_on() {
 #[tokio::test]
 async fn an_idle_transaction_is_ended_by_the_server() {
     let mut options = Options::default();
-    options.idle_in_transaction_timeout = Duration::from_millis(100);
+    options.idle_in_transaction_timeout = Duration::from_secs(1);
     let Some((database, _server)) = database_with(options).await else {
         return;
     };
