@@ -111,7 +111,7 @@ macro_rules! conformance {
     };
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Payload of a record that is not a message of ours.
 pub const FOREIGN: &[u8] = &[0xff, 0x00, b'?'];

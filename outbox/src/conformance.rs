@@ -132,7 +132,7 @@ macro_rules! conformance {
     };
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The message `key-number`.
 fn message(key: &str, number: usize) -> Message {

@@ -46,23 +46,19 @@ enum Command {
         /// Which of them; without any, all.
         #[arg(value_parser = names(prove::PARTS))]
         parts: Vec<String>,
+        /// Hunts for this mutant only.
+        #[arg(long, value_name = "MUTANT")]
+        only: Option<String>,
     },
     /// Manages private servers for tests. Their logs are in target/services.
     Services {
         #[command(subcommand)]
         command: services::Command,
     },
-    /// Runs seeds of the simulation: `simulate seed 7 --trace`, `simulate soak --minutes 60`.
+    /// Runs seeds of the simulation: `simulate seed 7 --trace`, `simulate seeds --minutes 60`.
     #[command(disable_help_flag = true)]
     Simulate {
         /// What the simulation's own program is told; see `simulate --help`.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
-    /// Hunts for mutants with the simulation: `mutants --only NAME`.
-    #[command(disable_help_flag = true)]
-    Mutants {
-        /// `--only NAME`, `--seeds N`, `--json`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -76,12 +72,9 @@ fn names(steps: &[Step]) -> PossibleValuesParser {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test { only } => report::run(steps::STEPS, &only, Run::default()).end(),
-        Command::Prove { parts } => prove::run(&parts),
-        Command::Services { command } => services::run(&command),
+        Command::Prove { parts, only } => prove::run(&parts, only),
+        Command::Services { command } => services::run(command),
         Command::Simulate { arguments } => prove::simulate(&arguments),
-        Command::Mutants { arguments } => {
-            mutants::run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
-        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use std::{
 };
 
 use cargo_metadata::camino::Utf8PathBuf;
+use mainstay_testkit::postgres;
 use serde_json::{Deserializer, Value};
 
 use crate::{
@@ -68,8 +69,12 @@ pub(crate) const PARTS: &[Step] = &[
 ];
 
 /// Runs the parts named, or all, and writes down what they did and what was not run.
-pub(crate) fn run(parts: &[String]) -> Result<(), String> {
-    let report = report::run(PARTS, parts, Run::default());
+pub(crate) fn run(parts: &[String], mutant: Option<String>) -> Result<(), String> {
+    let run = Run {
+        mutant,
+        ..Run::default()
+    };
+    let report = report::run(PARTS, parts, run);
     let title = "# What `cargo xtask prove` ran";
     let page = [&[title.to_owned(), report.table()], &*report.run.sections].concat();
     let path = folder()?.join("report.md");
@@ -165,7 +170,8 @@ fn seeds(run: &mut Run) -> Result<(), String> {
 }
 
 fn hunt(run: &mut Run) -> Result<(), String> {
-    let outcome = mutants::run(&[]);
+    let only = run.mutant.as_deref().map(|name| ["--only", name]);
+    let outcome = mutants::run(only.as_ref().map_or(&[], <[_; 2]>::as_slice));
     let path = folder()?.join("mutants.json");
     let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let found: Value = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
@@ -211,6 +217,12 @@ fn crashes(run: &mut Run) -> Result<(), String> {
 }
 
 fn on_each_version(run: &mut Run) -> Result<(), String> {
+    if env::var_os(postgres::URL).is_some() {
+        let url = postgres::URL;
+        return Err(format!(
+            "{url} names one server; unset it, since each version needs its own"
+        ));
+    }
     let outcomes = VERSIONS.map(|version| {
         let outcome = suites::run(run, Some(version), suites::ON_SERVERS);
         outcome.map_err(|error| format!("with PostgreSQL {version}: {error}"))

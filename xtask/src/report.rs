@@ -15,9 +15,11 @@ pub(crate) struct Step {
     pub(crate) run: fn(&mut Run) -> Result<(), String>,
 }
 
-/// What the steps of one run have to tell.
+/// What the steps of one run are told, and what they have to tell.
 #[derive(Default)]
 pub(crate) struct Run {
+    /// The only mutant to hunt for.
+    pub(crate) mutant: Option<String>,
     pub(crate) counts: Counts,
     /// How long each suite took, and what it counted.
     pub(crate) suites: Vec<(String, Duration, Counts)>,

@@ -11,28 +11,21 @@ use serde::{Deserialize, Serialize};
 pub(crate) use place::Place;
 pub(crate) use postgres::{Server, server};
 
-#[derive(Subcommand)]
+#[derive(Clone, Copy, Subcommand)]
 pub(crate) enum Command {
     /// Starts a private PostgreSQL on a free port of 127.0.0.1 and prints its URL; a second `up` finds the first.
     Up {
         /// The major version.
         #[arg(long)]
         postgres: Option<u32>,
-        /// Prints all that is known of the servers.
-        #[arg(long)]
-        json: bool,
     },
     /// Stops what `up` started and removes its data.
     Down,
-    /// Shows what runs.
-    Status {
-        /// Prints all that is known of the servers.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Prints what runs, as JSON.
+    Status,
 }
 
-/// A server, as its state file and `--json` have it.
+/// A server, as its state file and `services status` have it.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Running {
     service: String,
@@ -52,55 +45,19 @@ pub(crate) struct Running {
     log: Option<PathBuf>,
 }
 
-pub(crate) fn run(command: &Command) -> Result<(), String> {
+pub(crate) fn run(command: Command) -> Result<(), String> {
     let place = Place::of_workspace()?;
-    match *command {
-        Command::Up { postgres, json } => {
-            let running = postgres::up(&place, postgres)?;
-            if json {
-                return print_json(&[running]);
-            }
+    match command {
+        Command::Up { postgres } => {
+            let Server { running, .. } = server(&place, postgres, true)?;
             println!("{}={}", running.variable, running.url.unwrap_or_default());
         }
-        Command::Down => {
-            let stopped = postgres::down(&place)?;
-            let outcome = if stopped {
-                "stopped, its data removed"
-            } else {
-                "was not running"
-            };
-            println!("postgres: {outcome}");
-        }
-        Command::Status { json } => {
-            let running = postgres::status(&place);
-            if json {
-                return print_json(&[running]);
-            }
-            let Running {
-                service,
-                found,
-                url,
-                version,
-                pid,
-                port,
-                ..
-            } = running;
-            let Some(url) = url else {
-                println!("{service}: not running");
-                return Ok(());
-            };
-            let version = version.unwrap_or_else(|| "of unknown version".to_owned());
-            println!("{service} {version} ({found}): {url}");
-            if let (Some(pid), Some(port)) = (pid, port) {
-                println!("process {pid}, port {port}");
-            }
+        Command::Down if postgres::down(&place)? => println!("postgres: stopped, its data removed"),
+        Command::Down => println!("postgres: was not running"),
+        Command::Status => {
+            let servers = serde_json::to_string_pretty(&[postgres::status(&place)]);
+            println!("{}", servers.map_err(|error| error.to_string())?);
         }
     }
-    Ok(())
-}
-
-fn print_json(servers: &[Running]) -> Result<(), String> {
-    let text = serde_json::to_string_pretty(servers).map_err(|error| error.to_string())?;
-    println!("{text}");
     Ok(())
 }

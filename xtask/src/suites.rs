@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, HashSet, VecDeque},
+    env,
     fs::{self, File},
     io::{self, BufReader},
     process::{Command, ExitStatus, Stdio},
@@ -62,7 +63,7 @@ pub(crate) const CHAOS: Choice = |suite| match &*suite.package {
 /// Builds and runs suites. Those on PostgreSQL get a server for this run only, unless one is there already.
 pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<(), String> {
     let mut suites = build(choice)?;
-    let (server, why) = match server(&Place::of_workspace()?, version) {
+    let (server, why) = match server(&Place::of_workspace()?, version, false) {
         Ok(server) => (Some(server), String::new()),
         Err(why) => (None, why),
     };
@@ -75,6 +76,11 @@ pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result
     let environment = server.as_ref().map(Server::environment);
     for suite in &mut suites {
         suite.command.envs(environment.iter().flatten().cloned());
+        if env::var_os("RUST_TEST_THREADS").is_none() {
+            suite
+                .command
+                .env("RUST_TEST_THREADS", (2 * cores()).to_string());
+        }
     }
     let outcome = side_by_side(run, suites);
     match server {
@@ -202,35 +208,40 @@ fn kept(artifacts: &[Artifact], folder: &Utf8Path) -> Result<Vec<(String, String
     Ok(programs)
 }
 
-/// Runs suites, one more at a time than there are cores; tells of each as it ends, and every half minute what is to come.
+/// Runs suites, one more at a time than there are cores; tells of each as it ends, and every half minute what runs.
 fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<(), String> {
     let logs = Workspace::read()?.target.join("suites");
     fs::create_dir_all(&logs).map_err(|error| format!("{logs}: {error}"))?;
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    println!("{} suites, {} at a time", suites.len(), cores + 1);
-    let mut waiting: BTreeSet<String> = suites.iter().map(|suite| suite.name.clone()).collect();
-    let (queue, mut total, mut failed) = (Mutex::new(suites), Counts::default(), Vec::new());
+    let lanes = cores() + 1;
+    println!("{} suites, {lanes} at a time", suites.len());
+    let (queue, mut running) = (Mutex::new(suites), BTreeSet::new());
+    let (mut total, mut failed) = (Counts::default(), Vec::new());
     thread::scope(|scope| {
-        let (sender, ended) = mpsc::channel();
-        for _ in 0..=cores {
+        let (sender, news) = mpsc::channel();
+        for _ in 0..lanes {
             let (queue, logs, sender) = (&queue, &logs, sender.clone());
-            scope.spawn(move || work(queue, logs, 2 * cores, &sender));
+            scope.spawn(move || work(queue, logs, &sender));
         }
         drop(sender);
         loop {
-            let Ended {
-                name,
-                took,
-                output,
-                status,
-            } = match ended.recv_timeout(HALF_A_MINUTE) {
-                Ok(ended) => ended,
+            let (name, ended) = match news.recv_timeout(HALF_A_MINUTE) {
+                Ok(news) => news,
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    println!("to come: {}", Vec::from_iter(waiting.clone()).join(", "));
+                    println!("running: {}", Vec::from_iter(running.clone()).join(", "));
                     continue;
                 }
             };
+            let Some(Ended {
+                took,
+                output,
+                status,
+            }) = ended
+            else {
+                running.insert(name);
+                continue;
+            };
+            running.remove(&name);
             print!("{output}");
             let counts = counted(&output);
             println!(
@@ -246,11 +257,10 @@ fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<(), String> {
                 )),
                 Err(error) => Some(format!("it does not start: {error}")),
             };
-            failed.extend(why.map(|why| {
+            if let Some(why) = why {
                 println!("FAILED: {name}: {why}");
-                name.clone()
-            }));
-            waiting.remove(&name);
+                failed.push(name.clone());
+            }
             total += counts.clone();
             run.suites.push((name, took, counts));
         }
@@ -263,44 +273,47 @@ fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<(), String> {
     if total.passed == 0 {
         return Err("no test ran".to_owned());
     }
-    if ignored > 0 && std::env::var_os("CI").is_some() {
+    if ignored > 0 && env::var_os("CI").is_some() {
         return Err(format!("{ignored} tests did not run (ignored)"));
     }
     Ok(())
 }
 
-/// A suite that has run.
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How a suite went.
 struct Ended {
-    name: String,
     took: Duration,
     output: String,
     status: io::Result<ExitStatus>,
 }
 
-/// Runs suites until none is left.
-fn work(queue: &Mutex<VecDeque<Suite>>, logs: &Utf8Path, threads: usize, ended: &Sender<Ended>) {
+/// Runs suites until none is left; names each when it starts and when it ends.
+fn work(queue: &Mutex<VecDeque<Suite>>, logs: &Utf8Path, news: &Sender<(String, Option<Ended>)>) {
     let next = || queue.lock().ok()?.pop_front();
     while let Some(Suite {
         name, mut command, ..
     }) = next()
     {
         let started = now();
-        if std::env::var_os("RUST_TEST_THREADS").is_none() {
-            command.env("RUST_TEST_THREADS", threads.to_string());
-        }
         // A file, since a pipe ends only with the last process that inherited it.
         let log = logs.join(name.replace(' ', "-") + ".log");
-        let status = File::create(&log)
-            .and_then(|file| command.stdout(file.try_clone()?).stderr(file).status());
+        let status = news
+            .send((name.clone(), None))
+            .map_err(io::Error::other)
+            .and_then(|()| {
+                let file = File::create(&log)?;
+                command.stdout(file.try_clone()?).stderr(file).status()
+            });
         let output = fs::read(&log).unwrap_or_default();
-        let output = String::from_utf8_lossy(&output).into_owned();
-        let suite = Ended {
-            name,
+        let ended = Ended {
             took: started.elapsed(),
-            output,
+            output: String::from_utf8_lossy(&output).into_owned(),
             status,
         };
-        if ended.send(suite).is_err() {
+        if news.send((name, Some(ended))).is_err() {
             return;
         }
     }

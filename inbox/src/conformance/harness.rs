@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{Error, Handlers, Status, Worker, WorkerHandle, store::WorkerStore};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn topic() -> Topic {
     Topic::from_static("orders")

@@ -75,7 +75,7 @@ pub async fn a_dead_relay_is_replaced_when_its_lease_ends<F: Fixture>(f: &F) {
 
 pub async fn shards_are_divided_among_relays_and_given_up_at_shutdown<F: Fixture>(f: &F) {
     let tape = Tape::default();
-    let slow = |relay: crate::Relay<F::Store, Tape>| relay.lease(Duration::from_secs(1));
+    let slow = |relay: crate::Relay<F::Store, Tape>| relay.lease(Duration::from_secs(5));
     let first = Running::start_as(f.store(), &tape, slow);
     until("the first owns all", async || {
         first.relay.status().shards == 4

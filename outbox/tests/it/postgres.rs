@@ -25,7 +25,7 @@ use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 const LEASE: Duration = Duration::from_secs(60);
 const ALL: Limit = Limit {
     messages: 100_000,

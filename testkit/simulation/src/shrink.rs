@@ -74,7 +74,7 @@ impl Failure {
             places => places.join(","),
         };
         let seed = self.report.seed;
-        format!("cargo xtask simulate --seed {seed} --plan {places} --trace")
+        format!("cargo xtask simulate seed {seed} --plan {places} --trace")
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
         };
         assert_eq!(
             failure.command(),
-            "cargo xtask simulate --seed 1 --plan 3,8 --trace"
+            "cargo xtask simulate seed 1 --plan 3,8 --trace"
         );
     }
 }

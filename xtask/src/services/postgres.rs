@@ -1,6 +1,6 @@
 //! PostgreSQL.
 
-use std::{env, ffi::OsString, iter};
+use std::{env, ffi::OsString};
 
 use mainstay_testkit::{
     Directory,
@@ -15,74 +15,47 @@ const NAME: &str = "postgres";
 const STATE: &str = "postgres.json";
 
 /// The server of one run of tests.
-pub(crate) enum Server {
-    /// It was there before and stays.
-    Found(Running),
-    /// It goes with the value.
-    Started(Box<Instance>),
+pub(crate) struct Server {
+    pub(super) running: Running,
+    /// If it was started for this run, and goes with it.
+    instance: Option<Instance>,
 }
 
 impl Server {
     /// What tells the tests of it; those that start servers of their own take the same version.
     pub(crate) fn environment(&self) -> Vec<(&'static str, OsString)> {
-        let (url, binaries) = match self {
-            Self::Found(running) => (running.url.clone(), running.binaries.as_ref()),
-            Self::Started(instance) => (Some(instance.url()), Some(&instance.binaries().directory)),
-        };
-        let binaries = binaries.map(|directory| (BIN, directory.into()));
-        iter::once((URL, url.unwrap_or_default().into()))
-            .chain(binaries)
-            .collect()
+        let Running { url, binaries, .. } = &self.running;
+        let url = url.iter().map(|url| (URL, url.into()));
+        let binaries = binaries.iter().map(|directory| (BIN, directory.into()));
+        url.chain(binaries).collect()
     }
 
     /// What it is, for the report.
     pub(crate) fn what(&self) -> String {
-        match self {
-            Self::Found(Running { version, found, .. }) => match version {
-                None => format!("the server of {found}"),
-                Some(version) => format!("PostgreSQL {version} ({found}), which ran already"),
-            },
-            Self::Started(instance) => {
-                let Binaries { version, found, .. } = instance.binaries();
-                format!("PostgreSQL {version} ({found}), started for them")
-            }
-        }
+        let Running { version, found, .. } = &self.running;
+        let version = version.as_deref().unwrap_or("of unknown version");
+        let since = match self.instance {
+            Some(_) => "started for them",
+            None => "which ran already",
+        };
+        format!("PostgreSQL {version} ({found}), {since}")
     }
 
     pub(crate) fn close(self) -> Result<(), String> {
-        match self {
-            Self::Found(_) => Ok(()),
-            Self::Started(instance) => instance.close().map_err(told),
-        }
+        self.instance.map_or(Ok(()), Instance::close).map_err(told)
     }
 }
 
-/// A server for one run: the one in the environment, the one that `up` started if its version fits, or a new one.
-pub(crate) fn server(place: &Place, wanted: Option<u32>) -> Result<Server, String> {
-    let guard = place.lock()?;
-    let wanted = postgres::asked_for(wanted).map_err(told)?;
-    let running = status(place);
-    if running.url.is_some() && fits(&running, wanted) {
-        return Ok(Server::Found(running));
-    }
-    clear_remains(place)?;
-    let (directory, mut options) = prepared(wanted)?;
-    drop(guard);
-    options.log = Some(place.file("postgres-test.log"));
-    // Suites side by side open more connections than one suite does.
-    options.settings = vec![("max_connections".to_owned(), "500".to_owned())];
-    let instance = Instance::start(directory, options).map_err(told)?;
-    Ok(Server::Started(Box::new(instance)))
-}
-
-pub(super) fn up(place: &Place, wanted: Option<u32>) -> Result<Running, String> {
+/// The server in the environment, the one that `up` started if its version fits, or a new one, which `stays` or goes
+/// with the value.
+pub(crate) fn server(place: &Place, wanted: Option<u32>, stays: bool) -> Result<Server, String> {
     let _guard = place.lock()?;
     let wanted = postgres::asked_for(wanted).map_err(told)?;
-    let running = status(place);
+    let (running, mut instance) = (status(place), None);
     if running.url.is_some() && fits(&running, wanted) {
-        return Ok(running);
+        return Ok(Server { running, instance });
     }
-    if running.url.is_some() {
+    if running.url.is_some() && stays {
         let version = running.version.unwrap_or_default();
         return Err(format!(
             "PostgreSQL {version} runs already; `cargo xtask services down` first"
@@ -90,8 +63,12 @@ pub(super) fn up(place: &Place, wanted: Option<u32>) -> Result<Running, String> 
     }
     clear_remains(place)?;
     let (directory, mut options) = prepared(wanted)?;
-    let log = place.file("postgres.log");
-    let mut state = Running {
+    let log = place.file(if stays {
+        "postgres.log"
+    } else {
+        "postgres-test.log"
+    });
+    let mut running = Running {
         found: options.binaries.found.clone(),
         version: Some(options.binaries.version.clone()),
         data: Some(directory.path().to_owned()),
@@ -99,21 +76,31 @@ pub(super) fn up(place: &Place, wanted: Option<u32>) -> Result<Running, String> 
         log: Some(log.clone()),
         ..nothing()
     };
-    place.write(STATE, &state)?;
+    if stays {
+        place.write(STATE, &running)?;
+    }
     options.log = Some(log);
-    let instance = match Instance::start(directory, options) {
-        Ok(instance) => instance,
+    // Suites side by side open more connections than one suite does.
+    options.settings = vec![("max_connections".to_owned(), "500".to_owned())];
+    let started = match Instance::start(directory, options) {
+        Ok(started) => started,
         Err(error) => {
-            clear(place)?;
+            if stays {
+                clear(place)?;
+            }
             return Err(told(error));
         }
     };
-    state.pid = instance.pid();
-    state.port = Some(instance.port());
-    state.url = Some(instance.url());
-    place.write(STATE, &state)?;
-    instance.leave();
-    Ok(state)
+    running.pid = started.pid();
+    running.port = Some(started.port());
+    running.url = Some(started.url());
+    if stays {
+        place.write(STATE, &running)?;
+        started.leave();
+    } else {
+        instance = Some(started);
+    }
+    Ok(Server { running, instance })
 }
 
 /// Whether something ran that does not any more.
