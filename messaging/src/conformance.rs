@@ -1,17 +1,19 @@
 //! The contract of [`Publisher`] and [`Consumer`] as tests that any broker can run.
 //!
-//! Implement [`Fixture`] and write `mainstay_messaging::conformance!(fixture());` in a test module: one named test
-//! per case. The cases wait on conditions, so they run on real and on paused time alike.
+//! Implement [`PublisherFixture`], [`ConsumerFixture`] or both, and write `mainstay_messaging::conformance!(fixture());` in a test
+//! module: it becomes one named test per case. A broker that only publishes writes `conformance!(publisher: fixture());`, see
+//! the [macro](crate::conformance!). The cases wait on conditions, so they run on real and on paused time.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::missing_panics_doc,
     reason = "a test suite"
 )]
-#![expect(missing_docs, reason = "the cases are named after what they show")]
+#![expect(missing_docs, reason = "the name of a case says what it shows")]
 
 mod membership;
 mod offsets;
+mod outages;
 mod publishing;
 mod reading;
 
@@ -26,44 +28,91 @@ use crate::{
 
 pub use membership::*;
 pub use offsets::*;
+pub use outages::*;
 pub use publishing::*;
 pub use reading::*;
 
-/// What a broker brings to the suite.
+/// What every broker brings to the suite.
 #[async_trait]
 pub trait Fixture: Send + Sync {
-    type Publisher: Publisher;
-    type Consumer: Consumer;
-
     /// Creates a topic.
     async fn create_topic(&self, topic: &Topic, partitions: u16);
+}
+
+/// What the cases of [`Publisher`] need.
+#[async_trait]
+pub trait PublisherFixture: Fixture {
+    type Publisher: Publisher;
 
     fn publisher(&self) -> Self::Publisher;
 
-    /// A new member. Its fetches are bounded to about 50,000 bytes; its lease and the time it has to give partitions back should be a second at most.
-    async fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> Self::Consumer;
+    /// Every record of a topic, those of one partition in offset order.
+    async fn records(&self, topic: &Topic) -> Vec<Delivery>;
 
-    /// Appends a record with the payload [`FOREIGN`] that is not a message of ours.
-    async fn append_foreign(&self, partition: &Partition);
-
-    /// Removes the records of a partition below `offset`, as a retention does that waits for nobody.
-    async fn lose_records(&self, partition: &Partition, offset: i64);
-
-    /// A payload of this many bytes is more than the broker takes.
+    /// A payload of this many bytes is more than the broker accepts.
     fn too_large(&self) -> usize;
 }
 
-/// Emits one `#[tokio::test]` per case for the fixture that the expression makes; with `paused` before the
-/// expression, on tokio's paused time, for a broker whose clock follows it.
+/// What the cases of [`Consumer`] need.
+#[async_trait]
+pub trait ConsumerFixture: Fixture {
+    type Consumer: Consumer;
+
+    /// A new member. Its fetches hold about 50,000 bytes at most; its lease and the time it has to give partitions back should
+    /// be a second at most.
+    async fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> Self::Consumer;
+
+    /// Appends messages, in this order.
+    async fn append(&self, messages: &[Message]);
+
+    /// Appends a record with the payload [`FOREIGN`] that is not a message.
+    async fn append_foreign(&self, partition: &Partition);
+
+    /// Removes the records of a partition below `offset`, read or not, as a retention does.
+    async fn lose_records(&self, partition: &Partition, offset: i64);
+}
+
+/// What the cases of outages need.
+#[async_trait]
+pub trait OutageFixture: PublisherFixture + ConsumerFixture {
+    /// From now on the broker stores nothing and answers retryable errors. [`heal`](Self::heal) follows at once: an outage is
+    /// shorter than a lease.
+    async fn fail(&self);
+
+    /// The broker works again.
+    async fn heal(&self);
+}
+
+/// Emits one `#[tokio::test]` per case for the fixture that the expression makes.
+///
+/// Before the expression, `paused` runs the cases on tokio's paused time, for a broker whose clock follows it. Before that, a
+/// part chooses some of the cases:
+///
+/// | part | cases of | fixture |
+/// |---|---|---|
+/// | none | publisher and consumer | [`PublisherFixture`] and [`ConsumerFixture`] |
+/// | `publisher:` | [`Publisher`] | [`PublisherFixture`] |
+/// | `consumer:` | [`Consumer`] | [`ConsumerFixture`] |
+/// | `outage:` | both, while the broker fails | [`OutageFixture`] |
+///
+/// [`Publisher`]: $crate::broker::Publisher
+/// [`Consumer`]: $crate::broker::Consumer
+/// [`PublisherFixture`]: $crate::conformance::PublisherFixture
+/// [`ConsumerFixture`]: $crate::conformance::ConsumerFixture
+/// [`OutageFixture`]: $crate::conformance::OutageFixture
 #[macro_export]
 macro_rules! conformance {
+    (publisher: paused $fixture:expr) => { $crate::conformance!(@publisher (start_paused = true) $fixture); };
+    (publisher: $fixture:expr) => { $crate::conformance!(@publisher () $fixture); };
+    (consumer: paused $fixture:expr) => { $crate::conformance!(@consumer (start_paused = true) $fixture); };
+    (consumer: $fixture:expr) => { $crate::conformance!(@consumer () $fixture); };
+    (outage: paused $fixture:expr) => { $crate::conformance!(@outage (start_paused = true) $fixture); };
+    (outage: $fixture:expr) => { $crate::conformance!(@outage () $fixture); };
     (paused $fixture:expr) => {
-        $crate::conformance!(@list (start_paused = true) $fixture);
+        $crate::conformance!(publisher: paused $fixture);
+        $crate::conformance!(consumer: paused $fixture);
     };
-    ($fixture:expr) => {
-        $crate::conformance!(@list () $fixture);
-    };
-    (@list $arguments:tt $fixture:expr) => {
+    (@publisher $arguments:tt $fixture:expr) => {
         $crate::conformance!(@cases $arguments $fixture;
             messages_of_one_key_keep_their_order
             a_refused_message_stops_its_key_and_no_other
@@ -71,36 +120,50 @@ macro_rules! conformance {
             tombstones_and_keyless_messages_travel
             a_refusal_stops_its_key_in_its_topic_only
             a_refused_message_without_key_stops_nothing
-            every_message_gets_one_answer
+            every_message_has_one_outcome
             every_part_of_a_message_travels
+        );
+    };
+    (@consumer $arguments:tt $fixture:expr) => {
+        $crate::conformance!(@cases $arguments $fixture;
+            a_consumer_knows_its_group
             a_group_reads_everything_from_the_earliest
             a_group_that_starts_at_the_latest_reads_only_what_comes_after
             two_groups_both_get_everything
             a_paused_partition_delivers_nothing_until_resumed
             a_dropped_wait_loses_nothing
-            an_assignment_is_told_before_its_first_delivery
+            an_assignment_comes_before_its_first_delivery
             one_member_reads_several_topics
             a_record_of_another_kind_is_delivered_raw_in_its_place
-            a_group_that_has_not_come_as_far_as_the_log_begins_stops_loudly
-            a_member_whose_next_records_are_removed_stops_loudly
+            a_group_whose_offset_is_below_the_log_stops_with_an_error
+            a_member_whose_next_records_are_removed_stops_with_an_error
             a_fetch_is_bounded_in_bytes_and_every_partition_has_its_turn
-            what_was_committed_is_not_delivered_again
-            what_was_not_committed_is_delivered_to_the_next_holder
+            committed_records_are_not_delivered_again
+            uncommitted_records_are_delivered_to_the_next_holder
             offsets_never_move_back
             one_commit_stores_several_partitions
             a_commit_that_names_a_partition_twice_stores_the_highest
             a_commit_with_a_foreign_partition_stores_the_others
-            an_empty_commit_is_nothing
+            an_empty_commit_does_nothing
             partitions_are_divided_and_revoked_before_they_go
             a_revoked_partition_may_be_committed_until_it_is_released
             a_former_holder_cannot_commit
-            what_was_committed_before_the_loss_counts
+            commits_before_a_loss_count
             a_member_that_stalled_is_told_what_it_lost
             polling_keeps_the_membership_while_everything_is_paused
-            pausing_what_is_not_held_is_ignored
-            a_partition_that_comes_back_flows
-            a_revocation_that_is_not_answered_ends_in_a_loss
-            who_leaves_hands_everything_on
+            pausing_a_partition_that_is_not_held_is_ignored
+            a_partition_that_comes_back_is_not_paused
+            a_revocation_without_an_answer_ends_in_a_loss
+            a_member_that_leaves_hands_everything_on
+        );
+    };
+    (@outage $arguments:tt $fixture:expr) => {
+        $crate::conformance!(@cases $arguments $fixture;
+            publishing_during_an_outage_is_unknown_and_is_repeated_in_order
+            reading_during_an_outage_fails_and_continues_where_it_was
+            a_success_after_an_outage_is_an_event
+            a_commit_during_an_outage_can_be_repeated
+            a_release_during_an_outage_can_be_repeated
         );
     };
     (@cases $arguments:tt $fixture:expr; $($case:ident)*) => {
@@ -109,11 +172,15 @@ macro_rules! conformance {
     (@case ($($arguments:tt)*) $fixture:expr; $case:ident) => {
         #[tokio::test($($arguments)*)] async fn $case() { $crate::conformance::$case(&$fixture.await).await; }
     };
+    ($fixture:expr) => {
+        $crate::conformance!(publisher: $fixture);
+        $crate::conformance!(consumer: $fixture);
+    };
 }
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Payload of a record that is not a message of ours.
+/// Payload of a record that is not a message.
 pub const FOREIGN: &[u8] = &[0xff, 0x00, b'?'];
 
 /// Enough keys that not all of them lie in one of four partitions.
@@ -144,7 +211,7 @@ fn message(key: &'static str, number: usize) -> Message {
     message.with_key(Key::from_static(key))
 }
 
-fn oversize<F: Fixture>(f: &F, mut message: Message) -> Message {
+fn oversize<F: PublisherFixture>(f: &F, mut message: Message) -> Message {
     message.payload = Some(vec![0; f.too_large()].into());
     message
 }
@@ -166,12 +233,12 @@ fn keyed(deliveries: &[Delivery]) -> BTreeMap<String, Vec<usize>> {
 }
 
 async fn publish(publisher: &impl Publisher, messages: &[Message]) {
-    for answer in publisher.publish(messages).await {
-        assert!(answer.is_acknowledged(), "{answer:?}");
+    for outcome in publisher.publish(messages).await {
+        assert!(outcome.is_acknowledged(), "{outcome:?}");
     }
 }
 
-/// Polls until `count` records have come; other events pass by.
+/// Polls until `count` records have come; ignores other events.
 async fn read(consumer: &mut impl Consumer, count: usize) -> Vec<Delivery> {
     let mut read = Vec::new();
     let reading = async {
@@ -207,9 +274,4 @@ fn behind(deliveries: &[Delivery]) -> Vec<Position> {
     last.into_iter()
         .map(|(partition, offset)| Position { partition, offset })
         .collect()
-}
-
-async fn assert_nothing_more(consumer: &mut impl Consumer) {
-    let more = tokio::time::timeout(Duration::from_millis(200), read(consumer, 1)).await;
-    assert!(more.is_err(), "{more:?}");
 }

@@ -1,5 +1,6 @@
 //! The conformance suite on every database, and what is particular to each.
 
+mod listener;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "postgres")]

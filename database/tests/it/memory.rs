@@ -9,6 +9,7 @@
 )]
 
 mod changes;
+mod commits;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod faults;

@@ -1,16 +1,22 @@
-//! What being a member of a group means.
+//! What membership in a group guarantees.
 
 use std::time::Duration;
 
 use super::{
-    Fixture, PATIENCE, assigned, behind, group, keyed, message, other_topic, publish, read, topic,
+    ConsumerFixture, PATIENCE, assigned, behind, group, keyed, message, other_topic, read, topic,
 };
 use crate::{
     Error, StartAt,
     broker::{Consumer, ConsumerEvent, Partition},
 };
 
-pub async fn partitions_are_divided_and_revoked_before_they_go<F: Fixture>(f: &F) {
+pub async fn a_consumer_knows_its_group<F: ConsumerFixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
+    assert_eq!(*consumer.group(), group("g"));
+}
+
+pub async fn partitions_are_divided_and_revoked_before_they_go<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 4).await;
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let all = assigned(&mut first).await;
@@ -38,12 +44,12 @@ pub async fn partitions_are_divided_and_revoked_before_they_go<F: Fixture>(f: &F
     assert_eq!(held_by_first.len(), 2);
 }
 
-pub async fn a_revoked_partition_may_be_committed_until_it_is_released<F: Fixture>(f: &F) {
+pub async fn a_revoked_partition_may_be_committed_until_it_is_released<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 2).await;
     let messages: Vec<_> = ["a", "b", "c", "d", "e", "f"]
         .map(|key| message(key, 0))
         .into();
-    publish(&f.publisher(), &messages).await;
+    f.append(&messages).await;
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut first, 6).await;
     let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
@@ -70,9 +76,9 @@ pub async fn a_revoked_partition_may_be_committed_until_it_is_released<F: Fixtur
     tokio::time::timeout(PATIENCE, moving).await.unwrap();
 }
 
-pub async fn a_former_holder_cannot_commit<F: Fixture>(f: &F) {
+pub async fn a_former_holder_cannot_commit<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
+    f.append(&[message("a", 0), message("a", 1)]).await;
     let mut zombie = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut zombie, 2).await;
     // The zombie stands still: its lease ends and the successor takes over.
@@ -89,9 +95,9 @@ pub async fn a_former_holder_cannot_commit<F: Fixture>(f: &F) {
     );
 }
 
-pub async fn what_was_committed_before_the_loss_counts<F: Fixture>(f: &F) {
+pub async fn commits_before_a_loss_count<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
+    f.append(&[message("a", 0), message("a", 1)]).await;
     let mut stalled = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut stalled, 2).await;
     stalled.commit(&behind(&deliveries[..1])).await.unwrap();
@@ -99,9 +105,9 @@ pub async fn what_was_committed_before_the_loss_counts<F: Fixture>(f: &F) {
     assert_eq!(keyed(&read(&mut successor, 1).await)["a"], [1]);
 }
 
-pub async fn a_member_that_stalled_is_told_what_it_lost<F: Fixture>(f: &F) {
+pub async fn a_member_that_stalled_is_told_what_it_lost<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    publish(&f.publisher(), &[message("a", 0)]).await;
+    f.append(&[message("a", 0)]).await;
     let mut stalled = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let held = assigned(&mut stalled).await;
     let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
@@ -119,12 +125,12 @@ pub async fn a_member_that_stalled_is_told_what_it_lost<F: Fixture>(f: &F) {
     assert_eq!(tokio::time::timeout(PATIENCE, waking).await.unwrap(), held);
 }
 
-pub async fn polling_keeps_the_membership_while_everything_is_paused<F: Fixture>(f: &F) {
+pub async fn polling_keeps_the_membership_while_everything_is_paused<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let held = assigned(&mut first).await;
     first.pause(&held);
-    publish(&f.publisher(), &[message("a", 0)]).await;
+    f.append(&[message("a", 0)]).await;
     let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     // Several leases long.
     let waiting = tokio::time::timeout(Duration::from_millis(3_500), async {
@@ -138,9 +144,9 @@ pub async fn polling_keeps_the_membership_while_everything_is_paused<F: Fixture>
     assert_eq!(read(&mut first, 1).await.len(), 1);
 }
 
-pub async fn pausing_what_is_not_held_is_ignored<F: Fixture>(f: &F) {
+pub async fn pausing_a_partition_that_is_not_held_is_ignored<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    publish(&f.publisher(), &[message("a", 0)]).await;
+    f.append(&[message("a", 0)]).await;
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let foreign = Partition {
         topic: other_topic(),
@@ -151,7 +157,7 @@ pub async fn pausing_what_is_not_held_is_ignored<F: Fixture>(f: &F) {
     assert_eq!(read(&mut consumer, 1).await.len(), 1);
 }
 
-pub async fn a_partition_that_comes_back_flows<F: Fixture>(f: &F) {
+pub async fn a_partition_that_comes_back_is_not_paused<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let held = assigned(&mut first).await;
@@ -160,11 +166,11 @@ pub async fn a_partition_that_comes_back_flows<F: Fixture>(f: &F) {
     let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(assigned(&mut second).await, held);
     second.release(&held).await.unwrap();
-    publish(&f.publisher(), &[message("a", 0)]).await;
+    f.append(&[message("a", 0)]).await;
     assert_eq!(read(&mut first, 1).await.len(), 1);
 }
 
-pub async fn a_revocation_that_is_not_answered_ends_in_a_loss<F: Fixture>(f: &F) {
+pub async fn a_revocation_without_an_answer_ends_in_a_loss<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 2).await;
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(assigned(&mut first).await.len(), 2);
@@ -190,7 +196,7 @@ pub async fn a_revocation_that_is_not_answered_ends_in_a_loss<F: Fixture>(f: &F)
     assert_eq!(lost, moved);
 }
 
-pub async fn who_leaves_hands_everything_on<F: Fixture>(f: &F) {
+pub async fn a_member_that_leaves_hands_everything_on<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 4).await;
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let all = assigned(&mut first).await;

@@ -1,17 +1,16 @@
-//! What commits promise.
+//! What commits guarantee.
 
 use super::{
-    Fixture, KEYS, assigned, behind, group, keyed, message, other_topic, publish, read, topic,
+    ConsumerFixture, KEYS, assigned, behind, group, keyed, message, other_topic, read, topic,
 };
 use crate::{
     Error, StartAt,
     broker::{Consumer, Partition, Position},
 };
 
-pub async fn what_was_committed_is_not_delivered_again<F: Fixture>(f: &F) {
+pub async fn committed_records_are_not_delivered_again<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    let publisher = f.publisher();
-    publish(&publisher, &[message("a", 0), message("a", 1)]).await;
+    f.append(&[message("a", 0), message("a", 1)]).await;
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut first, 2).await;
     first.commit(&behind(&deliveries)).await.unwrap();
@@ -19,14 +18,14 @@ pub async fn what_was_committed_is_not_delivered_again<F: Fixture>(f: &F) {
         .release(&[deliveries[0].position.partition.clone()])
         .await
         .unwrap();
-    publish(&publisher, &[message("a", 2)]).await;
+    f.append(&[message("a", 2)]).await;
     let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(keyed(&read(&mut second, 1).await)["a"], [2]);
 }
 
-pub async fn what_was_not_committed_is_delivered_to_the_next_holder<F: Fixture>(f: &F) {
+pub async fn uncommitted_records_are_delivered_to_the_next_holder<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
+    f.append(&[message("a", 0), message("a", 1)]).await;
     let mut killed = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut killed, 2).await;
     killed.commit(&behind(&deliveries[..1])).await.unwrap();
@@ -35,13 +34,10 @@ pub async fn what_was_not_committed_is_delivered_to_the_next_holder<F: Fixture>(
     assert_eq!(keyed(&read(&mut successor, 1).await)["a"], [1]);
 }
 
-pub async fn offsets_never_move_back<F: Fixture>(f: &F) {
+pub async fn offsets_never_move_back<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    publish(
-        &f.publisher(),
-        &[message("a", 0), message("a", 1), message("a", 2)],
-    )
-    .await;
+    f.append(&[message("a", 0), message("a", 1), message("a", 2)])
+        .await;
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut consumer, 3).await;
     consumer.commit(&behind(&deliveries[..2])).await.unwrap();
@@ -51,18 +47,17 @@ pub async fn offsets_never_move_back<F: Fixture>(f: &F) {
     assert_eq!(keyed(&read(&mut successor, 1).await)["a"], [2]);
 }
 
-pub async fn one_commit_stores_several_partitions<F: Fixture>(f: &F) {
+pub async fn one_commit_stores_several_partitions<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 4).await;
-    let publisher = f.publisher();
     let round = |number| KEYS.map(|key| message(key, number));
-    publish(&publisher, &round(0)).await;
+    f.append(&round(0)).await;
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut first, KEYS.len()).await;
     let positions = behind(&deliveries);
     assert!(positions.len() > 1, "the keys lie in one partition");
     first.commit(&positions).await.unwrap();
     drop(first);
-    publish(&publisher, &round(1)).await;
+    f.append(&round(1)).await;
     let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = keyed(&read(&mut second, KEYS.len()).await);
     assert!(
@@ -71,10 +66,10 @@ pub async fn one_commit_stores_several_partitions<F: Fixture>(f: &F) {
     );
 }
 
-pub async fn a_commit_that_names_a_partition_twice_stores_the_highest<F: Fixture>(f: &F) {
+pub async fn a_commit_that_names_a_partition_twice_stores_the_highest<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let messages: Vec<_> = (0..4).map(|number| message("a", number)).collect();
-    publish(&f.publisher(), &messages).await;
+    f.append(&messages).await;
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut first, 4).await;
     let positions: Vec<Position> = [1, 3, 2]
@@ -86,10 +81,10 @@ pub async fn a_commit_that_names_a_partition_twice_stores_the_highest<F: Fixture
     assert_eq!(keyed(&read(&mut second, 1).await)["a"], [3]);
 }
 
-pub async fn a_commit_with_a_foreign_partition_stores_the_others<F: Fixture>(f: &F) {
+pub async fn a_commit_with_a_foreign_partition_stores_the_others<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     f.create_topic(&other_topic(), 1).await;
-    publish(&f.publisher(), &[message("a", 0), message("a", 1)]).await;
+    f.append(&[message("a", 0), message("a", 1)]).await;
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let mut positions = behind(&read(&mut first, 2).await[..1]);
     let foreign = Position {
@@ -109,7 +104,7 @@ pub async fn a_commit_with_a_foreign_partition_stores_the_others<F: Fixture>(f: 
     assert_eq!(keyed(&read(&mut second, 1).await)["a"], [1]);
 }
 
-pub async fn an_empty_commit_is_nothing<F: Fixture>(f: &F) {
+pub async fn an_empty_commit_does_nothing<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assigned(&mut consumer).await;

@@ -1,18 +1,17 @@
-//! What publishing promises.
+//! What publishing guarantees.
 
-use std::time::{Duration, SystemTime};
-
-use super::{
-    Fixture, assert_nothing_more, group, keyed, message, other_topic, oversize, publish, read,
-    topic,
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
 };
+
+use super::{PublisherFixture, keyed, message, other_topic, oversize, publish, topic};
 use crate::{
-    Error, Message, StartAt, Topic,
+    Error, Message, Topic,
     broker::{Content, Partition, PublishOutcome, Publisher},
 };
-use std::collections::BTreeMap;
 
-pub async fn messages_of_one_key_keep_their_order<F: Fixture>(f: &F) {
+pub async fn messages_of_one_key_keep_their_order<F: PublisherFixture>(f: &F) {
     f.create_topic(&topic(), 3).await;
     let (publisher, keys) = (f.publisher(), ["a", "b", "c", "d", "e"]);
     for batch in 0..10 {
@@ -21,8 +20,7 @@ pub async fn messages_of_one_key_keep_their_order<F: Fixture>(f: &F) {
             .collect();
         publish(&publisher, &messages).await;
     }
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
-    let deliveries = read(&mut consumer, 500).await;
+    let deliveries = f.records(&topic()).await;
     for key in keys {
         assert_eq!(
             keyed(&deliveries)[key],
@@ -38,11 +36,11 @@ pub async fn messages_of_one_key_keep_their_order<F: Fixture>(f: &F) {
     }
 }
 
-pub async fn a_refused_message_stops_its_key_and_no_other<F: Fixture>(f: &F) {
+pub async fn a_refused_message_stops_its_key_and_no_other<F: PublisherFixture>(f: &F) {
     f.create_topic(&topic(), 2).await;
     let mut oversize = message("a", 1);
     oversize.payload = Some(vec![0; f.too_large()].into());
-    let answers = f
+    let outcomes = f
         .publisher()
         .publish(&[
             message("a", 0),
@@ -58,28 +56,27 @@ pub async fn a_refused_message_stops_its_key_and_no_other<F: Fixture>(f: &F) {
         PublishOutcome::Acknowledged,
         PublishOutcome::Unknown(_),
         PublishOutcome::Acknowledged,
-    ] = answers.as_slice()
+    ] = outcomes.as_slice()
     else {
-        panic!("{answers:?}");
+        panic!("{outcomes:?}");
     };
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
-    let stored = keyed(&read(&mut consumer, 3).await);
+    let stored = keyed(&f.records(&topic()).await);
     assert_eq!(
         (&stored["a"][..], &stored["b"][..]),
         (&[0][..], &[0, 1][..])
     );
 }
 
-pub async fn an_unknown_topic_is_refused<F: Fixture>(f: &F) {
+pub async fn an_unknown_topic_is_refused<F: PublisherFixture>(f: &F) {
     f.create_topic(&Topic::from_static("another"), 1).await;
-    let answers = f.publisher().publish(&[message("a", 0)]).await;
-    let [PublishOutcome::Refused(Error::UnknownTopic(unknown))] = answers.as_slice() else {
-        panic!("{answers:?}");
+    let outcomes = f.publisher().publish(&[message("a", 0)]).await;
+    let [PublishOutcome::Refused(Error::UnknownTopic(unknown))] = outcomes.as_slice() else {
+        panic!("{outcomes:?}");
     };
     assert_eq!(*unknown, topic());
 }
 
-pub async fn tombstones_and_keyless_messages_travel<F: Fixture>(f: &F) {
+pub async fn tombstones_and_keyless_messages_travel<F: PublisherFixture>(f: &F) {
     f.create_topic(&topic(), 3).await;
     let mut tombstone = message("a", 0);
     tombstone.payload = None;
@@ -87,8 +84,8 @@ pub async fn tombstones_and_keyless_messages_travel<F: Fixture>(f: &F) {
     keyless.key = None;
     keyless.headers.append("binary", vec![0xff, 0x00]);
     publish(&f.publisher(), &[tombstone.clone(), keyless.clone()]).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
-    let mut read: Vec<Message> = read(&mut consumer, 2)
+    let mut read: Vec<Message> = f
+        .records(&topic())
         .await
         .into_iter()
         .map(|delivery| match delivery.content {
@@ -100,14 +97,14 @@ pub async fn tombstones_and_keyless_messages_travel<F: Fixture>(f: &F) {
     assert_eq!(read, [tombstone, keyless]);
 }
 
-pub async fn a_refusal_stops_its_key_in_its_topic_only<F: Fixture>(f: &F) {
+pub async fn a_refusal_stops_its_key_in_its_topic_only<F: PublisherFixture>(f: &F) {
     f.create_topic(&topic(), 2).await;
     f.create_topic(&other_topic(), 2).await;
     let in_other = |mut message: Message| {
         message.topic = other_topic();
         message
     };
-    let answers = f
+    let outcomes = f
         .publisher()
         .publish(&[
             message("a", 0),
@@ -119,31 +116,28 @@ pub async fn a_refusal_stops_its_key_in_its_topic_only<F: Fixture>(f: &F) {
             in_other(message("a", 3)),
         ])
         .await;
-    let acknowledged: Vec<bool> = answers
+    let acknowledged: Vec<bool> = outcomes
         .iter()
         .map(PublishOutcome::is_acknowledged)
         .collect();
     assert_eq!(
         acknowledged,
         [true, true, false, true, false, false, false],
-        "{answers:?}"
+        "{outcomes:?}"
     );
     for (topic, stored) in [(topic(), &[0][..]), (other_topic(), &[0, 1])] {
-        let mut consumer = f.consumer(&group("g"), &[topic], StartAt::Earliest).await;
-        let count = stored.len();
-        assert_eq!(keyed(&read(&mut consumer, count).await)["a"], stored);
-        assert_nothing_more(&mut consumer).await;
+        assert_eq!(keyed(&f.records(&topic).await)["a"], stored);
     }
 }
 
-pub async fn a_refused_message_without_key_stops_nothing<F: Fixture>(f: &F) {
+pub async fn a_refused_message_without_key_stops_nothing<F: PublisherFixture>(f: &F) {
     f.create_topic(&topic(), 2).await;
     let keyless = |number| {
         let mut message = message("none", number);
         message.key = None;
         message
     };
-    let answers = f
+    let outcomes = f
         .publisher()
         .publish(&[keyless(0), oversize(f, keyless(1)), keyless(2)])
         .await;
@@ -151,13 +145,13 @@ pub async fn a_refused_message_without_key_stops_nothing<F: Fixture>(f: &F) {
         PublishOutcome::Acknowledged,
         PublishOutcome::Refused(_),
         PublishOutcome::Acknowledged,
-    ] = answers.as_slice()
+    ] = outcomes.as_slice()
     else {
-        panic!("{answers:?}");
+        panic!("{outcomes:?}");
     };
 }
 
-pub async fn every_message_gets_one_answer<F: Fixture>(f: &F) {
+pub async fn every_message_has_one_outcome<F: PublisherFixture>(f: &F) {
     f.create_topic(&topic(), 2).await;
     let publisher = f.publisher();
     assert_eq!(publisher.publish(&[]).await.len(), 0);
@@ -165,7 +159,7 @@ pub async fn every_message_gets_one_answer<F: Fixture>(f: &F) {
     assert_eq!(publisher.publish(&messages).await.len(), 1_000);
 }
 
-pub async fn every_part_of_a_message_travels<F: Fixture>(f: &F) {
+pub async fn every_part_of_a_message_travels<F: PublisherFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let mut sent = message("a", 0);
     sent.version = 7;
@@ -180,8 +174,7 @@ pub async fn every_part_of_a_message_travels<F: Fixture>(f: &F) {
     sent.causation_id = Some("b".into());
     sent.traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
     publish(&f.publisher(), &[sent.clone()]).await;
-    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
-    let deliveries = read(&mut consumer, 1).await;
+    let deliveries = f.records(&topic()).await;
     let Content::Message(received) = &deliveries[0].content else {
         panic!("{deliveries:?}");
     };

@@ -1,9 +1,9 @@
-//! What reading promises.
+//! What reading guarantees.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    FOREIGN, Fixture, KEYS, PATIENCE, assigned, group, keyed, message, other_topic, publish, read,
+    ConsumerFixture, FOREIGN, KEYS, PATIENCE, assigned, group, keyed, message, other_topic, read,
     topic,
 };
 use crate::{
@@ -11,30 +11,28 @@ use crate::{
     broker::{Consumer, ConsumerEvent, Content, Partition},
 };
 
-pub async fn a_group_reads_everything_from_the_earliest<F: Fixture>(f: &F) {
+pub async fn a_group_reads_everything_from_the_earliest<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 4).await;
-    publish(
-        &f.publisher(),
-        &[message("a", 0), message("b", 0), message("c", 0)],
-    )
-    .await;
+    f.append(&[message("a", 0), message("b", 0), message("c", 0)])
+        .await;
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(read(&mut consumer, 3).await.len(), 3);
 }
 
-pub async fn a_group_that_starts_at_the_latest_reads_only_what_comes_after<F: Fixture>(f: &F) {
+pub async fn a_group_that_starts_at_the_latest_reads_only_what_comes_after<F: ConsumerFixture>(
+    f: &F,
+) {
     f.create_topic(&topic(), 1).await;
-    let publisher = f.publisher();
-    publish(&publisher, &[message("a", 0)]).await;
+    f.append(&[message("a", 0)]).await;
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Latest).await;
     assigned(&mut consumer).await;
-    publish(&publisher, &[message("a", 1)]).await;
+    f.append(&[message("a", 1)]).await;
     assert_eq!(keyed(&read(&mut consumer, 1).await)["a"], [1]);
 }
 
-pub async fn two_groups_both_get_everything<F: Fixture>(f: &F) {
+pub async fn two_groups_both_get_everything<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 2).await;
-    publish(&f.publisher(), &[message("a", 0), message("b", 0)]).await;
+    f.append(&[message("a", 0), message("b", 0)]).await;
     for name in ["one", "two"] {
         let mut consumer = f
             .consumer(&group(name), &[topic()], StartAt::Earliest)
@@ -43,26 +41,24 @@ pub async fn two_groups_both_get_everything<F: Fixture>(f: &F) {
     }
 }
 
-pub async fn a_paused_partition_delivers_nothing_until_resumed<F: Fixture>(f: &F) {
+pub async fn a_paused_partition_delivers_nothing_until_resumed<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    let publisher = f.publisher();
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let partitions = assigned(&mut consumer).await;
     consumer.pause(&partitions);
-    publish(&publisher, &[message("a", 0)]).await;
+    f.append(&[message("a", 0)]).await;
     let paused = tokio::time::timeout(Duration::from_millis(200), read(&mut consumer, 1)).await;
     assert!(paused.is_err(), "a paused partition delivered {paused:?}");
     consumer.resume(&partitions);
     assert_eq!(read(&mut consumer, 1).await.len(), 1);
 }
 
-pub async fn a_dropped_wait_loses_nothing<F: Fixture>(f: &F) {
+pub async fn a_dropped_wait_loses_nothing<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    let publisher = f.publisher();
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let mut seen = Vec::new();
     for number in 0..50 {
-        publish(&publisher, &[message("a", number)]).await;
+        f.append(&[message("a", number)]).await;
         // Dropped at whichever await it has reached by then.
         if let Ok(Ok(ConsumerEvent::Deliveries(deliveries))) =
             tokio::time::timeout(Duration::from_micros(50 * number as u64), consumer.next()).await
@@ -75,11 +71,10 @@ pub async fn a_dropped_wait_loses_nothing<F: Fixture>(f: &F) {
     assert_eq!(keyed(&seen)["a"], (0..50).collect::<Vec<_>>());
 }
 
-pub async fn an_assignment_is_told_before_its_first_delivery<F: Fixture>(f: &F) {
+pub async fn an_assignment_comes_before_its_first_delivery<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 4).await;
-    let publisher = f.publisher();
     let messages: Vec<_> = KEYS.map(|key| message(key, 0)).into();
-    publish(&publisher, &messages).await;
+    f.append(&messages).await;
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let mut starts = BTreeMap::new();
     let reading = async {
@@ -107,12 +102,12 @@ pub async fn an_assignment_is_told_before_its_first_delivery<F: Fixture>(f: &F) 
     tokio::time::timeout(PATIENCE, reading).await.unwrap();
 }
 
-pub async fn one_member_reads_several_topics<F: Fixture>(f: &F) {
+pub async fn one_member_reads_several_topics<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 2).await;
     f.create_topic(&other_topic(), 3).await;
     let mut elsewhere = message("a", 1);
     elsewhere.topic = other_topic();
-    publish(&f.publisher(), &[message("a", 0), elsewhere]).await;
+    f.append(&[message("a", 0), elsewhere]).await;
     let mut consumer = f
         .consumer(&group("g"), &[topic(), other_topic()], StartAt::Earliest)
         .await;
@@ -125,16 +120,15 @@ pub async fn one_member_reads_several_topics<F: Fixture>(f: &F) {
     assert_eq!(topics, [topic(), other_topic()]);
 }
 
-pub async fn a_record_of_another_kind_is_delivered_raw_in_its_place<F: Fixture>(f: &F) {
+pub async fn a_record_of_another_kind_is_delivered_raw_in_its_place<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
-    let publisher = f.publisher();
-    publish(&publisher, &[message("a", 0)]).await;
+    f.append(&[message("a", 0)]).await;
     let partition = Partition {
         topic: topic(),
         number: 0,
     };
     f.append_foreign(&partition).await;
-    publish(&publisher, &[message("a", 1)]).await;
+    f.append(&[message("a", 1)]).await;
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let deliveries = read(&mut consumer, 3).await;
     let offsets: Vec<i64> = deliveries.iter().map(|d| d.position.offset).collect();
@@ -148,10 +142,10 @@ pub async fn a_record_of_another_kind_is_delivered_raw_in_its_place<F: Fixture>(
     assert_eq!(raw.payload.as_deref(), Some(FOREIGN));
 }
 
-pub async fn a_group_that_has_not_come_as_far_as_the_log_begins_stops_loudly<F: Fixture>(f: &F) {
+pub async fn a_group_whose_offset_is_below_the_log_stops_with_an_error<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     let messages: Vec<_> = (0..5).map(|number| message("a", number)).collect();
-    publish(&f.publisher(), &messages).await;
+    f.append(&messages).await;
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let partitions = assigned(&mut consumer).await;
     consumer.release(&partitions).await.unwrap();
@@ -179,10 +173,11 @@ pub async fn a_group_that_has_not_come_as_far_as_the_log_begins_stops_loudly<F: 
     assert_eq!(keyed(&read(&mut fresh, 2).await)["a"], [3, 4]);
 }
 
-pub async fn a_member_whose_next_records_are_removed_stops_loudly<F: Fixture>(f: &F) {
+pub async fn a_member_whose_next_records_are_removed_stops_with_an_error<F: ConsumerFixture>(
+    f: &F,
+) {
     f.create_topic(&topic(), 1).await;
-    let publisher = f.publisher();
-    publish(&publisher, &[message("a", 0), message("a", 1)]).await;
+    f.append(&[message("a", 0), message("a", 1)]).await;
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let partitions = assigned(&mut consumer).await;
     consumer.pause(&partitions);
@@ -207,7 +202,9 @@ pub async fn a_member_whose_next_records_are_removed_stops_loudly<F: Fixture>(f:
     tokio::time::timeout(PATIENCE, reading).await.unwrap();
 }
 
-pub async fn a_fetch_is_bounded_in_bytes_and_every_partition_has_its_turn<F: Fixture>(f: &F) {
+pub async fn a_fetch_is_bounded_in_bytes_and_every_partition_has_its_turn<F: ConsumerFixture>(
+    f: &F,
+) {
     f.create_topic(&topic(), 4).await;
     // Far more than one fetch for each key.
     let messages: Vec<_> = (0..40)
@@ -217,7 +214,7 @@ pub async fn a_fetch_is_bounded_in_bytes_and_every_partition_has_its_turn<F: Fix
             message
         })
         .collect();
-    publish(&f.publisher(), &messages).await;
+    f.append(&messages).await;
     let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let partitions = assigned(&mut consumer).await.len();
     let mut read_of: BTreeMap<Partition, usize> = BTreeMap::new();

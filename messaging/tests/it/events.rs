@@ -1,8 +1,10 @@
 //! Events of every version ever shipped decode into today's type.
 
+use std::borrow::Cow;
+
 use mainstay_messaging::{
-    Kind, Message, MessageId, Source, Topic,
-    event::{DecodeError, Event, UpcastError, Upcaster, decode, encode},
+    Event, Key, Kind, Message, MessageId, Source, Topic,
+    event::{AnyEvent, DecodeError, UpcastError, Upcaster, decode, encode},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -38,6 +40,21 @@ fn count_minor_units(mut v2: Value) -> Result<Value, UpcastError> {
     let minor_units = units.parse::<i64>()? * 100 + cents.parse::<i64>()?;
     v2["minor_units"] = minor_units.into();
     Ok(v2)
+}
+
+/// An event with a key, of the version that is the default.
+#[derive(Serialize, Deserialize)]
+struct Restocked {
+    sku: String,
+}
+
+impl Event for Restocked {
+    const TOPIC: &'static str = "stock";
+    const KIND: &'static str = "Restocked";
+
+    fn key(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::from(&self.sku))
+    }
 }
 
 const GOLDEN: [&str; 3] = [
@@ -91,6 +108,49 @@ fn todays_event_is_written_as_its_golden_file_says() {
 }
 
 #[test]
+fn any_event_writes_topic_key_kind_version_and_payload() {
+    let restocked = Restocked { sku: "tea".into() };
+    let events: [(&dyn AnyEvent, _); 2] = [
+        (&today(), ("prices", None, "PriceChanged", 3)),
+        (&restocked, ("stock", Some("tea"), "Restocked", 1)),
+    ];
+    for (event, expected) in events {
+        let mut message = message(9, "");
+        message.key = Some(Key::from_static("of something else"));
+        event.write_to(&mut message).unwrap();
+        let key = message.key.as_ref().map(Key::as_str);
+        let (topic, kind) = (message.topic.as_str(), message.kind.as_str());
+        assert_eq!((topic, key, kind, message.version), expected);
+        assert_eq!(message.content_type.as_deref(), Some("application/json"));
+        let built = Message::builder().event(event).source("/shop").build();
+        assert_eq!(built.unwrap().payload, message.payload);
+    }
+    assert_eq!(
+        message_of(&restocked).payload.as_deref(),
+        Some(&br#"{"sku":"tea"}"#[..])
+    );
+}
+
+fn message_of(event: &dyn AnyEvent) -> Message {
+    let mut message = message(1, "");
+    event.write_to(&mut message).unwrap();
+    message
+}
+
+#[test]
+fn an_event_whose_key_is_no_valid_key_leaves_the_message_alone() {
+    let restocked = Restocked { sku: String::new() };
+    let before = message(1, "");
+    let mut after = before.clone();
+    let error = restocked.write_to(&mut after).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        r#"Restocked cannot be encoded: invalid key "": it is empty"#
+    );
+    assert_eq!(after, before);
+}
+
+#[test]
 fn another_kind_is_told_by_name() {
     let mut message = message(3, GOLDEN[2]);
     message.kind = Kind::from_static("PriceDropped");
@@ -137,10 +197,9 @@ fn bytes_that_are_not_what_the_version_says_are_undecodable() {
             panic!("{payload}: {error:?}");
         };
         assert_eq!(*told, version);
-        assert!(
-            !error.to_string().contains(&source.to_string()),
-            "the source is told twice: {error}"
-        );
+        assert!(error.to_string().contains(&source.to_string()), "{error}");
+        let below = std::error::Error::source(&error).map(ToString::to_string);
+        assert_ne!(below, Some(source.to_string()), "the cause is told twice");
     }
 }
 
@@ -173,6 +232,9 @@ fn an_event_that_does_not_serialise_leaves_the_message_alone() {
     let before = message(3, GOLDEN[2]);
     let mut after = before.clone();
     let error = encode(&Odd([(vec![1], 1)].into()), &mut after).unwrap_err();
-    assert_eq!(error.to_string(), "event Odd cannot be encoded");
+    assert_eq!(
+        error.to_string(),
+        "Odd cannot be encoded: key must be a string"
+    );
     assert_eq!(after, before);
 }

@@ -6,8 +6,11 @@
     reason = "tests"
 )]
 
+mod builder;
 mod events;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
+#[cfg(feature = "memory")]
+mod roles;
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

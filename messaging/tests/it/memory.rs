@@ -8,10 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mainstay_messaging::{
-    Consumer, Delivery, Group, Headers, Key, Kind, Message, MessageId, Partition, Source, StartAt,
-    Topic,
+    Consumer, Delivery, Group, Headers, Key, Kind, Message, MessageId, Partition, Publisher,
+    Source, StartAt, Topic,
     broker::{ConsumerEvent, Content, Raw},
-    conformance::{FOREIGN, Fixture},
+    conformance::{ConsumerFixture, FOREIGN, Fixture, OutageFixture, PublisherFixture},
     memory::{Broker, LogConsumer, LogPublisher},
 };
 
@@ -32,20 +32,44 @@ fn fixture() -> MemoryFixture {
 
 #[async_trait]
 impl Fixture for MemoryFixture {
-    type Publisher = LogPublisher;
-    type Consumer = LogConsumer;
-
     async fn create_topic(&self, topic: &Topic, partitions: u16) {
         self.broker.create_topic(topic, partitions).await.unwrap();
     }
+}
+
+#[async_trait]
+impl PublisherFixture for MemoryFixture {
+    type Publisher = LogPublisher;
 
     fn publisher(&self) -> LogPublisher {
         self.broker.publisher()
     }
 
+    async fn records(&self, topic: &Topic) -> Vec<Delivery> {
+        let mut partitions = self.broker.partitions();
+        partitions.retain(|partition| partition.topic == *topic);
+        let records = partitions.iter().map(|p| self.broker.records(p, 0));
+        records.flatten().collect()
+    }
+
+    fn too_large(&self) -> usize {
+        10_001
+    }
+}
+
+#[async_trait]
+impl ConsumerFixture for MemoryFixture {
+    type Consumer = LogConsumer;
+
     async fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> LogConsumer {
         let joining = self.broker.consumer(group).start_at(start_at);
         joining.subscribe(topics).await.unwrap()
+    }
+
+    async fn append(&self, messages: &[Message]) {
+        for outcome in self.broker.publisher().publish(messages).await {
+            assert!(outcome.is_acknowledged(), "{outcome:?}");
+        }
     }
 
     async fn append_foreign(&self, partition: &Partition) {
@@ -61,13 +85,21 @@ impl Fixture for MemoryFixture {
     async fn lose_records(&self, partition: &Partition, offset: i64) {
         self.broker.truncate(partition, offset);
     }
+}
 
-    fn too_large(&self) -> usize {
-        10_001
+#[async_trait]
+impl OutageFixture for MemoryFixture {
+    async fn fail(&self) {
+        self.broker.faults().outage();
+    }
+
+    async fn heal(&self) {
+        self.broker.faults().heal();
     }
 }
 
 mainstay_messaging::conformance!(paused async { fixture() });
+mainstay_messaging::conformance!(outage: paused async { fixture() });
 
 fn message(key: &str, number: usize) -> Message {
     let mut message = Message::with_id(
@@ -116,8 +148,7 @@ async fn stored(broker: &Broker, count: usize) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn who_judges_sees_every_record_from_an_offset_on() {
-    use mainstay_messaging::Publisher as _;
+async fn the_log_shows_every_record_from_an_offset_on() {
     let broker = Broker::new();
     let topic = Topic::from_static("orders");
     broker.create_topic(&topic, 2).await.unwrap();

@@ -9,23 +9,33 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_clock::{BootId, Clock, Monotonic, SystemClock};
-use mainstay_database::sqlite::Database;
+use mainstay_database::sqlite::{Database, Transaction};
 use mainstay_messaging::{
-    Consumer, Group, Key, Kind, Message, MessageId, Partition, Publisher, Source, StartAt, Topic,
+    Consumer, Delivery, Group, Key, Kind, Message, MessageId, Partition, Publisher, Source,
+    StartAt, Topic,
     broker::{ConsumerEvent, Content},
-    conformance::{FOREIGN, Fixture},
+    conformance::{ConsumerFixture, FOREIGN, Fixture, OutageFixture, PublisherFixture},
     sqlite::{Broker, LogConsumer, LogPublisher},
 };
+use tokio::sync::Mutex;
 
 struct SqliteFixture {
     broker: Broker,
     database: Database,
+    /// Open during an outage.
+    writing: Mutex<Option<Transaction>>,
     _directory: tempfile::TempDir,
 }
 
 async fn fixture() -> SqliteFixture {
+    fixture_with(Duration::from_secs(10)).await
+}
+
+async fn fixture_with(busy_timeout: Duration) -> SqliteFixture {
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(directory.path().join("broker.db"))
+    let database = Database::builder(directory.path().join("broker.db"))
+        .busy_timeout(busy_timeout)
+        .open()
         .await
         .unwrap();
     let broker = Broker::builder_on(database.clone())
@@ -39,26 +49,62 @@ async fn fixture() -> SqliteFixture {
     SqliteFixture {
         broker,
         database,
+        writing: Mutex::default(),
         _directory: directory,
     }
 }
 
 #[async_trait]
 impl Fixture for SqliteFixture {
-    type Publisher = LogPublisher;
-    type Consumer = LogConsumer;
-
     async fn create_topic(&self, topic: &Topic, partitions: u16) {
         self.broker.create_topic(topic, partitions).await.unwrap();
     }
+}
+
+#[async_trait]
+impl PublisherFixture for SqliteFixture {
+    type Publisher = LogPublisher;
 
     fn publisher(&self) -> LogPublisher {
         self.broker.publisher()
     }
 
+    async fn records(&self, topic: &Topic) -> Vec<Delivery> {
+        let group = Group::new(format!("records of {topic}")).unwrap();
+        let mut reader = self
+            .broker
+            .consumer(&group)
+            .subscribe([topic])
+            .await
+            .unwrap();
+        while !matches!(reader.next().await.unwrap(), ConsumerEvent::Assigned(_)) {}
+        let progress = self.broker.progress(&group).await.unwrap();
+        let count: i64 = progress.iter().map(|(_, _, next)| next).sum();
+        let mut records = Vec::new();
+        while records.len() < usize::try_from(count).unwrap() {
+            records.extend(next_deliveries(&mut reader).await);
+        }
+        records
+    }
+
+    fn too_large(&self) -> usize {
+        10_001
+    }
+}
+
+#[async_trait]
+impl ConsumerFixture for SqliteFixture {
+    type Consumer = LogConsumer;
+
     async fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> LogConsumer {
         let joining = self.broker.consumer(group).start_at(start_at);
         joining.subscribe(topics).await.unwrap()
+    }
+
+    async fn append(&self, messages: &[Message]) {
+        for outcome in self.broker.publisher().publish(messages).await {
+            assert!(outcome.is_acknowledged(), "{outcome:?}");
+        }
     }
 
     async fn append_foreign(&self, partition: &Partition) {
@@ -109,13 +155,27 @@ impl Fixture for SqliteFixture {
         .unwrap();
         self.database.commit(tx).await.unwrap();
     }
+}
 
-    fn too_large(&self) -> usize {
-        10_001
+/// Another process keeps the file busy.
+#[async_trait]
+impl OutageFixture for SqliteFixture {
+    async fn fail(&self) {
+        let other = Database::open(self.database.path()).await.unwrap();
+        let writing = other.begin().await.unwrap();
+        *self.writing.lock().await = Some(writing);
+    }
+
+    async fn heal(&self) {
+        *self.writing.lock().await = None;
+        // The connection rolls back in its own time.
+        let patient = Database::open(self.database.path()).await.unwrap();
+        drop(patient.begin().await.unwrap());
     }
 }
 
 mainstay_messaging::conformance!(fixture());
+mainstay_messaging::conformance!(outage: fixture_with(Duration::from_millis(100)));
 
 const TOPIC: &str = "orders";
 
@@ -137,7 +197,7 @@ async fn publish(broker: &Broker, numbers: std::ops::Range<usize>) {
     }
 }
 
-async fn next_deliveries(consumer: &mut LogConsumer) -> Vec<mainstay_messaging::Delivery> {
+async fn next_deliveries(consumer: &mut LogConsumer) -> Vec<Delivery> {
     let waiting = async {
         loop {
             if let ConsumerEvent::Deliveries(deliveries) = consumer.next().await.unwrap() {

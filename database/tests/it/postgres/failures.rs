@@ -163,3 +163,40 @@ async fn a_begin_that_is_cancelled_leaves_nothing_open() {
         assert_eq!(seen.fetch_one(&mut witness).await.unwrap(), polls);
     }
 }
+
+#[tokio::test]
+async fn a_commit_notifies_and_a_rollback_does_not() {
+    let Some((database, _server)) = database().await else {
+        return;
+    };
+    let counter = crate::listener::count_commits!(database);
+    drop(database.begin().await.unwrap());
+    let mut refused = database.begin().await.unwrap();
+    insert(&mut refused, 1, 1).await.unwrap();
+    insert(&mut refused, 1, 1).await.unwrap_err();
+    drop(refused);
+    assert_eq!(counter.commits(), 0);
+    let tx = database.begin().await.unwrap();
+    Database::from(&database).commit(tx).await.unwrap();
+    assert_eq!(counter.commits(), 1);
+}
+
+#[tokio::test]
+async fn a_database_on_an_existing_pool_takes_the_pools_own_transactions() {
+    let Some((database, _server)) = database().await else {
+        return;
+    };
+    let pool = database.pool().clone();
+    let timeout = Duration::from_millis(50);
+    let built = Database::builder_on(pool.clone()).lock_timeout(timeout);
+    for on_pool in [
+        built.build(),
+        Database::from(&pool),
+        Database::from(pool.clone()),
+    ] {
+        let counter = crate::listener::count_commits!(on_pool);
+        let tx = pool.begin().await.unwrap();
+        on_pool.commit(tx).await.unwrap();
+        assert_eq!(counter.commits(), 1);
+    }
+}

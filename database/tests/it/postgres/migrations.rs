@@ -243,3 +243,49 @@ async fn a_schema_or_role_that_the_server_would_refuse_is_no_namespace() {
     assert!(Namespace::plain().in_schema("pg_shop").is_err());
     assert!(Namespace::prefixed("pg_").is_err());
 }
+
+#[tokio::test]
+async fn a_tool_of_the_users_own_can_run_the_migrations() {
+    let Some((database, _server)) = database().await else {
+        return;
+    };
+    for (name, sql) in NEW.sql(&Namespace::plain()) {
+        assert!(name.starts_with("000"), "{name}");
+        let mut tx = database.begin().await.unwrap();
+        let script = sqlx::AssertSqlSafe(sql);
+        sqlx::raw_sql(script).execute(&mut *tx).await.unwrap();
+        database.commit(tx).await.unwrap();
+    }
+    assert_eq!(migrate(&database, &NEW).await.unwrap(), [""; 0]);
+    check(&database, &NEW).await.unwrap();
+    let newer = check(&database, &OLD).await.unwrap_err();
+    assert!(matches!(newer, Error::NewerSchema { .. }), "{newer:?}");
+}
+
+async fn check(database: &Database, migrations: &Migrations) -> Result<(), Error> {
+    let probes = ["SELECT id, colour FROM {ns}thing LIMIT 0"];
+    let namespace = Namespace::plain();
+    database.check_schema(migrations, &namespace, &probes).await
+}
+
+#[tokio::test]
+async fn a_schema_is_checked_with_and_without_a_version_table() {
+    let Some((database, _server)) = database().await else {
+        return;
+    };
+    let none = check(&database, &NEW).await.unwrap_err();
+    assert!(matches!(none, Error::MissingSchema { .. }), "{none:?}");
+    let said = "the schema of thing is missing or too old, run its migrations";
+    assert!(none.to_string().starts_with(said), "{none}");
+
+    migrate(&database, &OLD).await.unwrap();
+    let old = check(&database, &NEW).await.unwrap_err().to_string();
+    assert!(old.contains("0002_colour, was not applied"), "{old}");
+
+    migrate(&database, &NEW).await.unwrap();
+    let mut tx = database.begin().await.unwrap();
+    let forget = "DROP TABLE thing_schema";
+    sqlx::query(forget).execute(&mut *tx).await.unwrap();
+    database.commit(tx).await.unwrap();
+    check(&database, &NEW).await.unwrap();
+}

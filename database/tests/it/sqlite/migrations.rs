@@ -187,3 +187,45 @@ async fn a_schema_that_is_up_to_date_waits_for_no_writer() {
     assert_eq!(steps.unwrap().unwrap(), [""; 0]);
     drop(writing);
 }
+
+#[tokio::test]
+async fn a_tool_of_the_users_own_can_run_the_migrations() {
+    let (database, _directory) = database().await;
+    for (name, sql) in NEW.sql(&Namespace::plain()) {
+        assert!(name.starts_with("000"), "{name}");
+        let mut tx = database.begin().await.unwrap();
+        let script = sqlx::AssertSqlSafe(sql);
+        sqlx::raw_sql(script).execute(&mut *tx).await.unwrap();
+        database.commit(tx).await.unwrap();
+    }
+    assert_eq!(migrate(&database, &NEW).await.unwrap(), [""; 0]);
+    check(&database, &NEW).await.unwrap();
+    let newer = check(&database, &OLD).await.unwrap_err();
+    assert!(matches!(newer, Error::NewerSchema { .. }), "{newer:?}");
+}
+
+async fn check(database: &Database, migrations: &Migrations) -> Result<(), Error> {
+    let probes = ["SELECT id, colour FROM {ns}thing LIMIT 0"];
+    let namespace = Namespace::plain();
+    database.check_schema(migrations, &namespace, &probes).await
+}
+
+#[tokio::test]
+async fn a_schema_is_checked_with_and_without_a_version_table() {
+    let (database, _directory) = database().await;
+    let none = check(&database, &NEW).await.unwrap_err();
+    assert!(matches!(none, Error::MissingSchema { .. }), "{none:?}");
+    let said = "the schema of thing is missing or too old, run its migrations";
+    assert!(none.to_string().starts_with(said), "{none}");
+
+    migrate(&database, &OLD).await.unwrap();
+    let old = check(&database, &NEW).await.unwrap_err().to_string();
+    assert!(old.contains("0002_colour, was not applied"), "{old}");
+
+    migrate(&database, &NEW).await.unwrap();
+    let mut tx = database.begin().await.unwrap();
+    let forget = "DROP TABLE thing_schema";
+    sqlx::query(forget).execute(&mut *tx).await.unwrap();
+    database.commit(tx).await.unwrap();
+    check(&database, &NEW).await.unwrap();
+}
