@@ -63,6 +63,7 @@ fn allowed(source: &str, target: &str) -> bool {
             "xtask"
             | "commerce"
             | "mainstay-benches"
+            | "mainstay-examples"
             | "mainstay-models"
             | "mainstay-ports"
             | "mainstay-simulation"
@@ -71,6 +72,7 @@ fn allowed(source: &str, target: &str) -> bool {
         ) => false,
         (
             "mainstay-benches"
+            | "mainstay-examples"
             | "mainstay-models"
             | "mainstay-ports"
             | "mainstay-simulation"

@@ -1,12 +1,11 @@
 //! Places orders and emits an event about each in the same transaction. A relay publishes the events.
 //!
 //! ```console
-//! $ cargo run -p mainstay-outbox --features sqlite --example place_orders -- DIRECTORY
+//! $ cargo run -p mainstay-examples --bin outbox -- DIRECTORY
 //! ```
 //!
 //! Kill it at any moment and run it again. Every order in `orders.db` has its event in `log.db`, and no
-//! event is about an order that does not exist. The example `bill_orders` of mainstay-inbox consumes the
-//! events.
+//! event is about an order that does not exist. The program `inbox` consumes the events.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{borrow::Cow, error::Error, path::PathBuf, time::Duration};
@@ -42,7 +41,7 @@ const SCHEMA: &str =
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let directory = std::env::args().nth(1);
-    let directory = PathBuf::from(directory.ok_or("usage: place_orders DIRECTORY")?);
+    let directory = PathBuf::from(directory.ok_or("usage: outbox DIRECTORY")?);
     std::fs::create_dir_all(&directory)?;
 
     let broker = Broker::open(directory.join("log.db")).await?;

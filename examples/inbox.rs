@@ -1,8 +1,7 @@
-//! Reads the log that the example `place_orders` of mainstay-outbox writes, and makes one invoice
-//! per order.
+//! Reads the log that the program `outbox` writes, and makes one invoice per order.
 //!
 //! ```console
-//! $ cargo run -p mainstay-inbox --features sqlite --example bill_orders -- DIRECTORY
+//! $ cargo run -p mainstay-examples --bin inbox -- DIRECTORY
 //! ```
 //!
 //! Runs until Ctrl-C. Kill it at any moment, run it again, run two of them: each order has one
@@ -50,11 +49,7 @@ async fn bill(
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let directory = PathBuf::from(
-        std::env::args()
-            .nth(1)
-            .ok_or("usage: bill_orders DIRECTORY")?,
-    );
+    let directory = PathBuf::from(std::env::args().nth(1).ok_or("usage: inbox DIRECTORY")?);
     std::fs::create_dir_all(&directory)?;
     let broker = Broker::open(directory.join("log.db")).await?;
     broker.create_topic("orders", 4).await?;

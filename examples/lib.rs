@@ -1,0 +1,13 @@
+//! One small program per pattern, and what the README shows.
+//!
+//! | program | what it shows |
+//! |---|---|
+//! | `outbox` | an order and its event commit together, or neither does |
+//! | `inbox` | each order has one invoice, however often its event comes |
+//! | `dual_write` | what a crash loses or invents with and without an outbox |
+//! | `axum_service` | an HTTP service with outbox and inbox on a `PgPool` that exists |
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
