@@ -143,7 +143,7 @@ impl Service {
         for partition in self.broker.partitions() {
             for record in self.broker.records(&partition, 0) {
                 if let Content::Message(message) = record.content {
-                    events.extend(message.key().map(ToString::to_string));
+                    events.extend(message.key.map(|key| key.to_string()));
                 }
             }
         }
