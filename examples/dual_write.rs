@@ -12,7 +12,11 @@ use std::{borrow::Cow, collections::BTreeSet, error::Error};
 use mainstay_outbox::{
     Event, Outbox as _, Relay, SqliteOutbox,
     database::sqlite::Database,
-    messaging::{Content, Publisher as _, memory::Broker},
+    messaging::{
+        Publisher as _,
+        broker::{Content, PublishOutcome},
+        memory::Broker,
+    },
     sqlx::{self, SqliteConnection},
 };
 use serde::{Deserialize, Serialize};
@@ -112,7 +116,7 @@ impl Service {
         let message = self.outbox.message(order)?;
         let outcomes = self.broker.publisher().publish(&[message]).await;
         match outcomes.as_slice() {
-            [mainstay_outbox::messaging::PublishOutcome::Acknowledged] => Ok(()),
+            [PublishOutcome::Acknowledged] => Ok(()),
             other => Err(format!("the broker did not take the event: {other:?}").into()),
         }
     }
