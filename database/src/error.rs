@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ErrorKind;
+use crate::{ErrorKind, kind};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -134,11 +134,10 @@ impl fmt::Display for Error {
             ),
             Self::Failed(source) => write!(f, "the database refused the operation: {source}"),
         }?;
-        #[cfg(feature = "postgres")]
-        if let Some(advice) = self.driver().and_then(crate::postgres::advice) {
-            write!(f, "; {advice}")?;
+        match self.driver().and_then(kind::advice) {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

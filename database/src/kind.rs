@@ -4,7 +4,13 @@
 mod postgres;
 #[cfg(not(feature = "postgres"))]
 mod postgres {
-    pub(super) const fn kind_of(_: &(dyn std::error::Error + 'static)) -> Option<super::ErrorKind> {
+    use std::error::Error;
+
+    pub(super) const fn kind_of(_: &(dyn Error + 'static)) -> Option<super::ErrorKind> {
+        None
+    }
+
+    pub(crate) const fn advice(_: &(dyn Error + 'static)) -> Option<&'static str> {
         None
     }
 }
@@ -18,6 +24,8 @@ mod sqlite {
 }
 
 use crate::Error;
+
+pub(crate) use postgres::advice;
 
 /// What a caller can do about an [`Error`], or about an error of the driver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

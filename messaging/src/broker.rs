@@ -4,7 +4,8 @@
 //! together or one alone. [`PrefixRule`] keeps the order that [`Publisher::publish`] promises; [`partitioner`] chooses
 //! partitions as Kafka's clients do; [`envelope`](crate::envelope) and [`cloudevents`](crate::cloudevents) write messages.
 
-mod builder;
+#[cfg(any(feature = "memory", feature = "sqlite"))]
+pub(crate) mod builder;
 pub mod partitioner;
 mod prefix;
 
@@ -12,7 +13,6 @@ pub use crate::{
     consumer::{Assignment, Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Raw},
     publisher::{PublishOutcome, Publisher},
 };
-pub use builder::ConsumerBuilder;
 #[cfg(any(feature = "memory", feature = "sqlite"))]
-pub(crate) use builder::Subscription;
+pub use builder::ConsumerBuilder;
 pub use prefix::PrefixRule;

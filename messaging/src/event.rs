@@ -106,7 +106,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// Any [`Event`], behind a reference: `&event` coerces to `&dyn AnyEvent`.
 pub trait AnyEvent: Send + Sync + sealed::Sealed {
-    /// Writes topic, key, kind, version, content type and payload into `message`.
+    /// Writes topic, kind, version, content type and payload into `message`, and the key, if the event has one.
     ///
     /// # Errors
     /// [`EncodeError`]: the event does not serialise, or its topic, key or kind is no valid name. The message is unchanged.
@@ -127,7 +127,9 @@ impl<E: Event> AnyEvent for E {
         let key = key.map_err(failed)?;
         encode(self, message)?;
         message.topic = topic;
-        message.key = key;
+        if key.is_some() {
+            message.key = key;
+        }
         Ok(())
     }
 }

@@ -83,7 +83,7 @@ impl MessageBuilder {
         self.name(id, |message, id| message.id = id)
     }
 
-    /// Topic, key, kind, version and payload of an event.
+    /// Topic, kind, version and payload of an event, and its key: a [`key`](Self::key) set before stays only if the event has none.
     pub fn event(mut self, event: &dyn AnyEvent) -> Self {
         let written = event.write_to(&mut self.message);
         self.note(written.map_err(Into::into))
