@@ -175,6 +175,17 @@ pub struct Position {
     pub offset: i64,
 }
 
+impl Position {
+    /// The position behind this one: what to commit when this record is finished.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self {
+            partition: self.partition.clone(),
+            offset: self.offset + 1,
+        }
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.partition, self.offset)
@@ -205,6 +216,17 @@ pub enum Content {
     Message(Message),
     /// A record that cannot be read as a message, byte for byte, with the reason.
     Raw(Raw),
+}
+
+impl Content {
+    /// The message, unless the record is raw.
+    #[must_use]
+    pub const fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Raw(_) => None,
+        }
+    }
 }
 
 /// A record that could not be read as a [`Message`], with everything needed to keep and inspect it.
