@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_databases_keep_for_themselves_is_refused_by_name() {
+    fn names_reserved_by_databases_are_refused() {
         let plain = Namespace::plain();
         for name in ["pg_", "pg_shop", "sqlite_"] {
             let refused = [Namespace::prefixed(name), plain.clone().in_schema(name)];
@@ -147,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_accepted_is_a_plain_identifier(text in ".{0,40}") {
+        fn every_accepted_name_is_a_plain_identifier(text in ".{0,40}") {
             if Namespace::prefixed(&text).is_ok() {
                 prop_assert!(text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
                 prop_assert!(!text.starts_with(|c: char| c.is_ascii_digit()));

@@ -183,7 +183,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Payload of a record that is not a message.
 pub const FOREIGN: &[u8] = &[0xff, 0x00, b'?'];
 
-/// Enough keys that not all of them lie in one of four partitions.
+/// Enough keys that they are in more than one of four partitions.
 const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 fn topic() -> Topic {

@@ -226,7 +226,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_reads_back_the_same(message in message()) {
+        fn written_text_reads_back_the_same(message in message()) {
             let read = read(&write(&message), message.topic.clone(), None, message.payload.clone()).unwrap();
             prop_assert_eq!(read, message);
         }
@@ -245,7 +245,7 @@ mod tests {
 
     /// A relay of this build may lie between a writer and a consumer of a newer one.
     #[test]
-    fn what_a_newer_build_wrote_beside_it_is_kept() {
+    fn fields_of_a_newer_build_are_kept() {
         let newer = r#"{"id":"1","source":"/shop","kind":"OrderPlaced","version":1,"subject":"s","deadline":{"at":1700000000000001},"tracestate":"vendor=1"}"#;
         let message = read(newer, Topic::from_static("orders"), None, None).unwrap();
         assert_eq!(write(&message), newer);

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_when_all_have_let_go() {
+    fn a_table_without_locks_keeps_no_entries() {
         let mut locks = Locks::default();
         assert!(locks.try_acquire(1, 7, Strength::Update));
         assert!(!locks.try_acquire(2, 7, Strength::KeyShare));

@@ -87,9 +87,12 @@ pub async fn an_assignment_comes_before_its_first_delivery<F: ConsumerFixture>(f
                 ConsumerEvent::Deliveries(deliveries) => {
                     assert!(!deliveries.is_empty(), "empty deliveries");
                     for delivery in deliveries {
-                        let next = starts
-                            .get_mut(&delivery.position.partition)
-                            .unwrap_or_else(|| panic!("not told of {}", delivery.position));
+                        let next =
+                            starts
+                                .get_mut(&delivery.position.partition)
+                                .unwrap_or_else(|| {
+                                    panic!("{} before its assignment", delivery.position)
+                                });
                         assert_eq!(delivery.position.offset, *next);
                         *next += 1;
                         missing -= 1;

@@ -55,7 +55,7 @@ impl Statements {
                         $3
                  FROM json_each($1)",
             ),
-            // $1: pairs of partition and how many records it gets. Answers with where it ends then.
+            // $1: pairs of partition and number of records. Returns each partition's new end.
             advance: sql(
                 "UPDATE {ns}broker_partitions AS p SET next_offset = next_offset + (a.value ->> 1)
                  FROM json_each($1) a WHERE p.id = a.value ->> 0 RETURNING id, next_offset",
@@ -65,7 +65,7 @@ impl Statements {
                 "SELECT r.id, r.key, r.envelope, r.payload FROM json_each($1) w CROSS JOIN {ns}broker_records r
                  ON r.id >= ((w.value ->> 0) << 40) + (w.value ->> 1) AND r.id < ((w.value ->> 0) << 40) + (w.value ->> 2)",
             ),
-            // Each row of $3: partition, epoch, offset. An offset never moves back; the epoch is the fence.
+            // Each row of $3: partition, epoch, offset. An offset never moves back; a former owner has an older epoch.
             commit: sql(
                 "UPDATE {ns}broker_claims SET committed = max(committed, c.value ->> 2) FROM json_each($3) c
                  WHERE grp = $1 AND partition = c.value ->> 0 AND member = $2 AND epoch = c.value ->> 1
@@ -105,7 +105,7 @@ impl Statements {
                 "UPDATE {ns}broker_claims SET member = NULL WHERE grp = $1 AND member IS NOT NULL
                  AND member NOT IN (SELECT member FROM {ns}broker_members WHERE grp = $1)",
             ),
-            // A group that is new to a partition starts at the log's beginning or, with $3, at its end.
+            // A group without an offset in a partition starts at the log's beginning or, with $3, at its end.
             admit_partitions: sql(
                 "INSERT INTO {ns}broker_claims (grp, partition, committed)
                  SELECT $1, id, CASE WHEN $3 THEN next_offset ELSE first_offset END FROM {ns}broker_partitions

@@ -37,7 +37,7 @@ async fn a_lock_that_does_not_come_free_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn of_two_that_wait_for_each_other_one_goes_on() {
+async fn of_two_transactions_in_a_deadlock_one_continues() {
     let Some((database, _server)) = database().await else {
         return;
     };

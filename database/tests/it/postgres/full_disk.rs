@@ -14,7 +14,7 @@ fn assert_is_full(error: &Error) {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_at_login_and_at_a_statement_and_heals() {
+async fn a_full_disk_is_reported_at_login_and_at_a_statement_and_heals() {
     let Some(disk) = SmallDisk::for_suite(SUITE, 32).unwrap() else {
         return;
     };

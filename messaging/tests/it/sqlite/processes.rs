@@ -146,7 +146,7 @@ impl Process {
         let output = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
-            // Ends with the child's output, or when nobody listens any more.
+            // Ends with the child's output, or once the receiver is dropped.
             for line in output.lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
                     break;
@@ -204,7 +204,7 @@ async fn read(broker: &Broker, count: usize) -> Vec<Delivery> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_killed_processes_appended_is_there_once_and_whole() {
+async fn batches_of_killed_processes_are_stored_once_and_whole() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("broker.db");
     let broker = open(&path).await;
