@@ -1,9 +1,9 @@
 //! Time, ids and randomness, injected.
 //!
-//! An engine that asks the operating system for the time cannot be tested at the moment a lease ends, and a
-//! failed run cannot be repeated. Every mainstay engine takes a [`Clock`] and an [`IdGenerator`] instead. A
-//! simulation injects [`TokioClock`] and [`SeededIds`]; everyone else gets [`SystemClock`] and [`SystemIds`] by
-//! default.
+//! An engine that asks the operating system for the time cannot be tested at the moment a lease
+//! ends, and a failed run cannot be repeated. Every mainstay engine takes a [`Clock`] and an
+//! [`IdGenerator`] instead. A simulation injects [`TokioClock`] and [`SeededIds`]; everyone else
+//! gets [`SystemClock`] and [`SystemIds`] by default.
 //!
 //! **Guarantee:** one seed, one run; and a lease ends on time even if the host was suspended.
 //!
@@ -43,9 +43,9 @@
 //! | How long until the lease ends? | [`Clock::monotonic`] | Never jumps, and counts the time spent suspended. |
 //! | How long until the next attempt? | [`Backoff`] | Grows, has a bound, and spreads callers that failed together. |
 //!
-//! The store that holds a shared lease decides it by its own clock (the database, Redis), never by a node's
-//! wall clock. SQLite has no clock: its processes share one host, so they share [`Clock::monotonic`] together
-//! with [`Clock::boot_id`].
+//! The store that holds a shared lease decides it by its own clock (the database, Redis), never by
+//! a node's wall clock. SQLite has no clock: its processes share one host, so they share
+//! [`Clock::monotonic`] together with [`Clock::boot_id`].
 //!
 //! This crate is the only caller of `now()` in the workspace. A clippy lint keeps it so.
 //!

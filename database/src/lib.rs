@@ -1,8 +1,8 @@
 //! Transactions, migrations and checked names: what the mainstay patterns need of a database.
 //!
-//! A pattern writes its rows in *your* transaction, so both must agree on what a transaction is. Its tests
-//! must meet what a server does to concurrent transactions. This crate is that agreement, for PostgreSQL,
-//! SQLite and in-memory tables that behave as PostgreSQL does at READ COMMITTED.
+//! A pattern writes its rows in *your* transaction, so both must agree on what a transaction is.
+//! Its tests must meet what a server does to concurrent transactions. This crate is that agreement,
+//! for PostgreSQL, SQLite and in-memory tables that behave as PostgreSQL does at READ COMMITTED.
 //!
 //! **Guarantee:** a transaction is applied whole or not at all, and its error says which.
 //!
@@ -68,10 +68,10 @@
 //!
 //! # How it works
 //!
-//! [`Transactions`] has two associated types. `Transaction` is what you hold; it rolls back when dropped.
-//! It derefs to `Connection`, the type without a lifetime that stores take: `outbox.emit(&mut tx, …)`.
-//! Patterns that share a transaction name the same `Connection`. Only engines that run your code open
-//! transactions themselves.
+//! [`Transactions`] has two associated types. `Transaction` is what you hold; it rolls back when
+//! dropped. It derefs to `Connection`, the type without a lifetime that stores take:
+//! `outbox.emit(&mut tx, …)`. Patterns that share a transaction name the same `Connection`. Only
+//! engines that run your code open transactions themselves.
 //!
 //! | database | connections | a transaction |
 //! |---|---|---|

@@ -2,11 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-/// A schema and a prefix for every object of a pattern, checked so that it can be put into SQL text.
+/// A schema and a prefix for every object of a pattern, checked so that it can be put into SQL
+/// text.
 ///
 /// SQL text names its objects with two placeholders, which [`render`](Self::render) fills in:
-/// `{ns}` is the schema (if any, in quotes: it may be a word of SQL) and the prefix, for tables: `{ns}outbox`; `{prefix}` is
-/// the prefix alone, for indexes, which live in their table's schema: `{prefix}outbox_by_key`.
+/// `{ns}` is the schema (if any, in quotes: it may be a word of SQL) and the prefix, for tables:
+/// `{ns}outbox`; `{prefix}` is the prefix alone, for indexes, which live in their table's schema:
+/// `{prefix}outbox_by_key`.
 ///
 /// ```
 /// use mainstay_database::Namespace;
@@ -32,8 +34,8 @@ impl Namespace {
     /// A prefix before every name.
     ///
     /// # Errors
-    /// [`InvalidNamespace`] unless `prefix` is empty or 1 to 30 of `a-z`, `0-9` and `_`, starting with no digit, nor with
-    /// `pg_` or `sqlite_`.
+    /// [`InvalidNamespace`] unless `prefix` is empty or 1 to 30 of `a-z`, `0-9` and `_`, starting
+    /// with no digit, nor with `pg_` or `sqlite_`.
     pub fn prefixed(prefix: &str) -> Result<Self, InvalidNamespace> {
         if !prefix.is_empty() {
             check("prefix", prefix)?;
@@ -44,19 +46,20 @@ impl Namespace {
         })
     }
 
-    /// Puts everything into a schema of PostgreSQL, which must exist. Not for SQLite: a schema there is an attached file, and
-    /// the stores attach none.
+    /// Puts everything into a schema of PostgreSQL, which must exist. Not for SQLite: a schema
+    /// there is an attached file, and the stores attach none.
     ///
     /// # Errors
-    /// [`InvalidNamespace`] unless `schema` is 1 to 30 of `a-z`, `0-9` and `_`, starting with no digit, nor with `pg_` or
-    /// `sqlite_`.
+    /// [`InvalidNamespace`] unless `schema` is 1 to 30 of `a-z`, `0-9` and `_`, starting with no
+    /// digit, nor with `pg_` or `sqlite_`.
     pub fn in_schema(mut self, schema: &str) -> Result<Self, InvalidNamespace> {
         check("schema", schema)?;
         self.schema = Some(schema.into());
         Ok(self)
     }
 
-    /// The schema, if there is one. Without quotes: SQL text needs them where it is a reserved word.
+    /// The schema, if there is one. Without quotes: SQL text needs them where it is a reserved
+    /// word.
     #[must_use]
     pub fn schema(&self) -> Option<&str> {
         self.schema.as_deref()

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 /// Divides `partitions` (each with its present owner) among `members`.
 ///
-/// Pure and deterministic: every member computes the same result from the same table. Each member gets the floor or the
-/// ceiling of the mean. A partition moves only if its owner has too many or is gone.
+/// Pure and deterministic: every member computes the same result from the same table. Each member
+/// gets the floor or the ceiling of the mean. A partition moves only if its owner has too many or
+/// is gone.
 pub(crate) fn balance<P: Ord + Clone, M: Ord + Clone>(
     partitions: &BTreeMap<P, Option<M>>,
     members: &[M],

@@ -1,7 +1,8 @@
-//! How tables store a message: everything but topic, key and payload as one JSON text.
+//! How tables store a message: everything except topic, key and payload, as one JSON text.
 //!
-//! Outbox rows and broker records use the same text, people can read it with `json_extract`, and old and new binaries
-//! agree on it: a golden test pins it. What a newer build wrote beside it passes through an older one unchanged.
+//! Outbox rows and broker records use the same text, people can read it with `json_extract`, and
+//! old and new binaries agree on it: a golden test pins it. Fields of a newer build pass through an
+//! older one unchanged.
 
 mod unknown;
 
@@ -103,7 +104,8 @@ fn header<'a>((name, value): (&'a str, &'a Bytes)) -> Header<'a> {
     }
 }
 
-/// Reads back what [`write()`] wrote. Attributes that this build does not know are kept, and written again.
+/// Reads back what [`write()`] wrote. Attributes that this build does not know are kept, and
+/// written again.
 ///
 /// # Errors
 /// [`EnvelopeError`] when the text is damaged or of a newer format: keep the record raw.

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-/// Names and values beside the payload, in the order they were added. Names may repeat, as on Kafka.
+/// Names and values beside the payload, in the order they were added. Names may repeat, as on
+/// Kafka.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Headers(Vec<(String, Bytes)>);
 

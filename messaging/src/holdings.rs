@@ -1,4 +1,5 @@
-//! The partitions that one member of a group holds, and its next events. All brokers of this crate share it.
+//! The partitions that one member of a group holds, and its next events. All brokers of this crate
+//! share it.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -83,8 +84,9 @@ impl<K: Ord + Clone> Holdings<K> {
         self.events.pop_front()
     }
 
-    /// Compares the log's view with what is held and queues events: lost, then assigned, then revoked. Returns the partitions
-    /// whose revocation timed out; [`take_away`](Self::take_away) those.
+    /// Compares the log's view with what is held and queues events: lost, then assigned, then
+    /// revoked. Returns the partitions whose revocation timed out; [`take_away`](Self::take_away)
+    /// those.
     pub(crate) fn observe(
         &mut self,
         view: View<K>,
@@ -166,7 +168,8 @@ impl<K: Ord + Clone> Holdings<K> {
         }
     }
 
-    /// Includes partitions that are not wanted elsewhere any more: a member stops reading a revoked partition.
+    /// Includes partitions that are not wanted elsewhere any more: a member stops reading a revoked
+    /// partition.
     fn overdue(&self, now: Monotonic) -> Vec<K> {
         self.held
             .iter()
@@ -233,8 +236,8 @@ impl<K: Ord + Clone> Holdings<K> {
             .filter(|(_, held)| !held.paused && held.revoked_until.is_none())
     }
 
-    /// Notes that the record at `offset` is delivered, and returns its position. None if it is not the next one: records
-    /// before it are gone, and skipping them silently would lose them.
+    /// Notes that the record at `offset` is delivered, and returns its position. None if it is not
+    /// the next one: records before it are gone, and skipping them silently would lose them.
     pub(crate) fn hand_out(&mut self, id: &K, offset: i64) -> Option<Position> {
         let held = self.held.get_mut(id).filter(|held| held.next == offset)?;
         held.next += 1;
@@ -333,7 +336,8 @@ mod tests {
         }
     }
 
-    /// Holds one partition that is wanted elsewhere. Its assignment was read, its revocation was not.
+    /// Holds one partition that is wanted elsewhere. Its assignment was read, its revocation was
+    /// not.
     fn revoked() -> Holdings<i64> {
         let claim = Claim {
             id: 1,

@@ -1,8 +1,9 @@
 //! Messages, versioned events, and partitioned brokers with consumer groups.
 //!
-//! Services that exchange events must agree on what a message is, on its order, and on what "delivered"
-//! means, whichever broker carries it. This crate has the [`Message`], the roles [`Publisher`] and
-//! [`Consumer`] with contracts that a conformance suite checks, and two brokers that need no server.
+//! Services that exchange events must agree on what a message is, on its order, and on what
+//! "delivered" means, whichever broker carries it. This crate has the [`Message`], the roles
+//! [`Publisher`] and [`Consumer`] with contracts that a conformance suite checks, and two brokers
+//! that need no server.
 //!
 //! **Guarantee:** at-least-once delivery, in order per (topic, key).
 //!
@@ -51,8 +52,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Most services do not call these roles: the relay of `mainstay-outbox` publishes, and the worker of
-//! `mainstay-inbox` consumes, retries and skips duplicates.
+//! Most services do not call these roles: the relay of `mainstay-outbox` publishes, and the worker
+//! of `mainstay-inbox` consumes, retries and skips duplicates.
 //!
 //! # Guarantees
 //!
@@ -74,17 +75,18 @@
 //!
 //! # How it works
 //!
-//! A topic has a fixed number of partitions. Each is a log with ascending offsets. The key of a message
-//! decides on its partition, by murmur2 as Kafka's clients choose it ([`partitioner`](broker::partitioner));
-//! without a key, its id decides.
+//! A topic has a fixed number of partitions. Each is a log with ascending offsets. The key of a
+//! message decides on its partition, by murmur2 as Kafka's clients choose it
+//! ([`partitioner`](broker::partitioner)); without a key, its id decides.
 //!
-//! A consumer group divides the partitions of its topics among its members. Every member holds a lease,
-//! which [`Consumer::next`] renews. When members come or go, the group rebalances cooperatively:
+//! A consumer group divides the partitions of its topics among its members. Every member holds a
+//! lease, which [`Consumer::next`] renews. When members come or go, the group rebalances
+//! cooperatively:
 //!
 //! 1. A partition that is to move is revoked: [`Revoked`](broker::ConsumerEvent::Revoked).
 //! 2. Its owner finishes, commits and releases it. Other partitions continue.
-//! 3. Another member gets it: [`Assigned`](broker::ConsumerEvent::Assigned). Its epoch grows, and commits
-//!    with an older epoch are refused.
+//! 3. Another member gets it: [`Assigned`](broker::ConsumerEvent::Assigned). Its epoch grows, and
+//!    commits with an older epoch are refused.
 //!
 //! | broker | for | survives |
 //! |---|---|---|

@@ -55,7 +55,8 @@ impl Message {
         MessageBuilder::new()
     }
 
-    /// A bare message, version 1, without a payload. For brokers and tests; [`builder`](Self::builder) sets id and time.
+    /// A bare message, version 1, without a payload. For brokers and tests;
+    /// [`builder`](Self::builder) sets id and time.
     #[must_use]
     pub const fn with_id(id: MessageId, source: Source, topic: Topic, kind: Kind) -> Self {
         Self {
@@ -84,8 +85,8 @@ impl Message {
         self
     }
 
-    /// Bytes of payload, headers and texts: about the size in memory and on the wire. The byte limits of relay, worker and
-    /// brokers count it.
+    /// Bytes of payload, headers and texts: about the size in memory and on the wire. The byte
+    /// limits of relay, worker and brokers count it.
     #[must_use]
     pub fn size(&self) -> usize {
         let option = |text: &Option<String>| text.as_ref().map_or(0, String::len);

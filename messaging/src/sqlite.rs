@@ -1,8 +1,9 @@
 //! A durable partitioned log in one SQLite file, shared by all processes of a host.
 //!
 //! An append is one transaction: a batch is stored whole or not at all, and
-//! [acknowledged](crate::Publisher::publish) messages are on disk (`synchronous=FULL`). Consumer groups are in the same
-//! file: members hold leases, partitions move cooperatively, and commits check the epoch of the assignment.
+//! [acknowledged](crate::Publisher::publish) messages are on disk (`synchronous=FULL`). Consumer
+//! groups are in the same file: members hold leases, partitions move cooperatively, and commits
+//! check the epoch of the assignment.
 //!
 //! ```no_run
 //! # async fn open() -> Result<(), mainstay_messaging::Error> {
@@ -67,14 +68,16 @@ struct Inner {
     database: Database,
     statements: Statements,
     settings: Settings,
-    /// Partition ids by topic; partitions are only ever added with their topic, so this never goes stale.
+    /// Partition ids by topic; partitions are only ever added with their topic, so this never goes
+    /// stale.
     topics: RwLock<HashMap<Topic, Arc<[i64]>>>,
     /// Counts appends of this process, and wakes its consumers.
     notifier: watch::Sender<u64>,
 }
 
 impl Broker {
-    /// Opens the log in the file at `path`, creating both if they are missing, with default settings.
+    /// Opens the log in the file at `path`, creating both if they are missing, with default
+    /// settings.
     ///
     /// # Errors
     /// As [`Builder::open`].
@@ -94,9 +97,9 @@ impl Broker {
 
     /// The identity of the log: drawn at its creation, the same for every process that opens it.
     ///
-    /// A database whose inbox and outbox worked with one log must not continue with another: messages on their way are
-    /// missing, and offsets begin anew. Keep the id in the database, and compare it at each start. A copy of the file has the
-    /// id of its original.
+    /// A database whose inbox and outbox worked with one log must not continue with another:
+    /// messages on their way are missing, and offsets begin anew. Keep the id in the database, and
+    /// compare it at each start. A copy of the file has the id of its original.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.inner.id
@@ -136,7 +139,8 @@ impl Broker {
         ConsumerBuilder::new(self.clone(), group)
     }
 
-    /// The progress of `group` in each partition of its topics: (partition, committed offset, end of the log).
+    /// The progress of `group` in each partition of its topics: (partition, committed offset, end
+    /// of the log).
     ///
     /// # Errors
     /// As every operation on the file.
@@ -155,8 +159,8 @@ impl Broker {
             .collect()
     }
 
-    /// Removes at most `limit` records that are older than `keep` and finished by every group of their topic. Returns how many.
-    /// A topic without groups keeps everything.
+    /// Removes at most `limit` records that are older than `keep` and finished by every group of
+    /// their topic. Returns how many. A topic without groups keeps everything.
     ///
     /// # Errors
     /// As every operation on the file.

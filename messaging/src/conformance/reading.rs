@@ -189,7 +189,7 @@ pub async fn a_member_whose_next_records_are_removed_stops_with_an_error<F: Cons
     let reading = async {
         loop {
             match consumer.next().await {
-                // What was on its way already may still come.
+                // Records that were on their way may still come.
                 Ok(ConsumerEvent::Deliveries(deliveries)) => {
                     assert_eq!(deliveries[0].position.offset, 0, "a silent gap");
                     return;

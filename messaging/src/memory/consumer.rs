@@ -15,8 +15,8 @@ use crate::{
 
 /// One member of a consumer group on the log of a [`Broker`](super::Broker).
 ///
-/// A consumer that is dropped without [`release`](Consumer::release) keeps its partitions until its lease ends, as a killed
-/// process does.
+/// A consumer that is dropped without [`release`](Consumer::release) keeps its partitions until its
+/// lease ends, as a killed process does.
 #[derive(Debug)]
 pub struct LogConsumer {
     inner: Arc<Inner>,

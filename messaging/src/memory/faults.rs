@@ -12,7 +12,8 @@ use crate::{Error, Group, Message, Partition, broker::partitioner::murmur2};
 
 type Predicate = Box<dyn Fn(&Message) -> bool + Send>;
 
-/// Faults of a [`Broker`](super::Broker). They last until [`heal`](Self::heal), except those that happen once.
+/// Faults of a [`Broker`](super::Broker). They last until [`heal`](Self::heal), except those that
+/// happen once.
 pub struct Faults {
     plan: Mutex<Plan>,
     ids: Arc<dyn IdGenerator>,
@@ -102,14 +103,15 @@ impl Faults {
         self.plan().lose_message.push(Box::new(when));
     }
 
-    /// The broker is away: publishing is unknown, consumers get [`Error::Unavailable`]. Leases continue.
+    /// The broker is away: publishing is unknown, consumers get [`Error::Unavailable`]. Leases
+    /// continue.
     pub fn outage(&self) {
         self.plan().outage = true;
         self.notifier.notify();
     }
 
-    /// Once: every member of `group` loses its partitions and gets them again from the committed offset on. Uncommitted records
-    /// are delivered again.
+    /// Once: every member of `group` loses its partitions and gets them again from the committed
+    /// offset on. Uncommitted records are delivered again.
     pub fn redeliver(&self, group: &Group) {
         self.plan()
             .membership

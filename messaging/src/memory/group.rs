@@ -1,4 +1,5 @@
-//! A group's membership: leases, the division of partitions, and epochs that keep former owners out.
+//! A group's membership: leases, the division of partitions, and epochs that keep former owners
+//! out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,8 @@ use crate::{
 pub(super) struct Membership {
     members: BTreeMap<String, Lease>,
     claims: BTreeMap<Partition, Claim>,
-    /// Counts changes that other members must see at once: members that came or went, partitions that became free.
+    /// Counts changes that other members must see at once: members that came or went, partitions
+    /// that became free.
     pub(super) generation: u64,
 }
 
@@ -44,7 +46,8 @@ pub(super) struct Member {
 }
 
 impl Membership {
-    /// Renews the member's lease, removes members whose lease has ended, takes what is free and due to this member.
+    /// Renews the member's lease, removes members whose lease has ended, takes what is free and due
+    /// to this member.
     pub(super) fn tick(
         &mut self,
         log: &Log,
@@ -88,7 +91,8 @@ impl Membership {
         }
     }
 
-    /// Stores offsets, each (partition, epoch, offset); returns those whose epoch was this member's.
+    /// Stores offsets, each (partition, epoch, offset); returns those whose epoch was this
+    /// member's.
     pub(super) fn commit(&mut self, me: &str, offsets: &[(Partition, i64, i64)]) -> Vec<Partition> {
         let mut stored = Vec::with_capacity(offsets.len());
         for (partition, epoch, offset) in offsets {
@@ -127,7 +131,8 @@ impl Membership {
         }
     }
 
-    /// Raises the epoch of every partition that a member holds: it loses them, and gets them again from the committed offset.
+    /// Raises the epoch of every partition that a member holds: it loses them, and gets them again
+    /// from the committed offset.
     pub(super) fn reassign(&mut self, concerns: impl Fn(&str) -> bool) {
         for claim in self.claims.values_mut() {
             if claim.owner.as_deref().is_some_and(&concerns) {

@@ -24,8 +24,8 @@ use crate::{
 
 /// One member of a consumer group on the log of a [`Broker`](super::Broker).
 ///
-/// A consumer that is dropped without [`release`](Consumer::release) keeps its partitions until its lease ends, as a killed
-/// process does.
+/// A consumer that is dropped without [`release`](Consumer::release) keeps its partitions until its
+/// lease ends, as a killed process does.
 #[derive(Debug)]
 pub struct LogConsumer {
     inner: Arc<Inner>,
@@ -41,7 +41,8 @@ pub struct LogConsumer {
     failed: bool,
 }
 
-/// Id, key, envelope, payload. Texts are read as bytes: SQLite does not check them, and a damaged one must not block the log.
+/// Id, key, envelope, payload. Texts are read as bytes: SQLite does not check them, and a damaged
+/// one must not block the log.
 type Row = (i64, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>);
 
 fn size((_, key, envelope, payload): &Row) -> usize {
@@ -160,7 +161,8 @@ impl LogConsumer {
             .filter_map(|row| self.delivery(row))
             .collect();
         if deliveries.len() < fetched || (looked_at_all && self.is_before_a_hole(&deliveries)) {
-            // Records were removed before they were read. If the log now begins later, the tick returns that error.
+            // Records were removed before they were read. If the log now begins later, the tick
+            // returns that error.
             self.tick().await?;
             return Err(Error::Refused(
                 "records in the middle of the log are missing".into(),
@@ -216,7 +218,7 @@ fn message(
 #[async_trait]
 impl Consumer for LogConsumer {
     fn group(&self) -> &Group {
-        &self.me.group
+        self.holdings.group()
     }
 
     async fn next(&mut self) -> Result<ConsumerEvent, Error> {

@@ -1,4 +1,5 @@
-//! A group's membership: leases, the division of partitions, and epochs that keep former owners out.
+//! A group's membership: leases, the division of partitions, and epochs that keep former owners
+//! out.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,8 @@ pub(super) struct Member {
     pub(super) start_at: StartAt,
 }
 
-/// Renews the member's lease, removes members whose lease has ended, takes what is free and due to this member.
+/// Renews the member's lease, removes members whose lease has ended, takes what is free and due to
+/// this member.
 ///
 /// One IMMEDIATE transaction: the ticks of all members run one after the other.
 pub(super) async fn tick(inner: &Inner, me: &Member) -> Result<View<i64>, Error> {

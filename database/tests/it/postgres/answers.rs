@@ -15,7 +15,7 @@ struct Scene {
     observer: Session,
 }
 
-/// What a statement try_run: its rows' first columns, or an SQLSTATE.
+/// The first columns of a statement's rows, or an SQLSTATE.
 type Answer = Result<Vec<String>, String>;
 
 struct Session {

@@ -1,4 +1,5 @@
-//! What may be wrong with the way to a server: one clear error each, which says what to do, and never the password.
+//! What may be wrong with the way to a server: one clear error each, which says what to do, and
+//! never the password.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A server whose disk is full, whoever meets it first.
+//! A server whose disk is full, at login and at a statement.
 
 use mainstay_testkit::{SmallDisk, postgres::PrivateServer};
 use sqlx::{AssertSqlSafe, Executor as _};

@@ -1,4 +1,4 @@
-//! Opening files, and who sees what.
+//! Opening files, and visibility.
 
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -123,7 +123,7 @@ async fn ten_handles_open_one_new_file_at_once() {
     }
 }
 
-/// A new file becomes one with a write-ahead log. SQLite itself does not wait for who keeps it from that by writing, such as
+/// The first process switches a new file to WAL. SQLite does not wait there for a writer, such as
 /// another process that does the same.
 #[tokio::test]
 async fn opening_a_new_file_waits_for_its_writer() {

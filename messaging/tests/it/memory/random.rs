@@ -94,7 +94,8 @@ async fn relay(
     expected
 }
 
-/// Reads as a worker does, and checks that each assignment delivers without a gap from where it said.
+/// Reads as a worker does, and checks that each assignment delivers without a gap from where it
+/// said.
 async fn work(
     mut consumer: LogConsumer,
     commit_every: usize,

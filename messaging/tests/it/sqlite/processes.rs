@@ -1,6 +1,7 @@
 //! Real processes on one file, killed in the middle.
 //!
-//! A child is this test binary again, with the test `child` alone and what it shall do in its environment.
+//! A child is this test binary again, with the test `child` alone and what it shall do in its
+//! environment.
 
 use std::{
     collections::BTreeMap,
@@ -100,7 +101,7 @@ async fn consume_for_ever(broker: &Broker) {
                 }
             }
             ConsumerEvent::Revoked { partitions, .. } => {
-                consumer.release(&partitions).await.unwrap()
+                consumer.release(&partitions).await.unwrap();
             }
             // On a busy machine it may have been too slow.
             ConsumerEvent::Lost(_) | ConsumerEvent::Recovered => {}

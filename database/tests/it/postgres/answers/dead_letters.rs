@@ -35,7 +35,7 @@ macro_rules! admit {
 const LOCK: &str = "SELECT 'locked' FROM blocked WHERE k = 'K' FOR UPDATE";
 
 const RELEASE: &str = "DELETE FROM blocked WHERE k = 'K'
-    AND NOT EXISTS (SELECT FROM record WHERE k = blocked.k AND state = 'held') RETURNING 'handed back'";
+    AND NOT EXISTS (SELECT FROM record WHERE k = blocked.k AND state = 'held') RETURNING 'released'";
 
 const STATE: &str = "SELECT id || ' ' || state FROM record
     UNION ALL SELECT 'blocked' FROM blocked ORDER BY 1";
@@ -70,7 +70,7 @@ async fn an_admission_waits_for_a_release_and_finds_no_row() {
     let (mut operator, later) = (scene.session().await, scene.session().await);
     operator.run("BEGIN").await;
     operator.run(LOCK).await;
-    assert_eq!(operator.run(RELEASE).await, ["handed back"]);
+    assert_eq!(operator.run(RELEASE).await, ["released"]);
     let admitting = scene.waits(later, admit!("(2)")).await;
     operator.run("COMMIT").await;
     let (_, admitted) = admitting.await.unwrap();
@@ -88,17 +88,17 @@ async fn a_release_in_one_statement_misses_a_held_message() {
     let deleting = scene.waits(operator, RELEASE).await;
     later.run("COMMIT").await;
     let (_, deleted) = deleting.await.unwrap();
-    assert_eq!(deleted.unwrap(), ["handed back"]);
+    assert_eq!(deleted.unwrap(), ["released"]);
     assert_eq!(scene.run(STATE).await, ["1 discarded", "2 held"]);
 }
 
 #[tokio::test]
 async fn a_release_that_locks_and_then_reads_depends_on_the_isolation() {
-    for (isolation, handed_back) in [
+    for (isolation, expected) in [
         ("BEGIN ISOLATION LEVEL READ COMMITTED", Ok(vec![])),
         (
             "BEGIN ISOLATION LEVEL REPEATABLE READ",
-            Ok(vec!["handed back".to_owned()]),
+            Ok(vec!["released".to_owned()]),
         ),
         (
             "BEGIN ISOLATION LEVEL SERIALIZABLE",
@@ -124,7 +124,7 @@ async fn a_release_that_locks_and_then_reads_depends_on_the_isolation() {
         {
             answer = Err(refused);
         }
-        assert_eq!(answer, handed_back, "{isolation}");
+        assert_eq!(answer, expected, "{isolation}");
     }
 }
 
@@ -145,7 +145,7 @@ async fn a_dead_letter_of_a_blocked_key_waits_for_its_release_only_if_it_updates
     let insert = "INSERT INTO blocked VALUES ('K')
         ON CONFLICT (k) DO UPDATE SET draining = blocked.draining RETURNING 'there'";
     let inserting = scene.waits(failing, insert).await;
-    assert_eq!(operator.run(RELEASE).await, ["handed back"]);
+    assert_eq!(operator.run(RELEASE).await, ["released"]);
     operator.run("COMMIT").await;
     let (mut failing, inserted) = inserting.await.unwrap();
     assert_eq!(inserted.unwrap(), ["there"]);
@@ -232,7 +232,8 @@ async fn an_admission_at_repeatable_read_fails_instead_of_erring() {
     assert_eq!(admitted, Err("40001".to_owned()));
 }
 
-/// Followers share the row with each other and with who updates it; a hand-back waits, and they pass it.
+/// Held messages share the row with each other and with updates of it. They pass a release that
+/// waits.
 #[tokio::test]
 async fn held_messages_and_updates_pass_a_release_that_waits() {
     let Some(mut scene) = Scene::set(HELD).await else {

@@ -10,7 +10,7 @@ const TABLES: &str = "CREATE SEQUENCE position CACHE 1;
     CREATE TABLE log (position bigint, slot int) PARTITION BY LIST (slot);
     CREATE TABLE log0 PARTITION OF log FOR VALUES IN (0);";
 
-/// Stops right behind the draw of a position, while somebody holds the advisory lock 1.
+/// Stops right after the draw of a position, while another session holds the advisory lock 1.
 const ENQUEUE: &str = "INSERT INTO log SELECT x.p, 0
     FROM (SELECT nextval('position') p, pg_advisory_xact_lock_shared(1) OFFSET 0) x";
 
@@ -68,7 +68,7 @@ async fn a_prepared_insert_locks_before_it_draws_too() {
 
 #[tokio::test]
 async fn one_statement_checks_for_open_transactions_and_reads_in_the_same_snapshot() {
-    // A transaction in whatever database of the server counts: nobody else may have one open.
+    // A transaction in any database of the server counts, so this case has a server of its own.
     let Some(server) = PrivateServer::for_suite("database").await.unwrap() else {
         return;
     };
