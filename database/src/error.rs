@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ErrorKind;
+use crate::{ErrorKind, kind::advice};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -137,8 +137,7 @@ impl fmt::Display for Error {
             ),
             Self::Failed(source) => write!(f, "the database refused the operation: {source}"),
         }?;
-        #[cfg(feature = "postgres")]
-        if let Some(advice) = self.driver().and_then(crate::postgres::advice) {
+        if let Some(advice) = self.driver().and_then(advice) {
             write!(f, "; {advice}")?;
         }
         Ok(())

@@ -1,5 +1,8 @@
 //! A component's schema as an ordered list of migrations.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod check;
+
 use crate::{Error, Namespace};
 
 /// The migrations of one component (a pattern crate, a service), oldest first.
@@ -74,23 +77,6 @@ impl Migrations {
     /// The component's version table, with the placeholder of [`Namespace`].
     pub(crate) fn version_table(&self) -> String {
         format!("{{ns}}{}_schema", self.component)
-    }
-
-    /// That nothing is pending, where `applied` has been.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    pub(crate) fn check(&self, applied: &[(u32, i64)]) -> Result<(), Error> {
-        let Some((version, step)) = self.pending(applied)?.first().copied() else {
-            return Ok(());
-        };
-        Err(self.missing(format!("step {version}, {}, was not applied", step.name).into()))
-    }
-
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    pub(crate) fn missing(&self, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
-        Error::MissingSchema {
-            component: self.component.to_owned(),
-            source,
-        }
     }
 
     /// The steps still to apply, with their versions. `applied` has the version and checksum of

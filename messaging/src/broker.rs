@@ -6,7 +6,7 @@
 //! [`envelope`](crate::envelope) and [`cloudevents`](crate::cloudevents) write messages.
 
 #[cfg(any(feature = "memory", feature = "sqlite"))]
-mod builder;
+pub(crate) mod builder;
 pub mod partitioner;
 mod prefix;
 
@@ -16,6 +16,4 @@ pub use crate::{
 };
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 pub use builder::ConsumerBuilder;
-#[cfg(any(feature = "memory", feature = "sqlite"))]
-pub(crate) use builder::Subscription;
 pub use prefix::PrefixRule;

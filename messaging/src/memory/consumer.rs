@@ -8,7 +8,9 @@ use mainstay_clock::Monotonic;
 
 use crate::{
     Error, Group,
-    broker::{Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Subscription},
+    broker::{
+        Consumer, ConsumerEvent, Content, Delivery, Partition, Position, builder::Subscription,
+    },
     holdings::Holdings,
     memory::{Inner, State, faults::Membership, group::Member},
 };

@@ -10,7 +10,9 @@ use tokio::sync::watch;
 
 use crate::{
     Error, Group, Headers, Key, Message, Topic,
-    broker::{Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Raw, Subscription},
+    broker::{
+        Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Raw, builder::Subscription,
+    },
     envelope,
     holdings::Holdings,
     sqlite::{
