@@ -4,13 +4,11 @@
 mod postgres;
 #[cfg(not(feature = "postgres"))]
 mod postgres {
-    use std::error::Error;
-
-    pub(super) const fn kind_of(_: &(dyn Error + 'static)) -> Option<super::ErrorKind> {
+    pub(crate) const fn advice(_: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         None
     }
 
-    pub(crate) const fn advice(_: &(dyn Error + 'static)) -> Option<&'static str> {
+    pub(super) const fn kind_of(_: &(dyn std::error::Error + 'static)) -> Option<super::ErrorKind> {
         None
     }
 }

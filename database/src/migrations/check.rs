@@ -1,10 +1,10 @@
-//! Whether a schema that another tool may have made is complete.
+//! Checking a schema that this crate's runner may not have made.
 
 use super::Migrations;
 use crate::Error;
 
 impl Migrations {
-    /// That nothing is pending, where `applied` has been.
+    /// That no step is pending. `applied` has the version and checksum of each step applied.
     pub(crate) fn check(&self, applied: &[(u32, i64)]) -> Result<(), Error> {
         let Some((version, step)) = self.pending(applied)?.first().copied() else {
             return Ok(());

@@ -32,7 +32,7 @@ fn names_are_literals_strings_or_newtypes() {
 }
 
 #[test]
-fn what_is_set_is_in_the_message() {
+fn every_part_that_is_set_is_in_the_message() {
     let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789);
     let message = builder()
         .id("1")
