@@ -3,7 +3,6 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use mainstay_chaos::{TOPIC, message};
-use mainstay_database::Transactions as _;
 use mainstay_outbox::{Entry as Delayed, Outbox as _};
 use mainstay_testkit::history::Entry;
 use mainstay_testkit::postgres::{Binaries, PrivateServer};
