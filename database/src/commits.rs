@@ -79,7 +79,7 @@ impl fmt::Debug for CommitListeners {
         let count = listeners.unwrap_or_else(PoisonError::into_inner).len();
         f.debug_struct("CommitListeners")
             .field("count", &count)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
