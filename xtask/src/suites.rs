@@ -35,7 +35,7 @@ pub(crate) struct Suite {
     /// Whether it has the application on servers.
     on_servers: bool,
     command: Command,
-    /// Large executables have many tests, so they start first.
+    /// Large ones start first: the application's tests start processes, and large executables have many tests.
     size: u64,
 }
 

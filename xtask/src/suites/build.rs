@@ -57,7 +57,8 @@ pub(super) fn build(choice: Choice) -> Result<VecDeque<Suite>, String> {
                 .current_dir(folder)
                 .env("CARGO_MANIFEST_DIR", folder)
                 .envs(programs.clone());
-            let on_servers = workspace.is_application(package) && nth < forms.len();
+            let is_application = workspace.is_application(package);
+            let on_servers = is_application && nth < forms.len();
             let place = if on_servers { " on servers" } else { "" };
             let (name, owner) = match (artifact.profile.test, target) {
                 (true, _) => (
@@ -75,7 +76,10 @@ pub(super) fn build(choice: Choice) -> Result<VecDeque<Suite>, String> {
                 package: owner.to_owned(),
                 on_servers,
                 command,
-                size: path.metadata().map_or(0, |file| file.len()),
+                size: match path.metadata() {
+                    Ok(file) if !is_application => file.len(),
+                    _ => u64::MAX,
+                },
             });
         }
     }
