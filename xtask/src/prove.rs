@@ -14,7 +14,7 @@ use serde_json::{Deserializer, Value};
 use crate::{
     mutants,
     report::{self, Run, Step},
-    steps::{shown, succeeds},
+    steps::{REFUSED, shown, succeeds},
     suites,
     workspace::Workspace,
 };
@@ -140,7 +140,7 @@ fn pairs() -> Result<(), String> {
     for package in Workspace::read()?.published() {
         command.args(["-p", &package.name]);
     }
-    succeeds(command.args(["--", "-D", "warnings"]))
+    succeeds(command.args(REFUSED.split(' ')))
 }
 
 fn models(run: &mut Run) -> Result<(), String> {
