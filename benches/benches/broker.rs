@@ -2,14 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first error")]
 
 use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Workload, timed};
-use mainstay_database::{
-    Transactions as _,
-    sqlite::{Database, Synchronous},
-};
+use mainstay_database::sqlite::{Database, Synchronous};
 use mainstay_messaging::{
-    Consumer as _, ConsumerEvent, Group, Message, PublishOutcome, Publisher as _, StartAt,
+    Consumer as _, Message, Publisher as _,
+    broker::{ConsumerEvent, PublishOutcome},
     envelope,
-    sqlite::{Broker, Options},
+    sqlite::Broker,
 };
 
 const PARTITIONS: u16 = 8;
@@ -47,11 +45,9 @@ fn raw_table(bench: &Bench, scratch: &Scratch) -> Database {
 fn broker(bench: &Bench, scratch: &Scratch) -> Broker {
     let database = scratch.database(&bench.runtime, "broker", Synchronous::Full);
     bench.runtime.block_on(async {
-        let broker = Broker::open(database, Options::default()).await.unwrap();
-        broker
-            .create_topic(&Workload::topic(), PARTITIONS)
-            .await
-            .unwrap();
+        let broker = Broker::builder_on(database).open().await.unwrap();
+        let topic = Workload::topic();
+        broker.create_topic(topic, PARTITIONS).await.unwrap();
         broker
     })
 }
@@ -140,8 +136,10 @@ fn read(bench: &Bench) {
     let mut sides = [
         Side::new("broker", || {
             round += 1;
-            let group = Group::new(format!("round-{round}")).unwrap();
-            let mut consumer = broker.consumer(group, &[Workload::topic()], StartAt::Earliest);
+            let joining = broker
+                .consumer(format!("round-{round}"))
+                .subscribe([Workload::topic()]);
+            let mut consumer = bench.runtime.block_on(joining).unwrap();
             timed(|| {
                 bench.runtime.block_on(async {
                     let mut seen = 0;

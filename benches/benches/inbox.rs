@@ -1,15 +1,12 @@
-//! The SQLite inbox beside the same marks written by hand.
+//! The SQLite inbox beside the same processed records written by hand.
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first error")]
 
 use std::sync::LazyLock;
 
 use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Took, Workload, timed};
-use mainstay_database::{
-    Namespace, Transactions as _,
-    sqlite::{Database, Synchronous},
-};
-use mainstay_inbox::{Inbox as _, sqlite::SqliteInbox};
-use mainstay_messaging::{Content, Delivery, Group, Message, Partition, Position};
+use mainstay_database::sqlite::{Database, Synchronous};
+use mainstay_inbox::{Inbox as _, SqliteInbox};
+use mainstay_messaging::{Delivery, Group, Message, Partition, Position, broker::Content};
 
 static CONSUMER: LazyLock<Group> = LazyLock::new(|| Group::from_static("billing"));
 
@@ -25,15 +22,14 @@ fn main() {
 
 fn inbox(bench: &Bench, scratch: &Scratch, name: &str) -> (Database, SqliteInbox) {
     let database = scratch.database(&bench.runtime, name, Synchronous::Full);
-    let inbox = SqliteInbox::new(database.clone(), Namespace::plain());
-    bench.runtime.block_on(async {
-        inbox.migrate().await.unwrap();
+    let inbox = bench.runtime.block_on(async {
         let mut tx = database.begin().await.unwrap();
         sqlx::query("CREATE TABLE effects (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT")
             .execute(&mut *tx)
             .await
             .unwrap();
         database.commit(tx).await.unwrap();
+        SqliteInbox::builder(&database).open().await.unwrap()
     });
     (database, inbox)
 }
@@ -72,7 +68,7 @@ const RAW_SET: &str = "INSERT OR IGNORE INTO inbox_processed (consumer, source, 
 
 async fn processed_by_hand(connection: &mut sqlx::SqliteConnection, delivery: &Delivery) -> bool {
     let (message, position) = (message(delivery), &delivery.position);
-    let marked = sqlx::query(RAW_ONE)
+    let recorded = sqlx::query(RAW_ONE)
         .bind(CONSUMER.as_str())
         .bind(message.source.as_str())
         .bind(message.id.as_str())
@@ -82,7 +78,7 @@ async fn processed_by_hand(connection: &mut sqlx::SqliteConnection, delivery: &D
         .execute(connection)
         .await
         .unwrap();
-    marked.rows_affected() == 1
+    recorded.rows_affected() == 1
 }
 
 async fn effect(connection: &mut sqlx::SqliteConnection, delivery: &Delivery) {
@@ -136,7 +132,7 @@ fn admit_one(bench: &Bench) {
                 });
             })
         }),
-        Side::new("effect without a mark", || {
+        Side::new("effect alone", || {
             let fresh = deliveries(count);
             timed(|| {
                 bench.runtime.block_on(async {
@@ -225,13 +221,13 @@ fn processed_sets_by_hand(
         bench.runtime.block_on(async {
             for batch in rows.chunks(batch) {
                 let mut tx = database.begin().await.unwrap();
-                let marked = sqlx::query(RAW_SET)
+                let recorded = sqlx::query(RAW_SET)
                     .bind(CONSUMER.as_str())
                     .bind(serde_json::to_string(batch).unwrap())
                     .execute(&mut *tx)
                     .await
                     .unwrap();
-                assert_eq!(usize::try_from(marked.rows_affected()), Ok(batch.len()));
+                assert_eq!(usize::try_from(recorded.rows_affected()), Ok(batch.len()));
                 database.commit(tx).await.unwrap();
             }
         });

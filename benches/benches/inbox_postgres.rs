@@ -1,15 +1,15 @@
-//! The inbox in PostgreSQL beside the same marks written by hand, on the server of `MAINSTAY_POSTGRES_URL`.
+//! The inbox in PostgreSQL beside the same processed records written by hand, on the server of `MAINSTAY_POSTGRES_URL`.
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first error")]
 
 use std::sync::LazyLock;
 
 use mainstay_benches::{Bench, Comparison, Keys, Side, Took, Workload, timed};
-use mainstay_database::{Namespace, Transactions as _, postgres::Database};
+use mainstay_database::postgres::Database;
 use mainstay_inbox::{
-    Inbox as _,
-    postgres::{CombinedEffect, Effect, PostgresInbox},
+    Inbox as _, PostgresInbox,
+    postgres::{Combined, CombinedEffect, Effect},
 };
-use mainstay_messaging::{Content, Delivery, Group, Message, Partition, Position};
+use mainstay_messaging::{Delivery, Group, Message, Partition, Position, broker::Content};
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::PgConnection;
 
@@ -23,7 +23,7 @@ fn main() {
         return;
     };
     one(&bench, &server);
-    enqueue_with(&bench, &server);
+    admit_with(&bench, &server);
     batch(&bench, &server, 100);
 }
 
@@ -40,8 +40,7 @@ fn service(bench: &Bench, server: &Server) -> Service {
         let database = Database::connect(&server.url()).await.unwrap();
         let create = "CREATE TABLE effects (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body BYTEA NOT NULL)";
         sqlx::query(create).execute(database.pool()).await.unwrap();
-        let inbox = PostgresInbox::new(database.clone(), Namespace::plain());
-        inbox.migrate().await.unwrap();
+        let inbox = PostgresInbox::builder(&database).open().await.unwrap();
         Service {
             database,
             inbox,
@@ -86,7 +85,7 @@ async fn effect(connection: &mut PgConnection, delivery: &Delivery) {
 
 async fn processed_by_hand(connection: &mut PgConnection, delivery: &Delivery) {
     let (message, position) = (message(delivery), &delivery.position);
-    let marked = sqlx::query(
+    let recorded = sqlx::query(
         "INSERT INTO inbox_processed (consumer, source, id, topic, partition, \"offset\")
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
     )
@@ -99,11 +98,11 @@ async fn processed_by_hand(connection: &mut PgConnection, delivery: &Delivery) {
     .execute(connection)
     .await
     .unwrap();
-    assert_eq!(marked.rows_affected(), 1);
+    assert_eq!(recorded.rows_affected(), 1);
 }
 
-/// One transaction per message: its effect, and its mark as `mark` says.
-fn one_by_one(bench: &Bench, service: &Service, count: usize, mark: Mark) -> Took {
+/// One transaction per message: its effect, and its processed record as `record` says.
+fn one_by_one(bench: &Bench, service: &Service, count: usize, record: Record) -> Took {
     let fresh = deliveries(count);
     let Service {
         database, inbox, ..
@@ -112,13 +111,13 @@ fn one_by_one(bench: &Bench, service: &Service, count: usize, mark: Mark) -> Too
         bench.runtime.block_on(async {
             for delivery in &fresh {
                 let mut tx = database.begin().await.unwrap();
-                match mark {
-                    Mark::Admitted => {
+                match record {
+                    Record::Admitted => {
                         let admission = inbox.admit(&mut tx, &CONSUMER, delivery).await.unwrap();
                         assert!(admission.is_fresh());
                     }
-                    Mark::ByHand => processed_by_hand(&mut tx, delivery).await,
-                    Mark::None => {}
+                    Record::ByHand => processed_by_hand(&mut tx, delivery).await,
+                    Record::None => {}
                 }
                 effect(&mut tx, delivery).await;
                 database.commit(tx).await.unwrap();
@@ -128,7 +127,7 @@ fn one_by_one(bench: &Bench, service: &Service, count: usize, mark: Mark) -> Too
 }
 
 #[derive(Clone, Copy)]
-enum Mark {
+enum Record {
     Admitted,
     ByHand,
     None,
@@ -142,18 +141,20 @@ fn one(bench: &Bench, server: &Server) {
     let [ours, by_hand, bare] = [(); 3].map(|()| service(bench, server));
     let count = bench.scaled(100);
     let mut sides = [
-        Side::new("inbox", || one_by_one(bench, &ours, count, Mark::Admitted)),
-        Side::new("effect and mark by hand", || {
-            one_by_one(bench, &by_hand, count, Mark::ByHand)
+        Side::new("inbox", || {
+            one_by_one(bench, &ours, count, Record::Admitted)
         }),
-        Side::new("effect without a mark", || {
-            one_by_one(bench, &bare, count, Mark::None)
+        Side::new("effect and record by hand", || {
+            one_by_one(bench, &by_hand, count, Record::ByHand)
+        }),
+        Side::new("effect alone", || {
+            one_by_one(bench, &bare, count, Record::None)
         }),
     ];
     bench.compare(&Comparison::new(name, count), &mut sides);
 }
 
-fn one_by_one_fused(
+fn one_by_one_combined(
     bench: &Bench,
     service: &Service,
     write: &CombinedEffect,
@@ -169,13 +170,13 @@ fn one_by_one_fused(
                     .admit(&mut connection, &CONSUMER, delivery, |q| q.bind(body))
                     .await
                     .unwrap();
-                assert_ne!(made, mainstay_inbox::postgres::Combined::Duplicate);
+                assert_ne!(made, Combined::Duplicate);
             }
         });
     })
 }
 
-fn enqueue_with(bench: &Bench, server: &Server) {
+fn admit_with(bench: &Bench, server: &Server) {
     let name = "inbox on PostgreSQL: one message admitted and its effect made in one statement";
     if !bench.wants(name) {
         return;
@@ -183,12 +184,12 @@ fn enqueue_with(bench: &Bench, server: &Server) {
     let [ours, by_hand, bare] = [(); 3].map(|()| service(bench, server));
     let write = ours
         .inbox
-        .enqueue_with(&Effect::insert("effects", "body", "$1"));
+        .admit_with(&Effect::insert("effects", "body", "$1"));
     let count = bench.scaled(100);
     let mut sides = [
-        Side::new("inbox", || one_by_one_fused(bench, &ours, &write, count)),
-        Side::new("effect and mark by hand", || {
-            one_by_one(bench, &by_hand, count, Mark::ByHand)
+        Side::new("inbox", || one_by_one_combined(bench, &ours, &write, count)),
+        Side::new("effect and record by hand", || {
+            one_by_one(bench, &by_hand, count, Record::ByHand)
         }),
         Side::new("effect as a statement alone", || {
             let fresh = deliveries(count);
@@ -202,7 +203,7 @@ fn enqueue_with(bench: &Bench, server: &Server) {
             })
         }),
     ];
-    let comparison = Comparison::new(name, count).target("effect and mark by hand", 1.0);
+    let comparison = Comparison::new(name, count).target("effect and record by hand", 1.0);
     bench.compare(&comparison, &mut sides);
 }
 
@@ -229,7 +230,7 @@ async fn processed_set_by_hand(connection: &mut PgConnection, batch: &[Delivery]
         .collect();
     let partition: Vec<_> = positions.iter().map(|p| p.partition.number).collect();
     let offset: Vec<_> = positions.iter().map(|p| p.offset).collect();
-    let marked: Vec<(String, String)> = sqlx::query_as(
+    let recorded: Vec<(String, String)> = sqlx::query_as(
         "INSERT INTO inbox_processed (consumer, source, id, topic, partition, \"offset\")
          SELECT $1, * FROM UNNEST($2::text[], $3::text[], $4::text[], $5::int4[], $6::int8[])
          ON CONFLICT DO NOTHING RETURNING source, id",
@@ -243,11 +244,11 @@ async fn processed_set_by_hand(connection: &mut PgConnection, batch: &[Delivery]
     .fetch_all(connection)
     .await
     .unwrap();
-    assert_eq!(marked.len(), batch.len());
+    assert_eq!(recorded.len(), batch.len());
 }
 
-/// One transaction per batch: the effects in one statement, and the marks as `mark` says.
-fn in_batches(bench: &Bench, service: &Service, count: usize, size: usize, mark: Mark) -> Took {
+/// One transaction per batch: the effects in one statement, and the processed records as `record` says.
+fn in_batches(bench: &Bench, service: &Service, count: usize, size: usize, record: Record) -> Took {
     let fresh = deliveries(count);
     let Service {
         database, inbox, ..
@@ -256,14 +257,14 @@ fn in_batches(bench: &Bench, service: &Service, count: usize, size: usize, mark:
         bench.runtime.block_on(async {
             for batch in fresh.chunks(size) {
                 let mut tx = database.begin().await.unwrap();
-                match mark {
-                    Mark::Admitted => {
+                match record {
+                    Record::Admitted => {
                         let set: Vec<_> = batch.iter().collect();
                         let answers = inbox.admit_batch(&mut tx, &CONSUMER, &set).await.unwrap();
                         assert!(answers.iter().all(|answer| answer.is_fresh()));
                     }
-                    Mark::ByHand => processed_set_by_hand(&mut tx, batch).await,
-                    Mark::None => {}
+                    Record::ByHand => processed_set_by_hand(&mut tx, batch).await,
+                    Record::None => {}
                 }
                 effects(&mut tx, batch).await;
                 database.commit(tx).await.unwrap();
@@ -282,15 +283,15 @@ fn batch(bench: &Bench, server: &Server, size: usize) {
     let count = bench.scaled(2_000).max(size);
     let mut sides = [
         Side::new("inbox", || {
-            in_batches(bench, &ours, count, size, Mark::Admitted)
+            in_batches(bench, &ours, count, size, Record::Admitted)
         }),
         Side::new("RETURNING by hand", || {
-            in_batches(bench, &by_hand, count, size, Mark::ByHand)
+            in_batches(bench, &by_hand, count, size, Record::ByHand)
         }),
-        Side::new("effects without marks", || {
-            in_batches(bench, &bare, count, size, Mark::None)
+        Side::new("effects alone", || {
+            in_batches(bench, &bare, count, size, Record::None)
         }),
     ];
-    let comparison = Comparison::new(name, count).target("effects without marks", 0.5);
+    let comparison = Comparison::new(name, count).target("effects alone", 0.5);
     bench.compare(&comparison, &mut sides);
 }

@@ -5,41 +5,33 @@
     reason = "a bench prints what it finds and stops at the first error"
 )]
 
-use std::{
-    cell::{Cell, RefCell},
-    sync::Arc,
-};
+use std::cell::{Cell, RefCell};
 
 use hdrhistogram::Histogram;
 use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Stopwatch, Took, Workload};
-use mainstay_database::{
-    Transactions as _,
-    sqlite::{Database, Synchronous},
-};
+use mainstay_database::sqlite::{Database, Synchronous};
 use mainstay_messaging::{
-    Consumer, ConsumerEvent, Content, Group, Message, StartAt, envelope,
-    sqlite::{Broker, LogConsumer, Options as BrokerOptions},
+    Consumer, Message,
+    broker::{ConsumerEvent, Content},
+    envelope,
+    sqlite::{Broker, LogConsumer},
 };
-use mainstay_outbox::{
-    Outbox as _, Relay,
-    sqlite::{Options, SqliteOutbox},
-};
-use tokio_util::sync::CancellationToken;
+use mainstay_outbox::{Outbox as _, Relay, SqliteOutbox};
 
 fn main() {
     let Some(bench) = Bench::start() else {
         return;
     };
-    for ring in [true, false] {
-        hand_over(&bench, ring);
+    for notified in [true, false] {
+        hand_over(&bench, notified);
     }
 }
 
-fn hand_over(bench: &Bench, ring: bool) {
-    let how = if ring {
-        "outbox.ring() after it"
+fn hand_over(bench: &Bench, notified: bool) {
+    let how = if notified {
+        "the commit notifies the relay"
     } else {
-        "nobody rings"
+        "nobody notifies the relay"
     };
     let name = format!("from commit to delivery, one message at a time, {how}, FULL");
     if !bench.wants(&name) {
@@ -50,15 +42,17 @@ fn hand_over(bench: &Bench, ring: bool) {
     let log = scratch.database(&bench.runtime, "log", Synchronous::Full);
     let raw = Raw::new(bench, &scratch);
     let (outbox, broker) = bench.runtime.block_on(async {
-        let broker = Broker::open(log, BrokerOptions::default()).await.unwrap();
-        broker.create_topic(&Workload::topic(), 8).await.unwrap();
-        (
-            SqliteOutbox::open(service.clone(), Options::default())
-                .await
-                .unwrap(),
-            broker,
-        )
+        let broker = Broker::builder_on(log).open().await.unwrap();
+        broker.create_topic(Workload::topic(), 8).await.unwrap();
+        let outbox = SqliteOutbox::builder(&service).open().await.unwrap();
+        (outbox, broker)
     });
+    // The outbox knows nothing of commits of another handle on the file.
+    let service = if notified {
+        service
+    } else {
+        scratch.database(&bench.runtime, "service", Synchronous::Full)
+    };
     let messages = Workload::new(Keys::Uniform).messages(bench.scaled(5_000) * 2);
     let count = bench.scaled(50);
     let next = Cell::new(0);
@@ -69,17 +63,10 @@ fn hand_over(bench: &Bench, ring: bool) {
     };
     let (ours_times, raw_times) = (RefCell::new(histogram()), RefCell::new(histogram()));
 
-    let shutdown = CancellationToken::new();
-    let relay = Relay::new(Arc::new(outbox.clone()), Arc::new(broker.publisher()));
-    let running = bench.runtime.spawn({
-        let shutdown = shutdown.clone();
-        async move { relay.run(shutdown).await }
-    });
-    let consumer = RefCell::new(broker.consumer(
-        Group::from_static("billing"),
-        &[Workload::topic()],
-        StartAt::Earliest,
-    ));
+    let relay = Relay::new(outbox.clone(), broker.publisher());
+    let relay = bench.runtime.block_on(async { relay.spawn() });
+    let joining = broker.consumer("billing").subscribe([Workload::topic()]);
+    let consumer = RefCell::new(bench.runtime.block_on(joining).unwrap());
     {
         let mut sides = [
             Side::new("mainstay", || {
@@ -91,9 +78,6 @@ fn hand_over(bench: &Bench, ring: bool) {
                         outbox.enqueue(&mut tx, message).await.unwrap();
                         service.commit(tx).await.unwrap();
                         let stopwatch = Stopwatch::start();
-                        if ring {
-                            outbox.ring();
-                        }
                         receive(&mut consumer, message).await;
                         stopwatch.stop()
                     });
@@ -116,8 +100,7 @@ fn hand_over(bench: &Bench, ring: bool) {
     }
     print("mainstay", &ours_times.borrow());
     print("raw read, append, read", &raw_times.borrow());
-    shutdown.cancel();
-    bench.runtime.block_on(running).unwrap().unwrap();
+    bench.runtime.block_on(relay.shutdown()).unwrap();
 }
 
 fn histogram() -> Histogram<u64> {

@@ -1,22 +1,13 @@
 //! The SQLite outbox beside the same rows written and drained by hand.
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first error")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Workload, timed};
-use mainstay_database::{
-    Transactions as _,
-    sqlite::{Database, Synchronous},
-};
-use mainstay_messaging::{Message, PublishOutcome, Publisher, envelope};
-use mainstay_outbox::{
-    Entry, Outbox as _, Relay,
-    sqlite::{Options, SqliteOutbox},
-};
+use mainstay_database::sqlite::{Database, Synchronous};
+use mainstay_messaging::{Key, Message, Publisher, broker::PublishOutcome, envelope};
+use mainstay_outbox::{Entry, Outbox as _, Relay, SqliteOutbox};
 use sqlx::SqliteConnection;
 use tokio_util::sync::CancellationToken;
 
@@ -49,9 +40,7 @@ fn outbox(
             .await
             .unwrap();
         database.commit(tx).await.unwrap();
-        SqliteOutbox::open(database.clone(), Options::default())
-            .await
-            .unwrap()
+        SqliteOutbox::builder(&database).open().await.unwrap()
     });
     (database, outbox)
 }
@@ -72,7 +61,7 @@ async fn insert_by_hand(connection: &mut SqliteConnection, message: &Message, en
     )
     .bind(0)
     .bind(message.topic.as_str())
-    .bind(message.key.as_ref().map(mainstay_messaging::Key::as_str))
+    .bind(message.key.as_ref().map(Key::as_str))
     .bind(envelope)
     .bind(message.payload.as_deref())
     .execute(connection)
@@ -191,9 +180,11 @@ fn drain(bench: &Bench, keys: Keys, batch: u32) {
                 seen: AtomicUsize::new(0),
                 all: all.clone(),
             };
-            let relay =
-                Relay::new(Arc::new(outbox.clone()), Arc::new(publisher)).batch(batch, 64 << 20);
-            let took = timed(|| bench.runtime.block_on(relay.run(all)).unwrap());
+            let relay = Relay::new(outbox.clone(), publisher)
+                .batch_size(batch)
+                .batch_bytes(64 << 20);
+            let draining = relay.run_until(all.cancelled_owned());
+            let took = timed(|| bench.runtime.block_on(draining).unwrap());
             assert_eq!(
                 bench.runtime.block_on(left(&database)),
                 0,

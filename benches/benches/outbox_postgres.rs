@@ -4,14 +4,11 @@
 #[path = "postgres/shop.rs"]
 mod shop;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use mainstay_benches::{Bench, Comparison, Keys, Side, Workload, timed};
-use mainstay_messaging::{Key, Message, PublishOutcome, Publisher, envelope};
+use mainstay_messaging::{Key, Message, Publisher, broker::PublishOutcome, envelope};
 use mainstay_outbox::{Entry, Outbox as _, Relay};
 use mainstay_testkit::postgres::Server;
 use shop::{Shop, business};
@@ -118,7 +115,7 @@ fn enqueue_with(bench: &Bench, server: &Server, writers: u32) {
     }
     let [ours, by_hand, bare] = [(); 3].map(|()| Shop::new(bench, server, writers));
     let messages = Workload::new(Keys::Uniform).messages(bench.scaled(operations(writers)));
-    let place = ours.outbox.enqueue_with(Shop::WRITE);
+    let combined = ours.outbox.enqueue_with(Shop::WRITE);
     let mut sides = [
         Side::new("enqueue_with", || {
             ours.write_all(
@@ -127,7 +124,7 @@ fn enqueue_with(bench: &Bench, server: &Server, writers: u32) {
                 &messages,
                 &async |shop: &Shop, message: &Message| {
                     let bind = |write| bind_body(write, message);
-                    let query = place.query(message, bind).unwrap();
+                    let query = combined.query(message, bind).unwrap();
                     query.execute(&shop.pool).await.unwrap();
                 },
             )
@@ -228,9 +225,11 @@ fn drain(bench: &Bench, server: &Server, keys: Keys, batch: u32) {
                 seen: AtomicUsize::new(0),
                 all: all.clone(),
             };
-            let relay = Relay::new(Arc::new(ours.outbox.clone()), Arc::new(publisher))
-                .batch(batch, 64 << 20);
-            let took = timed(|| bench.runtime.block_on(relay.run(all)).unwrap());
+            let relay = Relay::new(ours.outbox.clone(), publisher)
+                .batch_size(batch)
+                .batch_bytes(64 << 20);
+            let draining = relay.run_until(all.cancelled_owned());
+            let took = timed(|| bench.runtime.block_on(draining).unwrap());
             assert_eq!(
                 bench.runtime.block_on(left(&ours)),
                 0,

@@ -10,16 +10,12 @@
 use std::{alloc::System, cell::Cell, sync::LazyLock, time::Duration};
 
 use mainstay_benches::{Bench, Comparison, Keys, Scratch, Side, Took, Workload, timed};
-use mainstay_database::{
-    Namespace, Transactions as _,
-    sqlite::{Database, Synchronous, Transaction},
+use mainstay_database::sqlite::{Database, Synchronous, Transaction};
+use mainstay_inbox::{Inbox as _, SqliteInbox};
+use mainstay_messaging::{
+    Delivery, Group, Key, Message, Partition, Position, broker::Content, envelope,
 };
-use mainstay_inbox::{Inbox as _, sqlite::SqliteInbox};
-use mainstay_messaging::{Content, Delivery, Group, Message, Partition, Position, envelope};
-use mainstay_outbox::{
-    Entry, Outbox as _,
-    sqlite::{Options, SqliteOutbox},
-};
+use mainstay_outbox::{Entry, Outbox as _, SqliteOutbox};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -115,13 +111,13 @@ impl File {
             },
             content: Content::Message(message.clone()),
         };
-        let inbox = SqliteInbox::new(database.clone(), Namespace::plain());
-        bench.runtime.block_on(inbox.migrate()).unwrap();
+        let (outbox, inbox) = bench.runtime.block_on(async {
+            let outbox = SqliteOutbox::builder(&database).open().await.unwrap();
+            let inbox = SqliteInbox::builder(&database).open().await.unwrap();
+            (outbox, inbox)
+        });
         Self {
-            outbox: bench
-                .runtime
-                .block_on(SqliteOutbox::open(database.clone(), Options::default()))
-                .unwrap(),
+            outbox,
             inbox,
             envelopes: messages.iter().map(envelope::write).collect(),
             deliveries: (0..).zip(&messages).map(delivery).collect(),
@@ -168,7 +164,7 @@ impl File {
                 sqlx::query("INSERT INTO outbox (shard, topic, key, envelope, payload) VALUES ($1, $2, $3, $4, $5)")
                     .bind(0)
                     .bind(message.topic.as_str())
-                    .bind(message.key.as_ref().map(mainstay_messaging::Key::as_str))
+                    .bind(message.key.as_ref().map(Key::as_str))
                     .bind(envelope)
                     .bind(message.payload.as_deref())
                     .execute(&mut **tx)
@@ -197,7 +193,7 @@ impl File {
             .iter()
             .zip(&self.envelopes)
             .map(|(message, envelope)| {
-                let key = message.key.as_ref().map(mainstay_messaging::Key::as_str);
+                let key = message.key.as_ref().map(Key::as_str);
                 (
                     message.topic.as_str(),
                     key,

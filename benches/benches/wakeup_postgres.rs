@@ -56,7 +56,7 @@ impl Announcing {
         let (outbox, token) = (shop.outbox.clone(), shutdown.clone());
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(outbox.announce(token));
+            runtime.block_on(outbox.announce(token.cancelled_owned()));
         });
         Self { shutdown, thread }
     }
@@ -102,7 +102,7 @@ fn latency(bench: &Bench, server: &Server) {
                             ours.outbox.enqueue(&mut tx, message).await.unwrap();
                             tx.commit().await.unwrap();
                             let answered = monotonic();
-                            ours.outbox.ring();
+                            ours.outbox.notify();
                             answered
                         }));
                 waited(&times[0], &messages, &committed, &mut relay)
@@ -185,7 +185,7 @@ fn waited(
     total
 }
 
-/// What ringing after each commit costs the writers, while another process listens.
+/// What a notification after each commit costs the writers, while another process listens.
 fn cost(bench: &Bench, server: &Server, writers: u32) {
     let name = format!("postgres: wake-ups of another process, {writers} writers");
     if !bench.wants(&name) {
@@ -206,7 +206,7 @@ fn cost(bench: &Bench, server: &Server, writers: u32) {
                     business(&mut tx, message).await;
                     shop.outbox.enqueue(&mut tx, message).await.unwrap();
                     tx.commit().await.unwrap();
-                    shop.outbox.ring();
+                    shop.outbox.notify();
                 },
             )
         })

@@ -1,6 +1,6 @@
 //! Files that a bench works on, on the disk that `target/` lies on: a temporary directory may be memory.
 
-use mainstay_database::sqlite::{Database, Options, Synchronous};
+use mainstay_database::sqlite::{Database, Synchronous};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -19,14 +19,11 @@ impl Scratch {
         }
     }
 
-    /// A new database file, opened as libraries and raw loops alike use it.
+    /// A database file, opened as libraries and raw loops alike use it; a new one, unless the name was used before.
     #[must_use]
     pub fn database(&self, runtime: &Runtime, name: &str, synchronous: Synchronous) -> Database {
-        let mut options = Options::default();
-        options.synchronous = synchronous;
         let path = self.folder.path().join(format!("{name}.db"));
-        runtime
-            .block_on(Database::open_with(path, options))
-            .unwrap()
+        let database = Database::builder(path).synchronous(synchronous);
+        runtime.block_on(database.open()).unwrap()
     }
 }

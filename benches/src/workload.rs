@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use mainstay_clock::{IdGenerator as _, SeededIds, SystemClock, SystemIds};
-use mainstay_messaging::{Key, Kind, Message, Source, Topic};
+use mainstay_clock::{IdGenerator as _, SeededIds};
+use mainstay_messaging::{Message, Topic};
 
 const PAYLOAD: usize = 256;
 const KEYS: u64 = 10_000;
@@ -58,14 +58,12 @@ impl Workload {
             // Writing to a String cannot fail.
             let _ = write!(payload, "{:016x}", self.draws.random());
         }
-        let message = Message::new(
-            Source::from_static("/benches"),
-            Self::topic(),
-            Kind::from_static("OrderPlaced"),
-            payload,
-            &SystemClock::new(),
-            &SystemIds::new(),
-        );
-        message.with_key(Key::new(format!("order-{key}")).unwrap())
+        let message = Message::builder()
+            .source("/benches")
+            .topic(Self::topic())
+            .kind("OrderPlaced")
+            .key(format!("order-{key}"))
+            .payload(payload);
+        message.build().unwrap()
     }
 }

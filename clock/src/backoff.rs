@@ -6,9 +6,9 @@ use crate::IdGenerator;
 
 /// Exponential backoff with full jitter over its upper half.
 ///
-/// The n-th delay is drawn from `[d/2, d]` with `d = min(initial · 2ⁿ, max)`: it grows, it has a bound,
-/// and many clients that failed together do not come back together. See "Exponential Backoff And
-/// Jitter" (Brooker, 2015); the lower half is kept so that a delay is never close to nothing.
+/// The n-th delay is drawn from `[d/2, d]` with `d = min(initial · 2ⁿ, max)`: it grows, it has a
+/// bound, and many clients that failed together do not come back together. See "Exponential Backoff
+/// And Jitter" (Brooker, 2015); the lower half is kept so that a delay is never close to nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Backoff {
     initial: Duration,
@@ -22,7 +22,8 @@ impl Backoff {
         Self { initial, max }
     }
 
-    /// The delay before attempt number `attempt + 1`, where `attempt` attempts (from 0) have been retried.
+    /// The delay before attempt number `attempt + 1`, where `attempt` attempts (from 0) have been
+    /// retried.
     #[must_use]
     pub fn delay(&self, attempt: u32, ids: &(impl IdGenerator + ?Sized)) -> Duration {
         let doubled = 2u32

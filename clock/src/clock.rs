@@ -1,4 +1,4 @@
-//! The role: what an engine may ask of time.
+//! The role that gives engines their time.
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
@@ -16,7 +16,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behaviour
     /// - Never goes back.
-    /// - Goes on while the host is suspended, so a lease ends on time on the machine that slept.
+    /// - Continues while the host is suspended, so a lease ends on time even on the machine that
+    ///   slept.
     fn monotonic(&self) -> Monotonic;
 
     /// Which boot [`monotonic`](Self::monotonic) counts from. Readings of different boots cannot be

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::{BootId, Clock, Monotonic};
 
-/// Follows tokio's clock: with `start_paused` or `tokio::time::pause` it stands still and moves with
-/// `advance` and sleeps, so tests and simulations see leases end without waiting.
+/// Follows tokio's clock: with `start_paused` or `tokio::time::pause` it stands still and moves
+/// with `advance` and sleeps, so tests and simulations see leases end without waiting.
 ///
 /// The wall clock and the monotonic clock move together, each from the origin given.
 #[derive(Clone, Debug)]

@@ -1,9 +1,10 @@
 //! Telling engines that a transaction was committed.
 //!
-//! A relay in the same process does not have to wait for its next poll: the outbox registers a [`CommitListener`] with the
-//! `Database` when it is opened, and [`Transactions::commit`](crate::Transactions::commit) calls it. A listener learns of
-//! commits through the handle it was registered with and its clones, in this process only. It is a hint: a commit through a
-//! pool of the application's own calls nobody, so an engine polls as well.
+//! A relay in the same process does not have to wait for its next poll: the outbox registers a
+//! [`CommitListener`] with the `Database` when it is opened, and
+//! [`Transactions::commit`](crate::Transactions::commit) calls it. A listener learns of commits
+//! through the handle it was registered with and its clones, in this process only. It is a hint: a
+//! commit through a pool of the application's own calls nobody, so an engine polls as well.
 
 use std::{
     fmt,
@@ -18,11 +19,13 @@ pub trait CommitListener: Send + Sync {
     /// A transaction was committed, or may have been.
     ///
     /// # Behaviour
-    /// - Called on the committing task, after the database answered. Return at once: wake a task, do no work here.
+    /// - Called on the committing task, after the database answered. Return at once: wake a task,
+    ///   do no work here.
     fn committed(&self);
 }
 
-/// The listeners of one database handle and its clones. For authors of databases; see [`CommitListener`].
+/// The listeners of one database handle and its clones. For authors of databases; see
+/// [`CommitListener`].
 #[derive(Default)]
 pub struct CommitListeners {
     any: AtomicBool,
@@ -79,7 +82,7 @@ impl fmt::Debug for CommitListeners {
         let count = listeners.unwrap_or_else(PoisonError::into_inner).len();
         f.debug_struct("CommitListeners")
             .field("count", &count)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The contract of [`Transactions`] as tests that any database can run.
 //!
-//! Implement [`Fixture`] and write `mainstay_database::conformance!(fixture());` in a test module: one named test per
-//! case. The cases wait on conditions, so they run on real and on paused time alike.
+//! Implement [`Fixture`] and write `mainstay_database::conformance!(fixture());` in a test module:
+//! one named test per case. The cases wait on conditions, so they run on real and on paused time
+//! alike.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -46,12 +47,12 @@ pub trait Fixture: Send + Sync + 'static {
         connection: &mut <Self::Transactions as Transactions>::Connection,
     ) -> Result<BTreeMap<u32, i64>, Error>;
 
-    /// All numbers, as somebody sees them who came anew, as another process does; one statement.
+    /// All numbers, as a new client sees them, such as another process; one statement.
     async fn committed(&self) -> BTreeMap<u32, i64>;
 }
 
-/// Emits one `#[tokio::test]` per case for the fixture that the expression makes; with `if_there`, for the fixture that it
-/// makes where the server is.
+/// Emits one `#[tokio::test]` per case for the fixture that the expression makes; with `if_there`,
+/// for the fixture that it makes where the server is.
 #[macro_export]
 macro_rules! conformance {
     (if_there $fixture:expr) => {
@@ -122,7 +123,7 @@ async fn cancel_after<T>(polls: usize, future: impl Future<Output = T>) -> Optio
     None
 }
 
-/// One transaction that adds one, run again until it is through.
+/// One transaction that adds one, run again until it commits.
 async fn add_one<F: Fixture>(f: &F, key: u32) -> Result<(), Error> {
     loop {
         let attempt = async {
@@ -217,7 +218,7 @@ pub async fn a_transaction_dropped_in_the_middle_of_a_statement_is_rolled_back<F
     }
 }
 
-/// A transaction that wants the row of one that is open; `end` says how that one ends.
+/// A transaction that needs a row of an open one, which ends with `end`.
 async fn next_goes_on<F: Fixture, E>(
     f: Arc<F>,
     expected: i64,
@@ -253,7 +254,7 @@ pub async fn a_cancelled_begin_leaves_nothing_locked<F: Fixture>(f: Arc<F>) {
         drop(cancel_after(polls, f.transactions().begin()).await);
         let mut holder = begin(&*f).await;
         add(&*f, &mut holder, 1, 1).await;
-        // The same while it may have to wait for another one.
+        // The same while it may wait for another one.
         drop(cancel_after(polls, f.transactions().begin()).await);
         commit(&*f, holder).await;
         within("a write", add_one(&*f, 1)).await.unwrap();
@@ -269,7 +270,7 @@ pub async fn a_cancelled_commit_is_whole_or_nothing_and_leaves_nothing_locked<F:
         add(&*f, &mut tx, key, 1).await;
         add(&*f, &mut tx, key + 1, 1).await;
         let answer = cancel_after(polls, f.transactions().commit(tx)).await;
-        // Whatever came of it has come of it when the next transaction has the rows.
+        // Its outcome is settled once the next transaction has the rows.
         within("a write", add_one(&*f, key)).await.unwrap();
         let seen = f.committed().await;
         match seen[&key] {

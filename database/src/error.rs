@@ -2,25 +2,27 @@
 
 use std::fmt;
 
-use crate::ErrorKind;
+use crate::{ErrorKind, kind::advice};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// A database operation failed.
 ///
-/// The text includes the driver's; [`source`](std::error::Error::source) continues below it. [`driver`](Self::driver) is the
-/// driver's own error.
+/// The text includes the driver's; [`source`](std::error::Error::source) continues below it.
+/// [`driver`](Self::driver) is the driver's own error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The database cannot be reached, or all its connections are in use. It heals by itself.
     Unavailable(Source),
-    /// The transaction lost against a concurrent one (serialization failure, deadlock, lock timeout, busy file) and was
-    /// rolled back. Run it again from its beginning.
+    /// The transaction lost against a concurrent one (serialization failure, deadlock, lock
+    /// timeout, busy file) and was rolled back. Run it again from its beginning.
     Conflict(Source),
-    /// The answer to a commit was lost: the transaction may be applied, not applied, or applied later.
+    /// The answer to a commit was lost: the transaction may be applied, not applied, or applied
+    /// later.
     OutcomeUnknown(Source),
-    /// The database cannot be opened: missing directory or privilege, wrong credentials, not a database.
+    /// The database cannot be opened: missing directory or privilege, wrong credentials, not a
+    /// database.
     CannotOpen {
         /// Which one: a path, or an address without credentials.
         what: String,
@@ -36,7 +38,8 @@ pub enum Error {
         /// The newest version this build knows.
         known: u32,
     },
-    /// The schema does not have what this build needs: its migrations were not run, or not all of them.
+    /// The schema does not have what this build needs: its migrations were not run, or not all of
+    /// them.
     MissingSchema {
         /// The crate or service that owns the schema.
         component: String,
@@ -59,8 +62,8 @@ pub enum Error {
 impl Error {
     /// Whether running the whole transaction again may succeed without anyone's help.
     ///
-    /// After [`OutcomeUnknown`](Self::OutcomeUnknown) this is safe only for transactions that may run twice: those that write
-    /// an inbox's processed record or a deduplication key.
+    /// After [`OutcomeUnknown`](Self::OutcomeUnknown) this is safe only for transactions that may
+    /// run twice: those that write an inbox's processed record or a deduplication key.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         self.kind().is_retryable()
@@ -134,8 +137,7 @@ impl fmt::Display for Error {
             ),
             Self::Failed(source) => write!(f, "the database refused the operation: {source}"),
         }?;
-        #[cfg(feature = "postgres")]
-        if let Some(advice) = self.driver().and_then(crate::postgres::advice) {
+        if let Some(advice) = self.driver().and_then(advice) {
             write!(f, "; {advice}")?;
         }
         Ok(())

@@ -4,6 +4,10 @@
 mod postgres;
 #[cfg(not(feature = "postgres"))]
 mod postgres {
+    pub(crate) const fn advice(_: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+        None
+    }
+
     pub(super) const fn kind_of(_: &(dyn std::error::Error + 'static)) -> Option<super::ErrorKind> {
         None
     }
@@ -18,6 +22,8 @@ mod sqlite {
 }
 
 use crate::Error;
+
+pub(crate) use postgres::advice;
 
 /// What a caller can do about an [`Error`], or about an error of the driver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

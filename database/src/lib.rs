@@ -1,105 +1,111 @@
-//! What every mainstay pattern needs of a database, and nothing else: transactions, migrations, checked names.
+//! Transactions, migrations and checked names: what the mainstay patterns need of a database.
 //!
-//! A pattern writes its rows in *your* transaction, so it has to agree with you on what a transaction is, whatever the
-//! database; and its tests have to meet what a real server does to concurrent transactions, or they prove nothing.
-//! This crate is that agreement, for PostgreSQL, for SQLite and for in-memory tables that behave as PostgreSQL does.
+//! A pattern writes its rows in *your* transaction, so both must agree on what a transaction is.
+//! Its tests must meet what a server does to concurrent transactions. This crate is that agreement,
+//! for PostgreSQL, SQLite and in-memory tables that behave as PostgreSQL does at READ COMMITTED.
 //!
-//! # What is guaranteed
-//!
-//! | guaranteed | on what it rests |
-//! |---|---|
-//! | What [`Transactions::commit`] answered with `Ok` is durable and visible, whole. | SQLite: WAL with `synchronous=FULL` unless you choose otherwise. PostgreSQL: `synchronous_commit`, and a check before COMMIT, which in a failed transaction rolls back without an error. |
-//! | A transaction that is dropped, at whatever point, is rolled back; a cancelled `begin` leaves nothing locked. | The conformance suite cancels at every await. |
-//! | An error of `commit` other than [`Error::OutcomeUnknown`] says that nothing was applied. | An answer that was lost is never made into one. |
-//! | A schema is migrated once, in one transaction, however many processes start at once. | A lock is taken before the version is read: SQLite's write lock, on PostgreSQL an advisory one. |
-//! | A schema newer than the build, or a migration edited after it was applied, is refused, and nothing is written. | Version and checksum of every step are recorded. |
-//! | What reaches SQL text as a schema or a prefix is a plain identifier. | [`Namespace`] checks it. |
-//!
-//! | not guaranteed | what to do |
-//! |---|---|
-//! | More than READ COMMITTED. | Lock the rows you decide on; read them again after a wait. |
-//! | That a commit with [`Error::OutcomeUnknown`] was applied, or ever will be. | Repeat only what carries an inbox mark or an deduplication key. |
-//! | A second writer in one SQLite file at the same time. | Writers queue: keep transactions short. |
-//! | That the in-memory tables outlive the process. | They are for tests and simulations. |
+//! **Guarantee:** a transaction is applied whole or not at all, and its error says which.
 //!
 //! # Quickstart
 //!
 //! ```
-//! use mainstay_database::{Error, Transactions, memory::{Connection, Database, Inserted, Record}};
+//! # #[cfg(not(feature = "sqlite"))] fn main() {}
+//! # #[cfg(feature = "sqlite")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use mainstay_database::{Migration, Migrations, Namespace, sqlite::{Database, sqlx}};
 //!
-//! #[derive(Clone, Debug)]
-//! struct Stock { sku: &'static str, left: u32 }
+//! const SHOP: Migrations = Migrations {
+//!     component: "shop",
+//!     steps: &[Migration {
+//!         name: "0001_orders",
+//!         sql: "CREATE TABLE {ns}orders (id INTEGER PRIMARY KEY, sku TEXT NOT NULL) STRICT;",
+//!     }],
+//! };
+//! # let directory = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&directory)?;
 //!
-//! impl Record for Stock {
-//!     const TABLE: &'static str = "stock";
-//!     type Key = &'static str;
-//!     fn key(&self) -> &'static str { self.sku }
-//! }
+//! let database = Database::open("shop.db").await?; // or postgres::Database::connect(url)
+//! database.migrate(&SHOP, &Namespace::plain()).await?;
 //!
-//! /// Takes its place in the caller's transaction, as every store of mainstay does.
-//! async fn reserve(connection: &mut Connection, sku: &'static str) -> Result<bool, Error> {
-//!     connection.statement().await?.update(&sku, |stock: &mut Stock| {
-//!         let enough = stock.left > 0;             // WHERE left > 0
-//!         stock.left = stock.left.saturating_sub(1); // SET left = left - 1
-//!         enough
-//!     }).await
-//! }
-//!
-//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-//! let database = Database::new();
 //! let mut tx = database.begin().await?;
-//! let added = tx.statement().await?.insert(Stock { sku: "mug", left: 1 }).await?;
-//! assert_eq!(added, Inserted::New);
-//! database.commit(tx).await?;
-//!
-//! // Two customers want the last mug at the same time. The second waits for the first, and then looks again.
-//! let mut first = database.begin().await?;
-//! let mut second = database.begin().await?;
-//! assert!(reserve(&mut first, "mug").await?);
-//! let (reserved, committed) = tokio::join!(reserve(&mut second, "mug"), database.commit(first));
-//! committed?;
-//! assert!(!reserved?);
-//! # Ok::<_, Error>(()) }).map_err(|error| error.to_string())?;
-//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! sqlx::query("INSERT INTO orders (sku) VALUES ($1)").bind("mug").execute(&mut *tx).await?;
+//! database.commit(tx).await?; // wakes the engines that listen
+//! # Ok(()) }
 //! ```
+//!
+//! On a pool that exists:
+//!
+//! ```no_run
+//! # #[cfg(feature = "postgres")]
+//! # async fn example(pool: mainstay_database::postgres::sqlx::PgPool) -> Result<(), mainstay_database::Error> {
+//! use mainstay_database::postgres::Database;
+//!
+//! let database = Database::from(pool);
+//! let tx = database.begin().await?; // or pool.begin()
+//! database.commit(tx).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Guarantees
+//!
+//! | guaranteed | on what it rests |
+//! |---|---|
+//! | After [`commit`](Transactions::commit) returns `Ok`, the transaction is durable and visible, whole. | SQLite: WAL with `synchronous=FULL` unless you choose otherwise. PostgreSQL: `synchronous_commit`, and a check before COMMIT, because COMMIT of a failed transaction rolls back without an error. |
+//! | A dropped transaction is rolled back. A cancelled `begin` leaves nothing locked. | The conformance suite cancels at every await. |
+//! | After any error of `commit` but [`Error::OutcomeUnknown`], nothing was applied. | A lost answer is always reported as lost. |
+//! | A schema is migrated once, in one transaction, even if ten processes start at once. | A lock is taken before the version is read: SQLite's write lock, on PostgreSQL an advisory lock. |
+//! | A schema newer than the build, or an edited migration, is refused, and nothing is written. | Version and checksum of every step are recorded. |
+//! | A schema or prefix in SQL text is a plain identifier. | [`Namespace`] checks it. |
+//!
+//! | not guaranteed | what to do |
+//! |---|---|
+//! | More than READ COMMITTED. | Lock the rows you decide on, and read them again after a wait. |
+//! | That a commit with [`Error::OutcomeUnknown`] was applied, or ever will be. | Repeat only transactions that write an inbox's processed record or a deduplication key. |
+//! | A second writer in one SQLite file at the same time. | Writers queue: keep transactions short. |
+//! | That in-memory tables outlive the process. | Use them in tests and simulations. |
+//! | That every commit notifies ([`commits`]). | Commit through this crate's `Database`; engines poll as well. |
 //!
 //! # How it works
 //!
-//! [`Transactions`] has two associated types. `Transaction` is what you hold: it rolls back when dropped. It derefs to
-//! `Connection`, the lifetime-free type that stores take: `outbox.enqueue(&mut tx, …)`, `inbox.admit(&mut tx, …)`.
-//! Patterns that share a transaction name the same `Connection`. Only engines that run your code open transactions
-//! themselves.
+//! [`Transactions`] has two associated types. `Transaction` is what you hold; it rolls back when
+//! dropped. It derefs to `Connection`, the type without a lifetime that stores take:
+//! `outbox.emit(&mut tx, …)`. Patterns that share a transaction name the same `Connection`. Only
+//! engines that run your code open transactions themselves.
 //!
-//! [`sqlite`] opens a file once per process: one connection that writes, for which in-process writers queue, and a few
-//! that read. Every transaction begins IMMEDIATE. [`postgres`] sets READ COMMITTED, a bound on waits for locks and one on idling in the round
-//! trip of BEGIN, so it needs no session state and works behind a transaction pooler. [`memory`] models statements, snapshots, row locks,
-//! sequences and unique keys as PostgreSQL has them at READ COMMITTED, and goes wrong [on demand](memory::Faults).
+//! | database | connections | a transaction |
+//! |---|---|---|
+//! | [`postgres`] | a pool | READ COMMITTED, with bounds on waits for locks and on idling. They are set in the round trip of BEGIN, so it works behind a transaction pooler. |
+//! | [`sqlite`] | one that writes, a few that read | begins IMMEDIATE; writers of the process queue |
+//! | [`memory`] | any number | statements, snapshots, row locks, sequences and unique keys as PostgreSQL has them; [faults](memory::Faults) on demand |
 //!
 //! # Failure modes
 //!
 //! | what happens | what you get |
 //! |---|---|
 //! | A deadlock, a serialization failure, a lock timeout; a file that another process keeps busy. | [`Error::Conflict`]: run the transaction again from its beginning. |
-//! | The server is away, the disk is full, all connections are taken. | [`Error::Unavailable`]: wait, and run it again. |
+//! | The server is away, the disk is full, all connections are in use. | [`Error::Unavailable`]: wait, and run it again. |
 //! | The answer to a commit is lost. | [`Error::OutcomeUnknown`]: applied, not applied, or applied *later*. |
 //! | A path that cannot be opened, a file that is no database. | [`Error::CannotOpen`], which names it. |
 //! | A build older than the schema. | [`Error::NewerSchema`]; nothing is written. |
-//! | A statement after an error that ended the transaction. | [`Error::Aborted`]; the commit of such a transaction is a rollback, and fails. |
-//! | SQLite ends a transaction by itself (disk full, I/O error). | The commit fails. Do not swallow that statement's error and go on: what follows would run outside any transaction. |
+//! | A schema without the latest migrations, opened without migrating. | [`Error::MissingSchema`], which names what is missing. |
+//! | A statement after an error that ended the transaction. | [`Error::Aborted`]. The commit of such a transaction is a rollback, and fails. |
+//! | SQLite ends a transaction by itself (disk full, I/O error). | The commit fails. Handle that statement's error: later statements would run outside any transaction. |
 //!
 //! # Schema
 //!
-//! This crate has no tables of its own. For each component it migrates it keeps `<prefix><component>_schema (version,
-//! name, checksum)` beside that component's tables.
+//! This crate has no tables of its own. For each component that it migrates, it keeps
+//! `<prefix><component>_schema (version, name, checksum)` beside that component's tables.
+//! [`Migrations::sql`] hands the same steps to a migration tool of your own.
 //!
 //! # Features
 //!
-//! | feature | what |
-//! |---|---|
-//! | `memory` (default) | tables in memory that behave as PostgreSQL does at READ COMMITTED |
-//! | `postgres` | PostgreSQL 14 or newer through sqlx, which it re-exports; the runtime and TLS are your choice |
-//! | `sqlite` | SQLite through sqlx, which it re-exports; the runtime is your choice |
-//! | `conformance` | the contract of [`Transactions`] as public tests, for databases of your own |
+//! | feature | what it adds | what it needs |
+//! |---|---|---|
+//! | `memory` (default) | tables in memory that behave as PostgreSQL does at READ COMMITTED | |
+//! | `postgres` | PostgreSQL 14 or newer | sqlx 0.9, re-exported; its `runtime-tokio` feature, and a TLS feature if you use TLS |
+//! | `sqlite` | SQLite | sqlx 0.9, re-exported; its `runtime-tokio` feature |
+//! | `conformance` | the contract of [`Transactions`] as tests, for databases of your own: [`conformance!`] | |
 
 pub mod commits;
 mod error;

@@ -1,11 +1,11 @@
 //! In-memory transactional tables that behave as PostgreSQL does at READ COMMITTED.
 //!
-//! For tests and simulations of code that has to live with a real server: a memory store that cannot show what
-//! PostgreSQL does to concurrent transactions hides the bugs that come of it. Everything is deterministic: waits
-//! are first come, first served, and time is the [`Clock`](mainstay_clock::Clock) handed in.
+//! For tests and simulations of code that runs on a real server: a memory store that cannot show
+//! what PostgreSQL does to concurrent transactions hides bugs. Everything is deterministic: waits
+//! are first come, first served, and time is the injected [`Clock`](mainstay_clock::Clock).
 //!
 //! ```
-//! use mainstay_database::{Transactions, memory::{Database, Inserted, Record}};
+//! use mainstay_database::memory::{Database, Inserted, Record};
 //!
 //! #[derive(Clone, Debug)]
 //! struct Account { owner: &'static str, cents: u64 }
@@ -37,21 +37,22 @@
 //!
 //! # What a statement is
 //!
-//! [`Connection::statement`] starts one SQL statement and takes its snapshot; everything done through that
-//! [`Statement`] is part of it, as the parts of one statement with several data-modifying CTEs are:
+//! [`Connection::statement`] starts one SQL statement and takes its snapshot; everything done
+//! through that [`Statement`] is part of it, as the parts of one statement with several
+//! data-modifying CTEs are:
 //!
-//! - Reads see what had committed when the statement began, and what *earlier* statements of the same
-//!   transaction wrote; never what this statement wrote itself.
-//! - [`update`](Statement::update), [`delete`](Statement::delete) and [`lock`](Statement::lock) find their row in
-//!   the snapshot. A row that the snapshot does not have is not there, although
-//!   [`insert`](Statement::insert) may say that it exists. A row that another transaction holds is waited for,
-//!   and then read again in its newest version.
+//! - Reads see what had committed when the statement began, and what *earlier* statements of the
+//!   same transaction wrote; never what this statement wrote itself.
+//! - [`update`](Statement::update), [`delete`](Statement::delete) and [`lock`](Statement::lock)
+//!   find their row in the snapshot. A row that the snapshot does not have is not there, although
+//!   [`insert`](Statement::insert) may say that it exists. If another transaction holds the row,
+//!   the statement waits and reads its newest version again.
 //! - A row that this statement has changed is not changed by it a second time.
 //!
 //! # What is not modelled
 //!
-//! Savepoints, REPEATABLE READ and SERIALIZABLE (their failures can be had from [`Faults`]), secondary unique
-//! keys, foreign keys and disk.
+//! Savepoints, REPEATABLE READ and SERIALIZABLE ([`Faults`] can inject their failures), secondary
+//! unique keys, foreign keys and disk.
 
 mod cause;
 mod connection;

@@ -1,13 +1,17 @@
 //! A component's schema as an ordered list of migrations.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod check;
+
 use crate::{Error, Namespace};
 
 /// The migrations of one component (a pattern crate, a service), oldest first.
 ///
 /// Two ways to run them:
 ///
-/// - `Database::migrate` of the adapter applies what is missing in one transaction, and records it in the component's version
-///   table. Ten processes may start it at once. It refuses a schema that is newer than the build.
+/// - `Database::migrate` of the adapter applies what is missing in one transaction, and records it
+///   in the component's version table. Ten processes may start it at once. It refuses a schema that
+///   is newer than the build.
 /// - [`sql`](Self::sql) hands the steps to a migration tool of your own. Stores accept the result.
 #[derive(Clone, Copy, Debug)]
 #[expect(
@@ -30,7 +34,8 @@ pub struct Migrations {
 pub struct Migration {
     /// A name for people, such as `0001_outbox`.
     pub name: &'static str,
-    /// Statements, with the placeholders of [`Namespace`](crate::Namespace). Never edited once released.
+    /// Statements, with the placeholders of [`Namespace`](crate::Namespace). Never edited once
+    /// released.
     pub sql: &'static str,
 }
 
@@ -41,10 +46,11 @@ impl Migrations {
         u32::try_from(self.steps.len()).unwrap_or(u32::MAX)
     }
 
-    /// The steps as SQL text for a migration tool, oldest first: a name such as `0001_outbox`, and the statements.
+    /// The steps as SQL text for a migration tool, oldest first: a name such as `0001_outbox`, and
+    /// the statements.
     ///
-    /// Each step also records itself in the version table, so that `Database::migrate` and the `open` of a store find it done.
-    /// A schema of PostgreSQL that `namespace` names must exist.
+    /// Each step also records itself in the version table, so that `Database::migrate` and the
+    /// `open` of a store find it done. A schema of PostgreSQL that `namespace` names must exist.
     ///
     /// ```
     /// # use mainstay_database::{Migration, Migrations, Namespace};
@@ -73,24 +79,8 @@ impl Migrations {
         format!("{{ns}}{}_schema", self.component)
     }
 
-    /// That nothing is pending, where `applied` has been.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    pub(crate) fn check(&self, applied: &[(u32, i64)]) -> Result<(), Error> {
-        let Some((version, step)) = self.pending(applied)?.first().copied() else {
-            return Ok(());
-        };
-        Err(self.missing(format!("step {version}, {}, was not applied", step.name).into()))
-    }
-
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    pub(crate) fn missing(&self, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
-        Error::MissingSchema {
-            component: self.component.to_owned(),
-            source,
-        }
-    }
-
-    /// The steps still to apply, with their versions. `applied` has the version and checksum of each step applied, ascending.
+    /// The steps still to apply, with their versions. `applied` has the version and checksum of
+    /// each step applied, ascending.
     ///
     /// # Errors
     /// [`Error::NewerSchema`], [`Error::ChangedMigration`].

@@ -2,11 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-/// A schema and a prefix for every object of a pattern, checked so that it can be put into SQL text.
+/// A schema and a prefix for every object of a pattern, checked so that it can be put into SQL
+/// text.
 ///
 /// SQL text names its objects with two placeholders, which [`render`](Self::render) fills in:
-/// `{ns}` is the schema (if any, in quotes: it may be a word of SQL) and the prefix, for tables: `{ns}outbox`; `{prefix}` is
-/// the prefix alone, for indexes, which live in their table's schema: `{prefix}outbox_by_key`.
+/// `{ns}` is the schema (if any, in quotes: it may be a word of SQL) and the prefix, for tables:
+/// `{ns}outbox`; `{prefix}` is the prefix alone, for indexes, which live in their table's schema:
+/// `{prefix}outbox_by_key`.
 ///
 /// ```
 /// use mainstay_database::Namespace;
@@ -32,8 +34,8 @@ impl Namespace {
     /// A prefix before every name.
     ///
     /// # Errors
-    /// [`InvalidNamespace`] unless `prefix` is empty or 1 to 30 of `a-z`, `0-9` and `_`, starting with no digit, nor with
-    /// `pg_` or `sqlite_`.
+    /// [`InvalidNamespace`] unless `prefix` is empty or 1 to 30 of `a-z`, `0-9` and `_`, starting
+    /// with no digit, nor with `pg_` or `sqlite_`.
     pub fn prefixed(prefix: &str) -> Result<Self, InvalidNamespace> {
         if !prefix.is_empty() {
             check("prefix", prefix)?;
@@ -44,19 +46,20 @@ impl Namespace {
         })
     }
 
-    /// Puts everything into a schema of PostgreSQL, which must exist. Not for SQLite: a schema there is an attached file, and
-    /// the stores attach none.
+    /// Puts everything into a schema of PostgreSQL, which must exist. Not for SQLite: a schema
+    /// there is an attached file, and the stores attach none.
     ///
     /// # Errors
-    /// [`InvalidNamespace`] unless `schema` is 1 to 30 of `a-z`, `0-9` and `_`, starting with no digit, nor with `pg_` or
-    /// `sqlite_`.
+    /// [`InvalidNamespace`] unless `schema` is 1 to 30 of `a-z`, `0-9` and `_`, starting with no
+    /// digit, nor with `pg_` or `sqlite_`.
     pub fn in_schema(mut self, schema: &str) -> Result<Self, InvalidNamespace> {
         check("schema", schema)?;
         self.schema = Some(schema.into());
         Ok(self)
     }
 
-    /// The schema, if there is one. Without quotes: SQL text needs them where it is a reserved word.
+    /// The schema, if there is one. Without quotes: SQL text needs them where it is a reserved
+    /// word.
     #[must_use]
     pub fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_databases_keep_for_themselves_is_refused_by_name() {
+    fn names_reserved_by_databases_are_refused() {
         let plain = Namespace::plain();
         for name in ["pg_", "pg_shop", "sqlite_"] {
             let refused = [Namespace::prefixed(name), plain.clone().in_schema(name)];
@@ -147,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_accepted_is_a_plain_identifier(text in ".{0,40}") {
+        fn every_accepted_name_is_a_plain_identifier(text in ".{0,40}") {
             if Namespace::prefixed(&text).is_ok() {
                 prop_assert!(text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
                 prop_assert!(!text.starts_with(|c: char| c.is_ascii_digit()));

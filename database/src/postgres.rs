@@ -30,7 +30,7 @@ pub use sqlx;
 /// An open transaction; derefs to [`PgConnection`], rolls back on drop.
 pub type Transaction = sqlx::Transaction<'static, Postgres>;
 
-/// How long a server may take to say why it gives no connection.
+/// How long a server may take to say why it refuses a connection.
 const HEARING: Duration = Duration::from_secs(2);
 
 /// A database on a PostgreSQL server. Clones share its pool and its commit listeners.
@@ -84,7 +84,6 @@ impl Database {
     }
 
     /// A database with a pool of its own, on the server at `url`.
-    #[must_use]
     pub fn builder(url: impl Into<String>) -> Builder<NewPool> {
         Builder::new(NewPool {
             url: url.into(),
@@ -93,8 +92,8 @@ impl Database {
         })
     }
 
-    /// A database on a pool that exists. Behind a transaction pooler, give that pool a statement cache of capacity 0.
-    #[must_use]
+    /// A database on a pool that exists. Behind a transaction pooler, give that pool a statement
+    /// cache of capacity 0.
     pub const fn builder_on(pool: PgPool) -> Builder<PgPool> {
         Builder::new(pool)
     }
@@ -107,7 +106,8 @@ impl Database {
         self.begin_with(self.begin.clone()).await
     }
 
-    /// Commits; as [`Transactions::commit`], without the import. Takes any transaction of this driver.
+    /// Commits; as [`Transactions::commit`], without the import. Takes any transaction of this
+    /// driver.
     ///
     /// # Errors
     /// As [`Transactions::commit`].
@@ -115,7 +115,8 @@ impl Database {
         Transactions::commit(self, transaction).await
     }
 
-    /// Calls `listener` after each commit through this handle or a clone of it; see [`commits`](crate::commits).
+    /// Calls `listener` after each commit through this handle or a clone of it; see
+    /// [`commits`](crate::commits).
     pub fn on_commit(&self, listener: Weak<dyn CommitListener>) {
         self.listeners.add(listener);
     }
@@ -126,25 +127,28 @@ impl Database {
         &self.pool
     }
 
-    /// Whether a connection keeps its prepared statements: `persistent` of every query. Not behind a transaction pooler, where
-    /// the next transaction runs in another session.
+    /// Whether a connection keeps its prepared statements: pass it to `persistent` of every query.
+    /// False behind a transaction pooler, where the next transaction runs in another session.
     #[must_use]
     pub const fn keeps_statements(&self) -> bool {
         self.keeps_statements
     }
 
-    /// Opens a transaction with a BEGIN of one's own, which may set what it needs in the same round trip. Nothing in it may
-    /// fail or wait: the driver takes a transaction whose beginning failed for none, and its connection goes back as it is.
+    /// Opens a transaction with a BEGIN of one's own, which may set what it needs in the same round
+    /// trip. Nothing in it may fail or wait: the driver takes a transaction whose beginning failed
+    /// for none, and its connection goes back as it is.
     ///
     /// # Errors
-    /// As [`Transactions::begin`]. Where a connection could not be had in time because the server gives none,
-    /// [`Error::Unavailable`] says what the server said.
+    /// As [`Transactions::begin`]. Where a connection could not be had in time because the server
+    /// gives none, [`Error::Unavailable`] says what the server said.
     ///
     /// # Cancel safety
-    /// Cancel safe. `pool().begin()` is not: of a BEGIN that was sent and not waited for the driver keeps no account, and what
-    /// comes next on that connection runs in a transaction that nobody commits.
+    /// Cancel safe. `pool().begin()` is not: of a BEGIN that was sent and not waited for the driver
+    /// keeps no account, and what comes next on that connection runs in a transaction that nobody
+    /// commits.
     pub async fn begin_with(&self, begin: SqlStr) -> Result<Transaction, Error> {
-        // In a task of its own it goes on to its end, and a transaction that nobody takes is rolled back.
+        // In a task of its own it always completes. A transaction that is not returned is rolled
+        // back.
         let pool = self.pool.clone();
         let beginning = tokio::spawn(async move { pool.begin_with(begin).await });
         let outcome = match beginning.await {
@@ -159,14 +163,14 @@ impl Database {
         }
     }
 
-    /// While it waits, a pool keeps to itself what the server answers.
+    /// A pool does not report the server's answers while it waits: ask once, without it.
     async fn why_none_came(&self) -> Error {
         if self.pool.size() < self.pool.options().get_max_connections() {
             let options = self.pool.connect_options();
             let asking = tokio::time::timeout(HEARING, options.connect());
             match asking.await {
                 Ok(Err(error)) => return classify(error),
-                // It would give one now.
+                // The server has a connection again.
                 Ok(Ok(connection)) => drop(connection.close().await),
                 Err(_no_answer) => {}
             }
@@ -174,7 +178,7 @@ impl Database {
         classify(sqlx::Error::PoolTimedOut)
     }
 
-    /// Closes all connections, after what runs on them has ended.
+    /// Closes all connections, once their statements have ended.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -190,8 +194,9 @@ impl Transactions for Database {
     }
 
     async fn commit(&self, mut transaction: Transaction) -> Result<(), Error> {
-        // COMMIT of a transaction in which a statement failed rolls back, and PostgreSQL does not call that an error.
-        // Whoever swallowed the statement's error would take it for a commit.
+        // COMMIT of a transaction in which a statement failed rolls back, and PostgreSQL does not
+        // call that an error. A caller that ignored the statement's error would believe it
+        // committed.
         sqlx::raw_sql("SELECT 1")
             .execute(&mut *transaction)
             .await
@@ -204,7 +209,7 @@ impl Transactions for Database {
     }
 
     fn idle_limit(&self) -> Option<Duration> {
-        // To the server zero means for ever.
+        // For the server, zero means for ever.
         (!self.idle_limit.is_zero()).then_some(self.idle_limit)
     }
 }

@@ -1,7 +1,7 @@
 //! SQLite: one writer connection per file and process, WAL, `synchronous=FULL`.
 //!
-//! Every transaction that may write begins IMMEDIATE: a deferred one fails at once with code 517 on its
-//! first write after another writer's commit, whatever the busy timeout.
+//! Every transaction that may write begins IMMEDIATE: a deferred one fails at once with code 517 on
+//! its first write after another writer's commit, whatever the busy timeout.
 
 mod builder;
 mod migrate;
@@ -26,10 +26,11 @@ pub use sqlx;
 /// An open SQLite transaction; derefs to [`SqliteConnection`], rolls back on drop.
 pub type Transaction = sqlx::Transaction<'static, Sqlite>;
 
-/// One SQLite file: a single writer connection and a few readers. Clones share them, and the commit listeners.
+/// One SQLite file: a single writer connection and a few readers. Clones share them, and the commit
+/// listeners.
 ///
-/// Open a file once per process and hand out clones. Writers of the process then queue fairly for the one writer connection;
-/// several handles would poll SQLite's lock against each other.
+/// Open a file once per process and hand out clones. Writers of the process then queue fairly for
+/// the one writer connection; several handles would poll SQLite's lock against each other.
 ///
 /// ```no_run
 /// use mainstay_database::{Error, sqlite::{Database, Synchronous}};
@@ -65,7 +66,6 @@ impl Database {
     }
 
     /// A database in the file at `path`.
-    #[must_use]
     pub fn builder(path: impl Into<PathBuf>) -> Builder {
         Builder::new(path.into())
     }
@@ -86,7 +86,8 @@ impl Database {
         Transactions::commit(self, transaction).await
     }
 
-    /// Calls `listener` after each commit through this handle or a clone of it; see [`commits`](crate::commits).
+    /// Calls `listener` after each commit through this handle or a clone of it; see
+    /// [`commits`](crate::commits).
     pub fn on_commit(&self, listener: Weak<dyn CommitListener>) {
         self.listeners.add(listener);
     }
@@ -103,7 +104,7 @@ impl Database {
         &self.reader
     }
 
-    /// Closes all connections, after what runs on them has ended.
+    /// Closes all connections, once their statements have ended.
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
@@ -159,12 +160,12 @@ pub fn classify(error: sqlx::Error) -> Error {
     }
 }
 
-/// As [`classify`], for an error that somebody else owns.
+/// As [`classify`], for a borrowed error.
 pub(crate) fn kind_of(error: &sqlx::Error) -> ErrorKind {
     match (error, primary_code(error)) {
         (_, Some(BUSY | LOCKED)) => ErrorKind::Conflict,
-        // The file was opened once: what cannot be opened now is another connection, its log or a temporary file, most
-        // often because the process has no file descriptors left.
+        // The file was opened once: what cannot be opened now is another connection, its log or a
+        // temporary file, most often because the process has no file descriptors left.
         (_, Some(IO | FULL | CANNOT_OPEN))
         | (sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed, _) => ErrorKind::Unavailable,
         _ => ErrorKind::Final,
@@ -174,12 +175,13 @@ pub(crate) fn kind_of(error: &sqlx::Error) -> ErrorKind {
 /// As [`classify`], for COMMIT: some errors leave open what happened.
 fn of_commit(error: sqlx::Error) -> Error {
     match (&error, primary_code(&error)) {
-        // The transaction's frames may lie in the log, whole and unsynced: no connection sees them, but the recovery after
-        // a crash may.
+        // The transaction's frames may lie in the log, whole and unsynced: no connection sees them,
+        // but the recovery after a crash may.
         (_, Some(IO | FULL)) | (sqlx::Error::WorkerCrashed, _) => {
             Error::OutcomeUnknown(error.into())
         }
-        // SQLite answers in this process: any other error says that the transaction was not applied.
+        // SQLite answers in this process: any other error says that the transaction was not
+        // applied.
         _ => classify(error),
     }
 }

@@ -8,8 +8,8 @@ use crate::Error;
 
 /// Opens transactions and commits them.
 ///
-/// Only engines that run user code (inbox worker, orchestrator, replay) need it. A store's methods take
-/// the caller's transaction as `&mut Self::Connection` instead: `&mut tx` coerces to it.
+/// Only engines that run user code (inbox worker, orchestrator, replay) need it. A store's methods
+/// take the caller's transaction as `&mut Self::Connection` instead: `&mut tx` coerces to it.
 #[async_trait]
 pub trait Transactions: Send + Sync + 'static {
     /// What a statement runs on; the same type as `Outbox::Connection`, `Inbox::Connection`.
@@ -27,19 +27,19 @@ pub trait Transactions: Send + Sync + 'static {
     /// Cancel safe: a transaction that was opened and not returned is rolled back.
     async fn begin(&self) -> Result<Self::Transaction, Error>;
 
-    /// Commits; when this returns `Ok`, the writes are durable and visible.
+    /// Commits. Once this returns `Ok`, the writes are durable and visible.
     ///
     /// # Errors
-    /// [`Error::OutcomeUnknown`] when the answer was lost: the transaction may be applied, not applied, or
-    /// *applied later*. Any other error says that it was not applied.
+    /// [`Error::OutcomeUnknown`] when the answer was lost: the transaction may be applied, not
+    /// applied, or *applied later*. Any other error says that it was not applied.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the outcome unknown.
     async fn commit(&self, transaction: Self::Transaction) -> Result<(), Error>;
 
-    /// How long a transaction may lie idle before the database itself ends it; none if it never does.
+    /// How long a transaction may lie idle before the database ends it; none if it never does.
     ///
-    /// Engines keep the deadlines of user code below it: code that is still thinking would lose its transaction, and no
-    /// attempt would ever end.
+    /// Engines keep the deadlines of user code below it: code that is still thinking would lose its
+    /// transaction, and no attempt would ever end.
     fn idle_limit(&self) -> Option<Duration>;
 }

@@ -1,11 +1,12 @@
-//! Who of a group reads which partition: balanced, and moving as little as possible.
+//! The division of partitions among the members of a group: balanced, with few moves.
 
 use std::collections::BTreeMap;
 
 /// Divides `partitions` (each with its present owner) among `members`.
 ///
-/// Pure and deterministic: every member computes the same answer from the same table. Each member gets the
-/// floor or the ceiling of the mean; a partition stays where it is unless its owner has too many or is gone.
+/// Pure and deterministic: every member computes the same result from the same table. Each member
+/// gets the floor or the ceiling of the mean. A partition moves only if its owner has too many or
+/// is gone.
 pub(crate) fn balance<P: Ord + Clone, M: Ord + Clone>(
     partitions: &BTreeMap<P, Option<M>>,
     members: &[M],
@@ -19,7 +20,7 @@ pub(crate) fn balance<P: Ord + Clone, M: Ord + Clone>(
             *count += 1;
         }
     }
-    // The larger shares go to those who hold most already: that moves the fewest partitions.
+    // Members that hold most get the larger shares: that moves the fewest partitions.
     let mut by_holding: Vec<(&M, usize)> = owned.into_iter().collect();
     by_holding.sort_by(|(a, a_owns), (b, b_owns)| b_owns.cmp(a_owns).then(a.cmp(b)));
     let (floor, larger_shares) = (

@@ -1,7 +1,7 @@
 //! [`Message`]s as `CloudEvents` 1.0 in binary mode, both ways without loss.
 //!
-//! Topic, key and payload travel beside: on Kafka as the record's topic, key and value (none = a null value).
-//! Everything else becomes headers, in this order:
+//! Topic, key and payload travel beside the headers: on Kafka as the record's topic, key and value
+//! (without a payload, a null value). Everything else becomes headers, in this order:
 //!
 //! | header | of | absent |
 //! |---|---|---|
@@ -16,22 +16,21 @@
 //! | any other name | the message's headers, in their order, bytes as they are | |
 //!
 //! A header of the *message* whose name is in this table (or looks escaped already) is written with
-//! [`ESCAPE`] before its name and read back without, so it is never taken for an attribute. Values need no
-//! escaping: they are bytes here and on Kafka. Extensions of other systems (`ce_…` with a name not in the
-//! table) are headers like any other. Structured mode (`application/cloudevents+json`) is not read: such a
-//! record has no `ce_specversion` and stays raw.
+//! [`ESCAPE`] before its name and read back without, so it is never taken for an attribute. Values
+//! need no escaping: they are bytes here and on Kafka. Extensions of other systems (`ce_…` with a
+//! name not in the table) are headers like any other. Structured mode
+//! (`application/cloudevents+json`) is not read: such a record has no `ce_specversion` and stays
+//! raw.
 //!
 //! ```
-//! use mainstay_messaging::{Kind, Message, MessageId, Source, Topic, cloudevents};
+//! use mainstay_messaging::{Message, cloudevents};
 //!
-//! let message = Message::with_id(
-//!     MessageId::from_static("1"), Source::from_static("/shop"), Topic::from_static("orders"), Kind::from_static("OrderPlaced"),
-//! );
+//! let message = Message::builder().topic("orders").kind("OrderPlaced").source("/shop").build()?;
 //! let headers = cloudevents::write(&message);
 //! assert_eq!(headers.get("ce_type").unwrap(), "OrderPlaced");
 //! let read = cloudevents::read(message.topic.clone(), None, &headers, None)?;
 //! assert_eq!(read, message);
-//! # Ok::<_, cloudevents::CloudEventError>(())
+//! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
 mod time;
@@ -42,7 +41,7 @@ use bytes::Bytes;
 
 use crate::{Headers, InvalidName, Key, Kind, Message, MessageId, Position, Source, Topic};
 
-/// Stands before the name of a message's header that would else be taken for an attribute.
+/// The prefix of a message's header whose name would otherwise be taken for an attribute.
 pub const ESCAPE: &str = "mainstay-header-";
 
 const SPEC_VERSION: &str = "ce_specversion";
@@ -111,7 +110,7 @@ pub fn write(message: &Message) -> Headers {
 /// Reads back what [`write()`] wrote, and any other binary-mode event.
 ///
 /// # Errors
-/// [`CloudEventError`] when the record is no `CloudEvents` 1.0 event or breaks the rules of ours: keep it raw.
+/// [`CloudEventError`] when the record is no valid `CloudEvents` 1.0 event: keep it raw.
 pub fn read(
     topic: Topic,
     key: Option<Key>,
@@ -156,7 +155,8 @@ pub fn read(
     Ok(message)
 }
 
-/// The identity of a record that has no `ce_id`: its topic as the source, its partition and offset as the id.
+/// The identity of a record that has no `ce_id`: its topic as the source, its partition and offset
+/// as the id.
 #[must_use]
 pub fn identity(position: &Position) -> (Source, MessageId) {
     let id = format!("{}/{}", position.partition.number, position.offset);
@@ -170,7 +170,7 @@ fn needs_escape(name: &str) -> bool {
     ATTRIBUTES.contains(&name) || unescaped(name) != name
 }
 
-/// Takes [`ESCAPE`] away where [`write()`] put it, and only there.
+/// Removes [`ESCAPE`] where [`write()`] added it, and only there.
 fn unescaped(name: &str) -> &str {
     match name.strip_prefix(ESCAPE) {
         Some(rest) if needs_escape(rest) => rest,
@@ -209,10 +209,10 @@ fn malformed(
 #[derive(thiserror::Error, Debug)]
 #[non_exhaustive]
 pub enum CloudEventError {
-    /// An attribute that every event has is not there.
+    /// A required attribute is missing.
     #[error("the record has no {0}: it is no CloudEvents event in binary mode")]
     Missing(&'static str),
-    /// An attribute is there twice: which of them counts must not be guessed.
+    /// An attribute is there twice, and must not be guessed.
     #[error("the record has {0} more than once")]
     Repeated(&'static str),
     /// Another version of `CloudEvents`.

@@ -1,8 +1,10 @@
 //! The contract of [`Publisher`] and [`Consumer`] as tests that any broker can run.
 //!
-//! Implement [`PublisherFixture`], [`ConsumerFixture`] or both, and write `mainstay_messaging::conformance!(fixture());` in a test
-//! module: it becomes one named test per case. A broker that only publishes writes `conformance!(publisher: fixture());`, see
-//! the [macro](crate::conformance!). The cases wait on conditions, so they run on real and on paused time.
+//! Implement [`PublisherFixture`], [`ConsumerFixture`] or both, and write
+//! `mainstay_messaging::conformance!(fixture());` in a test module: it becomes one named test per
+//! case. A broker that only publishes writes `conformance!(publisher: fixture());`, see the
+//! [macro](crate::conformance!). The cases wait on conditions, so they run on real and on paused
+//! time.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -58,8 +60,8 @@ pub trait PublisherFixture: Fixture {
 pub trait ConsumerFixture: Fixture {
     type Consumer: Consumer;
 
-    /// A new member. Its fetches hold about 50,000 bytes at most; its lease and the time it has to give partitions back should
-    /// be a second at most.
+    /// A new member. Its fetches hold about 50,000 bytes at most; its lease and the time it has to
+    /// give partitions back should be a second at most.
     async fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> Self::Consumer;
 
     /// Appends messages, in this order.
@@ -75,8 +77,8 @@ pub trait ConsumerFixture: Fixture {
 /// What the cases of outages need.
 #[async_trait]
 pub trait OutageFixture: PublisherFixture + ConsumerFixture {
-    /// From now on the broker stores nothing and answers retryable errors. [`heal`](Self::heal) follows at once: an outage is
-    /// shorter than a lease.
+    /// From now on the broker stores nothing and answers retryable errors. [`heal`](Self::heal)
+    /// follows at once: an outage is shorter than a lease.
     async fn fail(&self);
 
     /// The broker works again.
@@ -85,8 +87,8 @@ pub trait OutageFixture: PublisherFixture + ConsumerFixture {
 
 /// Emits one `#[tokio::test]` per case for the fixture that the expression makes.
 ///
-/// Before the expression, `paused` runs the cases on tokio's paused time, for a broker whose clock follows it. Before that, a
-/// part chooses some of the cases:
+/// Before the expression, `paused` runs the cases on tokio's paused time, for a broker whose clock
+/// follows it. Before that, a part chooses some of the cases:
 ///
 /// | part | cases of | fixture |
 /// |---|---|---|
@@ -183,7 +185,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Payload of a record that is not a message.
 pub const FOREIGN: &[u8] = &[0xff, 0x00, b'?'];
 
-/// Enough keys that not all of them lie in one of four partitions.
+/// Enough keys that they are in more than one of four partitions.
 const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 fn topic() -> Topic {

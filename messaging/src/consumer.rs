@@ -9,8 +9,9 @@ use crate::{Error, Group, Headers, Message, Topic};
 
 /// One member of a consumer group.
 ///
-/// Offsets are committed by position; there are no automatic commits. A group that has no offsets begins where its [`StartAt`]
-/// says. A group whose offset lies outside the log stops with [`Error::OffsetOutOfRange`], and an operator decides.
+/// Offsets are committed by position; there are no automatic commits. A group that has no offsets
+/// begins where its [`StartAt`] says. A group whose offset lies outside the log stops with
+/// [`Error::OffsetOutOfRange`], and an operator decides.
 ///
 /// Roles are implemented for boxes: `Box<dyn Consumer>` is a consumer.
 #[async_trait]
@@ -22,12 +23,15 @@ pub trait Consumer: Send + 'static {
     ///
     /// # Behaviour
     /// - The deliveries of one partition come in offset order; the consumer skips none.
-    /// - [`ConsumerEvent::Assigned`] comes before the first delivery of its partitions, which start at the group's committed
-    ///   offset.
-    /// - [`ConsumerEvent::Revoked`] comes *before* its partitions move: this member holds them, and may commit, until it calls
-    ///   [`release`](Self::release) or the deadline passes. After [`ConsumerEvent::Lost`] it may not commit any more.
-    /// - Each call keeps the membership alive: call it continually, even while every partition is paused.
-    /// - The first success after an error is an event; [`ConsumerEvent::Recovered`] if there is no other.
+    /// - [`ConsumerEvent::Assigned`] comes before the first delivery of its partitions, which start
+    ///   at the group's committed offset.
+    /// - [`ConsumerEvent::Revoked`] comes *before* its partitions move: this member holds them, and
+    ///   may commit, until it calls [`release`](Self::release) or the deadline passes. After
+    ///   [`ConsumerEvent::Lost`] it may not commit any more.
+    /// - Each call keeps the membership alive: call it continually, even while every partition is
+    ///   paused.
+    /// - The first success after an error is an event; [`ConsumerEvent::Recovered`] if there is no
+    ///   other.
     /// - A record that is no message is delivered raw, see [`Delivery::content`].
     ///
     /// # Errors
@@ -41,23 +45,25 @@ pub trait Consumer: Send + 'static {
     ///
     /// # Behaviour
     /// - An offset never moves back: a position at or below the stored one changes nothing.
-    /// - A position in a partition that this member does not hold is not stored. The other positions of the call are.
+    /// - A position in a partition that this member does not hold is not stored. The other
+    ///   positions of the call are.
     ///
     /// # Errors
-    /// [`Error::NotAssigned`] if a position was not stored because its partition is not this member's. After a retryable error,
-    /// the offsets may or may not be stored: commit again.
+    /// [`Error::NotAssigned`] if a position was not stored because its partition is not this
+    /// member's. After a retryable error, the offsets may or may not be stored: commit again.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves it unknown whether the offsets were stored. Committing again is safe.
+    /// Dropping the future leaves it unknown whether the offsets were stored. Committing again is
+    /// safe.
     async fn commit(&mut self, positions: &[Position]) -> Result<(), Error>;
 
     /// Stops the delivery of these partitions. They stay assigned.
     ///
     /// # Behaviour
-    /// - Concerns the partitions that this member holds now, even those whose [`ConsumerEvent::Assigned`] is still to come;
-    ///   others are ignored.
-    /// - A new assignment of a partition is never paused. A caller that acts on an event from before that assignment may pause
-    ///   the new one: resume when it is told.
+    /// - Concerns the partitions that this member holds now, even those whose
+    ///   [`ConsumerEvent::Assigned`] is still to come; others are ignored.
+    /// - A new assignment of a partition is never paused. A caller that acts on an event from
+    ///   before that assignment may pause the new one: resume when it is told.
     fn pause(&mut self, partitions: &[Partition]);
 
     /// Starts the delivery of paused partitions again.
@@ -77,7 +83,8 @@ pub trait Consumer: Send + 'static {
     /// After a retryable error, release again, or let the lease end.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves it unknown whether the partitions were given back. Releasing again is safe.
+    /// Dropping the future leaves it unknown whether the partitions were given back. Releasing
+    /// again is safe.
     async fn release(&mut self, partitions: &[Partition]) -> Result<(), Error>;
 }
 
@@ -111,8 +118,8 @@ pub enum ConsumerEvent {
     Deliveries(Vec<Delivery>),
     /// These partitions are this member's from now on.
     Assigned(Vec<Assignment>),
-    /// These partitions are to move to another member: finish or abandon what is in flight, commit, and
-    /// [`release`](Consumer::release) them within `deadline`.
+    /// These partitions are to move to another member: finish or abandon what is in flight, commit,
+    /// and [`release`](Consumer::release) them within `deadline`.
     Revoked {
         /// The partitions to give back.
         partitions: Vec<Partition>,
@@ -175,6 +182,17 @@ pub struct Position {
     pub offset: i64,
 }
 
+impl Position {
+    /// The position behind this one: what to commit when this record is finished.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self {
+            partition: self.partition.clone(),
+            offset: self.offset + 1,
+        }
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.partition, self.offset)
@@ -205,6 +223,17 @@ pub enum Content {
     Message(Message),
     /// A record that cannot be read as a message, byte for byte, with the reason.
     Raw(Raw),
+}
+
+impl Content {
+    /// The message, unless the record is raw.
+    #[must_use]
+    pub const fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Raw(_) => None,
+        }
+    }
 }
 
 /// A record that could not be read as a [`Message`], with everything needed to keep and inspect it.

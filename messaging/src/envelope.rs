@@ -1,7 +1,8 @@
-//! How tables store a message: everything but topic, key and payload as one JSON text.
+//! How tables store a message: everything except topic, key and payload, as one JSON text.
 //!
-//! Outbox rows and broker records use the same text, people can read it with `json_extract`, and old and new binaries
-//! agree on it: a golden test pins it. What a newer build wrote beside it passes through an older one unchanged.
+//! Outbox rows and broker records use the same text, people can read it with `json_extract`, and
+//! old and new binaries agree on it: a golden test pins it. Fields of a newer build pass through an
+//! older one unchanged.
 
 mod unknown;
 
@@ -103,7 +104,8 @@ fn header<'a>((name, value): (&'a str, &'a Bytes)) -> Header<'a> {
     }
 }
 
-/// Reads back what [`write()`] wrote. Attributes that this build does not know are kept, and written again.
+/// Reads back what [`write()`] wrote. Attributes that this build does not know are kept, and
+/// written again.
 ///
 /// # Errors
 /// [`EnvelopeError`] when the text is damaged or of a newer format: keep the record raw.
@@ -226,7 +228,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_reads_back_the_same(message in message()) {
+        fn written_text_reads_back_the_same(message in message()) {
             let read = read(&write(&message), message.topic.clone(), None, message.payload.clone()).unwrap();
             prop_assert_eq!(read, message);
         }
@@ -245,7 +247,7 @@ mod tests {
 
     /// A relay of this build may lie between a writer and a consumer of a newer one.
     #[test]
-    fn what_a_newer_build_wrote_beside_it_is_kept() {
+    fn fields_of_a_newer_build_are_kept() {
         let newer = r#"{"id":"1","source":"/shop","kind":"OrderPlaced","version":1,"subject":"s","deadline":{"at":1700000000000001},"tracestate":"vendor=1"}"#;
         let message = read(newer, Topic::from_static("orders"), None, None).unwrap();
         assert_eq!(write(&message), newer);

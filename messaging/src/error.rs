@@ -25,7 +25,8 @@ pub enum Error {
     },
     /// This member does not hold the partition, or does not hold it any more.
     NotAssigned(Position),
-    /// The group's committed offset lies outside the log: records were removed before they were read, or the log was replaced.
+    /// The group's committed offset lies outside the log: records were removed before they were
+    /// read, or the log was replaced.
     OffsetOutOfRange {
         /// The group.
         group: Group,
@@ -36,7 +37,8 @@ pub enum Error {
         /// The offset that the next record will get.
         next: i64,
     },
-    /// The message was not tried, because an earlier one of the same (topic, key) was not acknowledged.
+    /// The message was not tried, because an earlier one of the same (topic, key) was not
+    /// acknowledged.
     NotTried,
     /// The broker refused the operation, for a reason of its own. Trying again does not help.
     Refused(Source),

@@ -15,7 +15,8 @@ pub use error::{DecodeError, EncodeError};
 /// Media type of the JSON codec.
 pub const JSON: &str = "application/json";
 
-/// An event type: its topic, kind and key, the current version of its schema, and the way up from every older version.
+/// An event type: its topic, kind and key, the current version of its schema, and the way up from
+/// every older version.
 ///
 /// ```
 /// use std::borrow::Cow;
@@ -91,11 +92,13 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The event type's name, as in [`Message::kind`].
     const KIND: &'static str;
 
-    /// The current version of the payload, from 1. Raise it when old readers cannot read the new payload, or the current type
-    /// cannot read old payloads. An added optional field needs no new version.
+    /// The current version of the payload, from 1. Raise it when old readers cannot read the new
+    /// payload, or the current type cannot read old payloads. An added optional field needs no new
+    /// version.
     const VERSION: u32 = 1;
 
-    /// One step per older version, v1→v2 first: exactly `VERSION - 1` of them, checked at compile time.
+    /// One step per older version, v1→v2 first: exactly `VERSION - 1` of them, checked at compile
+    /// time.
     const UPCASTERS: &'static [Upcaster] = &[];
 
     /// Events of one key are delivered in order; those without a key in any order.
@@ -109,7 +112,8 @@ pub trait AnyEvent: Send + Sync + sealed::Sealed {
     /// Writes topic, key, kind, version, content type and payload into `message`.
     ///
     /// # Errors
-    /// [`EncodeError`]: the event does not serialise, or its topic, key or kind is no valid name. The message is unchanged.
+    /// [`EncodeError`] if the event does not serialise, or its topic, key or kind is no valid name. The
+    /// message is unchanged.
     fn write_to(&self, message: &mut Message) -> Result<(), EncodeError>;
 }
 
@@ -141,7 +145,8 @@ pub type UpcastError = Box<dyn std::error::Error + Send + Sync>;
 /// Writes kind, version, content type and payload of `event` into `message`; topic and key stay.
 ///
 /// # Errors
-/// [`EncodeError`] when the event does not serialise, such as a map whose keys are not strings. The message is unchanged.
+/// [`EncodeError`] when the event does not serialise, such as a map whose keys are not strings. The
+/// message is unchanged.
 pub fn encode<E: Event>(event: &E, message: &mut Message) -> Result<(), EncodeError> {
     let () = const {
         assert!(

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-/// Names and values beside the payload, in the order they were added; names may repeat, as on Kafka.
+/// Names and values beside the payload, in the order they were added. Names may repeat, as on
+/// Kafka.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Headers(Vec<(String, Bytes)>);
 
@@ -18,7 +19,7 @@ impl Headers {
         self.0.push((name.into(), value.into()));
     }
 
-    /// The last value under `name`, which is the one that counts when names repeat.
+    /// The value under `name`: the last one, if the name repeats.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Bytes> {
         self.0

@@ -1,4 +1,5 @@
-//! What one member of a group holds, and what it has to be told: the same protocol on every log of ours.
+//! The partitions that one member of a group holds, and its next events. All brokers of this crate
+//! share it.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -12,7 +13,7 @@ use crate::{
     broker::{Assignment, ConsumerEvent, Partition, Position},
 };
 
-/// What the log says about one partition of a group; `K` is the log's own name for the partition.
+/// One partition of a group, as the log has it; `K` is the log's id of the partition.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim<K> {
     pub(crate) id: K,
@@ -27,12 +28,12 @@ pub(crate) struct Claim<K> {
     pub(crate) next: i64,
 }
 
-/// What the log says about the group after a member's tick.
+/// The group, as the log has it after a member's tick.
 #[derive(Debug)]
 pub(crate) struct View<K> {
     /// Claims that are this member's.
     pub(crate) held: Vec<Claim<K>>,
-    /// Those of them that should move elsewhere.
+    /// Those of them that are to move to another member.
     pub(crate) wanted_elsewhere: Vec<K>,
 }
 
@@ -44,11 +45,11 @@ pub(crate) struct Held {
     /// Offset of the next record to hand out.
     pub(crate) next: i64,
     paused: bool,
-    /// Set when it was asked back: when it goes at the latest.
+    /// Set when it is revoked: when it moves at the latest.
     revoked_until: Option<Monotonic>,
 }
 
-/// Everything that is this member's, and the events it was not told yet.
+/// The partitions of this member, and the events it has not read yet.
 #[derive(Debug)]
 pub(crate) struct Holdings<K> {
     group: Group,
@@ -56,10 +57,10 @@ pub(crate) struct Holdings<K> {
     events: VecDeque<ConsumerEvent>,
 }
 
-/// Offsets to store, each under the epoch that fences it.
+/// Offsets to store, each with the epoch of its assignment.
 #[derive(Debug)]
-pub(crate) struct Fenced<K> {
-    /// Partition, epoch, offset; each partition once, with its highest offset.
+pub(crate) struct Commit<K> {
+    /// Partition, epoch, offset: the highest one of each partition.
     pub(crate) offsets: Vec<(K, i64, i64)>,
     /// A position that is not this member's.
     pub(crate) foreign: Option<Position>,
@@ -83,8 +84,9 @@ impl<K: Ord + Clone> Holdings<K> {
         self.events.pop_front()
     }
 
-    /// Compares the log's view with what is held and notes what to tell: lost, then assigned, then revoked.
-    /// Answers with what was asked back too long ago; it is to be taken away with [`take_away`](Self::take_away).
+    /// Compares the log's view with what is held and queues events: lost, then assigned, then
+    /// revoked. Returns the partitions whose revocation timed out; [`take_away`](Self::take_away)
+    /// those.
     pub(crate) fn observe(
         &mut self,
         view: View<K>,
@@ -166,7 +168,8 @@ impl<K: Ord + Clone> Holdings<K> {
         }
     }
 
-    /// Also those that nobody wants any more: who was told to give a partition back has stopped reading it.
+    /// Includes partitions that are not wanted elsewhere any more: a member stops reading a revoked
+    /// partition.
     fn overdue(&self, now: Monotonic) -> Vec<K> {
         self.held
             .iter()
@@ -178,7 +181,7 @@ impl<K: Ord + Clone> Holdings<K> {
             .collect()
     }
 
-    /// Forgets partitions that are gone already, and tells so.
+    /// Removes partitions that are lost, and queues that event.
     pub(crate) fn take_away(&mut self, ids: &[K]) {
         let lost: Vec<Partition> = ids
             .iter()
@@ -191,7 +194,7 @@ impl<K: Ord + Clone> Holdings<K> {
         }
     }
 
-    /// Forgets partitions that were given back: nothing is to be told about them any more.
+    /// Removes partitions that were given back, and their events.
     pub(crate) fn give_back(&mut self, partitions: &[Partition]) {
         self.held
             .retain(|_, held| !partitions.contains(&held.partition));
@@ -209,7 +212,7 @@ impl<K: Ord + Clone> Holdings<K> {
         self.withdraw_revocations(partitions);
     }
 
-    /// A revocation that was not told yet must not promise time that has gone by.
+    /// Removes revocations that were not read yet: their deadline has passed.
     fn withdraw_revocations(&mut self, gone: &[Partition]) {
         for event in &mut self.events {
             if let ConsumerEvent::Revoked { partitions, .. } = event {
@@ -227,14 +230,14 @@ impl<K: Ord + Clone> Holdings<K> {
     }
 
     /// Partitions that deliver.
-    pub(crate) fn flowing(&self) -> impl Iterator<Item = (&K, &Held)> {
+    pub(crate) fn delivering(&self) -> impl Iterator<Item = (&K, &Held)> {
         self.held
             .iter()
             .filter(|(_, held)| !held.paused && held.revoked_until.is_none())
     }
 
-    /// Notes that the record at `offset` is handed out, and says where it lies. None if it is not its turn:
-    /// records before it are gone, and skipping them silently would lose them.
+    /// Notes that the record at `offset` is delivered, and returns its position. None if it is not
+    /// the next one: records before it are gone, and skipping them silently would lose them.
     pub(crate) fn hand_out(&mut self, id: &K, offset: i64) -> Option<Position> {
         let held = self.held.get_mut(id).filter(|held| held.next == offset)?;
         held.next += 1;
@@ -260,7 +263,7 @@ impl<K: Ord + Clone> Holdings<K> {
         }
     }
 
-    /// The log's names of those `partitions` that are held, each once.
+    /// The ids of those `partitions` that are held.
     pub(crate) fn ids(&self, partitions: &[Partition]) -> Vec<K> {
         self.held
             .iter()
@@ -273,8 +276,8 @@ impl<K: Ord + Clone> Holdings<K> {
         self.held.len()
     }
 
-    /// Puts the epochs to `positions`.
-    pub(crate) fn fence(&self, positions: &[Position]) -> Fenced<K> {
+    /// Adds the epochs to `positions`.
+    pub(crate) fn prepare(&self, positions: &[Position]) -> Commit<K> {
         let mut offsets: BTreeMap<K, (i64, i64)> = BTreeMap::new();
         let mut foreign = None;
         for position in positions {
@@ -292,7 +295,7 @@ impl<K: Ord + Clone> Holdings<K> {
                 None => foreign = Some(position.clone()),
             }
         }
-        Fenced {
+        Commit {
             offsets: offsets
                 .into_iter()
                 .map(|(id, (epoch, offset))| (id, epoch, offset))
@@ -301,10 +304,10 @@ impl<K: Ord + Clone> Holdings<K> {
         }
     }
 
-    /// Ends a commit of which the log took `stored`: what it did not take is lost.
-    pub(crate) fn settle(&mut self, fenced: Fenced<K>, stored: &[K]) -> Result<(), Error> {
-        let mut foreign = fenced.foreign;
-        for (id, _, offset) in fenced.offsets {
+    /// Ends a commit of which the log stored `stored`. The other partitions are lost.
+    pub(crate) fn finish(&mut self, commit: Commit<K>, stored: &[K]) -> Result<(), Error> {
+        let mut foreign = commit.foreign;
+        for (id, _, offset) in commit.offsets {
             if !stored.contains(&id)
                 && let Some(held) = self.held.get(&id)
             {
@@ -333,8 +336,9 @@ mod tests {
         }
     }
 
-    /// Holds one partition that is wanted elsewhere; nothing but its assignment was told yet.
-    fn asked_back() -> Holdings<i64> {
+    /// Holds one partition that is wanted elsewhere. Its assignment was read, its revocation was
+    /// not.
+    fn revoked() -> Holdings<i64> {
         let claim = Claim {
             id: 1,
             partition: partition(),
@@ -356,20 +360,20 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_that_was_not_told_in_time_is_told_as_a_loss_only() {
-        let mut holdings = asked_back();
+    fn a_revocation_that_expired_before_it_was_read_is_only_a_loss() {
+        let mut holdings = revoked();
         holdings.take_away(&[1]);
         assert!(matches!(holdings.event(), Some(ConsumerEvent::Lost(_))));
         assert!(holdings.event().is_none());
     }
 
     #[test]
-    fn nothing_more_is_told_about_a_partition_that_was_given_back() {
-        let mut holdings = asked_back();
+    fn a_partition_that_was_given_back_has_no_further_events() {
+        let mut holdings = revoked();
         holdings.take_away(&[1]);
         holdings.give_back(&[partition()]);
         assert!(holdings.event().is_none());
-        let mut holdings = asked_back();
+        let mut holdings = revoked();
         holdings.give_back(&[partition()]);
         assert!(holdings.event().is_none());
     }

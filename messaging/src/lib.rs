@@ -1,118 +1,138 @@
-//! Messages, events with versions, and durable partitioned brokers.
+//! Messages, versioned events, and partitioned brokers with consumer groups.
 //!
-//! Services that tell each other what happened need one idea of a message, of its order and of what "delivered"
-//! means, whichever broker carries it. This crate has the [`Message`], the roles [`Publisher`] and [`Consumer`] with
-//! contracts that a conformance suite checks, and two brokers that keep them with nothing else installed.
+//! Services that exchange events must agree on what a message is, on its order, and on what
+//! "delivered" means, whichever broker carries it. This crate has the [`Message`], the roles
+//! [`Publisher`] and [`Consumer`] with contracts that a conformance suite checks, and two brokers
+//! that need no server.
 //!
-//! # What is guaranteed
-//!
-//! | guaranteed | by |
-//! |---|---|
-//! | the acknowledged messages of one (topic, key) are a prefix of those given, in their order | [`Publisher::publish`] |
-//! | an acknowledged message reaches every group of its topic, at least once | [`Consumer`] |
-//! | messages of one (topic, key) are delivered in the order of the log | partitions by key |
-//! | a committed offset never moves back, and a former holder of a partition cannot move it | epochs |
-//! | a message decodes into today's event, whichever version wrote it, or is an error that keeps it | [`event`] |
-//! | a message is the same before and after its way through an envelope or `CloudEvents` headers | [`envelope`], [`cloudevents`] |
-//!
-//! | not guaranteed | what to do |
-//! |---|---|
-//! | once: a lost answer, a rebalance or a crash deliver again | admit through `mainstay-inbox` |
-//! | together with a database write | publish through `mainstay-outbox` |
-//! | order between keys | put what must stay in order under one key |
-//! | that a record is kept for ever | sweep and retention are yours; a group that comes too late stops loudly |
+//! **Guarantee:** at-least-once delivery, in order per (topic, key).
 //!
 //! # Quickstart
 //!
 //! ```
-//! use mainstay_clock::{SystemClock, SystemIds};
-//! use mainstay_messaging::{
-//!     Consumer, Content, Group, ConsumerEvent, Key, Kind, Message, Position, Publisher, Source, StartAt, Topic,
-//!     event::{self, Event}, memory::Broker,
-//! };
-//! use serde::{Deserialize, Serialize};
-//!
-//! #[derive(Serialize, Deserialize)]
-//! struct OrderPlaced { order: String }
-//! impl Event for OrderPlaced {
-//!     const KIND: &'static str = "OrderPlaced";
-//!     const VERSION: u32 = 1;
-//! }
-//!
+//! # #[cfg(not(feature = "memory"))] fn main() {}
+//! # #[cfg(feature = "memory")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let broker = Broker::default();
-//! let orders = Topic::from_static("orders");
-//! broker.create_topic(&orders, 4).await?;
+//! use mainstay_messaging::{Consumer, Event, Message, Publisher, memory::Broker};
+//! use mainstay_messaging::{broker::ConsumerEvent, event::decode};
+//! use serde::{Deserialize, Serialize};
 //!
-//! let (clock, ids) = (SystemClock::new(), SystemIds::new());
-//! let mut message = Message::new(Source::from_static("/shop"), orders.clone(), Kind::from_static("OrderPlaced"), "", &clock, &ids)
-//!     .with_key(Key::new("order-7")?);
-//! event::encode(&OrderPlaced { order: "order-7".into() }, &mut message)?;
-//! for answer in broker.publisher().publish(&[message]).await {
-//!     assert!(answer.is_acknowledged());
+//! #[derive(Serialize, Deserialize, Debug)]
+//! struct OrderPlaced { id: String }
+//!
+//! impl Event for OrderPlaced {
+//!     const TOPIC: &'static str = "orders";
+//!     const KIND: &'static str = "OrderPlaced";
+//!     fn key(&self) -> Option<std::borrow::Cow<'_, str>> { Some(self.id.as_str().into()) }
 //! }
 //!
-//! let mut consumer = broker.consumer(Group::from_static("billing"), &[orders], StartAt::Earliest);
+//! let broker = Broker::new();
+//! broker.create_topic("orders", 4).await?;
+//!
+//! let event = OrderPlaced { id: "17".into() };
+//! let message = Message::builder().event(&event).source("/shop").build()?;
+//! for outcome in broker.publisher().publish(&[message]).await {
+//!     assert!(outcome.is_acknowledged());
+//! }
+//!
+//! let mut consumer = broker.consumer("billing").subscribe(["orders"]).await?;
 //! loop {
 //!     match consumer.next().await? {
 //!         ConsumerEvent::Deliveries(deliveries) => {
-//!             let delivery = &deliveries[0];
-//!             let Content::Message(message) = &delivery.content else { unreachable!("nobody else appends here") };
-//!             assert_eq!(event::decode::<OrderPlaced>(message)?.order, "order-7");
-//!             // Everything below this position is finished.
-//!             let (partition, offset) = (delivery.position.partition.clone(), delivery.position.offset + 1);
-//!             consumer.commit(&[Position { partition, offset }]).await?;
+//!             let message = deliveries[0].content.message().ok_or("a foreign record")?;
+//!             println!("{:?}", decode::<OrderPlaced>(message)?);
+//!             consumer.commit(&[deliveries[0].position.next()]).await?; // all below is finished
 //!             break;
 //!         }
-//!         ConsumerEvent::Assigned(_) | ConsumerEvent::Lost(_) | ConsumerEvent::Recovered => {}
 //!         ConsumerEvent::Revoked { partitions, .. } => consumer.release(&partitions).await?,
+//!         ConsumerEvent::Assigned(_) | ConsumerEvent::Lost(_) | ConsumerEvent::Recovered => {}
 //!     }
 //! }
-//! # Ok(())
-//! # }
+//! # Ok(()) }
 //! ```
+//!
+//! Most services do not call these roles: the relay of `mainstay-outbox` publishes, and the worker
+//! of `mainstay-inbox` consumes, retries and skips duplicates.
+//!
+//! # Guarantees
+//!
+//! | guaranteed | by |
+//! |---|---|
+//! | Per (topic, key), the acknowledged messages of a call are a prefix of those given, in their order. | [`Publisher::publish`] |
+//! | An acknowledged message reaches every group of its topic, at least once. | [`Consumer`] |
+//! | Messages of one (topic, key) are delivered in the order of the log. | Partitions by key. |
+//! | A committed offset never moves back, and a former owner of a partition cannot move it. | A commit carries the epoch of its assignment. |
+//! | A message of an older version decodes into the current event. Otherwise decoding fails, and the message stays intact. | [`event`] |
+//! | A message is the same before and after its way through an envelope or `CloudEvents` headers. | [`envelope`], [`cloudevents`] |
+//!
+//! | not guaranteed | what to do |
+//! |---|---|
+//! | Exactly-once delivery: a lost answer, a rebalance or a crash delivers a message again. | Make the consumer idempotent: `mainstay-inbox` skips duplicates. |
+//! | A message and a database write together (the dual-write problem). | Publish through `mainstay-outbox`. |
+//! | An order between keys. | Give one key to messages that must stay in order. |
+//! | That a record is kept for ever. | Choose how long to keep records, and call [`prune`](sqlite::Broker::prune). |
 //!
 //! # How it works
 //!
-//! A topic is a number of partitions, each a log with ascending offsets. A message goes to the partition that
-//! murmur2 of its key says, as Kafka's own clients choose it ([`partitioner`]); without a key its id decides. A group divides the
-//! partitions of its topics among its members: every member holds a lease and renews it at a third by calling
-//! [`Consumer::next`], which computes from the same table who should hold what. A partition that should move is
-//! revoked first ([`ConsumerEvent::Revoked`]), finished and given back, and only then assigned elsewhere; other
-//! partitions flow on. Each change of owner raises the partition's epoch, and a commit carries the epoch.
+//! A topic has a fixed number of partitions. Each is a log with ascending offsets. The key of a
+//! message decides on its partition, by murmur2 as Kafka's clients choose it
+//! ([`partitioner`](broker::partitioner)); without a key, its id decides.
 //!
-//! The `memory` broker does all of this in one process, on an injected clock, with faults on demand. The `sqlite` broker does it
-//! in one file for all processes of a host. Applications see the two roles only.
+//! A consumer group divides the partitions of its topics among its members. Every member holds a
+//! lease, which [`Consumer::next`] renews. When members come or go, the group rebalances
+//! cooperatively:
+//!
+//! 1. A partition that is to move is revoked: [`Revoked`](broker::ConsumerEvent::Revoked).
+//! 2. Its owner finishes, commits and releases it. Other partitions continue.
+//! 3. Another member gets it: [`Assigned`](broker::ConsumerEvent::Assigned). Its epoch grows, and
+//!    commits with an older epoch are refused.
+//!
+//! | broker | for | survives |
+//! |---|---|---|
+//! | [`memory`] | tests, simulations, programs of one process; with faults on demand | nothing |
+//! | [`sqlite`] | all processes of one host, in one file | crashes and power loss |
 //!
 //! # Failure modes
 //!
 //! | what fails | what you see | what happens |
 //! |---|---|---|
-//! | broker away, file busy | [`PublishOutcome::Unknown`], [`Error::Unavailable`] | call again; leases go on ending |
-//! | message too large, topic unknown | [`PublishOutcome::Refused`] | its key stops in this call, others go on |
-//! | answer lost | [`PublishOutcome::Unknown`] | publish again with the same id: consumers tell duplicates |
-//! | member killed or stalled | nothing; then [`ConsumerEvent::Lost`] if it lives | its partitions move when the lease has ended; what it had not committed is delivered again |
-//! | revocation not answered in time | [`ConsumerEvent::Lost`] | the partition is taken away |
-//! | commit by a former holder | [`Error::NotAssigned`] | nothing moves there; the other positions are stored |
-//! | record that is no message of ours, or of a newer format | [`Content::Raw`] | it is delivered in its place, with its bytes |
-//! | event of an unknown version, or undecodable | [`event::DecodeError`] | the message is untouched: park it raw |
-//! | records removed before they were read | [`Error::OffsetOutOfRange`] | the group stops until an operator decides |
-//! | the file of `sqlite` replaced by another log, or a database started with one | nothing | groups begin anew, and what was on its way is gone: compare `sqlite::Broker::id` at each start |
+//! | The broker is away, the file is busy. | [`PublishOutcome::Unknown`], [`Error::Unavailable`] | Call again. Leases go on ending. |
+//! | A message is too large, its topic unknown. | [`PublishOutcome::Refused`] | Later messages of its key are not tried in this call. Others are. |
+//! | An answer is lost. | [`PublishOutcome::Unknown`] | Publish again with the same id: consumers recognise duplicates. |
+//! | A member is killed or stalls. | Nothing; then [`ConsumerEvent::Lost`] if it lives. | Its partitions move when its lease has ended. Uncommitted records are delivered again. |
+//! | A revocation is not answered in time. | [`ConsumerEvent::Lost`] | The partition moves. |
+//! | A former owner commits. | [`Error::NotAssigned`] | Its offset does not move. The other positions are stored. |
+//! | A record is no message, or of a newer format. | [`Content::Raw`] | It is delivered in its place, with its bytes. |
+//! | An event has an unknown version or does not decode. | [`event::DecodeError`] | The message is intact: dead-letter it. |
+//! | Records were removed before they were read. | [`Error::OffsetOutOfRange`] | The group stops until an operator resets its offset. |
+//! | The file of `sqlite` was replaced by another log. | Nothing. | Groups begin anew, and messages on their way are gone. Compare [`sqlite::Broker::id`] at each start. |
 //!
 //! # Schema
 //!
-//! Only `sqlite` has one: `broker_records` (the log), `broker_partitions`, `broker_members`, `broker_claims` and
-//! `broker_identity`, under a prefix of your choice, with its own version table; see `migrations/sqlite/`. The [`envelope`] column is JSON and
-//! pinned by a golden test.
+//! Only `sqlite` has tables, under a prefix of your choice. [`sqlite::MIGRATIONS`] is their text.
+//!
+//! | table | rows |
+//! |---|---|
+//! | `broker_records` | the log; the [`envelope`] column is JSON |
+//! | `broker_partitions` | partitions of each topic, with their first and next offset |
+//! | `broker_members` | living members of groups and their leases |
+//! | `broker_claims` | owner, epoch and committed offset of each partition of each group |
+//! | `broker_identity` | the id of the log |
+//! | `broker_schema` | applied migrations |
 //!
 //! # Features
 //!
-//! | feature | what |
-//! |---|---|
-//! | `memory` (default) | the broker in memory, for tests, simulations and one-process programs |
-//! | `sqlite` | the durable broker in a SQLite file |
-//! | `conformance` | the contract as tests, for brokers of your own |
+//! | feature | what it adds | what it needs |
+//! |---|---|---|
+//! | `memory` (default) | the broker in memory | |
+//! | `sqlite` | the broker in a SQLite file | sqlx 0.9 with its `runtime-tokio` feature |
+//! | `conformance` | the contract as tests, for brokers of your own: [`conformance!`] | |
+//!
+//! [`PublishOutcome::Unknown`]: broker::PublishOutcome::Unknown
+//! [`PublishOutcome::Refused`]: broker::PublishOutcome::Refused
+//! [`ConsumerEvent::Lost`]: broker::ConsumerEvent::Lost
+//! [`Content::Raw`]: broker::Content::Raw
 
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod assignment;

@@ -1,10 +1,11 @@
 //! A partitioned log in memory, with faults on demand.
 //!
-//! It behaves as a durable broker does, but for the durability: partitions by Kafka's partitioner, groups with
-//! leases on the injected clock, cooperative rebalances, epochs that fence commits, redelivery of what was not
-//! committed. [`Broker::faults`] makes it refuse, lose answers, fail and drop members, while every contract of
-//! [`Publisher`](crate::Publisher) and [`Consumer`](crate::Consumer) holds. With seeded ids and paused time, a run follows from
-//! its seed.
+//! It behaves as a durable broker does: partitions by Kafka's partitioner, groups with leases on
+//! the injected clock, cooperative rebalances, epochs of assignments, redelivery of uncommitted
+//! records. Only durability is missing. [`Broker::faults`] makes it refuse, lose answers, fail and
+//! drop members, while every contract of [`Publisher`](crate::Publisher) and
+//! [`Consumer`](crate::Consumer) holds. With seeded ids and paused time, a run follows from its
+//! seed.
 
 mod append;
 mod builder;
@@ -33,7 +34,8 @@ pub use builder::Builder;
 pub use consumer::LogConsumer;
 pub use faults::{Chances, Faults, Injected};
 
-/// A log in memory. Clones are the same broker; it ends with the last clone, publisher and consumer.
+/// A log in memory. Clones are the same broker; it ends with the last clone, publisher and
+/// consumer.
 #[derive(Clone, Debug)]
 pub struct Broker {
     inner: Arc<Inner>,
@@ -102,7 +104,8 @@ impl Broker {
         ConsumerBuilder::new(self.clone(), group)
     }
 
-    /// How far each partition of the topics that `group` reads has come: (partition, committed, end of the log).
+    /// The progress of `group` in each partition of its topics: (partition, committed offset, end
+    /// of the log).
     ///
     /// # Errors
     /// [`Error::Unavailable`] during an outage.
@@ -121,7 +124,7 @@ impl Broker {
         self.inner.state().log.all().collect()
     }
 
-    /// What a partition holds from `offset` on, whoever has read it, as it is now: for those who judge a run.
+    /// The records of a partition from `offset` on, read or not: for checks of a run.
     #[must_use]
     pub fn records(&self, partition: &Partition, offset: i64) -> Vec<Delivery> {
         let state = self.inner.state();
@@ -136,7 +139,8 @@ impl Broker {
         records.map(delivery).collect()
     }
 
-    /// Appends a record that is not a message of ours, as another system's producer would; it is delivered raw.
+    /// Appends a record that is no message, as another system's producer would. It is delivered
+    /// raw.
     ///
     /// # Errors
     /// [`Error::UnknownTopic`] when there is no such partition.
@@ -146,8 +150,8 @@ impl Broker {
         Ok(())
     }
 
-    /// Removes the records of a partition below `offset`, read or not, as a broker's retention does: a group
-    /// that has not come so far stops with [`Error::OffsetOutOfRange`].
+    /// Removes the records of a partition below `offset`, read or not, as a broker's retention
+    /// does. A group whose offset is below stops with [`Error::OffsetOutOfRange`].
     pub fn truncate(&self, partition: &Partition, offset: i64) {
         self.inner.state().log.truncate(partition, offset);
         self.inner.notify();

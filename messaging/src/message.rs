@@ -19,11 +19,11 @@ pub use builder::MessageBuilder;
 pub struct Message {
     /// Identity within the source.
     pub id: MessageId,
-    /// Who made it.
+    /// The service that made it.
     pub source: Source,
     /// The stream it belongs to.
     pub topic: Topic,
-    /// What orders it; none = no order is asked for.
+    /// Messages of one (topic, key) stay in order; without a key there is no order.
     pub key: Option<Key>,
     /// The event type.
     pub kind: Kind,
@@ -35,17 +35,17 @@ pub struct Message {
     pub content_type: Option<String>,
     /// Extensions and transport headers, in order.
     pub headers: Headers,
-    /// The body; none = a tombstone.
+    /// The body. Without one, the message is a tombstone.
     pub payload: Option<Bytes>,
     /// When it happened, to the microsecond.
     pub occurred_at: Option<SystemTime>,
-    /// Ties together everything that one request set off.
+    /// Ties together everything that one request caused.
     pub correlation_id: Option<String>,
     /// Id of the message or command that caused this one.
     pub causation_id: Option<String>,
     /// W3C trace context of the span that made it.
     pub traceparent: Option<String>,
-    /// What a newer build stored with it.
+    /// Fields that a newer build stored with it.
     pub(crate) unknown: Unknown,
 }
 
@@ -55,7 +55,8 @@ impl Message {
         MessageBuilder::new()
     }
 
-    /// A bare message with the given identity, version 1, no payload.
+    /// A bare message, version 1, without a payload. For brokers and tests;
+    /// [`builder`](Self::builder) sets id and time.
     #[must_use]
     pub const fn with_id(id: MessageId, source: Source, topic: Topic, kind: Kind) -> Self {
         Self {
@@ -77,15 +78,15 @@ impl Message {
         }
     }
 
-    /// Sets what orders the message.
+    /// Sets the key.
     #[must_use]
     pub fn with_key(mut self, key: Key) -> Self {
         self.key = Some(key);
         self
     }
 
-    /// Bytes this message takes in memory and, give or take an encoding, on the wire: payload, headers
-    /// and texts. What the byte bounds of relay and worker count.
+    /// Bytes of payload, headers and texts: about the size in memory and on the wire. The byte
+    /// limits of relay, worker and brokers count it.
     #[must_use]
     pub fn size(&self) -> usize {
         let option = |text: &Option<String>| text.as_ref().map_or(0, String::len);

@@ -1,4 +1,5 @@
-//! The newtypes of a message. Where one is expected, setters take a literal, a `String` or the newtype.
+//! The newtypes of a message. Where one is expected, setters take a literal, a `String` or the
+//! newtype.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -16,7 +17,8 @@ macro_rules! name {
             /// Checks and wraps `text`.
             ///
             /// # Errors
-            /// [`InvalidName`] when `text` is empty, longer than 255 bytes or holds a control character.
+            /// [`InvalidName`] when `text` is empty, longer than 255 bytes or holds a control
+            /// character.
             pub fn new(text: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
                 InvalidName::check($what, text.into()).map(Self)
             }
@@ -24,7 +26,8 @@ macro_rules! name {
             /// Wraps a literal.
             ///
             /// # Panics
-            /// When the literal breaks the rules of [`new`](Self::new): a mistake in the program text.
+            /// When the literal breaks the rules of [`new`](Self::new): a mistake in the program
+            /// text.
             #[must_use]
             pub fn from_static(text: &'static str) -> Self {
                 match Self::new(text) {
@@ -114,7 +117,8 @@ name! {
     Kind, "kind"
 }
 name! {
-    /// A consumer group: its members divide the partitions of its topics, and the broker stores its offsets.
+    /// A consumer group: its members divide the partitions of its topics, and the broker stores its
+    /// offsets.
     Group, "group"
 }
 

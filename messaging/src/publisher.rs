@@ -15,13 +15,15 @@ pub trait Publisher: Send + Sync + 'static {
     ///
     /// # Behaviour
     /// - There is exactly one [`PublishOutcome`] per message.
-    /// - Per (topic, key), the acknowledged messages form a **prefix** of those given, in their order. After a message that is
-    ///   refused or unknown, the broker stores no later one of its key. [`PrefixRule`](crate::broker::PrefixRule) helps.
+    /// - Per (topic, key), the acknowledged messages form a **prefix** of those given, in their
+    ///   order. After a message that is refused or unknown, the broker stores no later one of its
+    ///   key. [`PrefixRule`](crate::broker::PrefixRule) helps.
     /// - An acknowledged message is as durable as the broker documents.
     ///
     /// # Errors
-    /// None for the whole call: each outcome carries its own. Publish a message again, with the same id, if its outcome is
-    /// [`Unknown`](PublishOutcome::Unknown): consumers recognise duplicates by id.
+    /// None for the whole call: each outcome carries its own. Publish a message again, with the
+    /// same id, if its outcome is [`Unknown`](PublishOutcome::Unknown): consumers recognise
+    /// duplicates by id.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the outcome of every message unknown.
@@ -52,10 +54,11 @@ impl<P: Publisher + ?Sized> Publisher for Box<P> {
 pub enum PublishOutcome {
     /// It is in the log.
     Acknowledged,
-    /// It is not in the log, and trying again does not help: too large, unknown topic, not authorised.
+    /// It is not in the log, and trying again does not help: too large, unknown topic, not
+    /// authorised.
     Refused(Error),
-    /// It may or may not be in the log: the broker was away or its answer was lost; or it was not tried, because an earlier
-    /// message of its key was not acknowledged. Publish it again.
+    /// It may or may not be in the log: the broker was away or its answer was lost; or it was not
+    /// tried, because an earlier message of its key was not acknowledged. Publish it again.
     Unknown(Error),
 }
 

@@ -1,8 +1,18 @@
 //! A durable partitioned log in one SQLite file, shared by all processes of a host.
 //!
-//! An append is one transaction: what [`Publisher::publish`](crate::Publisher::publish) acknowledged is on disk
-//! (`synchronous=FULL`), and a batch is there whole or not at all. Consumer groups live in the same file: members
-//! hold leases, partitions move cooperatively, and every change of owner raises an epoch that commits check.
+//! An append is one transaction: a batch is stored whole or not at all, and
+//! [acknowledged](crate::Publisher::publish) messages are on disk (`synchronous=FULL`). Consumer
+//! groups are in the same file: members hold leases, partitions move cooperatively, and commits
+//! check the epoch of the assignment.
+//!
+//! ```no_run
+//! # async fn open() -> Result<(), mainstay_messaging::Error> {
+//! use mainstay_messaging::sqlite::Broker;
+//!
+//! let broker = Broker::open("log.db").await?;
+//! broker.create_topic("orders", 4).await?;
+//! # Ok(()) }
+//! ```
 
 mod append;
 mod builder;
@@ -28,7 +38,7 @@ pub use append::LogPublisher;
 pub use builder::Builder;
 pub use consumer::LogConsumer;
 
-/// The schema of the log, for those who run migrations themselves.
+/// The schema of the log, for [`Builder::open_without_migrating`].
 pub const MIGRATIONS: Migrations = Migrations {
     component: "broker",
     steps: &[
@@ -58,14 +68,16 @@ struct Inner {
     database: Database,
     statements: Statements,
     settings: Settings,
-    /// Partition ids by topic; partitions are only ever added with their topic, so this never goes stale.
+    /// Partition ids by topic; partitions are only ever added with their topic, so this never goes
+    /// stale.
     topics: RwLock<HashMap<Topic, Arc<[i64]>>>,
-    /// Counts appends of this process, so that its consumers need not poll for them.
+    /// Counts appends of this process, and wakes its consumers.
     notifier: watch::Sender<u64>,
 }
 
 impl Broker {
-    /// Opens the log in the file at `path`, creating both if they are missing, with default settings.
+    /// Opens the log in the file at `path`, creating both if they are missing, with default
+    /// settings.
     ///
     /// # Errors
     /// As [`Builder::open`].
@@ -78,16 +90,16 @@ impl Broker {
         Builder::new(File::Path(path.into()))
     }
 
-    /// A log in a file that this process has opened already, beside other tables.
+    /// A log in a file that this process has opened, beside other tables.
     pub fn builder_on(database: impl Into<Database>) -> Builder {
         Builder::new(File::Open(database.into()))
     }
 
-    /// Which log this is: drawn when the log was created, kept in it, the same for every process that opens it.
+    /// The identity of the log: drawn at its creation, the same for every process that opens it.
     ///
-    /// A database whose inbox and outbox worked with one log must not go on with another: what was on its way is not
-    /// there, and offsets begin anew. Keep the id with the database, and compare it at each start. A copy of the file has the id
-    /// of its original; a log that was written before logs had ids gets one when it is opened.
+    /// A database whose inbox and outbox worked with one log must not continue with another:
+    /// messages on their way are missing, and offsets begin anew. Keep the id in the database, and
+    /// compare it at each start. A copy of the file has the id of its original.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.inner.id
@@ -127,7 +139,8 @@ impl Broker {
         ConsumerBuilder::new(self.clone(), group)
     }
 
-    /// How far each partition of the topics that `group` reads has come: (partition, committed, end of the log).
+    /// The progress of `group` in each partition of its topics: (partition, committed offset, end
+    /// of the log).
     ///
     /// # Errors
     /// As every operation on the file.
@@ -146,8 +159,8 @@ impl Broker {
             .collect()
     }
 
-    /// Removes at most `limit` records that are older than `keep` and finished by every group of their topic. Returns how many.
-    /// A topic without groups keeps everything.
+    /// Removes at most `limit` records that are older than `keep` and finished by every group of
+    /// their topic. Returns how many. A topic without groups keeps everything.
     ///
     /// # Errors
     /// As every operation on the file.

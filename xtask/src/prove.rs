@@ -14,7 +14,7 @@ use serde_json::{Deserializer, Value};
 use crate::{
     mutants,
     report::{self, Run, Step},
-    steps::{shown, succeeds},
+    steps::{REFUSED, shown, succeeds},
     suites,
     workspace::Workspace,
 };
@@ -29,7 +29,7 @@ pub(crate) const PARTS: &[Step] = &[
     Step {
         name: "supply",
         what: "dependencies have licences, sources and no known vulnerability, as deny.toml says",
-        run: |_| succeeds(tool("cargo-deny")?.args(["deny", "check"])),
+        run: |_| supply(),
     },
     Step {
         name: "features",
@@ -120,6 +120,13 @@ fn tool(name: &str) -> Result<Command, String> {
     Ok(command)
 }
 
+/// What a network is not needed for comes first, and is told of even where there is none.
+fn supply() -> Result<(), String> {
+    let check = |what: &[&str]| succeeds(tool("cargo-deny")?.args(["deny", "check"]).args(what));
+    let lists = check(&["licenses", "bans", "sources"]);
+    check(&["advisories"]).and(lists)
+}
+
 fn pairs() -> Result<(), String> {
     let mut command = tool("cargo-hack")?;
     command.args([
@@ -133,7 +140,7 @@ fn pairs() -> Result<(), String> {
     for package in Workspace::read()?.published() {
         command.args(["-p", &package.name]);
     }
-    succeeds(command.args(["--", "-D", "warnings"]))
+    succeeds(command.args(REFUSED.split(' ')))
 }
 
 fn models(run: &mut Run) -> Result<(), String> {

@@ -1,12 +1,13 @@
 //! Suites: executables of tests, doctests, and seeds of the simulation, side by side, since most of their time is waiting.
 
+mod build;
+
 use std::{
-    cmp::Reverse,
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     env,
     fs::{self, File},
-    io::{self, BufReader},
-    process::{Command, ExitStatus, Stdio},
+    io,
+    process::{Command, ExitStatus},
     sync::{
         Mutex,
         mpsc::{self, RecvTimeoutError, Sender},
@@ -15,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use cargo_metadata::{Artifact, Message, camino::Utf8Path};
+use cargo_metadata::camino::Utf8Path;
 use mainstay_testkit::{LEFT_OUT, must_run};
 
 use crate::{
@@ -23,9 +24,6 @@ use crate::{
     services::{Place, Server, server},
     workspace::Workspace,
 };
-
-/// How many seeds of the simulation a run tries, beside the corpus.
-const SEEDS: &str = "5000";
 
 const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 
@@ -37,7 +35,7 @@ pub(crate) struct Suite {
     /// Whether it has the application on servers.
     on_servers: bool,
     command: Command,
-    /// Large executables have many tests, so they start first.
+    /// Large ones start first: the application's tests start processes, and large executables have many tests.
     size: u64,
 }
 
@@ -62,7 +60,7 @@ pub(crate) const CHAOS: Choice = |suite| match &*suite.package {
 
 /// Builds and runs suites. Those on PostgreSQL get a server for this run only, unless one is there already.
 pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<(), String> {
-    let mut suites = build(choice)?;
+    let mut suites = build::build(choice)?;
     let (server, why) = match server(&Place::of_workspace()?, version, false) {
         Ok(server) => (Some(server), String::new()),
         Err(why) => (None, why),
@@ -90,122 +88,6 @@ pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result
         }
         None => outcome,
     }
-}
-
-/// Builds both forms, and lists the suites in them.
-fn build(choice: Choice) -> Result<VecDeque<Suite>, String> {
-    let workspace = Workspace::read()?;
-    let forms = workspace.forms();
-    let mut doctests = Command::new(env!("CARGO"));
-    doctests
-        .args(["test", "--doc", "--no-fail-fast"])
-        .args(forms.last().into_iter().flatten());
-    let mut suites = vec![Suite {
-        name: "doctests".to_owned(),
-        package: String::new(),
-        on_servers: false,
-        command: doctests,
-        size: u64::MAX,
-    }];
-    let mut seen = HashSet::new();
-    for (nth, form) in (1..).zip(&forms) {
-        let artifacts = executables(form)?;
-        let programs = kept(&artifacts, &workspace.target.join(format!("suites/{nth}")))?;
-        for artifact in artifacts {
-            let Some(path) = artifact.executable.filter(|path| seen.insert(path.clone())) else {
-                continue; // in the form before, too
-            };
-            let folder = artifact.manifest_path.parent().unwrap_or(&workspace.root);
-            let mut packages = workspace.packages.iter();
-            let package = packages.find(|package| package.id == artifact.package_id);
-            let package = package.ok_or(format!("{path} is of no package"))?;
-            let target = &*artifact.target.name;
-            let patient =
-                ["mainstay-models", "mainstay-simulation"].contains(&package.name.as_str());
-            // What explores has no deadlines, so it leaves the cores to what has.
-            let mut command = Command::new(if patient { "nice" } else { path.as_str() });
-            command.args(patient.then_some(path.as_str()));
-            // As cargo would run it, but that the programs are those of its form.
-            command
-                .current_dir(folder)
-                .env("CARGO_MANIFEST_DIR", folder)
-                .envs(programs.clone());
-            let on_servers = workspace.is_application(package) && nth < forms.len();
-            let place = if on_servers { " on servers" } else { "" };
-            let (name, owner) = match (artifact.profile.test, target) {
-                (true, _) => (
-                    format!("{} {target}{place}", package.name),
-                    package.name.as_str(),
-                ),
-                (false, "simulation") => (format!("{SEEDS} seeds of the simulation"), ""),
-                (false, _) => continue,
-            };
-            if owner.is_empty() {
-                command.args(["seeds", "--count", SEEDS]);
-            }
-            suites.push(Suite {
-                name,
-                package: owner.to_owned(),
-                on_servers,
-                command,
-                size: path.metadata().map_or(0, |file| file.len()),
-            });
-        }
-    }
-    suites.retain_mut(|suite| {
-        let filter = choice(suite);
-        suite.command.args(filter.filter(|text| !text.is_empty()));
-        filter.is_some()
-    });
-    suites.sort_by_key(|suite| Reverse(suite.size));
-    Ok(suites.into())
-}
-
-/// Builds one form; the compiler's progress stays visible.
-fn executables(form: &[String]) -> Result<Vec<Artifact>, String> {
-    let mut command = Command::new(env!("CARGO"));
-    command.args([
-        "test",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ]);
-    let child = command.args(form).stdout(Stdio::piped()).spawn();
-    let mut child = child.map_err(|error| format!("cargo does not start: {error}"))?;
-    let output = child.stdout.take().ok_or("cargo has no output")?;
-    let mut artifacts = Vec::new();
-    for message in Message::parse_stream(BufReader::new(output)) {
-        match message.map_err(|error| format!("what cargo says: {error}"))? {
-            Message::CompilerArtifact(artifact) if artifact.executable.is_some() => {
-                artifacts.push(artifact);
-            }
-            _ => {}
-        }
-    }
-    let status = child.wait().map_err(|error| error.to_string())?;
-    status
-        .success()
-        .then_some(artifacts)
-        .ok_or(format!("the tests do not build: {status}"))
-}
-
-/// Keeps the programs of a form from being replaced by those of the next; answers how its tests find them.
-fn kept(artifacts: &[Artifact], folder: &Utf8Path) -> Result<Vec<(String, String)>, String> {
-    let failed = |error: io::Error| format!("{folder}: {error}");
-    fs::create_dir_all(folder).map_err(failed)?;
-    let mut programs = Vec::new();
-    for artifact in artifacts.iter().filter(|artifact| !artifact.profile.test) {
-        let Some(program) = &artifact.executable else {
-            continue;
-        };
-        let name = &artifact.target.name;
-        let link = folder.join(name);
-        match fs::remove_file(&link) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => fs::hard_link(program, &link).map_err(failed)?,
-        }
-        programs.push((format!("CARGO_BIN_EXE_{name}"), link.into_string()));
-    }
-    Ok(programs)
 }
 
 /// Runs suites, one more at a time than there are cores; tells of each as it ends, and every half minute what runs.

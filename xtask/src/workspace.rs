@@ -38,7 +38,7 @@ impl Workspace {
 
     /// Arguments for cargo that choose everything, with all features, in each form. Both forms choose the same packages,
     /// so that all but the application is built once. The application on files comes last: its documentation stays.
-    pub(crate) fn forms(&self) -> Vec<Vec<String>> {
+    pub(crate) fn forms(&self) -> Vec<String> {
         let mut libraries = Vec::new();
         let mut on_servers = Vec::new();
         for package in &self.packages {
@@ -51,10 +51,7 @@ impl Workspace {
                 }
             }
         }
-        let form = |features: &[String]| {
-            let arguments = ["--workspace", "--features", &features.join(",")];
-            arguments.map(str::to_owned).to_vec()
-        };
+        let form = |features: &[String]| format!("--workspace --features={}", features.join(","));
         let files = form(&libraries);
         if on_servers.is_empty() {
             return vec![files];

@@ -1,9 +1,9 @@
 //! An outbox on PostgreSQL with an application's table beside it, and writers on many connections.
 
 use futures_util::future::join_all;
-use mainstay_database::postgres::{self, Database};
+use mainstay_database::postgres::Database;
 use mainstay_messaging::Message;
-use mainstay_outbox::postgres::{Options, PostgresOutbox};
+use mainstay_outbox::PostgresOutbox;
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::{PgConnection, PgPool};
 
@@ -26,15 +26,12 @@ impl Shop {
     pub(crate) fn new(bench: &Bench, server: &Server, writers: u32) -> Self {
         bench.runtime.block_on(async {
             let test = server.database().await.unwrap();
-            let mut options = postgres::Options::default();
-            options.max_connections = writers + 2;
-            let database = Database::connect_with(&test.url(), options).await.unwrap();
+            let database = Database::builder(test.url()).max_connections(writers + 2);
+            let database = database.open().await.unwrap();
             let pool = database.pool().clone();
             let create = "CREATE TABLE orders (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body BYTEA NOT NULL)";
             sqlx::query(create).execute(&pool).await.unwrap();
-            let outbox = PostgresOutbox::open(database, Options::default())
-                .await
-                .unwrap();
+            let outbox = PostgresOutbox::builder(database).open().await.unwrap();
             Self {
                 pool,
                 outbox,

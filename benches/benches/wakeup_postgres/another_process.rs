@@ -5,17 +5,13 @@ use std::{
     env,
     io::{self, BufRead as _, BufReader, Write as _},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use mainstay_database::postgres::Database;
-use mainstay_messaging::{Message, PublishOutcome, Publisher, envelope};
-use mainstay_outbox::{
-    Relay,
-    postgres::{Options, PostgresOutbox},
-};
+use mainstay_messaging::{Key, Message, Publisher, Topic, broker::PublishOutcome, envelope};
+use mainstay_outbox::{PostgresOutbox, Relay};
 use rustix::time::{ClockId, clock_gettime};
 use sqlx::{PgPool, postgres::PgListener};
 use tokio_util::sync::CancellationToken;
@@ -141,9 +137,7 @@ fn say(line: impl std::fmt::Display) {
 
 async fn open(url: &str) -> PostgresOutbox {
     let database = Database::connect(url).await.unwrap();
-    PostgresOutbox::open(database, Options::default())
-        .await
-        .unwrap()
+    PostgresOutbox::builder(database).open().await.unwrap()
 }
 
 struct Tape;
@@ -164,16 +158,17 @@ impl Publisher for Tape {
 
 async fn relay(url: &str, shutdown: CancellationToken) {
     let outbox = open(url).await;
-    let relay = Relay::new(Arc::new(outbox.clone()), Arc::new(Tape));
+    let relay = Relay::new(outbox.clone(), Tape);
+    let handle = relay.handle();
     let ready = async {
-        while !(outbox.is_listening() && relay.status().shards == 1) {
+        while !(outbox.is_listening() && handle.status().shards == 1) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         say("ready");
     };
     let (result, (), ()) = tokio::join!(
-        relay.run(shutdown.clone()),
-        outbox.listen(shutdown.clone()),
+        relay.run_until(shutdown.clone().cancelled_owned()),
+        outbox.listen(shutdown.cancelled_owned()),
         ready
     );
     result.unwrap();
@@ -187,7 +182,7 @@ async fn listening(url: &str, shutdown: CancellationToken) {
         }
         say("ready");
     };
-    tokio::join!(outbox.listen(shutdown), ready);
+    tokio::join!(outbox.listen(shutdown.cancelled_owned()), ready);
 }
 
 /// Envelope, topic, key, payload.
@@ -210,8 +205,8 @@ async fn by_hand(url: &str, shutdown: CancellationToken) {
                 .unwrap();
         let now = monotonic();
         for (text, topic, key, payload) in rows {
-            let key = key.map(|key| mainstay_messaging::Key::new(key).unwrap());
-            let topic = mainstay_messaging::Topic::new(topic).unwrap();
+            let key = key.map(|key| Key::new(key).unwrap());
+            let topic = Topic::new(topic).unwrap();
             let message = envelope::read(&text, topic, key, payload.map(Into::into)).unwrap();
             say(format_args!("{} {}", message.id.as_str(), now.as_nanos()));
         }

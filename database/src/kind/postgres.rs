@@ -4,6 +4,8 @@ use sqlx::postgres::PgDatabaseError;
 
 use crate::{ErrorKind, postgres};
 
+pub(crate) use crate::postgres::advice;
+
 /// The kind of a `sqlx::Error`, unless another database has answered it or it is not one.
 pub(super) fn kind_of(error: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
     let error = error.downcast_ref::<sqlx::Error>()?;

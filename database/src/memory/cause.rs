@@ -1,6 +1,7 @@
-//! What the database would have said.
+//! The server's answers.
 
-/// The source of every [`Error`](crate::Error) of this database, with the SQLSTATE PostgreSQL gives it.
+/// The source of every [`Error`](crate::Error) of this database, with the SQLSTATE PostgreSQL gives
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error, Debug)]
 #[non_exhaustive]
 pub enum Cause {

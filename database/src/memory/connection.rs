@@ -31,12 +31,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Starts a statement and takes its snapshot; see [the module](super) for what belongs to one statement.
+    /// Starts a statement and takes its snapshot; see [the module](super) for what belongs to one
+    /// statement.
     ///
     /// Other tasks run first, as they do while a statement travels to a server.
     ///
     /// # Errors
-    /// [`Error::Aborted`] after an earlier error in this transaction; what [`Faults`](super::Faults) ask for.
+    /// [`Error::Aborted`] after an earlier error in this transaction; injected
+    /// [`Faults`](super::Faults).
     ///
     /// # Cancel safety
     /// Cancel safe: no statement has begun.
@@ -71,14 +73,15 @@ impl Connection {
 
     /// The transaction's id, drawn now unless it has one; `pg_current_xact_id()`.
     ///
-    /// Writing and locking draw it too. Until it ends, the id holds back the `xmin` of every later snapshot.
+    /// Writing and locking draw it too. Until it ends, the id holds back the `xmin` of every later
+    /// snapshot.
     pub fn transaction_id(&mut self) -> TransactionId {
         let session = self.session;
         self.state().draw_id(session)
     }
 
-    /// How long a statement of this transaction waits for a lock before it fails with [`Error::Conflict`];
-    /// `SET LOCAL lock_timeout`. `None`, the default, waits for ever.
+    /// How long a statement of this transaction waits for a lock before it fails with
+    /// [`Error::Conflict`]; `SET LOCAL lock_timeout`. `None`, the default, waits for ever.
     pub fn set_lock_timeout(&mut self, timeout: Option<Duration>) {
         self.lock_timeout = timeout;
     }
@@ -94,7 +97,7 @@ impl Connection {
         }
     }
 
-    /// Does to the transaction what `cause` does to it, and makes it an error.
+    /// Applies the effect of `cause` to the transaction, and makes it an error.
     pub(super) fn fail(&self, cause: Cause) -> Error {
         let mut state = self.state();
         match cause {
@@ -161,7 +164,7 @@ impl Connection {
     }
 }
 
-/// False when the time is over first. A sender that is gone belongs to a transaction that has ended.
+/// False on timeout. A sender that is gone belongs to a transaction that has ended.
 async fn within(timeout: Option<Duration>, told: oneshot::Receiver<()>) -> bool {
     let Some(timeout) = timeout else {
         let (Ok(()) | Err(_)) = told.await;
@@ -170,8 +173,8 @@ async fn within(timeout: Option<Duration>, told: oneshot::Receiver<()>) -> bool 
     tokio::time::timeout(timeout, told).await.is_ok()
 }
 
-/// A wait in progress. Dropped before it is over, it leaves the line, and the transaction can only be rolled
-/// back: the client no longer knows what its statement did.
+/// A wait in progress. If it is dropped, it leaves the queue, and the transaction can only be
+/// rolled back: the client no longer knows what its statement did.
 struct Waiting<'a> {
     connection: &'a Connection,
     over: bool,

@@ -140,12 +140,14 @@ impl Database {
         Transactions::commit(self, transaction).await
     }
 
-    /// Calls `listener` after each commit through this handle or a clone of it; see [`commits`](crate::commits).
+    /// Calls `listener` after each commit through this handle or a clone of it; see
+    /// [`commits`](crate::commits).
     pub fn on_commit(&self, listener: Weak<dyn CommitListener>) {
         self.listeners.add(listener);
     }
 
-    /// The same database over a [`Link`] that may fail: another process's handle, with commit listeners of its own.
+    /// The same database over a [`Link`] that may fail: another process's handle, with commit
+    /// listeners of its own.
     #[must_use]
     pub fn through(&self, link: Arc<dyn Link>) -> Self {
         Self {
@@ -161,13 +163,13 @@ impl Database {
         &self.inner.faults
     }
 
-    /// Tells `watcher`, after each commit, which tables it wrote to: for those who judge a run. The first watcher stays the only
-    /// one.
+    /// Calls `watcher` after each commit with the tables it wrote to: for checks of a run. Only the
+    /// first watcher counts.
     pub fn watch(&self, watcher: impl Fn(&BTreeSet<&'static str>) + Send + Sync + 'static) {
         self.inner.server.watch(Box::new(watcher));
     }
 
-    /// The rows of a table that are committed at this moment, in key order, past all faults: for those who judge a run.
+    /// The committed rows of a table in key order, without faults: for checks of a run.
     #[must_use]
     pub fn committed<R: Record>(&self) -> Vec<Arc<R>> {
         let state = self.inner.server.state();

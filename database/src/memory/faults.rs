@@ -1,4 +1,4 @@
-//! What shall go wrong, on demand.
+//! Faults on demand and at random.
 
 mod unfinished;
 
@@ -17,16 +17,17 @@ use super::{
 
 pub use unfinished::{Lingering, PendingCommit};
 
-/// What befalls a statement.
+/// A fault of a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Fault {
     /// The transaction fails with 40001: [`Error::Conflict`](crate::Error::Conflict).
     Serialization,
-    /// A lock is not had in time, 55P03: [`Error::Conflict`](crate::Error::Conflict).
+    /// A wait for a lock times out, 55P03: [`Error::Conflict`](crate::Error::Conflict).
     LockTimeout,
-    /// The connection breaks: [`Error::Unavailable`](crate::Error::Unavailable). The server keeps the
-    /// transaction's locks until the client drops it, and longer if it [lingers](Faults::linger).
+    /// The connection breaks: [`Error::Unavailable`](crate::Error::Unavailable). The server keeps
+    /// the transaction's locks until the client drops it, and longer if it
+    /// [lingers](Faults::linger).
     Unavailable,
 }
 
@@ -40,7 +41,7 @@ impl Fault {
     }
 }
 
-/// What befalls a commit.
+/// A fault of a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum CommitFault {
@@ -50,7 +51,7 @@ pub enum CommitFault {
     Unknown(Outcome),
 }
 
-/// What a commit came to whose answer was lost.
+/// The outcome of a commit whose answer was lost.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[expect(
     clippy::exhaustive_enums,
@@ -61,8 +62,8 @@ pub enum Outcome {
     Applied,
     /// It never arrived, and the server has rolled the transaction back.
     NotApplied,
-    /// It is still under way: until the test [applies or discards](Faults::pending) it, the transaction keeps its
-    /// locks and its id stays in progress.
+    /// It is still under way: until the test [applies or discards](Faults::pending) it, the
+    /// transaction keeps its locks and its id stays in progress.
     AppliedLater,
 }
 
@@ -78,7 +79,7 @@ pub struct Attempt {
 
 type Rule = Box<dyn FnMut(Attempt) -> Option<Fault> + Send>;
 
-/// Makes things go wrong on demand; from [`Database::faults`](super::Database::faults).
+/// Injects faults; from [`Database::faults`](super::Database::faults).
 pub struct Faults {
     server: Arc<Server>,
     ids: Arc<dyn IdGenerator>,
@@ -112,7 +113,7 @@ impl Faults {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The k-th statement from now fails; 1 is the next one, of whichever transaction.
+    /// The k-th statement from now fails; 1 is the next one, of any transaction.
     pub fn at_statement(&self, k: u64, fault: Fault) {
         let mut plan = self.plan();
         let at = plan.statements + k;
@@ -126,13 +127,14 @@ impl Faults {
         plan.at_commit.insert(at, fault);
     }
 
-    /// Every statement for which `rule` names a fault fails. It replaces an earlier rule; it runs under a lock, so
-    /// it must not use the database.
+    /// Every statement for which `rule` names a fault fails. It replaces an earlier rule; it runs
+    /// under a lock, so it must not use the database.
     pub fn when(&self, rule: impl FnMut(Attempt) -> Option<Fault> + Send + 'static) {
         self.plan().rule = Some(Box::new(rule));
     }
 
-    /// From now on one statement in `one_in`, drawn by the database's id generator, fails. 0 is never.
+    /// From now on one statement in `one_in`, drawn by the database's id generator, fails. 0 is
+    /// never.
     pub fn sometimes(&self, one_in: u64, fault: Fault) {
         self.plan().rare.push((one_in, fault));
     }
@@ -148,8 +150,9 @@ impl Faults {
         self.plan().down = down;
     }
 
-    /// Whether transactions that are dropped from now on stay open on the server, with locks and id, until the
-    /// test [ends](Lingering::end) them: the server has not noticed that their client died.
+    /// Whether transactions that are dropped from now on stay open on the server, with locks and
+    /// id, until the test [ends](Lingering::end) them: the server has not noticed that their client
+    /// died.
     pub fn linger(&self, lingers: bool) {
         self.plan().lingers = lingers;
     }
@@ -220,7 +223,7 @@ impl Faults {
     }
 }
 
-/// Draws once for every fault, whatever comes of it: plans do not change each other's draws.
+/// Draws once for every fault, so that plans do not change each other's draws.
 fn draw<F: Copy>(ids: &dyn IdGenerator, rare: &[(u64, F)]) -> Option<F> {
     let drawn = rare.iter().map(|&(one_in, fault)| {
         let hit = ids.random().checked_rem(one_in) == Some(0);

@@ -1,4 +1,4 @@
-//! Row locks: strengths, holders and the queue of those who wait.
+//! Row locks: strengths, holders and queues.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -38,7 +38,7 @@ impl Strength {
     }
 }
 
-/// Who holds which rows, and who waits for them.
+/// Holders of rows, and queues of waiting sessions.
 #[derive(Default, Debug)]
 pub(super) struct Locks {
     rows: BTreeMap<RowId, Row>,
@@ -60,7 +60,7 @@ struct Request {
 }
 
 impl Row {
-    /// The other holders that stand in the way.
+    /// The other holders that conflict.
     fn conflicting(&self, session: Session, strength: Strength) -> impl Iterator<Item = Session> {
         self.holders
             .iter()
@@ -68,8 +68,8 @@ impl Row {
             .map(|(&holder, _)| holder)
     }
 
-    /// The requests that came earlier and stand in the way. Who holds the row already passes them: else
-    /// it would wait for those who wait for it.
+    /// The earlier requests that conflict. A holder of the row passes them: otherwise
+    /// it would wait for sessions that wait for it.
     fn ahead(&self, session: Session, strength: Strength) -> impl Iterator<Item = Session> {
         let passes = self.holders.contains_key(&session);
         self.queue
@@ -81,8 +81,8 @@ impl Row {
 }
 
 impl Locks {
-    /// Takes the lock unless a holder is in the way. Those who wait are passed, as PostgreSQL does: a stream
-    /// of key-share lockers starves a waiting `FOR UPDATE`.
+    /// Takes the lock unless a holder conflicts. It passes waiting requests, as PostgreSQL does: a
+    /// stream of key-share lockers starves a waiting `FOR UPDATE`.
     pub(super) fn try_acquire(&mut self, session: Session, row: RowId, strength: Strength) -> bool {
         let entry = self.rows.entry(row).or_default();
         if entry.conflicting(session, strength).next().is_some() {
@@ -99,7 +99,7 @@ impl Locks {
         self.held.entry(session).or_default().insert(row);
     }
 
-    /// Waits in line; the receiver is told when the lock is held.
+    /// Waits in the queue; the receiver is notified when the lock is held.
     pub(super) fn enqueue(
         &mut self,
         session: Session,
@@ -116,14 +116,14 @@ impl Locks {
         receiver
     }
 
-    /// Whether anybody waits for a row that the session holds.
+    /// Whether another session waits for a row that this one holds.
     pub(super) fn is_waited_for(&self, session: Session) -> bool {
         let held = self.held.get(&session).into_iter().flatten();
         let mut rows = held.filter_map(|row| self.rows.get(row));
         rows.any(|row| !row.queue.is_empty())
     }
 
-    /// Those whom a waiting session waits for.
+    /// The sessions that a waiting session waits for.
     pub(super) fn blockers(&self, session: Session) -> Vec<Session> {
         let Some(row) = self
             .waiting
@@ -141,7 +141,7 @@ impl Locks {
             .collect()
     }
 
-    /// Leaves the line, if the session still stands in one.
+    /// Leaves the queue, if the session is in one.
     pub(super) fn cancel(&mut self, session: Session) {
         if let Some(row) = self.waiting.remove(&session) {
             if let Some(entry) = self.rows.get_mut(&row) {
@@ -151,7 +151,7 @@ impl Locks {
         }
     }
 
-    /// Lets go of everything the session holds and waits for.
+    /// Releases everything that the session holds or waits for.
     pub(super) fn release(&mut self, session: Session) {
         self.cancel(session);
         for row in self.held.remove(&session).unwrap_or_default() {
@@ -178,8 +178,8 @@ impl Locks {
             };
             self.waiting.remove(&request.session);
             self.hold(request.session, row, request.strength);
-            // A receiver that is gone belongs to a statement that was dropped: its transaction keeps the lock
-            // until it ends, as the server's would.
+            // A receiver that is gone belongs to a statement that was dropped: its transaction
+            // keeps the lock until it ends, as the server's would.
             let _: Result<(), ()> = request.granted.send(());
         }
     }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_when_all_have_let_go() {
+    fn a_table_without_locks_keeps_no_entries() {
         let mut locks = Locks::default();
         assert!(locks.try_acquire(1, 7, Strength::Update));
         assert!(!locks.try_acquire(2, 7, Strength::KeyShare));

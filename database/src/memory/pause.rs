@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, task::Poll};
 
-/// Lets other tasks run first. Without it a transaction that never waits would run as one step of a
+/// Lets other tasks run first. Otherwise a transaction that never waits would run as one step of a
 /// single-threaded test, and no test would ever see two transactions interleave.
 pub(super) async fn pause() {
     let mut paused = false;

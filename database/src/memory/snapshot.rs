@@ -41,7 +41,8 @@ impl Snapshot {
         self.xmax
     }
 
-    /// Transactions below [`xmax`](Self::xmax) that had not ended, ascending, without the statement's own.
+    /// Transactions below [`xmax`](Self::xmax) that had not ended, ascending, without the
+    /// statement's own.
     #[must_use]
     pub fn in_progress(&self) -> &[TransactionId] {
         &self.in_progress

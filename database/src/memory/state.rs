@@ -1,4 +1,4 @@
-//! What the server holds: tables, sessions, locks and sequences, all behind one mutex.
+//! The state of the server: tables, sessions, locks and sequences, behind one mutex.
 
 use std::{
     borrow::Cow,
@@ -15,14 +15,14 @@ use super::{
     table::{ErasedTable, Record, Table},
 };
 
-/// The server. Its mutex is held for single steps, never while anybody waits.
+/// The server. Its mutex is held for single steps, never during a wait.
 #[derive(Default)]
 pub(super) struct Server {
     state: Mutex<State>,
     watcher: OnceLock<Watcher>,
 }
 
-/// Told after each commit which tables it wrote to.
+/// Called after each commit with the tables it wrote to.
 pub(super) type Watcher = Box<dyn Fn(&BTreeSet<&'static str>) + Send + Sync>;
 
 impl Server {
@@ -31,7 +31,7 @@ impl Server {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commits, and tells who watches.
+    /// Commits, and calls the watcher.
     pub(super) fn commit(&self, session: Session) {
         let tables = self.state().end(session, true);
         if let Some(watcher) = self.watcher.get()
@@ -41,7 +41,7 @@ impl Server {
         }
     }
 
-    /// The first one to watch stays the only one.
+    /// Only the first watcher counts.
     pub(super) fn watch(&self, watcher: Watcher) {
         drop(self.watcher.set(watcher));
     }
@@ -71,9 +71,9 @@ pub(super) struct Open {
     pub(super) phase: Phase,
     pub(super) statements: u32,
     tables: BTreeSet<&'static str>,
-    /// Whose end it waits for.
+    /// The transaction whose end it waits for.
     waits_for: Option<Session>,
-    /// Told when it ends.
+    /// Notified when it ends.
     watchers: Vec<oneshot::Sender<()>>,
 }
 
@@ -83,9 +83,9 @@ pub(super) enum Phase {
     Open,
     /// An error ended it on the server; the client has yet to notice.
     Aborted,
-    /// The client can no longer use it, but the server still holds what it holds.
+    /// The client can no longer use it, but the server keeps its locks.
     Severed,
-    /// The client asked for a commit, got no answer, and the server has not made up its mind.
+    /// The client requested a commit and got no answer; the server has not decided yet.
     Pending,
     /// The client is gone and the server does not know.
     Lingering,
@@ -257,13 +257,13 @@ impl State {
         }
     }
 
-    /// Whether the session waits, through whatever chain, for itself. A cycle can only close when somebody
-    /// starts to wait, so whoever closes it finds it here, at once, and is the victim.
+    /// Whether the session waits, through whatever chain, for itself. A cycle can only close when
+    /// somebody starts to wait, so whoever closes it finds it here, at once, and is the victim.
     fn is_deadlocked(&self, session: Session) -> bool {
         let open = self.sessions.get(&session);
         let is_watched = open.is_some_and(|open| !open.watchers.is_empty());
         if !is_watched && !self.locks.is_waited_for(session) {
-            return false; // It stands at the end of its line, so nobody waits for it.
+            return false; // It is last in its queue, so nothing waits for it.
         }
         let mut seen = BTreeSet::new();
         let mut next = self.blockers(session);
@@ -292,14 +292,14 @@ impl State {
         }
     }
 
-    /// Answers with the tables that were written to.
+    /// Returns the tables that were written to.
     pub(super) fn end(&mut self, session: Session, commit: bool) -> BTreeSet<&'static str> {
         let tables = self.end_work(session, commit);
         self.sessions.remove(&session);
         tables
     }
 
-    /// Makes the writes visible or takes them back, and lets go of locks and of those who wait.
+    /// Makes the writes visible or undoes them, releases locks, and wakes waiting sessions.
     fn end_work(&mut self, session: Session, commit: bool) -> BTreeSet<&'static str> {
         let Some(open) = self.sessions.get_mut(&session) else {
             return BTreeSet::new();
@@ -326,7 +326,7 @@ impl State {
         self.stop_waiting(session);
         self.locks.release(session);
         for watcher in watchers {
-            // Whoever stopped waiting does not care.
+            // The receiver is gone if the wait was cancelled.
             let _: Result<(), ()> = watcher.send(());
         }
         tables

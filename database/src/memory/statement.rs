@@ -46,7 +46,8 @@ impl Statement<'_> {
         self.select(range, usize::MAX, |_| true)
     }
 
-    /// The first `limit` rows of a range, in key order, that satisfy `predicate`: `WHERE … ORDER BY key LIMIT …`.
+    /// The first `limit` rows of a range, in key order, that satisfy `predicate`: `WHERE … ORDER BY
+    /// key LIMIT …`.
     #[must_use]
     pub fn select<R: Record>(
         &self,
@@ -54,7 +55,8 @@ impl Statement<'_> {
         limit: usize,
         mut predicate: impl FnMut(&R) -> bool,
     ) -> Vec<R> {
-        // The predicate is the caller's code, so it runs outside the mutex; the snapshot holds the pieces together.
+        // The predicate is the caller's code, so it runs outside the mutex; the snapshot holds the
+        // pieces together.
         const PIECE: usize = 256;
         let (mut start, end) = owned(&range);
         let mut selected = Vec::new();
@@ -86,8 +88,8 @@ impl Statement<'_> {
         selected
     }
 
-    /// `nextval`: drawn outside the transaction, starting at 1. A rollback leaves a gap, and values become visible
-    /// in the order of commits, not of draws.
+    /// `nextval`: drawn outside the transaction, starting at 1. A rollback leaves a gap, and values
+    /// become visible in the order of commits, not of draws.
     pub fn next_value(&mut self, sequence: impl Into<Cow<'static, str>>) -> i64 {
         self.connection.state().next_value(sequence.into())
     }
@@ -98,8 +100,8 @@ impl Statement<'_> {
         self.snapshot.clone()
     }
 
-    /// When this statement began, by the database's own clock; `statement_timestamp()`. It stands still while the
-    /// statement waits.
+    /// When this statement began, by the database's own clock; `statement_timestamp()`. It stands
+    /// still while the statement waits.
     #[must_use]
     pub const fn now(&self) -> SystemTime {
         self.now

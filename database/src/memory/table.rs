@@ -65,7 +65,8 @@ impl View<'_> {
     }
 }
 
-/// Aborted transactions leave nothing behind, so a version's transactions are in progress or committed.
+/// Aborted transactions leave nothing behind, so a version's transactions are in progress or
+/// committed.
 #[derive(Debug)]
 pub(super) struct Table<R: Record> {
     /// Oldest version first.

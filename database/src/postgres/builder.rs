@@ -13,7 +13,8 @@ use crate::Error;
 /// The oldest supported server: 14 brought multiranges.
 const OLDEST: i32 = 14;
 
-/// Settings of a [`Database`]; from [`Database::builder`] or, on an existing pool, [`Database::builder_on`].
+/// Settings of a [`Database`]; from [`Database::builder`] or, on an existing pool,
+/// [`Database::builder_on`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until it is opened or built"]
 pub struct Builder<Pool> {
@@ -47,15 +48,15 @@ impl<Pool> Builder<Pool> {
         self
     }
 
-    /// How long such a transaction may lie idle before the server ends it; default 60 s. A stopped process must not hold its
-    /// locks for ever. Choose more than the longest handler deadline.
+    /// How long such a transaction may lie idle before the server ends it; default 60 s. A stopped
+    /// process must not hold its locks for ever. Choose more than the longest handler deadline.
     pub const fn idle_in_transaction_timeout(mut self, timeout: Duration) -> Self {
         self.idle_in_transaction_timeout = timeout;
         self
     }
 
-    /// Whether a pooler in transaction mode (`PgBouncer`) stands between pool and server; default no. If so, no prepared
-    /// statement outlives its transaction.
+    /// Whether a pooler in transaction mode (`PgBouncer`) stands between pool and server; default
+    /// no. If so, no prepared statement outlives its transaction.
     pub const fn transaction_pooler(mut self, stands_between: bool) -> Self {
         self.transaction_pooler = stands_between;
         self
@@ -104,7 +105,8 @@ impl Builder<NewPool> {
     /// Connects, and checks the server.
     ///
     /// # Errors
-    /// [`Error::CannotOpen`] names the server, never the password: wrong credentials, no such database, a server older than
+    /// [`Error::CannotOpen`] names the server, never the password: wrong credentials, no such
+    /// database, a server older than
     /// 14. [`Error::Unavailable`]: the server does not answer, or takes no more connections.
     pub async fn open(self) -> Result<Database, Error> {
         let mut connect = parse(&self.pool.url)?;
@@ -115,7 +117,8 @@ impl Builder<NewPool> {
         let pool = PgPoolOptions::new()
             .max_connections(self.pool.max_connections)
             .acquire_timeout(self.pool.acquire_timeout)
-            // A ping costs a round trip: a connection that was used a moment ago is assumed to live.
+            // A ping costs a round trip: a connection that was used a moment ago is assumed to
+            // live.
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
                 Box::pin(async move {
@@ -191,7 +194,8 @@ async fn check(connect: &PgConnectOptions) -> Result<(), Error> {
         error => error,
     };
     let mut connection = connect.connect().await.map_err(cannot_open)?;
-    // A simple query: a transaction pooler may send the two halves of a prepared one to two servers.
+    // A simple query: a transaction pooler may send the two halves of a prepared one to two
+    // servers.
     let version: String = sqlx::raw_sql("SHOW server_version_num")
         .fetch_one(&mut connection)
         .await

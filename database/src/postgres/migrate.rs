@@ -8,11 +8,13 @@ use crate::{Error, Migrations, Namespace};
 impl Database {
     /// Brings a component's schema to this build's newest version; see [`Migrations`].
     ///
-    /// Where the schema is up to date, this needs no privilege but SELECT on the version table: the role of a service need not
-    /// be allowed to change schemas. If the namespace names a schema that is missing, it is created.
+    /// Where the schema is up to date, this needs no privilege but SELECT on the version table: the
+    /// role of a service need not be allowed to change schemas. If the namespace names a schema
+    /// that is missing, it is created.
     ///
     /// # Errors
-    /// [`Error::NewerSchema`], [`Error::ChangedMigration`], or what PostgreSQL refused. Nothing is applied then.
+    /// [`Error::NewerSchema`], [`Error::ChangedMigration`], or what PostgreSQL refused. Nothing is
+    /// applied then.
     pub async fn migrate(
         &self,
         migrations: &Migrations,
@@ -21,7 +23,8 @@ impl Database {
         self.migrate_with(migrations, namespace, |_| ()).await
     }
 
-    /// As [`migrate`](Self::migrate); calls `progress` with the name of each step after it ran and before it is committed.
+    /// As [`migrate`](Self::migrate); calls `progress` with the name of each step after it ran and
+    /// before it is committed.
     ///
     /// # Errors
     /// As [`migrate`](Self::migrate).
@@ -71,9 +74,11 @@ impl Database {
         Ok(())
     }
 
-    /// Checks that a component's schema has what this build needs, whichever tool made it. Writes nothing.
+    /// Checks that a component's schema has what this build needs, whichever tool made it. Writes
+    /// nothing.
     ///
-    /// Each probe names columns that the build needs, without effect: `SELECT id, key FROM {ns}outbox WHERE false`.
+    /// Each probe names columns that the build needs, without effect: `SELECT id, key FROM
+    /// {ns}outbox WHERE false`.
     ///
     /// # Errors
     /// [`Error::MissingSchema`], [`Error::NewerSchema`], [`Error::ChangedMigration`].
@@ -89,10 +94,10 @@ impl Database {
             migrations.check(&versions.applied(&mut tx).await?)?;
         }
         for probe in probes {
-            let probed = sqlx::raw_sql(statement(namespace, probe))
+            let answer = sqlx::raw_sql(statement(namespace, probe))
                 .execute(&mut *tx)
                 .await;
-            probed.map_err(|error| match classify(error) {
+            answer.map_err(|error| match classify(error) {
                 Error::Failed(source) => migrations.missing(source),
                 error => error,
             })?;
@@ -140,7 +145,8 @@ impl Versions {
             .collect())
     }
 
-    /// Until the end of the transaction. Another process may migrate for a while, so the wait is longer than for a row.
+    /// Until the end of the transaction. Another process may migrate for a while, so the wait is
+    /// longer than for a row.
     async fn lock(&self, tx: &mut Transaction) -> Result<(), Error> {
         let run = async {
             sqlx::query("SET LOCAL lock_timeout = '5min'")
@@ -175,7 +181,8 @@ impl Versions {
                     .map_err(classify)?;
             }
         }
-        // IF NOT EXISTS, since to_regclass may answer from what this session saw before it waited for the lock.
+        // IF NOT EXISTS, since to_regclass may answer from what this session saw before it waited
+        // for the lock.
         let sql = format!(
             "CREATE TABLE IF NOT EXISTS {} \
              (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum BIGINT NOT NULL)",

@@ -1,4 +1,4 @@
-//! What the server's error codes mean to a caller.
+//! What a caller can do about the server's error codes.
 
 use sqlx::{
     error::DatabaseError,
@@ -18,14 +18,14 @@ pub fn classify(error: sqlx::Error) -> Error {
     }
 }
 
-/// As [`classify`], for an error that somebody else owns.
+/// As [`classify`], for a borrowed error.
 pub(crate) fn kind_of(error: &sqlx::Error) -> ErrorKind {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
-        // What a server says while it goes down, or a proxy in its place.
+        // From a server that shuts down, or a proxy in its place.
         | sqlx::Error::Protocol(_)
         | sqlx::Error::BeginFailed => ErrorKind::Unavailable,
         sqlx::Error::Database(database) => meaning(&code(&**database)),
@@ -33,7 +33,7 @@ pub(crate) fn kind_of(error: &sqlx::Error) -> ErrorKind {
     }
 }
 
-/// As [`classify`], of COMMIT: an answer that did not come leaves open what happened.
+/// As [`classify`], for COMMIT: without an answer, the outcome is unknown.
 pub(super) fn of_commit(error: sqlx::Error) -> Error {
     let refused = matches!(&error, sqlx::Error::Database(answer) if is_refusal(&**answer));
     match classify(error) {
@@ -42,7 +42,8 @@ pub(super) fn of_commit(error: sqlx::Error) -> Error {
     }
 }
 
-/// Whether the server lives on and has rolled back. One that ends the connection may have committed before.
+/// Whether the server lives on and has rolled back. One that ends the connection may have committed
+/// before.
 fn is_refusal(answer: &dyn DatabaseError) -> bool {
     let unknown = matches!(answer.code().as_deref(), Some("40003" | "08007"));
     answer
@@ -50,8 +51,9 @@ fn is_refusal(answer: &dyn DatabaseError) -> bool {
         .is_some_and(|answer| answer.severity() == PgSeverity::Error && !unknown)
 }
 
-/// The code; that of a full disk also where the server forgot to say so. It writes a file when somebody logs in after a
-/// change of its catalogues, and before 16 calls a failure of that an internal error, always in these words.
+/// The code; that of a full disk also where the server forgot to say so. It writes a file when
+/// somebody logs in after a change of its catalogues, and before 16 calls a failure of that an
+/// internal error, always in these words.
 fn code(answer: &dyn DatabaseError) -> String {
     let code = answer.code().unwrap_or_default().into_owned();
     if code == INTERNAL && answer.message().starts_with("could not write init file") {
@@ -69,15 +71,19 @@ fn meaning(code: &str) -> ErrorKind {
         // serialization_failure, deadlock_detected, lock_not_available
         "40001" | "40P01" | "55P03" => ErrorKind::Conflict,
         "25P02" => ErrorKind::Aborted,
-        // statement_completion_unknown, transaction_resolution_unknown: the connection is as good as gone.
+        // statement_completion_unknown, transaction_resolution_unknown: the connection is as good
+        // as gone.
         "40003" | "08007"
-        // idle_in_transaction_session_timeout, idle_session_timeout, transaction_timeout: it is gone.
+        // idle_in_transaction_session_timeout, idle_session_timeout, transaction_timeout: it is
+        // gone.
         | "25P03" | "57P05" | "25P04"
-        // A standby that has not been promoted yet, or a server that was made read-only for a switch-over.
+        // A standby that has not been promoted yet, or a server that was made read-only for a
+        // switch-over.
         | "25006"
         // query_canceled: a statement_timeout, or an operator.
         | "57014"
-        // admin_shutdown, crash_shutdown, cannot_connect_now; database_dropped (57P04) does not heal.
+        // admin_shutdown, crash_shutdown, cannot_connect_now; database_dropped (57P04) does not
+        // heal.
         | "57P01" | "57P02" | "57P03" => ErrorKind::Unavailable,
         // Connections, and resources: too many connections, out of memory, disk full.
         _ if code.starts_with("08") || code.starts_with("53") => ErrorKind::Unavailable,

@@ -14,8 +14,9 @@ use sqlx::{
 use super::{BUSY, Database, primary_code};
 use crate::Error;
 
-/// Pause between attempts to open a new file while another process writes to it. SQLite refuses the switch to WAL at once,
-/// whatever the busy timeout, and processes that open a new file at the same time meet there.
+/// Pause between attempts to open a new file while another process writes to it. SQLite refuses the
+/// switch to WAL at once, whatever the busy timeout, and processes that open a new file at the same
+/// time meet there.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Settings of a [`Database`]; from [`Database::builder`].
@@ -34,8 +35,8 @@ pub struct Builder {
 pub enum Synchronous {
     /// The disk: a commit survives power loss.
     Full,
-    /// The operating system: a commit survives a crash of the process. Power loss may undo the last commits, and leaves the file
-    /// intact.
+    /// The operating system: a commit survives a crash of the process. Power loss may undo the last
+    /// commits, and leaves the file intact.
     Normal,
 }
 
@@ -100,7 +101,8 @@ impl Builder {
             .busy_timeout(self.busy_timeout)
             .foreign_keys(true)
             .optimize_on_close(false, None);
-        // A pool closes connections it deems idle or old; reopening costs statements and page cache.
+        // A pool closes connections it deems idle or old; reopening costs statements and page
+        // cache.
         let pool = |connections| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
@@ -108,8 +110,9 @@ impl Builder {
                 .max_lifetime(None)
                 .test_before_acquire(false)
                 .before_acquire(|connection, _| {
-                    // SQLite ends a transaction by itself when the disk is full or fails. sqlx goes on counting it
-                    // as open and would refuse every further BEGIN: such a connection is replaced.
+                    // SQLite ends a transaction by itself when the disk is full or fails. sqlx goes
+                    // on counting it as open and would refuse every further BEGIN: such a
+                    // connection is replaced.
                     let clean = !connection.is_in_transaction();
                     Box::pin(async move { Ok(clean) })
                 })

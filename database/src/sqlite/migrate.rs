@@ -4,11 +4,12 @@ use super::{Database, classify, sqlx, statement};
 use crate::{Error, Migrations, Namespace};
 
 impl Database {
-    /// Brings a component's schema to this build's newest version; see [`Migrations`]. Where it is up to date, this only reads,
-    /// and does not wait for a writer.
+    /// Brings a component's schema to this build's newest version; see [`Migrations`]. Where it is
+    /// up to date, this only reads, and does not wait for a writer.
     ///
     /// # Errors
-    /// [`Error::NewerSchema`], [`Error::ChangedMigration`], or what SQLite refused. Nothing is applied then.
+    /// [`Error::NewerSchema`], [`Error::ChangedMigration`], or what SQLite refused. Nothing is
+    /// applied then.
     pub async fn migrate(
         &self,
         migrations: &Migrations,
@@ -17,7 +18,8 @@ impl Database {
         self.migrate_with(migrations, namespace, |_| ()).await
     }
 
-    /// As [`migrate`](Self::migrate); calls `progress` with the name of each step after it ran and before it is committed.
+    /// As [`migrate`](Self::migrate); calls `progress` with the name of each step after it ran and
+    /// before it is committed.
     ///
     /// # Errors
     /// As [`migrate`](Self::migrate).
@@ -79,9 +81,11 @@ impl Database {
         Ok(())
     }
 
-    /// Checks that a component's schema has what this build needs, whichever tool made it. Writes nothing.
+    /// Checks that a component's schema has what this build needs, whichever tool made it. Writes
+    /// nothing.
     ///
-    /// Each probe names columns that the build needs, without effect: `SELECT id, key FROM {ns}outbox WHERE false`.
+    /// Each probe names columns that the build needs, without effect: `SELECT id, key FROM
+    /// {ns}outbox WHERE false`.
     ///
     /// # Errors
     /// [`Error::MissingSchema`], [`Error::NewerSchema`], [`Error::ChangedMigration`].
@@ -96,10 +100,10 @@ impl Database {
             migrations.check(&applied)?;
         }
         for probe in probes {
-            let probed = sqlx::raw_sql(statement(namespace, probe))
+            let answer = sqlx::raw_sql(statement(namespace, probe))
                 .execute(self.reader())
                 .await;
-            probed.map_err(|error| match classify(error) {
+            answer.map_err(|error| match classify(error) {
                 Error::Failed(source) => migrations.missing(source),
                 error => error,
             })?;

@@ -1,4 +1,4 @@
-//! The conformance suite on every database, and what is particular to each.
+//! The conformance suite on every database, and each one's own cases.
 
 mod listener;
 #[cfg(feature = "memory")]

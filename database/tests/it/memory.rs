@@ -1,4 +1,4 @@
-//! What PostgreSQL does to concurrent transactions, shown by the in-memory tables.
+//! PostgreSQL's behaviour under concurrency, shown by the in-memory tables.
 //!
 //! Time is paused, so [`settle`] returns when every task has ended or waits for another one.
 #![expect(
@@ -61,12 +61,12 @@ async fn with(values: &[i64]) -> Database {
     database
 }
 
-/// Until no task can go on.
+/// Runs until no task can continue.
 async fn settle() {
     tokio::time::sleep(Duration::from_nanos(1)).await;
 }
 
-/// A wait that nobody ends is a failure, at once: time is paused.
+/// A wait that does not end is a failure, at once: time is paused.
 async fn patiently<T>(statement: impl Future<Output = T>) -> T {
     let day = Duration::from_secs(24 * 60 * 60);
     let ended = tokio::time::timeout(day, statement).await;
@@ -107,7 +107,8 @@ async fn committed(database: &Database, id: u32) -> Option<i64> {
     value(&mut database.begin().await.unwrap(), id).await
 }
 
-/// Runs statements of `$tx` in a task of its own, which gives the transaction back; by then it has got as far as it can.
+/// Runs statements of `$tx` in a task of its own, which gives the transaction back; by then it has
+/// got as far as it can.
 macro_rules! start {
     ($tx:ident => $run:expr) => {{
         let task = tokio::spawn(async move {

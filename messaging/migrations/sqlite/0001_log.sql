@@ -1,5 +1,5 @@
--- The log: one row per record. A record's id is its partition's id and its offset in one number, so that a
--- partition lies together on disk, appends go to its end, and a range of offsets is a range of the primary key.
+-- The log: one row per record. A record's id is its partition's id and its offset in one number. Thus the records of a
+-- partition are together on disk, appends go to its end, and a range of offsets is a range of the primary key.
 CREATE TABLE {ns}broker_records (
     id          INTEGER PRIMARY KEY,  -- (partition id << 40) | offset
     key         TEXT,
@@ -17,8 +17,8 @@ CREATE TABLE {ns}broker_partitions (
     UNIQUE (topic, number)
 ) STRICT;
 
--- Members of consumer groups. Leases are in microseconds of the host's suspend-aware monotonic clock: all
--- processes that can open this file share the host, and a lease of another boot has ended.
+-- Members of consumer groups. Leases are in microseconds of the host's suspend-aware monotonic clock. All processes that
+-- open this file share the host, and a lease of another boot has ended.
 CREATE TABLE {ns}broker_members (
     grp         TEXT NOT NULL,
     member      TEXT NOT NULL,
@@ -28,12 +28,12 @@ CREATE TABLE {ns}broker_members (
     PRIMARY KEY (grp, member)
 ) STRICT, WITHOUT ROWID;
 
--- Who reads which partition, and how far the group has come. The epoch grows with every change of owner.
+-- The owner of each partition in each group, and the group's offset. The epoch grows with every change of owner.
 CREATE TABLE {ns}broker_claims (
     grp       TEXT NOT NULL,
     partition INTEGER NOT NULL,
     member    TEXT,
     epoch     INTEGER NOT NULL DEFAULT 0,
-    committed INTEGER NOT NULL,              -- everything below is finished
+    committed INTEGER NOT NULL,              -- every record below is finished
     PRIMARY KEY (grp, partition)
 ) STRICT, WITHOUT ROWID;

@@ -15,10 +15,6 @@ use crate::{Error, Group, InvalidName, StartAt, Topic};
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it subscribes"]
 pub struct ConsumerBuilder<Broker> {
-    #[cfg_attr(
-        not(any(feature = "memory", feature = "sqlite")),
-        expect(dead_code, reason = "for the brokers of this crate")
-    )]
     pub(crate) broker: Broker,
     group: Result<Group, InvalidName>,
     start_at: StartAt,

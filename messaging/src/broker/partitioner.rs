@@ -2,8 +2,8 @@
 
 use crate::{Key, Message};
 
-/// The partition of a record with these key bytes among `partitions`, as Kafka's own clients choose it: murmur2
-/// of the key, sign bit cleared, modulo the number of partitions.
+/// The partition of a record with these key bytes among `partitions`, as Kafka's own clients choose
+/// it: murmur2 of the key, sign bit cleared, modulo the number of partitions.
 ///
 /// A message without key is spread by its id in the same way.
 ///

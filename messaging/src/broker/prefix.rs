@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use crate::{Error, Key, Message, Topic, broker::PublishOutcome};
 
-/// Keeps the promise of [`Publisher::publish`](crate::Publisher::publish): per (topic, key), the acknowledged messages of a call
-/// are a prefix of those given.
+/// Keeps the promise of [`Publisher::publish`](crate::Publisher::publish): per (topic, key), the
+/// acknowledged messages of a call are a prefix of those given.
 ///
-/// Ask it for each message in order. It remembers the keys of messages that were not acknowledged, and skips later messages
-/// of those keys. Use a new one for each call of `publish`.
+/// Ask it for each message in order. It remembers the keys of messages that were not acknowledged,
+/// and skips later messages of those keys. Use a new one for each call of `publish`.
 ///
 /// ```
 /// use mainstay_messaging::{Error, Message, broker::{PrefixRule, PublishOutcome}};
@@ -38,7 +38,8 @@ impl<'m> PrefixRule<'m> {
         Self::default()
     }
 
-    /// Publishes `message` with `publish`, unless its key is stopped; stops its key unless it is acknowledged.
+    /// Publishes `message` with `publish`, unless its key is stopped; stops its key unless it is
+    /// acknowledged.
     pub fn apply(
         &mut self,
         message: &'m Message,

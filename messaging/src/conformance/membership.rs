@@ -79,19 +79,19 @@ pub async fn a_revoked_partition_may_be_committed_until_it_is_released<F: Consum
 pub async fn a_former_holder_cannot_commit<F: ConsumerFixture>(f: &F) {
     f.create_topic(&topic(), 1).await;
     f.append(&[message("a", 0), message("a", 1)]).await;
-    let mut zombie = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
-    let deliveries = read(&mut zombie, 2).await;
-    // The zombie stands still: its lease ends and the successor takes over.
+    let mut former = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
+    let deliveries = read(&mut former, 2).await;
+    // The former owner stalls: its lease ends and the successor takes over.
     let mut successor = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(keyed(&read(&mut successor, 2).await)["a"], [0, 1]);
-    let refused = zombie.commit(&behind(&deliveries)).await;
+    let refused = former.commit(&behind(&deliveries)).await;
     assert!(matches!(refused, Err(Error::NotAssigned(_))), "{refused:?}");
     drop(successor);
     let mut third = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(
         keyed(&read(&mut third, 2).await)["a"],
         [0, 1],
-        "the zombie moved the offset"
+        "the former owner moved the offset"
     );
 }
 
@@ -116,7 +116,7 @@ pub async fn a_member_that_stalled_is_told_what_it_lost<F: ConsumerFixture>(f: &
         loop {
             match stalled.next().await.unwrap() {
                 ConsumerEvent::Lost(lost) => return lost,
-                // What was on its way already.
+                // Records that were on their way.
                 ConsumerEvent::Deliveries(_) => {}
                 other => panic!("{other:?}"),
             }
@@ -162,7 +162,7 @@ pub async fn a_partition_that_comes_back_is_not_paused<F: ConsumerFixture>(f: &F
     let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     let held = assigned(&mut first).await;
     first.pause(&held);
-    // It stands still, another member takes over, and leaves.
+    // It stalls; another member takes over, and leaves.
     let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(assigned(&mut second).await, held);
     second.release(&held).await.unwrap();

@@ -87,9 +87,12 @@ pub async fn an_assignment_comes_before_its_first_delivery<F: ConsumerFixture>(f
                 ConsumerEvent::Deliveries(deliveries) => {
                     assert!(!deliveries.is_empty(), "empty deliveries");
                     for delivery in deliveries {
-                        let next = starts
-                            .get_mut(&delivery.position.partition)
-                            .unwrap_or_else(|| panic!("not told of {}", delivery.position));
+                        let next =
+                            starts
+                                .get_mut(&delivery.position.partition)
+                                .unwrap_or_else(|| {
+                                    panic!("{} before its assignment", delivery.position)
+                                });
                         assert_eq!(delivery.position.offset, *next);
                         *next += 1;
                         missing -= 1;
@@ -186,7 +189,7 @@ pub async fn a_member_whose_next_records_are_removed_stops_with_an_error<F: Cons
     let reading = async {
         loop {
             match consumer.next().await {
-                // What was on its way already may still come.
+                // Records that were on their way may still come.
                 Ok(ConsumerEvent::Deliveries(deliveries)) => {
                     assert_eq!(deliveries[0].position.offset, 0, "a silent gap");
                     return;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// Kept beside what is known and written again, so that an older relay in the middle strips nothing from a message.
+/// Kept and written again, so that an older relay in the middle strips nothing from a message.
 /// Nearly every message has none, which costs nothing.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Unknown(Option<Arc<Map<String, Value>>>);

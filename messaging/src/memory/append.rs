@@ -1,4 +1,4 @@
-//! Appending, and what faults make of it.
+//! Appending, with faults.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl LogPublisher {
 #[async_trait]
 impl Publisher for LogPublisher {
     async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
-        // A caller may be dropped on the way to the log and on the way back from it, as with a real broker.
+        // A caller may be dropped on the way to the log or on the way back, as with a real broker.
         tokio::task::yield_now().await;
         if self.inner.faults.reach().is_err() {
             return messages

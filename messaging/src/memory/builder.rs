@@ -42,13 +42,15 @@ impl Builder {
         }
     }
 
-    /// The largest message accepted, in bytes of [`Message::size`](crate::Message::size); default 1 MiB.
+    /// The largest message accepted, in bytes of [`Message::size`](crate::Message::size); default 1
+    /// MiB.
     pub const fn max_message_size(mut self, bytes: usize) -> Self {
         self.settings.max_message_size = bytes;
         self
     }
 
-    /// How long a member that stopped answering keeps its partitions; default 5 s. Members renew it at a third.
+    /// How long a member that stopped answering keeps its partitions; default 5 s. Members renew it
+    /// at a third.
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
         self
@@ -66,7 +68,8 @@ impl Builder {
         self
     }
 
-    /// Bytes over all partitions that one delivery holds at most; a single larger record still comes. Default 8 MiB.
+    /// Bytes over all partitions that one delivery holds at most; a single larger record still
+    /// comes. Default 8 MiB.
     pub const fn fetch_bytes(mut self, bytes: usize) -> Self {
         self.settings.fetch_bytes = bytes;
         self

@@ -8,15 +8,17 @@ use mainstay_clock::Monotonic;
 
 use crate::{
     Error, Group,
-    broker::{Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Subscription},
+    broker::{
+        Consumer, ConsumerEvent, Content, Delivery, Partition, Position, builder::Subscription,
+    },
     holdings::Holdings,
     memory::{Inner, State, faults::Membership, group::Member},
 };
 
 /// One member of a consumer group on the log of a [`Broker`](super::Broker).
 ///
-/// Dropped without [`release`](Consumer::release), it keeps its partitions until its lease ends, as a process
-/// that was killed does.
+/// A consumer that is dropped without [`release`](Consumer::release) keeps its partitions until its
+/// lease ends, as a killed process does.
 #[derive(Debug)]
 pub struct LogConsumer {
     inner: Arc<Inner>,
@@ -25,11 +27,11 @@ pub struct LogConsumer {
     next_tick: Option<Monotonic>,
     /// The partition that the last fetch ended with.
     turn: Option<Partition>,
-    /// The group's generation at the last tick: others came or went when it has moved on.
+    /// The group's generation at the last tick. It differs once members came or went.
     generation: u64,
     /// Notifications counted before the last look at the log.
     seen: u64,
-    /// Whether the last look at the log failed.
+    /// Whether the last read of the log failed.
     failed: bool,
 }
 
@@ -71,7 +73,7 @@ impl LogConsumer {
             let until_tick = self
                 .next_tick
                 .map_or(self.inner.settings.lease, |due| due.remaining_at(now));
-            // Biased, as a run that follows from its seed needs it.
+            // Biased, so that a run follows from its seed.
             tokio::select! {
                 biased;
                 () = self.inner.notifier.notified_since(self.seen) => {}
@@ -80,7 +82,7 @@ impl LogConsumer {
         }
     }
 
-    /// Renews the lease and notes what changed, when it is time or the group has changed.
+    /// Renews the lease and notes changes, when it is time or the group has changed.
     fn tick(&mut self, now: Monotonic) -> Result<(), Error> {
         let settings = &self.inner.settings;
         let mut state = self.inner.state();
@@ -94,7 +96,7 @@ impl LogConsumer {
             }
         }
         let membership = groups.entry(self.holdings.group().clone()).or_default();
-        match self.inner.faults.strike_member() {
+        match self.inner.faults.draw_member_fault() {
             (true, _) => membership.reassign(|member| member == self.me.name),
             (_, true) => {
                 if let Some(partition) = membership.held_by(&self.me.name) {
@@ -133,10 +135,10 @@ impl LogConsumer {
         let settings = &self.inner.settings;
         let mut wanted: Vec<_> = self
             .holdings
-            .flowing()
+            .delivering()
             .map(|(id, held)| (id.clone(), held.next))
             .collect();
-        // Where the bytes ran out last time, the partitions behind that one have the first turn now.
+        // The partitions behind the one where the bytes ran out come first this time.
         wanted.sort_by_key(|(id, _)| (Some(id) <= self.turn.as_ref(), id.clone()));
         let mut bytes = 0;
         let mut deliveries = Vec::new();
@@ -155,7 +157,7 @@ impl LogConsumer {
         deliveries
     }
 
-    /// On the way to the broker a call may be dropped, and the broker may be away.
+    /// A call may be dropped on its way to the broker, and the broker may be away.
     async fn reach(&self) -> Result<(), Error> {
         tokio::task::yield_now().await;
         self.inner.faults.reach()
@@ -183,15 +185,15 @@ impl Consumer for LogConsumer {
 
     async fn commit(&mut self, positions: &[Position]) -> Result<(), Error> {
         self.reach().await?;
-        let fenced = self.holdings.fence(positions);
+        let commit = self.holdings.prepare(positions);
         let stored = self
             .inner
             .state()
             .groups
             .entry(self.holdings.group().clone())
             .or_default()
-            .commit(&self.me.name, &fenced.offsets);
-        self.holdings.settle(fenced, &stored)
+            .commit(&self.me.name, &commit.offsets);
+        self.holdings.finish(commit, &stored)
     }
 
     fn pause(&mut self, partitions: &[Partition]) {

@@ -1,4 +1,4 @@
-//! What can be made to go wrong, on demand or at random.
+//! Faults, on demand or at random.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use crate::{Error, Group, Message, Partition, broker::partitioner::murmur2};
 
 type Predicate = Box<dyn Fn(&Message) -> bool + Send>;
 
-/// Faults of a [`Broker`](super::Broker). All of them hold until [`heal`](Self::heal), but for those that
+/// Faults of a [`Broker`](super::Broker). They last until [`heal`](Self::heal), except those that
 /// happen once.
 pub struct Faults {
     plan: Mutex<Plan>,
@@ -28,7 +28,7 @@ struct Plan {
     lose_message: Vec<Predicate>,
     membership: Vec<Membership>,
     chances: Chances,
-    /// What random refusals are drawn from: a message that was refused for good must be refused again.
+    /// Seeds random refusals: a message that was refused must be refused again.
     salt: u64,
 }
 
@@ -38,11 +38,11 @@ pub(super) enum Membership {
     Expel(Group, Partition),
 }
 
-/// How often each fault strikes by itself, in thousandths; default never.
+/// The probability of each fault, in thousandths; default 0.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Chances {
-    /// A message is refused for good (and again whenever it comes).
+    /// A message is refused, and refused again whenever it is published.
     pub refuse: u16,
     /// A message is stored and its answer lost.
     pub lose_answer: u16,
@@ -56,7 +56,7 @@ pub struct Chances {
     pub expel: u16,
 }
 
-/// A fault that was asked for.
+/// The cause of an error that was injected.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error, Debug)]
 #[non_exhaustive]
 pub enum Injected {
@@ -71,7 +71,7 @@ pub enum Injected {
     Refused,
 }
 
-/// What becomes of one message.
+/// The fate of one message.
 pub(super) enum Verdict {
     Store,
     Refuse(Error),
@@ -88,29 +88,30 @@ impl Faults {
         }
     }
 
-    /// Refuses for good the messages for which `when` holds.
+    /// Refuses the messages for which `when` holds.
     pub fn refuse(&self, when: impl Fn(&Message) -> bool + Send + 'static) {
         self.plan().refuse.push(Box::new(when));
     }
 
-    /// Stores the messages for which `when` holds, and answers unknown.
+    /// Stores the messages for which `when` holds; their outcome is unknown.
     pub fn lose_answer(&self, when: impl Fn(&Message) -> bool + Send + 'static) {
         self.plan().lose_answer.push(Box::new(when));
     }
 
-    /// Does not store the messages for which `when` holds, and answers unknown.
+    /// Does not store the messages for which `when` holds; their outcome is unknown.
     pub fn lose_message(&self, when: impl Fn(&Message) -> bool + Send + 'static) {
         self.plan().lose_message.push(Box::new(when));
     }
 
-    /// Nobody reaches the broker: publishing answers unknown, consumers get [`Error::Unavailable`]. Leases go on.
+    /// The broker is away: publishing is unknown, consumers get [`Error::Unavailable`]. Leases
+    /// continue.
     pub fn outage(&self) {
         self.plan().outage = true;
         self.notifier.notify();
     }
 
-    /// Once: every member of `group` loses its partitions and gets them again from the committed offset on, so
-    /// what was delivered and not committed comes twice.
+    /// Once: every member of `group` loses its partitions and gets them again from the committed
+    /// offset on. Uncommitted records are delivered again.
     pub fn redeliver(&self, group: &Group) {
         self.plan()
             .membership
@@ -126,7 +127,7 @@ impl Faults {
         self.notifier.notify();
     }
 
-    /// From now on faults strike by themselves, drawn from the broker's id generator.
+    /// From now on faults happen at random, drawn from the broker's id generator.
     pub fn at_random(&self, chances: Chances) {
         let salt = self.ids.random();
         let mut plan = self.plan();
@@ -142,7 +143,7 @@ impl Faults {
     /// Whether a call gets through.
     pub(super) fn reach(&self) -> Result<(), Error> {
         let plan = self.plan();
-        if plan.outage || self.strikes(plan.chances.unavailable) {
+        if plan.outage || self.draws(plan.chances.unavailable) {
             return Err(outage());
         }
         Ok(())
@@ -154,28 +155,28 @@ impl Faults {
         let no_answer = || Error::Unavailable(Injected::NoAnswer.into());
         if any(&plan.refuse) || plan.refuses_at_random(message) {
             Verdict::Refuse(Error::Refused(Injected::Refused.into()))
-        } else if any(&plan.lose_answer) || self.strikes(plan.chances.lose_answer) {
+        } else if any(&plan.lose_answer) || self.draws(plan.chances.lose_answer) {
             Verdict::StoreAndLoseAnswer(no_answer())
-        } else if any(&plan.lose_message) || self.strikes(plan.chances.lose_message) {
+        } else if any(&plan.lose_message) || self.draws(plan.chances.lose_message) {
             Verdict::LoseMessage(no_answer())
         } else {
             Verdict::Store
         }
     }
 
-    /// What was asked to happen to memberships since the last call.
+    /// The faults of memberships that were requested since the last call.
     pub(super) fn memberships(&self) -> Vec<Membership> {
         std::mem::take(&mut self.plan().membership)
     }
 
-    /// Whether a member is struck at random: by redelivery, by the end of its membership.
-    pub(super) fn strike_member(&self) -> (bool, bool) {
+    /// Whether a member has a fault at random: a redelivery, the end of its membership.
+    pub(super) fn draw_member_fault(&self) -> (bool, bool) {
         let chances = self.plan().chances;
-        (self.strikes(chances.redeliver), self.strikes(chances.expel))
+        (self.draws(chances.redeliver), self.draws(chances.expel))
     }
 
-    /// Draws nothing where nothing can strike, so that a run without faults consumes no randomness.
-    fn strikes(&self, per_mille: u16) -> bool {
+    /// Draws nothing at probability 0, so that a run without faults consumes no randomness.
+    fn draws(&self, per_mille: u16) -> bool {
         per_mille > 0 && self.ids.random() % 1000 < u64::from(per_mille)
     }
 

@@ -1,4 +1,5 @@
-//! A group's membership: leases, who should read what, and the epochs that fence former owners.
+//! A group's membership: leases, the division of partitions, and epochs that keep former owners
+//! out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,8 @@ use crate::{
 pub(super) struct Membership {
     members: BTreeMap<String, Lease>,
     claims: BTreeMap<Partition, Claim>,
-    /// Counts what others want to know at once: who came, who went, what became free.
+    /// Counts changes that other members must see at once: members that came or went, partitions
+    /// that became free.
     pub(super) generation: u64,
 }
 
@@ -35,7 +37,7 @@ struct Claim {
     committed: i64,
 }
 
-/// Who a member is.
+/// A member's name and subscription.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) name: String,
@@ -44,7 +46,8 @@ pub(super) struct Member {
 }
 
 impl Membership {
-    /// Renews the member's lease, removes members whose lease has ended, takes what is free and due to this member.
+    /// Renews the member's lease, removes members whose lease has ended, takes what is free and due
+    /// to this member.
     pub(super) fn tick(
         &mut self,
         log: &Log,
@@ -60,8 +63,8 @@ impl Membership {
         let before = self.members.len();
         self.members
             .retain(|_, lease| !lease.until.has_passed_at(now));
-        let buried = self.members.len() != before;
-        self.orphan();
+        let expired = self.members.len() != before;
+        self.free_claims();
         self.admit_partitions(log, me);
 
         let target = self.target();
@@ -72,7 +75,7 @@ impl Membership {
                 claim.epoch += 1;
             }
         }
-        if joined || buried {
+        if joined || expired {
             self.generation += 1;
         }
         let mine = |claim: &&holdings::Claim<_>| claim.owner.as_ref() == Some(&me.name);
@@ -88,7 +91,8 @@ impl Membership {
         }
     }
 
-    /// Stores offsets, each (partition, epoch, offset); answers with those whose epoch was still the member's.
+    /// Stores offsets, each (partition, epoch, offset); returns those whose epoch was this
+    /// member's.
     pub(super) fn commit(&mut self, me: &str, offsets: &[(Partition, i64, i64)]) -> Vec<Partition> {
         let mut stored = Vec::with_capacity(offsets.len());
         for (partition, epoch, offset) in offsets {
@@ -118,16 +122,17 @@ impl Membership {
         self.generation += 1;
     }
 
-    /// Ends the membership of whoever holds `partition`, as a broker does that heard nothing of it.
+    /// Ends the membership of the member that holds `partition`, as if its lease had ended.
     pub(super) fn expel_holder(&mut self, partition: &Partition) {
         if let Some(owner) = self.claims.get(partition).and_then(|c| c.owner.clone()) {
             self.members.remove(&owner);
-            self.orphan();
+            self.free_claims();
             self.generation += 1;
         }
     }
 
-    /// Raises the epoch of everything a member holds: it loses all of it, and gets it again from the committed offset.
+    /// Raises the epoch of every partition that a member holds: it loses them, and gets them again
+    /// from the committed offset.
     pub(super) fn reassign(&mut self, concerns: impl Fn(&str) -> bool) {
         for claim in self.claims.values_mut() {
             if claim.owner.as_deref().is_some_and(&concerns) {
@@ -165,8 +170,8 @@ impl Membership {
         })
     }
 
-    /// Takes partitions from those who are no members any more.
-    fn orphan(&mut self) {
+    /// Takes partitions from former members.
+    fn free_claims(&mut self) {
         for claim in self.claims.values_mut() {
             claim
                 .owner
@@ -174,7 +179,7 @@ impl Membership {
         }
     }
 
-    /// A group that is new to a partition starts where the member says.
+    /// A group without an offset in a partition starts where the member says.
     fn admit_partitions(&mut self, log: &Log, me: &Member) {
         for partition in me.topics.iter().flat_map(|topic| log.partitions(topic)) {
             let (first, next) = log.ends(&partition);

@@ -1,4 +1,5 @@
-//! The records: per topic a list of partitions, per partition a list of records with ascending offsets.
+//! The records: per topic a list of partitions, per partition a list of records with ascending
+//! offsets.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-/// Counts notifications. Waiting tasks wake in the order of their waiting, so that a run follows from its seed; a `watch`
-/// channel would choose at random.
+/// Counts notifications. Waiting tasks wake in the order of their waiting, so that a run follows
+/// from its seed; a `watch` channel would choose at random.
 #[derive(Default, Debug)]
 pub(super) struct Notifier {
     count: AtomicU64,

@@ -15,9 +15,11 @@ use crate::{
     event::{AnyEvent, EncodeError, JSON},
 };
 
-/// Builds a [`Message`]. Topic, kind and source are needed; an [`event`](Self::event) brings topic and kind.
+/// Builds a [`Message`]. Topic, kind and source are needed; an [`event`](Self::event) brings topic
+/// and kind.
 ///
-/// Names are given as literals, `String`s or newtypes. [`build`](Self::build) returns the first error.
+/// Names are given as literals, `String`s or newtypes. [`build`](Self::build) returns the first
+/// error.
 ///
 /// ```
 /// use mainstay_messaging::Message;
@@ -83,9 +85,12 @@ impl MessageBuilder {
         self.name(id, |message, id| message.id = id)
     }
 
-    /// Topic, key, kind, version and payload of an event.
+    /// Topic, key, kind, version and payload of an event. If the event has no key, a [`key`](Self::key)
+    /// that was set before stays.
     pub fn event(mut self, event: &dyn AnyEvent) -> Self {
+        let key = self.message.key.take();
         let written = event.write_to(&mut self.message);
+        self.message.key = self.message.key.or(key);
         self.note(written.map_err(Into::into))
     }
 
@@ -131,7 +136,8 @@ impl MessageBuilder {
         self
     }
 
-    /// Links it to the message that caused it: its causation id is the id of that message, and both have one correlation id.
+    /// Links it to the message that caused it: its causation id is the id of that message, and both
+    /// have one correlation id.
     pub fn caused_by(mut self, cause: &Message) -> Self {
         let id = cause.id.as_str();
         self.message.causation_id = Some(id.to_owned());
@@ -164,7 +170,8 @@ impl MessageBuilder {
         self
     }
 
-    /// Where the default of [`occurred_at`](Self::occurred_at) comes from; default the system's clock.
+    /// Where the default of [`occurred_at`](Self::occurred_at) comes from; default the system's
+    /// clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
@@ -179,8 +186,8 @@ impl MessageBuilder {
     /// The message.
     ///
     /// # Errors
-    /// The first value that is not valid: [`Error::InvalidName`], [`Error::Encode`]; [`Error::Incomplete`] without a topic, kind
-    /// or source.
+    /// The first value that is not valid: [`Error::InvalidName`], [`Error::Encode`];
+    /// [`Error::Incomplete`] without a topic, kind or source.
     pub fn build(self) -> Result<Message, Error> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -231,7 +238,8 @@ impl MessageBuilder {
     }
 }
 
-/// Tables and `CloudEvents` have microseconds: a message has the same time before and after its trip.
+/// Tables and `CloudEvents` have microseconds: a message has the same time before and after its
+/// trip.
 fn cut_to_micros(time: SystemTime) -> SystemTime {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .ok()

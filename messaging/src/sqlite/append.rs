@@ -27,8 +27,9 @@ pub struct LogPublisher {
 /// Partition ids by topic; none = there is no such topic.
 type Topics<'m> = HashMap<&'m Topic, Option<Arc<[i64]>>>;
 
-/// A set of records as the append statement takes it: one blob, in which each record lies behind a head of
-/// decimal numbers of fixed width. SQLite cuts those out several times faster than it reads JSON.
+/// A set of records as the append statement takes it: one blob, in which each record lies behind a
+/// head of decimal numbers of fixed width. SQLite cuts those out several times faster than it reads
+/// JSON.
 #[derive(Default)]
 struct Batch {
     blob: Vec<u8>,
@@ -65,7 +66,8 @@ impl LogPublisher {
         Ok(topics)
     }
 
-    /// Puts what may be appended into one batch. Returns the outcome of each message if the batch is stored.
+    /// Puts what may be appended into one batch. Returns the outcome of each message if the batch
+    /// is stored.
     fn sort_out(&self, messages: &[Message], topics: &Topics<'_>) -> (Batch, Vec<PublishOutcome>) {
         let limit = self.inner.settings.max_message_size;
         let mut batch = Batch::default();
@@ -182,8 +184,9 @@ impl Batch {
         }
     }
 
-    /// Writes the ids into the heads, given where each partition ends *behind* this batch; answers with the heads'
-    /// places in the order of the ids, so that appends go to the end of one partition after the other.
+    /// Writes the ids into the heads, given where each partition ends *behind* this batch; answers
+    /// with the heads' places in the order of the ids, so that appends go to the end of one
+    /// partition after the other.
     fn place(&mut self, ends: &[(i64, i64)]) -> String {
         let firsts: BTreeMap<i64, i64> = ends
             .iter()

@@ -60,13 +60,15 @@ impl Builder {
         self
     }
 
-    /// The largest message accepted, in bytes of [`Message::size`](crate::Message::size); default 1 MiB.
+    /// The largest message accepted, in bytes of [`Message::size`](crate::Message::size); default 1
+    /// MiB.
     pub const fn max_message_size(mut self, bytes: usize) -> Self {
         self.settings.max_message_size = bytes;
         self
     }
 
-    /// How long a member that stopped answering keeps its partitions; default 5 s. Members renew it at a third.
+    /// How long a member that stopped answering keeps its partitions; default 5 s. Members renew it
+    /// at a third.
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
         self
@@ -84,13 +86,15 @@ impl Builder {
         self
     }
 
-    /// Bytes over all partitions that one delivery holds at most; a single larger record still comes. Default 8 MiB.
+    /// Bytes over all partitions that one delivery holds at most; a single larger record still
+    /// comes. Default 8 MiB.
     pub const fn fetch_bytes(mut self, bytes: usize) -> Self {
         self.settings.fetch_bytes = bytes;
         self
     }
 
-    /// How often consumers look for records of other processes; default 20 ms. Those of this process wake them at once.
+    /// How often consumers look for records of other processes; default 20 ms. Those of this
+    /// process wake them at once.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.poll_interval = interval;
         self
@@ -111,8 +115,8 @@ impl Builder {
     /// Opens the log and brings its schema up to date.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the file cannot be opened or its schema is newer than this build; [`Error::Unavailable`] when the
-    /// file is busy.
+    /// [`Error::Refused`] when the file cannot be opened or its schema is newer than this build;
+    /// [`Error::Unavailable`] when the file is busy.
     pub async fn open(self) -> Result<Broker, Error> {
         let database = self.database().await?;
         let migrated = database.migrate(&MIGRATIONS, &self.namespace).await;

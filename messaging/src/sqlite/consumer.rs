@@ -10,7 +10,9 @@ use tokio::sync::watch;
 
 use crate::{
     Error, Group, Headers, Key, Message, Topic,
-    broker::{Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Raw, Subscription},
+    broker::{
+        Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Raw, builder::Subscription,
+    },
     envelope,
     holdings::Holdings,
     sqlite::{
@@ -24,8 +26,8 @@ use crate::{
 
 /// One member of a consumer group on the log of a [`Broker`](super::Broker).
 ///
-/// Dropped without [`release`](Consumer::release), it keeps its partitions until its lease ends, as a process
-/// that was killed does.
+/// A consumer that is dropped without [`release`](Consumer::release) keeps its partitions until its
+/// lease ends, as a killed process does.
 #[derive(Debug)]
 pub struct LogConsumer {
     inner: Arc<Inner>,
@@ -35,14 +37,14 @@ pub struct LogConsumer {
     /// The partition that the last fetch ended with.
     turn: i64,
     notifier: watch::Receiver<u64>,
-    /// Where each partition ended at the last tick: it has records up to there.
+    /// Where each partition ended at the last tick.
     ends: BTreeMap<i64, i64>,
-    /// Whether the last look at the log failed.
+    /// Whether the last read of the log failed.
     failed: bool,
 }
 
-/// Id, key, envelope, payload. Texts are read as bytes: SQLite does not check them, and one that is damaged must not take
-/// the rest of the log with it.
+/// Id, key, envelope, payload. Texts are read as bytes: SQLite does not check them, and a damaged
+/// one must not block the log.
 type Row = (i64, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>);
 
 fn size((_, key, envelope, payload): &Row) -> usize {
@@ -95,13 +97,13 @@ impl LogConsumer {
             let idle = self.inner.settings.poll_interval.min(until_tick);
             tokio::select! {
                 () = tokio::time::sleep(idle) => {}
-                // The sender lives in `inner`, which this consumer holds.
+                // The sender is in `inner`, which this consumer holds.
                 _ = self.notifier.changed() => {}
             }
         }
     }
 
-    /// Renews the lease and notes what changed. Cancel safe: what a tick did is read back by the next one.
+    /// Renews the lease and notes changes. Cancel safe: the next tick reads back what this one did.
     async fn tick(&mut self) -> Result<(), Error> {
         let view = membership::tick(&self.inner, &self.me).await?;
         let settings = &self.inner.settings;
@@ -127,13 +129,13 @@ impl LogConsumer {
         let count = i64::from(settings.fetch_records);
         let mut wanted: Vec<[i64; 3]> = self
             .holdings
-            .flowing()
+            .delivering()
             .map(|(id, held)| [*id, held.next, held.next + count])
             .collect();
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        // Where the bytes ran out last time, the partitions behind that one have the first turn now.
+        // The partitions behind the one where the bytes ran out come first this time.
         wanted.sort_by_key(|[id, ..]| (*id <= self.turn, *id));
         let wanted =
             serde_json::to_string(&wanted).map_err(|error| Error::Refused(error.into()))?;
@@ -161,7 +163,8 @@ impl LogConsumer {
             .filter_map(|row| self.delivery(row))
             .collect();
         if deliveries.len() < fetched || (looked_at_all && self.is_before_a_hole(&deliveries)) {
-            // Records were removed before they were read. If the log begins later by now, the tick says so.
+            // Records were removed before they were read. If the log now begins later, the tick
+            // returns that error.
             self.tick().await?;
             return Err(Error::Refused(
                 "records in the middle of the log are missing".into(),
@@ -170,9 +173,9 @@ impl LogConsumer {
         Ok(deliveries)
     }
 
-    /// Whether a partition has delivered nothing though it goes on.
+    /// Whether a partition has delivered nothing although it has records.
     fn is_before_a_hole(&self, deliveries: &[Delivery]) -> bool {
-        self.holdings.flowing().any(|(id, held)| {
+        self.holdings.delivering().any(|(id, held)| {
             self.ends.get(id).is_some_and(|end| held.next < *end)
                 && !deliveries
                     .iter()
@@ -217,7 +220,7 @@ fn message(
 #[async_trait]
 impl Consumer for LogConsumer {
     fn group(&self) -> &Group {
-        &self.me.group
+        self.holdings.group()
     }
 
     async fn next(&mut self) -> Result<ConsumerEvent, Error> {
@@ -227,13 +230,13 @@ impl Consumer for LogConsumer {
     }
 
     async fn commit(&mut self, positions: &[Position]) -> Result<(), Error> {
-        let fenced = self.holdings.fence(positions);
-        let stored = if fenced.offsets.is_empty() {
+        let commit = self.holdings.prepare(positions);
+        let stored = if commit.offsets.is_empty() {
             Vec::new()
         } else {
-            self.store(&fenced.offsets).await?
+            self.store(&commit.offsets).await?
         };
-        self.holdings.settle(fenced, &stored)
+        self.holdings.finish(commit, &stored)
     }
 
     fn pause(&mut self, partitions: &[Partition]) {
@@ -254,7 +257,7 @@ impl Consumer for LogConsumer {
 }
 
 impl LogConsumer {
-    /// Stores offsets; answers with the partitions whose epoch was still this member's.
+    /// Stores offsets; returns the partitions whose epoch was this member's.
     async fn store(&self, offsets: &[(i64, i64, i64)]) -> Result<Vec<i64>, Error> {
         let set = serde_json::to_string(offsets).map_err(|error| Error::Refused(error.into()))?;
         let mut tx = self.inner.database.begin().await.map_err(sort)?;

@@ -1,4 +1,4 @@
-//! Which log a file holds.
+//! The identity of a log.
 
 use mainstay_clock::IdGenerator;
 use mainstay_database::sqlite::Database;
@@ -7,13 +7,13 @@ use uuid::Uuid;
 use super::{driver, sort, statements::Statements};
 use crate::Error;
 
-/// The id of the log, drawn if it has none yet. Of processes that open a new log at once, all get the id of one.
+/// The id of the log, drawn if it has none yet. Processes that open a new log at once get one id.
 pub(super) async fn establish(
     database: &Database,
     statements: &Statements,
     ids: &dyn IdGenerator,
 ) -> Result<Uuid, Error> {
-    // Once it is there it never changes: who only opens the log does not wait for those that write to it.
+    // It never changes: reading it first avoids a wait for writers.
     let there: Option<String> = sqlx::query_scalar(statements.identity.clone())
         .fetch_optional(database.reader())
         .await
@@ -26,7 +26,7 @@ pub(super) async fn establish(
         .map_err(|error: uuid::Error| Error::Refused(error.into()))
 }
 
-/// The id that is there by now, be it this one or another process's.
+/// Draws an id, and returns the stored one: this one or another process's.
 async fn draw(
     database: &Database,
     statements: &Statements,

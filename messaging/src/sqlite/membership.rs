@@ -1,4 +1,5 @@
-//! A group's membership: leases, who should read what, and the epochs that fence former owners.
+//! A group's membership: leases, the division of partitions, and epochs that keep former owners
+//! out.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::{
 /// Partitions go by their id in the file.
 type Claim = holdings::Claim<i64>;
 
-/// Who this member is.
+/// A member's name and subscription.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) group: Group,
@@ -23,9 +24,10 @@ pub(super) struct Member {
     pub(super) start_at: StartAt,
 }
 
-/// Renews the member's lease, removes members whose lease has ended, takes what is free and due to this member.
+/// Renews the member's lease, removes members whose lease has ended, takes what is free and due to
+/// this member.
 ///
-/// One IMMEDIATE transaction: ticks of all members happen one after the other, so all see one truth.
+/// One IMMEDIATE transaction: the ticks of all members run one after the other.
 pub(super) async fn tick(inner: &Inner, me: &Member) -> Result<View<i64>, Error> {
     let (sql, clock) = (&inner.statements, &inner.settings.clock);
     let (now, boot) = (clock.monotonic(), clock.boot_id());
@@ -178,7 +180,7 @@ async fn claims(
         .collect()
 }
 
-/// Who should hold each partition: balanced per topic among the members that read it.
+/// The member that should hold each partition: balanced per topic among the members that read it.
 fn target(claims: &[Claim], members: &Members) -> BTreeMap<i64, String> {
     let mut by_topic: BTreeMap<&Topic, BTreeMap<i64, Option<String>>> = BTreeMap::new();
     for claim in claims {

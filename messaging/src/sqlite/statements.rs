@@ -41,9 +41,10 @@ impl Statements {
                  WHERE NOT EXISTS (SELECT 1 FROM {ns}broker_partitions WHERE topic = $1)",
             ),
             partitions: sql("SELECT id FROM {ns}broker_partitions WHERE topic = $1 ORDER BY number"),
-            // $1: where in the blob $2 each record's head begins. A head: id in 19 digits, then in 10 digits each the
-            // envelope's length (it lies behind the head), and where key and payload begin and their lengths plus 1;
-            // 0 is NULL. In ascending order of ids, so that appends go to the end of one partition after the other.
+            // $1: where in the blob $2 each record's head begins. A head: id in 19 digits, then in
+            // 10 digits each the envelope's length (it lies behind the head), and where key and
+            // payload begin and their lengths plus 1; 0 is NULL. In ascending order of ids, so that
+            // appends go to the end of one partition after the other.
             append: sql(
                 "INSERT INTO {ns}broker_records (id, key, envelope, payload, appended_at)
                  SELECT CAST(substr($2, value, 19) AS INTEGER),
@@ -55,17 +56,19 @@ impl Statements {
                         $3
                  FROM json_each($1)",
             ),
-            // $1: pairs of partition and how many records it gets. Answers with where it ends then.
+            // $1: pairs of partition and number of records. Returns each partition's new end.
             advance: sql(
                 "UPDATE {ns}broker_partitions AS p SET next_offset = next_offset + (a.value ->> 1)
                  FROM json_each($1) a WHERE p.id = a.value ->> 0 RETURNING id, next_offset",
             ),
-            // Each row of $1: partition, first offset, offset behind the last. Offsets have no gaps: a range is a limit.
+            // Each row of $1: partition, first offset, offset behind the last. Offsets have no
+            // gaps: a range is a limit.
             fetch: sql(
                 "SELECT r.id, r.key, r.envelope, r.payload FROM json_each($1) w CROSS JOIN {ns}broker_records r
                  ON r.id >= ((w.value ->> 0) << 40) + (w.value ->> 1) AND r.id < ((w.value ->> 0) << 40) + (w.value ->> 2)",
             ),
-            // Each row of $3: partition, epoch, offset. An offset never moves back; the epoch is the fence.
+            // Each row of $3: partition, epoch, offset. An offset never moves back; a former owner
+            // has an older epoch.
             commit: sql(
                 "UPDATE {ns}broker_claims SET committed = max(committed, c.value ->> 2) FROM json_each($3) c
                  WHERE grp = $1 AND partition = c.value ->> 0 AND member = $2 AND epoch = c.value ->> 1
@@ -75,8 +78,8 @@ impl Statements {
                 "SELECT p.topic, p.number, c.committed, p.next_offset FROM {ns}broker_claims c
                  JOIN {ns}broker_partitions p ON p.id = c.partition WHERE c.grp = $1 ORDER BY p.topic, p.number",
             ),
-            // Only from the front of a partition, up to the first record that is to be kept: wall clocks may go
-            // back, and a log with a hole in it would stop its readers.
+            // Only from the front of a partition, up to the first record that is to be kept: wall
+            // clocks may go back, and a log with a hole in it would stop its readers.
             prune: sql(
                 "WITH done AS (
                    SELECT partition << 40 AS start, (partition << 40) + min(committed) AS stop
@@ -105,7 +108,8 @@ impl Statements {
                 "UPDATE {ns}broker_claims SET member = NULL WHERE grp = $1 AND member IS NOT NULL
                  AND member NOT IN (SELECT member FROM {ns}broker_members WHERE grp = $1)",
             ),
-            // A group that is new to a partition starts at the log's beginning or, with $3, at its end.
+            // A group without an offset in a partition starts at the log's beginning or, with $3,
+            // at its end.
             admit_partitions: sql(
                 "INSERT INTO {ns}broker_claims (grp, partition, committed)
                  SELECT $1, id, CASE WHEN $3 THEN next_offset ELSE first_offset END FROM {ns}broker_partitions

@@ -1,12 +1,14 @@
 //! Building messages.
 
 use std::{
+    borrow::Cow,
     error::Error as _,
     time::{Duration, SystemTime},
 };
 
 use mainstay_clock::{SeededIds, TokioClock};
-use mainstay_messaging::{Error, Key, Message, MessageBuilder, Topic};
+use mainstay_messaging::{Error, Event, Key, Message, MessageBuilder, Topic};
+use serde::{Deserialize, Serialize};
 
 fn builder() -> MessageBuilder {
     let builder = Message::builder().topic("orders").kind("OrderPlaced");
@@ -30,7 +32,7 @@ fn names_are_literals_strings_or_newtypes() {
 }
 
 #[test]
-fn what_is_set_is_in_the_message() {
+fn every_part_that_is_set_is_in_the_message() {
     let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789);
     let message = builder()
         .id("1")
@@ -112,4 +114,42 @@ fn a_missing_part_is_named() {
         let said = format!("the message has no {part}: set it");
         assert_eq!(error.to_string(), said);
     }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Placed {
+    order: Option<String>,
+}
+
+impl Event for Placed {
+    const TOPIC: &'static str = "orders";
+    const KIND: &'static str = "OrderPlaced";
+
+    fn key(&self) -> Option<Cow<'_, str>> {
+        self.order.as_deref().map(Cow::from)
+    }
+}
+
+/// Whether the key is set before the event or after it.
+#[test]
+fn an_event_without_a_key_leaves_that_of_the_builder() {
+    let event = Placed { order: None };
+    let before = builder().key("customer-1").event(&event);
+    let after = builder().event(&event).key("customer-1");
+    for builder in [before, after] {
+        let key = builder.build().unwrap().key;
+        assert_eq!(key, Some(Key::from_static("customer-1")));
+    }
+    assert_eq!(builder().event(&event).build().unwrap().key, None);
+}
+
+#[test]
+fn the_key_of_an_event_counts_unless_another_is_set_after_it() {
+    let event = Placed {
+        order: Some("order-7".to_owned()),
+    };
+    let before = builder().key("customer-1").event(&event).build().unwrap();
+    assert_eq!(before.key, Some(Key::from_static("order-7")));
+    let after = builder().event(&event).key("customer-1").build().unwrap();
+    assert_eq!(after.key, Some(Key::from_static("customer-1")));
 }

@@ -151,7 +151,7 @@ fn an_event_whose_key_is_no_valid_key_leaves_the_message_alone() {
 }
 
 #[test]
-fn another_kind_is_told_by_name() {
+fn another_kind_is_named() {
     let mut message = message(3, GOLDEN[2]);
     message.kind = Kind::from_static("PriceDropped");
     let error = decode::<PriceChanged>(&message).unwrap_err();
@@ -177,7 +177,7 @@ fn a_version_of_the_future_and_version_zero_are_unknown() {
 }
 
 #[test]
-fn bytes_that_are_not_what_the_version_says_are_undecodable() {
+fn payloads_that_do_not_fit_their_version_are_undecodable() {
     for (version, payload) in [
         (3, "{"),                                                // no JSON
         (3, GOLDEN[0]),                                          // another version's fields

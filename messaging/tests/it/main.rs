@@ -1,4 +1,4 @@
-//! The conformance suite on every broker, and what is particular to each.
+//! The conformance suite on every broker, and each one's own cases.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

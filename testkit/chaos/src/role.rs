@@ -8,11 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use mainstay_clock::{Backoff, SystemIds};
-use mainstay_database::{
-    postgres::{Database, Options},
-    sqlite,
-};
-use mainstay_messaging::sqlite::{Broker, Options as BrokerOptions};
+use mainstay_database::postgres::Database;
+use mainstay_messaging::sqlite::Broker;
 use mainstay_testkit::crash::Points;
 
 use crate::Failure;
@@ -55,21 +52,23 @@ impl Place {
 
     /// The database, as soon as it answers.
     async fn database(&self) -> Result<Database, Failure> {
-        let mut options = Options::default();
-        options.idle_in_transaction_timeout = Duration::from_millis(self.idle_limit);
-        options.lock_timeout = Duration::from_millis(self.lock_timeout);
         let separator = if self.url.contains('?') { '&' } else { '?' };
         let url = format!("{}{separator}application_name={}", self.url, self.name);
-        until_it_answers(async || Ok(Database::connect_with(&url, options.clone()).await?)).await
+        until_it_answers(async || {
+            let database = Database::builder(&*url)
+                .idle_in_transaction_timeout(Duration::from_millis(self.idle_limit))
+                .lock_timeout(Duration::from_millis(self.lock_timeout));
+            Ok(database.open().await?)
+        })
+        .await
     }
 
     async fn broker(&self, lease: Duration) -> Result<Broker, Failure> {
-        let mut options = BrokerOptions::default();
-        options.lease = lease;
-        options.revocation = lease / 2;
         until_it_answers(async || {
-            let file = sqlite::Database::open(&*self.broker).await?;
-            Ok(Broker::open(file, options.clone()).await?)
+            let broker = Broker::builder(&*self.broker)
+                .lease(lease)
+                .revocation_timeout(lease / 2);
+            Ok(broker.open().await?)
         })
         .await
     }

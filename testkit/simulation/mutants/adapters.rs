@@ -10,8 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use clap::ValueEnum;
-use mainstay_messaging::{Message, Publication, Publisher};
-use mainstay_outbox::{Doorbell, Error, Fetched, Hold, Limit, Outcome, Place, RelayStore};
+use mainstay_messaging::{Message, Publisher, broker::PublishOutcome};
+use mainstay_outbox::{
+    Error,
+    store::{Fetched, Limit, Notifier, Outcome, RelayStore, RowRef, ShardLease},
+};
 use mainstay_simulation::Adapters;
 
 /// What is wrong with one port.
@@ -27,8 +30,8 @@ pub(super) enum Adapter {
     AcknowledgeBeforePublish,
     /// The relay reads behind the last position it published, so slower transactions are skipped.
     IdCursorSkipsSlow,
-    /// While a key is stopped, nothing of its relay's log is sent.
-    StoppedKeyStopsShards,
+    /// While a key is blocked, nothing of its relay's log is sent.
+    BlockedKeyStopsShards,
 }
 
 impl Adapters for Adapter {
@@ -61,7 +64,7 @@ impl<P: ?Sized> Faulty<P> {
 
 #[async_trait]
 impl Publisher for Faulty<dyn Publisher> {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         let mut answers = Vec::new();
         let together = match self.fault {
             Adapter::RefusedPassed => 1,
@@ -72,9 +75,9 @@ impl Publisher for Faulty<dyn Publisher> {
         }
         for answer in &mut answers {
             match (self.fault, &*answer) {
-                (Adapter::UnknownTakenForDone, Publication::Unknown(_))
-                | (Adapter::RefusedTakenForDone, Publication::Refused(_)) => {
-                    *answer = Publication::Acknowledged;
+                (Adapter::UnknownTakenForDone, PublishOutcome::Unknown(_))
+                | (Adapter::RefusedTakenForDone, PublishOutcome::Refused(_)) => {
+                    *answer = PublishOutcome::Acknowledged;
                 }
                 _ => {}
             }
@@ -85,37 +88,37 @@ impl Publisher for Faulty<dyn Publisher> {
 
 #[async_trait]
 impl RelayStore for Faulty<dyn RelayStore> {
-    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error> {
         self.sound.lease(owner, lease).await
     }
 
-    async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
-        let mut fetched = self.sound.fetch(holds, limit).await?;
+    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+        let mut fetched = self.sound.fetch(leases, limit).await?;
         let published = self.published.load(Relaxed);
         match self.fault {
             Adapter::AcknowledgeBeforePublish => {
-                let sent = fetched.rows.iter().filter(|row| !row.stopped);
+                let sent = fetched.rows.iter().filter(|row| !row.blocked);
                 let outcome = Outcome {
-                    acknowledged: sent.map(|row| row.place).collect(),
+                    acknowledged: sent.map(|row| row.row_ref).collect(),
                     ..Outcome::default()
                 };
-                self.sound.record(holds, &outcome).await?;
+                self.sound.record(leases, &outcome).await?;
             }
             Adapter::IdCursorSkipsSlow => fetched
                 .rows
-                .retain(|row| !matches!(row.place, Place::Log(at) if at <= published)),
-            Adapter::StoppedKeyStopsShards if fetched.stopped_keys > 0 => fetched
+                .retain(|row| !matches!(row.row_ref, RowRef::Log(at) if at <= published)),
+            Adapter::BlockedKeyStopsShards if fetched.blocked_keys > 0 => fetched
                 .rows
-                .retain(|row| !matches!(row.place, Place::Log(_))),
+                .retain(|row| !matches!(row.row_ref, RowRef::Log(_))),
             _ => {}
         }
         Ok(fetched)
     }
 
-    async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
-        self.sound.record(holds, outcome).await?;
-        for place in &outcome.acknowledged {
-            if let Place::Log(at) = place {
+    async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
+        self.sound.record(leases, outcome).await?;
+        for row_ref in &outcome.acknowledged {
+            if let RowRef::Log(at) = row_ref {
                 self.published.fetch_max(*at, Relaxed);
             }
         }
@@ -126,7 +129,7 @@ impl RelayStore for Faulty<dyn RelayStore> {
         self.sound.release(owner).await
     }
 
-    fn doorbell(&self) -> Option<&Doorbell> {
-        self.sound.doorbell()
+    fn notifier(&self) -> Option<&Notifier> {
+        self.sound.notifier()
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::memory::Database;
-use mainstay_messaging::{Group, Message, StartAt, Topic};
+use mainstay_messaging::{Error, Group, Message, StartAt, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -76,7 +76,8 @@ impl Process {
         self.host.state().shutdown.clone()
     }
 
-    /// The simulation's database, as this host reaches it.
+    /// The simulation's database, as this host reaches it. Each call gives a handle of its own: commits through it notify the outbox
+    /// that was opened with it, and no other.
     pub fn database(&self) -> Database {
         self.world.database.through(Arc::new(self.clone()))
     }
@@ -90,17 +91,27 @@ impl Process {
     }
 
     /// A member of a group on the simulation's broker.
-    pub fn consumer(&self, group: &Group, topics: &[Topic], start_at: StartAt) -> HostConsumer {
+    ///
+    /// # Errors
+    /// None that a simulated broker has: what goes wrong on the way, the consumer tells.
+    pub async fn consumer(
+        &self,
+        group: &Group,
+        topics: &[Topic],
+        start_at: StartAt,
+    ) -> Result<HostConsumer, Error> {
+        let consumer = self.world.broker.consumer(group.clone()).start_at(start_at);
+        let consumer = consumer.subscribe(topics.iter().cloned()).await?;
         let mut shared = self.world.shared();
         let read = shared.readers.entry(group.clone()).or_default();
         read.extend(topics.iter().cloned());
         drop(shared);
-        HostConsumer {
+        Ok(HostConsumer {
             process: self.clone(),
-            consumer: self.world.broker.consumer(group.clone(), topics, start_at),
+            consumer,
             group: group.clone(),
             on_its_way: None,
-        }
+        })
     }
 
     /// The host's clock: its wall time may jump, and its monotonic time has an origin of its own.

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use mainstay_messaging::Publisher;
-use mainstay_outbox::RelayStore;
+use mainstay_outbox::store::RelayStore;
 
 use crate::{Plan, shop::Shop};
 

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use mainstay_database::{Transactions as _, memory::Statement};
-use mainstay_messaging::{Content, Delivery, Message};
+use mainstay_database::memory::Statement;
+use mainstay_messaging::{Delivery, Message, broker::Content};
 use mainstay_testkit::{
     History, check,
     history::{Entry, Published, Reader},

@@ -10,11 +10,10 @@ use std::{sync::Arc, time::Duration};
 
 use mainstay_database::memory::Database;
 use mainstay_messaging::{Group, Message, Topic};
-use mainstay_outbox::memory::{MemoryOutbox, Options};
+use mainstay_outbox::MemoryOutbox;
 
 use crate::{
-    Act, Adapters, Fault, Host, Plan, Process, Report, Rng, Settings, Sim, Topology, judge,
-    scenario::play,
+    Act, Adapters, Fault, Host, Plan, Report, Rng, Settings, Sim, Topology, judge, scenario::play,
 };
 use witness::Witness;
 use writer::Wish;
@@ -34,9 +33,9 @@ const QUIET: Duration = Duration::from_secs(240);
 /// How long a host may take to end once it is asked to, when no fault strikes any more.
 const CLOSING: Duration = Duration::from_secs(30);
 
-/// How long done messages are remembered where something is forgotten in a run: longer than any repetition comes late.
+/// How long done messages are remembered where something is forgotten in a run: longer than any redelivery comes late.
 const WINDOW: Duration = Duration::from_secs(16);
-/// And where nothing is: looking for old marks every second would only cost time.
+/// And where nothing is: looking for old processed records every second would only cost time.
 const LONG_WINDOW: Duration = Duration::from_secs(64);
 
 /// One shop, as its seed has made it.
@@ -54,7 +53,7 @@ pub(crate) struct Shop {
 /// What goes on to fail when all other faults have ended: the n-th message, alone under its key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Lasting {
-    /// Handlers refuse it until marks of its partition are old.
+    /// Handlers refuse it until processed records of its partition are old.
     Poison(usize),
     /// The broker refuses it until everything else has come to its end.
     Refusal(usize),
@@ -142,8 +141,8 @@ impl Shop {
     async fn business(&self, sim: &Sim) -> Result<Vec<String>, Failure> {
         sim.number(nth_of);
         let partitions = self.topology.partitions;
-        sim.broker().create_topic(&topic(), partitions).await?;
-        let outbox = self.outbox(sim.database().clone()).await?;
+        sim.broker().create_topic(topic(), partitions).await?;
+        let outbox = self.outbox(sim.database()).await?;
         let witness = Witness::of(sim, &outbox, self.shards);
         for (at, name) in self.topology.writers.iter().enumerate() {
             let shop = self.clone();
@@ -207,16 +206,15 @@ impl Shop {
         }
     }
 
-    async fn outbox(&self, database: Database) -> Result<MemoryOutbox, mainstay_outbox::Error> {
-        let mut options = Options::default();
-        options.shards = self.shards;
-        MemoryOutbox::open(database, options).await
+    async fn outbox(&self, database: &Database) -> Result<MemoryOutbox, mainstay_outbox::Error> {
+        let outbox = MemoryOutbox::builder(database).shards(self.shards);
+        outbox.open().await
     }
 
     /// The outbox as a host reaches it; asks until it is there.
-    async fn outbox_of(&self, process: &Process) -> Result<MemoryOutbox, mainstay_outbox::Error> {
+    async fn outbox_of(&self, database: &Database) -> Result<MemoryOutbox, mainstay_outbox::Error> {
         loop {
-            match self.outbox(process.database()).await {
+            match self.outbox(database).await {
                 Err(error) if error.is_retryable() => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -251,6 +249,8 @@ enum Failure {
     Broker(#[from] mainstay_messaging::Error),
     #[error("{0}")]
     Outbox(#[from] mainstay_outbox::Error),
+    #[error("{0}")]
+    Inbox(#[from] mainstay_inbox::Error),
 }
 
 /// Which of the wishes a message fulfils.

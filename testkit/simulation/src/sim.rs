@@ -12,10 +12,7 @@ use std::{
 
 use mainstay_clock::{IdGenerator, TokioClock};
 use mainstay_database::memory::Database;
-use mainstay_messaging::{
-    Message,
-    memory::{Broker, Options},
-};
+use mainstay_messaging::{Message, memory::Broker};
 use tokio::{
     runtime::{Builder, Runtime},
     task::JoinSet,
@@ -54,17 +51,19 @@ impl Sim {
         let clock = TokioClock::default();
         drop(entered);
         let generator = |name| -> Arc<dyn IdGenerator> { Arc::new(ids(seed, name, 0)) };
-        let database = Database::with(Arc::new(clock.clone()), generator("the database"));
-        let mut options = Options::default();
-        options.lease = Duration::from_secs(3);
-        options.revocation = Duration::from_secs(2);
-        options.clock = Arc::new(clock.clone());
-        options.ids = generator("the broker");
+        let database = Database::builder().clock(clock.clone());
+        let database = database.ids(generator("the database")).build();
+        let broker = Broker::builder()
+            .lease(Duration::from_secs(3))
+            .revocation_timeout(Duration::from_secs(2))
+            .clock(clock.clone())
+            .ids(generator("the broker"))
+            .build();
         let world = World {
             seed,
             clock,
             database,
-            broker: Broker::new(options),
+            broker,
             runtime: runtime.handle().clone(),
             report: Mutex::new(Report {
                 seed,

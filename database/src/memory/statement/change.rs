@@ -13,11 +13,13 @@ use crate::{
 };
 
 impl Statement<'_> {
-    /// `UPDATE … SET … WHERE key = … AND …`: `change` is WHERE and SET at once, and says whether the row matched.
+    /// `UPDATE … SET … WHERE key = … AND …`: `change` is WHERE and SET at once, and says whether
+    /// the row matched.
     ///
-    /// `change` runs on a copy of the version in the snapshot. If that matches, the row is locked; if it has
-    /// a newer version by then, `change` runs again, on a copy of that one, and its answer counts. So a row whose
-    /// version in the snapshot does not match is left alone, although its newest version might match.
+    /// `change` runs on a copy of the version in the snapshot. If that matches, the row is locked;
+    /// if it has a newer version by then, `change` runs again, on a copy of that one, and its
+    /// answer counts. So a row whose version in the snapshot does not match is left alone, although
+    /// its newest version might match.
     ///
     /// `Ok(false)`: no such row, or it did not match.
     ///
@@ -55,7 +57,8 @@ impl Statement<'_> {
         Ok(true)
     }
 
-    /// `DELETE … WHERE key = … AND …`; finds, waits and reads again as [`update`](Self::update) does.
+    /// `DELETE … WHERE key = … AND …`; finds, waits and reads again as [`update`](Self::update)
+    /// does.
     ///
     /// # Errors
     /// As [`insert`](Self::insert).

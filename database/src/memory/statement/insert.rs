@@ -33,12 +33,12 @@ enum Occupant {
 impl Statement<'_> {
     /// `INSERT … ON CONFLICT DO NOTHING`.
     ///
-    /// Waits for a transaction in progress that inserts, updates or deletes the same key, and then decides by
-    /// what that transaction came to. A lock alone on the row that has the key is not waited for.
+    /// Waits for a transaction in progress that inserts, updates or deletes the same key, and then
+    /// decides by the outcome of that transaction. It does not wait for a mere lock on the row.
     ///
     /// # Errors
-    /// [`Error::Conflict`] for a deadlock or lock timeout, [`Error::Aborted`] after an earlier error,
-    /// [`Error::Failed`] if the table holds another type.
+    /// [`Error::Conflict`] for a deadlock or lock timeout, [`Error::Aborted`] after an earlier
+    /// error, [`Error::Failed`] if the table holds another type.
     ///
     /// # Cancel safety
     /// Dropped while it waits, it leaves a transaction that can only be rolled back.
@@ -53,8 +53,8 @@ impl Statement<'_> {
         )
     }
 
-    /// `INSERT … ON CONFLICT (key) DO UPDATE`: changes the newest version if the key exists, whether or not the
-    /// snapshot has it, and waits for the row's lock as an update does.
+    /// `INSERT … ON CONFLICT (key) DO UPDATE`: changes the newest version if the key exists,
+    /// whether or not the snapshot has it, and waits for the row's lock as an update does.
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
@@ -76,13 +76,14 @@ impl Statement<'_> {
                 self.write(key, Some(row), Some(changed))?;
                 return Ok(Inserted::Exists);
             }
-            // Deleted while we waited: the key is free, or somebody else's.
+            // Deleted during the wait: the key is free, or another transaction's.
         }
         self.write(key, None, Some(record))?;
         Ok(Inserted::New)
     }
 
-    /// Waits until nobody else is writing the key: the row that has it, or none.
+    /// Waits until no other transaction writes the key. Returns the row that has it, if there is
+    /// one.
     async fn claim<R: Record>(&mut self, key: &R::Key) -> Result<Option<RowId>, Error> {
         loop {
             self.connection.check_open()?;

@@ -14,7 +14,7 @@ use crate::{
 pub enum Wait {
     /// Wait for it.
     Block,
-    /// `SKIP LOCKED`: leave it out.
+    /// `SKIP LOCKED`: skip it.
     SkipLocked,
     /// `NOWAIT`: fail.
     NoWait,

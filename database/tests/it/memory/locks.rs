@@ -82,7 +82,7 @@ async fn a_lock_whose_row_was_deleted_meanwhile_finds_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn skip_locked_leaves_a_locked_row_out() {
+async fn skip_locked_skips_a_locked_row() {
     let database = with(&[10, 20]).await;
     let mut holder = database.begin().await.unwrap();
     assert!(

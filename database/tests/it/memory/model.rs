@@ -114,7 +114,7 @@ async fn transfer(database: &Database, number: u32, from: u32, to: u32) -> Resul
     database.commit(tx).await
 }
 
-async fn move_everything_once_under_faults(seed: u64, moves: Vec<(u32, u32)>) {
+async fn transfer_everything_once_under_faults(seed: u64, moves: Vec<(u32, u32)>) {
     let database = Database::builder()
         .clock(TokioClock::default())
         .ids(SeededIds::new(seed))
@@ -182,10 +182,10 @@ proptest! {
     }
 
     #[test]
-    fn marked_transfers_happen_once_whatever_fails(
+    fn recorded_transfers_happen_once_under_any_fault(
         seed in any::<u64>(),
         moves in prop::collection::vec((0..4_u32, 0..4_u32), 1..16),
     ) {
-        paused(move_everything_once_under_faults(seed, moves));
+        paused(transfer_everything_once_under_faults(seed, moves));
     }
 }

@@ -1,8 +1,7 @@
-//! What PostgreSQL answers where the models of dead letters and of the append-only outbox rely on it, or on its
-//! being otherwise than one would think.
+//! Behaviour of PostgreSQL that the models of dead letters and of the append-only outbox rely on.
 
+mod dead_letters;
 mod log;
-mod parked;
 
 use std::time::Duration;
 
@@ -11,12 +10,12 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio::task::JoinHandle;
 
 /// A server with the tables of a case.
-struct Stage {
+struct Scene {
     server: TestDatabase,
     observer: Session,
 }
 
-/// What a statement says: its rows' first columns, or an SQLSTATE.
+/// The first columns of a statement's rows, or an SQLSTATE.
 type Answer = Result<Vec<String>, String>;
 
 struct Session {
@@ -24,7 +23,7 @@ struct Session {
     pid: i32,
 }
 
-impl Stage {
+impl Scene {
     async fn set(tables: &'static str) -> Option<Self> {
         Some(Self::on(&Server::for_suite("database")?, tables).await)
     }
@@ -32,7 +31,7 @@ impl Stage {
     async fn on(server: &Server, tables: &'static str) -> Self {
         let server = server.database().await.unwrap();
         let mut observer = Session::open(&server).await;
-        observer.hears(tables).await;
+        observer.run(tables).await;
         Self { server, observer }
     }
 
@@ -40,18 +39,18 @@ impl Stage {
         Session::open(&self.server).await
     }
 
-    async fn hears(&mut self, sql: &'static str) -> Vec<String> {
-        self.observer.hears(sql).await
+    async fn run(&mut self, sql: &'static str) -> Vec<String> {
+        self.observer.run(sql).await
     }
 
-    /// Runs a statement that has to wait for somebody, and comes back when it does.
+    /// Starts a statement that must wait for another session; returns once it waits.
     async fn waits(
         &mut self,
         session: Session,
         sql: &'static str,
     ) -> JoinHandle<(Session, Answer)> {
         let pid = session.pid;
-        let running = tokio::spawn(session.asks(sql));
+        let running = tokio::spawn(session.finish(sql));
         let waits = async {
             let ask = "SELECT cardinality(pg_blocking_pids($1)) > 0";
             while !sqlx::query_scalar::<_, bool>(ask)
@@ -78,7 +77,7 @@ impl Session {
         Self { connection, pid }
     }
 
-    async fn says(&mut self, sql: &'static str) -> Answer {
+    async fn try_run(&mut self, sql: &'static str) -> Answer {
         let rows = sqlx::raw_sql(sql).fetch_all(&mut self.connection).await;
         let text = |row: sqlx::postgres::PgRow| row.try_get_unchecked::<String, _>(0);
         match rows {
@@ -88,12 +87,12 @@ impl Session {
         }
     }
 
-    async fn hears(&mut self, sql: &'static str) -> Vec<String> {
-        self.says(sql).await.unwrap()
+    async fn run(&mut self, sql: &'static str) -> Vec<String> {
+        self.try_run(sql).await.unwrap()
     }
 
-    async fn asks(mut self, sql: &'static str) -> (Self, Answer) {
-        let answer = self.says(sql).await;
+    async fn finish(mut self, sql: &'static str) -> (Self, Answer) {
+        let answer = self.try_run(sql).await;
         (self, answer)
     }
 }

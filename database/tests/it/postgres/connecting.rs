@@ -1,4 +1,5 @@
-//! What may be wrong with the way to a server: one clear error each, which says what to do, and never the password.
+//! What may be wrong with the way to a server: one clear error each, which says what to do, and
+//! never the password.
 
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ async fn wrong_credentials_and_a_missing_database_are_named() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_none_is_refused() {
+async fn a_text_that_is_no_url_is_refused() {
     for url in [
         &*format!("postgres:/{PASSWORD}"),
         &format!("postgres://user:{PASSWORD}@host:port/x"),
@@ -133,7 +134,7 @@ const NO_MORE: [&str; 3] = [
 ];
 
 #[tokio::test]
-async fn too_many_connections_are_told_and_heal() {
+async fn too_many_connections_are_reported_and_heal() {
     let Some((owner, server)) = database().await else {
         return;
     };
@@ -166,7 +167,7 @@ async fn too_many_connections_are_told_and_heal() {
 
 /// Where all connections of the pool are in use, the server is not to blame.
 #[tokio::test]
-async fn a_pool_that_is_used_up_is_not_the_servers_fault() {
+async fn an_exhausted_pool_is_not_reported_as_the_servers_fault() {
     // A login must fit in, on a busy machine as well.
     let Some((database, _server)) = database_with(|builder| {
         builder

@@ -1,4 +1,4 @@
-//! What a server does to its clients, and what is made of it.
+//! Failures of a server and its connections.
 
 use std::{pin::pin, time::Duration};
 
@@ -37,7 +37,7 @@ async fn a_lock_that_does_not_come_free_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn of_two_that_wait_for_each_other_one_goes_on() {
+async fn of_two_transactions_in_a_deadlock_one_continues() {
     let Some((database, _server)) = database().await else {
         return;
     };
@@ -137,7 +137,8 @@ async fn a_commit_on_a_connection_that_was_cut_is_unknown_or_retryable() {
     assert_eq!(keys(&database).await, [0_i64; 0]);
 }
 
-/// As a request's handler does whose client went away: what the connection does next would never be committed.
+/// A request handler is dropped when its client disconnects: later statements of the connection
+/// would never be committed.
 #[tokio::test]
 async fn a_begin_that_is_cancelled_leaves_nothing_open() {
     let Some((database, server)) = database_with(|builder| builder.max_connections(1)).await else {

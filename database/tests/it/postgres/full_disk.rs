@@ -1,4 +1,4 @@
-//! A server whose disk is full, whoever meets it first.
+//! A server whose disk is full, at login and at a statement.
 
 use mainstay_testkit::{SmallDisk, postgres::PrivateServer};
 use sqlx::{AssertSqlSafe, Executor as _};
@@ -14,7 +14,7 @@ fn assert_is_full(error: &Error) {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_at_login_and_at_a_statement_and_heals() {
+async fn a_full_disk_is_reported_at_login_and_at_a_statement_and_heals() {
     let Some(disk) = SmallDisk::for_suite(SUITE, 32).unwrap() else {
         return;
     };

@@ -162,7 +162,7 @@ async fn components_and_prefixes_keep_their_versions_apart() {
     assert_eq!(tables(&database).await, expected);
 }
 
-/// A service runs under a role that may not change schemas; somebody else migrates.
+/// A service runs under a role that may not change schemas; another role migrates.
 #[tokio::test]
 async fn a_role_without_privileges_may_check_and_may_not_migrate() {
     let Some((owner, server)) = database().await else {

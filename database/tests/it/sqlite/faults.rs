@@ -70,7 +70,7 @@ async fn fill(tx: &mut sqlx::SqliteConnection) -> Error {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_unavailable_and_writes_go_on_when_there_is_room_again() {
+async fn a_full_disk_is_unavailable_until_there_is_room_again() {
     let (database, _directory) = database().await;
     for key in 0..3 {
         let mut tx = database.begin().await.unwrap();
@@ -149,7 +149,7 @@ async fn a_file_that_cannot_be_opened_again_is_unavailable_and_heals() {
 
 /// What the test below runs in a process of its own, in which no file may grow large.
 #[tokio::test]
-async fn a_commit_for_which_the_files_may_not_grow() {
+async fn a_commit_into_a_file_that_cannot_grow() {
     let Ok(path) = std::env::var("MAINSTAY_SMALL_FILES") else {
         return;
     };
@@ -172,7 +172,7 @@ async fn a_commit_for_which_the_files_may_not_grow() {
 async fn an_io_error_at_a_commit_leaves_its_outcome_unknown() {
     let (database, _directory) = database().await;
     let script = r#"trap '' XFSZ; ulimit -f 400; exec "$0" --exact "$1" --nocapture"#;
-    let case = "sqlite::faults::a_commit_for_which_the_files_may_not_grow";
+    let case = "sqlite::faults::a_commit_into_a_file_that_cannot_grow";
     let output = std::process::Command::new("sh")
         .args(["-c", script])
         .arg(std::env::current_exe().unwrap())

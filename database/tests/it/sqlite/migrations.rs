@@ -150,7 +150,7 @@ async fn components_and_prefixes_keep_their_versions_apart() {
 }
 
 #[tokio::test]
-async fn a_prefix_may_be_a_word_of_sql_but_none_that_sqlite_keeps_for_itself() {
+async fn a_prefix_may_be_a_reserved_word_but_not_reserved_by_sqlite() {
     let (database, _directory) = database().await;
     let namespace = Namespace::prefixed("order").unwrap();
     database.migrate(&NEW, &namespace).await.unwrap();

@@ -1,4 +1,4 @@
-//! Opening files, and who sees what.
+//! Opening files, and visibility.
 
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -28,7 +28,7 @@ async fn a_reader_cannot_write() {
 }
 
 #[tokio::test]
-async fn what_was_committed_is_there_when_the_file_is_opened_again() {
+async fn commits_are_there_when_the_file_is_opened_again() {
     let (database, _directory) = database().await;
     let mut tx = database.begin().await.unwrap();
     insert(&mut tx, 1, 10).await.unwrap();
@@ -123,10 +123,10 @@ async fn ten_handles_open_one_new_file_at_once() {
     }
 }
 
-/// A new file becomes one with a write-ahead log. SQLite itself does not wait for who keeps it from that by writing, such as
+/// The first process switches a new file to WAL. SQLite does not wait there for a writer, such as
 /// another process that does the same.
 #[tokio::test]
-async fn who_writes_to_a_new_file_is_waited_for() {
+async fn opening_a_new_file_waits_for_its_writer() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data.db");
     let writer = writer_to_new(&path).await;
@@ -138,7 +138,7 @@ async fn who_writes_to_a_new_file_is_waited_for() {
 }
 
 #[tokio::test]
-async fn who_goes_on_writing_to_a_new_file_is_given_up() {
+async fn opening_gives_up_on_a_writer_that_does_not_end() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data.db");
     let _writer = writer_to_new(&path).await;

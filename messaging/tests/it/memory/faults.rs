@@ -42,11 +42,11 @@ async fn publish(broker: &Broker, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// The next thing told, in bounded (paused) time.
-async fn told(consumer: &mut LogConsumer) -> Result<ConsumerEvent, Error> {
+/// The next event, in bounded (paused) time.
+async fn event(consumer: &mut LogConsumer) -> Result<ConsumerEvent, Error> {
     tokio::time::timeout(Duration::from_secs(600), consumer.next())
         .await
-        .expect("nothing was told")
+        .expect("no event came")
 }
 
 fn below(offset: i64) -> [Position; 1] {
@@ -78,7 +78,7 @@ async fn a_message_refused_for_good_is_refused_again_and_stops_its_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_whose_answer_is_lost_is_stored_and_its_followers_are_not() {
+async fn a_message_whose_answer_is_lost_is_stored_and_later_ones_of_its_key_are_not() {
     let broker = broker().await;
     broker.faults().lose_answer(|m| m.id.as_str() == "a-1");
     let messages = [message("a", 0), message("a", 1), message("a", 2)];
@@ -112,7 +112,7 @@ async fn a_lost_message_is_unknown_and_not_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn during_an_outage_nothing_is_stored_and_nobody_reads() {
+async fn during_an_outage_nothing_is_stored_and_reading_fails() {
     let broker = broker().await;
     publish(&broker, 0..2).await;
     let mut reader = consumer(&broker).await;
@@ -120,7 +120,7 @@ async fn during_an_outage_nothing_is_stored_and_nobody_reads() {
 
     // It reaches a consumer that waits.
     let faults = broker.clone();
-    let (waited, ()) = tokio::join!(told(&mut reader), async { faults.faults().outage() });
+    let (waited, ()) = tokio::join!(event(&mut reader), async { faults.faults().outage() });
     let error = waited.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     for answer in broker.publisher().publish(&[message("k", 2)]).await {
@@ -156,7 +156,7 @@ async fn leases_end_during_an_outage() {
     broker.faults().heal();
     let mut second = consumer(&broker).await;
     assert_eq!(deliveries(&mut second).await.len(), 1);
-    let lost = told(&mut first).await.unwrap();
+    let lost = event(&mut first).await.unwrap();
     assert!(matches!(lost, ConsumerEvent::Lost(_)), "{lost:?}");
 }
 
@@ -168,11 +168,11 @@ async fn redelivery_starts_again_at_the_committed_offset() {
     deliveries(&mut reader).await;
     reader.commit(&below(1)).await.unwrap();
     broker.faults().redeliver(&group());
-    let ConsumerEvent::Lost(lost) = told(&mut reader).await.unwrap() else {
+    let ConsumerEvent::Lost(lost) = event(&mut reader).await.unwrap() else {
         panic!("not lost");
     };
     assert_eq!(lost, [partition()]);
-    let ConsumerEvent::Assigned(assigned) = told(&mut reader).await.unwrap() else {
+    let ConsumerEvent::Assigned(assigned) = event(&mut reader).await.unwrap() else {
         panic!("not assigned");
     };
     assert_eq!(assigned[0].start, 1);
@@ -191,7 +191,7 @@ async fn an_expelled_member_loses_everything_and_cannot_commit() {
     assert_eq!(deliveries(&mut successor).await.len(), 2);
     let refused = expelled.commit(&below(2)).await;
     assert!(matches!(refused, Err(Error::NotAssigned(_))), "{refused:?}");
-    let ConsumerEvent::Lost(lost) = told(&mut expelled).await.unwrap() else {
+    let ConsumerEvent::Lost(lost) = event(&mut expelled).await.unwrap() else {
         panic!("not lost");
     };
     assert_eq!(lost, [partition()]);
@@ -204,7 +204,7 @@ async fn a_commit_from_before_a_redelivery_is_refused() {
     let mut reader = consumer(&broker).await;
     deliveries(&mut reader).await;
     broker.faults().redeliver(&group());
-    // The broker acts on it before this member hears of it: it is the owner still, under another epoch.
+    // The broker acts before this member knows: it is still the owner, under another epoch.
     let mut other = broker
         .consumer("other")
         .subscribe([partition().topic])

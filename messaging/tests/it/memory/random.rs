@@ -1,4 +1,4 @@
-//! Random faults: whatever strikes, the contracts hold.
+//! The contracts hold under random faults.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,7 @@ enum Expected {
     Perhaps(usize),
 }
 
-/// Whether `log` is `expected` with some of its uncertain records left out.
+/// Whether `log` is `expected` without some of its uncertain records.
 fn agrees(expected: &[Expected], log: &[usize]) -> bool {
     // Set of lengths of the log that the expectations so far can have produced.
     let mut reached = vec![false; log.len() + 1];
@@ -94,7 +94,8 @@ async fn relay(
     expected
 }
 
-/// Reads as a worker does, and checks that each assignment delivers without a gap from where it said.
+/// Reads as a worker does, and checks that each assignment delivers without a gap from where it
+/// said.
 async fn work(
     mut consumer: LogConsumer,
     commit_every: usize,

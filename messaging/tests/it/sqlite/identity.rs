@@ -101,3 +101,24 @@ async fn a_log_without_an_id_gets_one_and_keeps_what_it_has() {
     assert_eq!(next_deliveries(&mut consumer).await.len(), 1);
     assert_eq!(broker.id(), open(&path).await.id());
 }
+
+#[tokio::test]
+async fn a_log_opens_on_the_schema_of_another_tool() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(directory.path().join("broker.db"));
+    let database = database.await.unwrap();
+    let open = || Broker::builder_on(&database).open_without_migrating();
+    let missing = open().await.unwrap_err();
+    let said = "the schema of broker is missing or too old, run its migrations";
+    assert!(missing.to_string().contains(said), "{missing}");
+
+    for (_, sql) in MIGRATIONS.sql(&Namespace::plain()) {
+        let mut tx = database.begin().await.unwrap();
+        let script = sqlx::AssertSqlSafe(sql);
+        sqlx::raw_sql(script).execute(&mut *tx).await.unwrap();
+        database.commit(tx).await.unwrap();
+    }
+    let id = open().await.unwrap().id();
+    let migrating = Broker::builder_on(&database).open().await.unwrap();
+    assert_eq!(migrating.id(), id);
+}

@@ -1,6 +1,7 @@
 //! Real processes on one file, killed in the middle.
 //!
-//! A child is this test binary again, with the test `child` alone and what it shall do in its environment.
+//! A child is this test binary again, with the test `child` alone and what it shall do in its
+//! environment.
 
 use std::{
     collections::BTreeMap,
@@ -100,7 +101,7 @@ async fn consume_for_ever(broker: &Broker) {
                 }
             }
             ConsumerEvent::Revoked { partitions, .. } => {
-                consumer.release(&partitions).await.unwrap()
+                consumer.release(&partitions).await.unwrap();
             }
             // On a busy machine it may have been too slow.
             ConsumerEvent::Lost(_) | ConsumerEvent::Recovered => {}
@@ -146,7 +147,7 @@ impl Process {
         let output = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
-            // Ends with the child's output, or when nobody listens any more.
+            // Ends with the child's output, or once the receiver is dropped.
             for line in output.lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
                     break;
@@ -204,7 +205,7 @@ async fn read(broker: &Broker, count: usize) -> Vec<Delivery> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_killed_processes_appended_is_there_once_and_whole() {
+async fn batches_of_killed_processes_are_stored_once_and_whole() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("broker.db");
     let broker = open(&path).await;

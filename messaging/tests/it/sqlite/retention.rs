@@ -1,9 +1,9 @@
-//! What a sweep leaves, and holes in the log.
+//! Pruning, and holes in the log.
 
 use super::*;
 
 #[tokio::test]
-async fn a_sweep_removes_only_what_every_group_has_finished() {
+async fn pruning_removes_only_records_that_every_group_has_finished() {
     let f = fixture().await;
     let topic = Topic::from_static(TOPIC);
     f.broker.create_topic(&topic, 1).await.unwrap();
@@ -11,7 +11,7 @@ async fn a_sweep_removes_only_what_every_group_has_finished() {
     assert_eq!(
         f.broker.prune(Duration::ZERO, 100).await.unwrap(),
         0,
-        "nobody has read it"
+        "no group has read it"
     );
     let mut fast = f.broker.consumer("fast").subscribe([&topic]).await.unwrap();
     let mut slow = f.broker.consumer("slow").subscribe([&topic]).await.unwrap();
@@ -40,7 +40,7 @@ async fn a_sweep_removes_only_what_every_group_has_finished() {
 }
 
 #[tokio::test]
-async fn a_hole_in_the_log_is_told_however_long_it_is_and_whatever_else_flows() {
+async fn a_hole_in_the_log_of_any_length_is_an_error_even_while_others_flow() {
     for hole in [1, 5, 6, 12] {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open(directory.path().join("broker.db"))
@@ -106,7 +106,7 @@ impl Clock for WallClock {
 }
 
 #[tokio::test]
-async fn a_sweep_leaves_no_hole_when_the_wall_clock_went_back() {
+async fn pruning_leaves_no_hole_when_the_wall_clock_went_back() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(directory.path().join("broker.db"))
         .await

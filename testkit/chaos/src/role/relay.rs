@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use clap::Args;
 use mainstay_clock::Backoff;
-use mainstay_messaging::{Message, Publication, Publisher, sqlite::LogPublisher};
+use mainstay_messaging::{Message, Publisher, broker::PublishOutcome, sqlite::LogPublisher};
 use mainstay_outbox::Relay as Publishing;
 use mainstay_ports::Ports;
 use serde_json::json;
@@ -38,7 +38,7 @@ struct Slow {
 
 #[async_trait]
 impl Publisher for Slow {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         tokio::time::sleep(self.half).await;
         let answers = self.publisher.publish(messages).await;
         tokio::time::sleep(self.half).await;
@@ -59,19 +59,21 @@ impl Relay {
             half: Duration::from_millis(self.linger) / 2,
         });
         let slow = Ports::new(slow, &points);
-        let store = Ports::new(Arc::clone(&outbox), &points);
+        let store = Ports::new(Arc::new(outbox.clone()), &points);
         let refusals = Backoff::new(Duration::from_millis(20), Duration::from_millis(100));
-        let relay = Publishing::new(Arc::new(store), Arc::new(slow))
+        let relay = Publishing::new(store, slow)
             .lease(Duration::from_millis(self.lease))
-            .slow_poll(Duration::from_millis(100))
-            .batch(self.batch, 1 << 20)
+            .poll_interval(Duration::from_millis(100))
+            .batch_size(self.batch)
+            .batch_bytes(1 << 20)
             .refusal_backoff(refusals)
-            .outage_backoff(BACKOFF);
-        let ends = shutdown.clone();
+            .backoff(BACKOFF);
+        let handle = relay.handle();
+        let ends = shutdown.clone().cancelled_owned();
         let listening = tokio::spawn(async move { outbox.listen(ends).await });
-        relay.run(shutdown).await?;
+        relay.run_until(shutdown.cancelled_owned()).await?;
         listening.await.map_err(Failure::at("listening"))?;
-        let (name, published) = (self.place.name, relay.status().published);
+        let (name, published) = (self.place.name, handle.status().published);
         Ok(json!({ "name": name, "published": published, "calls": points.calls() }))
     }
 }

@@ -1,14 +1,11 @@
 //! Makes effects.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use clap::Args;
-use mainstay_database::{Namespace, postgres::classify};
-use mainstay_inbox::{
-    HandlerError, Handlers, Received, Worker as Working, postgres::PostgresInbox,
-};
-use mainstay_messaging::{Group, StartAt, Topic};
-use mainstay_ports::Ports;
+use mainstay_inbox::{HandlerError, PostgresInbox, Received, Status, Worker as Working};
+use mainstay_messaging::Key;
+use mainstay_ports::{InboxPorts, Ports};
 use mainstay_testkit::crash::Points;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -26,11 +23,11 @@ pub struct Worker {
     #[arg(long, default_value_t = 1_000)]
     lease: u64,
     /// Messages of a transaction.
-    #[arg(long, default_value = "5")]
-    batch: NonZeroUsize,
+    #[arg(long, default_value_t = 5)]
+    batch: usize,
     /// Transactions at once.
-    #[arg(long, default_value = "2")]
-    concurrency: NonZeroUsize,
+    #[arg(long, default_value_t = 2)]
+    concurrency: usize,
     /// How long a handler takes at least, in milliseconds: the longer, the more often there is something in flight.
     #[arg(long, default_value_t = 2)]
     linger: u64,
@@ -43,20 +40,20 @@ pub struct Worker {
 const MAKE: &str = "INSERT INTO effects (id, key, number, attempt) VALUES ($1, $2, $3, $4)";
 
 async fn make(
-    (linger, points): (Duration, Arc<Points>),
     connection: &mut PgConnection,
     received: Received<Entered>,
+    (linger, points): (Duration, Arc<Points>),
 ) -> Result<(), HandlerError> {
     let Received { event, message, .. } = received;
     let making = async {
-        let made = sqlx::query(MAKE)
+        sqlx::query(MAKE)
             .bind(message.id.as_str())
-            .bind(message.key.as_ref().map(mainstay_messaging::Key::as_str))
+            .bind(message.key.as_ref().map(Key::as_str))
             .bind(event.number)
             .bind(&event.attempt)
             .execute(connection)
-            .await;
-        made.map_err(|error| HandlerError::retryable(classify(error)))?;
+            .await
+            .map_err(HandlerError::retryable)?;
         tokio::time::sleep(linger).await;
         Ok(())
     };
@@ -68,31 +65,31 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) -> Result<serde_json::Value, Failure> {
         let database = self.place.database().await?;
         let broker = self.place.broker(Duration::from_millis(self.lease)).await?;
-        let inbox = PostgresInbox::new(database.clone(), Namespace::plain());
-        until_it_answers(async || Ok(inbox.migrate().await?)).await?;
-        let also = self.also.into_iter().map(Topic::new);
-        let mut topics: Vec<Topic> = also
-            .collect::<Result<_, _>>()
-            .map_err(Failure::at("--also"))?;
-        topics.push(Topic::from_static(TOPIC));
-        let group = Group::from_static(GROUP);
+        let opening = async || Ok(PostgresInbox::builder(&database).open().await?);
+        let inbox = until_it_answers(opening).await?;
+        let topics = self.also.iter().map(String::as_str).chain([TOPIC]);
+        let consumer = broker.consumer(GROUP).subscribe(topics).await?;
         let points = self.place.points();
-        let consumer = broker.consumer(group.clone(), &topics, StartAt::Earliest);
         let consumer = Ports::new(consumer, &points);
         let state = (Duration::from_millis(self.linger), Arc::clone(&points));
-        let handlers = Handlers::new().on::<Entered, _, _>(state, make);
-        let database = Arc::new(Ports::new(Arc::new(database), &points));
-        let inbox = Arc::new(Ports::new(Arc::new(inbox), &points));
-        let worker = Working::new(group, database, inbox, handlers)
-            .batch(self.batch)
+        let worker = Working::new(InboxPorts::new(inbox, &points), consumer)
+            .with_state(state)
+            .on(make)
+            .batch_size(self.batch)
             .concurrency(self.concurrency)
             .handler_deadline(Duration::from_millis(self.place.idle_limit / 2))
             .backoff(BACKOFF);
-        worker.run(consumer, shutdown).await?;
-        let stopped = worker.status().stopped.into_iter();
-        let stopped: Vec<String> = stopped
+        // The status of a worker that has ended is empty: it is read when the end begins.
+        let (handle, mut status) = (worker.handle(), Status::default());
+        let ending = async {
+            shutdown.cancelled().await;
+            status = handle.status();
+        };
+        worker.run_until(ending).await?;
+        let blocked = status.blocked_keys.into_iter();
+        let blocked: Vec<String> = blocked
             .map(|key| format!("{}: {}", key.position, key.error))
             .collect();
-        Ok(json!({ "name": self.place.name, "stopped": stopped, "calls": points.calls() }))
+        Ok(json!({ "name": self.place.name, "blocked": blocked, "calls": points.calls() }))
     }
 }

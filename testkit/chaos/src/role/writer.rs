@@ -12,10 +12,7 @@ use mainstay_database::{
     Error, Transactions as _,
     postgres::{Database, classify},
 };
-use mainstay_outbox::{
-    Outbox as _,
-    postgres::{Fused, PostgresOutbox},
-};
+use mainstay_outbox::{Outbox as _, PostgresOutbox, postgres::CombinedStatement};
 use mainstay_ports::Ports;
 use mainstay_testkit::{crash::Points, history::Entry};
 use serde_json::json;
@@ -62,9 +59,9 @@ struct Session {
     writer: Writer,
     points: Arc<Points>,
     database: Ports<Arc<Database>>,
-    outbox: Arc<PostgresOutbox>,
+    outbox: PostgresOutbox,
     /// Writes the entry and enqueues in one statement; none = two statements.
-    fused: Option<Fused>,
+    combined: Option<CombinedStatement>,
     counts: Counts,
     ids: SystemIds,
 }
@@ -77,7 +74,7 @@ const ENTER: &str = "INSERT INTO entries (id, key, number, attempt) VALUES ($1, 
 impl Writer {
     /// Writes until `shutdown`; each entry that was begun is brought to its end. Answers with a summary.
     pub async fn run(self, shutdown: CancellationToken) -> Result<serde_json::Value, Failure> {
-        let database = Arc::new(self.place.database().await?);
+        let database = self.place.database().await?;
         let shards = self.place.shards;
         let outbox = until_it_answers(async || outbox(&database, shards).await).await?;
         let (counts, points) = (Counts::default(), self.place.points());
@@ -86,15 +83,16 @@ impl Writer {
             let session = Session {
                 writer: self.clone(),
                 points: Arc::clone(&points),
-                database: Ports::new(Arc::clone(&database), &points),
-                fused: (number % 2 == 1).then(|| outbox.fused(ENTER)),
-                outbox: Arc::clone(&outbox),
+                database: Ports::new(Arc::new(database.clone()), &points),
+                combined: (number % 2 == 1).then(|| outbox.enqueue_with(ENTER)),
+                outbox: outbox.clone(),
                 counts: Arc::clone(&counts),
                 ids: SystemIds::new(),
             };
             sessions.spawn(session.run(shutdown.clone()));
         }
-        let announcing = tokio::spawn(async move { outbox.announce(shutdown).await });
+        let announcing =
+            tokio::spawn(async move { outbox.announce(shutdown.cancelled_owned()).await });
         while let Some(ended) = sessions.join_next().await {
             ended.map_err(Failure::at("a session"))??;
         }
@@ -141,7 +139,7 @@ impl Session {
                     if let Attempt::WasThere = attempt {
                         self.count("found_committed");
                     }
-                    self.outbox.ring();
+                    self.outbox.notify();
                     return Ok(());
                 }
                 Err(error) if error.is_retryable() => error,
@@ -171,8 +169,8 @@ impl Session {
             let query = query.bind(entry.id).bind(entry.key);
             query.bind(entry.number).bind(entry.attempt)
         };
-        let entered = if let Some(fused) = &self.fused {
-            let query = fused.query(&message, enter)?;
+        let entered = if let Some(combined) = &self.combined {
+            let query = combined.query(&message, enter)?;
             let entering = query.fetch_optional(&mut *tx);
             points.call("enter_and_enqueue", entering).await
         } else {
@@ -182,7 +180,7 @@ impl Session {
         if entered.map_err(classify)?.is_none() {
             return Ok(Attempt::WasThere);
         }
-        if self.fused.is_none() {
+        if self.combined.is_none() {
             let enqueuing = self.outbox.enqueue(&mut tx, &message);
             points.call("enqueue", enqueuing).await?;
         }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_chaos::{GROUP, TOPIC};
+use mainstay_chaos::{GROUP, TOPIC, outbox};
 use mainstay_database::{
     postgres::{
         Database,
@@ -24,11 +24,8 @@ use mainstay_database::{
     },
     sqlite,
 };
-use mainstay_messaging::{
-    Group, Topic,
-    sqlite::{Broker, Options},
-};
-use mainstay_outbox::postgres::PostgresOutbox;
+use mainstay_messaging::{Group, sqlite::Broker};
+use mainstay_outbox::PostgresOutbox;
 use mainstay_testkit::{
     History, Wire,
     check::{self, Violation},
@@ -46,7 +43,7 @@ const OPEN: &str =
     "SELECT count(*) FROM entries e WHERE NOT EXISTS (SELECT FROM effects f WHERE f.id = e.id)";
 /// Rows that the outbox holds.
 pub(crate) const WAITING: &str =
-    "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_held)";
+    "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_deferred)";
 pub(crate) const EFFECTS: &str = "SELECT count(*) FROM effects";
 const COMMITTED: &str = "SELECT count(*) FROM entries";
 
@@ -86,12 +83,9 @@ impl Stage {
         let file = sqlite::Database::open(broker_file(directory.path()))
             .await
             .unwrap();
-        let broker = Broker::open(file.clone(), Options::default())
-            .await
-            .unwrap();
+        let broker = Broker::builder_on(&file).open().await.unwrap();
         log::watch(&file).await;
-        let topic = Topic::from_static(TOPIC);
-        broker.create_topic(&topic, PARTITIONS).await.unwrap();
+        broker.create_topic(TOPIC, PARTITIONS).await.unwrap();
         Self {
             ledger,
             broker,
@@ -104,7 +98,7 @@ impl Stage {
     }
 
     /// One more topic.
-    pub(crate) async fn create_topic(&self, topic: &Topic) {
+    pub(crate) async fn create_topic(&self, topic: &str) {
         self.broker.create_topic(topic, PARTITIONS).await.unwrap();
     }
 
@@ -196,10 +190,8 @@ impl Stage {
 
     /// The outbox, for transactions of the test's own.
     pub(crate) async fn outbox(&self) -> PostgresOutbox {
-        let mut options = mainstay_outbox::postgres::Options::default();
-        options.shards = self.shards;
-        let database = self.ledger.database().clone();
-        PostgresOutbox::open(database, options).await.unwrap()
+        let database = self.ledger.database();
+        outbox(database, self.shards).await.unwrap()
     }
 
     /// Which entries are not done.
@@ -273,8 +265,8 @@ impl Stage {
             .await;
         let summaries = finish(others).await;
         for summary in &summaries {
-            let none_stopped = summary["stopped"].as_array().is_none_or(Vec::is_empty);
-            assert!(none_stopped, "{summary}");
+            let none_blocked = summary["blocked"].as_array().is_none_or(Vec::is_empty);
+            assert!(none_blocked, "{summary}");
         }
         let history = self.history().await;
         let violations = check::violations(&history);

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_messaging::{
-    Consumer, Error, Flow, Group, Incoming, Message, Partition, Position, Publication, Publisher,
+    Consumer, Error, Group, Message, Partition, Position, Publisher,
+    broker::{ConsumerEvent, PublishOutcome},
     memory::{LogConsumer, LogPublisher},
 };
 use tokio::time::Instant;
@@ -37,14 +38,14 @@ impl HostPublisher {
     }
 }
 
-fn unknown(messages: &[Message], why: &'static str) -> Vec<Publication> {
-    let answer = |_| Publication::Unknown(lost(why));
+fn unknown(messages: &[Message], why: &'static str) -> Vec<PublishOutcome> {
+    let answer = |_| PublishOutcome::Unknown(lost(why));
     messages.iter().map(answer).collect()
 }
 
 #[async_trait]
 impl Publisher for HostPublisher {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         let fault = self.process.pass(Port::Publish).await;
         self.process.travel().await;
         if self.process.is_cut(Reach::Broker) {
@@ -95,7 +96,7 @@ pub struct HostConsumer {
     pub(super) consumer: LogConsumer,
     pub(super) group: Group,
     /// What the broker has told and this host has yet to hear, and when.
-    pub(super) on_its_way: Option<(Instant, Result<Incoming, Error>)>,
+    pub(super) on_its_way: Option<(Instant, Result<ConsumerEvent, Error>)>,
 }
 
 impl HostConsumer {
@@ -115,7 +116,11 @@ fn now() -> Instant {
 
 #[async_trait]
 impl Consumer for HostConsumer {
-    async fn next(&mut self) -> Result<Incoming, Error> {
+    fn group(&self) -> &Group {
+        &self.group
+    }
+
+    async fn next(&mut self) -> Result<ConsumerEvent, Error> {
         loop {
             self.process.awake().await;
             if let Some((when, _)) = &self.on_its_way {
@@ -132,7 +137,7 @@ impl Consumer for HostConsumer {
             match (self.process.fault(Port::Deliver), told) {
                 (None, told) => return told,
                 // The broker hands it out again, since it was never committed.
-                (Some(CallFault::Lost), Ok(Incoming::Deliveries(_))) => {
+                (Some(CallFault::Lost), Ok(ConsumerEvent::Deliveries(_))) => {
                     let broker = &self.process.world.broker;
                     broker.faults().redeliver(&self.group);
                 }
@@ -167,8 +172,12 @@ impl Consumer for HostConsumer {
         }
     }
 
-    fn flow(&mut self, partitions: &[Partition], flow: Flow) {
-        self.consumer.flow(partitions, flow);
+    fn pause(&mut self, partitions: &[Partition]) {
+        self.consumer.pause(partitions);
+    }
+
+    fn resume(&mut self, partitions: &[Partition]) {
+        self.consumer.resume(partitions);
     }
 
     async fn release(&mut self, partitions: &[Partition]) -> Result<(), Error> {

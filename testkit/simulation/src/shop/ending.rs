@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use mainstay_outbox::memory::MemoryOutbox;
+use mainstay_outbox::MemoryOutbox;
 use mainstay_testkit::{
     History,
     history::{Left, Place, Reader},
@@ -41,7 +41,7 @@ impl Shop {
         {
             return Ok(false);
         }
-        if !outbox.look().rows.is_empty() {
+        if !outbox.snapshot().rows.is_empty() {
             return Ok(false);
         }
         let progress = sim.broker().progress(&group()).await?;

@@ -1,10 +1,10 @@
 //! Who publishes, and who makes the effects.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use mainstay_clock::Backoff;
 use mainstay_database::memory::{Connection, Inserted};
-use mainstay_inbox::{HandlerError, Handlers, Received, StopKey, Worker, memory::MemoryInbox};
+use mainstay_inbox::{BlockKey, HandlerError, MemoryInbox, Received, Worker};
 use mainstay_messaging::StartAt;
 use mainstay_outbox::Relay;
 
@@ -33,20 +33,23 @@ pub(super) async fn relay(
     } else {
         300 + rng.below(1_500)
     };
-    let outbox = shop.outbox_of(&process).await?;
+    let outbox = shop.outbox_of(&process.database()).await?;
     let store = Watched::new(outbox, &witness);
     let publisher = store.beside(process.publisher());
     let publisher = shop.adapters.publisher(Arc::new(publisher));
     let store = shop.adapters.store(Arc::new(store));
     let relay = Relay::new(store, publisher)
         .lease(Duration::from_millis(2_000 + rng.below(4_000)))
-        .batch(1 + rng.below(10), bytes)
-        .send_timeout(Duration::from_millis(500 + rng.below(3_000)))
-        .outage_backoff(backoff(20, 500))
+        .batch_size(1 + u32::try_from(rng.below(10)).unwrap_or(0))
+        .batch_bytes(bytes)
+        .publish_timeout(Duration::from_millis(500 + rng.below(3_000)))
+        .backoff(backoff(20, 500))
         .refusal_backoff(backoff(100, 2_000))
         .clock(process.clock())
         .ids(process.ids());
-    Ok(relay.run(process.shutdown()).await?)
+    Ok(relay
+        .run_until(process.shutdown().cancelled_owned())
+        .await?)
 }
 
 /// Who makes the effects.
@@ -54,42 +57,44 @@ pub(super) async fn worker(
     shop: Shop,
     witness: Arc<Witness>,
     process: Process,
-) -> Result<(), mainstay_inbox::Error> {
+) -> Result<(), Failure> {
     let rng = Rng::new(shop.seed, process.name());
-    let size = |bound: usize| NonZeroUsize::MIN.saturating_add(rng.below(bound));
+    let size = |bound: usize| 1 + rng.below(bound);
     // What is not read for longer than the window is not told from a new message.
-    let span = if matches!(shop.lasting, Some(Lasting::Poison(_))) {
-        NonZeroUsize::MAX
+    let in_flight = if matches!(shop.lasting, Some(Lasting::Poison(_))) {
+        usize::MAX
     } else {
         size(40)
     };
-    let database = process.database();
-    let inbox = Arc::new(MemoryInbox::new(database.clone()));
-    let handlers = Handlers::new().on::<Placed, _, _>(process.clone(), pack);
-    let parking = StopKey::new().retry_after(Duration::from_millis(500));
-    let parking = Watched::new(parking, &witness);
-    let worker = Worker::new(group(), Arc::new(database), inbox, handlers)
+    let inbox = MemoryInbox::new(process.database());
+    let policy = BlockKey::new().retry_after(Duration::from_millis(500));
+    let consumer = process
+        .consumer(&group(), &[topic()], StartAt::Earliest)
+        .await?;
+    let worker = Worker::new(inbox, consumer)
+        .with_state(process.clone())
+        .on(pack)
         .clock(process.clock())
         .ids(process.ids())
         .concurrency(size(4))
-        .batch(size(12))
-        .span_bound(span, usize::MAX)
-        .attempts(1 + rng.below(4))
+        .batch_size(size(12))
+        .max_in_flight(in_flight, usize::MAX)
+        .max_attempts(1 + rng.below(4))
         .retention(shop.window())
-        .drain(Duration::from_secs(1))
+        .drain_timeout(Duration::from_secs(1))
         .handler_deadline(Duration::from_millis(
             200 + rng.millis(20_000).as_secs() * 1_000,
         ))
-        .parking(Arc::new(parking))
+        .failure_policy(Watched::new(policy, &witness))
         .backoff(backoff(10, 500));
-    let consumer = process.consumer(&group(), &[topic()], StartAt::Earliest);
-    worker.run(consumer, process.shutdown()).await
+    let shutdown = process.shutdown().cancelled_owned();
+    Ok(worker.run_until(shutdown).await?)
 }
 
 async fn pack(
-    process: Process,
     connection: &mut Connection,
     received: Received<Placed>,
+    process: Process,
 ) -> Result<(), HandlerError> {
     match process.handles(&received.message).await {
         None => {}

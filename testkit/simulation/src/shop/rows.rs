@@ -21,8 +21,8 @@ pub(super) struct Placed {
 }
 
 impl Event for Placed {
+    const TOPIC: &'static str = "orders";
     const KIND: &'static str = "Placed";
-    const VERSION: u32 = 1;
 }
 
 impl From<Placed> for Entry {

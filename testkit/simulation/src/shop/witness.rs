@@ -9,9 +9,9 @@ use std::{
 
 use futures_util::FutureExt as _;
 use mainstay_database::memory::{Database, Record as _};
-use mainstay_inbox::memory::MemoryInbox;
+use mainstay_inbox::MemoryInbox;
 use mainstay_messaging::{Group, MessageId, Partition, event::decode, memory::Broker};
-use mainstay_outbox::memory::MemoryOutbox;
+use mainstay_outbox::{MemoryOutbox, store::FencingToken};
 use mainstay_testkit::{
     History,
     history::{Effect, Entry, Offset, Ownership, Removal},
@@ -45,7 +45,7 @@ pub(super) struct Seen {
     forgotten: BTreeSet<String>,
     /// Effects are never changed: where each lies tells it apart.
     effects: HashSet<usize>,
-    owners: BTreeMap<u16, (i64, Option<String>)>,
+    owners: BTreeMap<u16, (FencingToken, Option<String>)>,
     /// The name under which a relay owns.
     names: HashMap<LifeOf, String>,
 }
@@ -54,7 +54,7 @@ impl Witness {
     /// Sees what happens in this world from now on.
     pub(super) fn of(sim: &Sim, outbox: &MemoryOutbox, shards: u16) -> Arc<Self> {
         let witness = Arc::new(Self {
-            inbox: MemoryInbox::new(sim.database().clone()),
+            inbox: MemoryInbox::new(sim.database()),
             partitions: sim.broker().partitions(),
             database: sim.database().clone(),
             broker: sim.broker().clone(),
@@ -110,13 +110,13 @@ impl Witness {
         if tables.contains(Parcel::TABLE) {
             self.effects(&mut seen);
         }
-        if tables.contains("inbox_marks") && !tables.contains(Parcel::TABLE) {
-            self.marks(&mut seen);
+        if tables.contains("inbox_processed") && !tables.contains(Parcel::TABLE) {
+            self.processed(&mut seen);
         }
         if tables.contains("outbox_shards") {
             self.owners(&mut seen, by);
         }
-        if tables.contains("outbox") || tables.contains("outbox_held") {
+        if tables.contains("outbox") || tables.contains("outbox_deferred") {
             self.rows(&mut seen, by);
         }
     }
@@ -132,14 +132,14 @@ impl Witness {
         }
     }
 
-    /// Marks come with their effects, and go without.
-    fn marks(&self, seen: &mut Seen) {
-        let marks = self.inbox.look().into_iter();
-        let marks: HashSet<String> = marks.map(|(_, _, id)| id).collect();
+    /// Processed records come with their effects, and go without.
+    fn processed(&self, seen: &mut Seen) {
+        let processed = self.inbox.processed().into_iter();
+        let processed: HashSet<String> = processed.map(|(_, _, id)| id).collect();
         let moment = seen.history.moment();
         for effect in &seen.history.effects {
             let id = &effect.entry.id;
-            if !marks.contains(id) && seen.forgotten.insert(id.clone()) {
+            if !processed.contains(id) && seen.forgotten.insert(id.clone()) {
                 seen.history.removals.push(Removal::Mark {
                     consumer: effect.consumer.clone(),
                     id: id.clone(),
@@ -150,9 +150,9 @@ impl Witness {
     }
 
     fn owners(&self, seen: &mut Seen, by: Option<LifeOf>) {
-        for (hold, owner) in self.outbox.look().owners {
-            let now = (hold.fence, owner);
-            let before = seen.owners.insert(hold.shard, now.clone());
+        for (lease, owner) in self.outbox.snapshot().owners {
+            let now = (lease.fence, owner);
+            let before = seen.owners.insert(lease.shard, now.clone());
             if before.as_ref() != Some(&now)
                 && let (fence, Some(owner)) = now
             {
@@ -160,8 +160,8 @@ impl Witness {
                     seen.names.insert(by, owner.clone());
                 }
                 seen.history.ownership.push(Ownership::Taken {
-                    shard: hold.shard.to_string(),
-                    fence,
+                    shard: lease.shard.to_string(),
+                    fence: fence.as_i64(),
                     by: owner,
                 });
             }
@@ -170,7 +170,7 @@ impl Witness {
 
     fn rows(&self, seen: &mut Seen, by: Option<LifeOf>) {
         let mut rows: BTreeMap<String, (u16, usize)> = BTreeMap::new();
-        for (shard, id) in self.outbox.look().rows {
+        for (shard, id) in self.outbox.snapshot().rows {
             if let Some(id) = id {
                 rows.entry(id.to_string()).or_insert((shard, 0)).1 += 1;
             }
@@ -225,7 +225,7 @@ impl Witness {
 
     /// What the outbox still holds.
     pub(super) fn waiting(&self) -> Vec<String> {
-        let rows = self.outbox.look().rows.into_iter();
+        let rows = self.outbox.snapshot().rows.into_iter();
         let name = |(shard, id): (u16, Option<MessageId>)| match id {
             Some(id) => id.to_string(),
             None => format!("unreadable, of shard {shard}"),

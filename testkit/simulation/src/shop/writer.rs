@@ -2,15 +2,9 @@
 
 use std::time::Duration;
 
-use mainstay_database::{
-    Transactions as _,
-    memory::{Database, Inserted},
-};
-use mainstay_messaging::{
-    Key, Kind, Message, MessageId, Source,
-    event::{Event as _, encode},
-};
-use mainstay_outbox::{EnqueueKey, Enqueued, Entry, Outbox as _, memory::MemoryOutbox};
+use mainstay_database::memory::{Database, Inserted};
+use mainstay_messaging::{Event as _, Key, Kind, Message, MessageId, Source, event::encode};
+use mainstay_outbox::{DeduplicationKey, Enqueued, Entry, MemoryOutbox, Outbox as _};
 
 use super::{
     Shop,
@@ -28,7 +22,7 @@ pub(crate) struct Wish {
     pause: Duration,
     /// It is delivered so much later, and leaves its key's order.
     delay: Option<Duration>,
-    /// Whether it is enqueued under an enqueue key.
+    /// Whether it is enqueued under a deduplication key.
     once: bool,
     /// Whether something else is enqueued first, and rolled back.
     regret: bool,
@@ -74,7 +68,7 @@ impl Wish {
 
 pub(super) async fn run(shop: Shop, at: usize, process: Process) -> Result<(), super::Failure> {
     let (database, shutdown) = (process.database(), process.shutdown());
-    let outbox = shop.outbox_of(&process).await?;
+    let outbox = shop.outbox_of(&database).await?;
     let mine = |wish: &&Wish| wish.nth % shop.topology.writers.len() == at;
     let mut mine = shop.wishes.iter().filter(mine).peekable();
     let mut tries = 0;
@@ -97,7 +91,6 @@ pub(super) async fn run(shop: Shop, at: usize, process: Process) -> Result<(), s
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        outbox.ring();
     }
     Ok(())
 }
@@ -125,7 +118,7 @@ async fn write(
         let _: Inserted = statement?.upsert(aggregate, |row| row.version += 1).await?;
         let row = tx.statement().await?.get::<Aggregate>(&wish.key);
         let number = row.map_or(0, |row| row.version);
-        // Some ask a table of their own whether they were here before, the others leave that to the enqueue key.
+        // Some ask a table of their own whether they were here before, the others leave that to the deduplication key.
         let fulfilled = Fulfilled { nth: wish.nth };
         if !wish.once {
             let inserted = tx.statement().await?.insert(fulfilled.clone()).await?;
@@ -135,10 +128,10 @@ async fn write(
         }
         let placed = wish.placed(number, attempt);
         let message = message(&wish.nth.to_string(), &placed, wish.key)?;
-        let once = EnqueueKey::new(wish.nth.to_string()).ok();
+        let once = DeduplicationKey::new(wish.nth.to_string()).ok();
         let mut entry = Entry::new(&message);
         if let Some(once) = once.as_ref().filter(|_| wish.once) {
-            entry = entry.once(once);
+            entry = entry.deduplicate(once);
         }
         if let Some(delay) = wish.delay {
             entry = entry.deliver_after(delay);

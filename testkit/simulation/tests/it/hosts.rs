@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
-use mainstay_database::Transactions as _;
-use mainstay_messaging::{Kind, Message, MessageId, Publication, Publisher as _, Source, Topic};
+use mainstay_messaging::{
+    Kind, Message, MessageId, Publisher as _, Source, Topic, broker::PublishOutcome,
+};
 use mainstay_simulation::{Act, CallFault, Fault, Plan, Port, Process, Reach, Sim};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -160,10 +161,9 @@ fn a_call_is_struck_where_the_plan_says_and_nowhere_else() {
         Fault::At(SECOND, Act::Kill("nobody".into(), SECOND)),
     ];
     let sim = Sim::planned(1, Plan { faults }).unwrap();
-    let topic = Topic::from_static("t");
     let published = Arc::new(std::sync::Mutex::new(Vec::new()));
     sim.run(async {
-        sim.broker().create_topic(&topic, 1).await.unwrap();
+        sim.broker().create_topic("t", 1).await.unwrap();
         let told = Arc::clone(&published);
         sim.host("client", move |process| {
             let (told, client) = (Arc::clone(&told), process.publisher());
@@ -173,7 +173,7 @@ fn a_call_is_struck_where_the_plan_says_and_nowhere_else() {
                     let (source, topic) = (Source::from_static("s"), Topic::from_static("t"));
                     let message = Message::with_id(id, source, topic, Kind::from_static("K"));
                     let answers = client.publish(&[message]).await;
-                    let acknowledged = answers.iter().all(Publication::is_acknowledged);
+                    let acknowledged = answers.iter().all(PublishOutcome::is_acknowledged);
                     told.lock().unwrap().push(acknowledged);
                 }
                 Ok::<_, String>(())

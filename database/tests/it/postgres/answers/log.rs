@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use mainstay_testkit::postgres::PrivateServer;
 
-use super::{Session, Stage};
+use super::{Scene, Session};
 
 const TABLES: &str = "CREATE SEQUENCE position CACHE 1;
     CREATE TABLE log (position bigint, slot int) PARTITION BY LIST (slot);
     CREATE TABLE log0 PARTITION OF log FOR VALUES IN (0);";
 
-/// Stops right behind the draw of a position, while somebody holds the advisory lock 1.
+/// Stops right after the draw of a position, while another session holds the advisory lock 1.
 const ENQUEUE: &str = "INSERT INTO log SELECT x.p, 0
     FROM (SELECT nextval('position') p, pg_advisory_xact_lock_shared(1) OFFSET 0) x";
 
@@ -20,26 +20,26 @@ const HELD: &str = "SELECT relation::regclass::text FROM pg_locks
 
 #[tokio::test]
 async fn the_lock_on_the_parent_comes_before_the_draw_and_that_on_a_partition_behind_it() {
-    let Some(mut stage) = Stage::set(TABLES).await else {
+    let Some(mut scene) = Scene::set(TABLES).await else {
         return;
     };
-    let mut gate = stage.session().await;
-    gate.hears("SELECT pg_advisory_lock(1)").await;
-    let writer = stage.session().await;
-    let writing = stage.waits(writer, ENQUEUE).await;
+    let mut gate = scene.session().await;
+    gate.run("SELECT pg_advisory_lock(1)").await;
+    let writer = scene.session().await;
+    let writing = scene.waits(writer, ENQUEUE).await;
     let drawn = "SELECT last_value::text FROM position WHERE is_called";
-    assert_eq!(stage.hears(drawn).await, ["1"]);
-    assert_eq!(stage.hears(HELD).await, ["log"]);
-    gate.hears("SELECT pg_advisory_unlock(1)").await;
+    assert_eq!(scene.run(drawn).await, ["1"]);
+    assert_eq!(scene.run(HELD).await, ["log"]);
+    gate.run("SELECT pg_advisory_unlock(1)").await;
     let (mut writer, written) = writing.await.unwrap();
     written.unwrap();
-    writer.hears("BEGIN; INSERT INTO log VALUES (2, 0)").await;
-    assert_eq!(stage.hears(HELD).await, ["log", "log0"]);
+    writer.run("BEGIN; INSERT INTO log VALUES (2, 0)").await;
+    assert_eq!(scene.run(HELD).await, ["log", "log0"]);
     writer
-        .hears("ROLLBACK; BEGIN; SELECT nextval('position')")
+        .run("ROLLBACK; BEGIN; SELECT nextval('position')")
         .await;
     assert!(
-        stage.hears(HELD).await.is_empty(),
+        scene.run(HELD).await.is_empty(),
         "drawn apart from the insert nothing is locked"
     );
 }
@@ -47,48 +47,46 @@ async fn the_lock_on_the_parent_comes_before_the_draw_and_that_on_a_partition_be
 /// The position that a prepared statement draws is as safe.
 #[tokio::test]
 async fn a_prepared_insert_locks_before_it_draws_too() {
-    let Some(mut stage) = Stage::set(TABLES).await else {
+    let Some(mut scene) = Scene::set(TABLES).await else {
         return;
     };
-    let mut gate = stage.session().await;
-    let mut writer = stage.session().await;
+    let mut gate = scene.session().await;
+    let mut writer = scene.session().await;
     writer
-        .hears(
+        .run(
             "PREPARE enqueue AS INSERT INTO log SELECT x.p, 0
         FROM (SELECT nextval('position') p, pg_advisory_xact_lock_shared(1) OFFSET 0) x",
         )
         .await;
-    gate.hears("SELECT pg_advisory_lock(1)").await;
-    let writing = stage.waits(writer, "EXECUTE enqueue").await;
-    assert_eq!(stage.hears(HELD).await, ["log"]);
-    gate.hears("SELECT pg_advisory_unlock(1)").await;
+    gate.run("SELECT pg_advisory_lock(1)").await;
+    let writing = scene.waits(writer, "EXECUTE enqueue").await;
+    assert_eq!(scene.run(HELD).await, ["log"]);
+    gate.run("SELECT pg_advisory_unlock(1)").await;
     let (_, written) = writing.await.unwrap();
     written.unwrap();
 }
 
 #[tokio::test]
 async fn one_statement_checks_for_open_transactions_and_reads_in_the_same_snapshot() {
-    // A transaction in whatever database of the server counts: nobody else may have one open.
+    // A transaction in any database of the server counts, so this case has a server of its own.
     let Some(server) = PrivateServer::for_suite("database").await.unwrap() else {
         return;
     };
-    let mut stage = Stage::on(&server.server().unwrap(), TABLES).await;
-    let mut writer = stage.session().await;
+    let mut scene = Scene::on(&server.server().unwrap(), TABLES).await;
+    let mut writer = scene.session().await;
     writer
-        .hears(
-            "BEGIN; SELECT pg_current_xact_id(); INSERT INTO log VALUES (nextval('position'), 0)",
-        )
+        .run("BEGIN; SELECT pg_current_xact_id(); INSERT INTO log VALUES (nextval('position'), 0)")
         .await;
-    stage
-        .hears("CREATE TABLE mark AS SELECT pg_current_xact_id() AS id")
+    scene
+        .run("CREATE TABLE mark AS SELECT pg_current_xact_id() AS id")
         .await;
     let check = "SELECT (pg_snapshot_xmin(pg_current_snapshot()) > id)::text || ' ' || (SELECT count(*) FROM log) FROM mark";
-    assert_eq!(stage.hears(check).await, ["false 0"]);
-    writer.hears("COMMIT").await;
+    assert_eq!(scene.run(check).await, ["false 0"]);
+    writer.run("COMMIT").await;
     // The server's own vacuum may have one open for a moment.
     let settled = async {
         loop {
-            let answer = stage.hears(check).await;
+            let answer = scene.run(check).await;
             if answer == ["true 1"] {
                 break;
             }
@@ -102,49 +100,47 @@ async fn one_statement_checks_for_open_transactions_and_reads_in_the_same_snapsh
 
 #[tokio::test]
 async fn a_truncated_partition_is_empty_to_older_snapshots_too() {
-    let Some(mut stage) = Stage::set(TABLES).await else {
+    let Some(mut scene) = Scene::set(TABLES).await else {
         return;
     };
-    stage.hears("INSERT INTO log VALUES (1, 0)").await;
-    let mut reader = stage.session().await;
+    scene.run("INSERT INTO log VALUES (1, 0)").await;
+    let mut reader = scene.session().await;
     reader
-        .hears("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'a snapshot'")
+        .run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'a snapshot'")
         .await;
-    stage.hears("TRUNCATE log0").await;
+    scene.run("TRUNCATE log0").await;
     assert_eq!(rows(&mut reader).await, ["0"]);
 }
 
 #[tokio::test]
-async fn what_is_to_be_truncated_is_looked_at_behind_the_lock_and_in_a_snapshot_of_its_own() {
-    let Some(mut stage) = Stage::set(TABLES).await else {
+async fn a_truncation_must_check_the_partition_after_its_lock_in_a_new_snapshot() {
+    let Some(mut scene) = Scene::set(TABLES).await else {
         return;
     };
-    let (mut writer, mut pruner) = (stage.session().await, stage.session().await);
-    writer.hears("BEGIN; INSERT INTO log VALUES (1, 0)").await;
-    pruner.hears("BEGIN").await;
+    let (mut writer, mut pruner) = (scene.session().await, scene.session().await);
+    writer.run("BEGIN; INSERT INTO log VALUES (1, 0)").await;
+    pruner.run("BEGIN").await;
     assert_eq!(rows(&mut pruner).await, ["0"], "before the lock");
-    let locking = stage
+    let locking = scene
         .waits(pruner, "LOCK TABLE log0 IN ACCESS EXCLUSIVE MODE")
         .await;
-    writer.hears("COMMIT").await;
+    writer.run("COMMIT").await;
     let (mut pruner, locked) = locking.await.unwrap();
     locked.unwrap();
     let count = "SELECT count(*)::text FROM log0; ROLLBACK";
-    assert_eq!(pruner.hears(count).await, ["1"], "behind it");
+    assert_eq!(pruner.run(count).await, ["1"], "behind it");
     pruner
-        .hears("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'a snapshot'")
+        .run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'a snapshot'")
         .await;
-    writer.hears("INSERT INTO log VALUES (2, 0)").await;
-    pruner
-        .hears("LOCK TABLE log0 IN ACCESS EXCLUSIVE MODE")
-        .await;
+    writer.run("INSERT INTO log VALUES (2, 0)").await;
+    pruner.run("LOCK TABLE log0 IN ACCESS EXCLUSIVE MODE").await;
     assert_eq!(
-        pruner.hears(count).await,
+        pruner.run(count).await,
         ["1"],
         "a committed row that the snapshot does not show"
     );
 }
 
 async fn rows(session: &mut Session) -> Vec<String> {
-    session.hears("SELECT count(*)::text FROM log0").await
+    session.run("SELECT count(*)::text FROM log0").await
 }

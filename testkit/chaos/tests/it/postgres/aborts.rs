@@ -34,7 +34,7 @@ const OF_A_WORKER: Calls = &[
     ("next", 1),
     ("now", 1),
     ("checkpoint", 1),
-    ("sweep", 1),
+    ("prune", 1),
     ("begin", 2),
     ("admit_batch", 1),
     ("handle", 2),

@@ -103,7 +103,7 @@ async fn a_relays_record_lost() {
     }
 }
 
-/// The transaction is run again: its marks say whether it was.
+/// The transaction is run again: its processed records say whether it was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workers_effects_lost() {
     for what in [Lost::Answer, Lost::Commit] {

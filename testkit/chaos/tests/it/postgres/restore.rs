@@ -3,8 +3,6 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use mainstay_chaos::{TOPIC, message};
-use mainstay_database::Transactions as _;
-use mainstay_messaging::Topic;
 use mainstay_outbox::{Entry as Delayed, Outbox as _};
 use mainstay_testkit::history::Entry;
 use mainstay_testkit::postgres::{Binaries, PrivateServer};
@@ -14,7 +12,7 @@ use crate::stage::{Stage, WAITING};
 /// The name of a new transaction.
 const NAME: &str = "SELECT pg_current_xact_id()::text::bigint";
 
-/// Nobody has created it when the first server dies: its messages are refused, and held.
+/// Nobody has created it when the first server dies: its messages are refused, and its keys blocked.
 const LATER: &str = "later";
 
 fn run(program: &Path, arguments: &[&str]) {
@@ -93,10 +91,10 @@ async fn a_dump_in_the_middle_goes_on_elsewhere() {
     }
     stage.traffic(100).await;
     stage
-        .until("rows wait, and are held", async || {
+        .until("rows wait, and are deferred", async || {
             stage.count("SELECT count(*) FROM outbox").await > 10
                 && stage
-                    .count("SELECT count(*) FROM outbox_held WHERE stopped")
+                    .count("SELECT count(*) FROM outbox_deferred WHERE blocked")
                     .await
                     == 3
         })
@@ -119,19 +117,19 @@ async fn a_dump_in_the_middle_goes_on_elsewhere() {
     let new_name = stage.count(NAME).await;
     assert!(new_name + 10_000 < old_name, "{new_name} after {old_name}");
     let waiting = stage.count(WAITING).await;
-    let marks = stage.count("SELECT count(*) FROM inbox_marks").await;
+    let processed = stage.count("SELECT count(*) FROM inbox_processed").await;
     assert!(
-        waiting > 10 && marks >= 100,
-        "{waiting} rows and {marks} marks in the dump"
+        waiting > 10 && processed >= 100,
+        "{waiting} rows and {processed} processed records in the dump"
     );
     assert!(
         stage
-            .count("SELECT count(*) FROM outbox_held WHERE stopped")
+            .count("SELECT count(*) FROM outbox_deferred WHERE blocked")
             .await
             == 3
     );
 
-    stage.create_topic(&Topic::from_static(LATER)).await;
+    stage.create_topic(LATER).await;
     let others = vec![
         stage.relay("relay-2", &[]),
         stage.relay("relay-3", &[]),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use mainstay_chaos::{TOPIC, message};
 use mainstay_database::postgres::Database;
 use mainstay_outbox::{
-    Limit, Outbox as _, RelayStore as _,
-    postgres::{Options, PostgresOutbox},
+    Outbox as _, PostgresOutbox,
+    store::{Limit, RelayStore as _},
 };
 use mainstay_testkit::history::Entry;
 
@@ -37,9 +37,8 @@ async fn cost_of_a_round(stage: &Stage, rows: i64) -> i64 {
     // A session tells what it has read when it ends, at the latest.
     let url = stage.named("rounds");
     let database = Database::connect(&url).await.unwrap();
-    let outbox = PostgresOutbox::open(database.clone(), Options::default());
-    let outbox = outbox.await.unwrap();
-    let holds = outbox
+    let outbox = PostgresOutbox::builder(&database).open().await.unwrap();
+    let leases = outbox
         .lease("rounds", Duration::from_secs(60))
         .await
         .unwrap();
@@ -48,7 +47,7 @@ async fn cost_of_a_round(stage: &Stage, rows: i64) -> i64 {
         bytes: usize::MAX,
     };
     for _ in 0..ROUNDS {
-        let fetched = outbox.fetch(&holds, limit).await.unwrap();
+        let fetched = outbox.fetch(&leases, limit).await.unwrap();
         assert_eq!(i64::try_from(fetched.rows.len()).unwrap(), rows);
     }
     outbox.release("rounds").await.unwrap();

@@ -1,7 +1,7 @@
 //! Transactions that stay open for longer than anybody should wait.
 
 use mainstay_chaos::{TOPIC, message};
-use mainstay_outbox::{Outbox as _, postgres::PostgresOutbox};
+use mainstay_outbox::{Outbox as _, PostgresOutbox};
 use mainstay_testkit::history::Entry;
 use sqlx::{PgConnection, PgPool};
 

@@ -82,7 +82,7 @@ async fn stopped_past_lease_and_transaction() {
     stage.close(writers, workers).await;
 }
 
-/// Its partitions go to another one, which waits for the marks in its open transaction; then it goes on and commits after all.
+/// Its partitions go to another one, which waits for the processed records in its open transaction; then it goes on and commits after all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopped_past_its_lease_with_its_transaction_open() {
     const STOPS: usize = 3;

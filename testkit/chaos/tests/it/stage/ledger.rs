@@ -2,11 +2,10 @@
 
 use mainstay_chaos::{GROUP, outbox};
 use mainstay_database::{
-    Namespace,
     postgres::{Database, sqlx},
     sqlite,
 };
-use mainstay_inbox::postgres::PostgresInbox;
+use mainstay_inbox::PostgresInbox;
 use mainstay_testkit::{
     History,
     history::{Effect, Entry, Left, Ownership, Place},
@@ -27,8 +26,7 @@ impl Ledger {
     /// Lays them out in an empty database.
     pub(crate) async fn lay_out(database: Database, shards: u16) -> Self {
         outbox(&database, shards).await.unwrap();
-        let inbox = PostgresInbox::new(database.clone(), Namespace::plain());
-        inbox.migrate().await.unwrap();
+        PostgresInbox::builder(&database).open().await.unwrap();
         let tables = sqlx::raw_sql(include_str!("ledger.sql"));
         tables.execute(database.pool()).await.unwrap();
         Self::over(database)
@@ -49,7 +47,7 @@ impl Ledger {
         let pool = self.database.pool();
         let owners = "SELECT shard, fence, by FROM ownership ORDER BY seq";
         let waiting = "SELECT key, envelope::json ->> 'id' FROM outbox
-            UNION ALL SELECT key, envelope::json ->> 'id' FROM outbox_held";
+            UNION ALL SELECT key, envelope::json ->> 'id' FROM outbox_deferred";
         let effects = "SELECT key, number, id, attempt FROM effects ORDER BY seq";
         let committed = "SELECT key, number, id, attempt FROM entries ORDER BY key, number";
         // Offsets before effects: what they say is done must be there when it is looked for.

@@ -1,7 +1,7 @@
 //! The broker's file: what is in it, and what was stored in it on the way.
 
 use mainstay_chaos::Entered;
-use mainstay_database::{Transactions as _, postgres::sqlx, sqlite};
+use mainstay_database::{postgres::sqlx, sqlite};
 use mainstay_messaging::{Topic, envelope, event};
 use mainstay_testkit::history::{Entry, Moment, Offset, Ownership, Published, Reader};
 

@@ -7,13 +7,22 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mainstay_inbox::{Failure, Parked, Parking, StopKey};
-use mainstay_messaging::{Content as Record, Delivery, Group, Message, Publication, Publisher};
-use mainstay_outbox::{
-    Content, Doorbell, Error, Fetched, Hold, Limit, Outcome, Place, RelayStore,
-    memory::MemoryOutbox,
+use mainstay_inbox::{
+    BlockKey,
+    failure::{Failure, FailureOutcome, FailurePolicy},
 };
-use mainstay_testkit::history::{Place as Where, Sent, Stop};
+use mainstay_messaging::{
+    Delivery, Group, Message, Publisher,
+    broker::{Content as Record, PublishOutcome},
+};
+use mainstay_outbox::{
+    Error, MemoryOutbox,
+    store::{
+        Content, FencingToken, Fetched, Limit, Notifier, Outcome, RelayStore, RowRef, ShardLease,
+        shard_of,
+    },
+};
+use mainstay_testkit::history::{Place, Sent, Stop};
 
 use super::{super::rows::ordered_key, Witness};
 use crate::HostPublisher;
@@ -30,8 +39,8 @@ pub(in crate::shop) struct Watched<P> {
 struct Read {
     owner: String,
     /// Shard, fence, and whether it was recorded already.
-    sends: HashMap<String, (u16, i64, bool)>,
-    places: HashMap<Place, Message>,
+    sends: HashMap<String, (u16, FencingToken, bool)>,
+    rows: HashMap<RowRef, Message>,
 }
 
 impl<P> Watched<P> {
@@ -56,7 +65,7 @@ impl<P> Watched<P> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stopped(&self, at: Where, message: &Message) {
+    fn blocked(&self, at: Place, message: &Message) {
         let mut seen = self.witness.caught_up();
         let moment = seen.history.moment();
         seen.history.stops.push(Stop {
@@ -71,40 +80,40 @@ impl<P> Watched<P> {
 
 #[async_trait]
 impl RelayStore for Watched<MemoryOutbox> {
-    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<Hold>, Error> {
+    async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error> {
         owner.clone_into(&mut self.read().owner);
         self.port.lease(owner, lease).await
     }
 
-    async fn fetch(&self, holds: &[Hold], limit: Limit) -> Result<Fetched, Error> {
+    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
         // What was recorded by now, no read that begins now may find.
         let recorded = self.witness.seen().recorded.len();
-        let fetched = self.port.fetch(holds, limit).await?;
+        let fetched = self.port.fetch(leases, limit).await?;
         let seen = self.witness.seen();
         let mut read = self.read();
         read.sends.clear();
-        read.places.clear();
+        read.rows.clear();
         for row in &fetched.rows {
             let Content::Message(message) = &row.content else {
                 continue;
             };
-            read.places.insert(row.place, message.clone());
-            let shard = mainstay_outbox::shard_of(message, self.witness.shards);
-            if let Some(hold) = holds.iter().find(|hold| hold.shard == shard) {
+            read.rows.insert(row.row_ref, message.clone());
+            let shard = shard_of(message, self.witness.shards);
+            if let Some(lease) = leases.iter().find(|lease| lease.shard == shard) {
                 let id = message.id.to_string();
                 let again = seen.recorded.get(&id).is_some_and(|nth| *nth < recorded);
-                read.sends.insert(id, (shard, hold.fence, again));
+                read.sends.insert(id, (shard, lease.fence, again));
             }
         }
         Ok(fetched)
     }
 
-    async fn record(&self, holds: &[Hold], outcome: &Outcome) -> Result<(), Error> {
-        self.port.record(holds, outcome).await?;
+    async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
+        self.port.record(leases, outcome).await?;
         let read = self.read();
-        let stopped = outcome.stopped.iter();
-        for message in stopped.filter_map(|stop| read.places.get(&stop.place)) {
-            self.stopped(Where::Outbox, message);
+        let refused = outcome.refused.iter();
+        for message in refused.filter_map(|refusal| read.rows.get(&refusal.row_ref)) {
+            self.blocked(Place::Outbox, message);
         }
         Ok(())
     }
@@ -113,14 +122,14 @@ impl RelayStore for Watched<MemoryOutbox> {
         self.port.release(owner).await
     }
 
-    fn doorbell(&self) -> Option<&Doorbell> {
-        self.port.doorbell()
+    fn notifier(&self) -> Option<&Notifier> {
+        self.port.notifier()
     }
 }
 
 #[async_trait]
 impl Publisher for Watched<HostPublisher> {
-    async fn publish(&self, messages: &[Message]) -> Vec<Publication> {
+    async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         {
             let read = self.read();
             let mut seen = self.witness.seen();
@@ -130,7 +139,7 @@ impl Publisher for Watched<HostPublisher> {
                     seen.history.sends.push(Sent {
                         id: id.to_owned(),
                         shard: shard.to_string(),
-                        fence: *fence,
+                        fence: fence.as_i64(),
                         by: read.owner.clone(),
                         recorded: *recorded,
                     });
@@ -142,17 +151,17 @@ impl Publisher for Watched<HostPublisher> {
 }
 
 #[async_trait]
-impl Parking for Watched<StopKey> {
-    async fn park(
+impl FailurePolicy for Watched<BlockKey> {
+    async fn on_failure(
         &self,
         consumer: &Group,
         delivery: &Delivery,
         failure: &Failure,
-    ) -> Result<Parked, mainstay_inbox::Error> {
-        let parked = self.port.park(consumer, delivery, failure).await?;
+    ) -> Result<FailureOutcome, mainstay_inbox::Error> {
+        let outcome = self.port.on_failure(consumer, delivery, failure).await?;
         if let Record::Message(message) = &delivery.content {
-            self.stopped(Where::Consumer(consumer.to_string()), message);
+            self.blocked(Place::Consumer(consumer.to_string()), message);
         }
-        Ok(parked)
+        Ok(outcome)
     }
 }

@@ -1,0 +1,134 @@
+//! What there is to run: the executables of both forms of the application, doctests, and seeds of the simulation.
+
+use std::{
+    cmp::Reverse,
+    collections::{HashSet, VecDeque},
+    fs,
+    io::{self, BufReader},
+    process::{Command, Stdio},
+};
+
+use cargo_metadata::{Artifact, Message, camino::Utf8Path};
+
+use super::{Choice, Suite};
+use crate::workspace::Workspace;
+
+/// How many seeds of the simulation a run tries, beside the corpus.
+const SEEDS: &str = "5000";
+
+/// What cargo built, as JSON; what the compiler has to say, as usual.
+const FORMAT: &str = "--message-format=json-render-diagnostics";
+
+/// Builds both forms, and lists the suites in them.
+pub(super) fn build(choice: Choice) -> Result<VecDeque<Suite>, String> {
+    let workspace = Workspace::read()?;
+    let forms = workspace.forms();
+    let mut doctests = Command::new(env!("CARGO"));
+    doctests
+        .args(["test", "--doc", "--no-fail-fast"])
+        .args(forms.iter().rev().take(1).flat_map(|form| form.split(' ')));
+    let mut suites = vec![Suite {
+        name: "doctests".to_owned(),
+        package: String::new(),
+        on_servers: false,
+        command: doctests,
+        size: u64::MAX,
+    }];
+    let mut seen = HashSet::new();
+    for (nth, form) in (1..).zip(&forms) {
+        let artifacts = executables(form)?;
+        let programs = kept(&artifacts, &workspace.target.join(format!("suites/{nth}")))?;
+        for artifact in artifacts {
+            let Some(path) = artifact.executable.filter(|path| seen.insert(path.clone())) else {
+                continue; // in the form before, too
+            };
+            let folder = artifact.manifest_path.parent().unwrap_or(&workspace.root);
+            let mut packages = workspace.packages.iter();
+            let package = packages.find(|package| package.id == artifact.package_id);
+            let package = package.ok_or(format!("{path} is of no package"))?;
+            let target = &*artifact.target.name;
+            let patient =
+                ["mainstay-models", "mainstay-simulation"].contains(&package.name.as_str());
+            // What explores has no deadlines, so it leaves the cores to what has.
+            let mut command = Command::new(if patient { "nice" } else { path.as_str() });
+            command.args(patient.then_some(path.as_str()));
+            // As cargo would run it, but that the programs are those of its form.
+            command
+                .current_dir(folder)
+                .env("CARGO_MANIFEST_DIR", folder)
+                .envs(programs.clone());
+            let is_application = workspace.is_application(package);
+            let on_servers = is_application && nth < forms.len();
+            let place = if on_servers { " on servers" } else { "" };
+            let (name, owner) = match (artifact.profile.test, target) {
+                (true, _) => (
+                    format!("{} {target}{place}", package.name),
+                    package.name.as_str(),
+                ),
+                (false, "simulation") => (format!("{SEEDS} seeds of the simulation"), ""),
+                (false, _) => continue,
+            };
+            if owner.is_empty() {
+                command.args(["seeds", "--count", SEEDS]);
+            }
+            suites.push(Suite {
+                name,
+                package: owner.to_owned(),
+                on_servers,
+                command,
+                size: match path.metadata() {
+                    Ok(file) if !is_application => file.len(),
+                    _ => u64::MAX,
+                },
+            });
+        }
+    }
+    suites.retain_mut(|suite| {
+        let filter = choice(suite);
+        suite.command.args(filter.filter(|text| !text.is_empty()));
+        filter.is_some()
+    });
+    suites.sort_by_key(|suite| Reverse(suite.size));
+    Ok(suites.into())
+}
+
+/// Builds one form; the compiler's progress stays visible.
+fn executables(form: &str) -> Result<Vec<Artifact>, String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--no-run", FORMAT]);
+    let child = command.args(form.split(' ')).stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| format!("cargo does not start: {error}"))?;
+    let output = child.stdout.take().ok_or("cargo has no output")?;
+    let mut artifacts = Vec::new();
+    for message in Message::parse_stream(BufReader::new(output)) {
+        let message = message.map_err(|error| format!("what cargo says: {error}"))?;
+        if let Message::CompilerArtifact(artifact) = message {
+            artifacts.push(artifact);
+        }
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    status
+        .success()
+        .then_some(artifacts)
+        .ok_or(format!("the tests do not build: {status}"))
+}
+
+/// Keeps the programs of a form from being replaced by those of the next; answers how its tests find them.
+fn kept(artifacts: &[Artifact], folder: &Utf8Path) -> Result<Vec<(String, String)>, String> {
+    let failed = |error: io::Error| format!("{folder}: {error}");
+    fs::create_dir_all(folder).map_err(failed)?;
+    let mut programs = Vec::new();
+    for artifact in artifacts.iter().filter(|artifact| !artifact.profile.test) {
+        let Some(program) = &artifact.executable else {
+            continue;
+        };
+        let name = &artifact.target.name;
+        let link = folder.join(name);
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => fs::hard_link(program, &link).map_err(failed)?,
+        }
+        programs.push((format!("CARGO_BIN_EXE_{name}"), link.into_string()));
+    }
+    Ok(programs)
+}
