@@ -155,6 +155,7 @@ fn every_library_has_a_rule() {
             let known = [
                 "benches",
                 "chaos",
+                "examples",
                 "models",
                 "ports",
                 "simulation",
