@@ -6,6 +6,7 @@
 //! ```
 //!
 //! One process does both here; the log in `log.db` could be shared with others.
+#![expect(clippy::print_stderr, reason = "an example shows what it does")]
 
 use std::{borrow::Cow, error::Error};
 
@@ -112,7 +113,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/orders", post(post_order))
         .with_state(Shop { pool, outbox });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    let interrupted = async { drop(tokio::signal::ctrl_c().await) };
+    let interrupted = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            eprintln!("cannot listen for Ctrl-C, so the service ends: {error}");
+        }
+    };
     axum::serve(listener, app)
         .with_graceful_shutdown(interrupted)
         .await?;
