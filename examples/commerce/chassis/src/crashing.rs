@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use mainstay_database::{Error as DatabaseError, Transactions};
-use mainstay_messaging::{Message, PublishOutcome, Publisher, sqlite::LogPublisher};
+use mainstay_messaging::{Message, Publisher, broker::PublishOutcome, sqlite::LogPublisher};
 
 use crate::{Remote, db::Database};
 

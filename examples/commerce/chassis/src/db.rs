@@ -11,19 +11,22 @@ mod backend;
 #[path = "db/embedded.rs"]
 mod backend;
 mod file_look;
+mod inbox;
 mod storage;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::{Error as DatabaseError, Migrations, Namespace, Transactions};
 use serde::Serialize;
 
 use crate::{Error, Result, roles};
 
 pub use backend::{Connection, Look, ON_A_SERVER, Place, Pool};
-pub(crate) use backend::{Database, GET_TOGETHER, IS_THERE_A_BELONGING, Inbox, Outbox};
+pub(crate) use backend::{Database, GET_TOGETHER, IS_THERE_A_BELONGING, Outbox};
 pub use file_look::FileLook;
+pub(crate) use inbox::Inbox;
 pub use storage::Storage;
 
 /// An open transaction; rolls back on drop.
@@ -71,15 +74,24 @@ impl Db {
         backend::reader(&self.database)
     }
 
-    /// Opens the outbox in it.
-    pub(crate) async fn outbox(&self) -> Result<Outbox> {
-        backend::outbox(&self.database).await
+    /// Opens the outbox of `service` in it.
+    pub(crate) async fn outbox(
+        &self,
+        service: &str,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGenerator>,
+    ) -> Result<Outbox> {
+        let source = format!("/{service}");
+        let outbox = Outbox::builder(&self.database).source(source);
+        Ok(outbox.clock(clock).ids(ids).open().await?)
     }
 
     /// Opens the inbox in it.
     pub(crate) async fn inbox(&self) -> Result<Inbox> {
         self.migrate(&backend::INBOX_MIGRATIONS).await?;
-        Ok(Inbox::new(self.database.clone(), Namespace::plain()))
+        let inbox = backend::Inbox::builder(&self.database);
+        let inbox = inbox.open_without_migrating().await?;
+        Ok(Inbox::new(inbox, self.clone()))
     }
 }
 

@@ -4,11 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use commerce_contracts::TOPICS;
 use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
-use mainstay_database::sqlite::Database;
-use mainstay_messaging::{
-    Topic,
-    sqlite::{Broker, Options},
-};
+use mainstay_database::{Namespace, sqlite::Database};
+use mainstay_messaging::sqlite::Broker;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Place, Result, roles};
@@ -38,20 +35,19 @@ impl Deployment {
     pub async fn open(place: Place) -> Result<Self> {
         let file = Database::open(place.data().join("broker.db")).await?;
         // Through the database's own runner first: its error says which schema is newer.
-        let mut options = Options::default();
-        options.lease = LEASE;
-        options.revocation = LEASE / 2;
         file.migrate_with(
             &mainstay_messaging::sqlite::MIGRATIONS,
-            &options.namespace,
+            &Namespace::plain(),
             |_| roles::migrating(),
         )
         .await?;
-        let broker = Broker::open(file.clone(), options).await?;
+        let broker = Broker::builder_on(&file)
+            .lease(LEASE)
+            .revocation_timeout(LEASE / 2)
+            .open()
+            .await?;
         for topic in TOPICS {
-            broker
-                .create_topic(&Topic::from_static(topic), PARTITIONS)
-                .await?;
+            broker.create_topic(*topic, PARTITIONS).await?;
         }
         Ok(Self {
             place,

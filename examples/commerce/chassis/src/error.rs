@@ -1,7 +1,5 @@
 //! What can go wrong in a service, by what its caller can do.
 
-use mainstay_inbox::HandlerError;
-
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// A result of this crate.
@@ -12,16 +10,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The database.
-    #[error(transparent)]
+    #[error("{0}")]
     Database(#[from] mainstay_database::Error),
     /// The outbox.
-    #[error(transparent)]
+    #[error("{0}")]
     Outbox(#[from] mainstay_outbox::Error),
     /// The inbox.
-    #[error(transparent)]
+    #[error("{0}")]
     Inbox(#[from] mainstay_inbox::Error),
     /// The broker.
-    #[error(transparent)]
+    #[error("{0}")]
     Broker(#[from] mainstay_messaging::Error),
     /// Something stored or received does not read as what it should be.
     #[error("{what} cannot be read")]
@@ -122,13 +120,3 @@ impl Error {
 #[derive(thiserror::Error, Debug)]
 #[error("another transaction wrote {0} in the meantime")]
 struct Taken(&'static str);
-
-impl From<Error> for HandlerError {
-    fn from(error: Error) -> Self {
-        if error.is_retryable() {
-            Self::retryable(error)
-        } else {
-            Self::permanent(error)
-        }
-    }
-}

@@ -1,25 +1,18 @@
 //! What the work behind a service says of itself, for people and probes.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
-use mainstay_inbox::{BlockedKey, Worker};
-use mainstay_messaging::Publisher;
-use mainstay_outbox::{Activity, Relay};
+use mainstay_inbox::{WorkerHandle, status::BlockedKey};
+use mainstay_outbox::{Activity, RelayHandle};
 use serde::Serialize;
 
-use crate::{
-    Db,
-    db::{Inbox, Outbox},
-    rfc3339,
-};
+use crate::rfc3339;
 
 /// The relay and the worker of a service, to be asked how they are.
 #[derive(Clone, Debug)]
 pub struct Vitals {
     pub(crate) service: &'static str,
-    pub(crate) relay: Arc<Relay<Outbox, dyn Publisher>>,
-    pub(crate) worker: Arc<Worker<Db, Inbox>>,
+    pub(crate) relay: RelayHandle,
+    pub(crate) worker: WorkerHandle,
 }
 
 /// A service's background work at one moment.
@@ -36,7 +29,7 @@ pub struct Health {
 struct OutboxHealth {
     activity: &'static str,
     blocked_keys: u64,
-    oldest_unsent_seconds: f64,
+    oldest_unpublished_seconds: f64,
     last_error: Option<String>,
 }
 
@@ -44,12 +37,12 @@ struct OutboxHealth {
 struct InboxHealth {
     running: bool,
     last_error: Option<String>,
-    stopped: Vec<Stopped>,
+    blocked_keys: Vec<Blocked>,
 }
 
 /// A key that waits for somebody, and the message it waits at: that one lies unchanged in the log, at `position`.
 #[derive(Serialize, Debug)]
-struct Stopped {
+struct Blocked {
     position: String,
     key: Option<String>,
     since: String,
@@ -74,27 +67,27 @@ impl Vitals {
                     _ => "stopped",
                 },
                 blocked_keys: relay.blocked_keys,
-                oldest_unsent_seconds: relay.oldest_unsent.as_secs_f64(),
+                oldest_unpublished_seconds: relay.oldest_unpublished.as_secs_f64(),
                 last_error: relay.last_error,
             },
             inbox: InboxHealth {
                 running: worker.running,
                 last_error: worker.last_error.as_deref().map(str::to_owned),
-                stopped: worker.stopped.into_iter().map(Stopped::from).collect(),
+                blocked_keys: worker.blocked_keys.into_iter().map(Blocked::from).collect(),
             },
         }
     }
 }
 
-impl From<BlockedKey> for Stopped {
-    fn from(stopped: BlockedKey) -> Self {
+impl From<BlockedKey> for Blocked {
+    fn from(blocked: BlockedKey) -> Self {
         Self {
-            position: stopped.position.to_string(),
-            key: stopped.key.map(|key| key.to_string()),
-            since: rfc3339(Timestamp::try_from(stopped.since).map_or(0, Timestamp::as_microsecond)),
-            attempts: stopped.attempts,
-            error: stopped.error.to_string(),
-            waiting: stopped.waiting,
+            position: blocked.position.to_string(),
+            key: blocked.key.map(|key| key.to_string()),
+            since: rfc3339(Timestamp::try_from(blocked.since).map_or(0, Timestamp::as_microsecond)),
+            attempts: blocked.attempts,
+            error: blocked.error.to_string(),
+            waiting: blocked.waiting,
         }
     }
 }

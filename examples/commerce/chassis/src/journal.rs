@@ -3,17 +3,13 @@
 use std::sync::Arc;
 
 use commerce_contracts::Contract;
-use mainstay_clock::{Clock, IdGenerator};
+use mainstay_clock::Clock;
 use mainstay_database::Migrations;
-use mainstay_messaging::{
-    Key, Kind, Message, Source, Topic,
-    envelope::micros_since_epoch,
-    event::{Event, encode},
-};
+use mainstay_messaging::{Message, envelope::micros_since_epoch};
 use mainstay_outbox::{Entry, Outbox as _};
 
 use crate::{
-    Connection, Error, Result,
+    Connection, Result,
     db::{Outbox, rows, sql},
 };
 
@@ -51,10 +47,6 @@ impl Aggregate {
 
 /// What made a service tell something.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "stored by services that answer later"
-)]
 pub struct Cause<'a> {
     /// Id of the message; none = a request from outside.
     pub message_id: Option<&'a str>,
@@ -94,25 +86,13 @@ impl Effect {
 /// A service's way to tell and to note. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    source: Source,
-    outbox: Arc<Outbox>,
+    outbox: Outbox,
     clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdGenerator>,
 }
 
 impl Journal {
-    pub(crate) const fn new(
-        source: Source,
-        outbox: Arc<Outbox>,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn IdGenerator>,
-    ) -> Self {
-        Self {
-            source,
-            outbox,
-            clock,
-            ids,
-        }
+    pub(crate) const fn new(outbox: Outbox, clock: Arc<dyn Clock>) -> Self {
+        Self { outbox, clock }
     }
 
     /// Microseconds since 1970.
@@ -124,7 +104,7 @@ impl Journal {
     /// A message of `aggregate`, which counts it, caused by `cause`.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when the contract does not serialise.
+    /// [`Error::Outbox`](crate::Error::Outbox): the contract does not serialise, or its order id is no key.
     pub fn message<C: Contract>(
         &self,
         aggregate: &mut Aggregate,
@@ -132,17 +112,8 @@ impl Journal {
         cause: Cause<'_>,
     ) -> Result<Message> {
         aggregate.version += 1;
-        let mut message = Message::new(
-            self.source.clone(),
-            Topic::from_static(C::TOPIC),
-            Kind::from_static(<C as Event>::KIND),
-            Vec::new(),
-            &*self.clock,
-            &*self.ids,
-        );
-        encode(contract, &mut message).map_err(|error| Error::damaged("an event", error))?;
+        let mut message = self.outbox.message(contract)?;
         let order = contract.order_id().as_str();
-        message.key = Some(Key::new(order).map_err(|error| Error::damaged("an order id", error))?);
         message.subject = Some(order.to_owned());
         message.headers.append(AGGREGATE_ID, aggregate.id.clone());
         message
@@ -189,7 +160,7 @@ impl Journal {
         .await
         .map_err(sql)?;
         let entries: Vec<_> = messages.iter().map(Entry::new).collect();
-        // Nothing here carries an deduplication key, so nothing can be there already.
+        // Nothing here carries a deduplication key, so nothing can be there already.
         let _added = self.outbox.enqueue_batch(connection, &entries).await?;
         Ok(())
     }
@@ -213,10 +184,5 @@ impl Journal {
         .await
         .map_err(sql)?;
         Ok(())
-    }
-
-    /// Tells the relay that a transaction was committed.
-    pub fn ring(&self) {
-        self.outbox.ring();
     }
 }

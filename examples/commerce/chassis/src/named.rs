@@ -10,10 +10,6 @@ use crate::Problem;
 /// The only variable part of a route's path, such as an order's id. One that is no text is a problem like any other
 /// name that nothing has; so is one with a NUL in it, which not every database can be asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "taken apart where it is received"
-)]
 pub struct Named(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {

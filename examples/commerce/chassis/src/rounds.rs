@@ -20,7 +20,6 @@ pub trait Round: Send + Sync + 'static {
 
 /// What a round found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "there is more, later, or nothing")]
 pub enum Progress {
     /// There may be more at once.
     More,

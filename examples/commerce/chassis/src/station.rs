@@ -7,28 +7,28 @@ use commerce_contracts::topics_of;
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::Migrations;
 use mainstay_inbox::{Handlers, Worker};
-use mainstay_messaging::{Group, Publisher, Source, StartAt};
+use mainstay_messaging::StartAt;
 use mainstay_outbox::Relay;
 
 use crate::{
-    Bell, Belonging, Connection, Db, Deployment, Error, JOURNAL_MIGRATIONS, Journal, Result, Round,
+    Bell, Belonging, Connection, Db, Deployment, JOURNAL_MIGRATIONS, Journal, Result, Round,
     Service, Task, Vitals,
     db::{Inbox, Outbox},
     deployment::LEASE,
     roles, rounds,
 };
 
-/// As long as the log is kept: for ever. A reader that begins anew finds a mark for everything it has handled, and
-/// `commerce verify` one for every record.
-const MARKS_ARE_KEPT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// As long as the log is kept: for ever. A reader that begins anew finds a processed record of everything it has
+/// handled, and `commerce verify` one of every message.
+const PROCESSED_ARE_KEPT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A service's database with its outbox, inbox and journal, and the tasks registered so far.
 pub struct Station {
     name: &'static str,
     deployment: Deployment,
     db: Db,
-    outbox: Arc<Outbox>,
-    inbox: Arc<Inbox>,
+    outbox: Outbox,
+    inbox: Inbox,
     journal: Journal,
     belonging: Belonging,
     tasks: Vec<(&'static str, Task)>,
@@ -38,7 +38,7 @@ impl Station {
     /// Opens the service's own database and brings every schema in it up to date.
     ///
     /// # Errors
-    /// [`Error::Database`]: it cannot be opened, or a schema is newer than this build.
+    /// [`Error::Database`](crate::Error::Database): it cannot be opened, or a schema is newer than this build.
     pub async fn open(
         deployment: &Deployment,
         name: &'static str,
@@ -49,18 +49,12 @@ impl Station {
         let belonging = Belonging::prepare(name, deployment.place(), log, &db).await?;
         db.migrate(migrations).await?;
         db.migrate(&JOURNAL_MIGRATIONS).await?;
-        let inbox = Arc::new(db.inbox().await?);
-        let outbox = Arc::new(db.outbox().await?);
-        let source = Source::new(format!("/{name}"))
-            .map_err(|error| Error::damaged("a service's name", error))?;
+        let inbox = db.inbox().await?;
+        let (clock, ids) = (&deployment.clock, &deployment.ids);
+        let outbox = db.outbox(name, Arc::clone(clock), Arc::clone(ids)).await?;
         Ok(Self {
             name,
-            journal: Journal::new(
-                source,
-                Arc::clone(&outbox),
-                Arc::clone(&deployment.clock),
-                Arc::clone(&deployment.ids),
-            ),
+            journal: Journal::new(outbox.clone(), Arc::clone(clock)),
             belonging,
             inbox,
             outbox,
@@ -115,68 +109,44 @@ impl Station {
 
     /// Adds the worker, with `handlers` for what the service subscribed to, and the relay. Each commit of the worker
     /// also rings `bells`.
-    #[must_use]
-    pub fn serve(
+    ///
+    /// # Errors
+    /// [`Error::Broker`](crate::Error::Broker): the service cannot subscribe.
+    pub async fn serve<S>(
         mut self,
         router: Router,
-        handlers: Handlers<Connection>,
+        handlers: Handlers<Connection, S>,
         bells: Vec<Bell>,
-    ) -> Service {
-        let (worker, working) = self.worker(handlers, bells);
-        let (relay, relaying) = self.relay();
-        self.tasks.push(("worker", working));
-        self.tasks.push(("relay", relaying));
-        Service {
+    ) -> Result<Service> {
+        let (broker, shutdown) = (&self.deployment.broker, &self.deployment.shutdown);
+        let consumer = broker
+            .consumer(self.name)
+            .start_at(StartAt::Earliest)
+            .subscribe(topics_of(self.name))
+            .await?;
+        let worker = Worker::new(self.inbox, consumer)
+            .handlers(handlers)
+            .retention(PROCESSED_ARE_KEPT)
+            .on_commit(move || bells.iter().for_each(Bell::ring));
+        let relay = Relay::new(self.outbox, roles::publisher(broker.publisher())).lease(LEASE);
+        let vitals = Vitals {
+            service: self.name,
+            relay: relay.handle(),
+            worker: worker.handle(),
+        };
+        let working = worker.run_until(shutdown.clone().cancelled_owned());
+        let relaying = relay.run_until(shutdown.clone().cancelled_owned());
+        self.tasks
+            .push(("worker", Box::pin(async move { Ok(working.await?) })));
+        self.tasks
+            .push(("relay", Box::pin(async move { Ok(relaying.await?) })));
+        Ok(Service {
             name: self.name,
             router,
             tasks: self.tasks,
-            vitals: Vitals {
-                service: self.name,
-                relay,
-                worker,
-            },
+            vitals,
             belonging: self.belonging,
-        }
-    }
-
-    fn worker(
-        &self,
-        handlers: Handlers<Connection>,
-        bells: Vec<Bell>,
-    ) -> (Arc<Worker<Db, Inbox>>, Task) {
-        let group = Group::from_static(self.name);
-        let consumer = self.deployment.broker.consumer(
-            group.clone(),
-            &topics_of(self.name),
-            StartAt::Earliest,
-        );
-        let journal = self.journal.clone();
-        let on_commit = Arc::new(move || {
-            journal.ring();
-            for bell in &bells {
-                bell.ring();
-            }
-        });
-        let worker = Worker::new(
-            group,
-            Arc::new(self.db.clone()),
-            Arc::clone(&self.inbox),
-            handlers,
-        )
-        .retention(MARKS_ARE_KEPT)
-        .on_commit(on_commit);
-        let worker = Arc::new(worker);
-        let (running, shutdown) = (Arc::clone(&worker), self.deployment.shutdown.clone());
-        let task = async move { Ok(running.run(consumer, shutdown).await?) };
-        (worker, Box::pin(task))
-    }
-
-    fn relay(&self) -> (Arc<Relay<Outbox, dyn Publisher>>, Task) {
-        let publisher = roles::publisher(self.deployment.broker.publisher());
-        let relay = Arc::new(Relay::new(Arc::clone(&self.outbox), publisher).lease(LEASE));
-        let (running, shutdown) = (Arc::clone(&relay), self.deployment.shutdown.clone());
-        let task = async move { Ok(running.run(shutdown).await?) };
-        (relay, Box::pin(task))
+        })
     }
 }
 

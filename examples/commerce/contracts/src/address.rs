@@ -5,10 +5,6 @@ use serde::{Deserialize, Serialize};
 /// A postal address.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct Address {
     /// Who receives it.
     pub name: String,

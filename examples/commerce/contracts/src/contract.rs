@@ -5,12 +5,9 @@ use std::fmt;
 use mainstay_messaging::event::Event;
 use serde::{Deserialize, Serialize};
 
-/// An event or command with its place: which topic it travels on, and which order it belongs to.
+/// An event or command that is about one order.
 pub trait Contract: Event {
-    /// The topic.
-    const TOPIC: &'static str;
-
-    /// The order it is about; orders the messages of one order behind each other.
+    /// The order it is about, which is also the message's key.
     fn order_id(&self) -> &OrderId;
 }
 
@@ -55,11 +52,13 @@ text_id! {
 macro_rules! contract {
     ($name:ident on $topic:literal) => {
         impl mainstay_messaging::event::Event for $name {
+            const TOPIC: &'static str = $topic;
             const KIND: &'static str = stringify!($name);
-            const VERSION: u32 = 1;
+            fn key(&self) -> Option<std::borrow::Cow<'_, str>> {
+                Some(self.order_id.as_str().into())
+            }
         }
         impl crate::Contract for $name {
-            const TOPIC: &'static str = $topic;
             fn order_id(&self) -> &crate::OrderId {
                 &self.order_id
             }

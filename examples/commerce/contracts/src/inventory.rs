@@ -6,10 +6,6 @@ use crate::{OrderId, Sku, contract::contract};
 
 /// How much of one SKU is held or was let go.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct ReservedLine {
     /// What.
     pub sku: Sku,
@@ -21,10 +17,6 @@ pub struct ReservedLine {
 
 /// All of an order's stock is held.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct StockReserved {
     /// The hold.
     pub reservation_id: String,
@@ -39,10 +31,6 @@ contract!(StockReserved on "inventory");
 
 /// Not enough stock; nothing is held.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct StockReservationFailed {
     /// For which order.
     pub order_id: OrderId,
@@ -53,10 +41,6 @@ contract!(StockReservationFailed on "inventory");
 
 /// What was short of one SKU.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct Shortage {
     /// What.
     pub sku: Sku,
@@ -68,10 +52,6 @@ pub struct Shortage {
 
 /// Nothing is held for the order (any more).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct StockReleased {
     /// The hold that was.
     pub reservation_id: String,

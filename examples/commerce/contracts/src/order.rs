@@ -6,10 +6,6 @@ use crate::{Address, Currency, Money, OrderId, Sku, contract::contract};
 
 /// One line of an order, priced.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct OrderLine {
     /// Its place in the order, from 1.
     pub line_no: u32,
@@ -25,10 +21,6 @@ pub struct OrderLine {
 
 /// An order was accepted and priced.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct OrderPlaced {
     /// The order.
     pub order_id: OrderId,
@@ -55,10 +47,6 @@ contract!(OrderPlaced on "order");
 
 /// Stock is held and the payment authorised: the order will be fulfilled.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct OrderConfirmed {
     /// The order.
     pub order_id: OrderId,
@@ -81,10 +69,6 @@ contract!(OrderConfirmed on "order");
 
 /// The order was delivered and paid.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct OrderCompleted {
     /// The order.
     pub order_id: OrderId,
@@ -101,10 +85,6 @@ contract!(OrderCompleted on "order");
 
 /// The order will not be fulfilled; whoever holds something for it lets it go.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
@@ -121,10 +101,6 @@ contract!(OrderCancelled on "order");
 
 /// Why an order was cancelled.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct CancelReason {
     /// A stable code: `out_of_stock`, `payment_declined`, `undeliverable`.
     pub code: String,
@@ -134,10 +110,6 @@ pub struct CancelReason {
 
 /// One thing to undo.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct Compensation {
     /// Which.
     pub step: CompensationStep,
@@ -148,7 +120,6 @@ pub struct Compensation {
 /// The steps that can be undone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::exhaustive_enums, reason = "an order must know how each ends")]
 pub enum CompensationStep {
     /// Inventory lets the held stock go.
     ReleaseStock,

@@ -6,10 +6,6 @@ use crate::{Currency, Money, OrderId, contract::contract};
 
 /// Command: hold the money.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct AuthorizePayment {
     /// For which order.
     pub order_id: OrderId,
@@ -26,10 +22,6 @@ contract!(AuthorizePayment on "payment-commands");
 
 /// Command: take the money that is held.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct CapturePayment {
     /// For which order.
     pub order_id: OrderId,
@@ -44,10 +36,6 @@ contract!(CapturePayment on "payment-commands");
 
 /// The money is held.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct PaymentAuthorized {
     /// The payment.
     pub payment_id: String,
@@ -68,10 +56,6 @@ contract!(PaymentAuthorized on "payment");
 
 /// The money is not held (or not taken).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct PaymentDeclined {
     /// The payment.
     pub payment_id: String,
@@ -91,7 +75,6 @@ contract!(PaymentDeclined on "payment");
 /// What the provider refused.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::exhaustive_enums, reason = "an order must know how each ends")]
 pub enum DeclineStage {
     /// Holding the money.
     Authorize,
@@ -101,10 +84,6 @@ pub enum DeclineStage {
 
 /// The money was taken.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct PaymentCaptured {
     /// The payment.
     pub payment_id: String,
@@ -121,10 +100,6 @@ contract!(PaymentCaptured on "payment");
 
 /// Held or taken money was given back, or there was none to give back.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct PaymentRefunded {
     /// The payment.
     pub payment_id: String,

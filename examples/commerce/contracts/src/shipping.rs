@@ -6,10 +6,6 @@ use crate::{OrderId, contract::contract};
 
 /// Command: hand the packed shipment to the carrier.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct DispatchShipment {
     /// For which order.
     pub order_id: OrderId,
@@ -20,10 +16,6 @@ contract!(DispatchShipment on "shipping-commands");
 
 /// A shipment has come to a milestone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a wire format is built by its producer"
-)]
 pub struct ShipmentStatusChanged {
     /// The shipment.
     pub shipment_id: String,

@@ -20,7 +20,6 @@ pub const TOPICS: &[&str] = &[
 
 /// One service reads one topic and handles these kinds; it passes over others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a table in program text")]
 pub struct Subscription {
     /// The service, which is also the name of its consumer group.
     pub service: &'static str,

@@ -19,18 +19,19 @@ use crate::{
 /// There is one warehouse in this slice.
 const WAREHOUSE: &str = "main";
 
-pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection> {
+pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
     Handlers::new()
-        .on_batch::<OrderPlaced, _, _>(journal.clone(), placed)
-        .on_batch::<OrderCancelled, _, _>(journal.clone(), cancelled)
-        .on_batch::<ShipmentStatusChanged, _, _>(journal.clone(), shipped)
+        .with_state(journal.clone())
+        .on_batch(placed)
+        .on_batch(cancelled)
+        .on_batch(shipped)
 }
 
 /// Holds all of each order's stock, or nothing of it.
 async fn placed(
-    journal: Journal,
     connection: &mut Connection,
     received: Vec<Received<OrderPlaced>>,
+    journal: Journal,
 ) -> Result<(), HandlerError> {
     let now = journal.now();
     let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
@@ -87,9 +88,9 @@ async fn placed(
 
 /// Lets go what is held for cancelled orders, and answers each.
 async fn cancelled(
-    journal: Journal,
     connection: &mut Connection,
     received: Vec<Received<OrderCancelled>>,
+    journal: Journal,
 ) -> Result<(), HandlerError> {
     let now = journal.now();
     let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
@@ -149,9 +150,9 @@ async fn cancelled(
 
 /// Takes dispatched stock out.
 async fn shipped(
-    journal: Journal,
     connection: &mut Connection,
     received: Vec<Received<ShipmentStatusChanged>>,
+    journal: Journal,
 ) -> Result<(), HandlerError> {
     let now = journal.now();
     let dispatched = |r: &&Received<_>| is_dispatched(&r.event);

@@ -30,5 +30,5 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     let station = Station::open(deployment, "inventory", &MIGRATIONS).await?;
     let router = http::router(station.db().clone());
     let handlers = handlers::handlers(station.journal());
-    Ok(station.serve(router, handlers, Vec::new()))
+    station.serve(router, handlers, Vec::new()).await
 }

@@ -10,10 +10,8 @@ use commerce_contracts::{
     Address, CancelReason, Contract, Currency, Money, OrderCancelled, OrderId, OrderLine,
     OrderPlaced, Sku,
 };
-use mainstay_database::{Transactions as _, memory::Inserted};
-use mainstay_messaging::{
-    Key, Kind, Message, MessageId, PublishOutcome, Publisher as _, Source, Topic, event,
-};
+use mainstay_database::memory::Inserted;
+use mainstay_messaging::{Message, Publisher as _, Topic, broker::PublishOutcome};
 use mainstay_simulation::{Sim, Topology, entry, judge, simulate};
 use mainstay_testkit::{History, history::Effect};
 
@@ -200,13 +198,10 @@ fn cancelled(order_id: &OrderId) -> OrderCancelled {
 
 /// As the order service tells it.
 fn message<C: Contract>(contract: &C) -> Result<Message, Failure> {
-    let order_id = contract.order_id().as_str();
-    let mut message = Message::with_id(
-        MessageId::new(format!("{} {order_id}", C::KIND))?,
-        Source::from_static("/order"),
-        Topic::from_static(C::TOPIC),
-        Kind::from_static(C::KIND),
-    );
-    event::encode(contract, &mut message)?;
-    Ok(message.with_key(Key::new(order_id)?))
+    let id = format!("{}:{}", C::KIND, contract.order_id());
+    Ok(Message::builder()
+        .id(id)
+        .source("/order")
+        .event(contract)
+        .build()?)
 }

@@ -18,22 +18,23 @@ trait Heeded: Contract {
     fn input(&self) -> (Input, &'static str);
 }
 
-pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection> {
+pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
     Handlers::new()
-        .on_batch::<StockReserved, _, _>(journal.clone(), hear)
-        .on_batch::<StockReservationFailed, _, _>(journal.clone(), hear)
-        .on_batch::<StockReleased, _, _>(journal.clone(), hear)
-        .on_batch::<PaymentAuthorized, _, _>(journal.clone(), hear)
-        .on_batch::<PaymentDeclined, _, _>(journal.clone(), hear)
-        .on_batch::<PaymentCaptured, _, _>(journal.clone(), hear)
-        .on_batch::<PaymentRefunded, _, _>(journal.clone(), hear)
-        .on_batch::<ShipmentStatusChanged, _, _>(journal.clone(), hear)
+        .with_state(journal.clone())
+        .on_batch(handle::<StockReserved>)
+        .on_batch(handle::<StockReservationFailed>)
+        .on_batch(handle::<StockReleased>)
+        .on_batch(handle::<PaymentAuthorized>)
+        .on_batch(handle::<PaymentDeclined>)
+        .on_batch(handle::<PaymentCaptured>)
+        .on_batch(handle::<PaymentRefunded>)
+        .on_batch(handle::<ShipmentStatusChanged>)
 }
 
-async fn hear<E: Heeded>(
-    journal: Journal,
+async fn handle<E: Heeded>(
     connection: &mut Connection,
     received: Vec<Received<E>>,
+    journal: Journal,
 ) -> Result<(), HandlerError> {
     let heard = received
         .into_iter()

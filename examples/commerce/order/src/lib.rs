@@ -38,7 +38,8 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
         GroupCommit::new(placement, PLACED_TOGETHER, deployment.shutdown().clone());
     let router = http::router(station.db().clone(), placing);
     let handlers = handlers::handlers(station.journal());
-    Ok(station
+    station
         .task("placing", work)
-        .serve(router, handlers, Vec::new()))
+        .serve(router, handlers, Vec::new())
+        .await
 }

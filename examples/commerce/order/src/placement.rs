@@ -117,7 +117,6 @@ impl Batch for Placing {
         store::answer(&mut tx, &given, now).await?;
         self.journal.tell(&mut tx, &messages).await?;
         self.db.commit(tx).await?;
-        self.journal.ring();
         Ok(answers)
     }
 }

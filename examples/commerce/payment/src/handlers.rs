@@ -16,17 +16,18 @@ use crate::{
     store::{self, Intent, Payment},
 };
 
-pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection> {
+pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
     Handlers::new()
-        .on_batch::<AuthorizePayment, _, _>(journal.clone(), authorize)
-        .on_batch::<CapturePayment, _, _>(journal.clone(), capture)
-        .on_batch::<OrderCancelled, _, _>(journal.clone(), cancelled)
+        .with_state(journal.clone())
+        .on_batch(authorize)
+        .on_batch(capture)
+        .on_batch(cancelled)
 }
 
 async fn authorize(
-    journal: Journal,
     connection: &mut Connection,
     received: Vec<Received<AuthorizePayment>>,
+    journal: Journal,
 ) -> Result<(), HandlerError> {
     let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
     let mut known = store::load(connection, &orders).await?;
@@ -64,9 +65,9 @@ async fn authorize(
 }
 
 async fn capture(
-    journal: Journal,
     connection: &mut Connection,
     received: Vec<Received<CapturePayment>>,
+    journal: Journal,
 ) -> Result<(), HandlerError> {
     let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
     let mut known = store::load(connection, &orders).await?;
@@ -98,9 +99,9 @@ async fn capture(
 
 /// Lets go what is held for cancelled orders, and answers each, also when nothing is held.
 async fn cancelled(
-    journal: Journal,
     connection: &mut Connection,
     received: Vec<Received<OrderCancelled>>,
+    journal: Journal,
 ) -> Result<(), HandlerError> {
     let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
     let mut known = store::load(connection, &orders).await?;

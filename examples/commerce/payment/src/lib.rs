@@ -42,8 +42,9 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     let settling = settling::Settling::new(&station, commerce_chassis::remote(psp));
     let router = http::router(station.db().clone());
     let handlers = handlers::handlers(station.journal());
-    Ok(station
+    station
         .task("psp", psp_work)
         .rounds("settling", settling, bell.clone(), REST)
-        .serve(router, handlers, vec![bell]))
+        .serve(router, handlers, vec![bell])
+        .await
 }

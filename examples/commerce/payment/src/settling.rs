@@ -146,7 +146,6 @@ impl<R: Remote<Call = Call, Answer = Answer>> Settling<R> {
             self.write_outcomes(&mut tx, &outcomes, now).await?;
         }
         self.db.commit(tx).await?;
-        self.journal.ring();
         Ok(())
     }
 

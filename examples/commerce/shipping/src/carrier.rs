@@ -60,7 +60,6 @@ impl Round for Carrier {
             .collect();
         carry_out(&self.journal, &mut tx, moves, now).await?;
         self.db.commit(tx).await?;
-        self.journal.ring();
         Ok(Progress::More)
     }
 }

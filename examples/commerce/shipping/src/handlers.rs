@@ -15,18 +15,19 @@ use crate::{
     store::{self, Parcel, Shipment},
 };
 
-pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection> {
+pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
     Handlers::new()
-        .on_batch::<OrderConfirmed, _, _>(journal.clone(), confirmed)
-        .on_batch::<DispatchShipment, _, _>(journal.clone(), dispatch)
-        .on_batch::<OrderCancelled, _, _>(journal.clone(), cancelled)
+        .with_state(journal.clone())
+        .on_batch(confirmed)
+        .on_batch(dispatch)
+        .on_batch(cancelled)
 }
 
 /// Creates the shipment of each order.
 async fn confirmed(
-    journal: Journal,
     connection: &mut Connection,
     received: Vec<Received<OrderConfirmed>>,
+    journal: Journal,
 ) -> Result<(), HandlerError> {
     let now = journal.now();
     let mut shipments = Vec::with_capacity(received.len());
@@ -55,9 +56,9 @@ async fn confirmed(
 }
 
 async fn dispatch(
-    journal: Journal,
     connection: &mut Connection,
     received: Vec<Received<DispatchShipment>>,
+    journal: Journal,
 ) -> Result<(), HandlerError> {
     let told = received
         .iter()
@@ -66,9 +67,9 @@ async fn dispatch(
 }
 
 async fn cancelled(
-    journal: Journal,
     connection: &mut Connection,
     received: Vec<Received<OrderCancelled>>,
+    journal: Journal,
 ) -> Result<(), HandlerError> {
     let told = received
         .iter()

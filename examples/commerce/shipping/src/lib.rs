@@ -35,7 +35,8 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     let carrier = carrier::Carrier::new(&station);
     let router = http::router(station.db().clone());
     let handlers = handlers::handlers(station.journal());
-    Ok(station
+    station
         .rounds("carrier", carrier, bell.clone(), REST)
-        .serve(router, handlers, vec![bell]))
+        .serve(router, handlers, vec![bell])
+        .await
 }

@@ -5,7 +5,7 @@ mod server_look;
 
 use std::{fmt, path::Path, str::FromStr};
 
-use mainstay_database::{Error as DatabaseError, Migration, Migrations, postgres::Options};
+use mainstay_database::{Error as DatabaseError, Migration, Migrations};
 use sqlx::{ConnectOptions as _, PgConnection, PgPool, postgres::PgConnectOptions};
 
 use super::Storage;
@@ -91,10 +91,10 @@ impl Place {
     pub(crate) async fn open(&self, name: &str) -> Result<Database> {
         let database = format!("{}{name}", self.prefix);
         let url = self.server.clone().database(&database).to_url_lossy();
-        match Database::connect_with(url.as_str(), Options::default()).await {
+        match Database::connect(url.as_str()).await {
             Err(DatabaseError::CannotOpen { source, .. }) if creation::is_missing(&*source) => {
                 creation::create(&self.server, &database).await?;
-                Ok(Database::connect_with(url.as_str(), Options::default()).await?)
+                Ok(Database::connect(url.as_str()).await?)
             }
             opened => Ok(opened?),
         }
@@ -144,11 +144,6 @@ impl fmt::Display for Place {
 
 pub(crate) const fn reader(database: &Database) -> &Pool {
     database.pool()
-}
-
-pub(crate) async fn outbox(database: &Database) -> Result<Outbox> {
-    let options = mainstay_outbox::postgres::Options::default();
-    Ok(Outbox::open(database.clone(), options).await?)
 }
 
 /// The migrations of a component, by their names: files in `migrations/postgres`.

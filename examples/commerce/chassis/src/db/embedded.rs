@@ -59,7 +59,7 @@ impl Place {
     }
 
     pub(crate) async fn open(&self, name: &str) -> Result<Database> {
-        Ok(Database::open(&self.data().join(format!("{name}.db"))).await?)
+        Ok(Database::open(self.data().join(format!("{name}.db"))).await?)
     }
 
     /// Opens the database of `name` to look at it.
@@ -84,11 +84,6 @@ impl fmt::Display for Place {
 
 pub(crate) const fn reader(database: &Database) -> &Pool {
     database.reader()
-}
-
-pub(crate) async fn outbox(database: &Database) -> Result<Outbox> {
-    let options = mainstay_outbox::sqlite::Options::default();
-    Ok(Outbox::open(database.clone(), options).await?)
 }
 
 /// The migrations of a component, by their names: files in `migrations/sqlite`.

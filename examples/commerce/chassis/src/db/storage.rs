@@ -4,7 +4,6 @@ use std::{fmt, path::PathBuf};
 
 /// Settings of a [`Place`](super::Place).
 #[derive(Clone, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_structs, reason = "settings, written by the binary")]
 pub struct Storage {
     /// The directory of the files.
     pub data: PathBuf,

@@ -2,21 +2,17 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
     time::Duration,
 };
 
 use commerce_contracts::{
-    Contract, OrderCancelled, OrderId, OrderPlaced, ReleaseCause, Sku, StockReleased,
-    StockReservationFailed, StockReserved,
+    OrderCancelled, OrderId, OrderPlaced, ReleaseCause, Sku, StockReleased, StockReservationFailed,
+    StockReserved,
 };
-use mainstay_database::memory::{Connection, Inserted, Record, Strength, Wait};
-use mainstay_inbox::{HandlerError, Handlers, Received, Worker, memory::MemoryInbox};
-use mainstay_messaging::{Group, Key, Kind, Message, Source, StartAt, Topic, event};
-use mainstay_outbox::{
-    Outbox as _, Relay,
-    memory::{MemoryOutbox, Options},
-};
+use mainstay_database::memory::{Connection, Database, Inserted, Record, Strength, Wait};
+use mainstay_inbox::{HandlerError, MemoryInbox, Received, Worker};
+use mainstay_messaging::{Event as _, Group, Message, StartAt, Topic};
+use mainstay_outbox::{MemoryOutbox, Outbox as _, Relay};
 use mainstay_simulation::Process;
 
 use crate::{
@@ -80,38 +76,38 @@ impl Record for Handled {
 
 /// One instance: a worker on the inbox and a relay on the outbox, as in production.
 pub(super) async fn run(process: Process) -> Result<(), Failure> {
-    let database = Arc::new(process.database());
-    let outbox = Arc::new(open(&process).await?);
-    let inbox = Arc::new(MemoryInbox::new(process.database()));
-    let service = Service {
-        outbox: Arc::clone(&outbox),
-        process: process.clone(),
-    };
-    let handlers = Handlers::new()
-        .on::<OrderPlaced, _, _>(service.clone(), placed)
-        .on::<OrderCancelled, _, _>(service, cancelled);
-    let worker = Worker::new(group(), database, inbox, handlers)
+    // One handle: a commit through it wakes the relay of the outbox that is opened on it.
+    let database = process.database();
+    let outbox = open(&process, &database).await?;
+    let topics = [Topic::from_static(OrderPlaced::TOPIC)];
+    let consumer = process
+        .consumer(&group(), &topics, StartAt::Earliest)
+        .await?;
+    let worker = Worker::new(MemoryInbox::new(database), consumer)
+        .with_state(outbox.clone())
+        .on(placed)
+        .on(cancelled)
         .clock(process.clock())
         .ids(process.ids());
-    let relay = Relay::new(outbox, Arc::new(process.publisher()))
+    let relay = Relay::new(outbox, process.publisher())
         .clock(process.clock())
         .ids(process.ids());
-    let consumer = process.consumer(
-        &group(),
-        &[Topic::from_static(OrderPlaced::TOPIC)],
-        StartAt::Earliest,
+    let (working, relaying) = tokio::join!(
+        worker.run_until(process.shutdown().cancelled_owned()),
+        relay.run_until(process.shutdown().cancelled_owned()),
     );
-    let shutdown = process.shutdown();
-    let (working, relaying) =
-        tokio::join!(worker.run(consumer, shutdown.clone()), relay.run(shutdown),);
     working?;
     Ok(relaying?)
 }
 
 /// Opens the outbox, as soon as the database answers.
-async fn open(process: &Process) -> Result<MemoryOutbox, Failure> {
+async fn open(process: &Process, database: &Database) -> Result<MemoryOutbox, Failure> {
     loop {
-        match MemoryOutbox::open(process.database(), Options::default()).await {
+        let opening = MemoryOutbox::builder(database)
+            .source("/inventory")
+            .clock(process.clock())
+            .ids(process.ids());
+        match opening.open().await {
             Err(error) if error.is_retryable() => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -120,18 +116,11 @@ async fn open(process: &Process) -> Result<MemoryOutbox, Failure> {
     }
 }
 
-/// What handlers work with.
-#[derive(Clone)]
-struct Service {
-    outbox: Arc<MemoryOutbox>,
-    process: Process,
-}
-
 /// Holds all of the order's stock, or nothing of it.
 async fn placed(
-    service: Service,
     connection: &mut Connection,
     Received { event, message, .. }: Received<OrderPlaced>,
+    outbox: MemoryOutbox,
 ) -> Result<(), HandlerError> {
     let order_id = event.order_id;
     if connection
@@ -141,7 +130,7 @@ async fn placed(
         .is_some()
     {
         // Cancelled before it came: its tombstone stays.
-        return service.note(connection, message, None).await;
+        return note(&outbox, connection, message, None).await;
     }
     let mut lines = sum(event.lines.iter().map(|line| (&line.sku, line.qty)));
     let mut levels = HashMap::new();
@@ -161,7 +150,7 @@ async fn placed(
                 lines: wire(&lines),
                 expires_at: None,
             };
-            (State::Held, service.message(&told)?)
+            (State::Held, outbox.message(&told)?)
         }
         Err(shortages) => {
             lines.clear();
@@ -170,7 +159,7 @@ async fn placed(
                 order_id,
                 shortages,
             };
-            (State::Refused, service.message(&told)?)
+            (State::Refused, outbox.message(&told)?)
         }
     };
     for (sku, held) in shelf.held() {
@@ -182,14 +171,14 @@ async fn placed(
         lines,
     };
     write(connection, reservation).await?;
-    service.note(connection, message, Some(told)).await
+    note(&outbox, connection, message, Some(told)).await
 }
 
 /// Lets go what is held for a cancelled order, and answers it.
 async fn cancelled(
-    service: Service,
     connection: &mut Connection,
     Received { event, message, .. }: Received<OrderCancelled>,
+    outbox: MemoryOutbox,
 ) -> Result<(), HandlerError> {
     let order_id = event.order_id;
     let mut statement = connection.statement().await?;
@@ -201,7 +190,7 @@ async fn cancelled(
     let cause = match release(known.as_ref().map(|reservation| reservation.state)) {
         Release::GiveBack => ReleaseCause::Compensation,
         Release::NothingHeld => ReleaseCause::Cancelled,
-        Release::TooLate => return service.note(connection, message, None).await,
+        Release::TooLate => return note(&outbox, connection, message, None).await,
     };
     let lines = known
         .map(|reservation| reservation.lines)
@@ -209,7 +198,7 @@ async fn cancelled(
     for (sku, held) in &lines {
         move_stock(connection, sku, -held).await?;
     }
-    let told = service.message(&StockReleased {
+    let told = outbox.message(&StockReleased {
         reservation_id: format!("res-{order_id}"),
         order_id: order_id.clone(),
         cause,
@@ -225,7 +214,7 @@ async fn cancelled(
         },
     )
     .await?;
-    service.note(connection, message, Some(told)).await
+    note(&outbox, connection, message, Some(told)).await
 }
 
 async fn move_stock(connection: &mut Connection, sku: &Sku, held: i64) -> Result<(), HandlerError> {
@@ -248,37 +237,24 @@ async fn write(connection: &mut Connection, reservation: Reservation) -> Result<
     Ok(())
 }
 
-impl Service {
-    fn message<C: Contract>(&self, contract: &C) -> Result<Message, HandlerError> {
-        let (clock, ids) = (self.process.clock(), self.process.ids());
-        let (topic, kind) = (Topic::from_static(C::TOPIC), Kind::from_static(C::KIND));
-        let source = Source::from_static("/inventory");
-        let mut message = Message::new(source, topic, kind, Vec::new(), &*clock, &*ids);
-        event::encode(contract, &mut message).map_err(HandlerError::permanent)?;
-        let key = Key::new(contract.order_id().as_str()).map_err(HandlerError::permanent)?;
-        Ok(message.with_key(key))
+/// Enqueues the answer, and records that the message was handled.
+async fn note(
+    outbox: &MemoryOutbox,
+    connection: &mut Connection,
+    message: Message,
+    told: Option<Message>,
+) -> Result<(), HandlerError> {
+    if let Some(told) = &told {
+        outbox.enqueue(connection, told).await?;
     }
-
-    /// Enqueues what is told, and notes that the message was handled.
-    async fn note(
-        &self,
-        connection: &mut Connection,
-        message: Message,
-        told: Option<Message>,
-    ) -> Result<(), HandlerError> {
-        if let Some(told) = &told {
-            let enqueued = self.outbox.enqueue(connection, told).await;
-            enqueued.map_err(HandlerError::retryable)?;
-        }
-        let mut statement = connection.statement().await?;
-        let number = statement.next_value("handled");
-        let _: Inserted = statement
-            .insert(Handled {
-                number,
-                message,
-                told,
-            })
-            .await?;
-        Ok(())
-    }
+    let mut statement = connection.statement().await?;
+    let number = statement.next_value("handled");
+    let _: Inserted = statement
+        .insert(Handled {
+            number,
+            message,
+            told,
+        })
+        .await?;
+    Ok(())
 }
