@@ -31,16 +31,18 @@ impl Latency {
         }
     }
 
-    pub(crate) fn percentiles(&self) -> Percentiles {
+    /// None = nothing was measured.
+    pub(crate) fn percentiles(&self) -> Option<Percentiles> {
+        let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
         let at = |quantile| {
-            let micros = self.0.as_ref().map_or(0, |h| h.value_at_quantile(quantile));
+            let micros = histogram.value_at_quantile(quantile);
             Duration::from_micros(micros).as_secs_f64() * 1e3
         };
-        Percentiles {
+        Some(Percentiles {
             p50_ms: at(0.5),
             p99_ms: at(0.99),
             p999_ms: at(0.999),
             max_ms: at(1.0),
-        }
+        })
     }
 }

@@ -26,10 +26,11 @@ struct Json<'a> {
     rate: u32,
     seconds: f64,
     answered_by_status: &'a BTreeMap<String, u32>,
-    latency: Percentiles,
+    latency: Option<Percentiles>,
     accepted: u32,
     orders_by_status: &'a BTreeMap<String, u32>,
-    time_to_terminal: Percentiles,
+    /// None = no order ended.
+    time_to_terminal: Option<Percentiles>,
 }
 
 impl Report {
@@ -103,15 +104,17 @@ impl Report {
         for (status, count) in &self.answers {
             let _ = writeln!(text, "  answered {status:<20} {count:>8}");
         }
-        row(&mut text, "latency", self.latency.percentiles());
+        if let Some(percentiles) = self.latency.percentiles() {
+            row(&mut text, "latency", percentiles);
+        }
         for (status, count) in &self.endings {
             let _ = writeln!(text, "  order {status:<23} {count:>8}");
         }
-        row(
-            &mut text,
-            "time to terminal",
-            self.to_terminal.percentiles(),
-        );
+        if let Some(percentiles) = self.to_terminal.percentiles() {
+            row(&mut text, "time to terminal", percentiles);
+        } else {
+            let _ = writeln!(text, "  time to terminal   not measured: no order ended");
+        }
         text
     }
 }
@@ -127,4 +130,49 @@ fn row(text: &mut String, name: &str, percentiles: Percentiles) {
         text,
         "  {name:<18} p50 {p50_ms:>9.1} ms   p99 {p99_ms:>9.1} ms   p99.9 {p999_ms:>9.1} ms   max {max_ms:>9.1} ms"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    /// One request with this answer.
+    fn report(order_id: Option<&str>) -> Report {
+        let cli = Cli::parse_from(["commerce", "load", "--orders", "1"]);
+        let Some(Command::Load(arguments)) = cli.command else {
+            panic!("not the command: {cli:?}");
+        };
+        let mut report = Report::new(&arguments, Duration::from_secs(1));
+        report.count(&Answer {
+            outcome: "503".to_owned(),
+            latency: Duration::from_millis(3),
+            order_id: order_id.map(str::to_owned),
+        });
+        report
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_percentiles() {
+        let report = report(None);
+        let table = report.table();
+        assert!(!table.contains(" 0.0 ms"), "{table}");
+        assert!(table.contains("not measured: no order ended"), "{table}");
+        let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+        assert!(json["time_to_terminal"].is_null(), "{json:#}");
+        assert!(json["latency"]["p50_ms"].is_number(), "{json:#}");
+    }
+
+    #[test]
+    fn an_order_that_ended_has_percentiles() {
+        let mut report = report(Some("o"));
+        report.end(&Ending {
+            status: "completed".to_owned(),
+            took: Some(Duration::from_millis(20)),
+        });
+        let table = report.table();
+        assert!(table.contains("time to terminal   p50"), "{table}");
+    }
 }

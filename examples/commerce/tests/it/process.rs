@@ -232,6 +232,28 @@ fn verify_says_when_it_cannot_check() {
 }
 
 #[test]
+fn verify_says_what_it_waits_for_under_traffic() {
+    let Some(directory) = Ground::new() else {
+        return;
+    };
+    let shop = Shop::start(directory.path(), &["--traffic", "50/s"], None).unwrap();
+    let mut verify = command();
+    verify.args(["verify", "--settle", "2"]);
+    ground::at(&mut verify, directory.path());
+    let said = wait_for("a wait under traffic", || {
+        let output = verify.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        said.contains("did not come to rest").then_some(said)
+    });
+    let mut lines = said.lines();
+    let (first, last) = (lines.next().unwrap(), lines.next_back().unwrap());
+    assert!(first.starts_with("waiting at most 2 s"), "{said}");
+    assert!(first.contains("in progress: "), "{said}");
+    assert!(last.contains("stop its traffic"), "{said}");
+    shop.stop();
+}
+
+#[test]
 fn load_places_orders_and_tells_how_they_ended() {
     let Some(directory) = Ground::new() else {
         return;

@@ -38,14 +38,14 @@ fn a_message_that_cannot_be_read_stops_its_order_and_no_other() {
 
     let shop = Shop::open(data);
     assert_eq!(shop.ended(&sound)["status"], "completed");
-    let stopped = wait_for("inventory to show both", || {
+    let blocked = wait_for("inventory to show both", || {
         let ready = shop.get("/readyz").json();
         let inventory = of_inventory(&ready)?;
         (inventory.len() == 2).then_some((ready["status"].clone(), inventory))
     });
-    assert_eq!(stopped.0, "attention", "{stopped:#?}");
+    assert_eq!(blocked.0, "attention", "{blocked:#?}");
     for (order_id, says) in [(&corrupted, "damaged"), (&future, "99")] {
-        let key = stopped.1.iter().find(|key| key["key"] == **order_id);
+        let key = blocked.1.iter().find(|key| key["key"] == **order_id);
         let error = key.unwrap()["error"].as_str().unwrap();
         assert!(error.contains(says), "{error}");
         let order = shop.get(&format!("/api/v1/orders/{order_id}")).json();
@@ -55,7 +55,7 @@ fn a_message_that_cannot_be_read_stops_its_order_and_no_other() {
     let untouched = "SELECT count(*) FROM broker_records JOIN damaged USING (id, envelope)";
     assert_eq!(count(data, "broker", untouched), 3, "kept raw");
 
-    // Mended, they go on where they stopped.
+    // Mended, they go on where they were blocked.
     let mend = "UPDATE broker_records SET envelope = sound.envelope FROM sound WHERE sound.id = broker_records.id";
     execute(data, "broker", mend);
     let shop = Shop::open(data);
@@ -72,5 +72,5 @@ fn of_inventory(ready: &Value) -> Option<Vec<Value>> {
     let inventory = services
         .iter()
         .find(|service| service["service"] == "inventory")?;
-    inventory["inbox"]["stopped"].as_array().cloned()
+    inventory["inbox"]["blocked_keys"].as_array().cloned()
 }
