@@ -112,7 +112,6 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> Took {
 
 /// What a round took.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "there are these two clocks")]
 pub struct Took {
     /// Real time.
     pub wall: Duration,

@@ -10,7 +10,6 @@ const KEYS: u64 = 10_000;
 
 /// Which keys messages have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "the benches go through both")]
 pub enum Keys {
     /// One of 10,000, all equally likely.
     Uniform,

@@ -65,6 +65,7 @@
 //! # Features
 //!
 //! None.
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod backoff;
 mod clock;

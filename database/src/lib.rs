@@ -106,6 +106,7 @@
 //! | `postgres` | PostgreSQL 14 or newer | sqlx 0.9, re-exported; its `runtime-tokio` feature, and a TLS feature if you use TLS |
 //! | `sqlite` | SQLite | sqlx 0.9, re-exported; its `runtime-tokio` feature |
 //! | `conformance` | the contract of [`Transactions`] as tests, for databases of your own: [`conformance!`] | |
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 pub mod commits;
 mod error;

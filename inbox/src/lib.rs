@@ -243,6 +243,7 @@
 //! [`database`], [`messaging`] and `sqlx` are re-exported, so one dependency line suffices. sqlx's
 //! runtime and TLS are the service's choice: `sqlx = { version = "0.9", features =
 //! ["runtime-tokio"] }`.
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod answers;

@@ -133,6 +133,7 @@
 //! [`PublishOutcome::Refused`]: broker::PublishOutcome::Refused
 //! [`ConsumerEvent::Lost`]: broker::ConsumerEvent::Lost
 //! [`Content::Raw`]: broker::Content::Raw
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod assignment;

@@ -154,6 +154,7 @@
 //! | `sqlite` | outbox and broker in SQLite files | sqlx 0.9, re-exported; its `runtime-tokio` feature |
 //! | `postgres` | outbox in PostgreSQL 14 or newer | sqlx 0.9, re-exported; its `runtime-tokio` feature and a TLS feature if you use TLS |
 //! | `conformance` | the contract of a store as public tests, for stores of your own | |
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 #[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
 mod builder;

@@ -45,8 +45,6 @@
 //! | `postgres` | databases and servers for tests, through sqlx |
 //! | `wire` | a wire before a server, which can be cut, fall silent and lose commits |
 #![allow(
-    clippy::exhaustive_enums,
-    clippy::exhaustive_structs,
     clippy::must_use_candidate,
     reason = "it is not published: its users change with it"
 )]

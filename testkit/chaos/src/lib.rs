@@ -24,8 +24,6 @@
 //! Which relay owned what, and who removed rows, is written down by triggers on the outbox's own tables; which worker owned what,
 //! and which offsets it stored, by one on the broker's.
 #![allow(
-    clippy::exhaustive_enums,
-    clippy::exhaustive_structs,
     clippy::must_use_candidate,
     reason = "it is not published: its users change with it"
 )]

@@ -29,7 +29,6 @@ pub struct Case {
 
 /// Which runs a case belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "there are these three")]
 pub enum Size {
     /// All rules hold, and its whole space is seen within seconds.
     Small,

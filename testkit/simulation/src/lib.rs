@@ -1,7 +1,5 @@
 #![doc = include_str!("../README.md")]
 #![expect(
-    clippy::exhaustive_structs,
-    clippy::exhaustive_enums,
     clippy::must_use_candidate,
     clippy::return_self_not_must_use,
     reason = "nobody outside the repository builds on it"
