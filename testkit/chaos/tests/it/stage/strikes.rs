@@ -7,10 +7,10 @@ use mainstay_database::postgres::sqlx;
 use super::{Actor, Stage, log, until};
 
 impl Stage {
-    /// Whether a session of this process is in a transaction.
+    /// Whether a session of this process is in a transaction that has written something.
     pub(crate) async fn is_in_transaction(&self, name: &str) -> bool {
         const IN_TRANSACTION: &str = "SELECT count(*) > 0 FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name = $1 AND xact_start IS NOT NULL";
+            WHERE datname = current_database() AND application_name = $1 AND backend_xid IS NOT NULL";
         let asked = sqlx::query_scalar(IN_TRANSACTION).bind(name);
         asked
             .fetch_one(self.ledger.database().pool())
@@ -22,7 +22,7 @@ impl Stage {
     pub(crate) async fn freeze_in_transaction(&self, actor: &Actor) {
         self.until("stopped in a transaction", async || {
             actor.freeze();
-            if self.is_in_transaction(actor.name()).await {
+            if self.is_in_transaction(actor.name()).await && self.log_is_writable().await {
                 return true;
             }
             actor.thaw();
@@ -37,13 +37,23 @@ impl Stage {
             let owner = self.owner().await;
             let owner = relays.iter().find(|relay| relay.name() == owner)?;
             owner.freeze();
-            if self.sent_and_unrecorded().await > 0 {
+            if self.sent_and_unrecorded().await > 0 && self.log_is_writable().await {
                 return Some(owner);
             }
             owner.thaw();
             None
         })
         .await
+    }
+
+    /// Whether the broker's file can be written to. A process that is stopped while it holds the
+    /// file's only write lock stops every other process, which is not what a scenario is about.
+    async fn log_is_writable(&self) -> bool {
+        match self.file.begin().await {
+            Ok(_rolled_back) => true,
+            Err(error) if error.is_retryable() => false,
+            Err(error) => panic!("the broker's file: {error}"),
+        }
     }
 
     /// How many entries are in the log and wait in the outbox all the same.
