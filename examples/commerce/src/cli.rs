@@ -1,10 +1,11 @@
-//! Commands and flags. Every value is a text here: `config` reads it, wherever it came from.
+//! Commands and flags. `config` reads the texts of `serve`, which may also come from the environment or
+//! a file.
 
 use std::{fmt, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-/// A shop of four services, by default on nothing but SQLite files.
+/// A shop of four services, by default on SQLite files.
 #[derive(Parser, Debug)]
 #[command(name = "commerce", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
@@ -18,36 +19,36 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the shop (the default)
     Serve(ServeArguments),
-    /// Check every invariant of a running or stopped deployment: exit 0 all hold, 1 one is broken, 2 could not check
+    /// Check every invariant of a running or stopped deployment. Exit code 0: all hold; 1: one is broken; 2: not checked
     Verify(VerifyArguments),
-    /// Place orders at a fixed rate and tell how it went
+    /// Place orders at a fixed rate, and report latencies and outcomes
     Load(LoadArguments),
-    /// Bring every database up to date and exit
+    /// Migrate every database and exit
     Migrate(MigrateArguments),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ServeArguments {
-    /// Which service, or all: order, inventory, payment, shipping [default: all]
+    /// Service to run: order, inventory, payment, shipping or all [default: all]
     #[arg(long, env = "COMMERCE_SERVICE", value_name = "NAME")]
     pub(crate) service: Option<String>,
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, env = "COMMERCE_LISTEN", value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
     #[command(flatten)]
     pub(crate) storage: StorageArguments,
-    /// Built-in customers: orders per second, or off [default: 5/s]
+    /// Orders per second of the built-in customers, or off [default: 5/s]
     #[arg(long, env = "COMMERCE_TRAFFIC", value_name = "N/s|off")]
     pub(crate) traffic: Option<String>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct StorageArguments {
-    /// Where the files lie [default: data]
+    /// Directory of the files [default: data]
     #[arg(long, env = "COMMERCE_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// PostgreSQL server (builds with `--features distributed`); each service has a database of its own there
-    // Its value holds a password: help must not show it.
+    /// PostgreSQL server, in builds with `--features distributed`; each service has its own database there
+    // The value holds a password, so help must not show it.
     #[arg(
         long,
         env = "COMMERCE_POSTGRES",
@@ -55,10 +56,10 @@ pub(crate) struct StorageArguments {
         value_name = "URL"
     )]
     pub(crate) postgres: Option<PostgresUrl>,
-    /// What the names of these databases begin with [default: commerce_]
+    /// Prefix of the names of these databases [default: commerce_]
     #[arg(long, env = "COMMERCE_POSTGRES_PREFIX", value_name = "PREFIX")]
     pub(crate) postgres_prefix: Option<String>,
-    /// TOML file with the same names, `_` in place of `-`
+    /// TOML file with the same names, with `_` instead of `-`
     #[arg(long, env = "COMMERCE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -83,7 +84,7 @@ impl fmt::Debug for PostgresUrl {
 pub(crate) struct VerifyArguments {
     #[command(flatten)]
     pub(crate) storage: StorageArguments,
-    /// How long to wait for a running deployment to come to rest
+    /// Longest wait until a running deployment has nothing in progress
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub(crate) settle: u64,
     /// Print JSON
@@ -93,7 +94,7 @@ pub(crate) struct VerifyArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct LoadArguments {
-    /// Where the shop answers
+    /// URL of the shop
     #[arg(
         long,
         env = "COMMERCE_TARGET",
@@ -101,13 +102,13 @@ pub(crate) struct LoadArguments {
         default_value = "http://127.0.0.1:8080"
     )]
     pub(crate) target: String,
-    /// How many orders
+    /// Number of orders
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub(crate) orders: u32,
-    /// Orders per second, whether or not earlier ones were answered
+    /// Orders per second, even if earlier ones are not answered yet
     #[arg(long, value_name = "R", default_value_t = 100)]
     pub(crate) rate: u32,
-    /// Requests in flight at most
+    /// Concurrent requests at most
     #[arg(long, value_name = "C", default_value_t = 256)]
     pub(crate) concurrency: u32,
     /// Payment methods and their weights
@@ -117,7 +118,7 @@ pub(crate) struct LoadArguments {
         default_value = "pm_ok=90,pm_declined=3,pm_timeout=1,pm_late=2,pm_flaky=2,pm_3ds=2"
     )]
     pub(crate) mix: String,
-    /// How long to wait for the last order to end
+    /// Longest wait for the last order to end
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) settle: u64,
     /// Print JSON

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use commerce_chassis::{Place, Storage};
+use commerce_chassis::{Storage, StorageSettings};
 use serde::Deserialize;
 
 use crate::{
@@ -22,8 +22,8 @@ pub(crate) const SERVICES: [&str; 4] = ["order", "inventory", "payment", "shippi
 pub(crate) struct Config {
     pub(crate) services: Vec<&'static str>,
     pub(crate) listen: SocketAddr,
-    pub(crate) place: Place,
-    /// Time between two built-in orders; none = no built-in traffic.
+    pub(crate) storage: Storage,
+    /// Interval between two built-in orders; none = no built-in traffic.
     pub(crate) traffic: Option<Duration>,
 }
 
@@ -45,14 +45,14 @@ impl Config {
             services: services(arguments.service.or(file.service.take()).as_deref())?,
             listen: listen(arguments.listen.or(file.listen.take()).as_deref())?,
             traffic: traffic(arguments.traffic.or(file.traffic.take()).as_deref())?,
-            place: file.place(arguments.storage)?,
+            storage: file.storage(arguments.storage)?,
         })
     }
 }
 
-/// Where the services keep their data.
-pub(crate) fn place(arguments: StorageArguments) -> Result<Place, Failure> {
-    File::read(arguments.config.as_deref())?.place(arguments)
+/// The storage of the services' data.
+pub(crate) fn storage(arguments: StorageArguments) -> Result<Storage, Failure> {
+    File::read(arguments.config.as_deref())?.storage(arguments)
 }
 
 impl File {
@@ -66,18 +66,18 @@ impl File {
             .map_err(|error| Failure::plain(format!("{}: {}", what(), error.message())))
     }
 
-    fn place(self, arguments: StorageArguments) -> Result<Place, Failure> {
+    fn storage(self, arguments: StorageArguments) -> Result<Storage, Failure> {
         let data = arguments.data.or(self.data);
         let data = data.unwrap_or_else(|| PathBuf::from("data"));
         if data.as_os_str().is_empty() {
             return Err(Failure::plain("data \"\": expected a directory"));
         }
-        let storage = Storage {
+        let storage = StorageSettings {
             data,
             postgres: arguments.postgres.map(|url| url.0).or(self.postgres),
             postgres_prefix: arguments.postgres_prefix.or(self.postgres_prefix),
         };
-        Place::new(storage).map_err(|error| Failure::plain(error.to_string()))
+        Storage::new(storage).map_err(|error| Failure::plain(error.to_string()))
     }
 }
 

@@ -1,9 +1,9 @@
-//! What customers order: bodies for the built-in traffic and for the load generator.
+//! Random orders of the built-in customers and the load generator.
 
 use mainstay_clock::IdGenerator;
 use serde_json::json;
 
-/// Payment methods and how likely each is.
+/// Payment methods and their weights.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Mix(Vec<(String, u64)>);
 
@@ -36,11 +36,11 @@ impl Mix {
     }
 }
 
-/// What the built-in customers pay with.
+/// Payment methods of the built-in customers.
 pub(crate) const TRAFFIC_MIX: &str =
     "pm_ok=80,pm_declined=6,pm_timeout=2,pm_late=4,pm_flaky=4,pm_3ds=4";
 
-/// A random order; one in `shortages` asks for more of a scarce product than there will ever be, 0 = none does.
+/// A random order. One in `shortages` orders more of a scarce product than its stock; 0 = none.
 pub(crate) fn order(ids: &dyn IdGenerator, mix: &Mix, shortages: u64) -> String {
     let lines: Vec<_> = (0..=below(ids, 3))
         .map(|_| {

@@ -1,4 +1,4 @@
-//! Why a command failed, as one line for a person.
+//! The error of a command, as one line for a person.
 
 use std::{error::Error, fmt};
 
@@ -10,12 +10,12 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// What failed, and why, with all causes.
+    /// A failure with its error and all of that error's causes.
     pub(crate) fn new(what: impl fmt::Display, why: &dyn Error) -> Self {
         let mut line = format!("{what}: {why}");
         let mut cause = why.source();
         while let Some(error) = cause {
-            // Some errors say their cause as a part of their own text.
+            // Some errors repeat their cause in their own text.
             let text = error.to_string();
             if !line.ends_with(&text) {
                 line = format!("{line}: {text}");
@@ -25,7 +25,7 @@ impl Failure {
         Self::plain(line)
     }
 
-    /// What failed.
+    /// A failure without an error.
     pub(crate) fn plain(line: impl Into<String>) -> Self {
         Self {
             line: line.into().replace('\n', " "),
@@ -33,7 +33,7 @@ impl Failure {
         }
     }
 
-    /// Exits with 2: the question could not be answered, or was wrong.
+    /// Exits with 2: the command was invalid, or could not check.
     pub(crate) const fn unanswered(mut self) -> Self {
         self.exit_code = 2;
         self
@@ -50,7 +50,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Why an invariant could not be checked.
+/// An invariant could not be checked.
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn cannot_check(error: commerce_chassis::Error) -> Failure {
     Failure::new("cannot check", &error)
@@ -58,6 +58,6 @@ pub(crate) fn cannot_check(error: commerce_chassis::Error) -> Failure {
 
 impl From<commerce_chassis::Error> for Failure {
     fn from(error: commerce_chassis::Error) -> Self {
-        Self::new("cannot go on", &error)
+        Self::new("the command failed", &error)
     }
 }

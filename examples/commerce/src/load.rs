@@ -1,5 +1,5 @@
-//! `commerce load`: an open loop. Orders are sent when they are due, whether or not earlier ones were answered, and
-//! latency counts from when an order was due: a shop that stalls cannot hide it.
+//! `commerce load`: an open-loop load generator. It sends each order when it is due, even if earlier
+//! ones are not answered yet. Latency counts from that time, so it includes the stalls of the shop.
 
 mod client;
 mod endings;
@@ -65,10 +65,10 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<ExitCode, Failure> {
     })
 }
 
-/// What became of one request.
+/// The result of one request.
 #[derive(Debug)]
 struct Answer {
-    /// The status, or why there is none.
+    /// The status or the error.
     outcome: String,
     latency: Duration,
     order_id: Option<String>,
@@ -92,10 +92,10 @@ async fn place(
         let (answered, key) = (Arc::clone(&answered), ids.uuid().to_string());
         let body = order(&ids, mix, 0);
         requests.spawn(async move {
-            // Waiting for a place counts: the customer waits, too.
-            let place = in_flight.acquire().await;
+            // The wait for a permit counts as latency: the customer waits, too.
+            let permit = in_flight.acquire().await;
             let reply = client.place(key, body).await;
-            drop(place);
+            drop(permit);
             answered.fetch_add(1, Ordering::Relaxed);
             let latency = SystemClock::new().monotonic() - due;
             match reply {
@@ -122,7 +122,7 @@ async fn progress(orders: u32, answered: Arc<AtomicU32>) {
     loop {
         ticks.tick().await;
         let answered = answered.load(Ordering::Relaxed);
-        // Nobody watches if stderr is gone.
+        // Progress is optional: stderr may be closed.
         drop(write!(
             std::io::stderr(),
             "\r{answered} of {orders} answered "

@@ -1,4 +1,5 @@
-//! The commerce application: four services wired by nothing but the pattern crates, in one process or several.
+//! The commerce application: four services, wired by the pattern crates only, in one process or
+//! several.
 
 mod cli;
 mod config;
@@ -29,14 +30,14 @@ fn main() -> ExitCode {
     run(cli).unwrap_or_else(|failure| fail(&failure))
 }
 
-/// One line, whatever went wrong.
+/// Every failure is one line.
 fn fail(failure: &Failure) -> ExitCode {
-    // There is nobody to tell if stderr is gone.
+    // stderr may be closed.
     drop(writeln!(std::io::stderr(), "commerce: {failure}"));
     ExitCode::from(failure.exit_code())
 }
 
-/// The first paragraph says what is wrong; usage and tips follow.
+/// The first paragraph of clap's error; usage and tips follow it.
 fn misused(error: &clap::Error) -> Failure {
     let text = error.render().to_string();
     let wrong = text.split("\n\n").next().unwrap_or(&text);

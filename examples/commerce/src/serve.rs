@@ -8,7 +8,7 @@ mod traffic;
 
 use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 
-use commerce_chassis::{Deployment, Error, Place, Service};
+use commerce_chassis::{Deployment, Error, Service, Storage};
 use tokio::{net::TcpListener, signal, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{
@@ -22,41 +22,42 @@ use crate::{cli::ServeArguments, config::Config, error::Failure};
 use connections::Connections;
 pub(crate) use presence::{Presence, is_running};
 
-/// How long open requests and background work get to come to an end.
+/// Time for open requests to end, and then for background work.
 const DRAIN: Duration = Duration::from_secs(8);
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let config = Config::read(arguments)?;
     log()?;
     let mut signals = Signals::listen()?;
-    // Before anything is written: a port that is taken costs nothing.
+    // First of all: if the port is taken, nothing is written.
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| Failure::new(format!("cannot listen on {}", config.listen), &error))?;
     let address = listener
         .local_addr()
         .map_err(|error| Failure::new("cannot listen", &error))?;
-    examine(&config.place, &config.services).await?;
-    create(config.place.data())?;
-    let _presence = Presence::announce(config.place.data())?;
+    check_log(&config.storage, &config.services).await?;
+    create(config.storage.data())?;
+    let _presence = Presence::announce(config.storage.data())?;
 
-    let deployment = Deployment::open(config.place.clone()).await?;
+    let deployment = Deployment::open(config.storage.clone()).await?;
     let shutdown = deployment.shutdown().clone();
     let mut router = pages::router();
-    let mut vitals = Vec::new();
+    let mut health = Vec::new();
     let mut tasks = JoinSet::new();
     for service in open(&deployment, &config.services).await? {
         router = router.merge(service.router);
-        vitals.push(service.vitals);
+        health.push(service.health);
         for (task, work) in service.tasks {
             let name = service.name;
             tasks.spawn(async move {
-                work.await
-                    .map_err(|error| Failure::new(format!("{name} {task} ended"), &error))
+                work.await.map_err(|error| {
+                    Failure::new(format!("the {task} of the {name} service ended"), &error)
+                })
             });
         }
     }
-    let router = pages::with_fallbacks(router.merge(pages::readiness(vitals)));
+    let router = pages::with_fallbacks(router.merge(pages::readiness(health)));
 
     let closing = CancellationToken::new();
     let closed = closing.clone();
@@ -67,7 +68,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
             .await
     });
     banner::show(&config, address);
-    say_ready(address)?;
+    announce(address)?;
     let customers = config
         .traffic
         .filter(|_| config.services.contains(&"order"))
@@ -79,10 +80,10 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         ended = &mut server => Err(Failure::plain(format!("the server ended: {ended:?}"))),
     };
     tokio::spawn(exit_on_next(signals));
-    // In the order of the flow: no new requests, then no new work, and what is in flight ends.
+    // Stop in the order of the flow: requests first, then background work.
     closing.cancel();
     if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
-        tracing::warn!("requests were cut off");
+        tracing::warn!("open requests did not end in time and were cut off");
         server.abort();
     }
     if let Some(customers) = customers {
@@ -92,22 +93,22 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let drained = tokio::time::timeout(DRAIN, async {
         while let Some(ended) = tasks.join_next().await {
             if let Ok(Err(failure)) = ended {
-                tracing::warn!(%failure, "ended badly");
+                tracing::warn!(%failure, "background work failed during shutdown");
             }
         }
     });
     if drained.await.is_err() {
-        // Nothing is lost: what was not finished is done at the next start.
-        tracing::warn!("background work was cut off");
+        // The next start redoes it.
+        tracing::warn!("background work did not end in time and was cut off");
     }
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// Refuses a log that is not the services' own, before anything is created or brought up to date. What keeps it from
-/// looking keeps the services from starting, and they say it.
-pub(crate) async fn examine(place: &Place, names: &[&'static str]) -> Result<(), Failure> {
-    match commerce_chassis::examine(place, names).await {
-        Err(error @ Error::AnotherLog { service, .. }) => Err(cannot_start(service, &error)),
+/// Refuses a log that a database is not bound to, before anything is created or migrated. Other errors
+/// are left to the services, which cannot start either.
+pub(crate) async fn check_log(storage: &Storage, names: &[&'static str]) -> Result<(), Failure> {
+    match commerce_chassis::check_log(storage, names).await {
+        Err(error @ Error::WrongLog { service, .. }) => Err(cannot_start(service, &error)),
         _ => Ok(()),
     }
 }
@@ -116,7 +117,7 @@ fn cannot_start(service: &str, error: &Error) -> Failure {
     Failure::new(format!("the {service} service cannot start"), error)
 }
 
-/// Opens services by their names. Nothing of theirs runs yet. If one cannot start, the log is closed.
+/// Opens services by name; no task runs yet. If one cannot start, the log is closed.
 pub(crate) async fn open(
     deployment: &Deployment,
     names: &[&'static str],
@@ -143,8 +144,8 @@ async fn open_each(
         services.push(opened.map_err(|error| cannot_start(name, &error))?);
     }
     for service in &mut services {
-        let settled = service.belonging.settle().await;
-        settled.map_err(|error| cannot_start(service.name, &error))?;
+        let bound = service.log_binding.bind().await;
+        bound.map_err(|error| cannot_start(service.name, &error))?;
     }
     Ok(services)
 }
@@ -153,7 +154,7 @@ async fn open_each(
 pub(crate) fn create(data: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(data).map_err(|error| {
         Failure::new(
-            format!("the data directory {} cannot be used", data.display()),
+            format!("the data directory {} cannot be created", data.display()),
             &error,
         )
     })
@@ -162,7 +163,7 @@ pub(crate) fn create(data: &Path) -> Result<(), Failure> {
 /// `COMMERCE_LOG`: a level, or levels by module.
 fn log() -> Result<(), Failure> {
     let wanted = std::env::var("COMMERCE_LOG").unwrap_or_else(|_| "warn".to_owned());
-    // A word alone would be taken for a module of which everything is logged.
+    // `Targets` takes a lone word for a module, and logs all of it.
     let is_level = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
     let levels: Targets = wanted
         .parse()
@@ -180,12 +181,12 @@ fn log() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Scripts wait for this line.
-fn say_ready(address: std::net::SocketAddr) -> Result<(), Failure> {
+/// Prints the line that scripts wait for.
+fn announce(address: std::net::SocketAddr) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "ready http://{address}")
         .and_then(|()| stdout.flush())
-        .map_err(|error| Failure::new("cannot say that it is ready", &error))
+        .map_err(|error| Failure::new("cannot print the ready line", &error))
 }
 
 async fn first_failure(tasks: &mut JoinSet<Result<(), Failure>>) -> Failure {
@@ -196,7 +197,7 @@ async fn first_failure(tasks: &mut JoinSet<Result<(), Failure>>) -> Failure {
     }
 }
 
-/// Ctrl-C and SIGTERM. They are heard from the beginning on: one that comes early is not lost.
+/// Ctrl-C and SIGTERM, registered at the start, so that an early signal is not lost.
 struct Signals {
     interrupt: signal::unix::Signal,
     terminate: signal::unix::Signal,
@@ -222,7 +223,7 @@ impl Signals {
     }
 }
 
-#[expect(clippy::exit, reason = "whoever asks twice does not want to wait")]
+#[expect(clippy::exit, reason = "the second signal skips the drain")]
 async fn exit_on_next(mut signals: Signals) {
     signals.next().await;
     std::process::exit(130);

@@ -1,20 +1,20 @@
 //! `commerce verify`: every invariant, on a running or a stopped deployment.
 //!
-//! The files are read one after the other while the shop may be writing, so what one file says can be newer than what
-//! another one does. Two things keep that from being taken for damage: what is still in flight for an order excuses it,
-//! and an offender counts only if it is seen in several looks.
+//! The databases are read one after the other while the shop may be writing, so one of them can be
+//! newer than another. Two rules keep that from being reported as damage: an order with messages in
+//! flight is excused, and an offender counts only if several observations find it.
 
 mod finding;
 mod in_flight;
 mod invariants;
 mod log;
-mod picture;
+mod observation;
 mod quiet;
 mod report;
 
 use std::{process::ExitCode, time::Duration};
 
-use commerce_chassis::Place;
+use commerce_chassis::Storage;
 
 use crate::{
     cli::VerifyArguments,
@@ -23,17 +23,17 @@ use crate::{
     serve::is_running,
 };
 use finding::Finding;
-use picture::Picture;
+use observation::Observation;
 
-/// How often a running deployment is looked at before an offender counts.
-const LOOKS: u32 = 4;
-/// Between two looks.
+/// How many observations of a running deployment must find an offender.
+const OBSERVATIONS: u32 = 4;
+/// Pause between two observations.
 const PAUSE: Duration = Duration::from_millis(700);
 
 pub(crate) async fn run(arguments: VerifyArguments) -> Result<ExitCode, Failure> {
-    let place = config::place(arguments.storage).map_err(Failure::unanswered)?;
-    // Whatever keeps it from looking is no broken invariant.
-    let verdict = verify(&place, Duration::from_secs(arguments.settle))
+    let storage = config::storage(arguments.storage).map_err(Failure::unanswered)?;
+    // A failure to read is not a broken invariant.
+    let verdict = verify(&storage, Duration::from_secs(arguments.settle))
         .await
         .map_err(Failure::unanswered)?;
     report::print(&verdict, arguments.json)?;
@@ -44,29 +44,29 @@ pub(crate) async fn run(arguments: VerifyArguments) -> Result<ExitCode, Failure>
     })
 }
 
-/// What was found.
+/// The results of all invariants.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) findings: Vec<Finding>,
-    /// Whether a process served the directory.
+    /// Whether a process serves the directory.
     pub(crate) running: bool,
-    /// Orders that something was in flight for.
+    /// The number of orders with something in flight.
     pub(crate) in_flight: usize,
 }
 
-async fn verify(place: &Place, settle: Duration) -> Result<Verdict, Failure> {
-    // A log that is not theirs would explain nothing about what the services did.
-    commerce_chassis::examine(place, &SERVICES)
+async fn verify(storage: &Storage, settle: Duration) -> Result<Verdict, Failure> {
+    // With the wrong log, every invariant over messages would be broken.
+    commerce_chassis::check_log(storage, &SERVICES)
         .await
         .map_err(cannot_check)?;
-    quiet::wait(place, settle).await?;
-    let mut verdict = look(place).await?;
-    for _ in 1..LOOKS {
+    quiet::wait(storage, settle).await?;
+    let mut verdict = observe(storage).await?;
+    for _ in 1..OBSERVATIONS {
         if !verdict.running || verdict.findings.iter().all(Finding::holds) {
             break;
         }
         tokio::time::sleep(PAUSE).await;
-        let again = look(place).await?;
+        let again = observe(storage).await?;
         let findings = verdict.findings.into_iter().zip(again.findings);
         verdict = Verdict {
             findings: findings
@@ -78,12 +78,12 @@ async fn verify(place: &Place, settle: Duration) -> Result<Verdict, Failure> {
     Ok(verdict)
 }
 
-async fn look(place: &Place) -> Result<Verdict, Failure> {
-    let picture = Picture::take(place, is_running(place.data())).await?;
-    let in_flight = in_flight::orders(&picture);
+async fn observe(storage: &Storage) -> Result<Verdict, Failure> {
+    let observation = Observation::take(storage, is_running(storage.data())).await?;
+    let in_flight = in_flight::orders(&observation);
     Ok(Verdict {
-        findings: invariants::check(&picture, &in_flight),
-        running: picture.running,
+        findings: invariants::check(&observation, &in_flight),
+        running: observation.running,
         in_flight: in_flight.len(),
     })
 }

@@ -1,7 +1,8 @@
-//! The roles with points at which the process kills itself, as `kill -9` would.
+//! Fault points: the process kills itself there, as `kill -9` would.
 //!
-//! `COMMERCE_CRASH_AT=POINT[:k]` names one point and, from 1, which passing of it. Points: `before-commit`,
-//! `after-commit`, `after-publish`, `after-effect`, `during-migration`.
+//! `COMMERCE_CRASH_AT=POINT[:k]` kills the process when it reaches the point for the k-th time
+//! (default 1). Points: `before-commit`, `after-commit`, `after-publish`, `after-effect`,
+//! `during-migration`.
 
 use std::{
     sync::{
@@ -17,7 +18,7 @@ use mainstay_messaging::{Message, Publisher, broker::PublishOutcome, sqlite::Log
 
 use crate::{Remote, db::Database};
 
-/// A role that may kill the process when it has been asked to.
+/// A role with fault points.
 #[derive(Clone, Debug)]
 pub(crate) struct Crashing<R>(R);
 
@@ -28,14 +29,14 @@ pub(crate) const fn transactions(database: Database) -> Transacting {
 }
 
 pub(crate) fn migrating() {
-    passing("during-migration");
+    reach("during-migration");
 }
 
 pub(crate) fn publisher(publisher: LogPublisher) -> Arc<dyn Publisher> {
     Arc::new(Crashing(publisher))
 }
 
-/// The system, with the point `after-effect` behind each answer.
+/// The system, with the fault point `after-effect` behind each answer.
 pub fn remote<R: Remote>(remote: R) -> impl Remote<Call = R::Call, Answer = R::Answer> {
     Crashing(remote)
 }
@@ -50,9 +51,9 @@ impl<T: Transactions> Transactions for Crashing<T> {
     }
 
     async fn commit(&self, transaction: T::Transaction) -> Result<(), DatabaseError> {
-        passing("before-commit");
+        reach("before-commit");
         let committed = self.0.commit(transaction).await;
-        passing("after-commit");
+        reach("after-commit");
         committed
     }
 
@@ -65,7 +66,7 @@ impl<T: Transactions> Transactions for Crashing<T> {
 impl<P: Publisher> Publisher for Crashing<P> {
     async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         let answers = self.0.publish(messages).await;
-        passing("after-publish");
+        reach("after-publish");
         answers
     }
 }
@@ -77,33 +78,33 @@ impl<R: Remote> Remote for Crashing<R> {
 
     async fn call(&self, call: R::Call) -> R::Answer {
         let answer = self.0.call(call).await;
-        passing("after-effect");
+        reach("after-effect");
         answer
     }
 }
 
-struct Order {
+struct Crash {
     point: String,
-    passings_left: AtomicU64,
+    visits_left: AtomicU64,
 }
 
-fn passing(point: &str) {
-    static ORDER: OnceLock<Option<Order>> = OnceLock::new();
-    let order = ORDER.get_or_init(|| {
+fn reach(point: &str) {
+    static CRASH: OnceLock<Option<Crash>> = OnceLock::new();
+    let crash = CRASH.get_or_init(|| {
         let text = std::env::var("COMMERCE_CRASH_AT").ok()?;
         let (point, count) = text.split_once(':').unwrap_or((&text, "1"));
-        Some(Order {
+        Some(Crash {
             point: point.to_owned(),
-            passings_left: AtomicU64::new(count.parse().unwrap_or(1)),
+            visits_left: AtomicU64::new(count.parse().unwrap_or(1)),
         })
     });
-    if let Some(order) = order
-        && order.point == point
-        && order.passings_left.fetch_sub(1, Ordering::SeqCst) == 1
+    if let Some(crash) = crash
+        && crash.point == point
+        && crash.visits_left.fetch_sub(1, Ordering::SeqCst) == 1
     {
         let myself = rustix::process::getpid();
         while rustix::process::kill_process(myself, rustix::process::Signal::KILL).is_err() {}
-        // The signal is on its way: nothing of this thread's happens any more.
+        // The signal is on its way: this thread must not go on.
         loop {
             std::thread::park();
         }

@@ -1,8 +1,8 @@
-//! The database, chosen once: SQLite, one file per service; with the feature `distributed` PostgreSQL, one database per
-//! service.
+//! The database: SQLite, one file per service, or PostgreSQL with the feature `distributed`, one
+//! database per service.
 //!
-//! This is the only file that names the choice. Either backend brings the same names, and nothing outside knows which of
-//! the two it has: services write one SQL text.
+//! Only this file names the choice. Both backends export the same names, so a service writes one SQL
+//! text.
 
 #[cfg(feature = "distributed")]
 #[path = "db/distributed.rs"]
@@ -10,9 +10,9 @@ mod backend;
 #[cfg(not(feature = "distributed"))]
 #[path = "db/embedded.rs"]
 mod backend;
-mod file_look;
+mod file_snapshot;
 mod inbox;
-mod storage;
+mod settings;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,11 +23,11 @@ use serde::Serialize;
 
 use crate::{Error, Result, roles};
 
-pub use backend::{Connection, Look, ON_A_SERVER, Place, Pool};
-pub(crate) use backend::{Database, GET_TOGETHER, IS_THERE_A_BELONGING, Outbox};
-pub use file_look::FileLook;
+pub use backend::{Connection, ON_A_SERVER, Pool, Snapshot, Storage};
+pub(crate) use backend::{Database, HAS_LOG_BINDING, LOG_REMEDY, Outbox};
+pub use file_snapshot::FileSnapshot;
 pub(crate) use inbox::Inbox;
-pub use storage::Storage;
+pub use settings::StorageSettings;
 
 /// An open transaction; rolls back on drop.
 pub type OpenTransaction = <Database as Transactions>::Transaction;
@@ -44,8 +44,8 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::Database`] names it.
-    pub async fn open(place: &Place, name: &str) -> Result<Self> {
-        let database = place.open(name).await?;
+    pub async fn open(storage: &Storage, name: &str) -> Result<Self> {
+        let database = storage.open(name).await?;
         let db = Self {
             transactions: roles::transactions(database.clone()),
             database,
@@ -56,10 +56,10 @@ impl Db {
         Ok(db)
     }
 
-    /// Brings a component's schema up to date.
+    /// Migrates a component's schema.
     ///
     /// # Errors
-    /// [`Error::Database`]: the schema is newer than this build, or was changed.
+    /// [`Error::Database`]: the schema is newer than this build, or a migration was edited.
     pub async fn migrate(&self, migrations: &Migrations) -> Result<()> {
         let namespace = Namespace::plain();
         self.database
@@ -113,17 +113,17 @@ impl Transactions for Db {
     }
 }
 
-/// Sorts a driver's error; `.map_err(sql)` stands behind every statement.
+/// Classifies a driver's error: `.map_err(sql)` follows every statement.
 #[must_use]
 pub fn sql(error: sqlx::Error) -> Error {
     Error::Database(backend::classify(error))
 }
 
-/// A set of rows as the one parameter of a statement that reads it with `json_each($1)`: `value ->> 0` is the first field
-/// of a row, as text or to be cast where a number is wanted.
+/// Encodes a set of rows as one parameter. The statement reads it with `json_each($1)`; `value ->> 0`
+/// is the first field of a row, as text. A number needs a cast.
 ///
 /// # Errors
-/// [`Error::Damaged`] never happens for rows of texts and numbers.
+/// [`Error::Damaged`]: a row does not serialise. Rows of texts and numbers always do.
 pub fn rows(set: &impl Serialize) -> Result<String> {
     serde_json::to_string(set).map_err(|error| Error::Damaged {
         what: "a set of rows",
@@ -131,10 +131,22 @@ pub fn rows(set: &impl Serialize) -> Result<String> {
     })
 }
 
-/// A set of single values: rows of one field.
+/// Encodes a set of single values: rows of one field.
 ///
 /// # Errors
 /// As [`rows`].
 pub fn column<T: Serialize>(set: impl IntoIterator<Item = T>) -> Result<String> {
     rows(&set.into_iter().map(|value| (value,)).collect::<Vec<_>>())
+}
+
+/// Checks that a statement touched all rows of its set.
+///
+/// # Errors
+/// `otherwise`, if it touched another number of rows.
+pub fn touched(rows: u64, wanted: usize, otherwise: Error) -> Result<()> {
+    if rows == wanted as u64 {
+        Ok(())
+    } else {
+        Err(otherwise)
+    }
 }

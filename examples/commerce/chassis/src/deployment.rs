@@ -1,4 +1,4 @@
-//! What all services of one process share.
+//! The resources that all services of one process share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,18 +8,18 @@ use mainstay_database::{Namespace, sqlite::Database};
 use mainstay_messaging::sqlite::Broker;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Place, Result, roles};
+use crate::{Result, Storage, roles};
 
-/// How long the work of a process that was killed waits for the next one.
+/// How long after a kill another process takes over the work.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 /// Partitions of each topic.
 const PARTITIONS: u16 = 4;
 
-/// A place with its broker, and what is injected into every service.
+/// The storage, the broker, and the clock and ids of every service.
 #[derive(Clone, Debug)]
 pub struct Deployment {
-    pub(crate) place: Place,
-    /// The broker's file.
+    pub(crate) storage: Storage,
+    /// The broker's file, `broker.db`.
     log: Database,
     pub(crate) broker: Broker,
     pub(crate) clock: Arc<dyn Clock>,
@@ -28,13 +28,13 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Opens the broker of `place` and creates the topics that are missing.
+    /// Opens the broker in `storage`, and creates the topics that are missing.
     ///
     /// # Errors
     /// [`Error::Database`](crate::Error::Database) names the file that cannot be opened.
-    pub async fn open(place: Place) -> Result<Self> {
-        let file = Database::open(place.data().join("broker.db")).await?;
-        // Through the database's own runner first: its error says which schema is newer.
+    pub async fn open(storage: Storage) -> Result<Self> {
+        let file = Database::open(storage.data().join("broker.db")).await?;
+        // The database's own runner migrates first: its error names the newer schema.
         file.migrate_with(
             &mainstay_messaging::sqlite::MIGRATIONS,
             &Namespace::plain(),
@@ -50,7 +50,7 @@ impl Deployment {
             broker.create_topic(*topic, PARTITIONS).await?;
         }
         Ok(Self {
-            place,
+            storage,
             log: file,
             broker,
             clock: Arc::new(SystemClock::new()),
@@ -59,33 +59,33 @@ impl Deployment {
         })
     }
 
-    /// Closes the log's file. What this process wrote lies in `broker.db` then, and nothing beside it: a file left there
-    /// would be taken for a part of whatever log is put in its place.
+    /// Closes the log's file, and removes the write-ahead log beside it. Otherwise SQLite would apply
+    /// the old write-ahead log to a log file that an operator puts in its place.
     pub async fn close(&self) {
         self.log.close().await;
     }
 
-    /// Cancelled when background work shall drain and end.
+    /// Cancel it to drain and end the background work.
     #[must_use]
     pub const fn shutdown(&self) -> &CancellationToken {
         &self.shutdown
     }
 
-    /// Time.
+    /// The clock.
     #[must_use]
     pub const fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
 
-    /// Ids.
+    /// The generator of ids.
     #[must_use]
     pub const fn ids(&self) -> &Arc<dyn IdGenerator> {
         &self.ids
     }
 
-    /// Where the services keep their data.
+    /// The storage of the services' data.
     #[must_use]
-    pub const fn place(&self) -> &Place {
-        &self.place
+    pub const fn storage(&self) -> &Storage {
+        &self.storage
     }
 }

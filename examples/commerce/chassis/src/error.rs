@@ -1,90 +1,90 @@
-//! What can go wrong in a service, by what its caller can do.
+//! Errors of a service, grouped by what the caller can do.
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A service could not do what it was asked.
+/// A service could not do its work.
 #[derive(thiserror::Error, Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The database.
+    /// The database failed.
     #[error("{0}")]
     Database(#[from] mainstay_database::Error),
-    /// The outbox.
+    /// The outbox failed.
     #[error("{0}")]
     Outbox(#[from] mainstay_outbox::Error),
-    /// The inbox.
+    /// The inbox failed.
     #[error("{0}")]
     Inbox(#[from] mainstay_inbox::Error),
-    /// The broker.
+    /// The broker failed.
     #[error("{0}")]
     Broker(#[from] mainstay_messaging::Error),
-    /// Something stored or received does not read as what it should be.
+    /// A stored or received value does not decode.
     #[error("{what} cannot be read")]
     Damaged {
-        /// What.
+        /// The value.
         what: &'static str,
-        /// Why.
+        /// Why it does not decode.
         #[source]
         source: Source,
     },
-    /// A setting makes no sense in this build, or none at all.
+    /// A setting is invalid, or invalid in this build.
     #[error("{what}")]
     Setting {
-        /// Which, and what is expected.
+        /// The setting, and the values that are allowed.
         what: &'static str,
     },
-    /// A deployment's database that somebody looks at cannot be read.
+    /// A database of the deployment cannot be read.
     #[error("{what} cannot be read")]
     Unreadable {
-        /// Which.
+        /// The database.
         what: String,
-        /// Why.
+        /// The driver's error.
         #[source]
         source: Source,
     },
-    /// A service's database was used with another log than the one that it is started with.
+    /// A service's database is bound to another log than the one that the service is started with.
     #[error(
-        "this database belongs to another log: the one of {service} to {its}, and {found}. {changed}; {remedy}"
+        "the database of the {service} service is bound to log {bound}, but {found}. {changed}; {remedy}"
     )]
-    AnotherLog {
-        /// Whose database it is.
+    WrongLog {
+        /// The service that owns the database.
         service: &'static str,
-        /// The end of its log's id.
-        its: String,
-        /// Where the other log lies, and the end of that log's id.
+        /// The end of the id of the log that the database is bound to.
+        bound: String,
+        /// The log that was found, with the end of its id.
         found: String,
-        /// What was done before that was noticed.
+        /// What this start changed before the refusal.
         changed: &'static str,
-        /// What to do.
+        /// What the operator can do.
         remedy: &'static str,
     },
-    /// A write that had to touch rows did not find them as they had been read. What a transaction reads to change it, it
-    /// locks, so somebody's hand was in it.
-    #[error("{what} changed under the transaction")]
+    /// A write did not find all rows as the transaction had read them. The transaction locks these
+    /// rows, so a person or another program changed them.
+    #[error("{what} changed during the transaction that had locked it")]
     Changed {
-        /// What.
+        /// The rows.
         what: &'static str,
     },
-    /// The transaction that carried this request together with others was not committed, or nobody knows.
-    #[error("no commit of the transaction was seen")]
+    /// The transaction of a group of requests did not commit, or its outcome is unknown.
+    #[error("the commit of the request's transaction was not confirmed")]
     NotCommitted,
-    /// The process was told to stop.
-    #[error("a part of the service ended unexpectedly")]
+    /// The service is stopping.
+    #[error("the service is stopping")]
     Ended,
 }
 
 impl Error {
-    /// A row that was to be new is there: another transaction wrote it since this one looked. Run it again, and it
-    /// will see the row.
+    /// Another transaction inserted the row in the meantime. Run the transaction again: it will read
+    /// that row.
     #[must_use]
     pub fn taken(what: &'static str) -> Self {
         Self::Database(mainstay_database::Error::Conflict(Taken(what).into()))
     }
 
-    /// Something stored or received does not read as what it should be.
+    /// A stored or received value does not decode.
     pub fn damaged(what: &'static str, source: impl Into<Source>) -> Self {
         Self::Damaged {
             what,
@@ -99,7 +99,7 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later without anybody's doing.
+    /// Whether the same call may succeed later, without a repair.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
@@ -111,12 +111,12 @@ impl Error {
             Self::Damaged { .. }
             | Self::Setting { .. }
             | Self::Unreadable { .. }
-            | Self::AnotherLog { .. }
+            | Self::WrongLog { .. }
             | Self::Ended => false,
         }
     }
 }
 
 #[derive(thiserror::Error, Debug)]
-#[error("another transaction wrote {0} in the meantime")]
+#[error("another transaction inserted {0} in the meantime")]
 struct Taken(&'static str);

@@ -1,4 +1,4 @@
-//! Many requests, one transaction: what arrives while a transaction is being committed shares the next one.
+//! Group commit: requests that arrive during a commit share the next transaction.
 
 use std::{fmt, time::Duration};
 
@@ -8,25 +8,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Result};
 
-/// How often a group is tried: what it lost against is over by then, and its clients still wait.
+/// How often a group is tried; its clients wait meanwhile.
 const ATTEMPTS: u32 = 5;
-/// Times the attempts so far: between two of them.
+/// Pause between two attempts, multiplied by the number of attempts so far.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Work that is done for many requests at once.
+/// Work that serves many requests in one transaction.
 #[async_trait]
 pub trait Batch: Send + Sync + 'static {
-    /// What is asked.
+    /// A request.
     type Request: Send + Sync + 'static;
-    /// What is answered.
+    /// The answer to a request.
     type Answer: Send + 'static;
 
-    /// Does all of it in one transaction and answers each, in order; or does nothing of it. It may be run again, also
-    /// where it is not known whether it was done.
+    /// Serves all requests in one transaction and answers each, in order; or fails and changes
+    /// nothing. It may be run again, even if the outcome of the commit is unknown.
     async fn run(&self, requests: &[Self::Request]) -> Result<Vec<Self::Answer>>;
 }
 
-/// The way to a [`Batch`]; clones lead to the same one.
+/// The queue of a [`Batch`]. Clones are the same one.
 pub struct GroupCommit<B: Batch> {
     queue: mpsc::Sender<Waiting<B>>,
 }
@@ -37,9 +37,9 @@ struct Waiting<B: Batch> {
 }
 
 impl<B: Batch> GroupCommit<B> {
-    /// The way to `batch`, with at most `limit` requests in a transaction, and the task that does the work. The
-    /// task ends when everything asked is answered and either all clones are gone or `shutdown` was cancelled: a
-    /// client that hangs must not keep it.
+    /// A queue for `batch` with at most `limit` requests in a transaction, and the task that serves
+    /// it. The task ends once all requests are answered, and either `shutdown` is cancelled or all
+    /// clones are dropped.
     pub fn new(
         batch: B,
         limit: usize,
@@ -49,13 +49,14 @@ impl<B: Batch> GroupCommit<B> {
         (Self { queue }, work(batch, waiting, limit, shutdown))
     }
 
-    /// Asks, and waits for the answer, which comes after the commit.
+    /// Submits a request, and waits for its answer, which comes after the commit.
     ///
     /// # Errors
-    /// [`Error::Ended`]: nothing was done. [`Error::NotCommitted`]: nothing was done, or nobody knows.
+    /// [`Error::Ended`]: the request was not served. [`Error::NotCommitted`]: it was not served, or the
+    /// outcome is unknown.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves it unknown whether it was done.
+    /// If the future is dropped, the request may still be served.
     pub async fn submit(&self, request: B::Request) -> Result<B::Answer> {
         let (answer, answered) = oneshot::channel();
         self.queue
@@ -92,22 +93,22 @@ async fn work<B: Batch>(
         match persist(&batch, &requests).await {
             Ok(results) => {
                 for (sender, result) in answers.into_iter().zip(results) {
-                    // Who went away does not hear the answer; what was done stays done.
+                    // A client may have gone away; its request stays committed.
                     drop(sender.send(result));
                 }
             }
             Err(error) => {
-                // Dropping the senders tells everybody that no commit was seen.
+                // Dropping the senders gives each client `NotCommitted`.
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "a group of requests was not committed"
+                    "a group of requests was not committed; its clients get 503"
                 );
             }
         }
     }
 }
 
-/// What lost against another transaction is tried again at once: that one is over.
+/// Retries a conflict with another transaction: that one has ended.
 async fn persist<B: Batch>(batch: &B, requests: &[B::Request]) -> Result<Vec<B::Answer>> {
     let mut attempt = 1;
     loop {
@@ -115,7 +116,7 @@ async fn persist<B: Batch>(batch: &B, requests: &[B::Request]) -> Result<Vec<B::
             Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
-                    "a group of requests is tried again"
+                    "a group of requests is retried"
                 );
                 tokio::time::sleep(PAUSE * attempt).await;
                 attempt += 1;

@@ -1,4 +1,4 @@
-//! What the work behind a service says of itself, for people and probes.
+//! The health of a service's background work, for operators and probes.
 
 use jiff::Timestamp;
 use mainstay_inbox::{WorkerHandle, status::BlockedKey};
@@ -7,19 +7,19 @@ use serde::Serialize;
 
 use crate::rfc3339;
 
-/// The relay and the worker of a service, to be asked how they are.
+/// Reports the health of a service's relay and worker.
 #[derive(Clone, Debug)]
-pub struct Vitals {
+pub struct HealthCheck {
     pub(crate) service: &'static str,
     pub(crate) relay: RelayHandle,
     pub(crate) worker: WorkerHandle,
 }
 
-/// A service's background work at one moment.
+/// The health of a service's background work at one moment.
 #[derive(Serialize, Debug)]
 pub struct Health {
     service: &'static str,
-    /// Whether everything flows.
+    /// Whether relay and worker are healthy.
     pub healthy: bool,
     outbox: OutboxHealth,
     inbox: InboxHealth,
@@ -40,7 +40,7 @@ struct InboxHealth {
     blocked_keys: Vec<Blocked>,
 }
 
-/// A key that waits for somebody, and the message it waits at: that one lies unchanged in the log, at `position`.
+/// A blocked key, with the position of the dead letter in the log.
 #[derive(Serialize, Debug)]
 struct Blocked {
     position: String,
@@ -51,10 +51,10 @@ struct Blocked {
     waiting: usize,
 }
 
-impl Vitals {
-    /// How they are now.
+impl HealthCheck {
+    /// The health now.
     #[must_use]
-    pub fn health(&self) -> Health {
+    pub fn check(&self) -> Health {
         let (relay, worker) = (self.relay.status(), self.worker.status());
         Health {
             service: self.service,

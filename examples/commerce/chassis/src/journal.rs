@@ -1,4 +1,5 @@
-//! What a service tells, and what it did: outbox rows with the record that `commerce verify` compares them with.
+//! The messages that a service emits and the effects that it has. `commerce verify` compares these
+//! records with the log and the inbox.
 
 use std::sync::Arc;
 
@@ -18,39 +19,15 @@ pub const JOURNAL_MIGRATIONS: Migrations = crate::migrations!("journal", "0001_j
 
 /// The header that names the aggregate.
 const AGGREGATE_ID: &str = "aggregateid";
-/// The header that counts its messages.
+/// The header that counts the aggregate's messages.
 const AGGREGATE_VERSION: &str = "aggregateversion";
 
-/// An aggregate as it counts what it tells: 1, 2, 3 … without gaps.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct Aggregate {
-    id: String,
-    version: i64,
-}
-
-impl Aggregate {
-    /// An aggregate that has told `version` messages so far.
-    pub fn new(id: impl Into<String>, version: i64) -> Self {
-        Self {
-            id: id.into(),
-            version,
-        }
-    }
-
-    /// How many messages it has told.
-    #[must_use]
-    pub const fn version(&self) -> i64 {
-        self.version
-    }
-}
-
-/// What made a service tell something.
+/// Why a service emits a message.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Cause<'a> {
-    /// Id of the message; none = a request from outside.
+    /// Id of the message that was handled; none = a request from outside.
     pub message_id: Option<&'a str>,
-    /// What ties everything together that one request set off; none = the order's id.
+    /// Correlation id of the request that started it all; none = the order's id.
     pub correlation_id: Option<&'a str>,
 }
 
@@ -63,27 +40,15 @@ impl<'a> From<&'a Message> for Cause<'a> {
     }
 }
 
-/// That a message was handled.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct Effect {
+/// The record that a message was handled.
+#[derive(Debug)]
+struct Effect {
     name: String,
     event_id: String,
     outcome: &'static str,
 }
 
-impl Effect {
-    /// The effect of `message`, known by its kind and a natural key: of an order, for most.
-    pub fn of(message: &Message, key: impl AsRef<str>, outcome: &'static str) -> Self {
-        Self {
-            name: format!("{}:{}", message.kind, key.as_ref()),
-            event_id: message.id.as_str().to_owned(),
-            outcome,
-        }
-    }
-}
-
-/// A service's way to tell and to note. Clones are the same one.
+/// A service's journal, on its outbox. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Journal {
     outbox: Outbox,
@@ -101,39 +66,22 @@ impl Journal {
         micros_since_epoch(self.clock.now())
     }
 
-    /// A message of `aggregate`, which counts it, caused by `cause`.
-    ///
-    /// # Errors
-    /// [`Error::Outbox`](crate::Error::Outbox): the contract does not serialise, or its order id is no key.
-    pub fn message<C: Contract>(
-        &self,
-        aggregate: &mut Aggregate,
-        contract: &C,
-        cause: Cause<'_>,
-    ) -> Result<Message> {
-        aggregate.version += 1;
-        let mut message = self.outbox.message(contract)?;
-        let order = contract.order_id().as_str();
-        message.subject = Some(order.to_owned());
-        message.headers.append(AGGREGATE_ID, aggregate.id.clone());
-        message
-            .headers
-            .append(AGGREGATE_VERSION, aggregate.version.to_string());
-        message.correlation_id = Some(cause.correlation_id.unwrap_or(order).to_owned());
-        message.causation_id = cause.message_id.map(str::to_owned);
-        Ok(message)
+    /// Starts the entries of one transaction.
+    pub const fn entries(&self) -> Entries<'_> {
+        Entries {
+            journal: self,
+            messages: Vec::new(),
+            effects: Vec::new(),
+        }
     }
 
-    /// Puts `messages` into the outbox, in their order, and notes that they were told.
-    ///
-    /// # Errors
-    /// What the database or the outbox refused; roll back.
-    pub async fn tell(&self, connection: &mut Connection, messages: &[Message]) -> Result<()> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let now = self.now();
-        let noted: Vec<_> = messages
+    /// Enqueues `messages` in their order, and records that they were emitted.
+    async fn write_messages(
+        &self,
+        connection: &mut Connection,
+        messages: &[Message],
+    ) -> Result<()> {
+        let emitted: Vec<_> = messages
             .iter()
             .map(|message| {
                 let header = |name| {
@@ -154,23 +102,20 @@ impl Journal {
             "INSERT INTO emitted (aggregate_id, aggregate_version, event_id, topic, kind, emitted_at)
              SELECT value ->> 0, CAST(value ->> 1 AS BIGINT), value ->> 2, value ->> 3, value ->> 4, $2 FROM json_each($1)",
         )
-        .bind(rows(&noted)?)
-        .bind(now)
+        .bind(rows(&emitted)?)
+        .bind(self.now())
         .execute(&mut *connection)
         .await
         .map_err(sql)?;
         let entries: Vec<_> = messages.iter().map(Entry::new).collect();
-        // Nothing here carries a deduplication key, so nothing can be there already.
+        // No entry has a deduplication key, so all of them are added.
         let _added = self.outbox.enqueue_batch(connection, &entries).await?;
         Ok(())
     }
 
-    /// Notes that messages were handled. An effect that was noted before is an error: it would happen twice.
-    ///
-    /// # Errors
-    /// What the database refused; roll back.
-    pub async fn note(&self, connection: &mut Connection, effects: &[Effect]) -> Result<()> {
-        let noted: Vec<_> = effects
+    /// Records that messages were handled. An effect that was recorded before is an error.
+    async fn write_effects(&self, connection: &mut Connection, effects: &[Effect]) -> Result<()> {
+        let effects: Vec<_> = effects
             .iter()
             .map(|effect| (&effect.name, &effect.event_id, effect.outcome))
             .collect();
@@ -178,11 +123,78 @@ impl Journal {
             "INSERT INTO effects (effect, event_id, outcome, done_at)
              SELECT value ->> 0, value ->> 1, value ->> 2, $2 FROM json_each($1)",
         )
-        .bind(rows(&noted)?)
+        .bind(rows(&effects)?)
         .bind(self.now())
         .execute(connection)
         .await
         .map_err(sql)?;
+        Ok(())
+    }
+}
+
+/// The messages that one transaction emits, and the effects that it records.
+#[derive(Debug)]
+#[must_use = "entries are written by `write` only"]
+pub struct Entries<'a> {
+    journal: &'a Journal,
+    messages: Vec<Message>,
+    effects: Vec<Effect>,
+}
+
+impl Entries<'_> {
+    /// Adds a message of `aggregate`. `emitted` counts the aggregate's messages, 1, 2, 3 … without
+    /// gaps.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`](crate::Error::Outbox): the contract does not serialise, or its order id is
+    /// not a valid key.
+    pub fn emit<'c, C: Contract>(
+        &mut self,
+        aggregate: impl Into<String>,
+        emitted: &mut i64,
+        contract: &C,
+        cause: impl Into<Cause<'c>>,
+    ) -> Result<()> {
+        let (cause, order) = (cause.into(), contract.order_id().as_str());
+        let mut message = self.journal.outbox.message(contract)?;
+        *emitted += 1;
+        message.subject = Some(order.to_owned());
+        message.headers.append(AGGREGATE_ID, aggregate.into());
+        message
+            .headers
+            .append(AGGREGATE_VERSION, emitted.to_string());
+        message.correlation_id = Some(cause.correlation_id.unwrap_or(order).to_owned());
+        message.causation_id = cause.message_id.map(str::to_owned);
+        self.messages.push(message);
+        Ok(())
+    }
+
+    /// Adds the effect of `message`. Its name is the message's kind with a natural key, for most
+    /// messages the order's id.
+    pub fn record(&mut self, message: &Message, key: impl AsRef<str>, outcome: &'static str) {
+        self.effects.push(Effect {
+            name: format!("{}:{}", message.kind, key.as_ref()),
+            event_id: message.id.as_str().to_owned(),
+            outcome,
+        });
+    }
+
+    /// Enqueues the messages in their order, and records them and the effects.
+    ///
+    /// # Errors
+    /// The error of the database or the outbox, for example because an effect was recorded before;
+    /// roll back.
+    pub async fn write(self, connection: &mut Connection) -> Result<()> {
+        if !self.messages.is_empty() {
+            self.journal
+                .write_messages(connection, &self.messages)
+                .await?;
+        }
+        if !self.effects.is_empty() {
+            self.journal
+                .write_effects(connection, &self.effects)
+                .await?;
+        }
         Ok(())
     }
 }

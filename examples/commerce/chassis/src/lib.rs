@@ -1,23 +1,23 @@
-//! What every service of the commerce application stands on: its database, its outbox and inbox, the journal that
-//! `commerce verify` reads, problem details, and background rounds.
+//! The microservice chassis of the commerce application: database, outbox, inbox, journal, problem
+//! details and background rounds of a service.
 //!
-//! The database is chosen once, in `db`, as a type. A service is opened with [`Station::open`], registers its
-//! handlers and rounds, and becomes a [`Service`]: a router and the tasks behind it.
+//! The module `db` chooses the database once, as a type. [`ServiceBuilder::open`] opens a service's
+//! database. The service adds its handlers and rounds, and becomes a [`Service`]: a router and the
+//! tasks behind it.
 
-mod bell;
-mod belonging;
 mod db;
 mod deployment;
 mod error;
 mod group_commit;
 mod health;
 mod journal;
-mod named;
+mod log_binding;
+mod path_param;
 mod problem;
 mod remote;
 mod rounds;
 mod service;
-mod station;
+mod service_builder;
 mod timestamp;
 
 #[cfg(feature = "fault-points")]
@@ -27,22 +27,21 @@ mod roles;
 #[path = "plain.rs"]
 mod roles;
 
-pub use bell::Bell;
-pub use belonging::{Belonging, examine};
 pub use db::{
-    Connection, Db, FileLook, Look, ON_A_SERVER, OpenTransaction, Place, Pool, Storage, column,
-    rows, sql,
+    Connection, Db, FileSnapshot, ON_A_SERVER, OpenTransaction, Pool, Snapshot, Storage,
+    StorageSettings, column, rows, sql, touched,
 };
 pub use deployment::Deployment;
 pub use error::{Error, Result};
 pub use group_commit::{Batch, GroupCommit};
-pub use health::{Health, Vitals};
-pub use journal::{Aggregate, Cause, Effect, JOURNAL_MIGRATIONS, Journal};
-pub use named::Named;
+pub use health::{Health, HealthCheck};
+pub use journal::{Cause, Entries, JOURNAL_MIGRATIONS, Journal};
+pub use log_binding::{LogBinding, check_log};
+pub use path_param::PathParam;
 pub use problem::Problem;
 pub use remote::Remote;
 pub use roles::remote;
 pub use rounds::{Progress, Round};
 pub use service::{Service, Task};
-pub use station::Station;
+pub use service_builder::ServiceBuilder;
 pub use timestamp::{from_rfc3339, rfc3339};

@@ -1,4 +1,4 @@
-//! The roles as they are.
+//! The roles without fault points.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) fn publisher(publisher: LogPublisher) -> Arc<dyn Publisher> {
     Arc::new(publisher)
 }
 
-/// The system itself.
+/// The system, unchanged.
 pub const fn remote<R: Remote>(remote: R) -> R {
     remote
 }

@@ -1,4 +1,4 @@
-//! Problem details (RFC 9457): what a client did wrong, with a stable type.
+//! Problem details (RFC 9457) with stable types.
 
 use axum::{
     extract::rejection::PathRejection,
@@ -15,9 +15,9 @@ pub struct Problem {
     pub status: StatusCode,
     /// The stable last part of `type`.
     pub slug: &'static str,
-    /// The same for every problem of the type.
+    /// A summary, the same for every problem of the type.
     pub title: &'static str,
-    /// What is wrong with this request.
+    /// The fault of this request.
     pub detail: String,
 }
 
@@ -45,7 +45,7 @@ impl Problem {
         }
     }
 
-    /// There is nothing of that name.
+    /// Nothing has that name.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -67,7 +67,7 @@ impl Problem {
     }
 }
 
-/// A path that names nothing, such as one that is no UTF-8.
+/// A path that names nothing, for example because it is not UTF-8.
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         Self::not_found(rejection.body_text())
@@ -76,10 +76,7 @@ impl From<PathRejection> for Problem {
 
 impl From<crate::Error> for Problem {
     fn from(error: crate::Error) -> Self {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "a request could not be answered"
-        );
+        tracing::warn!(error = &error as &dyn std::error::Error, "a request failed");
         if error.is_retryable() {
             return Self::unavailable();
         }

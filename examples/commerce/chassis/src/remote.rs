@@ -1,18 +1,18 @@
-//! The role of a system that is not ours: calls go out, answers may come back.
+//! The role of a third-party system.
 
 use async_trait::async_trait;
 
-/// A third party. What it did it has done, whatever becomes of our own transaction.
+/// A third-party system. A rollback of our own transaction does not undo its effects.
 #[async_trait]
 pub trait Remote: Send + Sync + 'static {
-    /// What it is asked.
+    /// A call.
     type Call: Send + 'static;
-    /// What it answers; that no answer came is an answer, too.
+    /// An answer; a lost answer is one of them.
     type Answer: Send + 'static;
 
-    /// Asks.
+    /// Calls the system.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves it unknown what was done: ask again with the same key.
+    /// If the future is dropped, the effect is unknown: call again with the same key.
     async fn call(&self, call: Self::Call) -> Self::Answer;
 }

@@ -1,42 +1,43 @@
-//! Background work that goes by rows which fall due.
+//! Background work on rows that fall due.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_clock::{Backoff, IdGenerator};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Bell, Result};
+use crate::Result;
 
-/// Work that is looked for again and again.
+/// Work that runs again and again.
 #[async_trait]
 pub trait Round: Send + Sync + 'static {
-    /// Does what is due now.
+    /// Does the work that is due now.
     ///
     /// # Cancel safety
-    /// It is not dropped on shutdown: the round that runs is finished.
+    /// Shutdown waits for the end of a round; no round is dropped.
     async fn round(&self) -> Result<Progress>;
 }
 
 /// What a round found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
-    /// There may be more at once.
+    /// There may be more work now.
     More,
     /// The next row falls due after this time.
     Due(Duration),
-    /// Nothing waits.
+    /// No row waits.
     Idle,
 }
 
-/// How often to look without being rung: what finds rows of other processes.
-const SLOW_POLL: Duration = Duration::from_millis(200);
+/// Safety-net polling, which also finds the rows of other processes.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(
     name: &'static str,
     round: impl Round,
-    bell: Bell,
-    rest: Duration,
+    work: Arc<Notify>,
+    min_interval: Duration,
     ids: impl IdGenerator,
     shutdown: CancellationToken,
 ) -> Result<()> {
@@ -48,24 +49,24 @@ pub(crate) async fn run(
                 failures = 0;
                 match progress {
                     Progress::More => Duration::ZERO,
-                    Progress::Due(pause) => pause.min(SLOW_POLL),
-                    Progress::Idle => SLOW_POLL,
+                    Progress::Due(pause) => pause.min(POLL_INTERVAL),
+                    Progress::Idle => POLL_INTERVAL,
                 }
             }
-            // Also what does not heal by itself: a row that somebody damaged must not take the other services down.
+            // Retry permanent errors too: a damaged row must not stop the other services.
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(name, error, "a round failed and is tried again");
+                tracing::error!(name, error, "a round failed; it is retried after a backoff");
                 failures += 1;
                 backoff.delay(failures - 1, &ids)
             }
         };
         let next = async {
-            // What comes in meanwhile shares the next round's transaction.
-            tokio::time::sleep(rest).await;
+            // Work that arrives meanwhile shares the next round's transaction.
+            tokio::time::sleep(min_interval).await;
             tokio::select! {
-                () = bell.rung(), if failures == 0 => {}
-                () = tokio::time::sleep(pause.saturating_sub(rest)) => {}
+                () = work.notified(), if failures == 0 => {}
+                () = tokio::time::sleep(pause.saturating_sub(min_interval)) => {}
             }
         };
         tokio::select! {

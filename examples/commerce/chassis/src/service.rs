@@ -1,27 +1,27 @@
-//! A running service as its process sees it.
+//! A service as its process runs it.
 
 use std::{fmt, pin::Pin};
 
 use axum::Router;
 
-use crate::{Belonging, Result, Vitals};
+use crate::{HealthCheck, LogBinding, Result};
 
-/// Background work; ends after shutdown, or with what nothing heals.
+/// Background work. It ends after shutdown, or with an error that does not heal.
 pub type Task = Pin<Box<dyn Future<Output = Result<()>> + Send + 'static>>;
 
-/// A service: what it answers, and what it does behind that.
+/// A service: its routes and its background work.
 #[non_exhaustive]
 pub struct Service {
     /// Its name.
     pub name: &'static str,
     /// Its routes.
     pub router: Router,
-    /// To be spawned, each with a name.
+    /// Its tasks by name, to be spawned.
     pub tasks: Vec<(&'static str, Task)>,
-    /// How that work is.
-    pub vitals: Vitals,
-    /// To be settled before anything runs.
-    pub belonging: Belonging,
+    /// Reports the health of its relay and worker.
+    pub health: HealthCheck,
+    /// Binds its database to the log; call [`bind`](LogBinding::bind) before spawning the tasks.
+    pub log_binding: LogBinding,
 }
 
 impl fmt::Debug for Service {

@@ -1,8 +1,9 @@
-//! Times as text. Inside, a time is a number of microseconds since 1970, in UTC.
+//! Times as text. Elsewhere a time is a number of microseconds since 1970, in UTC.
 
 use jiff::Timestamp;
 
-/// RFC 3339 with microseconds; what lies beyond the year 9999 is that year's last moment.
+/// Writes RFC 3339 with microseconds. A time after the year 9999 is written as that year's last
+/// moment.
 #[must_use]
 pub fn rfc3339(micros: i64) -> String {
     let time = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX);

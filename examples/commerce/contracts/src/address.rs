@@ -1,4 +1,4 @@
-//! Where a shipment goes.
+//! The address of a delivery.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
-    /// Who receives it.
+    /// The recipient.
     pub name: String,
     /// Street and number.
     pub street: String,

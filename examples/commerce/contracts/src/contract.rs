@@ -1,4 +1,4 @@
-//! What every event and command has in common.
+//! The common parts of events and commands.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// An event or command that is about one order.
 pub trait Contract: Event {
-    /// The order it is about, which is also the message's key.
+    /// The order, which is also the message's key.
     fn order_id(&self) -> &OrderId;
 }
 

@@ -1,30 +1,30 @@
-//! What the inventory service tells.
+//! The events of the inventory service.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{OrderId, Sku, contract::contract};
 
-/// How much of one SKU is held or was let go.
+/// The quantity of one SKU that is held or was released.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct ReservedLine {
-    /// What.
+    /// The SKU.
     pub sku: Sku,
-    /// From where.
+    /// The warehouse.
     pub warehouse: String,
-    /// How many.
+    /// The quantity.
     pub qty: i64,
 }
 
 /// All of an order's stock is held.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct StockReserved {
-    /// The hold.
+    /// The reservation.
     pub reservation_id: String,
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// What is held, summed per SKU.
+    /// The held quantities, summed by SKU.
     pub lines: Vec<ReservedLine>,
-    /// When the hold ends by itself, in microseconds since 1970; none = it does not.
+    /// When the hold expires, in microseconds since 1970; none = never.
     pub expires_at: Option<i64>,
 }
 contract!(StockReserved on "inventory");
@@ -32,46 +32,46 @@ contract!(StockReserved on "inventory");
 /// Not enough stock; nothing is held.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct StockReservationFailed {
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// What was short.
+    /// The SKUs that were short.
     pub shortages: Vec<Shortage>,
 }
 contract!(StockReservationFailed on "inventory");
 
-/// What was short of one SKU.
+/// The shortage of one SKU.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct Shortage {
-    /// What.
+    /// The SKU.
     pub sku: Sku,
-    /// Asked for.
+    /// The quantity that the order asked for.
     pub requested: i64,
-    /// There.
+    /// The quantity that was available.
     pub available: i64,
 }
 
-/// Nothing is held for the order (any more).
+/// The order's stock is released, or none was held.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct StockReleased {
-    /// The hold that was.
+    /// The reservation.
     pub reservation_id: String,
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
     /// Why.
     pub cause: ReleaseCause,
-    /// What was let go; empty if nothing was held.
+    /// The quantities that were released; empty if none were held.
     pub lines: Vec<ReservedLine>,
 }
 contract!(StockReleased on "inventory");
 
-/// Why stock was let go.
+/// Why stock was released.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ReleaseCause {
-    /// The order was cancelled and its hold undone.
+    /// The order was cancelled and its hold released.
     Compensation,
-    /// The hold ended by itself.
+    /// The hold expired.
     Expired,
     /// The order was cancelled before anything was held.
     Cancelled,

@@ -1,8 +1,9 @@
-//! What the services of the commerce application say to each other: integration events and commands, versioned.
+//! The contracts between the services of the commerce application: integration events and commands,
+//! versioned.
 //!
-//! This is the only crate that services share about each other. Every contract is a plain struct that implements
-//! [`Event`](mainstay_messaging::event::Event) and [`Contract`]; who handles what is the table [`SUBSCRIPTIONS`], which
-//! the services subscribe by and `commerce verify` checks by.
+//! Services share only this crate about each other. Every contract is a plain struct that implements
+//! [`Event`](mainstay_messaging::event::Event) and [`Contract`]. The table [`SUBSCRIPTIONS`] says
+//! which service handles which kinds: services subscribe by it, and `commerce verify` checks by it.
 //!
 //! | producer | events | commands |
 //! |---|---|---|

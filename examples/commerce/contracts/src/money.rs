@@ -1,4 +1,4 @@
-//! Money: whole minor units (cents) of one currency, added and multiplied only with a check.
+//! Money: whole minor units (cents) of one currency, with checked arithmetic.
 
 use std::{fmt, str::FromStr};
 
@@ -49,7 +49,8 @@ impl FromStr for Currency {
     }
 }
 
-/// An amount of at most 2⁵³ − 1 minor units either way, so that every JSON reader reads it exactly.
+/// An amount of at most 2⁵³ − 1 minor units, positive or negative, so that every JSON reader reads it
+/// exactly.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Debug,
 )]
@@ -57,7 +58,7 @@ impl FromStr for Currency {
 pub struct Money(i64);
 
 impl Money {
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self(0);
     /// The largest amount.
     pub const MAX: Self = Self((1 << 53) - 1);
@@ -65,7 +66,7 @@ impl Money {
     /// An amount in minor units.
     ///
     /// # Errors
-    /// [`MoneyError::Overflow`] beyond [`MAX`](Self::MAX), either way.
+    /// [`MoneyError::Overflow`] beyond [`MAX`](Self::MAX), positive or negative.
     pub const fn from_minor(minor: i64) -> Result<Self, MoneyError> {
         if minor > Self::MAX.0 || minor < -Self::MAX.0 {
             return Err(MoneyError::Overflow);
@@ -99,7 +100,7 @@ impl Money {
         }
     }
 
-    /// The tax of `percent` per cent contained in nothing yet: the amount to add, rounded half up.
+    /// The tax of `percent` per cent, to be added to the amount; rounded half up.
     ///
     /// # Errors
     /// [`MoneyError::Overflow`].
@@ -133,14 +134,14 @@ impl fmt::Display for Money {
     }
 }
 
-/// A calculation with money that has no answer.
+/// A calculation with money failed.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error, Debug)]
 #[non_exhaustive]
 pub enum MoneyError {
     /// The amount is too large.
     #[error("the amount is larger than {}", Money::MAX)]
     Overflow,
-    /// No such currency here.
+    /// The shop does not sell in this currency.
     #[error("unknown currency")]
     UnknownCurrency,
 }

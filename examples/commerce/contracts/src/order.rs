@@ -1,4 +1,4 @@
-//! What the order service tells.
+//! The events of the order service.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +7,11 @@ use crate::{Address, Currency, Money, OrderId, Sku, contract::contract};
 /// One line of an order, priced.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct OrderLine {
-    /// Its place in the order, from 1.
+    /// Its number in the order, from 1.
     pub line_no: u32,
-    /// What.
+    /// The SKU.
     pub sku: Sku,
-    /// How many.
+    /// The quantity.
     pub qty: i64,
     /// Price of one, without tax.
     pub unit_price_minor: Money,
@@ -24,11 +24,11 @@ pub struct OrderLine {
 pub struct OrderPlaced {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered.
+    /// The customer.
     pub customer_id: String,
-    /// Of all amounts.
+    /// The currency of all amounts.
     pub currency: Currency,
-    /// What.
+    /// The lines.
     pub lines: Vec<OrderLine>,
     /// Sum of the lines without tax.
     pub subtotal_minor: Money,
@@ -38,31 +38,31 @@ pub struct OrderPlaced {
     pub tax_minor: Money,
     /// Discount.
     pub discount_minor: Money,
-    /// What the customer pays.
+    /// The amount that the customer pays.
     pub total_minor: Money,
-    /// Where it goes.
+    /// The address of delivery.
     pub ship_to: Address,
 }
 contract!(OrderPlaced on "order");
 
-/// Stock is held and the payment authorised: the order will be fulfilled.
+/// Stock is held and the payment is authorised: the order will be fulfilled.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct OrderConfirmed {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered.
+    /// The customer.
     pub customer_id: String,
-    /// What the customer pays.
+    /// The amount that the customer pays.
     pub total_minor: Money,
-    /// Of all amounts.
+    /// The currency of all amounts.
     pub currency: Currency,
     /// The authorised payment.
     pub payment_id: String,
-    /// The held stock.
+    /// The reservation of the held stock.
     pub reservation_id: String,
-    /// What.
+    /// The lines.
     pub lines: Vec<OrderLine>,
-    /// Where it goes.
+    /// The address of delivery.
     pub ship_to: Address,
 }
 contract!(OrderConfirmed on "order");
@@ -72,29 +72,29 @@ contract!(OrderConfirmed on "order");
 pub struct OrderCompleted {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered.
+    /// The customer.
     pub customer_id: String,
-    /// What was captured.
+    /// The captured amount.
     pub captured_minor: Money,
-    /// What.
+    /// The lines.
     pub lines: Vec<OrderLine>,
-    /// When, in microseconds since 1970.
+    /// When it was completed, in microseconds since 1970.
     pub completed_at: i64,
 }
 contract!(OrderCompleted on "order");
 
-/// The order will not be fulfilled; whoever holds something for it lets it go.
+/// The order will not be fulfilled. Each service that holds something for it releases it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered.
+    /// The customer.
     pub customer_id: String,
-    /// Why.
+    /// The reason.
     pub reason: CancelReason,
     /// The order's status when it was cancelled.
     pub stage: String,
-    /// What has to be undone.
+    /// The steps that have to be compensated.
     pub compensations: Vec<Compensation>,
 }
 contract!(OrderCancelled on "order");
@@ -104,26 +104,26 @@ contract!(OrderCancelled on "order");
 pub struct CancelReason {
     /// A stable code: `out_of_stock`, `payment_declined`, `undeliverable`.
     pub code: String,
-    /// For people.
+    /// A text for people.
     pub detail: String,
 }
 
-/// One thing to undo.
+/// A step that may have to be compensated.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct Compensation {
-    /// Which.
+    /// The compensation.
     pub step: CompensationStep,
-    /// Whether the step it undoes had been started, so that its acknowledgement is waited for.
+    /// Whether the step had started; if so, the order waits for the acknowledgement.
     pub started: bool,
 }
 
-/// The steps that can be undone.
+/// The compensations.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum CompensationStep {
-    /// Inventory lets the held stock go.
+    /// Inventory releases the held stock.
     ReleaseStock,
-    /// Payment voids what was authorised.
+    /// Payment voids the authorisation.
     VoidPayment,
     /// Shipping cancels the shipment.
     CancelShipment,

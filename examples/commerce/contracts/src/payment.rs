@@ -1,4 +1,4 @@
-//! What the payment service tells, and what it is told to do.
+//! The events and commands of the payment service.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,29 +7,29 @@ use crate::{Currency, Money, OrderId, contract::contract};
 /// Command: hold the money.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct AuthorizePayment {
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// The same for every resend: the provider does it once.
+    /// The same for every resend, so that the provider applies it once.
     pub effect_key: String,
-    /// How much.
+    /// The amount.
     pub amount_minor: Money,
-    /// Of the amount.
+    /// The currency of the amount.
     pub currency: Currency,
     /// The customer's payment method at the provider; a token, never card data.
     pub payment_method: String,
 }
 contract!(AuthorizePayment on "payment-commands");
 
-/// Command: take the money that is held.
+/// Command: capture the held money.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct CapturePayment {
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
     /// The same for every resend.
     pub effect_key: String,
-    /// How much.
+    /// The amount.
     pub amount_minor: Money,
-    /// Of the amount.
+    /// The currency of the amount.
     pub currency: Currency,
 }
 contract!(CapturePayment on "payment-commands");
@@ -39,86 +39,86 @@ contract!(CapturePayment on "payment-commands");
 pub struct PaymentAuthorized {
     /// The payment.
     pub payment_id: String,
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// How much.
+    /// The amount.
     pub amount_minor: Money,
-    /// Of the amount.
+    /// The currency of the amount.
     pub currency: Currency,
-    /// Who holds it.
+    /// The payment provider.
     pub provider: String,
-    /// The provider's name for it.
+    /// The provider's reference.
     pub provider_ref: String,
-    /// When the hold ends by itself, in microseconds since 1970.
+    /// When the hold expires, in microseconds since 1970.
     pub auth_expires_at: i64,
 }
 contract!(PaymentAuthorized on "payment");
 
-/// The money is not held (or not taken).
+/// The provider refused to hold or to capture the money.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct PaymentDeclined {
     /// The payment.
     pub payment_id: String,
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// What was refused.
+    /// The refused stage.
     pub stage: DeclineStage,
     /// A stable code: `declined`, `requires_action`, `no_answer`, `cancelled`.
     pub code: String,
-    /// Whether asking again may help.
+    /// Whether another attempt may succeed.
     pub retryable: bool,
-    /// How often the provider was asked.
+    /// The number of attempts so far.
     pub attempt: u32,
 }
 contract!(PaymentDeclined on "payment");
 
-/// What the provider refused.
+/// The stage that the provider refused.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum DeclineStage {
     /// Holding the money.
     Authorize,
-    /// Taking the money.
+    /// Capturing the money.
     Capture,
 }
 
-/// The money was taken.
+/// The money was captured.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct PaymentCaptured {
     /// The payment.
     pub payment_id: String,
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// The provider's name for the capture.
+    /// The provider's reference of the capture.
     pub capture_id: String,
-    /// How much.
+    /// The amount.
     pub amount_minor: Money,
-    /// Together with earlier captures.
+    /// The amount, including earlier captures.
     pub cumulative_captured_minor: Money,
 }
 contract!(PaymentCaptured on "payment");
 
-/// Held or taken money was given back, or there was none to give back.
+/// Held or captured money was given back, or there was none.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct PaymentRefunded {
     /// The payment.
     pub payment_id: String,
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// The provider's name for it.
+    /// The provider's reference.
     pub refund_id: String,
-    /// What was undone.
+    /// Whether a hold or a capture was undone.
     pub kind: RefundKind,
-    /// How much; 0 if there was nothing to do.
+    /// The amount; 0 if there was none to give back.
     pub amount_minor: Money,
-    /// Together with earlier refunds of captured money.
+    /// Sum of all refunds of captured money.
     pub cumulative_refunded_minor: Money,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 contract!(PaymentRefunded on "payment");
 
-/// What was undone.
+/// What a refund undoes.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

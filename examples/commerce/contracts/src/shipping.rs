@@ -1,4 +1,4 @@
-//! What the shipping service tells, and what it is told to do.
+//! The events and commands of the shipping service.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,45 +7,45 @@ use crate::{OrderId, contract::contract};
 /// Command: hand the packed shipment to the carrier.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct DispatchShipment {
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
     /// The same for every resend.
     pub effect_key: String,
 }
 contract!(DispatchShipment on "shipping-commands");
 
-/// A shipment has come to a milestone.
+/// A shipment reached a milestone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct ShipmentStatusChanged {
     /// The shipment.
     pub shipment_id: String,
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// What the carrier calls it.
+    /// The carrier's tracking number.
     pub tracking_no: String,
-    /// Who carries it.
+    /// The carrier.
     pub carrier: String,
-    /// Before.
+    /// The status before.
     pub from: ShipmentStatus,
-    /// Now.
+    /// The status now.
     pub to: ShipmentStatus,
-    /// Where it was seen.
+    /// Where the carrier scanned it.
     pub location: Option<String>,
     /// When, in microseconds since 1970.
     pub occurred_at: i64,
 }
 contract!(ShipmentStatusChanged on "shipping");
 
-/// Where a shipment is.
+/// The status of a shipment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ShipmentStatus {
-    /// Known.
+    /// Created, and not yet allocated.
     Created,
-    /// To a warehouse.
+    /// Allocated to a warehouse.
     Allocated,
-    /// From the shelf.
+    /// Picked from the shelf.
     Picked,
     /// Ready for the carrier.
     Packed,
@@ -55,14 +55,14 @@ pub enum ShipmentStatus {
     InTransit,
     /// On the last mile.
     OutForDelivery,
-    /// There.
+    /// Delivered.
     Delivered,
-    /// Will not go.
+    /// Cancelled before dispatch.
     Cancelled,
 }
 
 impl ShipmentStatus {
-    /// All of them, in the order of a shipment's life.
+    /// All statuses, in the order of a shipment's life.
     pub const ALL: [Self; 9] = [
         Self::Created,
         Self::Allocated,

@@ -1,4 +1,4 @@
-//! Who handles what.
+//! Which service handles which kinds of messages.
 
 use mainstay_messaging::{Topic, event::Event};
 
@@ -18,7 +18,7 @@ pub const TOPICS: &[&str] = &[
     "shipping-commands",
 ];
 
-/// One service reads one topic and handles these kinds; it passes over others.
+/// One service reads one topic and handles these kinds. It skips other kinds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Subscription {
     /// The service, which is also the name of its consumer group.

@@ -1,14 +1,13 @@
-//! What the inventory service hears from the others.
+//! The inventory service's handlers of other services' messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use commerce_chassis::{Aggregate, Connection, Effect, Journal, Result};
+use commerce_chassis::{Connection, Journal};
 use commerce_contracts::{
-    Contract, OrderCancelled, OrderPlaced, ReleaseCause, ReservedLine, ShipmentStatus,
-    ShipmentStatusChanged, Sku, StockReleased, StockReservationFailed, StockReserved,
+    OrderCancelled, OrderPlaced, ReleaseCause, ReservedLine, ShipmentStatus, ShipmentStatusChanged,
+    Sku, StockReleased, StockReservationFailed, StockReserved,
 };
 use mainstay_inbox::{HandlerError, Handlers, Received};
-use mainstay_messaging::Message;
 
 use crate::{
     reservation::{Release, State, commits, release},
@@ -16,7 +15,7 @@ use crate::{
     store::{self, Reservation},
 };
 
-/// There is one warehouse in this slice.
+/// The application has one warehouse.
 const WAREHOUSE: &str = "main";
 
 pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
@@ -27,7 +26,7 @@ pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
         .on_batch(shipped)
 }
 
-/// Holds all of each order's stock, or nothing of it.
+/// Holds all of each order's stock, or none.
 async fn placed(
     connection: &mut Connection,
     received: Vec<Received<OrderPlaced>>,
@@ -40,18 +39,18 @@ async fn placed(
     let skus: BTreeSet<&Sku> = lines.map(|line| &line.sku).collect();
     let mut shelf = Shelf::new(store::levels(connection, &skus).await?);
 
-    let mut written = Writing::default();
+    let mut entries = journal.entries();
     let mut reservations = Vec::with_capacity(received.len());
     for Received { event, message, .. } in &received {
         if known.contains_key(&event.order_id) {
-            // Cancelled before it came: its tombstone stays.
-            written.note(message, event.order_id.as_str(), "stale");
+            // The order was cancelled first; its tombstone stays.
+            entries.record(message, event.order_id.as_str(), "stale");
             continue;
         }
         let mut reservation = Reservation {
             order_id: event.order_id.clone(),
             state: State::Held,
-            told: 0,
+            emitted: 0,
             lines: sum(event.lines.iter().map(|line| (&line.sku, line.qty))),
         };
         match shelf.hold(&reservation.lines) {
@@ -62,7 +61,12 @@ async fn placed(
                     lines: wire(&reservation.lines),
                     expires_at: None,
                 };
-                written.tell(&journal, &mut reservation, &reserved, message)?;
+                entries.emit(
+                    reservation_id(&reservation),
+                    &mut reservation.emitted,
+                    &reserved,
+                    message,
+                )?;
             }
             Err(shortages) => {
                 reservation.state = State::Refused;
@@ -71,10 +75,15 @@ async fn placed(
                     order_id: event.order_id.clone(),
                     shortages,
                 };
-                written.tell(&journal, &mut reservation, &failed, message)?;
+                entries.emit(
+                    reservation_id(&reservation),
+                    &mut reservation.emitted,
+                    &failed,
+                    message,
+                )?;
             }
         }
-        written.note(message, event.order_id.as_str(), "done");
+        entries.record(message, event.order_id.as_str(), "done");
         reservations.push(reservation);
     }
     if !reservations.is_empty() {
@@ -83,10 +92,10 @@ async fn placed(
     if !shelf.held().is_empty() {
         store::hold(connection, shelf.held()).await?;
     }
-    Ok(written.write(&journal, connection).await?)
+    Ok(entries.write(connection).await?)
 }
 
-/// Lets go what is held for cancelled orders, and answers each.
+/// Releases the stock of cancelled orders, and answers each of them.
 async fn cancelled(
     connection: &mut Connection,
     received: Vec<Received<OrderCancelled>>,
@@ -96,7 +105,7 @@ async fn cancelled(
     let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
     let mut known = store::load(connection, &orders).await?;
 
-    let mut written = Writing::default();
+    let mut entries = journal.entries();
     let (mut changed, mut tombstones) = (Vec::new(), Vec::new());
     let mut back: BTreeMap<Sku, i64> = BTreeMap::new();
     for Received { event, message, .. } in &received {
@@ -107,14 +116,14 @@ async fn cancelled(
             Release::GiveBack => (ReleaseCause::Compensation, "done"),
             Release::NothingHeld => (ReleaseCause::Cancelled, "nothing held"),
             Release::TooLate => {
-                written.note(message, order_id.as_str(), "too late");
+                entries.record(message, order_id.as_str(), "too late");
                 continue;
             }
         };
         let mut reservation = reservation.unwrap_or_else(|| Reservation {
             order_id: order_id.clone(),
             state: State::Released,
-            told: 0,
+            emitted: 0,
             lines: BTreeMap::new(),
         });
         reservation.state = State::Released;
@@ -127,8 +136,13 @@ async fn cancelled(
             cause,
             lines: wire(&reservation.lines),
         };
-        written.tell(&journal, &mut reservation, &released, message)?;
-        written.note(message, order_id.as_str(), outcome);
+        entries.emit(
+            reservation_id(&reservation),
+            &mut reservation.emitted,
+            &released,
+            message,
+        )?;
+        entries.record(message, order_id.as_str(), outcome);
         if new {
             tombstones.push(reservation);
         } else {
@@ -145,10 +159,10 @@ async fn cancelled(
     if !back.is_empty() {
         store::unhold(connection, &back, false).await?;
     }
-    Ok(written.write(&journal, connection).await?)
+    Ok(entries.write(connection).await?)
 }
 
-/// Takes dispatched stock out.
+/// Commits the stock of dispatched shipments.
 async fn shipped(
     connection: &mut Connection,
     received: Vec<Received<ShipmentStatusChanged>>,
@@ -167,13 +181,13 @@ async fn shipped(
         store::load(connection, &orders).await?
     };
 
-    let mut written = Writing::default();
+    let mut entries = journal.entries();
     let mut leaving = Vec::new();
     let mut out: BTreeMap<Sku, i64> = BTreeMap::new();
     for Received { event, message, .. } in &received {
         let key = format!("{}:{}", event.order_id, event.to.name());
         if !is_dispatched(event) {
-            written.note(message, &key, "noted");
+            entries.record(message, &key, "noted");
             continue;
         }
         match known.remove(&event.order_id) {
@@ -183,9 +197,9 @@ async fn shipped(
                     *out.entry(sku.clone()).or_default() += quantity;
                 }
                 leaving.push(reservation);
-                written.note(message, &key, "done");
+                entries.record(message, &key, "done");
             }
-            _ => written.note(message, &key, "nothing held"),
+            _ => entries.record(message, &key, "nothing held"),
         }
     }
     if !leaving.is_empty() {
@@ -194,7 +208,7 @@ async fn shipped(
         store::unhold(connection, &out, true).await?;
         store::move_out(connection, &leaving, now).await?;
     }
-    Ok(written.write(&journal, connection).await?)
+    Ok(entries.write(connection).await?)
 }
 
 fn is_dispatched(event: &ShipmentStatusChanged) -> bool {
@@ -214,36 +228,4 @@ pub(crate) fn wire(lines: &BTreeMap<Sku, i64>) -> Vec<ReservedLine> {
             qty: *qty,
         })
         .collect()
-}
-
-/// What a batch tells and notes.
-#[derive(Default)]
-struct Writing {
-    messages: Vec<Message>,
-    effects: Vec<Effect>,
-}
-
-impl Writing {
-    fn tell<C: Contract>(
-        &mut self,
-        journal: &Journal,
-        reservation: &mut Reservation,
-        contract: &C,
-        cause: &Message,
-    ) -> Result<()> {
-        let mut aggregate = Aggregate::new(reservation_id(reservation), reservation.told);
-        let message = journal.message(&mut aggregate, contract, cause.into())?;
-        self.messages.push(message);
-        reservation.told = aggregate.version();
-        Ok(())
-    }
-
-    fn note(&mut self, message: &Message, key: &str, outcome: &'static str) {
-        self.effects.push(Effect::of(message, key, outcome));
-    }
-
-    async fn write(self, journal: &Journal, connection: &mut Connection) -> Result<()> {
-        journal.tell(connection, &self.messages).await?;
-        journal.note(connection, &self.effects).await
-    }
 }

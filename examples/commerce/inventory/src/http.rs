@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use commerce_chassis::{Db, Named, Problem};
+use commerce_chassis::{Db, PathParam, Problem};
 use serde::Serialize;
 
 use crate::store;
@@ -25,7 +25,7 @@ struct Shown {
     available: i64,
 }
 
-async fn show(State(db): State<Db>, Named(sku): Named) -> Result<Response, Problem> {
+async fn show(State(db): State<Db>, PathParam(sku): PathParam) -> Result<Response, Problem> {
     let Some(level) = store::level(db.reader(), &sku).await? else {
         return Err(Problem::not_found("there is no such product"));
     };

@@ -1,8 +1,8 @@
-//! The inventory service: holds stock for orders, and commits or releases what it holds.
+//! The inventory service: holds stock for orders, and commits or releases it.
 //!
 //! | file | what |
 //! |---|---|
-//! | `shelf` | what can be held, pure: all of an order or nothing of it, never more than there is |
+//! | `shelf` | decides which orders get stock: all of an order or nothing, never more than is available; pure |
 //! | `reservation` | the states of a hold, pure |
 //! | `handlers`, `http`, `store` | the edges: events, requests, tables |
 
@@ -16,7 +16,7 @@ mod shelf;
 mod simulated;
 mod store;
 
-use commerce_chassis::{Deployment, Result, Service, Station};
+use commerce_chassis::{Deployment, Result, Service, ServiceBuilder};
 use mainstay_database::Migrations;
 
 /// The service's tables and seeds.
@@ -25,10 +25,10 @@ pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("inventory", "0
 /// Opens the service.
 ///
 /// # Errors
-/// The database cannot be opened, or is newer than this build.
+/// The database cannot be opened, or its schema is newer than this build.
 pub async fn open(deployment: &Deployment) -> Result<Service> {
-    let station = Station::open(deployment, "inventory", &MIGRATIONS).await?;
-    let router = http::router(station.db().clone());
-    let handlers = handlers::handlers(station.journal());
-    station.serve(router, handlers, Vec::new()).await
+    let builder = ServiceBuilder::open(deployment, "inventory", &MIGRATIONS).await?;
+    let router = http::router(builder.db().clone());
+    let handlers = handlers::handlers(builder.journal());
+    builder.build(router, handlers, Vec::new()).await
 }

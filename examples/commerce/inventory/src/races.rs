@@ -1,4 +1,4 @@
-//! Two transactions that meet, on a server. Files have one writer, and nothing to show here.
+//! Concurrent transactions on a server. An SQLite file has one writer, so nothing races there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use commerce_chassis::{Db, ON_A_SERVER, Place, Storage};
+use commerce_chassis::{Db, ON_A_SERVER, Storage, StorageSettings};
 use commerce_contracts::{OrderId, Sku};
 use mainstay_database::Transactions as _;
 use mainstay_testkit::postgres::{Server, TestDatabase, URL};
@@ -17,7 +17,7 @@ use crate::{
     store::{self, Reservation},
 };
 
-/// A database of a test's own, to be dropped last.
+/// A database of the test's own; close it last.
 async fn database() -> Option<(Db, TestDatabase)> {
     if !ON_A_SERVER {
         return None;
@@ -26,18 +26,18 @@ async fn database() -> Option<(Db, TestDatabase)> {
         .database()
         .await
         .unwrap();
-    let place = Place::new(Storage {
+    let storage = Storage::new(StorageSettings {
         data: PathBuf::new(),
         postgres: std::env::var(URL).ok(),
         postgres_prefix: Some(owned.name().to_owned()),
     });
-    let db = Db::open(&place.unwrap(), "").await.unwrap();
+    let db = Db::open(&storage.unwrap(), "").await.unwrap();
     db.migrate(&MIGRATIONS).await.unwrap();
     Some((db, owned))
 }
 
 #[tokio::test]
-async fn who_reads_stock_to_change_it_is_waited_for() {
+async fn a_second_reader_of_stock_waits_for_the_first_transaction() {
     let Some((db, owned)) = database().await else {
         return;
     };
@@ -57,7 +57,7 @@ async fn who_reads_stock_to_change_it_is_waited_for() {
     let early = tokio::time::timeout(Duration::from_millis(300), &mut reading).await;
     assert!(
         early.is_err(),
-        "it read {early:?} while another was about to change it"
+        "it read {early:?} while another transaction was about to change it"
     );
     store::hold(&mut first, &BTreeMap::from([(sku, 5)]))
         .await
@@ -68,14 +68,14 @@ async fn who_reads_stock_to_change_it_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_reservation_that_somebody_else_wrote_meanwhile_is_a_conflict() {
+async fn a_reservation_of_another_transaction_is_a_conflict() {
     let Some((db, owned)) = database().await else {
         return;
     };
     let reservation = Reservation {
         order_id: OrderId::new("o"),
         state: State::Held,
-        told: 0,
+        emitted: 0,
         lines: BTreeMap::new(),
     };
     let (mut first, mut second) = (db.begin().await.unwrap(), db.begin().await.unwrap());

@@ -1,15 +1,15 @@
 //! The states of a hold. Pure.
 
-/// Where a hold is.
+/// The state of a hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
     /// Stock is kept for the order.
     Held,
-    /// It went out with the shipment. Terminal.
+    /// The stock left with the shipment. Terminal.
     Committed,
-    /// It went back, or the order was cancelled before anything was held. Terminal.
+    /// The stock was released, or the order was cancelled before any was held. Terminal.
     Released,
-    /// There was not enough.
+    /// Not enough stock was available.
     Refused,
 }
 
@@ -30,18 +30,18 @@ impl State {
     }
 }
 
-/// What a cancelled order means for its hold.
+/// How a cancelled order changes its hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Release {
-    /// Stock goes back.
+    /// Release the stock.
     GiveBack,
-    /// Nothing was held; say so.
+    /// Nothing was held; answer so.
     NothingHeld,
-    /// It went out already, or went back before: too late.
+    /// The stock left or was released before.
     TooLate,
 }
 
-/// Answers a cancelled order.
+/// Decides about the hold of a cancelled order.
 pub(crate) const fn release(state: Option<State>) -> Release {
     match state {
         Some(State::Held) => Release::GiveBack,
@@ -50,7 +50,7 @@ pub(crate) const fn release(state: Option<State>) -> Release {
     }
 }
 
-/// Whether a dispatched shipment takes the hold with it.
+/// Whether a dispatched shipment commits the hold.
 pub(crate) const fn commits(state: Option<State>) -> bool {
     matches!(state, Some(State::Held))
 }

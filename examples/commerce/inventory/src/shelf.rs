@@ -1,10 +1,10 @@
-//! What can be held. Pure: the decision for many orders, one after the other, on levels that were read once.
+//! Decides which orders get stock, one order after the other, on levels that were read once. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
 use commerce_contracts::{Shortage, Sku};
 
-/// How much of one SKU is there.
+/// The stock of one SKU.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Level {
     pub(crate) on_hand: i64,
@@ -17,7 +17,7 @@ impl Level {
     }
 }
 
-/// The levels of some SKUs, and what was held on top of them.
+/// The levels of some SKUs, and the quantities held since they were read.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Shelf {
     levels: HashMap<Sku, Level>,
@@ -32,7 +32,7 @@ impl Shelf {
         }
     }
 
-    /// Holds all of `wanted`, or nothing and says what is short.
+    /// Holds all of `wanted`, or nothing and returns the shortages.
     pub(crate) fn hold(&mut self, wanted: &BTreeMap<Sku, i64>) -> Result<(), Vec<Shortage>> {
         let shortages: Vec<Shortage> = wanted
             .iter()
@@ -58,18 +58,18 @@ impl Shelf {
         Ok(())
     }
 
-    /// What was held, by SKU in order.
+    /// The held quantities by SKU, sorted.
     pub(crate) const fn held(&self) -> &BTreeMap<Sku, i64> {
         &self.held
     }
 }
 
-/// Sums quantities per SKU: two lines of one SKU are one demand.
+/// Sums quantities by SKU: two lines of one SKU are one demand.
 pub(crate) fn sum<'a>(lines: impl IntoIterator<Item = (&'a Sku, i64)>) -> BTreeMap<Sku, i64> {
     let mut sums: BTreeMap<Sku, i64> = BTreeMap::new();
     for (sku, quantity) in lines {
         let sum = sums.entry(sku.clone()).or_default();
-        // A demand that no number holds is a demand that cannot be met.
+        // A sum beyond i64 exceeds every stock level.
         *sum = sum.saturating_add(quantity);
     }
     sums
@@ -112,18 +112,18 @@ mod tests {
         }
     }
 
+    /// A shelf with three pieces of SKU 1.
+    fn three_pieces() -> Shelf {
+        let level = Level {
+            on_hand: 3,
+            reserved: 0,
+        };
+        Shelf::new([(sku(1), level)].into())
+    }
+
     #[test]
     fn lines_of_one_sku_are_one_demand() {
-        let mut shelf = Shelf::new(
-            [(
-                sku(1),
-                Level {
-                    on_hand: 3,
-                    reserved: 0,
-                },
-            )]
-            .into(),
-        );
+        let mut shelf = three_pieces();
         let wanted = sum([(&sku(1), 2), (&sku(1), 2)]);
         let shortages = shelf.hold(&wanted).unwrap_err();
         assert_eq!((shortages[0].requested, shortages[0].available), (4, 3));
@@ -131,16 +131,7 @@ mod tests {
 
     #[test]
     fn a_demand_beyond_numbers_is_short() {
-        let mut shelf = Shelf::new(
-            [(
-                sku(1),
-                Level {
-                    on_hand: 3,
-                    reserved: 0,
-                },
-            )]
-            .into(),
-        );
+        let mut shelf = three_pieces();
         assert!(
             shelf
                 .hold(&sum([(&sku(1), i64::MAX), (&sku(1), 9)]))

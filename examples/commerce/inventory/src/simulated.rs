@@ -1,6 +1,6 @@
-//! The service, simulated: two instances of it, on a database and a broker in memory, under every fault that a plan can draw.
+//! Simulates two instances of the service on a database and a broker in memory, under seeded faults.
 //!
-//! `MAINSTAY_SEED=17 cargo test -p commerce-inventory simulated` plays one seed.
+//! `MAINSTAY_SEED=17 cargo test -p commerce-inventory simulated` runs one seed.
 
 mod service;
 
@@ -21,7 +21,7 @@ use service::{Failure, Handled, Reservation, Stock};
 const ORDERS: usize = 15;
 
 #[test]
-fn whatever_strikes_each_order_is_answered_once_and_no_stock_is_held_twice() {
+fn under_faults_each_order_is_answered_once_and_no_stock_is_held_twice() {
     let instances = vec!["inventory-1".into(), "inventory-2".into()];
     let topology = Topology {
         relays: instances.clone(),
@@ -48,14 +48,14 @@ async fn play(sim: &Sim) -> Result<Vec<String>, Failure> {
     sim.host("inventory-2", service::run);
     let orders = orders()?;
     for message in &orders {
-        let told = sim
+        let outcomes = sim
             .broker()
             .publisher()
             .publish(std::slice::from_ref(message))
             .await;
         assert!(
-            matches!(told[..], [PublishOutcome::Acknowledged]),
-            "{told:?}"
+            matches!(outcomes[..], [PublishOutcome::Acknowledged]),
+            "{outcomes:?}"
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -73,33 +73,37 @@ async fn play(sim: &Sim) -> Result<Vec<String>, Failure> {
     Ok(wrong)
 }
 
-/// Everything is handled, and what was told about it is in the log.
+/// Each message is handled, and each emitted message is in the log.
 async fn is_quiet(sim: &Sim, orders: &[Message]) -> bool {
     let Ok(handled) = sim.read(|tables| tables.scan::<Handled>(..)).await else {
         return false;
     };
-    let told = handled.iter().filter_map(|handled| handled.told.as_ref());
+    let emitted = handled
+        .iter()
+        .filter_map(|handled| handled.emitted.as_ref());
     let published = sim.history().published;
-    let mut told = told.map(|message| entry(message).id);
-    handled.len() >= orders.len() && told.all(|id| published.iter().any(|r| r.entry.id == id))
+    let mut emitted = emitted.map(|message| entry(message).id);
+    handled.len() >= orders.len() && emitted.all(|id| published.iter().any(|r| r.entry.id == id))
 }
 
-/// What the simulation saw, and what the service wrote down about itself.
+/// The history of the simulation, with the effects that the service recorded.
 async fn history(sim: &Sim, orders: &[Message]) -> Result<History, Failure> {
     let handled = sim.read(|tables| tables.scan::<Handled>(..)).await?;
-    let told = handled.iter().filter_map(|handled| handled.told.as_ref());
+    let emitted = handled
+        .iter()
+        .filter_map(|handled| handled.emitted.as_ref());
     let effect = |handled: &Handled| Effect {
         consumer: service::group().to_string(),
         entry: entry(&handled.message),
     };
     Ok(History {
-        committed: orders.iter().chain(told).map(entry).collect(),
+        committed: orders.iter().chain(emitted).map(entry).collect(),
         effects: handled.iter().map(effect).collect(),
         ..sim.history()
     })
 }
 
-/// No more is held than there is, and just what reservations say.
+/// Held stock is at most the stock on hand, and equals the sum of the reservations.
 async fn miscounted(sim: &Sim) -> Result<Vec<String>, Failure> {
     let (stock, reservations) = sim
         .read(|tables| (tables.scan::<Stock>(..), tables.scan::<Reservation>(..)))
@@ -139,7 +143,8 @@ fn sku(number: usize) -> Sku {
     Sku::new(format!("SKU-{number}"))
 }
 
-/// Orders of two lines each, more than there is stock for; every third one is cancelled, some of these before they are placed.
+/// Orders of two lines each, for more stock than there is. Every third one is cancelled; half of these
+/// cancellations come before the order.
 fn orders() -> Result<Vec<Message>, Failure> {
     let mut messages = Vec::new();
     for number in 0..ORDERS {
@@ -196,7 +201,7 @@ fn cancelled(order_id: &OrderId) -> OrderCancelled {
     }
 }
 
-/// As the order service tells it.
+/// A message as the order service emits it.
 fn message<C: Contract>(contract: &C) -> Result<Message, Failure> {
     let id = format!("{}:{}", C::KIND, contract.order_id());
     Ok(Message::builder()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use commerce_chassis::{Connection, Error, Pool, Result, column, rows, sql};
+use commerce_chassis::{Connection, Error, Pool, Result, column, rows, sql, touched};
 use commerce_contracts::{OrderId, Sku};
 
 use crate::{reservation::State, shelf::Level};
@@ -12,13 +12,13 @@ use crate::{reservation::State, shelf::Level};
 pub(crate) struct Reservation {
     pub(crate) order_id: OrderId,
     pub(crate) state: State,
-    /// Messages it has told.
-    pub(crate) told: i64,
+    /// Messages it has emitted.
+    pub(crate) emitted: i64,
     /// Summed per SKU; empty unless something is or was held.
     pub(crate) lines: BTreeMap<Sku, i64>,
 }
 
-/// The levels of SKUs, in the transaction that will change them.
+/// Reads and locks the levels of SKUs.
 pub(crate) async fn levels(
     connection: &mut Connection,
     skus: &BTreeSet<&Sku>,
@@ -40,13 +40,13 @@ pub(crate) async fn levels(
 
 type Row = (String, String, i64, Option<String>, Option<i64>);
 
-/// Reads reservations in the transaction that will change them.
+/// Reads and locks reservations.
 pub(crate) async fn load(
     connection: &mut Connection,
     orders: &BTreeSet<&OrderId>,
 ) -> Result<HashMap<OrderId, Reservation>> {
     let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking!(
-        "SELECT r.order_id, r.state, r.told, l.sku, l.quantity FROM json_each($1) AS w
+        "SELECT r.order_id, r.state, r.emitted, l.sku, l.quantity FROM json_each($1) AS w
          CROSS JOIN reservations AS r
          LEFT JOIN reservation_lines AS l ON l.order_id = r.order_id
          WHERE r.order_id = w.value ->> 0 ORDER BY r.order_id",
@@ -57,7 +57,7 @@ pub(crate) async fn load(
     .await
     .map_err(sql)?;
     let mut reservations: HashMap<OrderId, Reservation> = HashMap::new();
-    for (order_id, state, told, sku, quantity) in found {
+    for (order_id, state, emitted, sku, quantity) in found {
         let state = State::from_name(&state)
             .ok_or_else(|| Error::damaged("a stored reservation", format!("state {state:?}")))?;
         let order_id = OrderId::new(order_id);
@@ -66,7 +66,7 @@ pub(crate) async fn load(
             .or_insert_with(|| Reservation {
                 order_id,
                 state,
-                told,
+                emitted,
                 lines: BTreeMap::new(),
             });
         if let (Some(sku), Some(quantity)) = (sku, quantity) {
@@ -76,7 +76,7 @@ pub(crate) async fn load(
     Ok(reservations)
 }
 
-/// Writes new reservations and their lines, in an order that all transactions share.
+/// Inserts reservations and their lines. All transactions insert in the same order.
 pub(crate) async fn insert(
     connection: &mut Connection,
     reservations: &[Reservation],
@@ -87,13 +87,13 @@ pub(crate) async fn insert(
         .map(|reservation| {
             let order_id = reservation.order_id.as_str();
             let id = format!("res-{order_id}");
-            (order_id, id, reservation.state.name(), reservation.told)
+            (order_id, id, reservation.state.name(), reservation.emitted)
         })
         .collect();
     set.sort_unstable();
-    // `WHERE true` keeps the parser from reading ON as a join's.
+    // Without `WHERE true`, SQLite's parser takes ON for a join's.
     let written = sqlx::query(
-        "INSERT INTO reservations (order_id, reservation_id, state, told, updated_at)
+        "INSERT INTO reservations (order_id, reservation_id, state, emitted, updated_at)
          SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), $2 FROM json_each($1) WHERE true
          ON CONFLICT (order_id) DO NOTHING",
     )
@@ -103,9 +103,7 @@ pub(crate) async fn insert(
     .await
     .map_err(sql)?
     .rows_affected();
-    if written != set.len() as u64 {
-        return Err(Error::taken("a reservation"));
-    }
+    touched(written, set.len(), Error::taken("a reservation"))?;
     let lines: Vec<_> = reservations
         .iter()
         .flat_map(|reservation| {
@@ -128,7 +126,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Writes the state of reservations that were loaded as held or refused.
+/// Updates the state of reservations that were held or refused.
 pub(crate) async fn save(
     connection: &mut Connection,
     reservations: &[&Reservation],
@@ -140,12 +138,12 @@ pub(crate) async fn save(
             (
                 reservation.order_id.as_str(),
                 reservation.state.name(),
-                reservation.told,
+                reservation.emitted,
             )
         })
         .collect();
     let saved = sqlx::query(
-        "UPDATE reservations SET state = w.value ->> 1, told = CAST(w.value ->> 2 AS BIGINT), updated_at = $2
+        "UPDATE reservations SET state = w.value ->> 1, emitted = CAST(w.value ->> 2 AS BIGINT), updated_at = $2
          FROM json_each($1) AS w WHERE order_id = w.value ->> 0 AND state IN ('held', 'refused')",
     )
     .bind(rows(&set)?)
@@ -157,7 +155,7 @@ pub(crate) async fn save(
     complete(saved, reservations.len(), "a reservation")
 }
 
-/// Holds stock: one conditional update of each SKU, in one statement.
+/// Holds stock: one statement with one conditional update per SKU.
 pub(crate) async fn hold(connection: &mut Connection, held: &BTreeMap<Sku, i64>) -> Result<()> {
     let set: Vec<_> = held.iter().collect();
     let updated = sqlx::query(
@@ -172,13 +170,13 @@ pub(crate) async fn hold(connection: &mut Connection, held: &BTreeMap<Sku, i64>)
     complete(updated, held.len(), "the stock")
 }
 
-/// Lets held stock go back (`leaving` = false) or out (true).
+/// Releases held stock, or commits it if it is `leaving`.
 pub(crate) async fn unhold(
     connection: &mut Connection,
     quantities: &BTreeMap<Sku, i64>,
     leaving: bool,
 ) -> Result<()> {
-    // Locked first, in the order in which everybody locks them.
+    // Lock first, in the order in which all transactions lock.
     levels(connection, &quantities.keys().collect()).await?;
     let set: Vec<_> = quantities.iter().collect();
     let updated = sqlx::query(
@@ -195,7 +193,7 @@ pub(crate) async fn unhold(
     complete(updated, quantities.len(), "the stock")
 }
 
-/// Writes down what left, once for each order and SKU.
+/// Inserts the movement of dispatched stock, one per order and SKU.
 pub(crate) async fn move_out(
     connection: &mut Connection,
     reservations: &[&Reservation],
@@ -223,12 +221,8 @@ pub(crate) async fn move_out(
     Ok(())
 }
 
-fn complete(touched: u64, wanted: usize, what: &'static str) -> Result<()> {
-    if touched == wanted as u64 {
-        Ok(())
-    } else {
-        Err(Error::Changed { what })
-    }
+fn complete(rows: u64, wanted: usize, what: &'static str) -> Result<()> {
+    touched(rows, wanted, Error::Changed { what })
 }
 
 /// The level of one SKU, for a client.

@@ -1,8 +1,8 @@
-//! What an order does about what it hears: one load, one save, whatever the number of messages.
+//! Applies received inputs to orders: one load and one save for any number of messages.
 
 use std::collections::BTreeSet;
 
-use commerce_chassis::{Aggregate, Connection, Effect, Journal, Result};
+use commerce_chassis::{Connection, Entries, Journal, Result};
 use commerce_contracts::{
     AuthorizePayment, CancelReason, CapturePayment, Compensation, CompensationStep,
     DispatchShipment, OrderCancelled, OrderCompleted, OrderConfirmed, OrderId,
@@ -10,28 +10,28 @@ use commerce_contracts::{
 use mainstay_messaging::Message;
 
 use crate::{
-    status::{Act, Input},
+    status::{Action, Input},
     store::{self, Change, Order},
 };
 
-/// Something that an order hears.
+/// An input to an order, with the message that brought it.
 #[derive(Debug)]
-pub(crate) struct Heard {
+pub(crate) struct ReceivedInput {
     pub(crate) order_id: OrderId,
     pub(crate) input: Input,
-    /// What tells this message from others of its kind about the order; empty if there is only one.
+    /// Distinguishes the order's messages of one kind; empty if an order gets only one.
     pub(crate) qualifier: &'static str,
     pub(crate) message: Message,
 }
 
-/// Applies everything heard, in order, in the transaction of `connection`.
+/// Applies the inputs in their order, in the transaction of `connection`.
 pub(crate) async fn advance(
     journal: &Journal,
     connection: &mut Connection,
-    heard: Vec<Heard>,
+    inputs: Vec<ReceivedInput>,
 ) -> Result<()> {
     let now = journal.now();
-    let ids: BTreeSet<&OrderId> = heard.iter().map(|heard| &heard.order_id).collect();
+    let ids: BTreeSet<&OrderId> = inputs.iter().map(|input| &input.order_id).collect();
     let mut orders = store::load(connection, &ids).await?;
     let seen: Vec<(OrderId, i64)> = orders
         .values()
@@ -39,16 +39,15 @@ pub(crate) async fn advance(
         .collect();
 
     let mut history = Vec::new();
-    let mut messages = Vec::new();
-    let mut effects = Vec::with_capacity(heard.len());
+    let mut entries = journal.entries();
     let mut touched = BTreeSet::new();
-    for heard in heard {
-        let key = format!("{}:{}", heard.order_id, heard.qualifier);
-        let outcome = match orders.get_mut(&heard.order_id) {
+    for received in inputs {
+        let key = format!("{}:{}", received.order_id, received.qualifier);
+        let outcome = match orders.get_mut(&received.order_id) {
             None => "unknown order",
-            Some(order) => match order.progress.apply(heard.input) {
+            Some(order) => match order.progress.apply(received.input) {
                 Err(illegal) => {
-                    tracing::debug!(%illegal, order = %heard.order_id, "nothing to do");
+                    tracing::debug!(%illegal, order = %received.order_id, "the input is stale and is skipped");
                     "stale"
                 }
                 Ok(step) => {
@@ -61,15 +60,15 @@ pub(crate) async fn advance(
                             reason,
                         });
                     }
-                    for act in step.acts {
-                        messages.push(carry_out(journal, order, act, &heard.message, now)?);
+                    for action in step.actions {
+                        carry_out(&mut entries, order, action, &received.message, now)?;
                     }
-                    touched.insert(heard.order_id.clone());
+                    touched.insert(received.order_id.clone());
                     "done"
                 }
             },
         };
-        effects.push(Effect::of(&heard.message, key, outcome));
+        entries.record(&received.message, key, outcome);
     }
 
     let changed: Vec<(&Order, i64)> = seen
@@ -83,23 +82,24 @@ pub(crate) async fn advance(
     if !history.is_empty() {
         store::write_history(connection, &history, now).await?;
     }
-    journal.tell(connection, &messages).await?;
-    journal.note(connection, &effects).await
+    entries.write(connection).await
 }
 
+/// Emits the message of an action.
 fn carry_out(
-    journal: &Journal,
+    entries: &mut Entries<'_>,
     order: &mut Order,
-    act: Act,
+    action: Action,
     cause: &Message,
     now: i64,
-) -> Result<Message> {
-    let mut aggregate = Aggregate::new(order.id.as_str(), order.told);
+) -> Result<()> {
     let order_id = order.id.clone();
     let effect_key = |step: &str| format!("{order_id}:{step}:1");
-    let message = match act {
-        Act::Authorize => journal.message(
-            &mut aggregate,
+    let (aggregate, emitted) = (order_id.as_str(), &mut order.emitted);
+    match action {
+        Action::Authorize => entries.emit(
+            aggregate,
+            emitted,
             &AuthorizePayment {
                 order_id: order_id.clone(),
                 effect_key: effect_key("authorize"),
@@ -107,28 +107,31 @@ fn carry_out(
                 currency: order.currency,
                 payment_method: order.details.payment_method.clone(),
             },
-            cause.into(),
+            cause,
         ),
-        Act::Capture => journal.message(
-            &mut aggregate,
+        Action::Capture => entries.emit(
+            aggregate,
+            emitted,
             &CapturePayment {
                 order_id: order_id.clone(),
                 effect_key: effect_key("capture"),
                 amount_minor: order.total,
                 currency: order.currency,
             },
-            cause.into(),
+            cause,
         ),
-        Act::Dispatch => journal.message(
-            &mut aggregate,
+        Action::Dispatch => entries.emit(
+            aggregate,
+            emitted,
             &DispatchShipment {
                 order_id: order_id.clone(),
                 effect_key: effect_key("dispatch"),
             },
-            cause.into(),
+            cause,
         ),
-        Act::Confirm => journal.message(
-            &mut aggregate,
+        Action::Confirm => entries.emit(
+            aggregate,
+            emitted,
             &OrderConfirmed {
                 order_id: order_id.clone(),
                 customer_id: order.customer_id.clone(),
@@ -139,10 +142,11 @@ fn carry_out(
                 lines: order.details.lines.clone(),
                 ship_to: order.details.ship_to.clone(),
             },
-            cause.into(),
+            cause,
         ),
-        Act::Complete => journal.message(
-            &mut aggregate,
+        Action::Complete => entries.emit(
+            aggregate,
+            emitted,
             &OrderCompleted {
                 order_id: order_id.clone(),
                 customer_id: order.customer_id.clone(),
@@ -150,15 +154,16 @@ fn carry_out(
                 lines: order.details.lines.clone(),
                 completed_at: now,
             },
-            cause.into(),
+            cause,
         ),
-        Act::Cancel {
+        Action::Cancel {
             code,
             detail,
             stage,
             started,
-        } => journal.message(
-            &mut aggregate,
+        } => entries.emit(
+            aggregate,
+            emitted,
             &OrderCancelled {
                 order_id: order_id.clone(),
                 customer_id: order.customer_id.clone(),
@@ -169,11 +174,9 @@ fn carry_out(
                 stage: stage.name().to_owned(),
                 compensations: compensations(&started),
             },
-            cause.into(),
+            cause,
         ),
-    }?;
-    order.told = aggregate.version();
-    Ok(message)
+    }
 }
 
 fn compensations(started: &BTreeSet<CompensationStep>) -> Vec<Compensation> {

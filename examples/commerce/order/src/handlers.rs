@@ -1,4 +1,4 @@
-//! What the order service hears from the others.
+//! The order service's handlers of other services' events.
 
 use commerce_chassis::{Connection, Journal};
 use commerce_contracts::{
@@ -9,12 +9,12 @@ use commerce_contracts::{
 use mainstay_inbox::{HandlerError, Handlers, Received};
 
 use crate::{
-    advance::{Heard, advance},
+    advance::{ReceivedInput, advance},
     status::Input,
 };
 
-/// What an event says to an order, and what tells it from others of its kind.
-trait Heeded: Contract {
+/// An event that is an input to an order. The text distinguishes the order's events of that kind.
+trait OrderEvent: Contract {
     fn input(&self) -> (Input, &'static str);
 }
 
@@ -31,16 +31,16 @@ pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
         .on_batch(handle::<ShipmentStatusChanged>)
 }
 
-async fn handle<E: Heeded>(
+async fn handle<E: OrderEvent>(
     connection: &mut Connection,
     received: Vec<Received<E>>,
     journal: Journal,
 ) -> Result<(), HandlerError> {
-    let heard = received
+    let inputs = received
         .into_iter()
         .map(|received| {
             let (input, qualifier) = received.event.input();
-            Heard {
+            ReceivedInput {
                 order_id: received.event.order_id().clone(),
                 input,
                 qualifier,
@@ -48,20 +48,20 @@ async fn handle<E: Heeded>(
             }
         })
         .collect();
-    Ok(advance(&journal, connection, heard).await?)
+    Ok(advance(&journal, connection, inputs).await?)
 }
 
-impl Heeded for StockReserved {
+impl OrderEvent for StockReserved {
     fn input(&self) -> (Input, &'static str) {
         (Input::StockReserved, "")
     }
 }
 
-impl Heeded for StockReservationFailed {
+impl OrderEvent for StockReservationFailed {
     fn input(&self) -> (Input, &'static str) {
         let short = |shortage: &Shortage| {
             format!(
-                "{} of {} asked for, {} there",
+                "{} of {} ordered, {} available",
                 shortage.requested, shortage.sku, shortage.available
             )
         };
@@ -70,19 +70,19 @@ impl Heeded for StockReservationFailed {
     }
 }
 
-impl Heeded for StockReleased {
+impl OrderEvent for StockReleased {
     fn input(&self) -> (Input, &'static str) {
         (Input::Undone(CompensationStep::ReleaseStock), "")
     }
 }
 
-impl Heeded for PaymentAuthorized {
+impl OrderEvent for PaymentAuthorized {
     fn input(&self) -> (Input, &'static str) {
         (Input::PaymentAuthorized, "")
     }
 }
 
-impl Heeded for PaymentDeclined {
+impl OrderEvent for PaymentDeclined {
     fn input(&self) -> (Input, &'static str) {
         let stage = match self.stage {
             DeclineStage::Authorize => "authorize",
@@ -92,19 +92,19 @@ impl Heeded for PaymentDeclined {
     }
 }
 
-impl Heeded for PaymentCaptured {
+impl OrderEvent for PaymentCaptured {
     fn input(&self) -> (Input, &'static str) {
         (Input::PaymentCaptured, "")
     }
 }
 
-impl Heeded for PaymentRefunded {
+impl OrderEvent for PaymentRefunded {
     fn input(&self) -> (Input, &'static str) {
         (Input::Undone(CompensationStep::VoidPayment), "")
     }
 }
 
-impl Heeded for ShipmentStatusChanged {
+impl OrderEvent for ShipmentStatusChanged {
     fn input(&self) -> (Input, &'static str) {
         let input = match self.to {
             ShipmentStatus::Packed => Input::Packed,

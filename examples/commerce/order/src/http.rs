@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use commerce_chassis::{Db, GroupCommit, Named, Problem, rfc3339};
+use commerce_chassis::{Db, GroupCommit, PathParam, Problem, rfc3339};
 use commerce_contracts::{Currency, OrderId, OrderLine};
 use serde::Serialize;
 
@@ -93,7 +93,10 @@ struct Entered {
     reason: Option<String>,
 }
 
-async fn show(State(orders): State<Orders>, Named(order_id): Named) -> Result<Response, Problem> {
+async fn show(
+    State(orders): State<Orders>,
+    PathParam(order_id): PathParam,
+) -> Result<Response, Problem> {
     let Some((order, history)) = store::show(orders.db.reader(), &order_id).await? else {
         return Err(Problem::not_found("there is no such order"));
     };

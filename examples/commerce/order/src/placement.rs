@@ -1,13 +1,12 @@
-//! Placing orders: many in one transaction, each idempotency key once.
+//! Places orders: many in one transaction, at most one per idempotency key.
 
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
-use commerce_chassis::{Aggregate, Batch, Cause, Db, Journal, Problem, Result, Station};
+use commerce_chassis::{Batch, Cause, Db, Entries, Journal, Problem, Result, ServiceBuilder};
 use commerce_contracts::{Currency, OrderId, OrderPlaced, Sku};
 use mainstay_clock::IdGenerator;
 use mainstay_database::Transactions;
-use mainstay_messaging::Message;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -18,13 +17,13 @@ use crate::{
     store::{self, Answered, Change, Details, Order},
 };
 
-/// An order that was placed now, or before under the same key.
+/// An order that was placed now, or earlier under the same key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Placed {
     pub(crate) order_id: OrderId,
     /// The body to answer with.
     pub(crate) answer: String,
-    /// Whether it was placed before.
+    /// Whether the order was placed earlier.
     pub(crate) replayed: bool,
 }
 
@@ -43,16 +42,16 @@ pub(crate) struct Placing {
 }
 
 impl Placing {
-    pub(crate) fn new(station: &Station) -> Self {
+    pub(crate) fn new(builder: &ServiceBuilder) -> Self {
         Self {
-            db: station.db().clone(),
-            journal: station.journal().clone(),
-            ids: Arc::clone(station.ids()),
+            db: builder.db().clone(),
+            journal: builder.journal().clone(),
+            ids: Arc::clone(builder.ids()),
         }
     }
 }
 
-/// What the tables say about a group of requests.
+/// The prices and customers of a group of requests.
 struct Known {
     prices: HashMap<(Sku, Currency), Price>,
     customers: HashSet<String>,
@@ -71,7 +70,7 @@ impl Batch for Placing {
         let skus = orders.clone().flat_map(|order| &order.lines);
         let skus = skus.map(|line| &line.sku);
         let customers = orders.map(|order| &*order.customer_id);
-        // No name of ours has a NUL in it, and not every database can be asked for one.
+        // No name contains a NUL, and PostgreSQL refuses a parameter with one.
         let skus = skus.filter(|sku| !sku.as_str().contains('\0')).collect();
         let customers = customers.filter(|id| !id.contains('\0')).collect();
         let known = Known {
@@ -102,9 +101,9 @@ impl Batch for Placing {
             return Ok(answers);
         }
 
-        let mut messages = Vec::with_capacity(placed.len());
+        let mut entries = self.journal.entries();
         for (_, order) in &mut placed {
-            messages.push(self.tell(order)?);
+            emit(&mut entries, order)?;
         }
         let now = self.journal.now();
         let orders: Vec<&Order> = placed.iter().map(|(_, order)| order).collect();
@@ -115,33 +114,31 @@ impl Batch for Placing {
             .filter_map(|(key, _)| Some((*key, answered.get(*key)?)))
             .collect();
         store::answer(&mut tx, &given, now).await?;
-        self.journal.tell(&mut tx, &messages).await?;
+        entries.write(&mut tx).await?;
         self.db.commit(tx).await?;
         Ok(answers)
     }
 }
 
-impl Placing {
-    fn tell(&self, order: &mut Order) -> Result<Message> {
-        let mut aggregate = Aggregate::new(order.id.as_str(), order.told);
-        let event = OrderPlaced {
-            order_id: order.id.clone(),
-            customer_id: order.customer_id.clone(),
-            currency: order.currency,
-            lines: order.details.lines.clone(),
-            subtotal_minor: order.details.subtotal,
-            shipping_minor: order.details.shipping,
-            tax_minor: order.details.tax,
-            discount_minor: order.details.discount,
-            total_minor: order.total,
-            ship_to: order.details.ship_to.clone(),
-        };
-        let message = self
-            .journal
-            .message(&mut aggregate, &event, Cause::default())?;
-        order.told = aggregate.version();
-        Ok(message)
-    }
+fn emit(entries: &mut Entries<'_>, order: &mut Order) -> Result<()> {
+    let event = OrderPlaced {
+        order_id: order.id.clone(),
+        customer_id: order.customer_id.clone(),
+        currency: order.currency,
+        lines: order.details.lines.clone(),
+        subtotal_minor: order.details.subtotal,
+        shipping_minor: order.details.shipping,
+        tax_minor: order.details.tax,
+        discount_minor: order.details.discount,
+        total_minor: order.total,
+        ship_to: order.details.ship_to.clone(),
+    };
+    entries.emit(
+        order.id.as_str(),
+        &mut order.emitted,
+        &event,
+        Cause::default(),
+    )
 }
 
 fn replay(earlier: &Answered, placement: &Placement) -> Result<Placed, Problem> {
@@ -234,7 +231,7 @@ impl Known {
                 awaiting: [].into(),
             },
             changes: 1,
-            told: 0,
+            emitted: 0,
         })
     }
 }

@@ -1,14 +1,14 @@
-//! What an order costs. Pure: prices come from the price book, never from the request.
+//! The price of an order. Pure: prices come from the price book, never from the request.
 
 use commerce_contracts::{Money, MoneyError, OrderLine, Sku};
 
 /// Shipping fee of every order, in minor units of its currency.
 const SHIPPING_MINOR: i64 = 499;
 
-/// What the price book says about one SKU in one currency.
+/// The price of one SKU in one currency, from the price book.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Price {
-    /// Of one piece, without tax.
+    /// The price of one piece, without tax.
     pub(crate) unit: Money,
     /// Tax in per cent.
     pub(crate) tax_percent: i64,
@@ -24,7 +24,7 @@ pub(crate) struct Quote {
     /// Sum of the lines' tax.
     pub(crate) tax: Money,
     pub(crate) discount: Money,
-    /// What the customer pays.
+    /// The amount that the customer pays.
     pub(crate) total: Money,
 }
 

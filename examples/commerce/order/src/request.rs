@@ -1,4 +1,4 @@
-//! What a client asks, and what can be checked without asking a table.
+//! Reads a client's request, and checks all that needs no table.
 
 use axum::http::StatusCode;
 use commerce_chassis::Problem;
@@ -34,14 +34,14 @@ pub(crate) struct Line {
     pub(crate) quantity: i64,
 }
 
-/// A request whose form is right.
+/// A well-formed request.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
     /// The client's idempotency key.
     pub(crate) key: String,
     pub(crate) request: PlaceOrder,
     pub(crate) currency: Currency,
-    /// The request as one text, whatever its spacing was: what makes two requests the same.
+    /// The normalised request; two requests are the same if these texts are equal.
     pub(crate) text: String,
 }
 
@@ -52,7 +52,7 @@ impl Placement {
         body: &[u8],
     ) -> Result<Self, Problem> {
         let key = read_key(keys)?;
-        // First whether it is JSON at all: what is cut off in the middle of an unknown member is no order, but not for that.
+        // Check for JSON first: otherwise a truncated body may be reported as an unknown member.
         let _is_json: IgnoredAny = serde_json::from_slice(body).map_err(|error| {
             Problem::new(
                 StatusCode::BAD_REQUEST,
@@ -156,7 +156,7 @@ fn check_address(address: &Address) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What is wrong with a well-formed request.
+/// The problem of a well-formed request.
 pub(crate) fn invalid(
     slug: &'static str,
     title: &'static str,
@@ -165,7 +165,7 @@ pub(crate) fn invalid(
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, slug, title, detail)
 }
 
-/// The beginning of a text that came from outside.
+/// The beginning of a client's text.
 pub(crate) fn clip(text: &str) -> String {
     text.chars().take(64).collect()
 }

@@ -1,31 +1,31 @@
-//! The states of an order and the way between them. Pure: no database, no clock.
+//! The states of an order and the transitions between them. Pure: no database, no clock.
 
 use std::collections::BTreeSet;
 
 use commerce_contracts::CompensationStep;
 
-/// Where an order is.
+/// The status of an order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Status {
     /// Accepted and priced.
     Placed,
-    /// All of its stock is held; the payment was asked for.
+    /// All of its stock is held; the authorisation was requested.
     StockReserved,
     /// The money is held.
     PaymentAuthorized,
     /// It will be fulfilled.
     Confirmed,
-    /// Packed; the money was asked for.
+    /// Packed; the capture was requested.
     Fulfilling,
-    /// Paid: the point of no return.
+    /// Paid. This is the pivot: the order is not cancelled any more.
     Captured,
     /// With the carrier.
     Dispatched,
     /// Delivered. Terminal.
     Completed,
-    /// Refused; what was started is being undone.
+    /// Refused; the compensations of started steps are running.
     Cancelling,
-    /// Refused, and everything is undone. Terminal.
+    /// Refused, and all compensations are acknowledged. Terminal.
     Cancelled,
 }
 
@@ -66,115 +66,115 @@ impl Status {
     }
 }
 
-/// What an order hears.
+/// An input to an order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Input {
     /// All of its stock is held.
     StockReserved,
-    /// There was not enough; for people.
+    /// Not enough stock was available; a text for people.
     StockRefused(String),
     /// The money is held.
     PaymentAuthorized,
-    /// The provider refused; a code.
+    /// The provider refused; its code.
     PaymentDeclined(String),
     /// Ready for the carrier.
     Packed,
-    /// The money was taken.
+    /// The money was captured.
     PaymentCaptured,
     /// With the carrier.
     Dispatched,
-    /// There.
+    /// Delivered.
     Delivered,
-    /// The shipment will not go.
+    /// The shipment was cancelled.
     ShipmentCancelled,
-    /// A compensation is done.
+    /// A compensation is acknowledged.
     Undone(CompensationStep),
     /// A milestone that changes nothing for the order.
     Noted,
 }
 
-/// What an order does about it.
+/// What the order service emits after an input.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Act {
-    /// Ask for the money to be held.
+pub(crate) enum Action {
+    /// Command payment to authorise.
     Authorize,
-    /// Tell that it will be fulfilled.
+    /// Announce that the order is confirmed.
     Confirm,
-    /// Ask for the money.
+    /// Command payment to capture.
     Capture,
-    /// Ask for the shipment to go.
+    /// Command shipping to dispatch.
     Dispatch,
-    /// Tell that it is done.
+    /// Announce that the order is completed.
     Complete,
-    /// Tell that it is refused, and what is to be undone.
+    /// Announce that the order is cancelled, with its compensations.
     Cancel {
         /// A stable code.
         code: &'static str,
-        /// For people.
+        /// A text for people.
         detail: String,
         /// The status before.
         stage: Status,
-        /// What was started and has to be undone.
+        /// The compensations of the started steps.
         started: BTreeSet<CompensationStep>,
     },
 }
 
-/// The moving part of an order.
+/// The part of an order that changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Progress {
-    /// Where it is.
+    /// Its status.
     pub(crate) status: Status,
     /// Compensations that were started and not yet acknowledged; empty unless cancelling.
     pub(crate) awaiting: BTreeSet<CompensationStep>,
 }
 
-/// What one input did.
+/// The result of one input.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Step {
     /// Statuses entered, in order, with a reason where there is one.
     pub(crate) entered: Vec<(Status, Option<String>)>,
-    /// What to do, in order.
-    pub(crate) acts: Vec<Act>,
+    /// The actions, in order.
+    pub(crate) actions: Vec<Action>,
 }
 
-/// An input that the order's status does not allow: late, or a mistake. Nothing changes.
+/// An input that the order's status does not allow, for example a late one. It changes nothing.
 #[derive(Clone, PartialEq, Eq, thiserror::Error, Debug)]
 #[error("an order that is {} does not take {input:?}", status.name())]
 pub(crate) struct Illegal {
     /// The order's status.
     pub(crate) status: Status,
-    /// What it heard.
+    /// The input.
     pub(crate) input: Input,
 }
 
 impl Progress {
-    /// Takes one input.
+    /// Applies one input.
     pub(crate) fn apply(&mut self, input: Input) -> Result<Step, Illegal> {
         use CompensationStep::{CancelShipment, ReleaseStock, VoidPayment};
         let step = match (self.status, input) {
             (_, Input::Noted) => Step::default(),
             (Status::Placed, Input::StockReserved) => {
-                Step::to(Status::StockReserved).and(Act::Authorize)
+                Step::to(Status::StockReserved).and(Action::Authorize)
             }
             (Status::Placed, Input::StockRefused(detail)) => {
                 self.cancel("out_of_stock", detail, [ReleaseStock])
             }
             (Status::StockReserved, Input::PaymentAuthorized) => {
-                let mut step = Step::to(Status::PaymentAuthorized).and(Act::Confirm);
+                let mut step = Step::to(Status::PaymentAuthorized).and(Action::Confirm);
                 step.entered.push((Status::Confirmed, None));
                 step
             }
             (Status::StockReserved, Input::PaymentDeclined(code)) => {
                 self.cancel("payment_declined", code, [ReleaseStock, VoidPayment])
             }
-            (Status::Confirmed, Input::Packed) => Step::to(Status::Fulfilling).and(Act::Capture),
+            (Status::Confirmed, Input::Packed) => Step::to(Status::Fulfilling).and(Action::Capture),
             (Status::Confirmed | Status::Fulfilling, Input::ShipmentCancelled) => self.cancel(
                 "undeliverable",
                 "the shipment was cancelled".to_owned(),
                 [ReleaseStock, VoidPayment],
             ),
             (Status::Fulfilling, Input::PaymentCaptured) => {
-                Step::to(Status::Captured).and(Act::Dispatch)
+                Step::to(Status::Captured).and(Action::Dispatch)
             }
             (Status::Fulfilling, Input::PaymentDeclined(code)) => self.cancel(
                 "payment_declined",
@@ -183,9 +183,9 @@ impl Progress {
             ),
             (Status::Captured, Input::Dispatched) => Step::to(Status::Dispatched),
             (Status::Dispatched, Input::Delivered) => {
-                Step::to(Status::Completed).and(Act::Complete)
+                Step::to(Status::Completed).and(Action::Complete)
             }
-            // The shipment's own word that it is cancelled is the acknowledgement.
+            // The shipment's status event acknowledges its compensation.
             (Status::Cancelling, Input::ShipmentCancelled)
                 if self.awaiting.contains(&CancelShipment) =>
             {
@@ -220,7 +220,7 @@ impl Progress {
         self.awaiting = started.into();
         Step {
             entered: vec![(Status::Cancelling, Some(format!("{code}: {detail}")))],
-            acts: vec![Act::Cancel {
+            actions: vec![Action::Cancel {
                 code,
                 detail,
                 stage: self.status,
@@ -234,12 +234,12 @@ impl Step {
     fn to(status: Status) -> Self {
         Self {
             entered: vec![(status, None)],
-            acts: Vec::new(),
+            actions: Vec::new(),
         }
     }
 
-    fn and(mut self, act: Act) -> Self {
-        self.acts.push(act);
+    fn and(mut self, action: Action) -> Self {
+        self.actions.push(action);
         self
     }
 }
@@ -272,7 +272,7 @@ mod tests {
         ]
     }
 
-    /// Every way of an order's life.
+    /// All transitions of an order.
     fn may_follow(from: Status, to: Status) -> bool {
         use Status::{
             Cancelled, Cancelling, Captured, Completed, Confirmed, Dispatched, Fulfilling,
@@ -297,7 +297,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_legal_ways_are_taken(inputs in proptest::collection::vec(input(), 0..60)) {
+        fn only_legal_transitions_are_taken(inputs in proptest::collection::vec(input(), 0..60)) {
             let mut order = PLACED;
             for input in inputs {
                 let before = order.clone();
@@ -317,7 +317,7 @@ mod tests {
         }
     }
 
-    fn lead(inputs: impl IntoIterator<Item = Input>) -> Progress {
+    fn after(inputs: impl IntoIterator<Item = Input>) -> Progress {
         let mut order = PLACED;
         for input in inputs {
             order.apply(input).unwrap();
@@ -326,8 +326,8 @@ mod tests {
     }
 
     #[test]
-    fn the_good_way_ends_completed() {
-        let order = lead([
+    fn an_order_without_refusals_is_completed() {
+        let order = after([
             Input::StockReserved,
             Input::PaymentAuthorized,
             Input::Packed,
@@ -339,8 +339,8 @@ mod tests {
     }
 
     #[test]
-    fn cancelled_waits_for_each_started_compensation() {
-        let mut order = lead([
+    fn an_order_is_cancelled_after_each_started_compensation() {
+        let mut order = after([
             Input::StockReserved,
             Input::PaymentDeclined("declined".to_owned()),
             Input::Undone(CompensationStep::VoidPayment),
@@ -353,8 +353,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_paid_is_not_cancelled() {
-        let mut order = lead([
+    fn a_paid_order_is_not_cancelled() {
+        let mut order = after([
             Input::StockReserved,
             Input::PaymentAuthorized,
             Input::Packed,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use commerce_chassis::{Connection, Error, Pool, Result, column, rows, sql};
+use commerce_chassis::{Connection, Error, Pool, Result, column, rows, sql, touched};
 use commerce_contracts::{Address, CompensationStep, Currency, Money, OrderId, OrderLine, Sku};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::{
     status::{Progress, Status},
 };
 
-/// What never changes about an order.
+/// The part of an order that never changes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub(crate) struct Details {
     pub(crate) lines: Vec<OrderLine>,
@@ -34,8 +34,8 @@ pub(crate) struct Order {
     pub(crate) progress: Progress,
     /// Rows of its history.
     pub(crate) changes: i64,
-    /// Messages it has told.
-    pub(crate) told: i64,
+    /// Messages it has emitted.
+    pub(crate) emitted: i64,
 }
 
 /// A row of an order's history.
@@ -50,7 +50,7 @@ pub(crate) struct Change {
 /// An answer that was given under an idempotency key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Answered {
-    /// The request, as one text.
+    /// The normalised request.
     pub(crate) request: String,
     pub(crate) order_id: OrderId,
     /// The body.
@@ -122,7 +122,7 @@ pub(crate) async fn customers(
     Ok(found.into_iter().collect())
 }
 
-/// Writes new orders.
+/// Inserts orders.
 pub(crate) async fn insert(connection: &mut Connection, orders: &[&Order], now: i64) -> Result<()> {
     let set = orders
         .iter()
@@ -135,12 +135,12 @@ pub(crate) async fn insert(connection: &mut Connection, orders: &[&Order], now: 
                 order.progress.status.name(),
                 rows(&order.details)?,
                 order.changes,
-                order.told,
+                order.emitted,
             ))
         })
         .collect::<Result<Vec<_>>>()?;
     sqlx::query(
-        "INSERT INTO orders (order_id, customer_id, currency, total_minor, status, awaiting, details, changes, told,
+        "INSERT INTO orders (order_id, customer_id, currency, total_minor, status, awaiting, details, changes, emitted,
                              placed_at, updated_at)
          SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), value ->> 4, '[]', value ->> 5,
                 CAST(value ->> 6 AS BIGINT), CAST(value ->> 7 AS BIGINT), $2, $2
@@ -154,7 +154,7 @@ pub(crate) async fn insert(connection: &mut Connection, orders: &[&Order], now: 
     Ok(())
 }
 
-/// Writes answers under their keys, in an order that all transactions share: one waits for another, never both.
+/// Inserts answers under their keys. All transactions insert in the same order, so none deadlock.
 pub(crate) async fn answer(
     connection: &mut Connection,
     answers: &[(&str, &Answered)],
@@ -165,7 +165,7 @@ pub(crate) async fn answer(
         .map(|(key, given)| (key, &given.request, given.order_id.as_str(), &given.answer))
         .collect();
     set.sort_unstable_by_key(|(key, ..)| *key);
-    // `WHERE true` keeps the parser from reading ON as a join's.
+    // Without `WHERE true`, SQLite's parser takes ON for a join's.
     let written = sqlx::query(
         "INSERT INTO idempotency_keys (idempotency_key, request, order_id, answer, answered_at)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2 FROM json_each($1) WHERE true
@@ -177,11 +177,7 @@ pub(crate) async fn answer(
     .await
     .map_err(sql)?
     .rows_affected();
-    if written == set.len() as u64 {
-        Ok(())
-    } else {
-        Err(Error::taken("an idempotency key"))
-    }
+    touched(written, set.len(), Error::taken("an idempotency key"))
 }
 
 pub(crate) async fn write_history(
@@ -224,13 +220,13 @@ type Row = (
     i64,
 );
 
-/// Reads orders in the transaction that will change them.
+/// Reads and locks orders.
 pub(crate) async fn load(
     connection: &mut Connection,
     ids: &BTreeSet<&OrderId>,
 ) -> Result<HashMap<OrderId, Order>> {
     let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking!(
-        "SELECT o.order_id, o.customer_id, o.currency, o.total_minor, o.status, o.awaiting, o.details, o.changes, o.told
+        "SELECT o.order_id, o.customer_id, o.currency, o.total_minor, o.status, o.awaiting, o.details, o.changes, o.emitted
          FROM json_each($1) AS w CROSS JOIN orders AS o WHERE o.order_id = w.value ->> 0 ORDER BY o.order_id",
         "o"
     ))
@@ -248,7 +244,7 @@ pub(crate) async fn load(
 }
 
 fn read(row: Row) -> Result<Order> {
-    let (order_id, customer_id, currency, total, status, awaiting, details, changes, told) = row;
+    let (order_id, customer_id, currency, total, status, awaiting, details, changes, emitted) = row;
     let json = |error: serde_json::Error| Error::damaged("a stored order", error);
     let amount = |error| Error::damaged("a stored order", error);
     let awaiting: BTreeSet<CompensationStep> = serde_json::from_str(&awaiting).map_err(json)?;
@@ -264,11 +260,11 @@ fn read(row: Row) -> Result<Order> {
             awaiting,
         },
         changes,
-        told,
+        emitted,
     })
 }
 
-/// Writes what changed; `seen` is how many history rows each order had when it was read.
+/// Updates orders. Each comes with the number of its history rows when it was read.
 pub(crate) async fn save(
     connection: &mut Connection,
     orders: &[(&Order, i64)],
@@ -283,13 +279,13 @@ pub(crate) async fn save(
                 order.progress.status.name(),
                 rows(&order.progress.awaiting)?,
                 order.changes,
-                order.told,
+                order.emitted,
             ))
         })
         .collect::<Result<Vec<_>>>()?;
     let saved = sqlx::query(
         "UPDATE orders SET status = w.value ->> 2, awaiting = w.value ->> 3, changes = CAST(w.value ->> 4 AS BIGINT),
-                           told = CAST(w.value ->> 5 AS BIGINT), updated_at = $2
+                           emitted = CAST(w.value ->> 5 AS BIGINT), updated_at = $2
          FROM json_each($1) AS w WHERE order_id = w.value ->> 0 AND changes = CAST(w.value ->> 1 AS BIGINT)",
     )
     .bind(rows(&set)?)
@@ -298,14 +294,10 @@ pub(crate) async fn save(
     .await
     .map_err(sql)?
     .rows_affected();
-    if saved == orders.len() as u64 {
-        Ok(())
-    } else {
-        Err(Error::Changed { what: "an order" })
-    }
+    touched(saved, orders.len(), Error::Changed { what: "an order" })
 }
 
-/// A row of an order's history as it is told to clients.
+/// A row of an order's history: status, time, reason.
 pub(crate) type HistoryRow = (String, i64, Option<String>);
 
 /// Reads an order and its history for a client.
@@ -314,7 +306,7 @@ pub(crate) async fn show(
     order_id: &str,
 ) -> Result<Option<(Order, Vec<HistoryRow>)>> {
     let found: Option<Row> = sqlx::query_as(
-        "SELECT order_id, customer_id, currency, total_minor, status, awaiting, details, changes, told
+        "SELECT order_id, customer_id, currency, total_minor, status, awaiting, details, changes, emitted
          FROM orders WHERE order_id = $1",
     )
     .bind(order_id)
@@ -325,7 +317,7 @@ pub(crate) async fn show(
         return Ok(None);
     };
     let order = read(row)?;
-    // A change that was committed in between is left out: the answer is one state.
+    // Skip changes that were committed since the order was read.
     let history: Vec<HistoryRow> = sqlx::query_as(
         "SELECT status, at, reason FROM order_history WHERE order_id = $1 AND change <= $2 ORDER BY change",
     )

@@ -1,8 +1,8 @@
-//! What the payment service is told. Handlers write down what is to be done; [`settling`](crate::settling) does it.
+//! The payment service's handlers. They write intents; [`settling`](crate::settling) carries them out.
 
 use std::collections::BTreeSet;
 
-use commerce_chassis::{Aggregate, Connection, Effect, Journal, Result};
+use commerce_chassis::{Connection, Entries, Journal, Result};
 use commerce_contracts::{
     AuthorizePayment, CapturePayment, Contract, Currency, DeclineStage, Money, OrderCancelled,
     OrderId, PaymentDeclined, PaymentRefunded, RefundKind,
@@ -31,9 +31,9 @@ async fn authorize(
 ) -> Result<(), HandlerError> {
     let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
     let mut known = store::load(connection, &orders).await?;
-    let mut writing = Writing::default();
+    let mut writing = Writing::new(&journal);
     for Received { event, message, .. } in received {
-        // A payment that is there already is the tombstone of an order that was cancelled before it got here.
+        // A payment that exists already is a tombstone: the order was cancelled first.
         if let Some(mut tombstone) = known.remove(&event.order_id) {
             let declined = PaymentDeclined {
                 payment_id: payment_id(&event.order_id),
@@ -43,12 +43,14 @@ async fn authorize(
                 retryable: false,
                 attempt: 0,
             };
-            writing.tell(&journal, &mut tombstone, &declined, &message)?;
-            writing.note(&message, &event.effect_key, "cancelled before");
+            writing.emit(&mut tombstone, &declined, &message)?;
+            writing
+                .entries
+                .record(&message, &event.effect_key, "cancelled before");
             writing.payments.push(tombstone);
             continue;
         }
-        writing.note(&message, &event.effect_key, "done");
+        writing.entries.record(&message, &event.effect_key, "done");
         writing.intend(Kind::Authorize, event.effect_key, &event.order_id, &message);
         writing.payments.push(Payment {
             order_id: event.order_id,
@@ -58,10 +60,10 @@ async fn authorize(
             method: event.payment_method,
             provider_ref: None,
             is_new: true,
-            told: 0,
+            emitted: 0,
         });
     }
-    Ok(writing.write(&journal, connection).await?)
+    Ok(writing.write(connection).await?)
 }
 
 async fn capture(
@@ -71,11 +73,11 @@ async fn capture(
 ) -> Result<(), HandlerError> {
     let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
     let mut known = store::load(connection, &orders).await?;
-    let mut writing = Writing::default();
+    let mut writing = Writing::new(&journal);
     for Received { event, message, .. } in received {
         match known.remove(&event.order_id) {
             Some(payment) if payment.status == Status::Authorized => {
-                writing.note(&message, &event.effect_key, "done");
+                writing.entries.record(&message, &event.effect_key, "done");
                 writing.intend(Kind::Capture, event.effect_key, &event.order_id, &message);
             }
             Some(mut payment) => {
@@ -87,17 +89,21 @@ async fn capture(
                     retryable: false,
                     attempt: 0,
                 };
-                writing.tell(&journal, &mut payment, &declined, &message)?;
-                writing.note(&message, &event.effect_key, "not authorised");
+                writing.emit(&mut payment, &declined, &message)?;
+                writing
+                    .entries
+                    .record(&message, &event.effect_key, "not authorised");
                 writing.payments.push(payment);
             }
-            None => writing.note(&message, &event.effect_key, "unknown payment"),
+            None => writing
+                .entries
+                .record(&message, &event.effect_key, "unknown payment"),
         }
     }
-    Ok(writing.write(&journal, connection).await?)
+    Ok(writing.write(connection).await?)
 }
 
-/// Lets go what is held for cancelled orders, and answers each, also when nothing is held.
+/// Voids the payments of cancelled orders, and answers each order, even if nothing is held.
 async fn cancelled(
     connection: &mut Connection,
     received: Vec<Received<OrderCancelled>>,
@@ -105,7 +111,7 @@ async fn cancelled(
 ) -> Result<(), HandlerError> {
     let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
     let mut known = store::load(connection, &orders).await?;
-    let mut writing = Writing::default();
+    let mut writing = Writing::new(&journal);
     for Received { event, message, .. } in received {
         let order_id = event.order_id;
         let payment = known.remove(&order_id);
@@ -113,19 +119,23 @@ async fn cancelled(
         match payment.status {
             Status::Requested | Status::Authorized => {
                 let effect_key = format!("{order_id}:void:1");
-                writing.note(&message, order_id.as_str(), "done");
+                writing.entries.record(&message, order_id.as_str(), "done");
                 writing.intend(Kind::Void, effect_key, &order_id, &message);
             }
             Status::Declined | Status::Voided => {
                 let nothing = refunded(&payment, Money::ZERO, &event.reason.code);
-                writing.tell(&journal, &mut payment, &nothing, &message)?;
-                writing.note(&message, order_id.as_str(), "nothing held");
+                writing.emit(&mut payment, &nothing, &message)?;
+                writing
+                    .entries
+                    .record(&message, order_id.as_str(), "nothing held");
                 writing.payments.push(payment);
             }
-            Status::Captured => writing.note(&message, order_id.as_str(), "too late"),
+            Status::Captured => writing
+                .entries
+                .record(&message, order_id.as_str(), "too late"),
         }
     }
-    Ok(writing.write(&journal, connection).await?)
+    Ok(writing.write(connection).await?)
 }
 
 fn tombstone(order_id: &OrderId) -> Payment {
@@ -137,11 +147,11 @@ fn tombstone(order_id: &OrderId) -> Payment {
         method: String::new(),
         provider_ref: None,
         is_new: true,
-        told: 0,
+        emitted: 0,
     }
 }
 
-/// That a hold was let go.
+/// The event that a hold was voided.
 pub(crate) fn refunded(payment: &Payment, amount: Money, reason: &str) -> PaymentRefunded {
     PaymentRefunded {
         payment_id: payment_id(&payment.order_id),
@@ -158,32 +168,33 @@ pub(crate) fn payment_id(order_id: &OrderId) -> String {
     format!("pay-{order_id}")
 }
 
-/// What a batch writes.
-#[derive(Default)]
-struct Writing {
+/// The rows that a batch writes.
+struct Writing<'a> {
+    journal: &'a Journal,
     payments: Vec<Payment>,
     intents: Vec<Intent>,
-    messages: Vec<Message>,
-    effects: Vec<Effect>,
+    entries: Entries<'a>,
 }
 
-impl Writing {
-    fn tell<C: Contract>(
+impl<'a> Writing<'a> {
+    const fn new(journal: &'a Journal) -> Self {
+        Self {
+            journal,
+            payments: Vec::new(),
+            intents: Vec::new(),
+            entries: journal.entries(),
+        }
+    }
+
+    fn emit<C: Contract>(
         &mut self,
-        journal: &Journal,
         payment: &mut Payment,
         contract: &C,
         cause: &Message,
     ) -> Result<()> {
-        let mut aggregate = Aggregate::new(payment_id(&payment.order_id), payment.told);
-        self.messages
-            .push(journal.message(&mut aggregate, contract, cause.into())?);
-        payment.told = aggregate.version();
-        Ok(())
-    }
-
-    fn note(&mut self, message: &Message, key: &str, outcome: &'static str) {
-        self.effects.push(Effect::of(message, key, outcome));
+        let payment_id = payment_id(&payment.order_id);
+        self.entries
+            .emit(payment_id, &mut payment.emitted, contract, cause)
     }
 
     fn intend(&mut self, kind: Kind, effect_key: String, order_id: &OrderId, cause: &Message) {
@@ -198,8 +209,8 @@ impl Writing {
         });
     }
 
-    async fn write(self, journal: &Journal, connection: &mut Connection) -> Result<()> {
-        let now = journal.now();
+    async fn write(self, connection: &mut Connection) -> Result<()> {
+        let now = self.journal.now();
         if !self.payments.is_empty() {
             let payments: Vec<&Payment> = self.payments.iter().collect();
             store::save(connection, &payments, now).await?;
@@ -207,7 +218,6 @@ impl Writing {
         if !self.intents.is_empty() {
             store::intend(connection, &self.intents, now).await?;
         }
-        journal.tell(connection, &self.messages).await?;
-        journal.note(connection, &self.effects).await
+        self.entries.write(connection).await
     }
 }

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use commerce_chassis::{Db, Named, Problem};
+use commerce_chassis::{Db, PathParam, Problem};
 use serde::Serialize;
 
 use crate::{handlers::payment_id, store};
@@ -35,7 +35,7 @@ struct Ledger {
     entries: Vec<store::Entry>,
 }
 
-async fn show(State(db): State<Db>, Named(order_id): Named) -> Result<Response, Problem> {
+async fn show(State(db): State<Db>, PathParam(order_id): PathParam) -> Result<Response, Problem> {
     let Some(payment) = store::show(db.reader(), &order_id).await? else {
         return Err(Problem::not_found("there is no payment for such an order"));
     };
@@ -51,7 +51,7 @@ async fn show(State(db): State<Db>, Named(order_id): Named) -> Result<Response, 
     Ok(Json(shown).into_response())
 }
 
-async fn ledger(State(db): State<Db>, Named(order_id): Named) -> Result<Response, Problem> {
+async fn ledger(State(db): State<Db>, PathParam(order_id): PathParam) -> Result<Response, Problem> {
     if store::show(db.reader(), &order_id).await?.is_none() {
         return Err(Problem::not_found("there is no payment for such an order"));
     }

@@ -1,10 +1,10 @@
-//! What the provider's answer means for what was asked. Pure.
+//! Decides what follows from a provider's answer. Pure.
 
 use std::time::Duration;
 
 use crate::psp::Answer;
 
-/// What is to be done at the provider.
+/// An operation at the provider.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Authorize,
@@ -12,29 +12,29 @@ pub(crate) enum Kind {
     Void,
 }
 
-/// How the provider is approached next.
+/// The next call to the provider.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Question {
-    /// Do it.
+    /// Request the operation.
     Ask,
-    /// Was it done? After no answer came: never asked again blindly.
+    /// Look up whether the operation was done, after a lost answer and before another request.
     LookUp,
 }
 
-/// What comes of an answer.
+/// The consequence of an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Resolution {
-    /// It was done, under this name.
+    /// The operation was done, under this reference.
     Done(String),
-    /// It was not done and will not be; a stable code.
+    /// The operation is given up; a stable code.
     Refused(&'static str),
-    /// Not known yet.
+    /// Call again after this time.
     Again(Question, Duration),
 }
 
-/// How often a hold is asked for before the customer is told no.
+/// How often an authorisation is requested before it is declined.
 const MOST_ASKED: i64 = 5;
-/// The same when the provider never answers.
+/// The same, if the provider never answers.
 const MOST_UNANSWERED: i64 = 3;
 
 impl Kind {
@@ -68,9 +68,9 @@ impl Question {
     }
 }
 
-/// Decides, after `asked` asks (this one included).
+/// Decides after `asked` requests, this one included.
 pub(crate) fn resolve(kind: Kind, asked: i64, answer: Answer) -> Resolution {
-    // Only a hold may be given up: what was promised (a capture, a void) is asked for until it is done.
+    // Only an authorisation may be given up. A capture or a void is requested until it is done.
     let may_refuse = kind == Kind::Authorize;
     let soon = Duration::from_millis(20) * u32::try_from(asked.clamp(1, 50)).unwrap_or(50);
     match answer {
@@ -106,20 +106,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_missing_answer_is_looked_up_before_anything_is_asked_again(asked in 1..100_i64) {
+        fn a_lost_answer_is_looked_up_before_another_request(asked in 1..100_i64) {
             for kind in [Kind::Authorize, Kind::Capture, Kind::Void] {
                 prop_assert!(matches!(resolve(kind, asked, Answer::Silence), Resolution::Again(Question::LookUp, _)));
             }
         }
 
         #[test]
-        fn asking_for_a_hold_ends(answers in proptest::collection::vec(answer(), 200)) {
+        fn requests_for_an_authorisation_end(answers in proptest::collection::vec(answer(), 200)) {
             let (mut question, mut asked) = (Question::Ask, 0);
             for answer in answers {
                 if question == Question::Ask {
                     asked += 1;
                 }
-                // A look-up answers whether it was done; an ask never answers that it was not.
+                // A look-up answers whether the operation was done; a request never answers `NotDone`.
                 let answer = match (question, answer) {
                     (Question::LookUp, Answer::Done(reference)) => Answer::Done(reference),
                     (Question::LookUp, _) => Answer::NotDone,

@@ -1,13 +1,13 @@
-//! Double entry: each operation moves an amount between accounts, and its entries add up to nothing. Pure.
+//! Double entry: each operation moves an amount between accounts, and its entries sum to zero. Pure.
 
 use commerce_contracts::Money;
 
 use crate::intent::Kind;
 
-/// What the provider holds for us, and whom it holds it from.
+/// The money that the provider holds for us, and its source.
 const HELD: &str = "held";
 const HELD_FROM: &str = "held_from_customer";
-/// What the provider owes us, and what the customer paid.
+/// The money that the provider owes us, and that the customer paid.
 const PROVIDER: &str = "provider";
 const CUSTOMER: &str = "customer";
 
@@ -34,7 +34,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn entries_add_up_to_nothing_and_a_closed_payment_holds_nothing(minor in 1..=Money::MAX.minor(), captured in any::<bool>()) {
+        fn entries_sum_to_zero_and_a_closed_payment_holds_nothing(minor in 1..=Money::MAX.minor(), captured in any::<bool>()) {
             let amount = Money::from_minor(minor).unwrap();
             let end = if captured { Kind::Capture } else { Kind::Void };
             let mut balances: HashMap<&str, i64> = HashMap::new();

@@ -1,30 +1,30 @@
 //! The states of a payment. Pure.
 
-/// Where a payment is.
+/// The status of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Status {
-    /// The provider is to be asked, or its answer is not known yet.
+    /// The authorisation is requested, and its outcome is unknown.
     Requested,
     /// The money is held.
     Authorized,
     /// The provider refused.
     Declined,
-    /// The money was taken.
+    /// The money was captured.
     Captured,
-    /// Nothing is held (any more). Also the tombstone of an order that was cancelled before it was asked for.
+    /// The hold was voided, or the order was cancelled before any hold (a tombstone).
     Voided,
 }
 
-/// What happens to a payment.
+/// An event in the life of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Event {
     /// The provider holds the money.
     Authorized,
     /// The provider refused to hold it.
     Declined,
-    /// The provider took it.
+    /// The provider captured the money.
     Captured,
-    /// The provider let it go.
+    /// The provider voided the hold.
     Voided,
 }
 
@@ -87,22 +87,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn money_is_taken_or_let_go_only_after_it_was_held_and_never_both(events in proptest::collection::vec(event(), 0..20)) {
+        fn money_is_captured_or_voided_only_after_a_hold_and_never_both(events in proptest::collection::vec(event(), 0..20)) {
             let mut status = Status::Requested;
-            let (mut held, mut taken, mut let_go) = (0, 0, 0);
+            let (mut held, mut captured, mut voided) = (0, 0, 0);
             for event in events {
                 if let Ok(next) = status.after(event) {
                     status = next;
                     match event {
                         Event::Authorized => held += 1,
-                        Event::Captured => taken += 1,
-                        Event::Voided => let_go += 1,
+                        Event::Captured => captured += 1,
+                        Event::Voided => voided += 1,
                         Event::Declined => {}
                     }
                 }
             }
-            prop_assert!(held <= 1 && taken + let_go <= held);
-            prop_assert_eq!(status == Status::Captured, taken == 1);
+            prop_assert!(held <= 1 && captured + voided <= held);
+            prop_assert_eq!(status == Status::Captured, captured == 1);
         }
     }
 

@@ -1,8 +1,18 @@
-//! The simulated payment provider: another company's system, with books of its own in `psp.db`.
+//! The simulated payment provider: another company's system, with its own books in `psp.db`.
 //!
-//! The payment method decides what happens to a hold: `pm_ok` succeeds, `pm_declined` is refused, `pm_3ds` needs the
-//! customer, `pm_flaky` fails twice and then succeeds, `pm_timeout` never answers and does nothing, `pm_late` does it and
-//! loses the answer. A key that is done is answered as done, however often it is asked for.
+//! The payment method chooses the outcome of an authorisation:
+//!
+//! | method | outcome |
+//! |---|---|
+//! | `pm_ok` | succeeds |
+//! | `pm_declined` | is refused |
+//! | `pm_3ds` | needs the customer, which counts as refused |
+//! | `pm_flaky` | fails twice, then succeeds |
+//! | `pm_timeout` | is not done, and no answer comes |
+//! | `pm_late` | is done, and the answer is lost |
+//!
+//! The provider does an operation at most once per effect key, and answers a repeated request with the
+//! first result.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -22,7 +32,7 @@ use crate::intent::{Kind, Question};
 /// The provider's tables.
 pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("psp", "0001_psp");
 
-/// Calls answered in one transaction at most.
+/// Calls in one transaction at most.
 const ANSWERED_TOGETHER: usize = 256;
 
 /// A call to the provider.
@@ -30,47 +40,47 @@ const ANSWERED_TOGETHER: usize = 256;
 pub(crate) struct Call {
     pub(crate) question: Question,
     pub(crate) kind: Kind,
-    /// The same for every time the same thing is asked for.
+    /// The same for every request of the same operation.
     pub(crate) effect_key: String,
     pub(crate) amount: Money,
     pub(crate) currency: Currency,
     pub(crate) payment_method: String,
 }
 
-/// What comes back.
+/// The provider's answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Answer {
-    /// It is done, under this name.
+    /// The operation is done, under this reference.
     Done(String),
     /// Refused.
     Declined,
     /// The customer has to do something first.
     RequiresAction,
-    /// Nothing came back in time.
+    /// No answer came in time.
     Silence,
-    /// To a look-up: it was not done.
+    /// Answer to a look-up: the operation was not done.
     NotDone,
-    /// Known not to have been done; try again.
+    /// The operation was not done; request it again.
     Unavailable,
 }
 
-/// The provider as its customers reach it.
+/// A client of the provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Psp {
     books: GroupCommit<Books>,
 }
 
-/// Opens the provider, and gives the task that does its work.
+/// Opens the provider. The task serves its calls.
 pub(crate) async fn open(
     deployment: &Deployment,
 ) -> Result<(Psp, impl Future<Output = Result<()>> + Send + 'static)> {
-    let db = Db::open(deployment.place(), "psp").await?;
+    let db = Db::open(deployment.storage(), "psp").await?;
     db.migrate(&MIGRATIONS).await?;
     let clock = Arc::clone(deployment.clock());
     let (books, work) = GroupCommit::new(
         Books { db, clock },
         ANSWERED_TOGETHER,
-        // It ends with its last customer: what is being settled at shutdown is settled.
+        // The provider outlives shutdown until its last client is dropped, so open calls complete.
         CancellationToken::new(),
     );
     Ok((Psp { books }, work))
@@ -82,7 +92,7 @@ impl Remote for Psp {
     type Answer = Answer;
 
     async fn call(&self, call: Call) -> Answer {
-        // It may have written down what it could not answer: that is silence, not a refusal.
+        // Without a confirmed commit the outcome is unknown: a lost answer, not a refusal.
         self.books.submit(call).await.unwrap_or(Answer::Silence)
     }
 }
@@ -100,7 +110,7 @@ impl Batch for Books {
 
     async fn run(&self, calls: &[Call]) -> Result<Vec<Answer>> {
         let mut tx = self.db.begin().await?;
-        // Sorted, and written before anything is read: who asks with the same key at the same time waits here.
+        // Write in sorted order before reading: concurrent calls with the same key wait here.
         let keys: BTreeSet<&str> = calls.iter().map(|call| &*call.effect_key).collect();
         let keys = column(keys)?;
         let mut asked: BTreeMap<String, i64> = sqlx::query_as(
@@ -196,7 +206,7 @@ fn reference(call: &Call) -> String {
     format!("psp-{}", call.effect_key)
 }
 
-/// Whether it is done, and what is answered, to the n-th ask.
+/// Whether the n-th request does the operation, and its answer.
 fn outcome(call: &Call, times: i64) -> (bool, Answer) {
     let done = (true, Answer::Done(reference(call)));
     if call.kind != Kind::Authorize {

@@ -1,7 +1,7 @@
-//! Asks the provider for what is due, and writes down what came of it.
+//! Calls the provider for due intents, and writes the outcomes.
 //!
-//! The provider is asked outside of any transaction. If the process dies in between, the same key is asked for again, and
-//! the provider answers what it did the first time.
+//! The call is outside of any transaction. If the process dies before it writes the outcome, the next
+//! one calls again with the same effect key, and the provider answers with the first result.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,14 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use commerce_chassis::{
-    Aggregate, Connection, Db, Journal, Progress, Remote, Result, Round, Station,
+    Connection, Db, Entries, Journal, Progress, Remote, Result, Round, ServiceBuilder,
 };
 use commerce_contracts::{
     DeclineStage, Money, OrderId, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
 };
 use futures_util::future::join_all;
 use mainstay_database::Transactions;
-use mainstay_messaging::Message;
 
 use crate::{
     handlers::{payment_id, refunded},
@@ -27,7 +26,7 @@ use crate::{
     store::{self, Intent, Payment, Turn},
 };
 
-/// Intents settled at once at most.
+/// Intents in one round at most.
 const SETTLED_TOGETHER: i64 = 256;
 /// How long the provider holds money.
 const HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -41,10 +40,10 @@ pub(crate) struct Settling<R> {
 }
 
 impl<R> Settling<R> {
-    pub(crate) fn new(station: &Station, provider: R) -> Self {
+    pub(crate) fn new(builder: &ServiceBuilder, provider: R) -> Self {
         Self {
-            db: station.db().clone(),
-            journal: station.journal().clone(),
+            db: builder.db().clone(),
+            journal: builder.journal().clone(),
             provider,
         }
     }
@@ -89,7 +88,7 @@ impl<R: Remote<Call = Call, Answer = Answer>> Round for Settling<R> {
 }
 
 impl<R: Remote<Call = Call, Answer = Answer>> Settling<R> {
-    /// None = there is nothing to ask for.
+    /// None = the payment's status needs no call.
     async fn ask(
         &self,
         intent: &Intent,
@@ -157,7 +156,7 @@ impl<R: Remote<Call = Call, Answer = Answer>> Settling<R> {
     ) -> Result<()> {
         let orders: BTreeSet<&OrderId> = outcomes.iter().map(|(i, _)| &i.order_id).collect();
         let mut payments = store::load(tx, &orders).await?;
-        let mut messages = Vec::new();
+        let mut entries = self.journal.entries();
         let mut booked = Vec::new();
         for (intent, resolution) in outcomes {
             let Some(payment) = payments.get_mut(&intent.order_id) else {
@@ -175,7 +174,7 @@ impl<R: Remote<Call = Call, Answer = Answer>> Settling<R> {
                 match payment.status.after(event) {
                     Ok(status) => payment.status = status,
                     Err(illegal) => {
-                        tracing::warn!(%illegal, order = %intent.order_id, "ignored");
+                        tracing::warn!(%illegal, order = %intent.order_id, "the outcome does not fit the payment; it is skipped");
                         continue;
                     }
                 }
@@ -188,7 +187,7 @@ impl<R: Remote<Call = Call, Answer = Answer>> Settling<R> {
                     booked.push(*intent);
                 }
             }
-            messages.extend(self.tell(intent, payment, *resolution, now)?);
+            emit(&mut entries, intent, payment, *resolution, now)?;
         }
         let saved: Vec<&Payment> = payments.values().collect();
         store::save(tx, &saved, now).await?;
@@ -199,70 +198,69 @@ impl<R: Remote<Call = Call, Answer = Answer>> Settling<R> {
         if !booked.is_empty() {
             store::book(tx, &booked, now).await?;
         }
-        self.journal.tell(tx, &messages).await
+        entries.write(tx).await
     }
+}
 
-    fn tell(
-        &self,
-        intent: &Intent,
-        payment: &mut Payment,
-        resolution: Option<&Resolution>,
-        now: i64,
-    ) -> Result<Option<Message>> {
-        let mut aggregate = Aggregate::new(payment_id(&payment.order_id), payment.told);
-        let (order_id, cause) = (payment.order_id.clone(), intent.cause());
-        let payment_id = payment_id(&order_id);
-        let hold = i64::try_from(HOLD.as_micros()).unwrap_or(i64::MAX);
-        let message = match (intent.kind, resolution) {
-            (Kind::Authorize, Some(Resolution::Done(reference))) => {
-                let authorized = PaymentAuthorized {
-                    payment_id,
-                    order_id,
-                    amount_minor: payment.amount,
-                    currency: payment.currency,
-                    provider: "psp".to_owned(),
-                    provider_ref: reference.clone(),
-                    auth_expires_at: now.saturating_add(hold),
-                };
-                self.journal.message(&mut aggregate, &authorized, cause)?
-            }
-            (Kind::Capture, Some(Resolution::Done(reference))) => {
-                let captured = PaymentCaptured {
-                    payment_id,
-                    order_id,
-                    capture_id: reference.clone(),
-                    amount_minor: payment.amount,
-                    cumulative_captured_minor: payment.amount,
-                };
-                self.journal.message(&mut aggregate, &captured, cause)?
-            }
-            (Kind::Authorize | Kind::Capture, Some(Resolution::Refused(code))) => {
-                let declined = PaymentDeclined {
-                    payment_id,
-                    order_id,
-                    stage: if intent.kind == Kind::Authorize {
-                        DeclineStage::Authorize
-                    } else {
-                        DeclineStage::Capture
-                    },
-                    code: (*code).to_owned(),
-                    retryable: false,
-                    attempt: u32::try_from(intent.asked).unwrap_or(u32::MAX),
-                };
-                self.journal.message(&mut aggregate, &declined, cause)?
-            }
-            (Kind::Void, resolution) => {
-                let amount = if resolution.is_some() {
-                    payment.amount
+/// Emits the event about an outcome, if there is one.
+fn emit(
+    entries: &mut Entries<'_>,
+    intent: &Intent,
+    payment: &mut Payment,
+    resolution: Option<&Resolution>,
+    now: i64,
+) -> Result<()> {
+    let (order_id, cause) = (payment.order_id.clone(), intent.cause());
+    let payment_id = payment_id(&order_id);
+    let (aggregate, emitted) = (payment_id.clone(), &mut payment.emitted);
+    let hold = i64::try_from(HOLD.as_micros()).unwrap_or(i64::MAX);
+    match (intent.kind, resolution) {
+        (Kind::Authorize, Some(Resolution::Done(reference))) => {
+            let authorized = PaymentAuthorized {
+                payment_id,
+                order_id,
+                amount_minor: payment.amount,
+                currency: payment.currency,
+                provider: "psp".to_owned(),
+                provider_ref: reference.clone(),
+                auth_expires_at: now.saturating_add(hold),
+            };
+            entries.emit(aggregate, emitted, &authorized, cause)
+        }
+        (Kind::Capture, Some(Resolution::Done(reference))) => {
+            let captured = PaymentCaptured {
+                payment_id,
+                order_id,
+                capture_id: reference.clone(),
+                amount_minor: payment.amount,
+                cumulative_captured_minor: payment.amount,
+            };
+            entries.emit(aggregate, emitted, &captured, cause)
+        }
+        (Kind::Authorize | Kind::Capture, Some(Resolution::Refused(code))) => {
+            let declined = PaymentDeclined {
+                payment_id,
+                order_id,
+                stage: if intent.kind == Kind::Authorize {
+                    DeclineStage::Authorize
                 } else {
-                    Money::ZERO
-                };
-                let refunded = refunded(payment, amount, "order_cancelled");
-                self.journal.message(&mut aggregate, &refunded, cause)?
-            }
-            _ => return Ok(None),
-        };
-        payment.told = aggregate.version();
-        Ok(Some(message))
+                    DeclineStage::Capture
+                },
+                code: (*code).to_owned(),
+                retryable: false,
+                attempt: u32::try_from(intent.asked).unwrap_or(u32::MAX),
+            };
+            entries.emit(aggregate, emitted, &declined, cause)
+        }
+        (Kind::Void, resolution) => {
+            let amount = if resolution.is_some() {
+                payment.amount
+            } else {
+                Money::ZERO
+            };
+            let refunded = refunded(payment, amount, "order_cancelled");
+            entries.emit(aggregate, &mut payment.emitted, &refunded, cause)
+        }
+        _ => Ok(()),
     }
 }

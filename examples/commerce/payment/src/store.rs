@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use commerce_chassis::{Cause, Connection, Error, Pool, Result, column, rows, sql};
+use commerce_chassis::{Cause, Connection, Error, Pool, Result, column, rows, sql, touched};
 use commerce_contracts::{Currency, Money, OrderId};
 use serde::Serialize;
 
@@ -23,11 +23,11 @@ pub(crate) struct Payment {
     pub(crate) provider_ref: Option<String>,
     /// Whether it has no row yet.
     pub(crate) is_new: bool,
-    /// Messages it has told.
-    pub(crate) told: i64,
+    /// Messages it has emitted.
+    pub(crate) emitted: i64,
 }
 
-/// Something to be done at the provider.
+/// An operation that the provider has to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Intent {
     pub(crate) effect_key: String,
@@ -51,7 +51,7 @@ impl Intent {
 type Row = (String, String, i64, String, String, Option<String>, i64);
 
 fn read(row: Row) -> Result<Payment> {
-    let (order_id, status, amount, currency, method, provider_ref, told) = row;
+    let (order_id, status, amount, currency, method, provider_ref, emitted) = row;
     let damaged = |error| Error::damaged("a stored payment", error);
     Ok(Payment {
         order_id: OrderId::new(order_id),
@@ -62,17 +62,17 @@ fn read(row: Row) -> Result<Payment> {
         method,
         provider_ref,
         is_new: false,
-        told,
+        emitted,
     })
 }
 
-/// Reads payments in the transaction that will change them.
+/// Reads and locks payments.
 pub(crate) async fn load(
     connection: &mut Connection,
     orders: &BTreeSet<&OrderId>,
 ) -> Result<HashMap<OrderId, Payment>> {
     let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking!(
-        "SELECT p.order_id, p.status, p.amount_minor, p.currency, p.payment_method, p.provider_ref, p.told
+        "SELECT p.order_id, p.status, p.amount_minor, p.currency, p.payment_method, p.provider_ref, p.emitted
          FROM json_each($1) AS w CROSS JOIN payments AS p WHERE p.order_id = w.value ->> 0 ORDER BY p.order_id",
         "p"
     ))
@@ -89,7 +89,7 @@ pub(crate) async fn load(
         .collect()
 }
 
-/// Writes payments, new or changed.
+/// Inserts new payments, and updates the others.
 pub(crate) async fn save(
     connection: &mut Connection,
     payments: &[&Payment],
@@ -105,7 +105,7 @@ pub(crate) async fn save(
     Ok(())
 }
 
-/// In an order that all transactions share.
+/// Inserts payments. All transactions insert in the same order.
 async fn insert(connection: &mut Connection, mut payments: Vec<&Payment>, now: i64) -> Result<()> {
     payments.sort_unstable_by_key(|payment| payment.order_id.as_str());
     let set: Vec<_> = payments
@@ -118,13 +118,13 @@ async fn insert(connection: &mut Connection, mut payments: Vec<&Payment>, now: i
                 payment.currency.code(),
                 &payment.method,
                 &payment.provider_ref,
-                payment.told,
+                payment.emitted,
             )
         })
         .collect();
-    // `WHERE true` keeps the parser from reading ON as a join's.
+    // Without `WHERE true`, SQLite's parser takes ON for a join's.
     let written = sqlx::query(
-        "INSERT INTO payments (order_id, status, amount_minor, currency, payment_method, provider_ref, told, updated_at)
+        "INSERT INTO payments (order_id, status, amount_minor, currency, payment_method, provider_ref, emitted, updated_at)
          SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT), value ->> 3, value ->> 4, value ->> 5,
                 CAST(value ->> 6 AS BIGINT), $2
          FROM json_each($1) WHERE true
@@ -136,11 +136,7 @@ async fn insert(connection: &mut Connection, mut payments: Vec<&Payment>, now: i
     .await
     .map_err(sql)?
     .rows_affected();
-    if written == set.len() as u64 {
-        Ok(())
-    } else {
-        Err(Error::taken("a payment"))
-    }
+    touched(written, set.len(), Error::taken("a payment"))
 }
 
 async fn update(connection: &mut Connection, payments: &[&Payment], now: i64) -> Result<()> {
@@ -151,13 +147,13 @@ async fn update(connection: &mut Connection, payments: &[&Payment], now: i64) ->
                 payment.order_id.as_str(),
                 payment.status.name(),
                 &payment.provider_ref,
-                payment.told,
+                payment.emitted,
             )
         })
         .collect();
     let written = sqlx::query(
         "UPDATE payments SET status = w.value ->> 1, provider_ref = w.value ->> 2,
-                             told = CAST(w.value ->> 3 AS BIGINT), updated_at = $2
+                             emitted = CAST(w.value ->> 3 AS BIGINT), updated_at = $2
          FROM json_each($1) AS w WHERE order_id = w.value ->> 0",
     )
     .bind(rows(&set)?)
@@ -166,14 +162,10 @@ async fn update(connection: &mut Connection, payments: &[&Payment], now: i64) ->
     .await
     .map_err(sql)?
     .rows_affected();
-    if written == set.len() as u64 {
-        Ok(())
-    } else {
-        Err(Error::Changed { what: "a payment" })
-    }
+    touched(written, set.len(), Error::Changed { what: "a payment" })
 }
 
-/// Writes down what is to be done, due now.
+/// Inserts intents, due now.
 pub(crate) async fn intend(
     connection: &mut Connection,
     intents: &[Intent],
@@ -205,7 +197,7 @@ pub(crate) async fn intend(
 
 type IntentRow = (String, String, String, String, i64, String, Option<String>);
 
-/// What is due, the oldest of each order first and alone.
+/// Reads due intents, of each order only the oldest.
 pub(crate) async fn due(reader: &Pool, now: i64, limit: i64) -> Result<Vec<Intent>> {
     let found: Vec<IntentRow> = sqlx::query_as(
         "SELECT effect_key, order_id, kind, question, asked, causation_id, correlation_id FROM intents AS i
@@ -244,15 +236,15 @@ pub(crate) async fn next_due(reader: &Pool) -> Result<Option<i64>> {
         .map_err(sql)
 }
 
-/// What became of an intent; none = done.
+/// The result of calling the provider for an intent; `again` is none = done.
 pub(crate) struct Turn<'a> {
     pub(crate) intent: &'a Intent,
-    /// How often it was asked before.
+    /// The number of requests when the intent was read.
     pub(crate) seen: i64,
     pub(crate) again: Option<(Question, i64)>,
 }
 
-/// Writes down what became of intents, and says which of them were still as they had been read.
+/// Updates intents, and returns the keys of those that no other process updated since they were read.
 pub(crate) async fn turn(
     connection: &mut Connection,
     turns: &[Turn<'_>],
@@ -272,7 +264,7 @@ pub(crate) async fn turn(
         })
         .collect();
     let set = rows(&set)?;
-    // Several processes may be here with the same intents: whoever is second waits, in the order that all share.
+    // Several processes may hold the same intents: lock in the order in which all transactions lock.
     sqlx::query(commerce_chassis::locking!(
         "SELECT i.number FROM json_each($1) AS w CROSS JOIN intents AS i WHERE i.effect_key = w.value ->> 0
          ORDER BY i.effect_key",
@@ -296,7 +288,7 @@ pub(crate) async fn turn(
     Ok(turned.into_iter().collect())
 }
 
-/// Books the entries of operations. An operation that was booked before is an error.
+/// Inserts the ledger entries of operations. A second entry for an operation is an error.
 pub(crate) async fn book(
     connection: &mut Connection,
     operations: &[(&Intent, &Payment)],
@@ -325,10 +317,10 @@ pub(crate) async fn book(
     Ok(())
 }
 
-/// A payment for a client.
+/// Reads a payment for a client.
 pub(crate) async fn show(reader: &Pool, order_id: &str) -> Result<Option<Payment>> {
     let found: Option<Row> = sqlx::query_as(
-        "SELECT order_id, status, amount_minor, currency, payment_method, provider_ref, told FROM payments
+        "SELECT order_id, status, amount_minor, currency, payment_method, provider_ref, emitted FROM payments
          WHERE order_id = $1",
     )
     .bind(order_id)
@@ -347,7 +339,7 @@ pub(crate) struct Entry {
     currency: String,
 }
 
-/// An order's ledger for a client.
+/// Reads an order's ledger for a client.
 pub(crate) async fn entries(reader: &Pool, order_id: &str) -> Result<Vec<Entry>> {
     let found: Vec<(String, String, i64, String)> = sqlx::query_as(
         "SELECT operation, account, amount_minor, currency FROM ledger_entries WHERE order_id = $1

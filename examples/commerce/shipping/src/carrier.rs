@@ -1,9 +1,9 @@
-//! The simulated carrier: moves what is due. Due times are rows, so nothing is forgotten in a crash.
+//! The simulated carrier: moves due shipments. Due times are rows, so they survive a crash.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use commerce_chassis::{Cause, Db, Journal, Progress, Result, Round, Station};
+use commerce_chassis::{Cause, Db, Journal, Progress, Result, Round, ServiceBuilder};
 use mainstay_database::Transactions;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     store,
 };
 
-/// Shipments moved in one transaction at most.
+/// Shipments in one transaction at most.
 const MOVED_TOGETHER: i64 = 500;
 
 /// The round that moves shipments.
@@ -23,10 +23,10 @@ pub(crate) struct Carrier {
 }
 
 impl Carrier {
-    pub(crate) fn new(station: &Station) -> Self {
+    pub(crate) fn new(builder: &ServiceBuilder) -> Self {
         Self {
-            db: station.db().clone(),
-            journal: station.journal().clone(),
+            db: builder.db().clone(),
+            journal: builder.journal().clone(),
         }
     }
 }
@@ -49,16 +49,18 @@ impl Round for Carrier {
                 Ok(to) => Some(Move {
                     shipment,
                     to,
-                    // Nobody's message moves a shipment that is due.
+                    // No message causes this move.
                     cause: Cause::default(),
                 }),
                 Err(illegal) => {
-                    tracing::warn!(%illegal, order = %shipment.order_id, "due, yet going nowhere");
+                    tracing::warn!(%illegal, order = %shipment.order_id, "a due shipment has no next status; it is skipped");
                     None
                 }
             })
             .collect();
-        carry_out(&self.journal, &mut tx, moves, now).await?;
+        let mut entries = self.journal.entries();
+        carry_out(&mut entries, &mut tx, moves, now).await?;
+        entries.write(&mut tx).await?;
         self.db.commit(tx).await?;
         Ok(Progress::More)
     }

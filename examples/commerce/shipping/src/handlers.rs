@@ -1,8 +1,8 @@
-//! What the shipping service hears and is told.
+//! The shipping service's handlers of events and commands.
 
 use std::collections::BTreeSet;
 
-use commerce_chassis::{Connection, Effect, Journal, rows};
+use commerce_chassis::{Connection, Journal, rows};
 use commerce_contracts::{
     DispatchShipment, OrderCancelled, OrderConfirmed, OrderId, ShipmentStatus,
 };
@@ -31,12 +31,12 @@ async fn confirmed(
 ) -> Result<(), HandlerError> {
     let now = journal.now();
     let mut shipments = Vec::with_capacity(received.len());
-    let mut effects = Vec::with_capacity(received.len());
+    let mut entries = journal.entries();
     for Received { event, message, .. } in &received {
         let shipment = Shipment {
             order_id: event.order_id.clone(),
             status: ShipmentStatus::Created,
-            told: 0,
+            emitted: 0,
             due_at: due_at(ShipmentStatus::Created, now),
         };
         let parcel = Parcel {
@@ -44,7 +44,7 @@ async fn confirmed(
             contents: rows(&event.lines)?,
         };
         shipments.push((shipment, parcel));
-        effects.push(Effect::of(message, event.order_id.as_str(), "done"));
+        entries.record(message, event.order_id.as_str(), "done");
     }
     store::insert(connection, &shipments, now).await?;
     let entered: Vec<_> = shipments
@@ -52,7 +52,7 @@ async fn confirmed(
         .map(|(shipment, _)| (&shipment.order_id, shipment.status))
         .collect();
     store::track(connection, &entered, now).await?;
-    Ok(journal.note(connection, &effects).await?)
+    Ok(entries.write(connection).await?)
 }
 
 async fn dispatch(
@@ -60,10 +60,10 @@ async fn dispatch(
     received: Vec<Received<DispatchShipment>>,
     journal: Journal,
 ) -> Result<(), HandlerError> {
-    let told = received
+    let pushed = received
         .iter()
         .map(|r| (&r.event.order_id, r.event.effect_key.as_str(), &r.message));
-    push(&journal, connection, Push::Dispatch, told.collect()).await
+    push(&journal, connection, Push::Dispatch, pushed.collect()).await
 }
 
 async fn cancelled(
@@ -71,10 +71,10 @@ async fn cancelled(
     received: Vec<Received<OrderCancelled>>,
     journal: Journal,
 ) -> Result<(), HandlerError> {
-    let told = received
+    let pushed = received
         .iter()
         .map(|r| (&r.event.order_id, r.event.order_id.as_str(), &r.message));
-    push(&journal, connection, Push::Cancel, told.collect()).await
+    push(&journal, connection, Push::Cancel, pushed.collect()).await
 }
 
 /// Pushes the shipments of orders: (order, key of the effect, message).
@@ -82,13 +82,13 @@ async fn push(
     journal: &Journal,
     connection: &mut Connection,
     push: Push,
-    told: Vec<(&OrderId, &str, &Message)>,
+    pushed: Vec<(&OrderId, &str, &Message)>,
 ) -> Result<(), HandlerError> {
-    let orders: BTreeSet<_> = told.iter().map(|(order_id, ..)| *order_id).collect();
+    let orders: BTreeSet<_> = pushed.iter().map(|(order_id, ..)| *order_id).collect();
     let mut known = store::load(connection, &orders).await?;
     let mut moves = Vec::new();
-    let mut effects = Vec::with_capacity(told.len());
-    for (order_id, key, message) in told {
+    let mut entries = journal.entries();
+    for (order_id, key, message) in pushed {
         let outcome = match known.remove(order_id) {
             None => "no shipment",
             Some(shipment) => match after(shipment.status, push) {
@@ -102,14 +102,14 @@ async fn push(
                     "done"
                 }
                 Err(illegal) => {
-                    tracing::debug!(%illegal, order = %order_id, "nothing to do");
+                    tracing::debug!(%illegal, order = %order_id, "the push comes too late and is skipped");
                     "too late"
                 }
             },
         };
-        effects.push(Effect::of(message, key, outcome));
+        entries.record(message, key, outcome);
     }
     let now = journal.now();
-    carry_out(journal, connection, moves, now).await?;
-    Ok(journal.note(connection, &effects).await?)
+    carry_out(&mut entries, connection, moves, now).await?;
+    Ok(entries.write(connection).await?)
 }

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use commerce_chassis::{Db, Named, Problem, rfc3339};
+use commerce_chassis::{Db, PathParam, Problem, rfc3339};
 use serde::Serialize;
 
 use crate::store;
@@ -32,7 +32,7 @@ struct Scan {
     at: String,
 }
 
-async fn show(State(db): State<Db>, Named(order_id): Named) -> Result<Response, Problem> {
+async fn show(State(db): State<Db>, PathParam(order_id): PathParam) -> Result<Response, Problem> {
     let Some((shipment, tracking)) = store::show(db.reader(), &order_id).await? else {
         return Err(Problem::not_found("there is no shipment for such an order"));
     };

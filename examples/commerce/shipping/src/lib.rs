@@ -1,10 +1,10 @@
-//! The shipping service: packs what was confirmed, and follows it to the door.
+//! The shipping service: packs confirmed orders, and tracks their shipments until delivery.
 //!
 //! | file | what |
 //! |---|---|
-//! | `shipment` | the states of a shipment and how long each takes, pure |
-//! | `carrier` | the simulated carrier: moves what is due, a thousand times as fast as a real one |
-//! | `moves` | writing down that shipments moved |
+//! | `shipment` | the states of a shipment and their durations, pure |
+//! | `carrier` | the simulated carrier: moves due shipments, a thousand times as fast as a real one |
+//! | `moves` | writes that shipments moved |
 //! | `handlers`, `http`, `store` | the edges: events and commands, requests, tables |
 
 mod carrier;
@@ -14,29 +14,30 @@ mod moves;
 mod shipment;
 mod store;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use commerce_chassis::{Bell, Deployment, Result, Service, Station};
+use commerce_chassis::{Deployment, Result, Service, ServiceBuilder};
 use mainstay_database::Migrations;
+use tokio::sync::Notify;
 
 /// The service's tables.
 pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("shipping", "0001_shipping");
 
-/// Between two rounds of the carrier: what falls due meanwhile moves together.
-const REST: Duration = Duration::from_millis(20);
+/// The carrier's rounds start at least this far apart; shipments that fall due meanwhile move together.
+const MIN_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Opens the service.
 ///
 /// # Errors
-/// The database cannot be opened, or is newer than this build.
+/// The database cannot be opened, or its schema is newer than this build.
 pub async fn open(deployment: &Deployment) -> Result<Service> {
-    let station = Station::open(deployment, "shipping", &MIGRATIONS).await?;
-    let bell = Bell::default();
-    let carrier = carrier::Carrier::new(&station);
-    let router = http::router(station.db().clone());
-    let handlers = handlers::handlers(station.journal());
-    station
-        .rounds("carrier", carrier, bell.clone(), REST)
-        .serve(router, handlers, vec![bell])
+    let builder = ServiceBuilder::open(deployment, "shipping", &MIGRATIONS).await?;
+    let work = Arc::new(Notify::new());
+    let carrier = carrier::Carrier::new(&builder);
+    let router = http::router(builder.db().clone());
+    let handlers = handlers::handlers(builder.journal());
+    builder
+        .rounds("carrier", carrier, Arc::clone(&work), MIN_INTERVAL)
+        .build(router, handlers, vec![work])
         .await
 }

@@ -1,8 +1,8 @@
-//! Writing down that shipments moved: their rows, their track, and what others are told.
+//! Writes that shipments moved: their rows, their tracking events, and the emitted events.
 
 use std::time::Duration;
 
-use commerce_chassis::{Aggregate, Cause, Connection, Journal, Result};
+use commerce_chassis::{Cause, Connection, Entries, Result};
 use commerce_contracts::{ShipmentStatus, ShipmentStatusChanged};
 
 use crate::{
@@ -10,16 +10,16 @@ use crate::{
     store::{self, Shipment},
 };
 
-/// A shipment on its way to another status.
+/// A shipment and its next status.
 pub(crate) struct Move<'a> {
     pub(crate) shipment: Shipment,
     pub(crate) to: ShipmentStatus,
     pub(crate) cause: Cause<'a>,
 }
 
-/// Moves shipments.
+/// Moves shipments, and adds the events about them to `entries`.
 pub(crate) async fn carry_out(
-    journal: &Journal,
+    entries: &mut Entries<'_>,
     connection: &mut Connection,
     pushed: Vec<Move<'_>>,
     now: i64,
@@ -27,7 +27,6 @@ pub(crate) async fn carry_out(
     if pushed.is_empty() {
         return Ok(());
     }
-    let mut messages = Vec::new();
     let mut moved = Vec::with_capacity(pushed.len());
     for Move {
         mut shipment,
@@ -39,7 +38,6 @@ pub(crate) async fn carry_out(
         shipment.status = to;
         shipment.due_at = due_at(to, now);
         if is_milestone(to) {
-            let mut aggregate = Aggregate::new(shipment.id(), shipment.told);
             let changed = ShipmentStatusChanged {
                 shipment_id: shipment.id(),
                 order_id: shipment.order_id.clone(),
@@ -50,8 +48,7 @@ pub(crate) async fn carry_out(
                 location: None,
                 occurred_at: now,
             };
-            messages.push(journal.message(&mut aggregate, &changed, cause)?);
-            shipment.told = aggregate.version();
+            entries.emit(shipment.id(), &mut shipment.emitted, &changed, cause)?;
         }
         moved.push((shipment, from));
     }
@@ -60,11 +57,10 @@ pub(crate) async fn carry_out(
         .iter()
         .map(|(shipment, _)| (&shipment.order_id, shipment.status))
         .collect();
-    store::track(connection, &entered, now).await?;
-    journal.tell(connection, &messages).await
+    store::track(connection, &entered, now).await
 }
 
-/// When a shipment that is `status` from `now` on moves by itself.
+/// When a shipment that enters `status` at `now` falls due.
 pub(crate) fn due_at(status: ShipmentStatus, now: i64) -> Option<i64> {
     let micros = |stay: Duration| i64::try_from(stay.as_micros()).unwrap_or(i64::MAX);
     stay(status).map(|stay| now.saturating_add(micros(stay)))

@@ -1,4 +1,4 @@
-//! The states of a shipment, and how long each takes. Pure.
+//! The states of a shipment and their durations. Pure.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use commerce_contracts::ShipmentStatus as Status;
 /// Real time over simulated time.
 const SPEED: u32 = 1_000;
 
-/// What moves a shipment.
+/// Why a shipment moves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Push {
-    /// Its time has come.
+    /// It is due.
     Due,
-    /// The order says go.
+    /// The order commands the dispatch.
     Dispatch,
-    /// The order says no.
+    /// The order was cancelled.
     Cancel,
 }
 
@@ -43,7 +43,8 @@ pub(crate) const fn after(status: Status, push: Push) -> Result<Status, Illegal>
     }
 }
 
-/// How long a shipment stays in a status before it is due; none = until it is pushed, or for ever.
+/// How long a shipment stays in a status before it is due; none = it waits for a message, or the
+/// status is terminal.
 pub(crate) const fn stay(status: Status) -> Option<Duration> {
     let real_seconds = match status {
         Status::Created => 30,
@@ -58,7 +59,7 @@ pub(crate) const fn stay(status: Status) -> Option<Duration> {
     ))
 }
 
-/// Whether others are told about it.
+/// Whether the service emits an event about the status.
 pub(crate) const fn is_milestone(status: Status) -> bool {
     matches!(
         status,
@@ -77,7 +78,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_shipment_never_moves_backwards_and_is_not_cancelled_once_it_went(pushes in proptest::collection::vec(push(), 0..40)) {
+        fn a_shipment_never_moves_backwards_and_is_not_cancelled_after_dispatch(pushes in proptest::collection::vec(push(), 0..40)) {
             let mut status = Status::Created;
             for push in pushes {
                 if let Ok(next) = after(status, push) {
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_by_itself_may_go_on_by_itself() {
+    fn a_status_with_a_duration_has_a_next_status() {
         for status in Status::ALL {
             assert_eq!(
                 stay(status).is_some(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use commerce_chassis::{Connection, Error, Pool, Result, column, rows, sql};
+use commerce_chassis::{Connection, Error, Pool, Result, column, rows, sql, touched};
 use commerce_contracts::{OrderId, ShipmentStatus};
 
 /// A shipment.
@@ -10,8 +10,8 @@ use commerce_contracts::{OrderId, ShipmentStatus};
 pub(crate) struct Shipment {
     pub(crate) order_id: OrderId,
     pub(crate) status: ShipmentStatus,
-    /// Messages it has told.
-    pub(crate) told: i64,
+    /// Messages it has emitted.
+    pub(crate) emitted: i64,
     /// Microseconds since 1970.
     pub(crate) due_at: Option<i64>,
 }
@@ -27,7 +27,7 @@ impl Shipment {
     }
 }
 
-/// What a shipment holds and where it goes, as JSON.
+/// Contents and address of a shipment, as JSON.
 pub(crate) struct Parcel {
     pub(crate) ship_to: String,
     pub(crate) contents: String,
@@ -35,17 +35,17 @@ pub(crate) struct Parcel {
 
 type Row = (String, String, i64, Option<i64>);
 
-fn read((order_id, status, told, due_at): Row) -> Result<Shipment> {
+fn read((order_id, status, emitted, due_at): Row) -> Result<Shipment> {
     Ok(Shipment {
         order_id: OrderId::new(order_id),
         status: ShipmentStatus::from_name(&status)
             .ok_or_else(|| Error::damaged("a stored shipment", format!("status {status:?}")))?,
-        told,
+        emitted,
         due_at,
     })
 }
 
-/// Writes new shipments. A second one for an order is an error.
+/// Inserts shipments. A second one for an order is an error.
 pub(crate) async fn insert(
     connection: &mut Connection,
     shipments: &[(Shipment, Parcel)],
@@ -62,12 +62,12 @@ pub(crate) async fn insert(
                 &parcel.ship_to,
                 &parcel.contents,
                 shipment.due_at,
-                shipment.told,
+                shipment.emitted,
             )
         })
         .collect();
     sqlx::query(
-        "INSERT INTO shipments (order_id, shipment_id, tracking_no, status, ship_to, contents, due_at, told, updated_at)
+        "INSERT INTO shipments (order_id, shipment_id, tracking_no, status, ship_to, contents, due_at, emitted, updated_at)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, CAST(value ->> 6 AS BIGINT),
                 CAST(value ->> 7 AS BIGINT), $2
          FROM json_each($1)",
@@ -80,13 +80,13 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Reads shipments in the transaction that will change them.
+/// Reads and locks shipments.
 pub(crate) async fn load(
     connection: &mut Connection,
     orders: &BTreeSet<&OrderId>,
 ) -> Result<HashMap<OrderId, Shipment>> {
     let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking!(
-        "SELECT s.order_id, s.status, s.told, s.due_at FROM json_each($1) AS w CROSS JOIN shipments AS s
+        "SELECT s.order_id, s.status, s.emitted, s.due_at FROM json_each($1) AS w CROSS JOIN shipments AS s
          WHERE s.order_id = w.value ->> 0 ORDER BY s.order_id",
         "s"
     ))
@@ -103,15 +103,14 @@ pub(crate) async fn load(
         .collect()
 }
 
-/// Shipments whose time has come, in the transaction that will move them; those that somebody else is moving are left
-/// to them.
+/// Reads and locks due shipments. Shipments that another transaction has locked are skipped.
 pub(crate) async fn due(
     connection: &mut Connection,
     now: i64,
     limit: i64,
 ) -> Result<Vec<Shipment>> {
     let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking_free!(
-        "SELECT order_id, status, told, due_at FROM shipments WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
+        "SELECT order_id, status, emitted, due_at FROM shipments WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
         "shipments"
     ))
     .bind(now)
@@ -130,7 +129,7 @@ pub(crate) async fn next_due(reader: &Pool) -> Result<Option<i64>> {
         .map_err(sql)
 }
 
-/// Writes shipments that moved, with the status they had before.
+/// Updates shipments. Each comes with the status that it had before.
 pub(crate) async fn save(
     connection: &mut Connection,
     moved: &[(Shipment, ShipmentStatus)],
@@ -144,12 +143,12 @@ pub(crate) async fn save(
                 before.name(),
                 shipment.status.name(),
                 shipment.due_at,
-                shipment.told,
+                shipment.emitted,
             )
         })
         .collect();
     let saved = sqlx::query(
-        "UPDATE shipments SET status = w.value ->> 2, due_at = CAST(w.value ->> 3 AS BIGINT), told = CAST(w.value ->> 4 AS BIGINT),
+        "UPDATE shipments SET status = w.value ->> 2, due_at = CAST(w.value ->> 3 AS BIGINT), emitted = CAST(w.value ->> 4 AS BIGINT),
                               updated_at = $2
          FROM json_each($1) AS w WHERE order_id = w.value ->> 0 AND status = w.value ->> 1",
     )
@@ -159,14 +158,10 @@ pub(crate) async fn save(
     .await
     .map_err(sql)?
     .rows_affected();
-    if saved == moved.len() as u64 {
-        Ok(())
-    } else {
-        Err(Error::Changed { what: "a shipment" })
-    }
+    touched(saved, moved.len(), Error::Changed { what: "a shipment" })
 }
 
-/// Writes down when shipments entered a status; entering one twice is an error.
+/// Inserts tracking events; a second one for a status is an error.
 pub(crate) async fn track(
     connection: &mut Connection,
     entered: &[(&OrderId, ShipmentStatus)],
@@ -188,17 +183,18 @@ pub(crate) async fn track(
     Ok(())
 }
 
-/// Where a shipment was when, for a client.
+/// Reads a shipment and its tracking events for a client.
 pub(crate) async fn show(
     reader: &Pool,
     order_id: &str,
 ) -> Result<Option<(Shipment, Vec<(String, i64)>)>> {
-    let found: Option<Row> =
-        sqlx::query_as("SELECT order_id, status, told, due_at FROM shipments WHERE order_id = $1")
-            .bind(order_id)
-            .fetch_optional(reader)
-            .await
-            .map_err(sql)?;
+    let found: Option<Row> = sqlx::query_as(
+        "SELECT order_id, status, emitted, due_at FROM shipments WHERE order_id = $1",
+    )
+    .bind(order_id)
+    .fetch_optional(reader)
+    .await
+    .map_err(sql)?;
     let Some(row) = found else {
         return Ok(None);
     };

@@ -15,8 +15,8 @@ use serde::Deserialize;
 
 use crate::error::Failure;
 
-/// How long a request may take: what takes longer has failed for a customer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Deadline of a request.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A client of one shop; clones share its connections.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl Client {
         })
     }
 
-    /// Whether somebody answers at all.
+    /// Checks that a healthy shop answers.
     pub(crate) async fn check(&self) -> Result<(), Failure> {
         let (status, _) = self
             .send(Method::GET, "/healthz", None, Bytes::new())
@@ -72,7 +72,7 @@ impl Client {
         if status == StatusCode::OK {
             return Ok(());
         }
-        Err(Failure::plain(format!("{} is not well: {status}", self.target)).unanswered())
+        Err(Failure::plain(format!("{} is not healthy: {status}", self.target)).unanswered())
     }
 
     pub(crate) async fn place(&self, key: String, body: String) -> Result<Reply, Failure> {
@@ -116,10 +116,10 @@ impl Client {
         let request = request
             .body(Full::new(body))
             .map_err(|error| Failure::new("the request cannot be written", &error).unanswered())?;
-        tokio::time::timeout(PATIENCE, self.exchange(request))
+        tokio::time::timeout(DEADLINE, self.exchange(request))
             .await
             .map_err(|_| {
-                let line = format!("no answer within {} s", PATIENCE.as_secs());
+                let line = format!("no answer within {} s", DEADLINE.as_secs());
                 Failure::plain(line).unanswered()
             })?
     }
@@ -138,7 +138,7 @@ impl Client {
             .into_body()
             .collect()
             .await
-            .map_err(|error| Failure::new("the answer broke off", &error))?;
+            .map_err(|error| Failure::new("the connection broke during the answer", &error))?;
         Ok((status, body.to_bytes()))
     }
 }

@@ -1,5 +1,5 @@
-//! How accepted orders end. They are looked at after the load, a few at a time, so that looking is no load; how
-//! long each took is in its history.
+//! The ends of accepted orders. They are read after the load, a few at a time, so that reading adds no
+//! load. An order's history says how long it took.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 
 use super::client::{Client, Shown};
 
-/// Orders looked at at once.
+/// Orders that are read concurrently.
 const WATCHED: usize = 8;
 
-/// An order's last status, and how long it took to get there if it is terminal.
+/// An order's last status and, if it is terminal, the time it took.
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) status: String,

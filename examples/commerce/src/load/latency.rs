@@ -1,4 +1,4 @@
-//! Latencies without sampling.
+//! Latency percentiles.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 #[derive(Debug)]
 pub(crate) struct Latency(Option<Histogram<u64>>);
 
-/// What people ask of it, in milliseconds.
+/// Percentiles in milliseconds.
 #[derive(Clone, Copy, Serialize, Debug)]
 #[expect(clippy::struct_field_names, reason = "the unit belongs to the name")]
 pub(crate) struct Percentiles {
@@ -21,7 +21,7 @@ pub(crate) struct Percentiles {
 
 impl Latency {
     pub(crate) fn new() -> Self {
-        // Three digits from a microsecond up to an hour: a constant that is always accepted.
+        // Three digits from a microsecond to an hour; these bounds are always valid.
         Self(Histogram::new_with_bounds(1, 3_600_000_000, 3).ok())
     }
 

@@ -1,4 +1,4 @@
-//! How it went, as a table or as JSON.
+//! The report, as a table or as JSON.
 
 use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, time::Duration};
 
@@ -62,7 +62,7 @@ impl Report {
         }
     }
 
-    /// Every order was accepted and has ended.
+    /// Whether every order was accepted and has ended.
     pub(crate) const fn is_good(&self) -> bool {
         self.accepted == self.asked && self.terminal == self.accepted
     }
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
 
-    /// One request with this answer.
+    /// A report of one answered request.
     fn report(order_id: Option<&str>) -> Report {
         let cli = Cli::parse_from(["commerce", "load", "--orders", "1"]);
         let Some(Command::Load(arguments)) = cli.command else {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_has_no_percentiles() {
+    fn a_report_without_ended_orders_has_no_percentiles_of_them() {
         let report = report(None);
         let table = report.table();
         assert!(!table.contains(" 0.0 ms"), "{table}");

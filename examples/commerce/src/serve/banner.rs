@@ -1,19 +1,19 @@
-//! What a person reads first.
+//! The banner.
 
 use std::{io::Write, net::SocketAddr};
 
 use crate::config::Config;
 
-/// Goes to stderr: stdout carries nothing but the line that scripts wait for.
+/// Prints to stderr; stdout carries only the line that scripts wait for.
 pub(crate) fn show(config: &Config, address: SocketAddr) {
     let traffic = config.traffic.map_or_else(
         || "off".to_owned(),
         |every| format!("{:.1} orders/s", 1.0 / every.as_secs_f64()),
     );
-    let place = &config.place;
-    let data = place.data().display();
+    let storage = &config.storage;
+    let data = storage.data().display();
     let services = config.services.join(", ");
-    // The path that leads here again, also when cargo started it.
+    // The path of this executable, even if cargo started it.
     let commerce = std::env::args()
         .next()
         .unwrap_or_else(|| "commerce".to_owned());
@@ -21,7 +21,7 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
         r#"
   commerce: {services} in one process
   API     http://{address}/        traffic {traffic}
-  data    {place}
+  data    {storage}
   seeds   SKU-001 … SKU-200 (scarce: SKU-198, SKU-199, SKU-200), cust-001 … cust-050
           pm_ok pm_declined pm_timeout pm_late pm_flaky pm_3ds
 
@@ -32,13 +32,13 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
   follow it      curl http://{address}/api/v1/orders/ORDER_ID
   its money      curl http://{address}/api/v1/payments/ORDER_ID/ledger
   its parcel     curl http://{address}/api/v1/shipments/ORDER_ID
-  how all are    curl http://{address}/readyz
+  health         curl http://{address}/readyz
   kill -9 this process, start it again, then
                  {commerce} verify --data {data}
   more           {commerce} load --target http://{address} --orders 2000 --rate 200
 
 "#
     );
-    // Nobody reads it if stderr is gone.
+    // stderr may be closed.
     drop(std::io::stderr().write_all(text.as_bytes()));
 }

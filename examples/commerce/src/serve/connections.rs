@@ -1,4 +1,4 @@
-//! Connections, bounded: a client that does nothing must not take from others what they need.
+//! Bounds the connections, so that silent clients do not use up the process's open files.
 
 use std::{
     io,
@@ -17,22 +17,23 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 
-/// At once; more wait until one ends. Far below the usual bound on open files, which the databases need, too.
+/// Connections at most; more wait until one ends. The usual bound on open files is 1024, and the
+/// databases need some, too.
 const MOST: usize = 512;
-/// How long a client may be silent in the middle of a request, or between two.
+/// How long a client may be silent during a request, or between two.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// Accepts connections.
 pub(crate) struct Connections {
     listener: TcpListener,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Connections {
     pub(crate) fn of(listener: TcpListener) -> Self {
         Self {
             listener,
-            places: Arc::new(Semaphore::new(MOST)),
+            permits: Arc::new(Semaphore::new(MOST)),
         }
     }
 }
@@ -42,15 +43,15 @@ impl Listener for Connections {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        // Nobody closes the semaphore, so there is always a place in the end.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        // The semaphore is never closed, so this never fails.
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
         let mut stream = TimeoutStream::new(stream);
         stream.set_read_timeout(Some(SILENCE));
         stream.set_write_timeout(Some(SILENCE));
         let connection = Connection {
             stream: Box::pin(stream),
-            _place: place,
+            _permit: permit,
         };
         (connection, address)
     }
@@ -60,10 +61,10 @@ impl Listener for Connections {
     }
 }
 
-/// A connection that ends when its client is silent for too long.
+/// A connection that ends if its client is silent for too long.
 pub(crate) struct Connection {
     stream: Pin<Box<TimeoutStream<TcpStream>>>,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl AsyncRead for Connection {

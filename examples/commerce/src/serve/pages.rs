@@ -1,4 +1,4 @@
-//! What no service answers: the index, health, and what is wrong with a request that nobody takes.
+//! The routes that belong to no service: the index, health, and the problems of unknown routes.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use commerce_chassis::{Problem, Vitals};
+use commerce_chassis::{HealthCheck, Problem};
 use serde_json::json;
 
-/// The largest body that is read.
+/// The largest body of a request, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
 
 pub(crate) fn router() -> Router {
     Router::new()
         .route("/", get(index))
-        .route("/healthz", get(well))
+        .route("/healthz", get(alive))
 }
 
-/// Readiness, and how the work behind each service is.
-pub(crate) fn readiness(vitals: Vec<Vitals>) -> Router {
+/// Readiness, with the health of each service.
+pub(crate) fn readiness(health: Vec<HealthCheck>) -> Router {
     Router::new()
         .route("/readyz", get(ready))
-        .with_state(vitals.into())
+        .with_state(health.into())
 }
 
 /// The whole application, once every service is merged in.
@@ -53,15 +53,15 @@ async fn index() -> Response {
     .into_response()
 }
 
-/// A part that ends takes the process with it, so a process that answers is well.
-async fn well() -> Response {
+/// The process ends if one of its tasks ends, so a process that answers is alive.
+async fn alive() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-/// A process that answers is ready: it listens only when every service is open, and takes orders also while the broker
-/// is away or a key is stopped. That somebody should look is in the body.
-async fn ready(State(vitals): State<Arc<[Vitals]>>) -> Response {
-    let services: Vec<_> = vitals.iter().map(Vitals::health).collect();
+/// A process that answers is ready: it listens only when every service is open, and takes orders even
+/// if the broker is away or a key is blocked. The body says whether an operator should look.
+async fn ready(State(health): State<Arc<[HealthCheck]>>) -> Response {
+    let services: Vec<_> = health.iter().map(HealthCheck::check).collect();
     let healthy = services.iter().all(|service| service.healthy);
     Json(json!({
         "status": if healthy { "ok" } else { "attention" },

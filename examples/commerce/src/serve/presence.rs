@@ -1,4 +1,4 @@
-//! Whether somebody serves a data directory: a shared lock on a file in it, which ends with the process.
+//! Whether a process serves a data directory: it holds a shared lock on a file there.
 
 use std::{
     fs::{File, TryLockError},
@@ -9,7 +9,7 @@ use crate::error::Failure;
 
 const NAME: &str = "serving.lock";
 
-/// Says, until it is dropped or the process ends, that this process serves the directory.
+/// Announces that this process serves the directory, until it is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct Presence {
     _locked: File,
@@ -27,7 +27,7 @@ impl Presence {
             .write(true)
             .open(&path)
             .map_err(wrong)?;
-        // Several processes may serve one directory; who looks holds the lock for a moment only.
+        // Several processes may serve one directory. `is_running` takes the lock for a moment only.
         file.lock_shared().map_err(wrong)?;
         Ok(Self { _locked: file })
     }

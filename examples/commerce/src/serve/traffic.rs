@@ -1,4 +1,4 @@
-//! Built-in customers, so that no page is empty. They call the application without a socket.
+//! Built-in customers. They call the application without a socket.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tower::ServiceExt;
 
 use crate::demand::{Mix, TRAFFIC_MIX, order};
 
-/// One order in this many asks for more than there is.
+/// One order in this many exceeds the stock.
 const SHORTAGES: u64 = 40;
 
 pub(crate) async fn run(application: Router, every: Duration, shutdown: CancellationToken) {
@@ -33,7 +33,7 @@ pub(crate) async fn run(application: Router, every: Duration, shutdown: Cancella
             .body(Body::from(order(&ids, &mix, SHORTAGES)));
         match request {
             Ok(request) => drop(orders.spawn(application.clone().oneshot(request))),
-            Err(error) => tracing::warn!(%error, "a built-in order could not be written"),
+            Err(error) => tracing::warn!(%error, "a built-in order is not a valid request"),
         }
         while let Some(ended) = orders.try_join_next() {
             match ended {
@@ -42,7 +42,7 @@ pub(crate) async fn run(application: Router, every: Duration, shutdown: Cancella
                     tracing::warn!(status = %response.status(), "a built-in order was refused");
                 }
                 Ok(Err(never)) => match never {},
-                Err(error) => tracing::warn!(%error, "a built-in order was cut off"),
+                Err(error) => tracing::warn!(%error, "the task of a built-in order failed"),
             }
         }
     }

@@ -1,16 +1,16 @@
-//! What came of one invariant.
+//! The result of checking one invariant.
 
 use std::collections::BTreeSet;
 
-/// An invariant, how many rows it was checked over, and who breaks it.
+/// An invariant, the number of rows that were checked, and the offenders.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Finding {
     pub(crate) id: &'static str,
     pub(crate) name: &'static str,
-    /// What was counted, such as `orders`.
+    /// The unit of `checked`, such as `orders`.
     pub(crate) unit: &'static str,
     pub(crate) checked: usize,
-    /// Each names a row.
+    /// Each text names a row.
     pub(crate) offenders: BTreeSet<String>,
 }
 
@@ -33,7 +33,7 @@ impl Finding {
         self.offenders.insert(offender);
     }
 
-    /// Only those offenders that were there before, too.
+    /// Keeps the offenders that were there earlier, too.
     pub(crate) fn confirmed_by(mut self, earlier: &Self) -> Self {
         self.offenders
             .retain(|offender| earlier.offenders.contains(offender));

@@ -1,16 +1,16 @@
-//! Which orders something is still to happen for.
+//! The orders with something in flight.
 
 use std::collections::HashSet;
 
 use commerce_contracts::SUBSCRIPTIONS;
 
-use super::picture::Picture;
+use super::observation::Observation;
 
-/// Orders with a message in an outbox, a record that somebody has yet to handle, something to be asked at the
-/// provider, or a shipment that is due.
-pub(crate) fn orders(picture: &Picture) -> HashSet<&str> {
+/// Orders with a message in an outbox, an unhandled record in the log, an open intent, or a shipment
+/// with a due time.
+pub(crate) fn orders(observation: &Observation) -> HashSet<&str> {
     let mut orders = HashSet::new();
-    for journal in picture.journals.values() {
+    for journal in observation.journals.values() {
         orders.extend(
             journal
                 .outbox
@@ -18,7 +18,7 @@ pub(crate) fn orders(picture: &Picture) -> HashSet<&str> {
                 .filter_map(|row| row.order_id.as_deref()),
         );
     }
-    for record in &picture.log.records {
+    for record in &observation.log.records {
         let (Some(order_id), Some(envelope)) = (&record.order_id, &record.envelope) else {
             continue;
         };
@@ -28,24 +28,24 @@ pub(crate) fn orders(picture: &Picture) -> HashSet<&str> {
                 subscription.topic == record.topic && subscription.kinds.contains(&&*envelope.kind);
             handles
                 && record.offset
-                    >= picture
+                    >= observation
                         .log
                         .committed(subscription.service, record.partition)
-                && picture
+                && observation
                     .journals
                     .get(subscription.service)
-                    .is_none_or(|journal| !journal.marks.contains(&identity))
+                    .is_none_or(|journal| !journal.processed.contains(&identity))
         });
         if waits {
             orders.insert(order_id.as_str());
         }
     }
-    let intents = picture
+    let intents = observation
         .payments
         .iter()
         .filter(|(_, payment)| payment.has_intent);
     orders.extend(intents.map(|(order_id, _)| order_id.as_str()));
-    let due = picture
+    let due = observation
         .shipments
         .iter()
         .filter(|(_, shipment)| shipment.is_due);

@@ -12,19 +12,19 @@ mod terminal;
 
 use std::collections::HashSet;
 
-use super::{finding::Finding, picture::Picture};
+use super::{finding::Finding, observation::Observation};
 
-/// Checks all of them. `in_flight` holds the orders that something is still to happen for.
-pub(crate) fn check(picture: &Picture, in_flight: &HashSet<&str>) -> Vec<Finding> {
+/// Checks all invariants. `in_flight` holds the orders with something in flight.
+pub(crate) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Vec<Finding> {
     vec![
-        terminal::check(picture, in_flight),
-        money::check(picture, in_flight),
-        stock::check(picture),
-        reservations::check(picture, in_flight),
-        effects::check(picture),
-        loss::check(picture),
-        order_of_events::check(picture),
-        shipments::check(picture, in_flight),
-        idempotency::check(picture),
+        terminal::check(observation, in_flight),
+        money::check(observation, in_flight),
+        stock::check(observation),
+        reservations::check(observation, in_flight),
+        effects::check(observation),
+        loss::check(observation),
+        order_of_events::check(observation),
+        shipments::check(observation, in_flight),
+        idempotency::check(observation),
     ]
 }

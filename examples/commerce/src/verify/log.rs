@@ -1,8 +1,8 @@
-//! The broker's log, and how far each service has come in it.
+//! The broker's log, with the committed offsets of each service.
 
 use std::collections::HashMap;
 
-use commerce_chassis::{FileLook, Result};
+use commerce_chassis::{FileSnapshot, Result};
 use serde::Deserialize;
 
 /// All records, by partition and offset.
@@ -22,7 +22,7 @@ pub(crate) struct Record {
     pub(crate) offset: i64,
     pub(crate) topic: String,
     pub(crate) order_id: Option<String>,
-    /// What its envelope says; none = it cannot be read.
+    /// Its envelope; none = it does not decode.
     pub(crate) envelope: Option<Envelope>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Partition {
     pub(crate) next: i64,
 }
 
-/// The part of a stored message that matters here.
+/// The part of a stored message that the invariants need.
 #[derive(Deserialize, Debug)]
 pub(crate) struct Envelope {
     pub(crate) id: String,
@@ -63,7 +63,7 @@ impl Envelope {
 }
 
 impl Log {
-    pub(crate) async fn read(file: &mut FileLook) -> Result<Self> {
+    pub(crate) async fn read(file: &mut FileSnapshot) -> Result<Self> {
         let partitions: Vec<(i64, String, i64, i64, i64)> = file
             .all("SELECT id, topic, number, first_offset, next_offset FROM broker_partitions ORDER BY id")
             .await?;
@@ -105,7 +105,7 @@ impl Log {
         })
     }
 
-    /// Everything below it is finished by `service`.
+    /// The offset that `service` committed; it has handled every record below.
     pub(crate) fn committed(&self, service: &str, partition: i64) -> i64 {
         let key = (service.to_owned(), partition);
         self.committed.get(&key).copied().unwrap_or(0)

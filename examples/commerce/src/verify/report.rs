@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Finding, Verdict};
 use crate::error::Failure;
 
-/// Offenders shown of each invariant in the table; JSON has them all.
+/// Offenders of each invariant in the table; JSON lists all.
 const SHOWN: usize = 10;
 
 #[derive(Serialize)]

@@ -1,5 +1,5 @@
-//! What may be wrong with a server, as `serve` tells it: one line with what to do, exit code 1, no password. What heals
-//! does so under a shop that runs.
+//! Faults of a server: `serve` prints one line that says what to do, without the password, and exits
+//! with 1. A running shop survives faults that heal.
 
 use std::path::Path;
 
@@ -7,16 +7,16 @@ use mainstay_testkit::{SmallDisk, postgres::OldServer};
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
-    ground::{self, Ground, on, on_the_server, prefix, server_of, server_options},
+    sandbox::{self, Sandbox, on, on_the_server, prefix, server_of, server_options},
     server::{PASSWORD, on_a_server, refused},
     shop::{Shop, assert_holds, body, command, wait_for},
 };
 
-/// The line of a `serve` that does not come up.
+/// The line of a `serve` that does not start.
 fn serve(data: &Path, url: Option<String>) -> String {
     let mut serve = command();
     serve.args(["serve", "--listen", "127.0.0.1:0", "--traffic", "off"]);
-    ground::at(&mut serve, data);
+    sandbox::at(&mut serve, data);
     if let Some(url) = url {
         serve.env("COMMERCE_POSTGRES", url);
     }
@@ -30,10 +30,10 @@ fn run(sql: &str) {
 }
 
 #[test]
-fn what_is_wrong_with_the_server_is_one_line_that_says_what_to_do() {
-    let Some(ground) = on_a_server() else { return };
-    let guest = format!("{}guest", prefix(ground.path()));
-    let database = format!("{}order", prefix(ground.path()));
+fn a_fault_of_the_server_is_one_line_that_says_what_to_do() {
+    let Some(sandbox) = on_a_server() else { return };
+    let guest = format!("{}guest", prefix(sandbox.path()));
+    let database = format!("{}order", prefix(sandbox.path()));
     run(&format!(
         "CREATE ROLE {guest} LOGIN PASSWORD '{PASSWORD}' CONNECTION LIMIT 0"
     ));
@@ -42,7 +42,7 @@ fn what_is_wrong_with_the_server_is_one_line_that_says_what_to_do() {
     let at = |user: &str, password: &str, port: u16| {
         let host = server.get_host();
         let url = format!("postgres://{user}:{password}@{host}:{port}/postgres");
-        serve(ground.path(), Some(url))
+        serve(sandbox.path(), Some(url))
     };
     let assert_says = |line: String, words: &[&str]| {
         for word in words {
@@ -65,7 +65,7 @@ fn what_is_wrong_with_the_server_is_one_line_that_says_what_to_do() {
     );
     let old = OldServer::start("130023").unwrap();
     let line = serve(
-        ground.path(),
+        sandbox.path(),
         Some(format!(
             "postgres://u:{PASSWORD}@127.0.0.1:{}/u",
             old.port()
@@ -77,7 +77,7 @@ fn what_is_wrong_with_the_server_is_one_line_that_says_what_to_do() {
 }
 
 #[test]
-fn a_shop_whose_servers_disk_is_full_goes_on_once_there_is_room() {
+fn a_shop_on_a_full_disk_of_the_server_resumes_once_there_is_space() {
     let suite = "commerce on a full disk";
     if !commerce_chassis::ON_A_SERVER {
         return;
@@ -85,15 +85,15 @@ fn a_shop_whose_servers_disk_is_full_goes_on_once_there_is_room() {
     let Some(disk) = SmallDisk::for_suite(suite, 128).unwrap() else {
         return;
     };
-    let Some(ground) = Ground::with_server() else {
+    let Some(sandbox) = Sandbox::with_server() else {
         return;
     };
-    let data = ground.path();
+    let data = sandbox.path();
     on(&server_of(data), async |connection| {
         let path = disk.path().display();
         let create = format!("CREATE TABLESPACE small LOCATION '{path}'");
         connection.execute(AssertSqlSafe(create)).await.unwrap();
-        for name in ground::DATABASES {
+        for name in sandbox::DATABASES {
             let create = format!("CREATE DATABASE {}{name} TABLESPACE small", prefix(data));
             connection.execute(AssertSqlSafe(create)).await.unwrap();
         }
@@ -108,7 +108,7 @@ fn a_shop_whose_servers_disk_is_full_goes_on_once_there_is_room() {
     let mut accepted = vec![shop.accept("first", &order)];
     disk.fill().unwrap();
     let mut number = 0;
-    let refused = wait_for("an order that there is no room for", || {
+    let refused = wait_for("an order that does not fit on the disk", || {
         let reply = shop.order(&format!("k{number}"), &order);
         if reply.status == 202 {
             accepted.push(reply.order_id());
@@ -118,7 +118,7 @@ fn a_shop_whose_servers_disk_is_full_goes_on_once_there_is_room() {
         Some(reply)
     });
     assert_eq!(refused.status, 503, "{refused:?}");
-    wait_for("the shop to say why", || {
+    wait_for("the shop to report the full disk", || {
         let ready = shop.get("/readyz").body;
         ready.contains("disk is full: make room").then_some(())
     });

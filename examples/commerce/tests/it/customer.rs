@@ -1,4 +1,4 @@
-//! A customer who keeps ordering while shops and servers die.
+//! A customer who keeps ordering while shops and servers are killed.
 
 use std::{
     collections::VecDeque,
@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::shop::{Reply, body, place, send, wait_for};
+use crate::shop::{Reply, Shop, body, place, send, wait_for};
 
 const METHODS: [&str; 6] = [
     "pm_ok",
@@ -20,48 +20,62 @@ const METHODS: [&str; 6] = [
     "pm_timeout",
 ];
 
-/// How many orders of one customer are under way at once. However slow the machine is, no more wait than it gets through before
-/// they are late, which `verify` calls broken: a minute for one that is being cancelled.
-const UNDER_WAY: usize = 10;
+/// Open orders of one customer at most. On a slow machine, more of them would exceed the deadlines of
+/// `verify`, for example the minute of a cancelling order.
+const MOST_OPEN: usize = 10;
 
-/// An order that was acknowledged.
-pub(crate) struct Told {
+/// An order that the shop acknowledged.
+pub(crate) struct Acknowledged {
     pub(crate) key: String,
     pub(crate) body: String,
     pub(crate) answer: Reply,
 }
 
-/// Orders under keys of `name` until the end.
+impl Acknowledged {
+    /// Asserts that the same request gets the same answer again, and that the order ended.
+    pub(crate) fn assert_kept(&self, shop: &Shop) {
+        let again = shop.order(&self.key, &self.body);
+        assert_eq!(
+            (again.status, &again.body),
+            (202, &self.answer.body),
+            "{} was acknowledged",
+            self.key
+        );
+        shop.ended(&again.order_id());
+    }
+}
+
+/// Places orders under keys that begin with `name`, until `over`.
 pub(crate) fn customer(
     address: &str,
     name: &str,
     pace: Duration,
     over: &AtomicBool,
-    mut tell: impl FnMut(Told),
+    mut acknowledged: impl FnMut(Acknowledged),
 ) {
     let is_over = || over.load(Ordering::Relaxed);
-    let mut under_way = VecDeque::new();
+    let mut open = VecDeque::new();
     for (number, method) in METHODS.iter().cycle().enumerate() {
         if is_over() {
             return;
         }
         let key = format!("{name}-{number}");
         let body = body(&[("SKU-007", 1), ("SKU-008", 2)], method);
-        // An answer that did not come whole was not given.
+        // An incomplete answer is no acknowledgement.
         if let Ok(answer) = place(address, &key, &body)
             && answer.status == 202
         {
-            under_way.push_back(answer.order_id());
-            tell(Told { key, body, answer });
+            open.push_back(answer.order_id());
+            acknowledged(Acknowledged { key, body, answer });
         }
-        wait_for("one of the orders under way to end", || {
-            // In turn: to ask for all of them each time would be most of the traffic.
-            if let Some(order_id) = under_way.pop_front()
+        wait_for("one of the open orders to end", || {
+            // Poll one order at a time, to keep the traffic small.
+            if let Some(order_id) = open.pop_front()
                 && !has_ended(address, &order_id)
             {
-                under_way.push_back(order_id);
+                open.push_back(order_id);
             }
-            (under_way.len() < UNDER_WAY || is_over()).then_some(())
+            (open.len() < MOST_OPEN || is_over()).then_some(())
         });
         thread::sleep(pace);
     }

@@ -1,14 +1,13 @@
-//! A deployment in which one row was damaged by hand: exactly the invariants that the row belongs to turn red, and name
-//! it.
+//! Deployments with one damaged row: exactly the invariants over that row are broken, and name it.
 
 use commerce_chassis::ON_A_SERVER;
 
 use crate::{
-    ground::{Ground, copy, drop_databases, execute},
+    sandbox::{Sandbox, copy, drop_databases, execute},
     shop::{Shop, assert_holds, body, verify},
 };
 
-/// What is damaged, in which database, how; which invariants notice; a word that an offender must contain.
+/// The damage, its database, its SQL, the broken invariants, and a word that an offender must contain.
 const CASES: [(&str, &str, &str, &str, &str); 21] = [
     (
         "an order that is stuck",
@@ -18,7 +17,7 @@ const CASES: [(&str, &str, &str, &str, &str); 21] = [
         "fulfilling",
     ),
     (
-        "a compensation that never came",
+        "a missing compensation",
         "order",
         "UPDATE orders SET awaiting = '[\"release_stock\"]' WHERE status = 'cancelled'",
         "I1",
@@ -95,11 +94,11 @@ const CASES: [(&str, &str, &str, &str, &str); 21] = [
         "StockReserved",
     ),
     (
-        "a reader ahead of the log",
+        "a consumer ahead of the log",
         "broker",
         "UPDATE broker_claims SET committed = 1000 WHERE grp = 'order' AND partition = (SELECT min(partition) FROM broker_claims WHERE grp = 'order')",
         "I6",
-        "has passed offset 1000",
+        "has committed offset 1000",
     ),
     (
         "a lost partition",
@@ -109,11 +108,11 @@ const CASES: [(&str, &str, &str, &str, &str); 21] = [
         "order/0 is not in the log",
     ),
     (
-        "a lost mark",
+        "a lost processed record",
         "payment",
         "DELETE FROM inbox_processed WHERE seq = (SELECT min(seq) FROM inbox_processed)",
         "I5 I6",
-        "without a mark",
+        "without a processed record",
     ),
     (
         "a lost order",
@@ -123,11 +122,11 @@ const CASES: [(&str, &str, &str, &str, &str); 21] = [
         "does not exist",
     ),
     (
-        "a message that was never told",
+        "a message that no service emitted",
         "shipping",
         "DELETE FROM emitted WHERE kind = 'ShipmentStatusChanged' AND aggregate_version = (SELECT max(aggregate_version) FROM emitted)",
         "I6",
-        "told by nobody",
+        "no service emitted it",
     ),
     (
         "a record that cannot be read",
@@ -160,8 +159,8 @@ const CASES: [(&str, &str, &str, &str, &str); 21] = [
 ];
 
 #[test]
-fn each_damaged_row_turns_its_invariant_red_and_is_named() {
-    let Some(directory) = Ground::new() else {
+fn each_damaged_row_breaks_its_invariants_and_is_named() {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let sound = directory.path().join("sound");
@@ -184,13 +183,13 @@ fn each_damaged_row_turns_its_invariant_red_and_is_named() {
         let (code, verdict) = verify(&data, 0);
         assert_eq!(code, 1, "{what}: {verdict:#}");
         let rows = verdict["invariants"].as_array().unwrap();
-        let red: Vec<&str> = rows
+        let broken: Vec<&str> = rows
             .iter()
             .filter(|row| !row["holds"].as_bool().unwrap())
             .map(|row| row["id"].as_str().unwrap())
             .collect();
         let expected: Vec<&str> = invariants.split(' ').collect();
-        assert_eq!(red, expected, "{what}: {verdict:#}");
+        assert_eq!(broken, expected, "{what}: {verdict:#}");
         let offenders: String = rows
             .iter()
             .map(|row| row["offenders"].to_string())
@@ -202,7 +201,7 @@ fn each_damaged_row_turns_its_invariant_red_and_is_named() {
     }
 }
 
-/// Each damage touches one row; a whole operation has several entries.
+/// Each damage changes one row, except that an operation of the ledger has several.
 fn expected_rows(sql: &str) -> u64 {
     if sql.contains("DELETE FROM ledger_entries") {
         4

@@ -1,11 +1,11 @@
-//! Orders from their placement to their end.
+//! Orders from placement to end.
 
 use std::{collections::BTreeSet, thread};
 
 use serde_json::Value;
 
 use crate::{
-    ground::{Ground, count},
+    sandbox::{Sandbox, count},
     shop::{Shop, assert_holds, body},
 };
 
@@ -27,7 +27,7 @@ fn last_reason(order: &Value) -> &str {
 
 #[test]
 fn every_payment_method_ends_as_it_should() {
-    let Some(directory) = Ground::new() else {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let shop = Shop::open(directory.path());
@@ -79,7 +79,7 @@ fn every_payment_method_ends_as_it_should() {
             "checked over nothing: {row}"
         );
     }
-    // Late: found by its key, never charged twice. Flaky: asked three times, done once.
+    // `pm_late` is found by its key, so it is requested once; `pm_flaky` is requested three times.
     let asked = "SELECT CAST(sum(asked) AS BIGINT) FROM asks WHERE effect_key LIKE '%:authorize:%'";
     assert_eq!(count(shop.data(), "psp", asked), 1 + 1 + 3 + 1 + 3 + 1);
     let held = "SELECT count(*) FROM operations WHERE kind = 'authorize'";
@@ -103,12 +103,12 @@ fn every_payment_method_ends_as_it_should() {
 }
 
 #[test]
-fn what_is_not_there_is_refused_and_nothing_stays_held() {
-    let Some(directory) = Ground::new() else {
+fn an_order_without_stock_is_cancelled_and_holds_nothing() {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let shop = Shop::open(directory.path());
-    // Two lines of one SKU are one demand: each alone would fit.
+    // Each of the two lines of SKU-200 would fit, but their sum does not.
     let order_id = shop.accept(
         "k",
         &body(&[("SKU-200", 3), ("SKU-001", 1), ("SKU-200", 3)], "pm_ok"),
@@ -117,7 +117,7 @@ fn what_is_not_there_is_refused_and_nothing_stays_held() {
     assert_eq!(history(&order), ["placed", "cancelling", "cancelled"]);
     assert_eq!(
         last_reason(&order),
-        "out_of_stock: 6 of SKU-200 asked for, 5 there"
+        "out_of_stock: 6 of SKU-200 ordered, 5 available"
     );
     assert_holds(shop.data(), 30);
     assert_eq!(shop.get("/api/v1/stock/SKU-200").json()["available"], 5);
@@ -126,8 +126,8 @@ fn what_is_not_there_is_refused_and_nothing_stays_held() {
 }
 
 #[test]
-fn many_customers_at_once_never_get_more_than_there_is() {
-    let Some(directory) = Ground::new() else {
+fn many_customers_at_once_never_get_more_than_the_stock() {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let shop = Shop::open(directory.path());
@@ -150,7 +150,7 @@ fn many_customers_at_once_never_get_more_than_there_is() {
         .iter()
         .filter(|order| order["status"] == "completed")
         .count();
-    assert_eq!(completed, 10, "ten pieces, ten happy customers");
+    assert_eq!(completed, 10, "one order per piece");
     assert_holds(shop.data(), 30);
     let stock = shop.get("/api/v1/stock/SKU-199").json();
     assert_eq!(
@@ -162,7 +162,7 @@ fn many_customers_at_once_never_get_more_than_there_is() {
 
 #[test]
 fn the_same_request_many_times_is_one_order_and_one_answer() {
-    let Some(directory) = Ground::new() else {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let shop = Shop::open(directory.path());
@@ -188,7 +188,7 @@ fn the_same_request_many_times_is_one_order_and_one_answer() {
         1
     );
 
-    // Also after a restart, and when the spacing differs.
+    // The answer is the same after a restart, even if the spacing of the request differs.
     let data = shop.data().to_owned();
     let order_id = replies[0].order_id();
     shop.ended(&order_id);
@@ -203,7 +203,7 @@ fn the_same_request_many_times_is_one_order_and_one_answer() {
 
 #[test]
 fn services_in_processes_of_their_own_share_the_data() {
-    let Some(directory) = Ground::new() else {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let [order, _inventory, _payment, shipping] = ["order", "inventory", "payment", "shipping"]

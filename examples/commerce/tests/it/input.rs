@@ -1,9 +1,9 @@
-//! What a client may do wrong: a 4xx with a stable type, and nothing written.
+//! Invalid requests: each gets a 4xx with a stable type, and writes nothing.
 
 use serde_json::{Value, json};
 
 use crate::{
-    ground::{Ground, count},
+    sandbox::{Sandbox, count},
     shop::{Reply, Shop, body, send},
 };
 
@@ -34,12 +34,12 @@ fn assert_problem(reply: &Reply, status: u16, slug: &str, what: &str) {
     }
 }
 
-/// A request of its kind, what it is answered, and as which problem.
+/// Name, body, and the expected status and problem.
 type Case = (&'static str, String, u16, &'static str);
 
-/// Each is refused as it should be, under a key of its own, and leaves nothing behind.
+/// Asserts that each request is refused as expected, and that nothing was written.
 fn assert_refused(cases: impl IntoIterator<Item = Case>) {
-    let Some(directory) = Ground::new() else {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let shop = Shop::open(directory.path());
@@ -66,7 +66,7 @@ fn assert_nothing_written(shop: &Shop) {
 }
 
 #[test]
-fn a_body_that_is_no_order_is_refused() {
+fn a_body_that_is_not_an_order_is_refused() {
     let (unreadable, shape) = ("malformed-json", "invalid-request");
     let huge = with(|order| order["customer_id"] = json!("x".repeat(70_000)));
     let priced = with(|order| order["price"] = json!(1));
@@ -81,7 +81,7 @@ fn a_body_that_is_no_order_is_refused() {
 }
 
 #[test]
-fn lines_that_cannot_be_sold_are_refused() {
+fn invalid_lines_are_refused() {
     let lines = |lines: Value| with(|order| order["lines"] = lines);
     let quantity = |quantity: Value| lines(json!([{"sku": "SKU-001", "quantity": quantity}]));
     let many = lines(json!(vec![json!({"sku": "SKU-001", "quantity": 1}); 51]));
@@ -121,7 +121,7 @@ fn lines_that_cannot_be_sold_are_refused() {
 }
 
 #[test]
-fn an_order_of_unknown_things_is_refused() {
+fn unknown_names_in_an_order_are_refused() {
     let set = |member: &str, value: &str| with(|order| order[member] = json!(value));
     let address = |member: &str, value: &str| with(|order| order["ship_to"][member] = json!(value));
     assert_refused([
@@ -166,8 +166,8 @@ fn an_order_of_unknown_things_is_refused() {
 }
 
 #[test]
-fn an_order_needs_a_key_of_its_own() {
-    let Some(directory) = Ground::new() else {
+fn an_order_needs_its_own_key() {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let shop = Shop::open(directory.path());
@@ -190,7 +190,7 @@ fn an_order_needs_a_key_of_its_own() {
     }
     assert_nothing_written(&shop);
 
-    // The key of a refused request is free; the key of an accepted one belongs to its request.
+    // A refused request does not use up its key; an accepted one does.
     assert_eq!(shop.order("key", "{}").status, 422);
     assert_eq!(shop.order("key", &order).status, 202);
     assert_problem(
@@ -205,16 +205,16 @@ fn an_order_needs_a_key_of_its_own() {
 }
 
 #[test]
-fn what_is_not_there_is_not_found() {
-    let Some(directory) = Ground::new() else {
+fn unknown_names_and_routes_are_not_found() {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let shop = Shop::open(directory.path());
     for (path, what) in [
         ("/api/v1/nothing", "an unknown route"),
         ("/api/v1/orders/none", "an unknown order"),
-        ("/api/v1/orders/%ff", "a name that is no text"),
-        ("/api/v1/payments/%ff/ledger", "a name that is no text"),
+        ("/api/v1/orders/%ff", "a name that is not UTF-8"),
+        ("/api/v1/payments/%ff/ledger", "a name that is not UTF-8"),
         ("/api/v1/stock/none", "an unknown SKU"),
         ("/api/v1/shipments/%00", "a name that no table can hold"),
     ] {

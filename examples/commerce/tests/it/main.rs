@@ -1,4 +1,4 @@
-//! The real binary: as people run it, as scripts run it, and as machines kill it.
+//! Tests of the real binary: flows, settings, failures and kills.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,13 +10,13 @@ mod conditions;
 mod customer;
 mod damage;
 mod flow;
-mod ground;
 mod input;
 mod kill;
 mod log;
 mod outage;
 mod process;
 mod races;
+mod sandbox;
 mod server;
 mod shop;
 mod unreadable;

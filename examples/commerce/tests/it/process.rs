@@ -1,4 +1,4 @@
-//! The process: how it starts, how it refuses to, how it ends.
+//! The process: starts, refused starts, and exits.
 
 use std::{
     io::Write,
@@ -10,18 +10,18 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
-    ground::{self, Ground, execute},
+    sandbox::{self, Sandbox, execute},
     shop::{Shop, assert_holds, body, command, verify, wait_for},
 };
 use commerce_chassis::ON_A_SERVER;
 
-/// Runs a command that must fail, and gives its one line.
+/// Runs a command that must fail, and returns its one line.
 fn refused(arguments: &[&str], data: &Path) -> String {
     let Output {
         status,
         stdout,
         stderr,
-    } = ground::at(command().args(arguments), data)
+    } = sandbox::at(command().args(arguments), data)
         .output()
         .unwrap();
     let stderr = String::from_utf8(stderr).unwrap();
@@ -38,8 +38,8 @@ fn refused(arguments: &[&str], data: &Path) -> String {
 const SERVE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--traffic", "off"];
 
 #[test]
-fn a_start_that_cannot_work_says_why_in_one_line() {
-    let Some(directory) = Ground::new() else {
+fn a_refused_start_says_why_in_one_line() {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let data = directory.path().join("data");
@@ -73,7 +73,7 @@ fn a_start_that_cannot_work_says_why_in_one_line() {
     let line = refused(&SERVE, Path::new(""));
     assert!(line.contains("data"), "{line}");
     let mut log = command();
-    ground::at(log.args(SERVE), &data).env("COMMERCE_LOG", "loud");
+    sandbox::at(log.args(SERVE), &data).env("COMMERCE_LOG", "loud");
     let line = String::from_utf8(log.output().unwrap().stderr).unwrap();
     assert!(line.contains("COMMERCE_LOG"), "{line}");
 
@@ -91,7 +91,7 @@ fn a_database_that_cannot_be_used_is_named_in_one_line() {
         ("payment", "folder"),
         ("psp", "folder"),
     ] {
-        let Some(directory) = Ground::new() else {
+        let Some(directory) = Sandbox::new() else {
             return;
         };
         if ON_A_SERVER && name != "broker" {
@@ -101,11 +101,7 @@ fn a_database_that_cannot_be_used_is_named_in_one_line() {
         if damage == "folder" {
             std::fs::create_dir(&path).unwrap();
         } else {
-            std::fs::write(
-                &path,
-                "this is no database, whatever its name says: ".repeat(100),
-            )
-            .unwrap();
+            std::fs::write(&path, "this file is not a database, ".repeat(100)).unwrap();
         }
         let line = refused(&SERVE, directory.path());
         assert!(line.contains(name), "{name}: {line}");
@@ -114,10 +110,10 @@ fn a_database_that_cannot_be_used_is_named_in_one_line() {
 
 #[test]
 fn a_newer_schema_is_refused() {
-    let Some(directory) = Ground::new() else {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
-    let migrated = ground::at(command().arg("migrate"), directory.path())
+    let migrated = sandbox::at(command().arg("migrate"), directory.path())
         .output()
         .unwrap();
     assert!(migrated.status.success(), "{migrated:?}");
@@ -132,7 +128,7 @@ fn a_newer_schema_is_refused() {
 
 #[test]
 fn settings_come_from_flags_over_environment_over_file() {
-    let Some(directory) = Ground::new() else {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let config = directory.path().join("commerce.toml");
@@ -155,7 +151,7 @@ fn settings_come_from_flags_over_environment_over_file() {
 
 #[test]
 fn a_first_signal_drains_and_a_second_one_exits_at_once() {
-    let Some(directory) = Ground::new() else {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let shop = Shop::open(directory.path());
@@ -163,23 +159,23 @@ fn a_first_signal_drains_and_a_second_one_exits_at_once() {
     for path in ["/", "/healthz", "/readyz"] {
         assert_eq!(shop.get(path).status, 200, "{path}");
     }
-    // A request that never ends holds the drain up.
+    // A request that never ends delays the drain.
     let mut stuck = TcpStream::connect(shop.address()).unwrap();
     stuck
         .write_all(b"POST /api/v1/orders HTTP/1.1\r\nhost: x\r\nidempotency-key: k2\r\ncontent-length: 100\r\n\r\n{")
         .unwrap();
-    // Answered after it: the stuck one has been read.
+    // This request was answered later, so the stuck one was read.
     assert_eq!(shop.get("/healthz").status, 200);
     shop.signal(Signal::TERM);
     let address = shop.address().to_owned();
     wait_for("the port to be closed", || {
         TcpStream::connect(&address).is_err().then_some(())
     });
-    // The request is still stuck, so this exit did not wait for it.
+    // The request is still stuck, so this exit does not wait for it.
     shop.signal(Signal::INT);
     assert_eq!(shop.exit().code(), Some(130));
 
-    // What was in flight goes on at the next start.
+    // The next start continues the work in flight.
     let shop = Shop::open(directory.path());
     assert_eq!(shop.ended(&order_id)["status"], "completed");
     assert_holds(shop.data(), 30);
@@ -187,17 +183,17 @@ fn a_first_signal_drains_and_a_second_one_exits_at_once() {
     assert!(shop.exit().success());
 }
 
-/// Clients that send nothing, or the beginning of something, hold up neither others nor the end.
+/// Clients that send nothing, or a part of a request, block neither other clients nor the exit.
 #[test]
-fn silent_clients_are_left_behind() {
-    let Some(directory) = Ground::new() else {
+fn silent_clients_block_nobody() {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let shop = Shop::open(directory.path());
     let silent: Vec<_> = (0..520)
         .map(|_| TcpStream::connect(shop.address()).unwrap())
         .collect();
-    // Waits for a place, and gets one.
+    // Waits for a permit.
     assert_eq!(shop.get("/healthz").status, 200);
     drop(silent);
     let mut stuck = TcpStream::connect(shop.address()).unwrap();
@@ -223,7 +219,7 @@ fn a_target_that_never_answers_is_given_up() {
 
 #[test]
 fn verify_says_when_it_cannot_check() {
-    let Some(directory) = Ground::new() else {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let (code, line) = verify(&directory.path().join("nowhere"), 0);
@@ -233,17 +229,17 @@ fn verify_says_when_it_cannot_check() {
 
 #[test]
 fn verify_says_what_it_waits_for_under_traffic() {
-    let Some(directory) = Ground::new() else {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let shop = Shop::start(directory.path(), &["--traffic", "50/s"], None).unwrap();
     let mut verify = command();
     verify.args(["verify", "--settle", "2"]);
-    ground::at(&mut verify, directory.path());
+    sandbox::at(&mut verify, directory.path());
     let said = wait_for("a wait under traffic", || {
         let output = verify.output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        said.contains("did not come to rest").then_some(said)
+        said.contains("still has in progress").then_some(said)
     });
     let mut lines = said.lines();
     let (first, last) = (lines.next().unwrap(), lines.next_back().unwrap());
@@ -254,8 +250,8 @@ fn verify_says_what_it_waits_for_under_traffic() {
 }
 
 #[test]
-fn load_places_orders_and_tells_how_they_ended() {
-    let Some(directory) = Ground::new() else {
+fn load_places_orders_and_reports_how_they_ended() {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let shop = Shop::open(directory.path());

@@ -1,17 +1,17 @@
-//! Two processes of every service on the same data: what one does, the other does not do again or undo.
+//! Two processes of every service on the same data: neither repeats nor undoes the other's work.
 
 use std::{collections::BTreeMap, thread};
 
 use serde_json::Value;
 
 use crate::{
-    ground::{Ground, count},
+    sandbox::{Sandbox, count},
     shop::{Reply, Shop, assert_holds, body, place, wait_for},
 };
 
 /// Two processes, each with all services.
-fn pair(ground: &Ground) -> [Shop; 2] {
-    [Shop::open(ground.path()), Shop::open(ground.path())]
+fn pair(sandbox: &Sandbox) -> [Shop; 2] {
+    [Shop::open(sandbox.path()), Shop::open(sandbox.path())]
 }
 
 /// Sends all requests at once, every other one to the other process.
@@ -35,10 +35,12 @@ fn number(shop: &Shop, sku: &str, what: &str) -> i64 {
 }
 
 #[test]
-fn many_customers_of_two_processes_never_get_more_than_there_is() {
-    let Some(ground) = Ground::new() else { return };
-    let shops = pair(&ground);
-    // Scarce SKUs in either order, so that who locks in the order of lines meets who locks in the other.
+fn many_customers_of_two_processes_never_get_more_than_the_stock() {
+    let Some(sandbox) = Sandbox::new() else {
+        return;
+    };
+    let shops = pair(&sandbox);
+    // Scarce SKUs in both orders: transactions that lock in the order of lines would deadlock.
     let (there, back) = (
         [("SKU-198", 1), ("SKU-199", 1)],
         [("SKU-199", 1), ("SKU-198", 1)],
@@ -68,7 +70,7 @@ fn many_customers_of_two_processes_never_get_more_than_there_is() {
             }
         }
     }
-    let verdict = assert_holds(ground.path(), 30);
+    let verdict = assert_holds(sandbox.path(), 30);
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     for (sku, there) in [("SKU-198", 20), ("SKU-199", 10)] {
         let sold = completed.get(sku).copied().unwrap_or(0);
@@ -84,8 +86,10 @@ fn many_customers_of_two_processes_never_get_more_than_there_is() {
 
 #[test]
 fn one_key_at_two_processes_is_one_order_and_one_answer() {
-    let Some(ground) = Ground::new() else { return };
-    let shops = pair(&ground);
+    let Some(sandbox) = Sandbox::new() else {
+        return;
+    };
+    let shops = pair(&sandbox);
     for round in 0..8 {
         let request = (format!("same-{round}"), body(&[("SKU-003", 1)], "pm_ok"));
         let replies = at_once(&shops, &vec![request; 8]);
@@ -99,18 +103,20 @@ fn one_key_at_two_processes_is_one_order_and_one_answer() {
         assert_eq!(first.count(), 1);
     }
     let orders = "SELECT count(*) FROM orders";
-    assert_eq!(count(ground.path(), "order", orders), 8);
-    assert_holds(ground.path(), 30);
+    assert_eq!(count(sandbox.path(), "order", orders), 8);
+    assert_holds(sandbox.path(), 30);
     for shop in shops {
         shop.stop();
     }
 }
 
-/// Both processes ask the provider for what is due and move what is due.
+/// The rounds of both processes find the same due intents and shipments.
 #[test]
-fn what_two_processes_do_in_rounds_is_done_once() {
-    let Some(ground) = Ground::new() else { return };
-    let shops = pair(&ground);
+fn rounds_of_two_processes_have_each_effect_once() {
+    let Some(sandbox) = Sandbox::new() else {
+        return;
+    };
+    let shops = pair(&sandbox);
     let methods = ["pm_ok", "pm_late", "pm_flaky", "pm_declined", "pm_timeout"];
     let requests: Vec<_> = methods
         .iter()
@@ -125,19 +131,19 @@ fn what_two_processes_do_in_rounds_is_done_once() {
         let order = shops[1].ended(&reply.order_id());
         assert_eq!(order["status"], end, "{order:#}");
     }
-    let verdict = assert_holds(ground.path(), 30);
+    let verdict = assert_holds(sandbox.path(), 30);
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     let holds = "SELECT count(*) FROM operations WHERE kind = 'authorize'";
-    assert_eq!(count(ground.path(), "psp", holds), 30);
+    assert_eq!(count(sandbox.path(), "psp", holds), 30);
     for shop in shops {
         assert_healthy(&shop);
         shop.stop();
     }
 }
 
-/// Nothing is stopped: whoever lost a race tried again.
+/// No key is blocked: the loser of each race was retried.
 fn assert_healthy(shop: &Shop) {
-    wait_for("the shop to be well", || {
+    wait_for("the shop to be healthy", || {
         let ready: Value = shop.get("/readyz").json();
         (ready["status"] == "ok").then_some(())
     });

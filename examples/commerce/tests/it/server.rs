@@ -1,5 +1,4 @@
-//! The PostgreSQL server as a setting: where it is named, what is said when it cannot be used, and that no password is
-//! ever printed.
+//! The setting of the PostgreSQL server: its sources, its errors, and that no text shows the password.
 
 use std::process::{Command, Output};
 
@@ -7,13 +6,13 @@ use commerce_chassis::ON_A_SERVER;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
-    ground::{self, Ground, on_the_server, prefix, server_options},
+    sandbox::{self, Sandbox, on_the_server, prefix, server_options},
     shop::{Shop, assert_holds, body, command, wait_for},
 };
 
 pub(crate) const PASSWORD: &str = "a-secret-nobody-prints";
 
-/// A command that must fail, and its one line.
+/// Runs a command that must fail, and returns its one line.
 pub(crate) fn refused(command: &mut Command) -> String {
     let Output { status, stderr, .. } = command.output().unwrap();
     let line = String::from_utf8(stderr).unwrap();
@@ -24,7 +23,7 @@ pub(crate) fn refused(command: &mut Command) -> String {
 }
 
 #[test]
-fn a_build_says_what_it_keeps_its_data_in() {
+fn a_build_refuses_the_settings_of_the_other_build() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = command();
     command.arg("migrate").arg("--data").arg(directory.path());
@@ -57,8 +56,8 @@ fn help_does_not_show_the_password() {
 
 #[test]
 fn a_server_that_cannot_be_used_is_named_in_one_line() {
-    let Some(ground) = on_a_server() else { return };
-    let role = format!("{}guest", prefix(ground.path()));
+    let Some(sandbox) = on_a_server() else { return };
+    let role = format!("{}guest", prefix(sandbox.path()));
     on_the_server(async |connection| {
         let create = format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'");
         connection.execute(AssertSqlSafe(create)).await.unwrap();
@@ -70,46 +69,46 @@ fn a_server_that_cannot_be_used_is_named_in_one_line() {
     };
     let try_with = |url: String| {
         let mut command = command();
-        refused(ground::at(command.arg("migrate"), ground.path()).env("COMMERCE_POSTGRES", url))
+        refused(sandbox::at(command.arg("migrate"), sandbox.path()).env("COMMERCE_POSTGRES", url))
     };
 
-    // A role that may not create databases is told what to ask for.
+    // The error of a role that may not create databases names the statement to run.
     let line = try_with(url(&role, PASSWORD, port));
     let wanted = format!(
         "CREATE DATABASE {}order OWNER {role}",
-        prefix(ground.path())
+        prefix(sandbox.path())
     );
     assert!(line.contains(&wanted), "{line}");
     let line = try_with(url("nobody-of-that-name", PASSWORD, 1));
     assert!(line.contains("order"), "{line}");
 
-    // Once somebody created them for it, it needs no more.
+    // With existing databases, the role needs no other privilege.
     on_the_server(async |connection| {
         for name in ["order", "inventory", "payment", "shipping", "psp"] {
             let create = format!(
                 "CREATE DATABASE {}{name} OWNER {role}",
-                prefix(ground.path())
+                prefix(sandbox.path())
             );
             connection.execute(AssertSqlSafe(create)).await.unwrap();
         }
     });
     let mut migrate = command();
-    ground::at(migrate.arg("migrate"), ground.path())
+    sandbox::at(migrate.arg("migrate"), sandbox.path())
         .env("COMMERCE_POSTGRES", url(&role, PASSWORD, port));
     let Output { status, stderr, .. } = migrate.output().unwrap();
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
-    ground::drop_databases(ground.path());
+    sandbox::drop_databases(sandbox.path());
     on_the_server(async |connection| {
         let drop = format!("DROP ROLE {role}");
         connection.execute(AssertSqlSafe(drop)).await.unwrap();
     });
 }
 
-/// The server ends every connection, as it does when it is restarted; the shop goes on.
+/// The server ends every connection, as during a restart; the shop continues.
 #[test]
 fn cut_connections_lose_nothing() {
-    let Some(ground) = on_a_server() else { return };
-    let shop = Shop::open(ground.path());
+    let Some(sandbox) = on_a_server() else { return };
+    let shop = Shop::open(sandbox.path());
     let mut orders = Vec::new();
     for round in 0..6 {
         for number in 0..5 {
@@ -117,7 +116,7 @@ fn cut_connections_lose_nothing() {
                 format!("k{round}-{number}"),
                 body(&[("SKU-001", 1)], "pm_ok"),
             );
-            // What is not accepted because of a cut is asked again under its key.
+            // An order that failed because of the cut is sent again under its key.
             let reply = wait_for("an order to be accepted", || {
                 Some(shop.order(&key, &body)).filter(|reply| reply.status == 202)
             });
@@ -125,17 +124,17 @@ fn cut_connections_lose_nothing() {
         }
         let cut = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE '{}%'",
-            prefix(ground.path()).replace('_', "\\_")
+            prefix(sandbox.path()).replace('_', "\\_")
         );
         on_the_server(async |connection| connection.execute(AssertSqlSafe(cut)).await.unwrap());
     }
     for order_id in &orders {
         assert_eq!(shop.ended(order_id)["status"], "completed");
     }
-    assert_holds(ground.path(), 30);
+    assert_holds(sandbox.path(), 30);
     shop.stop();
 }
 
-pub(crate) fn on_a_server() -> Option<Ground> {
-    Ground::new().filter(|_| ON_A_SERVER)
+pub(crate) fn on_a_server() -> Option<Sandbox> {
+    Sandbox::new().filter(|_| ON_A_SERVER)
 }

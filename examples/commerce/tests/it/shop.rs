@@ -1,4 +1,4 @@
-//! A shop: the binary on a data directory, and what a client can do with it.
+//! A shop: the binary on a data directory, and a client of it.
 
 use std::{
     collections::BTreeMap,
@@ -12,9 +12,9 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::ground;
+use crate::sandbox;
 
-/// Longer than anything takes on a busy machine; nothing waits this long unless it is broken.
+/// No wait takes that long, even on a busy machine, unless something is broken.
 const BOUND: Duration = Duration::from_secs(60);
 
 pub(crate) struct Shop {
@@ -42,7 +42,7 @@ impl Reply {
 }
 
 pub(crate) fn command() -> Command {
-    // `cargo xtask test` builds the program in two forms, and says where that of this test is.
+    // `cargo xtask test` builds the program in two forms, and names the one of this test.
     let program = std::env::var_os("CARGO_BIN_EXE_commerce");
     let mut command = Command::new(program.unwrap_or(env!("CARGO_BIN_EXE_commerce").into()));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COMMERCE_")) {
@@ -52,12 +52,12 @@ pub(crate) fn command() -> Command {
 }
 
 impl Shop {
-    /// A shop without traffic of its own.
+    /// A shop without built-in traffic.
     pub(crate) fn open(data: &Path) -> Self {
         Self::start(data, &["--traffic", "off"], None).unwrap()
     }
 
-    /// Starts and waits for the ready line; an error is the exit of a process that never was.
+    /// Starts a shop and waits for its ready line. An error is the exit status of a failed start.
     pub(crate) fn start(
         data: &Path,
         arguments: &[&str],
@@ -70,7 +70,7 @@ impl Shop {
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        ground::at(&mut command, data);
+        sandbox::at(&mut command, data);
         if let Some(point) = crash_at {
             command.env("COMMERCE_CRASH_AT", point);
         }
@@ -104,14 +104,14 @@ impl Shop {
         place(&self.address, key, body).unwrap()
     }
 
-    /// Places an order that must be accepted, and says which it is.
+    /// Places an order that must be accepted, and returns its id.
     pub(crate) fn accept(&self, key: &str, body: &str) -> String {
         let reply = self.order(key, body);
         assert_eq!(reply.status, 202, "{reply:?}");
         reply.order_id()
     }
 
-    /// Waits for an order to end, and shows it.
+    /// Waits for an order to end, and returns it.
     pub(crate) fn ended(&self, order_id: &str) -> Value {
         let path = format!("/api/v1/orders/{order_id}");
         wait_for(&path, || {
@@ -133,7 +133,7 @@ impl Shop {
         wait_for("the process to end", || self.child.try_wait().unwrap())
     }
 
-    /// As an operator stops it.
+    /// Stops the shop as an operator does.
     pub(crate) fn stop(self) {
         self.signal(Signal::TERM);
         let status = self.exit();
@@ -148,13 +148,13 @@ impl Shop {
 
 impl Drop for Shop {
     fn drop(&mut self) {
-        // A test that failed must not leave its shop behind; one that ended is gone already.
+        // A failed test must not leave its shop running.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// Polls until there is an answer.
+/// Polls until there is a result.
 pub(crate) fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
@@ -188,7 +188,7 @@ pub(crate) fn place(address: &str, key: &str, body: &str) -> std::io::Result<Rep
     )
 }
 
-/// One request on a connection of its own. An answer that broke off is an error.
+/// Sends one request on a new connection. An incomplete answer is an error.
 pub(crate) fn send(
     address: &str,
     method: &str,
@@ -220,7 +220,7 @@ pub(crate) fn send(
     }
     parse(&answer).ok_or_else(|| {
         sent.err()
-            .unwrap_or_else(|| std::io::Error::other("the answer broke off"))
+            .unwrap_or_else(|| std::io::Error::other("the answer is incomplete"))
     })
 }
 
@@ -240,13 +240,13 @@ fn parse(answer: &str) -> Option<Reply> {
     })
 }
 
-/// `commerce verify`: its exit code and its JSON.
+/// Runs `commerce verify`, and returns its exit code and its JSON.
 pub(crate) fn verify(data: &Path, settle: u32) -> (i32, Value) {
     let Output {
         status,
         stdout,
         stderr,
-    } = ground::at(
+    } = sandbox::at(
         command().args(["verify", "--json", "--settle", &settle.to_string()]),
         data,
     )

@@ -1,17 +1,17 @@
-//! Messages that cannot be read: kept as they are, shown, in nobody's way but their own order's.
+//! Messages that do not decode: they are kept, reported, and block only their own order.
 
 use serde_json::Value;
 
 use crate::{
-    ground::{Ground, count, execute},
+    sandbox::{Sandbox, count, execute},
     shop::{Shop, assert_holds, body, wait_for},
 };
 
-/// Two `OrderPlaced` are damaged before anybody reads them: the first order's is no message any more, the second one's
-/// says that it comes from a newer build. The third is left alone.
+/// Two `OrderPlaced` are damaged before a consumer reads them: the first is no message any more, the
+/// second has the version of a newer build. The third is intact.
 #[test]
-fn a_message_that_cannot_be_read_stops_its_order_and_no_other() {
-    let Some(directory) = Ground::new() else {
+fn a_message_that_does_not_decode_blocks_its_order_and_no_other() {
+    let Some(directory) = Sandbox::new() else {
         return;
     };
     let data = directory.path();
@@ -38,7 +38,7 @@ fn a_message_that_cannot_be_read_stops_its_order_and_no_other() {
 
     let shop = Shop::open(data);
     assert_eq!(shop.ended(&sound)["status"], "completed");
-    let blocked = wait_for("inventory to show both", || {
+    let blocked = wait_for("inventory to report both", || {
         let ready = shop.get("/readyz").json();
         let inventory = of_inventory(&ready)?;
         (inventory.len() == 2).then_some((ready["status"].clone(), inventory))
@@ -55,9 +55,9 @@ fn a_message_that_cannot_be_read_stops_its_order_and_no_other() {
     let untouched = "SELECT count(*) FROM broker_records JOIN damaged USING (id, envelope)";
     assert_eq!(count(data, "broker", untouched), 3, "kept raw");
 
-    // Mended, they go on where they were blocked.
-    let mend = "UPDATE broker_records SET envelope = sound.envelope FROM sound WHERE sound.id = broker_records.id";
-    execute(data, "broker", mend);
+    // Once they are repaired, the blocked orders continue.
+    let repair = "UPDATE broker_records SET envelope = sound.envelope FROM sound WHERE sound.id = broker_records.id";
+    execute(data, "broker", repair);
     let shop = Shop::open(data);
     for order_id in [&corrupted, &future] {
         assert_eq!(shop.ended(order_id)["status"], "completed");

@@ -1,5 +1,5 @@
--- What this service told, and what it did because of what it was told. Written in the transaction that did it, and
--- never read by the service itself: `commerce verify` compares it with the broker's log and the inbox.
+-- The messages that this service emitted, and the effects of the messages that it handled. Each row is written in the
+-- transaction of its message or effect. Only `commerce verify` reads them, to compare them with the log and the inbox.
 CREATE TABLE {ns}emitted (
     aggregate_id      TEXT NOT NULL,
     aggregate_version BIGINT NOT NULL,   -- 1, 2, 3 … without gaps
@@ -10,10 +10,10 @@ CREATE TABLE {ns}emitted (
     PRIMARY KEY (aggregate_id, aggregate_version)
 );
 
--- One row per handled message, under the natural name of its effect: doing it twice is an error.
+-- One row per handled message, under the natural name of its effect: a second effect violates the key.
 CREATE TABLE {ns}effects (
     effect   TEXT PRIMARY KEY,
     event_id TEXT NOT NULL,
-    outcome  TEXT NOT NULL,              -- done, or why there was nothing to do
+    outcome  TEXT NOT NULL,              -- done, or the reason why nothing was to do
     done_at  BIGINT NOT NULL             -- microseconds since 1970
 );

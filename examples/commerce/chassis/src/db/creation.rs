@@ -1,4 +1,4 @@
-//! Creating a database that is missing, or saying who has to.
+//! Creates a missing database, or says which statement an administrator has to run.
 
 use mainstay_database::Error as DatabaseError;
 use sqlx::{
@@ -7,20 +7,21 @@ use sqlx::{
 
 use crate::Result;
 
-/// Creates it, connected to the server's own database. Several processes may do so at once.
+/// Creates the database, connected to the one of the URL. Several processes may do so at once.
 pub(super) async fn create(server: &PgConnectOptions, database: &str) -> Result<()> {
     let from = server.get_database().unwrap_or("postgres");
     let cannot_open = |why: String, error: sqlx::Error| DatabaseError::CannotOpen {
         what: database.to_owned(),
         source: Box::new(Refused { why, source: error }),
     };
-    let asking = format!("it does not exist, and {from} cannot be opened to create it");
+    let no_connection =
+        format!("it does not exist, and the connection to {from} that would create it failed");
     let mut connection = server
         .clone()
         .database(from)
         .connect()
         .await
-        .map_err(|error| cannot_open(asking, error))?;
+        .map_err(|error| cannot_open(no_connection, error))?;
     // The name is checked: letters, digits and underscores.
     let created = connection
         .execute(AssertSqlSafe(format!("CREATE DATABASE {database}")))
@@ -30,12 +31,12 @@ pub(super) async fn create(server: &PgConnectOptions, database: &str) -> Result<
         // Another process created it in the meantime.
         Err(error) if !is_code(&error, &["42P04", "23505"]) => {
             let why = format!(
-                "it does not exist and {role} did not get it: CREATE DATABASE {database} OWNER {role}"
+                "it does not exist, and {role} may not create it; have an administrator run: CREATE DATABASE {database} OWNER {role}"
             );
             Err(cannot_open(why, error).into())
         }
         _ => {
-            // Nobody waits for its end.
+            // The database exists now, even if closing this connection fails.
             drop(connection.close().await);
             Ok(())
         }

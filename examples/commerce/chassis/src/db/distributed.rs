@@ -1,30 +1,31 @@
-//! PostgreSQL: one database per service on one server. Many transactions write at once, at READ COMMITTED.
+//! PostgreSQL: one database per service on one server. Transactions write concurrently, at READ
+//! COMMITTED.
 
 mod creation;
-mod server_look;
+mod server_snapshot;
 
 use std::{fmt, path::Path, str::FromStr};
 
 use mainstay_database::{Error as DatabaseError, Migration, Migrations};
 use sqlx::{ConnectOptions as _, PgConnection, PgPool, postgres::PgConnectOptions};
 
-use super::Storage;
+use super::StorageSettings;
 use crate::{Error, Result};
 
 pub(crate) use mainstay_database::postgres::{Database, classify};
 pub(crate) use mainstay_inbox::postgres::{MIGRATIONS as INBOX_MIGRATIONS, PostgresInbox as Inbox};
 pub(crate) use mainstay_outbox::postgres::PostgresOutbox as Outbox;
-pub use server_look::Look;
+pub use server_snapshot::Snapshot;
 
-/// What a statement runs on.
+/// The connection that statements run on.
 pub type Connection = PgConnection;
-/// Connections to choose from.
+/// A pool of connections.
 pub type Pool = PgPool;
 
-/// Whether services keep their data on a server, rather than in files.
+/// Whether services keep their data on a server instead of in files.
 pub const ON_A_SERVER: bool = true;
 
-/// What every database needs before a service's own tables.
+/// Migrations of every database, before a service's own tables.
 pub(crate) const PREPARATIONS: &[Migrations] = &[Migrations {
     component: "portable",
     steps: &[Migration {
@@ -33,32 +34,32 @@ pub(crate) const PREPARATIONS: &[Migrations] = &[Migrations {
     }],
 }];
 
-/// Whether a database says which log it belongs to.
-pub(crate) const IS_THERE_A_BELONGING: &str = "SELECT to_regclass('belonging') IS NOT NULL";
+/// Whether a database has the table of its log binding.
+pub(crate) const HAS_LOG_BINDING: &str = "SELECT to_regclass('log_binding') IS NOT NULL";
 
-/// How a database and its log get together again.
-pub(crate) const GET_TOGETHER: &str = "start with the --data that it was used with, or begin anew with a fresh --data and a fresh --postgres-prefix";
+/// What an operator does about a wrong log.
+pub(crate) const LOG_REMEDY: &str = "start with the --data of that log, or start over with a new --data and a new --postgres-prefix";
 
-/// Where the services keep their data: databases on a server. The broker's log is a file in a directory.
+/// The services' databases on a server, and the directory of the broker's log.
 #[derive(Clone)]
-pub struct Place {
-    storage: Storage,
+pub struct Storage {
+    storage: StorageSettings,
     server: PgConnectOptions,
     prefix: String,
 }
 
-impl Place {
-    /// The place that `storage` says.
+impl Storage {
+    /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::Setting`]: no server is named, or what names it cannot be read.
-    pub fn new(storage: Storage) -> Result<Self> {
+    /// [`Error::Setting`]: no server is given, or its URL or the prefix is invalid.
+    pub fn new(storage: StorageSettings) -> Result<Self> {
         let url = storage.postgres.as_deref().ok_or(Error::Setting {
             what: "this build needs a PostgreSQL server: --postgres URL, COMMERCE_POSTGRES or `postgres` in the configuration",
         })?;
-        // What is wrong with it may hold the password.
+        // The parser's error may hold the password.
         let server = PgConnectOptions::from_str(url).map_err(|_| Error::Setting {
-            what: "the PostgreSQL URL cannot be read: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+            what: "the PostgreSQL URL is invalid: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE",
         })?;
         let prefix = storage
             .postgres_prefix
@@ -72,7 +73,7 @@ impl Place {
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         if !fits {
             return Err(Error::Setting {
-                what: "the prefix of the databases: expected at most 40 of a-z, 0-9 and _, a letter first",
+                what: "postgres-prefix is invalid: expected at most 40 characters of a-z, 0-9 and _, a letter first",
             });
         }
         Ok(Self {
@@ -82,7 +83,7 @@ impl Place {
         })
     }
 
-    /// The directory of the files.
+    /// The directory of the log.
     #[must_use]
     pub fn data(&self) -> &Path {
         &self.storage.data
@@ -100,19 +101,19 @@ impl Place {
         }
     }
 
-    /// Opens the database of `name` to look at it.
+    /// Opens a read-only snapshot of the database of `name`.
     ///
     /// # Errors
-    /// It is not there, or the server is not.
-    pub async fn look(&self, name: &str) -> Result<Look> {
+    /// The database does not exist, or the server does not answer.
+    pub async fn snapshot(&self, name: &str) -> Result<Snapshot> {
         let name = format!("{}{name}", self.prefix);
         let options = self.server.clone().database(&name);
-        Look::open(name, &options).await
+        Snapshot::open(name, &options).await
     }
 
-    /// The same, if it is there.
-    pub(crate) async fn find(&self, name: &str) -> Result<Option<Look>> {
-        match self.look(name).await {
+    /// The same; none = the database does not exist.
+    pub(crate) async fn find_snapshot(&self, name: &str) -> Result<Option<Snapshot>> {
+        match self.snapshot(name).await {
             Err(Error::Database(DatabaseError::CannotOpen { source, .. }))
                 if creation::is_missing(&*source) =>
             {
@@ -123,13 +124,13 @@ impl Place {
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Place").field(&self.to_string()).finish()
+        f.debug_tuple("Storage").field(&self.to_string()).finish()
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -160,8 +161,8 @@ macro_rules! migrations {
     };
 }
 
-/// A query whose rows of `$table` this transaction will change: nobody else changes them until it ends. The query orders
-/// them, so that two transactions do not wait for each other.
+/// A query that locks its rows of `$table`, because this transaction will change them. The query
+/// orders the rows, so that two transactions cannot deadlock.
 #[macro_export]
 macro_rules! locking {
     ($query:literal, $table:literal) => {
@@ -169,7 +170,7 @@ macro_rules! locking {
     };
 }
 
-/// As `locking`, leaving out the rows that somebody else has locked.
+/// As `locking`, and skips rows that another transaction has locked.
 #[macro_export]
 macro_rules! locking_free {
     ($query:literal, $table:literal) => {

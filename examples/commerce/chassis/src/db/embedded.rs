@@ -1,49 +1,49 @@
-//! SQLite: one file per service, nothing else installed.
+//! SQLite: one file per service.
 
 use std::{fmt, path::Path};
 
 use mainstay_database::Migrations;
 use sqlx::{SqliteConnection, SqlitePool};
 
-use super::{FileLook, Storage};
+use super::{FileSnapshot, StorageSettings};
 use crate::{Error, Result};
 
 pub(crate) use mainstay_database::sqlite::{Database, classify};
 pub(crate) use mainstay_inbox::sqlite::{MIGRATIONS as INBOX_MIGRATIONS, SqliteInbox as Inbox};
 pub(crate) use mainstay_outbox::sqlite::SqliteOutbox as Outbox;
 
-/// What a statement runs on.
+/// The connection that statements run on.
 pub type Connection = SqliteConnection;
-/// Connections to choose from.
+/// A pool of connections.
 pub type Pool = SqlitePool;
-/// A service's database, to be looked at.
-pub type Look = FileLook;
+/// A read-only snapshot of a service's database.
+pub type Snapshot = FileSnapshot;
 
-/// Whether services keep their data on a server, rather than in files.
+/// Whether services keep their data on a server instead of in files.
 pub const ON_A_SERVER: bool = false;
 
-/// What every database needs before a service's own tables.
+/// Migrations of every database, before a service's own tables.
 pub(crate) const PREPARATIONS: &[Migrations] = &[];
 
-/// Whether a database says which log it belongs to.
-pub(crate) const IS_THERE_A_BELONGING: &str =
-    "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'belonging')";
+/// Whether a database has the table of its log binding.
+pub(crate) const HAS_LOG_BINDING: &str =
+    "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'log_binding')";
 
-/// How a database and its log get together again.
-pub(crate) const GET_TOGETHER: &str = "put back the broker.db that it was used with, and the broker.db-wal beside it if there was one, in place of those here, or begin anew with a fresh --data";
+/// What an operator does about a wrong log.
+pub(crate) const LOG_REMEDY: &str = "put back the broker.db of that log, with its broker.db-wal if there was one, in place of the files here, or start over with a new --data";
 
-/// Where the services keep their data: a directory.
+/// The directory of the services' files and of the broker's log.
 #[derive(Clone, Debug)]
-pub struct Place {
-    storage: Storage,
+pub struct Storage {
+    storage: StorageSettings,
 }
 
-impl Place {
-    /// The place that `storage` says.
+impl Storage {
+    /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::Setting`]: a server is named, and this build has files only.
-    pub fn new(storage: Storage) -> Result<Self> {
+    /// [`Error::Setting`]: a server is given, but this build uses files only.
+    pub fn new(storage: StorageSettings) -> Result<Self> {
         if storage.postgres.is_some() || storage.postgres_prefix.is_some() {
             return Err(Error::Setting {
                 what: "this build keeps its data in files: for PostgreSQL, build with `--features distributed`",
@@ -62,21 +62,21 @@ impl Place {
         Ok(Database::open(self.data().join(format!("{name}.db"))).await?)
     }
 
-    /// Opens the database of `name` to look at it.
+    /// Opens a read-only snapshot of the database of `name`.
     ///
     /// # Errors
-    /// It is not there.
-    pub async fn look(&self, name: &str) -> Result<Look> {
-        FileLook::open(self.data(), name).await
+    /// The file does not exist.
+    pub async fn snapshot(&self, name: &str) -> Result<Snapshot> {
+        FileSnapshot::open(self.data(), name).await
     }
 
-    /// The same, if it is there.
-    pub(crate) async fn find(&self, name: &str) -> Result<Option<Look>> {
-        FileLook::find(self.data(), name).await
+    /// The same; none = the file does not exist.
+    pub(crate) async fn find_snapshot(&self, name: &str) -> Result<Option<Snapshot>> {
+        FileSnapshot::find(self.data(), name).await
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "files in {}", self.data().display())
     }
@@ -100,7 +100,7 @@ macro_rules! migrations {
     };
 }
 
-/// A query whose rows of `$table` this transaction will change. There is one transaction that writes: nothing to add.
+/// A query whose rows this transaction will change. Only one transaction writes, so no lock is needed.
 #[macro_export]
 macro_rules! locking {
     ($query:literal, $table:literal) => {
@@ -108,7 +108,7 @@ macro_rules! locking {
     };
 }
 
-/// As `locking`, leaving out the rows that somebody else has locked: there are none.
+/// As `locking`: no other transaction can have locked a row.
 #[macro_export]
 macro_rules! locking_free {
     ($query:literal, $table:literal) => {

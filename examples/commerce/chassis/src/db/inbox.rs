@@ -11,7 +11,7 @@ use mainstay_messaging::{Delivery, Group, Position};
 
 use super::{Connection, Db, backend};
 
-/// The store, with the transactions of [`Db`] in place of its own: a test may kill the process there.
+/// The store with the transactions of [`Db`], which have fault points.
 #[derive(Clone, Debug)]
 pub(crate) struct Inbox {
     store: backend::Inbox,

@@ -9,7 +9,7 @@ CREATE TABLE {ns}reservations (
     order_id       TEXT PRIMARY KEY,
     reservation_id TEXT NOT NULL,
     state          TEXT NOT NULL,     -- held, committed, released, refused
-    told           BIGINT NOT NULL,   -- messages it has told
+    emitted        BIGINT NOT NULL,   -- messages it has emitted
     updated_at     BIGINT NOT NULL    -- microseconds since 1970
 ) WITH (fillfactor = 80);
 
@@ -20,7 +20,7 @@ CREATE TABLE {ns}reservation_lines (
     PRIMARY KEY (order_id, sku)
 );
 
--- Every change of what is on hand; their sum is what is on hand.
+-- Every change of the stock on hand. The sum of a SKU's movements is its stock on hand.
 CREATE TABLE {ns}stock_movements (
     movement_key TEXT PRIMARY KEY,
     sku          TEXT NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE {ns}stock_movements (
     moved_at     BIGINT NOT NULL
 );
 
--- Seed: plenty of everything but the last three SKUs.
+-- Seed: a million pieces of each SKU, except of the last three.
 INSERT INTO {ns}stock_items (sku, on_hand, reserved)
 SELECT 'SKU-' || lpad(i::text, 3, '0'), CASE i WHEN 198 THEN 20 WHEN 199 THEN 10 WHEN 200 THEN 5 ELSE 1000000 END, 0
 FROM generate_series(1, 200) AS i;

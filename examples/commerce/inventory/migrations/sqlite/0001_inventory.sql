@@ -9,7 +9,7 @@ CREATE TABLE {ns}reservations (
     order_id       TEXT PRIMARY KEY,
     reservation_id TEXT NOT NULL,
     state          TEXT NOT NULL,     -- held, committed, released, refused
-    told           INTEGER NOT NULL,  -- messages it has told
+    emitted        INTEGER NOT NULL,  -- messages it has emitted
     updated_at     INTEGER NOT NULL   -- microseconds since 1970
 ) STRICT, WITHOUT ROWID;
 
@@ -20,7 +20,7 @@ CREATE TABLE {ns}reservation_lines (
     PRIMARY KEY (order_id, sku)
 ) STRICT, WITHOUT ROWID;
 
--- Every change of what is on hand; their sum is what is on hand.
+-- Every change of the stock on hand. The sum of a SKU's movements is its stock on hand.
 CREATE TABLE {ns}stock_movements (
     movement_key TEXT PRIMARY KEY,
     sku          TEXT NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE {ns}stock_movements (
     moved_at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Seed: plenty of everything but the last three SKUs.
+-- Seed: a million pieces of each SKU, except of the last three.
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
 INSERT INTO {ns}stock_items (sku, on_hand, reserved)
 SELECT printf('SKU-%03d', i), CASE i WHEN 198 THEN 20 WHEN 199 THEN 10 WHEN 200 THEN 5 ELSE 1000000 END, 0 FROM n;

@@ -1,4 +1,4 @@
-//! The service as it is simulated: its decisions are the service's own, its tables lie in memory.
+//! The simulated service: its decisions are the service's own, its tables are in memory.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,14 +27,14 @@ pub(super) fn group() -> Group {
     Group::from_static("inventory")
 }
 
-/// How much of something there is.
+/// The stock of one SKU.
 #[derive(Clone, Debug)]
 pub(super) struct Stock {
     pub(super) sku: Sku,
     pub(super) level: Level,
 }
 
-/// What is held for an order.
+/// The stock held for an order.
 #[derive(Clone, Debug)]
 pub(super) struct Reservation {
     order_id: OrderId,
@@ -42,12 +42,12 @@ pub(super) struct Reservation {
     pub(super) lines: BTreeMap<Sku, i64>,
 }
 
-/// A message that was handled, and what was told about it: the journal of this service.
+/// A handled message and the answer that was emitted: the journal of this service.
 #[derive(Clone, Debug)]
 pub(super) struct Handled {
     number: i64,
     pub(super) message: Message,
-    pub(super) told: Option<Message>,
+    pub(super) emitted: Option<Message>,
 }
 
 impl Record for Stock {
@@ -76,7 +76,7 @@ impl Record for Handled {
 
 /// One instance: a worker on the inbox and a relay on the outbox, as in production.
 pub(super) async fn run(process: Process) -> Result<(), Failure> {
-    // One handle: a commit through it wakes the relay of the outbox that is opened on it.
+    // Share one handle: a commit through it notifies the relay of its outbox.
     let database = process.database();
     let outbox = open(&process, &database).await?;
     let topics = [Topic::from_static(OrderPlaced::TOPIC)];
@@ -100,7 +100,7 @@ pub(super) async fn run(process: Process) -> Result<(), Failure> {
     Ok(relaying?)
 }
 
-/// Opens the outbox, as soon as the database answers.
+/// Opens the outbox, once the database answers.
 async fn open(process: &Process, database: &Database) -> Result<MemoryOutbox, Failure> {
     loop {
         let opening = MemoryOutbox::builder(database)
@@ -116,7 +116,7 @@ async fn open(process: &Process, database: &Database) -> Result<MemoryOutbox, Fa
     }
 }
 
-/// Holds all of the order's stock, or nothing of it.
+/// Holds all of the order's stock, or none.
 async fn placed(
     connection: &mut Connection,
     Received { event, message, .. }: Received<OrderPlaced>,
@@ -129,8 +129,8 @@ async fn placed(
         .get::<Reservation>(&order_id)
         .is_some()
     {
-        // Cancelled before it came: its tombstone stays.
-        return note(&outbox, connection, message, None).await;
+        // The order was cancelled first; its tombstone stays.
+        return record(&outbox, connection, message, None).await;
     }
     let mut lines = sum(event.lines.iter().map(|line| (&line.sku, line.qty)));
     let mut levels = HashMap::new();
@@ -142,24 +142,24 @@ async fn placed(
         levels.extend(stock.row().map(|stock| (stock.sku, stock.level)));
     }
     let mut shelf = Shelf::new(levels);
-    let (state, told) = match shelf.hold(&lines) {
+    let (state, emitted) = match shelf.hold(&lines) {
         Ok(()) => {
-            let told = StockReserved {
+            let emitted = StockReserved {
                 reservation_id: format!("res-{order_id}"),
                 order_id: order_id.clone(),
                 lines: wire(&lines),
                 expires_at: None,
             };
-            (State::Held, outbox.message(&told)?)
+            (State::Held, outbox.message(&emitted)?)
         }
         Err(shortages) => {
             lines.clear();
             let order_id = order_id.clone();
-            let told = StockReservationFailed {
+            let emitted = StockReservationFailed {
                 order_id,
                 shortages,
             };
-            (State::Refused, outbox.message(&told)?)
+            (State::Refused, outbox.message(&emitted)?)
         }
     };
     for (sku, held) in shelf.held() {
@@ -171,10 +171,10 @@ async fn placed(
         lines,
     };
     write(connection, reservation).await?;
-    note(&outbox, connection, message, Some(told)).await
+    record(&outbox, connection, message, Some(emitted)).await
 }
 
-/// Lets go what is held for a cancelled order, and answers it.
+/// Releases the stock of a cancelled order, and answers it.
 async fn cancelled(
     connection: &mut Connection,
     Received { event, message, .. }: Received<OrderCancelled>,
@@ -190,7 +190,7 @@ async fn cancelled(
     let cause = match release(known.as_ref().map(|reservation| reservation.state)) {
         Release::GiveBack => ReleaseCause::Compensation,
         Release::NothingHeld => ReleaseCause::Cancelled,
-        Release::TooLate => return note(&outbox, connection, message, None).await,
+        Release::TooLate => return record(&outbox, connection, message, None).await,
     };
     let lines = known
         .map(|reservation| reservation.lines)
@@ -198,7 +198,7 @@ async fn cancelled(
     for (sku, held) in &lines {
         move_stock(connection, sku, -held).await?;
     }
-    let told = outbox.message(&StockReleased {
+    let emitted = outbox.message(&StockReleased {
         reservation_id: format!("res-{order_id}"),
         order_id: order_id.clone(),
         cause,
@@ -214,7 +214,7 @@ async fn cancelled(
         },
     )
     .await?;
-    note(&outbox, connection, message, Some(told)).await
+    record(&outbox, connection, message, Some(emitted)).await
 }
 
 async fn move_stock(connection: &mut Connection, sku: &Sku, held: i64) -> Result<(), HandlerError> {
@@ -238,14 +238,14 @@ async fn write(connection: &mut Connection, reservation: Reservation) -> Result<
 }
 
 /// Enqueues the answer, and records that the message was handled.
-async fn note(
+async fn record(
     outbox: &MemoryOutbox,
     connection: &mut Connection,
     message: Message,
-    told: Option<Message>,
+    emitted: Option<Message>,
 ) -> Result<(), HandlerError> {
-    if let Some(told) = &told {
-        outbox.enqueue(connection, told).await?;
+    if let Some(emitted) = &emitted {
+        outbox.enqueue(connection, emitted).await?;
     }
     let mut statement = connection.statement().await?;
     let number = statement.next_value("handled");
@@ -253,7 +253,7 @@ async fn note(
         .insert(Handled {
             number,
             message,
-            told,
+            emitted,
         })
         .await?;
     Ok(())

@@ -5,9 +5,9 @@ CREATE TABLE {ns}orders (
     total_minor BIGINT NOT NULL,
     status      TEXT NOT NULL,
     awaiting    TEXT NOT NULL,     -- JSON: compensations that were started and not yet acknowledged
-    details     TEXT NOT NULL,     -- JSON: what never changes: lines, amounts, address, payment method
+    details     TEXT NOT NULL,     -- JSON: lines, amounts, address, payment method
     changes     BIGINT NOT NULL,   -- rows of its history
-    told        BIGINT NOT NULL,   -- messages it has told
+    emitted     BIGINT NOT NULL,   -- messages it has emitted
     placed_at   BIGINT NOT NULL,   -- microseconds since 1970, as all times here
     updated_at  BIGINT NOT NULL
 ) WITH (fillfactor = 70);
@@ -21,10 +21,10 @@ CREATE TABLE {ns}order_history (
     PRIMARY KEY (order_id, change)
 );
 
--- The same key gives the same answer, byte for byte. Written in the transaction that places the order.
+-- A repeated request gets the same answer, byte for byte. A row is written in the transaction that places its order.
 CREATE TABLE {ns}idempotency_keys (
     idempotency_key TEXT PRIMARY KEY,
-    request         TEXT NOT NULL,  -- what was asked, normalised
+    request         TEXT NOT NULL,  -- the normalised request
     order_id        TEXT NOT NULL,
     answer          TEXT NOT NULL,  -- the body
     answered_at     BIGINT NOT NULL

@@ -1,4 +1,4 @@
--- The simulated provider's own books. A key is done once.
+-- The simulated provider's own books: at most one operation per effect key.
 CREATE TABLE {ns}operations (
     effect_key   TEXT PRIMARY KEY,
     kind         TEXT NOT NULL,
@@ -8,7 +8,7 @@ CREATE TABLE {ns}operations (
     done_at      BIGINT NOT NULL
 );
 
--- How often each key was asked for.
+-- The number of requests per effect key.
 CREATE TABLE {ns}asks (
     effect_key TEXT PRIMARY KEY,
     asked      BIGINT NOT NULL

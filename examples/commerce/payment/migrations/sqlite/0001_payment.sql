@@ -5,18 +5,18 @@ CREATE TABLE {ns}payments (
     currency       TEXT NOT NULL,
     payment_method TEXT NOT NULL,
     provider_ref   TEXT,              -- the provider's name for the authorisation
-    told           INTEGER NOT NULL,  -- messages it has told
+    emitted        INTEGER NOT NULL,  -- messages it has emitted
     updated_at     INTEGER NOT NULL   -- microseconds since 1970, as all times here
 ) STRICT;
 
--- What is to be done at the provider. The effect key is the same for every time it is asked for.
+-- Operations that the provider has to do. All requests of one operation have the same effect key.
 CREATE TABLE {ns}intents (
     number         INTEGER PRIMARY KEY,
     effect_key     TEXT NOT NULL UNIQUE,
     order_id       TEXT NOT NULL,
     kind           TEXT NOT NULL,     -- authorize, capture, void
     question       TEXT NOT NULL,     -- ask, look_up
-    asked          INTEGER NOT NULL,  -- how often it was asked for
+    asked          INTEGER NOT NULL,  -- number of requests
     due_at         INTEGER NOT NULL,
     done           INTEGER NOT NULL,
     causation_id   TEXT NOT NULL,
@@ -25,7 +25,7 @@ CREATE TABLE {ns}intents (
 CREATE INDEX {prefix}intents_due ON {prefix}intents (due_at) WHERE done = 0;
 CREATE INDEX {prefix}intents_of_order ON {prefix}intents (order_id, number) WHERE done = 0;
 
--- Double entry: the entries of one operation add up to nothing.
+-- Double entry: the entries of one operation sum to zero.
 CREATE TABLE {ns}ledger_entries (
     operation    TEXT NOT NULL,
     account      TEXT NOT NULL,

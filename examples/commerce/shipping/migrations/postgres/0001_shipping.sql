@@ -5,8 +5,8 @@ CREATE TABLE {ns}shipments (
     status      TEXT NOT NULL,
     ship_to     TEXT NOT NULL,      -- JSON
     contents    TEXT NOT NULL,      -- JSON
-    due_at      BIGINT,             -- microseconds since 1970: when it moves on by itself
-    told        BIGINT NOT NULL,    -- messages it has told
+    due_at      BIGINT,             -- microseconds since 1970
+    emitted     BIGINT NOT NULL,    -- messages it has emitted
     updated_at  BIGINT NOT NULL
 );
 CREATE INDEX {prefix}shipments_due ON {ns}shipments (due_at) WHERE due_at IS NOT NULL;

@@ -5,8 +5,8 @@ CREATE TABLE {ns}shipments (
     status      TEXT NOT NULL,
     ship_to     TEXT NOT NULL,      -- JSON
     contents    TEXT NOT NULL,      -- JSON
-    due_at      INTEGER,            -- microseconds since 1970: when it moves on by itself
-    told        INTEGER NOT NULL,   -- messages it has told
+    due_at      INTEGER,            -- microseconds since 1970
+    emitted     INTEGER NOT NULL,   -- messages it has emitted
     updated_at  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX {prefix}shipments_due ON {prefix}shipments (due_at) WHERE due_at IS NOT NULL;

@@ -1,15 +1,15 @@
-//! I5: each message has its effect once.
+//! I5: each handled message has exactly one effect and a processed record.
 
 use std::collections::{HashMap, HashSet};
 
 use commerce_contracts::SUBSCRIPTIONS;
 
-use super::super::{finding::Finding, picture::Picture};
+use super::super::{finding::Finding, observation::Observation};
 
-pub(super) fn check(picture: &Picture) -> Finding {
+pub(super) fn check(observation: &Observation) -> Finding {
     let mut finding = Finding::new("I5", "each handled message had its effect once", "effects");
-    for (service, journal) in &picture.journals {
-        let marked: HashSet<&str> = journal.marks.iter().map(|(_, id)| &**id).collect();
+    for (service, journal) in &observation.journals {
+        let processed: HashSet<&str> = journal.processed.iter().map(|(_, id)| &**id).collect();
         let mut done: HashMap<&str, u32> = HashMap::new();
         for (effect, event_id) in &journal.effects {
             finding.checked += 1;
@@ -20,13 +20,13 @@ pub(super) fn check(picture: &Picture) -> Finding {
                     "{service}: event {event_id} had {times} effects, one of them {effect}"
                 ));
             }
-            if !marked.contains(&**event_id) {
+            if !processed.contains(&**event_id) {
                 finding.offends(format!(
-                    "{service}: effect {effect} of event {event_id}, which has no mark"
+                    "{service}: effect {effect} of event {event_id}, which has no processed record"
                 ));
             }
         }
-        let envelopes = picture.log.records.iter().filter_map(|record| {
+        let envelopes = observation.log.records.iter().filter_map(|record| {
             let envelope = record.envelope.as_ref()?;
             let handled = SUBSCRIPTIONS.iter().any(|subscription| {
                 subscription.service == *service
@@ -36,9 +36,9 @@ pub(super) fn check(picture: &Picture) -> Finding {
             handled.then_some(envelope)
         });
         for envelope in envelopes {
-            if marked.contains(&*envelope.id) && !done.contains_key(&*envelope.id) {
+            if processed.contains(&*envelope.id) && !done.contains_key(&*envelope.id) {
                 finding.offends(format!(
-                    "{service}: {} {} is marked as done and had no effect",
+                    "{service}: {} {} has a processed record and no effect",
                     envelope.kind, envelope.id
                 ));
             }

@@ -1,24 +1,26 @@
-//! I6: nothing is lost and nothing is invented.
+//! I6: no message is lost, and the log holds only emitted messages.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use commerce_contracts::{SUBSCRIPTIONS, TOPICS};
 
-use super::super::{finding::Finding, log::Partition, picture::Picture};
+use super::super::{finding::Finding, log::Partition, observation::Observation};
 use crate::config::SERVICES;
 
-/// How long a message may wait in an outbox before an operator has to know, in microseconds.
+/// How long a message may wait in an outbox, in microseconds.
 const LONGEST_WAIT: i64 = 60_000_000;
 
-pub(super) fn check(picture: &Picture) -> Finding {
+pub(super) fn check(observation: &Observation) -> Finding {
     let mut finding = Finding::new(
         "I6",
-        "no message lost: told, in the log, handled by each reader",
+        "no message lost: emitted, in the log, handled",
         "messages",
     );
-    let logged: HashSet<&str> = envelopes(picture).map(|envelope| &*envelope.id).collect();
-    let mut told: HashSet<&str> = HashSet::new();
-    for (service, journal) in &picture.journals {
+    let logged: HashSet<&str> = envelopes(observation)
+        .map(|envelope| &*envelope.id)
+        .collect();
+    let mut emitted_ids: HashSet<&str> = HashSet::new();
+    for (service, journal) in &observation.journals {
         let waiting: HashSet<&str> = journal
             .outbox
             .iter()
@@ -27,7 +29,7 @@ pub(super) fn check(picture: &Picture) -> Finding {
         for emitted in &journal.emitted {
             finding.checked += 1;
             let id = &*emitted.event_id;
-            told.insert(id);
+            emitted_ids.insert(id);
             if !logged.contains(id) && !waiting.contains(id) {
                 finding.offends(format!(
                     "{} {id} of {service} {} is neither in the log nor in the outbox",
@@ -35,8 +37,8 @@ pub(super) fn check(picture: &Picture) -> Finding {
                 ));
             }
         }
-        for row in journal.outbox.iter().filter(|row| !row.held) {
-            if picture.as_of.saturating_sub(row.since) > LONGEST_WAIT {
+        for row in journal.outbox.iter().filter(|row| !row.deferred) {
+            if observation.as_of.saturating_sub(row.since) > LONGEST_WAIT {
                 finding.offends(format!(
                     "{service}: message {} waits in the outbox for longer than 60 s",
                     row.event_id.as_deref().unwrap_or("?")
@@ -44,27 +46,27 @@ pub(super) fn check(picture: &Picture) -> Finding {
             }
         }
     }
-    for envelope in envelopes(picture) {
-        if !told.contains(&*envelope.id) {
+    for envelope in envelopes(observation) {
+        if !emitted_ids.contains(&*envelope.id) {
             finding.offends(format!(
-                "{} {} is in the log and was told by nobody",
+                "{} {} is in the log, and no service emitted it",
                 envelope.kind, envelope.id
             ));
         }
     }
-    records(picture, &mut finding);
-    offsets(picture, &mut finding);
+    records(observation, &mut finding);
+    offsets(observation, &mut finding);
     finding
 }
 
-fn envelopes(picture: &Picture) -> impl Iterator<Item = &super::super::log::Envelope> {
-    let records = picture.log.records.iter();
+fn envelopes(observation: &Observation) -> impl Iterator<Item = &super::super::log::Envelope> {
+    let records = observation.log.records.iter();
     records.filter_map(|record| record.envelope.as_ref())
 }
 
-/// Every record that a service has finished has its mark there.
-fn records(picture: &Picture, finding: &mut Finding) {
-    for record in &picture.log.records {
+/// Every record below a committed offset has a processed record.
+fn records(observation: &Observation, finding: &mut Finding) {
+    for record in &observation.log.records {
         let Some(envelope) = &record.envelope else {
             finding.offends(format!(
                 "record {} of {} (partition {}) cannot be read",
@@ -75,16 +77,16 @@ fn records(picture: &Picture, finding: &mut Finding) {
         let identity = (envelope.source.clone(), envelope.id.clone());
         for subscription in SUBSCRIPTIONS {
             let service = subscription.service;
-            let concerns = subscription.topic == record.topic
+            let must_be_processed = subscription.topic == record.topic
                 && subscription.kinds.contains(&&*envelope.kind)
-                && record.offset < picture.log.committed(service, record.partition);
-            let marked = picture
+                && record.offset < observation.log.committed(service, record.partition);
+            let processed = observation
                 .journals
                 .get(service)
-                .is_some_and(|journal| journal.marks.contains(&identity));
-            if concerns && !marked {
+                .is_some_and(|journal| journal.processed.contains(&identity));
+            if must_be_processed && !processed {
                 finding.offends(format!(
-                    "{service} has passed {} {} without a mark",
+                    "{service} has committed {} {} without a processed record",
                     envelope.kind, envelope.id
                 ));
             }
@@ -92,18 +94,18 @@ fn records(picture: &Picture, finding: &mut Finding) {
     }
 }
 
-/// The log has no holes.
-fn offsets(picture: &Picture, finding: &mut Finding) {
+/// The log has no gaps.
+fn offsets(observation: &Observation, finding: &mut Finding) {
     let mut counts: HashMap<i64, i64> = HashMap::new();
-    for record in &picture.log.records {
+    for record in &observation.log.records {
         *counts.entry(record.partition).or_default() += 1;
     }
     for service in SERVICES {
-        for partition in &picture.log.partitions {
-            let committed = picture.log.committed(service, partition.id);
+        for partition in &observation.log.partitions {
+            let committed = observation.log.committed(service, partition.id);
             if committed > partition.next {
                 finding.offends(format!(
-                    "{service} has passed offset {committed} of {}/{}, which ends at {}",
+                    "{service} has committed offset {committed} of {}/{}, which ends at {}",
                     partition.topic, partition.number, partition.next
                 ));
             }
@@ -111,14 +113,14 @@ fn offsets(picture: &Picture, finding: &mut Finding) {
     }
     for topic in TOPICS {
         let of_topic = |partition: &&Partition| partition.topic == *topic;
-        let partitions = picture.log.partitions.iter().filter(of_topic);
+        let partitions = observation.log.partitions.iter().filter(of_topic);
         let numbers: BTreeSet<i64> = partitions.map(|partition| partition.number).collect();
         let expected = numbers.last().map_or(1, |last| last + 1);
         for missing in (0..expected).filter(|number| !numbers.contains(number)) {
             finding.offends(format!("{topic}/{missing} is not in the log"));
         }
     }
-    for partition in &picture.log.partitions {
+    for partition in &observation.log.partitions {
         let there = counts.get(&partition.id).copied().unwrap_or(0);
         let expected = partition.next - partition.first;
         if there != expected {

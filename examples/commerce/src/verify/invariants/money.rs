@@ -1,30 +1,30 @@
-//! I2: the books add up, ours and the provider's.
+//! I2: ledger and provider's books agree.
 
 use std::collections::HashSet;
 
 use super::super::{
     finding::Finding,
-    picture::{Order, Payment, Picture},
+    observation::{Observation, Order, Payment},
 };
 
-pub(super) fn check(picture: &Picture, in_flight: &HashSet<&str>) -> Finding {
+pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Finding {
     let mut finding = Finding::new(
         "I2",
         "money adds up per order and agrees with the provider",
         "orders",
     );
-    for (order_id, payment) in &picture.payments {
+    for (order_id, payment) in &observation.payments {
         for (operation, sum) in payment.operations.iter().filter(|(_, sum)| **sum != 0) {
             finding.offends(format!("ledger operation {operation} adds up to {sum}"));
         }
-        if !picture.orders.contains_key(order_id) {
+        if !observation.orders.contains_key(order_id) {
             finding.offends(format!("order {order_id} has money and does not exist"));
         }
     }
     let nothing = Payment::default();
-    for (order_id, order) in &picture.orders {
+    for (order_id, order) in &observation.orders {
         finding.checked += 1;
-        let payment = picture.payments.get(order_id).unwrap_or(&nothing);
+        let payment = observation.payments.get(order_id).unwrap_or(&nothing);
         let at_rest = !in_flight.contains(order_id.as_str());
         if let Some(wrong) = wrong(order, payment, at_rest) {
             finding.offends(format!("order {order_id} ({}): {wrong}", order.status));

@@ -1,16 +1,16 @@
-//! I7: an aggregate's messages are counted without gaps, and lie in the log in that order.
+//! I7: an aggregate's versions have no gaps, and its messages are in order in the log.
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::{finding::Finding, picture::Picture};
+use super::super::{finding::Finding, observation::Observation};
 
-pub(super) fn check(picture: &Picture) -> Finding {
+pub(super) fn check(observation: &Observation) -> Finding {
     let mut finding = Finding::new(
         "I7",
         "messages of an aggregate are gapless and in order",
         "aggregates",
     );
-    for (service, journal) in &picture.journals {
+    for (service, journal) in &observation.journals {
         // Read in the order of aggregate and version.
         let mut last: Option<(&str, i64)> = None;
         for emitted in &journal.emitted {
@@ -30,15 +30,15 @@ pub(super) fn check(picture: &Picture) -> Finding {
             last = Some((&emitted.aggregate_id, emitted.version));
         }
     }
-    in_the_log(picture, &mut finding);
+    in_the_log(observation, &mut finding);
     finding
 }
 
-/// A message may be in the log twice; what counts is where it is first.
-fn in_the_log(picture: &Picture, finding: &mut Finding) {
+/// A message may be in the log twice; its first position counts.
+fn in_the_log(observation: &Observation, finding: &mut Finding) {
     let mut seen: HashSet<&str> = HashSet::new();
     let mut newest: HashMap<(i64, &str, &str), i64> = HashMap::new();
-    for record in &picture.log.records {
+    for record in &observation.log.records {
         let Some(envelope) = &record.envelope else {
             continue;
         };
@@ -57,7 +57,7 @@ fn in_the_log(picture: &Picture, finding: &mut Finding) {
             .or_default();
         if version <= *newest {
             finding.offends(format!(
-                "{} {aggregate}: version {version} lies behind {newest} in {}",
+                "{} {aggregate}: version {version} comes after {newest} in {}",
                 envelope.source, record.topic
             ));
         }

@@ -1,19 +1,19 @@
-//! I4: holds end with their orders, and what went out is what was ordered.
+//! I4: holds end with their orders, and the dispatched quantities are the ordered ones.
 
 use std::collections::HashSet;
 
-use super::super::{finding::Finding, picture::Picture};
+use super::super::{finding::Finding, observation::Observation};
 
-pub(super) fn check(picture: &Picture, in_flight: &HashSet<&str>) -> Finding {
+pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Finding {
     let mut finding = Finding::new(
         "I4",
-        "no hold outlives its order, what left is what was ordered",
+        "holds end with their orders, dispatched = ordered",
         "reservations",
     );
-    for (order_id, reservation) in &picture.reservations {
+    for (order_id, reservation) in &observation.reservations {
         finding.checked += 1;
         let state = &reservation.state;
-        let Some(order) = picture.orders.get(order_id) else {
+        let Some(order) = observation.orders.get(order_id) else {
             finding.offends(format!("reservation of {order_id}, which does not exist"));
             continue;
         };

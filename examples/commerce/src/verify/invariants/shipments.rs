@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 
-use super::super::{finding::Finding, picture::Picture};
+use super::super::{finding::Finding, observation::Observation};
 
-pub(super) fn check(picture: &Picture, in_flight: &HashSet<&str>) -> Finding {
+pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Finding {
     let mut finding = Finding::new(
         "I10",
-        "one shipment per confirmed order, none sent if cancelled",
+        "one shipment per confirmed order, none if cancelled",
         "confirmed orders",
     );
-    for (order_id, order) in &picture.orders {
-        let shipment = picture.shipments.get(order_id);
+    for (order_id, order) in &observation.orders {
+        let shipment = observation.shipments.get(order_id);
         if !order.was_confirmed {
             if shipment.is_some() {
                 finding.offends(format!(
@@ -39,8 +39,8 @@ pub(super) fn check(picture: &Picture, in_flight: &HashSet<&str>) -> Finding {
             _ => {}
         }
     }
-    for order_id in picture.shipments.keys() {
-        if !picture.orders.contains_key(order_id) {
+    for order_id in observation.shipments.keys() {
+        if !observation.orders.contains_key(order_id) {
             finding.offends(format!("shipment of {order_id}, which does not exist"));
         }
     }

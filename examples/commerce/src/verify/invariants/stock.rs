@@ -1,17 +1,20 @@
-//! I3: no oversell, and stock adds up.
+//! I3: no oversell; movements and holds add up to the stock.
 
 use std::collections::BTreeMap;
 
-use super::super::{finding::Finding, picture::Picture};
+use super::super::{finding::Finding, observation::Observation};
 
-pub(super) fn check(picture: &Picture) -> Finding {
+pub(super) fn check(observation: &Observation) -> Finding {
     let mut finding = Finding::new("I3", "no oversell, stock and holds add up per SKU", "SKUs");
     let mut held: BTreeMap<&str, i64> = BTreeMap::new();
-    let holds = picture.reservations.values().filter(|r| r.state == "held");
+    let holds = observation
+        .reservations
+        .values()
+        .filter(|r| r.state == "held");
     for (sku, quantity) in holds.flat_map(|reservation| &reservation.lines) {
         *held.entry(sku).or_default() += quantity;
     }
-    for (sku, stock) in &picture.stock {
+    for (sku, stock) in &observation.stock {
         finding.checked += 1;
         let (on_hand, reserved) = (stock.on_hand, stock.reserved);
         if reserved < 0 || reserved > on_hand {

@@ -1,8 +1,8 @@
-//! I1: every order ends, in time.
+//! I1: every order ends in time.
 
 use std::{collections::HashSet, time::Duration};
 
-use super::super::{finding::Finding, picture::Picture};
+use super::super::{finding::Finding, observation::Observation};
 
 /// How long an order may stay in a status.
 const fn deadline(status: &str) -> Duration {
@@ -15,9 +15,9 @@ const fn deadline(status: &str) -> Duration {
     }
 }
 
-pub(super) fn check(picture: &Picture, in_flight: &HashSet<&str>) -> Finding {
+pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Finding {
     let mut finding = Finding::new("I1", "every order ends in time, none is stuck", "orders");
-    for (order_id, order) in &picture.orders {
+    for (order_id, order) in &observation.orders {
         finding.checked += 1;
         let status = &order.status;
         if order.is_terminal() {
@@ -34,7 +34,7 @@ pub(super) fn check(picture: &Picture, in_flight: &HashSet<&str>) -> Finding {
                 "order {order_id} is {status} and nothing is in flight for it"
             ));
         }
-        let age = picture.as_of.saturating_sub(order.since);
+        let age = observation.as_of.saturating_sub(order.since);
         let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
         if age > deadline(status) {
             finding.offends(format!(

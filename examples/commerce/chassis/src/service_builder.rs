@@ -1,4 +1,4 @@
-//! A service while it is being put together.
+//! How a service is put together.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,44 +9,46 @@ use mainstay_database::Migrations;
 use mainstay_inbox::{Handlers, Worker};
 use mainstay_messaging::StartAt;
 use mainstay_outbox::Relay;
+use tokio::sync::Notify;
 
 use crate::{
-    Bell, Belonging, Connection, Db, Deployment, JOURNAL_MIGRATIONS, Journal, Result, Round,
-    Service, Task, Vitals,
+    Connection, Db, Deployment, HealthCheck, JOURNAL_MIGRATIONS, Journal, LogBinding, Result,
+    Round, Service, Task,
     db::{Inbox, Outbox},
     deployment::LEASE,
     roles, rounds,
 };
 
-/// As long as the log is kept: for ever. A reader that begins anew finds a processed record of everything it has
-/// handled, and `commerce verify` one of every message.
-const PROCESSED_ARE_KEPT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds a
+/// processed record of each message that it handled, and so does `commerce verify`.
+const RETENTION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A service's database with its outbox, inbox and journal, and the tasks registered so far.
-pub struct Station {
+/// A service's database with its outbox, inbox and journal, and the tasks added so far.
+pub struct ServiceBuilder {
     name: &'static str,
     deployment: Deployment,
     db: Db,
     outbox: Outbox,
     inbox: Inbox,
     journal: Journal,
-    belonging: Belonging,
+    log_binding: LogBinding,
     tasks: Vec<(&'static str, Task)>,
 }
 
-impl Station {
-    /// Opens the service's own database and brings every schema in it up to date.
+impl ServiceBuilder {
+    /// Opens the service's own database and migrates every schema in it.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database): it cannot be opened, or a schema is newer than this build.
+    /// [`Error::Database`](crate::Error::Database): the database cannot be opened, or a schema is
+    /// newer than this build.
     pub async fn open(
         deployment: &Deployment,
         name: &'static str,
         migrations: &Migrations,
     ) -> Result<Self> {
-        let db = Db::open(deployment.place(), name).await?;
+        let db = Db::open(deployment.storage(), name).await?;
         let log = deployment.broker.id().to_string();
-        let belonging = Belonging::prepare(name, deployment.place(), log, &db).await?;
+        let log_binding = LogBinding::prepare(name, deployment.storage(), log, &db).await?;
         db.migrate(migrations).await?;
         db.migrate(&JOURNAL_MIGRATIONS).await?;
         let inbox = db.inbox().await?;
@@ -55,7 +57,7 @@ impl Station {
         Ok(Self {
             name,
             journal: Journal::new(outbox.clone(), Arc::clone(clock)),
-            belonging,
+            log_binding,
             inbox,
             outbox,
             db,
@@ -76,27 +78,35 @@ impl Station {
         &self.journal
     }
 
-    /// Ids.
+    /// The generator of ids.
     #[must_use]
     pub fn ids(&self) -> &Arc<dyn IdGenerator> {
         &self.deployment.ids
     }
 
-    /// Time.
+    /// The clock.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.deployment.clock
     }
 
-    /// Has `round` run whenever `bell` rings or a row falls due, with `rest` in between at least.
+    /// Runs `round` after each notification of `work` and whenever a row falls due, at most once per
+    /// `min_interval`.
     #[must_use]
-    pub fn rounds(self, name: &'static str, round: impl Round, bell: Bell, rest: Duration) -> Self {
+    pub fn rounds(
+        self,
+        name: &'static str,
+        round: impl Round,
+        work: Arc<Notify>,
+        min_interval: Duration,
+    ) -> Self {
         let ids = Arc::clone(&self.deployment.ids);
         let shutdown = self.deployment.shutdown.clone();
-        self.task(name, rounds::run(name, round, bell, rest, ids, shutdown))
+        let rounds = rounds::run(name, round, work, min_interval, ids, shutdown);
+        self.task(name, rounds)
     }
 
-    /// Has `task` run until it ends by itself.
+    /// Adds a task; the process runs it until it ends by itself.
     #[must_use]
     pub fn task(
         mut self,
@@ -107,16 +117,16 @@ impl Station {
         self
     }
 
-    /// Adds the worker, with `handlers` for what the service subscribed to, and the relay. Each commit of the worker
-    /// also rings `bells`.
+    /// Subscribes the service, and adds its worker with `handlers` and its relay. Each commit of the
+    /// worker notifies everything in `on_commit`.
     ///
     /// # Errors
     /// [`Error::Broker`](crate::Error::Broker): the service cannot subscribe.
-    pub async fn serve<S>(
+    pub async fn build<S>(
         mut self,
         router: Router,
         handlers: Handlers<Connection, S>,
-        bells: Vec<Bell>,
+        on_commit: Vec<Arc<Notify>>,
     ) -> Result<Service> {
         let (broker, shutdown) = (&self.deployment.broker, &self.deployment.shutdown);
         let consumer = broker
@@ -126,10 +136,10 @@ impl Station {
             .await?;
         let worker = Worker::new(self.inbox, consumer)
             .handlers(handlers)
-            .retention(PROCESSED_ARE_KEPT)
-            .on_commit(move || bells.iter().for_each(Bell::ring));
+            .retention(RETENTION)
+            .on_commit(move || on_commit.iter().for_each(|work| work.notify_one()));
         let relay = Relay::new(self.outbox, roles::publisher(broker.publisher())).lease(LEASE);
-        let vitals = Vitals {
+        let health = HealthCheck {
             service: self.name,
             relay: relay.handle(),
             worker: worker.handle(),
@@ -144,15 +154,15 @@ impl Station {
             name: self.name,
             router,
             tasks: self.tasks,
-            vitals,
-            belonging: self.belonging,
+            health,
+            log_binding: self.log_binding,
         })
     }
 }
 
-impl fmt::Debug for Station {
+impl fmt::Debug for ServiceBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Station")
+        f.debug_struct("ServiceBuilder")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }

@@ -1,21 +1,21 @@
-//! Where a deployment keeps its data, as people say it.
+//! Settings of the storage, as the operator gives them.
 
 use std::{fmt, path::PathBuf};
 
-/// Settings of a [`Place`](super::Place).
+/// Settings of a [`Storage`](super::Storage).
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Storage {
+pub struct StorageSettings {
     /// The directory of the files.
     pub data: PathBuf,
     /// URL of a PostgreSQL server. It may hold a password.
     pub postgres: Option<String>,
-    /// What the names of the databases there begin with; default `commerce_`.
+    /// Prefix of the names of the databases on it; default `commerce_`.
     pub postgres_prefix: Option<String>,
 }
 
-impl fmt::Debug for Storage {
+impl fmt::Debug for StorageSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Storage")
+        f.debug_struct("StorageSettings")
             .field("data", &self.data)
             .field("postgres", &self.postgres.as_ref().map(|_| "…"))
             .field("postgres_prefix", &self.postgres_prefix)

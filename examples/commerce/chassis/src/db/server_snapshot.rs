@@ -1,4 +1,4 @@
-//! Looking at a database of a deployment on a server.
+//! Read-only snapshots of a deployment's databases on a server.
 
 use mainstay_database::Error as DatabaseError;
 use sqlx::{
@@ -8,14 +8,14 @@ use sqlx::{
 
 use crate::{Error, Result};
 
-/// A service's database, in one snapshot from the first read on.
+/// A service's database, in one snapshot that starts with the first read.
 #[derive(Debug)]
-pub struct Look {
+pub struct Snapshot {
     name: String,
     connection: PgConnection,
 }
 
-impl Look {
+impl Snapshot {
     pub(super) async fn open(name: String, options: &PgConnectOptions) -> Result<Self> {
         let cannot_open = |error: sqlx::Error| DatabaseError::CannotOpen {
             what: name.clone(),
@@ -43,7 +43,7 @@ impl Look {
             .map_err(|error| Error::unreadable(&self.name, error))
     }
 
-    /// Ends the look.
+    /// Closes the connection.
     ///
     /// # Errors
     /// As [`all`](Self::all).

@@ -1,4 +1,4 @@
-//! What a deployment of a test's own stands on: a directory, and in a build for a server databases there.
+//! The sandbox of a test's deployments: a directory and, in a build for a server, databases there.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,24 +16,24 @@ use tempfile::TempDir;
 
 pub(crate) const DATABASES: [&str; 5] = ["order", "inventory", "payment", "shipping", "psp"];
 
-/// How many tables of a database are there to say which log it belongs to.
-pub(crate) const BELONGINGS: &str = if ON_A_SERVER {
-    "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'belonging%'"
+/// The number of tables of the log binding in a database.
+pub(crate) const LOG_BINDINGS: &str = if ON_A_SERVER {
+    "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'log_binding%'"
 } else {
-    "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'belonging%'"
+    "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'log_binding%'"
 };
 
-/// Directories whose deployments have a server of their own, and its URL.
+/// Directories whose deployments have a private server, with its URL.
 static PRIVATE: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
 
-/// A directory in which deployments may lie, itself and its subdirectories; databases of theirs go when it goes.
-pub(crate) struct Ground {
+/// A directory for deployments, in itself and in its subdirectories. Its drop removes their databases.
+pub(crate) struct Sandbox {
     directory: TempDir,
     server: Option<PrivateServer>,
 }
 
-impl Ground {
-    /// None where there has to be a server and is none.
+impl Sandbox {
+    /// None if the build needs a server and there is none.
     pub(crate) fn new() -> Option<Self> {
         if ON_A_SERVER {
             Server::for_suite("commerce")?;
@@ -44,7 +44,7 @@ impl Ground {
         })
     }
 
-    /// With a server of its own, which may be killed. None in a build for files, too.
+    /// With a private server, which may be killed. None in a build for files, too.
     pub(crate) fn with_server() -> Option<Self> {
         if !ON_A_SERVER {
             return None;
@@ -74,9 +74,9 @@ impl Ground {
     }
 }
 
-impl Drop for Ground {
+impl Drop for Sandbox {
     fn drop(&mut self) {
-        // The databases of a server of one's own go with it.
+        // The databases of a private server are removed with it.
         if ON_A_SERVER && self.server.is_none() {
             let inside = self.path().read_dir().into_iter().flatten().flatten();
             drop_databases(self.path());
@@ -95,13 +95,13 @@ pub(crate) fn drop_databases(data: &Path) {
                 "DROP DATABASE IF EXISTS {} WITH (FORCE)",
                 database(data, name)
             );
-            // What a failed test left behind goes with its server.
+            // If a failed test still uses it, the database is removed with its server.
             drop(connection.execute(AssertSqlSafe(statement)).await);
         }
     });
 }
 
-/// Takes away one database of the deployment in `data`.
+/// Drops one database of the deployment in `data`.
 pub(crate) fn drop_database(data: &Path, name: &str) {
     if ON_A_SERVER {
         on_the_server(async |connection| {
@@ -117,7 +117,7 @@ pub(crate) fn drop_database(data: &Path, name: &str) {
     }
 }
 
-/// The databases and logs of the deployment in `data`, and whatever else lies there; not what SQLite keeps beside a file.
+/// The databases and files of the deployment in `data`, without SQLite's files beside a database.
 pub(crate) fn databases(data: &Path) -> Vec<String> {
     let files = data.read_dir().unwrap();
     let files = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -134,12 +134,12 @@ pub(crate) fn databases(data: &Path) -> Vec<String> {
     all
 }
 
-/// Says to a command which deployment is meant.
+/// Gives a command the storage of the deployment in `data`.
 pub(crate) fn at<'a>(command: &'a mut Command, data: &Path) -> &'a mut Command {
     with_databases_of(data, command).arg("--data").arg(data)
 }
 
-/// Says to a command which databases are meant, where they are on a server.
+/// Gives a command the databases of the deployment in `data`, if they are on a server.
 pub(crate) fn with_databases_of<'a>(data: &Path, command: &'a mut Command) -> &'a mut Command {
     if ON_A_SERVER {
         command
@@ -149,19 +149,21 @@ pub(crate) fn with_databases_of<'a>(data: &Path, command: &'a mut Command) -> &'
     command
 }
 
-/// The server of the deployment in `data`.
+/// The URL of the server of the deployment in `data`.
 fn url(data: &Path) -> String {
     let private = PRIVATE.lock().unwrap();
-    let own = private.iter().find(|(ground, _)| data.starts_with(ground));
+    let own = private
+        .iter()
+        .find(|(sandbox, _)| data.starts_with(sandbox));
     own.map_or_else(|| std::env::var(URL).unwrap(), |(_, url)| url.clone())
 }
 
-/// How it is reached.
+/// The server of the deployment in `data`.
 pub(crate) fn server_of(data: &Path) -> PgConnectOptions {
     url(data).parse().unwrap()
 }
 
-/// What the names of its databases begin with: each path has its own.
+/// The prefix of its databases' names; each path has its own.
 pub(crate) fn prefix(data: &Path) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in data.as_os_str().as_encoded_bytes() {
@@ -174,7 +176,7 @@ fn database(data: &Path, name: &str) -> String {
     prefix(data) + name
 }
 
-/// Copies a deployment that is stopped.
+/// Copies a stopped deployment.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -192,16 +194,12 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Runs a statement on one of the deployment's databases and says how many rows it touched.
+/// Runs a statement on one of the deployment's databases, and returns the number of changed rows.
 pub(crate) fn execute(data: &Path, name: &str, sql: &str) -> u64 {
     let sql = AssertSqlSafe(sql.to_owned());
     block_on(async {
         if is_on_the_server(name) {
-            let mut connection = server_of(data)
-                .database(&database(data, name))
-                .connect()
-                .await
-                .unwrap();
+            let mut connection = connect(data, name).await;
             let done = connection.execute(sql).await.unwrap();
             connection.close().await.unwrap();
             done.rows_affected()
@@ -214,12 +212,12 @@ pub(crate) fn execute(data: &Path, name: &str, sql: &str) -> u64 {
     })
 }
 
-/// The single number that a query answers.
+/// The number that a query returns.
 pub(crate) fn count(data: &Path, name: &str, sql: &'static str) -> i64 {
     single(data, name, sql)
 }
 
-/// The single text that a query answers.
+/// The text that a query returns.
 pub(crate) fn text(data: &Path, name: &str, sql: &'static str) -> String {
     single(data, name, sql)
 }
@@ -232,11 +230,7 @@ where
 {
     block_on(async {
         if is_on_the_server(name) {
-            let mut connection = server_of(data)
-                .database(&database(data, name))
-                .connect()
-                .await
-                .unwrap();
+            let mut connection = connect(data, name).await;
             let answer = sqlx::query_scalar(sql)
                 .fetch_one(&mut connection)
                 .await
@@ -253,6 +247,11 @@ where
             answer
         }
     })
+}
+
+async fn connect(data: &Path, name: &str) -> PgConnection {
+    let server = server_of(data).database(&database(data, name));
+    server.connect().await.unwrap()
 }
 
 /// The broker's log is a file in every build.
@@ -268,12 +267,12 @@ pub(crate) fn server_options() -> PgConnectOptions {
     std::env::var(URL).unwrap().parse().unwrap()
 }
 
-/// Runs statements about the server.
+/// Runs statements on the shared server.
 pub(crate) fn on_the_server<T>(run: impl AsyncFnOnce(&mut PgConnection) -> T) -> T {
     on(&server_options(), run)
 }
 
-/// The same of a server of one's own.
+/// Runs statements on a server.
 pub(crate) fn on<T>(server: &PgConnectOptions, run: impl AsyncFnOnce(&mut PgConnection) -> T) -> T {
     block_on(async {
         let mut connection = server.connect().await.unwrap();

@@ -1,4 +1,4 @@
-//! Looking at an SQLite file of a deployment.
+//! Read-only snapshots of a deployment's SQLite files.
 
 use std::{error::Error as StdError, path::Path, time::Duration};
 
@@ -10,27 +10,27 @@ use sqlx::{
 
 use crate::{Error, Result};
 
-/// A file, in one snapshot from the first read on.
+/// A file, in one snapshot that starts with the first read.
 #[derive(Debug)]
-pub struct FileLook {
+pub struct FileSnapshot {
     name: String,
     connection: SqliteConnection,
 }
 
-impl FileLook {
-    /// Opens `NAME.db`. Not read-only: what a killed process left in the write-ahead log is brought in by whoever
-    /// opens the file next. Nothing else is written.
+impl FileSnapshot {
+    /// Opens `NAME.db`. The connection is not read-only, because SQLite recovers the write-ahead log
+    /// of a killed process when it opens the file. Nothing else is written.
     ///
     /// # Errors
-    /// It is not there, or is no database.
+    /// The file does not exist, or is not a database.
     pub async fn open(data: &Path, name: &str) -> Result<Self> {
         Self::find(data, name).await?.ok_or_else(|| {
             let path = data.join(format!("{name}.db"));
-            cannot_open(&path, "it is not there").into()
+            cannot_open(&path, "the file does not exist").into()
         })
     }
 
-    /// The same, if it is there.
+    /// The same; none = the file does not exist.
     pub(crate) async fn find(data: &Path, name: &str) -> Result<Option<Self>> {
         let path = data.join(format!("{name}.db"));
         if !path.is_file() {
@@ -65,7 +65,7 @@ impl FileLook {
             .map_err(|error| Error::unreadable(&self.name, error))
     }
 
-    /// Ends the look.
+    /// Closes the connection.
     ///
     /// # Errors
     /// As [`all`](Self::all).

@@ -1,8 +1,8 @@
-//! Everything that the files say, in memory.
+//! The contents of all databases, in memory.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use commerce_chassis::{FileLook, Look, Place};
+use commerce_chassis::{FileSnapshot, Snapshot, Storage};
 use mainstay_clock::{Clock, SystemClock};
 use mainstay_messaging::envelope::micros_since_epoch;
 use serde::Deserialize;
@@ -13,11 +13,11 @@ use crate::{
     error::{Failure, cannot_check},
 };
 
-/// A deployment at a moment, give or take the time that reading takes.
+/// A deployment at one moment, except that the databases are read one after the other.
 #[derive(Debug)]
-pub(crate) struct Picture {
+pub(crate) struct Observation {
     pub(crate) running: bool,
-    /// Now, or when a stopped deployment did something last; microseconds since 1970.
+    /// Now, or the last activity of a stopped deployment; microseconds since 1970.
     pub(crate) as_of: i64,
     pub(crate) journals: BTreeMap<&'static str, Journal>,
     pub(crate) orders: HashMap<String, Order>,
@@ -29,18 +29,18 @@ pub(crate) struct Picture {
     pub(crate) log: Log,
 }
 
-/// What one service told and did.
+/// The journal, inbox and outbox of one service.
 #[derive(Default, Debug)]
 pub(crate) struct Journal {
     pub(crate) emitted: Vec<Emitted>,
     /// Name and event of each effect.
     pub(crate) effects: Vec<(String, String)>,
-    /// (source, id) of every message whose effect is done.
-    pub(crate) marks: HashSet<(String, String)>,
+    /// Source and id of each message with a processed record.
+    pub(crate) processed: HashSet<(String, String)>,
     pub(crate) outbox: Vec<Waiting>,
 }
 
-/// A message that was told.
+/// A message that was emitted.
 #[derive(Debug)]
 pub(crate) struct Emitted {
     pub(crate) aggregate_id: String,
@@ -55,13 +55,13 @@ pub(crate) struct Waiting {
     pub(crate) order_id: Option<String>,
     pub(crate) event_id: Option<String>,
     pub(crate) since: i64,
-    /// In the deferred table, where an operator sees it.
-    pub(crate) held: bool,
+    /// Whether it is in the deferred table.
+    pub(crate) deferred: bool,
 }
 
 impl Waiting {
-    /// A row of an outbox; an envelope that cannot be read has waited for ever.
-    fn read((order_id, envelope): (Option<String>, String), held: bool) -> Self {
+    /// Reads a row of an outbox. A row whose envelope does not decode counts as overdue.
+    fn read((order_id, envelope): (Option<String>, String), deferred: bool) -> Self {
         let envelope: Option<Stored> = serde_json::from_str(&envelope).ok();
         let (event_id, since) = envelope.map_or((None, 0), |stored| {
             (stored.id, stored.occurred_at.unwrap_or(0))
@@ -70,7 +70,7 @@ impl Waiting {
             order_id,
             event_id,
             since,
-            held,
+            deferred,
         }
     }
 }
@@ -82,7 +82,7 @@ pub(crate) struct Order {
     pub(crate) total: i64,
     pub(crate) since: i64,
     pub(crate) was_confirmed: bool,
-    /// Summed per SKU.
+    /// Quantities by SKU.
     pub(crate) lines: BTreeMap<String, i64>,
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct Key {
 pub(crate) struct Stock {
     pub(crate) on_hand: i64,
     pub(crate) reserved: i64,
-    /// Sum of its movements.
+    /// The sum of its movements.
     pub(crate) moved: i64,
 }
 
@@ -116,11 +116,11 @@ pub(crate) struct Reservation {
 #[derive(Default, Debug)]
 pub(crate) struct Payment {
     pub(crate) has_intent: bool,
-    /// Sums of entries by operation.
+    /// Sums of the ledger entries by operation.
     pub(crate) operations: BTreeMap<String, i64>,
-    /// Sums of entries by account.
+    /// Sums of the ledger entries by account.
     pub(crate) accounts: BTreeMap<String, i64>,
-    /// Kinds and amounts in the provider's own books.
+    /// Amounts in the provider's books by kind of operation.
     pub(crate) at_provider: BTreeMap<String, i64>,
 }
 
@@ -130,7 +130,7 @@ pub(crate) struct Shipment {
     pub(crate) is_due: bool,
 }
 
-/// The part of a waiting message's envelope that matters here.
+/// The part of a waiting message's envelope that the invariants need.
 #[derive(Deserialize)]
 struct Stored {
     id: Option<String>,
@@ -148,10 +148,11 @@ struct Line {
     qty: i64,
 }
 
-impl Picture {
-    /// Reads everything: the services first, the broker last, so that what a service told is in its outbox or in the log.
-    pub(crate) async fn take(place: &Place, running: bool) -> Result<Self, Failure> {
-        let mut picture = Self {
+impl Observation {
+    /// Reads all databases. The broker comes last, so that each emitted message is in an outbox or in
+    /// the log.
+    pub(crate) async fn take(storage: &Storage, running: bool) -> Result<Self, Failure> {
+        let mut observation = Self {
             running,
             as_of: 0,
             journals: BTreeMap::new(),
@@ -164,32 +165,32 @@ impl Picture {
             log: Log::default(),
         };
         for service in SERVICES {
-            let mut look = place.look(service).await.map_err(cannot_check)?;
-            picture.read_journal(service, &mut look).await?;
+            let mut snapshot = storage.snapshot(service).await.map_err(cannot_check)?;
+            observation.read_journal(service, &mut snapshot).await?;
             match service {
-                "order" => picture.read_orders(&mut look).await?,
-                "inventory" => picture.read_inventory(&mut look).await?,
-                "payment" => picture.read_payments(&mut look).await?,
-                _ => picture.read_shipments(&mut look).await?,
+                "order" => observation.read_orders(&mut snapshot).await?,
+                "inventory" => observation.read_inventory(&mut snapshot).await?,
+                "payment" => observation.read_payments(&mut snapshot).await?,
+                _ => observation.read_shipments(&mut snapshot).await?,
             }
-            look.close().await.map_err(cannot_check)?;
+            snapshot.close().await.map_err(cannot_check)?;
         }
-        let mut psp = place.look("psp").await.map_err(cannot_check)?;
-        picture.read_provider(&mut psp).await?;
+        let mut psp = storage.snapshot("psp").await.map_err(cannot_check)?;
+        observation.read_provider(&mut psp).await?;
         psp.close().await.map_err(cannot_check)?;
-        picture.log = read_log(place).await.map_err(cannot_check)?;
+        observation.log = read_log(storage).await.map_err(cannot_check)?;
         if running {
-            picture.as_of = micros_since_epoch(SystemClock::new().now());
+            observation.as_of = micros_since_epoch(SystemClock::new().now());
         }
-        Ok(picture)
+        Ok(observation)
     }
 
     async fn read_journal(
         &mut self,
         service: &'static str,
-        look: &mut Look,
+        snapshot: &mut Snapshot,
     ) -> Result<(), Failure> {
-        let emitted: Vec<(String, i64, String, String, i64)> = look
+        let emitted: Vec<(String, i64, String, String, i64)> = snapshot
             .all(
                 "SELECT aggregate_id, aggregate_version, event_id, kind, emitted_at FROM emitted
                  ORDER BY aggregate_id, aggregate_version",
@@ -198,17 +199,17 @@ impl Picture {
             .map_err(cannot_check)?;
         let newest = emitted.iter().map(|(.., at)| *at).max();
         self.as_of = self.as_of.max(newest.unwrap_or(0));
-        let waiting: Vec<(Option<String>, String)> = look
+        let waiting: Vec<(Option<String>, String)> = snapshot
             .all("SELECT key, envelope FROM outbox")
             .await
             .map_err(cannot_check)?;
-        let held: Vec<(Option<String>, String)> = look
+        let deferred: Vec<(Option<String>, String)> = snapshot
             .all("SELECT key, envelope FROM outbox_deferred")
             .await
             .map_err(cannot_check)?;
         let waiting = waiting.into_iter().map(|row| Waiting::read(row, false));
-        let held = held.into_iter().map(|row| Waiting::read(row, true));
-        let marks: Vec<(String, String)> = look
+        let deferred = deferred.into_iter().map(|row| Waiting::read(row, true));
+        let processed: Vec<(String, String)> = snapshot
             .all("SELECT source, id FROM inbox_processed")
             .await
             .map_err(cannot_check)?;
@@ -222,19 +223,19 @@ impl Picture {
                     kind,
                 })
                 .collect(),
-            effects: look
+            effects: snapshot
                 .all("SELECT effect, event_id FROM effects")
                 .await
                 .map_err(cannot_check)?,
-            marks: marks.into_iter().collect(),
-            outbox: waiting.chain(held).collect(),
+            processed: processed.into_iter().collect(),
+            outbox: waiting.chain(deferred).collect(),
         };
         self.journals.insert(service, journal);
         Ok(())
     }
 
-    async fn read_orders(&mut self, look: &mut Look) -> Result<(), Failure> {
-        let orders: Vec<(String, String, String, i64, i64, String, bool)> = look.all(
+    async fn read_orders(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        let orders: Vec<(String, String, String, i64, i64, String, bool)> = snapshot.all(
                 "SELECT o.order_id, o.status, o.awaiting, o.total_minor, o.updated_at, o.details,
                         EXISTS (SELECT 1 FROM order_history AS h WHERE h.order_id = o.order_id AND h.status = 'confirmed')
                  FROM orders AS o",
@@ -257,7 +258,7 @@ impl Picture {
             };
             self.orders.insert(order_id, order);
         }
-        let keys: Vec<(String, String, String)> = look
+        let keys: Vec<(String, String, String)> = snapshot
             .all("SELECT idempotency_key, order_id, answer FROM idempotency_keys")
             .await
             .map_err(cannot_check)?;
@@ -272,8 +273,8 @@ impl Picture {
         Ok(())
     }
 
-    async fn read_inventory(&mut self, look: &mut Look) -> Result<(), Failure> {
-        let stock: Vec<(String, i64, i64)> = look
+    async fn read_inventory(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        let stock: Vec<(String, i64, i64)> = snapshot
             .all("SELECT sku, on_hand, reserved FROM stock_items")
             .await
             .map_err(cannot_check)?;
@@ -281,20 +282,20 @@ impl Picture {
             let item = self.stock.entry(sku).or_default();
             (item.on_hand, item.reserved) = (on_hand, reserved);
         }
-        let moved: Vec<(String, i64)> = look
+        let moved: Vec<(String, i64)> = snapshot
             .all("SELECT sku, CAST(sum(quantity) AS BIGINT) FROM stock_movements GROUP BY sku")
             .await?;
         for (sku, moved) in moved {
             self.stock.entry(sku).or_default().moved = moved;
         }
-        let reservations: Vec<(String, String)> = look
+        let reservations: Vec<(String, String)> = snapshot
             .all("SELECT order_id, state FROM reservations")
             .await
             .map_err(cannot_check)?;
         for (order_id, state) in reservations {
             self.reservations.entry(order_id).or_default().state = state;
         }
-        let lines: Vec<(String, String, i64)> = look
+        let lines: Vec<(String, String, i64)> = snapshot
             .all("SELECT order_id, sku, quantity FROM reservation_lines")
             .await
             .map_err(cannot_check)?;
@@ -305,15 +306,15 @@ impl Picture {
         Ok(())
     }
 
-    async fn read_payments(&mut self, look: &mut Look) -> Result<(), Failure> {
-        let intents: Vec<(String,)> = look
+    async fn read_payments(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        let intents: Vec<(String,)> = snapshot
             .all("SELECT DISTINCT order_id FROM intents WHERE done = 0")
             .await
             .map_err(cannot_check)?;
         for (order_id,) in intents {
             self.payments.entry(order_id).or_default().has_intent = true;
         }
-        let entries: Vec<(String, String, String, i64)> = look
+        let entries: Vec<(String, String, String, i64)> = snapshot
             .all("SELECT order_id, operation, account, amount_minor FROM ledger_entries")
             .await
             .map_err(cannot_check)?;
@@ -325,8 +326,8 @@ impl Picture {
         Ok(())
     }
 
-    async fn read_shipments(&mut self, look: &mut Look) -> Result<(), Failure> {
-        let shipments: Vec<(String, String, bool)> = look
+    async fn read_shipments(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        let shipments: Vec<(String, String, bool)> = snapshot
             .all("SELECT order_id, status, due_at IS NOT NULL FROM shipments")
             .await
             .map_err(cannot_check)?;
@@ -337,8 +338,8 @@ impl Picture {
         Ok(())
     }
 
-    async fn read_provider(&mut self, look: &mut Look) -> Result<(), Failure> {
-        let operations: Vec<(String, String, i64)> = look
+    async fn read_provider(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        let operations: Vec<(String, String, i64)> = snapshot
             .all("SELECT effect_key, kind, amount_minor FROM operations")
             .await
             .map_err(cannot_check)?;
@@ -352,8 +353,8 @@ impl Picture {
     }
 }
 
-async fn read_log(place: &Place) -> commerce_chassis::Result<Log> {
-    let mut broker = FileLook::open(place.data(), "broker").await?;
+async fn read_log(storage: &Storage) -> commerce_chassis::Result<Log> {
+    let mut broker = FileSnapshot::open(storage.data(), "broker").await?;
     let log = Log::read(&mut broker).await?;
     broker.close().await?;
     Ok(log)
