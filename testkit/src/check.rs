@@ -84,20 +84,10 @@ pub fn violations(history: &History) -> Vec<Violation> {
 /// An invariant that does not hold, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    invariant: &'static str,
-    cases: Vec<String>,
-}
-
-impl Violation {
     /// What does not hold: a name in [`ALL`].
-    pub const fn invariant(&self) -> &'static str {
-        self.invariant
-    }
-
+    pub invariant: &'static str,
     /// Where it does not hold, in words.
-    pub fn cases(&self) -> &[String] {
-        &self.cases
-    }
+    pub cases: Vec<String>,
 }
 
 impl fmt::Display for Violation {
@@ -114,8 +104,6 @@ impl fmt::Display for Violation {
         f.write_str(more)
     }
 }
-
-impl std::error::Error for Violation {}
 
 /// Where each of them comes first.
 fn first_places<T: Hash + Eq>(all: impl Iterator<Item = T>) -> HashMap<T, usize> {

@@ -23,7 +23,7 @@
 //! // It is in the log, and no writer has committed it.
 //! let history = History { published: vec![published], ..History::default() };
 //! let told = check::violations(&history);
-//! assert!(told.iter().any(|violation| violation.invariant() == "no phantom"));
+//! assert!(told.iter().any(|violation| violation.invariant == "no phantom"));
 //! ```
 //!
 //! | feature | what |

@@ -65,10 +65,8 @@ pub(crate) fn hunt(only: Option<&str>) -> Result<(Vec<Value>, Vec<String>)> {
     }
     let mut control = tree.seeds(&sound, longest, &[])?;
     if !control["seed"].is_null() {
-        wrong.push(format!(
-            "a seed fails without a fault: {}",
-            control["report"]
-        ));
+        let report = control["report"].as_str().unwrap_or_default();
+        wrong.push(format!("a seed fails without a fault: {report}"));
     }
     control["name"] = json!("without a fault");
     rows.push(control);

@@ -180,12 +180,13 @@ fn crashes(run: &mut Run) -> Result<()> {
         shell,
         "{CARGO} test --quiet --all-features --test it {packages...}"
     );
-    let text = tests.args(["--", "--nocapture", "crash"]).read()?;
+    let (text, outcome) = said(tests.args(["--", "--nocapture", "crash"]))?;
     let mut struck: Vec<&str> = (text.lines())
         .filter(|line| line.contains(": struck at "))
         .collect();
     struck.sort_unstable();
     (run.sections).push(format!("## Crashes\n\n{}", struck.join("\n")));
+    outcome.with_context(|| text.clone())?;
     ensure!(!struck.is_empty(), "no test was struck:\n{text}");
     Ok(())
 }
@@ -208,21 +209,27 @@ fn chaos(run: &mut Run) -> Result<()> {
 
 /// Runs a program that prints JSON objects: they are kept as an artefact and become a section.
 fn counted(run: &mut Run, title: &str, columns: &[&str], program: Cmd<'_>) -> Result<()> {
-    let shown = program.to_string();
-    println!("{shown}");
-    let output = Command::from(program).stderr(Stdio::inherit()).output()?;
-    let objects = Deserializer::from_slice(&output.stdout).into_iter();
+    let (text, outcome) = said(program)?;
+    let objects = Deserializer::from_str(&text).into_iter();
     let objects: Vec<Value> = objects.map_while(Result::ok).collect();
     run.sections.push(section(title, columns, &objects));
     let name = title.to_lowercase().replace(' ', "-") + ".json";
     keep(&name, Value::from(objects.clone()).to_string())?;
-    ensure!(
-        output.status.success(),
-        "`{shown}` ended with {}",
-        output.status
-    );
-    ensure!(!objects.is_empty(), "`{shown}` said nothing");
-    Ok(())
+    ensure!(!objects.is_empty(), "no counts of {title}: {text}");
+    outcome
+}
+
+/// What a command prints, and whether it succeeded; its errors are visible.
+fn said(command: Cmd<'_>) -> Result<(String, Result<()>)> {
+    let shown = command.to_string();
+    println!("{shown}");
+    let output = Command::from(command).stderr(Stdio::inherit()).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (status, succeeded) = (output.status, output.status.success());
+    let outcome = succeeded
+        .then_some(())
+        .with_context(|| format!("`{shown}` ended with {status}"));
+    Ok((text, outcome))
 }
 
 /// Objects as a table of Markdown.
@@ -246,7 +253,7 @@ fn objects_become_rows() {
     let rows = [serde_json::json!({"name": "a", "seed": null, "by": ["x", "y"], "run": 7})];
     let text = section("Mutants", &["name", "seed", "by", "run"], &rows);
     assert!(
-        text.ends_with("| name | seed | by | run |\n|---|---|---|---|\n| a | – | x; y | 7 |\n"),
+        text.ends_with("| name | seed | by | run |\n|---|---|---|---|\n| a | – | x; y | 7 |"),
         "{text}"
     );
 }

@@ -66,14 +66,16 @@ fn each_feature() -> Result<()> {
 fn documentation() -> Result<()> {
     let (shell, forms) = (Shell::new()?, Workspace::read()?.forms());
     shell.set_var("RUSTDOCFLAGS", "-D warnings");
-    forms.iter().try_for_each(|form| {
-        let form = form.split(' ');
-        Ok(cmd!(shell, "{CARGO} doc --no-deps {form...}").run()?)
-    })
+    (forms.iter()).try_for_each(|form| cargo_in(&shell, &format!("doc --no-deps {form}")))
+}
+
+fn cargo(arguments: &str) -> Result<()> {
+    cargo_in(&Shell::new()?, arguments)
 }
 
 /// Runs cargo with its output visible.
-fn cargo(arguments: &str) -> Result<()> {
-    let (shell, arguments) = (Shell::new()?, arguments.split(' '));
-    Ok(cmd!(shell, "{CARGO} {arguments...}").run()?)
+fn cargo_in(shell: &Shell, arguments: &str) -> Result<()> {
+    println!("cargo {arguments}");
+    let arguments = arguments.split(' ');
+    Ok(cmd!(shell, "{CARGO} {arguments...}").quiet().run()?)
 }

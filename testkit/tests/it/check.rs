@@ -6,7 +6,7 @@ mod run;
 
 use mainstay_testkit::{
     History,
-    check::{self, ALL, Violation, violations},
+    check::{self, ALL, violations},
     history::{BlockedKey, Cursor, Effect, Left, Location, Moment, Ownership, Removal},
 };
 
@@ -163,7 +163,7 @@ const DAMAGES: &[Damage] = &[
     ),
     (
         "retention prunes nothing redeliverable",
-        "billing forgot a-4, which lies at 4",
+        "billing pruned a-4, which lies at 4",
         |history| {
             history.removals.push(Removal::ProcessedRecord {
                 consumer: "billing".to_owned(),
@@ -175,7 +175,7 @@ const DAMAGES: &[Damage] = &[
     // The first copy cannot come again, the second can: the offset stored by then was 1.
     (
         "retention prunes nothing redeliverable",
-        "billing forgot a-1, which lies at 1",
+        "billing pruned a-1, which lies at 1",
         |history| {
             history.removals[1] = Removal::ProcessedRecord {
                 consumer: "billing".to_owned(),
@@ -245,8 +245,8 @@ fn each_damage_is_told_by_the_checker_concerned() {
         damage(&mut history);
         let told = violations(&history);
         let told: Vec<String> = (told.iter())
-            .filter(|violation| violation.invariant() == *invariant)
-            .flat_map(Violation::cases)
+            .filter(|violation| violation.invariant == *invariant)
+            .flat_map(|violation| &violation.cases)
             .cloned()
             .collect();
         assert!(
