@@ -1,12 +1,10 @@
-//! What must hold of a [`History`], one function per invariant.
-//!
-//! They know neither processes nor databases nor simulations: whoever has a history can ask them. Each of them answers with the cases against
-//! its invariant, in words; no case means that it holds, or that the section it looks at was left empty.
+//! What must hold of a [`History`], one function per invariant. Each answers with the cases against it,
+//! in words; none means that it holds, or that its section is empty.
 
+mod blocked;
 mod delivery;
 mod effects;
 mod ownership;
-mod stops;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,18 +14,18 @@ use std::{
 
 use crate::History;
 
+pub use blocked::{blocked_keys_block_only_themselves, blocked_keys_not_overtaken, drained};
 pub use delivery::{
     each_published_once, first_deliveries_in_key_order, no_phantom, nothing_lost,
     nothing_unpublished_removed,
 };
 pub use effects::{
-    cursors_rise, effects_in_key_order, effects_once, nothing_redeliverable_forgotten,
+    cursors_rise, effects_in_key_order, effects_once, nothing_redeliverable_pruned,
     offsets_behind_effects, offsets_rise,
 };
 pub use ownership::{
     fences_rise, nothing_recorded_is_sent, one_owner_per_fence, records_by_owners,
 };
-pub use stops::{drained, stopped_keys_not_overtaken, stopped_keys_stop_only_themselves};
 
 /// Says every case against an invariant.
 pub type Check = fn(&History) -> Vec<String>;
@@ -56,20 +54,20 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("offset committed, effect durable", offsets_behind_effects),
     (
-        "a stopped key is overtaken by nobody",
-        stopped_keys_not_overtaken,
+        "a blocked key is overtaken by nobody",
+        blocked_keys_not_overtaken,
     ),
     (
-        "a stopped key stops only itself",
-        stopped_keys_stop_only_themselves,
+        "a blocked key blocks only itself",
+        blocked_keys_block_only_themselves,
     ),
     (
         "retention removes nothing unpublished",
         nothing_unpublished_removed,
     ),
     (
-        "retention forgets nothing redeliverable",
-        nothing_redeliverable_forgotten,
+        "retention prunes nothing redeliverable",
+        nothing_redeliverable_pruned,
     ),
     ("drained after heal", drained),
 ];
@@ -86,39 +84,26 @@ pub fn violations(history: &History) -> Vec<Violation> {
 /// An invariant that does not hold, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    invariant: &'static str,
-    cases: Vec<String>,
-}
-
-impl Violation {
     /// What does not hold: a name in [`ALL`].
-    pub const fn invariant(&self) -> &'static str {
-        self.invariant
-    }
-
+    pub invariant: &'static str,
     /// Where it does not hold, in words.
-    pub fn cases(&self) -> &[String] {
-        &self.cases
-    }
+    pub cases: Vec<String>,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
         write!(f, "not so: {}; {} cases", self.invariant, self.cases.len())?;
-        let shown = self.cases.iter().take(SHOWN);
-        shown
-            .into_iter()
-            .try_for_each(|case| write!(f, "\n  {case}"))?;
-        f.write_str(if self.cases.len() > SHOWN {
+        let mut shown = self.cases.iter().take(SHOWN);
+        shown.try_for_each(|case| write!(f, "\n  {case}"))?;
+        let more = if self.cases.len() > SHOWN {
             "\n  …"
         } else {
             ""
-        })
+        };
+        f.write_str(more)
     }
 }
-
-impl std::error::Error for Violation {}
 
 /// Where each of them comes first.
 fn first_places<T: Hash + Eq>(all: impl Iterator<Item = T>) -> HashMap<T, usize> {

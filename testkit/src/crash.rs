@@ -1,15 +1,8 @@
-//! Crashes at every point at which a process can be struck, one run after the other.
+//! Crashes at every point of a run: it is repeated, and each time ends one point further on.
 //!
-//! What a library does when its process dies between two statements is decided by which two: a suite that kills now and then
-//! finds the wide gaps. Here a run is repeated, and each time it ends one point further on, until it gets to its end.
-//!
-//! - [`after_polls`] drops a future when it suspends for the k-th time: every `await` of one task, where the ports it uses
-//!   suspend at each call.
-//! - [`Points`] are calls of ports, by whichever task: before, in the midst of and after the k-th. The process ends
-//!   there: [`Points::until_struck`] drops the run with everything it has, and no port is called any more; or it
-//!   really ends, by [`Points::aborting`].
-//!
-//! What is behind the ports (a database, a broker) must not notice more of it than it does of a process that died.
+//! - [`after_polls`] drops a future when it suspends for the k-th time: at every `await` of one task.
+//! - [`Points`] are calls of ports, by any task: before, within and after the k-th.
+//!   [`Points::until_struck`] drops the run there; [`Points::aborting`] ends the process.
 
 mod points;
 mod polls;
@@ -17,12 +10,11 @@ mod polls;
 pub use points::Points;
 pub use polls::after_polls;
 
-/// Runs `run` for the 1st, 2nd, … point until it answers that its run got to its end. Answers with how many points there were.
-///
-/// The number at which a run failed is printed.
+/// Runs `run` for the 1st, 2nd, … point until a run gets to its end. Answers with the number of points;
+/// a run that fails prints its own.
 ///
 /// # Panics
-/// After 100,000 points: then the run has none that is the last.
+/// After 100,000 points.
 pub async fn at_every_point(what: &str, run: impl AsyncFn(usize) -> Reached) -> usize {
     for point in 1..=100_000 {
         let failing = Failing { what, point };

@@ -9,8 +9,8 @@ use std::{
 
 use crate::{Error, daemon::Watch, directory::Account, error::At as _, suites::or_left_out};
 
-/// A small file system in memory, which belongs to the user that servers run as. It goes with the value, or with the
-/// process; what uses it has to end before.
+/// A small file system in memory, of the user that servers run as. It goes with the value, or with the
+/// process; its users have to end before.
 #[derive(Debug)]
 pub struct SmallDisk {
     path: PathBuf,

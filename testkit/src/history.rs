@@ -1,7 +1,5 @@
-//! What happened in a run, as plain data: made by a simulation while it goes on, or read afterwards from where each process wrote.
-//!
-//! Each section is in the order of the one place that orders it. What needs an order across places carries the [`Moment`]
-//! at which it happened. A section that nobody filled is empty, and the checkers of that section have nothing to say.
+//! What happened in a run, as plain data. Each section is in the order of the one place that orders
+//! it; an order across places is carried by [`Moment`]s. The checkers of an empty section find nothing.
 
 #![allow(missing_docs, reason = "most fields say by their names what they are")]
 
@@ -10,26 +8,24 @@ use std::collections::{HashMap, HashSet};
 /// A run, as it was found when it was over, or at a moment when nothing moved.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct History {
-    /// What writers committed; of each key in the order of commits. What leaves its key's order (a delayed message) has no key
-    /// here.
+    /// What writers committed; of each key in the order of commits. A delayed message has no key here.
     pub committed: Vec<Entry>,
-    /// The broker's log, retained or not; each partition in order. Where moments count it: in the order of appends.
+    /// The broker's log, retained or not; each partition in order, or all in the order of appends.
     pub published: Vec<Published>,
     /// Who reads what: each message of a topic has an effect on each of its readers.
     pub readers: Vec<Reader>,
-    /// Effects; those of a consumer and key in the order in which they were made. Where moments count them: in the order of
-    /// commits.
+    /// Effects; those of a consumer and key in the order of commits, or all of them.
     pub effects: Vec<Effect>,
     /// Who owned what, and what owners recorded; of each shard in the order of commits.
     pub ownership: Vec<Ownership>,
     /// What was given to the broker's client, whatever became of it.
     pub sends: Vec<Sent>,
-    /// Offsets that groups committed; of each group and partition in the order in which they were stored.
+    /// Offsets that groups committed; of each group and partition in order.
     pub offsets: Vec<Offset>,
-    /// Positions that may only rise; of each cursor in the order in which they were stored.
+    /// Positions that may only rise; of each cursor in order.
     pub cursors: Vec<Cursor>,
-    /// Keys that were stopped.
-    pub stops: Vec<Stop>,
+    /// Keys that were blocked.
+    pub blocked_keys: Vec<BlockedKey>,
     /// What was removed for good.
     pub removals: Vec<Removal>,
     /// What is still to be done.
@@ -63,7 +59,7 @@ impl History {
                     && !done.contains(&(consumer, id))
                 {
                     undone.push(Left {
-                        at: Place::Consumer(consumer.clone()),
+                        at: Location::Consumer(consumer.clone()),
                         key: key.clone(),
                         id: id.clone(),
                     });
@@ -97,12 +93,12 @@ impl History {
 pub struct Entry {
     /// What orders it: topic and key, where one key is used in several topics; none = nothing.
     pub key: Option<String>,
-    /// Its place in the order of its key's commits, where the message says it; else 0.
+    /// Its number in the order of its key's commits, where the message says it; otherwise 0.
     pub number: i64,
-    /// The message's identity: what a writer asked for, once or several times.
+    /// The message's identity, the same in each attempt of its writer.
     pub id: String,
-    /// What tells its content from that of another message of the same id: which of the writer's attempts it was, of which at most
-    /// one was committed, or a digest.
+    /// What tells its content from that of another message of the same id: the writer's attempt, of
+    /// which at most one was committed, or a digest.
     pub attempt: String,
 }
 
@@ -122,7 +118,7 @@ pub struct Reader {
     pub topic: String,
 }
 
-/// What a consumer made of a message. A message that it may ignore has an effect, too: that it was ignored.
+/// What a consumer made of a message. That it was ignored is an effect, too.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Effect {
     pub consumer: String,
@@ -141,7 +137,7 @@ pub enum Ownership {
     },
     /// Somebody has written as its owner, and this was committed.
     Recorded {
-        /// As owner of what; none = this was not found, since there was nothing to change any more.
+        /// As owner of what; none = nothing was left to change.
         shard: Option<String>,
         /// The fence that the writer showed, where it is known.
         fence: Option<i64>,
@@ -156,15 +152,12 @@ pub struct Sent {
     pub shard: String,
     pub fence: i64,
     pub by: String,
-    /// Whether it was recorded as published already when the sender *read* it. A record that is committed later, between the reading and the
-    /// sending, does not count: its writer was answered by nobody, or is not the owner, which is told elsewhere.
+    /// Whether it was recorded as published when the sender *read* it. Later records do not count.
     pub recorded: bool,
 }
 
-/// How much of [`History::published`], [`History::effects`] and [`History::offsets`] there was when something happened.
-///
-/// A real run sees both one after the other: it reads what happened first, and counts what was there afterwards. So it may count more than there was,
-/// and no checker takes offence at more, but where it is said.
+/// How long sections of the [`History`] were when something happened. A real run counts afterwards, so
+/// it may count more; checkers allow that, except where it is said.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Moment {
     pub published: usize,
@@ -183,7 +176,7 @@ pub struct Offset {
     pub seen: Moment,
 }
 
-/// That a position which may only rise was stored: a watermark, a checkpoint, the begin of a log that is cut off behind.
+/// That a position was stored that may only rise, such as a watermark or a checkpoint.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cursor {
     pub name: String,
@@ -192,43 +185,44 @@ pub struct Cursor {
 
 /// Where a message can be on its way.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Place {
+pub enum Location {
     /// Committed, and not yet published.
     Outbox,
     /// Published, and not yet done by this consumer.
     Consumer(String),
 }
 
-/// That a message could not be published, or not be handled, and stopped its key.
+/// That a message could not be published, or not be handled, and blocked its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Stop {
-    pub at: Place,
+pub struct BlockedKey {
+    pub at: Location,
     /// The key; none = nothing waits behind it.
     pub key: Option<String>,
     pub id: String,
     pub seen: Moment,
-    /// Whether nobody removed its cause: it may stand to the end.
+    /// Whether its cause stays to the end.
     pub lasting: bool,
 }
 
 /// That something was removed for good.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Removal {
-    /// An outbox does not hold a message any more: it was recorded, or its part of the log was cut off.
+    /// Of an outbox: the message was recorded as published, or its part of the log was cut off.
     Row { id: String, seen: Moment },
-    /// An inbox has forgotten that a message is done.
-    Mark {
+    /// Of an inbox: a processed record was pruned.
+    ProcessedRecord {
         consumer: String,
         id: String,
-        /// When. Of the log it counts no more than there was: each copy of the message in it is held against the removal.
+        /// It counts no more of the log than there was: each redelivery in it forbids the removal.
         seen: Moment,
     },
 }
 
-/// A message that is still to be published or done: a row of an outbox; a record at or above a group's offset without its effect.
+/// A message still to be published or done: a row of an outbox, or a record without its effect at or
+/// above a group's offset.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Left {
-    pub at: Place,
+    pub at: Location,
     pub key: Option<String>,
     pub id: String,
 }

@@ -1,14 +1,15 @@
-//! A wire between a client and a server, that does to both what wires do.
+//! A wire between a client and a server, which breaks as networks do.
 
 use std::{
     io,
     net::Ipv4Addr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -25,10 +26,8 @@ pub enum Lost {
     Commit,
 }
 
-/// Carries connections to a server, byte by byte, until something is done to it. Connections that are made afterwards are as
-/// good as new. All of them go with the value.
-///
-/// It sees a commit in the `COMMIT` of PostgreSQL's simple protocol, and only where nothing is encrypted.
+/// Carries connections to a server until they are broken; later ones are sound. All go with the value.
+/// It knows a commit by the `COMMIT` of PostgreSQL's simple protocol, without encryption.
 #[derive(Debug)]
 pub struct Wire {
     port: u16,
@@ -83,7 +82,7 @@ impl Wire {
 
     /// Loses one commit, the `nth` from now, and breaks its connection.
     pub fn lose(&self, what: Lost, nth: usize) {
-        *self.faults.next_loss() = Some((what, nth));
+        *self.faults.next_loss.lock() = Some((what, nth));
     }
 
     /// How many commits were lost so far.
@@ -99,17 +98,12 @@ impl Drop for Wire {
 }
 
 impl Faults {
-    fn next_loss(&self) -> MutexGuard<'_, Option<(Lost, usize)>> {
-        let next = self.next_loss.lock();
-        next.unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether this is the commit to be lost, and how.
-    fn strikes(&self, request: &[u8]) -> Option<Lost> {
+    fn loses(&self, request: &[u8]) -> Option<Lost> {
         if !request.windows(7).any(|bytes| bytes == b"COMMIT\0") {
             return None;
         }
-        let mut next = self.next_loss();
+        let mut next = self.next_loss.lock();
         let (what, nth) = next.take()?;
         if nth > 1 {
             *next = Some((what, nth - 1));
@@ -126,7 +120,7 @@ async fn accept(listener: TcpListener, server: (String, u16), faults: Arc<Faults
         let Ok((client, _)) = listener.accept().await else {
             return;
         };
-        // Whatever happens from now on concerns this connection.
+        // What happens from now on concerns this connection.
         let breaks = faults.breaks.subscribe();
         let (faults, server) = (Arc::clone(&faults), server.clone());
         connections.spawn(async move {
@@ -167,7 +161,7 @@ async fn carry(
                 if request.is_empty() {
                     return Ok(());
                 }
-                let struck = faults.strikes(request);
+                let struck = faults.loses(request);
                 if struck != Some(Lost::Commit) {
                     server.write_all(request).await?;
                 }

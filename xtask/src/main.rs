@@ -15,6 +15,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
+use anyhow::Error;
 use clap::{
     Parser, Subcommand,
     builder::{PossibleValue, PossibleValuesParser},
@@ -73,13 +74,13 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test { only } => report::run(steps::STEPS, &only, Run::default()).end(),
         Command::Prove { parts, only } => prove::run(&parts, only),
-        Command::Services { command } => services::run(command),
+        Command::Services { command } => services::run(command).map_err(Error::msg),
         Command::Simulate { arguments } => prove::simulate(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }

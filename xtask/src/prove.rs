@@ -1,20 +1,20 @@
-//! `cargo xtask prove`: the checks that take hours. What they count is left in `target/prove`, with a report to read.
+//! `cargo xtask prove`: the checks that take hours. Their counts stay in `target/prove`, with a report.
 
 use std::{
-    env,
-    fmt::Write as _,
-    fs,
+    env, fs,
     process::{Command, Stdio},
 };
 
+use anyhow::{Context as _, Result, bail, ensure};
 use cargo_metadata::camino::Utf8PathBuf;
 use mainstay_testkit::postgres;
 use serde_json::{Deserializer, Value};
+use xshell::{Cmd, Shell, cmd};
 
 use crate::{
     mutants,
-    report::{self, Run, Step},
-    steps::{REFUSED, shown, succeeds},
+    report::{self, Run, Step, table},
+    steps::{CARGO, REFUSED},
     suites,
     workspace::Workspace,
 };
@@ -69,7 +69,7 @@ pub(crate) const PARTS: &[Step] = &[
 ];
 
 /// Runs the parts named, or all, and writes down what they did and what was not run.
-pub(crate) fn run(parts: &[String], mutant: Option<String>) -> Result<(), String> {
+pub(crate) fn run(parts: &[String], mutant: Option<String>) -> Result<()> {
     let run = Run {
         mutant,
         ..Run::default()
@@ -77,91 +77,80 @@ pub(crate) fn run(parts: &[String], mutant: Option<String>) -> Result<(), String
     let report = report::run(PARTS, parts, run);
     let title = "# What `cargo xtask prove` ran";
     let page = [&[title.to_owned(), report.table()], &*report.run.sections].concat();
-    let path = folder()?.join("report.md");
-    fs::write(&path, page.join("\n\n")).map_err(|error| format!("{path}: {error}"))?;
+    let path = keep("report.md", page.join("\n\n"))?;
     println!("\n{path} is written");
     report.end()
 }
 
+/// Writes an artefact.
+fn keep(name: &str, text: String) -> Result<Utf8PathBuf> {
+    let folder = Workspace::read()?.target.join("prove");
+    let path = folder.join(name);
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
+    written.with_context(|| path.to_string())?;
+    Ok(path)
+}
+
 /// Passes arguments on to the simulation.
-pub(crate) fn simulate(arguments: &[String]) -> Result<(), String> {
-    let program = program("mainstay-simulation", "simulation");
-    succeeds({ program }.args(arguments))
+pub(crate) fn simulate(arguments: &[String]) -> Result<()> {
+    let shell = Shell::new()?;
+    Ok(program(&shell, "simulation")
+        .args(arguments)
+        .quiet()
+        .run()?)
 }
 
-/// A program of the workspace, optimised, with debug assertions.
-fn program(package: &str, binary: &str) -> Command {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["run", "--quiet", "--profile", "proof"]);
-    command.args(["--package", package, "--bin", binary, "--"]);
-    command
+/// A program of the test kit, optimised, with debug assertions.
+fn program<'a>(shell: &'a Shell, name: &str) -> Cmd<'a> {
+    let package = ["--package", &format!("mainstay-{name}"), "--bin", name];
+    cmd!(shell, "{CARGO} run --quiet --profile proof {package...} --")
 }
 
-/// A command of cargo that is not part of it: built into `target/tools` if it is not installed.
-fn tool(name: &str) -> Result<Command, String> {
-    let root = Workspace::read()?.target.join("tools");
+/// A shell that finds this command of cargo: built into `target/tools` if it is not installed.
+fn shell_with(tool: &str) -> Result<Shell> {
+    let (shell, root) = (Shell::new()?, Workspace::read()?.target.join("tools"));
     let places = env::var_os("PATH").unwrap_or_default();
     let paths = env::split_paths(&places).chain([root.join("bin").into()]);
-    let path = env::join_paths(paths).map_err(|error| format!("PATH: {error}"))?;
-    let mut version = Command::new(name);
-    version
-        .arg("--version")
-        .env("PATH", &path)
-        .stdout(Stdio::null());
-    if !version.status().is_ok_and(|status| status.success()) {
-        println!("{name} is not installed; building it into {root}, which takes minutes");
-        let mut install = Command::new(env!("CARGO"));
-        install.args(["install", "--locked", "--root", root.as_str(), name]);
-        // Outside the workspace, whose toolchain and settings are not the tool's business.
-        succeeds(&mut install)?;
+    shell.set_var("PATH", env::join_paths(paths)?);
+    let version = cmd!(shell, "{tool} --version").quiet().ignore_stdout();
+    if version.run().is_err() {
+        println!("{tool} is not installed; building it into {root}, which takes minutes");
+        cmd!(shell, "{CARGO} install --locked --root {root} {tool}").run()?;
     }
-    let mut command = Command::new(name);
-    command.env("PATH", path);
-    Ok(command)
+    Ok(shell)
 }
 
-/// What a network is not needed for comes first, and is told of even where there is none.
-fn supply() -> Result<(), String> {
-    let check = |what: &[&str]| succeeds(tool("cargo-deny")?.args(["deny", "check"]).args(what));
-    let lists = check(&["licenses", "bans", "sources"]);
-    check(&["advisories"]).and(lists)
+/// The check that needs no network comes first, and counts even where there is none.
+fn supply() -> Result<()> {
+    let shell = shell_with("cargo-deny")?;
+    let lists = cmd!(shell, "cargo-deny deny check licenses bans sources").run();
+    cmd!(shell, "cargo-deny deny check advisories").run()?;
+    Ok(lists?)
 }
 
-fn pairs() -> Result<(), String> {
-    let mut command = tool("cargo-hack")?;
-    command.args([
-        "hack",
-        "clippy",
-        "--lib",
-        "--feature-powerset",
-        "--depth",
-        "2",
-    ]);
-    for package in Workspace::read()?.published() {
-        command.args(["-p", &package.name]);
-    }
-    succeeds(command.args(REFUSED.split(' ')))
-}
-
-fn models(run: &mut Run) -> Result<(), String> {
-    let models = || program("mainstay-models", "models");
-    let large = kept("models-large", models().args(["--json", "run", "--large"]));
-    let removed = kept("models-removed", models().args(["--json", "removed"]));
-    let columns = ["model", "case", "states", "depth", "complete"];
-    run.sections
-        .push(section("Models within large bounds", &columns, &large.0));
-    let columns = ["model", "case", "breaks", "states"];
-    run.sections
-        .push(section("Models without each rule", &columns, &removed.0));
-    large.1.and(removed.1)
-}
-
-fn seeds(run: &mut Run) -> Result<(), String> {
-    let mut program = program("mainstay-simulation", "simulation");
-    let (tally, outcome) = kept(
-        "seeds",
-        program.args(["seeds", "--count", "100000", "--json"]),
+fn pairs() -> Result<()> {
+    let (shell, workspace) = (shell_with("cargo-hack")?, Workspace::read()?);
+    let packages = (workspace.published()).flat_map(|package| ["-p", &package.name]);
+    let subsets = ["--feature-powerset", "--depth", "2"];
+    let clippy = cmd!(
+        shell,
+        "cargo-hack hack clippy --lib {subsets...} {packages...}"
     );
+    Ok(clippy.args(REFUSED.split(' ')).run()?)
+}
+
+fn models(run: &mut Run) -> Result<()> {
+    let shell = Shell::new()?;
+    let models = |size| program(&shell, "models").args([size, "--json"]);
+    let columns = ["model", "case", "states", "depth", "complete", "seconds"];
+    let large = counted(run, "Models within large bounds", &columns, models("large"));
+    let columns = ["model", "case", "breaks", "states"];
+    counted(run, "Models without each rule", &columns, models("removed")).and(large)
+}
+
+fn seeds(run: &mut Run) -> Result<()> {
+    let shell = Shell::new()?;
+    let seeds = program(&shell, "simulation").args(["seeds", "--count", "100000"]);
     let columns = [
         "seeds",
         "failed",
@@ -171,135 +160,92 @@ fn seeds(run: &mut Run) -> Result<(), String> {
         "simulated_ms",
         "seconds",
     ];
-    run.sections
-        .push(section("Seeds of the simulation", &columns, &tally));
-    outcome
+    counted(run, "Seeds of the simulation", &columns, seeds)
 }
 
-fn hunt(run: &mut Run) -> Result<(), String> {
-    let only = run.mutant.as_deref().map(|name| ["--only", name]);
-    let outcome = mutants::run(only.as_ref().map_or(&[], <[_; 2]>::as_slice));
-    let path = folder()?.join("mutants.json");
-    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let found: Value = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
-    let hunts = found["mutants"].as_array().cloned().unwrap_or_default();
-    run.sections
-        .push(section("Mutants", &["name", "what", "seed", "by"], &hunts));
-    outcome
+fn hunt(run: &mut Run) -> Result<()> {
+    let (rows, wrong) = mutants::hunt(run.mutant.as_deref())?;
+    keep("mutants.json", Value::from(rows.clone()).to_string())?;
+    let columns = ["name", "what", "run", "seed", "by"];
+    run.sections.push(section("Mutants", &columns, &rows));
+    ensure!(wrong.is_empty(), wrong.join("\n"));
+    Ok(())
 }
 
 /// The tests say at how many points they struck, where their output is not captured.
-fn crashes(run: &mut Run) -> Result<(), String> {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--quiet", "--all-features", "--test", "it"]);
-    command.args([
-        "-p",
-        "mainstay-outbox",
-        "-p",
-        "mainstay-inbox",
-        "--",
-        "--nocapture",
-        "crash",
-    ]);
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| error.to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let mut struck: Vec<&str> = text
-        .lines()
+fn crashes(run: &mut Run) -> Result<()> {
+    let shell = Shell::new()?;
+    let packages = ["-p", "mainstay-outbox", "-p", "mainstay-inbox"];
+    let tests = cmd!(
+        shell,
+        "{CARGO} test --quiet --all-features --test it {packages...}"
+    );
+    let (text, outcome) = said(tests.args(["--", "--nocapture", "crash"]))?;
+    let mut struck: Vec<&str> = (text.lines())
         .filter(|line| line.contains(": struck at "))
         .collect();
     struck.sort_unstable();
-    run.sections
-        .push(format!("## Crashes\n\n{}", struck.join("\n")));
-    if output.status.success() && !struck.is_empty() {
-        return Ok(());
-    }
-    Err(format!(
-        "`{}` ended with {}:\n{text}",
-        shown(&command),
-        output.status
-    ))
+    (run.sections).push(format!("## Crashes\n\n{}", struck.join("\n")));
+    outcome.with_context(|| text.clone())?;
+    ensure!(!struck.is_empty(), "no test was struck:\n{text}");
+    Ok(())
 }
 
-fn on_each_version(run: &mut Run) -> Result<(), String> {
+fn on_each_version(run: &mut Run) -> Result<()> {
     if env::var_os(postgres::URL).is_some() {
         let url = postgres::URL;
-        return Err(format!(
-            "{url} names one server; unset it, since each version needs its own"
-        ));
+        bail!("{url} names one server; unset it, since each version needs its own");
     }
     let outcomes = VERSIONS.map(|version| {
         let outcome = suites::run(run, Some(version), suites::ON_SERVERS);
-        outcome.map_err(|error| format!("with PostgreSQL {version}: {error}"))
+        outcome.with_context(|| format!("with PostgreSQL {version}"))
     });
     outcomes.into_iter().collect()
 }
 
-fn chaos(run: &mut Run) -> Result<(), String> {
+fn chaos(run: &mut Run) -> Result<()> {
     (0..ROUNDS).try_for_each(|_| suites::run(run, None, suites::CHAOS))
 }
 
-/// The JSON objects that a command prints, which are kept as an artefact, and whether it succeeded.
-fn kept(name: &str, command: &mut Command) -> (Vec<Value>, Result<(), String>) {
-    let shown = shown(command);
-    println!("{shown}");
-    let outcome = command.stderr(Stdio::inherit()).output();
-    let output = match outcome {
-        Ok(output) => output,
-        Err(error) => {
-            return (
-                Vec::new(),
-                Err(format!("`{shown}` does not start: {error}")),
-            );
-        }
-    };
-    let objects: Vec<Value> = Deserializer::from_slice(&output.stdout)
-        .into_iter()
-        .map_while(Result::ok)
-        .collect();
-    let written = folder().and_then(|folder| {
-        let path = folder.join(name).with_extension("json");
-        fs::write(&path, Value::from(objects.clone()).to_string())
-            .map_err(|error| format!("{path}: {error}"))
-    });
-    let outcome = match output.status.success() {
-        true if objects.is_empty() => Err(format!("`{shown}` said nothing")),
-        true => written,
-        false => Err(format!("`{shown}` ended with {}", output.status)),
-    };
-    (objects, outcome)
+/// Runs a program that prints JSON objects: they are kept as an artefact and become a section.
+fn counted(run: &mut Run, title: &str, columns: &[&str], program: Cmd<'_>) -> Result<()> {
+    let (text, outcome) = said(program)?;
+    let objects = Deserializer::from_str(&text).into_iter();
+    let objects: Vec<Value> = objects.map_while(Result::ok).collect();
+    run.sections.push(section(title, columns, &objects));
+    let name = title.to_lowercase().replace(' ', "-") + ".json";
+    keep(&name, Value::from(objects.clone()).to_string())?;
+    ensure!(!objects.is_empty(), "no counts of {title}: {text}");
+    outcome
 }
 
-/// Where the artefacts lie.
-fn folder() -> Result<Utf8PathBuf, String> {
-    let folder = Workspace::read()?.target.join("prove");
-    fs::create_dir_all(&folder).map_err(|error| format!("{folder}: {error}"))?;
-    Ok(folder)
+/// What a command prints, and whether it succeeded; its errors are visible.
+fn said(command: Cmd<'_>) -> Result<(String, Result<()>)> {
+    let shown = command.to_string();
+    println!("{shown}");
+    let output = Command::from(command).stderr(Stdio::inherit()).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (status, succeeded) = (output.status, output.status.success());
+    let outcome = succeeded
+        .then_some(())
+        .with_context(|| format!("`{shown}` ended with {status}"));
+    Ok((text, outcome))
 }
 
 /// Objects as a table of Markdown.
 fn section(title: &str, columns: &[&str], rows: &[Value]) -> String {
-    let mut text = format!(
-        "## {title}\n\n| {} |\n|{}\n",
-        columns.join(" | "),
-        "---|".repeat(columns.len())
-    );
-    for row in rows {
-        let cells = columns.iter().map(|column| match &row[column] {
-            Value::Null => "–".to_owned(),
-            Value::String(text) => text.clone(),
-            Value::Array(items) => {
-                let items = items.iter().map(|item| item.as_str().unwrap_or_default());
-                items.collect::<Vec<_>>().join("; ")
-            }
-            other => other.to_string(),
-        });
-        // Writing to text does not fail.
-        let _: Result<(), _> = writeln!(text, "| {} |", cells.collect::<Vec<_>>().join(" | "));
-    }
-    text
+    let cell = |value: &Value| match value {
+        Value::Null => "–".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items = items.iter().map(|item| item.as_str().unwrap_or_default());
+            items.collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
+    };
+    let rows = rows.iter();
+    let rows = rows.map(|row| columns.iter().map(|column| cell(&row[column])).collect());
+    format!("## {title}\n\n{}", table(columns, rows))
 }
 
 #[test]
@@ -307,7 +253,7 @@ fn objects_become_rows() {
     let rows = [serde_json::json!({"name": "a", "seed": null, "by": ["x", "y"], "run": 7})];
     let text = section("Mutants", &["name", "seed", "by", "run"], &rows);
     assert!(
-        text.ends_with("| name | seed | by | run |\n|---|---|---|---|\n| a | – | x; y | 7 |\n"),
+        text.ends_with("| name | seed | by | run |\n|---|---|---|---|\n| a | – | x; y | 7 |"),
         "{text}"
     );
 }

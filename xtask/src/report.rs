@@ -2,17 +2,18 @@
 
 use std::{
     collections::BTreeSet,
-    fmt::Write as _,
     ops::AddAssign,
     time::{Duration, Instant},
 };
+
+use anyhow::{Result, ensure};
 
 /// One step of a command.
 pub(crate) struct Step {
     pub(crate) name: &'static str,
     /// What holds when it succeeds.
     pub(crate) what: &'static str,
-    pub(crate) run: fn(&mut Run) -> Result<(), String>,
+    pub(crate) run: fn(&mut Run) -> Result<()>,
 }
 
 /// What the steps of one run are told, and what they have to tell.
@@ -48,12 +49,10 @@ impl AddAssign for Counts {
     }
 }
 
-/// `None` = nobody asked for the step.
-type Outcome = Option<Result<(), String>>;
-
 /// How a run went.
 pub(crate) struct Report {
-    rows: Vec<(&'static Step, Duration, Outcome)>,
+    /// Each step, how long it took, and how it ended; `None` = it was not asked for.
+    rows: Vec<(&'static Step, Duration, Option<Result<()>>)>,
     pub(crate) run: Run,
 }
 
@@ -77,7 +76,7 @@ pub(crate) fn run(steps: &'static [Step], only: &[String], run: Run) -> Report {
         let started = now();
         let outcome = (step.run)(&mut report.run);
         if let Err(error) = &outcome {
-            eprintln!("{}: {error}", step.name);
+            eprintln!("{}: {error:#}", step.name);
         }
         report.rows.push((step, started.elapsed(), Some(outcome)));
     }
@@ -86,71 +85,64 @@ pub(crate) fn run(steps: &'static [Step], only: &[String], run: Run) -> Report {
 
 impl Report {
     /// Prints the tables and the closing line; fails if a step failed, or none ran.
-    pub(crate) fn end(&self) -> Result<(), String> {
+    pub(crate) fn end(&self) -> Result<()> {
         println!("\n{}", self.table());
         let Run { counts, .. } = &self.run;
         println!("{} passed, {} failed", counts.passed, counts.failed);
-        let outcomes = || {
-            self.rows
-                .iter()
-                .filter_map(|(_, _, outcome)| outcome.as_ref())
-        };
-        if outcomes().next().is_some() && outcomes().all(Result::is_ok) {
-            Ok(())
-        } else {
-            Err("not every step succeeded".to_owned())
-        }
+        let outcomes: Vec<_> = (self.rows.iter())
+            .filter_map(|(_, _, outcome)| outcome.as_ref())
+            .collect();
+        let succeeded = !outcomes.is_empty() && outcomes.iter().all(|outcome| outcome.is_ok());
+        ensure!(succeeded, "not every step succeeded");
+        Ok(())
     }
 
     /// Steps, suites, and what did not run; Markdown that can be read as it is.
     pub(crate) fn table(&self) -> String {
-        let mut text = String::from("| step       | seconds | outcome |\n|---|---|---|\n");
-        let mut line = |line: String| {
-            // Writing to text does not fail.
-            let _: Result<(), _> = writeln!(text, "{line}");
-        };
-        for (step, took, outcome) in &self.rows {
+        let seconds = |took: &Duration| format!("{:>7.1}", took.as_secs_f64());
+        let steps = self.rows.iter().map(|(step, took, outcome)| {
             let outcome = match outcome {
                 Some(Ok(())) => "ok".to_owned(),
-                Some(Err(error)) => format!("FAILED: {}", error.replace('\n', "; ")),
+                Some(Err(error)) => format!("FAILED: {error:#}").replace('\n', "; "),
                 None => "not run".to_owned(),
             };
-            line(format!(
-                "| {:<10} | {:>7.1} | {outcome} |",
-                step.name,
-                took.as_secs_f64()
-            ));
-        }
-        let Run {
-            counts,
-            suites,
-            servers,
-            ..
-        } = &self.run;
-        if !suites.is_empty() {
-            line("\n| seconds | suite | passed | failed |\n|---|---|---|---|".to_owned());
-        }
-        let mut suites: Vec<_> = suites.iter().collect();
+            vec![format!("{:<10}", step.name), seconds(took), outcome]
+        });
+        let mut parts = vec![table(&["step      ", "seconds", "outcome"], steps)];
+        let Run { counts, .. } = &self.run;
+        let mut suites: Vec<_> = self.run.suites.iter().collect();
         suites.sort_by_key(|(_, took, _)| std::cmp::Reverse(*took));
-        for (name, took, counts) in suites {
-            let Counts { passed, failed, .. } = counts;
-            line(format!(
-                "| {:>7.1} | {name} | {passed} | {failed} |",
-                took.as_secs_f64()
-            ));
+        if !suites.is_empty() {
+            let rows = suites.into_iter().map(|(name, took, counts)| {
+                let [passed, failed] = [counts.passed, counts.failed].map(|n| n.to_string());
+                vec![seconds(took), name.clone(), passed, failed]
+            });
+            parts.push(table(&["seconds", "suite", "passed", "failed"], rows));
         }
-        line(String::new());
+        let mut notes = self.run.servers.clone();
         if counts.ignored > 0 {
-            line(format!("{} tests were ignored.", counts.ignored));
+            notes.push(format!("{} tests were ignored.", counts.ignored));
         }
-        for server in servers {
-            line(server.clone());
-        }
-        for suite in &counts.left_out {
-            line(format!("Did not run: {suite}"));
-        }
-        text
+        let left_out = counts.left_out.iter();
+        notes.extend(left_out.map(|suite| format!("Did not run: {suite}")));
+        parts.push(notes.join("\n"));
+        parts.join("\n\n")
     }
+}
+
+/// A table of Markdown.
+pub(crate) fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let head = format!(
+        "| {} |\n|{}",
+        columns.join(" | "),
+        "---|".repeat(columns.len())
+    );
+    let rows = rows.map(|cells| format!("| {} |", cells.join(" | ")));
+    [head]
+        .into_iter()
+        .chain(rows)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[expect(
@@ -169,7 +161,7 @@ mod tests {
         Step {
             name: "bad",
             what: "",
-            run: |_| Err("broken".to_owned()),
+            run: |_| anyhow::bail!("broken"),
         },
         Step {
             name: "good",

@@ -1,6 +1,7 @@
 //! The steps of `cargo xtask test`. They need no tool but cargo.
 
-use std::process::Command;
+use anyhow::Result;
+use xshell::{Shell, cmd};
 
 use crate::{
     report::Step,
@@ -8,11 +9,13 @@ use crate::{
     workspace::{Workspace, features},
 };
 
+pub(crate) const CARGO: &str = env!("CARGO");
+
 pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "fmt",
         what: "everything is formatted",
-        run: |_| succeeds(Command::new(env!("CARGO")).args(["fmt", "--all", "--check"])),
+        run: |_| cargo("fmt --all --check"),
     },
     Step {
         name: "clippy",
@@ -36,66 +39,43 @@ pub(crate) const STEPS: &[Step] = &[
     },
 ];
 
-fn lints() -> Result<(), String> {
+fn lints() -> Result<()> {
     let forms = Workspace::read()?.forms();
     let mut forms = forms.iter();
-    forms.try_for_each(|form| clippy(&format!("--all-targets {form} -- -D warnings")))
+    forms.try_for_each(|form| cargo(&format!("clippy --all-targets {form} -- -D warnings")))
 }
 
 /// What a part of the features must not bring. A lint may be expected where only other features bring it.
 pub(crate) const REFUSED: &str = "-- -D warnings -A unfulfilled_lint_expectations";
 
-/// Code that only some features use is a warning without them, which the other steps, with all features, never see. The
-/// tests are built with the default features: that is what a plain `cargo test -p` does.
-fn each_feature() -> Result<(), String> {
+/// The other steps have all features, so they never see code that only some features use. The tests
+/// are built with the default features, as a plain `cargo test -p` does.
+fn each_feature() -> Result<()> {
     for package in Workspace::read()?.published() {
         let (name, all) = (&package.name, features(package).collect::<Vec<_>>());
         let alone = all.iter().map(|feature| (*feature).to_owned());
         for chosen in [String::new(), all.join(",")].into_iter().chain(alone) {
-            println!("{name} with [{chosen}]");
-            clippy(&format!(
-                "-p {name} --lib --no-default-features --features={chosen}"
-            ))?;
+            let library = format!("-p {name} --lib --no-default-features --features={chosen}");
+            cargo(&format!("clippy {library}"))?;
         }
-        println!("tests of {name}");
-        clippy(&format!("-p {name} --tests {REFUSED}"))?;
+        cargo(&format!("clippy -p {name} --tests {REFUSED}"))?;
     }
     Ok(())
 }
 
-fn clippy(arguments: &str) -> Result<(), String> {
-    let mut command = Command::new(env!("CARGO"));
-    succeeds(command.arg("clippy").args(arguments.split(' ')))
+fn documentation() -> Result<()> {
+    let (shell, forms) = (Shell::new()?, Workspace::read()?.forms());
+    shell.set_var("RUSTDOCFLAGS", "-D warnings");
+    (forms.iter()).try_for_each(|form| cargo_in(&shell, &format!("doc --no-deps {form}")))
 }
 
-fn documentation() -> Result<(), String> {
-    for form in Workspace::read()?.forms() {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["doc", "--no-deps"]).args(form.split(' '));
-        succeeds(command.env("RUSTDOCFLAGS", "-D warnings"))?;
-    }
-    Ok(())
+fn cargo(arguments: &str) -> Result<()> {
+    cargo_in(&Shell::new()?, arguments)
 }
 
-/// Runs a command with its output visible.
-pub(crate) fn succeeds(command: &mut Command) -> Result<(), String> {
-    let shown = shown(command);
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{shown}` ended with {status}")),
-        Err(error) => Err(format!("`{shown}` does not start: {error}")),
-    }
-}
-
-/// The command as a person would type it.
-pub(crate) fn shown(command: &Command) -> String {
-    let program = std::path::Path::new(command.get_program());
-    let arguments = command
-        .get_args()
-        .map(|argument| argument.to_string_lossy());
-    let name = program.file_name().unwrap_or_default().to_string_lossy();
-    std::iter::once(name)
-        .chain(arguments)
-        .collect::<Vec<_>>()
-        .join(" ")
+/// Runs cargo with its output visible.
+fn cargo_in(shell: &Shell, arguments: &str) -> Result<()> {
+    println!("cargo {arguments}");
+    let arguments = arguments.split(' ');
+    Ok(cmd!(shell, "{CARGO} {arguments...}").quiet().run()?)
 }

@@ -8,16 +8,15 @@ use std::{
     fs::{self, File},
     io,
     process::{Command, ExitStatus},
-    sync::{
-        Mutex,
-        mpsc::{self, RecvTimeoutError, Sender},
-    },
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::Duration,
 };
 
+use anyhow::{Context as _, Error, Result, bail, ensure};
 use cargo_metadata::camino::Utf8Path;
 use mainstay_testkit::{LEFT_OUT, must_run};
+use parking_lot::Mutex;
 
 use crate::{
     report::{Counts, Run, now},
@@ -59,9 +58,10 @@ pub(crate) const CHAOS: Choice = |suite| match &*suite.package {
 };
 
 /// Builds and runs suites. Those on PostgreSQL get a server for this run only, unless one is there already.
-pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<(), String> {
+pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<()> {
     let mut suites = build::build(choice)?;
-    let (server, why) = match server(&Place::of_workspace()?, version, false) {
+    let place = Place::of_workspace().map_err(Error::msg)?;
+    let (server, why) = match server(&place, version, false) {
         Ok(server) => (Some(server), String::new()),
         Err(why) => (None, why),
     };
@@ -82,82 +82,71 @@ pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result
     }
     let outcome = side_by_side(run, suites);
     match server {
-        Some(server) => server.close().and(outcome),
+        Some(server) => server.close().map_err(Error::msg).and(outcome),
         None if version.is_some() || must_run("postgres") => {
-            outcome.and(Err(format!("there is no PostgreSQL: {why}")))
+            outcome?;
+            bail!("there is no PostgreSQL: {why}")
         }
         None => outcome,
     }
 }
 
 /// Runs suites, one more at a time than there are cores; tells of each as it ends, and every half minute what runs.
-fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<(), String> {
+fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<()> {
     let logs = Workspace::read()?.target.join("suites");
-    fs::create_dir_all(&logs).map_err(|error| format!("{logs}: {error}"))?;
+    fs::create_dir_all(&logs).with_context(|| logs.to_string())?;
     let lanes = cores() + 1;
     println!("{} suites, {lanes} at a time", suites.len());
-    let (queue, mut running) = (Mutex::new(suites), BTreeSet::new());
-    let (mut total, mut failed) = (Counts::default(), Vec::new());
-    thread::scope(|scope| {
-        let (sender, news) = mpsc::channel();
-        for _ in 0..lanes {
-            let (queue, logs, sender) = (&queue, &logs, sender.clone());
-            scope.spawn(move || work(queue, logs, &sender));
-        }
-        drop(sender);
-        loop {
-            let (name, ended) = match news.recv_timeout(HALF_A_MINUTE) {
-                Ok(news) => news,
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    println!("running: {}", Vec::from_iter(running.clone()).join(", "));
-                    continue;
-                }
-            };
-            let Some(Ended {
-                took,
-                output,
-                status,
-            }) = ended
-            else {
-                running.insert(name);
-                continue;
-            };
-            running.remove(&name);
-            print!("{output}");
+    let (queue, ended) = (Mutex::new(suites), Mutex::new(Vec::new()));
+    let running = Mutex::new(BTreeSet::new());
+    let next = || queue.lock().pop_front();
+    let work = || {
+        while let Some(mut suite) = next() {
+            running.lock().insert(suite.name.clone());
+            let (took, output, status) = suite.run(&logs);
             let counts = counted(&output);
-            println!(
-                "suite {name}: {} passed, {:.1} s",
-                counts.passed,
-                took.as_secs_f64()
-            );
-            let why = match status {
-                Ok(status) if status.success() && counts.failed == 0 => None,
-                Ok(status) => Some(format!(
-                    "{} tests failed, it ended with {status}",
-                    counts.failed
-                )),
-                Err(error) => Some(format!("it does not start: {error}")),
-            };
-            if let Some(why) = why {
-                println!("FAILED: {name}: {why}");
-                failed.push(name.clone());
+            let mut ended = ended.lock();
+            running.lock().remove(&suite.name);
+            let (name, passed, seconds) = (&suite.name, counts.passed, took.as_secs_f64());
+            println!("{output}suite {name}: {passed} passed, {seconds:.1} s");
+            let is_ok = status.as_ref().is_ok_and(ExitStatus::success) && counts.failed == 0;
+            if !is_ok {
+                println!("FAILED: {name}: {} tests failed, {status:?}", counts.failed);
             }
-            total += counts.clone();
-            run.suites.push((name, took, counts));
+            ended.push((is_ok, (suite.name, took, counts)));
+        }
+    };
+    thread::scope(|scope| {
+        let (working, all_ended) = mpsc::channel::<()>();
+        for _ in 0..lanes {
+            let (work, working) = (&work, working.clone());
+            scope.spawn(move || {
+                work();
+                drop(working);
+            });
+        }
+        drop(working);
+        while all_ended.recv_timeout(HALF_A_MINUTE) == Err(RecvTimeoutError::Timeout) {
+            println!(
+                "running: {}",
+                Vec::from_iter(running.lock().clone()).join(", ")
+            );
         }
     });
+    let (mut total, mut failed) = (Counts::default(), Vec::new());
+    for (is_ok, suite) in ended.into_inner() {
+        failed.extend((!is_ok).then(|| suite.0.clone()));
+        total += suite.2.clone();
+        run.suites.push(suite);
+    }
     run.counts += total.clone();
-    let ignored = total.ignored;
-    if !failed.is_empty() {
-        return Err(format!("failed: {}", failed.join(", ")));
-    }
-    if total.passed == 0 {
-        return Err("no test ran".to_owned());
-    }
-    if ignored > 0 && env::var_os("CI").is_some() {
-        return Err(format!("{ignored} tests did not run (ignored)"));
-    }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    ensure!(total.passed > 0, "no test ran");
+    let (ignored, is_ci) = (total.ignored, env::var_os("CI").is_some());
+    ensure!(
+        ignored == 0 || !is_ci,
+        "{ignored} tests did not run (ignored)"
+    );
     Ok(())
 }
 
@@ -165,39 +154,18 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// How a suite went.
-struct Ended {
-    took: Duration,
-    output: String,
-    status: io::Result<ExitStatus>,
-}
-
-/// Runs suites until none is left; names each when it starts and when it ends.
-fn work(queue: &Mutex<VecDeque<Suite>>, logs: &Utf8Path, news: &Sender<(String, Option<Ended>)>) {
-    let next = || queue.lock().ok()?.pop_front();
-    while let Some(Suite {
-        name, mut command, ..
-    }) = next()
-    {
+impl Suite {
+    fn run(&mut self, logs: &Utf8Path) -> (Duration, String, io::Result<ExitStatus>) {
         let started = now();
         // A file, since a pipe ends only with the last process that inherited it.
-        let log = logs.join(name.replace(' ', "-") + ".log");
-        let status = news
-            .send((name.clone(), None))
-            .map_err(io::Error::other)
-            .and_then(|()| {
-                let file = File::create(&log)?;
-                command.stdout(file.try_clone()?).stderr(file).status()
-            });
+        let log = logs.join(self.name.replace(' ', "-") + ".log");
+        let status = File::create(&log).and_then(|file| {
+            let command = self.command.stdout(file.try_clone()?);
+            command.stderr(file).status()
+        });
         let output = fs::read(&log).unwrap_or_default();
-        let ended = Ended {
-            took: started.elapsed(),
-            output: String::from_utf8_lossy(&output).into_owned(),
-            status,
-        };
-        if news.send((name, Some(ended))).is_err() {
-            return;
-        }
+        let output = String::from_utf8_lossy(&output).into_owned();
+        (started.elapsed(), output, status)
     }
 }
 
@@ -250,7 +218,7 @@ mod tests {
         }
     }
 
-    fn ran(suites: Vec<Suite>) -> (Result<(), String>, Run) {
+    fn ran(suites: Vec<Suite>) -> (Result<()>, Run) {
         let mut run = Run::default();
         (side_by_side(&mut run, suites.into()), run)
     }
@@ -265,7 +233,7 @@ mod tests {
     #[test]
     fn a_failed_suite_fails_the_step_whatever_its_exit_code_and_the_others_count() {
         let (outcome, run) = ran(vec![suite(FAILED, 0), suite(OK, 0)]);
-        assert!(outcome.unwrap_err().contains("stand-in"));
+        assert!(outcome.unwrap_err().to_string().contains("stand-in"));
         assert_eq!((run.counts.passed, run.counts.failed), (14, 2));
         assert!(ran(vec![suite(OK, 101)]).0.is_err());
     }

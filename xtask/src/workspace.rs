@@ -1,5 +1,6 @@
 //! The workspace, and the two forms in which it is built: its application runs on files or on servers.
 
+use anyhow::{Context as _, Result};
 use cargo_metadata::{MetadataCommand, Package, camino::Utf8PathBuf};
 
 /// Where the application lies.
@@ -15,9 +16,9 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    pub(crate) fn read() -> Result<Self, String> {
+    pub(crate) fn read() -> Result<Self> {
         let metadata = MetadataCommand::new().no_deps().exec();
-        let metadata = metadata.map_err(|error| format!("cargo metadata: {error}"))?;
+        let metadata = metadata.context("cargo metadata")?;
         Ok(Self {
             root: metadata.workspace_root,
             target: metadata.target_directory,

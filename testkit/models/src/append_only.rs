@@ -55,17 +55,10 @@ impl Protocol for AppendOnly {
 
     fn view(state: &State) -> String {
         let (outbox, cursor, deferred) = (&state.outbox, state.cursor, state.deferred);
-        let log: Vec<_> = state
-            .visible()
-            .iter()
-            .map(|m| (m, outbox.position(m)))
-            .collect();
+        let log = state.visible().iter();
+        let log: Vec<_> = log.map(|m| (m, outbox.position(m))).collect();
         let stored = outbox.broker.all();
-        let relays = state
-            .relays
-            .iter()
-            .map(|r| (r.known.token, r.round.rows, r.settling.step));
-        let relays: Vec<_> = relays.collect();
+        let relays = (state.relays).map(|_, r| (r.known.token, r.round.rows, r.settling.step));
         format!("log {log:?} {cursor:?} deferred {deferred:?} stored {stored:?} relays {relays:?}")
     }
 }

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use clap::ValueEnum;
 use mainstay_clock::{Clock as _, SystemClock};
 use stateright::{Checker, CheckerBuilder, Expectation, HasDiscoveries, Model as _, Path};
 
 use crate::{
     model::{Bounded, Budget, Log, Protocol, Run},
-    report::{Broken, Report, Step},
+    report::{Broken, Report},
 };
 
 /// Where a run gives up: every state generated, also one that was seen before, counts.
@@ -15,7 +16,6 @@ const MOST_STATES: usize = 40_000_000;
 
 /// One run of one model.
 #[derive(Debug)]
-#[non_exhaustive]
 pub struct Case {
     /// Which protocol.
     pub model: &'static str,
@@ -28,13 +28,13 @@ pub struct Case {
 }
 
 /// Which runs a case belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Size {
     /// All rules hold, and its whole space is seen within seconds.
     Small,
     /// All rules hold, and it takes minutes.
     Large,
-    /// A rule less: it is over at the first state that breaks the guarantee that rests on the rule.
+    /// Without a rule, until a state breaks the guarantee that rests on the rule.
     Removed,
 }
 
@@ -73,14 +73,12 @@ impl<P: Protocol> Cases<P> {
 
     /// A case in which every guarantee holds, and that takes seconds.
     pub(crate) fn small(self, messages: Log, mishaps: Budget) -> Self {
-        let name = self.name(messages, mishaps);
-        self.case(name, Size::Small, None, messages, mishaps)
+        self.case(Size::Small, None, messages, mishaps)
     }
 
     /// The same, and it takes minutes.
     pub(crate) fn large(self, messages: Log, mishaps: Budget) -> Self {
-        let name = self.name(messages, mishaps);
-        self.case(name, Size::Large, None, messages, mishaps)
+        self.case(Size::Large, None, messages, mishaps)
     }
 
     /// A case without a rule, in which `breaks` is broken.
@@ -91,19 +89,25 @@ impl<P: Protocol> Cases<P> {
         messages: Log,
         mishaps: Budget,
     ) -> Self {
-        let mut name = words(&rule, '-');
-        if self.list.iter().any(|case| case.name == name) {
-            name = format!("{name}-{}", self.label.replace(' ', "-"));
-        }
-        self.case(name, Size::Removed, Some((rule, breaks)), messages, mishaps)
+        self.case(Size::Removed, Some((rule, breaks)), messages, mishaps)
     }
 
     pub(crate) fn list(self) -> Vec<Case> {
         self.list
     }
 
-    /// What is in the log, and what happens.
-    fn name(&self, messages: Log, mishaps: Budget) -> String {
+    /// The rule that is removed; otherwise what is in the log, and what happens.
+    fn name(&self, without: Option<P::Rule>, messages: Log, mishaps: Budget) -> String {
+        if let Some(rule) = without {
+            let name = words(&rule, '-');
+            let is_taken = self.list.iter().any(|case| case.name == name);
+            let label = self.label.replace(' ', "-");
+            return if is_taken {
+                format!("{name}-{label}")
+            } else {
+                name
+            };
+        }
         let messages: Vec<_> = messages.iter().map(|m| format!("{m:?}")).collect();
         let label = if self.label.is_empty() { "" } else { ", " };
         let mishaps: Vec<_> = mishaps.iter().map(|mishap| words(mishap, ' ')).collect();
@@ -113,24 +117,23 @@ impl<P: Protocol> Cases<P> {
 
     fn case(
         mut self,
-        name: String,
         size: Size,
         removed: Option<(P::Rule, &'static str)>,
         messages: Log,
         mishaps: Budget,
     ) -> Self {
-        let protocol = Box::new(Bounded {
-            form: self.form,
-            messages,
-            mishaps,
-            without: removed.map(|(rule, _)| rule),
-        });
+        let (without, breaks) = removed.unzip();
         self.list.push(Case {
             model: self.model,
-            name,
+            name: self.name(without, messages, mishaps),
             size,
-            breaks: removed.map(|(_, breaks)| breaks),
-            protocol,
+            breaks,
+            protocol: Box::new(Bounded {
+                form: self.form,
+                messages,
+                mishaps,
+                without,
+            }),
         });
         self
     }
@@ -165,7 +168,6 @@ impl<P: Protocol> Explore for Bounded<P> {
             case: case.name.clone(),
             breaks: case.breaks,
             states: checker.unique_state_count(),
-            generated: checker.state_count(),
             depth: checker.max_depth() - 1,
             complete: case.breaks.is_none() && is_whole,
             seconds: clock.monotonic().remaining_at(began).as_secs_f64(),
@@ -175,15 +177,15 @@ impl<P: Protocol> Explore for Bounded<P> {
         for property in self.properties() {
             let name = property.name;
             match (property.expectation, found.remove(name)) {
-                (Expectation::Sometimes, Some(_)) => report.reached.push(name),
                 (Expectation::Sometimes, None) => report.missed.push(name),
+                (Expectation::Sometimes, Some(_)) => {}
                 (_, Some(path)) if case.breaks.is_none_or(|breaks| breaks == name) => {
                     report.broken.push(Broken {
                         property: name,
                         steps: steps(self, shortest(self, name, path)),
                     });
                 }
-                (_, Some(_) | None) => {}
+                _ => {}
             }
         }
         report
@@ -214,11 +216,8 @@ fn shortest<P: Protocol>(bounded: &Bounded<P>, name: &'static str, found: Trace<
     }
 }
 
-fn steps<P: Protocol>(bounded: &Bounded<P>, path: Trace<P>) -> Vec<Step> {
+fn steps<P: Protocol>(bounded: &Bounded<P>, path: Trace<P>) -> Vec<(String, String)> {
     let runs = path.into_states();
-    let step = |pair: &[Run<P::State>]| Step {
-        action: bounded.label(&pair[0], &pair[1]),
-        state: P::view(&pair[1]),
-    };
+    let step = |pair: &[Run<P::State>]| (bounded.label(&pair[0], &pair[1]), P::view(&pair[1]));
     runs.windows(2).map(step).collect()
 }

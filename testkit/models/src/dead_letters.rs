@@ -79,11 +79,11 @@ impl Protocol for DeadLetters {
         let kept = |kept| (kept, state.tables.all(kept));
         let kept = [Kept::Done, Kept::Queued, Kept::Discarded].map(kept);
         let row = (row.exists, row.is_draining);
-        let workers: Vec<_> = state.workers.iter().map(|w| (w.step, w.next)).collect();
-        let operators: Vec<_> = state.operators.iter().collect();
+        let workers = state.workers.map(|_, w| (w.step, w.next));
         format!(
             "offset {offset} effects {effects:?} {kept:?} blocked, draining {row:?} \
-             workers {workers:?} operators {operators:?}"
+             workers {workers:?} operators {:?}",
+            state.operators
         )
     }
 }

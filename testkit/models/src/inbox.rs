@@ -59,9 +59,9 @@ impl Protocol for Inbox {
 
     fn view(state: &State) -> String {
         let (offset, holder, effects) = (state.offset, state.holder, state.effects.all());
-        let finished: Vec<_> = state.workers.iter().map(|worker| worker.finished).collect();
-        let flights: Vec<_> = state
-            .flights()
+        let finished = state.workers.map(|_, worker| worker.finished);
+        let flights = state.flights();
+        let flights: Vec<_> = flights
             .map(|(whose, f)| (whose, f.members, f.fresh))
             .collect();
         format!("{offset} of {holder:?} effects {effects:?} finished {finished:?} at {flights:?}")
@@ -114,7 +114,7 @@ pub(crate) struct Worker {
     /// Wrongly: those that failed and let others go first.
     pub(crate) behind: Offsets,
     /// Its transactions, by the lane that they began with.
-    pub(crate) flights: Table<Key, Flight, 2>,
+    pub(crate) flights: EnumMap<Key, Flight>,
 }
 
 /// A transaction.
@@ -150,7 +150,7 @@ impl Flight {
 
 impl Worker {
     pub(crate) fn has_transaction(&self) -> bool {
-        self.flights.iter().any(|flight| flight.is_open())
+        self.flights.values().any(|flight| flight.is_open())
     }
 }
 
@@ -158,8 +158,8 @@ impl State {
     /// All open transactions.
     pub(crate) fn flights(&self) -> impl Iterator<Item = (Whose, Flight)> {
         let of_workers = Name::BOTH.into_iter().flat_map(move |name| {
-            let lanes = Key::ALL.iter().copied();
-            lanes.map(move |lane| (Whose::Of(name, lane), self.workers[name].flights[lane]))
+            let lanes = self.workers[name].flights.into_iter();
+            lanes.map(move |(lane, flight)| (Whose::Of(name, lane), flight))
         });
         let all = of_workers.chain([(Whose::Nobodys, self.lost)]);
         all.filter(|(_, flight)| flight.is_open())

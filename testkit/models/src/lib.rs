@@ -29,10 +29,12 @@ mod report;
 mod set;
 
 pub use case::{Case, Size};
-pub use report::{Broken, Report, Step};
+pub use report::{Broken, Report};
 
 /// What every protocol is written in.
 mod prelude {
+    pub(crate) use enum_map::{Enum, EnumMap};
+
     pub(crate) use crate::{
         case::{Case, Cases},
         message::{Each, KK, KKK, KKL, Key, Message, Messages, Name, Pair, Queue},
@@ -42,7 +44,7 @@ mod prelude {
         },
         model::{Bounded, Budget, Guarantees, Log, Protocol, Run, Steps},
         outbox::{Outbox, Outcomes, Stage},
-        set::{Member, Offsets, Set, Table},
+        set::{Offsets, Set},
     };
 }
 

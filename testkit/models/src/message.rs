@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use crate::set::{Member, Set, Table};
+use enum_map::{Enum, EnumMap};
+
+use crate::set::Set;
 
 /// A message. Those of key `K` are numbered in the order of writers, or of the broker's log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Enum)]
 pub(crate) enum Message {
     K1,
     K2,
@@ -15,7 +17,7 @@ pub(crate) enum Message {
 }
 
 /// What messages are ordered by.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Enum)]
 pub(crate) enum Key {
     K,
     L,
@@ -33,22 +35,6 @@ impl Message {
             K1 | K2 | K3 | K4 => Key::K,
             L1 => Key::L,
         }
-    }
-}
-
-impl Member for Message {
-    const ALL: &'static [Self] = &[K1, K2, K3, K4, L1];
-
-    fn index(self) -> u8 {
-        self as u8
-    }
-}
-
-impl Member for Key {
-    const ALL: &'static [Self] = &[Self::K, Self::L];
-
-    fn index(self) -> u8 {
-        self as u8
     }
 }
 
@@ -122,10 +108,10 @@ impl fmt::Debug for Queue {
 }
 
 /// Something about each message.
-pub(crate) type Each<T> = Table<Message, T, 5>;
+pub(crate) type Each<T> = EnumMap<Message, T>;
 
 /// Two of a kind: relays, workers or operators. Of the first two, one may be a former owner.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Enum)]
 pub(crate) enum Name {
     #[default]
     A,
@@ -143,13 +129,5 @@ impl Name {
     }
 }
 
-impl Member for Name {
-    const ALL: &'static [Self] = &Self::BOTH;
-
-    fn index(self) -> u8 {
-        self as u8
-    }
-}
-
 /// Something of both.
-pub(crate) type Pair<T> = Table<Name, T, 2>;
+pub(crate) type Pair<T> = EnumMap<Name, T>;

@@ -2,6 +2,7 @@
 
 use std::{fmt::Debug, hash::Hash, ops::Deref};
 
+use enum_map::{Enum, EnumMap};
 use stateright::{Model, Property};
 
 use crate::{
@@ -30,7 +31,7 @@ pub(crate) trait Protocol: Copy + Default + Debug + Send + Sync + 'static {
 }
 
 /// What may happen only so often in a case.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Enum)]
 pub(crate) enum Mishap {
     /// A writer rolls back.
     Rollback,
@@ -64,24 +65,6 @@ pub(crate) enum Mishap {
     Act,
 }
 
-/// How often each has happened.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
-pub(crate) struct Happened([u8; 15]);
-
-impl Happened {
-    pub(crate) const fn times(&self, mishap: Mishap) -> u8 {
-        self.0[mishap as usize]
-    }
-
-    pub(crate) const fn add(&mut self, mishap: Mishap) {
-        self.0[mishap as usize] += 1;
-    }
-
-    pub(crate) fn any(&self, mishaps: &[Mishap]) -> bool {
-        mishaps.iter().any(|mishap| self.times(*mishap) > 0)
-    }
-}
-
 /// What is written, or lies in the partition, in this order.
 pub(crate) type Log = &'static [Message];
 
@@ -101,7 +84,14 @@ pub(crate) struct Bounded<P: Protocol> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Run<S> {
     state: S,
-    pub(crate) happened: Happened,
+    /// How often.
+    happened: EnumMap<Mishap, u8>,
+}
+
+impl<S> Run<S> {
+    pub(crate) fn had(&self, mishaps: &[Mishap]) -> bool {
+        mishaps.iter().any(|mishap| self.happened[*mishap] > 0)
+    }
 }
 
 impl<S> Deref for Run<S> {
@@ -163,7 +153,7 @@ impl<S: Copy + Eq> Steps<'_, S> {
 
     pub(crate) fn may(&self, mishap: Mishap) -> bool {
         let most = self.mishaps.iter().filter(|m| **m == mishap).count();
-        usize::from(self.run.happened.times(mishap)) < most
+        usize::from(self.run.happened[mishap]) < most
     }
 
     fn add(
@@ -178,7 +168,7 @@ impl<S: Copy + Eq> Steps<'_, S> {
         };
         let mut run = *self.run;
         if let Some(mishap) = mishap {
-            run.happened.add(mishap);
+            run.happened[mishap] += 1;
         }
         then(&mut run.state);
         // A step that changes nothing is none.
@@ -272,7 +262,7 @@ impl<P: Protocol> Model for Bounded<P> {
     fn init_states(&self) -> Vec<Self::State> {
         vec![Run {
             state: P::first(self),
-            happened: Happened::default(),
+            happened: EnumMap::default(),
         }]
     }
 

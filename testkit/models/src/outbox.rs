@@ -26,8 +26,7 @@ impl Outcomes {
     }
 
     pub(crate) fn all(self) -> Messages {
-        let all = Message::ALL.iter().copied();
-        all.filter(|m| self.has(*m)).collect()
+        Messages::all().iter().filter(|m| self.has(*m)).collect()
     }
 
     /// One more outcome of a message; those of its key that precede it should have had theirs.
@@ -84,7 +83,7 @@ impl Outbox {
     }
 
     pub(crate) fn committed(&self) -> Messages {
-        let all = Message::ALL.iter().copied();
+        let all = Messages::all().iter();
         all.filter(|m| self.stage(*m) == Stage::Committed).collect()
     }
 

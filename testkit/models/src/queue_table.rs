@@ -47,11 +47,7 @@ impl Protocol for QueueTable {
 
     fn view(state: &State) -> String {
         let (database, stored) = (state.database, state.outbox.broker.all());
-        let relays = state
-            .relays
-            .iter()
-            .map(|relay| (relay.token, relay.at, relay.round.rows));
-        let relays: Vec<_> = relays.collect();
+        let relays = state.relays.map(|_, r| (r.token, r.at, r.round.rows));
         format!("{database:?} stored {stored:?} relays {relays:?}")
     }
 }

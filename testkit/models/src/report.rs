@@ -6,7 +6,6 @@ use serde::Serialize;
 
 /// What a run of a case found.
 #[derive(Clone, Default, Debug, Serialize)]
-#[non_exhaustive]
 pub struct Report {
     /// Which protocol.
     pub model: &'static str,
@@ -16,17 +15,13 @@ pub struct Report {
     pub breaks: Option<&'static str>,
     /// States, each counted once.
     pub states: usize,
-    /// States as often as a step led to them.
-    pub generated: usize,
     /// Steps of the longest of the shortest ways to a state.
     pub depth: usize,
     /// Whether every state that can be reached was looked at.
     pub complete: bool,
     /// How long it took.
     pub seconds: f64,
-    /// What shows that the run is not vacuous, and happened.
-    pub reached: Vec<&'static str>,
-    /// The same, and did not happen.
+    /// What would show that the run is not vacuous, and did not happen.
     pub missed: Vec<&'static str>,
     /// Guarantees that do not hold.
     pub broken: Vec<Broken>,
@@ -34,22 +29,11 @@ pub struct Report {
 
 /// A guarantee that does not hold.
 #[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
 pub struct Broken {
     /// The guarantee.
     pub property: &'static str,
-    /// One of the shortest ways there.
-    pub steps: Vec<Step>,
-}
-
-/// A step of a trace.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct Step {
-    /// What happened.
-    pub action: String,
-    /// How things were then, in short.
-    pub state: String,
+    /// One of the shortest ways there: each step, and the state after it.
+    pub steps: Vec<(String, String)>,
 }
 
 impl Report {
@@ -90,10 +74,10 @@ impl fmt::Display for Report {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "broken: {}", self.property)?;
-        let widths = self.steps.iter().map(|step| step.action.len());
+        let widths = self.steps.iter().map(|(step, _)| step.len());
         let width = widths.max().unwrap_or_default();
-        for (at, step) in (1..).zip(&self.steps) {
-            writeln!(f, "{at:>3}  {:width$}  {}", step.action, step.state)?;
+        for (at, (step, state)) in (1..).zip(&self.steps) {
+            writeln!(f, "{at:>3}  {step:width$}  {state}")?;
         }
         Ok(())
     }

@@ -1,19 +1,10 @@
-//! Small sets and tables.
+//! Small sets.
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    ops::{Index, IndexMut},
-};
+use std::{fmt, marker::PhantomData};
 
-/// What a set may contain: at most eight things.
-pub(crate) trait Member: Copy + fmt::Debug + 'static {
-    const ALL: &'static [Self];
+use enum_map::Enum;
 
-    fn index(self) -> u8;
-}
-
-/// A set of at most eight things, iterated in the order of their indexes.
+/// A set of at most eight things, iterated in their order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Set<T>(u8, PhantomData<T>);
 
@@ -24,7 +15,11 @@ impl<T> Set<T> {
     pub(crate) const NONE: Self = Self(0, PhantomData);
 }
 
-impl<T: Member> Set<T> {
+impl<T: Enum + Copy> Set<T> {
+    pub(crate) fn all() -> Self {
+        (0..T::LENGTH).map(T::from_usize).collect()
+    }
+
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -42,20 +37,20 @@ impl<T: Member> Set<T> {
     }
 
     pub(crate) fn contains(self, member: T) -> bool {
-        self.0 & (1 << member.index()) != 0
+        self.0 & (1 << member.into_usize()) != 0
     }
 
     pub(crate) fn insert(&mut self, member: T) {
-        self.0 |= 1 << member.index();
+        self.0 |= 1 << member.into_usize();
     }
 
     pub(crate) fn remove(&mut self, member: T) {
-        self.0 &= !(1 << member.index());
+        self.0 &= !(1 << member.into_usize());
     }
 
     pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = T> {
-        let all = T::ALL.iter().copied();
-        all.filter(move |member| self.contains(*member))
+        let indexes = (0..8).filter(move |index| self.0 & (1 << index) != 0);
+        indexes.map(T::from_usize)
     }
 }
 
@@ -76,59 +71,21 @@ impl Offsets {
     }
 }
 
-impl Member for u8 {
-    const ALL: &'static [Self] = &[0, 1, 2, 3, 4, 5, 6, 7];
-
-    fn index(self) -> u8 {
-        self
-    }
-}
-
 impl<T> Default for Set<T> {
     fn default() -> Self {
         Self::NONE
     }
 }
 
-impl<T: Member> FromIterator<T> for Set<T> {
+impl<T: Enum> FromIterator<T> for Set<T> {
     fn from_iter<I: IntoIterator<Item = T>>(members: I) -> Self {
-        let members = members.into_iter();
-        Self(members.fold(0, |set, m| set | 1 << m.index()), PhantomData)
+        let bits = members.into_iter().map(|member| 1 << member.into_usize());
+        Self(bits.fold(0, |set, bit: u8| set | bit), PhantomData)
     }
 }
 
-impl<T: Member> fmt::Debug for Set<T> {
+impl<T: Enum + Copy + fmt::Debug> fmt::Debug for Set<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
-    }
-}
-
-/// Something about each of `N` things.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Table<K, T, const N: usize>([T; N], PhantomData<K>);
-
-impl<K, T: Copy + Default, const N: usize> Default for Table<K, T, N> {
-    fn default() -> Self {
-        Self([T::default(); N], PhantomData)
-    }
-}
-
-impl<K, T, const N: usize> Table<K, T, N> {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter()
-    }
-}
-
-impl<K: Member, T, const N: usize> Index<K> for Table<K, T, N> {
-    type Output = T;
-
-    fn index(&self, of: K) -> &T {
-        &self.0[usize::from(of.index())]
-    }
-}
-
-impl<K: Member, T, const N: usize> IndexMut<K> for Table<K, T, N> {
-    fn index_mut(&mut self, of: K) -> &mut T {
-        &mut self.0[usize::from(of.index())]
     }
 }

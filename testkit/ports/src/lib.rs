@@ -11,7 +11,7 @@
 //!
 //! A pattern crate's integration tests use it, though it imports the pattern crates: a dev-dependency may close such a circle.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_database::Transactions;
@@ -22,9 +22,9 @@ use mainstay_messaging::{
 use mainstay_testkit::crash::Points;
 
 #[cfg(feature = "inbox")]
-pub use inbox::{DatabasePorts, InboxPorts};
+pub use inbox::{DatabaseOf, InboxPorts};
 
-/// A port of a process, and the points at which the process may end. Ports that are shared are in an [`Arc`].
+/// A port of a process, and the points at which the process may end. A shared port is in an [`Arc`].
 #[derive(Debug)]
 pub struct Ports<P> {
     points: Arc<Points>,
@@ -43,13 +43,13 @@ impl<P> Ports<P> {
 
 /// Implements a port that is shared: by methods that are points, and by others.
 macro_rules! shared_port {
-    ($port:ident for $ports:ty where $bound:ident {
+    ([$($generic:tt)*] $port:ident for $ports:ty {
         $(type $associated:ident;)*
         $(point $name:ident($($argument:ident: $of:ty),*) -> $answer:ty;)*
         $(other $other:ident() $(-> $other_answer:ty)?;)*
     }) => {
         #[async_trait::async_trait]
-        impl<T: $bound> $port for $ports {
+        impl<$($generic)*> $port for $ports {
             $(type $associated = T::$associated;)*
             $(async fn $name(&self, $($argument: $of),*) -> $answer {
                 let call = self.port.$name($($argument),*);
@@ -62,7 +62,7 @@ macro_rules! shared_port {
     };
 }
 
-shared_port!(Transactions for Ports<Arc<T>> where Transactions {
+shared_port!([T: Transactions, P: Deref<Target = T> + Send + Sync + 'static] Transactions for Ports<P> {
     type Connection;
     type Transaction;
     point begin() -> Result<T::Transaction, mainstay_database::Error>;
@@ -70,7 +70,7 @@ shared_port!(Transactions for Ports<Arc<T>> where Transactions {
     other idle_limit() -> Option<Duration>;
 });
 
-shared_port!(Publisher for Ports<Arc<T>> where Publisher {
+shared_port!([T: Publisher] Publisher for Ports<Arc<T>> {
     point publish(messages: &[Message]) -> Vec<PublishOutcome>;
 });
 
@@ -114,7 +114,7 @@ mod outbox {
 
     use crate::Ports;
 
-    shared_port!(Outbox for Ports<Arc<T>> where Outbox {
+    shared_port!([T: Outbox] Outbox for Ports<Arc<T>> {
         type Connection;
         point enqueue_batch(connection: &mut T::Connection, entries: &[Entry<'_>]) -> Result<Vec<Enqueued>, Error>;
         point enqueue(connection: &mut T::Connection, message: &Message) -> Result<(), Error>;
@@ -122,7 +122,7 @@ mod outbox {
         other origin() -> &Origin;
     });
 
-    shared_port!(RelayStore for Ports<Arc<T>> where RelayStore {
+    shared_port!([T: RelayStore] RelayStore for Ports<Arc<T>> {
         point lease(owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error>;
         point fetch(leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error>;
         point record(leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error>;
@@ -134,11 +134,11 @@ mod outbox {
 #[cfg(feature = "inbox")]
 mod inbox {
     use std::{
+        ops::Deref,
         sync::Arc,
         time::{Duration, SystemTime},
     };
 
-    use mainstay_database::Transactions;
     use mainstay_inbox::{
         Admission, Error, Inbox,
         store::{Pruned, Retention, WorkerStore},
@@ -146,11 +146,13 @@ mod inbox {
     use mainstay_messaging::{Group, Position, broker::Delivery};
     use mainstay_testkit::crash::Points;
 
+    use crate::Ports;
+
     /// An inbox and its database, called by way of the same points.
     #[derive(Debug)]
     pub struct InboxPorts<I> {
         points: Arc<Points>,
-        database: DatabasePorts<I>,
+        database: Ports<DatabaseOf<I>>,
         port: Arc<I>,
     }
 
@@ -160,62 +162,39 @@ mod inbox {
             let port = Arc::new(inbox);
             Self {
                 points: Arc::clone(points),
-                database: DatabasePorts {
-                    points: Arc::clone(points),
-                    inbox: Arc::clone(&port),
-                },
+                database: Ports::new(DatabaseOf(Arc::clone(&port)), points),
                 port,
             }
         }
     }
 
     impl<I: WorkerStore> WorkerStore for InboxPorts<I> {
-        type Database = DatabasePorts<I>;
+        type Database = Ports<DatabaseOf<I>>;
 
-        fn database(&self) -> &DatabasePorts<I> {
+        fn database(&self) -> &Self::Database {
             &self.database
         }
     }
 
     /// The database of an inbox.
     #[derive(Debug)]
-    pub struct DatabasePorts<I> {
-        points: Arc<Points>,
-        inbox: Arc<I>,
-    }
+    pub struct DatabaseOf<I>(Arc<I>);
 
-    type Transaction<I> = <<I as WorkerStore>::Database as Transactions>::Transaction;
+    impl<I: WorkerStore> Deref for DatabaseOf<I> {
+        type Target = I::Database;
 
-    #[async_trait::async_trait]
-    impl<I: WorkerStore> Transactions for DatabasePorts<I> {
-        type Connection = I::Connection;
-        type Transaction = Transaction<I>;
-
-        async fn begin(&self) -> Result<Transaction<I>, mainstay_database::Error> {
-            let beginning = self.inbox.database().begin();
-            self.points.call("begin", beginning).await
-        }
-
-        async fn commit(
-            &self,
-            transaction: Transaction<I>,
-        ) -> Result<(), mainstay_database::Error> {
-            let committing = self.inbox.database().commit(transaction);
-            self.points.call("commit", committing).await
-        }
-
-        fn idle_limit(&self) -> Option<Duration> {
-            self.inbox.database().idle_limit()
+        fn deref(&self) -> &I::Database {
+            self.0.database()
         }
     }
 
-    shared_port!(Inbox for InboxPorts<T> where WorkerStore {
+    shared_port!([T: WorkerStore] Inbox for InboxPorts<T> {
         type Connection;
         point admit_batch(connection: &mut T::Connection, consumer: &Group, deliveries: &[&Delivery])
             -> Result<Vec<Admission>, Error>;
     });
 
-    shared_port!(Retention for InboxPorts<T> where WorkerStore {
+    shared_port!([T: WorkerStore] Retention for InboxPorts<T> {
         point now() -> Result<SystemTime, Error>;
         point checkpoint(consumer: &Group, positions: &[Position], at: SystemTime, spacing: Duration)
             -> Result<(), Error>;

@@ -1,11 +1,8 @@
 //! Many seeds, on all cores.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    thread,
-};
+use std::{collections::BTreeMap, thread};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::{Report, Settings, run};
@@ -55,7 +52,7 @@ impl Tally {
     }
 }
 
-/// Runs seeds on so many threads; `done` is told of each of them, and false ends the campaign once what was begun has ended.
+/// Runs seeds on so many threads. `done` is told of each seed; if it answers false, no more are begun.
 pub fn campaign(
     seeds: impl IntoIterator<Item = u64, IntoIter: Send>,
     threads: usize,
@@ -64,18 +61,15 @@ pub fn campaign(
 ) -> Tally {
     let seeds = Mutex::new(Some(seeds.into_iter().enumerate()));
     let total = Mutex::new((Tally::default(), Vec::new()));
-    let next = || {
-        let mut seeds = seeds.lock().unwrap_or_else(PoisonError::into_inner);
-        seeds.as_mut()?.next()
-    };
+    let next = || seeds.lock().as_mut()?.next();
     let work = || {
         while let Some((nth, seed)) = next() {
             let report = run(seed, settings);
-            let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut total = total.lock();
             let (tally, failures) = &mut *total;
             tally.add(&report);
             if !done(tally, &report) {
-                *seeds.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                *seeds.lock() = None;
             }
             if report.has_failed() {
                 failures.push((nth, report));
@@ -87,14 +81,14 @@ pub fn campaign(
             scope.spawn(work);
         }
     });
-    let (mut tally, mut failures) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (mut tally, mut failures) = total.into_inner();
     failures.sort_by_key(|(nth, _)| *nth);
     tally.failures = failures.into_iter().map(|(_, report)| report).collect();
     tally
 }
 
-/// Seeds that fail with bugs that were found, or with mutants that few seeds find: they are run first. A seed means the same run
-/// only as long as nobody changes what is drawn from it; a bug that was found becomes a mutant, so that another seed can be found, and has a test of its own.
+/// Seeds that found bugs, or mutants that few seeds find: they are run first. A change of what is drawn
+/// changes what a seed means; the mutant of a bug then finds another seed.
 pub fn corpus() -> Vec<u64> {
     let lines = include_str!("../corpus.txt").lines();
     let seeds = lines.filter_map(|line| line.split('#').next()?.trim().parse().ok());

@@ -37,7 +37,7 @@ impl Host {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: fmt::Display,
     {
-        let index = world.shared().hosts.len();
+        let index = world.shared.lock().hosts.len();
         let host = Self {
             world: Arc::downgrade(world),
             life: Arc::new(Life::new(name, index, &world.plan)),
@@ -46,7 +46,7 @@ impl Host {
                 Box::pin(async move { running.await.map_err(|error| error.to_string()) })
             }),
         };
-        world.shared().hosts.push(host.clone());
+        world.shared.lock().hosts.push(host.clone());
         host.start();
         host
     }
@@ -58,15 +58,15 @@ impl Host {
 
     /// Whether what runs on it has not come to its end.
     pub fn is_running(&self) -> bool {
-        self.life.state().running
+        self.life.state.lock().running
     }
 
     /// Which of its lives it is in, or was in last, from 1.
     pub fn life(&self) -> u64 {
-        self.life.state().life
+        self.life.state.lock().life
     }
 
-    /// Kills what runs on it, as `kill -9` does: all of it is dropped, and nothing of it reaches anything any more.
+    /// Kills what runs on it, as `kill -9` does: it is dropped, and reaches nothing any more.
     pub fn kill(&self) {
         self.note(1, "killed");
         self.life.kill();
@@ -75,14 +75,14 @@ impl Host {
     /// Kills it for good: it is never started again.
     pub fn lose(&self) {
         self.note(9, "lost");
-        self.life.state().lost = true;
+        self.life.state.lock().lost = true;
         self.life.kill();
     }
 
     /// Asks what runs on it to end: its [`shutdown`](Process::shutdown) token is cancelled.
     pub fn stop(&self) {
         self.note(2, "asked to end");
-        let shutdown = self.life.state().shutdown.clone();
+        let shutdown = self.life.state.lock().shutdown.clone();
         shutdown.cancel();
     }
 
@@ -114,16 +114,16 @@ impl Host {
     pub(crate) fn heal(&self) {
         self.reconnect();
         self.resume();
-        if self.life.state().dead {
+        if self.life.state.lock().dead {
             self.start();
         }
     }
 
-    /// Nothing of it runs for so long, as under SIGSTOP: time goes on, its leases end, and it does not know. What was spawned
-    /// by what runs on it still lets its own timers end, but reaches nothing.
+    /// Nothing of it runs for so long, as under SIGSTOP. Tasks that it spawned still see their timers end,
+    /// but reach nothing.
     pub fn pause(&self, time: Duration) {
         self.note(4, "paused");
-        self.life.state().paused = true;
+        self.life.state.lock().paused = true;
         self.after(time, Self::resume);
     }
 
@@ -133,7 +133,7 @@ impl Host {
         self.life.resume();
         // What it dropped meanwhile, the server hears of now.
         if let Some(world) = self.world.upgrade()
-            && world.shared().linger.is_none()
+            && world.shared.lock().linger.is_none()
         {
             world.end_lingering();
         }
@@ -147,20 +147,20 @@ impl Host {
     /// As [`cut_off`](Self::cut_off); `by` = which fault of the plan does it.
     pub(crate) fn cut(&self, from: Reach, time: Duration, by: Option<usize>) {
         self.note(6, "cut off");
-        self.life.state().cut = Some((from, by));
+        self.life.state.lock().cut = Some((from, by));
         self.after(time, Self::reconnect);
     }
 
     /// It reaches everything again.
     pub fn reconnect(&self) {
         self.note(7, "reconnected");
-        self.life.state().cut = None;
+        self.life.state.lock().cut = None;
     }
 
     /// Its wall clock jumps.
     pub fn jump(&self, seconds: i64) {
         self.note(8, "its clock jumps");
-        self.life.state().jumped += seconds;
+        self.life.state.lock().jumped += seconds;
     }
 
     fn after(&self, time: Duration, act: fn(&Self)) {

@@ -24,5 +24,5 @@ pub use process::{HostConsumer, HostPublisher, Process};
 pub use rng::Rng;
 pub use run::{Adapters, Report, Settings, planned, run};
 pub use scenario::{entry, judge, simulate};
-pub use shrink::{Failure, shrink};
+pub use shrink::shrink;
 pub use sim::Sim;

@@ -7,7 +7,7 @@
 )]
 
 use std::{
-    io::{IsTerminal as _, Write as _, stderr, stdout},
+    io::{Write as _, stdout},
     process::ExitCode,
     sync::atomic::{AtomicU64, Ordering},
     thread::available_parallelism,
@@ -16,15 +16,12 @@ use std::{
 
 use clap::Parser;
 use mainstay_clock::{IdGenerator as _, SystemIds};
-use mainstay_simulation::{
-    Failure, Report, Settings, Tally, campaign, corpus, planned, run, shrink,
-};
+use mainstay_simulation::{Report, Settings, Tally, campaign, corpus, planned, run, shrink};
 use serde_json::json;
 
 #[derive(Parser)]
 enum Command {
-    /// Runs the corpus and many seeds on all cores.
-    #[command(alias = "soak")]
+    /// Runs the corpus and many seeds on all cores, and prints what came of them as JSON.
     Seeds {
         /// The first seed.
         #[arg(long)]
@@ -32,20 +29,17 @@ enum Command {
         /// How many.
         #[arg(long, default_value_t = 1_000)]
         count: u64,
-        /// For how long, instead of a number of seeds; without `--from` somewhere nobody has been before.
+        /// For how long, instead of a number of seeds; without `--from` it begins at random.
         #[arg(long)]
         minutes: Option<u64>,
-        /// Prints one JSON object at the end.
-        #[arg(long)]
-        json: bool,
     },
     /// Runs one seed and says what happened.
     Seed {
         /// The seed.
         seed: u64,
-        /// Only these faults of its plan, as in 3,7; or none.
-        #[arg(long)]
-        plan: Option<String>,
+        /// Only these faults of its plan, as in 3,7; or none of them.
+        #[arg(long, num_args = 0.., value_delimiter = ',')]
+        plan: Option<Vec<usize>>,
         /// Prints every event.
         #[arg(long)]
         trace: bool,
@@ -62,124 +56,71 @@ fn main() -> ExitCode {
         Command::Seeds {
             from,
             count,
-            minutes,
-            json,
-        } => {
-            let somewhere = || minutes.map_or(0, |_| SystemIds::new().random() >> 16);
-            let from = from.unwrap_or_else(somewhere);
-            let count = minutes.map_or(count, |_| u64::MAX);
-            let time = minutes.map_or(Duration::MAX, |minutes| {
-                Duration::from_secs(minutes.saturating_mul(60))
-            });
-            Ok(many(from, count, time, json))
+            minutes: None,
+        } => many(from.unwrap_or(0), count, Duration::MAX),
+        Command::Seeds { from, minutes, .. } => {
+            let from = from.unwrap_or_else(|| SystemIds::new().random() >> 16);
+            let time = Duration::from_secs(minutes.unwrap_or(0).saturating_mul(60));
+            many(from, u64::MAX, time)
         }
-        Command::Seed { seed, plan, trace } => one(seed, plan.as_deref(), trace),
+        Command::Seed { seed, plan, trace } => {
+            let faults = planned(seed).faults.len();
+            if plan.iter().flatten().any(|place| *place >= faults) {
+                eprintln!("the plan of seed {seed} has {faults} faults, from 0");
+                return ExitCode::from(MISUSED);
+            }
+            one(seed, plan, trace)
+        }
     };
-    match failed {
-        Ok(false) => ExitCode::SUCCESS,
-        Ok(true) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(MISUSED)
-        }
-    }
+    ExitCode::from(u8::from(failed))
 }
 
 /// True if the seed failed.
-fn one(seed: u64, plan: Option<&str>, trace: bool) -> Result<bool, String> {
-    let keep = plan.map(|plan| places(seed, plan)).transpose()?;
+fn one(seed: u64, keep: Option<Vec<usize>>, trace: bool) -> bool {
     let settings = Settings {
         keep,
         trace,
         ..Settings::default()
     };
     let report = run(seed, &settings);
-    let lines = report
-        .trace
-        .iter()
-        .flatten()
-        .map(|line| format!("{line}\n"));
-    let text = lines.collect::<String>() + &report.to_string();
-    // Whoever closed the pipe has read enough.
-    drop(stdout().write_all(text.as_bytes()));
-    Ok(report.has_failed())
-}
-
-fn places(seed: u64, plan: &str) -> Result<Vec<usize>, String> {
-    let faults = planned(seed).faults.len();
-    let places = plan.split(',').filter(|place| *place != "none");
-    let place = |place: &str| match place.trim().parse::<usize>() {
-        Ok(place) if place < faults => Ok(place),
-        Ok(_) => Err(format!(
-            "--plan {plan}: the plan of seed {seed} has {faults} faults, from 0"
-        )),
-        Err(error) => Err(format!("--plan {plan}: {error}")),
-    };
-    places.map(place).collect()
+    let mut lines = report.trace.clone().unwrap_or_default();
+    lines.push(report.to_string());
+    // A reader that closed the pipe has read enough.
+    drop(stdout().write_all(lines.join("\n").as_bytes()));
+    report.has_failed()
 }
 
 /// True if a seed failed.
-fn many(from: u64, count: u64, time: Duration, json: bool) -> bool {
+fn many(from: u64, count: u64, time: Duration) -> bool {
     let (begun, told) = (Instant::now(), AtomicU64::new(0));
-    let (pace, start, end) = if stderr().is_terminal() {
-        (1, "\r", "\x1b[K")
-    } else {
-        (30, "", "\n")
-    };
     let done = |tally: &Tally, _: &Report| {
-        let took = begun.elapsed();
-        if told.fetch_max(took.as_secs() / pace, Ordering::Relaxed) < took.as_secs() / pace {
-            let line = format!("{start}{}{end}", summary(tally, took));
-            // Whoever closed it does not want to know.
-            drop(stderr().write_all(line.as_bytes()));
+        let seconds = begun.elapsed().as_secs();
+        if told.fetch_max(seconds / 30, Ordering::Relaxed) < seconds / 30 {
+            let Tally { seeds, failed, .. } = tally;
+            eprintln!("{seeds} seeds in {seconds} s, {failed} failed");
         }
-        took < time
+        begun.elapsed() < time
     };
-    let seeds = from..from.saturating_add(count);
+    let seeds = corpus().into_iter().chain(from..from.saturating_add(count));
     let threads = available_parallelism().map_or(1, Into::into);
-    let seeds = corpus().into_iter().chain(seeds);
     let tally = campaign(seeds, threads, &Settings::default(), &done);
-    let took = begun.elapsed();
+    let seconds = begun.elapsed().as_secs_f64();
     let mut failures = Vec::new();
     for (nth, report) in tally.failures.iter().enumerate() {
-        let shrunk = (nth < SHRUNK).then(|| shrink(report.clone()));
-        match &shrunk {
-            Some(shrunk) => eprintln!("\n{shrunk}"),
-            None => eprintln!("FAILED: {report}"),
-        }
-        failures.push(json!({
-            "seed": report.seed,
-            "violations": report.violations,
-            "shortest_plan": shrunk.as_ref().map(|shrunk| &shrunk.places),
-            "again": shrunk.as_ref().map(Failure::command),
-        }));
+        let failure = if nth < SHRUNK {
+            shrink(report)
+        } else {
+            format!("FAILED: {report}")
+        };
+        eprintln!("\n{failure}");
+        failures.push(failure);
     }
-    if json {
-        let mut told = json!(tally);
-        told["from"] = json!(from);
-        told["threads"] = json!(threads);
-        told["corpus"] = json!(corpus().len());
-        told["seconds"] = json!(took.as_secs_f64());
-        told["failures"] = json!(failures);
-        println!("{told}");
-    } else {
-        for (kind, times) in &tally.kinds {
-            println!("  {times:>9}  {kind}");
-        }
-        println!("from {from}: {}", summary(&tally, took));
-    }
+    let mut told = json!(tally);
+    told["from"] = json!(from);
+    told["threads"] = json!(threads);
+    told["corpus"] = json!(corpus().len());
+    told["seconds"] = json!(seconds);
+    told["failures"] = json!(failures);
+    println!("{told:#}");
     !failures.is_empty()
-}
-
-fn summary(tally: &Tally, took: Duration) -> String {
-    format!(
-        "{} seeds in {} s, {} failed; {} messages, {} faults struck, at least {} and {} a seed",
-        tally.seeds,
-        took.as_secs(),
-        tally.failed,
-        tally.messages,
-        tally.faults,
-        tally.fewest_messages.unwrap_or(0),
-        tally.fewest_faults.unwrap_or(0),
-    )
 }

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 pub use draw::Topology;
 
-/// The faults of a run. It is drawn from a seed or written by hand, can be printed, and can be made shorter.
+/// The faults of a run, drawn from a seed or written by hand.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Plan {
     /// The faults; the order means nothing.
@@ -52,7 +52,7 @@ pub enum Port {
     Handle,
 }
 
-/// What happens to a call. Each fits some ports; at others the call, or its answer, is lost, and a handler refuses its message.
+/// What happens to a call. At a port that it does not fit, the call is lost, or the message refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CallFault {
     /// It takes so long until it is sent.
@@ -104,7 +104,7 @@ pub enum Act {
     BrokerDown(Duration),
     /// All members of all groups get their partitions anew.
     Rebalance,
-    /// Whoever holds this partition (of the first topic) is no member of its group any more, and does not know it.
+    /// The holder of this partition leaves its group without knowing it.
     Expel(i32),
     /// For so long the server does not notice when a client drops a transaction: it stays open, with its locks.
     Linger(Duration),

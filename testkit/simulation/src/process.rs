@@ -29,14 +29,14 @@ use clock::HostClock;
 /// How many milliseconds the farthest host is away.
 const FARTHEST: u64 = 128;
 
-/// One life of what runs on a host. All that it reaches the outside with is made here: the faults of the plan lie in between.
+/// One life of what runs on a host. It reaches the outside only through this, and meets the plan's faults.
 #[derive(Clone, Debug)]
 pub struct Process {
     world: Arc<World>,
     host: Arc<Life>,
     life: u64,
     ids: Arc<dyn IdGenerator>,
-    /// How long what it sends to others is under way. Were nothing ever under way, nothing could come in between.
+    /// How long its requests are under way: without that, nothing could come in between.
     distance: Duration,
 }
 
@@ -73,11 +73,10 @@ impl Process {
 
     /// Cancelled when the host is asked to end.
     pub fn shutdown(&self) -> CancellationToken {
-        self.host.state().shutdown.clone()
+        self.host.state.lock().shutdown.clone()
     }
 
-    /// The simulation's database, as this host reaches it. Each call gives a handle of its own: commits through it notify the outbox
-    /// that was opened with it, and no other.
+    /// The database, as this host reaches it. Commits through a handle notify the outbox opened with it.
     pub fn database(&self) -> Database {
         self.world.database.through(Arc::new(self.clone()))
     }
@@ -93,7 +92,7 @@ impl Process {
     /// A member of a group on the simulation's broker.
     ///
     /// # Errors
-    /// None that a simulated broker has: what goes wrong on the way, the consumer tells.
+    /// As the broker has them; the plan's faults come through the consumer.
     pub async fn consumer(
         &self,
         group: &Group,
@@ -102,7 +101,7 @@ impl Process {
     ) -> Result<HostConsumer, Error> {
         let consumer = self.world.broker.consumer(group.clone()).start_at(start_at);
         let consumer = consumer.subscribe(topics.iter().cloned()).await?;
-        let mut shared = self.world.shared();
+        let mut shared = self.world.shared.lock();
         let read = shared.readers.entry(group.clone()).or_default();
         read.extend(topics.iter().cloned());
         drop(shared);
@@ -124,7 +123,7 @@ impl Process {
         })
     }
 
-    /// Ids and randomness that follow from the seed: one sequence, whoever of this life asks.
+    /// Ids and randomness that follow from the seed: one sequence for this life.
     pub fn ids(&self) -> Arc<dyn IdGenerator> {
         Arc::clone(&self.ids)
     }
@@ -140,7 +139,7 @@ impl Process {
 
     fn is_poison(&self, message: &Message) -> bool {
         let number = self.world.number_of(message);
-        let poison = self.world.shared().poison.clone();
+        let poison = self.world.shared.lock().poison.clone();
         let mut poison = poison.into_iter().filter(|(nth, _)| Some(*nth) == number);
         let first = poison.next();
         first
@@ -197,17 +196,23 @@ impl Process {
             self.world.broken("it turns in a circle".to_owned());
             self.host.kill();
         }
-        let (fault, place) = struck.filter(|_| !self.world.shared().healed)?;
+        let (fault, place) = struck.filter(|_| !self.world.shared.lock().healed)?;
         self.world.struck(place);
         Some(fault)
     }
 
     /// Whether this host is cut off from there.
     fn is_cut(&self, from: Reach) -> bool {
-        let down = self.world.shared().broker_down;
+        let down = self.world.shared.lock().broker_down;
         let down = down.map(|place| (Reach::Broker, Some(place)));
         let here = |(cut, _): &(Reach, _)| [from, Reach::Everything].contains(cut);
-        let cut = self.host.state().cut.filter(here).or(down.filter(here));
+        let cut = self
+            .host
+            .state
+            .lock()
+            .cut
+            .filter(here)
+            .or(down.filter(here));
         if let Some((_, Some(place))) = cut {
             self.world.struck(place);
         }

@@ -20,7 +20,7 @@ use crate::{Plan, Sim, Topology, shrink::shorten};
 /// What a failed scenario names to be run alone.
 const SEED: &str = "MAINSTAY_SEED";
 
-/// After so long in its world a scenario is taken for one that turns in a circle.
+/// A scenario that takes longer in its world has not ended.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
 #[doc = include_str!("scenario.md")]
@@ -64,7 +64,7 @@ fn chosen(seed: Option<&str>) -> Option<Range<u64>> {
     }
 }
 
-/// Lets a scenario come to its end, and says what does not hold: that it panicked and that hosts broke included.
+/// Lets a scenario come to its end; answers what does not hold, panics and broken hosts included.
 pub(crate) fn play(sim: &Sim, scenario: impl Future<Output = Vec<String>>) -> Vec<String> {
     let playing = || sim.run(async { tokio::time::timeout(LONGEST, scenario).await });
     // A scenario that asserts shall name its seed as well as one that answers.
@@ -151,7 +151,7 @@ impl Sim {
         Ok(read(&statement))
     }
 
-    /// The log of every topic, and who reads what: the begin of a history, to which the service adds what it has committed and done.
+    /// The log and its readers: a history to which the service adds what it has committed and done.
     pub fn history(&self) -> History {
         let mut history = History::default();
         for partition in self.broker().partitions() {
@@ -159,7 +159,7 @@ impl Sim {
             let log = log.filter_map(|record| published(&record, entry));
             history.published.extend(log);
         }
-        for (group, topics) in &self.world.shared().readers {
+        for (group, topics) in &self.world.shared.lock().readers {
             history.readers.extend(topics.iter().map(|topic| Reader {
                 consumer: group.to_string(),
                 topic: topic.to_string(),
@@ -248,7 +248,7 @@ mod tests {
 
     /// Else a host that is spelt otherwise is never struck, and the test passes for ever.
     #[test]
-    fn a_crew_that_names_a_host_that_is_not_there_fails() {
+    fn a_topology_that_names_a_host_that_is_not_there_fails() {
         let topology = Topology {
             workers: vec!["wroker".into()],
             ..Topology::default()

@@ -6,7 +6,7 @@ mod rows;
 mod witness;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use mainstay_database::memory::Database;
 use mainstay_messaging::{Group, Message, Topic};
@@ -33,9 +33,9 @@ const QUIET: Duration = Duration::from_secs(240);
 /// How long a host may take to end once it is asked to, when no fault strikes any more.
 const CLOSING: Duration = Duration::from_secs(30);
 
-/// How long done messages are remembered where something is forgotten in a run: longer than any redelivery comes late.
+/// The retention where records are pruned in a run: longer than any redelivery is late.
 const WINDOW: Duration = Duration::from_secs(16);
-/// And where nothing is: looking for old processed records every second would only cost time.
+/// And elsewhere: looking for old processed records every second would only cost time.
 const LONG_WINDOW: Duration = Duration::from_secs(64);
 
 /// One shop, as its seed has made it.
@@ -74,8 +74,8 @@ impl Shop {
         let refusal = refused.one_in(8).then(|| refused.below(messages));
         let lasting = poison.map(Lasting::Poison);
         let lasting = lasting.or(refusal.map(Lasting::Refusal));
-        // Alone: a copy that waits behind poison unread for longer than the window is not told from a new message, as the crate
-        // says. Delayed messages would wait behind a refused one, and a history knows no key of theirs.
+        // Alone: a redelivery behind poison could outlive the window, and a history has no key of the
+        // delayed messages behind a refused one.
         if let Some(Lasting::Poison(nth) | Lasting::Refusal(nth)) = lasting
             && let Some(wish) = wishes.get_mut(nth)
         {
@@ -106,8 +106,7 @@ impl Shop {
             Some(Lasting::Refusal(nth)) => Act::Refuse(nth),
             None => return plan,
         };
-        // No other poison: its key has copies behind it, which would stay unread for longer than the window, and it stands still
-        // until its worker is started again.
+        // No other poison: redeliveries behind it would outlive the window.
         plan.faults
             .retain(|fault| !matches!(fault, Fault::At(_, Act::Poison(_))));
         plan.faults.push(Fault::At(Duration::ZERO, lasting));
@@ -127,12 +126,12 @@ impl Shop {
                 };
             }
         };
-        sim.world.report().trace = settings.trace.then(Vec::new);
+        sim.world.report.lock().trace = settings.trace.then(Vec::new);
         let violations = play(&sim, async {
             let played = self.business(&sim).await;
             played.unwrap_or_else(|error| vec![format!("the scenario itself failed: {error}")])
         });
-        let mut report = std::mem::take(&mut *sim.world.report());
+        let mut report = std::mem::take(&mut *sim.world.report.lock());
         report.messages = self.wishes.len();
         report.violations = violations;
         report
@@ -161,7 +160,7 @@ impl Shop {
             });
         }
         tokio::time::sleep(CHAOS + Duration::from_millis(500)).await;
-        let mut violations = self.outlast(sim, &witness).await?;
+        let mut violations = self.outlast(sim, &witness).await;
         sim.heal();
         let ending = async {
             let faults = sim.plan().faults.iter().zip(sim.struck());
@@ -179,11 +178,11 @@ impl Shop {
         }
         violations.extend(close(sim).await);
         let seen = std::mem::take(&mut witness.caught_up().history);
-        violations.extend(judge(&self.history(sim, &witness, seen).await?));
+        violations.extend(judge(&self.history(sim, &witness, seen)));
         Ok(violations)
     }
 
-    /// How long done messages are remembered.
+    /// How long processed records are kept.
     const fn window(&self) -> Duration {
         match self.lasting {
             Some(Lasting::Poison(_)) => WINDOW,
@@ -191,7 +190,7 @@ impl Shop {
         }
     }
 
-    /// What an operator does about keys that wait for a better build. Whatever else stands still goes on by itself.
+    /// What an operator does about keys that wait for a better build.
     async fn restart_workers(&self, sim: &Sim) {
         let mut workers = sim.hosts();
         workers.retain(|host| self.topology.workers.iter().any(|n| **n == *host.name()));
@@ -241,17 +240,7 @@ async fn close(sim: &Sim) -> Vec<String> {
 }
 
 /// The scenario could not be played.
-#[derive(thiserror::Error, Debug)]
-enum Failure {
-    #[error("{0}")]
-    Database(#[from] mainstay_database::Error),
-    #[error("{0}")]
-    Broker(#[from] mainstay_messaging::Error),
-    #[error("{0}")]
-    Outbox(#[from] mainstay_outbox::Error),
-    #[error("{0}")]
-    Inbox(#[from] mainstay_inbox::Error),
-}
+type Failure = Box<dyn Error + Send + Sync>;
 
 /// Which of the wishes a message fulfils.
 fn nth_of(message: &Message) -> Option<usize> {

@@ -1,25 +1,12 @@
 //! From a plan that fails to the shortest one that still does.
 
-use std::fmt;
-
 use crate::{Report, Settings, run};
 
 /// How many runs may go into the shortest plan of one failure.
 const TRIES: u32 = 300;
 
-/// A seed that failed, and the shortest plan that was found for it.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// What came of the whole plan.
-    pub report: Report,
-    /// The places, in the whole plan, of the faults that suffice.
-    pub places: Vec<usize>,
-    /// What came of these.
-    pub shortest: Report,
-}
-
-/// Drops faults of a failed run as long as it still fails.
-pub fn shrink(report: Report) -> Failure {
+/// Drops faults of a failed run as long as it still fails; answers what to tell of it.
+pub fn shrink(report: &Report) -> String {
     let again = |places: &[usize]| {
         let settings = Settings {
             keep: Some(places.to_vec()),
@@ -27,7 +14,7 @@ pub fn shrink(report: Report) -> Failure {
         };
         Some(run(report.seed, &settings)).filter(Report::has_failed)
     };
-    // What did not strike is rarely missed.
+    // A fault that did not strike is rarely missed.
     let places = 0..report.plan.faults.len();
     let struck: Vec<usize> = places.clone().filter(|at| report.struck[*at] > 0).collect();
     let (places, shortest) = match again(&struck) {
@@ -35,11 +22,15 @@ pub fn shrink(report: Report) -> Failure {
         None => (places.collect(), report.clone()),
     };
     let (places, shortest) = shorten(places, shortest, again);
-    Failure {
-        report,
-        places,
-        shortest,
-    }
+    let again = command(report.seed, &places);
+    format!("FAILED: {report}the shortest plan found:\n{shortest}again: {again}\n")
+}
+
+/// The command that runs a plan again.
+fn command(seed: u64, places: &[usize]) -> String {
+    let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+    let places = places.join(",");
+    format!("cargo xtask simulate seed {seed} --trace --plan {places}")
 }
 
 /// Leaves out places, halves first, as long as `again` says what comes of the others: that they fail as well.
@@ -65,29 +56,6 @@ pub(crate) fn shorten<T>(
     (places, failed)
 }
 
-impl Failure {
-    /// The command that runs the shortest plan again.
-    pub fn command(&self) -> String {
-        let places: Vec<String> = self.places.iter().map(ToString::to_string).collect();
-        let places = match &*places {
-            [] => "none".to_owned(),
-            places => places.join(","),
-        };
-        let seed = self.report.seed;
-        format!("cargo xtask simulate seed {seed} --plan {places} --trace")
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (report, shortest, again) = (&self.report, &self.shortest, self.command());
-        writeln!(
-            f,
-            "FAILED: {report}the shortest plan found:\n{shortest}again: {again}"
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,15 +66,9 @@ mod tests {
         let both = |places: &[usize]| (places.contains(&3) && places.contains(&8)).then_some(());
         let (places, ()) = shorten((0..20).collect(), (), both);
         assert_eq!(places, [3, 8]);
-        let report = run(1, &Settings::default());
-        let failure = Failure {
-            shortest: report.clone(),
-            report,
-            places,
-        };
         assert_eq!(
-            failure.command(),
-            "cargo xtask simulate seed 1 --plan 3,8 --trace"
+            command(1, &places),
+            "cargo xtask simulate seed 1 --trace --plan 3,8"
         );
     }
 }

@@ -6,13 +6,14 @@ use std::{
     fmt,
     future::Future,
     io,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use mainstay_clock::{IdGenerator, TokioClock};
 use mainstay_database::memory::Database;
 use mainstay_messaging::{Message, memory::Broker};
+use parking_lot::Mutex;
 use tokio::{
     runtime::{Builder, Runtime},
     task::JoinSet,
@@ -20,9 +21,7 @@ use tokio::{
 
 use crate::{host::Host, plan::Plan, process::Process, rng::ids, run::Report, world::World};
 
-/// A simulated world: time, a database, a broker, and the hosts that are put into it.
-///
-/// All of it runs on one thread, and all of it follows from the seed and the plan.
+/// A simulated world: time, a database, a broker, hosts. It runs on one thread, and follows from seed and plan.
 #[derive(Debug)]
 pub struct Sim {
     pub(crate) world: Arc<World>,
@@ -83,9 +82,8 @@ impl Sim {
         })
     }
 
-    /// Puts a host into the world and starts it. `factory` makes what runs on it, anew for each of its lives.
-    ///
-    /// That it ends by itself is no fault; that it ends with an error or a panic is one.
+    /// Puts a host into the world and starts it. `factory` makes what runs on it, anew for each of its
+    /// lives. It may end by itself, but not with an error or a panic.
     pub fn host<F, E>(
         &self,
         name: &str,
@@ -107,32 +105,31 @@ impl Sim {
         })
     }
 
-    /// The database, as somebody reaches it whom no fault of the plan strikes.
+    /// The database, without the plan's faults.
     pub fn database(&self) -> &Database {
         &self.world.database
     }
 
-    /// The broker, as somebody reaches it whom no fault of the plan strikes.
+    /// The broker, without the plan's faults.
     pub fn broker(&self) -> &Broker {
         &self.world.broker
     }
 
-    /// Says which message of the scenario a message is: the plan speaks of the n-th one. The first answer stays the only one.
+    /// Says which message of the scenario a message is: the plan speaks of the n-th one. The first call counts.
     pub fn number(&self, numbering: impl Fn(&Message) -> Option<usize> + Send + Sync + 'static) {
         drop(self.world.numbering.set(Box::new(numbering)));
     }
 
-    /// Ends all faults: everybody reaches everything again, hosts that were killed are started, commits under way are decided,
-    /// and the server notices whose clients are gone. From here on everything must come to its end. A planned stop that has begun goes on:
-    /// its host is started again when its time has come.
+    /// Ends all faults: killed hosts start, commits under way are decided, and the server notices which
+    /// clients are gone. A planned stop that has begun goes on. From here on everything must end.
     pub fn heal(&self) {
-        self.world.shared().poison.clear();
+        self.world.shared.lock().poison.clear();
         self.world.heal();
     }
 
     /// All hosts, in the order in which they were put into the world.
     pub fn hosts(&self) -> Vec<Host> {
-        self.world.shared().hosts.clone()
+        self.world.shared.lock().hosts.clone()
     }
 
     /// The faults.
@@ -142,11 +139,11 @@ impl Sim {
 
     /// How often each fault of the plan has struck.
     pub fn struck(&self) -> Vec<u32> {
-        self.world.report().struck.clone()
+        self.world.report.lock().struck.clone()
     }
 
     /// What went wrong on hosts: they panicked, or ended with an error.
     pub fn broken(&self) -> Vec<String> {
-        self.world.report().violations.clone()
+        self.world.report.lock().violations.clone()
     }
 }

@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use mainstay_clock::{Clock as _, TokioClock};
 use mainstay_database::memory::{Database, PendingCommit};
 use mainstay_messaging::{Group, Message, Topic, memory::Broker};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::{Report, host::Host, plan::Plan};
@@ -66,14 +67,6 @@ impl fmt::Debug for World {
 }
 
 impl World {
-    pub(crate) fn shared(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn report(&self) -> MutexGuard<'_, Report> {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn number_of(&self, message: &Message) -> Option<usize> {
         self.numbering.get()?(message)
     }
@@ -81,7 +74,7 @@ impl World {
     /// Writes an event down: into the hash, and in words if anybody wants to read them.
     pub(crate) fn note(&self, number: u64, words: impl FnOnce() -> String) {
         let now = self.clock.monotonic().as_micros().unsigned_abs();
-        let mut report = self.report();
+        let mut report = self.report.lock();
         report.events += 1;
         report.simulated = Duration::from_micros(now);
         for value in [now, number] {
@@ -97,7 +90,7 @@ impl World {
 
     /// This fault of the plan has struck.
     pub(crate) fn struck(&self, place: usize) {
-        if let Some(times) = self.report().struck.get_mut(place) {
+        if let Some(times) = self.report.lock().struck.get_mut(place) {
             *times += 1;
         }
         self.note(0x57 + place as u64, || {
@@ -108,18 +101,18 @@ impl World {
 
     /// Whether more has happened than in any run that comes to its end.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.report().events > MOST
+        self.report.lock().events > MOST
     }
 
     /// Something that may not happen.
     pub(crate) fn broken(&self, what: String) {
-        self.report().violations.push(what);
+        self.report.lock().violations.push(what);
     }
 
     /// Ends all faults but what handlers refuse.
     pub(crate) fn heal(&self) {
         self.note(0x4EA1, || "HEALED".to_owned());
-        let mut shared = self.shared();
+        let mut shared = self.shared.lock();
         shared.healed = true;
         shared.linger = None;
         shared.broker_down = None;
@@ -145,7 +138,7 @@ impl World {
                 .into_iter()
                 .find(|name| !before.contains(name));
             let Some(mine) = mine else { return };
-            world.shared().under_way.insert(mine.clone(), by);
+            world.shared.lock().under_way.insert(mine.clone(), by);
             tokio::time::sleep(after).await;
             let mut pending = world.database.faults().pending().into_iter();
             if let Some(pending) = pending.find(|pending| format!("{pending:?}") == mine) {
@@ -160,7 +153,7 @@ impl World {
         self.note(0x5E + u64::from(apply), || {
             format!("{name}: applied = {apply}")
         });
-        let mut shared = self.shared();
+        let mut shared = self.shared.lock();
         shared.committing = shared.under_way.remove(&name);
         drop(shared);
         if apply {

@@ -5,14 +5,13 @@ use std::collections::{HashMap, HashSet};
 use super::{first_places, repeated};
 use crate::{
     History,
-    history::{Entry, Place, Removal},
+    history::{Entry, Location, Removal},
 };
 
-/// Each committed message is published, or still to be published; each published one has its effect on each reader, or is
-/// still to be done. Whether anything may still be there is for [`drained`](super::drained) to say. Of two messages of one id one is lost:
-/// consumers take it for the other.
+/// Each committed message is published or left, and has its effect on each reader or is left to it.
+/// Of two messages of one id one is lost: consumers take it for the other.
 pub fn nothing_lost(history: &History) -> Vec<String> {
-    let left: HashSet<(&Place, &str)> = (history.left.iter())
+    let left: HashSet<(&Location, &str)> = (history.left.iter())
         .map(|left| (&left.at, &*left.id))
         .collect();
     let published = first_places(history.published.iter().map(|record| &*record.entry.id));
@@ -25,7 +24,7 @@ pub fn nothing_lost(history: &History) -> Vec<String> {
             let consumer = &reader.consumer;
             if published.get(&*entry.id) == Some(&at)
                 && !effects.contains(&(consumer, &entry.id))
-                && !left.contains(&(&Place::Consumer(consumer.clone()), &entry.id))
+                && !left.contains(&(&Location::Consumer(consumer.clone()), &entry.id))
             {
                 lost.push(format!(
                     "{entry:?} has no effect on {consumer}, and is not left to it"
@@ -38,7 +37,7 @@ pub fn nothing_lost(history: &History) -> Vec<String> {
         if !ids.insert(&entry.id) {
             lost.push(format!("{entry:?} has the id of another message"));
         }
-        if !published.contains_key(&*entry.id) && !left.contains(&(&Place::Outbox, &*entry.id)) {
+        if !published.contains_key(&*entry.id) && !left.contains(&(&Location::Outbox, &*entry.id)) {
             lost.push(format!("{entry:?} was not published, and is not left"));
         }
     }
@@ -57,13 +56,13 @@ pub fn no_phantom(history: &History) -> Vec<String> {
     published.chain(effects).collect()
 }
 
-/// Taking of each message the first time it was published, those of a key have the order of its commits, without a gap.
+/// First deliveries of a key come in the order of its commits, without a gap.
 pub fn first_deliveries_in_key_order(history: &History) -> Vec<String> {
     let order = KeyOrder::of(&history.committed);
     order.differences("", history.published.iter().map(|record| &record.entry))
 }
 
-/// No message was published twice: so it must be where no process died and no answer was lost. Not one of [`ALL`](super::ALL).
+/// No message was published twice, where no process died and no answer was lost. Not in [`ALL`](super::ALL).
 pub fn each_published_once(history: &History) -> Vec<String> {
     repeated(history.published.iter().map(|record| &record.entry))
         .map(|(entry, times)| format!("{times} times: {entry:?}"))
@@ -97,15 +96,15 @@ impl<'a> KeyOrder<'a> {
         Self(order)
     }
 
-    /// Of each key, the first place where what came for the first time differs from what was committed. What is missing at the
-    /// end is lost, or left, and for others to say.
+    /// Of each key, the first place where first deliveries differ from commits. A missing end is for
+    /// other checks.
     pub(super) fn differences(
         &self,
         to: &str,
         came: impl IntoIterator<Item = &'a Entry>,
     ) -> Vec<String> {
         let mut seen: HashSet<&str> = HashSet::new();
-        // How many of a key have come; none = it was told already.
+        // How many of a key have come; none = a difference was told already.
         let mut places: HashMap<&str, Option<usize>> = HashMap::new();
         let mut differences = Vec::new();
         for entry in came {

@@ -1,4 +1,4 @@
-//! From the log to the effect, and what an inbox may forget of it.
+//! From the log to the effect, and what an inbox may prune of it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,7 +23,7 @@ fn done(history: &History) -> impl Iterator<Item = (&str, &str)> {
     (history.effects.iter()).map(|effect| (&*effect.consumer, &*effect.entry.id))
 }
 
-/// Taking of each message its first effect on a consumer, those of a key have the order of its commits, without a gap.
+/// First effects of a key on a consumer come in the order of its commits, without a gap.
 pub fn effects_in_key_order(history: &History) -> Vec<String> {
     let order = KeyOrder::of(&history.committed);
     let mut by_consumer: BTreeMap<&str, Vec<_>> = BTreeMap::new();
@@ -44,7 +44,7 @@ pub fn offsets_behind_effects(history: &History) -> Vec<String> {
         let record = (record.offset, &*record.entry.id);
         partition.or_default().push(record);
     }
-    // Moments do not go back: who was done at the first offset above it is done at each later one.
+    // Moments do not go back: a record is judged at the first stored offset above it.
     let mut judged: HashMap<(&str, &str, i32), i64> = HashMap::new();
     let mut early = Vec::new();
     for stored in &history.offsets {
@@ -91,27 +91,31 @@ fn fallen<K: Hash + Eq + Copy + fmt::Debug>(stored: impl Iterator<Item = (K, i64
     fell.collect()
 }
 
-/// No inbox forgets a message of which a copy lies at or above its group's stored offset.
-pub fn nothing_redeliverable_forgotten(history: &History) -> Vec<String> {
-    let mut forgotten = Vec::new();
+/// No inbox prunes the record of a message that lies at or above its group's stored offset.
+pub fn nothing_redeliverable_pruned(history: &History) -> Vec<String> {
+    let mut pruned = Vec::new();
     for removal in &history.removals {
-        let Removal::Mark { consumer, id, seen } = removal else {
+        let Removal::ProcessedRecord { consumer, id, seen } = removal else {
             continue;
         };
-        let copies = history.published.iter().take(seen.published);
-        for copy in copies.filter(|r| r.entry.id == *id && history.reads(consumer, &r.topic)) {
+        let redeliveries = history.published.iter().take(seen.published);
+        for redelivery in
+            redeliveries.filter(|r| r.entry.id == *id && history.reads(consumer, &r.topic))
+        {
             let stored = history.offsets.iter().take(seen.offsets);
             let stored = stored.filter(|o| {
-                o.consumer == *consumer && o.topic == copy.topic && o.partition == copy.partition
+                o.consumer == *consumer
+                    && o.topic == redelivery.topic
+                    && o.partition == redelivery.partition
             });
             let stored = stored.map(|o| o.offset).max();
-            if stored.is_none_or(|stored| stored <= copy.offset) {
-                forgotten.push(format!(
-                    "{consumer} forgot {id}, which lies at {} of {}/{}; stored was {stored:?}",
-                    copy.offset, copy.topic, copy.partition
+            if stored.is_none_or(|stored| stored <= redelivery.offset) {
+                pruned.push(format!(
+                    "{consumer} pruned {id}, which lies at {} of {}/{}; stored was {stored:?}",
+                    redelivery.offset, redelivery.topic, redelivery.partition
                 ));
             }
         }
     }
-    forgotten
+    pruned
 }

@@ -21,7 +21,7 @@ pub fn fences_rise(history: &History) -> Vec<String> {
     fallen.collect()
 }
 
-/// Whoever takes, records or sends under a fence is the only one to do so.
+/// One owner takes, records or sends under a fence.
 pub fn one_owner_per_fence(history: &History) -> Vec<String> {
     let taken = history.ownership.iter().filter_map(|event| match event {
         Ownership::Taken { shard, fence, by } => Some((shard, *fence, by)),
@@ -39,7 +39,7 @@ pub fn one_owner_per_fence(history: &History) -> Vec<String> {
     others
 }
 
-/// Whoever recorded something of a shard was the last one to have taken it; who found nothing to record owned some shard.
+/// Only a shard's last owner records; an owner of some shard may record nothing.
 pub fn records_by_owners(history: &History) -> Vec<String> {
     let mut owners: HashMap<&str, (&str, i64)> = HashMap::new();
     let mut strangers = Vec::new();
@@ -73,8 +73,8 @@ pub fn records_by_owners(history: &History) -> Vec<String> {
     strangers
 }
 
-/// Nobody reads, and then sends, what was recorded as published. What was read before a change of owner is another
-/// matter: it may still be sent, and is a repetition.
+/// No relay reads and then sends what was recorded as published. What it read before a change of owner
+/// it may still send, as a repetition.
 pub fn nothing_recorded_is_sent(history: &History) -> Vec<String> {
     let again = history.sends.iter().filter(|sent| sent.recorded);
     again

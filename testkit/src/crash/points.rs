@@ -4,23 +4,23 @@ use std::{
     collections::BTreeMap,
     future::{pending, poll_fn},
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
-/// The points that a run comes by, and the one at which it ends. A point is called `before:record:3`: a moment, a port, and
-/// which of its calls, counted from 1.
-///
-/// Ports that belong to the run go through [`call`](Self::call): a store, a publisher, transactions, a consumer, a handler.
+use parking_lot::Mutex;
+
+/// The points that a run passes, and the one at which it ends. `before:record:3` is a point: a
+/// moment, a port, and which of its calls, from 1. Ports of the run go through [`call`](Self::call).
 #[derive(Debug)]
 pub struct Points {
-    strike: Strike,
+    end: End,
     state: Mutex<State>,
 }
 
 /// Where the run ends.
 #[derive(Debug)]
-enum Strike {
+enum End {
     /// At the n-th point of these moments.
     Nth(usize, &'static [Moment]),
     /// At one of these, by the end of the process.
@@ -56,23 +56,23 @@ impl Points {
 
     /// The `nth` moment before or after a call, over all ports, counted from 1.
     pub fn around_calls(nth: usize) -> Arc<Self> {
-        Self::with(Strike::Nth(nth, &[Moment::Before, Moment::After]))
+        Self::with(End::Nth(nth, &[Moment::Before, Moment::After]))
     }
 
-    /// The `nth` point over all ports, counted from 1; each time a call waits for something is one, too.
+    /// The `nth` point over all ports, counted from 1; each time a call waits is one, too.
     pub fn anywhere(nth: usize) -> Arc<Self> {
         let all = &[Moment::Before, Moment::Within, Moment::After];
-        Self::with(Strike::Nth(nth, all))
+        Self::with(End::Nth(nth, all))
     }
 
     /// The process itself aborts at whichever of `points` comes first.
     pub fn aborting(points: Vec<String>) -> Arc<Self> {
-        Self::with(Strike::Abort(points))
+        Self::with(End::Abort(points))
     }
 
-    fn with(strike: Strike) -> Arc<Self> {
+    fn with(end: End) -> Arc<Self> {
         let state = Mutex::default();
-        Arc::new(Self { strike, state })
+        Arc::new(Self { end, state })
     }
 
     /// Calls a port. Where the run has ended, it never answers.
@@ -81,13 +81,13 @@ impl Points {
     /// That of `call`.
     pub async fn call<F: Future>(&self, port: &'static str, call: F) -> F::Output {
         let nth = {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             let calls = state.calls.entry(port).or_default();
             *calls += 1;
             *calls
         };
-        self.come_by(Moment::Before, port, nth).await;
-        // Others may run, and a driver that counts polls can strike here as well.
+        self.pass(Moment::Before, port, nth).await;
+        // Other tasks may run, and a driver that counts polls can end the run here as well.
         pause().await;
         let mut call = pin!(call);
         let answer = poll_fn(|context: &mut Context<'_>| {
@@ -101,7 +101,7 @@ impl Points {
             answer
         })
         .await;
-        self.come_by(Moment::After, port, nth).await;
+        self.pass(Moment::After, port, nth).await;
         answer
     }
 
@@ -112,7 +112,7 @@ impl Points {
     pub async fn until_struck<F: Future>(&self, run: F) -> Option<F::Output> {
         let mut run = Box::pin(run);
         poll_fn(move |context: &mut Context<'_>| {
-            self.state().waker = Some(context.waker().clone());
+            self.state.lock().waker = Some(context.waker().clone());
             let ended = run.as_mut().poll(context);
             if self.struck().is_some() {
                 return Poll::Ready(None);
@@ -124,16 +124,16 @@ impl Points {
 
     /// Where the run was struck.
     pub fn struck(&self) -> Option<String> {
-        self.state().struck.clone()
+        self.state.lock().struck.clone()
     }
 
     /// How often each port was called.
     pub fn calls(&self) -> BTreeMap<&'static str, usize> {
-        self.state().calls.clone()
+        self.state.lock().calls.clone()
     }
 
-    /// Suspends only where it ends: an answer that was given is never lost on its way, as calls that are cancel safe promise.
-    async fn come_by(&self, moment: Moment, port: &'static str, call: usize) {
+    /// Suspends only where it ends: cancel-safe calls promise not to lose an answer that was given.
+    async fn pass(&self, moment: Moment, port: &'static str, call: usize) {
         if self.ends_at(moment, port, call) {
             pending::<()>().await;
         }
@@ -141,13 +141,13 @@ impl Points {
 
     /// Whether the run ends at this point, or has ended before.
     fn ends_at(&self, moment: Moment, port: &'static str, call: usize) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.struck.is_some() {
             return true;
         }
         let point = || format!("{moment:?}:{port}:{call}").to_lowercase();
-        match &self.strike {
-            Strike::Nth(nth, moments) if moments.contains(&moment) => {
+        match &self.end {
+            End::Nth(nth, moments) if moments.contains(&moment) => {
                 state.passed += 1;
                 if state.passed < *nth {
                     return false;
@@ -158,17 +158,12 @@ impl Points {
                 }
                 true
             }
-            Strike::Abort(points) if points.contains(&point()) => {
+            End::Abort(points) if points.contains(&point()) => {
                 say_last(&point());
                 std::process::abort();
             }
             _ => false,
         }
-    }
-
-    /// Nothing panics while it holds the lock.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::{future::poll_fn, task::Poll};
 
-/// Runs `future` until it suspends for the `polls`-th time (or to its end), and drops it there; 0 never begins it.
-///
-/// It is polled when it is woken, so each time it suspends is a point of its own.
+/// Runs `future` until it suspends for the `polls`-th time or ends, and drops it; 0 never begins it.
 ///
 /// # Cancel safety
 /// Dropping this drops `future` where it is.

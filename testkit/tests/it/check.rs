@@ -6,8 +6,8 @@ mod run;
 
 use mainstay_testkit::{
     History,
-    check::{self, ALL, Violation, violations},
-    history::{Cursor, Effect, Left, Moment, Ownership, Place, Removal, Stop},
+    check::{self, ALL, violations},
+    history::{BlockedKey, Cursor, Effect, Left, Location, Moment, Ownership, Removal},
 };
 
 use good::{at, cursor, entry, good, recorded, sent, taken};
@@ -145,7 +145,7 @@ const DAMAGES: &[Damage] = &[
     }),
     // Nor does it stop what comes before what stopped it.
     (ITSELF, "p-1 of key Some(\"p\") is left", |history| {
-        "p-2".clone_into(&mut history.stops[1].id);
+        "p-2".clone_into(&mut history.blocked_keys[1].id);
     }),
     (
         "retention removes nothing unpublished",
@@ -162,10 +162,10 @@ const DAMAGES: &[Damage] = &[
         },
     ),
     (
-        "retention forgets nothing redeliverable",
-        "billing forgot a-4, which lies at 4",
+        "retention prunes nothing redeliverable",
+        "billing pruned a-4, which lies at 4",
         |history| {
-            history.removals.push(Removal::Mark {
+            history.removals.push(Removal::ProcessedRecord {
                 consumer: "billing".to_owned(),
                 id: "a-4".to_owned(),
                 seen: history.moment(),
@@ -174,10 +174,10 @@ const DAMAGES: &[Damage] = &[
     ),
     // The first copy cannot come again, the second can: the offset stored by then was 1.
     (
-        "retention forgets nothing redeliverable",
-        "billing forgot a-1, which lies at 1",
+        "retention prunes nothing redeliverable",
+        "billing pruned a-1, which lies at 1",
         |history| {
-            history.removals[1] = Removal::Mark {
+            history.removals[1] = Removal::ProcessedRecord {
                 consumer: "billing".to_owned(),
                 id: "a-1".to_owned(),
                 seen: Moment {
@@ -192,7 +192,7 @@ const DAMAGES: &[Damage] = &[
         "c-1 of key Some(\"c\") is left at Outbox",
         |history| {
             history.left.push(Left {
-                at: Place::Outbox,
+                at: Location::Outbox,
                 ..left("c", 1)
             });
         },
@@ -202,7 +202,7 @@ const DAMAGES: &[Damage] = &[
         "drained after heal",
         "p-2 of key Some(\"p\") is left",
         |history| {
-            history.stops[1].lasting = false;
+            history.blocked_keys[1].lasting = false;
         },
     ),
 ];
@@ -213,8 +213,8 @@ const OWNER: &str = "only the owner records";
 const ONCE: &str = "an effect once per consumer and message";
 const EFFECTS: &str = "effects of a key in the order of its commits";
 const DURABLE: &str = "offset committed, effect durable";
-const OVERTAKEN: &str = "a stopped key is overtaken by nobody";
-const ITSELF: &str = "a stopped key stops only itself";
+const OVERTAKEN: &str = "a blocked key is overtaken by nobody";
+const ITSELF: &str = "a blocked key blocks only itself";
 
 fn done(consumer: &str, key: &str, number: i64) -> Effect {
     Effect {
@@ -226,7 +226,7 @@ fn done(consumer: &str, key: &str, number: i64) -> Effect {
 fn left(key: &str, number: i64) -> Left {
     let entry = entry(key, number);
     Left {
-        at: Place::Consumer("billing".to_owned()),
+        at: Location::Consumer("billing".to_owned()),
         key: entry.key,
         id: entry.id,
     }
@@ -245,8 +245,8 @@ fn each_damage_is_told_by_the_checker_concerned() {
         damage(&mut history);
         let told = violations(&history);
         let told: Vec<String> = (told.iter())
-            .filter(|violation| violation.invariant() == *invariant)
-            .flat_map(Violation::cases)
+            .filter(|violation| violation.invariant == *invariant)
+            .flat_map(|violation| &violation.cases)
             .cloned()
             .collect();
         assert!(
@@ -299,8 +299,8 @@ fn a_violation_shows_some_cases_and_counts_all() {
 #[test]
 fn a_stop_that_is_noted_late_is_no_overtaking() {
     let mut history = good();
-    history.stops.push(Stop {
-        at: Place::Consumer("billing".to_owned()),
+    history.blocked_keys.push(BlockedKey {
+        at: Location::Consumer("billing".to_owned()),
         key: Some("a".to_owned()),
         id: "a-2".to_owned(),
         seen: Moment {

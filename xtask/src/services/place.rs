@@ -14,7 +14,8 @@ pub(crate) struct Place(PathBuf);
 
 impl Place {
     pub(crate) fn of_workspace() -> Result<Self, String> {
-        let place = Workspace::read()?.root.join("target/services");
+        let workspace = Workspace::read().map_err(|error| error.to_string())?;
+        let place = workspace.root.join("target/services");
         fs::create_dir_all(&place).map_err(|error| format!("{place}: {error}"))?;
         Ok(Self(place.into()))
     }

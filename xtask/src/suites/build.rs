@@ -4,10 +4,11 @@ use std::{
     cmp::Reverse,
     collections::{HashSet, VecDeque},
     fs,
-    io::{self, BufReader},
+    io::{BufReader, ErrorKind},
     process::{Command, Stdio},
 };
 
+use anyhow::{Context as _, Result, ensure};
 use cargo_metadata::{Artifact, Message, camino::Utf8Path};
 
 use super::{Choice, Suite};
@@ -20,7 +21,7 @@ const SEEDS: &str = "5000";
 const FORMAT: &str = "--message-format=json-render-diagnostics";
 
 /// Builds both forms, and lists the suites in them.
-pub(super) fn build(choice: Choice) -> Result<VecDeque<Suite>, String> {
+pub(super) fn build(choice: Choice) -> Result<VecDeque<Suite>> {
     let workspace = Workspace::read()?;
     let forms = workspace.forms();
     let mut doctests = Command::new(env!("CARGO"));
@@ -45,7 +46,7 @@ pub(super) fn build(choice: Choice) -> Result<VecDeque<Suite>, String> {
             let folder = artifact.manifest_path.parent().unwrap_or(&workspace.root);
             let mut packages = workspace.packages.iter();
             let package = packages.find(|package| package.id == artifact.package_id);
-            let package = package.ok_or(format!("{path} is of no package"))?;
+            let package = package.with_context(|| format!("{path} is of no package"))?;
             let target = &*artifact.target.name;
             let patient =
                 ["mainstay-models", "mainstay-simulation"].contains(&package.name.as_str());
@@ -93,30 +94,26 @@ pub(super) fn build(choice: Choice) -> Result<VecDeque<Suite>, String> {
 }
 
 /// Builds one form; the compiler's progress stays visible.
-fn executables(form: &str) -> Result<Vec<Artifact>, String> {
+fn executables(form: &str) -> Result<Vec<Artifact>> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--no-run", FORMAT]);
     let child = command.args(form.split(' ')).stdout(Stdio::piped()).spawn();
-    let mut child = child.map_err(|error| format!("cargo does not start: {error}"))?;
-    let output = child.stdout.take().ok_or("cargo has no output")?;
+    let mut child = child.context("cargo does not start")?;
+    let output = child.stdout.take().context("cargo has no output")?;
     let mut artifacts = Vec::new();
     for message in Message::parse_stream(BufReader::new(output)) {
-        let message = message.map_err(|error| format!("what cargo says: {error}"))?;
-        if let Message::CompilerArtifact(artifact) = message {
+        if let Message::CompilerArtifact(artifact) = message.context("what cargo says")? {
             artifacts.push(artifact);
         }
     }
-    let status = child.wait().map_err(|error| error.to_string())?;
-    status
-        .success()
-        .then_some(artifacts)
-        .ok_or(format!("the tests do not build: {status}"))
+    let status = child.wait()?;
+    ensure!(status.success(), "the tests do not build: {status}");
+    Ok(artifacts)
 }
 
 /// Keeps the programs of a form from being replaced by those of the next; answers how its tests find them.
-fn kept(artifacts: &[Artifact], folder: &Utf8Path) -> Result<Vec<(String, String)>, String> {
-    let failed = |error: io::Error| format!("{folder}: {error}");
-    fs::create_dir_all(folder).map_err(failed)?;
+fn kept(artifacts: &[Artifact], folder: &Utf8Path) -> Result<Vec<(String, String)>> {
+    fs::create_dir_all(folder).with_context(|| folder.to_string())?;
     let mut programs = Vec::new();
     for artifact in artifacts.iter().filter(|artifact| !artifact.profile.test) {
         let Some(program) = &artifact.executable else {
@@ -125,8 +122,8 @@ fn kept(artifacts: &[Artifact], folder: &Utf8Path) -> Result<Vec<(String, String
         let name = &artifact.target.name;
         let link = folder.join(name);
         match fs::remove_file(&link) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => fs::hard_link(program, &link).map_err(failed)?,
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => fs::hard_link(program, &link).with_context(|| link.to_string())?,
         }
         programs.push((format!("CARGO_BIN_EXE_{name}"), link.into_string()));
     }

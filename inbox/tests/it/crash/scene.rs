@@ -14,7 +14,7 @@ use mainstay_ports::{InboxPorts, Ports};
 use mainstay_testkit::{
     History, check,
     crash::Points,
-    history::{Effect, Entry, Offset, Place, Published, Reader, Stop},
+    history::{BlockedKey, Effect, Entry, Location, Offset, Published, Reader},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -215,12 +215,12 @@ impl<F: Service> Scene<F> {
     fn fails(&self, message: &Message) -> Option<HandlerError> {
         let mut history = self.history();
         let id = message.id.to_string();
-        if id != format!("{}b-0", self.name) || history.stops.len() >= FAILURES {
+        if id != format!("{}b-0", self.name) || history.blocked_keys.len() >= FAILURES {
             return None;
         }
         let seen = history.moment();
-        history.stops.push(Stop {
-            at: Place::Consumer(self.group.to_string()),
+        history.blocked_keys.push(BlockedKey {
+            at: Location::Consumer(self.group.to_string()),
             key: message.key.as_ref().map(ToString::to_string),
             id,
             seen,

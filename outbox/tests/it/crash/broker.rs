@@ -7,7 +7,7 @@ use mainstay_messaging::{Message, Publisher, broker::PublishOutcome};
 use mainstay_outbox::conformance::Tape;
 use mainstay_testkit::{
     History,
-    history::{self, Moment, Place, Published, Stop},
+    history::{self, BlockedKey, Location, Moment, Published},
 };
 
 /// A broker that outlives every crash. What it refuses it takes after so many refusals.
@@ -15,7 +15,7 @@ use mainstay_testkit::{
 pub(super) struct Broker {
     pub(super) tape: Tape,
     refusals: usize,
-    stops: Mutex<Vec<Stop>>,
+    blocked_keys: Mutex<Vec<BlockedKey>>,
 }
 
 impl Broker {
@@ -42,7 +42,7 @@ impl Broker {
                     entry: entry(&message),
                 })
                 .collect(),
-            stops: self.stops.lock().unwrap().clone(),
+            blocked_keys: self.blocked_keys.lock().unwrap().clone(),
             ..History::default()
         }
     }
@@ -64,8 +64,8 @@ impl Publisher for Broker {
         let answers = self.tape.publish(messages).await;
         for (message, answer) in messages.iter().zip(&answers) {
             if let PublishOutcome::Refused(_) = answer {
-                self.stops.lock().unwrap().push(Stop {
-                    at: Place::Outbox,
+                self.blocked_keys.lock().unwrap().push(BlockedKey {
+                    at: Location::Outbox,
                     key: message.key.as_ref().map(ToString::to_string),
                     id: message.id.to_string(),
                     seen: Moment {

@@ -1,10 +1,6 @@
 //! Writes entries, and events about them.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use clap::Args;
 use mainstay_clock::{IdGenerator as _, SystemIds};
@@ -15,6 +11,7 @@ use mainstay_database::{
 use mainstay_outbox::{Outbox as _, PostgresOutbox, postgres::CombinedStatement};
 use mainstay_ports::Ports;
 use mainstay_testkit::{crash::Points, history::Entry};
+use parking_lot::Mutex;
 use serde_json::json;
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 use tokio::task::JoinSet;
@@ -97,8 +94,7 @@ impl Writer {
             ended.map_err(Failure::at("a session"))??;
         }
         announcing.await.map_err(Failure::at("announcing"))?;
-        let counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut summary = json!(*counts);
+        let mut summary = json!(*counts.lock());
         summary["name"] = json!(self.place.name);
         summary["calls"] = json!(points.calls());
         Ok(summary)
@@ -115,8 +111,7 @@ impl Session {
     }
 
     fn count(&self, what: &'static str) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(what).or_default() += 1;
+        *self.counts.lock().entry(what).or_default() += 1;
     }
 
     /// One entry, tried until it is there or its user gives it up.

@@ -68,8 +68,7 @@ pub(super) fn guarantees(model: &Model) -> Guarantees<AppendOnly> {
         })
         .always(NO_PHANTOM, |_, s| !s.outbox.invented)
         .always(ONCE, |m, s| {
-            s.happened.any(&[Takeover, Crash, LostAnswer])
-                || !m.all().any(|m| s.outbox.broker.repeats(m))
+            s.had(&[Takeover, Crash, LostAnswer]) || !m.all().any(|m| s.outbox.broker.repeats(m))
         })
         .always(ORDER, |_, s| !s.outbox.broker.out_of_order)
         .always(NEVER_AGAIN, |_, s| !s.sent_again)
@@ -77,10 +76,8 @@ pub(super) fn guarantees(model: &Model) -> Guarantees<AppendOnly> {
             m.form.merged_cursor || knows_everything(s)
         })
         .always(DRAINED, |m, s| {
-            let has_owner = s
-                .relays
-                .iter()
-                .any(|relay| relay.known.token == s.cursor.token);
+            let mut relays = s.relays.values();
+            let has_owner = relays.any(|relay| relay.known.token == s.cursor.token);
             !m.is_at_rest(s) || !has_owner || is_drained(s)
         })
         .reaches("everything is out", |m, s| {
@@ -97,7 +94,7 @@ pub(super) fn guarantees(model: &Model) -> Guarantees<AppendOnly> {
             s.deferred.set().len() > 1
         })
         .reaches_if(takeovers, "a former owner sends", |m, s| {
-            let is_excused = s.happened.any(&[Crash, LostAnswer]);
+            let is_excused = s.had(&[Crash, LostAnswer]);
             !is_excused && m.all().any(|m| s.outbox.broker.repeats(m))
         })
         .reaches_if(model.form.truncation, "a partition is truncated", |_, s| {
@@ -108,10 +105,8 @@ pub(super) fn guarantees(model: &Model) -> Guarantees<AppendOnly> {
 /// Whether everything that the owner has written down is in the cursor's row.
 fn knows_everything(state: &State) -> bool {
     let cursor = &state.cursor;
-    let mut owners = state
-        .relays
-        .iter()
-        .filter(|relay| relay.known.token == cursor.token);
+    let relays = state.relays.values();
+    let mut owners = relays.filter(|relay| relay.known.token == cursor.token);
     owners.all(|Relay { known, .. }| {
         let missing = known.published.without(cursor.published);
         let has_all = state.outbox.above(cursor.watermark, missing).is_empty();

@@ -142,7 +142,7 @@ impl Model {
         let mut rows = unpublished(state, relay);
         rows = rows.without(state.outbox.above(relay.settling.limit, rows));
         if !self.has(Rule::InFlightIsUnpublished) {
-            for relay in state.relays.iter() {
+            for relay in state.relays.values() {
                 rows = rows.without(relay.round.in_flight());
             }
         }

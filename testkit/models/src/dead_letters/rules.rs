@@ -111,7 +111,7 @@ pub(super) fn guarantees(model: &Model) -> Guarantees<DeadLetters> {
 /// Whether somebody is in the middle of something.
 fn is_busy(state: &State) -> bool {
     let works = |worker: &Worker| worker.is_up && worker.step != Step::Idle;
-    state.workers.iter().any(works) || state.operators.iter().any(|task| *task != Task::Idle)
+    state.workers.values().any(works) || state.operators.values().any(|task| *task != Task::Idle)
 }
 
 /// Whether nothing is queued.

@@ -3,30 +3,12 @@
 use crate::prelude::*;
 
 /// Whose transaction.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Enum)]
 pub(crate) enum Actor {
     Worker(Name),
     Operator(Name),
     /// Its client has lost sight of it.
     Nobody,
-}
-
-impl Member for Actor {
-    const ALL: &'static [Self] = &[
-        Self::Worker(Name::A),
-        Self::Worker(Name::B),
-        Self::Operator(Name::A),
-        Self::Operator(Name::B),
-        Self::Nobody,
-    ];
-
-    fn index(self) -> u8 {
-        match self {
-            Self::Worker(name) => name.index(),
-            Self::Operator(name) => 2 + name.index(),
-            Self::Nobody => 4,
-        }
-    }
 }
 
 /// What is known of a message.
@@ -161,7 +143,7 @@ impl Tables {
 
     /// All messages of which this is committed.
     pub(crate) fn all(&self, kept: Kept) -> Messages {
-        let all = Message::ALL.iter().copied();
+        let all = Messages::all().iter();
         all.filter(|m| self.kept(*m) == kept).collect()
     }
 
@@ -172,8 +154,7 @@ impl Tables {
 
     /// Ends a transaction with everything that it wrote; answers whether that removed the row.
     pub(crate) fn commit(&mut self, actor: Actor) -> bool {
-        for message in Message::ALL {
-            let Record { kept, pending } = &mut self.records[*message];
+        for Record { kept, pending } in self.records.values_mut() {
             if pending.writer == Some(actor) {
                 *kept = pending.change;
             }
@@ -202,8 +183,8 @@ impl Tables {
 
     /// All locks of one actor go to another, or are released.
     fn pass(&mut self, actor: Actor, heir: Option<Actor>) {
-        for message in Message::ALL {
-            self.records[*message].pending.pass(actor, heir);
+        for record in self.records.values_mut() {
+            record.pending.pass(actor, heir);
         }
         let row = &mut self.row;
         row.pending.pass(actor, heir);

@@ -73,7 +73,7 @@ pub(super) fn guarantees(model: &Model) -> Guarantees<Inbox> {
         })
         .always(FORWARD, |_, s| !s.offset_went_back)
         .always(BOUNDED, |m, s| {
-            s.workers.iter().all(|worker| {
+            s.workers.values().all(|worker| {
                 let end = worker.finished.lowest_unfinished(m.end()) + m.window();
                 worker.finished.iter().all(|offset| offset < end)
             })

@@ -13,7 +13,7 @@ impl Model {
             if worker.is_frozen {
                 let ends = holds && !self.form.impatient && self.has(Rule::ServerEndsIdle);
                 steps.duty_if(ends, name, "is ended by the server", |s| {
-                    s.workers[name].flights = Table::default();
+                    s.workers[name].flights = EnumMap::default();
                 });
                 continue;
             }
@@ -151,7 +151,7 @@ impl Model {
         if self.has(Rule::WindowIsBounded) {
             end = end.min(worker.finished.lowest_unfinished(end) + self.window());
         }
-        let all = worker.flights.iter().map(|flight| flight.members);
+        let all = worker.flights.values().map(|flight| flight.members);
         let in_flight = all.fold(Offsets::NONE, Offsets::and);
         let of_key = |offset: u8| self.message(offset).key() == key;
         let is_flying = in_flight.iter().any(of_key);
@@ -212,7 +212,7 @@ impl Model {
             flight.is_admitted() && !flight.is_half_done && !is_poisoned
         };
         if !state.lost.is_open()
-            && let Some(flight) = state.workers[name].flights.iter().find(is_committing)
+            && let Some(flight) = state.workers[name].flights.values().find(is_committing)
         {
             state.lost = *flight;
         }
@@ -235,7 +235,7 @@ impl Model {
 
     /// What a message is known by.
     fn identity(&self, offset: u8) -> usize {
-        let id = self.message(offset).index();
+        let id = self.message(offset) as u8;
         usize::from(self.either(Rule::IdentityOfMessage, id, offset))
     }
 

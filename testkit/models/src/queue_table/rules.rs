@@ -72,7 +72,7 @@ pub(super) fn guarantees(model: &Model) -> Guarantees<QueueTable> {
         .always(NO_PHANTOM, |_, s| !s.outbox.invented)
         .always(ONCE, |m, s| {
             let excuses = [LostAnswer, Stall, Crash, Freeze, ServerCrash];
-            s.happened.any(&excuses) || !m.all().any(|m| s.outbox.broker.repeats(m))
+            s.had(&excuses) || !m.all().any(|m| s.outbox.broker.repeats(m))
         })
         .always(ORDER, |_, s| !s.outbox.broker.out_of_order)
         .always(COMMIT_ORDER, |_, s| !s.out_of_commit_order)
@@ -98,7 +98,7 @@ pub(super) fn guarantees(model: &Model) -> Guarantees<QueueTable> {
             s.database.deferred.set().len() > 1
         })
         .reaches_if(takeovers, "the shard is taken over", |_, s| {
-            s.happened.any(&[Stall, Freeze]) && s.database.token > 1
+            s.had(&[Stall, Freeze]) && s.database.token > 1
         })
         .reaches_if(stalls, "a former owner is refused", |_, s| s.fenced)
         .reaches_if(stalls, "a former owner sends", |m, s| {
@@ -108,7 +108,7 @@ pub(super) fn guarantees(model: &Model) -> Guarantees<QueueTable> {
 
 /// What the log, the deferred table or a relay still has.
 fn kept(state: &State) -> Messages {
-    let rounds = state.relays.iter().map(|relay| relay.round);
+    let rounds = state.relays.values().map(|relay| relay.round);
     let in_rounds = rounds.fold(Messages::NONE, |all, round| {
         all.and(round.rows.set()).and(round.aside())
     });

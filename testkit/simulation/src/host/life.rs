@@ -2,10 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
+use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,7 @@ pub(crate) struct Life {
     pub(crate) index: u64,
     /// Per port and number of the call: what strikes it, and where that stands in the plan.
     faults: HashMap<(Port, u32), (CallFault, usize)>,
-    state: Mutex<State>,
+    pub(crate) state: Mutex<State>,
 }
 
 #[derive(Default, Debug)]
@@ -66,13 +67,9 @@ impl Life {
         }
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Changes the state, if it still is that of this life.
     pub(crate) fn of(&self, life: u64, change: impl FnOnce(&mut State)) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.life == life {
             change(&mut state);
         }
@@ -80,7 +77,7 @@ impl Life {
 
     /// A new life; none = it is running.
     pub(crate) fn begin(&self) -> Option<u64> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.running || state.lost {
             return None;
         }
@@ -93,7 +90,7 @@ impl Life {
     }
 
     pub(crate) fn kill(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.dead |= std::mem::take(&mut state.running);
         state.sleepers.clear();
         if let Some(task) = state.task.take() {
@@ -103,7 +100,7 @@ impl Life {
     }
 
     pub(crate) fn resume(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.paused = false;
         let sleepers = std::mem::take(&mut state.sleepers);
         drop(state);
@@ -112,7 +109,7 @@ impl Life {
 
     /// Ready while this life goes on and the host is not paused. A life that is over waits for ever.
     pub(crate) fn poll_awake(&self, life: u64, context: &Context<'_>) -> Poll<()> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.life != life || !state.running {
             return Poll::Pending;
         }
@@ -128,7 +125,7 @@ impl Life {
 
     /// Counts a call; answers with its number and what strikes it.
     pub(crate) fn call(&self, port: Port) -> (u32, Option<(CallFault, usize)>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let call = state.calls.entry(port).or_default();
         *call += 1;
         (*call, self.faults.get(&(port, *call)).copied())

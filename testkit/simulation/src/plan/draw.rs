@@ -30,15 +30,14 @@ impl Topology {
 }
 
 impl Plan {
-    /// The plan of a seed: some twenty faults, among them three that strike whatever happens, where there are as many relays and workers.
+    /// The plan of a seed: some twenty faults, three of which always strike if there are enough hosts.
     pub fn draw(seed: u64, topology: &Topology) -> Self {
         let rng = Rng::new(seed, "plan");
         let all = topology.hosts();
         let mut faults = Vec::new();
         let mut others = [&*topology.relays, &topology.workers].concat();
         for nth in 0..3 + rng.below(4) {
-            // Three of them on different hosts that do not end by themselves: one that is not running when its time has come
-            // was struck by another.
+            // Three of them on different hosts that do not end by themselves: each of these strikes.
             let among = if nth < 3 { &others } else { &all };
             let Some(host) = rng.one(among) else { break };
             others.retain(|other| *other != host);

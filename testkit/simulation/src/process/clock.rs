@@ -19,7 +19,7 @@ pub(super) struct HostClock {
 
 impl Clock for HostClock {
     fn now(&self) -> SystemTime {
-        let jumped = self.host.state().jumped;
+        let jumped = self.host.state.lock().jumped;
         let by = Duration::from_secs(jumped.unsigned_abs());
         if jumped < 0 {
             self.world.now() - by

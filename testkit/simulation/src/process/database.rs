@@ -32,7 +32,7 @@ impl Link for Process {
             return Some(CommitFault::Unknown(Outcome::NotApplied));
         }
         let by = self.life_of();
-        self.world.shared().committing = Some(by);
+        self.world.shared.lock().committing = Some(by);
         Some(CommitFault::Unknown(match fault? {
             CallFault::Conflict => return Some(CommitFault::Serialization),
             CallFault::AnswerLost => Outcome::Applied,
@@ -49,10 +49,10 @@ impl Link for Process {
     }
 
     fn lingers(&self) -> bool {
-        let linger = self.world.shared().linger;
+        let linger = self.world.shared.lock().linger;
         if let Some(place) = linger {
             self.world.struck(place);
         }
-        linger.is_some() || self.host.state().paused
+        linger.is_some() || self.host.state.lock().paused
     }
 }

@@ -1,11 +1,11 @@
 //! The end: while one message cannot go on and nothing else is wrong any more, and when it is over.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use mainstay_outbox::MemoryOutbox;
 use mainstay_testkit::{
     History,
-    history::{Left, Place, Reader},
+    history::{Left, Location, Reader},
 };
 
 use super::{
@@ -50,54 +50,33 @@ impl Shop {
     }
 
     /// The `history` that the witness has seen, and what is left.
-    pub(super) async fn history(
-        &self,
-        sim: &Sim,
-        witness: &Witness,
-        mut history: History,
-    ) -> Result<History, Failure> {
+    pub(super) fn history(&self, sim: &Sim, witness: &Witness, mut history: History) -> History {
         let orders = sim.database().committed::<Order>().into_iter();
         history.committed = orders.map(|order| order.placed.clone().into()).collect();
         history.readers = vec![Reader {
             consumer: group().to_string(),
             topic: topic().to_string(),
         }];
-        let left = |at, id: String| {
+        let waiting = witness.waiting().into_iter().map(|id| {
             let wish = id.parse().ok().and_then(|nth: usize| self.wishes.get(nth));
             let key = wish.and_then(Wish::ordered_key);
+            let at = Location::Outbox;
             Left { at, key, id }
-        };
-        let waiting = witness.waiting().into_iter();
-        history.left = waiting.map(|id| left(Place::Outbox, id)).collect();
-        let done: HashSet<&str> = history.effects.iter().map(|e| &*e.entry.id).collect();
-        let mut undone = Vec::new();
-        for (partition, committed, _) in sim.broker().progress(&group()).await? {
-            let records = history.published.iter().filter(|record| {
-                record.partition == partition.number
-                    && record.offset >= committed
-                    && !done.contains(&*record.entry.id)
-            });
-            undone.extend(records.map(|record| record.entry.id.clone()));
-        }
-        let place = || Place::Consumer(group().to_string());
-        let undone = undone.into_iter().map(|id| left(place(), id));
-        history.left.extend(undone);
-        Ok(history)
+        });
+        history.left = waiting.collect();
+        history.left.extend(history.undone());
+        history
     }
+
     /// Heals all but what lasts, waits, and says what else stands still.
-    pub(super) async fn outlast(
-        &self,
-        sim: &Sim,
-        witness: &Witness,
-    ) -> Result<Vec<String>, Failure> {
+    pub(super) async fn outlast(&self, sim: &Sim, witness: &Witness) -> Vec<String> {
         let mut beside = Vec::new();
         if let Some(Lasting::Poison(nth)) = self.lasting {
-            // The others of its partition are done, and were long enough ago to be forgotten; their offsets are not committed.
+            // The others of its partition are done, and old enough to be pruned, without committed offsets.
             sim.world.heal();
             tokio::time::sleep(WINDOW + Duration::from_secs(3)).await;
-            beside = self
-                .stands_still(sim, witness, &Place::Consumer(group().to_string()), nth)
-                .await?;
+            let at = Location::Consumer(group().to_string());
+            beside = self.stands_still(sim, witness, &at, nth);
             sim.broker().faults().redeliver(&group());
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -106,24 +85,18 @@ impl Shop {
             let refused = move |message: &_| nth_of(message) == Some(nth);
             sim.broker().faults().refuse(refused);
             tokio::time::sleep(BESIDE).await;
-            beside = self.stands_still(sim, witness, &Place::Outbox, nth).await?;
+            beside = self.stands_still(sim, witness, &Location::Outbox, nth);
         }
-        Ok(beside)
+        beside
     }
 
     /// What does not hold while nothing but this message is the cause of anything that stands still.
-    async fn stands_still(
-        &self,
-        sim: &Sim,
-        witness: &Witness,
-        at: &Place,
-        nth: usize,
-    ) -> Result<Vec<String>, Failure> {
+    fn stands_still(&self, sim: &Sim, witness: &Witness, at: &Location, nth: usize) -> Vec<String> {
         let mut seen = witness.caught_up().history.clone();
         let id = nth.to_string();
-        for stop in &mut seen.stops {
+        for stop in &mut seen.blocked_keys {
             stop.lasting = stop.at == *at && stop.id == id;
         }
-        Ok(judge(&self.history(sim, witness, seen).await?))
+        judge(&self.history(sim, witness, seen))
     }
 }

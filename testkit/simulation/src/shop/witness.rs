@@ -4,7 +4,7 @@ mod ports;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use futures_util::FutureExt as _;
@@ -16,6 +16,8 @@ use mainstay_testkit::{
     History,
     history::{Effect, Entry, Offset, Ownership, Removal},
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::rows::{Parcel, Placed};
 use crate::{Sim, scenario::published, world::LifeOf};
@@ -29,7 +31,7 @@ pub(super) struct Witness {
     inbox: MemoryInbox,
     pub(super) shards: u16,
     partitions: Vec<Partition>,
-    seen: Mutex<Seen>,
+    pub(super) seen: Mutex<Seen>,
 }
 
 #[derive(Default)]
@@ -65,7 +67,7 @@ impl Witness {
         let (told, world) = (Arc::downgrade(&witness), Arc::downgrade(&sim.world));
         sim.database().watch(move |tables| {
             if let (Some(witness), Some(world)) = (told.upgrade(), world.upgrade()) {
-                let by = world.shared().committing.take();
+                let by = world.shared.lock().committing.take();
                 witness.committed(by, tables);
             }
         });
@@ -79,13 +81,9 @@ impl Witness {
         witness
     }
 
-    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What was published until now, first of all.
     pub(super) fn caught_up(&self) -> MutexGuard<'_, Seen> {
-        let mut seen = self.seen();
+        let mut seen = self.seen.lock();
         for partition in &self.partitions {
             let next = seen.read.get(partition).copied().unwrap_or(0);
             for record in self.broker.records(partition, next) {
@@ -140,7 +138,7 @@ impl Witness {
         for effect in &seen.history.effects {
             let id = &effect.entry.id;
             if !processed.contains(id) && seen.forgotten.insert(id.clone()) {
-                seen.history.removals.push(Removal::Mark {
+                seen.history.removals.push(Removal::ProcessedRecord {
                     consumer: effect.consumer.clone(),
                     id: id.clone(),
                     seen: moment,

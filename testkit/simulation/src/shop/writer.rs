@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use mainstay_database::memory::{Database, Inserted};
-use mainstay_messaging::{Event as _, Key, Kind, Message, MessageId, Source, event::encode};
+use mainstay_messaging::Message;
 use mainstay_outbox::{DeduplicationKey, Enqueued, Entry, MemoryOutbox, Outbox as _};
 
 use super::{
     Shop,
     rows::{Aggregate, Fulfilled, Order, Placed},
-    topic,
 };
 use crate::{Process, Rng};
 
@@ -157,14 +156,7 @@ async fn write(
 }
 
 fn message(id: &str, placed: &Placed, key: usize) -> Result<Message, mainstay_outbox::Error> {
-    let refused = |error: &dyn std::error::Error| {
-        mainstay_outbox::Error::from(mainstay_database::Error::Failed(error.to_string().into()))
-    };
-    let id = MessageId::new(id).map_err(|error| refused(&error))?;
-    let key = Key::new(key.to_string()).map_err(|error| refused(&error))?;
-    let kind = Kind::from_static(Placed::KIND);
-    let source = Source::from_static("/shop");
-    let mut message = Message::with_id(id, source, topic(), kind).with_key(key);
-    encode(placed, &mut message).map_err(|error| refused(&error))?;
-    Ok(message)
+    let message = Message::builder().source("/shop").id(id).event(placed);
+    let message = message.key(key.to_string()).build();
+    message.map_err(|error| mainstay_database::Error::Failed(error.into()).into())
 }

@@ -21,7 +21,7 @@ pub(super) fn schedule(world: &Arc<World>, acts: &mut JoinSet<()>) {
             let (world, time, act) = (Arc::clone(world), *time, act.clone());
             acts.spawn(async move {
                 tokio::time::sleep(time).await;
-                if !world.shared().healed {
+                if !world.shared.lock().healed {
                     inject(&world, place, act).await;
                 }
             });
@@ -32,7 +32,7 @@ pub(super) fn schedule(world: &Arc<World>, acts: &mut JoinSet<()>) {
 async fn inject(world: &Arc<World>, place: usize, act: Act) {
     let faults = world.broker.faults();
     let host = |name: &str| {
-        let shared = world.shared();
+        let shared = world.shared.lock();
         let mut hosts = shared.hosts.iter();
         hosts.find(|host| host.name() == name).cloned()
     };
@@ -42,38 +42,30 @@ async fn inject(world: &Arc<World>, place: usize, act: Act) {
     };
     match act {
         Act::Kill(name, down) => {
-            if let Some(host) = running(&name) {
-                die(&host, down).await;
-            }
+            let Some(host) = running(&name) else { return };
+            die(&host, down).await;
         }
         Act::Lose(name) => running(&name).iter().for_each(Host::lose),
         Act::Stop(name, down) => {
-            if let Some(host) = running(&name) {
-                host.stop();
-                for _ in 0..PATIENCE.as_millis() / 100 {
-                    if !host.is_running() {
-                        break;
-                    }
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+            let Some(host) = running(&name) else { return };
+            host.stop();
+            for _ in 0..PATIENCE.as_millis() / 100 {
+                if !host.is_running() {
+                    break;
                 }
-                die(&host, down).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
+            die(&host, down).await;
         }
-        Act::Pause(name, time) => {
-            if let Some(host) = running(&name) {
-                host.pause(time);
-            }
-        }
+        Act::Pause(name, time) => running(&name).iter().for_each(|host| host.pause(time)),
         Act::Cut(name, from, time) => {
-            if let Some(host) = host(&name) {
-                host.cut(from, time, Some(place));
-            }
+            let Some(host) = host(&name) else { return };
+            host.cut(from, time, Some(place));
         }
         Act::ClockJump(name, seconds) => {
-            if let Some(host) = host(&name) {
-                world.struck(place);
-                host.jump(seconds);
-            }
+            let Some(host) = host(&name) else { return };
+            world.struck(place);
+            host.jump(seconds);
         }
         Act::DatabaseDown(time) => {
             world.struck(place);
@@ -82,19 +74,19 @@ async fn inject(world: &Arc<World>, place: usize, act: Act) {
             world.database.faults().set_down(false);
         }
         Act::BrokerDown(time) => {
-            world.shared().broker_down = Some(place);
+            world.shared.lock().broker_down = Some(place);
             tokio::time::sleep(time).await;
-            world.shared().broker_down = None;
+            world.shared.lock().broker_down = None;
         }
         Act::Rebalance => {
-            let readers = world.shared().readers.clone();
+            let readers = world.shared.lock().readers.clone();
             for (group, _) in readers {
                 world.struck(place);
                 faults.redeliver(&group);
             }
         }
         Act::Expel(number) => {
-            let readers = world.shared().readers.clone();
+            let readers = world.shared.lock().readers.clone();
             for (group, topics) in readers {
                 for topic in topics {
                     world.struck(place);
@@ -103,9 +95,9 @@ async fn inject(world: &Arc<World>, place: usize, act: Act) {
             }
         }
         Act::Linger(time) => {
-            world.shared().linger = Some(place);
+            world.shared.lock().linger = Some(place);
             tokio::time::sleep(time).await;
-            world.shared().linger = None;
+            world.shared.lock().linger = None;
             world.end_lingering();
         }
         Act::Refuse(nth) => {
@@ -117,7 +109,7 @@ async fn inject(world: &Arc<World>, place: usize, act: Act) {
                 refused.inspect(|world| world.struck(place)).is_some()
             });
         }
-        Act::Poison(nth) => world.shared().poison.push((nth, place)),
+        Act::Poison(nth) => world.shared.lock().poison.push((nth, place)),
     }
 }
 

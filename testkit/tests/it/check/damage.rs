@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mainstay_testkit::{
     History,
     check::{ALL, violations},
-    history::{Entry, Left, Moment, Place, Removal, Stop},
+    history::{BlockedKey, Entry, Left, Location, Moment, Removal},
 };
 use proptest::prelude::*;
 
@@ -62,8 +62,8 @@ fn damage(history: &mut History, invariant: &str, any: usize) {
             let offsets = history.offsets.len();
             history.offsets[any % offsets].seen.effects = 0;
         }
-        "a stopped key is overtaken by nobody" => history.stops.push(Stop {
-            at: Place::Consumer(CONSUMER.to_owned()),
+        "a blocked key is overtaken by nobody" => history.blocked_keys.push(BlockedKey {
+            at: Location::Consumer(CONSUMER.to_owned()),
             key: Some(key),
             id: history.effects[next].entry.id.clone(),
             seen: Moment {
@@ -72,9 +72,9 @@ fn damage(history: &mut History, invariant: &str, any: usize) {
             },
             lasting: false,
         }),
-        "a stopped key stops only itself" => {
-            let at = Place::Consumer(CONSUMER.to_owned());
-            history.stops.push(Stop {
+        "a blocked key blocks only itself" => {
+            let at = Location::Consumer(CONSUMER.to_owned());
+            history.blocked_keys.push(BlockedKey {
                 at: at.clone(),
                 key: Some("poison".to_owned()),
                 id: "poison".to_owned(),
@@ -92,16 +92,16 @@ fn damage(history: &mut History, invariant: &str, any: usize) {
             };
             history.removals.push(Removal::Row { id, seen });
         }
-        "retention forgets nothing redeliverable" => {
+        "retention prunes nothing redeliverable" => {
             let consumer = CONSUMER.to_owned();
             let seen = Moment {
                 offsets: 0,
                 ..before
             };
-            (history.removals).push(Removal::Mark { consumer, id, seen });
+            (history.removals).push(Removal::ProcessedRecord { consumer, id, seen });
         }
         "drained after heal" => history.left.push(Left {
-            at: Place::Outbox,
+            at: Location::Outbox,
             key: Some(key),
             id,
         }),

@@ -3,8 +3,8 @@
 use mainstay_testkit::{
     History,
     history::{
-        Cursor, Effect, Entry, Left, Moment, Offset, Ownership, Place, Published, Reader, Removal,
-        Sent, Stop,
+        BlockedKey, Cursor, Effect, Entry, Left, Location, Moment, Offset, Ownership, Published,
+        Reader, Removal, Sent,
     },
 };
 
@@ -88,7 +88,7 @@ pub(super) fn good() -> History {
     let [b1, b2] = [1, 2].map(|number| entry("b", number));
     let [p1, p2] = [1, 2].map(|number| entry("p", number));
     let parcel = entry("parcel", 1);
-    let billing = Place::Consumer("billing".to_owned());
+    let billing = Location::Consumer("billing".to_owned());
     let done = [
         a1.clone(),
         a2.clone(),
@@ -105,7 +105,7 @@ pub(super) fn good() -> History {
         consumer: consumer.to_owned(),
         topic: topic.to_owned(),
     };
-    let stop = |at, entry: &Entry, seen, lasting| Stop {
+    let stop = |at, entry: &Entry, seen, lasting| BlockedKey {
         at,
         key: entry.key.clone(),
         id: entry.id.clone(),
@@ -151,8 +151,8 @@ pub(super) fn good() -> History {
             cursor("progress", 1),
             cursor("progress", 5),
         ],
-        stops: vec![
-            stop(Place::Outbox, &b1, moment(1, 0, 0), false),
+        blocked_keys: vec![
+            stop(Location::Outbox, &b1, moment(1, 0, 0), false),
             stop(billing.clone(), &p1, moment(9, 5, 4), true),
         ],
         removals: vec![
@@ -160,7 +160,7 @@ pub(super) fn good() -> History {
                 id: a1.id.clone(),
                 seen: moment(1, 0, 0),
             },
-            Removal::Mark {
+            Removal::ProcessedRecord {
                 consumer: "billing".to_owned(),
                 id: a1.id,
                 seen: moment(9, 6, 4),

@@ -2,7 +2,7 @@
 
 use mainstay_testkit::{
     History,
-    history::{Effect, Offset, Place, Reader, Removal, Stop},
+    history::{BlockedKey, Effect, Location, Offset, Reader, Removal},
 };
 
 use super::good::{at, cursor, entry, recorded, sent, taken};
@@ -160,14 +160,14 @@ impl Run {
     /// The next message of a key is refused, or cannot be handled.
     fn stop(&mut self, key: usize) {
         let (at, next) = if self.published[key] < self.committed[key] {
-            (Place::Outbox, self.published[key] + 1)
+            (Location::Outbox, self.published[key] + 1)
         } else if self.done[key] < self.published[key] {
-            (Place::Consumer(CONSUMER.to_owned()), self.done[key] + 1)
+            (Location::Consumer(CONSUMER.to_owned()), self.done[key] + 1)
         } else {
             return;
         };
         let entry = entry(&key.to_string(), next);
-        self.history.stops.push(Stop {
+        self.history.blocked_keys.push(BlockedKey {
             at,
             key: entry.key,
             id: entry.id,
@@ -186,7 +186,7 @@ impl Run {
         let old: Vec<_> = old.filter(|message| !redelivered(message)).collect();
         if !old.is_empty() {
             let (key, number) = old[any % old.len()];
-            self.history.removals.push(Removal::Mark {
+            self.history.removals.push(Removal::ProcessedRecord {
                 consumer: CONSUMER.to_owned(),
                 id: entry(&key.to_string(), *number).id,
                 seen: self.history.moment(),

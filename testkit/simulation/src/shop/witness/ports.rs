@@ -1,10 +1,6 @@
 //! The ports of engines, seen.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_inbox::{
@@ -22,7 +18,8 @@ use mainstay_outbox::{
         shard_of,
     },
 };
-use mainstay_testkit::history::{Place, Sent, Stop};
+use mainstay_testkit::history::{BlockedKey, Location, Sent};
+use parking_lot::Mutex;
 
 use super::{super::rows::ordered_key, Witness};
 use crate::HostPublisher;
@@ -61,14 +58,10 @@ impl<P> Watched<P> {
         }
     }
 
-    fn read(&self) -> MutexGuard<'_, Read> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn blocked(&self, at: Place, message: &Message) {
+    fn blocked(&self, at: Location, message: &Message) {
         let mut seen = self.witness.caught_up();
         let moment = seen.history.moment();
-        seen.history.stops.push(Stop {
+        seen.history.blocked_keys.push(BlockedKey {
             at,
             key: ordered_key(message),
             id: message.id.to_string(),
@@ -81,16 +74,16 @@ impl<P> Watched<P> {
 #[async_trait]
 impl RelayStore for Watched<MemoryOutbox> {
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error> {
-        owner.clone_into(&mut self.read().owner);
+        owner.clone_into(&mut self.read.lock().owner);
         self.port.lease(owner, lease).await
     }
 
     async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
         // What was recorded by now, no read that begins now may find.
-        let recorded = self.witness.seen().recorded.len();
+        let recorded = self.witness.seen.lock().recorded.len();
         let fetched = self.port.fetch(leases, limit).await?;
-        let seen = self.witness.seen();
-        let mut read = self.read();
+        let seen = self.witness.seen.lock();
+        let mut read = self.read.lock();
         read.sends.clear();
         read.rows.clear();
         for row in &fetched.rows {
@@ -110,10 +103,10 @@ impl RelayStore for Watched<MemoryOutbox> {
 
     async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {
         self.port.record(leases, outcome).await?;
-        let read = self.read();
+        let read = self.read.lock();
         let refused = outcome.refused.iter();
         for message in refused.filter_map(|refusal| read.rows.get(&refusal.row_ref)) {
-            self.blocked(Place::Outbox, message);
+            self.blocked(Location::Outbox, message);
         }
         Ok(())
     }
@@ -131,8 +124,8 @@ impl RelayStore for Watched<MemoryOutbox> {
 impl Publisher for Watched<HostPublisher> {
     async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
         {
-            let read = self.read();
-            let mut seen = self.witness.seen();
+            let read = self.read.lock();
+            let mut seen = self.witness.seen.lock();
             for message in messages {
                 let id = message.id.as_str();
                 if let Some((shard, fence, recorded)) = read.sends.get(id) {
@@ -160,7 +153,7 @@ impl FailurePolicy for Watched<BlockKey> {
     ) -> Result<FailureOutcome, mainstay_inbox::Error> {
         let outcome = self.port.on_failure(consumer, delivery, failure).await?;
         if let Record::Message(message) = &delivery.content {
-            self.blocked(Place::Consumer(consumer.to_string()), message);
+            self.blocked(Location::Consumer(consumer.to_string()), message);
         }
         Ok(outcome)
     }
