@@ -91,7 +91,21 @@
 //! # fn main() {}
 //! ```
 //!
-//! `?` in a handler works on every error; [`HandlerError`] says what the worker does about which.
+//! # Errors of a handler
+//!
+//! `?` works on every error. The worker rolls back what the handler wrote, and then:
+//!
+//! | the handler returns | the worker | attempt counted |
+//! |---|---|---|
+//! | a database error that heals by itself: deadlock, serialization failure, lost connection | tries again, as long as it takes | no |
+//! | any other error: violated constraint, damaged row, error of the domain | tries again, by default five times in about a second; then the [`FailurePolicy`](failure::FailurePolicy) decides | yes |
+//! | [`HandlerError::permanent`] | asks the failure policy at once | yes |
+//! | [`HandlerError::unavailable`]: a service that the handler calls is away | tries again, as long as it takes | no |
+//!
+//! The default policy, [`BlockKey`], stores nothing: the key of the message waits, is listed in
+//! [`Status::blocked_keys`], and is tried again every 30 s unless the failure is permanent.
+//!
+//! # State, status, shutdown
 //!
 //! What a handler needs besides the connection is state, given once. A service that does more than
 //! consume [spawns](Worker::spawn) its worker; the [`Status`] serialises for a health endpoint:
@@ -158,7 +172,75 @@
 //! |---|---|
 //! | `&mut SqliteConnection` | `sqlite::memory:`, as above |
 //! | `&mut memory::Connection` (feature `memory`) | `Database::new()`; the crate mainstay-simulation can crash and interrupt it |
-//! | `&mut PgConnection` | a PostgreSQL server, since its SQL runs there: call the handler in `pool.begin()` and roll back. No broker, inbox or worker is needed. Put decisions that need no SQL into functions without a connection; these need no server. |
+//! | `&mut PgConnection` | A server, since the SQL is PostgreSQL's: call the handler in `pool.begin()` and roll back. Or no server: put the SQL behind a trait of yours with a connection type, and give the implementation as state. A test gives another one, whose connection is `()`. |
+//!
+//! The trait of the last row. In the service, `Worker::new(inbox, consumer).with_state(InPostgres)`
+//! precedes `.on(bill)`:
+//!
+//! ```
+//! # #[cfg(not(feature = "postgres"))] fn main() {}
+//! # #[cfg(feature = "postgres")] mod example {
+//! # use std::sync::{Arc, Mutex};
+//! # use mainstay_inbox::{HandlerError, PostgresInbox, Received, Worker, messaging::{Consumer, Event}, sqlx::{self, PgConnection}};
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Serialize, Deserialize)]
+//! # struct OrderPlaced { id: String, cents: i64 }
+//! # impl Event for OrderPlaced { const TOPIC: &'static str = "orders"; const KIND: &'static str = "OrderPlaced"; }
+//! /// The SQL of the handler.
+//! trait Invoices: Clone + Send + Sync + 'static {
+//!     type Connection: Send;
+//!     fn add(&self, tx: &mut Self::Connection, order: &OrderPlaced)
+//!     -> impl Future<Output = Result<(), HandlerError>> + Send;
+//! }
+//!
+//! async fn bill<I: Invoices>(
+//!     tx: &mut I::Connection, order: Received<OrderPlaced>, invoices: I,
+//! ) -> Result<(), HandlerError> {
+//!     if order.event.cents < 0 {
+//!         return Err(HandlerError::permanent("a negative amount cannot be billed"));
+//!     }
+//!     invoices.add(tx, &order.event).await
+//! }
+//!
+//! #[derive(Clone)]
+//! struct InPostgres;
+//!
+//! impl Invoices for InPostgres {
+//!     type Connection = PgConnection;
+//!     async fn add(&self, tx: &mut PgConnection, order: &OrderPlaced) -> Result<(), HandlerError> {
+//!         sqlx::query("INSERT INTO invoices (order_id, cents) VALUES ($1, $2)")
+//!             .bind(&order.id).bind(order.cents).execute(tx).await?;
+//!         Ok(())
+//!     }
+//! }
+//! # fn worker(inbox: PostgresInbox, consumer: impl Consumer) {
+//! #     let _ = Worker::new(inbox, consumer).with_state(InPostgres).on(bill);
+//! # }
+//!
+//! // In a test:
+//! #[derive(Clone, Default)]
+//! struct InMemory(Arc<Mutex<Vec<i64>>>);
+//!
+//! impl Invoices for InMemory {
+//!     type Connection = ();
+//!     async fn add(&self, (): &mut (), order: &OrderPlaced) -> Result<(), HandlerError> {
+//!         self.0.lock().unwrap().push(order.cents);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let invoices = InMemory::default();
+//! bill(&mut (), Received::of(OrderPlaced { id: "17".to_owned(), cents: 500 }), invoices.clone()).await?;
+//! assert_eq!(*invoices.0.lock().unwrap(), [500]);
+//! # Ok(())
+//! # } }
+//! # #[cfg(feature = "postgres")] fn main() { example::main().unwrap() }
+//! ```
+//!
+//! If the handler emits events, its outbox comes as state too: `PostgresOutbox` in the service,
+//! `RecordingOutbox` of mainstay-outbox in the test.
 //!
 //! [`Handlers::run`] runs the handler of a whole [`Delivery`](messaging::Delivery), decoding
 //! included.
@@ -247,6 +329,8 @@
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod answers;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod builder;
 mod error;
 mod handlers;
 mod identity;
@@ -270,6 +354,8 @@ pub mod sqlite;
 pub mod status;
 pub mod store;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use builder::InboxBuilder;
 pub use error::Error;
 pub use failure::BlockKey;
 pub use handlers::{HandlerError, Handlers, Received};

@@ -41,7 +41,10 @@ async fn sql_errors_are_classified_by_what_heals() {
     assert!(!busy.counts_attempt(), "{busy}");
     insert(&mut one).await.unwrap();
     let violated = insert(&mut one).await.unwrap_err();
-    assert!(violated.is_permanent(), "{violated}");
+    assert!(
+        violated.counts_attempt() && !violated.is_permanent(),
+        "{violated}"
+    );
     assert!(
         violated.to_string().contains("UNIQUE constraint failed"),
         "{violated}"
