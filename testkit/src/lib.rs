@@ -49,13 +49,11 @@
     reason = "it is not published: its users change with it"
 )]
 
-pub mod check;
 pub mod crash;
 mod daemon;
 mod directory;
 mod disk;
 mod error;
-pub mod history;
 pub mod postgres;
 mod process;
 mod suites;
@@ -65,7 +63,7 @@ mod wire;
 pub use directory::Directory;
 pub use disk::SmallDisk;
 pub use error::Error;
-pub use history::History;
+pub use mainstay_history::{self as history, History, check};
 pub use process::within;
 pub use suites::{LEFT_OUT, left_out, must_run};
 #[cfg(feature = "wire")]

@@ -1,6 +1,6 @@
 //! The simulation against mutants: small faults of the kind that people commit, each of which it must find.
 //!
-//! Faults of ports are adapters of the simulation's program `mutants`; the others are patches, applied one at a time to a
+//! Faults of ports are adapters in the program `mutants` of `testkit/campaigns`; the others are patches, applied one at a time to a
 //! copy of the repository.
 
 use std::{
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 /// Where the patches lie.
-const PATCHES: &str = "testkit/simulation/mutants";
+const PATCHES: &str = "testkit/campaigns/mutants";
 /// With how many seeds each mutant is hunted.
 const SEEDS: u64 = 20_000;
 
@@ -211,7 +211,7 @@ impl Tree {
         let mut cargo = Command::new(env!("CARGO"));
         cargo
             .args(["build", "--quiet", "--profile", "proof"])
-            .args(["--package", "mainstay-simulation", "--bin", "mutants"])
+            .args(["--package", "mainstay-campaigns", "--bin", "mutants"])
             .current_dir(&self.folder)
             .env("CARGO_TARGET_DIR", &build)
             .env("CARGO_INCREMENTAL", "1")

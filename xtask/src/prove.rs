@@ -85,7 +85,7 @@ pub(crate) fn run(parts: &[String], mutant: Option<String>) -> Result<(), String
 
 /// Passes arguments on to the simulation.
 pub(crate) fn simulate(arguments: &[String]) -> Result<(), String> {
-    let program = program("mainstay-simulation", "simulation");
+    let program = program("mainstay-campaigns", "simulation");
     succeeds({ program }.args(arguments))
 }
 
@@ -157,7 +157,7 @@ fn models(run: &mut Run) -> Result<(), String> {
 }
 
 fn seeds(run: &mut Run) -> Result<(), String> {
-    let mut program = program("mainstay-simulation", "simulation");
+    let mut program = program("mainstay-campaigns", "simulation");
     let (tally, outcome) = kept(
         "seeds",
         program.args(["seeds", "--count", "100000", "--json"]),

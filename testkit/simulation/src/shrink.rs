@@ -1,24 +1,26 @@
-//! From a plan that fails to the shortest one that still does.
+//! From a plan that fails to the shortest one that still fails.
 
 use std::fmt;
 
-use crate::{Report, Settings, run};
+use crate::run::{Report, Settings, run};
 
-/// How many runs may go into the shortest plan of one failure.
+/// How many runs the search for the shortest plan of one failure may take.
 const TRIES: u32 = 300;
 
 /// A seed that failed, and the shortest plan that was found for it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Failure {
-    /// What came of the whole plan.
+    /// The report of the whole plan.
     pub report: Report,
-    /// The places, in the whole plan, of the faults that suffice.
+    /// The indices of the faults that suffice.
     pub places: Vec<usize>,
-    /// What came of these.
+    /// The report of these faults alone.
     pub shortest: Report,
 }
 
-/// Drops faults of a failed run as long as it still fails.
+/// Removes faults of a failed run for as long as it still fails.
+#[must_use]
 pub fn shrink(report: Report) -> Failure {
     let again = |places: &[usize]| {
         let settings = Settings {
@@ -27,7 +29,7 @@ pub fn shrink(report: Report) -> Failure {
         };
         Some(run(report.seed, &settings)).filter(Report::has_failed)
     };
-    // What did not strike is rarely missed.
+    // Faults without effect are rarely needed.
     let places = 0..report.plan.faults.len();
     let struck: Vec<usize> = places.clone().filter(|at| report.struck[*at] > 0).collect();
     let (places, shortest) = match again(&struck) {
@@ -42,7 +44,7 @@ pub fn shrink(report: Report) -> Failure {
     }
 }
 
-/// Leaves out places, halves first, as long as `again` says what comes of the others: that they fail as well.
+/// Removes indices, halves first, for as long as `again` returns a failure of the others.
 pub(crate) fn shorten<T>(
     mut places: Vec<usize>,
     mut failed: T,
@@ -67,6 +69,7 @@ pub(crate) fn shorten<T>(
 
 impl Failure {
     /// The command that runs the shortest plan again.
+    #[must_use]
     pub fn command(&self) -> String {
         let places: Vec<String> = self.places.iter().map(ToString::to_string).collect();
         let places = match &*places {
@@ -93,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_needed_is_dropped() {
+    fn faults_that_are_not_needed_are_removed() {
         // Fails if, and only if, the third and the eighth fault are there.
         let both = |places: &[usize]| (places.contains(&3) && places.contains(&8)).then_some(());
         let (places, ()) = shorten((0..20).collect(), (), both);

@@ -1,4 +1,4 @@
-//! The simulation: one runtime whose time jumps, a database, a broker, and hosts.
+//! The simulation: a runtime with simulated time, a database, a broker, and hosts.
 
 mod acts;
 
@@ -20,9 +20,10 @@ use tokio::{
 
 use crate::{host::Host, plan::Plan, process::Process, rng::ids, run::Report, world::World};
 
-/// A simulated world: time, a database, a broker, and the hosts that are put into it.
+/// A simulation: time, a database, a broker and hosts, on one thread.
 ///
-/// All of it runs on one thread, and all of it follows from the seed and the plan.
+/// Time is tokio's paused clock: it jumps to the next timer whenever all tasks wait. The run follows
+/// from the seed and the plan.
 #[derive(Debug)]
 pub struct Sim {
     pub(crate) world: Arc<World>,
@@ -30,15 +31,15 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// A world in which nothing goes wrong by itself.
+    /// A simulation without planned faults.
     ///
     /// # Errors
-    /// When the operating system refuses a runtime.
+    /// If the operating system refuses a runtime.
     pub fn new(seed: u64) -> io::Result<Self> {
         Self::planned(seed, Plan::default())
     }
 
-    /// A world in which the plan's faults strike.
+    /// A simulation with the faults of a plan.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -83,9 +84,10 @@ impl Sim {
         })
     }
 
-    /// Puts a host into the world and starts it. `factory` makes what runs on it, anew for each of its lives.
+    /// Adds a host and starts it. Each start calls `factory` for the service that runs on it.
     ///
-    /// That it ends by itself is no fault; that it ends with an error or a panic is one.
+    /// A service may end by itself. If it ends with an error or a panic, [`broken`](Self::broken)
+    /// lists it.
     pub fn host<F, E>(
         &self,
         name: &str,
@@ -98,7 +100,7 @@ impl Sim {
         Host::new(&self.world, name, factory)
     }
 
-    /// Lets the world go on until `scenario` has come to its end.
+    /// Runs the simulation until `scenario` has ended.
     pub fn run<T>(&self, scenario: impl Future<Output = T>) -> T {
         self.runtime.block_on(async {
             let mut acts = JoinSet::new();
@@ -107,30 +109,33 @@ impl Sim {
         })
     }
 
-    /// The database, as somebody reaches it whom no fault of the plan strikes.
+    /// The database, for the scenario: no fault of a call applies.
     pub fn database(&self) -> &Database {
         &self.world.database
     }
 
-    /// The broker, as somebody reaches it whom no fault of the plan strikes.
+    /// The broker, for the scenario: no fault of a call applies.
     pub fn broker(&self) -> &Broker {
         &self.world.broker
     }
 
-    /// Says which message of the scenario a message is: the plan speaks of the n-th one. The first answer stays the only one.
+    /// Defines the number of a message, by which [`Act::Refuse`](crate::Act::Refuse) and
+    /// [`Act::Poison`](crate::Act::Poison) name it. Only the first call has an effect.
     pub fn number(&self, numbering: impl Fn(&Message) -> Option<usize> + Send + Sync + 'static) {
         drop(self.world.numbering.set(Box::new(numbering)));
     }
 
-    /// Ends all faults: everybody reaches everything again, hosts that were killed are started, commits under way are decided,
-    /// and the server notices whose clients are gone. From here on everything must come to its end. A planned stop that has begun goes on:
-    /// its host is started again when its time has come.
+    /// Ends all faults: cuts and outages end, killed hosts are started, unknown commits are decided,
+    /// and the server ends transactions whose clients are gone. A planned shutdown that has begun
+    /// goes on, and its host is started again afterwards.
+    ///
+    /// From here on, the service must finish its work.
     pub fn heal(&self) {
         self.world.shared().poison.clear();
         self.world.heal();
     }
 
-    /// All hosts, in the order in which they were put into the world.
+    /// All hosts, in the order in which they were added.
     pub fn hosts(&self) -> Vec<Host> {
         self.world.shared().hosts.clone()
     }
@@ -140,12 +145,12 @@ impl Sim {
         &self.world.plan
     }
 
-    /// How often each fault of the plan has struck.
+    /// How many times each fault of the plan took effect.
     pub fn struck(&self) -> Vec<u32> {
         self.world.report().struck.clone()
     }
 
-    /// What went wrong on hosts: they panicked, or ended with an error.
+    /// Hosts that panicked or ended with an error, as texts.
     pub fn broken(&self) -> Vec<String> {
         self.world.report().violations.clone()
     }

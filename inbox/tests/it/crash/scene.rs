@@ -14,7 +14,7 @@ use mainstay_ports::{InboxPorts, Ports};
 use mainstay_testkit::{
     History, check,
     crash::Points,
-    history::{Effect, Entry, Offset, Place, Published, Reader, Stop},
+    history::{Blocked, Effect, Entry, Offset, Place, Published, Reader},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -211,15 +211,15 @@ impl<F: Service> Scene<F> {
         }
     }
 
-    /// Whether a message cannot be handled this time, which stops its key.
+    /// Whether a message cannot be handled this time, which blocks its key.
     fn fails(&self, message: &Message) -> Option<HandlerError> {
         let mut history = self.history();
         let id = message.id.to_string();
-        if id != format!("{}b-0", self.name) || history.stops.len() >= FAILURES {
+        if id != format!("{}b-0", self.name) || history.blocked.len() >= FAILURES {
             return None;
         }
         let seen = history.moment();
-        history.stops.push(Stop {
+        history.blocked.push(Blocked {
             at: Place::Consumer(self.group.to_string()),
             key: message.key.as_ref().map(ToString::to_string),
             id,

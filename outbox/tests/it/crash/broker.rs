@@ -7,7 +7,7 @@ use mainstay_messaging::{Message, Publisher, broker::PublishOutcome};
 use mainstay_outbox::conformance::Tape;
 use mainstay_testkit::{
     History,
-    history::{self, Moment, Place, Published, Stop},
+    history::{self, Blocked, Moment, Place, Published},
 };
 
 /// A broker that outlives every crash. What it refuses it takes after so many refusals.
@@ -15,7 +15,7 @@ use mainstay_testkit::{
 pub(super) struct Broker {
     pub(super) tape: Tape,
     refusals: usize,
-    stops: Mutex<Vec<Stop>>,
+    blocked: Mutex<Vec<Blocked>>,
 }
 
 impl Broker {
@@ -42,7 +42,7 @@ impl Broker {
                     entry: entry(&message),
                 })
                 .collect(),
-            stops: self.stops.lock().unwrap().clone(),
+            blocked: self.blocked.lock().unwrap().clone(),
             ..History::default()
         }
     }
@@ -64,7 +64,7 @@ impl Publisher for Broker {
         let answers = self.tape.publish(messages).await;
         for (message, answer) in messages.iter().zip(&answers) {
             if let PublishOutcome::Refused(_) = answer {
-                self.stops.lock().unwrap().push(Stop {
+                self.blocked.lock().unwrap().push(Blocked {
                     at: Place::Outbox,
                     key: message.key.as_ref().map(ToString::to_string),
                     id: message.id.to_string(),

@@ -1,12 +1,9 @@
-//! The end: while one message cannot go on and nothing else is wrong any more, and when it is over.
+//! The end of a run: first while one message still fails, then without any failure.
 
 use std::{collections::HashSet, time::Duration};
 
+use mainstay_history::{History, Left, Place, Reader};
 use mainstay_outbox::MemoryOutbox;
-use mainstay_testkit::{
-    History,
-    history::{Left, Place, Reader},
-};
 
 use super::{
     Failure, Lasting, Shop, WINDOW, group, nth_of,
@@ -17,11 +14,11 @@ use super::{
 };
 use crate::{Sim, judge};
 
-/// How long everything may take to come to its end beside a message that the broker refuses.
+/// How long other work may take beside a message that the broker refuses.
 const BESIDE: Duration = Duration::from_secs(30);
 
 impl Shop {
-    /// Waits until every wish is fulfilled, published and done, and nobody has anything left to do.
+    /// Waits until every wish is fulfilled, published and handled, and no work is left.
     pub(super) async fn come_to_an_end(
         &self,
         sim: &Sim,
@@ -49,7 +46,7 @@ impl Shop {
         Ok(progress.len() == usize::from(self.topology.partitions) && progress.iter().all(done))
     }
 
-    /// The `history` that the witness has seen, and what is left.
+    /// The history that the witness has seen, with the messages that are left.
     pub(super) async fn history(
         &self,
         sim: &Sim,
@@ -84,7 +81,7 @@ impl Shop {
         history.left.extend(undone);
         Ok(history)
     }
-    /// Heals all but what lasts, waits, and says what else stands still.
+    /// Ends all faults but the lasting one, waits, and returns the other messages that are left.
     pub(super) async fn outlast(
         &self,
         sim: &Sim,
@@ -92,7 +89,8 @@ impl Shop {
     ) -> Result<Vec<String>, Failure> {
         let mut beside = Vec::new();
         if let Some(Lasting::Poison(nth)) = self.lasting {
-            // The others of its partition are done, and were long enough ago to be forgotten; their offsets are not committed.
+            // The others of its partition are handled, and their processed records are old enough to be
+            // pruned; their offsets are not committed.
             sim.world.heal();
             tokio::time::sleep(WINDOW + Duration::from_secs(3)).await;
             beside = self
@@ -111,7 +109,7 @@ impl Shop {
         Ok(beside)
     }
 
-    /// What does not hold while nothing but this message is the cause of anything that stands still.
+    /// Violations while this message is the only one that may block anything.
     async fn stands_still(
         &self,
         sim: &Sim,
@@ -121,7 +119,7 @@ impl Shop {
     ) -> Result<Vec<String>, Failure> {
         let mut seen = witness.caught_up().history.clone();
         let id = nth.to_string();
-        for stop in &mut seen.stops {
+        for stop in &mut seen.blocked {
             stop.lasting = stop.at == *at && stop.id == id;
         }
         Ok(judge(&self.history(sim, witness, seen).await?))

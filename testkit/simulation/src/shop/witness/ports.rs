@@ -1,4 +1,4 @@
-//! The ports of engines, seen.
+//! The ports of engines, as the witness sees them.
 
 use std::{
     collections::HashMap,
@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use mainstay_history::{Blocked, Place, Sent};
 use mainstay_inbox::{
     BlockKey,
     failure::{Failure, FailureOutcome, FailurePolicy},
@@ -22,23 +23,22 @@ use mainstay_outbox::{
         shard_of,
     },
 };
-use mainstay_testkit::history::{Place, Sent, Stop};
 
 use super::{super::rows::ordered_key, Witness};
 use crate::HostPublisher;
 
-/// A port of an engine, watched by the witness.
+/// A port of an engine that the witness watches.
 pub(in crate::shop) struct Watched<P> {
     port: P,
     witness: Arc<Witness>,
     read: Arc<Mutex<Read>>,
 }
 
-/// What a relay has read, and under which fence.
+/// The rows that a relay has read, and its fencing tokens.
 #[derive(Default)]
 struct Read {
     owner: String,
-    /// Shard, fence, and whether it was recorded already.
+    /// Shard, fencing token, and whether the row was recorded already.
     sends: HashMap<String, (u16, FencingToken, bool)>,
     rows: HashMap<RowRef, Message>,
 }
@@ -68,7 +68,7 @@ impl<P> Watched<P> {
     fn blocked(&self, at: Place, message: &Message) {
         let mut seen = self.witness.caught_up();
         let moment = seen.history.moment();
-        seen.history.stops.push(Stop {
+        seen.history.blocked.push(Blocked {
             at,
             key: ordered_key(message),
             id: message.id.to_string(),
@@ -86,7 +86,7 @@ impl RelayStore for Watched<MemoryOutbox> {
     }
 
     async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        // What was recorded by now, no read that begins now may find.
+        // A read that begins now may not find rows that are recorded by now.
         let recorded = self.witness.seen().recorded.len();
         let fetched = self.port.fetch(leases, limit).await?;
         let seen = self.witness.seen();

@@ -16,7 +16,7 @@ use std::{
 
 use clap::Parser;
 use mainstay_clock::{IdGenerator as _, SystemIds};
-use mainstay_simulation::{
+use mainstay_simulation::standard::{
     Failure, Report, Settings, Tally, campaign, corpus, planned, run, shrink,
 };
 use serde_json::json;

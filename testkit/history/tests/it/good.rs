@@ -1,11 +1,8 @@
 //! A history without fault in which much went wrong.
 
-use mainstay_testkit::{
-    History,
-    history::{
-        Cursor, Effect, Entry, Left, Moment, Offset, Ownership, Place, Published, Reader, Removal,
-        Sent, Stop,
-    },
+use mainstay_history::{
+    Blocked, Cursor, Effect, Entry, History, Left, Moment, Offset, Ownership, Place, Published,
+    Reader, Removal, Sent,
 };
 
 pub(super) fn entry(key: &str, number: i64) -> Entry {
@@ -105,7 +102,7 @@ pub(super) fn good() -> History {
         consumer: consumer.to_owned(),
         topic: topic.to_owned(),
     };
-    let stop = |at, entry: &Entry, seen, lasting| Stop {
+    let stop = |at, entry: &Entry, seen, lasting| Blocked {
         at,
         key: entry.key.clone(),
         id: entry.id.clone(),
@@ -151,7 +148,7 @@ pub(super) fn good() -> History {
             cursor("progress", 1),
             cursor("progress", 5),
         ],
-        stops: vec![
+        blocked: vec![
             stop(Place::Outbox, &b1, moment(1, 0, 0), false),
             stop(billing.clone(), &p1, moment(9, 5, 4), true),
         ],
@@ -160,7 +157,7 @@ pub(super) fn good() -> History {
                 id: a1.id.clone(),
                 seen: moment(1, 0, 0),
             },
-            Removal::Mark {
+            Removal::ProcessedRecord {
                 consumer: "billing".to_owned(),
                 id: a1.id,
                 seen: moment(9, 6, 4),

@@ -1,12 +1,12 @@
-//! What must hold of a [`History`], one function per invariant.
+//! The invariants of a [`History`], one function each.
 //!
-//! They know neither processes nor databases nor simulations: whoever has a history can ask them. Each of them answers with the cases against
-//! its invariant, in words; no case means that it holds, or that the section it looks at was left empty.
+//! A function returns the cases that violate its invariant, as texts. It returns none if the
+//! invariant holds, or if the section that it looks at is empty.
 
+mod blocked;
 mod delivery;
 mod effects;
 mod ownership;
-mod stops;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,23 +16,23 @@ use std::{
 
 use crate::History;
 
+pub use blocked::{blocked_keys_block_no_other, blocked_keys_not_overtaken, drained};
 pub use delivery::{
     each_published_once, first_deliveries_in_key_order, no_phantom, nothing_lost,
     nothing_unpublished_removed,
 };
 pub use effects::{
-    cursors_rise, effects_in_key_order, effects_once, nothing_redeliverable_forgotten,
+    cursors_rise, effects_in_key_order, effects_once, nothing_redeliverable_pruned,
     offsets_behind_effects, offsets_rise,
 };
 pub use ownership::{
-    fences_rise, nothing_recorded_is_sent, one_owner_per_fence, records_by_owners,
+    fencing_tokens_rise, nothing_recorded_is_sent, one_owner_per_fencing_token, records_by_owners,
 };
-pub use stops::{drained, stopped_keys_not_overtaken, stopped_keys_stop_only_themselves};
 
-/// Says every case against an invariant.
+/// Returns every case that violates an invariant.
 pub type Check = fn(&History) -> Vec<String>;
 
-/// What must hold whatever happened, by name.
+/// The invariants of every run, by name.
 pub const ALL: &[(&str, Check)] = &[
     ("no loss", nothing_lost),
     ("no phantom", no_phantom),
@@ -42,8 +42,11 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("offsets never move back", offsets_rise),
     ("cursors never move back", cursors_rise),
-    ("the fence rises with each owner", fences_rise),
-    ("one owner per fence", one_owner_per_fence),
+    (
+        "the fencing token rises with each owner",
+        fencing_tokens_rise,
+    ),
+    ("one owner per fencing token", one_owner_per_fencing_token),
     ("only the owner records", records_by_owners),
     (
         "nothing is sent that was recorded",
@@ -56,25 +59,26 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("offset committed, effect durable", offsets_behind_effects),
     (
-        "a stopped key is overtaken by nobody",
-        stopped_keys_not_overtaken,
+        "no message overtakes a blocked key",
+        blocked_keys_not_overtaken,
     ),
     (
-        "a stopped key stops only itself",
-        stopped_keys_stop_only_themselves,
+        "a blocked key blocks no other key",
+        blocked_keys_block_no_other,
     ),
     (
         "retention removes nothing unpublished",
         nothing_unpublished_removed,
     ),
     (
-        "retention forgets nothing redeliverable",
-        nothing_redeliverable_forgotten,
+        "retention prunes nothing redeliverable",
+        nothing_redeliverable_pruned,
     ),
     ("drained after heal", drained),
 ];
 
-/// Every violation of what must hold [always](ALL).
+/// Checks all invariants and returns those that are violated.
+#[must_use]
 pub fn violations(history: &History) -> Vec<Violation> {
     let judge = |&(invariant, check): &(&'static str, Check)| {
         let cases = check(history);
@@ -83,7 +87,7 @@ pub fn violations(history: &History) -> Vec<Violation> {
     ALL.iter().filter_map(judge).collect()
 }
 
-/// An invariant that does not hold, and where.
+/// An invariant that is violated, with its cases.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
     invariant: &'static str,
@@ -91,12 +95,14 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// What does not hold: a name in [`ALL`].
+    /// The name of the invariant in [`ALL`].
+    #[must_use]
     pub const fn invariant(&self) -> &'static str {
         self.invariant
     }
 
-    /// Where it does not hold, in words.
+    /// The cases, as texts.
+    #[must_use]
     pub fn cases(&self) -> &[String] {
         &self.cases
     }
@@ -105,7 +111,12 @@ impl Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
-        write!(f, "not so: {}; {} cases", self.invariant, self.cases.len())?;
+        write!(
+            f,
+            "violated: {}; {} cases",
+            self.invariant,
+            self.cases.len()
+        )?;
         let shown = self.cases.iter().take(SHOWN);
         shown
             .into_iter()
@@ -120,7 +131,7 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Where each of them comes first.
+/// The index at which each item comes first.
 fn first_places<T: Hash + Eq>(all: impl Iterator<Item = T>) -> HashMap<T, usize> {
     let mut first = HashMap::new();
     for (at, item) in all.enumerate() {
@@ -129,7 +140,7 @@ fn first_places<T: Hash + Eq>(all: impl Iterator<Item = T>) -> HashMap<T, usize>
     first
 }
 
-/// What comes more than once, and how often.
+/// The items that come more than once, and how many times.
 fn repeated<T: Ord>(all: impl Iterator<Item = T>) -> impl Iterator<Item = (T, usize)> {
     let mut times: BTreeMap<T, usize> = BTreeMap::new();
     for item in all {
