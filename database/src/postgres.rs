@@ -143,9 +143,9 @@ impl Database {
     /// gives none, [`Error::Unavailable`] says what the server said.
     ///
     /// # Cancel safety
-    /// Cancel safe. `pool().begin()` is not: of a BEGIN that was sent and not waited for the driver
-    /// keeps no account, and what comes next on that connection runs in a transaction that nobody
-    /// commits.
+    /// Cancel safe. `pool().begin()` is not: if it is dropped after BEGIN was sent, the driver does
+    /// not know of the transaction. The next statements on that connection run in it and are never
+    /// committed.
     pub async fn begin_with(&self, begin: SqlStr) -> Result<Transaction, Error> {
         // In a task of its own it always completes. A transaction that is not returned is rolled
         // back.

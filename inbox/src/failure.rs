@@ -141,10 +141,10 @@ impl fmt::Display for FailureKind {
 /// The default [`FailurePolicy`]: stores nothing and blocks the message's key.
 ///
 /// The message stays in the broker's log with its offset uncommitted. The worker logs an error and
-/// lists the key in [`Status::blocked_keys`](crate::Status::blocked_keys). It tries a failure that
-/// may heal again after [`retry_after`](Self::retry_after), and any other one when the partition is
-/// assigned again, that is, after a restart with a better build. Other keys go on until the
-/// partition's in-flight window is full.
+/// lists the key in [`Status::blocked_keys`](crate::Status::blocked_keys). It tries the message again
+/// after [`retry_after`](Self::retry_after) if the failure may heal. Otherwise it tries the message
+/// when the partition is assigned again, such as after a restart with a better build. Other keys go
+/// on until the partition's in-flight window is full.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockKey {
     retry_after: Duration,

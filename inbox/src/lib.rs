@@ -107,8 +107,9 @@
 //!
 //! # State, status, shutdown
 //!
-//! What a handler needs besides the connection is state, given once. A service that does more than
-//! consume [spawns](Worker::spawn) its worker; the [`Status`] serialises for a health endpoint:
+//! Anything else that a handler needs is its state, which the worker is given once. A service that
+//! does more than consume [spawns](Worker::spawn) its worker. [`Status`] serialises for a health
+//! endpoint:
 //!
 //! ```no_run
 //! # #[cfg(feature = "postgres")] mod example {
@@ -270,13 +271,13 @@
 //! |---|---|
 //! | The process dies. | Uncommitted messages are delivered again; each effect is applied once. |
 //! | The answer to a commit is lost. | The worker tries the batch again. If the commit was applied, its messages are duplicates. |
-//! | A worker stands still past its lease, and wakes up in the middle of a handler. | Its transaction and the new owner's conflict on the processed record: one makes the effect. |
+//! | A worker is suspended past its lease, and goes on in the middle of a handler. | Its transaction and the new owner's conflict on the processed record: one makes the effect. |
 //! | The database or the broker does not answer. | The worker waits with backoff, [`Status::last_error`] says why, no attempt is counted. |
-//! | A process stops in the middle of a transaction (PostgreSQL). | The server ends it after `idle_in_transaction_timeout`, and another worker does its messages. A longer [handler deadline](Worker::handler_deadline) is refused. |
+//! | A process is suspended in the middle of a transaction (PostgreSQL). | The server ends it after `idle_in_transaction_timeout`, and another worker does its messages. A longer [handler deadline](Worker::handler_deadline) is refused. |
 //! | A handler ignores an SQL error (PostgreSQL). | The transaction is rolled back; the handler has failed. |
-//! | A handler fails for good. | Its key is blocked. Other keys go on until the in-flight window is full; then the partition pauses. |
-//! | The database refuses what an operator must mend: a privilege, credentials. | No message is blamed. The worker goes on by itself once it is mended; until then [`Status::last_error`] says why. |
-//! | A handler blocks its thread. | Its deadline cannot end it. A shutdown leaves it behind after twice [`Worker::drain_timeout`]. |
+//! | A handler fails permanently, or in all attempts. | Its key is blocked. Other keys go on until the in-flight window is full; then the partition pauses. |
+//! | The database refuses what an operator must mend: a privilege, credentials. | No attempt is counted. The worker goes on by itself once the operator has mended it; until then [`Status::last_error`] says why. |
+//! | A handler blocks its thread. | Its deadline cannot end it. A shutdown stops waiting for it after twice [`Worker::drain_timeout`]. |
 //! | A key stays blocked longer than the broker keeps its log. | The group's offset falls out of the log, and the consumer ends with an error. Alert on `mainstay_inbox_blocked_keys`. |
 //!
 //! [`guide`] explains how the worker does this.

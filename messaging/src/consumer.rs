@@ -76,7 +76,7 @@ pub trait Consumer: Send + 'static {
     /// Gives partitions back: once drained after [`ConsumerEvent::Revoked`], or at shutdown.
     ///
     /// # Behaviour
-    /// - What was committed stays committed. Everything else will be delivered to the next holder.
+    /// - Committed offsets stay committed. All other records are delivered to the next owner.
     /// - Releasing everything leaves the group.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     pub(crate) ignored: u64,
     /// Suites that did not run because their server is missing, each with the reason.
-    pub(crate) left_out: BTreeSet<String>,
+    pub(crate) skipped: BTreeSet<String>,
 }
 
 impl AddAssign for Counts {
@@ -44,7 +44,7 @@ impl AddAssign for Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
-        self.left_out.extend(other.left_out);
+        self.skipped.extend(other.skipped);
     }
 }
 
@@ -146,7 +146,7 @@ impl Report {
         for server in servers {
             line(server.clone());
         }
-        for suite in &counts.left_out {
+        for suite in &counts.skipped {
             line(format!("Did not run: {suite}"));
         }
         text

@@ -14,13 +14,13 @@ use std::{
 /// Ports that belong to the run go through [`call`](Self::call): a store, a publisher, transactions, a consumer, a handler.
 #[derive(Debug)]
 pub struct Points {
-    strike: Strike,
+    at: Where,
     state: Mutex<State>,
 }
 
 /// Where the run ends.
 #[derive(Debug)]
-enum Strike {
+enum Where {
     /// At the n-th point of these moments.
     Nth(usize, &'static [Moment]),
     /// At one of these, by the end of the process.
@@ -56,23 +56,23 @@ impl Points {
 
     /// The `nth` moment before or after a call, over all ports, counted from 1.
     pub fn around_calls(nth: usize) -> Arc<Self> {
-        Self::with(Strike::Nth(nth, &[Moment::Before, Moment::After]))
+        Self::with(Where::Nth(nth, &[Moment::Before, Moment::After]))
     }
 
     /// The `nth` point over all ports, counted from 1; each time a call waits for something is one, too.
     pub fn anywhere(nth: usize) -> Arc<Self> {
         let all = &[Moment::Before, Moment::Within, Moment::After];
-        Self::with(Strike::Nth(nth, all))
+        Self::with(Where::Nth(nth, all))
     }
 
     /// The process itself aborts at whichever of `points` comes first.
     pub fn aborting(points: Vec<String>) -> Arc<Self> {
-        Self::with(Strike::Abort(points))
+        Self::with(Where::Abort(points))
     }
 
-    fn with(strike: Strike) -> Arc<Self> {
+    fn with(at: Where) -> Arc<Self> {
         let state = Mutex::default();
-        Arc::new(Self { strike, state })
+        Arc::new(Self { at, state })
     }
 
     /// Calls a port. Where the run has ended, it never answers.
@@ -87,7 +87,7 @@ impl Points {
             *calls
         };
         self.come_by(Moment::Before, port, nth).await;
-        // Others may run, and a driver that counts polls can strike here as well.
+        // Others may run, and a driver that counts polls can end the run here as well.
         pause().await;
         let mut call = pin!(call);
         let answer = poll_fn(|context: &mut Context<'_>| {
@@ -122,7 +122,7 @@ impl Points {
         .await
     }
 
-    /// Where the run was struck.
+    /// Where the run ended.
     pub fn struck(&self) -> Option<String> {
         self.state().struck.clone()
     }
@@ -146,8 +146,8 @@ impl Points {
             return true;
         }
         let point = || format!("{moment:?}:{port}:{call}").to_lowercase();
-        match &self.strike {
-            Strike::Nth(nth, moments) if moments.contains(&moment) => {
+        match &self.at {
+            Where::Nth(nth, moments) if moments.contains(&moment) => {
                 state.passed += 1;
                 if state.passed < *nth {
                     return false;
@@ -158,7 +158,7 @@ impl Points {
                 }
                 true
             }
-            Strike::Abort(points) if points.contains(&point()) => {
+            Where::Abort(points) if points.contains(&point()) => {
                 say_last(&point());
                 std::process::abort();
             }

@@ -3,7 +3,7 @@
 mod actor;
 mod ledger;
 mod log;
-mod strikes;
+mod faults;
 
 pub(crate) use actor::Actor;
 pub(crate) use ledger::{Ledger, SHARD};
