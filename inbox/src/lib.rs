@@ -240,8 +240,13 @@
 //! # #[cfg(feature = "postgres")] fn main() { example::main().unwrap() }
 //! ```
 //!
-//! If the handler emits events, its outbox comes as state too: `PostgresOutbox` in the service,
-//! `RecordingOutbox` of mainstay-outbox in the test.
+//! # A handler that emits events
+//!
+//! Its outbox comes as state too: `PostgresOutbox` in the service, `RecordingOutbox` of
+//! mainstay-outbox in a test. Effect, processed record and event commit together. Open outbox and
+//! inbox with the same [`Database`](database::Transactions) value, such as
+//! `postgres::Database::from(pool)`. The worker's commits then wake the relay at once; otherwise it
+//! finds the event by polling, within about 50 ms.
 //!
 //! [`Handlers::run`] runs the handler of a whole [`Delivery`](messaging::Delivery), decoding
 //! included.

@@ -32,10 +32,7 @@
 //! |---|---|
 //! | `postgres` | databases and servers for tests, through sqlx |
 //! | `wire` | a proxy before a server, which can cut connections, stop forwarding and lose commits |
-#![allow(
-    clippy::must_use_candidate,
-    reason = "it is not published"
-)]
+#![allow(clippy::must_use_candidate, reason = "it is not published")]
 
 pub mod crash;
 mod daemon;
@@ -53,6 +50,6 @@ pub use disk::SmallDisk;
 pub use error::Error;
 pub use mainstay_history::{self as history, History, check};
 pub use process::within;
-pub use suites::{SKIPPED, skipped, must_run};
+pub use suites::{SKIPPED, must_run, skipped};
 #[cfg(feature = "wire")]
 pub use wire::{Lost, Wire};

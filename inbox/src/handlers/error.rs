@@ -161,7 +161,7 @@ impl fmt::Display for HandlerError {
         f.write_str(match self.class {
             Class::Interrupted => "the handler was interrupted and can be tried again: ",
             Class::Retryable => "the handler failed and may be tried again: ",
-            Class::Permanent => "the handler failed for good: ",
+            Class::Permanent => "the handler failed permanently: ",
         })?;
         f.write_str(&chain(&*self.source))
     }

@@ -29,17 +29,17 @@ enum Command {
         /// The first seed.
         #[arg(long)]
         from: Option<u64>,
-        /// How many.
+        /// The number of seeds.
         #[arg(long, default_value_t = 1_000)]
         count: u64,
-        /// For how long, instead of a number of seeds; without `--from` somewhere nobody has been before.
+        /// For how long, instead of a number of seeds; without `--from`, from a random seed.
         #[arg(long)]
         minutes: Option<u64>,
         /// Prints one JSON object at the end.
         #[arg(long)]
         json: bool,
     },
-    /// Runs one seed and says what happened.
+    /// Runs one seed and prints what happened.
     Seed {
         /// The seed.
         seed: u64,
@@ -52,9 +52,9 @@ enum Command {
     },
 }
 
-/// As clap ends where arguments are not right: a seed that failed is something else.
+/// The exit code of clap for wrong arguments. A seed that fails has another one.
 const MISUSED: u8 = 2;
-/// Of how many failures the shortest plan is sought.
+/// For how many failures to search the shortest plan.
 const SHRUNK: usize = 3;
 
 fn main() -> ExitCode {
@@ -100,7 +100,7 @@ fn one(seed: u64, plan: Option<&str>, trace: bool) -> Result<bool, String> {
         .flatten()
         .map(|line| format!("{line}\n"));
     let text = lines.collect::<String>() + &report.to_string();
-    // Whoever closed the pipe has read enough.
+    // A closed pipe means that the reader has read enough.
     drop(stdout().write_all(text.as_bytes()));
     Ok(report.has_failed())
 }
@@ -130,7 +130,7 @@ fn many(from: u64, count: u64, time: Duration, json: bool) -> bool {
         let took = begun.elapsed();
         if told.fetch_max(took.as_secs() / pace, Ordering::Relaxed) < took.as_secs() / pace {
             let line = format!("{start}{}{end}", summary(tally, took));
-            // Whoever closed it does not want to know.
+            // If it is closed, nobody wants to know.
             drop(stderr().write_all(line.as_bytes()));
         }
         took < time
@@ -155,13 +155,13 @@ fn many(from: u64, count: u64, time: Duration, json: bool) -> bool {
         }));
     }
     if json {
-        let mut told = json!(tally);
-        told["from"] = json!(from);
-        told["threads"] = json!(threads);
-        told["corpus"] = json!(corpus().len());
-        told["seconds"] = json!(took.as_secs_f64());
-        told["failures"] = json!(failures);
-        println!("{told}");
+        let mut summary = json!(tally);
+        summary["from"] = json!(from);
+        summary["threads"] = json!(threads);
+        summary["corpus"] = json!(corpus().len());
+        summary["seconds"] = json!(took.as_secs_f64());
+        summary["failures"] = json!(failures);
+        println!("{summary}");
     } else {
         for (kind, times) in &tally.kinds {
             println!("  {times:>9}  {kind}");
@@ -173,7 +173,7 @@ fn many(from: u64, count: u64, time: Duration, json: bool) -> bool {
 
 fn summary(tally: &Tally, took: Duration) -> String {
     format!(
-        "{} seeds in {} s, {} failed; {} messages, {} faults struck, at least {} and {} a seed",
+        "{} seeds in {} s, {} failed; {} messages, {} faults took effect, at least {} and {} a seed",
         tally.seeds,
         took.as_secs(),
         tally.failed,

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_testkit::{skipped, postgres::Binaries};
+use mainstay_testkit::{postgres::Binaries, skipped};
 use serde_json::Value;
 
 use crate::package;

@@ -1,9 +1,9 @@
 //! Where a scenario takes place: a database, a broker's file, and processes on both.
 
 mod actor;
+mod faults;
 mod ledger;
 mod log;
-mod faults;
 
 pub(crate) use actor::Actor;
 pub(crate) use ledger::{Ledger, SHARD};
