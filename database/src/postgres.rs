@@ -134,13 +134,13 @@ impl Database {
         self.keeps_statements
     }
 
-    /// Opens a transaction with a BEGIN of one's own, which may set what it needs in the same round
-    /// trip. Nothing in it may fail or wait: the driver takes a transaction whose beginning failed
-    /// for none, and its connection goes back as it is.
+    /// Opens a transaction with a BEGIN of the caller's, which may have SET LOCAL statements in the
+    /// same round trip. None of them may fail or wait. Otherwise the driver does not know of the
+    /// transaction, and returns its connection to the pool as it is.
     ///
     /// # Errors
-    /// As [`Transactions::begin`]. Where a connection could not be had in time because the server
-    /// gives none, [`Error::Unavailable`] says what the server said.
+    /// As [`Transactions::begin`]. If the server refuses connections, [`Error::Unavailable`] has the
+    /// server's reason.
     ///
     /// # Cancel safety
     /// Cancel safe. `pool().begin()` is not: if it is dropped after BEGIN was sent, the driver does

@@ -10,8 +10,7 @@ use crate::Error;
 /// Decides what happens to a message that cannot be handled, and when its key may go on.
 ///
 /// The worker asks it when all attempts have failed or the failure is permanent. Until the answer,
-/// and after
-/// [`FailureOutcome::KeyBlocked`], it starts nothing more of the message's key.
+/// and after [`FailureOutcome::KeyBlocked`], it starts nothing more of the message's key.
 #[async_trait]
 pub trait FailurePolicy: Send + Sync + 'static {
     /// Takes the message over, or leaves it in the broker's log.
@@ -100,7 +99,7 @@ pub enum FailureKind {
     Unreadable,
     /// The handler said that trying again will not help.
     Permanent,
-    /// The handler failed as often as the worker tries.
+    /// All attempts of the handler have failed.
     Exhausted,
     /// As [`Exhausted`](Self::Exhausted), and the last attempt panicked.
     Panicked,
