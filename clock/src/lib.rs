@@ -5,7 +5,8 @@
 //! [`IdGenerator`] instead. A simulation injects [`TokioClock`] and [`SeededIds`]; everyone else
 //! gets [`SystemClock`] and [`SystemIds`] by default.
 //!
-//! **Guarantee:** one seed, one run; and a lease ends on time even if the host was suspended.
+//! **Guarantee:** one seed gives one sequence of ids, and a lease ends on time even if the host was
+//! suspended.
 //!
 //! # Quickstart
 //!
@@ -26,7 +27,7 @@
 //! | guaranteed | on what it rests |
 //! |---|---|
 //! | [`Clock::monotonic`] never goes back, and continues while the host is suspended. | `CLOCK_BOOTTIME` on Linux and Android. |
-//! | Readings of two processes of one boot of one host can be compared. | Each carries the [boot id](Clock::boot_id). |
+//! | Two processes of one host can compare their readings until the host reboots. | Each carries the [boot id](Clock::boot_id). |
 //! | Ids of [`SystemIds`] ascend within a process. | UUIDv7. |
 //! | One seed gives one sequence of ids and random numbers, on every platform. | `SplitMix64`, tested with its published vector. |
 //!

@@ -11,9 +11,9 @@ use crate::{BootId, Clock, Monotonic};
 ///
 /// On Linux and Android the monotonic clock is `CLOCK_BOOTTIME` and the boot id the kernel's.
 /// Elsewhere it is `CLOCK_MONOTONIC` (which on macOS counts suspend too), and the boot id is
-/// derived from the wall-clock time of the boot, in steps of a minute: a wall clock that is set
-/// while processes run makes their leases end early, which costs a change of owner and never two
-/// owners at once, because a change of owner raises the fencing token.
+/// derived from the wall-clock time of the boot, in steps of a minute. If the wall clock is set
+/// there, leases may end early. That costs a change of owner, which raises the fencing token, so
+/// there are never two owners.
 #[derive(Clone, Copy, Default, Debug)]
 #[non_exhaustive]
 pub struct SystemClock;

@@ -4,7 +4,7 @@
 //! [`CommitListener`] with the `Database` when it is opened, and
 //! [`Transactions::commit`](crate::Transactions::commit) calls it. A listener learns of commits
 //! through the handle it was registered with and its clones, in this process only. It is a hint: a
-//! commit through a pool of the application's own calls nobody, so an engine polls as well.
+//! commit through a pool of the application's own calls no listener, so engines poll as well.
 
 use std::{
     fmt,

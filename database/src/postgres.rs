@@ -134,18 +134,18 @@ impl Database {
         self.keeps_statements
     }
 
-    /// Opens a transaction with a BEGIN of one's own, which may set what it needs in the same round
-    /// trip. Nothing in it may fail or wait: the driver takes a transaction whose beginning failed
-    /// for none, and its connection goes back as it is.
+    /// Opens a transaction with a BEGIN of the caller's, which may have SET LOCAL statements in the
+    /// same round trip. None of them may fail or wait. Otherwise the driver does not know of the
+    /// transaction, and returns its connection to the pool as it is.
     ///
     /// # Errors
-    /// As [`Transactions::begin`]. Where a connection could not be had in time because the server
-    /// gives none, [`Error::Unavailable`] says what the server said.
+    /// As [`Transactions::begin`]. If the server refuses connections, [`Error::Unavailable`] has the
+    /// server's reason.
     ///
     /// # Cancel safety
-    /// Cancel safe. `pool().begin()` is not: of a BEGIN that was sent and not waited for the driver
-    /// keeps no account, and what comes next on that connection runs in a transaction that nobody
-    /// commits.
+    /// Cancel safe. `pool().begin()` is not: if it is dropped after BEGIN was sent, the driver does
+    /// not know of the transaction. The next statements on that connection run in it and are never
+    /// committed.
     pub async fn begin_with(&self, begin: SqlStr) -> Result<Transaction, Error> {
         // In a task of its own it always completes. A transaction that is not returned is rolled
         // back.

@@ -37,9 +37,9 @@ pub trait Transactions: Send + Sync + 'static {
     /// Dropping the future leaves the outcome unknown.
     async fn commit(&self, transaction: Self::Transaction) -> Result<(), Error>;
 
-    /// How long a transaction may lie idle before the database ends it; none if it never does.
+    /// How long a transaction may be idle before the database ends it; `None` if it never does.
     ///
-    /// Engines keep the deadlines of user code below it: code that is still thinking would lose its
-    /// transaction, and no attempt would ever end.
+    /// Engines keep the deadlines of user code below it. Otherwise slow code would lose its
+    /// transaction each time, and no attempt would ever end.
     fn idle_limit(&self) -> Option<Duration>;
 }

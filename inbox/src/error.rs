@@ -40,7 +40,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anybody's doing.
+    /// Whether the same call may succeed later by itself.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {

@@ -10,8 +10,7 @@ use crate::Error;
 /// Decides what happens to a message that cannot be handled, and when its key may go on.
 ///
 /// The worker asks it when all attempts have failed or the failure is permanent. Until the answer,
-/// and after
-/// [`FailureOutcome::KeyBlocked`], it starts nothing more of the message's key.
+/// and after [`FailureOutcome::KeyBlocked`], it starts nothing more of the message's key.
 #[async_trait]
 pub trait FailurePolicy: Send + Sync + 'static {
     /// Takes the message over, or leaves it in the broker's log.
@@ -100,7 +99,7 @@ pub enum FailureKind {
     Unreadable,
     /// The handler said that trying again will not help.
     Permanent,
-    /// The handler failed as often as the worker tries.
+    /// All attempts of the handler have failed.
     Exhausted,
     /// As [`Exhausted`](Self::Exhausted), and the last attempt panicked.
     Panicked,
@@ -141,10 +140,10 @@ impl fmt::Display for FailureKind {
 /// The default [`FailurePolicy`]: stores nothing and blocks the message's key.
 ///
 /// The message stays in the broker's log with its offset uncommitted. The worker logs an error and
-/// lists the key in [`Status::blocked_keys`](crate::Status::blocked_keys). It tries a failure that
-/// may heal again after [`retry_after`](Self::retry_after), and any other one when the partition is
-/// assigned again, that is, after a restart with a better build. Other keys go on until the
-/// partition's in-flight window is full.
+/// lists the key in [`Status::blocked_keys`](crate::Status::blocked_keys). It tries the message again
+/// after [`retry_after`](Self::retry_after) if the failure may heal. Otherwise it tries the message
+/// when the partition is assigned again, such as after a restart with a better build. Other keys go
+/// on until the partition's in-flight window is full.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockKey {
     retry_after: Duration,

@@ -91,10 +91,25 @@
 //! # fn main() {}
 //! ```
 //!
-//! `?` in a handler works on every error; [`HandlerError`] says what the worker does about which.
+//! # Errors of a handler
 //!
-//! What a handler needs besides the connection is state, given once. A service that does more than
-//! consume [spawns](Worker::spawn) its worker; the [`Status`] serialises for a health endpoint:
+//! `?` works on every error. The worker rolls back what the handler wrote, and then:
+//!
+//! | the handler returns | the worker | attempt counted |
+//! |---|---|---|
+//! | a database error that heals by itself: deadlock, serialization failure, lost connection | tries again, as long as it takes | no |
+//! | any other error: violated constraint, damaged row, error of the domain | tries again, by default five times in about a second; then the [`FailurePolicy`](failure::FailurePolicy) decides | yes |
+//! | [`HandlerError::permanent`] | asks the failure policy at once | yes |
+//! | [`HandlerError::unavailable`]: a service that the handler calls is away | tries again, as long as it takes | no |
+//!
+//! The default policy, [`BlockKey`], stores nothing: the key of the message waits, is listed in
+//! [`Status::blocked_keys`], and is tried again every 30 s unless the failure is permanent.
+//!
+//! # State, status, shutdown
+//!
+//! Anything else that a handler needs is its state, which the worker is given once. A service that
+//! does more than consume [spawns](Worker::spawn) its worker. [`Status`] serialises for a health
+//! endpoint:
 //!
 //! ```no_run
 //! # #[cfg(feature = "postgres")] mod example {
@@ -158,7 +173,80 @@
 //! |---|---|
 //! | `&mut SqliteConnection` | `sqlite::memory:`, as above |
 //! | `&mut memory::Connection` (feature `memory`) | `Database::new()`; the crate mainstay-simulation can crash and interrupt it |
-//! | `&mut PgConnection` | a PostgreSQL server, since its SQL runs there: call the handler in `pool.begin()` and roll back. No broker, inbox or worker is needed. Put decisions that need no SQL into functions without a connection; these need no server. |
+//! | `&mut PgConnection` | A server, since the SQL is PostgreSQL's: call the handler in `pool.begin()` and roll back. Or no server: put the SQL behind a trait of yours with a connection type, and give the implementation as state. A test gives another one, whose connection is `()`. |
+//!
+//! The trait of the last row. In the service, `Worker::new(inbox, consumer).with_state(InPostgres)`
+//! precedes `.on(bill)`:
+//!
+//! ```
+//! # #[cfg(not(feature = "postgres"))] fn main() {}
+//! # #[cfg(feature = "postgres")] mod example {
+//! # use std::sync::{Arc, Mutex};
+//! # use mainstay_inbox::{HandlerError, PostgresInbox, Received, Worker, messaging::{Consumer, Event}, sqlx::{self, PgConnection}};
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Serialize, Deserialize)]
+//! # struct OrderPlaced { id: String, cents: i64 }
+//! # impl Event for OrderPlaced { const TOPIC: &'static str = "orders"; const KIND: &'static str = "OrderPlaced"; }
+//! /// The SQL of the handler.
+//! trait Invoices: Clone + Send + Sync + 'static {
+//!     type Connection: Send;
+//!     fn add(&self, tx: &mut Self::Connection, order: &OrderPlaced)
+//!     -> impl Future<Output = Result<(), HandlerError>> + Send;
+//! }
+//!
+//! async fn bill<I: Invoices>(
+//!     tx: &mut I::Connection, order: Received<OrderPlaced>, invoices: I,
+//! ) -> Result<(), HandlerError> {
+//!     if order.event.cents < 0 {
+//!         return Err(HandlerError::permanent("a negative amount cannot be billed"));
+//!     }
+//!     invoices.add(tx, &order.event).await
+//! }
+//!
+//! #[derive(Clone)]
+//! struct InPostgres;
+//!
+//! impl Invoices for InPostgres {
+//!     type Connection = PgConnection;
+//!     async fn add(&self, tx: &mut PgConnection, order: &OrderPlaced) -> Result<(), HandlerError> {
+//!         sqlx::query("INSERT INTO invoices (order_id, cents) VALUES ($1, $2)")
+//!             .bind(&order.id).bind(order.cents).execute(tx).await?;
+//!         Ok(())
+//!     }
+//! }
+//! # fn worker(inbox: PostgresInbox, consumer: impl Consumer) {
+//! #     let _ = Worker::new(inbox, consumer).with_state(InPostgres).on(bill);
+//! # }
+//!
+//! // In a test:
+//! #[derive(Clone, Default)]
+//! struct InMemory(Arc<Mutex<Vec<i64>>>);
+//!
+//! impl Invoices for InMemory {
+//!     type Connection = ();
+//!     async fn add(&self, (): &mut (), order: &OrderPlaced) -> Result<(), HandlerError> {
+//!         self.0.lock().unwrap().push(order.cents);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let invoices = InMemory::default();
+//! bill(&mut (), Received::of(OrderPlaced { id: "17".to_owned(), cents: 500 }), invoices.clone()).await?;
+//! assert_eq!(*invoices.0.lock().unwrap(), [500]);
+//! # Ok(())
+//! # } }
+//! # #[cfg(feature = "postgres")] fn main() { example::main().unwrap() }
+//! ```
+//!
+//! # A handler that emits events
+//!
+//! Its outbox comes as state too: `PostgresOutbox` in the service, `RecordingOutbox` of
+//! mainstay-outbox in a test. Effect, processed record and event commit together. Open outbox and
+//! inbox with the same [`Database`](database::Transactions) value, such as
+//! `postgres::Database::from(pool)`. The worker's commits then wake the relay at once; otherwise it
+//! finds the event by polling, within about 50 ms.
 //!
 //! [`Handlers::run`] runs the handler of a whole [`Delivery`](messaging::Delivery), decoding
 //! included.
@@ -188,13 +276,13 @@
 //! |---|---|
 //! | The process dies. | Uncommitted messages are delivered again; each effect is applied once. |
 //! | The answer to a commit is lost. | The worker tries the batch again. If the commit was applied, its messages are duplicates. |
-//! | A worker stands still past its lease, and wakes up in the middle of a handler. | Its transaction and the new owner's conflict on the processed record: one makes the effect. |
+//! | A worker is suspended past its lease, and goes on in the middle of a handler. | Its transaction and the new owner's conflict on the processed record: one makes the effect. |
 //! | The database or the broker does not answer. | The worker waits with backoff, [`Status::last_error`] says why, no attempt is counted. |
-//! | A process stops in the middle of a transaction (PostgreSQL). | The server ends it after `idle_in_transaction_timeout`, and another worker does its messages. A longer [handler deadline](Worker::handler_deadline) is refused. |
+//! | A process is suspended in the middle of a transaction (PostgreSQL). | The server ends it after `idle_in_transaction_timeout`, and another worker does its messages. A longer [handler deadline](Worker::handler_deadline) is refused. |
 //! | A handler ignores an SQL error (PostgreSQL). | The transaction is rolled back; the handler has failed. |
-//! | A handler fails for good. | Its key is blocked. Other keys go on until the in-flight window is full; then the partition pauses. |
-//! | The database refuses what an operator must mend: a privilege, credentials. | No message is blamed. The worker goes on by itself once it is mended; until then [`Status::last_error`] says why. |
-//! | A handler blocks its thread. | Its deadline cannot end it. A shutdown leaves it behind after twice [`Worker::drain_timeout`]. |
+//! | A handler fails permanently, or in all attempts. | Its key is blocked. Other keys go on until the in-flight window is full; then the partition pauses. |
+//! | The database refuses what an operator must mend: a privilege, credentials. | No attempt is counted. The worker goes on by itself once the operator has mended it; until then [`Status::last_error`] says why. |
+//! | A handler blocks its thread. | Its deadline cannot end it. A shutdown stops waiting for it after twice [`Worker::drain_timeout`]. |
 //! | A key stays blocked longer than the broker keeps its log. | The group's offset falls out of the log, and the consumer ends with an error. Alert on `mainstay_inbox_blocked_keys`. |
 //!
 //! [`guide`] explains how the worker does this.
@@ -247,6 +335,8 @@
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod answers;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod builder;
 mod error;
 mod handlers;
 mod identity;
@@ -270,6 +360,8 @@ pub mod sqlite;
 pub mod status;
 pub mod store;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use builder::InboxBuilder;
 pub use error::Error;
 pub use failure::BlockKey;
 pub use handlers::{HandlerError, Handlers, Received};

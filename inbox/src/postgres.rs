@@ -16,7 +16,7 @@ use mainstay_messaging::{Delivery, Group};
 use sqlx::{PgConnection, SqlStr};
 
 use crate::{
-    Admission, Error, Inbox,
+    Admission, Error, Inbox, InboxBuilder,
     answers::answers,
     store::{Identity, WorkerStore},
 };
@@ -28,7 +28,7 @@ pub use roles::roles;
 pub use sqlx;
 
 /// The schema of the inbox, for services that run migrations themselves; see
-/// [`open_without_migrating`](Builder::open_without_migrating).
+/// [`open_without_migrating`](InboxBuilder::open_without_migrating).
 pub const MIGRATIONS: Migrations = Migrations {
     component: "inbox",
     steps: &[Migration {
@@ -57,33 +57,13 @@ pub struct PostgresInbox {
 }
 
 impl PostgresInbox {
-    /// Configures an inbox in `database`, which may be a `PgPool` that exists already.
-    /// [`open`](Builder::open) it then.
-    #[must_use = "the builder does nothing before `open`"]
-    pub fn builder(database: impl Into<Database>) -> Builder {
-        Builder {
-            database: database.into(),
-            namespace: Namespace::plain(),
-        }
+    /// Starts to open an inbox in `database`, which may be a `PgPool` that exists.
+    pub fn builder(database: impl Into<Database>) -> InboxBuilder<Database> {
+        InboxBuilder::new(database.into())
     }
 }
 
-/// Configures a [`PostgresInbox`].
-#[derive(Clone, Debug)]
-#[must_use = "the builder does nothing before `open`"]
-pub struct Builder {
-    database: Database,
-    namespace: Namespace,
-}
-
-impl Builder {
-    /// Where the inbox's tables live; default: without prefix, in the schema that the search path
-    /// names.
-    pub fn namespace(mut self, namespace: Namespace) -> Self {
-        self.namespace = namespace;
-        self
-    }
-
+impl InboxBuilder<Database> {
     /// Opens the inbox, and brings its tables to this build's version. Safe when several processes
     /// start at once.
     ///

@@ -14,7 +14,7 @@ use crate::Error;
 ///
 /// A processed record is kept for a window that starts when its message's offset is committed. The
 /// record of an uncommitted message is never pruned. To know when offsets were committed, the
-/// worker records a checkpoint of them now and then; a record that is covered by a checkpoint older
+/// worker records a checkpoint of them at intervals; a record that is covered by a checkpoint older
 /// than the window is pruned.
 #[async_trait]
 pub trait Retention: Send + Sync + 'static {

@@ -11,7 +11,7 @@ use mainstay_messaging::{Delivery, Group};
 use sqlx::{SqlStr, SqliteConnection};
 
 use crate::{
-    Admission, Error, Inbox,
+    Admission, Error, Inbox, InboxBuilder,
     answers::answers,
     store::{Identity, WorkerStore},
 };
@@ -20,7 +20,7 @@ use retention::Pruning;
 pub use sqlx;
 
 /// The schema of the inbox, for services that run migrations themselves; see
-/// [`open_without_migrating`](Builder::open_without_migrating).
+/// [`open_without_migrating`](InboxBuilder::open_without_migrating).
 pub const MIGRATIONS: Migrations = Migrations {
     component: "inbox",
     steps: &[Migration {
@@ -41,32 +41,13 @@ pub struct SqliteInbox {
 }
 
 impl SqliteInbox {
-    /// Configures an inbox in `database`, which may be a `&Database`. [`open`](Builder::open) it
-    /// then.
-    #[must_use = "the builder does nothing before `open`"]
-    pub fn builder(database: impl Into<Database>) -> Builder {
-        Builder {
-            database: database.into(),
-            namespace: Namespace::plain(),
-        }
+    /// Starts to open an inbox in `database`, which may be a `&Database`.
+    pub fn builder(database: impl Into<Database>) -> InboxBuilder<Database> {
+        InboxBuilder::new(database.into())
     }
 }
 
-/// Configures a [`SqliteInbox`].
-#[derive(Clone, Debug)]
-#[must_use = "the builder does nothing before `open`"]
-pub struct Builder {
-    database: Database,
-    namespace: Namespace,
-}
-
-impl Builder {
-    /// Where the inbox's tables live; default: without prefix.
-    pub fn namespace(mut self, namespace: Namespace) -> Self {
-        self.namespace = namespace;
-        self
-    }
-
+impl InboxBuilder<Database> {
     /// Opens the inbox, and brings its tables to this build's version. Safe when several processes
     /// start at once.
     ///

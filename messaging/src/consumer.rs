@@ -63,7 +63,8 @@ pub trait Consumer: Send + 'static {
     /// - Concerns the partitions that this member holds now, even those whose
     ///   [`ConsumerEvent::Assigned`] is still to come; others are ignored.
     /// - A new assignment of a partition is never paused. A caller that acts on an event from
-    ///   before that assignment may pause the new one: resume when it is told.
+    ///   before that assignment may pause the new one. It resumes the partition when it gets
+    ///   [`ConsumerEvent::Assigned`].
     fn pause(&mut self, partitions: &[Partition]);
 
     /// Starts the delivery of paused partitions again.
@@ -76,7 +77,7 @@ pub trait Consumer: Send + 'static {
     /// Gives partitions back: once drained after [`ConsumerEvent::Revoked`], or at shutdown.
     ///
     /// # Behaviour
-    /// - What was committed stays committed. Everything else will be delivered to the next holder.
+    /// - Committed offsets stay committed. All other records are delivered to the next owner.
     /// - Releasing everything leaves the group.
     ///
     /// # Errors

@@ -73,7 +73,7 @@ impl MemoryOutbox {
         ))
     }
 
-    /// What is committed at this moment, unaffected by faults; for checks of simulations.
+    /// The committed contents at this moment, unaffected by faults; for checks of simulations.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let database = &self.inner.database;

@@ -44,7 +44,7 @@ impl Origin {
     ///
     /// # Errors
     /// [`Error::NoSource`], and [`Error::Event`] when the event names an invalid topic or key, or
-    /// does not serialize.
+    /// does not serialise.
     pub fn message(&self, event: &dyn AnyEvent) -> Result<Message, Error> {
         let source = self.source.clone().ok_or(Error::NoSource)?;
         Message::builder()

@@ -82,7 +82,7 @@ pub trait Outbox: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error::NoSource`] when the outbox was opened without one. [`Error::Event`] when the event
-    /// names an invalid topic or key, or does not serialize.
+    /// names an invalid topic or key, or does not serialise.
     fn message(&self, event: &dyn AnyEvent) -> Result<Message, Error> {
         self.origin().message(event)
     }

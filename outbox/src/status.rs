@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-/// The state of a relay at one moment. Serializes to one flat JSON object.
+/// The state of a relay at one moment. Serialises to one flat JSON object.
 ///
 /// ```
 /// # use mainstay_outbox::{MemoryOutbox, Relay, database::memory::Database, messaging::memory::Broker};

@@ -5,7 +5,7 @@ use std::fmt::Display;
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server cannot be had on this machine: a suite may be left out.
+    /// The server cannot be had on this machine: a suite may be skipped.
     #[error("{0}")]
     Unavailable(String),
 

@@ -1,47 +1,44 @@
-//! Private servers for tests, and what must hold of a run.
+//! Private servers and fresh databases for tests.
 //!
-//! The suites of this workspace run on real servers as well as in memory. `cargo xtask services` starts
-//! a server and leaves it running, `cargo xtask test` starts one for its run, and a fault test starts
-//! one of its own, to kill it.
+//! The suites of this workspace run on real servers as well as in memory. `cargo xtask services`
+//! starts a server and leaves it running, `cargo xtask test` starts one for its run, and a test that
+//! kills its server starts one of its own. This crate does that for them.
 //!
-//! | guaranteed | by |
+//! # What is guaranteed
+//!
+//! | guaranteed | because |
 //! |---|---|
-//! | A server that was started lets clients in. | One asked for a login. |
-//! | A server ends with the process that started it, even by `kill -9`, and its data goes. | A watcher waits for the end of a pipe. |
-//! | A start that fails says which step failed, and what the server said last. | [`Error`] |
-//! | Two tests never share a database. | Names of process id and random bits. |
-//! | A suite whose server is missing says so, and fails where it must run. | [`left_out`] |
+//! | A server that was started accepts logins. | The start logs in once. |
+//! | A server that a process started goes away with it, even by `kill -9`, and so does its data. | A watcher process waits for the end of a pipe. |
+//! | A failed start names the step that failed and the server's last words. | [`Error`] |
+//! | Two tests never share a database. | Database names have a process id and random bits. |
 //!
-//! A simulation, or real processes under faults, leave a [`History`]. [`check::violations`] judges it by
-//! the invariants of [`check::ALL`].
+//! A suite without its server does not run. [`skipped`] prints which one and why, and fails where
+//! it must run.
 //!
-//! ```
-//! use mainstay_testkit::{History, check, history::{Entry, Published}};
+//! Checks of what happened in a run are in the crate mainstay-history, which this one re-exports.
 //!
-//! let entry = Entry { key: Some("order 7".to_owned()), id: "7-1".to_owned(), ..Entry::default() };
-//! let published = Published { topic: "orders".to_owned(), partition: 0, offset: 0, entry };
-//! // It is in the log, and no writer has committed it.
-//! let history = History { published: vec![published], ..History::default() };
-//! let told = check::violations(&history);
-//! assert!(told.iter().any(|violation| violation.invariant == "no phantom"));
-//! ```
+//! # How it works
+//!
+//! An instance has a fresh temporary directory. If root started it, it belongs to an unprivileged
+//! user, since PostgreSQL refuses to run as root. The server is a child in a process group of its
+//! own, so that Ctrl-C reaches the tests and not the server. If the process that started it dies, its
+//! watcher stops the server and removes the directory. If the watcher dies as well, the directory
+//! names its owner, and the next `cargo xtask services up` or `test` removes it.
+//!
+//! # Features
 //!
 //! | feature | what |
 //! |---|---|
 //! | `postgres` | databases and servers for tests, through sqlx |
-//! | `wire` | a wire before a server, which can be cut, fall silent and lose commits |
-#![allow(
-    clippy::must_use_candidate,
-    reason = "it is not published: its users change with it"
-)]
+//! | `wire` | a proxy before a server, which can cut connections, stop forwarding and lose commits |
+#![allow(clippy::must_use_candidate, reason = "it is not published")]
 
-pub mod check;
 pub mod crash;
 mod daemon;
 mod directory;
 mod disk;
 mod error;
-pub mod history;
 pub mod postgres;
 mod process;
 mod suites;
@@ -51,8 +48,8 @@ mod wire;
 pub use directory::Directory;
 pub use disk::SmallDisk;
 pub use error::Error;
-pub use history::History;
+pub use mainstay_history::{self as history, History, check};
 pub use process::within;
-pub use suites::{LEFT_OUT, left_out, must_run};
+pub use suites::{SKIPPED, must_run, skipped};
 #[cfg(feature = "wire")]
 pub use wire::{Lost, Wire};

@@ -5,7 +5,7 @@ use std::{collections::HashSet, env, io::Write, sync::Mutex};
 use crate::Error;
 
 /// How the line begins that says which suite did not run; `cargo xtask test` looks for it.
-pub const LEFT_OUT: &str = "suite left out: ";
+pub const SKIPPED: &str = "suite skipped: ";
 
 /// Whether a suite on `service` has to run: in CI everything has to, elsewhere what `MAINSTAY_REQUIRE` lists.
 pub fn must_run(service: &str) -> bool {
@@ -19,25 +19,25 @@ pub fn must_run(service: &str) -> bool {
 /// # Panics
 ///
 /// If the suite [must run](must_run).
-pub fn left_out(suite: &str, service: &str, why: &str) {
+pub fn skipped(suite: &str, service: &str, why: &str) {
     static SAID: Mutex<Option<HashSet<(String, String)>>> = Mutex::new(None);
     let first = SAID.lock().is_ok_and(|mut said| {
         said.get_or_insert_default()
             .insert((suite.to_owned(), service.to_owned()))
     });
     if first {
-        let line = format!("{LEFT_OUT}{suite} on {service}: {why}\n");
+        let line = format!("{SKIPPED}{suite} on {service}: {why}\n");
         // Where nobody reads the output, nobody misses the line.
         drop(std::io::stdout().write_all(line.as_bytes()));
     }
     assert!(!must_run(service), "{suite} must run on {service}: {why}");
 }
 
-/// None where a server or a disk cannot be had, which is [said](left_out).
-pub(crate) fn or_left_out<T>(suite: &str, outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+/// None where a server or a disk cannot be had, which is [printed](skipped).
+pub(crate) fn or_skipped<T>(suite: &str, outcome: Result<T, Error>) -> Result<Option<T>, Error> {
     match outcome {
         Err(Error::Unavailable(why)) => {
-            left_out(suite, "postgres", &why);
+            skipped(suite, "postgres", &why);
             Ok(None)
         }
         outcome => outcome.map(Some),

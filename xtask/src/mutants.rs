@@ -1,7 +1,7 @@
 //! The simulation against mutants: small faults that people commit, each of which it must find.
 //!
-//! Faults of ports are adapters in the program `mutants`. The others are patches, applied one at a
-//! time to a copy of the repository.
+//! Faults of ports are adapters in the program `mutants` of `testkit/campaigns`; the others are patches, applied one at a time to a
+//! copy of the repository.
 
 use std::{
     ffi::OsStr,
@@ -16,7 +16,7 @@ use xshell::{Shell, cmd};
 use crate::{steps::CARGO, workspace::Workspace};
 
 /// Where the patches lie.
-const PATCHES: &str = "testkit/simulation/mutants";
+const PATCHES: &str = "testkit/campaigns/mutants";
 /// With how many seeds each mutant is hunted.
 const SEEDS: u64 = 20_000;
 

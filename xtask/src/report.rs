@@ -37,7 +37,7 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     pub(crate) ignored: u64,
     /// Suites that did not run because their server is missing, each with the reason.
-    pub(crate) left_out: BTreeSet<String>,
+    pub(crate) skipped: BTreeSet<String>,
 }
 
 impl AddAssign for Counts {
@@ -45,7 +45,7 @@ impl AddAssign for Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
-        self.left_out.extend(other.left_out);
+        self.skipped.extend(other.skipped);
     }
 }
 
@@ -123,8 +123,8 @@ impl Report {
         if counts.ignored > 0 {
             notes.push(format!("{} tests were ignored.", counts.ignored));
         }
-        let left_out = counts.left_out.iter();
-        notes.extend(left_out.map(|suite| format!("Did not run: {suite}")));
+        let skipped = counts.skipped.iter();
+        notes.extend(skipped.map(|suite| format!("Did not run: {suite}")));
         parts.push(notes.join("\n"));
         parts.join("\n\n")
     }

@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context as _, Error, Result, bail, ensure};
 use cargo_metadata::camino::Utf8Path;
-use mainstay_testkit::{LEFT_OUT, must_run};
+use mainstay_testkit::{SKIPPED, must_run};
 use parking_lot::Mutex;
 
 use crate::{
@@ -169,7 +169,7 @@ impl Suite {
     }
 }
 
-/// What the test runners counted, and which suites were left out.
+/// What the test runners counted, and which suites were skipped.
 fn counted(output: &str) -> Counts {
     let mut counts = Counts::default();
     for line in output.lines() {
@@ -177,8 +177,8 @@ fn counted(output: &str) -> Counts {
             counts += closing;
         }
         // The harness may have begun a line of its own.
-        if let Some((_, suite)) = line.split_once(LEFT_OUT) {
-            counts.left_out.insert(suite.trim_end().to_owned());
+        if let Some((_, suite)) = line.split_once(SKIPPED) {
+            counts.skipped.insert(suite.trim_end().to_owned());
         }
     }
     counts
@@ -194,7 +194,7 @@ fn closing_line(line: &str) -> Option<Counts> {
         passed: next()?,
         failed: next()?,
         ignored: next()?,
-        left_out: BTreeSet::new(),
+        skipped: BTreeSet::new(),
     })
 }
 
@@ -239,11 +239,11 @@ mod tests {
     }
 
     #[test]
-    fn suites_that_were_left_out_are_gathered_once_each() {
-        let line = format!("{LEFT_OUT}outbox on postgres: no server\n");
+    fn suites_that_were_skipped_are_gathered_once_each() {
+        let line = format!("{SKIPPED}outbox on postgres: no server\n");
         let (_, run) = ran(vec![suite(&format!("test a ... {line}{line}{OK}"), 0)]);
-        let left_out = Vec::from_iter(run.counts.left_out);
-        assert_eq!(left_out, ["outbox on postgres: no server"]);
+        let skipped = Vec::from_iter(run.counts.skipped);
+        assert_eq!(skipped, ["outbox on postgres: no server"]);
     }
 
     #[test]

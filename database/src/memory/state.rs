@@ -257,8 +257,8 @@ impl State {
         }
     }
 
-    /// Whether the session waits, through whatever chain, for itself. A cycle can only close when
-    /// somebody starts to wait, so whoever closes it finds it here, at once, and is the victim.
+    /// Whether the session waits for itself, directly or through others. Only a session that starts
+    /// to wait can close a cycle, so it finds the cycle here at once and is the victim.
     fn is_deadlocked(&self, session: Session) -> bool {
         let open = self.sessions.get(&session);
         let is_watched = open.is_some_and(|open| !open.watchers.is_empty());

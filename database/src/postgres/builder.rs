@@ -48,7 +48,7 @@ impl<Pool> Builder<Pool> {
         self
     }
 
-    /// How long such a transaction may lie idle before the server ends it; default 60 s. A stopped
+    /// How long such a transaction may be idle before the server ends it; default 60 s. A suspended
     /// process must not hold its locks for ever. Choose more than the longest handler deadline.
     pub const fn idle_in_transaction_timeout(mut self, timeout: Duration) -> Self {
         self.idle_in_transaction_timeout = timeout;

@@ -51,9 +51,10 @@ fn is_refusal(answer: &dyn DatabaseError) -> bool {
         .is_some_and(|answer| answer.severity() == PgSeverity::Error && !unknown)
 }
 
-/// The code; that of a full disk also where the server forgot to say so. It writes a file when
-/// somebody logs in after a change of its catalogues, and before 16 calls a failure of that an
-/// internal error, always in these words.
+/// The code of an answer.
+///
+/// When a client logs in after a change of the catalogues, the server writes a file. Before version
+/// 16 it reports a full disk there as an internal error, always with this text.
 fn code(answer: &dyn DatabaseError) -> String {
     let code = answer.code().unwrap_or_default().into_owned();
     if code == INTERNAL && answer.message().starts_with("could not write init file") {

@@ -12,14 +12,20 @@ type Source = Box<dyn Error + Send + Sync>;
 ///
 /// `?` works on every error. The worker rolls back what the handler wrote, whatever the failure.
 ///
-/// | what the error or one of its sources is | what the worker does |
-/// |---|---|
-/// | a database error that heals by itself: serialization failure (40001), deadlock (40P01), lock timeout, lost connection, full disk | tries the message again; no attempt is counted |
-/// | any other error that the database reports, such as a violated constraint | hands the message to the [`FailurePolicy`](crate::failure::FailurePolicy) at once |
-/// | anything else, `sqlx::Error::RowNotFound` included | tries again after a backoff and counts the attempt |
+/// | the handler returns | the worker | attempt counted |
+/// |---|---|---|
+/// | `?` or [`retryable`](Self::retryable) on an error that heals by itself | tries the message again after a backoff, as long as it takes | no |
+/// | `?` or [`retryable`](Self::retryable) on any other error | tries it again after a backoff; after [`max_attempts`](crate::Worker::max_attempts) the [`FailurePolicy`](crate::failure::FailurePolicy) decides | yes |
+/// | [`permanent`](Self::permanent) | asks the failure policy at once | yes |
+/// | [`unavailable`](Self::unavailable) | tries the message again after a backoff, as long as it takes | no |
 ///
-/// Database errors are [`mainstay_database::Error`] and `sqlx::Error`. The constructors choose a
-/// row of this table by hand:
+/// An error *heals by itself* if a database error of this kind is among its sources: serialization
+/// failure (40001), deadlock (40P01), lock timeout, lost connection, full disk. Database errors are
+/// [`mainstay_database::Error`] and `sqlx::Error`.
+///
+/// Any other error is counted and not taken as permanent, a violated constraint or a damaged row
+/// included: the row that a foreign key needs may come with the next message of another key. Five
+/// attempts take about a second. Say `permanent` where the handler knows better:
 ///
 /// ```
 /// use mainstay_inbox::HandlerError;
@@ -57,11 +63,11 @@ pub(crate) enum Class {
 }
 
 impl HandlerError {
-    /// A failure that may heal: the message is tried again, up to
-    /// [`max_attempts`](crate::Worker::max_attempts).
+    /// A failure that may heal, as `?` makes of every error: the message is tried again, up to
+    /// [`max_attempts`](crate::Worker::max_attempts) times.
     ///
-    /// The attempt is not counted if the chain of `error` holds a database error that heals by
-    /// itself.
+    /// The attempt is not counted if a database error that heals by itself is among the sources of
+    /// `error`.
     #[must_use]
     pub fn retryable(error: impl Into<Source>) -> Self {
         let source = error.into();
@@ -78,9 +84,9 @@ impl HandlerError {
         Self::new(Class::Permanent, error.into())
     }
 
-    /// Something that every message needs is away, such as a service that the handler calls: the
+    /// Something that every message needs is away, such as a service that the handler calls. The
     /// message is tried again after a backoff, no attempt is counted, and the failure policy is
-    /// never asked.
+    /// not asked.
     #[must_use]
     pub fn unavailable(error: impl Into<Source>) -> Self {
         Self::new(Class::Interrupted, error.into())
@@ -129,16 +135,10 @@ impl HandlerError {
     }
 }
 
+/// As [`HandlerError::retryable`].
 impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        let class = match ErrorKind::of(&error) {
-            Some(kind) if kind.is_retryable() => Class::Interrupted,
-            // An earlier statement failed, perhaps another handler's: nothing is known about this
-            // message.
-            Some(ErrorKind::Aborted) | None => Class::Retryable,
-            Some(_) => Class::Permanent,
-        };
-        Self::new(class, error.into())
+        Self::retryable(error)
     }
 }
 
@@ -161,7 +161,7 @@ impl fmt::Display for HandlerError {
         f.write_str(match self.class {
             Class::Interrupted => "the handler was interrupted and can be tried again: ",
             Class::Retryable => "the handler failed and may be tried again: ",
-            Class::Permanent => "the handler failed for good: ",
+            Class::Permanent => "the handler failed permanently: ",
         })?;
         f.write_str(&chain(&*self.source))
     }

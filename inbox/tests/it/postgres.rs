@@ -23,7 +23,7 @@ use mainstay_database::{
     Namespace,
     postgres::{Builder, Database, NewPool, classify, statement},
 };
-use mainstay_inbox::{PostgresInbox, conformance::Fixture, postgres::roles};
+use mainstay_inbox::{InboxBuilder, PostgresInbox, conformance::Fixture, postgres::roles};
 use mainstay_messaging::{
     Group, Headers, Partition, Topic,
     broker::Raw,
@@ -92,7 +92,7 @@ async fn fixture_through(
     }
 }
 
-fn inbox(database: &Database) -> mainstay_inbox::postgres::Builder {
+fn inbox(database: &Database) -> InboxBuilder<Database> {
     PostgresInbox::builder(database).namespace(namespace())
 }
 

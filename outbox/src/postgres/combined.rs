@@ -14,9 +14,9 @@ use crate::{
 /// A statement that performs a business write and enqueues a message about it; made by
 /// [`PostgresOutbox::enqueue_with`].
 ///
-/// It draws the position of the message from the result of the business write, so after that write has
-/// locked its rows. If the message stood beside it as plain VALUES, PostgreSQL would draw the position
-/// first and then wait for the lock, and the messages of two transactions on one row could swap.
+/// It draws the position of the message after the business write has locked its rows, because the
+/// message is selected from the result of that write. With plain VALUES, PostgreSQL would draw the
+/// position before it waits for the lock. The messages of two transactions on one row could then swap.
 #[derive(Clone, Debug)]
 pub struct CombinedStatement {
     sql: SqlStr,

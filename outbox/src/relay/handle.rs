@@ -42,6 +42,9 @@ impl RelayHandle {
     /// # Errors
     /// The error with which a spawned relay ended. Only the first caller gets it.
     ///
+    /// # Panics
+    /// If the relay has panicked; only for the first caller.
+    ///
     /// # Cancel safety
     /// Cancel safe: the relay still stops.
     pub async fn shutdown(&self) -> Result<(), Error> {
@@ -52,6 +55,9 @@ impl RelayHandle {
     /// Waits until the relay has ended, without asking it to.
     ///
     /// # Errors
+    /// As [`shutdown`](Self::shutdown).
+    ///
+    /// # Panics
     /// As [`shutdown`](Self::shutdown).
     ///
     /// # Cancel safety

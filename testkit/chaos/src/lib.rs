@@ -1,28 +1,30 @@
-//! Real processes on a real server, what is done to them, and what must hold afterwards.
+//! Chaos tests: real processes on a real server, killed, suspended and cut off.
 //!
-//! A suite within one process shows what a library does when a call fails. It does not show what is left when the process
-//! is gone, when it comes back after its lease, or when the server was away in between. Here writers, relays and workers
-//! are programs of their own, on PostgreSQL and on a broker in a SQLite file, and the tests kill, stop and cut them.
+//! A suite within one process shows what a library does when a call fails. It does not show what
+//! remains when the process is gone, when it goes on after its lease, or when the server was away.
+//! Here writers, relays and workers are programs of their own, on PostgreSQL and on a broker in a
+//! SQLite file.
 //!
-//! # What is tried
+//! # Scenarios
 //!
-//! The tests are the list: `tests/it/postgres/`, one file per kind of fault, one test per scenario. See the README.
+//! `tests/it/postgres/` has one file per kind of fault and one test per scenario. The README lists
+//! them.
 //!
 //! # What must hold
 //!
-//! [`mainstay_testkit::check::ALL`], with each process and each file taken for what it is: sections of the history that only a
-//! simulation sees (sends, stops, removals) are left empty here, and their checkers have nothing to say.
-//! [`mainstay_testkit::check::each_published_once`] is for runs without a fault that allows for repetition.
+//! [`mainstay_testkit::check::ALL`]. Sections of the history that only a simulation sees (sends,
+//! blocked keys, removals) stay empty. [`mainstay_testkit::check::each_published_once`] is for runs
+//! whose fault allows no repetition.
 //!
 //! # How it works
 //!
-//! A [writer](role::Writer) counts up a row per key, inserts an entry with that number and enqueues an event about it, in
-//! one transaction; the lock on the counter makes the order of commits per key that of the numbers. A
-//! [relay](role::Relay) publishes, and a [worker](role::Worker) inserts an effect per event. Afterwards the [history](mainstay_testkit::History)
-//! is read from where each of them wrote, and the checkers judge it: they know neither processes nor databases.
+//! A [writer](role::Writer) increments the counter of a key, inserts an entry with that number and
+//! enqueues an event about it, in one transaction. The lock on the counter makes the order of numbers
+//! that of commits. A [relay](role::Relay) publishes, and a [worker](role::Worker) inserts one effect
+//! per event. Afterwards the [history](mainstay_testkit::History) is read from the tables and the log.
 //!
-//! Which relay owned what, and who removed rows, is written down by triggers on the outbox's own tables; which worker owned what,
-//! and which offsets it stored, by one on the broker's.
+//! Triggers on the outbox's tables record the owners of shards and the removal of rows. A trigger on
+//! the broker's tables records the owners of partitions and the stored offsets.
 #![allow(
     clippy::must_use_candidate,
     reason = "it is not published: its users change with it"

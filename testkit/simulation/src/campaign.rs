@@ -5,30 +5,31 @@ use std::{collections::BTreeMap, thread};
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::{Report, Settings, run};
+use crate::run::{Report, Settings, run};
 
-/// What came of many seeds.
+/// The result of many seeds.
 #[derive(Clone, Default, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Tally {
-    /// Seeds that were run.
+    /// How many seeds were run.
     pub seeds: u64,
-    /// Messages that were committed.
+    /// How many messages were committed.
     pub messages: usize,
-    /// Faults that struck.
+    /// How many faults took effect.
     pub faults: usize,
     /// The fewest messages of a seed.
     pub fewest_messages: Option<usize>,
-    /// The fewest faults that struck in a seed.
+    /// The fewest faults that took effect in a seed.
     pub fewest_faults: Option<usize>,
     /// Simulated time, in milliseconds.
     pub simulated_ms: u128,
-    /// What happened.
+    /// How many events there were.
     pub events: u64,
-    /// How often each kind of fault struck.
+    /// How many times each kind of fault took effect.
     pub kinds: BTreeMap<String, u64>,
-    /// Seeds that failed.
+    /// How many seeds failed.
     pub failed: u64,
-    /// What came of the seeds that failed, in the order in which they were begun.
+    /// The reports of the seeds that failed, in the order of their start.
     #[serde(skip)]
     pub failures: Vec<Report>,
 }
@@ -52,7 +53,8 @@ impl Tally {
     }
 }
 
-/// Runs seeds on so many threads. `done` is told of each seed; if it answers false, no more are begun.
+/// Runs seeds on this many threads. Calls `done` with each report; if it returns false, the campaign
+/// ends once the seeds that were started have ended.
 pub fn campaign(
     seeds: impl IntoIterator<Item = u64, IntoIter: Send>,
     threads: usize,
@@ -87,8 +89,11 @@ pub fn campaign(
     tally
 }
 
-/// Seeds that found bugs, or mutants that few seeds find: they are run first. A change of what is drawn
-/// changes what a seed means; the mutant of a bug then finds another seed.
+/// Seeds that found a bug, or a mutant that few seeds find. Run them first.
+///
+/// A seed means the same run only until the scenario changes. Therefore each bug also has a test and
+/// a mutant of its own.
+#[must_use]
 pub fn corpus() -> Vec<u64> {
     let lines = include_str!("../corpus.txt").lines();
     let seeds = lines.filter_map(|line| line.split('#').next()?.trim().parse().ok());

@@ -1,4 +1,4 @@
-//! Hosts: what lives on them can be killed, started again, paused and cut off.
+//! Hosts, which can be killed, started again, paused and cut off.
 
 mod life;
 
@@ -19,7 +19,7 @@ pub(crate) use life::Life;
 type Running = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Factory = Arc<dyn Fn(Process) -> Running + Send + Sync>;
 
-/// A host of a simulation. What runs on it is made anew each time it is started.
+/// A host of a simulation. Each start calls its factory again.
 #[derive(Clone)]
 pub struct Host {
     world: Weak<World>,
@@ -52,34 +52,37 @@ impl Host {
     }
 
     /// Its name.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.life.name
     }
 
-    /// Whether what runs on it has not come to its end.
+    /// Whether its service is running.
+    #[must_use]
     pub fn is_running(&self) -> bool {
         self.life.state.lock().running
     }
 
-    /// Which of its lives it is in, or was in last, from 1.
+    /// The number of its current or last life, from 1.
+    #[must_use]
     pub fn life(&self) -> u64 {
         self.life.state.lock().life
     }
 
-    /// Kills what runs on it, as `kill -9` does: it is dropped, and reaches nothing any more.
+    /// Kills it, as `kill -9` does: its service is dropped, and spawned tasks reach nothing any more.
     pub fn kill(&self) {
         self.note(1, "killed");
         self.life.kill();
     }
 
-    /// Kills it for good: it is never started again.
+    /// Kills it for good: it is not started again.
     pub fn lose(&self) {
         self.note(9, "lost");
         self.life.state.lock().lost = true;
         self.life.kill();
     }
 
-    /// Asks what runs on it to end: its [`shutdown`](Process::shutdown) token is cancelled.
+    /// Asks it to shut down: cancels the [`shutdown`](Process::shutdown) token of its process.
     pub fn stop(&self) {
         self.note(2, "asked to end");
         let shutdown = self.life.state.lock().shutdown.clone();
@@ -110,7 +113,7 @@ impl Host {
         self.life.of(life, |state| state.task = Some(task));
     }
 
-    /// It reaches and does everything again, and is started if it was killed, not if it came to its end.
+    /// Ends its faults, and starts it if it was killed, but not if it has ended.
     pub(crate) fn heal(&self) {
         self.reconnect();
         self.resume();
@@ -119,19 +122,19 @@ impl Host {
         }
     }
 
-    /// Nothing of it runs for so long, as under SIGSTOP. Tasks that it spawned still see their timers end,
-    /// but reach nothing.
+    /// Pauses it for this long, as SIGSTOP does: time passes, and its leases end. Timers of tasks that
+    /// it has spawned end too, but the tasks reach nothing until the host goes on.
     pub fn pause(&self, time: Duration) {
         self.note(4, "paused");
         self.life.state.lock().paused = true;
         self.after(time, Self::resume);
     }
 
-    /// It goes on at once.
+    /// Ends a pause.
     pub fn resume(&self) {
         self.note(5, "resumed");
         self.life.resume();
-        // What it dropped meanwhile, the server hears of now.
+        // The server learns now which transactions it dropped.
         if let Some(world) = self.world.upgrade()
             && world.shared.lock().linger.is_none()
         {
@@ -139,25 +142,25 @@ impl Host {
         }
     }
 
-    /// It reaches this no more for so long.
+    /// Cuts it off for this long.
     pub fn cut_off(&self, from: Reach, time: Duration) {
         self.cut(from, time, None);
     }
 
-    /// As [`cut_off`](Self::cut_off); `by` = which fault of the plan does it.
+    /// As [`cut_off`](Self::cut_off), by a fault of the plan.
     pub(crate) fn cut(&self, from: Reach, time: Duration, by: Option<usize>) {
         self.note(6, "cut off");
         self.life.state.lock().cut = Some((from, by));
         self.after(time, Self::reconnect);
     }
 
-    /// It reaches everything again.
+    /// Ends a cut.
     pub fn reconnect(&self) {
         self.note(7, "reconnected");
         self.life.state.lock().cut = None;
     }
 
-    /// Its wall clock jumps.
+    /// Lets its wall clock jump.
     pub fn jump(&self, seconds: i64) {
         self.note(8, "its clock jumps");
         self.life.state.lock().jumped += seconds;

@@ -1,9 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![expect(
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use,
-    reason = "nobody outside the repository builds on it"
-)]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod campaign;
 mod host;
@@ -15,14 +11,17 @@ mod scenario;
 mod shop;
 mod shrink;
 mod sim;
+pub mod standard;
 mod world;
 
-pub use campaign::{Tally, campaign, corpus};
 pub use host::Host;
 pub use plan::{Act, CallFault, Fault, Plan, Port, Reach, Topology};
 pub use process::{HostConsumer, HostPublisher, Process};
 pub use rng::Rng;
-pub use run::{Adapters, Report, Settings, planned, run};
 pub use scenario::{entry, judge, simulate};
-pub use shrink::shrink;
 pub use sim::Sim;
+
+pub use mainstay_clock as clock;
+pub use mainstay_database as database;
+pub use mainstay_history as history;
+pub use mainstay_messaging as messaging;

@@ -1,4 +1,4 @@
-//! What shall go wrong: every fault of a run, one by one, before it begins.
+//! The faults of a run, all listed before it begins.
 
 mod draw;
 
@@ -6,33 +6,36 @@ use std::{fmt, sync::Arc, time::Duration};
 
 pub use draw::Topology;
 
-/// The faults of a run, drawn from a seed or written by hand.
+/// The faults of a run: drawn from a seed or written by hand.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "tests write it as a literal")]
 pub struct Plan {
-    /// The faults; the order means nothing.
+    /// The faults, in any order.
     pub faults: Vec<Fault>,
 }
 
 /// One fault.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Fault {
-    /// At a time after the begin of the run.
+    /// Something happens at a time after the begin of the run.
     At(Duration, Act),
-    /// At the k-th call, from 1, that a host makes of a port.
+    /// Something happens to the k-th call, from 1, that a host makes of a port.
     Call {
         /// The host's name.
         host: Arc<str>,
         /// Which kind of call.
         port: Port,
-        /// Which of them, over all lives of the host.
+        /// Which of them, counted over all restarts of the host.
         call: u32,
         /// What happens to it.
         fault: CallFault,
     },
 }
 
-/// Where a host meets the outside.
+/// A kind of call from a host to the outside.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
 pub enum Port {
     /// A transaction begins.
     Begin,
@@ -42,30 +45,33 @@ pub enum Port {
     Commit,
     /// Messages are published.
     Publish,
-    /// A consumer is told something.
+    /// A consumer gets an event.
     Deliver,
     /// Offsets are committed.
     Acknowledge,
-    /// Partitions are given back.
+    /// Partitions are released.
     Release,
     /// A handler runs.
     Handle,
 }
 
-/// What happens to a call. At a port that it does not fit, the call is lost, or the message refused.
+/// What happens to a call.
+///
+/// Where a fault does not fit a port, the call or its answer is lost; a handler refuses its message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum CallFault {
-    /// It takes so long until it is sent.
+    /// It is sent this much later.
     Stall(Duration),
-    /// It is sent, and its answer takes so long.
+    /// It is sent, and its answer comes this much later.
     LateAnswer(Duration),
     /// It does not arrive.
     Lost,
     /// It arrives, and its answer is lost.
     AnswerLost,
-    /// Its answer is lost, and nobody knows yet whether it arrives: it does, so much later.
+    /// Its answer is lost, and it is applied this much later.
     AppliedLater(Duration),
-    /// Its answer is lost, and so much later it turns out that it never arrived.
+    /// Its answer is lost, and it is discarded this much later.
     DiscardedLater(Duration),
     /// The database ends the transaction with a serialization failure; a handler fails with one.
     Conflict,
@@ -75,9 +81,9 @@ pub enum CallFault {
     HalfLost,
     /// It arrives twice.
     Twice,
-    /// It arrives, and once more so much later.
+    /// It arrives, and once more this much later.
     Echo(Duration),
-    /// A handler fails, and may succeed later.
+    /// A handler fails with an error that may heal.
     Fails,
     /// A handler panics.
     Panics,
@@ -85,37 +91,39 @@ pub enum CallFault {
 
 /// What happens at a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Act {
-    /// A host dies, and is started again so much later.
+    /// A host is killed, and started again this much later.
     Kill(Arc<str>, Duration),
-    /// A host dies, and never comes back.
+    /// A host is killed for good.
     Lose(Arc<str>),
-    /// A host is asked to end, and is started again so much later.
+    /// A host is asked to shut down, and started again this much later.
     Stop(Arc<str>, Duration),
-    /// A host stands still for so long.
+    /// A host is paused for this long.
     Pause(Arc<str>, Duration),
-    /// A host reaches something no more for so long.
+    /// A host is cut off for this long.
     Cut(Arc<str>, Reach, Duration),
-    /// A host's wall clock jumps, by so many seconds.
+    /// A host's wall clock jumps by this many seconds.
     ClockJump(Arc<str>, i64),
-    /// Nobody reaches the database for so long.
+    /// No host reaches the database for this long.
     DatabaseDown(Duration),
-    /// Nobody reaches the broker for so long.
+    /// No host reaches the broker for this long.
     BrokerDown(Duration),
-    /// All members of all groups get their partitions anew.
+    /// All groups rebalance.
     Rebalance,
-    /// The holder of this partition leaves its group without knowing it.
+    /// The owner of this partition (of the first topic) is removed from its group without notice.
     Expel(i32),
-    /// For so long the server does not notice when a client drops a transaction: it stays open, with its locks.
+    /// For this long, transactions whose clients are gone stay open, with their locks.
     Linger(Duration),
-    /// From now until the faults end the broker refuses the n-th message of the scenario.
+    /// Until the simulation heals, the broker refuses the n-th message.
     Refuse(usize),
-    /// From now until the faults end handlers refuse the n-th message of the scenario.
+    /// Until the simulation heals, handlers refuse the n-th message.
     Poison(usize),
 }
 
 /// What a host is cut off from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Reach {
     /// The database.
     Database,
@@ -126,7 +134,8 @@ pub enum Reach {
 }
 
 impl Plan {
-    /// The plan that keeps of this one only the faults at these places.
+    /// The plan with only the faults at these indices.
+    #[must_use]
     pub fn keep(&self, places: &[usize]) -> Self {
         let kept = places.iter().filter_map(|place| self.faults.get(*place));
         let faults = kept.cloned().collect();
@@ -135,7 +144,8 @@ impl Plan {
 }
 
 impl Fault {
-    /// What kind of fault it is.
+    /// The name of its kind, without parameters.
+    #[must_use]
     pub fn kind(&self) -> String {
         let whole = match self {
             Self::At(_, act) => format!("{act:?}"),

@@ -1,4 +1,4 @@
-//! One life of what runs on a host, and how it meets the outside.
+//! One life of a host, and its calls to the outside.
 
 mod broker;
 mod clock;
@@ -29,14 +29,17 @@ use clock::HostClock;
 /// How many milliseconds the farthest host is away.
 const FARTHEST: u64 = 128;
 
-/// One life of what runs on a host. It reaches the outside only through this, and meets the plan's faults.
+/// One life of a host: from a start to the next kill or end.
+///
+/// Everything with which the service reaches the outside comes from here, so that the faults of the
+/// plan can take effect in between.
 #[derive(Clone, Debug)]
 pub struct Process {
     world: Arc<World>,
     host: Arc<Life>,
     life: u64,
     ids: Arc<dyn IdGenerator>,
-    /// How long its requests are under way: without that, nothing could come in between.
+    /// The latency of its calls. Without any, no other event could come in between.
     distance: Duration,
 }
 
@@ -58,11 +61,13 @@ impl Process {
     }
 
     /// The host's name.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.host.name
     }
 
-    /// Which of the host's lives this is, from 1.
+    /// The number of this life of the host, from 1.
+    #[must_use]
     pub const fn life(&self) -> u64 {
         self.life
     }
@@ -71,17 +76,23 @@ impl Process {
         (self.host.index, self.life)
     }
 
-    /// Cancelled when the host is asked to end.
+    /// Cancelled when the host is asked to shut down.
+    #[must_use]
     pub fn shutdown(&self) -> CancellationToken {
         self.host.state.lock().shutdown.clone()
     }
 
-    /// The database, as this host reaches it. Commits through a handle notify the outbox opened with it.
+    /// The simulation's database, as this host reaches it.
+    ///
+    /// Each call gives a handle of its own: a commit notifies only the outbox that was opened with
+    /// the same handle.
+    #[must_use]
     pub fn database(&self) -> Database {
         self.world.database.through(Arc::new(self.clone()))
     }
 
     /// A publisher to the simulation's broker.
+    #[must_use]
     pub fn publisher(&self) -> HostPublisher {
         HostPublisher {
             process: self.clone(),
@@ -92,7 +103,7 @@ impl Process {
     /// A member of a group on the simulation's broker.
     ///
     /// # Errors
-    /// As the broker has them; the plan's faults come through the consumer.
+    /// Those of the simulated broker. Faults on the way appear as events of the consumer.
     pub async fn consumer(
         &self,
         group: &Group,
@@ -113,7 +124,8 @@ impl Process {
         })
     }
 
-    /// The host's clock: its wall time may jump, and its monotonic time has an origin of its own.
+    /// The host's clock. Its wall time may jump, and its monotonic time has an origin of its own.
+    #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
         let up = Rng::new(self.world.seed, self.name()).below(1_000_000);
         Arc::new(HostClock {
@@ -124,11 +136,13 @@ impl Process {
     }
 
     /// Ids and randomness that follow from the seed: one sequence for this life.
+    #[must_use]
     pub fn ids(&self) -> Arc<dyn IdGenerator> {
         Arc::clone(&self.ids)
     }
 
-    /// Call this first in a handler: what shall go wrong there. A stall has happened already.
+    /// The fault that this call of a handler shall have. Call it first in a handler. A stall has passed
+    /// when it returns.
     pub async fn handles(&self, message: &Message) -> Option<CallFault> {
         let fault = self.pass(Port::Handle).await;
         if fault.is_none() && self.is_poison(message) {
@@ -147,7 +161,7 @@ impl Process {
             .is_some()
     }
 
-    /// Waits while the host is paused; for ever once this life is over.
+    /// Waits while the host is paused, and for ever once this life is over.
     async fn awake(&self) {
         poll_fn(|context| self.host.poll_awake(self.life, context)).await;
     }
@@ -162,20 +176,20 @@ impl Process {
         .await
     }
 
-    /// What goes to the database or the broker, or comes from there, is under way.
+    /// Waits for the latency of a call to database or broker.
     async fn travel(&self) {
         if !self.distance.is_zero() {
             self.wait(self.distance).await;
         }
     }
 
-    /// So much time goes by for the host, and longer if it is paused then.
+    /// Waits for this time, and for the end of a pause after it.
     async fn wait(&self, time: Duration) {
         tokio::time::sleep(time).await;
         self.awake().await;
     }
 
-    /// A call on its way out: waits as long as it shall, and says what else shall happen to it.
+    /// Sends a call: waits out a stall, and returns any other fault of the call.
     async fn pass(&self, port: Port) -> Option<CallFault> {
         self.awake().await;
         let fault = self.fault(port);
@@ -186,14 +200,15 @@ impl Process {
         fault
     }
 
-    /// A call, and what shall happen to it.
+    /// Counts a call, and returns its fault.
     fn fault(&self, port: Port) -> Option<CallFault> {
         let (call, struck) = self.host.call(port);
         let number = self.host.index << 40 | (port as u64) << 32 | u64::from(call);
         self.world
             .note(number, || format!("{} {port:?} {call}", self.host.name));
         if self.world.is_exhausted() {
-            self.world.broken("it turns in a circle".to_owned());
+            self.world
+                .broken("a host loops without waiting for time".to_owned());
             self.host.kill();
         }
         let (fault, place) = struck.filter(|_| !self.world.shared.lock().healed)?;
@@ -201,7 +216,7 @@ impl Process {
         Some(fault)
     }
 
-    /// Whether this host is cut off from there.
+    /// Whether this host is cut off from this target.
     fn is_cut(&self, from: Reach) -> bool {
         let down = self.world.shared.lock().broker_down;
         let down = down.map(|place| (Reach::Broker, Some(place)));

@@ -1,4 +1,4 @@
-//! What follows from a seed.
+//! Random choices that follow from a seed.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -7,12 +7,13 @@ use std::{
 
 use mainstay_clock::{IdGenerator as _, SeededIds};
 
-/// Random choices that all follow from a seed; those made for one purpose do not change those made for another.
+/// Random choices that follow from a seed. Choices for one purpose do not change those for another.
 #[derive(Debug)]
 pub struct Rng(SeededIds);
 
 impl Rng {
     /// The choices of `seed` for a purpose.
+    #[must_use]
     pub fn new(seed: u64, purpose: &str) -> Self {
         Self(ids(seed, purpose, 0))
     }
@@ -23,18 +24,18 @@ impl Rng {
         N::try_from(self.0.random() % bound).unwrap_or_default()
     }
 
-    /// One time in so many.
+    /// True one time in `times`.
     pub fn one_in(&self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// At most so long; short ones are as likely as long ones.
+    /// A duration of at most `longest` milliseconds. Short ones are as likely as long ones.
     pub fn millis(&self, longest: u64) -> Duration {
         let longest = longest >> self.below(8_u32);
         Duration::from_millis(1 + self.below(longest))
     }
 
-    /// A time within this one, and not its very beginning: what opens then is opened.
+    /// A time within `all`, but not its begin, at which hosts are opening.
     pub fn within(&self, all: Duration) -> Duration {
         let millis = u64::try_from(all.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.below(millis).max(1))
@@ -46,9 +47,9 @@ impl Rng {
     }
 }
 
-/// The ids of one life of a host: others do not change when this one draws more or fewer.
+/// The ids of one life of a host, independent of those of other lives.
 pub(crate) fn ids(seed: u64, name: &str, life: u64) -> SeededIds {
-    // Its keys are fixed, so a seed is the same seed on every machine.
+    // The hasher has fixed keys, so a seed gives the same ids on every machine.
     let mut hasher = DefaultHasher::new();
     (seed, name, life).hash(&mut hasher);
     SeededIds::new(hasher.finish())

@@ -1,4 +1,4 @@
-//! One seed, and what comes of it.
+//! One seed of the standard scenario, and its report.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,12 +9,13 @@ use crate::{Plan, shop::Shop};
 
 /// How seeds are run.
 #[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "tests write it as a literal")]
 pub struct Settings {
-    /// Of the seed's plan only the faults at these places; none = all of them.
+    /// The indices of the faults to keep of the seed's plan; `None` keeps all.
     pub keep: Option<Vec<usize>>,
-    /// Whether to write down what happens.
+    /// Whether to write a trace.
     pub trace: bool,
-    /// What stands between engines and their ports.
+    /// Adapters between the engines and their ports.
     pub adapters: Arc<dyn Adapters>,
 }
 
@@ -28,7 +29,7 @@ impl Default for Settings {
     }
 }
 
-/// What stands between engines and their ports: nothing, unless a fault of a port is to be found.
+/// Adapters between the engines and their ports: none, except to inject a mutant.
 pub trait Adapters: fmt::Debug + Send + Sync {
     /// Between a relay and its publisher.
     fn publisher(&self, sound: Arc<dyn Publisher>) -> Arc<dyn Publisher> {
@@ -43,12 +44,15 @@ pub trait Adapters: fmt::Debug + Send + Sync {
 
 impl Adapters for () {}
 
-/// The faults of a seed of the standard scenario.
+/// The plan of a seed of the standard scenario.
+#[must_use]
 pub fn planned(seed: u64) -> Plan {
     Shop::of(seed).plan()
 }
 
-/// Runs the standard scenario with a seed, on this thread. The same seed and settings give the same report.
+/// Runs the standard scenario with a seed, on this thread. The same seed and settings give the
+/// same report.
+#[must_use]
 pub fn run(seed: u64, settings: &Settings) -> Report {
     let shop = Shop::of(seed);
     let mut plan = shop.plan();
@@ -58,41 +62,44 @@ pub fn run(seed: u64, settings: &Settings) -> Report {
     shop.run(plan, settings)
 }
 
-/// What came of the run of one seed.
+/// The result of one seed.
 #[derive(Clone, Default, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// The seed.
     pub seed: u64,
     /// The faults.
     pub plan: Plan,
-    /// How often each of them struck.
+    /// How many times each of them took effect.
     pub struck: Vec<u32>,
-    /// Messages that were committed.
+    /// How many messages were committed.
     pub messages: usize,
-    /// Calls of ports and other things that happened.
+    /// How many calls of ports and other events there were.
     pub events: u64,
-    /// The same in each run of the same seed and plan.
+    /// A hash of all events: equal in each run of the same seed and plan.
     pub hash: u64,
-    /// How much time went by in the simulated world.
+    /// How much simulated time passed.
     pub simulated: Duration,
-    /// What must hold and does not.
+    /// The violations.
     pub violations: Vec<String>,
-    /// What happened, in words, if it was asked for.
+    /// All events as texts, if the settings ask for a trace.
     pub trace: Option<Vec<String>>,
 }
 
 impl Report {
-    /// Whether anything did not hold.
+    /// Whether there is a violation.
+    #[must_use]
     pub fn has_failed(&self) -> bool {
         !self.violations.is_empty()
     }
 
-    /// The names of what did not hold, each once: a run may tell the same thing in its midst and at its end.
+    /// The names of the violated invariants, each once.
+    #[must_use]
     pub fn invariants(&self) -> Vec<&str> {
         let mut names = Vec::new();
         for violation in &self.violations {
             let line = violation.lines().next().unwrap_or_default();
-            let name = line.strip_prefix("not so: ").unwrap_or(line);
+            let name = line.strip_prefix("violated: ").unwrap_or(line);
             let name = name.split(';').next().unwrap_or_default();
             if !names.contains(&name) {
                 names.push(name);
@@ -101,7 +108,8 @@ impl Report {
         names
     }
 
-    /// How many faults of the plan struck, each counted once.
+    /// How many faults of the plan took effect, each counted once.
+    #[must_use]
     pub fn faults(&self) -> usize {
         self.struck.iter().filter(|times| **times > 0).count()
     }
@@ -111,7 +119,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {}: {} messages, {} of {} faults struck, {} events, {:.1} s simulated, hash {:016x}",
+            "seed {}: {} messages, {} of {} faults took effect, {} events, {:.1} s simulated, hash {:016x}",
             self.seed,
             self.messages,
             self.faults(),
@@ -122,7 +130,7 @@ impl fmt::Display for Report {
         )?;
         for (place, fault) in self.plan.faults.iter().enumerate() {
             let times = self.struck.get(place).copied().unwrap_or(0);
-            writeln!(f, "{place:>4}  {fault}; struck {times}")?;
+            writeln!(f, "{place:>4}  {fault}; took effect {times} times")?;
         }
         for violation in &self.violations {
             writeln!(f, "VIOLATION: {violation}")?;

@@ -1,4 +1,4 @@
-//! A service's own scenario, with many seeds.
+//! A scenario of a service, with many seeds.
 
 use std::{
     any::Any,
@@ -9,25 +9,33 @@ use std::{
 };
 
 use mainstay_database::memory::Statement;
+use mainstay_history::{Entry, History, Published, Reader, check};
 use mainstay_messaging::{Delivery, Message, broker::Content};
-use mainstay_testkit::{
-    History, check,
-    history::{Entry, Published, Reader},
-};
 
 use crate::{Plan, Sim, Topology, shrink::shorten};
 
-/// What a failed scenario names to be run alone.
+/// The variable that names the one seed to run.
 const SEED: &str = "MAINSTAY_SEED";
 
-/// A scenario that takes longer in its world has not ended.
+/// A scenario that takes longer, in simulated time, does not end.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-#[doc = include_str!("scenario.md")]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a closure at the place of the call"
-)]
+/// Runs `scenario` once with each seed, in a new simulation with the faults of that seed.
+///
+/// The scenario starts hosts, gives them work, [heals](Sim::heal) the simulation, waits for the end
+/// of the work, and returns the violations that it finds, as texts: those of [`judge`], and of
+/// invariants of your own. The page of this crate shows one.
+///
+/// Each host of the topology must be started under its name. Time, ids and randomness must come
+/// from the [`Process`](crate::Process) or from tokio.
+///
+/// If the environment variable `MAINSTAY_SEED` is set, only that seed is run.
+///
+/// # Panics
+/// At the first seed that fails, with the seed, the shortest plan that was found to fail, and the
+/// violations. A seed fails if the scenario returns a violation, panics, or has not ended after an
+/// hour of simulated time, or if a host panics or ends with an error.
+#[expect(clippy::needless_pass_by_value, reason = "callers pass a closure")]
 pub fn simulate(
     seeds: Range<u64>,
     topology: &Topology,
@@ -60,14 +68,14 @@ fn chosen(seed: Option<&str>) -> Option<Range<u64>> {
     let seed = seed?;
     match seed.parse::<u64>() {
         Ok(seed) => Some(seed..seed.saturating_add(1)),
-        Err(error) => panic!("{SEED}={seed:?} names no seed: {error}"),
+        Err(error) => panic!("{SEED}={seed:?} is not a seed: {error}"),
     }
 }
 
-/// Lets a scenario come to its end; answers what does not hold, panics and broken hosts included.
+/// Runs a scenario to its end, and returns its violations, panics and broken hosts.
 pub(crate) fn play(sim: &Sim, scenario: impl Future<Output = Vec<String>>) -> Vec<String> {
     let playing = || sim.run(async { tokio::time::timeout(LONGEST, scenario).await });
-    // A scenario that asserts shall name its seed as well as one that answers.
+    // A failed assertion shall name its seed too.
     let mut told = match catch_unwind(AssertUnwindSafe(playing)) {
         Ok(Ok(told)) => told,
         Ok(Err(_)) => vec![format!("the scenario has not ended after {LONGEST:?}")],
@@ -80,15 +88,15 @@ pub(crate) fn play(sim: &Sim, scenario: impl Future<Output = Vec<String>>) -> Ve
 fn words(panicked: &(dyn Any + Send)) -> &str {
     let text = panicked.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panicked.downcast_ref::<&str>().copied())
-        .unwrap_or("without a word")
+        .unwrap_or("without a text")
 }
 
-/// Hosts that the plan speaks of and nobody has put into the world.
+/// Hosts that the topology names and the scenario has not started.
 fn strangers(sim: &Sim, topology: &Topology) -> impl Iterator<Item = String> {
     let hosts = sim.hosts();
     let mut names = topology.hosts();
     names.retain(|name| !hosts.iter().any(|host| host.name() == &**name));
-    let told = |name| format!("no host is called {name}: what the plan does to it never strikes");
+    let told = |name| format!("no host is called {name}: its faults cannot take effect");
     names.into_iter().map(told)
 }
 
@@ -98,10 +106,10 @@ fn fail(seed: u64, plan: &Plan, shortest: &Plan, told: &[String]) -> ! {
     for line in told {
         let _ = writeln!(text, "VIOLATION: {line}");
     }
-    panic!("{text}again: {SEED}={seed} cargo test …, with the name of this test");
+    panic!("{text}to run it again: {SEED}={seed} cargo test NAME, with the name of this test");
 }
 
-/// A message in the words of a [`History`]: ordered by its topic and key, told apart by its source and id.
+/// A message as the entry of a [`History`]: ordered by topic and key, identified by source and id.
 pub fn entry(message: &Message) -> Entry {
     let topic = &message.topic;
     Entry {
@@ -127,7 +135,7 @@ pub(crate) fn published(record: &Delivery, entry: impl Fn(&Message) -> Entry) ->
 }
 
 impl Sim {
-    /// Waits until `holds`, and says whether it did within so much simulated time.
+    /// Waits until `holds` is true; returns false if this much simulated time passes first.
     #[expect(clippy::future_not_send, reason = "a world has one thread")]
     pub async fn until(&self, patience: Duration, holds: impl AsyncFn() -> bool) -> bool {
         let looking = async {
@@ -138,10 +146,10 @@ impl Sim {
         tokio::time::timeout(patience, looking).await.is_ok()
     }
 
-    /// Reads tables, as they are now.
+    /// Reads the tables as they are now.
     ///
     /// # Errors
-    /// When the database is down.
+    /// If the database is down.
     pub async fn read<T>(
         &self,
         read: impl FnOnce(&Statement<'_>) -> T,
@@ -151,7 +159,8 @@ impl Sim {
         Ok(read(&statement))
     }
 
-    /// The log and its readers: a history to which the service adds what it has committed and done.
+    /// A history with the log of every topic and its readers. The scenario adds what the service
+    /// committed and did.
     pub fn history(&self) -> History {
         let mut history = History::default();
         for partition in self.broker().partitions() {
@@ -169,7 +178,8 @@ impl Sim {
     }
 }
 
-/// What does not hold of a history, in words.
+/// The violations of a history, as texts.
+#[must_use]
 pub fn judge(history: &History) -> Vec<String> {
     let told = check::violations(history).into_iter();
     told.map(|violation| violation.to_string()).collect()
@@ -179,7 +189,7 @@ pub fn judge(history: &History) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Something does not hold whenever a fault of this kind struck.
+    /// The text of a scenario that fails if a fault of this kind took effect.
     fn failure(kind: &'static str) -> Option<String> {
         let topology = Topology {
             workers: vec!["worker".into()],
@@ -196,7 +206,8 @@ mod tests {
             let struck = sim.struck();
             let faults = sim.plan().faults.iter().zip(&struck);
             let bad = faults.filter(|(fault, times)| fault.kind() == kind && **times > 0);
-            bad.map(|(fault, _)| format!("{fault} struck")).collect()
+            bad.map(|(fault, _)| format!("{fault} took effect"))
+                .collect()
         };
         let failed = catch_unwind(|| simulate(0..20, &topology, scenario)).err()?;
         failed.downcast::<String>().ok().map(|text| *text)
@@ -209,7 +220,10 @@ mod tests {
         let lines: Vec<&str> = shortest.lines().collect();
         assert!(lines[0].contains("Kill(\"worker\""), "{text}");
         assert!(lines[1].starts_with("VIOLATION: at "), "{text}");
-        assert!(lines[2].starts_with("again: MAINSTAY_SEED="), "{text}");
+        assert!(
+            lines[2].starts_with("to run it again: MAINSTAY_SEED="),
+            "{text}"
+        );
         assert!(text.starts_with("seed "), "{text}");
     }
 
@@ -246,7 +260,7 @@ mod tests {
         );
     }
 
-    /// Else a host that is spelt otherwise is never struck, and the test passes for ever.
+    /// Otherwise a misspelt host would have no faults, and the test would always pass.
     #[test]
     fn a_topology_that_names_a_host_that_is_not_there_fails() {
         let topology = Topology {
@@ -258,20 +272,20 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_that_is_no_number_is_told() {
+    fn a_seed_that_is_not_a_number_is_refused() {
         assert_eq!(chosen(Some("17")), Some(17..18));
         assert_eq!(chosen(None), None);
         assert!(catch_unwind(|| chosen(Some("x"))).is_err());
     }
 
     #[test]
-    fn what_never_strikes_fails_nothing() {
+    fn a_kind_of_fault_that_does_not_exist_fails_nothing() {
         assert_eq!(failure("Comet"), None);
     }
 
-    /// Else two messages of one process get one id, and consumers take the second for the first.
+    /// Otherwise two messages of one process get one id, and consumers skip the second.
     #[test]
-    fn whoever_asks_a_process_for_ids_goes_on_where_another_ended() {
+    fn all_callers_of_a_process_share_one_sequence_of_ids() {
         simulate(0..1, &Topology::default(), async |sim: &Sim| {
             let asked = sim.host("worker", |process| async move {
                 let (first, second) = (process.ids().uuid(), process.ids().uuid());

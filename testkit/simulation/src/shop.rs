@@ -13,7 +13,9 @@ use mainstay_messaging::{Group, Message, Topic};
 use mainstay_outbox::MemoryOutbox;
 
 use crate::{
-    Act, Adapters, Fault, Host, Plan, Report, Rng, Settings, Sim, Topology, judge, scenario::play,
+    Act, Fault, Host, Plan, Rng, Sim, Topology, judge,
+    run::{Adapters, Report, Settings},
+    scenario::play,
 };
 use witness::Witness;
 use writer::Wish;
@@ -26,23 +28,23 @@ fn group() -> Group {
     Group::from_static("fulfilment")
 }
 
-/// How long faults begin to strike.
+/// Faults begin within this time.
 const CHAOS: Duration = Duration::from_secs(6);
-/// How long everything may take to come to its end once no fault strikes any more.
+/// How long the work may take to end once all faults have ended.
 const QUIET: Duration = Duration::from_secs(240);
-/// How long a host may take to end once it is asked to, when no fault strikes any more.
+/// How long a host may take to shut down once all faults have ended.
 const CLOSING: Duration = Duration::from_secs(30);
 
-/// The retention where records are pruned in a run: longer than any redelivery is late.
+/// The retention of runs that prune: longer than any redelivery is late.
 const WINDOW: Duration = Duration::from_secs(16);
-/// And elsewhere: looking for old processed records every second would only cost time.
+/// The retention of other runs, which then do not look for old processed records.
 const LONG_WINDOW: Duration = Duration::from_secs(64);
 
-/// One shop, as its seed has made it.
+/// The shop of one seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Shop {
     seed: u64,
-    /// Who can be struck.
+    /// The hosts that faults can hit.
     topology: Topology,
     shards: u16,
     lasting: Option<Lasting>,
@@ -50,12 +52,12 @@ pub(crate) struct Shop {
     adapters: Arc<dyn Adapters>,
 }
 
-/// What goes on to fail when all other faults have ended: the n-th message, alone under its key.
+/// A failure that outlasts all other faults: of the n-th message, alone under its key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Lasting {
     /// Handlers refuse it until processed records of its partition are old.
     Poison(usize),
-    /// The broker refuses it until everything else has come to its end.
+    /// The broker refuses it until all other work has ended.
     Refusal(usize),
 }
 
@@ -74,8 +76,8 @@ impl Shop {
         let refusal = refused.one_in(8).then(|| refused.below(messages));
         let lasting = poison.map(Lasting::Poison);
         let lasting = lasting.or(refusal.map(Lasting::Refusal));
-        // Alone: a redelivery behind poison could outlive the window, and a history has no key of the
-        // delayed messages behind a refused one.
+        // Alone under its key: a redelivery that stays unread behind it for longer than the retention
+        // would count as a new message. Delayed messages would wait behind it without a key.
         if let Some(Lasting::Poison(nth) | Lasting::Refusal(nth)) = lasting
             && let Some(wish) = wishes.get_mut(nth)
         {
@@ -106,14 +108,14 @@ impl Shop {
             Some(Lasting::Refusal(nth)) => Act::Refuse(nth),
             None => return plan,
         };
-        // No other poison: redeliveries behind it would outlive the window.
+        // No other poison: redeliveries behind it would stay unread for longer than the retention.
         plan.faults
             .retain(|fault| !matches!(fault, Fault::At(_, Act::Poison(_))));
         plan.faults.push(Fault::At(Duration::ZERO, lasting));
         plan
     }
 
-    /// Opens the shop and strikes it.
+    /// Runs the shop under the faults of a plan.
     pub(crate) fn run(mut self, plan: Plan, settings: &Settings) -> Report {
         self.adapters = Arc::clone(&settings.adapters);
         let sim = match Sim::planned(self.seed, plan) {
@@ -182,7 +184,7 @@ impl Shop {
         Ok(violations)
     }
 
-    /// How long processed records are kept.
+    /// The retention of processed records.
     const fn window(&self) -> Duration {
         match self.lasting {
             Some(Lasting::Poison(_)) => WINDOW,
@@ -190,14 +192,15 @@ impl Shop {
         }
     }
 
-    /// What an operator does about keys that wait for a better build.
+    /// Restarts workers whose keys wait for a better build, as an operator does. All other work goes on by
+    /// itself.
     async fn restart_workers(&self, sim: &Sim) {
         let mut workers = sim.hosts();
         workers.retain(|host| self.topology.workers.iter().any(|n| **n == *host.name()));
         for worker in workers {
             let life = worker.life();
             worker.stop();
-            // A planned stop may have come first, and have started it again.
+            // A planned shutdown may have started it again already.
             while worker.is_running() && worker.life() == life {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -210,7 +213,7 @@ impl Shop {
         outbox.open().await
     }
 
-    /// The outbox as a host reaches it; asks until it is there.
+    /// Opens the outbox on a host, and retries until that succeeds.
     async fn outbox_of(&self, database: &Database) -> Result<MemoryOutbox, mainstay_outbox::Error> {
         loop {
             match self.outbox(database).await {
@@ -223,11 +226,11 @@ impl Shop {
     }
 }
 
-/// Asks every host to end; those that do not have never left a deployment.
+/// Shuts every host down; returns those that do not end.
 async fn close(sim: &Sim) -> Vec<String> {
     let hosts = sim.hosts();
     let ended = async || {
-        // Again and again: a planned stop that came before starts its host once more.
+        // Repeatedly: a planned shutdown starts its host once more.
         let running = hosts.iter().filter(|host| host.is_running());
         running.map(Host::stop).count() == 0
     };
@@ -242,7 +245,7 @@ async fn close(sim: &Sim) -> Vec<String> {
 /// The scenario could not be played.
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Which of the wishes a message fulfils.
+/// The number of the wish that a message fulfils.
 fn nth_of(message: &Message) -> Option<usize> {
     message.id.as_str().parse().ok()
 }

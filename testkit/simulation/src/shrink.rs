@@ -1,11 +1,12 @@
-//! From a plan that fails to the shortest one that still does.
+//! From a plan that fails to the shortest one that still fails.
 
-use crate::{Report, Settings, run};
+use crate::run::{Report, Settings, run};
 
-/// How many runs may go into the shortest plan of one failure.
+/// How many runs the search for the shortest plan of one failure may take.
 const TRIES: u32 = 300;
 
-/// Drops faults of a failed run as long as it still fails; answers what to tell of it.
+/// Drops faults of a failed run as long as it still fails; returns the text that reports it.
+#[must_use]
 pub fn shrink(report: &Report) -> String {
     let again = |places: &[usize]| {
         let settings = Settings {
@@ -14,7 +15,7 @@ pub fn shrink(report: &Report) -> String {
         };
         Some(run(report.seed, &settings)).filter(Report::has_failed)
     };
-    // A fault that did not strike is rarely missed.
+    // Faults without effect are rarely needed.
     let places = 0..report.plan.faults.len();
     let struck: Vec<usize> = places.clone().filter(|at| report.struck[*at] > 0).collect();
     let (places, shortest) = match again(&struck) {
@@ -33,7 +34,7 @@ fn command(seed: u64, places: &[usize]) -> String {
     format!("cargo xtask simulate seed {seed} --trace --plan {places}")
 }
 
-/// Leaves out places, halves first, as long as `again` says what comes of the others: that they fail as well.
+/// Removes indices, halves first, for as long as `again` returns a failure of the others.
 pub(crate) fn shorten<T>(
     mut places: Vec<usize>,
     mut failed: T,
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_needed_is_dropped() {
+    fn faults_that_are_not_needed_are_removed() {
         // Fails if, and only if, the third and the eighth fault are there.
         let both = |places: &[usize]| (places.contains(&3) && places.contains(&8)).then_some(());
         let (places, ()) = shorten((0..20).collect(), (), both);

@@ -1,4 +1,4 @@
-//! The simulation: one runtime whose time jumps, a database, a broker, and hosts.
+//! The simulation: a runtime with simulated time, a database, a broker, and hosts.
 
 mod acts;
 
@@ -21,7 +21,10 @@ use tokio::{
 
 use crate::{host::Host, plan::Plan, process::Process, rng::ids, run::Report, world::World};
 
-/// A simulated world: time, a database, a broker, hosts. It runs on one thread, and follows from seed and plan.
+/// A simulation: time, a database, a broker and hosts, on one thread.
+///
+/// Time is tokio's paused clock: it jumps to the next timer whenever all tasks wait. The run follows
+/// from the seed and the plan.
 #[derive(Debug)]
 pub struct Sim {
     pub(crate) world: Arc<World>,
@@ -29,15 +32,15 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// A world in which nothing goes wrong by itself.
+    /// A simulation without planned faults.
     ///
     /// # Errors
-    /// When the operating system refuses a runtime.
+    /// If the operating system refuses a runtime.
     pub fn new(seed: u64) -> io::Result<Self> {
         Self::planned(seed, Plan::default())
     }
 
-    /// A world in which the plan's faults strike.
+    /// A simulation with the faults of a plan.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -82,8 +85,10 @@ impl Sim {
         })
     }
 
-    /// Puts a host into the world and starts it. `factory` makes what runs on it, anew for each of its
-    /// lives. It may end by itself, but not with an error or a panic.
+    /// Adds a host and starts it. Each start calls `factory` for the service that runs on it.
+    ///
+    /// A service may end by itself. If it ends with an error or a panic, [`broken`](Self::broken)
+    /// lists it.
     pub fn host<F, E>(
         &self,
         name: &str,
@@ -96,7 +101,7 @@ impl Sim {
         Host::new(&self.world, name, factory)
     }
 
-    /// Lets the world go on until `scenario` has come to its end.
+    /// Runs the simulation until `scenario` has ended.
     pub fn run<T>(&self, scenario: impl Future<Output = T>) -> T {
         self.runtime.block_on(async {
             let mut acts = JoinSet::new();
@@ -105,29 +110,33 @@ impl Sim {
         })
     }
 
-    /// The database, without the plan's faults.
+    /// The database, for the scenario: no fault of a call applies.
     pub fn database(&self) -> &Database {
         &self.world.database
     }
 
-    /// The broker, without the plan's faults.
+    /// The broker, for the scenario: no fault of a call applies.
     pub fn broker(&self) -> &Broker {
         &self.world.broker
     }
 
-    /// Says which message of the scenario a message is: the plan speaks of the n-th one. The first call counts.
+    /// Defines the number of a message, by which [`Act::Refuse`](crate::Act::Refuse) and
+    /// [`Act::Poison`](crate::Act::Poison) name it. Only the first call has an effect.
     pub fn number(&self, numbering: impl Fn(&Message) -> Option<usize> + Send + Sync + 'static) {
         drop(self.world.numbering.set(Box::new(numbering)));
     }
 
-    /// Ends all faults: killed hosts start, commits under way are decided, and the server notices which
-    /// clients are gone. A planned stop that has begun goes on. From here on everything must end.
+    /// Ends all faults: cuts and outages end, killed hosts are started, unknown commits are decided,
+    /// and the server ends transactions whose clients are gone. A planned shutdown that has begun
+    /// goes on, and its host is started again afterwards.
+    ///
+    /// From here on, the service must finish its work.
     pub fn heal(&self) {
         self.world.shared.lock().poison.clear();
         self.world.heal();
     }
 
-    /// All hosts, in the order in which they were put into the world.
+    /// All hosts, in the order in which they were added.
     pub fn hosts(&self) -> Vec<Host> {
         self.world.shared.lock().hosts.clone()
     }
@@ -137,12 +146,12 @@ impl Sim {
         &self.world.plan
     }
 
-    /// How often each fault of the plan has struck.
+    /// How many times each fault of the plan took effect.
     pub fn struck(&self) -> Vec<u32> {
         self.world.report.lock().struck.clone()
     }
 
-    /// What went wrong on hosts: they panicked, or ended with an error.
+    /// Hosts that panicked or ended with an error, as texts.
     pub fn broken(&self) -> Vec<String> {
         self.world.report.lock().violations.clone()
     }

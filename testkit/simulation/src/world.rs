@@ -1,4 +1,4 @@
-//! What all hosts of a run share.
+//! State that all hosts of a run share.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,9 +13,9 @@ use mainstay_messaging::{Group, Message, Topic, memory::Broker};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use crate::{Report, host::Host, plan::Plan};
+use crate::{host::Host, plan::Plan, run::Report};
 
-/// More events than any run needs: whoever gets here turns in a circle.
+/// More events than any run needs: a host that gets here loops.
 const MOST: u64 = 2_000_000;
 
 pub(crate) struct World {
@@ -27,9 +27,9 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) report: Mutex<Report>,
     pub(crate) shared: Mutex<Shared>,
-    /// Told of a group when one of its members has committed offsets.
+    /// Called with a group when one of its members has committed offsets.
     pub(crate) on_stored: OnceLock<OnStored>,
-    /// Which message of the scenario a message is.
+    /// The number of a message in the scenario.
     pub(crate) numbering: OnceLock<Numbering>,
 }
 
@@ -42,19 +42,19 @@ pub(crate) type LifeOf = (u64, u64);
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) hosts: Vec<Host>,
-    /// Whether no fault strikes any more.
+    /// Whether all faults have ended.
     pub(crate) healed: bool,
     /// The fault that keeps transactions open whose clients are gone.
     pub(crate) linger: Option<usize>,
-    /// The fault that keeps everybody from the broker.
+    /// The fault that makes the broker unreachable.
     pub(crate) broker_down: Option<usize>,
-    /// Groups, and what they read.
+    /// Groups, and the topics that they read.
     pub(crate) readers: BTreeMap<Group, BTreeSet<Topic>>,
-    /// Whose commit is about to be applied.
+    /// The life whose commit is about to be applied.
     pub(crate) committing: Option<LifeOf>,
-    /// Whose the commits are that may yet be applied, by their names.
+    /// The lives whose commits may yet be applied, by the names of the commits.
     pub(crate) under_way: BTreeMap<String, LifeOf>,
-    /// What handlers refuse, and by which fault.
+    /// Numbers of messages that handlers refuse, each with the index of its fault.
     pub(crate) poison: Vec<(usize, usize)>,
 }
 
@@ -71,7 +71,7 @@ impl World {
         self.numbering.get()?(message)
     }
 
-    /// Writes an event down: into the hash, and in words if anybody wants to read them.
+    /// Adds an event to the hash, and to the trace if there is one.
     pub(crate) fn note(&self, number: u64, words: impl FnOnce() -> String) {
         let now = self.clock.monotonic().as_micros().unsigned_abs();
         let mut report = self.report.lock();
@@ -88,28 +88,28 @@ impl World {
         }
     }
 
-    /// This fault of the plan has struck.
+    /// Notes that this fault of the plan took effect.
     pub(crate) fn struck(&self, place: usize) {
         if let Some(times) = self.report.lock().struck.get_mut(place) {
             *times += 1;
         }
         self.note(0x57 + place as u64, || {
             let fault = self.plan.faults.get(place).map(ToString::to_string);
-            format!("        STRUCK {}", fault.unwrap_or_default())
+            format!("        FAULT {}", fault.unwrap_or_default())
         });
     }
 
-    /// Whether more has happened than in any run that comes to its end.
+    /// Whether there were more events than any run needs.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.report.lock().events > MOST
     }
 
-    /// Something that may not happen.
+    /// Notes a violation.
     pub(crate) fn broken(&self, what: String) {
         self.report.lock().violations.push(what);
     }
 
-    /// Ends all faults but what handlers refuse.
+    /// Ends all faults, except messages that handlers refuse.
     pub(crate) fn heal(&self) {
         self.note(0x4EA1, || "HEALED".to_owned());
         let mut shared = self.shared.lock();
@@ -127,12 +127,12 @@ impl World {
         hosts.iter().for_each(Host::heal);
     }
 
-    /// Decides, after a while, about the oldest commit that is under way.
+    /// Decides the next unknown commit after a while.
     pub(crate) fn settle_later(self: &Arc<Self>, by: LifeOf, after: Duration, apply: bool) {
         let world = Arc::clone(self);
         let before = self.pending();
         self.runtime.spawn(async move {
-            // The one that has come since is the one that was spoken of: others may be under way, of other hosts.
+            // Other hosts may have unknown commits too: the one that is new is meant.
             let mine = world
                 .pending()
                 .into_iter()
@@ -147,7 +147,7 @@ impl World {
         });
     }
 
-    /// Decides about a commit that is under way.
+    /// Decides an unknown commit.
     pub(crate) fn settle(&self, pending: PendingCommit, apply: bool) {
         let name = format!("{pending:?}");
         self.note(0x5E + u64::from(apply), || {
@@ -169,7 +169,7 @@ impl World {
         pending.map(|pending| format!("{pending:?}")).collect()
     }
 
-    /// The server notices whose clients are gone.
+    /// Ends transactions whose clients are gone.
     pub(crate) fn end_lingering(&self) {
         for lingering in self.database.faults().lingering() {
             lingering.end();

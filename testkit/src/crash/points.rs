@@ -122,7 +122,7 @@ impl Points {
         .await
     }
 
-    /// Where the run was struck.
+    /// Where the run ended.
     pub fn struck(&self) -> Option<String> {
         self.state.lock().struck.clone()
     }

@@ -14,7 +14,7 @@ use crate::{
     Directory, Error,
     daemon::{Daemon, free_port},
     error::At as _,
-    suites::or_left_out,
+    suites::or_skipped,
 };
 
 /// A pooler in transaction mode before all databases of a server. It goes with the value, or with the process.
@@ -40,7 +40,7 @@ impl Pooler {
         sessions: u16,
         greeting: &str,
     ) -> Result<Option<Self>, Error> {
-        let started = or_left_out(suite, Self::start(url, sessions, greeting))?;
+        let started = or_skipped(suite, Self::start(url, sessions, greeting))?;
         if let Some(pooler) = &started {
             let filled = pooler.fill(url, sessions).await;
             filled.at("filling the pool")?;

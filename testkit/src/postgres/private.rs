@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Binaries, Instance, Options, Server};
-use crate::{Directory, Error, error::At as _, suites::or_left_out};
+use crate::{Directory, Error, error::At as _, suites::or_skipped};
 
 /// A server of a test's own, on a port that stays the same while the server is down. It and its data go with the
 /// last clone of this value, or with the process.
@@ -35,7 +35,7 @@ impl PrivateServer {
     ///
     /// If the suite [must run](crate::must_run) and PostgreSQL cannot be had.
     pub async fn for_suite(suite: &str) -> Result<Option<Self>, Error> {
-        or_left_out(suite, Self::start().await)
+        or_skipped(suite, Self::start().await)
     }
 
     /// Ends the server at once, as `pg_ctl stop -m immediate` does: the next start recovers.

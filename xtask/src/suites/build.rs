@@ -48,8 +48,12 @@ pub(super) fn build(choice: Choice) -> Result<VecDeque<Suite>> {
             let package = packages.find(|package| package.id == artifact.package_id);
             let package = package.with_context(|| format!("{path} is of no package"))?;
             let target = &*artifact.target.name;
-            let patient =
-                ["mainstay-models", "mainstay-simulation"].contains(&package.name.as_str());
+            let patient = [
+                "mainstay-campaigns",
+                "mainstay-models",
+                "mainstay-simulation",
+            ]
+            .contains(&package.name.as_str());
             // What explores has no deadlines, so it leaves the cores to what has.
             let mut command = Command::new(if patient { "nice" } else { path.as_str() });
             command.args(patient.then_some(path.as_str()));

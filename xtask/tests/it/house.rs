@@ -44,7 +44,7 @@ impl File {
         self.is_rust() && inside && folder != "xtask"
     }
 
-    /// Lines of code with their numbers: comments are left out.
+    /// Lines of code with their numbers: comments are skipped.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         (1..).zip(self.text.lines()).filter_map(|(number, line)| {
             let code = line.split("//").next().unwrap_or_default();

@@ -13,6 +13,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("idempotency", &["clock", "database"]),
     ("dlock", &["clock", "database"]),
     ("resilience", &["clock", "database"]),
+    ("history", &[]),
     ("outbox", &["clock", "database", "messaging"]),
     ("inbox", &["clock", "database", "messaging"]),
     ("eventstore", &["clock", "database", "messaging"]),
@@ -23,6 +24,17 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     (
         "saga",
         &["clock", "database", "messaging", "inbox", "outbox"],
+    ),
+    (
+        "simulation",
+        &[
+            "clock",
+            "database",
+            "messaging",
+            "history",
+            "inbox",
+            "outbox",
+        ],
     ),
     (
         "console",
@@ -49,35 +61,19 @@ fn allowed(source: &str, target: &str) -> bool {
         LIBRARIES.iter().find(|(name, _)| *name == folder)
     };
     match (source, target) {
-        // Starting a private server is one piece of code, for the chore and for the fault tests that kill theirs. Whatever
-        // breaks or simulates processes is judged by the same checkers.
-        (
-            "xtask" | "mainstay-ports" | "mainstay-simulation" | "mainstay-chaos",
-            "mainstay-testkit",
-        )
+        // Starting a private server is one piece of code, for the chore and for the tests that kill theirs.
+        ("xtask" | "mainstay-ports" | "mainstay-chaos", "mainstay-testkit")
         | ("mainstay-chaos", "mainstay-ports") => true,
         // Else chores import nothing; nobody imports the application, the test kit or the benches.
         ("xtask", _)
         | (
             _,
-            "xtask"
-            | "commerce"
-            | "mainstay-benches"
-            | "mainstay-examples"
-            | "mainstay-models"
-            | "mainstay-ports"
-            | "mainstay-simulation"
-            | "mainstay-testkit"
-            | "mainstay-chaos",
+            "xtask" | "commerce" | "mainstay-benches" | "mainstay-examples" | "mainstay-models"
+            | "mainstay-campaigns" | "mainstay-ports" | "mainstay-testkit" | "mainstay-chaos",
         ) => false,
         (
-            "mainstay-benches"
-            | "mainstay-examples"
-            | "mainstay-models"
-            | "mainstay-ports"
-            | "mainstay-simulation"
-            | "mainstay-testkit"
-            | "mainstay-chaos",
+            "mainstay-benches" | "mainstay-campaigns" | "mainstay-examples" | "mainstay-models"
+            | "mainstay-ports" | "mainstay-testkit" | "mainstay-chaos",
             _,
         ) => library(target).is_some(),
         // The binary wires everything together.
@@ -154,11 +150,11 @@ fn every_library_has_a_rule() {
         if let Some(folder) = package.name.strip_prefix("mainstay-") {
             let known = [
                 "benches",
+                "campaigns",
                 "chaos",
                 "examples",
                 "models",
                 "ports",
-                "simulation",
                 "testkit",
             ]
             .contains(&folder)

@@ -72,7 +72,7 @@ fn a_failed_test_is_counted() {
 
 #[test]
 fn in_ci_a_test_that_did_not_run_is_a_failure() {
-    let source = "#[test]\nfn good() {}\n\n#[test]\n#[ignore]\nfn left_out() {}\n";
+    let source = "#[test]\nfn good() {}\n\n#[test]\n#[ignore]\nfn skipped() {}\n";
     let folder = package("ignoring", source);
     let args = ["test", "--only", "test"];
     let (succeeded, text) = xtask(folder.clone(), &args);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_testkit::{left_out, postgres::Binaries};
+use mainstay_testkit::{postgres::Binaries, skipped};
 use serde_json::Value;
 
 use crate::package;
@@ -53,7 +53,7 @@ struct Checkout(PathBuf);
 impl Checkout {
     fn new(name: &str) -> Option<Self> {
         if let Err(error) = Binaries::find(None) {
-            left_out("xtask services", "postgres", &error.to_string());
+            skipped("xtask services", "postgres", &error.to_string());
             return None;
         }
         let source = "#[test]\nfn waits() {\n    let url = std::env::var(\"MAINSTAY_POSTGRES_URL\");\n    let file = std::path::Path::new(\"url\");\n    std::fs::write(\"url.new\", url.unwrap()).unwrap();\n    std::fs::rename(\"url.new\", file).unwrap();\n    for _ in 0..12_000 {\n        if !file.exists() {\n            break;\n        }\n        std::thread::sleep(std::time::Duration::from_millis(10));\n    }\n}\n";
@@ -293,7 +293,7 @@ fn what_a_run_left_that_was_killed_with_its_watcher_is_removed_by_the_next_up() 
 
 #[test]
 fn suites_without_a_server_are_named_and_fail_where_they_must_run() {
-    let source = "#[test]\nfn good() {\n    use std::io::Write;\n    let line = b\"suite left out: shop on postgres: no server\\n\";\n    std::io::stdout().write_all(line).unwrap();\n}\n";
+    let source = "#[test]\nfn good() {\n    use std::io::Write;\n    let line = b\"suite skipped: shop on postgres: no server\\n\";\n    std::io::stdout().write_all(line).unwrap();\n}\n";
     let folder = package("services-missing", source);
     let run = |variable: &str, value: &str| {
         let mut test = command(&folder, &["test", "--only", "test"]);

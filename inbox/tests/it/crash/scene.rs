@@ -14,7 +14,7 @@ use mainstay_ports::{InboxPorts, Ports};
 use mainstay_testkit::{
     History, check,
     crash::Points,
-    history::{BlockedKey, Effect, Entry, Location, Offset, Published, Reader},
+    history::{Blocked, Effect, Entry, Offset, Place, Published, Reader},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -211,16 +211,16 @@ impl<F: Service> Scene<F> {
         }
     }
 
-    /// Whether a message cannot be handled this time, which stops its key.
+    /// Whether a message cannot be handled this time, which blocks its key.
     fn fails(&self, message: &Message) -> Option<HandlerError> {
         let mut history = self.history();
         let id = message.id.to_string();
-        if id != format!("{}b-0", self.name) || history.blocked_keys.len() >= FAILURES {
+        if id != format!("{}b-0", self.name) || history.blocked.len() >= FAILURES {
             return None;
         }
         let seen = history.moment();
-        history.blocked_keys.push(BlockedKey {
-            at: Location::Consumer(self.group.to_string()),
+        history.blocked.push(Blocked {
+            at: Place::Consumer(self.group.to_string()),
             key: message.key.as_ref().map(ToString::to_string),
             id,
             seen,

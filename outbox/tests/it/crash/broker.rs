@@ -7,7 +7,7 @@ use mainstay_messaging::{Message, Publisher, broker::PublishOutcome};
 use mainstay_outbox::conformance::Tape;
 use mainstay_testkit::{
     History,
-    history::{self, BlockedKey, Location, Moment, Published},
+    history::{self, Blocked, Moment, Place, Published},
 };
 
 /// A broker that outlives every crash. What it refuses it takes after so many refusals.
@@ -15,7 +15,7 @@ use mainstay_testkit::{
 pub(super) struct Broker {
     pub(super) tape: Tape,
     refusals: usize,
-    blocked_keys: Mutex<Vec<BlockedKey>>,
+    blocked: Mutex<Vec<Blocked>>,
 }
 
 impl Broker {
@@ -42,7 +42,7 @@ impl Broker {
                     entry: entry(&message),
                 })
                 .collect(),
-            blocked_keys: self.blocked_keys.lock().unwrap().clone(),
+            blocked: self.blocked.lock().unwrap().clone(),
             ..History::default()
         }
     }
@@ -64,8 +64,8 @@ impl Publisher for Broker {
         let answers = self.tape.publish(messages).await;
         for (message, answer) in messages.iter().zip(&answers) {
             if let PublishOutcome::Refused(_) = answer {
-                self.blocked_keys.lock().unwrap().push(BlockedKey {
-                    at: Location::Outbox,
+                self.blocked.lock().unwrap().push(Blocked {
+                    at: Place::Outbox,
                     key: message.key.as_ref().map(ToString::to_string),
                     id: message.id.to_string(),
                     seen: Moment {

@@ -59,7 +59,7 @@ pub(super) async fn write_at_every_call<S: Shop>(shop: &S, backend: &str, at: Wh
     }
 }
 
-/// A relay loses and reorders nothing, and stops and restarts one key.
+/// A relay loses and reorders nothing, and blocks and unblocks one key.
 pub(super) async fn relay_at_every_call<S: Shop>(shop: &S, backend: &str, at: Where) {
     let (what, calls) = (format!("{backend}: relay"), Cell::default());
     let points = at_every_point(&what, async |nth| {
@@ -78,7 +78,7 @@ pub(super) async fn relay_at_every_call<S: Shop>(shop: &S, backend: &str, at: Wh
     })
     .await;
     let calls = calls.take();
-    // Refused twice, the key comes again twice, and each time its followers wait.
+    // Refused twice, the key comes again twice, and each time the messages held behind it wait.
     assert!(calls["publish"] >= 4 && calls["record"] >= 4, "{calls:?}");
     enough(&what, at, points, &calls);
 }

@@ -1,4 +1,4 @@
-//! Rounds of a relay: what waits is published and recorded, a refusal stops a key, which goes on later.
+//! Rounds of a relay: what waits is published and recorded, a refusal blocks a key, which goes on later.
 
 use std::{collections::HashSet, sync::Arc};
 

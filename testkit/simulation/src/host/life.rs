@@ -1,4 +1,4 @@
-//! Whether a host lives, stands still or is alone.
+//! Whether a host is alive, paused or cut off.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use crate::plan::{CallFault, Fault, Plan, Port, Reach};
 pub(crate) struct Life {
     pub(crate) name: Arc<str>,
     pub(crate) index: u64,
-    /// Per port and number of the call: what strikes it, and where that stands in the plan.
+    /// The faults of its calls, by port and number of the call, with their index in the plan.
     faults: HashMap<(Port, u32), (CallFault, usize)>,
     pub(crate) state: Mutex<State>,
 }
@@ -27,15 +27,15 @@ pub(crate) struct Life {
     reason = "conditions of a host, any of which may hold beside any"
 )]
 pub(crate) struct State {
-    /// Lives are counted from 1.
+    /// The number of the current life, from 1.
     pub(crate) life: u64,
     pub(crate) running: bool,
     /// Whether it was running when it was killed.
     pub(crate) dead: bool,
-    /// Whether it never comes back.
+    /// Whether it was killed for good.
     pub(crate) lost: bool,
     pub(crate) paused: bool,
-    /// From what it is cut off, and by which fault of the plan; none = the scenario did.
+    /// Its cut, and the index of the fault that made it; `None` if the scenario did.
     pub(crate) cut: Option<(Reach, Option<usize>)>,
     pub(crate) jumped: i64,
     pub(crate) shutdown: CancellationToken,
@@ -75,7 +75,7 @@ impl Life {
         }
     }
 
-    /// A new life; none = it is running.
+    /// Begins a new life; `None` if it is running.
     pub(crate) fn begin(&self) -> Option<u64> {
         let mut state = self.state.lock();
         if state.running || state.lost {
@@ -107,7 +107,7 @@ impl Life {
         sleepers.into_iter().for_each(Waker::wake);
     }
 
-    /// Ready while this life goes on and the host is not paused. A life that is over waits for ever.
+    /// Ready while this life goes on and the host is not paused; never ready once this life is over.
     pub(crate) fn poll_awake(&self, life: u64, context: &Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         if state.life != life || !state.running {
@@ -123,7 +123,7 @@ impl Life {
         Poll::Pending
     }
 
-    /// Counts a call; answers with its number and what strikes it.
+    /// Counts a call; returns its number, its fault, and the index of the fault.
     pub(crate) fn call(&self, port: Port) -> (u32, Option<(CallFault, usize)>) {
         let mut state = self.state.lock();
         let call = state.calls.entry(port).or_default();

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use super::{Act, CallFault, Fault, Plan, Port, Reach};
 use crate::rng::Rng;
 
-/// Who can be struck, and when: what a plan is drawn for.
+/// The hosts of a scenario by role, and when faults may begin: a [`Plan`] is drawn for it.
 #[derive(Clone, Default, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "tests write it as a literal")]
 pub struct Topology {
     /// Hosts that write to the database.
     pub writers: Vec<Arc<str>>,
@@ -18,7 +19,7 @@ pub struct Topology {
     pub partitions: u16,
     /// Messages of the scenario that can be refused.
     pub messages: usize,
-    /// For how long faults begin.
+    /// Faults begin within this time.
     pub within: Duration,
 }
 
@@ -30,14 +31,17 @@ impl Topology {
 }
 
 impl Plan {
-    /// The plan of a seed: some twenty faults, three of which always strike if there are enough hosts.
+    /// The plan of a seed: about twenty faults. At least three of them take effect, if there are three
+    /// relays and workers.
+    #[must_use]
     pub fn draw(seed: u64, topology: &Topology) -> Self {
         let rng = Rng::new(seed, "plan");
         let all = topology.hosts();
         let mut faults = Vec::new();
         let mut others = [&*topology.relays, &topology.workers].concat();
         for nth in 0..3 + rng.below(4) {
-            // Three of them on different hosts that do not end by themselves: each of these strikes.
+            // Three of them on different hosts that do not end by themselves, so that each finds its
+            // host running.
             let among = if nth < 3 { &others } else { &all };
             let Some(host) = rng.one(among) else { break };
             others.retain(|other| *other != host);
@@ -55,7 +59,7 @@ impl Plan {
         for _ in 0..4 + rng.below(16) {
             faults.extend(any_call(&rng, topology, &all));
         }
-        // One of several is lost for good, now and then.
+        // Sometimes one of several hosts is killed for good.
         let several = [&*topology.relays, &topology.workers].into_iter();
         let several: Vec<_> = several.filter(|hosts| hosts.len() > 1).collect();
         if rng.one_in(6)
@@ -63,7 +67,7 @@ impl Plan {
         {
             faults.push(Fault::At(rng.within(topology.within), Act::Lose(host)));
         }
-        // Partitions are given back once or twice in a life.
+        // A worker releases partitions once or twice.
         if rng.one_in(3)
             && let Some(host) = rng.one(&topology.workers)
         {
@@ -107,7 +111,7 @@ fn any_call(rng: &Rng, topology: &Topology, all: &[Arc<str>]) -> Option<Fault> {
     call(rng, rng.one(hosts)?, port, 1 + rng.below(often))
 }
 
-/// Something that can happen to a call of this port.
+/// A fault that can happen to a call of this port.
 fn call(rng: &Rng, host: Arc<str>, port: Port, call: u32) -> Option<Fault> {
     use CallFault::{
         AnswerLost, AppliedLater, Conflict, DiscardedLater, Echo, Fails, HalfLost, LateAnswer,

@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use super::Process;
 use crate::plan::{CallFault, Port, Reach};
 
-/// Why a call did not come through.
+/// Why a call failed.
 fn lost(why: &'static str) -> Error {
     Error::Unavailable(why.into())
 }
 
-/// Publishes from a host of a simulation.
+/// A publisher on a host.
 #[derive(Clone, Debug)]
 pub struct HostPublisher {
     pub(super) process: Process,
@@ -26,7 +26,7 @@ pub struct HostPublisher {
 }
 
 impl HostPublisher {
-    /// They arrive by and by; nobody waits for the answer.
+    /// The messages arrive later, and no one waits for the answer.
     fn send_later(&self, messages: &[Message], time: Duration) {
         let (publisher, messages) = (self.publisher.clone(), messages.to_vec());
         let world = Arc::clone(&self.process.world);
@@ -89,13 +89,13 @@ impl Publisher for HostPublisher {
     }
 }
 
-/// Consumes on a host of a simulation.
+/// A consumer on a host.
 #[derive(Debug)]
 pub struct HostConsumer {
     pub(super) process: Process,
     pub(super) consumer: LogConsumer,
     pub(super) group: Group,
-    /// What the broker has told and this host has yet to hear, and when.
+    /// An event that the broker has sent, and when it arrives.
     pub(super) on_its_way: Option<(Instant, Result<ConsumerEvent, Error>)>,
 }
 
@@ -136,7 +136,7 @@ impl Consumer for HostConsumer {
             let told = self.process.gate(self.consumer.next()).await;
             match (self.process.fault(Port::Deliver), told) {
                 (None, told) => return told,
-                // The broker hands it out again, since it was never committed.
+                // The broker delivers it again, since its offset was not committed.
                 (Some(CallFault::Lost), Ok(ConsumerEvent::Deliveries(_))) => {
                     let broker = &self.process.world.broker;
                     broker.faults().redeliver(&self.group);

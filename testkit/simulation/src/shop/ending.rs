@@ -1,12 +1,9 @@
-//! The end: while one message cannot go on and nothing else is wrong any more, and when it is over.
+//! The end of a run: first while one message still fails, then without any failure.
 
 use std::time::Duration;
 
+use mainstay_history::{History, Left, Place, Reader};
 use mainstay_outbox::MemoryOutbox;
-use mainstay_testkit::{
-    History,
-    history::{Left, Location, Reader},
-};
 
 use super::{
     Failure, Lasting, Shop, WINDOW, group, nth_of,
@@ -17,11 +14,11 @@ use super::{
 };
 use crate::{Sim, judge};
 
-/// How long everything may take to come to its end beside a message that the broker refuses.
+/// How long other work may take beside a message that the broker refuses.
 const BESIDE: Duration = Duration::from_secs(30);
 
 impl Shop {
-    /// Waits until every wish is fulfilled, published and done, and nobody has anything left to do.
+    /// Waits until every wish is fulfilled, published and handled, and no work is left.
     pub(super) async fn come_to_an_end(
         &self,
         sim: &Sim,
@@ -60,7 +57,7 @@ impl Shop {
         let waiting = witness.waiting().into_iter().map(|id| {
             let wish = id.parse().ok().and_then(|nth: usize| self.wishes.get(nth));
             let key = wish.and_then(Wish::ordered_key);
-            let at = Location::Outbox;
+            let at = Place::Outbox;
             Left { at, key, id }
         });
         history.left = waiting.collect();
@@ -72,10 +69,11 @@ impl Shop {
     pub(super) async fn outlast(&self, sim: &Sim, witness: &Witness) -> Vec<String> {
         let mut beside = Vec::new();
         if let Some(Lasting::Poison(nth)) = self.lasting {
-            // The others of its partition are done, and old enough to be pruned, without committed offsets.
+            // The others of its partition are handled, and their processed records are old enough to be
+            // pruned; their offsets are not committed.
             sim.world.heal();
             tokio::time::sleep(WINDOW + Duration::from_secs(3)).await;
-            let at = Location::Consumer(group().to_string());
+            let at = Place::Consumer(group().to_string());
             beside = self.stands_still(sim, witness, &at, nth);
             sim.broker().faults().redeliver(&group());
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -85,16 +83,16 @@ impl Shop {
             let refused = move |message: &_| nth_of(message) == Some(nth);
             sim.broker().faults().refuse(refused);
             tokio::time::sleep(BESIDE).await;
-            beside = self.stands_still(sim, witness, &Location::Outbox, nth);
+            beside = self.stands_still(sim, witness, &Place::Outbox, nth);
         }
         beside
     }
 
     /// What does not hold while nothing but this message is the cause of anything that stands still.
-    fn stands_still(&self, sim: &Sim, witness: &Witness, at: &Location, nth: usize) -> Vec<String> {
+    fn stands_still(&self, sim: &Sim, witness: &Witness, at: &Place, nth: usize) -> Vec<String> {
         let mut seen = witness.caught_up().history.clone();
         let id = nth.to_string();
-        for stop in &mut seen.blocked_keys {
+        for stop in &mut seen.blocked {
             stop.lasting = stop.at == *at && stop.id == id;
         }
         judge(&self.history(sim, witness, seen))

@@ -1,4 +1,4 @@
-//! Who publishes, and who makes the effects.
+//! Relays and workers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ fn backoff(first: u64, longest: u64) -> Backoff {
     Backoff::new(Duration::from_millis(first), Duration::from_millis(longest))
 }
 
-/// Who publishes.
+/// A relay.
 pub(super) async fn relay(
     shop: Shop,
     witness: Arc<Witness>,
@@ -52,7 +52,7 @@ pub(super) async fn relay(
         .await?)
 }
 
-/// Who makes the effects.
+/// A worker.
 pub(super) async fn worker(
     shop: Shop,
     witness: Arc<Witness>,
@@ -60,7 +60,7 @@ pub(super) async fn worker(
 ) -> Result<(), Failure> {
     let rng = Rng::new(shop.seed, process.name());
     let size = |bound: usize| 1 + rng.below(bound);
-    // What is not read for longer than the window is not told from a new message.
+    // A message that stays unread for longer than the retention counts as new.
     let in_flight = if matches!(shop.lasting, Some(Lasting::Poison(_))) {
         usize::MAX
     } else {
@@ -101,13 +101,13 @@ async fn pack(
         Some(CallFault::Conflict) => {
             return Err(mainstay_database::Error::Conflict("planned".into()).into());
         }
-        // Not told to the panic hook: it is no news.
+        // Past the panic hook, which would only print it.
         Some(CallFault::Panics) => std::panic::resume_unwind(Box::new("planned")),
         Some(CallFault::Fails) => return Err(HandlerError::retryable("planned")),
         Some(_) => return Err(HandlerError::permanent("planned")),
     }
     let placed = received.event;
-    // The row's lock makes the order of numbers that of commits.
+    // The lock on the row makes the order of numbers that of commits.
     let shelf = Shelf {
         key: placed.key.clone(),
         count: 1,

@@ -1,17 +1,17 @@
-//! What the shop keeps in its database, and what it tells others.
+//! Tables and events of the shop.
 
 use mainstay_database::memory::Record;
+use mainstay_history::Entry;
 use mainstay_messaging::{
     Message,
     event::{Event, decode},
 };
-use mainstay_testkit::history::Entry;
 use serde::{Deserialize, Serialize};
 
 /// The event.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub(super) struct Placed {
-    /// What orders it; none = it leaves the order.
+    /// The key that orders it; `None` if it leaves the order.
     pub(super) key: Option<String>,
     pub(super) number: i64,
     pub(super) id: String,
@@ -36,7 +36,7 @@ impl From<Placed> for Entry {
     }
 }
 
-/// What orders a message, if anything does.
+/// The key that orders a message, if any does.
 pub(super) fn ordered_key(message: &Message) -> Option<String> {
     decode::<Placed>(message).ok()?.key
 }
@@ -61,7 +61,7 @@ macro_rules! table {
 }
 
 table! {
-    /// An aggregate: whoever writes under a key locks it first.
+    /// An aggregate: writers lock the row of their key first.
     Aggregate { key: usize, version: i64, } in "aggregates" by usize: |row| row.key
 }
 table! {

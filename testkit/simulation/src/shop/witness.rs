@@ -1,4 +1,4 @@
-//! Who sees what happens, while it happens.
+//! Records the history while it happens.
 
 mod ports;
 
@@ -9,13 +9,10 @@ use std::{
 
 use futures_util::FutureExt as _;
 use mainstay_database::memory::{Database, Record as _};
+use mainstay_history::{Effect, Entry, History, Offset, Ownership, Removal};
 use mainstay_inbox::MemoryInbox;
 use mainstay_messaging::{Group, MessageId, Partition, event::decode, memory::Broker};
 use mainstay_outbox::{MemoryOutbox, store::FencingToken};
-use mainstay_testkit::{
-    History,
-    history::{Effect, Entry, Offset, Ownership, Removal},
-};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -23,7 +20,7 @@ use super::rows::{Parcel, Placed};
 use crate::{Sim, scenario::published, world::LifeOf};
 pub(super) use ports::Watched;
 
-/// Sees every commit and every stored offset, and writes the history down.
+/// Sees every commit and every stored offset, and records the history.
 pub(super) struct Witness {
     database: Database,
     broker: Broker,
@@ -40,20 +37,20 @@ pub(super) struct Seen {
     /// The next offset to look at.
     read: BTreeMap<Partition, i64>,
     stored: BTreeMap<Partition, i64>,
-    /// Of each message in the outbox: its shard, and how often it lies there.
+    /// For each message in the outbox: its shard, and its number of rows.
     rows: BTreeMap<String, (u16, usize)>,
-    /// Ids that were removed from the outbox, each with how many were before it.
+    /// Ids that were removed from the outbox, each with its number in the order of removals.
     pub(super) recorded: HashMap<String, usize>,
-    forgotten: BTreeSet<String>,
-    /// Effects are never changed: where each lies tells it apart.
+    pruned: BTreeSet<String>,
+    /// Effects are never changed, so the key of each identifies it.
     effects: HashSet<usize>,
     owners: BTreeMap<u16, (FencingToken, Option<String>)>,
-    /// The name under which a relay owns.
+    /// The name under which a relay owns shards.
     names: HashMap<LifeOf, String>,
 }
 
 impl Witness {
-    /// Sees what happens in this world from now on.
+    /// Records what happens in this simulation from now on.
     pub(super) fn of(sim: &Sim, outbox: &MemoryOutbox, shards: u16) -> Arc<Self> {
         let witness = Arc::new(Self {
             inbox: MemoryInbox::new(sim.database()),
@@ -130,14 +127,14 @@ impl Witness {
         }
     }
 
-    /// Processed records come with their effects, and go without.
+    /// Processed records are written with their effects, and pruned without.
     fn processed(&self, seen: &mut Seen) {
         let processed = self.inbox.processed().into_iter();
         let processed: HashSet<String> = processed.map(|(_, _, id)| id).collect();
         let moment = seen.history.moment();
         for effect in &seen.history.effects {
             let id = &effect.entry.id;
-            if !processed.contains(id) && seen.forgotten.insert(id.clone()) {
+            if !processed.contains(id) && seen.pruned.insert(id.clone()) {
                 seen.history.removals.push(Removal::ProcessedRecord {
                     consumer: effect.consumer.clone(),
                     id: id.clone(),
@@ -221,7 +218,7 @@ impl Witness {
         }
     }
 
-    /// What the outbox still holds.
+    /// The messages that the outbox still holds.
     pub(super) fn waiting(&self) -> Vec<String> {
         let rows = self.outbox.snapshot().rows.into_iter();
         let name = |(shard, id): (u16, Option<MessageId>)| match id {

@@ -1,4 +1,4 @@
-//! Who writes: a row of its own and the event about it, in one transaction, until it is known to be there.
+//! A writer: a row and the event about it, in one transaction, tried until the commit is known.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use super::{
 };
 use crate::{Process, Rng};
 
-/// A message that shall be there in the end.
+/// A message that must be handled in the end.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     nth: usize,
     key: usize,
     /// How long its writer waits before it.
     pause: Duration,
-    /// It is delivered so much later, and leaves its key's order.
+    /// It is delivered this much later, and leaves the order of its key.
     delay: Option<Duration>,
     /// Whether it is enqueued under a deduplication key.
     once: bool,
-    /// Whether something else is enqueued first, and rolled back.
+    /// Whether another message is enqueued first and rolled back.
     regret: bool,
-    /// How much there is to say about it.
+    /// The length of its payload.
     words: usize,
     /// Whether it shares the transaction of the one before it.
     joins: bool,
@@ -49,7 +49,7 @@ impl Wish {
         (self.key, self.delay) = (key, None);
     }
 
-    /// What orders its message, if anything does.
+    /// The key that orders its message, if any does.
     pub(super) fn ordered_key(&self) -> Option<String> {
         self.delay.is_none().then(|| self.key.to_string())
     }
@@ -101,14 +101,14 @@ async fn write(
     attempt: &str,
 ) -> Result<(), mainstay_outbox::Error> {
     if wishes.iter().any(|wish| wish.regret) {
-        // A transaction that changes its mind.
+        // A transaction that is rolled back.
         let mut tx = database.begin().await?;
         let regretted = message("regretted", &wishes[0].placed(0, attempt), wishes[0].key)?;
         outbox.enqueue(&mut tx, &regretted).await?;
     }
     let mut tx = database.begin().await?;
     for wish in wishes {
-        // The row's lock makes the order of numbers that of commits.
+        // The lock on the row makes the order of numbers that of commits.
         let aggregate = Aggregate {
             key: wish.key,
             version: 1,
@@ -117,7 +117,8 @@ async fn write(
         let _: Inserted = statement?.upsert(aggregate, |row| row.version += 1).await?;
         let row = tx.statement().await?.get::<Aggregate>(&wish.key);
         let number = row.map_or(0, |row| row.version);
-        // Some ask a table of their own whether they were here before, the others leave that to the deduplication key.
+        // Some look into a table of their own for an earlier attempt; the others use the deduplication
+        // key.
         let fulfilled = Fulfilled { nth: wish.nth };
         if !wish.once {
             let inserted = tx.statement().await?.insert(fulfilled.clone()).await?;
@@ -142,7 +143,7 @@ async fn write(
             }
             continue;
         }
-        // What was enqueued beside an order that was there already is one message too many.
+        // A message beside an order that exists already is one too many.
         if wish.once && tx.statement().await?.insert(fulfilled).await? == Inserted::Exists {
             continue;
         }

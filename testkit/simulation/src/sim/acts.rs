@@ -1,4 +1,4 @@
-//! What the plan says about times, and the end of all faults.
+//! Faults that happen at a time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,10 +11,10 @@ use crate::{
     world::World,
 };
 
-/// How long a host may take to end when it is asked to.
+/// How long a host may take to shut down.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Lets the plan's acts happen in their time.
+/// Schedules the acts of the plan.
 pub(super) fn schedule(world: &Arc<World>, acts: &mut JoinSet<()>) {
     for (place, fault) in world.plan.faults.iter().enumerate() {
         if let Fault::At(time, act) = fault {
@@ -113,7 +113,7 @@ async fn inject(world: &Arc<World>, place: usize, act: Act) {
     }
 }
 
-/// Dies, and is started again after a while.
+/// Kills a host, and starts it again after a while.
 async fn die(host: &Host, down: Duration) {
     host.kill();
     tokio::time::sleep(down).await;

@@ -1,4 +1,4 @@
-//! Hosts that die, stand still and are alone.
+//! Hosts that are killed, paused and cut off.
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ fn sleep(time: Duration) -> tokio::time::Sleep {
     tokio::time::sleep(time)
 }
 
-/// Counts to the database's tune: each round is a transaction.
+/// Counts transactions of a host.
 async fn count(process: Process, rounds: Arc<AtomicU64>) -> Result<(), String> {
     let database = process.database();
     loop {
@@ -137,7 +137,7 @@ fn a_host_that_ends_with_an_error_or_a_panic_is_told_of() {
         #[expect(unreachable_code, reason = "says the type")]
         Ok::<(), String>(())
     });
-    // Made within the world: a timer belongs to its runtime.
+    // Made within the simulation: a timer belongs to its runtime.
     sim.run(async { sleep(SECOND).await });
     assert_eq!(
         sim.broken(),

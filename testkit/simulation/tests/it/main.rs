@@ -1,4 +1,4 @@
-//! Tests of the simulation itself: that its hosts are struck as they should be, and that a seed is always the same run.
+//! Tests of the simulation itself: faults take effect, and a seed repeats its run.
 
 mod hosts;
 mod seeds;

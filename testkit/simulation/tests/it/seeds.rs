@@ -1,6 +1,6 @@
 //! The standard scenario, seed by seed.
 
-use mainstay_simulation::{Settings, campaign, run};
+use mainstay_simulation::standard::{Settings, campaign, run};
 
 fn no_faults() -> Settings {
     Settings {
@@ -66,7 +66,7 @@ fn no_seed_fails_and_each_has_thirty_messages_and_three_faults_that_struck() {
 }
 
 #[test]
-fn without_faults_nothing_strikes_and_all_comes_to_its_end() {
+fn without_faults_all_work_ends() {
     for seed in 0..20 {
         let report = run(seed, &no_faults());
         assert!(!report.has_failed(), "{report}");

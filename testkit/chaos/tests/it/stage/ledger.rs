@@ -8,7 +8,7 @@ use mainstay_database::{
 use mainstay_inbox::PostgresInbox;
 use mainstay_testkit::{
     History,
-    history::{Effect, Entry, Left, Location, Ownership},
+    history::{Effect, Entry, Left, Ownership, Place},
 };
 
 use super::log;
@@ -59,7 +59,7 @@ impl Ledger {
         });
         let waiting: Vec<_> = sqlx::query_as(waiting).fetch_all(pool).await.unwrap();
         let waiting = waiting.into_iter().map(|(key, id)| Left {
-            at: Location::Outbox,
+            at: Place::Outbox,
             key,
             id,
         });

@@ -1,8 +1,9 @@
-//! The ports of engines, seen.
+//! The ports of engines, as the witness sees them.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use mainstay_history::{Blocked, Place, Sent};
 use mainstay_inbox::{
     BlockKey,
     failure::{Failure, FailureOutcome, FailurePolicy},
@@ -18,24 +19,23 @@ use mainstay_outbox::{
         shard_of,
     },
 };
-use mainstay_testkit::history::{BlockedKey, Location, Sent};
 use parking_lot::Mutex;
 
 use super::{super::rows::ordered_key, Witness};
 use crate::HostPublisher;
 
-/// A port of an engine, watched by the witness.
+/// A port of an engine that the witness watches.
 pub(in crate::shop) struct Watched<P> {
     port: P,
     witness: Arc<Witness>,
     read: Arc<Mutex<Read>>,
 }
 
-/// What a relay has read, and under which fence.
+/// The rows that a relay has read, and its fencing tokens.
 #[derive(Default)]
 struct Read {
     owner: String,
-    /// Shard, fence, and whether it was recorded already.
+    /// Shard, fencing token, and whether the row was recorded already.
     sends: HashMap<String, (u16, FencingToken, bool)>,
     rows: HashMap<RowRef, Message>,
 }
@@ -58,10 +58,10 @@ impl<P> Watched<P> {
         }
     }
 
-    fn blocked(&self, at: Location, message: &Message) {
+    fn blocked(&self, at: Place, message: &Message) {
         let mut seen = self.witness.caught_up();
         let moment = seen.history.moment();
-        seen.history.blocked_keys.push(BlockedKey {
+        seen.history.blocked.push(Blocked {
             at,
             key: ordered_key(message),
             id: message.id.to_string(),
@@ -106,7 +106,7 @@ impl RelayStore for Watched<MemoryOutbox> {
         let read = self.read.lock();
         let refused = outcome.refused.iter();
         for message in refused.filter_map(|refusal| read.rows.get(&refusal.row_ref)) {
-            self.blocked(Location::Outbox, message);
+            self.blocked(Place::Outbox, message);
         }
         Ok(())
     }
@@ -153,7 +153,7 @@ impl FailurePolicy for Watched<BlockKey> {
     ) -> Result<FailureOutcome, mainstay_inbox::Error> {
         let outcome = self.port.on_failure(consumer, delivery, failure).await?;
         if let Record::Message(message) = &delivery.content {
-            self.blocked(Location::Consumer(consumer.to_string()), message);
+            self.blocked(Place::Consumer(consumer.to_string()), message);
         }
         Ok(outcome)
     }

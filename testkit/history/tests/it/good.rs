@@ -1,11 +1,8 @@
 //! A history without fault in which much went wrong.
 
-use mainstay_testkit::{
-    History,
-    history::{
-        BlockedKey, Cursor, Effect, Entry, Left, Location, Moment, Offset, Ownership, Published,
-        Reader, Removal, Sent,
-    },
+use mainstay_history::{
+    Blocked, Cursor, Effect, Entry, History, Left, Moment, Offset, Ownership, Place, Published,
+    Reader, Removal, Sent,
 };
 
 pub(super) fn entry(key: &str, number: i64) -> Entry {
@@ -88,7 +85,7 @@ pub(super) fn good() -> History {
     let [b1, b2] = [1, 2].map(|number| entry("b", number));
     let [p1, p2] = [1, 2].map(|number| entry("p", number));
     let parcel = entry("parcel", 1);
-    let billing = Location::Consumer("billing".to_owned());
+    let billing = Place::Consumer("billing".to_owned());
     let done = [
         a1.clone(),
         a2.clone(),
@@ -105,7 +102,7 @@ pub(super) fn good() -> History {
         consumer: consumer.to_owned(),
         topic: topic.to_owned(),
     };
-    let stop = |at, entry: &Entry, seen, lasting| BlockedKey {
+    let stop = |at, entry: &Entry, seen, lasting| Blocked {
         at,
         key: entry.key.clone(),
         id: entry.id.clone(),
@@ -151,8 +148,8 @@ pub(super) fn good() -> History {
             cursor("progress", 1),
             cursor("progress", 5),
         ],
-        blocked_keys: vec![
-            stop(Location::Outbox, &b1, moment(1, 0, 0), false),
+        blocked: vec![
+            stop(Place::Outbox, &b1, moment(1, 0, 0), false),
             stop(billing.clone(), &p1, moment(9, 5, 4), true),
         ],
         removals: vec![

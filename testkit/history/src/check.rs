@@ -1,5 +1,7 @@
-//! What must hold of a [`History`], one function per invariant. Each answers with the cases against it,
-//! in words; none means that it holds, or that its section is empty.
+//! The invariants of a [`History`], one function each.
+//!
+//! A function returns the cases that violate its invariant, as texts. It returns none if the
+//! invariant holds, or if the section that it looks at is empty.
 
 mod blocked;
 mod delivery;
@@ -14,7 +16,7 @@ use std::{
 
 use crate::History;
 
-pub use blocked::{blocked_keys_block_only_themselves, blocked_keys_not_overtaken, drained};
+pub use blocked::{blocked_keys_block_no_other, blocked_keys_not_overtaken, drained};
 pub use delivery::{
     each_published_once, first_deliveries_in_key_order, no_phantom, nothing_lost,
     nothing_unpublished_removed,
@@ -24,13 +26,13 @@ pub use effects::{
     offsets_behind_effects, offsets_rise,
 };
 pub use ownership::{
-    fences_rise, nothing_recorded_is_sent, one_owner_per_fence, records_by_owners,
+    fencing_tokens_rise, nothing_recorded_is_sent, one_owner_per_fencing_token, records_by_owners,
 };
 
-/// Says every case against an invariant.
+/// Returns every case that violates an invariant.
 pub type Check = fn(&History) -> Vec<String>;
 
-/// What must hold whatever happened, by name.
+/// The invariants of every run, by name.
 pub const ALL: &[(&str, Check)] = &[
     ("no loss", nothing_lost),
     ("no phantom", no_phantom),
@@ -40,8 +42,11 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("offsets never move back", offsets_rise),
     ("cursors never move back", cursors_rise),
-    ("the fence rises with each owner", fences_rise),
-    ("one owner per fence", one_owner_per_fence),
+    (
+        "the fencing token rises with each owner",
+        fencing_tokens_rise,
+    ),
+    ("one owner per fencing token", one_owner_per_fencing_token),
     ("only the owner records", records_by_owners),
     (
         "nothing is sent that was recorded",
@@ -54,12 +59,12 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("offset committed, effect durable", offsets_behind_effects),
     (
-        "a blocked key is overtaken by nobody",
+        "no message overtakes a blocked key",
         blocked_keys_not_overtaken,
     ),
     (
-        "a blocked key blocks only itself",
-        blocked_keys_block_only_themselves,
+        "a blocked key blocks no other key",
+        blocked_keys_block_no_other,
     ),
     (
         "retention removes nothing unpublished",
@@ -72,7 +77,8 @@ pub const ALL: &[(&str, Check)] = &[
     ("drained after heal", drained),
 ];
 
-/// Every violation of what must hold [always](ALL).
+/// Checks all invariants and returns those that are violated.
+#[must_use]
 pub fn violations(history: &History) -> Vec<Violation> {
     let judge = |&(invariant, check): &(&'static str, Check)| {
         let cases = check(history);
@@ -81,31 +87,51 @@ pub fn violations(history: &History) -> Vec<Violation> {
     ALL.iter().filter_map(judge).collect()
 }
 
-/// An invariant that does not hold, and where.
+/// An invariant that is violated, with its cases.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    /// What does not hold: a name in [`ALL`].
-    pub invariant: &'static str,
-    /// Where it does not hold, in words.
-    pub cases: Vec<String>,
+    invariant: &'static str,
+    cases: Vec<String>,
+}
+
+impl Violation {
+    /// The name of the invariant in [`ALL`].
+    #[must_use]
+    pub const fn invariant(&self) -> &'static str {
+        self.invariant
+    }
+
+    /// The cases, as texts.
+    #[must_use]
+    pub fn cases(&self) -> &[String] {
+        &self.cases
+    }
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
-        write!(f, "not so: {}; {} cases", self.invariant, self.cases.len())?;
-        let mut shown = self.cases.iter().take(SHOWN);
-        shown.try_for_each(|case| write!(f, "\n  {case}"))?;
-        let more = if self.cases.len() > SHOWN {
+        write!(
+            f,
+            "violated: {}; {} cases",
+            self.invariant,
+            self.cases.len()
+        )?;
+        let shown = self.cases.iter().take(SHOWN);
+        shown
+            .into_iter()
+            .try_for_each(|case| write!(f, "\n  {case}"))?;
+        f.write_str(if self.cases.len() > SHOWN {
             "\n  …"
         } else {
             ""
-        };
-        f.write_str(more)
+        })
     }
 }
 
-/// Where each of them comes first.
+impl std::error::Error for Violation {}
+
+/// The index at which each item comes first.
 fn first_places<T: Hash + Eq>(all: impl Iterator<Item = T>) -> HashMap<T, usize> {
     let mut first = HashMap::new();
     for (at, item) in all.enumerate() {
@@ -114,7 +140,7 @@ fn first_places<T: Hash + Eq>(all: impl Iterator<Item = T>) -> HashMap<T, usize>
     first
 }
 
-/// What comes more than once, and how often.
+/// The items that come more than once, and how many times.
 fn repeated<T: Ord>(all: impl Iterator<Item = T>) -> impl Iterator<Item = (T, usize)> {
     let mut times: BTreeMap<T, usize> = BTreeMap::new();
     for item in all {

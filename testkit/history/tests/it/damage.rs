@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mainstay_testkit::{
-    History,
+use mainstay_history::{
+    Blocked, Entry, History, Left, Moment, Place, Removal,
     check::{ALL, violations},
-    history::{BlockedKey, Entry, Left, Location, Moment, Removal},
 };
 use proptest::prelude::*;
 
@@ -37,11 +36,11 @@ fn damage(history: &mut History, invariant: &str, any: usize) {
             history.offsets.push(back);
         }
         "cursors never move back" => history.cursors.push(cursor("watermark", 0)),
-        "the fence rises with each owner" => {
+        "the fencing token rises with each owner" => {
             let fence = i64::try_from(any).unwrap() % highest_fence(history) + 1;
             history.ownership.push(taken("shard", fence, "somebody"));
         }
-        "one owner per fence" => {
+        "one owner per fencing token" => {
             let mut other = history.sends[any % history.sends.len()].clone();
             other.by.push('2');
             history.sends.push(other);
@@ -62,8 +61,8 @@ fn damage(history: &mut History, invariant: &str, any: usize) {
             let offsets = history.offsets.len();
             history.offsets[any % offsets].seen.effects = 0;
         }
-        "a blocked key is overtaken by nobody" => history.blocked_keys.push(BlockedKey {
-            at: Location::Consumer(CONSUMER.to_owned()),
+        "no message overtakes a blocked key" => history.blocked.push(Blocked {
+            at: Place::Consumer(CONSUMER.to_owned()),
             key: Some(key),
             id: history.effects[next].entry.id.clone(),
             seen: Moment {
@@ -72,9 +71,9 @@ fn damage(history: &mut History, invariant: &str, any: usize) {
             },
             lasting: false,
         }),
-        "a blocked key blocks only itself" => {
-            let at = Location::Consumer(CONSUMER.to_owned());
-            history.blocked_keys.push(BlockedKey {
+        "a blocked key blocks no other key" => {
+            let at = Place::Consumer(CONSUMER.to_owned());
+            history.blocked.push(Blocked {
                 at: at.clone(),
                 key: Some("poison".to_owned()),
                 id: "poison".to_owned(),
@@ -101,7 +100,7 @@ fn damage(history: &mut History, invariant: &str, any: usize) {
             (history.removals).push(Removal::ProcessedRecord { consumer, id, seen });
         }
         "drained after heal" => history.left.push(Left {
-            at: Location::Outbox,
+            at: Place::Outbox,
             key: Some(key),
             id,
         }),
@@ -126,7 +125,7 @@ fn places(history: &History, key: &str) -> (Vec<usize>, Vec<usize>) {
     )
 }
 
-/// The highest fence that was given.
+/// The highest fencing token that was given.
 fn highest_fence(history: &History) -> i64 {
     i64::try_from(history.takeovers("shard")).unwrap()
 }
@@ -134,7 +133,7 @@ fn highest_fence(history: &History) -> i64 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn a_run_without_fault_passes_and_each_damage_is_told(
+    fn a_run_without_fault_passes_and_each_damage_is_found(
         steps in proptest::collection::vec((0..16u8, 0..1_000usize), 0..120),
         any in 0..10_000usize,
     ) {
@@ -143,7 +142,7 @@ proptest! {
         for (invariant, check) in ALL {
             let mut damaged = history.clone();
             damage(&mut damaged, invariant, any);
-            prop_assert!(!check(&damaged).is_empty(), "not told: {}", invariant);
+            prop_assert!(!check(&damaged).is_empty(), "not found: {}", invariant);
         }
     }
 }

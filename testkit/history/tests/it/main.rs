@@ -1,13 +1,13 @@
-//! Each checker on a history without fault, and on one that it must refuse.
+//! Each check on a history without fault, and on one that violates it.
+#![expect(clippy::unwrap_used, reason = "test suite")]
 
 mod damage;
 mod good;
 mod run;
 
-use mainstay_testkit::{
-    History,
-    check::{self, ALL, violations},
-    history::{BlockedKey, Cursor, Effect, Left, Location, Moment, Ownership, Removal},
+use mainstay_history::{
+    Blocked, Cursor, Effect, History, Left, Moment, Ownership, Place, Removal,
+    check::{self, ALL, Violation, violations},
 };
 
 use good::{at, cursor, entry, good, recorded, sent, taken};
@@ -60,22 +60,22 @@ const DAMAGES: &[Damage] = &[
     ("cursors never move back", "4 after 5", |history| {
         history.cursors.push(cursor("progress", 4));
     }),
-    (FENCES, "fence 2 of shard 1 after 2", |history| {
+    (FENCES, "token 2 of shard 1 after 2", |history| {
         history.ownership.push(taken("shard 1", 2, "two"));
     }),
-    (FENCES, "fence 0 of shard 0 after 1", |history| {
+    (FENCES, "token 0 of shard 0 after 1", |history| {
         history.ownership.push(taken("shard 0", 0, "one"));
     }),
     (
-        "one owner per fence",
-        "fence 2 of shard 1: two, and three",
+        "one owner per fencing token",
+        "token 2 of shard 1: two, and three",
         |history| {
             history.ownership.push(taken("shard 1", 2, "three"));
         },
     ),
     (
-        "one owner per fence",
-        "fence 1 of shard 0: one, and two",
+        "one owner per fencing token",
+        "token 1 of shard 0: one, and two",
         |history| {
             history.sends.push(sent("a-4", "shard 0", 1, "two"));
         },
@@ -95,7 +95,7 @@ const DAMAGES: &[Damage] = &[
             by: "one".to_owned(),
         });
     }),
-    // Without a fence nothing is lost, nothing overtakes: the new owner finds a record undone, and sends again.
+    // Without a token no message is lost or overtaken: the new owner finds a record undone and sends again.
     (
         "nothing is sent that was recorded",
         "two sent b-2 of shard 1 again",
@@ -143,9 +143,9 @@ const DAMAGES: &[Damage] = &[
         history.effects.retain(|e| e.entry.id != "a-4");
         history.left.push(left("a", 4));
     }),
-    // Nor does it stop what comes before what stopped it.
+    // A message that precedes the blocked one does not wait behind it.
     (ITSELF, "p-1 of key Some(\"p\") is left", |history| {
-        "p-2".clone_into(&mut history.blocked_keys[1].id);
+        "p-2".clone_into(&mut history.blocked[1].id);
     }),
     (
         "retention removes nothing unpublished",
@@ -172,7 +172,7 @@ const DAMAGES: &[Damage] = &[
             });
         },
     ),
-    // The first copy cannot come again, the second can: the offset stored by then was 1.
+    // The first record cannot be delivered again, the second can: the stored offset was 1.
     (
         "retention prunes nothing redeliverable",
         "billing pruned a-1, which lies at 1",
@@ -192,29 +192,29 @@ const DAMAGES: &[Damage] = &[
         "c-1 of key Some(\"c\") is left at Outbox",
         |history| {
             history.left.push(Left {
-                at: Location::Outbox,
+                at: Place::Outbox,
                 ..left("c", 1)
             });
         },
     ),
-    // Somebody removed the cause: then nobody has gone on.
+    // The cause was removed, and the key has not gone on.
     (
         "drained after heal",
         "p-2 of key Some(\"p\") is left",
         |history| {
-            history.blocked_keys[1].lasting = false;
+            history.blocked[1].lasting = false;
         },
     ),
 ];
 
 const FIRST: &str = "first deliveries of a key in the order of its commits";
-const FENCES: &str = "the fence rises with each owner";
+const FENCES: &str = "the fencing token rises with each owner";
 const OWNER: &str = "only the owner records";
 const ONCE: &str = "an effect once per consumer and message";
 const EFFECTS: &str = "effects of a key in the order of its commits";
 const DURABLE: &str = "offset committed, effect durable";
-const OVERTAKEN: &str = "a blocked key is overtaken by nobody";
-const ITSELF: &str = "a blocked key blocks only itself";
+const OVERTAKEN: &str = "no message overtakes a blocked key";
+const ITSELF: &str = "a blocked key blocks no other key";
 
 fn done(consumer: &str, key: &str, number: i64) -> Effect {
     Effect {
@@ -226,7 +226,7 @@ fn done(consumer: &str, key: &str, number: i64) -> Effect {
 fn left(key: &str, number: i64) -> Left {
     let entry = entry(key, number);
     Left {
-        at: Location::Consumer("billing".to_owned()),
+        at: Place::Consumer("billing".to_owned()),
         key: entry.key,
         id: entry.id,
     }
@@ -239,33 +239,33 @@ fn a_history_without_fault_passes() {
 }
 
 #[test]
-fn each_damage_is_told_by_the_checker_concerned() {
+fn each_damage_is_found_by_its_check() {
     for (invariant, says, damage) in DAMAGES {
         let mut history = good();
         damage(&mut history);
         let told = violations(&history);
         let told: Vec<String> = (told.iter())
-            .filter(|violation| violation.invariant == *invariant)
-            .flat_map(|violation| &violation.cases)
+            .filter(|violation| violation.invariant() == *invariant)
+            .flat_map(Violation::cases)
             .cloned()
             .collect();
         assert!(
             told.iter().any(|case| case.contains(says)),
-            "{invariant}: not told {says:?}: {told:?}"
+            "{invariant}: {says:?} is not in {told:?}"
         );
     }
 }
 
 #[test]
-fn no_checker_is_vacuous() {
+fn each_check_has_a_history_that_violates_it() {
     for (invariant, _) in ALL {
         let told = DAMAGES.iter().any(|(damaged, ..)| damaged == invariant);
-        assert!(told, "no history shown that {invariant:?} must refuse");
+        assert!(told, "no history here violates {invariant:?}");
     }
 }
 
 #[test]
-fn names_are_told_apart() {
+fn names_differ() {
     let mut names: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
     names.dedup();
@@ -273,7 +273,7 @@ fn names_are_told_apart() {
 }
 
 #[test]
-fn repetitions_are_told_where_there_must_be_none() {
+fn repetitions_are_found_in_a_run_without_crashes() {
     let mut history = good();
     assert_eq!(check::each_published_once(&history).len(), 1);
     history.published.remove(1);
@@ -288,19 +288,20 @@ fn a_violation_shows_some_cases_and_counts_all() {
     let told = violations(&history);
     let text = told.first().unwrap().to_string();
     assert!(
-        text.starts_with("not so: cursors never move back; 12 cases\n"),
+        text.starts_with("violated: cursors never move back; 12 cases\n"),
         "{text}"
     );
     assert_eq!(text.lines().count(), 12, "{text}");
     assert!(text.ends_with("\n  …"), "{text}");
 }
 
-/// A stop is noted after its attempt failed: by then somebody else may have done the message, and what comes behind it.
+/// A block is noted after its attempt failed. By then another process may have handled the message
+/// and later ones.
 #[test]
-fn a_stop_that_is_noted_late_is_no_overtaking() {
+fn a_block_that_is_noted_late_is_no_overtaking() {
     let mut history = good();
-    history.blocked_keys.push(BlockedKey {
-        at: Location::Consumer("billing".to_owned()),
+    history.blocked.push(Blocked {
+        at: Place::Consumer("billing".to_owned()),
         key: Some("a".to_owned()),
         id: "a-2".to_owned(),
         seen: Moment {

@@ -15,7 +15,7 @@ use mainstay_outbox::{
     Error,
     store::{Fetched, Limit, Notifier, Outcome, RelayStore, RowRef, ShardLease},
 };
-use mainstay_simulation::Adapters;
+use mainstay_simulation::standard::Adapters;
 
 /// What is wrong with one port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

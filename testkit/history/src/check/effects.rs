@@ -1,4 +1,4 @@
-//! From the log to the effect, and what an inbox may prune of it.
+//! From the log to the effect, and which processed records an inbox may prune.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,7 +12,8 @@ use crate::{
     history::{Effect, Removal},
 };
 
-/// No consumer has made the effect of a message twice.
+/// No consumer has applied the effect of a message twice.
+#[must_use]
 pub fn effects_once(history: &History) -> Vec<String> {
     repeated(done(history))
         .map(|((consumer, id), times)| format!("{consumer} did {id} {times} times"))
@@ -23,7 +24,9 @@ fn done(history: &History) -> impl Iterator<Item = (&str, &str)> {
     (history.effects.iter()).map(|effect| (&*effect.consumer, &*effect.entry.id))
 }
 
-/// First effects of a key on a consumer come in the order of its commits, without a gap.
+/// The first effects of the messages of a key on a consumer are in the order of its commits,
+/// without a gap.
+#[must_use]
 pub fn effects_in_key_order(history: &History) -> Vec<String> {
     let order = KeyOrder::of(&history.committed);
     let mut by_consumer: BTreeMap<&str, Vec<_>> = BTreeMap::new();
@@ -35,7 +38,8 @@ pub fn effects_in_key_order(history: &History) -> Vec<String> {
     differences.collect()
 }
 
-/// When an offset is stored, everything below it that the consumer reads has its effect, durably.
+/// When an offset is stored, every message below it has a committed effect on the consumer.
+#[must_use]
 pub fn offsets_behind_effects(history: &History) -> Vec<String> {
     let first = first_places(done(history));
     let mut partitions: HashMap<(&str, i32), Vec<(i64, &str)>> = HashMap::new();
@@ -44,7 +48,7 @@ pub fn offsets_behind_effects(history: &History) -> Vec<String> {
         let record = (record.offset, &*record.entry.id);
         partition.or_default().push(record);
     }
-    // Moments do not go back: a record is judged at the first stored offset above it.
+    // Moments do not go back: a message that was done at one offset is done at each later one.
     let mut judged: HashMap<(&str, &str, i32), i64> = HashMap::new();
     let mut early = Vec::new();
     for stored in &history.offsets {
@@ -71,12 +75,14 @@ pub fn offsets_behind_effects(history: &History) -> Vec<String> {
 }
 
 /// No stored offset of a group is lower than the one before.
+#[must_use]
 pub fn offsets_rise(history: &History) -> Vec<String> {
     let stored = history.offsets.iter();
     fallen(stored.map(|o| ((&o.consumer, &o.topic, o.partition), o.offset)))
 }
 
 /// No stored position of a cursor is lower than the one before.
+#[must_use]
 pub fn cursors_rise(history: &History) -> Vec<String> {
     let stored = history.cursors.iter();
     fallen(stored.map(|cursor| (&cursor.name, cursor.position)))
@@ -91,31 +97,31 @@ fn fallen<K: Hash + Eq + Copy + fmt::Debug>(stored: impl Iterator<Item = (K, i64
     fell.collect()
 }
 
-/// No inbox prunes the record of a message that lies at or above its group's stored offset.
+/// No inbox prunes the processed record of a message that is in the log at or above its group's
+/// stored offset.
+#[must_use]
 pub fn nothing_redeliverable_pruned(history: &History) -> Vec<String> {
-    let mut pruned = Vec::new();
+    let mut early = Vec::new();
     for removal in &history.removals {
         let Removal::ProcessedRecord { consumer, id, seen } = removal else {
             continue;
         };
-        let redeliveries = history.published.iter().take(seen.published);
-        for redelivery in
-            redeliveries.filter(|r| r.entry.id == *id && history.reads(consumer, &r.topic))
-        {
+        let records = history.published.iter().take(seen.published);
+        for record in records.filter(|r| r.entry.id == *id && history.reads(consumer, &r.topic)) {
             let stored = history.offsets.iter().take(seen.offsets);
             let stored = stored.filter(|o| {
                 o.consumer == *consumer
-                    && o.topic == redelivery.topic
-                    && o.partition == redelivery.partition
+                    && o.topic == record.topic
+                    && o.partition == record.partition
             });
             let stored = stored.map(|o| o.offset).max();
-            if stored.is_none_or(|stored| stored <= redelivery.offset) {
-                pruned.push(format!(
+            if stored.is_none_or(|stored| stored <= record.offset) {
+                early.push(format!(
                     "{consumer} pruned {id}, which lies at {} of {}/{}; stored was {stored:?}",
-                    redelivery.offset, redelivery.topic, redelivery.partition
+                    record.offset, record.topic, record.partition
                 ));
             }
         }
     }
-    pruned
+    early
 }

@@ -1,4 +1,4 @@
-//! Who owned what, and who wrote and sent.
+//! Owners, and what they recorded and sent.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,9 @@ use crate::{
     history::{Ownership, Sent},
 };
 
-/// Whenever something is taken, its fence is higher than ever before.
-pub fn fences_rise(history: &History) -> Vec<String> {
+/// Each change of owner gives a fencing token above all earlier ones of the shard.
+#[must_use]
+pub fn fencing_tokens_rise(history: &History) -> Vec<String> {
     let mut highest: HashMap<&str, i64> = HashMap::new();
     let fallen = history.ownership.iter().filter_map(|event| {
         let Ownership::Taken { shard, fence, by } = event else {
@@ -16,13 +17,14 @@ pub fn fences_rise(history: &History) -> Vec<String> {
         };
         let before = highest.insert(shard, *fence)?;
         (before >= *fence)
-            .then(|| format!("{by} was given fence {fence} of {shard} after {before}"))
+            .then(|| format!("{by} was given token {fence} of {shard} after {before}"))
     });
     fallen.collect()
 }
 
-/// One owner takes, records or sends under a fence.
-pub fn one_owner_per_fence(history: &History) -> Vec<String> {
+/// All takeovers, records and sends under one fencing token are of one process.
+#[must_use]
+pub fn one_owner_per_fencing_token(history: &History) -> Vec<String> {
     let taken = history.ownership.iter().filter_map(|event| match event {
         Ownership::Taken { shard, fence, by } => Some((shard, *fence, by)),
         Ownership::Recorded { shard, fence, by } => Some((shard.as_ref()?, (*fence)?, by)),
@@ -32,14 +34,16 @@ pub fn one_owner_per_fence(history: &History) -> Vec<String> {
     let mut owners: HashMap<(&str, i64), &str> = HashMap::new();
     let others = taken.chain(sent).filter_map(|(shard, fence, by)| {
         let owner = *owners.entry((shard, fence)).or_insert(by);
-        (owner != by).then(|| format!("fence {fence} of {shard}: {owner}, and {by}"))
+        (owner != by).then(|| format!("token {fence} of {shard}: {owner}, and {by}"))
     });
     let mut others: Vec<String> = others.collect();
     others.dedup();
     others
 }
 
-/// Only a shard's last owner records; an owner of some shard may record nothing.
+/// Each record of a shard is of the process that took the shard last. A process that found nothing
+/// to record owned some shard.
+#[must_use]
 pub fn records_by_owners(history: &History) -> Vec<String> {
     let mut owners: HashMap<&str, (&str, i64)> = HashMap::new();
     let mut strangers = Vec::new();
@@ -73,8 +77,9 @@ pub fn records_by_owners(history: &History) -> Vec<String> {
     strangers
 }
 
-/// No relay reads and then sends what was recorded as published. What it read before a change of owner
-/// it may still send, as a repetition.
+/// No owner sends a message that was already recorded as published when the owner read it. A
+/// message that was read before a change of owner may still be sent: it is a repetition.
+#[must_use]
 pub fn nothing_recorded_is_sent(history: &History) -> Vec<String> {
     let again = history.sends.iter().filter(|sent| sent.recorded);
     again

@@ -1,9 +1,6 @@
 //! Random runs without fault.
 
-use mainstay_testkit::{
-    History,
-    history::{BlockedKey, Effect, Location, Offset, Reader, Removal},
-};
+use mainstay_history::{Blocked, Effect, History, Offset, Place, Reader, Removal};
 
 use super::good::{at, cursor, entry, recorded, sent, taken};
 
@@ -47,8 +44,8 @@ impl Run {
                 9..12 => run.make_effect(key),
                 12 => run.store(any % PARTITIONS),
                 13 => run.take(),
-                14 => run.stop(key),
-                _ => run.forget(*any),
+                14 => run.block(key),
+                _ => run.prune(*any),
             }
         }
         run.drain();
@@ -72,7 +69,7 @@ impl Run {
             self.record(0);
         }
         (0..PARTITIONS).for_each(|partition| self.store(partition));
-        self.forget(0);
+        self.prune(0);
         self.history.cursors.push(cursor("watermark", 1));
     }
 
@@ -158,16 +155,16 @@ impl Run {
     }
 
     /// The next message of a key is refused, or cannot be handled.
-    fn stop(&mut self, key: usize) {
+    fn block(&mut self, key: usize) {
         let (at, next) = if self.published[key] < self.committed[key] {
-            (Location::Outbox, self.published[key] + 1)
+            (Place::Outbox, self.published[key] + 1)
         } else if self.done[key] < self.published[key] {
-            (Location::Consumer(CONSUMER.to_owned()), self.done[key] + 1)
+            (Place::Consumer(CONSUMER.to_owned()), self.done[key] + 1)
         } else {
             return;
         };
         let entry = entry(&key.to_string(), next);
-        self.history.blocked_keys.push(BlockedKey {
+        self.history.blocked.push(Blocked {
             at,
             key: entry.key,
             id: entry.id,
@@ -176,8 +173,8 @@ impl Run {
         });
     }
 
-    /// Forgets a message of which no copy can come again.
-    fn forget(&mut self, any: usize) {
+    /// Prunes a processed record whose message cannot be delivered again.
+    fn prune(&mut self, any: usize) {
         let redelivered = |message: &(usize, i64)| {
             let partition = message.0 % PARTITIONS;
             self.log[partition][self.stored[partition]..].contains(message)

@@ -1,17 +1,21 @@
-//! From the commit to the log, and what an outbox may let go of.
+//! From the commit to the log, and which rows an outbox may remove.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{first_places, repeated};
 use crate::{
     History,
-    history::{Entry, Location, Removal},
+    history::{Entry, Place, Removal},
 };
 
-/// Each committed message is published or left, and has its effect on each reader or is left to it.
-/// Of two messages of one id one is lost: consumers take it for the other.
+/// Each committed message is published or still to be published; each published one has an effect
+/// on each reader or is still to be handled. Two committed messages have different ids: consumers
+/// would take one for a duplicate of the other.
+///
+/// [`drained`](super::drained) says whether messages may still be waiting.
+#[must_use]
 pub fn nothing_lost(history: &History) -> Vec<String> {
-    let left: HashSet<(&Location, &str)> = (history.left.iter())
+    let left: HashSet<(&Place, &str)> = (history.left.iter())
         .map(|left| (&left.at, &*left.id))
         .collect();
     let published = first_places(history.published.iter().map(|record| &*record.entry.id));
@@ -24,7 +28,7 @@ pub fn nothing_lost(history: &History) -> Vec<String> {
             let consumer = &reader.consumer;
             if published.get(&*entry.id) == Some(&at)
                 && !effects.contains(&(consumer, &entry.id))
-                && !left.contains(&(&Location::Consumer(consumer.clone()), &entry.id))
+                && !left.contains(&(&Place::Consumer(consumer.clone()), &entry.id))
             {
                 lost.push(format!(
                     "{entry:?} has no effect on {consumer}, and is not left to it"
@@ -37,14 +41,15 @@ pub fn nothing_lost(history: &History) -> Vec<String> {
         if !ids.insert(&entry.id) {
             lost.push(format!("{entry:?} has the id of another message"));
         }
-        if !published.contains_key(&*entry.id) && !left.contains(&(&Location::Outbox, &*entry.id)) {
+        if !published.contains_key(&*entry.id) && !left.contains(&(&Place::Outbox, &*entry.id)) {
             lost.push(format!("{entry:?} was not published, and is not left"));
         }
     }
     lost
 }
 
-/// Nothing was published, or has an effect, that was not committed just so.
+/// Each published message, and each message with an effect, was committed with this content.
+#[must_use]
 pub fn no_phantom(history: &History) -> Vec<String> {
     let committed: HashSet<&Entry> = history.committed.iter().collect();
     let published = (history.published.iter())
@@ -56,20 +61,24 @@ pub fn no_phantom(history: &History) -> Vec<String> {
     published.chain(effects).collect()
 }
 
-/// First deliveries of a key come in the order of its commits, without a gap.
+/// The first publications of the messages of a key are in the order of its commits, without a gap.
+#[must_use]
 pub fn first_deliveries_in_key_order(history: &History) -> Vec<String> {
     let order = KeyOrder::of(&history.committed);
     order.differences("", history.published.iter().map(|record| &record.entry))
 }
 
-/// No message was published twice, where no process died and no answer was lost. Not in [`ALL`](super::ALL).
+/// No message was published twice. This holds only in a run in which no process died and no answer
+/// was lost, so it is not one of [`ALL`](super::ALL).
+#[must_use]
 pub fn each_published_once(history: &History) -> Vec<String> {
     repeated(history.published.iter().map(|record| &record.entry))
         .map(|(entry, times)| format!("{times} times: {entry:?}"))
         .collect()
 }
 
-/// No outbox lets go of a message that was not published by then.
+/// No outbox removes the row of a message before it is published.
+#[must_use]
 pub fn nothing_unpublished_removed(history: &History) -> Vec<String> {
     let first = first_places(history.published.iter().map(|record| &*record.entry.id));
     let removed = history.removals.iter().filter_map(|removal| {
@@ -96,15 +105,16 @@ impl<'a> KeyOrder<'a> {
         Self(order)
     }
 
-    /// Of each key, the first place where first deliveries differ from commits. A missing end is for
-    /// other checks.
+    /// For each key, the first place at which the message that came differs from the one that was
+    /// committed there. Repetitions do not count. Messages missing at the end are lost or left,
+    /// which other invariants check.
     pub(super) fn differences(
         &self,
         to: &str,
         came: impl IntoIterator<Item = &'a Entry>,
     ) -> Vec<String> {
         let mut seen: HashSet<&str> = HashSet::new();
-        // How many of a key have come; none = a difference was told already.
+        // How many messages of a key have come; `None` once a difference was found.
         let mut places: HashMap<&str, Option<usize>> = HashMap::new();
         let mut differences = Vec::new();
         for entry in came {

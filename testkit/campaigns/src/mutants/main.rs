@@ -7,7 +7,7 @@ use std::{sync::Arc, thread};
 
 use adapters::Adapter;
 use clap::{Parser, ValueEnum};
-use mainstay_simulation::{Report, Settings, campaign, corpus};
+use mainstay_simulation::standard::{Report, Settings, campaign, corpus};
 use serde_json::json;
 
 /// Runs the corpus and then the seeds from 0 until one fails, and prints what failed as JSON.

@@ -16,7 +16,9 @@ use std::{
 
 use clap::Parser;
 use mainstay_clock::{IdGenerator as _, SystemIds};
-use mainstay_simulation::{Report, Settings, Tally, campaign, corpus, planned, run, shrink};
+use mainstay_simulation::standard::{
+    Report, Settings, Tally, campaign, corpus, planned, run, shrink,
+};
 use serde_json::json;
 
 #[derive(Parser)]
@@ -26,14 +28,14 @@ enum Command {
         /// The first seed.
         #[arg(long)]
         from: Option<u64>,
-        /// How many.
+        /// The number of seeds.
         #[arg(long, default_value_t = 1_000)]
         count: u64,
-        /// For how long, instead of a number of seeds; without `--from` it begins at random.
+        /// For how long, instead of a number of seeds; without `--from`, from a random seed.
         #[arg(long)]
         minutes: Option<u64>,
     },
-    /// Runs one seed and says what happened.
+    /// Runs one seed and prints what happened.
     Seed {
         /// The seed.
         seed: u64,
@@ -46,9 +48,9 @@ enum Command {
     },
 }
 
-/// As clap ends where arguments are not right: a seed that failed is something else.
+/// The exit code of clap for wrong arguments. A seed that fails has another one.
 const MISUSED: u8 = 2;
-/// Of how many failures the shortest plan is sought.
+/// For how many failures to search the shortest plan.
 const SHRUNK: usize = 3;
 
 fn main() -> ExitCode {
