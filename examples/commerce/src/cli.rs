@@ -3,7 +3,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::RangedI64ValueParser};
 
 /// A shop of four services, by default on SQLite files.
 #[derive(Parser, Debug)]
@@ -40,6 +40,12 @@ pub(crate) struct ServeArguments {
     /// Orders per second of the built-in customers, or off [default: 5/s]
     #[arg(long, env = "COMMERCE_TRAFFIC", value_name = "N/s|off")]
     pub(crate) traffic: Option<String>,
+    /// Deadline for the head of a request, and then for its body, in seconds [default: 10]
+    #[arg(long, env = "COMMERCE_REQUEST_TIMEOUT", value_name = "SECONDS")]
+    pub(crate) request_timeout: Option<u64>,
+    /// Open connections at most; a new one replaces the one that has waited longest [default: 512]
+    #[arg(long, env = "COMMERCE_MAX_CONNECTIONS", value_name = "N")]
+    pub(crate) max_connections: Option<u64>,
 }
 
 #[derive(Args, Debug)]
@@ -62,6 +68,11 @@ pub(crate) struct StorageArguments {
     /// TOML file with the same names, with `_` instead of `-`
     #[arg(long, env = "COMMERCE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// A number from 1 to `most`.
+fn at_most(most: i64) -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=most)
 }
 
 /// A URL that may hold a password.
@@ -103,13 +114,13 @@ pub(crate) struct LoadArguments {
     )]
     pub(crate) target: String,
     /// Number of orders
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = at_most(1_000_000))]
     pub(crate) orders: u32,
     /// Orders per second, even if earlier ones are not answered yet
-    #[arg(long, value_name = "R", default_value_t = 100)]
+    #[arg(long, value_name = "R", default_value_t = 100, value_parser = at_most(100_000))]
     pub(crate) rate: u32,
     /// Concurrent requests at most
-    #[arg(long, value_name = "C", default_value_t = 256)]
+    #[arg(long, value_name = "C", default_value_t = 256, value_parser = at_most(100_000))]
     pub(crate) concurrency: u32,
     /// Payment methods and their weights
     #[arg(

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use crate::{
     cli::{ServeArguments, StorageArguments},
     error::Failure,
+    serve::Limits,
 };
 
 /// The services, by name.
@@ -25,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// Interval between two built-in orders; none = no built-in traffic.
     pub(crate) traffic: Option<Duration>,
+    pub(crate) limits: Limits,
 }
 
 #[derive(Deserialize, Default)]
@@ -36,6 +39,8 @@ struct File {
     postgres: Option<String>,
     postgres_prefix: Option<String>,
     traffic: Option<String>,
+    request_timeout: Option<u64>,
+    max_connections: Option<u64>,
 }
 
 impl Config {
@@ -45,6 +50,10 @@ impl Config {
             services: services(arguments.service.or(file.service.take()).as_deref())?,
             listen: listen(arguments.listen.or(file.listen.take()).as_deref())?,
             traffic: traffic(arguments.traffic.or(file.traffic.take()).as_deref())?,
+            limits: limits(
+                arguments.request_timeout.or(file.request_timeout),
+                arguments.max_connections.or(file.max_connections),
+            )?,
             storage: file.storage(arguments.storage)?,
         })
     }
@@ -62,23 +71,31 @@ impl File {
         };
         let what = || format!("the configuration {}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| Failure::new(what(), &error))?;
-        toml::from_str(&text)
-            .map_err(|error| Failure::plain(format!("{}: {}", what(), error.message())))
+        toml::from_str(&text).map_err(|error| {
+            let setting = error.span().and_then(|span| setting_at(&text, span.start));
+            let setting = setting.map_or_else(String::new, |name| format!("{name}: "));
+            Failure::plain(format!("{}: {setting}{}", what(), error.message()))
+        })
     }
 
     fn storage(self, arguments: StorageArguments) -> Result<Storage, Failure> {
         let data = arguments.data.or(self.data);
-        let data = data.unwrap_or_else(|| PathBuf::from("data"));
-        if data.as_os_str().is_empty() {
-            return Err(Failure::plain("data \"\": expected a directory"));
-        }
         let storage = StorageSettings {
-            data,
+            data: data.unwrap_or_else(|| PathBuf::from("data")),
             postgres: arguments.postgres.map(|url| url.0).or(self.postgres),
             postgres_prefix: arguments.postgres_prefix.or(self.postgres_prefix),
         };
-        Storage::new(storage).map_err(|error| Failure::plain(error.to_string()))
+        Storage::new(&storage).map_err(|error| Failure::plain(error.to_string()))
     }
+}
+
+/// The setting whose line includes `position`. Its value may hold a password.
+fn setting_at(text: &str, position: usize) -> Option<&str> {
+    let before = text.get(..position)?;
+    let start = before.rfind('\n').map_or(0, |line_end| line_end + 1);
+    let name = text.get(start..)?.split('=').next()?.trim();
+    let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    is_name.then_some(name)
 }
 
 fn services(given: Option<&str>) -> Result<Vec<&'static str>, Failure> {
@@ -123,6 +140,27 @@ fn traffic(given: Option<&str>) -> Result<Option<Duration>, Failure> {
             ))
         })?;
     Ok(Some(Duration::from_secs_f64(1.0 / rate)))
+}
+
+fn limits(request_timeout: Option<u64>, max_connections: Option<u64>) -> Result<Limits, Failure> {
+    let seconds = between("request-timeout", request_timeout.unwrap_or(10), 1..=3_600)?;
+    let connections = between(
+        "max-connections",
+        max_connections.unwrap_or(512),
+        8..=65_536,
+    )?;
+    Ok(Limits {
+        timeout: Duration::from_secs(seconds.into()),
+        connections: connections as usize,
+    })
+}
+
+fn between(name: &str, value: u64, range: RangeInclusive<u32>) -> Result<u32, Failure> {
+    let given = u32::try_from(value).ok();
+    given.filter(|value| range.contains(value)).ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
+        Failure::plain(format!("{name} {value}: expected {least} to {most}"))
+    })
 }
 
 #[cfg(test)]

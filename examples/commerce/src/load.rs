@@ -37,9 +37,6 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<ExitCode, Failure> {
         ))
         .unanswered()
     })?;
-    if arguments.rate == 0 || arguments.concurrency == 0 {
-        return Err(Failure::plain("rate and concurrency are at least 1").unanswered());
-    }
     let client = Client::new(&arguments.target)?;
     client.check().await?;
     let clock = SystemClock::new();

@@ -2,8 +2,10 @@
 
 mod banner;
 mod connections;
+mod limits;
 mod pages;
 mod presence;
+mod server;
 mod traffic;
 
 use std::{io::Write, path::Path, process::ExitCode, time::Duration};
@@ -19,7 +21,7 @@ use tracing_subscriber::{
 
 use crate::{cli::ServeArguments, config::Config, error::Failure};
 
-use connections::Connections;
+pub(crate) use limits::Limits;
 pub(crate) use presence::{Presence, is_running};
 
 /// Time for open requests to end, and then for background work.
@@ -42,11 +44,11 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
 
     let deployment = Deployment::open(config.storage.clone()).await?;
     let shutdown = deployment.shutdown().clone();
-    let mut router = pages::router();
+    let mut services = axum::Router::new();
     let mut health = Vec::new();
     let mut tasks = JoinSet::new();
     for service in open(&deployment, &config.services).await? {
-        router = router.merge(service.router);
+        services = services.merge(service.router);
         health.push(service.health);
         for (task, work) in service.tasks {
             let name = service.name;
@@ -57,22 +59,19 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
             });
         }
     }
-    let router = pages::with_fallbacks(router.merge(pages::readiness(health)));
+    let pages = pages::router().merge(pages::readiness(health));
+    let router = pages.merge(limits::limited(services.clone(), config.limits));
+    let router = pages::with_fallbacks(router);
 
     let closing = CancellationToken::new();
-    let closed = closing.clone();
-    let application = router.clone();
-    let mut server = tokio::spawn(async move {
-        axum::serve(Connections::of(listener), application)
-            .with_graceful_shutdown(closed.cancelled_owned())
-            .await
-    });
+    let serving = server::serve(listener, router, config.limits, closing.clone());
+    let mut server = tokio::spawn(serving);
     banner::show(&config, address);
     announce(address)?;
     let customers = config
         .traffic
         .filter(|_| config.services.contains(&"order"))
-        .map(|every| tokio::spawn(traffic::run(router, every, closing.clone())));
+        .map(|every| tokio::spawn(traffic::run(services, every, closing.clone())));
 
     let outcome = tokio::select! {
         () = signals.next() => Ok(()),

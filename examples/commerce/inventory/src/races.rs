@@ -26,8 +26,8 @@ async fn database() -> Option<(Db, TestDatabase)> {
         .database()
         .await
         .unwrap();
-    let storage = Storage::new(StorageSettings {
-        data: PathBuf::new(),
+    let storage = Storage::new(&StorageSettings {
+        data: PathBuf::from("unused"),
         postgres: std::env::var(URL).ok(),
         postgres_prefix: Some(owned.name().to_owned()),
     });

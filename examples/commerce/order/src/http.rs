@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{State, rejection::BytesRejection},
+    extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -30,9 +30,8 @@ pub(crate) fn router(db: Db, placing: GroupCommit<Placing>) -> Router {
 async fn place(
     State(orders): State<Orders>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Bytes,
 ) -> Result<Response, Problem> {
-    let body = body.map_err(|rejection| unreadable(&rejection))?;
     let keys = headers.get_all("idempotency-key").into_iter();
     let placement = Placement::read(keys.map(HeaderValue::as_bytes), &body)?;
     let placed = orders.placing.submit(placement).await??;
@@ -55,23 +54,6 @@ async fn place(
             .insert("idempotent-replayed", replayed);
     }
     Ok(response)
-}
-
-fn unreadable(rejection: &BytesRejection) -> Problem {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "The body is too large",
-            "an order of 50 lines fits easily",
-        );
-    }
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "unreadable-body",
-        "The body could not be read",
-        rejection.body_text(),
-    )
 }
 
 #[derive(Serialize)]

@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     http::{StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::get,
 };
 use commerce_chassis::{HealthCheck, Problem};
 use serde_json::json;
-
-/// The largest body of a request, in bytes.
-const BODY_LIMIT: usize = 64 * 1024;
 
 pub(crate) fn router() -> Router {
     Router::new()
@@ -33,7 +30,6 @@ pub(crate) fn with_fallbacks(router: Router) -> Router {
     router
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
 }
 
 async fn index() -> Response {

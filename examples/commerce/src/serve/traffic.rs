@@ -1,4 +1,4 @@
-//! Built-in customers. They call the application without a socket.
+//! Built-in customers. They call the services without a socket.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::demand::{Mix, TRAFFIC_MIX, order};
 /// One order in this many exceeds the stock.
 const SHORTAGES: u64 = 40;
 
-pub(crate) async fn run(application: Router, every: Duration, shutdown: CancellationToken) {
+pub(crate) async fn run(services: Router, every: Duration, shutdown: CancellationToken) {
     let ids = SystemIds::new();
     let Some(mix) = Mix::read(TRAFFIC_MIX) else {
         return;
@@ -32,7 +32,7 @@ pub(crate) async fn run(application: Router, every: Duration, shutdown: Cancella
             .header("idempotency-key", key)
             .body(Body::from(order(&ids, &mix, SHORTAGES)));
         match request {
-            Ok(request) => drop(orders.spawn(application.clone().oneshot(request))),
+            Ok(request) => drop(orders.spawn(services.clone().oneshot(request))),
             Err(error) => tracing::warn!(%error, "a built-in order is not a valid request"),
         }
         while let Some(ended) = orders.try_join_next() {

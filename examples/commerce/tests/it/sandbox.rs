@@ -254,6 +254,26 @@ async fn connect(data: &Path, name: &str) -> PgConnection {
     server.connect().await.unwrap()
 }
 
+/// Runs `run` while no other transaction can use a table of one of the deployment's databases.
+pub(crate) fn while_locked<T>(data: &Path, name: &str, table: &str, run: impl FnOnce() -> T) -> T {
+    block_on(async {
+        if is_on_the_server(name) {
+            let mut connection = connect(data, name).await;
+            let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+            connection.execute(AssertSqlSafe(lock)).await.unwrap();
+            let outcome = run();
+            connection.close().await.unwrap();
+            outcome
+        } else {
+            let mut connection = file(data, name).connect().await.unwrap();
+            connection.execute("BEGIN IMMEDIATE").await.unwrap();
+            let outcome = run();
+            connection.close().await.unwrap();
+            outcome
+        }
+    })
+}
+
 /// The broker's log is a file in every build.
 fn is_on_the_server(name: &str) -> bool {
     ON_A_SERVER && name != "broker"

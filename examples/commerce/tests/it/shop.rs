@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::sandbox;
 
 /// No wait takes that long, even on a busy machine, unless something is broken.
-const BOUND: Duration = Duration::from_secs(180);
+pub(crate) const BOUND: Duration = Duration::from_secs(180);
 
 pub(crate) struct Shop {
     child: Child,

@@ -4,7 +4,11 @@
 mod creation;
 mod server_snapshot;
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use mainstay_database::{Error as DatabaseError, Migration, Migrations};
 use sqlx::{ConnectOptions as _, PgConnection, PgPool, postgres::PgConnectOptions};
@@ -43,7 +47,7 @@ pub(crate) const LOG_REMEDY: &str = "start with the --data of that log, or start
 /// The services' databases on a server, and the directory of the broker's log.
 #[derive(Clone)]
 pub struct Storage {
-    storage: StorageSettings,
+    data: PathBuf,
     server: PgConnectOptions,
     prefix: String,
 }
@@ -52,16 +56,16 @@ impl Storage {
     /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::Setting`]: no server is given, or its URL or the prefix is invalid.
-    pub fn new(storage: StorageSettings) -> Result<Self> {
-        let url = storage.postgres.as_deref().ok_or(Error::Setting {
+    /// [`Error::Setting`]: no server is given, or its URL, the prefix or the directory is invalid.
+    pub fn new(settings: &StorageSettings) -> Result<Self> {
+        let url = settings.postgres.as_deref().ok_or(Error::Setting {
             what: "this build needs a PostgreSQL server: --postgres URL, COMMERCE_POSTGRES or `postgres` in the configuration",
         })?;
         // The parser's error may hold the password.
         let server = PgConnectOptions::from_str(url).map_err(|_| Error::Setting {
             what: "the PostgreSQL URL is invalid: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE",
         })?;
-        let prefix = storage
+        let prefix = settings
             .postgres_prefix
             .as_deref()
             .unwrap_or("commerce_")
@@ -77,7 +81,7 @@ impl Storage {
             });
         }
         Ok(Self {
-            storage,
+            data: settings.directory()?,
             server,
             prefix,
         })
@@ -86,7 +90,7 @@ impl Storage {
     /// The directory of the log.
     #[must_use]
     pub fn data(&self) -> &Path {
-        &self.storage.data
+        &self.data
     }
 
     pub(crate) async fn open(&self, name: &str) -> Result<Database> {

@@ -1,6 +1,9 @@
 //! SQLite: one file per service.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use mainstay_database::Migrations;
 use sqlx::{SqliteConnection, SqlitePool};
@@ -35,27 +38,30 @@ pub(crate) const LOG_REMEDY: &str = "put back the broker.db of that log, with it
 /// The directory of the services' files and of the broker's log.
 #[derive(Clone, Debug)]
 pub struct Storage {
-    storage: StorageSettings,
+    data: PathBuf,
 }
 
 impl Storage {
     /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::Setting`]: a server is given, but this build uses files only.
-    pub fn new(storage: StorageSettings) -> Result<Self> {
-        if storage.postgres.is_some() || storage.postgres_prefix.is_some() {
+    /// [`Error::Setting`]: the directory is invalid, or a server is given, but this build uses files
+    /// only.
+    pub fn new(settings: &StorageSettings) -> Result<Self> {
+        if settings.postgres.is_some() || settings.postgres_prefix.is_some() {
             return Err(Error::Setting {
                 what: "this build keeps its data in files: for PostgreSQL, build with `--features distributed`",
             });
         }
-        Ok(Self { storage })
+        Ok(Self {
+            data: settings.directory()?,
+        })
     }
 
     /// The directory of the files.
     #[must_use]
     pub fn data(&self) -> &Path {
-        &self.storage.data
+        &self.data
     }
 
     pub(crate) async fn open(&self, name: &str) -> Result<Database> {

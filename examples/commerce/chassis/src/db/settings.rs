@@ -1,6 +1,11 @@
 //! Settings of the storage, as the operator gives them.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, Result};
 
 /// Settings of a [`Storage`](super::Storage).
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -11,6 +16,20 @@ pub struct StorageSettings {
     pub postgres: Option<String>,
     /// Prefix of the names of the databases on it; default `commerce_`.
     pub postgres_prefix: Option<String>,
+}
+
+impl StorageSettings {
+    /// The directory, as a path that SQLite takes literally.
+    pub(super) fn directory(&self) -> Result<PathBuf> {
+        match self.data.to_str() {
+            None | Some("") => Err(Error::Setting {
+                what: "data is invalid: expected a directory whose path is UTF-8",
+            }),
+            // SQLite takes what begins with `file:` for a URI, and opens another file.
+            Some(path) if path.starts_with("file:") => Ok(Path::new(".").join(path)),
+            Some(path) => Ok(path.into()),
+        }
+    }
 }
 
 impl fmt::Debug for StorageSettings {
