@@ -31,10 +31,16 @@ use statements::Statements;
 /// The schema of the outbox, for those who run migrations with their own tool.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "outbox",
-    steps: &[Migration {
-        name: "0001_outbox",
-        sql: include_str!("../migrations/sqlite/0001_outbox.sql"),
-    }],
+    steps: &[
+        Migration {
+            name: "0001_outbox",
+            sql: include_str!("../migrations/sqlite/0001_outbox.sql"),
+        },
+        Migration {
+            name: "0002_heads",
+            sql: include_str!("../migrations/sqlite/0002_heads.sql"),
+        },
+    ],
 };
 
 /// An outbox in a SQLite file. Clones share it.

@@ -144,6 +144,10 @@ pub struct Limit {
     pub bytes: usize,
 }
 
+/// How many blocked keys a store counts at most. Counting all of them would make rounds slower the more
+/// keys are blocked.
+pub const MOST_COUNTED: u64 = 1_000;
+
 /// What [`RelayStore::fetch`] found.
 #[derive(Default, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores of others construct it")]
@@ -152,7 +156,7 @@ pub struct Fetched {
     pub rows: Vec<Row>,
     /// Time until the next row of the deferred table is due.
     pub next_due: Option<Duration>,
-    /// Number of blocked keys in the shards.
+    /// Number of blocked keys in the shards. A store need not count beyond [`MOST_COUNTED`].
     pub blocked_keys: u64,
 }
 
