@@ -1,6 +1,8 @@
 //! The outbox in a SQLite file. There is one writer at a time, so rows are in the order of commits.
 
 mod enqueue;
+#[cfg(test)]
+mod plans;
 mod row_set;
 mod rows;
 mod schema;

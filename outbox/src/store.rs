@@ -39,7 +39,8 @@ pub trait RelayStore: Send + Sync + 'static {
     ///   "after the last position seen": positions are drawn before the commit, and gaps fill later.
     /// - Returns delayed rows whose delivery time has come.
     /// - Returns all rows of a blocked key in order once its first row is due for another attempt,
-    ///   whatever the due times of the others.
+    ///   whatever the due times of the others. Keys that are due share the limit.
+    /// - Reads no more than the limit asks for, however many rows wait.
     /// - Reads the set of blocked keys in the same snapshot.
     /// - Returns a row whose message cannot be read as [`Content::Unreadable`], not as an error.
     ///

@@ -244,7 +244,7 @@ impl Statements {
 /// Whether the key of `o` is blocked. An order by key leaves the planner only the index of blocked keys, which
 /// an equality would not: where most rows are of one key, it believes that any index finds one soon.
 const BLOCKED: &str = "o.key IS NOT NULL
-    AND (SELECT true FROM {ns}outbox_deferred WHERE head ORDER BY shard, due_at LIMIT 1)
+    AND coalesce((SELECT true FROM {ns}outbox_deferred WHERE head ORDER BY shard, due_at LIMIT 1), false)
     AND (SELECT true FROM {ns}outbox_deferred s
          WHERE s.blocked AND s.topic = o.topic AND s.key >= o.key AND s.key <= o.key ORDER BY s.key, s.position LIMIT 1)";
 
