@@ -16,7 +16,7 @@ pub enum Error {
     /// The database cannot be reached, or all its connections are in use. It heals by itself.
     Unavailable(Source),
     /// The transaction lost against a concurrent one (serialization failure, deadlock, lock
-    /// timeout, busy file) and was rolled back. Run it again from its beginning.
+    /// timeout, busy file, a changed schema) and was rolled back. Run it again from its beginning.
     Conflict(Source),
     /// The answer to a commit was lost: the transaction may be applied, not applied, or applied
     /// later.

@@ -3,6 +3,7 @@
 mod builder;
 mod migrate;
 mod sqlstate;
+mod stale;
 
 use std::{
     panic,
@@ -13,13 +14,16 @@ use std::{
 use async_trait::async_trait;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
-    SqlSafeStr, SqlStr,
+    SqlSafeStr, SqlStr, postgres::PgConnectOptions,
 };
 
 use crate::{
     Error, Namespace, Transactions,
     commits::{CommitListener, CommitListeners},
 };
+
+use builder::ServerAddress;
+use stale::Forgetting;
 
 pub use builder::{Builder, NewPool};
 pub(crate) use sqlstate::advice;
@@ -53,6 +57,8 @@ pub struct Database {
     keeps_statements: bool,
     idle_limit: Duration,
     listeners: Arc<CommitListeners>,
+    /// For a pool that exists; one of our own sees to it itself.
+    forgetting: Option<Arc<Forgetting>>,
 }
 
 impl From<PgPool> for Database {
@@ -85,11 +91,21 @@ impl Database {
 
     /// A database with a pool of its own, on the server at `url`.
     pub fn builder(url: impl Into<String>) -> Builder<NewPool> {
-        Builder::new(NewPool {
-            url: url.into(),
-            max_connections: 10,
-            acquire_timeout: Duration::from_secs(10),
-        })
+        Builder::new(NewPool::new(ServerAddress::Url(url.into())))
+    }
+
+    /// A database with a pool of its own, on the server and database of `options`. Nothing of the
+    /// options is changed: derive several databases of a server from the options of one URL.
+    ///
+    /// ```no_run
+    /// use mainstay_database::{Error, postgres::{Database, sqlx::postgres::PgConnectOptions}};
+    ///
+    /// async fn tenant(server: &PgConnectOptions, name: &str) -> Result<Database, Error> {
+    ///     Database::builder_with(server.clone().database(name)).open().await
+    /// }
+    /// ```
+    pub fn builder_with(options: PgConnectOptions) -> Builder<NewPool> {
+        Builder::new(NewPool::new(ServerAddress::Options(Box::new(options))))
     }
 
     /// A database on a pool that exists. Behind a transaction pooler, give that pool a statement
@@ -149,8 +165,15 @@ impl Database {
     pub async fn begin_with(&self, begin: SqlStr) -> Result<Transaction, Error> {
         // In a task of its own it always completes. A transaction that is not returned is rolled
         // back.
-        let pool = self.pool.clone();
-        let beginning = tokio::spawn(async move { pool.begin_with(begin).await });
+        let (pool, forgetting) = (self.pool.clone(), self.forgetting.clone());
+        let beginning = tokio::spawn(async move {
+            let mut transaction = pool.begin_with(begin).await?;
+            if let Some(forgetting) = forgetting {
+                let connections = pool.options().get_max_connections();
+                forgetting.forget(&mut transaction, connections).await?;
+            }
+            Ok(transaction)
+        });
         let outcome = match beginning.await {
             Ok(outcome) => outcome,
             Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),

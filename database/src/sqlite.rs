@@ -57,10 +57,12 @@ impl From<&Self> for Database {
 }
 
 impl Database {
-    /// Opens the file at `path`, creating it if it is missing.
+    /// Opens the file at `path`, creating it if it is missing. A path is taken as it is: `?`, `#` and
+    /// `%` are characters of a name.
     ///
     /// # Errors
-    /// [`Error::CannotOpen`] names the path.
+    /// [`Error::CannotOpen`] names the path. Among others, `:memory:` and URLs (`file:`, `sqlite:`)
+    /// are refused.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::builder(path).open().await
     }
@@ -92,7 +94,7 @@ impl Database {
         self.listeners.add(listener);
     }
 
-    /// The file.
+    /// The file, from the root.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

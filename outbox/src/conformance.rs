@@ -102,6 +102,7 @@ macro_rules! conformance {
             a_blocked_key_goes_on_in_order_once_its_head_is_accepted
             two_refusals_of_a_key_in_one_round_keep_its_order
             all_rows_of_a_blocked_key_are_due_when_its_head_is
+            blocked_keys_that_are_due_share_a_round
             an_unreadable_row_blocks_its_key_and_is_kept
             an_outage_counts_no_attempts_and_the_backlog_drains_in_order
             a_lost_acknowledgement_repeats_messages_and_keeps_their_order

@@ -4,6 +4,8 @@
 mod combined;
 mod enqueue;
 mod pace;
+#[cfg(test)]
+mod plans;
 mod roles;
 mod row_refs;
 mod rows;
@@ -40,10 +42,16 @@ pub use roles::roles;
 /// The schema of the outbox, for those who run migrations with their own tool.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "outbox",
-    steps: &[Migration {
-        name: "0001_outbox",
-        sql: include_str!("../migrations/postgres/0001_outbox.sql"),
-    }],
+    steps: &[
+        Migration {
+            name: "0001_outbox",
+            sql: include_str!("../migrations/postgres/0001_outbox.sql"),
+        },
+        Migration {
+            name: "0002_heads",
+            sql: include_str!("../migrations/postgres/0002_heads.sql"),
+        },
+    ],
 };
 
 /// An outbox in a PostgreSQL database. Clones share it.

@@ -15,8 +15,8 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     (
         "outbox_deferred",
         &[
-            "position", "shard", "topic", "key", "envelope", "payload", "blocked", "due_at",
-            "attempts", "reason",
+            "position", "shard", "topic", "key", "envelope", "payload", "blocked", "head",
+            "due_at", "attempts", "reason",
         ],
     ),
     (

@@ -1,6 +1,8 @@
 //! The outbox in a SQLite file. There is one writer at a time, so rows are in the order of commits.
 
 mod enqueue;
+#[cfg(test)]
+mod plans;
 mod row_set;
 mod rows;
 mod schema;
@@ -31,10 +33,16 @@ use statements::Statements;
 /// The schema of the outbox, for those who run migrations with their own tool.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "outbox",
-    steps: &[Migration {
-        name: "0001_outbox",
-        sql: include_str!("../migrations/sqlite/0001_outbox.sql"),
-    }],
+    steps: &[
+        Migration {
+            name: "0001_outbox",
+            sql: include_str!("../migrations/sqlite/0001_outbox.sql"),
+        },
+        Migration {
+            name: "0002_heads",
+            sql: include_str!("../migrations/sqlite/0002_heads.sql"),
+        },
+    ],
 };
 
 /// An outbox in a SQLite file. Clones share it.

@@ -39,7 +39,8 @@ pub trait RelayStore: Send + Sync + 'static {
     ///   "after the last position seen": positions are drawn before the commit, and gaps fill later.
     /// - Returns delayed rows whose delivery time has come.
     /// - Returns all rows of a blocked key in order once its first row is due for another attempt,
-    ///   whatever the due times of the others.
+    ///   whatever the due times of the others. Keys that are due share the limit.
+    /// - Reads no more than the limit asks for, however many rows wait.
     /// - Reads the set of blocked keys in the same snapshot.
     /// - Returns a row whose message cannot be read as [`Content::Unreadable`], not as an error.
     ///
@@ -144,6 +145,10 @@ pub struct Limit {
     pub bytes: usize,
 }
 
+/// How many blocked keys a store counts at most. Counting all of them would make rounds slower the more
+/// keys are blocked.
+pub const MOST_COUNTED: u64 = 1_000;
+
 /// What [`RelayStore::fetch`] found.
 #[derive(Default, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores of others construct it")]
@@ -152,7 +157,7 @@ pub struct Fetched {
     pub rows: Vec<Row>,
     /// Time until the next row of the deferred table is due.
     pub next_due: Option<Duration>,
-    /// Number of blocked keys in the shards.
+    /// Number of blocked keys in the shards. A store need not count beyond [`MOST_COUNTED`].
     pub blocked_keys: u64,
 }
 

@@ -7,7 +7,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{Database, classify};
+use super::{Database, classify, stale::Forgetting};
 use crate::Error;
 
 /// The oldest supported server: 14 brought multiranges.
@@ -27,9 +27,26 @@ pub struct Builder<Pool> {
 /// A pool that [`Builder::open`] makes.
 #[derive(Clone)]
 pub struct NewPool {
-    pub(super) url: String,
-    pub(super) max_connections: u32,
-    pub(super) acquire_timeout: Duration,
+    server: ServerAddress,
+    max_connections: u32,
+    acquire_timeout: Duration,
+}
+
+/// Where and as whom to connect.
+#[derive(Clone)]
+pub(super) enum ServerAddress {
+    Url(String),
+    Options(Box<PgConnectOptions>),
+}
+
+impl NewPool {
+    pub(super) const fn new(server: ServerAddress) -> Self {
+        Self {
+            server,
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(10),
+        }
+    }
 }
 
 impl<Pool> Builder<Pool> {
@@ -42,14 +59,16 @@ impl<Pool> Builder<Pool> {
         }
     }
 
-    /// How long a statement waits for a lock, in transactions that this handle opens; default 5 s.
+    /// How long a statement waits for a lock, in transactions that this handle opens; default 5 s. As
+    /// for the server, zero means for ever, and 24 days are the most.
     pub const fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
         self
     }
 
     /// How long such a transaction may be idle before the server ends it; default 60 s. A suspended
-    /// process must not hold its locks for ever. Choose more than the longest handler deadline.
+    /// process must not hold its locks for ever. Choose more than the longest handler deadline. As for
+    /// the server, zero means for ever, and 24 days are the most.
     pub const fn idle_in_transaction_timeout(mut self, timeout: Duration) -> Self {
         self.idle_in_transaction_timeout = timeout;
         self
@@ -75,8 +94,9 @@ impl<Pool> Builder<Pool> {
             // Safe: program text and two numbers.
             begin: AssertSqlSafe(begin).into_sql_str(),
             keeps_statements: !self.transaction_pooler,
-            idle_limit: self.idle_in_transaction_timeout,
+            idle_limit: Duration::from_millis(millis(self.idle_in_transaction_timeout)),
             listeners: Arc::default(),
+            forgetting: None,
         }
     }
 }
@@ -85,18 +105,22 @@ impl Builder<PgPool> {
     /// The database on the given pool.
     #[must_use]
     pub fn build(self) -> Database {
-        self.over(self.pool.clone())
+        Database {
+            forgetting: Some(Arc::default()),
+            ..self.over(self.pool.clone())
+        }
     }
 }
 
 impl Builder<NewPool> {
-    /// Connections at most; default 10.
+    /// Connections at most; default 10. At least 1, and at most the 262,143 of a server.
     pub const fn max_connections(mut self, count: u32) -> Self {
         self.pool.max_connections = count;
         self
     }
 
-    /// How long to wait for a connection, or for the server; default 10 s.
+    /// How long to wait for a connection, or for the server; default 10 s. At least 1 ms: no login
+    /// takes less.
     pub const fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.pool.acquire_timeout = timeout;
         self
@@ -106,31 +130,74 @@ impl Builder<NewPool> {
     ///
     /// # Errors
     /// [`Error::CannotOpen`] names the server, never the password: wrong credentials, no such
-    /// database, a server older than
-    /// 14. [`Error::Unavailable`]: the server does not answer, or takes no more connections.
+    /// database, a server older than 14, a setting outside its limits. [`Error::Unavailable`]: the
+    /// server does not answer, or takes no more connections.
     pub async fn open(self) -> Result<Database, Error> {
-        let mut connect = parse(&self.pool.url)?;
+        let mut connect = match &self.pool.server {
+            ServerAddress::Url(url) => parse(url)?,
+            ServerAddress::Options(options) => options.as_ref().clone(),
+        };
         if self.transaction_pooler {
             connect = connect.statement_cache_capacity(0);
         }
-        check(&connect).await?;
+        let connections = self.pool.max_connections;
+        let patience = self.pool.patience(&connect)?;
+        tokio::time::timeout(patience, check(&connect))
+            .await
+            .unwrap_or_else(|_| Err(no_answer(patience)))?;
+        let forgetting = Arc::new(Forgetting::default());
         let pool = PgPoolOptions::new()
-            .max_connections(self.pool.max_connections)
-            .acquire_timeout(self.pool.acquire_timeout)
+            .max_connections(connections)
+            .acquire_timeout(patience)
             // A ping costs a round trip: a connection that was used a moment ago is assumed to
             // live.
             .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
+            .before_acquire(move |connection, meta| {
+                let forgetting = Arc::clone(&forgetting);
                 Box::pin(async move {
                     if meta.idle_for > Duration::from_secs(1) {
                         connection.ping().await?;
                     }
+                    forgetting.forget(connection, connections).await?;
                     Ok(true)
                 })
             })
             .connect_lazy_with(connect);
         Ok(self.over(pool))
     }
+}
+
+impl NewPool {
+    /// How long to wait for a connection, once the limits of all settings are checked.
+    fn patience(&self, connect: &PgConnectOptions) -> Result<Duration, Error> {
+        /// No clock of ours reaches beyond: for ever.
+        const LONGEST: Duration = Duration::from_secs(1 << 32);
+        let refused = |why: String| Error::CannotOpen {
+            what: name(connect),
+            source: why.into(),
+        };
+        let (connections, timeout) = (self.max_connections, self.acquire_timeout);
+        if !(1..=MOST_CONNECTIONS).contains(&connections) {
+            return Err(refused(format!(
+                "max_connections is {connections}: choose 1 to {MOST_CONNECTIONS}"
+            )));
+        }
+        if timeout < Duration::from_millis(1) {
+            return Err(refused(format!(
+                "acquire_timeout is {timeout:?}, and no login takes less than 1 ms: choose more"
+            )));
+        }
+        Ok(timeout.min(LONGEST))
+    }
+}
+
+/// The most that a server can be configured for.
+const MOST_CONNECTIONS: u32 = 262_143;
+
+fn no_answer(patience: Duration) -> Error {
+    let text = format!("the server did not answer within {patience:?}");
+    let error = std::io::Error::new(std::io::ErrorKind::TimedOut, text);
+    classify(sqlx::Error::Io(error))
 }
 
 /// Without the URL, which may hold a password.
@@ -157,12 +224,13 @@ impl fmt::Debug for NewPool {
 }
 
 /// A duration as the server's settings take it: at most 24 days, and zero means for ever.
-fn millis(duration: Duration) -> u128 {
-    const LONGEST: u128 = i32::MAX as u128;
+fn millis(duration: Duration) -> u64 {
+    const LONGEST: u64 = i32::MAX as u64;
     if duration.is_zero() {
         return 0;
     }
-    duration.as_millis().clamp(1, LONGEST)
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(LONGEST);
+    millis.clamp(1, LONGEST)
 }
 
 fn parse(url: &str) -> Result<PgConnectOptions, Error> {
@@ -171,21 +239,43 @@ fn parse(url: &str) -> Result<PgConnectOptions, Error> {
         what: "at the given URL".to_owned(),
         source,
     };
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+    let Some((_, rest)) = url
+        .split_once("://")
+        .filter(|(scheme, _)| ["postgres", "postgresql"].contains(scheme))
+    else {
         return Err(invalid("a PostgreSQL URL begins with postgres://".into()));
+    };
+    if is_cut_short(rest) {
+        let advice = "a character of the user or password ends it too soon: write / as %2F, # as %23, ? as %3F, \
+                      : as %3A, @ as %40 and % as %25";
+        return Err(invalid(advice.into()));
     }
     PgConnectOptions::from_str(url).map_err(|error| invalid(error.into()))
 }
 
-/// Opens one connection, to report at once what is wrong: a pool would retry until its time is up.
-async fn check(connect: &PgConnectOptions) -> Result<(), Error> {
-    let what = format!(
+/// Whether credentials hold a character that begins another part of a URL. What stands before it
+/// would be taken for a server, and reported with a part of the password.
+fn is_cut_short(rest: &str) -> bool {
+    let (authority, other) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    // A parameter may hold any character.
+    let names = other.split('=').next().unwrap_or_default();
+    other.contains('#') || (!authority.contains('@') && names.contains('@'))
+}
+
+/// A server and database without credentials, for errors.
+fn name(connect: &PgConnectOptions) -> String {
+    format!(
         "{} at {}:{} for {}",
         connect.get_database().unwrap_or(connect.get_username()),
         connect.get_host(),
         connect.get_port(),
         connect.get_username(),
-    );
+    )
+}
+
+/// Opens one connection, to report at once what is wrong: a pool would retry until its time is up.
+async fn check(connect: &PgConnectOptions) -> Result<(), Error> {
+    let what = name(connect);
     let cannot_open = |error| match classify(error) {
         Error::Failed(source) => Error::CannotOpen {
             what: what.clone(),

@@ -5,9 +5,14 @@ use sqlx::{
     postgres::{PgDatabaseError, PgSeverity},
 };
 
+use super::stale::is_stale;
 use crate::{Error, ErrorKind};
 
 /// Sorts a driver error by what the caller can do about it.
+///
+/// A prepared statement that the server no longer runs, because a migration changed the type of a
+/// column (0A000) or a session forgot it (26000), is an [`Error::Conflict`]: the next transactions
+/// of every [`Database`](super::Database) of the process prepare theirs anew.
 #[must_use]
 pub fn classify(error: sqlx::Error) -> Error {
     match kind_of(&error) {
@@ -28,7 +33,8 @@ pub(crate) fn kind_of(error: &sqlx::Error) -> ErrorKind {
         // From a server that shuts down, or a proxy in its place.
         | sqlx::Error::Protocol(_)
         | sqlx::Error::BeginFailed => ErrorKind::Unavailable,
-        sqlx::Error::Database(database) => meaning(&code(&**database)),
+        sqlx::Error::Database(answer) if is_stale(&**answer) => ErrorKind::Conflict,
+        sqlx::Error::Database(answer) => meaning(&code(&**answer)),
         _ => ErrorKind::Final,
     }
 }
@@ -110,6 +116,10 @@ pub(crate) fn advice(error: &(dyn std::error::Error + 'static)) -> Option<&'stat
         "53300" => {
             "the server takes no more connections: raise its max_connections or the limit of this role or database, \
              use smaller pools, or put a pooler in between; work goes on by itself"
+        }
+        "26000" => {
+            "if a pooler in transaction mode stands in between, set transaction_pooler(true), or give the pool a \
+             statement cache of capacity 0"
         }
         "25006" => {
             "the server is read-only, as a standby is: promote it, or connect to its primary"

@@ -5,9 +5,12 @@ mod answers;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod connecting;
+mod durations;
 mod failures;
 mod full_disk;
 mod migrations;
+mod stale;
+mod urls;
 
 use mainstay_database::{
     Error,

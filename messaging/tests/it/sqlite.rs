@@ -1,6 +1,7 @@
 //! The log in a SQLite file.
 
 mod identity;
+mod paths;
 mod processes;
 mod raw;
 mod retention;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Activity,
-    store::{Outcome, Refusal, RelayStore as _, Row},
+    store::{Content, Limit, Outcome, Refusal, RelayStore as _, Row},
 };
 
 pub async fn a_refused_message_blocks_its_key_and_no_other<F: Fixture>(f: &F) {
@@ -109,6 +109,56 @@ pub async fn all_rows_of_a_blocked_key_are_due_when_its_head_is<F: Fixture>(f: &
     };
     store.record(&leases, &outcome).await.unwrap();
     assert_eq!(fetch().await.len(), 0);
+}
+
+pub async fn blocked_keys_that_are_due_share_a_round<F: Fixture>(f: &F) {
+    let store = f.store();
+    let leases = store.lease("relay", LEASE).await.unwrap();
+    for key in ["a", "b"] {
+        let messages: Vec<_> = (0..6).map(|number| message(key, number)).collect();
+        commit(f, &messages).await;
+    }
+    let fetch = async |messages| {
+        let limit = Limit { messages, ..ALL };
+        store.fetch(&leases, limit).await.unwrap().rows
+    };
+    let (heads, held): (Vec<Row>, Vec<Row>) = fetch(100)
+        .await
+        .into_iter()
+        .partition(|row| id(row).ends_with("-0"));
+    let refused = heads.iter().map(|row| Refusal {
+        row_ref: row.row_ref,
+        attempts: 1,
+        retry_after: Duration::ZERO,
+        reason: "a test".to_owned(),
+    });
+    let outcome = Outcome {
+        refused: refused.collect(),
+        held: held.iter().map(|row| row.row_ref).collect(),
+        ..Outcome::default()
+    };
+    store.record(&leases, &outcome).await.unwrap();
+    // The first key has more rows than fit, and the other one goes on beside it.
+    for numbers in [0..2, 2..4, 4..6] {
+        let rows = fetch(4).await;
+        for key in ["a", "b"] {
+            let of_key = rows.iter().map(id).filter(|id| id.starts_with(key));
+            assert_eq!(of_key.collect::<Vec<_>>(), ids(key, numbers.clone()));
+        }
+        let outcome = Outcome {
+            acknowledged: rows.iter().map(|row| row.row_ref).collect(),
+            ..Outcome::default()
+        };
+        store.record(&leases, &outcome).await.unwrap();
+    }
+    assert_eq!(f.rows().await, (0, 0));
+}
+
+fn id(row: &Row) -> String {
+    match &row.content {
+        Content::Message(message) => message.id.to_string(),
+        Content::Unreadable(reason) => panic!("{reason}"),
+    }
 }
 
 pub async fn an_unreadable_row_blocks_its_key_and_is_kept<F: Fixture>(f: &F) {

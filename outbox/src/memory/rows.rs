@@ -43,11 +43,20 @@ impl Inner {
                 .as_ref()
                 .is_some_and(|key| heads.contains_key(&Ok(Clone::clone(key))))
         };
+        // Keys that are due share the limit.
+        let due_keys = heads.values().filter(|due_at| **due_at <= now).count();
+        let share = (count / due_keys.max(1)).max(1);
+        let mut taken: BTreeMap<_, usize> = BTreeMap::new();
         let due = deferred.iter().filter_map(|row| {
             // All rows of a blocked key are due when its head is.
-            let head_due = heads.get(&row.ordering_key.clone().ok_or(row.position));
-            let due_at = head_due.filter(|_| row.blocked).unwrap_or(&row.due_at);
-            (*due_at <= now).then(|| Row {
+            let key = row.ordering_key.clone().ok_or(row.position);
+            let head_due = heads.get(&key).filter(|_| row.blocked);
+            if *head_due.unwrap_or(&row.due_at) > now {
+                return None;
+            }
+            let of_its_key = taken.entry(key).or_default();
+            *of_its_key += usize::from(row.blocked);
+            (*of_its_key <= share).then(|| Row {
                 row_ref: if row.blocked {
                     RowRef::Blocked(row.position)
                 } else {

@@ -3,6 +3,8 @@
 use mainstay_database::{Namespace, postgres::statement};
 use sqlx::SqlStr;
 
+use crate::store::MOST_COUNTED;
+
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) begin_layout: SqlStr,
@@ -146,14 +148,14 @@ impl Statements {
                  UPDATE {ns}outbox_shards SET owner = NULL WHERE owner = $1",
             ),
             // One statement, so one snapshot: the state of the deferred table, its due rows, then the log.
-            // All rows of a blocked key are due when its head is.
+            // All rows of a blocked key are due when its head is. Keys that are due share the limit.
             // Columns: kind (see `rows::row_ref`), position, shard, attempts, topic, key, envelope, payload.
             fetch: sql(&format!(
-                "WITH heads AS MATERIALIZED (
-                   SELECT f.position, f.topic, f.key, f.due_at FROM (
-                     SELECT min(position) AS position FROM {{ns}}outbox_deferred
-                     WHERE blocked GROUP BY topic, key, CASE WHEN key IS NULL THEN position END) m
-                   JOIN {{ns}}outbox_deferred f ON f.position = m.position WHERE f.shard = ANY ($1))
+                "WITH due AS MATERIALIZED (
+                   SELECT d.* FROM unnest($1::int4[]) o(shard) CROSS JOIN LATERAL
+                     (SELECT position, topic, key, due_at FROM {{ns}}outbox_deferred
+                      WHERE head AND shard = o.shard AND due_at <= {NOW} ORDER BY due_at LIMIT $2) d
+                   ORDER BY d.due_at, d.position LIMIT $2)
                  SELECT kind, position, shard, attempts, topic, key, envelope, payload FROM (
                    SELECT r.*, sum(size) OVER (ORDER BY section, position ROWS UNBOUNDED PRECEDING) AS total
                    FROM (
@@ -161,33 +163,33 @@ impl Statements {
                             least((SELECT min(n.due_at) FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
                                     (SELECT due_at FROM {{ns}}outbox_deferred
                                      WHERE NOT blocked AND shard = h.shard AND due_at > {NOW} ORDER BY due_at LIMIT 1) n),
-                                  (SELECT min(due_at) FROM heads WHERE due_at > {NOW})) - {NOW} AS position,
-                            0 AS shard, (SELECT count(*)::int4 FROM heads) AS attempts,
+                                  (SELECT min(n.due_at) FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
+                                    (SELECT due_at FROM {{ns}}outbox_deferred
+                                     WHERE head AND shard = h.shard AND due_at > {NOW} ORDER BY due_at LIMIT 1) n)) - {NOW} AS position,
+                            0 AS shard,
+                            (SELECT count(*)::int4 FROM (
+                               SELECT FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
+                                 (SELECT FROM {{ns}}outbox_deferred
+                                  WHERE head AND shard = h.shard ORDER BY due_at LIMIT {MOST_COUNTED}) n
+                               LIMIT {MOST_COUNTED}) n) AS attempts,
                             NULL AS topic, NULL AS key, NULL AS envelope, NULL::bytea AS payload, 0 AS size
                      UNION ALL
                      SELECT * FROM (
-                       SELECT 1, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_deferred s
-                                                   WHERE s.blocked AND s.topic = h.topic AND s.key = h.key) THEN 3
-                                      ELSE 2 END,
-                              position, h.shard, attempts, topic, key, envelope, payload, {SIZE}
-                       FROM unnest($1::int4[]) o(shard) CROSS JOIN LATERAL
+                       SELECT 1, CASE WHEN {BLOCKED} THEN 3 ELSE 2 END,
+                              position, o.shard, attempts, topic, key, envelope, payload, {SIZE}
+                       FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
                          (SELECT * FROM {{ns}}outbox_deferred
-                          WHERE NOT blocked AND shard = o.shard AND due_at <= {NOW} ORDER BY due_at LIMIT $2) h
-                       ORDER BY h.due_at LIMIT $2) delayed
+                          WHERE NOT blocked AND shard = h.shard AND due_at <= {NOW} ORDER BY due_at LIMIT $2) o
+                       ORDER BY o.due_at LIMIT $2) delayed
                      UNION ALL
-                     SELECT * FROM (
-                       SELECT 2, 4, position, shard, attempts, topic, key, envelope, payload, {SIZE}
-                       FROM (SELECT position AS head, topic AS its_topic, key AS its_key, due_at AS head_due FROM heads) d CROSS JOIN LATERAL
-                         (SELECT * FROM {{ns}}outbox_deferred WHERE position = d.head UNION ALL
-                          SELECT * FROM {{ns}}outbox_deferred
-                          WHERE blocked AND topic = d.its_topic AND key = d.its_key AND position > d.head) h
-                       WHERE d.head_due <= {NOW}
-                       ORDER BY position LIMIT $2) blocked
+                     SELECT 2, 4, position, shard, attempts, topic, key, envelope, payload, {SIZE}
+                     FROM (SELECT h.* FROM due CROSS JOIN LATERAL
+                       (SELECT * FROM {{ns}}outbox_deferred WHERE due.key IS NULL AND position = due.position UNION ALL
+                        (SELECT * FROM {{ns}}outbox_deferred
+                         WHERE blocked AND topic = due.topic AND key >= due.key AND key <= due.key
+                         ORDER BY key, position LIMIT (SELECT $2 / count(*) FROM due))) h) blocked
                      UNION ALL
-                     SELECT 3, CASE WHEN EXISTS (SELECT 1 FROM {{ns}}outbox_deferred WHERE blocked) AND
-                                         EXISTS (SELECT 1 FROM {{ns}}outbox_deferred s
-                                                 WHERE s.blocked AND s.topic = o.topic AND s.key = o.key) THEN 1
-                                    ELSE 0 END,
+                     SELECT 3, CASE WHEN {BLOCKED} THEN 1 ELSE 0 END,
                             position, shard, 0, topic, key, envelope, payload, {SIZE}
                      FROM (
                        SELECT o.* FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
@@ -238,6 +240,13 @@ impl Statements {
         }
     }
 }
+
+/// Whether the key of `o` is blocked. An order by key leaves the planner only the index of blocked keys, which
+/// an equality would not: where most rows are of one key, it believes that any index finds one soon.
+const BLOCKED: &str = "o.key IS NOT NULL
+    AND coalesce((SELECT true FROM {ns}outbox_deferred WHERE head ORDER BY shard, due_at LIMIT 1), false)
+    AND (SELECT true FROM {ns}outbox_deferred s
+         WHERE s.blocked AND s.topic = o.topic AND s.key >= o.key AND s.key <= o.key ORDER BY s.key, s.position LIMIT 1)";
 
 /// Bytes of a row, computed without reading values that are stored out of line.
 const SIZE: &str = "octet_length(topic) + coalesce(octet_length(key), 0) + octet_length(envelope)

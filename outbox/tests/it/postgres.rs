@@ -1,5 +1,6 @@
 //! The outbox in PostgreSQL, and what only a server with concurrent writers shows.
 
+mod blocked;
 mod combined;
 mod conditions;
 mod conformance;

@@ -3,13 +3,13 @@
 use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
-use mainstay_database::{Namespace, sqlite::Database};
+use mainstay_database::{Migrations, Namespace, sqlite::Database};
 use mainstay_messaging::{Message, Publisher, sqlite::Broker};
 use mainstay_outbox::{
     DeduplicationKey, Enqueued, Entry, Error, Outbox as _, Relay, SqliteOutbox,
     conformance::{Fixture, Tape},
     sqlite::MIGRATIONS,
-    store::RelayStore as _,
+    store::{Limit, Outcome, Refusal, RelayStore as _},
 };
 
 struct SqliteFixture {
@@ -236,4 +236,96 @@ async fn open_without_migrating_accepts_the_schema_of_another_tool_and_refuses_a
     let column = "column reason of table shop_outbox_deferred is missing";
     assert!(missing.contains(column), "{missing}");
     assert!(missing.contains("MIGRATIONS"), "{missing}");
+}
+
+/// The positions of heads, and the first positions of blocked keys: always the same.
+async fn heads(database: &Database) -> (Vec<i64>, Vec<i64>) {
+    let marked = "SELECT position FROM outbox_deferred WHERE head = 1 ORDER BY position";
+    let first = "SELECT min(position) AS first FROM outbox_deferred WHERE blocked = 1
+        GROUP BY topic, key, CASE WHEN key IS NULL THEN position END ORDER BY first";
+    let read = async |sql: &'static str| {
+        let positions = sqlx::query_scalar(sql).fetch_all(database.reader());
+        positions.await.unwrap()
+    };
+    (read(marked).await, read(first).await)
+}
+
+async fn run(database: &Database, sql: &'static str) {
+    let mut tx = database.begin().await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut *tx).await.unwrap();
+    database.commit(tx).await.unwrap();
+}
+
+/// Two keys, messages without one, and delayed ones.
+const BLOCKED: &str =
+    "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 12)
+    INSERT INTO outbox_deferred (shard, topic, key, envelope, blocked, due_at)
+    SELECT 0, 't', CASE WHEN n % 3 > 0 THEN 'k' || (n % 3) END, '{', 1, 0 FROM numbers;
+    INSERT INTO outbox_deferred (shard, topic, key, envelope, blocked, due_at)
+    VALUES (0, 't', 'd1', '{', 0, 0), (0, 't', 'd2', '{', 0, 0)";
+
+#[tokio::test]
+async fn the_head_of_a_key_is_its_first_row_after_every_kind_of_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let (database, outbox) = open(&directory.path().join("shop.db"), 1).await.unwrap();
+    let leases = outbox
+        .lease("relay", Duration::from_secs(60))
+        .await
+        .unwrap();
+    let check = async |what: &str| {
+        let (marked, first) = heads(&database).await;
+        assert_eq!(marked, first, "{what}");
+    };
+    run(&database, BLOCKED).await;
+    check("rows were inserted").await;
+    let limit = Limit {
+        messages: 1_000,
+        bytes: usize::MAX,
+    };
+    for retry_after in [Duration::ZERO, Duration::from_secs(1_000)] {
+        let fetched = outbox.fetch(&leases, limit).await.unwrap();
+        assert_eq!(fetched.rows.len(), 14);
+        let refused = fetched.rows.iter().map(|row| Refusal {
+            row_ref: row.row_ref,
+            attempts: row.attempts + 1,
+            retry_after,
+            reason: "a test".to_owned(),
+        });
+        let outcome = Outcome {
+            refused: refused.collect(),
+            ..Outcome::default()
+        };
+        outbox.record(&leases, &outcome).await.unwrap();
+        check("they were refused").await;
+    }
+    // As the guide says: to skip a message, delete its row.
+    for delete in [
+        "DELETE FROM outbox_deferred WHERE head = 1 AND key = 'k1'",
+        "DELETE FROM outbox_deferred WHERE head = 0 AND key = 'k1'",
+        "DELETE FROM outbox_deferred WHERE head = 1",
+        "DELETE FROM outbox_deferred",
+    ] {
+        run(&database, delete).await;
+        check(delete).await;
+    }
+}
+
+/// Rows that a build before the marks has blocked.
+#[tokio::test]
+async fn rows_that_were_blocked_before_the_migration_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shop.db");
+    let database = Database::open(&path).await.unwrap();
+    let before = Migrations {
+        steps: &MIGRATIONS.steps[..1],
+        ..MIGRATIONS
+    };
+    database
+        .migrate(&before, &Namespace::plain())
+        .await
+        .unwrap();
+    run(&database, BLOCKED).await;
+    let (database, _outbox) = open(&path, 1).await.unwrap();
+    let (marked, first) = heads(&database).await;
+    assert_eq!((marked.len(), marked), (6, first));
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use mainstay_testkit::postgres::OldServer;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Executor as _, postgres::PgConnectOptions};
 
 use super::*;
 
@@ -53,6 +53,38 @@ async fn wrong_credentials_and_a_missing_database_are_named() {
         assert!(matches!(error, Error::CannotOpen { .. }), "{error:?}");
         assert_says(&error, false, &words);
     }
+}
+
+/// A URL made of these options would lose the settings, and could not name the role.
+#[tokio::test]
+async fn options_are_used_unchanged() {
+    let Some((database, server)) = database().await else {
+        return;
+    };
+    let role = format!("{}/#?:@%", server.name());
+    let create = format!("CREATE ROLE \"{role}\" LOGIN PASSWORD '{PASSWORD}/#?:@%'");
+    database
+        .pool()
+        .execute(AssertSqlSafe(create))
+        .await
+        .unwrap();
+    let options = server.url().parse::<PgConnectOptions>().unwrap();
+    let options = options
+        .username(&role)
+        .password(&format!("{PASSWORD}/#?:@%"))
+        .application_name("my shop")
+        .options([("statement_timeout", "54321")]);
+    let as_role = Database::builder_with(options).open().await.unwrap();
+    let settings = "SELECT current_user::text, current_setting('application_name'),
+                           current_setting('statement_timeout')";
+    let found: (String, String, String) = sqlx::query_as(settings)
+        .fetch_one(as_role.pool())
+        .await
+        .unwrap();
+    assert_eq!(found, (role.clone(), "my shop".into(), "54321ms".into()));
+    as_role.close().await;
+    let drop = AssertSqlSafe(format!("DROP ROLE \"{role}\""));
+    database.pool().execute(drop).await.unwrap();
 }
 
 #[tokio::test]

@@ -87,27 +87,201 @@ async fn a_file_that_is_no_database_is_named_and_left_alone() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 }
 
+/// Set for a process: the tests that need it run in one of their own.
+const IN_DIRECTORY: &str = "MAINSTAY_TEST_PATHS_IN";
+
+/// Names that a file may have, and what some programs would take them for.
+const NAMES: [&str; 22] = [
+    "plain.db",
+    "./dot.db",
+    "below/one.db",
+    "below/../up.db",
+    "with space.db",
+    " leading and trailing ",
+    "50%20 off?mode=memory&cache=shared#x.db",
+    "?mode=memory",
+    "#x",
+    "%41.db",
+    "größe-数据-🦀.db",
+    "'quote\".db",
+    "back\\slash.db",
+    "line\nbreak.db",
+    "-flag",
+    "~",
+    "$HOME",
+    "./:memory:",
+    "./file:a.db?mode=memory&cache=shared",
+    "./sqlite:b.db",
+    "below/file:c.db",
+    "FILE:d.db",
+];
+
+/// Names that are refused, and what to do.
+const REFUSED: [(&str, &str); 14] = [
+    ("", "name one"),
+    (":memory:", "name one"),
+    ("file:a.db", "write a.db, or ./file:a.db"),
+    (
+        "file:a.db?mode=memory&cache=shared",
+        "write a.db, or ./file:a.db?mode=memory",
+    ),
+    ("file::memory:", "it is a URL"),
+    ("file:///a/b.db", "write /a/b.db,"),
+    ("file:below/c.db", "write below/c.db,"),
+    ("sqlite:a.db", "write a.db, or ./sqlite:a.db"),
+    ("sqlite://a.db", "write a.db,"),
+    ("sqlite::memory:", "it is a URL"),
+    ("below", "directory"),
+    ("plain/", "directory"),
+    ("missing/a.db", "No such file"),
+    ("nul\0.db", "NUL byte"),
+];
+
+/// The file that was named, or a refusal that says what to do; relative to the working directory,
+/// which belongs to the whole process.
+#[test]
+fn a_path_is_the_file_that_it_names_or_refused() {
+    let Some(directory) = std::env::var_os(IN_DIRECTORY) else {
+        let directory = tempfile::tempdir().unwrap();
+        let this = std::env::current_exe().unwrap();
+        let ended = std::process::Command::new(this)
+            .args([
+                "--exact",
+                "sqlite::open::a_path_is_the_file_that_it_names_or_refused",
+            ])
+            .env(IN_DIRECTORY, directory.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stdout);
+        assert!(
+            ended.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+        return;
+    };
+    std::env::set_current_dir(&directory).unwrap();
+    let directory = std::path::PathBuf::from(directory);
+    std::fs::create_dir_all("below").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(async {
+        for name in NAMES {
+            for path in [
+                name.into(),
+                directory
+                    .join(format!("absolute {}", name.len()))
+                    .join(name),
+            ] {
+                std::fs::create_dir_all(path.parent().unwrap().join("below")).unwrap();
+                commits_to(&path).await;
+            }
+        }
+        for (name, advice) in REFUSED {
+            let before = files(&directory);
+            let error = Database::open(name).await.unwrap_err();
+            let said = report(&error);
+            assert!(
+                matches!(error, Error::CannotOpen { .. }),
+                "{name:?}: {error:?}"
+            );
+            assert!(said.contains(advice), "{name:?}: {said}");
+            assert_eq!(files(&directory), before, "{name:?} left something behind");
+        }
+    });
+}
+
+/// A commit is in the file of that very name, in nothing else, and the database says so.
+async fn commits_to(path: &std::path::Path) {
+    let directory = path
+        .parent()
+        .filter(|directory| !directory.as_os_str().is_empty());
+    let directory = directory.unwrap_or(std::path::Path::new("."));
+    let database = Database::open(path)
+        .await
+        .unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let before = files(directory);
+    let mut tx = database.begin().await.unwrap();
+    sqlx::raw_sql("CREATE TABLE t (a)")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    database.commit(tx).await.unwrap();
+    assert_eq!(files(directory), before, "{path:?} wrote to another file");
+    let says = database.path().to_owned();
+    assert!(says.is_absolute(), "{says:?}");
+    database.close().await;
+    // By the file system, and not by what SQLite makes of the name.
+    let written = std::fs::read(path).unwrap();
+    assert!(written.starts_with(b"SQLite format 3\0"), "{path:?}");
+    assert!(
+        written.windows(14).any(|text| text == b"CREATE TABLE t"),
+        "{path:?}"
+    );
+    let same = std::fs::canonicalize(path).unwrap();
+    assert_eq!(std::fs::canonicalize(says).unwrap(), same);
+}
+
+fn files(directory: &std::path::Path) -> std::collections::BTreeSet<std::ffi::OsString> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
+}
+
+#[cfg(unix)]
 #[tokio::test]
-async fn a_database_without_a_file_is_refused() {
-    for path in [":memory:", ""] {
-        let report = assert_cannot_open(std::path::Path::new(path)).await;
-        assert!(report.contains("needs a file"), "{report}");
+async fn a_name_that_is_no_text_is_refused_and_leaves_nothing() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory
+        .path()
+        .join(std::ffi::OsStr::from_bytes(b"\xff.db"));
+    let error = Database::open(&path).await.unwrap_err();
+    assert!(report(&error).contains("UTF-8"), "{error}");
+    assert!(files(directory.path()).is_empty());
+}
+
+/// All of them, and each is used.
+#[tokio::test]
+async fn every_duration_is_taken() {
+    let days = Duration::from_secs(60 * 60 * 24);
+    for timeout in [
+        Duration::ZERO,
+        Duration::from_nanos(1),
+        Duration::from_millis(1),
+        24 * days,
+        25 * days,
+        Duration::MAX,
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data.db");
+        let database = Database::builder(&path).busy_timeout(timeout);
+        let database = database.open().await.unwrap();
+        let mut tx = database.begin().await.unwrap();
+        sqlx::raw_sql("CREATE TABLE t (a)")
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        database.commit(tx).await.unwrap();
+        let millis: i64 = sqlx::query_scalar("PRAGMA busy_timeout")
+            .fetch_one(database.reader())
+            .await
+            .unwrap();
+        let expected = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128);
+        assert_eq!(i128::from(millis), expected as i128, "{timeout:?}");
     }
 }
 
 #[tokio::test]
-async fn unusual_paths_are_taken_as_they_are() {
+async fn a_number_of_readers_that_cannot_work_is_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
-    for name in [
-        "with space.db",
-        "50%20 off?mode=memory#x.db",
-        "größe.db",
-        "'quote\".db",
-    ] {
-        let path = directory.path().join(name);
-        let database = Database::open(&path).await.unwrap();
-        assert!(path.is_file(), "{name}");
-        database.close().await;
+    for count in [0, u32::MAX] {
+        let database = Database::builder(directory.path().join("data.db")).readers(count);
+        let error = database.open().await.unwrap_err();
+        assert!(
+            report(&error).contains(&format!("readers is {count}")),
+            "{error}"
+        );
     }
 }
 
@@ -130,7 +304,9 @@ async fn opening_a_new_file_waits_for_its_writer() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data.db");
     let writer = writer_to_new(&path).await;
-    let mut opening = tokio::spawn(Database::open(path));
+    // However long this machine takes.
+    let database = Database::builder(path).busy_timeout(Duration::MAX);
+    let mut opening = tokio::spawn(database.open());
     let early = tokio::time::timeout(Duration::from_millis(300), &mut opening).await;
     assert!(early.is_err(), "{early:?}");
     writer.close().await.unwrap();

@@ -1,0 +1,129 @@
+//! Blocked keys: which of their rows are marked as heads, whoever writes.
+
+use std::time::Duration;
+
+use mainstay_database::{Migrations, Namespace, postgres::Database};
+use mainstay_outbox::{
+    PostgresOutbox,
+    postgres::MIGRATIONS,
+    store::{Outcome, Refusal, RelayStore as _},
+};
+use mainstay_testkit::postgres::Server;
+
+use super::{ALL, LEASE, Running, Shop, ids, message, shop, until};
+
+/// The positions of heads, and the first positions of blocked keys: always the same.
+async fn heads(shop: &Shop) -> (Vec<i64>, Vec<i64>) {
+    let marked = "SELECT position FROM outbox_deferred WHERE head ORDER BY position";
+    let first = "SELECT min(position) AS first FROM outbox_deferred WHERE blocked
+        GROUP BY topic, key, CASE WHEN key IS NULL THEN position END ORDER BY first";
+    let read = async |sql: &'static str| {
+        let positions = sqlx::query_scalar(sql).fetch_all(shop.pool());
+        positions.await.unwrap()
+    };
+    (read(marked).await, read(first).await)
+}
+
+/// As the guide says: to skip a message, delete its row.
+#[tokio::test]
+async fn a_message_is_skipped_by_deleting_its_row() {
+    let Some(shop) = shop().await else { return };
+    let running = Running::start(&shop.outbox);
+    running.tape.refuse("a-1");
+    running.tape.refuse("b-0");
+    let messages = (0..4).flat_map(|n| [message("a", n), message("b", n)]);
+    shop.commit(&messages.collect::<Vec<_>>()).await;
+    until("both keys are blocked", async || {
+        shop.count("SELECT count(*) FROM outbox_deferred").await == 7 && running.tape.refusals() > 4
+    })
+    .await;
+    // One from the middle of its key, and one from the head of it.
+    shop.run("DELETE FROM outbox_deferred WHERE envelope::json ->> 'id' = 'a-2'")
+        .await;
+    shop.run("DELETE FROM outbox_deferred WHERE envelope::json ->> 'id' = 'b-0'")
+        .await;
+    until("the rest of the other key is published", async || {
+        running.tape.ids_of("b") == ["b-1", "b-2", "b-3"]
+    })
+    .await;
+    assert_eq!(running.tape.ids_of("a"), ["a-0"]);
+    running.tape.accept();
+    shop.until_drained().await;
+    assert_eq!(running.tape.ids_of("a"), ["a-0", "a-1", "a-3"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_head_of_a_key_is_its_first_row_after_every_kind_of_write() {
+    let Some(shop) = shop().await else { return };
+    let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
+    let check = async |what: &str| {
+        let (marked, first) = heads(&shop).await;
+        assert_eq!(marked, first, "{what}");
+    };
+    // By hand, in one statement: two keys, and messages without one; then delayed ones.
+    shop.run(
+        "INSERT INTO outbox_deferred (shard, topic, key, envelope, blocked, due_at)
+         SELECT 0, 't', CASE WHEN n % 3 > 0 THEN 'k' || n % 3 END, '{', true, 0 FROM generate_series(1, 12) n;
+         INSERT INTO outbox_deferred (shard, topic, key, envelope, blocked, due_at)
+         SELECT 0, 't', 'd' || n, '{', false, 0 FROM generate_series(1, 3) n",
+    )
+    .await;
+    check("rows were inserted").await;
+    // By the relay: everything that is due is refused.
+    for retry_after in [Duration::ZERO, Duration::from_secs(1_000)] {
+        let fetched = shop.outbox.fetch(&leases, ALL).await.unwrap();
+        assert_eq!(fetched.rows.len(), 15);
+        let refused = fetched.rows.iter().map(|row| Refusal {
+            row_ref: row.row_ref,
+            attempts: row.attempts + 1,
+            retry_after,
+            reason: "a test".to_owned(),
+        });
+        let outcome = Outcome {
+            refused: refused.collect(),
+            ..Outcome::default()
+        };
+        shop.outbox.record(&leases, &outcome).await.unwrap();
+        check("they were refused").await;
+    }
+    for delete in [
+        "DELETE FROM outbox_deferred WHERE head AND key = 'k1'",
+        "DELETE FROM outbox_deferred WHERE NOT head AND key = 'k1'",
+        "DELETE FROM outbox_deferred WHERE head",
+        "DELETE FROM outbox_deferred",
+    ] {
+        shop.run(delete).await;
+        check(delete).await;
+    }
+}
+
+/// Rows that a build before the marks has blocked.
+#[tokio::test]
+async fn rows_that_were_blocked_before_the_migration_go_on() {
+    let Some(server) = Server::for_suite("outbox") else {
+        return;
+    };
+    let server = server.database().await.unwrap();
+    let database = Database::connect(&server.url()).await.unwrap();
+    let before = Migrations {
+        steps: &MIGRATIONS.steps[..1],
+        ..MIGRATIONS
+    };
+    database
+        .migrate(&before, &Namespace::plain())
+        .await
+        .unwrap();
+    let blocked = "INSERT INTO outbox_deferred (shard, topic, key, envelope, blocked, due_at)
+        SELECT 0, 'orders', k, json_build_object('id', k || '-' || n, 'source', '/s', 'kind', 'K'), true, 0
+        FROM generate_series(0, 2) n, unnest(ARRAY['a', 'b']) k ORDER BY n, k";
+    sqlx::raw_sql(blocked)
+        .execute(database.pool())
+        .await
+        .unwrap();
+    let outbox = PostgresOutbox::builder(&database).open().await.unwrap();
+    let leases = outbox.lease("relay", LEASE).await.unwrap();
+    let mut found = ids(&outbox, &leases).await;
+    found.sort();
+    assert_eq!(found, ["a-0", "a-1", "a-2", "b-0", "b-1", "b-2"]);
+}
