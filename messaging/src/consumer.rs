@@ -77,6 +77,9 @@ pub trait Consumer: Send + 'static {
     ///
     /// # Behaviour
     /// - What was committed stays committed. Everything else will be delivered to the next holder.
+    /// - A partition that was not asked back may become this member's again, which
+    ///   [`ConsumerEvent::Assigned`] announces. This holds even if the call was meant for an earlier
+    ///   assignment of the partition.
     /// - Releasing everything leaves the group.
     ///
     /// # Errors
@@ -145,14 +148,15 @@ pub struct Assignment {
     pub start: i64,
 }
 
-/// Where a group without committed offsets begins.
+/// Where a group begins in a topic when its first member joins.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a log has two ends")]
 pub enum StartAt {
     /// At the oldest record still kept.
     #[default]
     Earliest,
-    /// Behind the newest record: it reads only later ones.
+    /// Behind the newest record: it reads only later ones. A partition that appears after the group
+    /// has subscribed to its topic holds only later ones, and is read from its beginning.
     Latest,
 }
 
