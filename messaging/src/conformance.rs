@@ -124,6 +124,7 @@ macro_rules! conformance {
             a_refused_message_without_key_stops_nothing
             every_message_has_one_outcome
             every_part_of_a_message_travels
+            every_time_travels
         );
     };
     (@consumer $arguments:tt $fixture:expr) => {

@@ -156,7 +156,8 @@ pub enum StartAt {
     #[default]
     Earliest,
     /// Behind the newest record: it reads only later ones. A partition that appears after the group
-    /// has subscribed to its topic holds only later ones, and is read from its beginning.
+    /// has joined holds only later ones, and is read from its beginning. A member joins when it
+    /// first calls [`Consumer::next`].
     Latest,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Outbox rows and broker records use the same text, people can read it with `json_extract`, and
 //! old and new binaries agree on it: a golden test pins it. Fields of a newer build pass through an
-//! older one unchanged.
+//! older one unchanged, byte for byte, behind the fields that it knows.
 
 mod layout;
 mod unknown;

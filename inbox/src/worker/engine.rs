@@ -175,7 +175,6 @@ impl<I: WorkerStore> Engine<I> {
         mut tasks: JoinSet<()>,
     ) -> Result<(), Error> {
         let limit = self.work.settings.drain_timeout;
-        let patience = limit.saturating_mul(2);
         let partitions = self.holdings.progress().into_iter().map(|p| p.partition);
         self.command(Command::Release {
             positions: self.holdings.committable(),
@@ -196,6 +195,7 @@ impl<I: WorkerStore> Engine<I> {
                 }
             }
         };
+        let patience = limit.saturating_mul(2);
         if tokio::time::timeout(patience, leaving).await.is_err() {
             tracing::warn!(
                 consumer = %self.work.group, timeout = ?patience,

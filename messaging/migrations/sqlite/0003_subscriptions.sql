@@ -5,6 +5,3 @@ CREATE TABLE {ns}broker_subscriptions (
     topic TEXT NOT NULL,
     PRIMARY KEY (grp, topic)
 ) STRICT, WITHOUT ROWID;
-
-INSERT INTO {ns}broker_subscriptions (grp, topic)
-SELECT DISTINCT c.grp, p.topic FROM {ns}broker_claims c JOIN {ns}broker_partitions p ON p.id = c.partition;

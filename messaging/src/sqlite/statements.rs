@@ -82,11 +82,16 @@ impl Statements {
                  JOIN {ns}broker_partitions p ON p.id = c.partition WHERE c.grp = $1 ORDER BY p.topic, p.number",
             ),
             // Only from the front of a partition, up to the first record that is to be kept: wall
-            // clocks may go back, and a log with a hole in it would stop its readers.
+            // clocks may go back, and a log with a hole in it would stop its readers. A group that
+            // has subscribed to a topic and has not seen its partitions yet has read nothing.
             prune: sql(
                 "WITH done AS (
                    SELECT partition << 40 AS start, (partition << 40) + min(committed) AS stop
-                   FROM {ns}broker_claims GROUP BY partition),
+                   FROM {ns}broker_claims d WHERE NOT EXISTS (
+                     SELECT 1 FROM {ns}broker_partitions p JOIN {ns}broker_subscriptions s ON s.topic = p.topic
+                     WHERE p.id = d.partition AND NOT EXISTS (
+                       SELECT 1 FROM {ns}broker_claims c WHERE c.grp = s.grp AND c.partition = p.id))
+                   GROUP BY partition),
                  old AS MATERIALIZED (
                    SELECT start, coalesce((SELECT r.id FROM {ns}broker_records r WHERE r.id >= start AND r.id < stop
                                            AND r.appended_at >= $1 ORDER BY r.id LIMIT 1), stop) AS stop FROM done)
