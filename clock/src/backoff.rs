@@ -45,7 +45,26 @@ mod tests {
     use crate::SeededIds;
     use proptest::prelude::*;
 
+    fn duration() -> impl Strategy<Value = Duration> {
+        let any = (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(s, n)| Duration::new(s, n));
+        prop_oneof![
+            any,
+            Just(Duration::ZERO),
+            Just(Duration::from_nanos(1)),
+            Just(Duration::MAX)
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn any_durations_make_a_delay(
+            initial in duration(), max in duration(), attempt in any::<u32>(), seed in any::<u64>(),
+        ) {
+            let delay = Backoff::new(initial, max).delay(attempt, &SeededIds::new(seed));
+            prop_assert!(delay <= max);
+            prop_assert!(delay >= initial.min(max) / 2);
+        }
+
         #[test]
         fn delay_lies_in_the_upper_half_of_its_step(attempt in 0..200u32, seed in any::<u64>()) {
             let (initial, max) = (Duration::from_millis(10), Duration::from_secs(30));

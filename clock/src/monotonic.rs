@@ -80,6 +80,15 @@ mod tests {
         }
 
         #[test]
+        fn the_longest_duration_is_a_deadline_that_never_passes(start in any::<u64>(), later in any::<u32>()) {
+            let start = Monotonic::from_micros(start.cast_signed());
+            let never = start + Duration::MAX;
+            prop_assert!(!never.has_passed_at(start + Duration::from_secs(later.into())));
+            prop_assert_eq!(never.as_micros(), i64::MAX);
+            prop_assert_eq!(start - never, Duration::ZERO);
+        }
+
+        #[test]
         fn adding_never_goes_back(start in any::<u64>(), step in any::<u64>()) {
             let start = Monotonic::from_origin(Duration::from_nanos(start));
             prop_assert!(start + Duration::from_secs(step) >= start);

@@ -44,7 +44,9 @@ impl Default for TokioClock {
 
 impl Clock for TokioClock {
     fn now(&self) -> SystemTime {
-        self.wall_at_start + self.elapsed()
+        // At the end of time it stands still.
+        let now = self.wall_at_start.checked_add(self.elapsed());
+        now.unwrap_or(self.wall_at_start)
     }
 
     fn monotonic(&self) -> Monotonic {
@@ -59,6 +61,19 @@ impl Clock for TokioClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_at_the_end_of_time_stands_still() {
+        let mut last = SystemTime::UNIX_EPOCH;
+        for shift in (0..64).rev() {
+            let later = last.checked_add(Duration::from_secs(1 << shift));
+            last = later.unwrap_or(last);
+        }
+        let clock = TokioClock::starting_at(last);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(clock.now(), last);
+        assert_eq!(clock.monotonic(), Monotonic::from_micros(3_000_000));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn paused_time_moves_only_when_advanced() {

@@ -16,6 +16,7 @@ mod admission;
 mod failures;
 mod flow;
 mod harness;
+mod kinds;
 mod ownership;
 mod policy;
 mod retention;
@@ -29,6 +30,7 @@ use crate::{Inbox, store::WorkerStore};
 pub use admission::*;
 pub use failures::*;
 pub use flow::*;
+pub use kinds::*;
 pub use ownership::*;
 pub use policy::*;
 pub use retention::*;
@@ -104,6 +106,9 @@ macro_rules! conformance {
             a_full_in_flight_window_pauses_the_partition
             an_in_flight_window_full_of_bytes_pauses_the_partition
             a_kind_without_handler_is_acknowledged
+            a_blocked_kind_waits_in_the_log_for_a_build_that_handles_it
+            a_blocked_kind_that_a_newer_build_processed_is_a_duplicate
+            an_ignored_kind_is_acknowledged_where_unknown_kinds_are_blocked
             on_commit_is_called_after_each_commit
             a_panic_in_on_commit_stops_nothing
             two_handlers_of_one_kind_are_refused

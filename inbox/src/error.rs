@@ -33,6 +33,16 @@ pub enum Error {
         /// [`Transactions::idle_limit`](mainstay_database::Transactions::idle_limit).
         limit: Duration,
     },
+    /// With this setting the worker could do nothing.
+    #[error("{setting} is {given:?}; set it to at least {least:?}")]
+    TooShort {
+        /// The setter's name.
+        setting: &'static str,
+        /// What it was set to.
+        given: Duration,
+        /// What it must be at least.
+        least: Duration,
+    },
     /// The [`FailurePolicy`](crate::failure::FailurePolicy) could not take a message over. The
     /// message stays unacknowledged, and the worker asks again.
     #[error("the failure policy could not take the message over: {0}")]
@@ -47,7 +57,9 @@ impl Error {
             Self::Database(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
             Self::FailurePolicy(_) => true,
-            Self::TwoHandlers { .. } | Self::DeadlineTooLong { .. } => false,
+            Self::TwoHandlers { .. } | Self::DeadlineTooLong { .. } | Self::TooShort { .. } => {
+                false
+            }
         }
     }
 }

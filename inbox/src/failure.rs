@@ -97,6 +97,9 @@ pub enum FailureKind {
     /// The record is not a message, its version is unknown, or its bytes do not decode. A panic
     /// while decoding counts as this.
     Unreadable,
+    /// No handler is registered for the message's kind, and the worker
+    /// [blocks](crate::Worker::block_unknown_kinds) such messages.
+    UnknownKind,
     /// The handler said that trying again will not help.
     Permanent,
     /// All attempts of the handler have failed.
@@ -117,12 +120,13 @@ impl FailureKind {
         )
     }
 
-    /// A stable name for tables and metrics: `unreadable`, `permanent`, `exhausted`, `panicked`,
-    /// `deadline_exceeded`. Names never change.
+    /// A stable name for tables and metrics: `unreadable`, `unknown_kind`, `permanent`, `exhausted`,
+    /// `panicked`, `deadline_exceeded`. Names never change.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
+            Self::UnknownKind => "unknown_kind",
             Self::Permanent => "permanent",
             Self::Exhausted => "exhausted",
             Self::Panicked => "panicked",
@@ -195,6 +199,7 @@ mod tests {
     fn names_of_failure_kinds_are_stable() {
         let kinds = [
             FailureKind::Unreadable,
+            FailureKind::UnknownKind,
             FailureKind::Permanent,
             FailureKind::Exhausted,
             FailureKind::Panicked,
@@ -204,6 +209,7 @@ mod tests {
             kinds.map(FailureKind::name),
             [
                 "unreadable",
+                "unknown_kind",
                 "permanent",
                 "exhausted",
                 "panicked",

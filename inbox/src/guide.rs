@@ -24,7 +24,9 @@
 //! | a transaction, because its connection was lost | tries the batch in halves |
 //! | a commit, whose answer was lost | tries the batch again; the processed records decide |
 //!
-//! When all attempts have failed or the failure is permanent, the [`FailurePolicy`] decides.
+//! When all attempts have failed or the failure is permanent, the [`FailurePolicy`] decides. So it
+//! does about a message of an unknown kind, if the worker
+//! [blocks](Worker::block_unknown_kinds) such kinds.
 //! [`BlockKey`], the default, stores nothing: the message stays in the broker's log with its offset
 //! uncommitted, its key is blocked, and
 //! [`Status::blocked_keys`] lists it.

@@ -22,7 +22,7 @@ pub use received::Received;
 pub(crate) use error::Class;
 pub(crate) use registered::{Call, Registered};
 pub(crate) use registry::{Decoded, Registry};
-pub(crate) use unreadable::{Panicked, panic_text};
+pub(crate) use unreadable::{NoHandler, Panicked, panic_text};
 
 /// The handlers of one consumer: at most one per kind of event.
 ///

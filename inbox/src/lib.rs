@@ -256,7 +256,7 @@
 //! | guaranteed | because |
 //! |---|---|
 //! | The effect of a message on a consumer is applied once, however often the message is delivered. | Processed record and effect commit together. The record's key is (consumer, source, message id), never a hash. |
-//! | No message is lost: each one is handled, is a duplicate, has no handler, or blocks its key visibly. | The worker commits an offset only when every message below it is finished. |
+//! | No message is lost: each one is handled, is a duplicate, blocks its key visibly, or has a [kind without handler](#new-kinds-of-events). | The worker commits an offset only when every message below it is finished. |
 //! | Messages of one key run one at a time and in order, through failures and retries. Other keys go on: no head-of-line blocking. | One lane per key; a failed message returns to the head of its lane. |
 //! | A failing message does not fail the rest of its batch. | The batch is rolled back, and the failing message runs alone from then on. |
 //! | A record that cannot be read (not a message, unknown version, does not decode) blocks only its key, and stays in the log. | [`BlockKey`] never acknowledges it. |
@@ -287,6 +287,33 @@
 //!
 //! [`guide`] explains how the worker does this.
 //!
+//! # New kinds of events
+//!
+//! A worker acknowledges messages of a kind that has no handler, so that the next event of another
+//! team blocks nobody. It warns of each kind once and counts it in `mainstay_inbox_unknown_kinds`.
+//! In a rolling deployment the old build may get a kind that only the new one handles. Then the
+//! message is acknowledged without effect. Deploy in this order:
+//!
+//! 1. the new build of every consumer; wait until no old process runs;
+//! 2. the producer that emits the new kind.
+//!
+//! Roll back in the opposite order. The same order serves a new version of a kind; there the wrong
+//! order loses nothing, because a worker blocks the key of a message whose version it does not know.
+//!
+//! [`Worker::block_unknown_kinds`] makes the order a matter of delay only: a worker blocks the key of
+//! such a message, leaves the message in the log, and a build that has a handler goes on with it when
+//! it gets the partition. Kinds that the consumer leaves alone on purpose are named once:
+//!
+//! ```
+//! # use mainstay_inbox::{Worker, messaging::Consumer, store::WorkerStore};
+//! # fn worker(inbox: impl WorkerStore, consumer: impl Consumer) {
+//! let worker = Worker::new(inbox, consumer)
+//!     .block_unknown_kinds()
+//!     .ignore_kinds(&["OrderViewed"]);
+//! # drop(worker);
+//! # }
+//! ```
+//!
 //! # Schema
 //!
 //! | table | rows |
@@ -308,7 +335,8 @@
 //! | name | unit |
 //! |---|---|
 //! | `mainstay_inbox_messages` | messages, counter; `outcome` = `handled`, `duplicate`, `held`, `dead_lettered`, `unregistered` |
-//! | `mainstay_inbox_failures` | failed attempts, counter; `cause` = `retryable`, `permanent`, `panicked`, `deadline_exceeded`, `unreadable` |
+//! | `mainstay_inbox_failures` | failed attempts, counter; `cause` = `retryable`, `permanent`, `panicked`, `deadline_exceeded`, `unreadable`, `unknown_kind` |
+//! | `mainstay_inbox_unknown_kinds` | kinds without a handler that a worker has met, counter; `kind` |
 //! | `mainstay_inbox_interruptions` | transactions that were interrupted, counter |
 //! | `mainstay_inbox_batch_messages` | messages per transaction, histogram |
 //! | `mainstay_inbox_transaction_seconds` | seconds per transaction, histogram |

@@ -88,10 +88,13 @@ fn as_optional_text<S: Serializer>(
 }
 
 fn as_rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    match jiff::Timestamp::try_from(*time) {
-        Ok(time) => serializer.collect_str(&time),
-        Err(error) => Err(serde::ser::Error::custom(error)),
-    }
+    // A clock that is far off must not make the status unreadable.
+    let nearest = if *time < SystemTime::UNIX_EPOCH {
+        jiff::Timestamp::MIN
+    } else {
+        jiff::Timestamp::MAX
+    };
+    serializer.collect_str(&jiff::Timestamp::try_from(*time).unwrap_or(nearest))
 }
 
 #[cfg(test)]
@@ -101,6 +104,22 @@ mod tests {
     use mainstay_messaging::Topic;
 
     use super::*;
+
+    #[test]
+    fn a_time_beyond_the_calendar_leaves_the_status_readable() {
+        #[derive(Serialize)]
+        struct At(#[serde(serialize_with = "as_rfc3339")] SystemTime);
+        let far = Duration::from_secs(1 << 40);
+        for (time, text) in [
+            (
+                SystemTime::UNIX_EPOCH + far,
+                "\"9999-12-30T22:00:00.999999999Z\"",
+            ),
+            (SystemTime::UNIX_EPOCH - far, "\"-009999-01-02T01:59:59Z\""),
+        ] {
+            assert_eq!(serde_json::to_string(&At(time)).unwrap(), text);
+        }
+    }
 
     #[test]
     fn a_status_serializes_to_plain_json() {

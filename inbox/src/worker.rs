@@ -6,6 +6,7 @@ mod handle;
 mod handlers;
 mod holdings;
 mod item;
+mod kinds;
 mod lanes;
 mod outcome;
 mod pump;
@@ -15,7 +16,7 @@ mod upkeep;
 mod window;
 mod work;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use mainstay_database::Transactions;
 use mainstay_messaging::Consumer;
@@ -28,6 +29,9 @@ use telemetry::Meters;
 use work::Work;
 
 pub use handle::WorkerHandle;
+
+/// No handler that waits for its database ends earlier.
+const SHORTEST_DEADLINE: Duration = Duration::from_millis(1);
 
 /// Reads a broker as one member of a consumer group, and applies each handler's database effect
 /// once.
@@ -91,7 +95,8 @@ impl<I: WorkerStore, K: Consumer, S: Send + Sync + 'static> Worker<I, K, S> {
     /// `CancellationToken::cancelled_owned` is a future that can be given here.
     ///
     /// # Errors
-    /// Before anything is read: [`Error::TwoHandlers`], [`Error::DeadlineTooLong`]. Later:
+    /// Before anything is read: [`Error::TwoHandlers`], [`Error::DeadlineTooLong`],
+    /// [`Error::TooShort`]. Later:
     /// [`Error::Broker`], when the broker has ended this consumer for good. Everything else is
     /// retried, and shown by [`Status::last_error`].
     ///
@@ -104,6 +109,13 @@ impl<I: WorkerStore, K: Consumer, S: Send + Sync + 'static> Worker<I, K, S> {
         let registry = self.handlers.into_registry();
         registry.check()?;
         let deadline = self.settings.handler_deadline;
+        if deadline < SHORTEST_DEADLINE {
+            return Err(Error::TooShort {
+                setting: "handler_deadline",
+                given: deadline,
+                least: SHORTEST_DEADLINE,
+            });
+        }
         if let Some(limit) = self.inbox.database().idle_limit()
             && deadline >= limit
         {

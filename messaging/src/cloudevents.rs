@@ -8,8 +8,8 @@
 //! | `ce_specversion` | always `1.0` | the record is no event: [`CloudEventError::Missing`] |
 //! | `ce_id`, `ce_source`, `ce_type` | id, source, kind | the same; see [`identity`] |
 //! | `ce_subject` | subject | none |
-//! | `ce_time` | `occurred_at`, RFC 3339 in UTC with six digits, or nine if it is finer | none |
-//! | `ce_epochnanos` | `occurred_at` before year 0 or after 9999, as nanoseconds since 1970 | `ce_time` counts |
+//! | `ce_time` | `occurred_at` in the years 0000 to 9999, RFC 3339 in UTC with six digits, or nine if it is finer | none |
+//! | `ce_epochnanos` | any other `occurred_at`, as nanoseconds since 1970 | `ce_time` counts |
 //! | `content-type` | content type | none |
 //! | `ce_schemaversion` | version | 1 |
 //! | `ce_correlationid`, `ce_causationid`, `ce_traceparent` | of the same names | none |
@@ -21,6 +21,9 @@
 //! name not in the table) are headers like any other. Structured mode
 //! (`application/cloudevents+json`) is not read: such a record has no `ce_specversion` and stays
 //! raw.
+//!
+//! Every `ce_time` of RFC 3339 is read, with any offset. Digits behind the nanosecond are cut. A leap
+//! second `:60` is read as `:59`, because [`SystemTime`](std::time::SystemTime) has no leap seconds.
 //!
 //! ```
 //! use mainstay_messaging::{Message, cloudevents};

@@ -124,6 +124,7 @@ macro_rules! conformance {
             a_refused_message_without_key_stops_nothing
             every_message_has_one_outcome
             every_part_of_a_message_travels
+            every_time_travels
         );
     };
     (@consumer $arguments:tt $fixture:expr) => {
@@ -131,6 +132,7 @@ macro_rules! conformance {
             a_consumer_knows_its_group
             a_group_reads_everything_from_the_earliest
             a_group_that_starts_at_the_latest_reads_only_what_comes_after
+            a_topic_that_is_created_after_a_group_joined_is_read_from_its_beginning
             two_groups_both_get_everything
             a_paused_partition_delivers_nothing_until_resumed
             a_dropped_wait_loses_nothing
@@ -157,6 +159,8 @@ macro_rules! conformance {
             a_partition_that_comes_back_is_not_paused
             a_revocation_without_an_answer_ends_in_a_loss
             a_member_that_leaves_hands_everything_on
+            a_partition_that_was_released_unasked_is_announced_anew
+            a_release_from_before_a_loss_does_not_strand_the_partition
         );
     };
     (@outage $arguments:tt $fixture:expr) => {

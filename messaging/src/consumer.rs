@@ -78,6 +78,9 @@ pub trait Consumer: Send + 'static {
     ///
     /// # Behaviour
     /// - Committed offsets stay committed. All other records are delivered to the next owner.
+    /// - A partition that was not asked back may become this member's again, which
+    ///   [`ConsumerEvent::Assigned`] announces. This holds even if the call was meant for an earlier
+    ///   assignment of the partition.
     /// - Releasing everything leaves the group.
     ///
     /// # Errors
@@ -146,14 +149,16 @@ pub struct Assignment {
     pub start: i64,
 }
 
-/// Where a group without committed offsets begins.
+/// Where a group begins in a topic when its first member joins.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a log has two ends")]
 pub enum StartAt {
     /// At the oldest record still kept.
     #[default]
     Earliest,
-    /// Behind the newest record: it reads only later ones.
+    /// Behind the newest record: it reads only later ones. A partition that appears after the group
+    /// has joined holds only later ones, and is read from its beginning. A member joins when it
+    /// first calls [`Consumer::next`].
     Latest,
 }
 

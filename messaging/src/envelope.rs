@@ -2,99 +2,49 @@
 //!
 //! Outbox rows and broker records use the same text, people can read it with `json_extract`, and
 //! old and new binaries agree on it: a golden test pins it. Fields of a newer build pass through an
-//! older one unchanged.
+//! older one unchanged, byte for byte, behind the fields that it knows.
 
+mod layout;
 mod unknown;
 
-use std::{
-    borrow::Cow,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
 
 use crate::{Headers, InvalidName, Key, Kind, Message, MessageId, Source, Topic};
+use layout::{Envelope, Header, Hexadecimal, Stored, Text};
 
 pub(crate) use unknown::Unknown;
 
-/// Version of the layout below. A reader refuses a newer one, and the record is kept raw.
-const FORMAT: u32 = 1;
+/// Version of the layout. A reader refuses a newer one, and the record is kept raw.
+const FORMAT: u32 = FIRST_FORMAT;
 
-#[derive(Serialize, Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    source: Cow<'a, str>,
-    kind: Cow<'a, str>,
-    version: u32,
-    #[serde(default = "first", skip_serializing_if = "is_first")]
-    format: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    subject: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    content_type: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    headers: Vec<Header<'a>>,
-    /// Microseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    occurred_at: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    correlation_id: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    causation_id: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    traceparent: Option<Cow<'a, str>>,
-    #[serde(flatten)]
-    unknown: Unknown,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Header<'a> {
-    Text(Cow<'a, str>, Cow<'a, str>),
-    /// The third element tells a value in hexadecimal from a text.
-    Hex(Cow<'a, str>, Cow<'a, str>, Hexadecimal),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Hexadecimal {
-    Hex,
-}
-
-const fn first() -> u32 {
-    FORMAT
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-const fn is_first(format: &u32) -> bool {
-    *format == FORMAT
-}
+/// A text without a format number has this one.
+const FIRST_FORMAT: u32 = 1;
 
 /// The text to store beside topic, key and payload.
 #[must_use]
 pub fn write(message: &Message) -> String {
+    let headers = (!message.headers.is_empty()).then(|| message.headers.iter().map(header));
     let envelope = Envelope {
-        id: message.id.as_str().into(),
-        source: message.source.as_str().into(),
-        kind: message.kind.as_str().into(),
-        version: message.version,
-        format: FORMAT,
-        subject: message.subject.as_deref().map(Cow::Borrowed),
-        content_type: message.content_type.as_deref().map(Cow::Borrowed),
-        headers: message.headers.iter().map(header).collect(),
-        occurred_at: message.occurred_at.map(micros_since_epoch),
-        correlation_id: message.correlation_id.as_deref().map(Cow::Borrowed),
-        causation_id: message.causation_id.as_deref().map(Cow::Borrowed),
-        traceparent: message.traceparent.as_deref().map(Cow::Borrowed),
-        unknown: message.unknown.clone(),
+        id: Some(message.id.as_str().into()),
+        source: Some(message.source.as_str().into()),
+        kind: Some(message.kind.as_str().into()),
+        version: Some(message.version),
+        format: (FORMAT != FIRST_FORMAT).then_some(FORMAT),
+        subject: message.subject.as_deref().map(Text::from),
+        content_type: message.content_type.as_deref().map(Text::from),
+        headers: headers.map(Iterator::collect),
+        occurred_at: message.occurred_at.map(micros),
+        correlation_id: message.correlation_id.as_deref().map(Text::from),
+        causation_id: message.causation_id.as_deref().map(Text::from),
+        traceparent: message.traceparent.as_deref().map(Text::from),
     };
     // Strings, numbers and arrays of strings always serialise.
-    serde_json::to_string(&envelope).unwrap_or_default()
+    let mut json = serde_json::to_string(&envelope).unwrap_or_default();
+    message.unknown.write_into(&mut json);
+    json
 }
 
 fn header<'a>((name, value): (&'a str, &'a Bytes)) -> Header<'a> {
@@ -105,7 +55,7 @@ fn header<'a>((name, value): (&'a str, &'a Bytes)) -> Header<'a> {
 }
 
 /// Reads back what [`write()`] wrote. Attributes that this build does not know are kept, and
-/// written again.
+/// written again byte for byte.
 ///
 /// # Errors
 /// [`EnvelopeError`] when the text is damaged or of a newer format: keep the record raw.
@@ -115,33 +65,43 @@ pub fn read(
     key: Option<Key>,
     payload: Option<Bytes>,
 ) -> Result<Message, EnvelopeError> {
-    let envelope: Envelope<'_> = serde_json::from_str(envelope).map_err(EnvelopeError::Damaged)?;
-    if envelope.format != FORMAT {
-        return Err(EnvelopeError::NewerFormat(envelope.format));
+    let Stored { known, unknown } =
+        serde_json::from_str(envelope).map_err(EnvelopeError::Damaged)?;
+    let format = known.format.unwrap_or(FIRST_FORMAT);
+    if format != FORMAT {
+        return Err(EnvelopeError::NewerFormat(format));
     }
-    let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+    let owned = |text: Option<Text<'_>>| text.map(|Text(text)| text.into_owned());
     let mut message = Message::with_id(
-        MessageId::new(&*envelope.id)?,
-        Source::new(&*envelope.source)?,
+        MessageId::new(required(known.id, "id")?.0)?,
+        Source::new(required(known.source, "source")?.0)?,
         topic,
-        Kind::new(&*envelope.kind)?,
+        Kind::new(required(known.kind, "kind")?.0)?,
     );
     message.key = key;
-    message.version = envelope.version;
-    message.subject = owned(envelope.subject);
-    message.content_type = owned(envelope.content_type);
-    message.headers = envelope
+    message.version = required(known.version, "version")?;
+    message.subject = owned(known.subject);
+    message.content_type = owned(known.content_type);
+    message.headers = known
         .headers
         .into_iter()
+        .flatten()
         .map(value)
         .collect::<Result<Headers, EnvelopeError>>()?;
     message.payload = payload;
-    message.occurred_at = envelope.occurred_at.map(time_of);
-    message.correlation_id = owned(envelope.correlation_id);
-    message.causation_id = owned(envelope.causation_id);
-    message.traceparent = owned(envelope.traceparent);
-    message.unknown = envelope.unknown;
+    message.occurred_at = known
+        .occurred_at
+        .map(|micros| time(micros).ok_or(EnvelopeError::Time(micros)))
+        .transpose()?;
+    message.correlation_id = owned(known.correlation_id);
+    message.causation_id = owned(known.causation_id);
+    message.traceparent = owned(known.traceparent);
+    message.unknown = unknown;
     Ok(message)
+}
+
+fn required<T>(value: Option<T>, name: &'static str) -> Result<T, EnvelopeError> {
+    value.ok_or_else(|| EnvelopeError::Damaged(serde_json::Error::missing_field(name)))
 }
 
 fn value(header: Header<'_>) -> Result<(String, Bytes), EnvelopeError> {
@@ -154,15 +114,12 @@ fn value(header: Header<'_>) -> Result<(String, Bytes), EnvelopeError> {
     })
 }
 
-/// Whole microseconds since 1970, negative before; what tables store.
+/// Whole microseconds since 1970, negative before; what tables store. A time that does not fit,
+/// 292,000 years from 1970, is the nearest one that does.
 #[must_use]
 pub fn micros_since_epoch(time: SystemTime) -> i64 {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
-        Err(before) => {
-            i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros)
-        }
-    }
+    let micros = micros(time);
+    i64::try_from(micros).unwrap_or(if micros < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// Reads back what [`micros_since_epoch`] wrote.
@@ -174,6 +131,28 @@ pub fn time_of(micros: i64) -> SystemTime {
     } else {
         SystemTime::UNIX_EPOCH + distance
     }
+}
+
+/// Microseconds since 1970. A finer time is cut to the one before it.
+pub(crate) fn micros(time: SystemTime) -> i128 {
+    let (nanos, sign) = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => (after.as_nanos(), 1),
+        Err(before) => (before.duration().as_nanos(), -1),
+    };
+    (i128::try_from(nanos).unwrap_or(i128::MAX) * sign).div_euclid(1_000)
+}
+
+/// None if the platform has no such time.
+pub(crate) fn time(micros: i128) -> Option<SystemTime> {
+    let seconds = u64::try_from(micros.div_euclid(1_000_000).unsigned_abs()).ok()?;
+    let seconds = Duration::from_secs(seconds);
+    let second = if micros < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(seconds)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(seconds)
+    };
+    let rest = u64::try_from(micros.rem_euclid(1_000_000)).ok()?;
+    second?.checked_add(Duration::from_micros(rest))
 }
 
 /// A stored message that this build cannot read.
@@ -189,98 +168,15 @@ pub enum EnvelopeError {
     /// A name in it breaks the rules of names.
     #[error("the stored envelope holds an invalid name")]
     Name(#[from] InvalidName),
+    /// Its time is none of this platform.
+    #[error(
+        "the stored envelope is of {0} microseconds since 1970, which this platform cannot express"
+    )]
+    Time(i128),
     /// A header value in hexadecimal is damaged.
     #[error("a header value of the stored envelope is damaged")]
     Header(#[source] hex::FromHexError),
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn name() -> impl Strategy<Value = String> {
-        "[^\\p{Cc}]{1,20}"
-    }
-
-    prop_compose! {
-        fn message()(
-            id in name(), source in name(), kind in name(), version in any::<u32>(),
-            texts in proptest::collection::vec(proptest::option::of(".{0,20}"), 5),
-            headers in proptest::collection::vec((".{0,9}", proptest::collection::vec(any::<u8>(), 0..9)), 0..4),
-            occurred_at in proptest::option::of(-1_i64 << 50..1 << 50),
-            payload in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..30)),
-        ) -> Message {
-            let mut message = Message::with_id(
-                MessageId::new(id).unwrap(), Source::new(source).unwrap(), Topic::from_static("t"), Kind::new(kind).unwrap(),
-            );
-            message.version = version;
-            let mut texts = texts.into_iter();
-            let mut next = || texts.next().flatten();
-            (message.subject, message.content_type) = (next(), next());
-            (message.correlation_id, message.causation_id, message.traceparent) = (next(), next(), next());
-            message.headers = headers.into_iter().collect();
-            message.occurred_at = occurred_at.map(time_of);
-            message.payload = payload.map(Bytes::from);
-            message
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn written_text_reads_back_the_same(message in message()) {
-            let read = read(&write(&message), message.topic.clone(), None, message.payload.clone()).unwrap();
-            prop_assert_eq!(read, message);
-        }
-
-        #[test]
-        fn damage_is_an_error_and_never_a_panic(cut in 0..60usize) {
-            let mut message = Message::with_id(
-                MessageId::from_static("1"), Source::from_static("s"), Topic::from_static("t"), Kind::from_static("K"),
-            );
-            message.headers.append("h", vec![0xff]);
-            let text = write(&message);
-            prop_assume!(cut < text.len());
-            prop_assert!(read(&text[..cut], message.topic, None, None).is_err());
-        }
-    }
-
-    /// A relay of this build may lie between a writer and a consumer of a newer one.
-    #[test]
-    fn fields_of_a_newer_build_are_kept() {
-        let newer = r#"{"id":"1","source":"/shop","kind":"OrderPlaced","version":1,"subject":"s","deadline":{"at":1700000000000001},"tracestate":"vendor=1"}"#;
-        let message = read(newer, Topic::from_static("orders"), None, None).unwrap();
-        assert_eq!(write(&message), newer);
-        assert_eq!(
-            write(&message.clone().with_key(Key::from_static("k"))),
-            newer
-        );
-        let known = newer.split(r#","deadline"#).next().unwrap().to_owned() + "}";
-        let without = read(&known, message.topic.clone(), None, None).unwrap();
-        assert_eq!(write(&without), known);
-        assert!(message.size() >= without.size() + r#"deadline{"at":1700000000000001}"#.len());
-    }
-
-    /// The text is in tables of running systems: it may grow, it may not change.
-    #[test]
-    fn the_stored_text_is_pinned() {
-        let mut message = Message::with_id(
-            MessageId::from_static("1"),
-            Source::from_static("/shop"),
-            Topic::from_static("orders"),
-            Kind::from_static("OrderPlaced"),
-        );
-        message.headers.append("a", "b");
-        message.headers.append("c", vec![0xff, 0x00]);
-        message.occurred_at = Some(time_of(1_700_000_000_000_001));
-        assert_eq!(
-            write(&message),
-            r#"{"id":"1","source":"/shop","kind":"OrderPlaced","version":1,"headers":[["a","b"],["c","ff00","hex"]],"occurred_at":1700000000000001}"#
-        );
-        let newer = r#"{"id":"1","source":"/shop","kind":"OrderPlaced","version":1,"format":2}"#;
-        assert!(matches!(
-            read(newer, message.topic, None, None),
-            Err(EnvelopeError::NewerFormat(2))
-        ));
-    }
-}
+mod tests;

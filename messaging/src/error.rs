@@ -38,12 +38,21 @@ pub enum Error {
         next: i64,
     },
     /// The message was not tried, because an earlier one of the same (topic, key) was not
-    /// acknowledged.
+    /// acknowledged, or the broker takes no more in one call.
     NotTried,
     /// The broker refused the operation, for a reason of its own. Trying again does not help.
     Refused(Source),
     /// A name breaks its rules.
     InvalidName(InvalidName),
+    /// A number lies outside its limits.
+    OutOfLimits {
+        /// What the number counts, or the setting.
+        what: &'static str,
+        /// The number.
+        given: u64,
+        /// What it must be, such as `1 or more`.
+        limit: &'static str,
+    },
     /// A message was built without a part that every message has.
     Incomplete {
         /// The part, such as `topic`.
@@ -89,10 +98,14 @@ impl fmt::Display for Error {
                 committed.offset, committed.partition
             ),
             Self::NotTried => f.write_str(
-                "the message was not tried, because an earlier one of its key was not acknowledged",
+                "the message was not tried, because an earlier one of its key was not acknowledged \
+                 or the call was full: publish it again",
             ),
             Self::Refused(source) => write!(f, "the broker refused the operation: {source}"),
             Self::InvalidName(error) => error.fmt(f),
+            Self::OutOfLimits { what, given, limit } => {
+                write!(f, "{what} is {given}: it must be {limit}")
+            }
             Self::Incomplete { missing } => write!(f, "the message has no {missing}: set it"),
             Self::Encode(error) => error.fmt(f),
         }

@@ -1,16 +1,17 @@
 //! Typed events with versions: an old payload always decodes into the current type.
 
 mod error;
+mod json;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 
 use crate::{Key, Kind, Message, Topic};
 
 pub use error::{DecodeError, EncodeError};
+pub use json::Json;
 
 /// Media type of the JSON codec.
 pub const JSON: &str = "application/json";
@@ -40,9 +41,8 @@ pub const JSON: &str = "application/json";
 /// When the payload changes, raise the version and add an [`Upcaster`]:
 ///
 /// ```
-/// use mainstay_messaging::{Event, Message, event::{UpcastError, Upcaster, decode}};
+/// use mainstay_messaging::{Event, Message, event::{Json, UpcastError, Upcaster, decode}};
 /// use serde::{Deserialize, Serialize};
-/// use serde_json::{Value, json};
 ///
 /// #[derive(Serialize, Deserialize, PartialEq, Debug)]
 /// struct Renamed { given_name: String, family_name: String }
@@ -54,10 +54,12 @@ pub const JSON: &str = "application/json";
 ///     const UPCASTERS: &'static [Upcaster] = &[split_name]; // v1 → v2
 /// }
 ///
-/// fn split_name(v1: Value) -> Result<Value, UpcastError> {
-///     let name = v1["name"].as_str().ok_or("no `name`")?;
+/// fn split_name(mut payload: Json) -> Result<Json, UpcastError> {
+///     let name: String = payload.take("name")?;
 ///     let (given, family) = name.split_once(' ').ok_or("`name` is one word")?;
-///     Ok(json!({ "given_name": given, "family_name": family }))
+///     payload.set("given_name", given)?;
+///     payload.set("family_name", family)?;
+///     Ok(payload) // other members are as they were written
 /// }
 ///
 /// let old = Message::builder().topic("customers").kind("Renamed").source("/crm").version(1)
@@ -136,8 +138,9 @@ impl<E: Event> AnyEvent for E {
     }
 }
 
-/// Turns a payload of one version into the next version's.
-pub type Upcaster = fn(Value) -> Result<Value, UpcastError>;
+/// Turns a payload of one version into the next version's. Numbers that it does not touch keep all
+/// their digits.
+pub type Upcaster = fn(Json) -> Result<Json, UpcastError>;
 
 /// Why a payload could not be brought to the next version.
 pub type UpcastError = Box<dyn std::error::Error + Send + Sync>;
@@ -199,10 +202,10 @@ pub fn decode<E: Event>(message: &Message) -> Result<E, DecodeError> {
             known: E::VERSION,
         });
     }
-    let mut value: Value =
+    let mut json: Json =
         serde_json::from_slice(payload).map_err(|error| undecodable(error.into()))?;
     for upcast in E::UPCASTERS.iter().skip(message.version as usize - 1) {
-        value = upcast(value).map_err(undecodable)?;
+        json = upcast(json).map_err(undecodable)?;
     }
-    serde_json::from_value(value).map_err(|error| undecodable(error.into()))
+    json.parse().map_err(undecodable)
 }

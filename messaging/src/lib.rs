@@ -63,8 +63,9 @@
 //! | An acknowledged message reaches every group of its topic, at least once. | [`Consumer`] |
 //! | Messages of one (topic, key) are delivered in the order of the log. | Partitions by key. |
 //! | A committed offset never moves back, and a former owner of a partition cannot move it. | A commit carries the epoch of its assignment. |
-//! | A message of an older version decodes into the current event. Otherwise decoding fails, and the message stays intact. | [`event`] |
-//! | A message is the same before and after its way through an envelope or `CloudEvents` headers. | [`envelope`], [`cloudevents`] |
+//! | A message of an older version decodes into the current event, with all digits of its numbers. Otherwise decoding fails, and the message stays intact. | [`event`] |
+//! | A message is the same before and after its way through an envelope or `CloudEvents` headers, even if an older build is on the way. | [`envelope`], [`cloudevents`] |
+//! | A group that starts at the latest record reads everything that comes after it has joined, topics created later included. | [`StartAt::Latest`] |
 //!
 //! | not guaranteed | what to do |
 //! |---|---|
@@ -105,6 +106,7 @@
 //! | A former owner commits. | [`Error::NotAssigned`] | Its offset does not move. The other positions are stored. |
 //! | A record is no message, or of a newer format. | [`Content::Raw`] | It is delivered in its place, with its bytes. |
 //! | An event has an unknown version or does not decode. | [`event::DecodeError`] | The message is intact: dead-letter it. |
+//! | A value lies outside its limits: a name, a version, a number of partitions. | [`Error::InvalidName`], [`Error::OutOfLimits`] | Nothing is stored. The text names the limit. |
 //! | Records were removed before they were read. | [`Error::OffsetOutOfRange`] | The group stops until an operator resets its offset. |
 //! | The file of `sqlite` was replaced by another log. | Nothing. | Groups begin anew, and messages on their way are gone. Compare [`sqlite::Broker::id`] at each start. |
 //!
@@ -118,6 +120,7 @@
 //! | `broker_partitions` | partitions of each topic, with their first and next offset |
 //! | `broker_members` | living members of groups and their leases |
 //! | `broker_claims` | owner, epoch and committed offset of each partition of each group |
+//! | `broker_subscriptions` | topics that each group has subscribed to |
 //! | `broker_identity` | the id of the log |
 //! | `broker_schema` | applied migrations |
 //!

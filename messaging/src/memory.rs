@@ -22,7 +22,7 @@ use std::{
 
 use crate::{
     Delivery, Error, Group, InvalidName, Partition, Position, Topic,
-    broker::{ConsumerBuilder, Raw},
+    broker::{ConsumerBuilder, Raw, builder::some_partitions},
 };
 use builder::Settings;
 use group::Membership;
@@ -74,10 +74,10 @@ impl Broker {
         Builder::new()
     }
 
-    /// Creates a topic. A topic that exists keeps the partitions it has.
+    /// Creates a topic of 1 to 65,535 partitions. A topic that exists keeps those it has.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] during an outage; [`Error::InvalidName`].
+    /// [`Error::Unavailable`] during an outage; [`Error::InvalidName`], [`Error::OutOfLimits`].
     #[expect(clippy::unused_async, reason = "the shape that all brokers share")]
     pub async fn create_topic(
         &self,
@@ -85,6 +85,7 @@ impl Broker {
         partitions: u16,
     ) -> Result<(), Error> {
         let topic = topic.try_into().map_err(Into::into)?;
+        let partitions = some_partitions(partitions)?;
         self.inner.faults.reach()?;
         self.inner.state().log.create(&topic, partitions);
         Ok(())

@@ -37,7 +37,7 @@ pub struct Message {
     pub headers: Headers,
     /// The body. Without one, the message is a tombstone.
     pub payload: Option<Bytes>,
-    /// When it happened, to the microsecond.
+    /// When it happened, to the microsecond; any time that the platform has.
     pub occurred_at: Option<SystemTime>,
     /// Ties together everything that one request caused.
     pub correlation_id: Option<String>,

@@ -30,7 +30,10 @@ use mainstay_database::{
 use tokio::sync::{RwLock, watch};
 use uuid::Uuid;
 
-use crate::{Error, Group, InvalidName, Partition, Topic, broker::ConsumerBuilder};
+use crate::{
+    Error, Group, InvalidName, Partition, Topic,
+    broker::{ConsumerBuilder, builder::some_partitions},
+};
 use builder::{File, Settings};
 use statements::Statements;
 
@@ -50,11 +53,17 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "0002_identity",
             sql: include_str!("../migrations/sqlite/0002_identity.sql"),
         },
+        Migration {
+            name: "0003_subscriptions",
+            sql: include_str!("../migrations/sqlite/0003_subscriptions.sql"),
+        },
     ],
 };
 
-/// Bits of a record's id that hold its offset.
+/// Bits of a record's id that hold its offset. The other 23 hold the id of its partition.
 const OFFSET_BITS: u32 = 40;
+
+const MAX_PARTITIONS: i64 = (1 << (63 - OFFSET_BITS)) - 1;
 
 /// A log in a SQLite file. Clones share its connections and its notifier.
 #[derive(Clone, Debug)]
@@ -105,23 +114,36 @@ impl Broker {
         self.inner.id
     }
 
-    /// Creates a topic. A topic that exists keeps the partitions it has.
+    /// Creates a topic of 1 to 65,535 partitions. A topic that exists keeps those it has. All topics
+    /// of a file have 8,388,607 partitions at most.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the file is busy; [`Error::InvalidName`].
+    /// [`Error::Unavailable`] when the file is busy; [`Error::InvalidName`], [`Error::OutOfLimits`].
     pub async fn create_topic(
         &self,
         topic: impl TryInto<Topic, Error: Into<InvalidName>>,
         partitions: u16,
     ) -> Result<(), Error> {
         let topic: Topic = topic.try_into().map_err(Into::into)?;
+        let partitions = some_partitions(partitions)?;
         let mut tx = self.inner.database.begin().await.map_err(sort)?;
         sqlx::query(self.inner.statements.create_topic.clone())
             .bind(topic.as_str())
-            .bind(partitions)
+            .bind(partitions.get())
             .execute(&mut *tx)
             .await
             .map_err(driver)?;
+        let highest: i64 = sqlx::query_scalar(self.inner.statements.highest_partition.clone())
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(driver)?;
+        if highest > MAX_PARTITIONS {
+            return Err(Error::OutOfLimits {
+                what: "the number of partitions of all topics",
+                given: highest.unsigned_abs(),
+                limit: "8388607 or less",
+            });
+        }
         self.inner.database.commit(tx).await.map_err(sort)
     }
 

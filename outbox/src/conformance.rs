@@ -113,6 +113,7 @@ macro_rules! conformance {
             a_deduplication_key_is_used_once_and_aborts_nothing
             an_oversize_message_is_refused_and_the_transaction_stays_usable
             an_emitted_event_carries_topic_key_kind_version_and_source
+            a_message_is_published_as_it_was_enqueued
             a_commit_through_the_database_wakes_the_relay_at_once
             a_notification_wakes_the_relay_at_once
             a_foreign_commit_is_found_by_early_polls

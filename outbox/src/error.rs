@@ -1,5 +1,7 @@
 //! Errors, grouped by what the caller can do.
 
+use std::time::Duration;
+
 use mainstay_messaging::InvalidName;
 
 /// An outbox operation failed.
@@ -33,6 +35,16 @@ pub enum Error {
     /// A name given to the builder is invalid.
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
+    /// With this setting the relay could publish nothing.
+    #[error("{setting} is {given:?}; set it to at least {least:?}")]
+    TooShort {
+        /// The setter's name.
+        setting: &'static str,
+        /// What it was set to.
+        given: Duration,
+        /// What it must be at least.
+        least: Duration,
+    },
     /// Another relay has taken over at least one shard. It may publish again what this one published.
     #[error("another relay has taken over a shard of this one: its fencing token is outdated")]
     Fenced,

@@ -88,8 +88,8 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
         }
     }
 
-    /// How long a relay that no longer responds keeps its shards; default 10 s. It is renewed after
-    /// a third.
+    /// How long a relay that no longer responds keeps its shards; default 10 s, at least 10 ms. It is
+    /// renewed after a third.
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
         self
@@ -102,9 +102,9 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
         self
     }
 
-    /// Messages per publish call; default 1,000.
-    pub const fn batch_size(mut self, messages: u32) -> Self {
-        self.settings.limit.messages = messages;
+    /// Messages per publish call; default 1,000, at least 1.
+    pub fn batch_size(mut self, messages: u32) -> Self {
+        self.settings.limit.messages = messages.max(1);
         self
     }
 
@@ -114,7 +114,7 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
         self
     }
 
-    /// How long one publish call may take; default 30 s. It never outlives the lease.
+    /// How long one publish call may take; default 30 s, at least 1 ms. It never outlives the lease.
     pub const fn publish_timeout(mut self, timeout: Duration) -> Self {
         self.settings.publish_timeout = timeout;
         self
@@ -160,7 +160,8 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
     /// and returns.
     ///
     /// # Errors
-    /// Only errors that do not heal, such as a missing privilege. Outages are retried with backoff.
+    /// [`Error::TooShort`] before anything is read. Later only errors that do not heal, such as a
+    /// missing privilege. Outages are retried with backoff.
     ///
     /// # Cancel safety
     /// Dropping the future is a crash. Nothing is lost: messages that were published and not yet
@@ -181,6 +182,7 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
     }
 
     async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        self.settings.check()?;
         let shutdown = async {
             tokio::select! {
                 biased;
@@ -189,6 +191,28 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
             }
         };
         Session::new(self).run(shutdown).await
+    }
+}
+
+impl Settings {
+    /// With shorter durations, no publish call would ever end in time.
+    fn check(&self) -> Result<(), Error> {
+        let settings = [
+            ("lease", self.lease, Duration::from_millis(10)),
+            (
+                "publish_timeout",
+                self.publish_timeout,
+                Duration::from_millis(1),
+            ),
+        ];
+        match settings.into_iter().find(|(_, given, least)| given < least) {
+            Some((setting, given, least)) => Err(Error::TooShort {
+                setting,
+                given,
+                least,
+            }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use std::any::Any;
 #[error("the record is not a message: {0}")]
 pub(crate) struct NotAMessage(pub(crate) String);
 
-/// The worker acknowledges such messages before it starts a transaction, so only callers of
-/// [`Handlers::run`](crate::Handlers::run) see this.
+/// A worker that does not [block](crate::Worker::block_unknown_kinds) such messages acknowledges them
+/// before it starts a transaction.
 #[derive(thiserror::Error, Debug)]
 #[error("no handler is registered for messages of kind {0}; register one with `on`")]
 pub(crate) struct NoHandler(pub(crate) String);

@@ -22,6 +22,7 @@ use tokio::{
 use super::{
     handle::Shared,
     holdings::{Bound, Holdings},
+    kinds::UnknownKinds,
     lanes::{LaneId, Lanes},
     pump::{Command, Event, Pump},
     upkeep::upkeep,
@@ -45,6 +46,7 @@ pub(super) struct Engine<I: WorkerStore> {
     /// While the database does not answer: when to try it again, and how often that failed.
     outage: Option<(Monotonic, u32)>,
     blocked: BTreeMap<LaneId, BlockedKey>,
+    unknown_kinds: UnknownKinds,
     last_error: Option<Arc<str>>,
     /// Set once nothing more is started.
     closing: Option<Closing>,
@@ -109,6 +111,7 @@ impl<I: WorkerStore> Engine<I> {
             progress,
             outage: None,
             blocked: BTreeMap::new(),
+            unknown_kinds: UnknownKinds::default(),
             last_error: None,
             closing: None,
             ended: None,
@@ -192,9 +195,10 @@ impl<I: WorkerStore> Engine<I> {
                 }
             }
         };
-        if tokio::time::timeout(limit * 2, leaving).await.is_err() {
+        let patience = limit.saturating_mul(2);
+        if tokio::time::timeout(patience, leaving).await.is_err() {
             tracing::warn!(
-                consumer = %self.work.group, timeout = ?(limit * 2),
+                consumer = %self.work.group, timeout = ?patience,
                 "the consumer did not leave its group in time; the broker will expire its membership"
             );
         }

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
-use crate::failure::FailureKind;
+use crate::{failure::FailureKind, handlers::NoHandler};
 
 /// How the attempt on a batch ended. Indices are places in the batch.
 #[derive(Debug)]
@@ -63,6 +63,7 @@ pub(super) type Reason = Arc<dyn StdError + Send + Sync>;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Cause {
     Unreadable,
+    UnknownKind,
     Permanent,
     Retryable,
     Panicked,
@@ -92,6 +93,16 @@ impl Fault {
             error,
         }
     }
+
+    /// A message that no handler got.
+    pub(super) fn unread(culprit: usize, error: Reason) -> Self {
+        let cause = if error.is::<NoHandler>() {
+            Cause::UnknownKind
+        } else {
+            Cause::Unreadable
+        };
+        Self::new(culprit, cause, error)
+    }
 }
 
 impl Cause {
@@ -102,13 +113,14 @@ impl Cause {
 
     /// Whether a handler ran.
     pub(super) const fn is_attempt(self) -> bool {
-        !matches!(self, Self::Unreadable)
+        !matches!(self, Self::Unreadable | Self::UnknownKind)
     }
 
     /// The kind of failure once no more attempts are made.
     pub(super) const fn final_kind(self) -> FailureKind {
         match self {
             Self::Unreadable => FailureKind::Unreadable,
+            Self::UnknownKind => FailureKind::UnknownKind,
             Self::Permanent => FailureKind::Permanent,
             Self::Retryable => FailureKind::Exhausted,
             Self::Panicked => FailureKind::Panicked,

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use mainstay_clock::{Backoff, Clock, IdGenerator, SystemClock, SystemIds};
 
-use super::Worker;
+use super::{Worker, kinds::KindRules};
 use crate::{
     Inbox,
     failure::{BlockKey, FailurePolicy},
@@ -24,6 +24,7 @@ pub(super) struct Settings {
     pub(super) drain_timeout: Duration,
     pub(super) retention: Duration,
     pub(super) failure_policy: Arc<dyn FailurePolicy>,
+    pub(super) kinds: KindRules,
     pub(super) on_commit: Option<Arc<dyn Fn() + Send + Sync>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn IdGenerator>,
@@ -43,6 +44,7 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(10),
             retention: Duration::from_secs(7 * 24 * 60 * 60),
             failure_policy: Arc::new(BlockKey::new()),
+            kinds: KindRules::default(),
             on_commit: None,
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
@@ -93,7 +95,7 @@ impl<I: Inbox, K, S> Worker<I, K, S> {
         self
     }
 
-    /// How long one call of a handler may take; default 30 s.
+    /// How long one call of a handler may take; default 30 s, at least 1 ms.
     ///
     /// It must lie below the time after which the database ends an idle transaction. It should lie
     /// above the database's `lock_timeout`: a handler that waits for a lock has not failed.

@@ -47,6 +47,7 @@ impl Meters {
     pub(super) fn failed(&self, cause: Cause) {
         let cause = match cause {
             Cause::Unreadable => "unreadable",
+            Cause::UnknownKind => "unknown_kind",
             Cause::Permanent => "permanent",
             Cause::Retryable => "retryable",
             Cause::Panicked => "panicked",

@@ -83,7 +83,7 @@ impl<I: WorkerStore> Work<I> {
                     fresh.push((index, decoded.handler, Some(decoded.call)));
                 }
                 (Admission::Fresh, Err(error)) => {
-                    return Ok(Outcome::Failed(Fault::new(index, Cause::Unreadable, error)));
+                    return Ok(Outcome::Failed(Fault::unread(index, error)));
                 }
                 (Admission::Held, _) => done.held += 1,
                 (Admission::Duplicate, _) => {}

@@ -3,6 +3,8 @@
 #[cfg(feature = "conformance")]
 mod crash;
 #[cfg(all(feature = "conformance", feature = "memory"))]
+mod durations;
+#[cfg(all(feature = "conformance", feature = "memory"))]
 mod faults;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod handlers;

@@ -1,4 +1,8 @@
-//! Joining a group.
+//! Joining a group, and what the settings of this crate's brokers have in common.
+
+use std::{num::NonZeroU16, time::Duration};
+
+use mainstay_clock::Monotonic;
 
 use crate::{Error, Group, InvalidName, StartAt, Topic};
 
@@ -40,7 +44,8 @@ impl<Broker> ConsumerBuilder<Broker> {
         }
     }
 
-    /// Where the group begins in a topic that it has not read yet; default [`StartAt::Earliest`].
+    /// Where the group begins in a topic that it has not subscribed to yet; default
+    /// [`StartAt::Earliest`].
     pub const fn start_at(mut self, start_at: StartAt) -> Self {
         self.start_at = start_at;
         self
@@ -64,4 +69,18 @@ impl<Broker> ConsumerBuilder<Broker> {
         };
         Ok((self.broker, subscription))
     }
+}
+
+/// When to renew a lease that was taken now: after a third, but not all the time.
+pub(crate) fn renewal(now: Monotonic, lease: Duration) -> Monotonic {
+    now + (lease / 3).max(Duration::from_millis(1))
+}
+
+/// A topic without partitions would take no message, and could not be created again.
+pub(crate) fn some_partitions(partitions: u16) -> Result<NonZeroU16, Error> {
+    NonZeroU16::new(partitions).ok_or(Error::OutOfLimits {
+        what: "the number of partitions of a topic",
+        given: 0,
+        limit: "1 to 65535",
+    })
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::{
-    ConsumerFixture, PATIENCE, assigned, behind, group, keyed, message, other_topic, read, topic,
+    ConsumerFixture, KEYS, PATIENCE, assigned, behind, group, keyed, message, other_topic, read,
+    topic,
 };
 use crate::{
     Error, StartAt,
-    broker::{Consumer, ConsumerEvent, Partition},
+    broker::{Consumer, ConsumerEvent, Delivery, Partition, Position},
 };
 
 pub async fn a_consumer_knows_its_group<F: ConsumerFixture>(f: &F) {
@@ -204,4 +205,83 @@ pub async fn a_member_that_leaves_hands_everything_on<F: ConsumerFixture>(f: &F)
     first.release(&all).await.unwrap();
     let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
     assert_eq!(assigned(&mut second).await, all);
+}
+
+/// Otherwise nobody would read it until the membership changes.
+pub async fn a_partition_that_was_released_unasked_is_announced_anew<F: ConsumerFixture>(f: &F) {
+    f.create_topic(&topic(), 2).await;
+    let messages: Vec<_> = KEYS.map(|key| message(key, 0)).into();
+    f.append(&messages).await;
+    let mut consumer = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
+    let held = assigned(&mut consumer).await;
+    assert_eq!(held.len(), 2);
+    let mut given_back = read(&mut consumer, KEYS.len()).await;
+    given_back.retain(|delivery| delivery.position.partition == held[0]);
+    assert!(!given_back.is_empty(), "the keys lie in one partition");
+    consumer.commit(&behind(&given_back[..1])).await.unwrap();
+    consumer.release(&held[..1]).await.unwrap();
+    let (again, starts) = again(&mut consumer, given_back.len() - 1).await;
+    assert_eq!(starts, behind(&given_back[..1]));
+    assert_eq!(positions(&again), positions(&given_back[1..]));
+}
+
+/// A release that was on its way when the partition was lost must not strand the next assignment.
+pub async fn a_release_from_before_a_loss_does_not_strand_the_partition<F: ConsumerFixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    f.append(&[message("a", 0)]).await;
+    let mut first = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
+    let held = assigned(&mut first).await;
+    // It stalls; another member takes over, and leaves.
+    let mut second = f.consumer(&group("g"), &[topic()], StartAt::Earliest).await;
+    assert_eq!(assigned(&mut second).await, held);
+    second.release(&held).await.unwrap();
+    let losing = async {
+        loop {
+            match first.next().await.unwrap() {
+                ConsumerEvent::Lost(lost) => return lost,
+                // Records that were on their way.
+                ConsumerEvent::Deliveries(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, losing).await.unwrap(), held);
+    // The partition is free, or this member's again; this concerns what it held before.
+    first.release(&held).await.unwrap();
+    let (read, starts) = again(&mut first, 1).await;
+    let partition = held.into_iter().next().unwrap();
+    assert_eq!(
+        starts,
+        [Position {
+            partition,
+            offset: 0
+        }]
+    );
+    assert_eq!(keyed(&read)["a"], [0]);
+}
+
+/// Polls until `count` records have come, and returns them with the assignments before them.
+async fn again(consumer: &mut impl Consumer, count: usize) -> (Vec<Delivery>, Vec<Position>) {
+    let (mut deliveries, mut starts) = (Vec::new(), Vec::new());
+    let reading = async {
+        while starts.is_empty() || deliveries.len() < count {
+            match consumer.next().await.unwrap() {
+                ConsumerEvent::Assigned(assigned) => {
+                    starts.extend(assigned.into_iter().map(|a| Position {
+                        partition: a.partition,
+                        offset: a.start,
+                    }));
+                }
+                ConsumerEvent::Deliveries(more) => deliveries.extend(more),
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, reading).await;
+    ended.unwrap_or_else(|_| panic!("a partition that was given back is stranded"));
+    (deliveries, starts)
+}
+
+fn positions(deliveries: &[Delivery]) -> Vec<&Position> {
+    deliveries.iter().map(|d| &d.position).collect()
 }

@@ -9,6 +9,7 @@ use super::{PublisherFixture, keyed, message, other_topic, oversize, publish, to
 use crate::{
     Error, Message, Topic,
     broker::{Content, Partition, PublishOutcome, Publisher},
+    envelope,
 };
 
 pub async fn messages_of_one_key_keep_their_order<F: PublisherFixture>(f: &F) {
@@ -179,4 +180,28 @@ pub async fn every_part_of_a_message_travels<F: PublisherFixture>(f: &F) {
         panic!("{deliveries:?}");
     };
     assert_eq!(*received, sent);
+}
+
+pub async fn every_time_travels<F: PublisherFixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let times = [
+        -62_167_219_200_000_000,   // 0000-01-01T00:00:00Z
+        -62_167_219_200_000_001,   // before RFC 3339
+        -1,                        // before 1970
+        253_402_300_799_999_999,   // 9999-12-31T23:59:59.999999Z
+        253_402_300_800_000_000,   // after RFC 3339
+        9_223_372_036_854_775_806, // nearly the last of 64 bits
+    ];
+    let sent: Vec<Message> = (0..)
+        .zip(times)
+        .map(|(number, micros)| {
+            let mut message = message("a", number);
+            message.occurred_at = Some(envelope::time_of(micros));
+            message
+        })
+        .collect();
+    publish(&f.publisher(), &sent).await;
+    let records = f.records(&topic()).await;
+    let received: Vec<_> = records.iter().map(|d| d.content.message()).collect();
+    assert_eq!(received, sent.iter().map(Some).collect::<Vec<_>>());
 }

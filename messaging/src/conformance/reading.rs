@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    ConsumerFixture, FOREIGN, KEYS, PATIENCE, assigned, group, keyed, message, other_topic, read,
-    topic,
+    ConsumerFixture, FOREIGN, KEYS, PATIENCE, assigned, behind, group, keyed, message, other_topic,
+    read, topic,
 };
 use crate::{
     Error, StartAt, Topic,
@@ -28,6 +28,49 @@ pub async fn a_group_that_starts_at_the_latest_reads_only_what_comes_after<F: Co
     assigned(&mut consumer).await;
     f.append(&[message("a", 1)]).await;
     assert_eq!(keyed(&read(&mut consumer, 1).await)["a"], [1]);
+}
+
+/// Whatever such a topic holds came after the group had joined.
+pub async fn a_topic_that_is_created_after_a_group_joined_is_read_from_its_beginning<
+    F: ConsumerFixture,
+>(
+    f: &F,
+) {
+    f.create_topic(&other_topic(), 1).await;
+    let both = [topic(), other_topic()];
+    let mut consumer = f.consumer(&group("g"), &both, StartAt::Latest).await;
+    assigned(&mut consumer).await;
+    f.create_topic(&topic(), 4).await;
+    let round = |number| KEYS.map(|key| message(key, number));
+    f.append(&round(0)).await;
+    // Another member may be the first that sees the topic.
+    let mut second = f.consumer(&group("g"), &both, StartAt::Latest).await;
+    let mut deliveries = Vec::new();
+    let reading = async {
+        while deliveries.len() < KEYS.len() {
+            let (member, event) = tokio::select! {
+                event = second.next() => (&mut second, event),
+                event = consumer.next() => (&mut consumer, event),
+            };
+            match event.unwrap() {
+                ConsumerEvent::Deliveries(more) => {
+                    member.commit(&behind(&more)).await.unwrap();
+                    deliveries.extend(more);
+                }
+                ConsumerEvent::Revoked { partitions, .. } => {
+                    member.release(&partitions).await.unwrap();
+                }
+                _ => {}
+            }
+        }
+    };
+    let read = tokio::time::timeout(PATIENCE, reading).await;
+    read.unwrap_or_else(|_| panic!("the first records of the topic did not come"));
+    let deliveries = keyed(&deliveries);
+    assert!(
+        deliveries.values().all(|numbers| *numbers == [0]),
+        "{deliveries:?}"
+    );
 }
 
 pub async fn two_groups_both_get_everything<F: ConsumerFixture>(f: &F) {

@@ -2,38 +2,51 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::{Value, value::RawValue};
 
-/// Kept and written again, so that an older relay in the middle strips nothing from a message.
-/// Nearly every message has none, which costs nothing.
+/// Kept as text and written again, so that an older relay in the middle strips nothing from a
+/// message and rounds no number. Nearly every message has none, which costs nothing.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(crate) struct Unknown(Option<Arc<Map<String, Value>>>);
+pub(crate) struct Unknown(Option<Arc<str>>);
 
 impl Unknown {
     pub(crate) const NONE: Self = Self(None);
 
-    /// Bytes as JSON, give or take punctuation.
+    /// Bytes as JSON.
     pub(crate) fn size(&self) -> usize {
-        let attributes = self.0.iter().flat_map(|attributes| attributes.iter());
-        attributes
-            .map(|(name, value)| name.len() + value.to_string().len())
-            .sum()
+        self.0.as_ref().map_or(0, |members| members.len())
     }
-}
 
-impl Serialize for Unknown {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            None => serializer.serialize_none(),
-            Some(attributes) => attributes.serialize(serializer),
+    /// Adds the members to those of the JSON object that `json` ends with.
+    pub(super) fn write_into(&self, json: &mut String) {
+        if let Some(members) = &self.0
+            && json.ends_with('}')
+        {
+            json.pop();
+            json.push(',');
+            json.push_str(members);
+            json.push('}');
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Unknown {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let attributes = Map::deserialize(deserializer)?;
-        Ok(Self((!attributes.is_empty()).then(|| Arc::new(attributes))))
+/// Collects the members of a JSON object.
+#[derive(Default)]
+pub(super) struct Members(String);
+
+impl Members {
+    pub(super) fn add(&mut self, name: String, value: &RawValue) {
+        if !self.0.is_empty() {
+            self.0.push(',');
+        }
+        self.0.push_str(&Value::String(name).to_string());
+        self.0.push(':');
+        self.0.push_str(value.get());
+    }
+}
+
+impl From<Members> for Unknown {
+    fn from(Members(members): Members) -> Self {
+        Self((!members.is_empty()).then(|| members.into()))
     }
 }

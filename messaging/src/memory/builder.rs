@@ -50,7 +50,7 @@ impl Builder {
     }
 
     /// How long a member that stopped answering keeps its partitions; default 5 s. Members renew it
-    /// at a third.
+    /// at a third, but at most once per millisecond.
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
         self
@@ -62,16 +62,16 @@ impl Builder {
         self
     }
 
-    /// Records per partition that one delivery holds at most; default 500.
-    pub const fn fetch_records(mut self, count: u16) -> Self {
-        self.settings.fetch_records = count;
+    /// Records per partition that one delivery holds at most; default 500, at least 1.
+    pub fn fetch_records(mut self, count: u16) -> Self {
+        self.settings.fetch_records = count.max(1);
         self
     }
 
     /// Bytes over all partitions that one delivery holds at most; a single larger record still
     /// comes. Default 8 MiB.
-    pub const fn fetch_bytes(mut self, bytes: usize) -> Self {
-        self.settings.fetch_bytes = bytes;
+    pub fn fetch_bytes(mut self, bytes: usize) -> Self {
+        self.settings.fetch_bytes = bytes.max(1);
         self
     }
 

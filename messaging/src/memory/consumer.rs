@@ -9,7 +9,8 @@ use mainstay_clock::Monotonic;
 use crate::{
     Error, Group,
     broker::{
-        Consumer, ConsumerEvent, Content, Delivery, Partition, Position, builder::Subscription,
+        Consumer, ConsumerEvent, Content, Delivery, Partition, Position,
+        builder::{Subscription, renewal},
     },
     holdings::Holdings,
     memory::{Inner, State, faults::Membership, group::Member},
@@ -109,7 +110,7 @@ impl LogConsumer {
         if !due && membership.generation == self.generation {
             return Ok(());
         }
-        self.next_tick = Some(now + settings.lease / 3);
+        self.next_tick = Some(renewal(now, settings.lease));
         let before = membership.generation;
         let view = membership.tick(log, &self.me, now, settings.lease);
         self.generation = membership.generation;

@@ -19,6 +19,8 @@ use crate::{
 pub(super) struct Membership {
     members: BTreeMap<String, Lease>,
     claims: BTreeMap<Partition, Claim>,
+    /// Topics that a member has subscribed to, present or not.
+    subscribed: BTreeSet<Topic>,
     /// Counts changes that other members must see at once: members that came or went, partitions
     /// that became free.
     pub(super) generation: u64,
@@ -61,8 +63,9 @@ impl Membership {
         };
         let joined = self.members.insert(me.name.clone(), renewed).is_none();
         let before = self.members.len();
+        // A member that ticks is alive, however short its lease is.
         self.members
-            .retain(|_, lease| !lease.until.has_passed_at(now));
+            .retain(|name, lease| *name == me.name || !lease.until.has_passed_at(now));
         let expired = self.members.len() != before;
         self.free_claims();
         self.admit_partitions(log, me);
@@ -179,19 +182,28 @@ impl Membership {
         }
     }
 
-    /// A group without an offset in a partition starts where the member says.
+    /// A group without an offset in a partition starts where the member says. If the group has
+    /// subscribed to the topic before, the partition came later: it starts at its beginning.
     fn admit_partitions(&mut self, log: &Log, me: &Member) {
-        for partition in me.topics.iter().flat_map(|topic| log.partitions(topic)) {
-            let (first, next) = log.ends(&partition);
-            self.claims.entry(partition).or_insert(Claim {
-                owner: None,
-                epoch: 0,
-                committed: match me.start_at {
-                    StartAt::Earliest => first,
-                    StartAt::Latest => next,
-                },
-            });
+        for topic in &me.topics {
+            let start_at = if self.subscribed.contains(topic) {
+                StartAt::Earliest
+            } else {
+                me.start_at
+            };
+            for partition in log.partitions(topic) {
+                let (first, next) = log.ends(&partition);
+                self.claims.entry(partition).or_insert(Claim {
+                    owner: None,
+                    epoch: 0,
+                    committed: match start_at {
+                        StartAt::Earliest => first,
+                        StartAt::Latest => next,
+                    },
+                });
+            }
         }
+        self.subscribed.extend(me.topics.iter().cloned());
     }
 
     fn target(&self) -> BTreeMap<Partition, String> {

@@ -1,7 +1,10 @@
 //! The records: per topic a list of partitions, per partition a list of records with ascending
 //! offsets.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    num::NonZeroU16,
+};
 
 use crate::{
     Error, Message, Topic,
@@ -25,14 +28,14 @@ struct Records {
 }
 
 impl Log {
-    pub(super) fn create(&mut self, topic: &Topic, partitions: u16) {
+    pub(super) fn create(&mut self, topic: &Topic, partitions: NonZeroU16) {
         self.topics
             .entry(topic.clone())
-            .or_insert_with(|| (0..partitions).map(|_| Records::default()).collect());
+            .or_insert_with(|| (0..partitions.get()).map(|_| Records::default()).collect());
     }
 
     pub(super) fn knows(&self, topic: &Topic) -> bool {
-        self.topics.get(topic).is_some_and(|p| !p.is_empty())
+        self.topics.contains_key(topic)
     }
 
     /// Appends to the partition that the message's key says.

@@ -1,9 +1,6 @@
 //! Building a message.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
@@ -11,7 +8,7 @@ use serde::Serialize;
 
 use super::Message;
 use crate::{
-    Error, InvalidName, Key, Kind, MessageId, Source, Topic,
+    Error, InvalidName, Key, Kind, MessageId, Source, Topic, envelope,
     event::{AnyEvent, EncodeError, JSON},
 };
 
@@ -112,10 +109,18 @@ impl MessageBuilder {
         }
     }
 
-    /// Version of the kind's schema; default 1.
-    pub const fn version(mut self, version: u32) -> Self {
+    /// Version of the kind's schema, from 1; default 1.
+    pub fn version(mut self, version: u32) -> Self {
         self.message.version = version;
-        self
+        self.note(if version == 0 {
+            Err(Error::OutOfLimits {
+                what: "the version of a message",
+                given: 0,
+                limit: "1 or more",
+            })
+        } else {
+            Ok(())
+        })
     }
 
     /// Media type of the payload.
@@ -186,8 +191,8 @@ impl MessageBuilder {
     /// The message.
     ///
     /// # Errors
-    /// The first value that is not valid: [`Error::InvalidName`], [`Error::Encode`];
-    /// [`Error::Incomplete`] without a topic, kind or source.
+    /// The first value that is not valid: [`Error::InvalidName`], [`Error::OutOfLimits`],
+    /// [`Error::Encode`]; [`Error::Incomplete`] without a topic, kind or source.
     pub fn build(self) -> Result<Message, Error> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -241,11 +246,5 @@ impl MessageBuilder {
 /// Tables and `CloudEvents` have microseconds: a message has the same time before and after its
 /// trip.
 fn cut_to_micros(time: SystemTime) -> SystemTime {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .and_then(|since_epoch| {
-            let finer = u64::from(since_epoch.subsec_nanos() % 1_000);
-            time.checked_sub(Duration::from_nanos(finer))
-        })
-        .unwrap_or(time)
+    envelope::time(envelope::micros(time)).unwrap_or(time)
 }

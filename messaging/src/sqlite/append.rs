@@ -50,6 +50,12 @@ const ID: usize = 19;
 const NUMBER: usize = 10;
 const HEAD: usize = ID + 5 * NUMBER;
 
+/// A batch of this many bytes takes no further message: SQLite binds at most 1,000,000,000.
+const FULL: usize = 128 * 1024 * 1024;
+
+/// How many records a partition has at most, in the bits of an id.
+const MAX_RECORDS: i64 = 1 << OFFSET_BITS;
+
 impl LogPublisher {
     pub(super) const fn new(inner: Arc<Inner>) -> Self {
         Self { inner }
@@ -73,6 +79,9 @@ impl LogPublisher {
         let mut batch = Batch::default();
         let mut rule = PrefixRule::new();
         let mut sort_one = |message: &Message| {
+            if batch.blob.len() >= FULL {
+                return PublishOutcome::Unknown(Error::NotTried);
+            }
             let size = message.size();
             let refusal = match topics.get(&message.topic).and_then(Option::as_ref) {
                 _ if size > limit => Error::TooLarge { size, limit },
@@ -102,6 +111,13 @@ impl LogPublisher {
             .fetch_all(&mut *tx)
             .await
             .map_err(driver)?;
+        if let Some((_, end)) = ends.iter().find(|(_, end)| *end > MAX_RECORDS) {
+            return Err(Error::OutOfLimits {
+                what: "the number of records of a partition",
+                given: end.unsigned_abs(),
+                limit: "1099511627776 or less",
+            });
+        }
         let heads = batch.place(&ends);
         sqlx::query(self.inner.statements.append.clone())
             .bind(heads)

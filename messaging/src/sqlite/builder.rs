@@ -61,14 +61,14 @@ impl Builder {
     }
 
     /// The largest message accepted, in bytes of [`Message::size`](crate::Message::size); default 1
-    /// MiB.
+    /// MiB, at most 128 MiB.
     pub const fn max_message_size(mut self, bytes: usize) -> Self {
         self.settings.max_message_size = bytes;
         self
     }
 
     /// How long a member that stopped answering keeps its partitions; default 5 s. Members renew it
-    /// at a third.
+    /// at a third, but at most once per millisecond.
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
         self
@@ -80,16 +80,16 @@ impl Builder {
         self
     }
 
-    /// Records per partition that one delivery holds at most; default 500.
-    pub const fn fetch_records(mut self, count: u16) -> Self {
-        self.settings.fetch_records = count;
+    /// Records per partition that one delivery holds at most; default 500, at least 1.
+    pub fn fetch_records(mut self, count: u16) -> Self {
+        self.settings.fetch_records = count.max(1);
         self
     }
 
     /// Bytes over all partitions that one delivery holds at most; a single larger record still
     /// comes. Default 8 MiB.
-    pub const fn fetch_bytes(mut self, bytes: usize) -> Self {
-        self.settings.fetch_bytes = bytes;
+    pub fn fetch_bytes(mut self, bytes: usize) -> Self {
+        self.settings.fetch_bytes = bytes.max(1);
         self
     }
 
@@ -116,7 +116,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Refused`] when the file cannot be opened or its schema is newer than this build;
-    /// [`Error::Unavailable`] when the file is busy.
+    /// [`Error::Unavailable`] when the file is busy; [`Error::OutOfLimits`] names a setting.
     pub async fn open(self) -> Result<Broker, Error> {
         let database = self.database().await?;
         let migrated = database.migrate(&MIGRATIONS, &self.namespace).await;
@@ -136,6 +136,14 @@ impl Builder {
     }
 
     async fn database(&self) -> Result<Database, Error> {
+        let size = self.settings.max_message_size;
+        if size > LARGEST_MESSAGE {
+            return Err(Error::OutOfLimits {
+                what: "max_message_size",
+                given: u64::try_from(size).unwrap_or(u64::MAX),
+                limit: "134217728 or less",
+            });
+        }
         match &self.file {
             File::Path(path) => Database::open(path).await.map_err(sort),
             File::Open(database) => Ok(database.clone()),
@@ -158,11 +166,16 @@ impl Builder {
     }
 }
 
+/// A message is one value of SQLite with its batch, which has at most 1,000,000,000 bytes, and JSON
+/// may write one byte of a message as six.
+const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;
+
 /// The columns that this build needs.
-const PROBES: [&str; 5] = [
+const PROBES: [&str; 6] = [
     "SELECT id, key, envelope, payload, appended_at FROM {ns}broker_records LIMIT 0",
     "SELECT id, topic, number, first_offset, next_offset FROM {ns}broker_partitions LIMIT 0",
     "SELECT grp, member, boot_id, lease_until, topics FROM {ns}broker_members LIMIT 0",
     "SELECT grp, partition, member, epoch, committed FROM {ns}broker_claims LIMIT 0",
     "SELECT one, id FROM {ns}broker_identity LIMIT 0",
+    "SELECT grp, topic FROM {ns}broker_subscriptions LIMIT 0",
 ];

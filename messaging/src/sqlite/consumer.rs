@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use crate::{
     Error, Group, Headers, Key, Message, Topic,
     broker::{
-        Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Raw, builder::Subscription,
+        Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Raw,
+        builder::{Subscription, renewal},
     },
     envelope,
     holdings::Holdings,
@@ -108,7 +109,7 @@ impl LogConsumer {
         let view = membership::tick(&self.inner, &self.me).await?;
         let settings = &self.inner.settings;
         let now = settings.clock.monotonic();
-        self.next_tick = Some(now + settings.lease / 3);
+        self.next_tick = Some(renewal(now, settings.lease));
         self.ends = view
             .held
             .iter()

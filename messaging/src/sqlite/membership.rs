@@ -62,6 +62,12 @@ pub(super) async fn tick(inner: &Inner, me: &Member) -> Result<View<i64>, Error>
         .execute(&mut *tx)
         .await
         .map_err(driver)?;
+    sqlx::query(sql.note_subscription.clone())
+        .bind(group)
+        .bind(&me.topics)
+        .execute(&mut *tx)
+        .await
+        .map_err(driver)?;
     let members = members(inner, &mut tx, group).await?;
     let claims = claims(inner, &mut tx, group).await?;
     let target = target(&claims, &members);

@@ -8,6 +8,7 @@ pub(super) struct Statements {
     pub(super) identify: SqlStr,
     pub(super) identity: SqlStr,
     pub(super) create_topic: SqlStr,
+    pub(super) highest_partition: SqlStr,
     pub(super) partitions: SqlStr,
     pub(super) append: SqlStr,
     pub(super) advance: SqlStr,
@@ -20,6 +21,7 @@ pub(super) struct Statements {
     pub(super) expire: SqlStr,
     pub(super) free: SqlStr,
     pub(super) admit_partitions: SqlStr,
+    pub(super) note_subscription: SqlStr,
     pub(super) members: SqlStr,
     pub(super) claims: SqlStr,
     pub(super) claim: SqlStr,
@@ -40,6 +42,7 @@ impl Statements {
                  INSERT INTO {ns}broker_partitions (topic, number) SELECT $1, n FROM numbers
                  WHERE NOT EXISTS (SELECT 1 FROM {ns}broker_partitions WHERE topic = $1)",
             ),
+            highest_partition: sql("SELECT coalesce(max(id), 0) FROM {ns}broker_partitions"),
             partitions: sql("SELECT id FROM {ns}broker_partitions WHERE topic = $1 ORDER BY number"),
             // $1: where in the blob $2 each record's head begins. A head: id in 19 digits, then in
             // 10 digits each the envelope's length (it lies behind the head), and where key and
@@ -79,11 +82,16 @@ impl Statements {
                  JOIN {ns}broker_partitions p ON p.id = c.partition WHERE c.grp = $1 ORDER BY p.topic, p.number",
             ),
             // Only from the front of a partition, up to the first record that is to be kept: wall
-            // clocks may go back, and a log with a hole in it would stop its readers.
+            // clocks may go back, and a log with a hole in it would stop its readers. A group that
+            // has subscribed to a topic and has not seen its partitions yet has read nothing.
             prune: sql(
                 "WITH done AS (
                    SELECT partition << 40 AS start, (partition << 40) + min(committed) AS stop
-                   FROM {ns}broker_claims GROUP BY partition),
+                   FROM {ns}broker_claims d WHERE NOT EXISTS (
+                     SELECT 1 FROM {ns}broker_partitions p JOIN {ns}broker_subscriptions s ON s.topic = p.topic
+                     WHERE p.id = d.partition AND NOT EXISTS (
+                       SELECT 1 FROM {ns}broker_claims c WHERE c.grp = s.grp AND c.partition = p.id))
+                   GROUP BY partition),
                  old AS MATERIALIZED (
                    SELECT start, coalesce((SELECT r.id FROM {ns}broker_records r WHERE r.id >= start AND r.id < stop
                                            AND r.appended_at >= $1 ORDER BY r.id LIMIT 1), stop) AS stop FROM done)
@@ -109,11 +117,18 @@ impl Statements {
                  AND member NOT IN (SELECT member FROM {ns}broker_members WHERE grp = $1)",
             ),
             // A group without an offset in a partition starts at the log's beginning or, with $3,
-            // at its end.
+            // at its end. If it has subscribed to the topic before, the partition came later, and
+            // it starts at the beginning in any case.
             admit_partitions: sql(
                 "INSERT INTO {ns}broker_claims (grp, partition, committed)
-                 SELECT $1, id, CASE WHEN $3 THEN next_offset ELSE first_offset END FROM {ns}broker_partitions
+                 SELECT $1, id, CASE WHEN $3 AND NOT EXISTS (
+                   SELECT 1 FROM {ns}broker_subscriptions s WHERE s.grp = $1 AND s.topic = p.topic
+                 ) THEN next_offset ELSE first_offset END FROM {ns}broker_partitions p
                  WHERE topic IN (SELECT value FROM json_each($2)) ON CONFLICT DO NOTHING",
+            ),
+            note_subscription: sql(
+                "INSERT INTO {ns}broker_subscriptions (grp, topic)
+                 SELECT $1, value FROM json_each($2) WHERE true ON CONFLICT DO NOTHING",
             ),
             members: sql("SELECT member, topics FROM {ns}broker_members WHERE grp = $1 ORDER BY member"),
             claims: sql(

@@ -4,10 +4,9 @@ use std::borrow::Cow;
 
 use mainstay_messaging::{
     Event, Key, Kind, Message, MessageId, Source, Topic,
-    event::{AnyEvent, DecodeError, UpcastError, Upcaster, decode, encode},
+    event::{AnyEvent, DecodeError, Json, UpcastError, Upcaster, decode, encode},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 /// v1 had the price as one text, v2 as two, v3 has whole minor units.
 #[derive(Serialize, Deserialize, PartialEq, Debug)]
@@ -24,22 +23,20 @@ impl Event for PriceChanged {
     const UPCASTERS: &'static [Upcaster] = &[split_price, count_minor_units];
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "an upcaster owns what it changes"
-)]
-fn split_price(v1: Value) -> Result<Value, UpcastError> {
-    let price = v1["price"].as_str().ok_or("no `price`")?;
+fn split_price(mut payload: Json) -> Result<Json, UpcastError> {
+    let price: String = payload.take("price")?;
     let (amount, currency) = price.split_once(' ').ok_or("`price` has no currency")?;
-    Ok(json!({ "sku": v1["sku"], "amount": amount, "currency": currency }))
+    payload.set("amount", amount)?;
+    payload.set("currency", currency)?;
+    Ok(payload)
 }
 
-fn count_minor_units(mut v2: Value) -> Result<Value, UpcastError> {
-    let amount = v2["amount"].as_str().ok_or("no `amount`")?;
+fn count_minor_units(mut payload: Json) -> Result<Json, UpcastError> {
+    let amount: String = payload.get("amount")?;
     let (units, cents) = amount.split_once('.').ok_or("`amount` has no cents")?;
     let minor_units = units.parse::<i64>()? * 100 + cents.parse::<i64>()?;
-    v2["minor_units"] = minor_units.into();
-    Ok(v2)
+    payload.set("minor_units", &minor_units)?;
+    Ok(payload)
 }
 
 /// An event with a key, of the version that is the default.
@@ -237,4 +234,65 @@ fn an_event_that_does_not_serialise_leaves_the_message_alone() {
         "Odd cannot be encoded: key must be a string"
     );
     assert_eq!(after, before);
+}
+
+/// More digits than any number of 64 bits has.
+#[derive(Serialize, Deserialize, PartialEq, Debug)]
+struct Minted {
+    units: u128,
+    debt: i128,
+    rate: f64,
+}
+
+impl Event for Minted {
+    const TOPIC: &'static str = "mint";
+    const KIND: &'static str = "Minted";
+    const VERSION: u32 = 2;
+    const UPCASTERS: &'static [Upcaster] = &[|v1| Ok(v1)];
+}
+
+#[test]
+fn an_upcaster_keeps_all_digits() {
+    for (units, debt) in [
+        (25_000_000_000_000_000_001, -25_000_000_000_000_000_001),
+        (u128::MAX, i128::MIN),
+        (u128::from(u64::MAX) + 1, i128::from(i64::MIN) - 1),
+        (0, 0),
+    ] {
+        let rate = 0.1 + 0.2;
+        let minted = Minted { units, debt, rate };
+        let mut old = Message::builder()
+            .event(&minted)
+            .source("/bank")
+            .build()
+            .unwrap();
+        old.version = 1;
+        assert_eq!(decode::<Minted>(&old).unwrap(), minted);
+    }
+}
+
+#[test]
+fn json_says_which_member_is_wrong_and_keeps_the_rest() {
+    let text = r#"{"n":1e400,"twice":1,"s":"\u00e9","twice":2, "list":[1.0, -0]}"#;
+    let mut json: Json = serde_json::from_str(text).unwrap();
+    let said = |error: UpcastError| error.to_string();
+    assert_eq!(said(json.get::<u8>("missing").unwrap_err()), "no `missing`");
+    assert!(said(json.get::<u8>("n").unwrap_err()).starts_with("`n`: "));
+    assert!(said(json.take::<u8>("s").unwrap_err()).starts_with("`s`: "));
+    assert_eq!(json.get::<u8>("twice").unwrap(), 2);
+    assert_eq!(json.take::<String>("s").unwrap(), "é");
+    assert_eq!(json.take::<Option<u8>>("missing").unwrap(), None);
+    json.set("twice", &u128::MAX).unwrap();
+    assert_eq!(
+        serde_json::to_string(&json).unwrap(),
+        format!(
+            r#"{{"n":1e400,"twice":1,"twice":{},"list":[1.0, -0]}}"#,
+            u128::MAX
+        )
+    );
+    let mut list = Json::of(&[1, 2]).unwrap();
+    assert_eq!(said(list.get::<u8>("n").unwrap_err()), "no `n`");
+    let error = list.set("n", &1).unwrap_err();
+    assert_eq!(said(error), "`n` cannot be set: the payload is no object");
+    assert_eq!(list.parse::<Vec<u8>>().unwrap(), [1, 2]);
 }

@@ -7,7 +7,9 @@
 )]
 
 mod builder;
+mod durations;
 mod events;
+mod limits;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
 #[cfg(feature = "memory")]

@@ -164,3 +164,23 @@ async fn the_log_shows_every_record_from_an_offset_on() {
     assert_eq!(from(2), [2]);
     assert_eq!(from(3), [0_usize; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_away_finds_a_topic_that_was_created_meanwhile_from_its_beginning() {
+    let broker = Broker::new();
+    let topics = ["orders", "present"].map(Topic::from_static);
+    broker.create_topic(&topics[1], 1).await.unwrap();
+    let join = async || {
+        let joining = broker.consumer("away").start_at(StartAt::Latest);
+        joining.subscribe(&topics).await.unwrap()
+    };
+    let mut away = join().await;
+    let ConsumerEvent::Assigned(held) = away.next().await.unwrap() else {
+        panic!("no assignment");
+    };
+    away.release(&[held[0].partition.clone()]).await.unwrap();
+    broker.create_topic(&topics[0], 1).await.unwrap();
+    let messages: Vec<Message> = (0..3).map(|number| message("k", number)).collect();
+    broker.publisher().publish(&messages).await;
+    assert_eq!(deliveries(&mut join().await).await.len(), 3);
+}

@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use mainstay_database::Transactions as _;
 use mainstay_messaging::{
-    Event,
+    Event, envelope,
     event::{self, Upcaster},
 };
 
@@ -176,4 +176,35 @@ pub async fn an_emitted_event_carries_topic_key_kind_version_and_source<F: Fixtu
     assert!(message.occurred_at.is_some());
     let event: OrderPlaced = event::decode(message).unwrap();
     assert_eq!((&*event.id, event.cents), ("order-17", 4_200));
+}
+
+/// At any time, and with what a newer build has added to it.
+pub async fn a_message_is_published_as_it_was_enqueued<F: Fixture>(f: &F) {
+    let mut enqueued = Vec::new();
+    for micros in [
+        -62_167_219_200_000_000, // 0000-01-01T00:00:00Z
+        253_402_300_799_999_999, // 9999-12-31T23:59:59.999999Z
+        -1,
+        i64::MIN,
+        i64::MAX,
+    ] {
+        let number = enqueued.len();
+        let newer = format!(
+            r#"{{"id":"a-{number}","source":"/suite","kind":"Counted","version":7,"subject":"\u0000é",
+            "headers":[["a","\u0000"],["a","ff00","hex"]],"occurred_at":{micros},
+            "budget":25000000000000000001,"ratio":1e400,"more":{{ "x":[1.0, -0] }}}}"#
+        );
+        let template = message("a", number);
+        let (topic, key, payload) = (template.topic, template.key, template.payload);
+        enqueued.push(envelope::read(&newer, topic, key, payload).unwrap());
+    }
+    commit(f, &enqueued).await;
+    let tape = Tape::default();
+    let running = Running::start(f.store(), &tape);
+    until_empty(f).await;
+    running.stop().await;
+    assert_eq!(tape.stored(), enqueued);
+    let text = envelope::write(&tape.stored()[0]);
+    let unknown = r#","budget":25000000000000000001,"ratio":1e400,"more":{ "x":[1.0, -0] }}"#;
+    assert!(text.ends_with(unknown), "{text}");
 }

@@ -8,6 +8,8 @@
 #[cfg(feature = "conformance")]
 mod crash;
 #[cfg(all(feature = "conformance", feature = "memory"))]
+mod durations;
+#[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
 #[cfg(all(feature = "conformance", feature = "postgres"))]
 mod postgres;

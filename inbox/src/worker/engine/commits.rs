@@ -1,10 +1,15 @@
 //! Offsets: when they are committed, and how partitions are released.
 
+use std::time::Duration;
+
 use mainstay_clock::Monotonic;
 use mainstay_messaging::{Error, Partition, Position};
 
 use super::{super::pump::Command, Engine};
 use crate::store::WorkerStore;
+
+/// While partitions wait to be released, an interval between commits is no reason to wait longer.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 
 impl<I: WorkerStore> Engine<I> {
     /// Commits offsets, if there is something to commit and the last commit is long enough ago.
@@ -95,7 +100,7 @@ impl<I: WorkerStore> Engine<I> {
         self.command(Command::Release {
             positions,
             partitions: going,
-            within: within.max(self.work.settings.commit_interval),
+            within: within.max(self.work.settings.commit_interval.min(LONGEST_INTERVAL)),
         });
         self.progress.send_replace(self.holdings.progress());
         self.changed = true;

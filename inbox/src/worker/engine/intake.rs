@@ -100,8 +100,14 @@ impl<I: WorkerStore> Engine<I> {
             }
             let delivery = Arc::new(delivery);
             let key = match &delivery.content {
-                Content::Message(message) if !self.work.handlers.takes(message) => {
-                    // Otherwise a producer's next new kind of event would block its consumers.
+                Content::Message(message)
+                    if !self.work.handlers.takes(message)
+                        && self.unknown_kinds.skip(
+                            &message.kind,
+                            &self.work.settings.kinds,
+                            &self.work.group,
+                        ) =>
+                {
                     unregistered += 1;
                     holding.window.finish(offset);
                     self.offsets.due = true;

@@ -40,6 +40,36 @@ async fn pruning_removes_only_records_that_every_group_has_finished() {
 }
 
 #[tokio::test]
+async fn a_group_that_is_away_finds_a_topic_that_was_created_meanwhile_from_its_beginning() {
+    let f = fixture().await;
+    let topics = [TOPIC, "present"].map(Topic::from_static);
+    f.broker.create_topic(&topics[1], 1).await.unwrap();
+    let join = || f.broker.consumer("away").start_at(StartAt::Latest);
+    let mut away = join().subscribe(&topics).await.unwrap();
+    let ConsumerEvent::Assigned(held) = away.next().await.unwrap() else {
+        panic!("no assignment");
+    };
+    away.release(&[held[0].partition.clone()]).await.unwrap();
+    drop(away);
+    f.broker.create_topic(&topics[0], 1).await.unwrap();
+    publish(&f.broker, 0..3).await;
+    let mut other = f.broker.consumer("other").subscribe([TOPIC]).await.unwrap();
+    let last = next_deliveries(&mut other).await.pop().unwrap();
+    other.commit(&[last.position.next()]).await.unwrap();
+    let pruned = f.broker.prune(Duration::ZERO, 100).await.unwrap();
+    assert_eq!(pruned, 0, "a group has not seen the topic yet");
+    let mut back = join().subscribe(&topics).await.unwrap();
+    assert_eq!(next_deliveries(&mut back).await.len(), 3);
+    // A topic that it subscribes to for the first time holds older records.
+    let joining = f.broker.consumer("new").start_at(StartAt::Latest);
+    let mut new = joining.subscribe(&topics).await.unwrap();
+    let ConsumerEvent::Assigned(held) = new.next().await.unwrap() else {
+        panic!("no assignment");
+    };
+    assert_eq!(held.iter().map(|a| a.start).max(), Some(3));
+}
+
+#[tokio::test]
 async fn a_hole_in_the_log_of_any_length_is_an_error_even_while_others_flow() {
     for hole in [1, 5, 6, 12] {
         let directory = tempfile::tempdir().unwrap();

@@ -1,0 +1,88 @@
+//! Every duration that can be set, down to nothing and up to the longest, and then a run.
+
+use std::time::Duration;
+
+use mainstay_clock::Backoff;
+use mainstay_database::memory::Database;
+use mainstay_messaging::Message;
+use mainstay_outbox::{Entry, Error, MemoryOutbox, Outbox as _, Relay, conformance::Tape};
+
+const DURATIONS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_nanos(1),
+    Duration::from_millis(10),
+    Duration::MAX,
+];
+
+type MemoryRelay = Relay<MemoryOutbox, Tape>;
+type Setter = fn(MemoryRelay, Duration) -> MemoryRelay;
+
+const SETTERS: [(&str, Setter); 7] = [
+    ("lease", MemoryRelay::lease),
+    ("publish_timeout", MemoryRelay::publish_timeout),
+    ("poll_interval", MemoryRelay::poll_interval),
+    ("backoff", |relay, d| relay.backoff(Backoff::new(d, d))),
+    ("refusal_backoff", |relay, d| {
+        relay.refusal_backoff(Backoff::new(d, d))
+    }),
+    ("refusal_backoff from nothing", |relay, d| {
+        relay.refusal_backoff(Backoff::new(Duration::ZERO, d))
+    }),
+    // The durations of builder and entry alone.
+    ("nothing", |relay, _| relay),
+];
+
+fn message(id: &str) -> Message {
+    let message = Message::builder().id(id).source("/test").topic("orders");
+    message.kind("Counted").key(id).build().unwrap()
+}
+
+async fn run(setting: &str, set: Setter, duration: Duration) {
+    let database = Database::new();
+    let builder = MemoryOutbox::builder(&database).deduplication_retention(duration);
+    let outbox = builder.open().await.unwrap();
+    let tape = Tape::default();
+    tape.refuse("refused");
+    let relay = set(Relay::new(outbox.clone(), tape.clone()), duration).spawn();
+    let mut tx = database.begin().await.unwrap();
+    let messages = ["refused", "delayed", "published"].map(message);
+    let entries = [
+        Entry::new(&messages[0]),
+        Entry::new(&messages[1]).deliver_after(duration),
+        Entry::new(&messages[2]),
+    ];
+    for enqueued in outbox.enqueue_batch(&mut tx, &entries).await.unwrap() {
+        assert_eq!(enqueued, mainstay_outbox::Enqueued::Added);
+    }
+    database.commit(tx).await.unwrap();
+    let expected = if duration == Duration::MAX { 1 } else { 2 };
+    let published = async {
+        while tape.ids().len() < expected {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let refused = tokio::select! {
+        () = published => None,
+        ended = relay.ended() => Some(ended.unwrap_err()),
+    };
+    match refused {
+        None => relay.shutdown().await.unwrap(),
+        Some(error @ Error::TooShort { .. }) => {
+            let said = format!("{setting} is {duration:?}; set it to at least 1");
+            assert!(error.to_string().starts_with(&said), "{error}");
+        }
+        Some(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_relay_works_with_any_duration_or_refuses_it_by_name() {
+    for (setting, set) in SETTERS {
+        for duration in DURATIONS {
+            let ended = tokio::time::timeout(Duration::from_secs(60), run(setting, set, duration));
+            ended
+                .await
+                .unwrap_or_else(|_| panic!("{setting}({duration:?}): no progress"));
+        }
+    }
+}
