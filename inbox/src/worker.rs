@@ -1,5 +1,6 @@
 //! The consumer runtime.
 
+mod adaptive;
 mod calls;
 mod engine;
 mod handle;
@@ -9,9 +10,11 @@ mod item;
 mod lanes;
 mod outcome;
 mod pump;
+mod run;
 mod settings;
 mod telemetry;
 mod upkeep;
+mod waiting;
 mod window;
 mod work;
 
@@ -24,7 +27,6 @@ use crate::{Error, Handlers, Inbox, Status, store::WorkerStore};
 use engine::Engine;
 use handle::Ending;
 use settings::Settings;
-use telemetry::Meters;
 use work::Work;
 
 pub use handle::WorkerHandle;
@@ -110,13 +112,7 @@ impl<I: WorkerStore, K: Consumer, S: Send + Sync + 'static> Worker<I, K, S> {
             return Err(Error::DeadlineTooLong { deadline, limit });
         }
         let group = self.consumer.group().clone();
-        let work = Work {
-            inbox: self.inbox,
-            handlers: registry,
-            settings: self.settings,
-            meters: Meters::new(&group),
-            group,
-        };
+        let work = Work::new(group, self.inbox, registry, self.settings);
         let shutdown = async {
             tokio::select! {
                 biased;

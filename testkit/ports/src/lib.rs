@@ -67,6 +67,9 @@ shared_port!(Transactions for Ports<Arc<T>> where Transactions {
     type Transaction;
     point begin() -> Result<T::Transaction, mainstay_database::Error>;
     point commit(transaction: T::Transaction) -> Result<(), mainstay_database::Error>;
+    point savepoint(connection: &mut T::Connection) -> Result<(), mainstay_database::Error>;
+    point release_savepoint(connection: &mut T::Connection) -> Result<(), mainstay_database::Error>;
+    point roll_back_to_savepoint(connection: &mut T::Connection) -> Result<(), mainstay_database::Error>;
     other idle_limit() -> Option<Duration>;
 });
 
@@ -202,6 +205,30 @@ mod inbox {
         ) -> Result<(), mainstay_database::Error> {
             let committing = self.inbox.database().commit(transaction);
             self.points.call("commit", committing).await
+        }
+
+        async fn savepoint(
+            &self,
+            connection: &mut I::Connection,
+        ) -> Result<(), mainstay_database::Error> {
+            let setting = self.inbox.database().savepoint(connection);
+            self.points.call("savepoint", setting).await
+        }
+
+        async fn release_savepoint(
+            &self,
+            connection: &mut I::Connection,
+        ) -> Result<(), mainstay_database::Error> {
+            let releasing = self.inbox.database().release_savepoint(connection);
+            self.points.call("release_savepoint", releasing).await
+        }
+
+        async fn roll_back_to_savepoint(
+            &self,
+            connection: &mut I::Connection,
+        ) -> Result<(), mainstay_database::Error> {
+            let going_back = self.inbox.database().roll_back_to_savepoint(connection);
+            self.points.call("roll_back_to_savepoint", going_back).await
         }
 
         fn idle_limit(&self) -> Option<Duration> {
