@@ -10,7 +10,7 @@ use std::{
 };
 
 use mainstay_clock::{SeededIds, TokioClock};
-use mainstay_database::memory::Connection;
+use mainstay_database::memory::{Connection, Inserted, Record};
 use mainstay_inbox::{
     HandlerError, Handlers, MemoryInbox, Received, Worker, conformance::Fixture as _,
 };
@@ -234,4 +234,66 @@ async fn one_failure_in_7_costs_less_than_one_message_per_transaction() {
         assert!(batches.events * 10 <= one_by_one.events * 17, "{batches:?}");
     })
     .await;
+}
+
+/// A row that another transaction holds.
+#[derive(Clone, Debug)]
+struct Seat;
+
+impl Record for Seat {
+    const TABLE: &'static str = "seats";
+    type Key = ();
+
+    fn key(&self) {}
+}
+
+/// The first message fails once; another one waits for the seat.
+async fn sit(
+    tx: &mut Connection,
+    received: Received<Named>,
+    failed: Arc<AtomicUsize>,
+) -> Result<(), HandlerError> {
+    let name = received.event.name;
+    MemoryFixture::write(tx, &name).await?;
+    if name == "k0-0" && failed.fetch_add(1, SeqCst) == 0 {
+        return Err(HandlerError::retryable("as planned"));
+    }
+    if name == "k70-70" {
+        let mut statement = tx.statement().await?;
+        assert_eq!(statement.insert(Seat).await?, Inserted::New);
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statement_that_does_not_end_takes_its_transaction_with_it_once() {
+    let messages: Vec<_> = (0..100).map(|n| message(&format!("k{n}"), n)).collect();
+    let (fixture, worker) = worker(&messages).await;
+    let mut holder = fixture.database.begin().await.unwrap();
+    let mut statement = holder.statement().await.unwrap();
+    assert_eq!(statement.insert(Seat).await.unwrap(), Inserted::New);
+    drop(statement);
+    let running = worker
+        .with_state(Arc::new(AtomicUsize::new(0)))
+        .on(sit)
+        .handler_deadline(Duration::from_secs(1))
+        .max_attempts(u32::MAX)
+        .spawn();
+    let handled = async |count| {
+        while fixture.effects().await.len() < count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let begun = tokio::time::Instant::now();
+    handled(99).await;
+    // One deadline passed in a transaction with others; then the message ran alone.
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    drop(holder);
+    handled(100).await;
+    running.shutdown().await.unwrap();
+    assert_eq!(fixture.processed().await, 100);
 }
