@@ -67,18 +67,15 @@ mod tests {
         let (mut calls, mut finished, mut undone, mut successes) = (0, 0, 0, 0);
         while calls < 100_000 {
             let planned = size.get();
-            match (1..=planned).find(|nth| (calls + nth) % period == 0) {
-                Some(nth) => {
-                    calls += nth;
-                    undone += nth - 1;
-                    size.failed(planned);
-                }
-                None => {
-                    calls += planned;
-                    finished += planned;
-                    successes += 1;
-                    size.succeeded(planned);
-                }
+            let failing = (1..=planned).find(|nth| (calls + nth) % period == 0);
+            calls += failing.unwrap_or(planned);
+            if let Some(nth) = failing {
+                undone += nth - 1;
+                size.failed(planned);
+            } else {
+                finished += planned;
+                successes += 1;
+                size.succeeded(planned);
             }
         }
         let ratio = |a: usize, b: usize| {

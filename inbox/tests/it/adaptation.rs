@@ -61,7 +61,7 @@ impl Script {
         let number = |id: &str| id.rsplit('-').next().unwrap().parse::<usize>().unwrap() + 1;
         let culprit = match self.failing {
             Failing::Never => None,
-            Failing::Call(every) => (call % every == 0).then_some(0),
+            Failing::Call(every) => (call.is_multiple_of(every)).then_some(0),
             Failing::Message(every) => ids.iter().position(|id| number(id) % every == 0),
         };
         match (culprit, self.way) {
@@ -189,7 +189,7 @@ const WAYS: [Way; 5] = [
 ];
 
 /// Calls `check` with the cost in batches, and with that of one message per transaction.
-async fn compare(every: usize, check: impl Fn(&Cost, &Cost)) {
+async fn compare(every: usize, check: impl Fn(&Cost, &Cost, &str)) {
     for register in REGISTERED {
         for way in WAYS {
             for failing in [Failing::Call(every), Failing::Message(every)] {
@@ -201,8 +201,8 @@ async fn compare(every: usize, check: impl Fn(&Cost, &Cost)) {
                     (_, Way::Permanent) => assert!(batches.blocked <= poison + 5, "{batches:?}"),
                     _ => assert_eq!(batches.blocked, 0, "{batches:?}"),
                 }
-                println!("{failing:?}, {way:?}: {batches:?}; one by one: {one_by_one:?}");
-                check(&batches, &one_by_one);
+                let what = format!("{failing:?}, {way:?}: {batches:?}; one by one: {one_by_one:?}");
+                check(&batches, &one_by_one, &what);
             }
         }
     }
@@ -218,20 +218,20 @@ async fn without_failures_a_batch_is_one_transaction() {
 
 #[tokio::test(start_paused = true)]
 async fn one_failure_in_100_costs_few_calls_and_commits() {
-    compare(100, |batches, _| {
-        assert!(batches.events <= MESSAGES * 13 / 10, "{batches:?}");
+    compare(100, |batches, _, what| {
+        assert!(batches.events <= MESSAGES * 13 / 10, "{what}");
         // Ten batches, and those in which the messages that failed succeed.
-        assert!(batches.commits <= 25, "{batches:?}");
+        assert!(batches.commits <= 25, "{what}");
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_failure_in_7_costs_less_than_one_message_per_transaction() {
-    compare(7, |batches, one_by_one| {
-        assert!(batches.commits * 4 <= one_by_one.commits, "{batches:?}");
-        assert!(batches.calls * 5 <= one_by_one.calls * 6, "{batches:?}");
-        assert!(batches.events * 10 <= one_by_one.events * 17, "{batches:?}");
+    compare(7, |batches, one_by_one, what| {
+        assert!(batches.commits * 4 <= one_by_one.commits, "{what}");
+        assert!(batches.calls * 5 <= one_by_one.calls * 6, "{what}");
+        assert!(batches.events * 10 <= one_by_one.events * 17, "{what}");
     })
     .await;
 }
@@ -284,14 +284,9 @@ async fn a_statement_that_does_not_end_takes_its_transaction_with_it_once() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let begun = tokio::time::Instant::now();
-    handled(99).await;
-    // One deadline passed in a transaction with others; then the message ran alone.
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begun.elapsed()
-    );
+    // One deadline passes in a transaction with others; then the message runs alone.
+    let few = Duration::from_secs(5);
+    tokio::time::timeout(few, handled(99)).await.unwrap();
     drop(holder);
     handled(100).await;
     running.shutdown().await.unwrap();
