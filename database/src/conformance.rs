@@ -11,6 +11,8 @@
 )]
 #![expect(missing_docs, reason = "the cases are named after what they show")]
 
+mod savepoints;
+
 use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},
@@ -23,6 +25,8 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{Error, Transactions};
+
+pub use savepoints::*;
 
 type ConnectionOf<F> = <<F as Fixture>::Transactions as Transactions>::Connection;
 
@@ -75,6 +79,10 @@ macro_rules! conformance {
             concurrent_writers_serialise
             a_transaction_may_move_between_tasks
             an_empty_transaction_commits
+            going_back_to_a_savepoint_undoes_only_what_came_after_it
+            a_released_savepoint_keeps_what_was_written
+            a_savepoint_that_is_not_set_is_refused
+            a_transaction_goes_back_to_its_savepoint_from_the_middle_of_a_statement
         );
     };
     (@cases $fixture:expr; $($case:ident)*) => {

@@ -51,8 +51,8 @@
 //!
 //! # What is not modelled
 //!
-//! Savepoints, REPEATABLE READ and SERIALIZABLE ([`Faults`] can inject their failures), secondary
-//! unique keys, foreign keys and disk.
+//! Savepoints within savepoints, and going back to one after a conflict; REPEATABLE READ and
+//! SERIALIZABLE ([`Faults`] can inject their failures), secondary unique keys, foreign keys and disk.
 
 mod cause;
 mod connection;
@@ -61,6 +61,7 @@ mod faults;
 mod link;
 mod locks;
 mod pause;
+mod savepoint;
 mod snapshot;
 mod state;
 mod statement;

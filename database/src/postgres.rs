@@ -220,10 +220,7 @@ impl Transactions for Database {
         // COMMIT of a transaction in which a statement failed rolls back, and PostgreSQL does not
         // call that an error. A caller that ignored the statement's error would believe it
         // committed.
-        sqlx::raw_sql("SELECT 1")
-            .execute(&mut *transaction)
-            .await
-            .map_err(classify)?;
+        run("SELECT 1", &mut transaction).await?;
         let committed = transaction.commit().await.map_err(sqlstate::of_commit);
         if let Ok(()) | Err(Error::OutcomeUnknown(_)) = &committed {
             self.listeners.committed();
@@ -231,10 +228,28 @@ impl Transactions for Database {
         committed
     }
 
+    async fn savepoint(&self, connection: &mut PgConnection) -> Result<(), Error> {
+        run("SAVEPOINT mainstay", connection).await
+    }
+
+    async fn release_savepoint(&self, connection: &mut PgConnection) -> Result<(), Error> {
+        run("RELEASE SAVEPOINT mainstay", connection).await
+    }
+
+    async fn roll_back_to_savepoint(&self, connection: &mut PgConnection) -> Result<(), Error> {
+        run("ROLLBACK TO SAVEPOINT mainstay", connection).await
+    }
+
     fn idle_limit(&self) -> Option<Duration> {
         // For the server, zero means for ever.
         (!self.idle_limit.is_zero()).then_some(self.idle_limit)
     }
+}
+
+/// Runs a statement without parameters, unprepared.
+async fn run(sql: &'static str, connection: &mut PgConnection) -> Result<(), Error> {
+    let ran = sqlx::raw_sql(sql).execute(connection).await;
+    ran.map(|_| ()).map_err(classify)
 }
 
 /// Renders a statement once; cloning it later is a reference count.

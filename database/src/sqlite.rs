@@ -133,9 +133,29 @@ impl Transactions for Database {
         committed
     }
 
+    async fn savepoint(&self, connection: &mut SqliteConnection) -> Result<(), Error> {
+        run("SAVEPOINT mainstay", connection).await
+    }
+
+    // Fails if the savepoint is gone: some errors make SQLite roll the whole transaction back, and
+    // a new savepoint would then open another one.
+    async fn release_savepoint(&self, connection: &mut SqliteConnection) -> Result<(), Error> {
+        run("RELEASE SAVEPOINT mainstay", connection).await
+    }
+
+    async fn roll_back_to_savepoint(&self, connection: &mut SqliteConnection) -> Result<(), Error> {
+        run("ROLLBACK TO SAVEPOINT mainstay", connection).await
+    }
+
     fn idle_limit(&self) -> Option<Duration> {
         None
     }
+}
+
+/// Runs a statement without parameters, unprepared.
+async fn run(sql: &'static str, connection: &mut SqliteConnection) -> Result<(), Error> {
+    let ran = sqlx::raw_sql(sql).execute(connection).await;
+    ran.map(|_| ()).map_err(classify)
 }
 
 /// Renders a statement once; cloning it later is a reference count.

@@ -113,6 +113,7 @@ macro_rules! conformance {
             a_panic_in_on_commit_stops_nothing
             two_handlers_of_one_kind_are_refused
             a_failing_message_does_not_fail_the_rest_of_its_batch
+            failures_now_and_then_leave_the_others_their_transactions
             a_batch_handler_gets_all_events_of_a_transaction_at_once
             a_batch_is_halved_until_the_failing_event_is_found
             a_batch_handler_can_name_the_failing_event

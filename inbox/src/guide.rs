@@ -10,10 +10,23 @@
 //!
 //! # Failures
 //!
-//! A handler fails by an error, by a panic, or by exceeding its deadline. Its transaction is rolled
-//! back, and every message of the batch returns to the head of its lane. The failing message runs
-//! alone from then on, with backoff; the others go on at once. If a batch handler does not
-//! [name](HandlerError::at) the failing event, the worker halves the batch until it finds it.
+//! A handler fails by an error, by a panic, or by exceeding its deadline. The failing message is
+//! tried again after a backoff, and the later messages of its key wait behind it. The others go on
+//! at once.
+//!
+//! While nothing fails, a batch has no savepoints. The first failure rolls its transaction back,
+//! and the next transactions run in *chunks*: a savepoint, one admission, and the handlers of a few
+//! messages. A failure then undoes only its chunk, and the transaction goes on without the failing
+//! message. If a batch handler does not [name](HandlerError::at) the failing event, the worker
+//! halves the chunk until it finds it. A message that has failed before is a chunk of its own.
+//!
+//! Each failure halves the size of chunks; each full chunk that succeeds makes it an eighth larger,
+//! up to the whole batch. If one message in *n* fails, chunks settle near *n* / 6 messages. A
+//! transaction sets at most 32 savepoints, so it takes fewer messages while chunks are small.
+//!
+//! Some failures take the transaction with them: a check that the database makes at commit, and a
+//! handler whose last statement still runs when its deadline has passed. The worker then also
+//! halves the size of batches, and the failing message runs alone from then on.
 //!
 //! Interruptions by the database count no attempt:
 //!

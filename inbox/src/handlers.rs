@@ -85,10 +85,11 @@ where
     }
 
     /// Runs `handler` once for all events `E` of a transaction: as [`on`](Self::on), with a
-    /// `Vec<Received<E>>` in which the events of each key are in order.
+    /// `Vec<Received<E>>` in which the events of each key are in order. After failures a transaction
+    /// has several parts, and the handler runs once for each.
     ///
     /// A handler that knows which event failed names it with [`HandlerError::at`]. Otherwise the
-    /// worker halves the batch until the failing event is alone.
+    /// worker halves the part until the failing event is alone.
     #[must_use]
     pub fn on_batch<E, M, H>(self, handler: H) -> Self
     where

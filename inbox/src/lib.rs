@@ -258,7 +258,7 @@
 //! | The effect of a message on a consumer is applied once, however often the message is delivered. | Processed record and effect commit together. The record's key is (consumer, source, message id), never a hash. |
 //! | No message is lost: each one is handled, is a duplicate, blocks its key visibly, or has a [kind without handler](#new-kinds-of-events). | The worker commits an offset only when every message below it is finished. |
 //! | Messages of one key run one at a time and in order, through failures and retries. Other keys go on: no head-of-line blocking. | One lane per key; a failed message returns to the head of its lane. |
-//! | A failing message does not fail the rest of its batch. | The batch is rolled back, and the failing message runs alone from then on. |
+//! | A failing message does not fail the rest of its batch, and costs the others little. | Savepoints, set as often as messages fail: only the failing message and the few around it are undone. |
 //! | A record that cannot be read (not a message, unknown version, does not decode) blocks only its key, and stays in the log. | [`BlockKey`] never acknowledges it. |
 //! | Order and deduplication hold across a rebalance. | The unique processed record turns the later of two transactions into a duplicate. |
 //! | A slow handler never costs the consumer its membership. | A separate task polls the broker. Partitions pause when their in-flight window is full (backpressure). |
@@ -279,7 +279,7 @@
 //! | A worker is suspended past its lease, and goes on in the middle of a handler. | Its transaction and the new owner's conflict on the processed record: one makes the effect. |
 //! | The database or the broker does not answer. | The worker waits with backoff, [`Status::last_error`] says why, no attempt is counted. |
 //! | A process is suspended in the middle of a transaction (PostgreSQL). | The server ends it after `idle_in_transaction_timeout`, and another worker does its messages. A longer [handler deadline](Worker::handler_deadline) is refused. |
-//! | A handler ignores an SQL error (PostgreSQL). | The transaction is rolled back; the handler has failed. |
+//! | A handler ignores an SQL error (PostgreSQL). | What it wrote is rolled back; the handler has failed. |
 //! | A handler fails permanently, or in all attempts. | Its key is blocked. Other keys go on until the in-flight window is full; then the partition pauses. |
 //! | The database refuses what an operator must mend: a privilege, credentials. | No attempt is counted. The worker goes on by itself once the operator has mended it; until then [`Status::last_error`] says why. |
 //! | A handler blocks its thread. | Its deadline cannot end it. A shutdown stops waiting for it after twice [`Worker::drain_timeout`]. |

@@ -1,5 +1,6 @@
 //! The consumer runtime.
 
+mod adaptive;
 mod calls;
 mod engine;
 mod handle;
@@ -10,9 +11,11 @@ mod kinds;
 mod lanes;
 mod outcome;
 mod pump;
+mod run;
 mod settings;
 mod telemetry;
 mod upkeep;
+mod waiting;
 mod window;
 mod work;
 
@@ -25,7 +28,6 @@ use crate::{Error, Handlers, Inbox, Status, store::WorkerStore};
 use engine::Engine;
 use handle::Ending;
 use settings::Settings;
-use telemetry::Meters;
 use work::Work;
 
 pub use handle::WorkerHandle;
@@ -122,13 +124,7 @@ impl<I: WorkerStore, K: Consumer, S: Send + Sync + 'static> Worker<I, K, S> {
             return Err(Error::DeadlineTooLong { deadline, limit });
         }
         let group = self.consumer.group().clone();
-        let work = Work {
-            inbox: self.inbox,
-            handlers: registry,
-            settings: self.settings,
-            meters: Meters::new(&group),
-            group,
-        };
+        let work = Work::new(group, self.inbox, registry, self.settings);
         let shutdown = async {
             tokio::select! {
                 biased;

@@ -17,6 +17,9 @@ pub enum Cause {
     /// 55P03: the row is locked and the statement said [`NoWait`](super::Wait::NoWait).
     #[error("could not obtain lock on row")]
     LockNotAvailable,
+    /// 3B001: no savepoint is set.
+    #[error("the savepoint does not exist")]
+    NoSavepoint,
     /// No SQLSTATE: the connection broke, or none could be had.
     #[error("the connection to the server was lost")]
     ConnectionLost,

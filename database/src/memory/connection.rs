@@ -115,7 +115,10 @@ impl Connection {
                 state.abort(self.session);
                 Error::Conflict(cause.into())
             }
-            Cause::KeyChanged(_) | Cause::AnotherType(_) | Cause::AnotherDatabase => {
+            Cause::KeyChanged(_)
+            | Cause::AnotherType(_)
+            | Cause::AnotherDatabase
+            | Cause::NoSavepoint => {
                 state.abort(self.session);
                 Error::Failed(cause.into())
             }

@@ -265,6 +265,18 @@ impl Transactions for Database {
         committed
     }
 
+    async fn savepoint(&self, connection: &mut Connection) -> Result<(), Error> {
+        connection.savepoint().await
+    }
+
+    async fn release_savepoint(&self, connection: &mut Connection) -> Result<(), Error> {
+        connection.release_savepoint().await
+    }
+
+    async fn roll_back_to_savepoint(&self, connection: &mut Connection) -> Result<(), Error> {
+        connection.roll_back_to_savepoint().await
+    }
+
     fn idle_limit(&self) -> Option<Duration> {
         None
     }

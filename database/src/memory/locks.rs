@@ -151,6 +151,35 @@ impl Locks {
         }
     }
 
+    /// What the session holds.
+    pub(super) fn held_by(&self, session: Session) -> BTreeMap<RowId, Strength> {
+        let held = self.held.get(&session).into_iter().flatten();
+        let strength = |row: &RowId| Some((*row, *self.rows.get(row)?.holders.get(&session)?));
+        held.filter_map(strength).collect()
+    }
+
+    /// Releases what the session holds beyond `kept`, which it held earlier.
+    pub(super) fn release_all_but(&mut self, session: Session, kept: &BTreeMap<RowId, Strength>) {
+        for (row, held) in self.held_by(session) {
+            let kept = kept.get(&row).copied();
+            if kept == Some(held) {
+                continue;
+            }
+            if let Some(entry) = self.rows.get_mut(&row) {
+                match kept {
+                    Some(strength) => entry.holders.insert(session, strength),
+                    None => entry.holders.remove(&session),
+                };
+            }
+            if kept.is_none()
+                && let Some(rows) = self.held.get_mut(&session)
+            {
+                rows.remove(&row);
+            }
+            self.grant(row);
+        }
+    }
+
     /// Releases everything that the session holds or waits for.
     pub(super) fn release(&mut self, session: Session) {
         self.cancel(session);

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::{
     cause::Cause,
     locks::{Locks, RowId, Session, Strength},
+    savepoint::Savepoint,
     snapshot::{Snapshot, TransactionId},
     table::{ErasedTable, Record, Table},
 };
@@ -49,7 +50,7 @@ impl Server {
 
 #[derive(Default)]
 pub(super) struct State {
-    tables: BTreeMap<&'static str, Box<dyn ErasedTable>>,
+    pub(super) tables: BTreeMap<&'static str, Box<dyn ErasedTable>>,
     sequences: BTreeMap<Cow<'static, str>, i64>,
     sessions: BTreeMap<Session, Open>,
     pub(super) locks: Locks,
@@ -70,11 +71,12 @@ pub(super) struct Open {
     pub(super) id: Option<TransactionId>,
     pub(super) phase: Phase,
     pub(super) statements: u32,
-    tables: BTreeSet<&'static str>,
+    pub(super) tables: BTreeSet<&'static str>,
+    pub(super) savepoint: Option<Savepoint>,
     /// The transaction whose end it waits for.
     waits_for: Option<Session>,
-    /// Notified when it ends.
-    watchers: Vec<oneshot::Sender<()>>,
+    /// Notified when it ends, or goes back to its savepoint.
+    pub(super) watchers: Vec<oneshot::Sender<()>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

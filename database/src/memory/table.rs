@@ -151,6 +151,8 @@ pub(super) fn owned<K: Clone>(range: &impl RangeBounds<K>) -> (Bound<K>, Bound<K
 pub(super) trait ErasedTable: Any + Send {
     fn commit(&mut self, transaction: TransactionId);
     fn roll_back(&mut self, transaction: TransactionId);
+    /// Undoes what the statements after this one have written.
+    fn roll_back_to(&mut self, transaction: TransactionId, command: u32);
     /// Removes versions that ended before every transaction that some statement does not see.
     fn vacuum(&mut self, horizon: TransactionId);
     fn as_any(&self) -> &dyn Any;
@@ -165,16 +167,22 @@ impl<R: Record> ErasedTable for Table<R> {
     }
 
     fn roll_back(&mut self, transaction: TransactionId) {
-        for key in self.written.remove(&transaction).unwrap_or_default() {
-            let Some(versions) = self.rows.get_mut(&key) else {
+        self.roll_back_to(transaction, 0);
+        self.written.remove(&transaction);
+    }
+
+    fn roll_back_to(&mut self, transaction: TransactionId, command: u32) {
+        let undone = |stamp: Stamp| stamp.by == transaction && stamp.command > command;
+        for key in self.written.get(&transaction).into_iter().flatten() {
+            let Some(versions) = self.rows.get_mut(key) else {
                 continue;
             };
-            versions.retain(|version| version.created.by != transaction);
+            versions.retain(|version| !undone(version.created));
             for version in &mut *versions {
-                version.ended = version.ended.filter(|ended| ended.by != transaction);
+                version.ended = version.ended.filter(|ended| !undone(*ended));
             }
             if versions.is_empty() {
-                self.rows.remove(&key);
+                self.rows.remove(key);
             }
         }
     }

@@ -16,6 +16,7 @@ mod faults;
 mod keys;
 mod locks;
 mod model;
+mod savepoints;
 mod unknown;
 mod visibility;
 

@@ -1,6 +1,12 @@
 //! Handlers that fail.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use mainstay_messaging::{Event as _, Kind};
 
@@ -175,4 +181,34 @@ pub async fn a_handler_that_exceeds_its_deadline_has_failed<F: Fixture>(f: &F) {
         (FailureKind::DeadlineExceeded, 2)
     );
     running.stop().await;
+}
+
+pub async fn failures_now_and_then_leave_the_others_their_transactions<F: Fixture>(f: &F) {
+    f.create_topic(&topic(), 1).await;
+    let (script, commits) = (Script::new(), Arc::new(AtomicUsize::new(0)));
+    let keys: Vec<String> = (0..60).map(|n| format!("k{n}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    for (number, message) in in_turns(&keys, 5).iter().enumerate() {
+        if number % 7 == 3 {
+            let act = [Act::Fail, Act::Panic][number % 2].clone();
+            script.plan(message.id.as_str(), [act]);
+        }
+    }
+    publish(f, &in_turns(&keys, 5)).await;
+    let counted = Arc::clone(&commits);
+    let worker = worker(f, &script).await.on_commit(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    let running = Running::start(worker);
+    let effects = effects(f, 300).await;
+    for key in keys {
+        assert_eq!(of_key(&effects, key), names(key, 5));
+    }
+    all_committed(f).await;
+    running.stop().await;
+    let (calls, commits) = (script.started().len(), commits.load(Ordering::SeqCst));
+    assert!(
+        calls < 450 && commits < 150,
+        "{calls} calls and {commits} commits for 300 messages and 43 failures"
+    );
 }

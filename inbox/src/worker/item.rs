@@ -9,8 +9,8 @@ use crate::failure::Failure;
 pub(super) struct Item<D> {
     pub(super) offset: i64,
     pub(super) delivery: D,
-    /// The largest batch it may be part of. Lowered to find the message that makes a batch fail; at
-    /// 1 it runs alone.
+    /// The largest batch it may be part of. Lowered to find the message that makes a batch fail
+    /// where no savepoint shows it; at 1 it runs alone.
     pub(super) at_most: usize,
     /// How many attempts on it have failed.
     pub(super) attempts: u32,

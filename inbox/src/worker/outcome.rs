@@ -1,22 +1,43 @@
 //! How an attempt ended.
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, error::Error as StdError, ops::AddAssign, sync::Arc, time::Duration,
+};
 
 use crate::{failure::FailureKind, handlers::NoHandler};
 
-/// How the attempt on a batch ended. Indices are places in the batch.
+/// What one attempt on a batch showed. Indices are places in the batch.
 #[derive(Debug)]
-pub(super) enum Outcome {
-    /// All messages are finished, and the transaction is committed.
-    Done(Done),
+pub(super) struct Attempt {
+    pub(super) ended: Ended,
+    /// Messages that failed and were set apart; their effects are undone however it ended.
+    pub(super) faults: Vec<Fault>,
+}
+
+/// How the attempt on a batch ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The transaction is committed, and all messages but those that it left are finished.
+    Committed { done: Done, left: BTreeSet<usize> },
     /// No transaction was opened: these cannot be read, and have to run alone.
     Suspects(Vec<usize>),
-    /// Rolled back because of this message.
+    /// Rolled back. The next transaction sets savepoints, and finds the culprit unless it is known.
+    RolledBack,
+    /// Rolled back because of this message, from which no savepoint saves the others.
     Failed(Fault),
-    /// Rolled back because of one of these.
+    /// Rolled back because of one of these, in a way that no savepoint shows.
     Unclear { among: Vec<usize>, error: Reason },
     /// Rolled back, or the outcome of the commit is unknown; nothing is wrong with the messages.
     Interrupted(Interruption),
+}
+
+/// Why messages that ran together did not succeed.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// Because of this message.
+    By(Fault),
+    /// Because of one of these.
+    Among(Vec<usize>, Reason),
 }
 
 /// How many messages of a batch ended how; the others are duplicates.
@@ -70,12 +91,29 @@ pub(super) enum Cause {
     DeadlineExceeded,
 }
 
-impl Outcome {
-    pub(super) fn unclear(among: Vec<usize>, cause: Cause, error: Reason) -> Self {
+impl Broken {
+    pub(super) fn among(among: Vec<usize>, cause: Cause, error: Reason) -> Self {
         match *among {
-            [culprit] => Self::Failed(Fault::new(culprit, cause, error)),
-            _ => Self::Unclear { among, error },
+            [culprit] => Self::By(Fault::new(culprit, cause, error)),
+            _ => Self::Among(among, error),
         }
+    }
+}
+
+impl From<Broken> for Ended {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::By(fault) => Self::Failed(fault),
+            Broken::Among(among, error) => Self::Unclear { among, error },
+        }
+    }
+}
+
+impl AddAssign for Done {
+    fn add_assign(&mut self, other: Self) {
+        self.handled += other.handled;
+        self.held += other.held;
+        self.dead_lettered += other.dead_lettered;
     }
 }
 

@@ -77,7 +77,8 @@ impl<I: Inbox, K, S> Worker<I, K, S> {
         self
     }
 
-    /// How many messages one transaction takes at most; default 100.
+    /// How many messages one transaction takes at most; default 100. While handlers fail often, it
+    /// takes fewer.
     pub fn batch_size(mut self, messages: usize) -> Self {
         self.settings.batch_size = messages.max(1);
         self

@@ -1,5 +1,7 @@
 //! The inbox on every store.
 
+#[cfg(all(feature = "conformance", feature = "memory"))]
+mod adaptation;
 #[cfg(feature = "conformance")]
 mod crash;
 #[cfg(all(feature = "conformance", feature = "memory"))]

@@ -67,6 +67,9 @@ shared_port!([T: Transactions, P: Deref<Target = T> + Send + Sync + 'static] Tra
     type Transaction;
     point begin() -> Result<T::Transaction, mainstay_database::Error>;
     point commit(transaction: T::Transaction) -> Result<(), mainstay_database::Error>;
+    point savepoint(connection: &mut T::Connection) -> Result<(), mainstay_database::Error>;
+    point release_savepoint(connection: &mut T::Connection) -> Result<(), mainstay_database::Error>;
+    point roll_back_to_savepoint(connection: &mut T::Connection) -> Result<(), mainstay_database::Error>;
     other idle_limit() -> Option<Duration>;
 });
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, future::Future};
 
 use super::*;
+use mainstay_database::Transactions as _;
 use mainstay_database::memory::{CommitFault, Fault, Outcome};
 use proptest::prelude::*;
 
@@ -14,6 +15,9 @@ enum Step {
     Delete(u32),
     Lock(u32),
     Scan(u32, u32),
+    Savepoint,
+    Release,
+    GoBack,
     Commit,
     RollBack,
 }
@@ -27,6 +31,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => id.clone().prop_map(Step::Delete),
         1 => id.clone().prop_map(Step::Lock),
         2 => (id.clone(), id).prop_map(|(start, end)| Step::Scan(start, end)),
+        1 => Just(Step::Savepoint),
+        1 => Just(Step::Release),
+        1 => Just(Step::GoBack),
         1 => Just(Step::Commit),
         1 => Just(Step::RollBack),
     ]
@@ -42,6 +49,7 @@ async fn follow_the_model(steps: Vec<Step>) {
     let database = database();
     let mut tx = database.begin().await.unwrap();
     let mut kept = BTreeMap::new();
+    let mut savepoint: Option<BTreeMap<u32, i64>> = None;
     let mut model: BTreeMap<u32, i64> = kept.clone();
     let found = |exists: bool| {
         if exists {
@@ -84,12 +92,29 @@ async fn follow_the_model(steps: Vec<Step>) {
                     .collect();
                 assert_eq!(rows, expected);
             }
+            Step::Savepoint => {
+                database.savepoint(&mut tx).await.unwrap();
+                savepoint = Some(model.clone());
+            }
+            Step::Release => {
+                if savepoint.take().is_some() {
+                    database.release_savepoint(&mut tx).await.unwrap();
+                }
+            }
+            Step::GoBack => {
+                if let Some(savepoint) = &savepoint {
+                    database.roll_back_to_savepoint(&mut tx).await.unwrap();
+                    model = savepoint.clone();
+                }
+            }
             Step::Commit => {
+                savepoint = None;
                 database.commit(tx).await.unwrap();
                 kept = model.clone();
                 tx = database.begin().await.unwrap();
             }
             Step::RollBack => {
+                savepoint = None;
                 drop(tx);
                 model = kept.clone();
                 tx = database.begin().await.unwrap();

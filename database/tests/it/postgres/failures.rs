@@ -2,6 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
+use mainstay_database::Transactions as _;
 use sqlx::Connection as _;
 
 use super::*;
@@ -200,4 +201,53 @@ async fn a_database_on_an_existing_pool_takes_the_pools_own_transactions() {
         on_pool.commit(tx).await.unwrap();
         assert_eq!(counter.commits(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_savepoint_shows_a_swallowed_error_and_survives_it() {
+    let Some((database, _server)) = database().await else {
+        return;
+    };
+    let mut tx = database.begin().await.unwrap();
+    insert(&mut tx, 1, 1).await.unwrap();
+    database.savepoint(&mut tx).await.unwrap();
+    assert!(insert(&mut tx, 1, 1).await.is_err());
+    let released = database.release_savepoint(&mut tx).await;
+    assert!(matches!(released, Err(Error::Aborted)), "{released:?}");
+    database.roll_back_to_savepoint(&mut tx).await.unwrap();
+    insert(&mut tx, 2, 1).await.unwrap();
+    database.release_savepoint(&mut tx).await.unwrap();
+    database.commit(tx).await.unwrap();
+    assert_eq!(keys(&database).await, [1, 2]);
+}
+
+/// As the tables in memory do.
+#[tokio::test]
+async fn going_back_to_a_savepoint_releases_what_others_wait_for() {
+    let Some((database, _server)) = database().await else {
+        return;
+    };
+    let mut tx = database.begin().await.unwrap();
+    database.savepoint(&mut tx).await.unwrap();
+    insert(&mut tx, 1, 10).await.unwrap();
+    let mut other = database.begin().await.unwrap();
+    let pid = backend(&mut other).await;
+    let other = tokio::spawn(async move {
+        insert(&mut other, 1, 20).await.unwrap();
+        other
+    });
+    let blocked = "SELECT cardinality(pg_blocking_pids($1)) > 0";
+    while !sqlx::query_scalar::<_, bool>(blocked)
+        .bind(pid)
+        .fetch_one(database.pool())
+        .await
+        .unwrap()
+    {
+        tokio::task::yield_now().await;
+    }
+    database.roll_back_to_savepoint(&mut tx).await.unwrap();
+    let other = other.await.unwrap();
+    database.commit(other).await.unwrap();
+    database.commit(tx).await.unwrap();
+    assert_eq!(keys(&database).await, [1]);
 }

@@ -1,5 +1,7 @@
 //! Files that are busy or full, and connections that break.
 
+use mainstay_database::Transactions as _;
+
 use super::*;
 
 async fn hurried(database: &Database) -> Database {
@@ -187,4 +189,39 @@ async fn an_io_error_at_a_commit_leaves_its_outcome_unknown() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert_eq!(keys(&database).await, [2]);
+}
+
+/// Otherwise the next savepoint would open a transaction of its own, and its commit would succeed.
+#[tokio::test]
+async fn a_savepoint_shows_that_the_transaction_was_rolled_back_under_it() {
+    let (database, _directory) = database().await;
+    let mut tx = database.begin().await.unwrap();
+    insert(&mut tx, 1, 10).await.unwrap();
+    database.savepoint(&mut tx).await.unwrap();
+    let swallowed = sqlx::query("INSERT OR ROLLBACK INTO number VALUES (1, 20)");
+    assert!(swallowed.execute(&mut *tx).await.is_err());
+    let released = database.release_savepoint(&mut tx).await;
+    assert!(matches!(released, Err(Error::Failed(_))), "{released:?}");
+    let returned = database.roll_back_to_savepoint(&mut tx).await;
+    assert!(matches!(returned, Err(Error::Failed(_))), "{returned:?}");
+    drop(tx);
+    let mut tx = database.begin().await.unwrap();
+    insert(&mut tx, 2, 10).await.unwrap();
+    database.commit(tx).await.unwrap();
+    assert_eq!(keys(&database).await, [2]);
+}
+
+#[tokio::test]
+async fn a_failed_statement_lets_the_transaction_go_back_to_its_savepoint() {
+    let (database, _directory) = database().await;
+    let mut tx = database.begin().await.unwrap();
+    insert(&mut tx, 1, 10).await.unwrap();
+    database.savepoint(&mut tx).await.unwrap();
+    insert(&mut tx, 2, 10).await.unwrap();
+    assert!(insert(&mut tx, 1, 20).await.is_err());
+    database.roll_back_to_savepoint(&mut tx).await.unwrap();
+    insert(&mut tx, 3, 10).await.unwrap();
+    database.release_savepoint(&mut tx).await.unwrap();
+    database.commit(tx).await.unwrap();
+    assert_eq!(keys(&database).await, [1, 3]);
 }

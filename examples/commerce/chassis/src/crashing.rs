@@ -57,6 +57,21 @@ impl<T: Transactions> Transactions for Crashing<T> {
         committed
     }
 
+    async fn savepoint(&self, connection: &mut T::Connection) -> Result<(), DatabaseError> {
+        self.0.savepoint(connection).await
+    }
+
+    async fn release_savepoint(&self, connection: &mut T::Connection) -> Result<(), DatabaseError> {
+        self.0.release_savepoint(connection).await
+    }
+
+    async fn roll_back_to_savepoint(
+        &self,
+        connection: &mut T::Connection,
+    ) -> Result<(), DatabaseError> {
+        self.0.roll_back_to_savepoint(connection).await
+    }
+
     fn idle_limit(&self) -> Option<Duration> {
         self.0.idle_limit()
     }

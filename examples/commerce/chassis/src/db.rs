@@ -108,6 +108,21 @@ impl Transactions for Db {
         self.transactions.commit(transaction).await
     }
 
+    async fn savepoint(&self, connection: &mut Connection) -> Result<(), DatabaseError> {
+        self.transactions.savepoint(connection).await
+    }
+
+    async fn release_savepoint(&self, connection: &mut Connection) -> Result<(), DatabaseError> {
+        self.transactions.release_savepoint(connection).await
+    }
+
+    async fn roll_back_to_savepoint(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<(), DatabaseError> {
+        self.transactions.roll_back_to_savepoint(connection).await
+    }
+
     fn idle_limit(&self) -> Option<Duration> {
         self.transactions.idle_limit()
     }

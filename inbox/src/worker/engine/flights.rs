@@ -7,7 +7,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use super::super::{
     lanes::{Portion, Slot},
-    outcome::Outcome,
+    outcome::Attempt,
 };
 use crate::{
     Error,
@@ -27,7 +27,7 @@ pub(super) struct Flight {
 #[derive(Debug)]
 pub(super) enum Landing {
     /// A transaction was tried.
-    Attempt(Outcome),
+    Attempt(Attempt),
     /// The failure policy was asked about a message.
     FailurePolicy(Result<FailureOutcome, Error>, Failure),
     /// It was abandoned or panicked. If it was committing, the processed records decide.

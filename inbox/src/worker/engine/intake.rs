@@ -136,7 +136,7 @@ impl<I: WorkerStore> Engine<I> {
             return;
         }
         while self.flights.len() < self.work.settings.concurrency {
-            let portions = self.lanes.take(self.work.settings.batch_size, now);
+            let portions = self.lanes.take(self.work.limit(), now);
             let Some(first) = portions.first().and_then(|portion| portion.items.first()) else {
                 return;
             };
@@ -153,8 +153,11 @@ impl<I: WorkerStore> Engine<I> {
             let batch: Vec<Member> = portions
                 .iter()
                 .flat_map(|portion| {
-                    let member =
-                        |item: &Item<Arc<Delivery>>| (portion.lane, Arc::clone(&item.delivery));
+                    let member = |item: &Item<Arc<Delivery>>| Member {
+                        lane: portion.lane,
+                        delivery: Arc::clone(&item.delivery),
+                        has_failed: item.attempts > 0,
+                    };
                     portion.items.iter().map(member)
                 })
                 .collect();
@@ -162,10 +165,10 @@ impl<I: WorkerStore> Engine<I> {
             self.work.meters.batch.record(batch.len() as f64);
             self.flights.start(portions, async move {
                 let started = work.settings.clock.monotonic();
-                let outcome = work.attempt(&batch).await;
+                let attempt = work.attempt(batch).await;
                 let took = work.settings.clock.monotonic() - started;
                 work.meters.transaction.record(took);
-                Landing::Attempt(outcome)
+                Landing::Attempt(attempt)
             });
         }
     }

@@ -1,6 +1,6 @@
 //! What happens to messages after an attempt.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use mainstay_database::ErrorKind;
 use mainstay_messaging::{
@@ -12,7 +12,7 @@ use super::{
     super::{
         item::{Hold, Item},
         lanes::Portion,
-        outcome::{Done, Fault, Interruption, Outcome, Stage},
+        outcome::{Attempt, Cause, Done, Ended, Fault, Interruption, Stage},
     },
     Engine,
     flights::{Flight, Landing},
@@ -29,55 +29,83 @@ type Portions = Vec<Portion<Arc<Delivery>>>;
 
 impl<I: WorkerStore> Engine<I> {
     pub(super) fn judge(&mut self, flight: Flight, landing: Landing) {
-        let portions = flight.portions;
+        let mut portions = flight.portions;
         match landing {
-            Landing::Attempt(Outcome::Done(done)) => self.done(&portions, done),
-            Landing::Attempt(Outcome::Suspects(suspects)) => {
-                self.give_back(portions, &suspects, |item| item.at_most = 1);
+            Landing::Attempt(attempt) => self.attempted(&mut portions, attempt),
+            Landing::FailurePolicy(outcome, failure) => {
+                self.decided(&mut portions, outcome, &failure);
             }
-            Landing::Attempt(Outcome::Failed(fault)) => self.failed(portions, &fault),
-            Landing::Attempt(Outcome::Unclear { among, error }) => {
-                tracing::debug!(
-                    error = chain(&*error),
-                    "a batch failed; the worker halves it to find the message that fails"
-                );
-                let half = among.len().div_ceil(2);
-                self.give_back(portions, &among, |item| {
-                    item.at_most = item.at_most.min(half);
-                });
-            }
-            Landing::Attempt(Outcome::Interrupted(interruption)) => {
-                self.interrupted(portions, &interruption);
-            }
-            Landing::FailurePolicy(outcome, failure) => self.decided(portions, outcome, &failure),
             Landing::Abandoned(error) if error.is_panic() => {
                 // Panics of handlers are caught, so this is the store or the failure policy.
                 tracing::error!(%error, consumer = %self.work.group, "the store or the failure policy panicked; the messages are tried again");
                 let panicked = Interruption::new(Stage::Begin, Arc::new(error));
-                self.interrupted(portions, &panicked);
+                self.interrupted(&mut portions, &panicked);
             }
             Landing::Abandoned(error) => {
                 tracing::debug!(%error, "a transaction was abandoned");
-                self.give_back(portions, &[], |_| ());
             }
+        }
+        // Messages that are not finished become the heads of their lanes again. Each lane goes to
+        // the front of the queue, the last one first, so that their order stays.
+        for portion in portions.into_iter().rev() {
+            self.lanes.give_back(portion);
         }
     }
 
-    fn done(&mut self, portions: &Portions, done: Done) {
-        let mut messages = 0;
-        for portion in portions {
-            messages += portion.items.len() as u64;
+    fn attempted(&mut self, portions: &mut Portions, attempt: Attempt) {
+        match &attempt.ended {
+            Ended::Suspects(suspects) => for_each(portions, suspects, |item| item.at_most = 1),
+            Ended::Failed(fault) => {
+                self.failed(portions, fault);
+                for_each(portions, &[fault.culprit], |item| item.at_most = 1);
+            }
+            Ended::Unclear { among, error } => {
+                tracing::debug!(
+                    error = chain(&**error),
+                    "a batch failed; the worker halves it to find the message that fails"
+                );
+                let half = among.len().div_ceil(2);
+                for_each(portions, among, |item| {
+                    item.at_most = item.at_most.min(half);
+                });
+            }
+            Ended::Interrupted(interruption) => self.interrupted(portions, interruption),
+            Ended::Committed { .. } | Ended::RolledBack => {}
+        }
+        for fault in &attempt.faults {
+            self.failed(portions, fault);
+        }
+        if let Ended::Committed { done, left } = attempt.ended {
+            self.done(portions, done, &left);
+        }
+    }
+
+    /// All messages but those `left` are finished: takes them out of the portions.
+    fn done(&mut self, portions: &mut Portions, done: Done, left: &BTreeSet<usize>) {
+        let (mut index, mut messages) = (0, 0);
+        for portion in &mut *portions {
+            let finished = portion.items.extract_if(.., |_| {
+                index += 1;
+                !left.contains(&(index - 1))
+            });
+            let offsets: Vec<i64> = finished.map(|item| item.offset).collect();
+            if offsets.is_empty() {
+                continue;
+            }
+            messages += offsets.len() as u64;
             if let Some(holding) = self.holdings.get_mut(portion.slot) {
-                for item in &portion.items {
-                    holding.window.finish(item.offset);
+                for offset in offsets {
+                    holding.window.finish(offset);
                 }
                 self.offsets.due = true;
             }
-            self.lanes.finish(portion.lane);
             if self.blocked.remove(&portion.lane).is_some() {
                 tracing::info!(consumer = %self.work.group, "a blocked key goes on");
                 self.changed = true;
             }
+        }
+        for portion in portions.extract_if(.., |portion| portion.items.is_empty()) {
+            self.lanes.finish(portion.lane);
         }
         self.outage = None;
         if self.last_error.take().is_some() {
@@ -91,38 +119,20 @@ impl<I: WorkerStore> Engine<I> {
         meters.duplicates.increment(messages.saturating_sub(others));
     }
 
-    /// Returns all messages to the heads of their lanes, with `change` applied to those named.
-    fn give_back(
-        &mut self,
-        mut portions: Portions,
-        named: &[usize],
-        mut change: impl FnMut(&mut Item<Arc<Delivery>>),
-    ) {
-        let items = portions.iter_mut().flat_map(|portion| &mut portion.items);
-        for (index, item) in items.enumerate() {
-            if named.contains(&index) {
-                change(item);
-            }
-        }
-        // Each goes to the front of the queue, the last one first, so that their order stays.
-        for portion in portions.into_iter().rev() {
-            self.lanes.give_back(portion);
-        }
-    }
-
-    fn failed(&mut self, portions: Portions, fault: &Fault) {
+    fn failed(&self, portions: &mut Portions, fault: &Fault) {
         let now = self.now();
-        let settings = self.work.settings.clone();
-        let group = self.work.group.clone();
+        let settings = &self.work.settings;
+        let group = &self.work.group;
         self.work.meters.failed(fault.cause);
-        self.give_back(portions, &[fault.culprit], |item| {
-            item.at_most = 1;
+        for_each(portions, &[fault.culprit], |item| {
             item.attempts += u32::from(fault.cause.is_attempt());
             item.interruptions = 0;
             let error = chain(&*fault.error);
             let position = &item.delivery.position;
             if fault.cause.may_heal() && item.attempts < settings.max_attempts {
-                let pause = settings.backoff.delay(item.attempts.saturating_sub(1), &settings.ids);
+                let pause = settings
+                    .backoff
+                    .delay(item.attempts.saturating_sub(1), &settings.ids);
                 item.hold = Hold::Until(now + pause);
                 tracing::warn!(consumer = %group, %position, attempts = item.attempts, error, "a message failed; the worker tries it again");
             } else {
@@ -133,29 +143,35 @@ impl<I: WorkerStore> Engine<I> {
                     error: Arc::clone(&fault.error),
                 });
             }
+            // The policy is asked about one message at a time, and a handler that takes its time
+            // must not hold the locks of others.
+            if item.failure.is_some() || fault.cause == Cause::DeadlineExceeded {
+                item.at_most = 1;
+            }
         });
     }
 
     /// Nothing is wrong with the messages: the worker tries them again after a backoff, and counts
     /// no attempt.
-    fn interrupted(&mut self, mut portions: Portions, interruption: &Interruption) {
+    fn interrupted(&mut self, portions: &mut Portions, interruption: &Interruption) {
         let now = self.now();
-        let settings = self.work.settings.clone();
+        let work = Arc::clone(&self.work);
         let error = &*interruption.error;
         let fault = ErrorKind::of(error);
-        self.work.meters.interrupted.increment(1);
+        work.meters.interrupted.increment(1);
         self.hindered(error);
         let size: usize = portions.iter().map(|portion| portion.items.len()).sum();
+        let backoff = |times| work.settings.backoff.delay(times, &work.settings.ids);
         let hold = |item: &mut Item<Arc<Delivery>>| {
-            let pause = settings.backoff.delay(item.interruptions, &settings.ids);
+            item.hold = Hold::Until(now + backoff(item.interruptions));
             item.interruptions = item.interruptions.saturating_add(1);
-            item.hold = Hold::Until(now + pause);
         };
         let at_most = match (&interruption.stage, fault) {
             // Another transaction holds a lock that these want: they wait, and the others need not.
             (Stage::Handling(among), Some(ErrorKind::Conflict)) => {
+                work.rolled_back(size);
                 let half = among.len().div_ceil(2);
-                self.give_back(portions, among, |item| {
+                for_each(portions, among, |item| {
                     item.at_most = item.at_most.min(half);
                     hold(item);
                 });
@@ -172,24 +188,22 @@ impl<I: WorkerStore> Engine<I> {
         if fault == Some(ErrorKind::Unavailable) {
             // No other transaction would succeed either.
             let times = self.outage.map_or(0, |(_, times)| times);
-            let pause = settings.backoff.delay(times, &settings.ids);
-            self.outage = Some((now + pause, times.saturating_add(1)));
+            self.outage = Some((now + backoff(times), times.saturating_add(1)));
         }
-        for item in portions.iter_mut().flat_map(|portion| &mut portion.items) {
-            item.at_most = item.at_most.min(at_most);
-        }
-        for portion in &mut portions {
+        for portion in portions {
+            for item in &mut portion.items {
+                item.at_most = item.at_most.min(at_most);
+            }
             if let Some(head) = portion.items.first_mut() {
                 hold(head);
             }
         }
-        self.give_back(portions, &[], |_| ());
     }
 
     /// The failure policy has answered.
     fn decided(
         &mut self,
-        portions: Portions,
+        portions: &mut Portions,
         outcome: Result<FailureOutcome, Error>,
         failure: &Failure,
     ) {
@@ -200,23 +214,22 @@ impl<I: WorkerStore> Engine<I> {
                     dead_lettered: 1,
                     ..Done::default()
                 };
-                self.done(&portions, done);
+                self.done(portions, done, &BTreeSet::new());
             }
             Ok(FailureOutcome::KeyBlocked { retry_after }) => {
-                self.block(&portions, failure);
-                self.give_back(portions, &[0], |item| {
+                self.block(portions, failure);
+                for_each(portions, &[0], |item| {
                     item.hold = retry_after.map_or(Hold::Forever, |after| Hold::Until(now + after));
                     item.failure = None;
                 });
             }
             Err(error) => {
-                let settings = self.work.settings.clone();
                 self.hindered(&error);
-                self.block(&portions, failure);
-                self.give_back(portions, &[0], |item| {
-                    item.hold = Hold::Until(
-                        now + settings.backoff.delay(item.interruptions, &settings.ids),
-                    );
+                self.block(portions, failure);
+                let settings = &self.work.settings;
+                for_each(portions, &[0], |item| {
+                    let pause = settings.backoff.delay(item.interruptions, &settings.ids);
+                    item.hold = Hold::Until(now + pause);
                     item.interruptions = item.interruptions.saturating_add(1);
                 });
             }
@@ -256,5 +269,20 @@ impl<I: WorkerStore> Engine<I> {
             },
         );
         self.changed = true;
+    }
+}
+
+/// Changes the items at these places of the batch.
+fn for_each(
+    portions: &mut Portions,
+    places: &[usize],
+    mut change: impl FnMut(&mut Item<Arc<Delivery>>),
+) {
+    let items = portions.iter_mut().flat_map(|portion| &mut portion.items);
+    let mut items: Vec<_> = items.collect();
+    for place in places {
+        if let Some(item) = items.get_mut(*place) {
+            change(item);
+        }
     }
 }
