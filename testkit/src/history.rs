@@ -1,5 +1,5 @@
 //! What happened in a run, as plain data. Each section is in the order of the one place that orders
-//! it; an order across places is carried by [`Moment`]s. The checkers of an empty section find nothing.
+//! it; [`Moment`]s order sections. The checkers of an empty section find nothing.
 
 #![allow(missing_docs, reason = "most fields say by their names what they are")]
 
@@ -125,7 +125,7 @@ pub struct Effect {
     pub entry: Entry,
 }
 
-/// What happened to something that has one owner at a time: a shard of an outbox, a partition of a group, a lock.
+/// What happened to something with one owner at a time: a shard, a partition of a group, a lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ownership {
     /// Somebody has taken it.

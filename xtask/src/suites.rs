@@ -1,4 +1,4 @@
-//! Suites: executables of tests, doctests, and seeds of the simulation, side by side, since most of their time is waiting.
+//! Suites: test executables, doctests and seeds side by side, since most of their time is waiting.
 
 mod build;
 
@@ -34,7 +34,7 @@ pub(crate) struct Suite {
     /// Whether it has the application on servers.
     on_servers: bool,
     command: Command,
-    /// Large ones start first: the application's tests start processes, and large executables have many tests.
+    /// Large ones start first: large executables have many tests.
     size: u64,
 }
 
@@ -57,7 +57,7 @@ pub(crate) const CHAOS: Choice = |suite| match &*suite.package {
     _ => None,
 };
 
-/// Builds and runs suites. Those on PostgreSQL get a server for this run only, unless one is there already.
+/// Builds and runs suites. Those on PostgreSQL get a server for this run, unless one is there.
 pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<()> {
     let mut suites = build::build(choice)?;
     let place = Place::of_workspace().map_err(Error::msg)?;
@@ -91,7 +91,7 @@ pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result
     }
 }
 
-/// Runs suites, one more at a time than there are cores; tells of each as it ends, and every half minute what runs.
+/// Runs suites, one more at a time than there are cores. Every half minute it says what runs.
 fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<()> {
     let logs = Workspace::read()?.target.join("suites");
     fs::create_dir_all(&logs).with_context(|| logs.to_string())?;

@@ -110,7 +110,7 @@ impl Host {
         self.life.of(life, |state| state.task = Some(task));
     }
 
-    /// It reaches and does everything again, and is started if it was killed, not if it came to its end.
+    /// It reaches everything and goes on. It is started if it was killed, but not if it had ended.
     pub(crate) fn heal(&self) {
         self.reconnect();
         self.resume();

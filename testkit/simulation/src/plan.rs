@@ -106,7 +106,7 @@ pub enum Act {
     Rebalance,
     /// The holder of this partition leaves its group without knowing it.
     Expel(i32),
-    /// For so long the server does not notice when a client drops a transaction: it stays open, with its locks.
+    /// For so long, transactions whose clients are gone stay open, with their locks.
     Linger(Duration),
     /// From now until the faults end the broker refuses the n-th message of the scenario.
     Refuse(usize),

@@ -7,7 +7,7 @@ use std::{
 
 use mainstay_clock::{IdGenerator as _, SeededIds};
 
-/// Random choices that all follow from a seed; those made for one purpose do not change those made for another.
+/// Random choices from a seed. Those for one purpose do not change those for another.
 #[derive(Debug)]
 pub struct Rng(SeededIds);
 

@@ -48,7 +48,7 @@ pub fn planned(seed: u64) -> Plan {
     Shop::of(seed).plan()
 }
 
-/// Runs the standard scenario with a seed, on this thread. The same seed and settings give the same report.
+/// Runs the standard scenario on this thread. The same seed and settings give the same report.
 pub fn run(seed: u64, settings: &Settings) -> Report {
     let shop = Shop::of(seed);
     let mut plan = shop.plan();
@@ -87,7 +87,7 @@ impl Report {
         !self.violations.is_empty()
     }
 
-    /// The names of what did not hold, each once: a run may tell the same thing in its midst and at its end.
+    /// The names of what did not hold, each once.
     pub fn invariants(&self) -> Vec<&str> {
         let mut names = Vec::new();
         for violation in &self.violations {

@@ -101,7 +101,7 @@ fn fail(seed: u64, plan: &Plan, shortest: &Plan, told: &[String]) -> ! {
     panic!("{text}again: {SEED}={seed} cargo test …, with the name of this test");
 }
 
-/// A message in the words of a [`History`]: ordered by its topic and key, told apart by its source and id.
+/// A message as a [`History`] has it: ordered by topic and key, told apart by source and id.
 pub fn entry(message: &Message) -> Entry {
     let topic = &message.topic;
     Entry {

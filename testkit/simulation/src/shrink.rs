@@ -33,7 +33,7 @@ fn command(seed: u64, places: &[usize]) -> String {
     format!("cargo xtask simulate seed {seed} --trace --plan {places}")
 }
 
-/// Leaves out places, halves first, as long as `again` says what comes of the others: that they fail as well.
+/// Drops places, halves first, as long as `again` says that the others fail as well.
 pub(crate) fn shorten<T>(
     mut places: Vec<usize>,
     mut failed: T,

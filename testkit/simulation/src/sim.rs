@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{host::Host, plan::Plan, process::Process, rng::ids, run::Report, world::World};
 
-/// A simulated world: time, a database, a broker, hosts. It runs on one thread, and follows from seed and plan.
+/// A simulated world: time, database, broker, hosts. One thread runs it, as seed and plan have it.
 #[derive(Debug)]
 pub struct Sim {
     pub(crate) world: Arc<World>,
@@ -115,7 +115,7 @@ impl Sim {
         &self.world.broker
     }
 
-    /// Says which message of the scenario a message is: the plan speaks of the n-th one. The first call counts.
+    /// Says which message of the scenario a message is, for faults of the n-th. The first call counts.
     pub fn number(&self, numbering: impl Fn(&Message) -> Option<usize> + Send + Sync + 'static) {
         drop(self.world.numbering.set(Box::new(numbering)));
     }

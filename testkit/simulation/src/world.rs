@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use crate::{Report, host::Host, plan::Plan};
 
-/// More events than any run needs: whoever gets here turns in a circle.
+/// More events than any run needs.
 const MOST: u64 = 2_000_000;
 
 pub(crate) struct World {
@@ -132,7 +132,7 @@ impl World {
         let world = Arc::clone(self);
         let before = self.pending();
         self.runtime.spawn(async move {
-            // The one that has come since is the one that was spoken of: others may be under way, of other hosts.
+            // The new one is meant: commits of other hosts may be under way.
             let mine = world
                 .pending()
                 .into_iter()

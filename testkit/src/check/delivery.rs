@@ -62,7 +62,7 @@ pub fn first_deliveries_in_key_order(history: &History) -> Vec<String> {
     order.differences("", history.published.iter().map(|record| &record.entry))
 }
 
-/// No message was published twice, where no process died and no answer was lost. Not in [`ALL`](super::ALL).
+/// No message was published twice. Not in [`ALL`](super::ALL): crashes and lost answers repeat some.
 pub fn each_published_once(history: &History) -> Vec<String> {
     repeated(history.published.iter().map(|record| &record.entry))
         .map(|(entry, times)| format!("{times} times: {entry:?}"))

@@ -1,4 +1,4 @@
-//! Who writes: a row of its own and the event about it, in one transaction, until it is known to be there.
+//! Writers: a row and the event about it in one transaction, again until both are there.
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ async fn write(
         let _: Inserted = statement?.upsert(aggregate, |row| row.version += 1).await?;
         let row = tx.statement().await?.get::<Aggregate>(&wish.key);
         let number = row.map_or(0, |row| row.version);
-        // Some ask a table of their own whether they were here before, the others leave that to the deduplication key.
+        // Some look into a table of their own, the others leave that to the deduplication key.
         let fulfilled = Fulfilled { nth: wish.nth };
         if !wish.once {
             let inserted = tx.statement().await?.insert(fulfilled.clone()).await?;
