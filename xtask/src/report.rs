@@ -125,7 +125,7 @@ impl Report {
         }
         let left_out = counts.left_out.iter();
         notes.extend(left_out.map(|suite| format!("Did not run: {suite}")));
-        parts.push(notes.join("\n"));
+        parts.extend((!notes.is_empty()).then(|| notes.join("\n")));
         parts.join("\n\n")
     }
 }
