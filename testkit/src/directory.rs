@@ -60,8 +60,8 @@ impl Account {
     }
 }
 
-/// A fresh temporary directory that belongs to the user the server runs as. Not removed on drop: who starts the
-/// server in it answers for both.
+/// A fresh temporary directory of the user that servers run as. Not removed on drop: the server's owner
+/// does that.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
@@ -90,7 +90,7 @@ impl Directory {
 
     /// From now on nobody owns it: it stays until somebody removes it.
     pub(crate) fn disown(&self) {
-        // An owner that is still named when this process is gone costs the server, and the next `up` starts another.
+        // If this fails, the next `up` takes the server for abandoned, and starts another.
         drop(fs::remove_file(self.join(OWNER)));
     }
 

@@ -5,7 +5,7 @@ use std::{fs, thread, time::Duration};
 use mainstay_clock::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What the system says of a process behind its name, which may hold anything: the state comes first.
+/// What the system says of a process behind its name, which may hold anything; first its state.
 fn status(id: u32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;
@@ -23,7 +23,7 @@ pub(crate) fn started(id: u32) -> Option<String> {
     status(id)?.into_iter().nth(19)
 }
 
-/// Whether the process runs and was started with `argument` among its arguments: ids are used again.
+/// Whether the process runs and was started with this argument: ids are used again.
 pub(crate) fn runs_with(id: u32, argument: &str) -> bool {
     let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
     let mut arguments = line.split(|byte| *byte == 0);

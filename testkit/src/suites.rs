@@ -7,14 +7,13 @@ use crate::Error;
 /// How the line begins that says which suite did not run; `cargo xtask test` looks for it.
 pub const SKIPPED: &str = "suite skipped: ";
 
-/// Whether a suite on `service` has to run: in CI everything has to, elsewhere what `MAINSTAY_REQUIRE` lists.
+/// Whether a suite on `service` has to run: in CI, or where `MAINSTAY_REQUIRE` lists it.
 pub fn must_run(service: &str) -> bool {
     let listed = |list: String| list.split(',').any(|name| name.trim() == service);
     env::var_os("CI").is_some() || env::var("MAINSTAY_REQUIRE").is_ok_and(listed)
 }
 
-/// Says, once per process, that `suite` does not run on `service` and why; past the test harness, which keeps what
-/// a passing test prints.
+/// Says, once per process, that `suite` does not run on `service` and why, past the test harness.
 ///
 /// # Panics
 ///

@@ -67,7 +67,7 @@ impl Wire {
         self.port
     }
 
-    /// Breaks every connection that is there, one half with a reset and the other with an end. Answers with how many there were.
+    /// Breaks every open connection, by turns with a reset and with an end. Answers how many.
     #[must_use = "a cut through nothing shows nothing"]
     pub fn cut(&self) -> usize {
         let open = self.faults.breaks.receiver_count();

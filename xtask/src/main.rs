@@ -35,8 +35,8 @@ struct Arguments {
 enum Command {
     /// Checks everything that must hold before a change lands; CI runs exactly this.
     ///
-    /// It ends with a table of steps and suites, the suites that did not run, and the line "N passed, N failed". The
-    /// exit code is 0 only if every step succeeded.
+    /// It ends with a table of steps and suites, the suites that did not run, and the line "N passed, N
+    /// failed". The exit code is 0 only if every step succeeded.
     Test {
         /// Runs only this step; may be repeated.
         #[arg(long, value_name = "STEP", value_parser = names(steps::STEPS))]

@@ -125,7 +125,7 @@ impl Tree {
     fn new() -> Result<Self> {
         let Workspace { root, target, .. } = Workspace::read()?;
         let (shell, target) = (Shell::new()?, target.join("mutants"));
-        shell.change_dir(target.join("tree"));
+        shell.change_dir(shell.create_dir(target.join("tree"))?);
         let copy = Self {
             root: root.into(),
             target: target.into(),

@@ -176,19 +176,20 @@ fn hunt(run: &mut Run) -> Result<()> {
 fn crashes(run: &mut Run) -> Result<()> {
     let shell = Shell::new()?;
     let packages = ["-p", "mainstay-outbox", "-p", "mainstay-inbox"];
-    let tests = cmd!(
-        shell,
-        "{CARGO} test --quiet --all-features --test it {packages...}"
-    );
-    let (text, outcome) = said(tests.args(["--", "--nocapture", "crash"]))?;
-    let mut struck: Vec<&str> = (text.lines())
-        .filter(|line| line.contains(": struck at "))
-        .collect();
-    struck.sort_unstable();
-    (run.sections).push(format!("## Crashes\n\n{}", struck.join("\n")));
-    outcome.with_context(|| text.clone())?;
-    ensure!(!struck.is_empty(), "no test was struck:\n{text}");
-    Ok(())
+    let tests = cmd!(shell, "{CARGO} test --quiet --all-features --test it");
+    let tests = tests.args(packages).args(["--", "--nocapture", "crash"]);
+    suites::with_server(run, None, |run, environment| {
+        let (text, outcome) = said(tests.envs(environment.to_vec()))?;
+        run.counts += suites::counted(&text);
+        // The harness prints dots in between.
+        let lines = text.lines().map(|line| line.trim_start_matches('.'));
+        let mut struck: Vec<&str> = lines.filter(|line| line.contains(": struck at ")).collect();
+        struck.sort_unstable();
+        (run.sections).push(format!("## Crashes\n\n{}", struck.join("\n")));
+        outcome.with_context(|| text.clone())?;
+        ensure!(!struck.is_empty(), "no test was struck:\n{text}");
+        Ok(())
+    })
 }
 
 fn on_each_version(run: &mut Run) -> Result<()> {

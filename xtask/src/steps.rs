@@ -45,7 +45,7 @@ fn lints() -> Result<()> {
     forms.try_for_each(|form| cargo(&format!("clippy --all-targets {form} -- -D warnings")))
 }
 
-/// What a part of the features must not bring. A lint may be expected where only other features bring it.
+/// What some features must not bring. An expected lint may need others.
 pub(crate) const REFUSED: &str = "-- -D warnings -A unfulfilled_lint_expectations";
 
 /// The other steps have all features, so they never see code that only some features use. The tests

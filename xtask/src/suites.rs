@@ -1,10 +1,11 @@
-//! Suites: executables of tests, doctests, and seeds of the simulation, side by side, since most of their time is waiting.
+//! Suites: test executables, doctests and seeds side by side, since most of their time is waiting.
 
 mod build;
 
 use std::{
     collections::{BTreeSet, VecDeque},
     env,
+    ffi::OsString,
     fs::{self, File},
     io,
     process::{Command, ExitStatus},
@@ -34,7 +35,7 @@ pub(crate) struct Suite {
     /// Whether it has the application on servers.
     on_servers: bool,
     command: Command,
-    /// Large ones start first: the application's tests start processes, and large executables have many tests.
+    /// Large ones start first: large executables have many tests.
     size: u64,
 }
 
@@ -57,9 +58,27 @@ pub(crate) const CHAOS: Choice = |suite| match &*suite.package {
     _ => None,
 };
 
-/// Builds and runs suites. Those on PostgreSQL get a server for this run only, unless one is there already.
+/// Builds and runs suites.
 pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<()> {
     let mut suites = build::build(choice)?;
+    with_server(run, version, |run, environment| {
+        for suite in &mut suites {
+            suite.command.envs(environment.to_vec());
+            if env::var_os("RUST_TEST_THREADS").is_none() {
+                let threads = (2 * cores()).to_string();
+                suite.command.env("RUST_TEST_THREADS", threads);
+            }
+        }
+        side_by_side(run, suites)
+    })
+}
+
+/// Runs tests with a PostgreSQL that is there already, or goes with them; tells them of it.
+pub(crate) fn with_server(
+    run: &mut Run,
+    version: Option<u32>,
+    tests: impl FnOnce(&mut Run, &[(&str, OsString)]) -> Result<()>,
+) -> Result<()> {
     let place = Place::of_workspace().map_err(Error::msg)?;
     let (server, why) = match server(&place, version, false) {
         Ok(server) => (Some(server), String::new()),
@@ -72,15 +91,7 @@ pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result
     println!("{what}");
     run.servers.push(what);
     let environment = server.as_ref().map(Server::environment);
-    for suite in &mut suites {
-        suite.command.envs(environment.iter().flatten().cloned());
-        if env::var_os("RUST_TEST_THREADS").is_none() {
-            suite
-                .command
-                .env("RUST_TEST_THREADS", (2 * cores()).to_string());
-        }
-    }
-    let outcome = side_by_side(run, suites);
+    let outcome = tests(run, &environment.unwrap_or_default());
     match server {
         Some(server) => server.close().map_err(Error::msg).and(outcome),
         None if version.is_some() || must_run("postgres") => {
@@ -91,7 +102,7 @@ pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result
     }
 }
 
-/// Runs suites, one more at a time than there are cores; tells of each as it ends, and every half minute what runs.
+/// Runs suites, one more at a time than there are cores. Every half minute it says what runs.
 fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<()> {
     let logs = Workspace::read()?.target.join("suites");
     fs::create_dir_all(&logs).with_context(|| logs.to_string())?;
@@ -169,8 +180,8 @@ impl Suite {
     }
 }
 
-/// What the test runners counted, and which suites were skipped.
-fn counted(output: &str) -> Counts {
+/// What the test runners counted, and which suites were left out.
+pub(crate) fn counted(output: &str) -> Counts {
     let mut counts = Counts::default();
     for line in output.lines() {
         if let Some(closing) = closing_line(line) {

@@ -1,4 +1,4 @@
-//! The workspace, and the two forms in which it is built: its application runs on files or on servers.
+//! The workspace, and its two forms: the application runs on files or on servers.
 
 use anyhow::{Context as _, Result};
 use cargo_metadata::{MetadataCommand, Package, camino::Utf8PathBuf};
@@ -37,8 +37,8 @@ impl Workspace {
         package.manifest_path.starts_with(home)
     }
 
-    /// Arguments for cargo that choose everything, with all features, in each form. Both forms choose the same packages,
-    /// so that all but the application is built once. The application on files comes last: its documentation stays.
+    /// Arguments for cargo that choose the same packages, with all features, in each form: all but the
+    /// application is built once. The application on files comes last: its documentation stays.
     pub(crate) fn forms(&self) -> Vec<String> {
         let mut libraries = Vec::new();
         let mut on_servers = Vec::new();

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 /// How long a role may take to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Plays a role until its standard input ends, then finishes what it is at and prints a summary in JSON.
+/// Plays a role until its standard input ends, finishes its work and prints a summary in JSON.
 #[derive(Parser)]
 enum Role {
     /// Makes entries and enqueues events about them.
@@ -30,8 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_max_level(tracing::Level::INFO)
         .init();
     let shutdown = CancellationToken::new();
-    // A thread of its own: the runtime would wait for one of its own to read on. The input ends when whoever started this process
-    // does, however that ended.
+    // A thread of its own, since the runtime would wait for its own. The input ends with the parent.
     let told = shutdown.clone();
     std::thread::spawn(move || {
         drop(std::io::stdin().read_to_end(&mut Vec::new()));
@@ -47,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let summary = tokio::select! {
         summary = playing => summary?,
-        // Whoever died may have taken the server along, and a writer would ask for it for ever.
+        // The parent may have taken the server along, and a writer would ask for it for ever.
         () = async { overdue.cancelled().await; tokio::time::sleep(PATIENCE).await } => {
             return Err("told to end, and did not".into());
         }

@@ -39,7 +39,7 @@ pub struct Place {
     /// How many milliseconds a statement waits for a lock.
     #[arg(long, default_value_t = 1_000)]
     lock_timeout: u64,
-    /// A point at which the process aborts, such as `before:record:3`; any number of them, the first one counts.
+    /// Points at which the process aborts, such as `before:record:3`; the first one counts.
     #[arg(long)]
     abort: Vec<String>,
 }

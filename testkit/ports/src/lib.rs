@@ -1,15 +1,13 @@
 //! Ports at whose calls a process ends: one decorator for crash tests and chaos tests.
 //!
-//! [`Ports`] implements each port of the crates that the port behind it implements, and takes each call by the
-//! [`Points`] of the run. The points carry the names of the methods; that of a consumer's commit is `store`.
+//! [`Ports`] implements each port that the port behind it implements, and takes each call by the
+//! [`Points`] of the run. A point has the name of the method; that of a consumer's commit is `store`.
 //!
 //! | feature | ports |
 //! |---|---|
 //! | none | `Transactions`, `Publisher`, `Consumer` |
 //! | `outbox` | `Outbox`, `RelayStore` |
 //! | `inbox` | `Inbox`, `Retention`, `WorkerStore`: by [`InboxPorts`] |
-//!
-//! A pattern crate's integration tests use it, though it imports the pattern crates: a dev-dependency may close such a circle.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -24,7 +22,7 @@ use mainstay_testkit::crash::Points;
 #[cfg(feature = "inbox")]
 pub use inbox::{DatabaseOf, InboxPorts};
 
-/// A port of a process, and the points at which the process may end. A shared port is in an [`Arc`].
+/// A port of a process, and the points at which the process may end. Shared ports are in an [`Arc`].
 #[derive(Debug)]
 pub struct Ports<P> {
     points: Arc<Points>,

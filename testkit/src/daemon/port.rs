@@ -9,8 +9,8 @@ use crate::{Error, error::At as _};
 /// The lowest port that is tried; below are too many well-known ones.
 const LOWEST: u16 = 20_000;
 
-/// A port of 127.0.0.1 that nobody listens on, below those that the system hands to outgoing connections: one of
-/// these could take the port of a server that is down for a moment, or a client that tries it could reach itself.
+/// A free port of 127.0.0.1, below those of outgoing connections: one of these could take the port of
+/// a server that is down for a moment.
 pub(crate) fn free() -> Result<u16, Error> {
     let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let (highest, random) = (first_ephemeral().unwrap_or(0), SystemIds::new());

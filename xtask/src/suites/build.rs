@@ -1,4 +1,4 @@
-//! What there is to run: the executables of both forms of the application, doctests, and seeds of the simulation.
+//! What there is to run: executables of both forms of the application, doctests, and seeds.
 
 use std::{
     cmp::Reverse,
@@ -115,7 +115,7 @@ fn executables(form: &str) -> Result<Vec<Artifact>> {
     Ok(artifacts)
 }
 
-/// Keeps the programs of a form from being replaced by those of the next; answers how its tests find them.
+/// Keeps the programs of a form from those of the next; answers how its tests find them.
 fn kept(artifacts: &[Artifact], folder: &Utf8Path) -> Result<Vec<(String, String)>> {
     fs::create_dir_all(folder).with_context(|| folder.to_string())?;
     let mut programs = Vec::new();

@@ -1,4 +1,4 @@
-//! `mutants`: the first seed that fails, with one of the faulty adapters or with the engines as they are built.
+//! `mutants`: the first seed that fails, with a faulty adapter or with the engines as they are built.
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
 mod adapters;

@@ -22,15 +22,15 @@ pub struct Relay {
     /// Its lease, in milliseconds.
     #[arg(long, default_value_t = 1_000)]
     lease: u64,
-    /// Messages of a round: the fewer, the more moments there are to strike at.
+    /// Messages of a round: the fewer, the more moments there are for faults.
     #[arg(long, default_value_t = 20)]
     batch: u32,
-    /// How long a send takes at least, in milliseconds: half of it before anything is stored, half of it afterwards.
+    /// How many milliseconds a send takes at least, half of them before anything is stored.
     #[arg(long, default_value_t = 4)]
     linger: u64,
 }
 
-/// A broker that takes its time: most strikes hit a relay before or after an append, and before it has recorded it.
+/// A slow broker: most faults hit a relay around an append, before it has recorded it.
 struct Slow {
     publisher: LogPublisher,
     half: Duration,

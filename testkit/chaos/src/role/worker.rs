@@ -28,7 +28,7 @@ pub struct Worker {
     /// Transactions at once.
     #[arg(long, default_value_t = 2)]
     concurrency: usize,
-    /// How long a handler takes at least, in milliseconds: the longer, the more often there is something in flight.
+    /// How many milliseconds a handler takes at least, so that something is in flight.
     #[arg(long, default_value_t = 2)]
     linger: u64,
     /// Topics beside the usual one.

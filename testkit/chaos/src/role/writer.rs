@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::{BACKOFF, Place, until_it_answers};
 use crate::{Failure, TOPIC, message, outbox};
 
-/// Makes entries, each in a transaction that also enqueues the event about it; what fails is tried again as users do: with the same id,
-/// by which they see what was committed although they were not told.
+/// Makes entries, each in a transaction that also enqueues its event. What fails is tried again with
+/// the same id, so that the writer sees what was committed without an answer.
 #[derive(Args, Clone, Debug)]
 pub struct Writer {
     #[command(flatten)]
@@ -40,8 +40,8 @@ pub struct Writer {
     rollback: u64,
 }
 
-/// How it went: how many entries were `committed` and `rolled_back`, how many attempts were `interrupted` before their commit or
-/// ended with an `unknown` one, and how many of these turned out to be committed.
+/// Entries `committed` and `rolled_back`; attempts `interrupted` before their commit, or with an
+/// `unknown` one; how many of these were `found_committed`.
 type Counts = Arc<Mutex<BTreeMap<&'static str, u64>>>;
 
 /// What became of an attempt.
@@ -69,7 +69,7 @@ const ENTER: &str = "INSERT INTO entries (id, key, number, attempt) VALUES ($1, 
      ON CONFLICT (id) DO NOTHING RETURNING number";
 
 impl Writer {
-    /// Writes until `shutdown`; each entry that was begun is brought to its end. Answers with a summary.
+    /// Writes until `shutdown`, and finishes each entry that was begun. Answers with a summary.
     pub async fn run(self, shutdown: CancellationToken) -> Result<serde_json::Value, Failure> {
         let database = self.place.database().await?;
         let shards = self.place.shards;
@@ -151,7 +151,7 @@ impl Session {
 
     async fn attempt(&self, id: &str, key: &str, given_up: bool) -> Result<Attempt, Failure> {
         let (points, mut tx) = (&self.points, self.database.begin().await?);
-        // Its lock is held until the commit: from here on this key's commits come in the order of their numbers.
+        // Its lock makes the numbers of this key those of its commits.
         let counting = sqlx::query_scalar(COUNT).bind(key).fetch_one(&mut *tx);
         let entry = Entry {
             key: Some(key.to_owned()),
