@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
-    SqlSafeStr, SqlStr,
+    SqlSafeStr, SqlStr, postgres::PgConnectOptions,
 };
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     commits::{CommitListener, CommitListeners},
 };
 
+use builder::ServerAddress;
 pub use builder::{Builder, NewPool};
 pub(crate) use sqlstate::advice;
 pub use sqlstate::classify;
@@ -85,11 +86,21 @@ impl Database {
 
     /// A database with a pool of its own, on the server at `url`.
     pub fn builder(url: impl Into<String>) -> Builder<NewPool> {
-        Builder::new(NewPool {
-            url: url.into(),
-            max_connections: 10,
-            acquire_timeout: Duration::from_secs(10),
-        })
+        Builder::new(NewPool::new(ServerAddress::Url(url.into())))
+    }
+
+    /// A database with a pool of its own, on the server and database of `options`. Nothing of the
+    /// options is changed: derive several databases of a server from the options of one URL.
+    ///
+    /// ```no_run
+    /// use mainstay_database::{Error, postgres::{Database, sqlx::postgres::PgConnectOptions}};
+    ///
+    /// async fn tenant(server: &PgConnectOptions, name: &str) -> Result<Database, Error> {
+    ///     Database::builder_with(server.clone().database(name)).open().await
+    /// }
+    /// ```
+    pub fn builder_with(options: PgConnectOptions) -> Builder<NewPool> {
+        Builder::new(NewPool::new(ServerAddress::Options(Box::new(options))))
     }
 
     /// A database on a pool that exists. Behind a transaction pooler, give that pool a statement

@@ -27,9 +27,26 @@ pub struct Builder<Pool> {
 /// A pool that [`Builder::open`] makes.
 #[derive(Clone)]
 pub struct NewPool {
-    pub(super) url: String,
-    pub(super) max_connections: u32,
-    pub(super) acquire_timeout: Duration,
+    server: ServerAddress,
+    max_connections: u32,
+    acquire_timeout: Duration,
+}
+
+/// Where and as whom to connect.
+#[derive(Clone)]
+pub(super) enum ServerAddress {
+    Url(String),
+    Options(Box<PgConnectOptions>),
+}
+
+impl NewPool {
+    pub(super) const fn new(server: ServerAddress) -> Self {
+        Self {
+            server,
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(10),
+        }
+    }
 }
 
 impl<Pool> Builder<Pool> {
@@ -109,7 +126,10 @@ impl Builder<NewPool> {
     /// database, a server older than
     /// 14. [`Error::Unavailable`]: the server does not answer, or takes no more connections.
     pub async fn open(self) -> Result<Database, Error> {
-        let mut connect = parse(&self.pool.url)?;
+        let mut connect = match &self.pool.server {
+            ServerAddress::Url(url) => parse(url)?,
+            ServerAddress::Options(options) => options.as_ref().clone(),
+        };
         if self.transaction_pooler {
             connect = connect.statement_cache_capacity(0);
         }
