@@ -55,36 +55,43 @@ async fn wrong_credentials_and_a_missing_database_are_named() {
     }
 }
 
-/// A URL made of these options would lose the settings, and could not name the role.
+/// Parts of names with a meaning in URLs, SQL, or the driver.
+const PARTS: [&str; 17] = [
+    "/", "#", "?", ":", "@", "%", "%2f", "%zz", " ", "&user=x", "+", "\\", "'", "\"", "[::1]",
+    "größe", "$1;--",
+];
+
+/// A URL made of such options would not log in, or would lose the settings.
 #[tokio::test]
-async fn options_are_used_unchanged() {
+async fn options_are_used_unchanged_for_every_user_and_password() {
     let Some((database, server)) = database().await else {
         return;
     };
-    let role = format!("{}/#?:@%", server.name());
-    let create = format!("CREATE ROLE \"{role}\" LOGIN PASSWORD '{PASSWORD}/#?:@%'");
-    database
-        .pool()
-        .execute(AssertSqlSafe(create))
-        .await
-        .unwrap();
-    let options = server.url().parse::<PgConnectOptions>().unwrap();
-    let options = options
-        .username(&role)
-        .password(&format!("{PASSWORD}/#?:@%"))
-        .application_name("my shop")
-        .options([("statement_timeout", "54321")]);
-    let as_role = Database::builder_with(options).open().await.unwrap();
-    let settings = "SELECT current_user::text, current_setting('application_name'),
-                           current_setting('statement_timeout')";
-    let found: (String, String, String) = sqlx::query_as(settings)
-        .fetch_one(as_role.pool())
-        .await
-        .unwrap();
-    assert_eq!(found, (role.clone(), "my shop".into(), "54321ms".into()));
-    as_role.close().await;
-    let drop = AssertSqlSafe(format!("DROP ROLE \"{role}\""));
-    database.pool().execute(drop).await.unwrap();
+    let options: PgConnectOptions = server.url().parse().unwrap();
+    for part in PARTS {
+        let role = format!("{}{part}", server.name());
+        let password = format!("{PASSWORD}{part}");
+        let (name, secret) = (role.replace('"', "\"\""), password.replace('\'', "''"));
+        let create = format!("CREATE ROLE \"{name}\" LOGIN PASSWORD '{secret}'");
+        database
+            .pool()
+            .execute(AssertSqlSafe(create))
+            .await
+            .unwrap();
+        let options = options.clone().username(&role).password(&password);
+        let options = options.application_name("my shop/#?");
+        let options = options.options([("statement_timeout", "54321")]);
+        let builder = Database::builder_with(options).max_connections(1);
+        let as_role = builder.open().await.unwrap();
+        let settings = "SELECT current_user::text, current_setting('application_name'),
+                               current_setting('statement_timeout')";
+        let query = sqlx::query_as(settings);
+        let found: (String, String, String) = query.fetch_one(as_role.pool()).await.unwrap();
+        assert_eq!(found, (role, "my shop/#?".into(), "54321ms".into()));
+        as_role.close().await;
+        let drop = AssertSqlSafe(format!("DROP ROLE \"{name}\""));
+        database.pool().execute(drop).await.unwrap();
+    }
 }
 
 #[tokio::test]

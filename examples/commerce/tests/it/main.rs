@@ -23,3 +23,4 @@ mod settings;
 mod shop;
 mod slow_clients;
 mod unreadable;
+mod urls;

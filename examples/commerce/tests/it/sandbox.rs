@@ -172,7 +172,7 @@ pub(crate) fn prefix(data: &Path) -> String {
     format!("t{hash:016x}_")
 }
 
-fn database(data: &Path, name: &str) -> String {
+pub(crate) fn database(data: &Path, name: &str) -> String {
     prefix(data) + name
 }
 

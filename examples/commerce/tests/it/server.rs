@@ -32,6 +32,7 @@ fn a_build_refuses_the_settings_of_the_other_build() {
         assert!(line.contains("--postgres"), "{line}");
         for (url, prefix, says) in [
             ("no url", "a_", "postgres://USER"),
+            ("mysql://u@127.0.0.1:1/u", "a_", "postgres://USER"),
             ("postgres://u@127.0.0.1:1/u", "Ab-", "prefix"),
         ] {
             command.env("COMMERCE_POSTGRES", url);

@@ -68,13 +68,17 @@ impl Shop {
             .arg("serve")
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
-            .stdout(Stdio::piped())
             .stderr(Stdio::null());
         sandbox::at(&mut command, data);
         if let Some(point) = crash_at {
             command.env("COMMERCE_CRASH_AT", point);
         }
-        let mut child = command.spawn().unwrap();
+        Self::spawn(command, data)
+    }
+
+    /// Starts a shop with a command of the test's own, as [`start`](Self::start) does.
+    pub(crate) fn spawn(mut command: Command, data: &Path) -> Result<Self, ExitStatus> {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let stdout = child.stdout.take().unwrap();
         BufReader::new(stdout).read_line(&mut line).unwrap();

@@ -26,12 +26,12 @@ pub(super) async fn create(server: &PgConnectOptions, database: &str) -> Result<
     let created = connection
         .execute(AssertSqlSafe(format!("CREATE DATABASE {database}")))
         .await;
-    let role = server.get_username();
+    let role = identifier(server.get_username());
     match created {
         // Another process created it in the meantime.
         Err(error) if !is_code(&error, &["42P04", "23505"]) => {
             let why = format!(
-                "it does not exist, and {role} may not create it; have an administrator run: CREATE DATABASE {database} OWNER {role}"
+                "it does not exist and could not be created; have an administrator run: CREATE DATABASE {database} OWNER {role}"
             );
             Err(cannot_open(why, error).into())
         }
@@ -40,6 +40,16 @@ pub(super) async fn create(server: &PgConnectOptions, database: &str) -> Result<
             drop(connection.close().await);
             Ok(())
         }
+    }
+}
+
+/// A name as SQL takes it.
+fn identifier(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use mainstay_database::{Error as DatabaseError, Migration, Migrations};
-use sqlx::{ConnectOptions as _, PgConnection, PgPool, postgres::PgConnectOptions};
+use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 
 use super::StorageSettings;
 use crate::{Error, Result};
@@ -62,8 +62,10 @@ impl Storage {
             what: "this build needs a PostgreSQL server: --postgres URL, COMMERCE_POSTGRES or `postgres` in the configuration",
         })?;
         // The parser's error may hold the password.
-        let server = PgConnectOptions::from_str(url).map_err(|_| Error::Setting {
-            what: "the PostgreSQL URL is invalid: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+        let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        let server = PgConnectOptions::from_str(url).ok().filter(|_| is_url);
+        let server = server.ok_or(Error::Setting {
+            what: "the PostgreSQL URL is invalid: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %2F for / and the like in user and password",
         })?;
         let prefix = settings
             .postgres_prefix
@@ -95,11 +97,12 @@ impl Storage {
 
     pub(crate) async fn open(&self, name: &str) -> Result<Database> {
         let database = format!("{}{name}", self.prefix);
-        let url = self.server.clone().database(&database).to_url_lossy();
-        match Database::connect(url.as_str()).await {
+        // Never through a URL again: its text cannot say all of these options.
+        let builder = Database::builder_with(self.server.clone().database(&database));
+        match builder.clone().open().await {
             Err(DatabaseError::CannotOpen { source, .. }) if creation::is_missing(&*source) => {
                 creation::create(&self.server, &database).await?;
-                Ok(Database::connect(url.as_str()).await?)
+                Ok(builder.open().await?)
             }
             opened => Ok(opened?),
         }
@@ -136,13 +139,14 @@ impl fmt::Debug for Storage {
 
 impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let server = match self.server.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", self.server.get_host(), self.server.get_port()),
+        };
+        let (prefix, data) = (&self.prefix, self.data().display());
         write!(
             f,
-            "PostgreSQL at {}:{}, databases {}*; the log in {}",
-            self.server.get_host(),
-            self.server.get_port(),
-            self.prefix,
-            self.data().display()
+            "PostgreSQL at {server}, databases {prefix}*; the log in {data}"
         )
     }
 }
