@@ -3,6 +3,7 @@
 mod combined;
 mod conditions;
 mod conformance;
+mod durations;
 mod full_disk;
 mod ownership;
 mod pooler;
