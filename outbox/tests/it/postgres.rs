@@ -4,6 +4,7 @@ mod blocked;
 mod combined;
 mod conditions;
 mod conformance;
+mod durations;
 mod full_disk;
 mod ownership;
 mod pooler;
