@@ -14,6 +14,7 @@ mod privileges;
 mod retention;
 mod scene;
 mod sql_errors;
+mod stale;
 mod waiting;
 
 use std::time::Duration;

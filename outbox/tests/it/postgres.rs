@@ -9,6 +9,7 @@ mod full_disk;
 mod ownership;
 mod pooler;
 mod positions;
+mod stale;
 mod tables;
 mod wakeup;
 
