@@ -72,10 +72,9 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Database(error) => error.is_retryable(),
-            Self::Held { .. }
-            | Self::Lost { .. }
-            | Self::Fenced { .. }
-            | Self::Unavailable(_) => true,
+            Self::Held { .. } | Self::Lost { .. } | Self::Fenced { .. } | Self::Unavailable(_) => {
+                true
+            }
             Self::InvalidName { .. } | Self::Refused(_) | Self::Evicts { .. } => false,
         }
     }

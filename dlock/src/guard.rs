@@ -1,12 +1,6 @@
 //! What the holder of a lock has.
 
-use std::{
-    future::poll_fn,
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use crate::{Error, Fences, FencingToken, locks::Lease};
 

@@ -67,11 +67,14 @@ impl<W> Leader<W> {
     ///
     /// # Cancel safety
     /// Dropping the future drops the work and releases the lock in the background.
-    pub async fn run_until<F, E>(self, shutdown: impl Future<Output = ()>) -> Result<(), Error>
+    pub async fn run_until<F, E>(
+        self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), Error>
     where
-        W: Fn(Guard) -> F,
-        F: Future<Output = Result<(), E>>,
-        E: Into<Box<dyn StdError + Send + Sync>>,
+        W: Fn(Guard) -> F + Send + Sync,
+        F: Future<Output = Result<(), E>> + Send,
+        E: Send + Into<Box<dyn StdError + Send + Sync>>,
     {
         let mut shutdown = pin!(shutdown);
         let mut failures = 0;
@@ -79,7 +82,7 @@ impl<W> Leader<W> {
             let guard = tokio::select! {
                 biased;
                 () = &mut shutdown => return Ok(()),
-                elected = self.elected() => elected?,
+                elected = elected(&self.locks, &self.name) => elected?,
             };
             tracing::info!(lock = self.name, token = %guard.token(), "elected leader");
             let settings = self.locks.settings();
@@ -89,7 +92,7 @@ impl<W> Leader<W> {
                 () = &mut shutdown => None,
                 ended = guard.run((self.work)(guard.share())) => Some(ended),
             };
-            self.step_down(guard).await;
+            step_down(guard, settings.lease).await;
             match ended {
                 None | Some(Ok(Ok(()))) => return Ok(()),
                 Some(Err(_lost)) => {}
@@ -110,24 +113,24 @@ impl<W> Leader<W> {
             }
         }
     }
+}
 
-    /// Waits for as long as it takes.
-    async fn elected(&self) -> Result<Guard, Error> {
-        loop {
-            match self.locks.acquire(&self.name, Duration::MAX).await {
-                Err(error) if error.is_retryable() => {}
-                elected => return elected,
-            }
+/// Waits for as long as it takes.
+async fn elected(locks: &Locks, name: &str) -> Result<Guard, Error> {
+    loop {
+        match locks.acquire(name, Duration::MAX).await {
+            Err(error) if error.is_retryable() => {}
+            elected => return elected,
         }
     }
+}
 
-    /// A release that fails is repeated in the background.
-    async fn step_down(&self, guard: Guard) {
-        let lease = self.locks.settings().lease;
-        let released = tokio::time::timeout(lease, guard.release()).await;
-        if let Ok(Err(error)) = released {
-            tracing::warn!(lock = self.name, %error, "leadership could not be given up; the next leader waits for the lease");
-        }
+/// A release that fails is repeated in the background.
+async fn step_down(guard: Guard, lease: Duration) {
+    let name = guard.name().to_owned();
+    let released = tokio::time::timeout(lease, guard.release()).await;
+    if let Ok(Err(error)) = released {
+        tracing::warn!(lock = name, %error, "leadership could not be given up; the next leader waits for the lease");
     }
 }
 

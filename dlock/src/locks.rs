@@ -191,7 +191,7 @@ impl Shared {
     /// clock may run faster than this one by a hundredth.
     pub(crate) fn deadline(&self, sent: Monotonic) -> Monotonic {
         let lease = self.settings.lease;
-        sent + (lease - lease / 100).saturating_sub(Duration::from_millis(2))
+        sent + lease.saturating_sub(lease / 100 + Duration::from_millis(2))
     }
 
     pub(crate) fn raise_floor(&self, name: &str, seen: FencingToken) {

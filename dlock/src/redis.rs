@@ -178,7 +178,10 @@ fn classify(error: RedisError) -> Error {
     let heals = error.is_io_error()
         || error.is_timeout()
         || !matches!(error.retry_method(), RetryMethod::NoRetry)
-        || matches!(error.code(), Some("OOM" | "READONLY" | "MISCONF" | "NOREPLICAS"));
+        || matches!(
+            error.code(),
+            Some("OOM" | "READONLY" | "MISCONF" | "NOREPLICAS")
+        );
     if heals {
         return Error::Unavailable(error.into());
     }
