@@ -10,6 +10,8 @@ mod name;
 pub mod store;
 mod token;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "postgres")]

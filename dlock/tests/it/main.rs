@@ -1,0 +1,15 @@
+//! The conformance suite on every store, and what is specific to each.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests, of which some features bring none"
+)]
+
+#[cfg(all(feature = "conformance", feature = "memory"))]
+mod memory;
+#[cfg(all(feature = "conformance", feature = "memory", feature = "postgres"))]
+mod postgres;
+#[cfg(all(feature = "conformance", feature = "memory", feature = "redis"))]
+mod redis;
+#[cfg(all(feature = "conformance", feature = "sqlite"))]
+mod sqlite;
