@@ -4,6 +4,7 @@
 //! case, named after the guarantee that the case shows. The cases wait on conditions.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::missing_panics_doc,
     clippy::future_not_send,
     reason = "a test suite"

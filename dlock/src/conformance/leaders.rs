@@ -117,9 +117,9 @@ pub async fn a_leader_whose_work_fails_lets_others_lead<F: Fixture>(f: &F) {
     let terms = Terms::default();
     let locks = quick(f.leases()).lease(LONG).build();
     let (counted, tries) = (terms.clone(), Arc::new(AtomicUsize::new(0)));
-    let tried = Arc::clone(&tries);
+    let again = Arc::clone(&tries);
     let work = move |_guard| {
-        let (terms, tries) = (counted.clone(), Arc::clone(&tried));
+        let (terms, tries) = (counted.clone(), Arc::clone(&again));
         async move {
             let _term = terms.begin();
             match tries.fetch_add(1, Ordering::SeqCst) {

@@ -54,13 +54,24 @@ impl<'a> Attempt<'a> {
         } else {
             at_most
         };
+        let mut was_held = false;
         loop {
             let pause = pauses.delay(0, &*settings.ids);
             let (pause, why_not) = match self.ask(patience.min(settings.lease)).await {
                 Ok(Ok(guard)) => return Ok(guard),
-                // A store that does not know says zero.
-                Ok(Err(remaining)) if remaining.is_zero() => (pause, self.held(at_most)),
-                Ok(Err(remaining)) => (pause.min(remaining), self.held(at_most)),
+                Ok(Err(remaining)) => {
+                    was_held = true;
+                    // A store that does not know says zero.
+                    let known = (!remaining.is_zero()).then_some(remaining);
+                    (
+                        known.map_or(pause, |known| known.min(pause)),
+                        self.held(at_most),
+                    )
+                }
+                // The deadline cut the last request short.
+                Err(error) if error.is_retryable() && was_held && left().is_zero() => {
+                    (pause, self.held(at_most))
+                }
                 Err(error) if error.is_retryable() => (pause, error),
                 Err(error) => return Err(error),
             };

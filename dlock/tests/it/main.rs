@@ -5,6 +5,8 @@
     reason = "tests, of which some features bring none"
 )]
 
+#[cfg(feature = "memory")]
+mod guard;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
 #[cfg(all(feature = "conformance", feature = "memory", feature = "postgres"))]
