@@ -49,6 +49,7 @@ struct Inner {
     raise: SqlStr,
     acquire: SqlStr,
     renew: SqlStr,
+    take_turn: SqlStr,
     release: SqlStr,
 }
 
@@ -120,6 +121,9 @@ const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 /// Taken by those who draw a token, against those who raise the sequence.
 const TOKENS: &str = "hashtextextended('mainstay {ns}dlock_tokens', 0)";
 
+/// Taken by those who change the owner of the lock $1.
+const OWNER: &str = "hashtextextended('mainstay {ns}dlock_leases ' || $1, 0)";
+
 impl Inner {
     fn new(database: Database, namespace: &Namespace) -> Self {
         let sql = |text: &str| statement(namespace, text);
@@ -141,7 +145,7 @@ impl Inner {
                  drawing AS MATERIALIZED (
                    SELECT pg_advisory_xact_lock_shared({TOKENS}) WHERE NOT EXISTS (SELECT FROM busy)),
                  turn AS MATERIALIZED (
-                   SELECT pg_advisory_xact_lock(hashtextextended('mainstay {{ns}}dlock_leases ' || $1, 0)) FROM drawing),
+                   SELECT pg_advisory_xact_lock({OWNER}) FROM drawing),
                  granted AS (
                    INSERT INTO {{ns}}dlock_leases AS l (name, owner, fence, lease_until)
                    SELECT $1, $2, nextval('{{ns}}dlock_tokens'), {NOW} + $3 FROM turn
@@ -162,6 +166,7 @@ impl Inner {
                  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY h(name, owner, n)
                  LEFT JOIN renewed r ON r.name = h.name AND r.owner = h.owner ORDER BY n"
             )),
+            take_turn: sql(&format!("SELECT pg_advisory_xact_lock({OWNER})")),
             release: sql("DELETE FROM {ns}dlock_leases WHERE name = $1 AND owner = $2"),
         }
     }
@@ -228,6 +233,13 @@ impl LeaseStore for PostgresLeases {
     async fn release(&self, held: Holding<'_>) -> Result<(), Error> {
         let sql = &*self.inner;
         let mut tx = sql.begin().await?;
+        // An acquisition whose answer nobody waits for may be about to commit. Behind it, the next statement sees it.
+        sqlx::query(sql.take_turn.clone())
+            .persistent(sql.database.keeps_statements())
+            .bind(held.name)
+            .execute(&mut *tx)
+            .await
+            .map_err(driver)?;
         sqlx::query(sql.release.clone())
             .persistent(sql.database.keeps_statements())
             .bind(held.name)

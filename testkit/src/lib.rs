@@ -31,6 +31,8 @@
 //! assert!(told.iter().any(|violation| violation.invariant() == "no phantom"));
 //! ```
 //!
+//! Locks are judged by a [`register`] that is written under them.
+//!
 //! # How it works
 //!
 //! An instance lives in a fresh temporary directory and belongs to an unprivileged user when it was started by root, since PostgreSQL refuses
@@ -63,6 +65,7 @@ mod install;
 pub mod postgres;
 mod process;
 pub mod redis;
+pub mod register;
 mod suites;
 #[cfg(feature = "wire")]
 mod wire;

@@ -126,7 +126,7 @@ impl LeaseStore for Slow {
 
 const AT_ONCE: Duration = Duration::ZERO;
 
-async fn locks_with(clock: &Suspended, store: &Arc<Slow>) -> Locks {
+fn locks_with(clock: &Suspended, store: &Arc<Slow>) -> Locks {
     let locks = Locks::builder(Arc::clone(store)).lease(LEASE);
     locks.clock(clock.clone()).build()
 }
@@ -135,7 +135,7 @@ async fn locks_with(clock: &Suspended, store: &Arc<Slow>) -> Locks {
 async fn a_process_that_was_suspended_past_its_lease_polls_no_more() {
     let clock = Suspended::new();
     let store = Slow::new(clock.clone(), AT_ONCE, AT_ONCE).await;
-    let guard = locks_with(&clock, &store).await.acquire("a", LONG).await;
+    let guard = locks_with(&clock, &store).acquire("a", LONG).await;
     let guard = guard.unwrap();
     let (polls, waker) = (AtomicUsize::new(0), Mutex::new(None));
     let work = poll_fn(|context| {
@@ -158,15 +158,15 @@ async fn a_process_that_was_suspended_past_its_lease_polls_no_more() {
 async fn a_lease_counts_from_before_the_request() {
     let (clock, seconds) = (Suspended::new(), Duration::from_secs);
     let store = Slow::new(clock.clone(), seconds(1), seconds(2)).await;
-    let locks = locks_with(&clock, &store).await;
+    let locks = locks_with(&clock, &store);
     let guard = locks.acquire("a", LONG).await.unwrap();
-    assert_eq!(guard.remaining(), Some(HERE - seconds(3)));
+    assert_eq!(guard.remaining(), Some(HERE.saturating_sub(seconds(3))));
     // A renewal does as well: it begins after a third of the lease.
     while store.renewals.load(Ordering::SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     tokio::time::sleep(seconds(3)).await;
-    let (left, renewed) = (guard.remaining().unwrap(), HERE - seconds(3));
+    let (left, renewed) = (guard.remaining().unwrap(), HERE.saturating_sub(seconds(3)));
     assert!(
         left <= renewed && left + Duration::from_millis(10) > renewed,
         "{left:?}"
@@ -177,7 +177,7 @@ async fn a_lease_counts_from_before_the_request() {
 async fn an_answer_that_comes_after_the_lease_is_no_lock() {
     let clock = Suspended::new();
     let store = Slow::new(clock.clone(), AT_ONCE, HERE).await;
-    let locks = locks_with(&clock, &store).await;
+    let locks = locks_with(&clock, &store);
     let late = locks.try_acquire("a").await;
     assert!(matches!(late, Err(Error::Unavailable(_))), "{late:?}");
     // The same owner asks again.
@@ -194,7 +194,7 @@ async fn an_answer_that_comes_after_the_lease_is_no_lock() {
 async fn a_renewal_that_fails_or_hangs_is_repeated_in_time() {
     let clock = Suspended::new();
     let store = Slow::new(clock.clone(), AT_ONCE, AT_ONCE).await;
-    let locks = locks_with(&clock, &store).await;
+    let locks = locks_with(&clock, &store);
     let guard = locks.acquire("a", LONG).await.unwrap();
     for instead in [Instead::Fail, Instead::Hang] {
         store.instead.lock().unwrap().push(instead);
@@ -207,7 +207,7 @@ async fn a_renewal_that_fails_or_hangs_is_repeated_in_time() {
 async fn a_renewal_that_panics_costs_its_leases_and_no_later_ones() {
     let clock = Suspended::new();
     let store = Slow::new(clock.clone(), AT_ONCE, AT_ONCE).await;
-    let locks = locks_with(&clock, &store).await;
+    let locks = locks_with(&clock, &store);
     let guard = locks.acquire("a", LONG).await.unwrap();
     store.instead.lock().unwrap().push(Instead::Panic);
     guard.lost().await;
@@ -219,7 +219,7 @@ async fn a_renewal_that_panics_costs_its_leases_and_no_later_ones() {
 async fn a_lease_that_the_store_has_lost_ends_at_the_next_renewal() {
     let clock = Suspended::new();
     let store = Slow::new(clock.clone(), AT_ONCE, AT_ONCE).await;
-    let locks = locks_with(&clock, &store).await;
+    let locks = locks_with(&clock, &store);
     let (guard, began) = (locks.acquire("a", LONG).await.unwrap(), clock.monotonic());
     // Somebody deletes it.
     store.lost.store(true, Ordering::SeqCst);
@@ -233,7 +233,7 @@ fn a_guard_that_is_dropped_outside_its_runtime_frees_its_lock() {
     let runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = { runtime }.enable_all().build().unwrap();
     let locks = runtime.block_on(async {
-        let leases = MemoryLeases::builder(&Database::new()).open().await;
+        let leases = MemoryLeases::builder(Database::new()).open().await;
         Locks::builder(leases.unwrap()).lease(LONG).build()
     });
     let guard = runtime.block_on(locks.acquire("a", LONG)).unwrap();
@@ -254,7 +254,7 @@ fn work_that_does_not_yield_does_not_keep_its_lease_from_being_renewed() {
         .unwrap();
     let lease = Duration::from_millis(300);
     let (locks, guard): (Locks, Guard) = runtime.block_on(async {
-        let leases = MemoryLeases::builder(&Database::new()).open().await;
+        let leases = MemoryLeases::builder(Database::new()).open().await;
         let locks = Locks::builder(leases.unwrap()).lease(lease).build();
         let guard = locks.acquire("a", LONG).await.unwrap();
         (locks, guard)

@@ -5,6 +5,8 @@
     reason = "tests, of which some features bring none"
 )]
 
+#[cfg(feature = "conformance")]
+mod crash;
 #[cfg(feature = "memory")]
 mod guard;
 #[cfg(all(feature = "conformance", feature = "memory"))]
@@ -13,5 +15,7 @@ mod memory;
 mod postgres;
 #[cfg(all(feature = "conformance", feature = "memory", feature = "redis"))]
 mod redis;
+#[cfg(feature = "memory")]
+mod simulation;
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;

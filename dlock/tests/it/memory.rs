@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use mainstay_database::memory::Database;
 use mainstay_dlock::{MemoryFences, MemoryLeases, conformance::Fixture};
 
+use crate::crash;
+
 struct Memory {
     database: Database,
     leases: MemoryLeases,
@@ -44,3 +46,13 @@ impl Fixture for Memory {
 }
 
 mainstay_dlock::conformance!(fixture());
+
+#[tokio::test]
+async fn a_caller_that_gives_up_leaves_no_lock() {
+    crash::gives_up_at_every_await(&fixture().await, "memory").await;
+}
+
+#[tokio::test]
+async fn a_process_that_dies_leaves_a_lease_that_ends() {
+    crash::dies_at_every_call(&fixture().await, "memory").await;
+}

@@ -11,6 +11,8 @@ use mainstay_dlock::{
 use mainstay_testkit::postgres::{Pooler, Server, TestDatabase};
 use sqlx::PgConnection;
 
+use crate::crash;
+
 const SUITE: &str = "dlock";
 
 struct Postgres {
@@ -56,6 +58,20 @@ impl Fixture for Postgres {
 }
 
 mainstay_dlock::conformance!(if_there fixture());
+
+#[tokio::test]
+async fn a_caller_that_gives_up_leaves_no_lock() {
+    if let Some(f) = fixture().await {
+        crash::gives_up_at_every_await(&f, "PostgreSQL").await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_dies_leaves_a_lease_that_ends() {
+    if let Some(f) = fixture().await {
+        crash::dies_at_every_call(&f, "PostgreSQL").await;
+    }
+}
 
 const LONG: Duration = Duration::from_secs(120);
 

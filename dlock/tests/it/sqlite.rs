@@ -13,6 +13,8 @@ use mainstay_dlock::{
 };
 use sqlx::SqliteConnection;
 
+use crate::crash;
+
 struct Sqlite {
     database: Database,
     leases: SqliteLeases,
@@ -61,6 +63,16 @@ impl Fixture for Sqlite {
 }
 
 mainstay_dlock::conformance!(fixture());
+
+#[tokio::test]
+async fn a_caller_that_gives_up_leaves_no_lock() {
+    crash::gives_up_at_every_await(&fixture().await, "SQLite").await;
+}
+
+#[tokio::test]
+async fn a_process_that_dies_leaves_a_lease_that_ends() {
+    crash::dies_at_every_call(&fixture().await, "SQLite").await;
+}
 
 const LONG: Duration = Duration::from_secs(120);
 
