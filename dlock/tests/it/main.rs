@@ -19,3 +19,5 @@ mod redis;
 mod simulation;
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod stopped;
