@@ -31,7 +31,7 @@ impl Protocol for Lock {
             model.client(name, steps);
             model.late_requests(name, steps);
             model.time(name, steps);
-            model.mishaps(name, steps);
+            Model::mishaps(name, steps);
         }
         steps.mishap(ServerCrash, "the store", "loses its data", |s| {
             (s.row, s.drawn, s.newest) = (Row::default(), 0, 0);

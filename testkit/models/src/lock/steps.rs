@@ -11,7 +11,7 @@ impl Model {
         let client = state.clients[name];
         let owner = (name, client.attempt);
         if client.is_gone {
-            self.commits(name, steps);
+            Self::commits(name, steps);
             return;
         }
         match client.at {
@@ -76,7 +76,7 @@ impl Model {
             }
             At::Asking | At::Drawn(_) | At::Done => {}
         }
-        self.commits(name, steps);
+        Self::commits(name, steps);
     }
 
     fn holds(&self, name: Name, steps: &mut Steps<'_, State>) {
@@ -96,18 +96,18 @@ impl Model {
                 s.clients[name].at = At::Releasing;
             });
         } else if !client.has_written && !matches!(client.work, Work::Committing(..)) {
-            self.is_polled(name, steps);
+            Self::is_polled(name, steps);
         }
     }
 
     /// Wrongly: other work under the same lock, until its release is answered.
     fn believes_longer(&self, name: Name, steps: &mut Steps<'_, State>) {
         if !self.has(Rule::EndsBeforeRelease) {
-            self.is_polled(name, steps);
+            Self::is_polled(name, steps);
         }
     }
 
-    fn is_polled(&self, name: Name, steps: &mut Steps<'_, State>) {
+    fn is_polled(name: Name, steps: &mut Steps<'_, State>) {
         let client = steps.state.clients[name];
         if client.polled {
             return;
@@ -157,7 +157,7 @@ impl Model {
     }
 
     /// A commit arrives, whatever has become of its client.
-    fn commits(&self, name: Name, steps: &mut Steps<'_, State>) {
+    fn commits(name: Name, steps: &mut Steps<'_, State>) {
         let Work::Committing(found, token) = steps.state.clients[name].work else {
             return;
         };
@@ -226,7 +226,7 @@ impl Model {
         }
     }
 
-    pub(super) fn mishaps(&self, name: Name, steps: &mut Steps<'_, State>) {
+    pub(super) fn mishaps(name: Name, steps: &mut Steps<'_, State>) {
         let client = steps.state.clients[name];
         if client.is_gone || client.at == At::Done {
             return;
