@@ -87,7 +87,7 @@ fn pairs(bench: &Bench, server: &Server, clients: usize) {
             Side::new("dlock", || round(bench, &names, per_client, ours, &pair)),
             Side::new(BY_HAND, || round(bench, &names, per_client, raw, &raw_pair)),
             Side::new(RSLOCK, || {
-                round(bench, &names, per_client, theirs, their_pair)
+                round(bench, &names, per_client, theirs, &their_pair)
             }),
         ],
     );
