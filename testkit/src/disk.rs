@@ -7,7 +7,9 @@ use std::{
     process::Command,
 };
 
-use crate::{Error, daemon::Watch, directory::Account, error::At as _, suites::or_skipped};
+use crate::{
+    Error, daemon::Watch, directory::Account, error::At as _, postgres, suites::or_skipped,
+};
 
 /// A small file system in memory, of the user that servers run as. It goes with the value, or with the
 /// process; its users have to end before.
@@ -47,7 +49,7 @@ impl SmallDisk {
     ///
     /// If suites on PostgreSQL [must run](crate::must_run) and mounting is not permitted.
     pub fn for_suite(suite: &str, megabytes: u32) -> Result<Option<Self>, Error> {
-        or_skipped(suite, Self::mount(megabytes))
+        or_skipped(suite, postgres::NAME, Self::mount(megabytes))
     }
 
     /// Where it is mounted.

@@ -18,6 +18,8 @@
 //!
 //! Checks of what happened in a run are in the crate mainstay-history, which this one re-exports.
 //!
+//! Locks are judged by a [`register`] that is written under them.
+//!
 //! # How it works
 //!
 //! An instance has a fresh temporary directory. If root started it, it belongs to an unprivileged
@@ -30,17 +32,23 @@
 //!
 //! | feature | what |
 //! |---|---|
-//! | `postgres` | databases and servers for tests, through sqlx |
+//! | `postgres` | databases and servers of PostgreSQL for tests, through sqlx |
+//! | `redis` | servers of Redis for tests |
 //! | `wire` | a proxy before a server, which can cut connections, stop forwarding and lose commits |
 #![allow(clippy::must_use_candidate, reason = "it is not published")]
 
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod blocking;
 pub mod crash;
 mod daemon;
 mod directory;
 mod disk;
 mod error;
+mod install;
 pub mod postgres;
 mod process;
+pub mod redis;
+pub mod register;
 mod suites;
 #[cfg(feature = "wire")]
 mod wire;

@@ -32,11 +32,15 @@ pub fn skipped(suite: &str, service: &str, why: &str) {
     assert!(!must_run(service), "{suite} must run on {service}: {why}");
 }
 
-/// None where a server or a disk cannot be had, which is [printed](skipped).
-pub(crate) fn or_skipped<T>(suite: &str, outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+/// None where a server or a disk cannot be had, which is [said](skipped).
+pub(crate) fn or_skipped<T>(
+    suite: &str,
+    service: &str,
+    outcome: Result<T, Error>,
+) -> Result<Option<T>, Error> {
     match outcome {
         Err(Error::Unavailable(why)) => {
-            skipped(suite, "postgres", &why);
+            skipped(suite, service, &why);
             Ok(None)
         }
         outcome => outcome.map(Some),

@@ -178,7 +178,7 @@ fn crashes(run: &mut Run) -> Result<()> {
     let packages = ["-p", "mainstay-outbox", "-p", "mainstay-inbox"];
     let tests = cmd!(shell, "{CARGO} test --quiet --all-features --test it");
     let tests = tests.args(packages).args(["--", "--nocapture", "crash"]);
-    suites::with_server(run, None, |run, environment| {
+    suites::with_servers(run, None, |run, environment| {
         let (text, outcome) = said(tests.envs(environment.to_vec()))?;
         run.counts += suites::counted(&text);
         // The harness prints dots in between.

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use crate::{
     report::{Counts, Run, now},
-    services::{Place, Server, server},
+    services::{POSTGRES, Place, REDIS, Server},
     workspace::Workspace,
 };
 
@@ -58,10 +58,10 @@ pub(crate) const CHAOS: Choice = |suite| match &*suite.package {
     _ => None,
 };
 
-/// Builds and runs suites.
+/// Builds and runs suites; `version` is that of PostgreSQL.
 pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<()> {
     let mut suites = build::build(choice)?;
-    with_server(run, version, |run, environment| {
+    with_servers(run, version, |run, environment| {
         for suite in &mut suites {
             suite.command.envs(environment.to_vec());
             if env::var_os("RUST_TEST_THREADS").is_none() {
@@ -73,33 +73,42 @@ pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result
     })
 }
 
-/// Runs tests with a PostgreSQL that is there already, or goes with them; tells them of it.
-pub(crate) fn with_server(
+/// Runs tests with servers that are there already, or go with them; tells them of these.
+pub(crate) fn with_servers(
     run: &mut Run,
     version: Option<u32>,
     tests: impl FnOnce(&mut Run, &[(&str, OsString)]) -> Result<()>,
 ) -> Result<()> {
     let place = Place::of_workspace().map_err(Error::msg)?;
-    let (server, why) = match server(&place, version, false) {
-        Ok(server) => (Some(server), String::new()),
-        Err(why) => (None, why),
-    };
-    let what = match &server {
-        Some(server) => format!("Suites on PostgreSQL had {}.", server.what()),
-        None => format!("Suites on PostgreSQL did not run: {why}"),
-    };
-    println!("{what}");
-    run.servers.push(what);
-    let environment = server.as_ref().map(Server::environment);
-    let outcome = tests(run, &environment.unwrap_or_default());
-    match server {
-        Some(server) => server.close().map_err(Error::msg).and(outcome),
-        None if version.is_some() || must_run("postgres") => {
-            outcome?;
-            bail!("there is no PostgreSQL: {why}")
-        }
-        None => outcome,
+    let (mut servers, mut environment, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for service in [&POSTGRES, &REDIS] {
+        let title = service.title;
+        let what = match service.server(&place, version, false) {
+            Ok(server) => {
+                let what = format!("Suites on {title} had {}.", server.what());
+                environment.extend(server.environment());
+                servers.push(server);
+                what
+            }
+            Err(why) => {
+                let asked_for = version.is_some() && service.name == POSTGRES.name;
+                if asked_for || must_run(service.name) {
+                    missing.push(format!("there is no {title}: {why}"));
+                }
+                format!("Suites on {title} did not run: {why}")
+            }
+        };
+        println!("{what}");
+        run.servers.push(what);
     }
+    let outcome = tests(run, &environment);
+    // Each is closed, even if one of them does not end.
+    let closed: Vec<_> = servers.into_iter().map(Server::close).collect();
+    let closed: Result<(), _> = closed.into_iter().collect();
+    closed.map_err(Error::msg)?;
+    outcome?;
+    ensure!(missing.is_empty(), "{}", missing.join("; "));
+    Ok(())
 }
 
 /// Runs suites, one more at a time than there are cores. Every half minute it says what runs.

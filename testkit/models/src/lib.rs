@@ -10,6 +10,7 @@
 //! | `queue-table` | outbox: shard lease, fencing token, rounds, deferred table | built |
 //! | `append-only` | outbox: watermark and published ranges over an append-only log | to be built |
 //! | `inbox` | inbox: processed records, offsets, lanes, redelivery, retention | built |
+//! | `lock` | dlock: leases, fencing tokens, guarded writes | built |
 //! | `dead-letters` | dead letter queue: blocked keys, replay, draining | to be built |
 //!
 //! Each model states the guarantees of its crate's documentation, and *reachable* properties that
@@ -21,6 +22,7 @@ mod append_only;
 mod case;
 mod dead_letters;
 mod inbox;
+mod lock;
 mod message;
 mod model;
 mod outbox;
@@ -53,5 +55,6 @@ mod prelude {
 pub fn cases() -> Vec<Case> {
     let outbox = [queue_table::cases(), append_only::cases()];
     let consumer = [inbox::cases(), dead_letters::cases()];
-    outbox.into_iter().chain(consumer).flatten().collect()
+    let all = outbox.into_iter().chain(consumer);
+    all.chain([lock::cases()]).flatten().collect()
 }

@@ -6,6 +6,7 @@
 //! | feature | ports |
 //! |---|---|
 //! | none | `Transactions`, `Publisher`, `Consumer` |
+//! | `dlock` | `LeaseStore`, `Fences` |
 //! | `outbox` | `Outbox`, `RelayStore` |
 //! | `inbox` | `Inbox`, `Retention`, `WorkerStore`: by [`InboxPorts`] |
 
@@ -101,6 +102,29 @@ impl<T: Consumer> Consumer for Ports<T> {
         let releasing = self.port.release(partitions);
         self.points.call("release", releasing).await
     }
+}
+
+#[cfg(feature = "dlock")]
+mod dlock {
+    use std::{sync::Arc, time::Duration};
+
+    use mainstay_dlock::{
+        Error, Fences, FencingToken,
+        store::{Acquired, Claim, Holding, LeaseStore},
+    };
+
+    use crate::Ports;
+
+    shared_port!(LeaseStore for Ports<Arc<T>> where LeaseStore {
+        point acquire(claim: Claim<'_>) -> Result<Acquired, Error>;
+        point renew(held: &[Holding<'_>], lease: Duration) -> Result<Vec<bool>, Error>;
+        point release(held: Holding<'_>) -> Result<(), Error>;
+    });
+
+    shared_port!(Fences for Ports<Arc<T>> where Fences {
+        type Connection;
+        point check(connection: &mut T::Connection, name: &str, token: FencingToken) -> Result<(), Error>;
+    });
 }
 
 #[cfg(feature = "outbox")]

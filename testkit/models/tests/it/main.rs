@@ -58,3 +58,13 @@ fn dead_letters_holds() {
 fn dead_letters_needs_each_of_its_rules() {
     run("dead-letters", Size::Removed);
 }
+
+#[test]
+fn lock_holds() {
+    run("lock", Size::Small);
+}
+
+#[test]
+fn lock_needs_each_of_its_rules() {
+    run("lock", Size::Removed);
+}
