@@ -106,7 +106,7 @@ impl Bench {
         let mut tx = database.begin().await.unwrap();
         count_steps(&mut tx, &steps).await;
         drop(tx);
-        count_steps(&mut *database.reader().acquire().await.unwrap(), &steps).await;
+        count_steps(&mut database.reader().acquire().await.unwrap(), &steps).await;
         Self {
             database,
             outbox,
