@@ -84,9 +84,10 @@
 //! | what happens | what you get |
 //! |---|---|
 //! | A deadlock, a serialization failure, a lock timeout; a file that another process keeps busy. | [`Error::Conflict`]: run the transaction again from its beginning. |
+//! | A prepared statement became stale: a migration changed the type of a column, or the session forgot it (PostgreSQL). | [`Error::Conflict`]. The next transactions prepare their statements anew, on every connection. |
 //! | The server is away, the disk is full, all connections are in use. | [`Error::Unavailable`]: wait, and run it again. |
 //! | The answer to a commit is lost. | [`Error::OutcomeUnknown`]: applied, not applied, or applied *later*. |
-//! | A path that cannot be opened, a file that is no database. | [`Error::CannotOpen`], which names it. |
+//! | A path that cannot be opened, a file that is no database, a URL in place of a path, a setting outside its limits. | [`Error::CannotOpen`], which names it. |
 //! | A build older than the schema. | [`Error::NewerSchema`]; nothing is written. |
 //! | A schema without the latest migrations, opened without migrating. | [`Error::MissingSchema`], which names what is missing. |
 //! | A statement after an error that ended the transaction. | [`Error::Aborted`]. The commit of such a transaction is a rollback, and fails. |

@@ -32,6 +32,10 @@
 //! [`refusal_backoff`](crate::Relay::refusal_backoff). Once the broker accepts it, the messages held
 //! behind it follow in order. To skip a message, delete its row from `outbox_deferred`.
 //!
+//! Other keys do not notice, however many messages wait. A round reads the *heads* of the keys that are
+//! due, which are the first row of each, by an index. Triggers of the table keep the column `head`. Keys
+//! that are due at the same time share a round.
+//!
 //! # PostgreSQL
 //!
 //! | topic | what to know |

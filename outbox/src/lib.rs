@@ -93,6 +93,7 @@
 //! | Per (topic, key): if A had committed before B's enqueue began, A is published first. | A relay reads all visible rows in position order, and no message overtakes another of its key. |
 //! | Each shard has one owner. After a change of owner, every write of the former owner is refused. | A fencing token grows with each change of owner. Publish calls end before the lease does. |
 //! | A refused or unreadable message blocks only its own key and is retried with backoff. | It moves to the deferred table, and later messages of its key are held behind it. |
+//! | What waits slows nothing down: a round costs what its limit allows, however many messages are blocked or delayed. | It reads the deferred table by the indexes of what is due. |
 //! | A broker outage counts as no attempt, and the backlog drains in order afterwards. | Unknown outcomes move no row. |
 //!
 //! | not guaranteed | what to do |

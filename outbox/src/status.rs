@@ -28,7 +28,7 @@ pub struct Status {
     pub shards: usize,
     /// Number of messages it has published since it was created.
     pub published: u64,
-    /// Number of keys in its shards that a refused message blocks.
+    /// Number of keys in its shards that a refused message blocks; above 1,000 they are not counted.
     pub blocked_keys: u64,
     /// Age of the oldest message that its last round had not yet published; zero if there is none.
     #[serde(rename = "oldest_unpublished_seconds", serialize_with = "seconds")]

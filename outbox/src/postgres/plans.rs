@@ -118,6 +118,13 @@ impl Bench {
         run(&mut self.connection, &all).await;
     }
 
+    /// A key that the statistics do not know, behind all others, is due.
+    async fn late(&mut self) {
+        let late = "INSERT INTO outbox_deferred (shard, topic, key, envelope, blocked, due_at)
+            VALUES (0, 't', 'late', '{}', true, 0)";
+        run(&mut self.connection, late).await;
+    }
+
     /// What a statement reads.
     async fn cost(&mut self, begin: &str, execute: &str) -> Cost {
         let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {execute}");
@@ -261,6 +268,7 @@ async fn a_round_reads_no_more_than_a_batch_however_many_rows_wait() {
                     bench.fill(insert).await;
                 }
             }
+            bench.late().await;
             for (statement, cost) in [
                 ("fetch", bench.fetch().await),
                 ("record", bench.record().await),

@@ -21,7 +21,7 @@ use crate::{
 const BATCH: u32 = 100;
 
 /// What may wait in the deferred table: how many rows, in the far future unless said otherwise.
-const WAITING: [(&str, u32, &str); 9] = [
+const WAITING: [(&str, u32, &str); 10] = [
     ("nothing", 0, "0, 't', 'a', '{}', 1, later"),
     (
         "one blocked key",
@@ -32,6 +32,11 @@ const WAITING: [(&str, u32, &str); 9] = [
         "one blocked key that is due",
         MANY,
         "0, 't', 'stuck', '{}', 1, 0",
+    ),
+    (
+        "a key that is due behind one that is not",
+        MANY,
+        "0, 't', CASE n WHEN 20000 THEN 'due' ELSE 'stuck' END, '{}', 1, CASE n WHEN 1 THEN later ELSE 0 END",
     ),
     (
         "many blocked keys",
@@ -101,7 +106,7 @@ impl Bench {
         let mut tx = database.begin().await.unwrap();
         count_steps(&mut tx, &steps).await;
         drop(tx);
-        count_steps(&mut *database.reader().acquire().await.unwrap(), &steps).await;
+        count_steps(&mut database.reader().acquire().await.unwrap(), &steps).await;
         Self {
             database,
             outbox,

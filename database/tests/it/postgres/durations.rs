@@ -17,13 +17,14 @@ const DURATIONS: [Duration; 7] = [
 ];
 
 type Settings = Builder<NewPool>;
+type Setter = fn(Settings, Duration) -> Settings;
 
 #[tokio::test]
 async fn every_duration_is_taken_or_refused_by_name() {
     let Some((owner, server)) = database().await else {
         return;
     };
-    let setters: [(&str, fn(Settings, Duration) -> Settings); 3] = [
+    let setters: [(&str, Setter); 3] = [
         ("lock_timeout", Builder::lock_timeout),
         (
             "idle_in_transaction_timeout",

@@ -197,9 +197,10 @@ async fn commits_to(path: &std::path::Path) {
         .parent()
         .filter(|directory| !directory.as_os_str().is_empty());
     let directory = directory.unwrap_or(std::path::Path::new("."));
-    let database = Database::open(path)
-        .await
-        .unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let told = path.display();
+    let opened = Database::open(path).await;
+    assert!(opened.is_ok(), "{told}: {opened:?}");
+    let database = opened.unwrap();
     let before = files(directory);
     let mut tx = database.begin().await.unwrap();
     sqlx::raw_sql("CREATE TABLE t (a)")
@@ -207,16 +208,16 @@ async fn commits_to(path: &std::path::Path) {
         .await
         .unwrap();
     database.commit(tx).await.unwrap();
-    assert_eq!(files(directory), before, "{path:?} wrote to another file");
+    assert_eq!(files(directory), before, "{told} wrote to another file");
     let says = database.path().to_owned();
-    assert!(says.is_absolute(), "{says:?}");
+    assert!(says.is_absolute(), "{}", says.display());
     database.close().await;
     // By the file system, and not by what SQLite makes of the name.
     let written = std::fs::read(path).unwrap();
-    assert!(written.starts_with(b"SQLite format 3\0"), "{path:?}");
+    assert!(written.starts_with(b"SQLite format 3\0"), "{told}");
     assert!(
         written.windows(14).any(|text| text == b"CREATE TABLE t"),
-        "{path:?}"
+        "{told}"
     );
     let same = std::fs::canonicalize(path).unwrap();
     assert_eq!(std::fs::canonicalize(says).unwrap(), same);
@@ -267,8 +268,8 @@ async fn every_duration_is_taken() {
             .fetch_one(database.reader())
             .await
             .unwrap();
-        let expected = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128);
-        assert_eq!(i128::from(millis), expected as i128, "{timeout:?}");
+        let expected: u128 = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128);
+        assert_eq!(u128::from(millis.unsigned_abs()), expected, "{timeout:?}");
     }
 }
 
