@@ -133,7 +133,7 @@ pub(crate) fn compare<I: WorkerStore + Clone, G>(
             "every 100th message fails in a batch handler",
             Which::Message(100),
             true,
-            ("no failures", 0.5),
+            ("one message per transaction", 1.0),
         ),
         (
             "every 7th message fails in a batch handler",
