@@ -124,7 +124,7 @@ fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<()> {
             if !is_ok {
                 println!("FAILED: {name}: {} tests failed, {status:?}", counts.failed);
             }
-            ended.push((is_ok, (suite.name, took, counts)));
+            ended.push((is_ok, suite.name, took, counts));
         }
     };
     thread::scope(|scope| {
@@ -138,17 +138,17 @@ fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<()> {
         }
         drop(working);
         while all_ended.recv_timeout(HALF_A_MINUTE) == Err(RecvTimeoutError::Timeout) {
-            println!(
-                "running: {}",
-                Vec::from_iter(running.lock().clone()).join(", ")
-            );
+            let running = Vec::from_iter(running.lock().clone());
+            println!("running: {}", running.join(", "));
         }
     });
     let (mut total, mut failed) = (Counts::default(), Vec::new());
-    for (is_ok, suite) in ended.into_inner() {
-        failed.extend((!is_ok).then(|| suite.0.clone()));
-        total += suite.2.clone();
-        run.suites.push(suite);
+    for (is_ok, name, took, counts) in ended.into_inner() {
+        if !is_ok {
+            failed.push(name.clone());
+        }
+        total += counts.clone();
+        run.suites.push((name, took, counts));
     }
     run.counts += total.clone();
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));

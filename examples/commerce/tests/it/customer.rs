@@ -31,6 +31,15 @@ pub(crate) struct Told {
     pub(crate) answer: Reply,
 }
 
+/// Ends customers, even if an assertion fails: a test waits for their threads.
+pub(crate) struct Closing<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Orders under keys of `name` until the end.
 pub(crate) fn customer(
     address: &str,

@@ -2,20 +2,15 @@
 //! is stuck, nothing happens twice. `verify` is killed, too: while it looks at what a killed shop left behind.
 
 use std::{
-    collections::BTreeMap,
-    os::unix::process::ExitStatusExt,
-    path::Path,
-    process::Stdio,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::Duration,
+    collections::BTreeMap, os::unix::process::ExitStatusExt, path::Path, process::Stdio,
+    sync::atomic::AtomicBool, thread, time::Duration,
 };
 
 use commerce_chassis::ON_A_SERVER;
 use mainstay_clock::{IdGenerator, SeededIds};
 
 use crate::{
-    customer::{Told, customer},
+    customer::{Closing, Told, customer},
     ground::{self, Ground},
     shop::{Shop, assert_holds, command, verify, wait_for},
 };
@@ -123,6 +118,7 @@ fn shop_until_killed(
             customer(&address, name, Duration::from_millis(15), &gone, tell);
             answers
         });
+        let closing = Closing(&gone);
         match moment {
             Some(moment) => {
                 thread::sleep(moment);
@@ -130,7 +126,7 @@ fn shop_until_killed(
             }
             None => assert_eq!(shop.exit().code(), None, "killed, not failed"),
         }
-        gone.store(true, Ordering::Relaxed);
+        drop(closing);
         customer.join().unwrap()
     })
 }

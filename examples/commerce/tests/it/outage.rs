@@ -2,16 +2,13 @@
 //! happens twice.
 
 use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, atomic::AtomicBool},
     thread,
     time::Duration,
 };
 
 use crate::{
-    customer::{Told, customer},
+    customer::{Closing, Told, customer},
     ground::Ground,
     shop::{Shop, assert_holds, wait_for},
 };
@@ -37,6 +34,7 @@ fn a_server_that_is_killed_under_traffic_and_a_shop_that_is_killed_with_it_lose_
         let address = shop.address().to_owned();
         thread::scope(|scope| {
             let (told, over) = (&told, &over);
+            let _closing = Closing(over);
             let name = format!("r{round}");
             let pace = Duration::from_millis(60);
             let tell = |order| told.lock().unwrap().push(order);
@@ -59,7 +57,6 @@ fn a_server_that_is_killed_under_traffic_and_a_shop_that_is_killed_with_it_lose_
                 ground.kill_server();
                 shop.kill();
             }
-            over.store(true, Ordering::Relaxed);
         });
         ground.start_server();
         assert_holds(ground.path(), 0);
