@@ -58,15 +58,20 @@ pub(crate) const CHAOS: Choice = |suite| match &*suite.package {
     _ => None,
 };
 
-/// Builds and runs suites.
-pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<()> {
+/// Builds and runs suites. Moments that are random in them follow from the seed, if there is one.
+pub(crate) fn run(
+    run: &mut Run,
+    version: Option<u32>,
+    seed: Option<u64>,
+    choice: Choice,
+) -> Result<()> {
     let mut suites = build::build(choice)?;
     with_server(run, version, |run, environment| {
-        for suite in &mut suites {
-            suite.command.envs(environment.to_vec());
+        for Suite { command, .. } in &mut suites {
+            command.envs(environment.to_vec());
+            command.envs(seed.map(|seed| ("KILL_SEED", seed.to_string())));
             if env::var_os("RUST_TEST_THREADS").is_none() {
-                let threads = (2 * cores()).to_string();
-                suite.command.env("RUST_TEST_THREADS", threads);
+                command.env("RUST_TEST_THREADS", (2 * cores()).to_string());
             }
         }
         side_by_side(run, suites)
