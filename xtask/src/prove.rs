@@ -198,14 +198,14 @@ fn on_each_version(run: &mut Run) -> Result<()> {
         bail!("{url} names one server; unset it, since each version needs its own");
     }
     let outcomes = VERSIONS.map(|version| {
-        let outcome = suites::run(run, Some(version), suites::ON_SERVERS);
+        let outcome = suites::run(run, Some(version), None, suites::ON_SERVERS);
         outcome.with_context(|| format!("with PostgreSQL {version}"))
     });
     outcomes.into_iter().collect()
 }
 
 fn chaos(run: &mut Run) -> Result<()> {
-    (0..ROUNDS).try_for_each(|_| suites::run(run, None, suites::CHAOS))
+    (1..=ROUNDS).try_for_each(|seed| suites::run(run, None, Some(seed), suites::CHAOS))
 }
 
 /// Runs a program that prints JSON objects: they are kept as an artefact and become a section.

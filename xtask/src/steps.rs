@@ -25,7 +25,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "test",
         what: "all suites pass: tests, doctests, house rules, crashes, models, simulation, chaos",
-        run: |run| suites::run(run, None, suites::EVERYTHING),
+        run: |run| suites::run(run, None, None, suites::EVERYTHING),
     },
     Step {
         name: "features",

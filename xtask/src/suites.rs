@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Error, Result, bail, ensure};
+use anyhow::{Context as _, Error, Result, ensure};
 use cargo_metadata::camino::Utf8Path;
 use mainstay_testkit::{SKIPPED, must_run};
 use parking_lot::Mutex;
@@ -58,15 +58,20 @@ pub(crate) const CHAOS: Choice = |suite| match &*suite.package {
     _ => None,
 };
 
-/// Builds and runs suites; `version` is that of PostgreSQL.
-pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<()> {
+/// Builds and runs suites; `version` is that of PostgreSQL. Moments that are random in them follow from the seed, if there is one.
+pub(crate) fn run(
+    run: &mut Run,
+    version: Option<u32>,
+    seed: Option<u64>,
+    choice: Choice,
+) -> Result<()> {
     let mut suites = build::build(choice)?;
     with_servers(run, version, |run, environment| {
-        for suite in &mut suites {
-            suite.command.envs(environment.to_vec());
+        for Suite { command, .. } in &mut suites {
+            command.envs(environment.to_vec());
+            command.envs(seed.map(|seed| ("KILL_SEED", seed.to_string())));
             if env::var_os("RUST_TEST_THREADS").is_none() {
-                let threads = (2 * cores()).to_string();
-                suite.command.env("RUST_TEST_THREADS", threads);
+                command.env("RUST_TEST_THREADS", (2 * cores()).to_string());
             }
         }
         side_by_side(run, suites)
@@ -133,7 +138,7 @@ fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<()> {
             if !is_ok {
                 println!("FAILED: {name}: {} tests failed, {status:?}", counts.failed);
             }
-            ended.push((is_ok, (suite.name, took, counts)));
+            ended.push((is_ok, suite.name, took, counts));
         }
     };
     thread::scope(|scope| {
@@ -147,17 +152,17 @@ fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<()> {
         }
         drop(working);
         while all_ended.recv_timeout(HALF_A_MINUTE) == Err(RecvTimeoutError::Timeout) {
-            println!(
-                "running: {}",
-                Vec::from_iter(running.lock().clone()).join(", ")
-            );
+            let running = Vec::from_iter(running.lock().clone());
+            println!("running: {}", running.join(", "));
         }
     });
     let (mut total, mut failed) = (Counts::default(), Vec::new());
-    for (is_ok, suite) in ended.into_inner() {
-        failed.extend((!is_ok).then(|| suite.0.clone()));
-        total += suite.2.clone();
-        run.suites.push(suite);
+    for (is_ok, name, took, counts) in ended.into_inner() {
+        if !is_ok {
+            failed.push(name.clone());
+        }
+        total += counts.clone();
+        run.suites.push((name, took, counts));
     }
     run.counts += total.clone();
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));

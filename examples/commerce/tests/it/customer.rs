@@ -45,6 +45,15 @@ impl Acknowledged {
     }
 }
 
+/// Ends customers, even if an assertion fails: a test waits for their threads.
+pub(crate) struct Closing<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Places orders under keys that begin with `name`, until `over`.
 pub(crate) fn customer(
     address: &str,

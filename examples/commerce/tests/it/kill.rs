@@ -3,11 +3,7 @@
 //! reads the databases of a killed shop.
 
 use std::{
-    os::unix::process::ExitStatusExt,
-    path::Path,
-    process::Stdio,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
+    os::unix::process::ExitStatusExt, path::Path, process::Stdio, sync::atomic::AtomicBool, thread,
     time::Duration,
 };
 
@@ -15,7 +11,7 @@ use commerce_chassis::ON_A_SERVER;
 use mainstay_clock::{IdGenerator, SeededIds};
 
 use crate::{
-    customer::{Acknowledged, customer},
+    customer::{Acknowledged, Closing, customer},
     sandbox::{self, Sandbox},
     shop::{Shop, assert_holds, command, verify, wait_for},
 };
@@ -106,6 +102,7 @@ fn shop_until_killed(shop: Shop, name: &str, moment: Option<Duration>) -> Vec<Ac
             customer(&address, name, pace, &gone, |order| orders.push(order));
             orders
         });
+        let closing = Closing(&gone);
         match moment {
             Some(moment) => {
                 thread::sleep(moment);
@@ -113,7 +110,7 @@ fn shop_until_killed(shop: Shop, name: &str, moment: Option<Duration>) -> Vec<Ac
             }
             None => assert_eq!(shop.exit().code(), None, "killed, not failed"),
         }
-        gone.store(true, Ordering::Relaxed);
+        drop(closing);
         customer.join().unwrap()
     })
 }

@@ -2,16 +2,13 @@
 //! each effect happens once.
 
 use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, atomic::AtomicBool},
     thread,
     time::Duration,
 };
 
 use crate::{
-    customer::{Acknowledged, customer},
+    customer::{Acknowledged, Closing, customer},
     sandbox::Sandbox,
     shop::{Shop, assert_holds, wait_for},
 };
@@ -34,6 +31,7 @@ fn a_server_that_is_killed_under_traffic_and_a_shop_that_is_killed_with_it_lose_
         let address = shop.address().to_owned();
         thread::scope(|scope| {
             let (acknowledged, over) = (&acknowledged, &over);
+            let _closing = Closing(over);
             let name = format!("r{round}");
             let pace = Duration::from_millis(60);
             let keep = |order| acknowledged.lock().unwrap().push(order);
@@ -62,7 +60,6 @@ fn a_server_that_is_killed_under_traffic_and_a_shop_that_is_killed_with_it_lose_
                 sandbox.kill_server();
                 shop.kill();
             }
-            over.store(true, Ordering::Relaxed);
         });
         sandbox.start_server();
         assert_holds(sandbox.path(), 0);
