@@ -23,6 +23,9 @@ pub(crate) use watch::Watch;
 /// How long a server may take to answer: recovery after a kill is part of it.
 const START: Duration = Duration::from_secs(60);
 
+/// A paused server hears nothing else, but for SIGKILL.
+pub(crate) const RESUME: (Signal, Duration) = (Signal::CONT, Duration::ZERO);
+
 /// A server in a directory of its own. Dropping it ends the server at once and removes the directory.
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -135,7 +138,7 @@ impl Drop for Daemon {
         const PATIENCE: Duration = Duration::from_secs(10);
         if self.watch.is_some() {
             // The watcher does what fails here, or the next `cargo xtask services up`.
-            drop(self.end(&[(Signal::QUIT, PATIENCE), (Signal::KILL, PATIENCE)]));
+            drop(self.end(&[RESUME, (Signal::QUIT, PATIENCE), (Signal::KILL, PATIENCE)]));
             drop(self.clear());
         }
     }

@@ -7,7 +7,9 @@ use std::{
     process::Command,
 };
 
-use crate::{Error, daemon::Watch, directory::Account, error::At as _, suites::or_left_out};
+use crate::{
+    Error, daemon::Watch, directory::Account, error::At as _, postgres, suites::or_left_out,
+};
 
 /// A small file system in memory, which belongs to the user that servers run as. It goes with the value, or with the
 /// process; what uses it has to end before.
@@ -47,7 +49,7 @@ impl SmallDisk {
     ///
     /// If suites on PostgreSQL [must run](crate::must_run) and mounting is not permitted.
     pub fn for_suite(suite: &str, megabytes: u32) -> Result<Option<Self>, Error> {
-        or_left_out(suite, Self::mount(megabytes))
+        or_left_out(suite, postgres::NAME, Self::mount(megabytes))
     }
 
     /// Where it is mounted.

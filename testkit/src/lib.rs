@@ -34,7 +34,7 @@
 //! # How it works
 //!
 //! An instance lives in a fresh temporary directory and belongs to an unprivileged user when it was started by root, since PostgreSQL refuses
-//! to run as root. The server is a child with a process group of its own, so that Ctrl-C reaches the tests and not the server. If the process
+//! to run as root. Redis gets the same. The server is a child with a process group of its own, so that Ctrl-C reaches the tests and not the server. If the process
 //! that started it dies, its watcher stops the server and removes the directory. If the watcher dies as well, the directory says whose it was,
 //! and the next `cargo xtask services up` or `test` removes it.
 //!
@@ -42,13 +42,16 @@
 //!
 //! | feature | what |
 //! |---|---|
-//! | `postgres` | databases and servers for tests, through sqlx |
+//! | `postgres` | databases and servers of PostgreSQL for tests, through sqlx |
+//! | `redis` | servers of Redis for tests |
 //! | `wire` | a wire before a server, which can be cut, fall silent and lose commits |
 #![allow(
     clippy::must_use_candidate,
     reason = "it is not published: its users change with it"
 )]
 
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod blocking;
 pub mod check;
 pub mod crash;
 mod daemon;
@@ -56,8 +59,10 @@ mod directory;
 mod disk;
 mod error;
 pub mod history;
+mod install;
 pub mod postgres;
 mod process;
+pub mod redis;
 mod suites;
 #[cfg(feature = "wire")]
 mod wire;

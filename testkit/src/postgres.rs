@@ -27,5 +27,8 @@ pub use remains::{answers, remove, remove_abandoned, runs};
 #[cfg(feature = "postgres")]
 pub use server::Server;
 
+/// Its name, as `MAINSTAY_REQUIRE` lists it.
+pub const NAME: &str = "postgres";
+
 /// Where the URL of a server stands that somebody else runs.
 pub const URL: &str = "MAINSTAY_POSTGRES_URL";

@@ -32,14 +32,18 @@ pub(crate) fn runs_with(id: u32, argument: &str) -> bool {
 
 /// Sends the signals one after the other, each with time to end; whether the process is gone.
 pub(crate) fn end(id: u32, signals: &[(Signal, Duration)], mut gone: impl FnMut() -> bool) -> bool {
-    let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else {
-        return true;
-    };
-    signals.iter().any(|&(signal, patience)| {
-        // Fails only where the process is gone or is not ours.
-        _ = kill_process(pid, signal);
+    signals.iter().any(|&(to_send, patience)| {
+        signal(id, to_send);
         within(patience, &mut gone)
     })
+}
+
+/// Sends a signal.
+pub(crate) fn signal(id: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        // Fails only where the process is gone or is not ours.
+        _ = kill_process(pid, signal);
+    }
 }
 
 /// Waits for a condition of the outside world, which nothing announces.

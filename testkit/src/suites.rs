@@ -34,10 +34,14 @@ pub fn left_out(suite: &str, service: &str, why: &str) {
 }
 
 /// None where a server or a disk cannot be had, which is [said](left_out).
-pub(crate) fn or_left_out<T>(suite: &str, outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+pub(crate) fn or_left_out<T>(
+    suite: &str,
+    service: &str,
+    outcome: Result<T, Error>,
+) -> Result<Option<T>, Error> {
     match outcome {
         Err(Error::Unavailable(why)) => {
-            left_out(suite, "postgres", &why);
+            left_out(suite, service, &why);
             Ok(None)
         }
         outcome => outcome.map(Some),

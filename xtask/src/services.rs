@@ -2,6 +2,8 @@
 
 mod place;
 mod postgres;
+mod redis;
+mod service;
 
 use std::path::PathBuf;
 
@@ -9,13 +11,18 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use place::Place;
-pub(crate) use postgres::{Server, server};
+pub(crate) use postgres::POSTGRES;
+pub(crate) use redis::REDIS;
+pub(crate) use service::{Server, Service};
+
+/// All that `up` starts.
+const SERVICES: [&Service; 2] = [&POSTGRES, &REDIS];
 
 #[derive(Clone, Copy, Subcommand)]
 pub(crate) enum Command {
-    /// Starts a private PostgreSQL on a free port of 127.0.0.1 and prints its URL; a second `up` finds the first.
+    /// Starts private servers on free ports of 127.0.0.1 and prints their URLs; a second `up` finds the first.
     Up {
-        /// The major version.
+        /// The major version of PostgreSQL.
         #[arg(long)]
         postgres: Option<u32>,
     },
@@ -48,16 +55,38 @@ pub(crate) struct Running {
 pub(crate) fn run(command: Command) -> Result<(), String> {
     let place = Place::of_workspace()?;
     match command {
-        Command::Up { postgres } => {
-            let Server { running, .. } = server(&place, postgres, true)?;
-            println!("{}={}", running.variable, running.url.unwrap_or_default());
-        }
-        Command::Down if postgres::down(&place)? => println!("postgres: stopped, its data removed"),
-        Command::Down => println!("postgres: was not running"),
+        Command::Up { postgres } => up(&place, postgres),
+        Command::Down => SERVICES.iter().try_for_each(|service| {
+            let name = service.name;
+            if service.down(&place)? {
+                println!("{name}: stopped, its data removed");
+            } else {
+                println!("{name}: was not running");
+            }
+            Ok(())
+        }),
         Command::Status => {
-            let servers = serde_json::to_string_pretty(&[postgres::status(&place)]);
+            let servers = SERVICES.map(|service| service.status(&place));
+            let servers = serde_json::to_string_pretty(&servers);
             println!("{}", servers.map_err(|error| error.to_string())?);
+            Ok(())
         }
     }
-    Ok(())
+}
+
+/// A server that cannot be had keeps no other from being started.
+fn up(place: &Place, postgres: Option<u32>) -> Result<(), String> {
+    let mut missing = Vec::new();
+    for service in SERVICES {
+        match service.server(place, postgres, true) {
+            Ok(Server { running, .. }) => {
+                println!("{}={}", running.variable, running.url.unwrap_or_default());
+            }
+            Err(why) => missing.push(format!("there is no {}: {why}", service.title)),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(missing.join("\n"))
 }

@@ -21,7 +21,7 @@ use mainstay_testkit::{LEFT_OUT, must_run};
 
 use crate::{
     report::{Counts, Run, now},
-    services::{Place, Server, server},
+    services::{POSTGRES, Place, REDIS, Server},
     workspace::Workspace,
 };
 
@@ -58,36 +58,48 @@ pub(crate) const CHAOS: Choice = |suite| match &*suite.package {
     _ => None,
 };
 
-/// Builds and runs suites. Those on PostgreSQL get a server for this run only, unless one is there already.
+/// Builds and runs suites. Those on servers get some for this run only, unless they are there already; `version` is
+/// that of PostgreSQL.
 pub(crate) fn run(run: &mut Run, version: Option<u32>, choice: Choice) -> Result<(), String> {
     let mut suites = build::build(choice)?;
-    let (server, why) = match server(&Place::of_workspace()?, version, false) {
-        Ok(server) => (Some(server), String::new()),
-        Err(why) => (None, why),
-    };
-    let what = match &server {
-        Some(server) => format!("Suites on PostgreSQL had {}.", server.what()),
-        None => format!("Suites on PostgreSQL did not run: {why}"),
-    };
-    println!("{what}");
-    run.servers.push(what);
-    let environment = server.as_ref().map(Server::environment);
+    let place = Place::of_workspace()?;
+    let (mut servers, mut environment, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for service in [&POSTGRES, &REDIS] {
+        let title = service.title;
+        let what = match service.server(&place, version, false) {
+            Ok(server) => {
+                let what = format!("Suites on {title} had {}.", server.what());
+                environment.extend(server.environment());
+                servers.push(server);
+                what
+            }
+            Err(why) => {
+                let asked_for = version.is_some() && service.name == POSTGRES.name;
+                if asked_for || must_run(service.name) {
+                    missing.push(format!("there is no {title}: {why}"));
+                }
+                format!("Suites on {title} did not run: {why}")
+            }
+        };
+        println!("{what}");
+        run.servers.push(what);
+    }
     for suite in &mut suites {
-        suite.command.envs(environment.iter().flatten().cloned());
+        suite.command.envs(environment.iter().cloned());
         if env::var_os("RUST_TEST_THREADS").is_none() {
-            suite
-                .command
-                .env("RUST_TEST_THREADS", (2 * cores()).to_string());
+            let threads = (2 * cores()).to_string();
+            suite.command.env("RUST_TEST_THREADS", threads);
         }
     }
     let outcome = side_by_side(run, suites);
-    match server {
-        Some(server) => server.close().and(outcome),
-        None if version.is_some() || must_run("postgres") => {
-            outcome.and(Err(format!("there is no PostgreSQL: {why}")))
-        }
-        None => outcome,
+    // Each is closed, even if one of them does not end.
+    let closed: Vec<_> = servers.into_iter().map(Server::close).collect();
+    closed.into_iter().collect::<Result<(), _>>()?;
+    outcome?;
+    if missing.is_empty() {
+        return Ok(());
     }
+    Err(missing.join("; "))
 }
 
 /// Runs suites, one more at a time than there are cores; tells of each as it ends, and every half minute what runs.

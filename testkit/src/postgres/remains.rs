@@ -8,7 +8,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::answer;
+use super::{NAME, answer};
 use crate::{Directory, Error, daemon, process};
 
 pub(super) fn data(directory: &Path) -> PathBuf {
@@ -50,7 +50,7 @@ pub fn remove(directory: &Path) -> Result<(), Error> {
 
 /// Stops and removes what processes left behind that were killed together with their watchers; how many there were.
 pub fn remove_abandoned() -> Result<usize, Error> {
-    let abandoned = Directory::abandoned("postgres")?;
+    let abandoned = Directory::abandoned(NAME)?;
     abandoned
         .iter()
         .try_for_each(|directory| remove(directory))?;

@@ -4,7 +4,7 @@ use std::{env, str::FromStr};
 
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-use super::{TestDatabase, URL};
+use super::{NAME, TestDatabase, URL};
 use crate::left_out;
 
 /// A server that somebody else runs: `cargo xtask test` does, or `cargo xtask services up`, or you.
@@ -29,7 +29,7 @@ impl Server {
     #[expect(clippy::panic, reason = "a URL with a mistake is not a missing server")]
     pub fn for_suite(suite: &str) -> Option<Self> {
         let Some(url) = env::var(URL).ok().filter(|url| !url.is_empty()) else {
-            left_out(suite, "postgres", &format!("{URL} is not set"));
+            left_out(suite, NAME, &format!("{URL} is not set"));
             return None;
         };
         match Self::at(&url) {

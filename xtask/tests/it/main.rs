@@ -29,8 +29,10 @@ fn xtask(folder: PathBuf, args: &[&str]) -> (bool, String) {
 }
 
 fn run(mut command: Command, folder: PathBuf, args: &[&str]) -> (bool, String) {
-    // These are not about servers: the one named here is never asked.
-    command.env("MAINSTAY_POSTGRES_URL", "postgres://127.0.0.1:1");
+    // These are not about servers: those named here are never asked.
+    command
+        .env("MAINSTAY_POSTGRES_URL", "postgres://127.0.0.1:1")
+        .env("MAINSTAY_REDIS_URL", "redis://127.0.0.1:1");
     // With a target of its own nobody waits for the lock of another build.
     command.env("CARGO_TARGET_DIR", folder.join("target"));
     let Output {

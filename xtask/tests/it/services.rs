@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_testkit::{left_out, postgres::Binaries};
+use mainstay_testkit::{left_out, postgres::Binaries, redis};
 use serde_json::Value;
 
 use crate::package;
@@ -23,7 +23,12 @@ fn command(folder: &Path, args: &[&str]) -> Command {
         .args(args)
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", folder.join("target"));
-    for name in ["CI", "MAINSTAY_POSTGRES_URL", "MAINSTAY_REQUIRE"] {
+    for name in [
+        "CI",
+        "MAINSTAY_POSTGRES_URL",
+        "MAINSTAY_REDIS_URL",
+        "MAINSTAY_REQUIRE",
+    ] {
         command.env_remove(name);
     }
     command
@@ -41,20 +46,33 @@ fn xtask(folder: &Path, args: &[&str]) -> String {
     text
 }
 
-fn status(folder: &Path) -> Value {
+/// PostgreSQL's, then that of Redis.
+fn status(folder: &Path) -> [Value; 2] {
     let text = xtask(folder, &["services", "status"]);
-    let mut lines: Value = serde_json::from_str(&text).unwrap();
-    lines[0].take()
+    serde_json::from_str(&text).unwrap()
 }
+
+fn data_of(state: &Value) -> PathBuf {
+    PathBuf::from(state["data"].as_str().unwrap())
+}
+
+/// What a server's process has among its arguments.
+const ARGUMENTS: [&str; 2] = ["data", "redis.conf"];
 
 /// A checkout of its own, if there are programs to start; what it runs goes with it.
 struct Checkout(PathBuf);
 
 impl Checkout {
     fn new(name: &str) -> Option<Self> {
-        if let Err(error) = Binaries::find(None) {
-            left_out("xtask services", "postgres", &error.to_string());
-            return None;
+        let found = [
+            ("postgres", Binaries::find(None).err()),
+            ("redis", redis::Binaries::find().err()),
+        ];
+        for (service, error) in found {
+            if let Some(error) = error {
+                left_out("xtask services", service, &error.to_string());
+                return None;
+            }
         }
         let source = "#[test]\nfn waits() {\n    let url = std::env::var(\"MAINSTAY_POSTGRES_URL\");\n    let file = std::path::Path::new(\"url\");\n    std::fs::write(\"url.new\", url.unwrap()).unwrap();\n    std::fs::rename(\"url.new\", file).unwrap();\n    for _ in 0..12_000 {\n        if !file.exists() {\n            break;\n        }\n        std::thread::sleep(std::time::Duration::from_millis(10));\n    }\n}\n";
         let folder = package(name, source);
@@ -119,13 +137,20 @@ fn running_with(arguments: &[&str]) -> Option<String> {
     })
 }
 
-fn directory_of(process: u32) -> PathBuf {
+/// Of each server that the process started.
+fn directories_of(process: u32) -> Vec<PathBuf> {
     let owned = |path: &PathBuf| {
         let owner = fs::read_to_string(path.join("owner")).unwrap_or_default();
         owner.starts_with(&format!("{process} "))
     };
     let entries = fs::read_dir(std::env::temp_dir()).unwrap().flatten();
-    entries.map(|entry| entry.path()).find(owned).unwrap()
+    let directories = entries.map(|entry| entry.path()).filter(owned).collect();
+    assert_eq!(Vec::len(&directories), 2, "{directories:?}");
+    directories
+}
+
+fn gone(directories: &[PathBuf]) -> bool {
+    directories.iter().all(|directory| !directory.exists())
 }
 
 #[test]
@@ -134,33 +159,37 @@ fn a_second_up_finds_the_first_and_down_leaves_nothing_behind() {
         return;
     };
     let first = xtask(folder, &["services", "up"]);
+    let urls: Vec<&str> = first.lines().collect();
     assert!(
-        first.starts_with("MAINSTAY_POSTGRES_URL=postgres://postgres:"),
+        urls[0].starts_with("MAINSTAY_POSTGRES_URL=postgres://postgres:")
+            && urls[1].starts_with("MAINSTAY_REDIS_URL=redis://:"),
         "{first}"
     );
     assert_eq!(xtask(folder, &["services", "up"]), first);
-    let state = status(folder);
-    assert_eq!(
-        format!("MAINSTAY_POSTGRES_URL={}\n", state["url"].as_str().unwrap()),
-        first
-    );
-    let data = PathBuf::from(state["data"].as_str().unwrap());
-    let port = port_of(&first);
-    assert!(data.exists() && listens(port));
-    assert_eq!(state["port"], port);
-    let log = fs::read_to_string(state["log"].as_str().unwrap()).unwrap();
-    let password = first.split(['@', ':']).nth(2).unwrap();
-    assert!(
-        log.contains("ready to accept connections") && !log.contains(password),
-        "{log}"
-    );
+    let states = status(folder);
+    for (state, line) in states.iter().zip(&urls) {
+        let (_, url) = line.split_once('=').unwrap();
+        assert_eq!(state["url"], url);
+        assert_eq!(state["port"], port_of(line));
+        assert!(data_of(state).exists() && listens(port_of(line)));
+        let log = fs::read_to_string(state["log"].as_str().unwrap()).unwrap();
+        let (_, secret) = line.split_once('@').unwrap().0.rsplit_once(':').unwrap();
+        let ready = log.to_lowercase().contains("ready to accept connections");
+        assert!(ready && !log.contains(secret), "{log}");
+    }
 
     assert!(xtask(folder, &["services", "down"]).contains("stopped"));
-    assert!(!data.exists() && !listens(port));
-    assert_eq!(running_with(&[data.join("data").to_str().unwrap()]), None);
-    assert!(!folder.join("target/services/postgres.json").exists());
-    assert_eq!(status(folder)["url"], Value::Null);
-    assert!(xtask(folder, &["services", "down"]).contains("was not running"));
+    for ((state, line), argument) in states.iter().zip(&urls).zip(ARGUMENTS) {
+        let data = data_of(state);
+        assert!(!data.exists() && !listens(port_of(line)));
+        assert_eq!(running_with(&[data.join(argument).to_str().unwrap()]), None);
+        let service = state["service"].as_str().unwrap();
+        let file = format!("target/services/{service}.json");
+        assert!(!folder.join(file).exists());
+    }
+    assert!(status(folder).iter().all(|state| state["url"].is_null()));
+    let down = xtask(folder, &["services", "down"]);
+    assert_eq!(down, "postgres: was not running\nredis: was not running\n");
 }
 
 #[test]
@@ -169,18 +198,19 @@ fn what_a_killed_server_left_is_removed_by_the_next_up() {
         return;
     };
     let first = xtask(folder, &["services", "up"]);
-    let state = status(folder);
-    let data = PathBuf::from(state["data"].as_str().unwrap());
-    kill(&state["pid"].to_string());
-    wait_for(|| !listens(port_of(&first)));
-    assert_eq!(status(folder)["url"], Value::Null);
+    let states = status(folder);
+    for (state, line) in states.iter().zip(first.lines()) {
+        kill(&state["pid"].to_string());
+        wait_for(|| !listens(port_of(line)));
+    }
+    assert!(status(folder).iter().all(|state| state["url"].is_null()));
     let second = xtask(folder, &["services", "up"]);
-    assert!(
-        second.contains("removed what an earlier run left behind"),
-        "{second}"
-    );
-    assert!(!data.exists());
-    assert_ne!(status(folder)["data"], state["data"]);
+    let removed = "removed what an earlier run left behind";
+    assert_eq!(second.matches(removed).count(), 2, "{second}");
+    for (state, now) in states.iter().zip(status(folder)) {
+        assert!(!data_of(state).exists());
+        assert_ne!(now["data"], state["data"]);
+    }
 }
 
 #[test]
@@ -189,15 +219,20 @@ fn a_server_whose_start_was_not_recorded_is_stopped_by_the_next_up() {
         return;
     };
     let first = xtask(folder, &["services", "up"]);
-    let file = folder.join("target/services/postgres.json");
-    let mut state: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    let data = PathBuf::from(state["data"].as_str().unwrap());
-    // So it looks if `up` was killed between the server's start and its answer.
-    state["url"] = Value::Null;
-    fs::write(&file, state.to_string()).unwrap();
+    let mut data = Vec::new();
+    for service in ["postgres", "redis"] {
+        let file = folder.join(format!("target/services/{service}.json"));
+        let mut state: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        data.push(data_of(&state));
+        // So it looks if `up` was killed between the server's start and its answer.
+        state["url"] = Value::Null;
+        fs::write(&file, state.to_string()).unwrap();
+    }
     xtask(folder, &["services", "up"]);
-    assert!(!data.exists() && !listens(port_of(&first)));
-    assert_eq!(running_with(&[data.join("data").to_str().unwrap()]), None);
+    for ((data, line), argument) in data.iter().zip(first.lines()).zip(ARGUMENTS) {
+        assert!(!data.exists() && !listens(port_of(line)));
+        assert_eq!(running_with(&[data.join(argument).to_str().unwrap()]), None);
+    }
 }
 
 /// Programs that run and do not do what they should.
@@ -257,11 +292,11 @@ fn the_server_of_a_test_run_goes_with_the_run() {
         return;
     };
     let (mut run, port) = checkout.waiting_run();
-    let directory = directory_of(run.id());
+    let directories = directories_of(run.id());
     assert!(listens(port));
     fs::remove_file(checkout.0.join("url")).unwrap();
     assert!(run.wait().unwrap().success());
-    assert!(!directory.exists() && !listens(port));
+    assert!(gone(&directories) && !listens(port));
 }
 
 #[test]
@@ -270,10 +305,10 @@ fn the_server_of_a_killed_test_run_goes_as_well() {
         return;
     };
     let (mut run, port) = checkout.waiting_run();
-    let directory = directory_of(run.id());
+    let directories = directories_of(run.id());
     run.kill().unwrap();
     run.wait().unwrap();
-    wait_for(|| !directory.exists() && !listens(port));
+    wait_for(|| gone(&directories) && !listens(port));
 }
 
 #[test]
@@ -282,13 +317,15 @@ fn what_a_run_left_that_was_killed_with_its_watcher_is_removed_by_the_next_up() 
         return;
     };
     let (mut run, port) = checkout.waiting_run();
-    let directory = directory_of(run.id());
-    let watcher = running_with(&["mainstay-watch", directory.to_str().unwrap()]);
-    kill(&watcher.unwrap());
+    let directories = directories_of(run.id());
+    for directory in &directories {
+        let watcher = running_with(&["mainstay-watch", directory.to_str().unwrap()]);
+        kill(&watcher.unwrap());
+    }
     run.kill().unwrap();
     run.wait().unwrap();
     xtask(&checkout.0, &["services", "up"]);
-    assert!(!directory.exists() && !listens(port));
+    assert!(gone(&directories) && !listens(port));
 }
 
 #[test]
@@ -298,23 +335,29 @@ fn suites_without_a_server_are_named_and_fail_where_they_must_run() {
     let run = |variable: &str, value: &str| {
         let mut test = command(&folder, &["test", "--only", "test"]);
         test.env("MAINSTAY_POSTGRES_BIN", "nowhere")
+            .env("MAINSTAY_REDIS_BIN", "nowhere")
             .env(variable, value);
         output(test)
     };
-    let (succeeded, text) = run("MAINSTAY_REQUIRE", "redis");
+    let (succeeded, text) = run("MAINSTAY_REQUIRE", "kafka");
     assert!(succeeded, "{text}");
     assert!(
-        text.contains("\nSuites on PostgreSQL did not run: MAINSTAY_POSTGRES_BIN names nowhere"),
+        text.contains("\nSuites on PostgreSQL did not run: MAINSTAY_POSTGRES_BIN names nowhere")
+            && text.contains("\nSuites on Redis did not run: MAINSTAY_REDIS_BIN names nowhere"),
         "{text}"
     );
     assert!(
         text.contains("\nDid not run: shop on postgres: no server\n"),
         "{text}"
     );
-    for (variable, value) in [("MAINSTAY_REQUIRE", "redis,postgres"), ("CI", "true")] {
+    for (variable, value, missing) in [
+        ("MAINSTAY_REQUIRE", "kafka,postgres", "PostgreSQL"),
+        ("MAINSTAY_REQUIRE", "redis", "Redis"),
+        ("CI", "true", "PostgreSQL"),
+    ] {
         let (succeeded, text) = run(variable, value);
         assert!(
-            !succeeded && text.contains("FAILED: there is no PostgreSQL"),
+            !succeeded && text.contains(&format!("FAILED: there is no {missing}")),
             "{text}"
         );
     }

@@ -1,4 +1,4 @@
-# Installs Debian's package $1, postgresql or pgbouncer, without a cluster or a daemon of its own.
+# Installs Debian's package $1, of a server or a pooler, without a cluster or a daemon of its own.
 set -eu
 [ -e /etc/debian_version ] || { echo "this is not Debian, whose package $1 could be installed" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || { echo "only root could install Debian's package $1" >&2; exit 1; }
@@ -35,4 +35,4 @@ if [ "$1" = postgresql ]; then
 fi
 install "$1"
 # Nor at the next start of the machine; where services are started otherwise, there is nothing to disable.
-[ "$1" != pgbouncer ] || update-rc.d pgbouncer disable || true
+[ "$1" = postgresql ] || update-rc.d "$1" disable || true
