@@ -22,8 +22,11 @@
 //!
 //! Errors have a body of type `application/problem+json`.
 
+mod capture;
 mod header;
 mod keyed;
+mod layer;
+mod policy;
 mod problem;
 mod respond;
 mod run;
@@ -31,6 +34,8 @@ mod tenant;
 mod work;
 
 pub use keyed::{Keyed, OptionallyKeyed};
+pub use layer::{Idempotency, IdempotencyLayer};
+pub use policy::Policy;
 pub use problem::Problem;
 pub use tenant::{SingleTenant, Tenant};
 pub use work::{WithState, WithoutState, Work};

@@ -3,6 +3,8 @@
 //! The records behave as those on PostgreSQL do without the advisory lock: two transactions may
 //! begin one key, the later one waits when it completes, and is refused.
 
+mod leases;
+
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -15,6 +17,8 @@ use crate::{
     sweep::Sweep,
 };
 
+pub use leases::{MemoryLeases, MemoryLeasesBuilder};
+
 /// Records in an in-memory database. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct MemoryRecords {
@@ -26,6 +30,14 @@ impl MemoryRecords {
     /// Configures records in `database`; `build` them then.
     pub fn builder(database: impl Into<Database>) -> RecordsBuilder<Database> {
         RecordsBuilder::new(database.into())
+    }
+}
+
+impl MemoryRecords {
+    /// How many records are committed at this moment, expired or not. Not subject to faults.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.database.committed::<Row>().len()
     }
 }
 

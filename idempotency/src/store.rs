@@ -3,7 +3,7 @@
 //! | role | traits |
 //! |---|---|
 //! | answers in the caller's transaction | [`Records`], [`RecordStore`], [`Sweep`] |
-//! | keys in a store of their own | [`Leases`](crate::Leases) |
+//! | keys in a store of their own | [`Leases`] |
 //!
 //! Run the conformance suite (feature `conformance`) against them.
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use mainstay_database::Transactions;
 
-pub use crate::{records::Records, sweep::Sweep};
+pub use crate::{leases::Leases, records::Records, sweep::Sweep};
 
 /// Records that know the database that holds them, so that a request's transaction cannot be opened
 /// in another one.

@@ -1,4 +1,12 @@
 //! Idempotency keys on every store.
 
-#[cfg(all(feature = "axum", feature = "sqlite"))]
+#[cfg(all(feature = "axum", feature = "memory", feature = "sqlite"))]
 mod http;
+#[cfg(all(feature = "conformance", feature = "memory"))]
+mod memory;
+#[cfg(all(feature = "conformance", feature = "postgres"))]
+mod postgres;
+#[cfg(all(feature = "conformance", feature = "redis"))]
+mod redis;
+#[cfg(all(feature = "conformance", feature = "sqlite"))]
+mod sqlite;
