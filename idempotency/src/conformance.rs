@@ -22,9 +22,10 @@ mod leases;
 mod operations;
 mod records;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use mainstay_clock::Clock;
 
 use crate::{Answer, KeyedRequest, Leases, Records, Scope, store::RecordStore, sweep::Sweep};
 
@@ -82,6 +83,9 @@ pub trait LeasesFixture: Send + Sync + 'static {
 
     /// The same, which keep answers for so long.
     async fn leases_for(&self, lifetime: Duration) -> Self::Leases;
+
+    /// The clock of those who hold leases.
+    fn clock(&self) -> Arc<dyn Clock>;
 
     /// Returns when so much time has passed on the store's clock.
     async fn pass(&self, time: Duration);

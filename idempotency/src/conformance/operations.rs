@@ -81,6 +81,11 @@ impl<L: Leases> Leases for Network<L> {
     }
 }
 
+fn operations<F: LeasesFixture, L: Leases + Clone>(f: &F, leases: &L) -> Operations<L> {
+    let operations = Operations::new(leases.clone());
+    operations.clock(f.clock()).lease(LEASE)
+}
+
 async fn make<L: Leases + Clone>(
     operations: &Operations<L>,
     request: &KeyedRequest,
@@ -96,7 +101,7 @@ async fn is_running<L: Leases>(leases: &L, request: &KeyedRequest) -> bool {
 }
 
 pub async fn an_operation_is_made_once_and_answered_again<F: LeasesFixture>(f: &F) {
-    let (operations, request) = (Operations::new(f.leases().await), request("k1", "a mug"));
+    let (operations, request) = (operations(f, &f.leases().await), request("k1", "a mug"));
     let first = make(&operations, &request, "first").await.unwrap();
     assert_eq!(first, Outcome::Fresh(answer("first")));
     for _ in 0..2 {
@@ -107,15 +112,17 @@ pub async fn an_operation_is_made_once_and_answered_again<F: LeasesFixture>(f: &
 
 pub async fn an_operation_keeps_its_lease_for_as_long_as_it_takes<F: LeasesFixture>(f: &F) {
     let (leases, request) = (f.leases().await, request("k1", "a mug"));
-    let operations = Operations::new(leases.clone()).lease(LEASE);
+    let operations = operations(f, &leases);
+    let (begin, begun) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let work = |_| async move {
+        begin.send(()).unwrap();
         ended.await.unwrap();
         Ok::<_, OutOfPaper>(answer("made"))
     };
     let running = operations.run(request.clone(), work);
     let watching = async {
-        until("it has begun", async || is_running(&leases, &request).await).await;
+        begun.await.unwrap();
         for _ in 0..12 {
             f.pass(LEASE / 4).await;
             assert!(is_running(&leases, &request).await);
@@ -127,7 +134,7 @@ pub async fn an_operation_keeps_its_lease_for_as_long_as_it_takes<F: LeasesFixtu
 }
 
 pub async fn an_operation_that_fails_frees_its_key<F: LeasesFixture>(f: &F) {
-    let (operations, request) = (Operations::new(f.leases().await), request("k1", "a mug"));
+    let (operations, request) = (operations(f, &f.leases().await), request("k1", "a mug"));
     let work = |_| async { Err(OutOfPaper) };
     let failed = operations.run(request.clone(), work).await;
     assert!(matches!(failed, Err(OperationError::Work(OutOfPaper))));
@@ -136,7 +143,7 @@ pub async fn an_operation_that_fails_frees_its_key<F: LeasesFixture>(f: &F) {
 }
 
 pub async fn an_operation_that_panics_frees_its_key<F: LeasesFixture>(f: &F) {
-    let (operations, request) = (Operations::new(f.leases().await), request("k1", "a mug"));
+    let (operations, request) = (operations(f, &f.leases().await), request("k1", "a mug"));
     let panicking = {
         let (operations, request) = (operations.clone(), request.clone());
         tokio::spawn(async move {
@@ -151,7 +158,7 @@ pub async fn an_operation_that_panics_frees_its_key<F: LeasesFixture>(f: &F) {
 }
 
 pub async fn a_caller_that_goes_away_stops_nothing<F: LeasesFixture>(f: &F) {
-    let (operations, request) = (Operations::new(f.leases().await), request("k1", "a mug"));
+    let (operations, request) = (operations(f, &f.leases().await), request("k1", "a mug"));
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let work = {
         let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
@@ -180,7 +187,7 @@ pub async fn a_caller_that_goes_away_stops_nothing<F: LeasesFixture>(f: &F) {
 pub async fn work_is_not_polled_once_its_lease_has_ended<F: LeasesFixture>(f: &F) {
     let (leases, request) = (f.leases().await, request("k1", "a mug"));
     let network = Network::to(leases.clone());
-    let operations = Operations::new(network.clone()).lease(LEASE);
+    let operations = operations(f, &network);
     let polled = Arc::<AtomicUsize>::default();
     let counted = Arc::clone(&polled);
     let work = move |_| async move {
@@ -212,7 +219,7 @@ pub async fn work_is_not_polled_once_its_lease_has_ended<F: LeasesFixture>(f: &F
 pub async fn an_answer_that_was_kept_unheard_is_kept_again<F: LeasesFixture>(f: &F) {
     let network = Network::to(f.leases().await);
     network.faults.lost_completions.store(2, SeqCst);
-    let (operations, request) = (Operations::new(network.clone()), request("k1", "a mug"));
+    let (operations, request) = (operations(f, &network), request("k1", "a mug"));
     let made = make(&operations, &request, "made").await.unwrap();
     assert_eq!(made, Outcome::Fresh(answer("made")));
     assert_eq!(network.faults.lost_completions.load(SeqCst), 0);
@@ -223,7 +230,7 @@ pub async fn an_answer_that_was_kept_unheard_is_kept_again<F: LeasesFixture>(f: 
 pub async fn an_operation_does_nothing_while_the_store_is_away<F: LeasesFixture>(f: &F) {
     let network = Network::to(f.leases().await);
     network.faults.is_away.store(true, SeqCst);
-    let (operations, request) = (Operations::new(network.clone()), request("k1", "a mug"));
+    let (operations, request) = (operations(f, &network), request("k1", "a mug"));
     let work = |_| async { std::panic::resume_unwind(Box::new("it was begun")) };
     let refused: Made = operations.run(request.clone(), work).await;
     assert!(

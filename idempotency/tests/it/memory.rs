@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use mainstay_database::memory::{Connection, Database, Inserted, Record};
 use mainstay_idempotency::{
     MemoryLeases, MemoryRecords,
-    clock::TokioClock,
+    clock::{Clock, TokioClock},
     conformance::{Concurrent, LeasesFixture, RecordsFixture},
 };
 
@@ -103,6 +103,10 @@ impl LeasesFixture for Leased {
     async fn leases_for(&self, lifetime: Duration) -> MemoryLeases {
         let leases = MemoryLeases::builder().clock(Arc::clone(&self.clock));
         leases.lifetime(lifetime).build()
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::<TokioClock>::clone(&self.clock)
     }
 
     async fn pass(&self, time: Duration) {

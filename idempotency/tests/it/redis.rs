@@ -1,10 +1,14 @@
 //! Leases in Redis.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use mainstay_idempotency::{RedisLeases, conformance::LeasesFixture};
+use mainstay_idempotency::{
+    RedisLeases,
+    clock::{Clock, SystemClock},
+    conformance::LeasesFixture,
+};
 use mainstay_testkit::redis::Server;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
@@ -55,6 +59,10 @@ impl LeasesFixture for RedisFixture {
             .open()
             .await
             .unwrap()
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(SystemClock::new())
     }
 
     async fn pass(&self, by: Duration) {

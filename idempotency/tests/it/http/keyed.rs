@@ -54,6 +54,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Account {
 }
 
 async fn place(tx: &mut SqliteConnection, order: &PlaceOrder) -> Result<Answer, Problem> {
+    match &*order.sku {
+        "nothing" => {
+            return Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "there is no such article",
+            ));
+        }
+        "broken" => {
+            sqlx::query("SELECT * FROM no_such_table")
+                .execute(tx)
+                .await?;
+            unreachable!("there is no such table");
+        }
+        _ => {}
+    }
     let order: i64 = sqlx::query_scalar("INSERT INTO orders (sku) VALUES ($1) RETURNING id")
         .bind(&order.sku)
         .fetch_one(tx)
@@ -177,5 +192,151 @@ async fn another_request_with_the_same_key_is_422() {
     f.post(Some("k1"), MUG).await;
     let other = f.post(Some("k1"), r#"{"sku":"cup"}"#).await;
     assert!(other.problem(422).contains("use a new one"));
+    assert_eq!(f.orders().await, 1);
+}
+
+#[tokio::test]
+async fn a_missing_or_malformed_key_is_400_and_nothing_is_done() {
+    let f = fixture().await;
+    let missing = f.post(None, MUG).await.problem(400);
+    assert!(missing.contains("needs the header"), "{missing}");
+    let long = "k".repeat(256);
+    for key in [
+        "", "\"", "\"a", "a\"b", "\"a\"b\"", "\"a\\b\"", "k\u{e4}", &long,
+    ] {
+        f.post(Some(key), MUG).await.problem(400);
+    }
+    let mut twice = post("/orders", Some("k1"), MUG);
+    let other = "k2".parse().unwrap();
+    twice.headers_mut().append("idempotency-key", other);
+    let twice = ask(&f.app, twice).await.problem(400);
+    assert!(twice.contains("twice"), "{twice}");
+    assert_eq!(f.orders().await, 0);
+}
+
+#[tokio::test]
+async fn a_quoted_key_may_escape_its_quotes() {
+    let f = fixture().await;
+    let first = f.post(Some(r#""a\"b\\c""#), MUG).await;
+    assert_eq!(first.status, 201);
+    let again = f.post(Some(r#""a\"b\\c""#), MUG).await;
+    assert_eq!(again.first_time(), first);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_or_wrong_leaves_the_key_free() {
+    let f = fixture().await;
+    let large = format!(r#"{{"sku":"{}"}}"#, "x".repeat(1_000)).leak();
+    f.post(Some("k1"), large).await.problem(413);
+    let wrong = f.post(Some("k1"), r#"{"sku":7}"#).await.problem(400);
+    assert!(wrong.contains("not what this operation takes"), "{wrong}");
+    let broken = futures_util::stream::iter([Ok("{"), Err("the line is cut")]);
+    let broken = axum::body::Body::from_stream(broken);
+    let broken = ask(&f.app, post("/orders", Some("k1"), broken)).await;
+    assert_eq!(broken.status, 400);
+    assert_eq!(f.post(Some("k1"), MUG).await.status, 201);
+    assert_eq!(f.orders().await, 1);
+}
+
+#[tokio::test]
+async fn two_tenants_with_the_same_key_never_meet() {
+    let f = fixture().await;
+    let first = f.by_hand("/by-hand/1", "acme", "k1").await;
+    let other = f.by_hand("/by-hand/1", "zoe", "k1").await;
+    assert_eq!((first.status, other.status), (201, 201));
+    assert_ne!(first.body, other.body);
+    assert_eq!(
+        f.by_hand("/by-hand/1", "acme", "k1").await.first_time(),
+        first
+    );
+    assert_eq!(
+        f.by_hand("/by-hand/1", "zoe", "k1").await.first_time(),
+        other
+    );
+    assert_eq!(f.orders().await, 2);
+    let nobody = ask(&f.app, post("/by-hand/1", Some("k1"), MUG)).await;
+    assert_eq!(nobody.status, 401, "its own rejection");
+}
+
+#[tokio::test]
+async fn the_same_key_at_another_path_of_the_route_is_422() {
+    let f = fixture().await;
+    assert_eq!(f.by_hand("/by-hand/1", "acme", "k1").await.status, 201);
+    f.by_hand("/by-hand/2", "acme", "k1").await.problem(422);
+    f.by_hand("/by-hand/1?dry=1", "acme", "k1")
+        .await
+        .problem(422);
+    assert_eq!(f.orders().await, 1);
+}
+
+#[tokio::test]
+async fn the_same_key_on_another_route_is_another_request() {
+    let f = fixture().await;
+    assert_eq!(f.post(Some("k1"), MUG).await.status, 201);
+    assert_eq!(f.by_hand("/by-hand/1", "", "k1").await.status, 201);
+    assert_eq!(f.orders().await, 2);
+}
+
+#[tokio::test]
+async fn without_a_key_an_optional_route_processes_each_request() {
+    let f = fixture().await;
+    for orders in 1..=2 {
+        let got = ask(&f.app, post("/optionally", None, MUG)).await;
+        assert_eq!((got.status, f.orders().await), (201, orders));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_leaves_its_key_free() {
+    let f = fixture().await;
+    let refused = f.post(Some("k1"), r#"{"sku":"nothing"}"#).await;
+    assert!(refused.problem(404).contains("no such article"));
+    let failed = f.post(Some("k1"), r#"{"sku":"broken"}"#).await;
+    let told = failed.problem(500);
+    assert!(
+        !told.contains("no such table"),
+        "details are for the log: {told}"
+    );
+    assert_eq!(f.post(Some("k1"), MUG).await.status, 201);
+    assert_eq!(f.orders().await, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_stop_its_request() {
+    let f = fixture().await;
+    // The writer is taken: the request cannot end while somebody listens.
+    let tx = f.db.begin().await.unwrap();
+    {
+        let mut asking = Box::pin(f.post(Some("k1"), MUG));
+        for _ in 0..20 {
+            tokio::select! {
+                biased;
+                got = &mut asking => panic!("{got:?}"),
+                () = tokio::time::sleep(std::time::Duration::from_millis(1)) => {}
+            }
+        }
+    }
+    drop(tx);
+    while f.orders().await == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    let again = f.post(Some("k1"), MUG).await;
+    assert_eq!(again.first_time().status, 201);
+    assert_eq!(f.orders().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_identical_requests_at_once_are_one_effect_and_one_answer() {
+    let f = fixture().await;
+    let asking = (0..1_000).map(|_| f.post(Some("k1"), MUG));
+    let mut answers = futures_util::future::join_all(asking).await;
+    let fresh = answers
+        .iter()
+        .position(|got| got.all("idempotent-replayed").is_empty());
+    let first = answers.swap_remove(fresh.unwrap());
+    assert_eq!(first.status, 201);
+    for again in answers {
+        assert_eq!(again.first_time(), first);
+    }
     assert_eq!(f.orders().await, 1);
 }
