@@ -3,19 +3,28 @@
 //! Everything runs under a role that has only the privileges that `roles` grants.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod locks;
+mod outcomes;
+mod pooler;
+mod privileges;
+mod round_trips;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mainstay_database::{
     Namespace,
-    postgres::{Database, classify, statement},
+    postgres::{Builder, Database, NewPool, classify, statement},
 };
 use mainstay_idempotency::{
     PostgresRecords, RecordsBuilder,
     conformance::{Concurrent, RecordsFixture},
     postgres::roles,
 };
-use mainstay_testkit::postgres::{Server, TestDatabase};
+use mainstay_testkit::{
+    Wire,
+    postgres::{Server, TestDatabase},
+};
 use sqlx::{PgConnection, PgPool};
 
 /// The role that `roles` creates in this namespace. It owns nothing and stays on the server, where
@@ -28,26 +37,56 @@ pub(crate) struct PostgresFixture {
     records: PostgresRecords,
     /// As the owner.
     pub(crate) owner: PgPool,
-    _server: TestDatabase,
+    server: TestDatabase,
 }
 
 /// In a schema and under a prefix; `None` if there is no server.
 pub(crate) async fn fixture() -> Option<PostgresFixture> {
     let server = Server::for_suite("idempotency")?.database().await.unwrap();
+    let url = as_service(&server.url());
+    Some(fixture_through(server, &url, |database| database.max_connections(30)).await)
+}
+
+/// The service connects by `url`.
+async fn fixture_through(
+    server: TestDatabase,
+    url: &str,
+    set: impl FnOnce(Settings) -> Settings,
+) -> PostgresFixture {
     let owner = Database::connect(&server.url()).await.unwrap();
     builder(&owner).open().await.unwrap();
     let owner = owner.pool().clone();
     for sql in [roles(&namespace()), statement(&namespace(), EFFECTS)] {
         sqlx::raw_sql(sql).execute(&owner).await.unwrap();
     }
-    let database = Database::builder(as_service(&server.url())).max_connections(30);
-    let database = database.open().await.unwrap();
-    Some(PostgresFixture {
+    let database = set(Database::builder(url)).open().await.unwrap();
+    PostgresFixture {
         records: builder(&database).open().await.unwrap(),
         database,
         owner,
-        _server: server,
-    })
+        server,
+    }
+}
+
+type Settings = Builder<NewPool>;
+
+impl PostgresFixture {
+    /// A service that reaches the database over a wire.
+    async fn over_a_wire(&self) -> (Wire, Database, PostgresRecords) {
+        let options = self.server.options();
+        let wire = Wire::to(options.get_host(), options.get_port()).await;
+        let wire = wire.unwrap();
+        // The wire sees commits only in unencrypted connections.
+        let options = options
+            .host("127.0.0.1")
+            .port(wire.port())
+            .ssl_mode(sqlx::postgres::PgSslMode::Disable);
+        let url: String = sqlx::ConnectOptions::to_url_lossy(&options).into();
+        let database = Database::builder(as_service(&url)).max_connections(1);
+        let database = database.open().await.unwrap();
+        let records = builder(&database).open().await.unwrap();
+        (wire, database, records)
+    }
 }
 
 fn builder(database: &Database) -> RecordsBuilder<Database> {

@@ -1,6 +1,8 @@
 //! Leases in Redis.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod server;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;

@@ -17,7 +17,7 @@ use mainstay_idempotency::{
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 
-use super::client::{Got, ask, post};
+use crate::client::{Got, ask, post};
 
 #[derive(Deserialize)]
 struct PlaceOrder {

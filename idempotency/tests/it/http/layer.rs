@@ -22,7 +22,7 @@ use mainstay_idempotency::{
 };
 use tokio::sync::{Notify, Semaphore};
 
-use super::client::{Got, ask, post};
+use crate::client::{Got, ask, post};
 
 /// Handlers count how often they run.
 #[derive(Clone, Default)]

@@ -1,4 +1,6 @@
 //! A client of a router, without a socket.
+#![expect(clippy::unwrap_used, reason = "tests")]
+#![allow(dead_code, reason = "each suite uses some of it")]
 
 use axum::{Router, body::Body, http::Request, response::Response};
 use http_body_util::BodyExt as _;
