@@ -7,6 +7,7 @@
 //! conditions, never for a fixed time.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::missing_panics_doc,
     clippy::future_not_send,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mainstay_database::Transactions as _;
 
-use super::{Concurrent, RecordsFixture, answer, request, request_in};
+use super::{Concurrent, PATIENCE, RecordsFixture, answer, request, request_in};
 use crate::{Answer, Begun, Claim, Error, KeyedRequest, Records, Settled, store::RecordStore};
 
 pub(super) type Connection<F> = <<F as RecordsFixture>::Records as Records>::Connection;
@@ -20,13 +20,25 @@ pub(super) async fn commit<F: RecordsFixture>(f: &F, tx: Transaction<F>) {
     f.records().database().commit(tx).await.unwrap();
 }
 
-/// The claim on a request that must be fresh.
+/// The claim on a request that must be free. A transaction that was dropped may still be on its way
+/// to its end.
 pub(super) async fn claim<F: RecordsFixture>(
     f: &F,
     tx: &mut Connection<F>,
     request: &KeyedRequest,
 ) -> Claim {
-    fresh(f.records().begin(tx, request).await.unwrap())
+    let beginning = async {
+        loop {
+            match f.records().begin(tx, request).await.unwrap() {
+                Begun::Settled(Settled::Running { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                begun => return fresh(begun),
+            }
+        }
+    };
+    let begun = tokio::time::timeout(PATIENCE, beginning).await;
+    begun.expect("the key stays taken")
 }
 
 fn fresh(begun: Begun<Claim>) -> Claim {

@@ -10,6 +10,8 @@
 //! | `queue-table` | outbox: shard lease, fencing token, rounds, deferred table | built |
 //! | `append-only` | outbox: watermark and published ranges over an append-only log | to be built |
 //! | `inbox` | inbox: processed records, offsets, lanes, redelivery, retention | built |
+//! | `records` | idempotency: answers in the transaction of the effect | built |
+//! | `leases` | idempotency: leases, fencing tokens, answers in a store of their own | built |
 //! | `dead-letters` | dead letter queue: blocked keys, replay, draining | to be built |
 //!
 //! Each model states the guarantees of its crate's documentation, and *reachable* properties that
@@ -21,10 +23,12 @@ mod append_only;
 mod case;
 mod dead_letters;
 mod inbox;
+mod leases;
 mod message;
 mod model;
 mod outbox;
 mod queue_table;
+mod records;
 mod report;
 mod set;
 
@@ -37,8 +41,8 @@ mod prelude {
         case::{Case, Cases},
         message::{Each, KK, KKK, KKL, Key, Message, Messages, Name, Pair, Queue},
         model::Mishap::{
-            Act, Crash, FailedDeadLetter, Failure, Freeze, LostAnswer, LostCommit, OperatorCrash,
-            Rebalance, Refusal, Release, Rollback, ServerCrash, Stall, Takeover,
+            Act, Crash, Expiry, FailedDeadLetter, Failure, Freeze, LostAnswer, LostCommit,
+            OperatorCrash, Rebalance, Refusal, Release, Rollback, ServerCrash, Stall, Takeover,
         },
         model::{Bounded, Budget, Guarantees, Log, Protocol, Run, Steps},
         outbox::{Outbox, Outcomes, Stage},
@@ -51,5 +55,7 @@ mod prelude {
 pub fn cases() -> Vec<Case> {
     let outbox = [queue_table::cases(), append_only::cases()];
     let consumer = [inbox::cases(), dead_letters::cases()];
-    outbox.into_iter().chain(consumer).flatten().collect()
+    let idempotency = [records::cases(), leases::cases()];
+    let all = outbox.into_iter().chain(consumer).chain(idempotency);
+    all.flatten().collect()
 }

@@ -62,11 +62,13 @@ pub(crate) enum Mishap {
     FailedDeadLetter,
     /// An operator replays, discards or restores a message.
     Act,
+    /// The lifetime of a kept answer ends.
+    Expiry,
 }
 
 /// How often each has happened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
-pub(crate) struct Happened([u8; 15]);
+pub(crate) struct Happened([u8; 16]);
 
 impl Happened {
     pub(crate) const fn times(&self, mishap: Mishap) -> u8 {

@@ -58,3 +58,23 @@ fn dead_letters_holds() {
 fn dead_letters_needs_each_of_its_rules() {
     run("dead-letters", Size::Removed);
 }
+
+#[test]
+fn records_hold() {
+    run("records", Size::Small);
+}
+
+#[test]
+fn records_need_each_of_their_rules() {
+    run("records", Size::Removed);
+}
+
+#[test]
+fn leases_hold() {
+    run("leases", Size::Small);
+}
+
+#[test]
+fn leases_need_each_of_their_rules() {
+    run("leases", Size::Removed);
+}
