@@ -2,6 +2,8 @@
 
 #[cfg(feature = "axum")]
 mod client;
+#[cfg(feature = "conformance")]
+mod crash;
 #[cfg(all(feature = "axum", feature = "memory", feature = "sqlite"))]
 mod http;
 #[cfg(all(feature = "conformance", feature = "memory"))]

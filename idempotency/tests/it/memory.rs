@@ -80,12 +80,12 @@ mod records {
 }
 
 /// Time stands still while anything can go on.
-struct Leased {
+pub(crate) struct Leased {
     clock: Arc<TokioClock>,
 }
 
 impl Leased {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         tokio::time::pause();
         let clock = Arc::default();
         Self { clock }

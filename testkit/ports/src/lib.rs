@@ -8,6 +8,7 @@
 //! | none | `Transactions`, `Publisher`, `Consumer` |
 //! | `outbox` | `Outbox`, `RelayStore` |
 //! | `inbox` | `Inbox`, `Retention`, `WorkerStore`: by [`InboxPorts`] |
+//! | `idempotency` | `Leases`; `Records`, `RecordStore`: by [`RecordPorts`], as `begin_key` and `complete_key` |
 //!
 //! A pattern crate's integration tests use it, though it imports the pattern crates: a dev-dependency may close such a circle.
 
@@ -21,6 +22,8 @@ use mainstay_messaging::{
 };
 use mainstay_testkit::crash::Points;
 
+#[cfg(feature = "idempotency")]
+pub use idempotency::{RecordDatabasePorts, RecordPorts};
 #[cfg(feature = "inbox")]
 pub use inbox::{DatabasePorts, InboxPorts};
 
@@ -221,4 +224,129 @@ mod inbox {
             -> Result<(), Error>;
         point prune(consumer: &Group, horizon: SystemTime, cursor: i64, limit: u32) -> Result<Pruned, Error>;
     });
+}
+
+#[cfg(feature = "idempotency")]
+mod idempotency {
+    use std::{sync::Arc, time::Duration};
+
+    use mainstay_database::Transactions;
+    use mainstay_idempotency::{
+        Answer, Begun, Claim, Error, KeyedRequest, Lease, Leases, Records, store::RecordStore,
+    };
+    use mainstay_testkit::crash::Points;
+
+    use crate::Ports;
+
+    shared_port!(Leases for Ports<Arc<T>> where Leases {
+        point begin(request: &KeyedRequest, time: Duration) -> Result<Begun<Lease>, Error>;
+        point renew(lease: &Lease, time: Duration) -> Result<(), Error>;
+        point complete(lease: &Lease, answer: &Answer) -> Result<(), Error>;
+        point release(lease: &Lease) -> Result<(), Error>;
+    });
+
+    /// Records and their database, called by way of the same points.
+    #[derive(Debug)]
+    pub struct RecordPorts<R> {
+        points: Arc<Points>,
+        database: RecordDatabasePorts<R>,
+        port: Arc<R>,
+    }
+
+    impl<R> RecordPorts<R> {
+        /// The records, called by way of these points.
+        pub fn new(records: R, points: &Arc<Points>) -> Self {
+            let port = Arc::new(records);
+            Self {
+                points: Arc::clone(points),
+                database: RecordDatabasePorts {
+                    points: Arc::clone(points),
+                    records: Arc::clone(&port),
+                },
+                port,
+            }
+        }
+    }
+
+    impl<R: RecordStore> RecordStore for RecordPorts<R> {
+        type Database = RecordDatabasePorts<R>;
+
+        fn database(&self) -> &RecordDatabasePorts<R> {
+            &self.database
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl<R: RecordStore> Records for RecordPorts<R> {
+        type Connection = R::Connection;
+
+        async fn begin_batch(
+            &self,
+            connection: &mut R::Connection,
+            requests: &[&KeyedRequest],
+        ) -> Result<Vec<Begun<Claim>>, Error> {
+            let beginning = self.port.begin_batch(connection, requests);
+            self.points.call("begin_keys", beginning).await
+        }
+
+        async fn complete_batch(
+            &self,
+            connection: &mut R::Connection,
+            completions: Vec<(Claim, &Answer)>,
+        ) -> Result<(), Error> {
+            let completing = self.port.complete_batch(connection, completions);
+            self.points.call("complete_keys", completing).await
+        }
+
+        async fn begin(
+            &self,
+            connection: &mut R::Connection,
+            request: &KeyedRequest,
+        ) -> Result<Begun<Claim>, Error> {
+            let beginning = self.port.begin(connection, request);
+            self.points.call("begin_key", beginning).await
+        }
+
+        async fn complete(
+            &self,
+            connection: &mut R::Connection,
+            claim: Claim,
+            answer: &Answer,
+        ) -> Result<(), Error> {
+            let completing = self.port.complete(connection, claim, answer);
+            self.points.call("complete_key", completing).await
+        }
+    }
+
+    /// The database of records.
+    #[derive(Debug)]
+    pub struct RecordDatabasePorts<R> {
+        points: Arc<Points>,
+        records: Arc<R>,
+    }
+
+    type Transaction<R> = <<R as RecordStore>::Database as Transactions>::Transaction;
+
+    #[async_trait::async_trait]
+    impl<R: RecordStore> Transactions for RecordDatabasePorts<R> {
+        type Connection = R::Connection;
+        type Transaction = Transaction<R>;
+
+        async fn begin(&self) -> Result<Transaction<R>, mainstay_database::Error> {
+            let beginning = self.records.database().begin();
+            self.points.call("begin", beginning).await
+        }
+
+        async fn commit(
+            &self,
+            transaction: Transaction<R>,
+        ) -> Result<(), mainstay_database::Error> {
+            let committing = self.records.database().commit(transaction);
+            self.points.call("commit", committing).await
+        }
+
+        fn idle_limit(&self) -> Option<Duration> {
+            self.records.database().idle_limit()
+        }
+    }
 }

@@ -148,8 +148,8 @@ impl Process {
             .is_some()
     }
 
-    /// Waits while the host is paused; for ever once this life is over.
-    async fn awake(&self) {
+    /// Waits while the host is paused; for ever once this life is over. Ports that are not made here begin and end with it.
+    pub async fn awake(&self) {
         poll_fn(|context| self.host.poll_awake(self.life, context)).await;
     }
 
