@@ -1,10 +1,6 @@
 //! A process that dies under a lease, and calls that are dropped at every await.
 
-use std::{
-    cell::Cell,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use mainstay_idempotency::{
     Answer, Begun, Error, KeyedRequest, Lease, Leases, Operations, Outcome, Settled,

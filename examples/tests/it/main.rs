@@ -1,0 +1,4 @@
+//! The programs, as processes.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod idempotency;
