@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use latencies::Latencies;
 use mainstay_benches::{Bench, Comparison, Side, Took, timed};
 use mainstay_idempotency::{
-    Answer, Begun, KeyedRequest, Leases as _, RedisLeases, Scope, Settled, redis::redis,
+    Answer, Begun, KeyedRequest, Leases as _, RedisLeases, Scope, Settled, redis::client as redis,
 };
 use mainstay_testkit::redis::Server;
 use redis::{Script, aio::ConnectionManager};

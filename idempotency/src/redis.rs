@@ -18,7 +18,7 @@ use crate::{
 };
 use failures::classify;
 
-pub use redis;
+pub use redis as client;
 
 /// The only `maxmemory-policy` under which Redis forgets nothing on its own.
 const KEEPS_ALL: &str = "noeviction";
