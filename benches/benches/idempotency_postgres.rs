@@ -1,5 +1,9 @@
 //! Idempotency records in PostgreSQL beside the same statements by hand, on the server of `MAINSTAY_POSTGRES_URL`.
-#![expect(clippy::unwrap_used, reason = "a bench stops at the first error")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::future_not_send,
+    reason = "a bench stops at the first error, and has one thread"
+)]
 
 #[path = "idempotency/latencies.rs"]
 mod latencies;

@@ -1,5 +1,9 @@
 //! Idempotency leases in Redis beside the same scripts called by hand, on the server of `MAINSTAY_REDIS_URL`.
-#![expect(clippy::unwrap_used, reason = "a bench stops at the first error")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::future_not_send,
+    reason = "a bench stops at the first error, and has one thread"
+)]
 
 #[path = "idempotency/latencies.rs"]
 mod latencies;

@@ -225,12 +225,7 @@ mod found;
 mod key;
 mod leases;
 mod operations;
-#[cfg(all(
-    doctest,
-    feature = "axum",
-    feature = "redis",
-    feature = "sqlite"
-))]
+#[cfg(all(doctest, feature = "axum", feature = "redis", feature = "sqlite"))]
 mod readme;
 mod records;
 mod request;

@@ -45,10 +45,10 @@ impl<L> Network<L> {
     }
 
     fn reach(&self) -> Result<(), Error> {
-        match self.faults.is_away.load(SeqCst) {
-            true => Err(Error::Unavailable("it is away".into())),
-            false => Ok(()),
+        if self.faults.is_away.load(SeqCst) {
+            return Err(Error::Unavailable("it is away".into()));
         }
+        Ok(())
     }
 }
 
@@ -68,7 +68,7 @@ impl<L: Leases> Leases for Network<L> {
         self.reach()?;
         self.leases.complete(lease, answer).await?;
         let lost = &self.faults.lost_completions;
-        let loses = lost.try_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+        let loses = lost.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
         match loses {
             Ok(_) => Err(Error::Unavailable("the answer was lost".into())),
             Err(_) => Ok(()),
@@ -113,16 +113,16 @@ pub async fn an_operation_is_made_once_and_answered_again<F: LeasesFixture>(f: &
 pub async fn an_operation_keeps_its_lease_for_as_long_as_it_takes<F: LeasesFixture>(f: &F) {
     let (leases, request) = (f.leases().await, request("k1", "a mug"));
     let operations = operations(f, &leases);
-    let (begin, begun) = oneshot::channel();
+    let (says_begun, has_begun) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let work = |_| async move {
-        begin.send(()).unwrap();
+        says_begun.send(()).unwrap();
         ended.await.unwrap();
         Ok::<_, OutOfPaper>(answer("made"))
     };
     let running = operations.run(request.clone(), work);
     let watching = async {
-        begun.await.unwrap();
+        has_begun.await.unwrap();
         for _ in 0..12 {
             f.pass(LEASE / 4).await;
             assert!(is_running(&leases, &request).await);

@@ -113,7 +113,7 @@ impl Failed {
     }
 }
 
-impl<R, T, S, W> Execution<R, T, S, W> {
+impl<R, T: Send + Sync, S: Send + Sync, W> Execution<R, T, S, W> {
     async fn run<M>(&self) -> Result<Response, Problem>
     where
         R: RecordStore,

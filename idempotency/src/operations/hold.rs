@@ -134,8 +134,7 @@ impl<L: Leases + Clone> Holder<L> {
 
     /// The lease lasts at least as long from `asked`; a hundredth is for clocks that run apart.
     fn extend(&self, asked: Monotonic) {
-        let lease = self.operations.lease;
-        let deadline = asked + (lease - lease / 100);
+        let deadline = asked + self.operations.lease / 100 * 99;
         self.deadline.store(deadline.as_micros(), Ordering::Relaxed);
     }
 

@@ -1,6 +1,7 @@
 //! Processes that die at every point of a request, and what others find when they go on.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "tests, and how much was tried belongs to the result"
 )]

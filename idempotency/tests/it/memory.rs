@@ -1,5 +1,4 @@
 //! Records and leases in memory.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{sync::Arc, time::Duration};
 

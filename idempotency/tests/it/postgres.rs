@@ -1,7 +1,7 @@
 //! Records in a PostgreSQL database.
 //!
 //! Everything runs under a role that has only the privileges that `roles` grants.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod locks;
 mod outcomes;

@@ -1,5 +1,5 @@
 //! Leases in Redis.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod server;
 

@@ -81,7 +81,11 @@ async fn requests_at_every_point<F: RecordsFixture>(
             let effects = f.effects().await;
             let made = effects.iter().filter(|effect| effect.starts_with(&prefix));
             let made: Vec<_> = made.map(|effect| answer(effect)).collect();
-            assert_eq!(made, [kept.clone()], "one effect, and its answer");
+            assert_eq!(
+                made,
+                std::slice::from_ref(&kept),
+                "one effect, and its answer"
+            );
             if let Some(Ok(Some(heard))) = &heard {
                 assert_eq!(*heard, kept, "what was answered stays the answer");
             }

@@ -120,11 +120,10 @@ impl Model {
             is_made: known.is_made && known.is != Is::Free,
         };
         if hears {
-            let (stage, answer) = (Stage::Working, None);
             state.requests[r] = Request {
-                stage,
+                stage: Stage::Working,
                 token,
-                answer,
+                answer: None,
             };
         }
     }

@@ -123,7 +123,7 @@ impl Model {
                 });
                 steps.duty(r, "is rolled back late", |s| {
                     s.unheard[slot] = None;
-                    self.unlock(s, slot, r);
+                    Self::unlock(s, slot, r);
                 });
             }
             if let Some(record) = steps.state.records[slot] {
@@ -180,7 +180,7 @@ impl Model {
         if self.has(Rule::RecordWithEffect) {
             self.commit_effect(state, r);
         }
-        self.unlock(state, slot, r);
+        Self::unlock(state, slot, r);
     }
 
     fn commit_effect(&self, state: &mut State, r: Message) {
@@ -193,14 +193,14 @@ impl Model {
     fn roll_back(&self, state: &mut State, r: Message, lives: bool) {
         let slot = self.slot(r);
         if lives || self.has(Rule::TransactionLock) {
-            self.unlock(state, slot, r);
+            Self::unlock(state, slot, r);
         } else if state.locks[slot] == Lock::By(r) {
             state.locks[slot] = Lock::Leaked;
         }
         state.requests[r].stage = Stage::Waiting;
     }
 
-    fn unlock(&self, state: &mut State, slot: Key, r: Message) {
+    fn unlock(state: &mut State, slot: Key, r: Message) {
         if state.locks[slot] == Lock::By(r) {
             state.locks[slot] = Lock::Free;
         }

@@ -1,4 +1,5 @@
 //! Idempotency keys on hosts that die, stand still and are cut off.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod leases;
 mod records;

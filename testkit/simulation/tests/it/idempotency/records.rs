@@ -82,7 +82,7 @@ async fn serve(process: Process, given: Arc<Mutex<Given>>) -> Result<(), Error> 
 
 #[test]
 fn each_request_is_one_effect_and_one_answer_under_every_fault() {
-    simulate(0..150, &topology(), async |sim| {
+    simulate(0..40, &topology(), async |sim| {
         let given = Arc::<Mutex<Given>>::default();
         for name in HOSTS {
             let given = Arc::clone(&given);
