@@ -13,8 +13,9 @@ use std::{cell::Cell, time::Duration};
 use futures_util::future::join_all;
 use latencies::Latencies;
 use mainstay_benches::{Bench, Comparison, Side, Took, timed};
+use mainstay_database::Namespace;
 use mainstay_idempotency::{
-    Answer, Begun, KeyedRequest, Leases as _, RedisLeases, Scope, Settled, redis::client as redis,
+    Answer, Begun, KeyedRequest, Leases as _, RedisLeases, Scope, Settled, redis::driver as redis,
 };
 use mainstay_testkit::redis::Server;
 use redis::{Script, aio::ConnectionManager};
@@ -56,7 +57,8 @@ struct Sides {
 impl Sides {
     fn new(bench: &Bench, server: &Server, connection: &ConnectionManager) -> Self {
         let prefix = server.prefix();
-        let leases = RedisLeases::builder(connection.clone()).prefix(&prefix);
+        let leases = RedisLeases::builder(connection.clone())
+            .namespace(Namespace::prefixed(&prefix).unwrap());
         Self {
             leases: bench.runtime.block_on(leases.open()).unwrap(),
             connection: connection.clone(),

@@ -87,7 +87,7 @@
 //! # #[cfg(all(feature = "axum", feature = "redis"))]
 //! # async fn example(charge: axum::routing::MethodRouter) -> Result<(), Box<dyn std::error::Error>> {
 //! use axum::Router;
-//! use mainstay_idempotency::{IdempotencyLayer, RedisLeases, redis::client::Client};
+//! use mainstay_idempotency::{IdempotencyLayer, RedisLeases, redis::Client};
 //!
 //! let connection = Client::open("redis://localhost")?.get_connection_manager().await?;
 //! let leases = RedisLeases::builder(connection).open().await?;
@@ -188,7 +188,7 @@
 //! with the least privileges. Headers and bodies are stored as they are: whoever reads the table
 //! reads the answers.
 //!
-//! In Redis each key is one hash, `<prefix><length>:<tenant>:<length>:<operation>:<key>`, which
+//! In Redis each key is one hash, `idempotency:<length>:<tenant>:<length>:<operation>:<key>`, which
 //! expires.
 //!
 //! # Metrics
@@ -205,7 +205,7 @@
 //! | `memory` (default) | records in the in-memory database; leases in memory | |
 //! | `sqlite` | records in a SQLite file | sqlx 0.9, re-exported; its `runtime-tokio` feature |
 //! | `postgres` | records in PostgreSQL 14 or newer | sqlx 0.9, re-exported; its `runtime-tokio` feature and a TLS feature if you use TLS |
-//! | `redis` | leases in Redis 6.2 or newer | the `redis` crate 1, re-exported as `redis::client`; a TLS feature if you use TLS |
+//! | `redis` | leases in Redis 6.2 or newer | the `redis` crate 1, re-exported as `redis::driver`; a TLS feature if you use TLS |
 //! | `axum` | HTTP: [`Keyed`](http::Keyed), [`IdempotencyLayer`](http::IdempotencyLayer) | axum 0.8 |
 //! | `conformance` | the contract of both roles as public tests, for stores of your own | |
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
@@ -248,8 +248,6 @@ pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-#[cfg(feature = "redis")]
-pub use crate::redis::RedisLeases;
 pub use answer::Answer;
 #[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
 pub use builder::RecordsBuilder;
@@ -265,6 +263,8 @@ pub use operations::{OperationError, Operations, Outcome};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresRecords;
 pub use records::Records;
+#[cfg(feature = "redis")]
+pub use redis::RedisLeases;
 pub use request::{Fingerprint, KeyedRequest};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteRecords;

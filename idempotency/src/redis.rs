@@ -8,9 +8,10 @@ mod failures;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use ::redis::{RedisError, Script, ScriptInvocation};
 use async_trait::async_trait;
 use mainstay_clock::{IdGenerator, SystemIds};
-use redis::{Script, ScriptInvocation, aio::ConnectionManager};
+use mainstay_database::Namespace;
 
 use crate::{
     Answer, Begun, Error, FencingToken, Key, KeyedRequest, Lease, Leases, Settled, answer,
@@ -18,7 +19,7 @@ use crate::{
 };
 use failures::classify;
 
-pub use redis as client;
+pub use ::redis::{self as driver, Client, aio::ConnectionManager};
 
 /// The only `maxmemory-policy` under which Redis forgets nothing on its own.
 const KEEPS_ALL: &str = "noeviction";
@@ -46,7 +47,7 @@ struct Scripts {
 pub struct RedisLeasesBuilder {
     connection: ConnectionManager,
     ids: Arc<dyn IdGenerator>,
-    prefix: Arc<str>,
+    namespace: Namespace,
     lifetime: Duration,
 }
 
@@ -57,17 +58,17 @@ impl RedisLeases {
         RedisLeasesBuilder {
             connection,
             ids: Arc::new(SystemIds::new()),
-            prefix: "mainstay:idempotency:".into(),
+            namespace: Namespace::plain(),
             lifetime: LIFETIME,
         }
     }
 }
 
 impl RedisLeasesBuilder {
-    /// How the names of all keys begin; default `mainstay:idempotency:`. Services that share a
-    /// server need prefixes of their own.
-    pub fn prefix(mut self, prefix: &str) -> Self {
-        self.prefix = prefix.into();
+    /// What the names of keys begin with; default: `idempotency:`. A prefix `shop_` makes it
+    /// `shop_idempotency:`. Services that share a server need prefixes of their own.
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.namespace = namespace;
         self
     }
 
@@ -93,11 +94,11 @@ impl RedisLeasesBuilder {
         let Self {
             mut connection,
             ids,
-            prefix,
+            namespace,
             lifetime,
         } = self;
         // Managed servers forbid CONFIG.
-        let info: String = redis::cmd("INFO")
+        let info: String = driver::cmd("INFO")
             .arg("memory")
             .query_async(&mut connection)
             .await
@@ -130,7 +131,7 @@ impl RedisLeasesBuilder {
         Ok(RedisLeases {
             connection,
             ids,
-            prefix,
+            prefix: namespace.render("{prefix}idempotency:"),
             lifetime,
             scripts: Arc::new(scripts),
         })
@@ -155,7 +156,7 @@ impl RedisLeases {
         millis(self.lifetime.max(lease))
     }
 
-    async fn ask(&self, call: &ScriptInvocation<'_>) -> Result<Answered, redis::RedisError> {
+    async fn ask(&self, call: &ScriptInvocation<'_>) -> Result<Answered, RedisError> {
         let mut connection = self.connection.clone();
         call.invoke_async(&mut connection).await
     }
@@ -268,7 +269,7 @@ impl fmt::Debug for RedisLeases {
 impl fmt::Debug for RedisLeasesBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisLeasesBuilder")
-            .field("prefix", &self.prefix)
+            .field("namespace", &self.namespace)
             .field("lifetime", &self.lifetime)
             .finish_non_exhaustive()
     }

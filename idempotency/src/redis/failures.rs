@@ -1,6 +1,6 @@
 //! What a caller can do about the errors of the client and of the server.
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::Error;
 

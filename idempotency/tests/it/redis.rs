@@ -6,6 +6,7 @@ mod server;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use mainstay_database::Namespace;
 use mainstay_idempotency::{
     RedisLeases,
     clock::{Clock, SystemClock},
@@ -16,7 +17,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
 pub(crate) struct RedisFixture {
     pub(crate) connection: ConnectionManager,
-    prefix: String,
+    namespace: Namespace,
 }
 
 /// `None` if there is no server.
@@ -24,7 +25,7 @@ pub(crate) async fn fixture() -> Option<RedisFixture> {
     let server = Server::for_suite("idempotency")?;
     Some(RedisFixture {
         connection: connect(server.url()).await,
-        prefix: server.prefix(),
+        namespace: Namespace::prefixed(&server.prefix()).unwrap(),
     })
 }
 
@@ -56,7 +57,7 @@ impl LeasesFixture for RedisFixture {
     async fn leases_for(&self, lifetime: Duration) -> RedisLeases {
         let leases = RedisLeases::builder(self.connection.clone());
         leases
-            .prefix(&self.prefix)
+            .namespace(self.namespace.clone())
             .lifetime(lifetime)
             .open()
             .await

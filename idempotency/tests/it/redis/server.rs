@@ -271,7 +271,7 @@ async fn everything_of_a_key_is_in_one_hash_that_expires() {
     let mut connection = f.connection.clone();
     let held = lease(&leases).await;
     let check = async |connection: &mut ConnectionManager| {
-        let names = names(connection, &format!("{}*", f.prefix)).await;
+        let names = names(connection, &format!("{}*", f.namespace)).await;
         let [name] = &*names else {
             panic!("{names:?}");
         };
