@@ -44,6 +44,7 @@
 //! |---|---|
 //! | `postgres` | databases and servers of PostgreSQL for tests, through sqlx |
 //! | `redis` | servers of Redis for tests |
+//! | `http` | a client for services that run as processes |
 //! | `wire` | a wire before a server, which can be cut, fall silent and lose commits |
 #![allow(
     clippy::must_use_candidate,
@@ -59,6 +60,8 @@ mod directory;
 mod disk;
 mod error;
 pub mod history;
+#[cfg(feature = "http")]
+pub mod http;
 mod install;
 pub mod postgres;
 mod process;

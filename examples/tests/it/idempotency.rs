@@ -1,7 +1,6 @@
 //! The service is killed again and again while a thousand clients send it the same request.
 
 use std::{
-    collections::BTreeMap,
     io::{BufRead as _, BufReader},
     net::TcpListener,
     path::Path,
@@ -12,11 +11,8 @@ use std::{
 
 use futures_util::future::join_all;
 use mainstay_idempotency::sqlx::{Connection as _, SqliteConnection, query_as};
+use mainstay_testkit::http::{Answer, post};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 
 const CLIENTS: usize = 1_000;
 
@@ -55,43 +51,16 @@ impl Drop for Service {
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Answer {
-    status: u16,
-    headers: BTreeMap<String, String>,
-    body: String,
-}
-
-/// Sends the request; `None` if the connection broke before the answer was there.
 async fn ask(port: u16, key: &str, sent: &AtomicUsize) -> Option<Answer> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-    let body = r#"{"sku":"mug"}"#;
-    let request = format!(
-        "POST /orders HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         idempotency-key: \"{key}\"\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await.ok()?;
-    sent.fetch_add(1, SeqCst);
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let mut lines = head.lines();
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers = lines.filter_map(|line| line.split_once(": "));
-    let mut headers: BTreeMap<_, _> = headers
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let length: usize = headers.get("content-length")?.parse().ok()?;
-    // Of the connection, and of a replay.
-    for name in ["date", "connection", "idempotent-replayed"] {
-        headers.remove(name);
-    }
-    (length == body.len()).then(|| Answer {
-        status,
-        headers,
-        body: body.to_owned(),
-    })
+    let key = format!("\"{key}\"");
+    let headers = [
+        ("idempotency-key", &*key),
+        ("content-type", "application/json"),
+    ];
+    let count = || {
+        sent.fetch_add(1, SeqCst);
+    };
+    post(port, "/orders", &headers, r#"{"sku":"mug"}"#, count).await
 }
 
 /// Sends the request until it is answered for good.
