@@ -34,6 +34,7 @@
 //! |---|---|
 //! | `postgres` | databases and servers of PostgreSQL for tests, through sqlx |
 //! | `redis` | servers of Redis for tests |
+//! | `http` | a client for services that run as processes |
 //! | `wire` | a proxy before a server, which can cut connections, stop forwarding and lose commits |
 #![allow(clippy::must_use_candidate, reason = "it is not published")]
 
@@ -44,6 +45,8 @@ mod daemon;
 mod directory;
 mod disk;
 mod error;
+#[cfg(feature = "http")]
+pub mod http;
 mod install;
 pub mod postgres;
 mod process;

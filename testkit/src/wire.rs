@@ -41,6 +41,8 @@ struct Faults {
     /// What is lost next, and how many commits from now.
     next_loss: Mutex<Option<(Lost, usize)>>,
     lost: AtomicUsize,
+    round_trips: AtomicUsize,
+    commits: AtomicUsize,
 }
 
 /// How often everything was cut, or fell silent.
@@ -91,6 +93,19 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// How often a client has begun to ask since it was last answered, over all connections: the round trips, those of logins
+    /// included.
+    pub fn round_trips(&self) -> usize {
+        self.faults.round_trips.load(Ordering::SeqCst)
+    }
+
+    /// How many commits have come by.
+    pub fn commits(&self) -> usize {
+        self.faults.commits.load(Ordering::SeqCst)
+    }
+}
+
 impl Drop for Wire {
     fn drop(&mut self) {
         self.carrying.abort();
@@ -103,6 +118,7 @@ impl Faults {
         if !request.windows(7).any(|bytes| bytes == b"COMMIT\0") {
             return None;
         }
+        self.commits.fetch_add(1, Ordering::SeqCst);
         let mut next = self.next_loss.lock();
         let (what, nth) = next.take()?;
         if nth > 1 {
@@ -148,6 +164,7 @@ async fn carry(
 ) -> io::Result<()> {
     let cuts = breaks.borrow().cuts;
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut is_waiting = false;
     loop {
         tokio::select! {
             biased;
@@ -160,6 +177,9 @@ async fn carry(
                 let request = asked.get(..read?).unwrap_or_default();
                 if request.is_empty() {
                     return Ok(());
+                }
+                if !std::mem::replace(&mut is_waiting, true) {
+                    faults.round_trips.fetch_add(1, Ordering::SeqCst);
                 }
                 let struck = faults.loses(request);
                 if struck != Some(Lost::Commit) {
@@ -180,6 +200,7 @@ async fn carry(
                 if answer.is_empty() {
                     return Ok(());
                 }
+                is_waiting = false;
                 client.write_all(answer).await?;
             }
         }

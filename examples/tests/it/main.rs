@@ -1,5 +1,7 @@
 //! Runs the programs, as a reader does.
 
+mod idempotency;
+
 use std::process::Command;
 
 #[test]

@@ -14,6 +14,9 @@ pub enum Failure {
     /// The inbox.
     #[error(transparent)]
     Inbox(#[from] mainstay_inbox::Error),
+    /// Idempotency keys.
+    #[error(transparent)]
+    Idempotency(#[from] mainstay_idempotency::Error),
     /// The broker.
     #[error(transparent)]
     Broker(#[from] mainstay_messaging::Error),
@@ -37,6 +40,7 @@ impl Failure {
             Self::Database(error) => error.is_retryable(),
             Self::Outbox(error) => error.is_retryable(),
             Self::Inbox(error) => error.is_retryable(),
+            Self::Idempotency(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
             Self::Statement(_) | Self::Other(_) => false,
         }

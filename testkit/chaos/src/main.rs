@@ -1,10 +1,10 @@
-//! A process of the chaos tests: a writer, a relay or a worker, until its input ends.
+//! A process of the chaos tests: a writer, a relay, a worker or a service, until its input ends.
 #![expect(clippy::print_stdout, reason = "its summary is for whoever started it")]
 
 use std::{error::Error, io::Read as _, time::Duration};
 
 use clap::Parser;
-use mainstay_chaos::role::{Relay, Worker, Writer};
+use mainstay_chaos::role::{Keyed, Relay, Worker, Writer};
 use tokio_util::sync::CancellationToken;
 
 /// How long a role may take to end.
@@ -19,6 +19,8 @@ enum Role {
     Relay(Relay),
     /// Makes the effects of what was published.
     Worker(Worker),
+    /// Answers requests that carry idempotency keys.
+    Keyed(Keyed),
 }
 
 #[tokio::main(worker_threads = 2)]
@@ -42,6 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Role::Writer(writer) => writer.run(shutdown).await,
             Role::Relay(relay) => relay.run(shutdown).await,
             Role::Worker(worker) => worker.run(shutdown).await,
+            Role::Keyed(service) => service.run(shutdown).await,
         }
     };
     let summary = tokio::select! {

@@ -1,5 +1,6 @@
 //! What processes do, each until it is told to end.
 
+mod keyed;
 mod relay;
 mod worker;
 mod writer;
@@ -14,6 +15,7 @@ use mainstay_testkit::crash::Points;
 
 use crate::Failure;
 
+pub use keyed::Keyed;
 pub use relay::Relay;
 pub use worker::Worker;
 pub use writer::Writer;

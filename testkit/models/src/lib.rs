@@ -11,6 +11,8 @@
 //! | `append-only` | outbox: watermark and published ranges over an append-only log | to be built |
 //! | `inbox` | inbox: processed records, offsets, lanes, redelivery, retention | built |
 //! | `lock` | dlock: leases, fencing tokens, guarded writes | built |
+//! | `records` | idempotency: answers in the transaction of the effect | built |
+//! | `leases` | idempotency: leases, fencing tokens, answers in a store of their own | built |
 //! | `dead-letters` | dead letter queue: blocked keys, replay, draining | to be built |
 //!
 //! Each model states the guarantees of its crate's documentation, and *reachable* properties that
@@ -22,11 +24,13 @@ mod append_only;
 mod case;
 mod dead_letters;
 mod inbox;
+mod leases;
 mod lock;
 mod message;
 mod model;
 mod outbox;
 mod queue_table;
+mod records;
 mod report;
 mod set;
 
@@ -41,8 +45,8 @@ mod prelude {
         case::{Case, Cases},
         message::{Each, KK, KKK, KKL, Key, Message, Messages, Name, Pair, Queue},
         model::Mishap::{
-            Act, Crash, FailedDeadLetter, Failure, Freeze, LostAnswer, LostCommit, OperatorCrash,
-            Rebalance, Refusal, Release, Rollback, ServerCrash, Stall, Takeover,
+            Act, Crash, Expiry, FailedDeadLetter, Failure, Freeze, LostAnswer, LostCommit,
+            OperatorCrash, Rebalance, Refusal, Release, Rollback, ServerCrash, Stall, Takeover,
         },
         model::{Bounded, Budget, Guarantees, Log, Protocol, Run, Steps},
         outbox::{Outbox, Outcomes, Stage},
@@ -55,6 +59,7 @@ mod prelude {
 pub fn cases() -> Vec<Case> {
     let outbox = [queue_table::cases(), append_only::cases()];
     let consumer = [inbox::cases(), dead_letters::cases()];
-    let all = outbox.into_iter().chain(consumer);
-    all.chain([lock::cases()]).flatten().collect()
+    let others = [lock::cases(), records::cases(), leases::cases()];
+    let all = outbox.into_iter().chain(consumer).chain(others);
+    all.flatten().collect()
 }

@@ -63,6 +63,8 @@ pub(crate) enum Mishap {
     FailedDeadLetter,
     /// An operator replays, discards or restores a message.
     Act,
+    /// The lifetime of a kept answer ends.
+    Expiry,
 }
 
 /// What is written, or lies in the partition, in this order.

@@ -9,6 +9,7 @@
 //! | `dlock` | `LeaseStore`, `Fences` |
 //! | `outbox` | `Outbox`, `RelayStore` |
 //! | `inbox` | `Inbox`, `Retention`, `WorkerStore`: by [`InboxPorts`] |
+//! | `idempotency` | `Leases`; `Records`, `RecordStore`: by [`RecordPorts`], as `begin_key` and `complete_key` |
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -20,6 +21,8 @@ use mainstay_messaging::{
 };
 use mainstay_testkit::crash::Points;
 
+#[cfg(feature = "idempotency")]
+pub use idempotency::{RecordDatabase, RecordPorts};
 #[cfg(feature = "inbox")]
 pub use inbox::{DatabaseOf, InboxPorts};
 
@@ -115,13 +118,13 @@ mod dlock {
 
     use crate::Ports;
 
-    shared_port!(LeaseStore for Ports<Arc<T>> where LeaseStore {
+    shared_port!([T: LeaseStore] LeaseStore for Ports<Arc<T>> {
         point acquire(claim: Claim<'_>) -> Result<Acquired, Error>;
         point renew(held: &[Holding<'_>], lease: Duration) -> Result<Vec<bool>, Error>;
         point release(held: Holding<'_>) -> Result<(), Error>;
     });
 
-    shared_port!(Fences for Ports<Arc<T>> where Fences {
+    shared_port!([T: Fences] Fences for Ports<Arc<T>> {
         type Connection;
         point check(connection: &mut T::Connection, name: &str, token: FencingToken) -> Result<(), Error>;
     });
@@ -225,4 +228,106 @@ mod inbox {
             -> Result<(), Error>;
         point prune(consumer: &Group, horizon: SystemTime, cursor: i64, limit: u32) -> Result<Pruned, Error>;
     });
+}
+
+#[cfg(feature = "idempotency")]
+mod idempotency {
+    use std::{ops::Deref, sync::Arc, time::Duration};
+
+    use mainstay_idempotency::{
+        Answer, Begun, Claim, Error, KeyedRequest, Lease, Leases, Records, store::RecordStore,
+    };
+    use mainstay_testkit::crash::Points;
+
+    use crate::Ports;
+
+    shared_port!([T: Leases] Leases for Ports<Arc<T>> {
+        point begin(request: &KeyedRequest, time: Duration) -> Result<Begun<Lease>, Error>;
+        point renew(lease: &Lease, time: Duration) -> Result<(), Error>;
+        point complete(lease: &Lease, answer: &Answer) -> Result<(), Error>;
+        point release(lease: &Lease) -> Result<(), Error>;
+    });
+
+    /// Records and their database, called by way of the same points.
+    #[derive(Debug)]
+    pub struct RecordPorts<R> {
+        points: Arc<Points>,
+        database: Ports<RecordDatabase<R>>,
+        port: Arc<R>,
+    }
+
+    impl<R> RecordPorts<R> {
+        /// The records, called by way of these points.
+        pub fn new(records: R, points: &Arc<Points>) -> Self {
+            let port = Arc::new(records);
+            Self {
+                points: Arc::clone(points),
+                database: Ports::new(RecordDatabase(Arc::clone(&port)), points),
+                port,
+            }
+        }
+    }
+
+    impl<R: RecordStore> RecordStore for RecordPorts<R> {
+        type Database = Ports<RecordDatabase<R>>;
+
+        fn database(&self) -> &Self::Database {
+            &self.database
+        }
+    }
+
+    /// The database of records.
+    #[derive(Debug)]
+    pub struct RecordDatabase<R>(Arc<R>);
+
+    impl<R: RecordStore> Deref for RecordDatabase<R> {
+        type Target = R::Database;
+
+        fn deref(&self) -> &R::Database {
+            self.0.database()
+        }
+    }
+
+    // Not by the macro: a transaction has points of the same names.
+    #[async_trait::async_trait]
+    impl<R: RecordStore> Records for RecordPorts<R> {
+        type Connection = R::Connection;
+
+        async fn begin_batch(
+            &self,
+            connection: &mut R::Connection,
+            requests: &[&KeyedRequest],
+        ) -> Result<Vec<Begun<Claim>>, Error> {
+            let beginning = self.port.begin_batch(connection, requests);
+            self.points.call("begin_keys", beginning).await
+        }
+
+        async fn complete_batch(
+            &self,
+            connection: &mut R::Connection,
+            completions: Vec<(Claim, &Answer)>,
+        ) -> Result<(), Error> {
+            let completing = self.port.complete_batch(connection, completions);
+            self.points.call("complete_keys", completing).await
+        }
+
+        async fn begin(
+            &self,
+            connection: &mut R::Connection,
+            request: &KeyedRequest,
+        ) -> Result<Begun<Claim>, Error> {
+            let beginning = self.port.begin(connection, request);
+            self.points.call("begin_key", beginning).await
+        }
+
+        async fn complete(
+            &self,
+            connection: &mut R::Connection,
+            claim: Claim,
+            answer: &Answer,
+        ) -> Result<(), Error> {
+            let completing = self.port.complete(connection, claim, answer);
+            self.points.call("complete_key", completing).await
+        }
+    }
 }

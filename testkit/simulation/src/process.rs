@@ -161,8 +161,9 @@ impl Process {
             .is_some()
     }
 
-    /// Waits while the host is paused, and for ever once this life is over.
-    async fn awake(&self) {
+    /// Waits while the host is paused, and for ever once this life is over. A port of your own calls
+    /// it before and after each call.
+    pub async fn awake(&self) {
         poll_fn(|context| self.host.poll_awake(self.life, context)).await;
     }
 

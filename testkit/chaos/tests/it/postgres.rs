@@ -2,6 +2,7 @@
 
 mod aborts;
 mod connections;
+mod keys;
 mod relays;
 mod restore;
 mod rollbacks;

@@ -68,3 +68,23 @@ fn lock_holds() {
 fn lock_needs_each_of_its_rules() {
     run("lock", Size::Removed);
 }
+
+#[test]
+fn records_hold() {
+    run("records", Size::Small);
+}
+
+#[test]
+fn records_need_each_of_their_rules() {
+    run("records", Size::Removed);
+}
+
+#[test]
+fn leases_hold() {
+    run("leases", Size::Small);
+}
+
+#[test]
+fn leases_need_each_of_their_rules() {
+    run("leases", Size::Removed);
+}

@@ -27,7 +27,7 @@ pub(crate) struct Actor {
 
 impl Actor {
     /// Starts a role, with what it has to say in a file of `directory`. The name is also that of its connections to the server.
-    pub(super) fn start(role: &str, name: &str, arguments: &[String], directory: &Path) -> Self {
+    pub(crate) fn start(role: &str, name: &str, arguments: &[String], directory: &Path) -> Self {
         let log = directory.join(format!("{name}.log"));
         let child = Command::new(env!("CARGO_BIN_EXE_chaos"))
             .args([role, "--name", name])

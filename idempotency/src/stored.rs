@@ -1,0 +1,27 @@
+//! Answers as columns and fields hold them.
+
+use crate::{Error, KeyedRequest, Settled, answer};
+
+/// The columns of a record.
+pub(crate) struct StoredAnswer {
+    pub(crate) fingerprint: Vec<u8>,
+    pub(crate) status: u16,
+    pub(crate) headers: String,
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+impl StoredAnswer {
+    /// How to answer a request whose key has this record.
+    pub(crate) fn settle(self, request: &KeyedRequest) -> Result<Settled, Error> {
+        if self.fingerprint != request.fingerprint.as_bytes() {
+            return Ok(Settled::Mismatch);
+        }
+        match answer::decode(self.status, &self.headers, self.body) {
+            Ok(answer) => Ok(Settled::Done(answer)),
+            Err(source) => Err(Error::Unreadable {
+                key: request.key.clone(),
+                source,
+            }),
+        }
+    }
+}
