@@ -202,10 +202,11 @@ fn a_url_that_cannot_be_used_is_refused_in_one_line() {
         "postgres://127.0.0.1/d?port=a-secret-nobody-prints",
         "postgres:a-secret-nobody-prints",
     ] {
-        let mut migrate = command();
-        sandbox::at(migrate.arg("migrate"), sandbox.path()).env("COMMERCE_POSTGRES", url);
-        // The defaults of a URL that names no server.
-        migrate.env("PGHOST", "127.0.0.1").env("PGPORT", "1");
-        refused(&mut migrate);
+        // The defaults of a URL that names no server: an address, or the directory of a socket.
+        for host in ["127.0.0.1", "/no-such-directory"] {
+            let mut migrate = command();
+            sandbox::at(migrate.arg("migrate"), sandbox.path()).env("COMMERCE_POSTGRES", url);
+            refused(migrate.env("PGHOST", host).env("PGPORT", "1"));
+        }
     }
 }
