@@ -136,7 +136,8 @@ fn side_by_side(run: &mut Run, suites: VecDeque<Suite>) -> Result<()> {
             println!("{output}suite {name}: {passed} passed, {seconds:.1} s");
             let is_ok = status.as_ref().is_ok_and(ExitStatus::success) && counts.failed == 0;
             if !is_ok {
-                println!("FAILED: {name}: {} tests failed, {status:?}", counts.failed);
+                let how = status.map_or_else(|e| e.to_string(), |status| status.to_string());
+                println!("FAILED: {name}: {} tests failed, {how}", counts.failed);
             }
             ended.push((is_ok, suite.name, took, counts));
         }
