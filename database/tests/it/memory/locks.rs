@@ -278,6 +278,27 @@ async fn a_lock_timeout_is_a_conflict_and_lets_go_of_everything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_lock_timeout_is_taken() {
+    for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+        let database = with(&[10]).await;
+        let mut holder = database.begin().await.unwrap();
+        add(&mut holder, 1, 1).await.unwrap();
+        let mut waiter = database.begin().await.unwrap();
+        waiter.set_lock_timeout(Some(timeout));
+        let waiter = start!(waiter => add(&mut waiter, 1, 1));
+        tokio::time::sleep(Duration::from_secs(60 * 60 * 24 * 365)).await;
+        drop(holder);
+        match answer(waiter).await.1 {
+            Ok(added) => assert!(added && timeout == Duration::MAX, "{timeout:?}"),
+            failed => {
+                assert_conflict(failed, Cause::LockTimeout);
+                assert!(timeout < Duration::MAX);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_statement_dropped_while_it_waits_leaves_the_line_and_spoils_its_transaction() {
     let database = with(&[10, 20]).await;
     let mut holder = database.begin().await.unwrap();

@@ -115,7 +115,7 @@ async fn rows_that_were_blocked_before_the_migration_go_on() {
         .await
         .unwrap();
     let blocked = "INSERT INTO outbox_deferred (shard, topic, key, envelope, blocked, due_at)
-        SELECT 0, 'orders', k, json_build_object('id', k || '-' || n, 'source', '/s', 'kind', 'K'), true, 0
+        SELECT 0, 'orders', k, json_build_object('id', k || '-' || n, 'source', '/s', 'kind', 'K', 'version', 1), true, 0
         FROM generate_series(0, 2) n, unnest(ARRAY['a', 'b']) k ORDER BY n, k";
     sqlx::raw_sql(blocked)
         .execute(database.pool())
