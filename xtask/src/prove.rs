@@ -197,6 +197,8 @@ fn crashes(run: &mut Run) -> Result<(), String> {
         "mainstay-outbox",
         "-p",
         "mainstay-inbox",
+        "-p",
+        "mainstay-dlock",
         "--",
         "--nocapture",
         "crash",
