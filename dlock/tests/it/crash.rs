@@ -1,9 +1,4 @@
 //! Every await that is cancelled, and every call at which a process dies, on every store.
-#![expect(
-    clippy::print_stdout,
-    reason = "how much was tried belongs to the result"
-)]
-#![expect(clippy::future_not_send, reason = "they are awaited in tests")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,12 +40,12 @@ async fn successor(store: &impl LeaseStore) -> FencingToken {
 }
 
 /// A caller that gives up at an await of acquire, run or release leaves no lock behind, though its lease would last.
-pub(super) async fn gives_up_at_every_await<F: Fixture>(f: &F, backend: &str) {
+async fn gives_up_at_every_await<F: Fixture>(f: &F, backend: &str) {
     let (locks, other) = (
         Locks::builder(f.leases()).lease(LONG).build(),
         f.other_process().await,
     );
-    let tell = |what: &str, awaits| println!("{backend}: {what} given up at {awaits} awaits");
+    let tell = |what: &str, awaits| println!("{backend}: {what}: struck at {awaits} awaits");
 
     let what = format!("{backend}: try_acquire");
     let awaits = at_every_point(&what, async |polls| {
@@ -123,7 +118,7 @@ async fn life<F: Fixture>(f: &F, store: Arc<F::Leases>, points: &Arc<Points>) {
 }
 
 /// Wherever a process dies, the lock is free when its lease has ended, and nothing that it had is accepted afterwards.
-pub(super) async fn dies_at_every_call<F: Fixture>(f: &F, backend: &str) {
+async fn dies_at_every_call<F: Fixture>(f: &F, backend: &str) {
     let (what, other) = (format!("{backend}: a life"), f.other_process().await);
     let points = at_every_point(&what, async |nth| {
         let points = Points::anywhere(nth);
@@ -139,3 +134,42 @@ pub(super) async fn dies_at_every_call<F: Fixture>(f: &F, backend: &str) {
     });
     println!("{what}: struck at {} points", points.await);
 }
+
+/// The tests on a store whose fixture may be missing.
+macro_rules! tests {
+    ($module:ident, $backend:literal, $condition:meta, $if_there:expr) => {
+        #[cfg($condition)]
+        mod $module {
+            use crate::$module::fixture;
+
+            #[tokio::test]
+            async fn a_caller_that_gives_up_leaves_no_lock() {
+                if let Some(f) = $if_there(fixture().await) {
+                    super::gives_up_at_every_await(&f, $backend).await;
+                }
+            }
+
+            #[tokio::test]
+            async fn a_process_that_dies_leaves_a_lease_that_ends() {
+                if let Some(f) = $if_there(fixture().await) {
+                    super::dies_at_every_call(&f, $backend).await;
+                }
+            }
+        }
+    };
+}
+
+tests!(memory, "memory", feature = "memory", Some);
+tests!(sqlite, "SQLite", feature = "sqlite", Some);
+tests!(
+    redis,
+    "Redis",
+    all(feature = "memory", feature = "redis"),
+    std::convert::identity
+);
+tests!(
+    postgres,
+    "PostgreSQL",
+    all(feature = "memory", feature = "postgres"),
+    std::convert::identity
+);

@@ -1,7 +1,9 @@
 //! The conformance suite on every store, and what is specific to each.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "tests, of which some features bring none"
 )]
 

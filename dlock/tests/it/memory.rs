@@ -4,15 +4,13 @@ use async_trait::async_trait;
 use mainstay_database::memory::Database;
 use mainstay_dlock::{MemoryFences, MemoryLeases, conformance::Fixture};
 
-use crate::crash;
-
-struct Memory {
+pub(super) struct Memory {
     database: Database,
     leases: MemoryLeases,
     fences: MemoryFences,
 }
 
-async fn fixture() -> Memory {
+pub(super) async fn fixture() -> Memory {
     let database = Database::new();
     Memory {
         leases: MemoryLeases::builder(&database).open().await.unwrap(),
@@ -46,13 +44,3 @@ impl Fixture for Memory {
 }
 
 mainstay_dlock::conformance!(fixture());
-
-#[tokio::test]
-async fn a_caller_that_gives_up_leaves_no_lock() {
-    crash::gives_up_at_every_await(&fixture().await, "memory").await;
-}
-
-#[tokio::test]
-async fn a_process_that_dies_leaves_a_lease_that_ends() {
-    crash::dies_at_every_call(&fixture().await, "memory").await;
-}

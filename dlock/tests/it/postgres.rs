@@ -11,18 +11,16 @@ use mainstay_dlock::{
 use mainstay_testkit::postgres::{Pooler, Server, TestDatabase};
 use sqlx::PgConnection;
 
-use crate::crash;
-
 const SUITE: &str = "dlock";
 
-struct Postgres {
+pub(super) struct Postgres {
     database: Database,
     leases: PostgresLeases,
     fences: PostgresFences,
     server: TestDatabase,
 }
 
-async fn fixture() -> Option<Postgres> {
+pub(super) async fn fixture() -> Option<Postgres> {
     let server = Server::for_suite(SUITE)?.database().await.unwrap();
     let database = Database::connect(&server.url()).await.unwrap();
     Some(Postgres {
@@ -58,20 +56,6 @@ impl Fixture for Postgres {
 }
 
 mainstay_dlock::conformance!(if_there fixture());
-
-#[tokio::test]
-async fn a_caller_that_gives_up_leaves_no_lock() {
-    if let Some(f) = fixture().await {
-        crash::gives_up_at_every_await(&f, "PostgreSQL").await;
-    }
-}
-
-#[tokio::test]
-async fn a_process_that_dies_leaves_a_lease_that_ends() {
-    if let Some(f) = fixture().await {
-        crash::dies_at_every_call(&f, "PostgreSQL").await;
-    }
-}
 
 const LONG: Duration = Duration::from_secs(120);
 

@@ -12,8 +12,6 @@ use mainstay_dlock::{
 };
 use mainstay_testkit::redis::{PrivateServer, Server};
 
-use crate::crash;
-
 const SUITE: &str = "dlock";
 
 async fn connection(url: &str) -> ConnectionManager {
@@ -21,7 +19,7 @@ async fn connection(url: &str) -> ConnectionManager {
     client.get_connection_manager().await.unwrap()
 }
 
-struct Redis {
+pub(super) struct Redis {
     server: Server,
     namespace: Namespace,
     leases: RedisLeases,
@@ -35,7 +33,7 @@ async fn open(server: &Server, namespace: &Namespace) -> RedisLeases {
     builder.open().await.unwrap()
 }
 
-async fn fixture() -> Option<Redis> {
+pub(super) async fn fixture() -> Option<Redis> {
     let server = Server::for_suite(SUITE)?;
     let namespace = Namespace::prefixed(&server.prefix()).unwrap();
     let database = Database::new();
@@ -72,20 +70,6 @@ impl Fixture for Redis {
 }
 
 mainstay_dlock::conformance!(if_there fixture());
-
-#[tokio::test]
-async fn a_caller_that_gives_up_leaves_no_lock() {
-    if let Some(f) = fixture().await {
-        crash::gives_up_at_every_await(&f, "Redis").await;
-    }
-}
-
-#[tokio::test]
-async fn a_process_that_dies_leaves_a_lease_that_ends() {
-    if let Some(f) = fixture().await {
-        crash::dies_at_every_call(&f, "Redis").await;
-    }
-}
 
 /// A server of the test's own.
 async fn private() -> Option<PrivateServer> {

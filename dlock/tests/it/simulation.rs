@@ -326,9 +326,9 @@ fn run(seed: u64, is_fenced: bool, restarts: bool) -> (Vec<String>, Seen) {
     let writes: Vec<Write> = world.writes.lock().unwrap().values().cloned().collect();
     let mut told = violations(&writes, last);
     told.extend(sim.broken());
-    let seen = world.seen.lock().unwrap().clone();
-    assert!(seen.grants > 0, "nobody ever had the lock");
-    (told, seen)
+    let counts = world.seen.lock().unwrap().clone();
+    assert!(counts.grants > 0, "nobody ever had the lock");
+    (told, counts)
 }
 
 /// Seeds that are run, and how often each thing was seen.

@@ -13,16 +13,14 @@ use mainstay_dlock::{
 };
 use sqlx::SqliteConnection;
 
-use crate::crash;
-
-struct Sqlite {
+pub(super) struct Sqlite {
     database: Database,
     leases: SqliteLeases,
     fences: SqliteFences,
     _directory: tempfile::TempDir,
 }
 
-async fn fixture() -> Sqlite {
+pub(super) async fn fixture() -> Sqlite {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(directory.path().join("locks.db"));
     let database = database.await.unwrap();
@@ -63,16 +61,6 @@ impl Fixture for Sqlite {
 }
 
 mainstay_dlock::conformance!(fixture());
-
-#[tokio::test]
-async fn a_caller_that_gives_up_leaves_no_lock() {
-    crash::gives_up_at_every_await(&fixture().await, "SQLite").await;
-}
-
-#[tokio::test]
-async fn a_process_that_dies_leaves_a_lease_that_ends() {
-    crash::dies_at_every_call(&fixture().await, "SQLite").await;
-}
 
 const LONG: Duration = Duration::from_secs(120);
 

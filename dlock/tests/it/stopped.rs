@@ -184,13 +184,13 @@ impl Holder {
             let lines = lines.iter().filter(|line| line.starts_with(beginning));
             lines.map(|line| numbers(line)).collect()
         };
-        let wrote = with("wrote ");
+        let heard = with("wrote ");
         let writes = with("writes ").into_iter();
         let write = writes.map(|write| Write {
             client: client.to_owned(),
             began: Duration::from_micros(write[0]),
-            ended: (wrote.iter().find(|wrote| wrote[0] == write[2]))
-                .map(|wrote| Duration::from_micros(wrote[1])),
+            ended: (heard.iter().find(|heard| heard[0] == write[2]))
+                .map(|heard| Duration::from_micros(heard[1])),
             found: write[1],
             left: write[2],
         });

@@ -1,0 +1,4 @@
+//! Tests the examples of the README, which need all stores.
+
+#[doc = include_str!("../README.md")]
+struct Readme;
