@@ -274,8 +274,12 @@ pub async fn a_key_under_a_renewed_lease_outlives_its_lifetime<F: LeasesFixture>
     let (leases, request) = (f.leases_for(SHORT).await, request("k1", "a mug"));
     let lease = lease(&leases, &request, SHORT).await;
     leases.renew(&lease, LONG).await.unwrap();
+    let long = super::request("k2", "a mug");
+    let _held = self::lease(&leases, &long, LONG).await;
     f.pass(SHORT * 2).await;
-    let running = look(&leases, &request).await;
-    assert!(matches!(running, Settled::Running { .. }), "{running:?}");
+    for request in [&request, &long] {
+        let running = look(&leases, request).await;
+        assert!(matches!(running, Settled::Running { .. }), "{running:?}");
+    }
     leases.complete(&lease, &answer("made")).await.unwrap();
 }

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot};
 
-use super::{LeasesFixture, answer, request, until};
+use super::{LeasesFixture, PATIENCE, answer, request, until};
 use crate::{
     Answer, Begun, Error, KeyedRequest, Lease, Leases, OperationError, Operations, Outcome, Settled,
 };
@@ -197,6 +197,7 @@ pub async fn work_is_not_polled_once_its_lease_has_ended<F: LeasesFixture>(f: &F
         }
     };
     let running = operations.run::<_, OutOfPaper>(request.clone(), work);
+    let running = tokio::time::timeout(PATIENCE, running);
     let watching = async {
         until("it works", async || polled.load(SeqCst) > 0).await;
         network.faults.is_away.store(true, SeqCst);
@@ -208,6 +209,7 @@ pub async fn work_is_not_polled_once_its_lease_has_ended<F: LeasesFixture>(f: &F
         polled.load(SeqCst)
     };
     let (lost, at_takeover) = tokio::join!(running, watching);
+    let lost = lost.expect("the work goes on for ever");
     assert!(
         matches!(lost, Err(OperationError::Lease(Error::Fenced { .. }))),
         "{lost:?}"

@@ -83,7 +83,7 @@ impl Problem {
     }
 
     pub(super) fn unavailable() -> Self {
-        let detail = "the store of idempotency keys does not answer; ask again with the same key";
+        let detail = "the request cannot be processed now; ask again with the same key";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(SOON)
     }
 

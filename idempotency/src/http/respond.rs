@@ -7,7 +7,7 @@ use axum::{
 };
 
 use super::Problem;
-use crate::{Answer, Settled};
+use crate::{Answer, Settled, records::SOON};
 
 /// Marks an answer that was given before.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -58,7 +58,10 @@ impl IntoResponse for Settled {
                 response.headers_mut().insert(REPLAYED, yes);
                 response
             }
-            Self::Running { retry_after } => Problem::running(retry_after).into_response(),
+            // A lease lasts longer than most requests take: it is worth asking sooner.
+            Self::Running { retry_after } => {
+                Problem::running(retry_after.min(SOON)).into_response()
+            }
             Self::Mismatch => Problem::mismatch().into_response(),
         }
     }

@@ -1,6 +1,6 @@
 //! The extractor, with records in a SQLite file.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     Router,
@@ -312,14 +312,19 @@ async fn a_client_that_hangs_up_does_not_stop_its_request() {
             tokio::select! {
                 biased;
                 got = &mut asking => panic!("{got:?}"),
-                () = tokio::time::sleep(std::time::Duration::from_millis(1)) => {}
+                () = tokio::time::sleep(Duration::from_millis(1)) => {}
             }
         }
     }
     drop(tx);
-    while f.orders().await == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
+    let going_on = async {
+        while f.orders().await == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let patience = Duration::from_secs(60);
+    let ended = tokio::time::timeout(patience, going_on).await;
+    ended.expect("the request was stopped");
     let again = f.post(Some("k1"), MUG).await;
     assert_eq!(again.first_time().status, 201);
     assert_eq!(f.orders().await, 1);

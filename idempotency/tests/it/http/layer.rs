@@ -124,8 +124,7 @@ async fn a_key_that_is_being_processed_is_409_and_for_another_request_422() {
     calls.begun.notified().await;
     let running = asked(&app, "slow", "k1", "a").await;
     running.problem(409);
-    let wait: u64 = running.all("retry-after")[0].parse().unwrap();
-    assert!((1..=30).contains(&wait), "{wait}");
+    assert_eq!(running.all("retry-after"), ["1"]);
     asked(&app, "slow", "k1", "b").await.problem(422);
     assert_eq!(asking.await.unwrap().status, 201);
     assert_eq!(calls.count(), 1);
