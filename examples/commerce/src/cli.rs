@@ -1,5 +1,5 @@
-//! Commands and flags. `config` reads the texts of `serve`, which may also come from the environment or
-//! a file.
+//! Commands and flags. `config` reads the texts of `serve`, which may also come from the
+//! environment or a file.
 
 use std::{fmt, path::PathBuf};
 
@@ -19,7 +19,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the shop (the default)
     Serve(ServeArguments),
-    /// Check every invariant of a running or stopped deployment. Exit code 0: all hold; 1: one is broken; 2: not checked
+    /// Check every invariant of a running or stopped deployment. Exit code 0: all hold; 1: one is
+    /// broken; 2: not checked
     Verify(VerifyArguments),
     /// Place orders at a fixed rate, and report latencies and outcomes
     Load(LoadArguments),
@@ -53,7 +54,8 @@ pub(crate) struct StorageArguments {
     /// Directory of the files [default: data]
     #[arg(long, env = "COMMERCE_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// PostgreSQL server, in builds with `--features distributed`; each service has its own database there
+    /// PostgreSQL server, in builds with `--features distributed`; each service has its own
+    /// database there
     // The value holds a password, so help must not show it.
     #[arg(
         long,

@@ -1,5 +1,6 @@
-//! `commerce load`: an open-loop load generator. It sends each order when it is due, even if earlier
-//! ones are not answered yet. Latency counts from that time, so it includes the stalls of the shop.
+//! `commerce load`: an open-loop load generator. It sends each order when it is due, even if
+//! earlier ones are not answered yet. Latency counts from that time, so it includes the stalls of
+//! the shop.
 
 mod client;
 mod endings;

@@ -103,8 +103,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// Refuses a log that a database is not bound to, before anything is created or migrated. Other errors
-/// are left to the services, which cannot start either.
+/// Refuses a log that a database is not bound to, before anything is created or migrated. Other
+/// errors are left to the services, which cannot start either.
 pub(crate) async fn check_log(storage: &Storage, names: &[&'static str]) -> Result<(), Failure> {
     match commerce_chassis::check_log(storage, names).await {
         Err(error @ Error::WrongLog { service, .. }) => Err(cannot_start(service, &error)),

@@ -1,8 +1,8 @@
 //! The database: SQLite, one file per service, or PostgreSQL with the feature `distributed`, one
 //! database per service.
 //!
-//! Only this file names the choice. Both backends export the same names, so a service writes one SQL
-//! text.
+//! Only this file names the choice. Both backends export the same names, so a service writes one
+//! SQL text.
 
 #[cfg(feature = "distributed")]
 #[path = "db/distributed.rs"]
@@ -134,8 +134,8 @@ pub fn sql(error: sqlx::Error) -> Error {
     Error::Database(backend::classify(error))
 }
 
-/// Encodes a set of rows as one parameter. The statement reads it with `json_each($1)`; `value ->> 0`
-/// is the first field of a row, as text. A number needs a cast.
+/// Encodes a set of rows as one parameter. The statement reads it with `json_each($1)`, in which
+/// `value ->> 0` is the first field of a row, as text. A number needs a cast.
 ///
 /// # Errors
 /// [`Error::Damaged`]: a row does not serialise. Rows of texts and numbers always do.

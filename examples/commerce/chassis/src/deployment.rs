@@ -59,8 +59,8 @@ impl Deployment {
         })
     }
 
-    /// Closes the log's file, and removes the write-ahead log beside it. Otherwise SQLite would apply
-    /// the old write-ahead log to a log file that an operator puts in its place.
+    /// Closes the log's file, and removes the write-ahead log beside it. Otherwise SQLite would
+    /// apply the old write-ahead log to a log file that an operator puts in its place.
     pub async fn close(&self) {
         self.log.close().await;
     }

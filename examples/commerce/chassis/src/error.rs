@@ -77,8 +77,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Another transaction inserted the row in the meantime. Run the transaction again: it will read
-    /// that row.
+    /// Another transaction inserted the row in the meantime. Run the transaction again: it will
+    /// read that row.
     #[must_use]
     pub fn taken(what: &'static str) -> Self {
         Self::Database(mainstay_database::Error::Conflict(Taken(what).into()))

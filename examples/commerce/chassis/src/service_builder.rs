@@ -19,8 +19,8 @@ use crate::{
     roles, rounds,
 };
 
-/// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds a
-/// processed record of each message that it handled, and so does `commerce verify`.
+/// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds
+/// a processed record of each message that it handled, and so does `commerce verify`.
 const RETENTION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A service's database with its outbox, inbox and journal, and the tasks added so far.
@@ -90,8 +90,8 @@ impl ServiceBuilder {
         &self.deployment.clock
     }
 
-    /// Runs `round` after each notification of `work` and whenever a row falls due, at most once per
-    /// `min_interval`.
+    /// Runs `round` after each notification of `work` and whenever a row falls due, at most once
+    /// per `min_interval`.
     #[must_use]
     pub fn rounds(
         self,
@@ -117,8 +117,8 @@ impl ServiceBuilder {
         self
     }
 
-    /// Subscribes the service, and adds its worker with `handlers` and its relay. Each commit of the
-    /// worker notifies everything in `on_commit`.
+    /// Subscribes the service, and adds its worker with `handlers` and its relay. Each commit of
+    /// the worker notifies everything in `on_commit`.
     ///
     /// # Errors
     /// [`Error::Broker`](crate::Error::Broker): the service cannot subscribe.

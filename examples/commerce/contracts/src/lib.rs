@@ -1,9 +1,10 @@
 //! The contracts between the services of the commerce application: integration events and commands,
 //! versioned.
 //!
-//! Services share only this crate about each other. Every contract is a plain struct that implements
-//! [`Event`](mainstay_messaging::event::Event) and [`Contract`]. The table [`SUBSCRIPTIONS`] says
-//! which service handles which kinds: services subscribe by it, and `commerce verify` checks by it.
+//! Services share only this crate about each other. Every contract is a plain struct that
+//! implements [`Event`](mainstay_messaging::event::Event) and [`Contract`]. The table
+//! [`SUBSCRIPTIONS`] says which service handles which kinds: services subscribe by it, and
+//! `commerce verify` checks by it.
 //!
 //! | producer | events | commands |
 //! |---|---|---|

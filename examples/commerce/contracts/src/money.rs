@@ -49,8 +49,8 @@ impl FromStr for Currency {
     }
 }
 
-/// An amount of at most 2⁵³ − 1 minor units, positive or negative, so that every JSON reader reads it
-/// exactly.
+/// An amount of at most 2⁵³ − 1 minor units, positive or negative, so that every JSON reader reads
+/// it exactly.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Debug,
 )]

@@ -1,4 +1,5 @@
-//! Simulates two instances of the service on a database and a broker in memory, under seeded faults.
+//! Simulates two instances of the service on a database and a broker in memory, under seeded
+//! faults.
 //!
 //! `MAINSTAY_SEED=17 cargo test -p commerce-inventory simulated` runs one seed.
 
@@ -143,8 +144,8 @@ fn sku(number: usize) -> Sku {
     Sku::new(format!("SKU-{number}"))
 }
 
-/// Orders of two lines each, for more stock than there is. Every third one is cancelled; half of these
-/// cancellations come before the order.
+/// Orders of two lines each, for more stock than there is. Every third one is cancelled; half of
+/// these cancellations come before the order.
 fn orders() -> Result<Vec<Message>, Failure> {
     let mut messages = Vec::new();
     for number in 0..ORDERS {

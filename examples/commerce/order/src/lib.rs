@@ -1,4 +1,5 @@
-//! The order service: takes and prices orders, and advances each by the events of the other services.
+//! The order service: takes and prices orders, and advances each by the events of the other
+//! services.
 //!
 //! | file | what |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! The payment service's handlers. They write intents; [`settling`](crate::settling) carries them out.
+//! The payment service's handlers. They write intents; [`settling`](crate::settling) carries them
+//! out.
 
 use std::collections::BTreeSet;
 
@@ -35,14 +36,7 @@ async fn authorize(
     for Received { event, message, .. } in received {
         // A payment that exists already is a tombstone: the order was cancelled first.
         if let Some(mut tombstone) = known.remove(&event.order_id) {
-            let declined = PaymentDeclined {
-                payment_id: payment_id(&event.order_id),
-                order_id: event.order_id.clone(),
-                stage: DeclineStage::Authorize,
-                code: "cancelled".to_owned(),
-                retryable: false,
-                attempt: 0,
-            };
+            let declined = declined(&event.order_id, DeclineStage::Authorize, "cancelled");
             writing.emit(&mut tombstone, &declined, &message)?;
             writing
                 .entries
@@ -81,14 +75,8 @@ async fn capture(
                 writing.intend(Kind::Capture, event.effect_key, &event.order_id, &message);
             }
             Some(mut payment) => {
-                let declined = PaymentDeclined {
-                    payment_id: payment_id(&event.order_id),
-                    order_id: event.order_id.clone(),
-                    stage: DeclineStage::Capture,
-                    code: format!("payment is {}", payment.status.name()),
-                    retryable: false,
-                    attempt: 0,
-                };
+                let code = format!("payment is {}", payment.status.name());
+                let declined = declined(&event.order_id, DeclineStage::Capture, &code);
                 writing.emit(&mut payment, &declined, &message)?;
                 writing
                     .entries
@@ -148,6 +136,18 @@ fn tombstone(order_id: &OrderId) -> Payment {
         provider_ref: None,
         is_new: true,
         emitted: 0,
+    }
+}
+
+/// The event that a payment was declined without a call to the provider.
+fn declined(order_id: &OrderId, stage: DeclineStage, code: &str) -> PaymentDeclined {
+    PaymentDeclined {
+        payment_id: payment_id(order_id),
+        order_id: order_id.clone(),
+        stage,
+        code: code.to_owned(),
+        retryable: false,
+        attempt: 0,
     }
 }
 

@@ -119,7 +119,8 @@ mod tests {
                 if question == Question::Ask {
                     asked += 1;
                 }
-                // A look-up answers whether the operation was done; a request never answers `NotDone`.
+                // A look-up answers whether the operation was done; a request never answers
+                // `NotDone`.
                 let answer = match (question, answer) {
                     (Question::LookUp, Answer::Done(reference)) => Answer::Done(reference),
                     (Question::LookUp, _) => Answer::NotDone,

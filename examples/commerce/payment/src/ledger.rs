@@ -1,4 +1,5 @@
-//! Double entry: each operation moves an amount between accounts, and its entries sum to zero. Pure.
+//! Double entry: each operation moves an amount between accounts, and its entries sum to zero.
+//! Pure.
 
 use commerce_contracts::Money;
 

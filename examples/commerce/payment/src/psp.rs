@@ -11,8 +11,8 @@
 //! | `pm_timeout` | is not done, and no answer comes |
 //! | `pm_late` | is done, and the answer is lost |
 //!
-//! The provider does an operation at most once per effect key, and answers a repeated request with the
-//! first result.
+//! The provider does an operation at most once per effect key, and answers a repeated request with
+//! the first result.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -1,7 +1,7 @@
 //! Calls the provider for due intents, and writes the outcomes.
 //!
-//! The call is outside of any transaction. If the process dies before it writes the outcome, the next
-//! one calls again with the same effect key, and the provider answers with the first result.
+//! The call is outside of any transaction. If the process dies before it writes the outcome, the
+//! next one calls again with the same effect key, and the provider answers with the first result.
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -244,7 +244,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) again: Option<(Question, i64)>,
 }
 
-/// Updates intents, and returns the keys of those that no other process updated since they were read.
+/// Updates intents, and returns the keys of those that no other process updated since they were
+/// read.
 pub(crate) async fn turn(
     connection: &mut Connection,
     turns: &[Turn<'_>],
@@ -264,7 +265,8 @@ pub(crate) async fn turn(
         })
         .collect();
     let set = rows(&set)?;
-    // Several processes may hold the same intents: lock in the order in which all transactions lock.
+    // Several processes may hold the same intents: lock in the order in which all transactions
+    // lock.
     sqlx::query(commerce_chassis::locking!(
         "SELECT i.number FROM json_each($1) AS w CROSS JOIN intents AS i WHERE i.effect_key = w.value ->> 0
          ORDER BY i.effect_key",

@@ -23,7 +23,8 @@ use tokio::sync::Notify;
 /// The service's tables.
 pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("shipping", "0001_shipping");
 
-/// The carrier's rounds start at least this far apart; shipments that fall due meanwhile move together.
+/// The carrier's rounds start at least this far apart; shipments that fall due meanwhile move
+/// together.
 const MIN_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Opens the service.

@@ -1,5 +1,5 @@
-//! The ends of accepted orders. They are read after the load, a few at a time, so that reading adds no
-//! load. An order's history says how long it took.
+//! The ends of accepted orders. They are read after the load, a few at a time, so that reading adds
+//! no load. An order's history says how long it took.
 
 use std::time::Duration;
 

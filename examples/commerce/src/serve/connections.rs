@@ -19,8 +19,8 @@ pub(crate) struct Connections {
 struct State {
     open: usize,
     next_ticket: u64,
-    /// Connections that wait for their client: for a request, or until it has read its response. The
-    /// lowest ticket has waited longest.
+    /// Connections that wait for their client: for a request, or until it has read its response.
+    /// The lowest ticket has waited longest.
     waiting: BTreeMap<u64, CancellationToken>,
 }
 

@@ -54,8 +54,8 @@ async fn alive() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-/// A process that answers is ready: it listens only when every service is open, and takes orders even
-/// if the broker is away or a key is blocked. The body says whether an operator should look.
+/// A process that answers is ready: it listens only when every service is open, and takes orders
+/// even if the broker is away or a key is blocked. The body says whether an operator should look.
 async fn ready(State(health): State<Arc<[HealthCheck]>>) -> Response {
     let services: Vec<_> = health.iter().map(HealthCheck::check).collect();
     let healthy = services.iter().all(|service| service.healthy);

@@ -6,8 +6,8 @@ use commerce_contracts::SUBSCRIPTIONS;
 
 use super::observation::Observation;
 
-/// Orders with a message in an outbox, an unhandled record in the log, an open intent, or a shipment
-/// with a due time.
+/// Orders with a message in an outbox, an unhandled record in the log, an open intent, or a
+/// shipment with a due time.
 pub(crate) fn orders(observation: &Observation) -> HashSet<&str> {
     let mut orders = HashSet::new();
     for journal in observation.journals.values() {

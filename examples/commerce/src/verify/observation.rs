@@ -149,8 +149,8 @@ struct Line {
 }
 
 impl Observation {
-    /// Reads all databases. The broker comes last, so that each emitted message is in an outbox or in
-    /// the log.
+    /// Reads all databases. The broker comes last, so that each emitted message is in an outbox or
+    /// in the log.
     pub(crate) async fn take(storage: &Storage, running: bool) -> Result<Self, Failure> {
         let mut observation = Self {
             running,

@@ -14,8 +14,8 @@ use crate::{
 /// Interval between two lines on stderr.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Waits until nothing is in progress, at most for `settle`, and reports the wait on stderr. A stopped
-/// deployment has nothing in progress.
+/// Waits until nothing is in progress, at most for `settle`, and reports the wait on stderr. A
+/// stopped deployment has nothing in progress.
 pub(crate) async fn wait(storage: &Storage, settle: Duration) -> Result<(), Failure> {
     if settle.is_zero() {
         return Ok(());

@@ -1,5 +1,5 @@
-//! Faults of a server: `serve` prints one line that says what to do, without the password, and exits
-//! with 1. A running shop survives faults that heal.
+//! Faults of a server: `serve` prints one line that says what to do, without the password, and
+//! exits with 1. A running shop survives faults that heal.
 
 use std::path::Path;
 

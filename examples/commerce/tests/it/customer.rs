@@ -20,8 +20,8 @@ const METHODS: [&str; 6] = [
     "pm_timeout",
 ];
 
-/// Open orders of one customer at most. On a slow machine, more of them would exceed the deadlines of
-/// `verify`, for example the minute of a cancelling order.
+/// Open orders of one customer at most. On a slow machine, more of them would exceed the deadlines
+/// of `verify`, for example the minute of a cancelling order.
 const MOST_OPEN: usize = 10;
 
 /// An order that the shop acknowledged.

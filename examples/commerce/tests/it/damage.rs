@@ -7,7 +7,8 @@ use crate::{
     shop::{Shop, assert_holds, body, verify},
 };
 
-/// The damage, its database, its SQL, the broken invariants, and a word that an offender must contain.
+/// The damage, its database, its SQL, the broken invariants, and a word that an offender must
+/// contain.
 const CASES: [(&str, &str, &str, &str, &str); 21] = [
     (
         "an order that is stuck",

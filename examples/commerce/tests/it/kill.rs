@@ -1,6 +1,6 @@
 //! Kills the shop twenty times under traffic: ten times at fault points, ten times at random. No
-//! acknowledged order is lost or stuck, and each effect happens once. `verify` is killed, too, while it
-//! reads the databases of a killed shop.
+//! acknowledged order is lost or stuck, and each effect happens once. `verify` is killed, too,
+//! while it reads the databases of a killed shop.
 
 use std::{
     os::unix::process::ExitStatusExt, path::Path, process::Stdio, sync::atomic::AtomicBool, thread,
@@ -115,8 +115,9 @@ fn shop_until_killed(shop: Shop, name: &str, moment: Option<Duration>) -> Vec<Ac
     })
 }
 
-/// Asserts that every invariant holds right after a kill, with orders in flight. Until the first start
-/// has migrated all databases, `verify` cannot check. Returns whether a first `verify` was killed.
+/// Asserts that every invariant holds right after a kill, with orders in flight. Until the first
+/// start has migrated all databases, `verify` cannot check. Returns whether a first `verify` was
+/// killed.
 fn holds_after_kill(data: &Path, when: &str) -> bool {
     let killed = kill_verify(data);
     let (code, verdict) = verify(data, 0);
@@ -125,8 +126,8 @@ fn holds_after_kill(data: &Path, when: &str) -> bool {
     killed
 }
 
-/// Starts `verify`, and kills it while it has a database open, during SQLite's recovery for example.
-/// Returns whether it was killed; it may end before.
+/// Starts `verify`, and kills it while it has a database open, during SQLite's recovery for
+/// example. Returns whether it was killed; it may end before.
 fn kill_verify(data: &Path) -> bool {
     let mut verifying = sandbox::at(command().arg("verify"), data)
         .stdout(Stdio::null())

@@ -176,7 +176,8 @@ fn a_start_that_is_refused_changes_nothing() {
     let data = sandbox.path();
     assert!(migrate(data).output().unwrap().status.success());
     let id = bound_log(data);
-    // Order has no table of its binding, inventory is unbound, payment is missing, shipping is bound.
+    // Order has no table of its binding, inventory is unbound, payment is missing, shipping is
+    // bound.
     execute(data, "order", "DROP TABLE log_binding");
     execute(data, "order", "DROP TABLE log_binding_schema");
     execute(data, "inventory", "DELETE FROM log_binding");

@@ -1,5 +1,5 @@
-//! Kills the server under traffic, alone and with the shop: no acknowledged order is lost or stuck, and
-//! each effect happens once.
+//! Kills the server under traffic, alone and with the shop: no acknowledged order is lost or stuck,
+//! and each effect happens once.
 
 use std::{
     sync::{Mutex, atomic::AtomicBool},
@@ -40,8 +40,8 @@ fn a_server_that_is_killed_under_traffic_and_a_shop_that_is_killed_with_it_lose_
                 more(count());
                 sandbox.kill_server();
                 sandbox.start_server();
-                // Wait for an order to end. Without that, a busy machine would complete no order before the last
-                // round, and exceed the deadlines of `verify`.
+                // Wait for an order to end. Without that, a busy machine would complete no order
+                // before the last round, and exceed the deadlines of `verify`.
                 more(count());
                 let newest = acknowledged
                     .lock()

@@ -1,4 +1,5 @@
-//! Paths in settings: the named file or directory is used, whatever its name, or the path is refused.
+//! Paths in settings: the named file or directory is used, whatever its name, or the path is
+//! refused.
 
 use std::{
     collections::BTreeMap,

@@ -26,7 +26,8 @@ pub(crate) const LOG_BINDINGS: &str = if ON_A_SERVER {
 /// Directories whose deployments have a private server, with its URL.
 static PRIVATE: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
 
-/// A directory for deployments, in itself and in its subdirectories. Its drop removes their databases.
+/// A directory for deployments, in itself and in its subdirectories. Its drop removes their
+/// databases.
 pub(crate) struct Sandbox {
     directory: TempDir,
     server: Option<PrivateServer>,

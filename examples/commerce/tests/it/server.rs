@@ -1,4 +1,5 @@
-//! The setting of the PostgreSQL server: its sources, its errors, and that no text shows the password.
+//! The setting of the PostgreSQL server: its sources, its errors, and that no text shows the
+//! password.
 
 use std::process::{Command, Output};
 

@@ -24,7 +24,8 @@ const VALUES: [&str; 14] = [
     "18446744073709551616",
 ];
 
-/// Runs a command. None = it was accepted, and succeeded or printed a report; otherwise its only line.
+/// Runs a command. None = it was accepted, and succeeded or printed a report; otherwise its only
+/// line.
 fn refusal(command: &mut Command) -> Option<String> {
     let Output {
         status,
@@ -44,7 +45,8 @@ fn refusal(command: &mut Command) -> Option<String> {
     Some(stderr)
 }
 
-/// Asserts that the command takes exactly the values of `accepted`, and names `option` in a refusal.
+/// Asserts that the command takes exactly the values of `accepted`, and names `option` in a
+/// refusal.
 fn assert_takes(option: &str, accepted: &[&str], mut refusal: impl FnMut(&str) -> Option<String>) {
     for value in VALUES {
         match refusal(value) {

@@ -7,8 +7,8 @@ use crate::{
     shop::{Shop, assert_holds, body, wait_for},
 };
 
-/// Two `OrderPlaced` are damaged before a consumer reads them: the first is no message any more, the
-/// second has the version of a newer build. The third is intact.
+/// Two `OrderPlaced` are damaged before a consumer reads them: the first is no message any more,
+/// the second has the version of a newer build. The third is intact.
 #[test]
 fn a_message_that_does_not_decode_blocks_its_order_and_no_other() {
     let Some(directory) = Sandbox::new() else {

@@ -14,8 +14,8 @@ use crate::{
     shop::{Shop, assert_holds, body, command, wait_for},
 };
 
-/// Ends of names with a meaning in URLs, SQL, or the driver. The suite of the database crate has each
-/// of these characters alone.
+/// Ends of names with a meaning in URLs, SQL, or the driver. The suite of the database crate has
+/// each of these characters alone.
 const NAMES: [&str; 4] = [
     "/#?",
     ":@%",

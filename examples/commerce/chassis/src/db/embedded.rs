@@ -106,7 +106,8 @@ macro_rules! migrations {
     };
 }
 
-/// A query whose rows this transaction will change. Only one transaction writes, so no lock is needed.
+/// A query whose rows this transaction will change. Only one transaction writes, so no lock is
+/// needed.
 #[macro_export]
 macro_rules! locking {
     ($query:literal, $table:literal) => {

@@ -18,8 +18,8 @@ pub struct FileSnapshot {
 }
 
 impl FileSnapshot {
-    /// Opens `NAME.db`. The connection is not read-only, because SQLite recovers the write-ahead log
-    /// of a killed process when it opens the file. Nothing else is written.
+    /// Opens `NAME.db`. The connection is not read-only, because SQLite recovers the write-ahead
+    /// log of a killed process when it opens the file. Nothing else is written.
     ///
     /// # Errors
     /// The file does not exist, or is not a database.
