@@ -135,7 +135,7 @@ fn one_by_one(bench: &Bench, server: &Server) {
     if !bench.wants(name) {
         return;
     }
-    let count = bench.scaled(100);
+    let count = bench.scaled(200);
     let messages = Workload::new(Keys::Uniform).messages(count);
     let many = Waiting::new(bench, server, bench.scaled(COUNT));
     let none = Waiting::new(bench, server, 0);
@@ -163,7 +163,7 @@ fn one_by_one(bench: &Bench, server: &Server) {
         Side::new(MANY, || round(&many)),
         Side::new(NONE, || round(&none)),
     ];
-    let comparison = Comparison::new(name, count).target(NONE, 0.9);
+    let comparison = Comparison::new(name, count).rounds(41).target(NONE, 0.9);
     bench.compare(&comparison, &mut sides);
     for relay in relays {
         bench.runtime.block_on(relay.shutdown()).unwrap();
