@@ -143,7 +143,7 @@ const DAMAGES: &[Damage] = &[
         history.effects.retain(|e| e.entry.id != "a-4");
         history.left.push(left("a", 4));
     }),
-    // Nor does it stop what comes before what stopped it.
+    // Nor does it block what comes before what blocked it.
     (ITSELF, "p-1 of key Some(\"p\") is left", |history| {
         "p-2".clone_into(&mut history.blocked_keys[1].id);
     }),
@@ -172,7 +172,7 @@ const DAMAGES: &[Damage] = &[
             });
         },
     ),
-    // The first copy cannot come again, the second can: the offset stored by then was 1.
+    // Only the second redelivery can come again: the offset stored by then was 1.
     (
         "retention prunes nothing redeliverable",
         "billing pruned a-1, which lies at 1",

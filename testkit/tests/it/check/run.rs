@@ -48,7 +48,7 @@ impl Run {
                 12 => run.store(any % PARTITIONS),
                 13 => run.take(),
                 14 => run.stop(key),
-                _ => run.forget(*any),
+                _ => run.prune(*any),
             }
         }
         run.drain();
@@ -72,7 +72,7 @@ impl Run {
             self.record(0);
         }
         (0..PARTITIONS).for_each(|partition| self.store(partition));
-        self.forget(0);
+        self.prune(0);
         self.history.cursors.push(cursor("watermark", 1));
     }
 
@@ -176,8 +176,8 @@ impl Run {
         });
     }
 
-    /// Forgets a message of which no copy can come again.
-    fn forget(&mut self, any: usize) {
+    /// Prunes the record of a message that is not redelivered any more.
+    fn prune(&mut self, any: usize) {
         let redelivered = |message: &(usize, i64)| {
             let partition = message.0 % PARTITIONS;
             self.log[partition][self.stored[partition]..].contains(message)
