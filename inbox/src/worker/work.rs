@@ -186,10 +186,7 @@ impl<I: WorkerStore> Work<I> {
 
     /// Whether the transaction is at its savepoint again.
     async fn went_back(&self, connection: &mut I::Connection) -> bool {
-        let going = async {
-            let _: &mut I::Connection = connection;
-            Ok::<_, Error>(())
-        };
+        let going = self.inbox.database().roll_back_to_savepoint(connection);
         match tokio::time::timeout(GOING_BACK, going).await {
             Ok(Ok(())) => return true,
             Ok(Err(error)) => tracing::debug!(
