@@ -1,4 +1,5 @@
 //! Runs the programs, as a reader does.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod idempotency;
 

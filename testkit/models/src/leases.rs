@@ -37,7 +37,11 @@ impl Protocol for Leases {
     }
 
     fn view(state: &State) -> String {
-        let requests: Vec<_> = state.requests.values().map(|r| (r.stage, r.token)).collect();
+        let requests: Vec<_> = state
+            .requests
+            .values()
+            .map(|r| (r.stage, r.token))
+            .collect();
         format!("{:?} {requests:?}", state.keys)
     }
 }

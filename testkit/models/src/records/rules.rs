@@ -39,7 +39,9 @@ pub(super) fn guarantees(model: &Model) -> Guarantees<Records> {
     let is_contended = model.messages.len() > 1;
     let races = is_contended && !model.form.other_body;
     Guarantees::<Records>::new()
-        .always(ONE_EFFECT, |_, s| s.effects.values().all(|times| *times < 2))
+        .always(ONE_EFFECT, |_, s| {
+            s.effects.values().all(|times| *times < 2)
+        })
         .always(ONE_ANSWER, |_, s| !s.another_answer)
         .always(NO_PHANTOM, |_, s| !s.phantom)
         .always(OWN_TENANT, |m, s| {
