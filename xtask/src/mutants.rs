@@ -117,17 +117,20 @@ fn git_apply(folder: &Path, arguments: &[&OsStr]) -> Result<()> {
 struct Tree {
     root: PathBuf,
     target: PathBuf,
+    /// Which program to build.
+    program: [String; 4],
     /// At the copy.
     shell: Shell,
 }
 
 impl Tree {
     fn new() -> Result<Self> {
-        let Workspace { root, target, .. } = Workspace::read()?;
-        let (shell, target) = (Shell::new()?, target.join("mutants"));
+        let workspace = Workspace::read()?;
+        let (shell, target) = (Shell::new()?, workspace.target.join("mutants"));
         shell.change_dir(shell.create_dir(target.join("tree"))?);
         let copy = Self {
-            root: root.into(),
+            program: workspace.program("mutants")?,
+            root: workspace.root.into(),
             target: target.into(),
             shell,
         };
@@ -161,10 +164,10 @@ impl Tree {
     /// Builds the program `mutants`, and keeps it under this name.
     fn build(&self, name: &str) -> Result<PathBuf> {
         let (build, kept) = (self.target.join("build"), self.target.join(name));
-        let package = ["--package", "mainstay-simulation", "--bin", "mutants"];
+        let program = &self.program;
         cmd!(
             self.shell,
-            "{CARGO} build --quiet --profile proof {package...}"
+            "{CARGO} build --quiet --profile proof {program...}"
         )
         .quiet()
         .env("CARGO_TARGET_DIR", &build)

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Error, Result, bail, ensure};
 use cargo_metadata::camino::Utf8PathBuf;
 use mainstay_testkit::postgres;
 use serde_json::{Deserializer, Value};
@@ -94,16 +94,17 @@ fn keep(name: &str, text: String) -> Result<Utf8PathBuf> {
 /// Passes arguments on to the simulation.
 pub(crate) fn simulate(arguments: &[String]) -> Result<()> {
     let shell = Shell::new()?;
-    Ok(program(&shell, "simulation")
-        .args(arguments)
-        .quiet()
-        .run()?)
+    let simulation = program(&shell, "simulation")?;
+    Ok(simulation.args(arguments).quiet().run()?)
 }
 
 /// A program of the test kit, optimised, with debug assertions.
-fn program<'a>(shell: &'a Shell, name: &str) -> Cmd<'a> {
-    let package = ["--package", &format!("mainstay-{name}"), "--bin", name];
-    cmd!(shell, "{CARGO} run --quiet --profile proof {package...} --")
+fn program<'a>(shell: &'a Shell, name: &str) -> Result<Cmd<'a>> {
+    let program = Workspace::read()?.program(name)?;
+    Ok(cmd!(
+        shell,
+        "{CARGO} run --quiet --profile proof {program...} --"
+    ))
 }
 
 /// A shell that finds this command of cargo: built into `target/tools` if it is not installed.
@@ -141,16 +142,27 @@ fn pairs() -> Result<()> {
 
 fn models(run: &mut Run) -> Result<()> {
     let shell = Shell::new()?;
-    let models = |size| program(&shell, "models").args([size, "--json"]);
+    let models = |size| Ok::<_, Error>(program(&shell, "models")?.args([size, "--json"]));
     let columns = ["model", "case", "states", "depth", "complete", "seconds"];
-    let large = counted(run, "Models within large bounds", &columns, models("large"));
+    let large = counted(
+        run,
+        "Models within large bounds",
+        &columns,
+        models("large")?,
+    );
     let columns = ["model", "case", "breaks", "states"];
-    counted(run, "Models without each rule", &columns, models("removed")).and(large)
+    counted(
+        run,
+        "Models without each rule",
+        &columns,
+        models("removed")?,
+    )
+    .and(large)
 }
 
 fn seeds(run: &mut Run) -> Result<()> {
     let shell = Shell::new()?;
-    let seeds = program(&shell, "simulation").args(["seeds", "--count", "100000"]);
+    let seeds = program(&shell, "simulation")?.args(["seeds", "--count", "100000"]);
     let columns = [
         "seeds",
         "failed",

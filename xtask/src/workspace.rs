@@ -32,6 +32,18 @@ impl Workspace {
         packages.filter(|package| package.publish.is_none())
     }
 
+    /// Arguments for cargo that choose a program.
+    pub(crate) fn program(&self, name: &str) -> Result<[String; 4]> {
+        let has_it = |package: &&Package| {
+            let mut targets = package.targets.iter();
+            targets.any(|target| target.is_bin() && target.name == name)
+        };
+        let package = self.packages.iter().find(has_it);
+        let package = package.with_context(|| format!("no package has a program {name}"))?;
+        let package = package.name.to_string();
+        Ok(["--package".into(), package, "--bin".into(), name.into()])
+    }
+
     pub(crate) fn is_application(&self, package: &Package) -> bool {
         let home = self.root.join(APPLICATION);
         package.manifest_path.starts_with(home)
@@ -65,4 +77,12 @@ impl Workspace {
 pub(crate) fn features(package: &Package) -> impl Iterator<Item = &str> {
     let names = package.features.keys().map(String::as_str);
     names.filter(|name| *name != "default")
+}
+
+#[test]
+fn the_programs_of_prove_are_there() {
+    let workspace = Workspace::read().unwrap();
+    for name in ["models", "mutants", "simulation"] {
+        assert!(workspace.program(name).is_ok(), "{name}");
+    }
 }
