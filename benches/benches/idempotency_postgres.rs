@@ -164,7 +164,8 @@ async fn one(service: &Service, request: &KeyedRequest, how: How) {
                 .unwrap();
         }
         How::ByHand => {
-            let lock = i64::from_le_bytes(*request.fingerprint.as_bytes().first_chunk().unwrap());
+            let lock = u128::from_str_radix(request.key.text(), 16).unwrap();
+            let lock = i64::try_from(lock >> 65).unwrap();
             assert!(begin_by_hand(&mut tx, request, lock).await);
             business(&mut tx).await;
             complete_by_hand(&mut tx, request).await;
@@ -217,7 +218,7 @@ fn replay(bench: &Bench, server: &Server) {
     let request = service.request();
     bench.runtime.block_on(one(&service, &request, How::Ours));
     let connection = bench.runtime.block_on(service.database.pool().acquire());
-    let connection = std::cell::RefCell::new(connection.unwrap());
+    let connection = std::cell::RefCell::new(connection.unwrap().detach());
     let count = bench.scaled(1_000);
     let times = [(); 2].map(|()| Latencies::new());
     let mut sides = [
@@ -238,7 +239,7 @@ fn replay(bench: &Bench, server: &Server) {
             timed(|| {
                 bench.runtime.block_on(async {
                     for _ in 0..count {
-                        let selecting = sqlx::query_scalar("SELECT 1").fetch_one(&mut **connection);
+                        let selecting = sqlx::query_scalar("SELECT 1").fetch_one(&mut *connection);
                         let one: i32 = times[1].of(selecting).await.unwrap();
                         assert_eq!(one, 1);
                     }
