@@ -211,12 +211,7 @@
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod answer;
-#[cfg(any(
-    feature = "memory",
-    feature = "postgres",
-    feature = "redis",
-    feature = "sqlite"
-))]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod builder;
 mod claim;
 mod error;
@@ -224,6 +219,13 @@ mod error;
 mod found;
 mod key;
 mod leases;
+#[cfg(any(
+    feature = "memory",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite"
+))]
+mod lifetime;
 mod operations;
 #[cfg(all(doctest, feature = "axum", feature = "redis", feature = "sqlite"))]
 mod readme;
@@ -249,7 +251,7 @@ pub mod redis;
 pub mod sqlite;
 
 pub use answer::Answer;
-#[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use builder::RecordsBuilder;
 pub use claim::{Begun, Claim, FencingToken, Lease, Settled};
 pub use error::Error;
