@@ -1,0 +1,27 @@
+//! Dead letter queues that keep the order of each key.
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
+pub mod desk;
+mod error;
+mod fault;
+mod letter;
+mod queue;
+mod record;
+mod replayer;
+pub mod store;
+
+#[cfg(feature = "memory")]
+pub mod memory;
+
+pub use desk::{Desk, Query, Signature};
+pub use error::Error;
+pub use letter::{BlockedKey, DeadLetter, DeadLetterId, State, UnknownState};
+pub use queue::{DeadLetterQueue, DeadLetterQueueBuilder, StoreOf};
+pub use replayer::{DryRun, Replayer, ReplayerHandle, Status};
+
+pub use mainstay_clock as clock;
+pub use mainstay_database as database;
+pub use mainstay_inbox as inbox;
+pub use mainstay_messaging as messaging;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sqlx;
