@@ -6,12 +6,19 @@ mod error;
 mod fault;
 mod letter;
 mod queue;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod record;
 mod replayer;
 pub mod store;
 
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 pub use desk::{Desk, Query, Signature};
 pub use error::Error;

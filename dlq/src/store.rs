@@ -230,8 +230,11 @@ pub trait DeskStore: DeadLetterStore {
         job: &NewJob<'_>,
     ) -> Result<i64, Error>;
 
-    /// Jobs, newest first; only those that are not finished if `running`.
-    async fn jobs(&self, running: bool, limit: u32) -> Result<Vec<Job>, Error>;
+    /// Jobs, newest first.
+    async fn jobs(&self, limit: u32) -> Result<Vec<Job>, Error>;
+
+    /// The numbers of jobs that are not finished, oldest first.
+    async fn running_jobs(&self, limit: u32) -> Result<Vec<i64>, Error>;
 
     /// One job.
     async fn job(&self, id: i64) -> Result<Option<Job>, Error>;

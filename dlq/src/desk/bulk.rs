@@ -63,7 +63,7 @@ where
     /// [`Error::Database`].
     pub async fn jobs(&self, limit: u32) -> Result<Vec<Job>, Error> {
         let limit = limit.clamp(1, super::LONGEST);
-        self.queue.store().jobs(false, limit).await
+        self.queue.store().jobs(limit).await
     }
 
     /// Ends a job before it has come to all of its messages. What it has asked for stays asked for.

@@ -280,14 +280,20 @@ impl DeskStore for MemoryDeadLetters {
         Ok(id)
     }
 
-    async fn jobs(&self, running: bool, limit: u32) -> Result<Vec<Job>, Error> {
+    async fn jobs(&self, limit: u32) -> Result<Vec<Job>, Error> {
         let mut tx = self.database.begin().await?;
         let statement = tx.statement().await?;
-        let rows = statement.select::<JobRow>(.., usize::MAX, |row| {
-            !running || row.0.state == JobState::Running
-        });
-        let newest = rows.into_iter().rev().take(size(limit));
+        let newest = statement.scan::<JobRow>(..).into_iter().rev();
+        let newest = newest.take(size(limit));
         Ok(newest.map(|row| counted(&statement, row.0)).collect())
+    }
+
+    async fn running_jobs(&self, limit: u32) -> Result<Vec<i64>, Error> {
+        let mut tx = self.database.begin().await?;
+        let statement = tx.statement().await?;
+        let is_running = |row: &JobRow| row.0.state == JobState::Running;
+        let rows = statement.select::<JobRow>(.., size(limit), is_running);
+        Ok(rows.into_iter().map(|row| row.0.id).collect())
     }
 
     async fn job(&self, id: i64) -> Result<Option<Job>, Error> {

@@ -27,8 +27,8 @@ where
     /// Whether there is more to do at once.
     pub(super) async fn step_jobs(&self) -> Result<bool, Error> {
         let mut more = false;
-        for job in self.queue.store().jobs(true, JOBS).await? {
-            more |= self.step_job(job.id).await?;
+        for id in self.queue.store().running_jobs(JOBS).await? {
+            more |= self.step_job(id).await?;
         }
         Ok(more)
     }
