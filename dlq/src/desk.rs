@@ -123,6 +123,15 @@ where
         self.queue.store().count(query, CAP).await
     }
 
+    /// How many dead letters, held messages and blocked keys `consumer` has, each counted up to
+    /// 10,000.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn totals(&self, consumer: &Group) -> Result<Totals, Error> {
+        self.queue.store().totals(consumer, CAP).await
+    }
+
     /// One message with headers, body and failures.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! Dead letter queues that keep the order of each key.
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod desk;
 mod error;
 mod fault;

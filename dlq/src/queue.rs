@@ -34,12 +34,12 @@ pub type StoreOf<I> = <<I as WorkerStore>::Database as DeadLetterDatabase>::Stor
 /// database from the inbox, so two different ones do not compile.
 pub struct DeadLetterQueue<I, S> {
     shared: Arc<Shared<I, S>>,
+    delays: Arc<[Duration]>,
 }
 
 struct Shared<I, S> {
     inbox: I,
     store: S,
-    delays: Vec<Duration>,
     /// There is something to replay: an operator of this process has said so.
     notify: Notify,
 }
@@ -47,14 +47,15 @@ struct Shared<I, S> {
 impl<I, S> Clone for DeadLetterQueue<I, S> {
     fn clone(&self) -> Self {
         let shared = Arc::clone(&self.shared);
-        Self { shared }
+        let delays = Arc::clone(&self.delays);
+        Self { shared, delays }
     }
 }
 
 impl<I, S> fmt::Debug for DeadLetterQueue<I, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeadLetterQueue")
-            .field("delays", &self.shared.delays)
+            .field("delayed_retries", &self.delays)
             .finish_non_exhaustive()
     }
 }
@@ -88,11 +89,11 @@ where
         let shared = Shared {
             inbox,
             store,
-            delays,
             notify: Notify::new(),
         };
         Self {
             shared: Arc::new(shared),
+            delays: delays.into(),
         }
     }
 
@@ -100,6 +101,15 @@ where
     /// becomes one.
     pub fn worker<K: Consumer>(&self, consumer: K) -> Worker<Self, K> {
         Worker::new(self.clone(), consumer).failure_policy(self.clone())
+    }
+
+    /// The same queue with other [delayed retries](DeadLetterQueueBuilder::delayed_retries), for
+    /// another consumer.
+    #[must_use]
+    pub fn delayed_retries(&self, delays: impl IntoIterator<Item = Duration>) -> Self {
+        let shared = Arc::clone(&self.shared);
+        let delays = delays.into_iter().collect();
+        Self { shared, delays }
     }
 
     pub(crate) fn database(&self) -> &I::Database {
@@ -111,7 +121,7 @@ where
     }
 
     pub(crate) fn delays(&self) -> &[Duration] {
-        &self.shared.delays
+        &self.delays
     }
 
     pub(crate) fn notify(&self) {
@@ -311,7 +321,7 @@ where
         // A record that is there already: another worker has handled the message, or kept it. A
         // message whose key is blocked meanwhile waits in its order.
         if inbox.admit(&mut tx, consumer, delivery).await?.is_fresh() {
-            let fault = Fault::of(consumer, delivery, failure, &self.shared.delays);
+            let fault = Fault::of(consumer, delivery, failure, &self.delays);
             let held = store.hold(&mut tx, consumer, &[delivery]).await?;
             if held.is_empty() {
                 store.keep(&mut tx, consumer, delivery, &fault).await?;
