@@ -12,6 +12,10 @@ mod queue;
 mod record;
 mod replayer;
 pub mod store;
+mod topic;
+
+#[cfg(feature = "http")]
+pub mod http;
 
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -27,6 +31,7 @@ pub use error::Error;
 pub use letter::{BlockedKey, DeadLetter, DeadLetterId, State, UnknownState};
 pub use queue::{DeadLetterQueue, DeadLetterQueueBuilder, StoreOf};
 pub use replayer::{DryRun, Replayer, ReplayerHandle, Status};
+pub use topic::DeadLetterTopic;
 
 pub use mainstay_clock as clock;
 pub use mainstay_database as database;
