@@ -3,6 +3,8 @@
 //! Everything runs under a role that has only the privileges that `roles` grants.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod isolation;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,7 +39,7 @@ pub(crate) struct PostgresFixture {
     pub(crate) broker: Broker,
     /// As the owner.
     owner: PgPool,
-    server: TestDatabase,
+    _server: TestDatabase,
 }
 
 pub(crate) async fn fixture() -> Option<PostgresFixture> {
@@ -56,7 +58,7 @@ async fn fixture_with(set: impl FnOnce(Settings) -> Settings) -> Option<Postgres
 }
 
 async fn fixture_in(
-    server: TestDatabase,
+    _server: TestDatabase,
     set: impl FnOnce(Settings) -> Settings,
 ) -> PostgresFixture {
     let url = as_service(&server.url());
@@ -65,7 +67,7 @@ async fn fixture_in(
 
 /// The service connects by `url`.
 async fn fixture_through(
-    server: TestDatabase,
+    _server: TestDatabase,
     url: &str,
     set: impl FnOnce(Settings) -> Settings,
 ) -> PostgresFixture {
@@ -87,7 +89,7 @@ async fn fixture_through(
         broker: broker(),
         database,
         owner,
-        server,
+        _server: server,
     }
 }
 
@@ -119,18 +121,6 @@ fn broker() -> Broker {
         .lease(Duration::from_millis(1_500))
         .revocation_timeout(Duration::from_secs(1))
         .build()
-}
-
-impl PostgresFixture {
-    /// The number of open transactions of the service.
-    pub(crate) async fn open_transactions(&self) -> i64 {
-        let open = "SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name = 'service' AND xact_start IS NOT NULL";
-        sqlx::query_scalar(open)
-            .fetch_one(&self.owner)
-            .await
-            .unwrap()
-    }
 }
 
 #[async_trait]
@@ -213,4 +203,18 @@ mod inbox {
     use super::{Decorated, fixture};
 
     mainstay_inbox::conformance!(if_there async { fixture().await.map(Decorated) });
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_kept_once_wherever_its_process_ends() {
+    if let Some(f) = fixture().await {
+        crate::crash::a_dead_letter_is_kept_once_wherever_its_process_ends(f).await;
+    }
+}
+
+#[tokio::test]
+async fn a_replay_makes_every_effect_once_and_in_order_wherever_its_process_ends() {
+    if let Some(f) = fixture().await {
+        crate::crash::a_replay_makes_every_effect_once_and_in_order_wherever_its_process_ends(f).await;
+    }
 }
