@@ -143,7 +143,10 @@ pub(crate) async fn a_replay_makes_every_effect_once_and_in_order_wherever_its_p
         let expected: Vec<_> = (0..count).map(|number| format!("{key}-{number}")).collect();
         assert_eq!(effects, expected);
         let states = states(&f, &key).await;
-        assert!(states.iter().all(|state| *state == State::Replayed), "{states:?}");
+        assert!(
+            states.iter().all(|state| *state == State::Replayed),
+            "{states:?}"
+        );
         Reached::of(replayed.as_ref())
     })
     .await;

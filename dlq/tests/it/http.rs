@@ -42,7 +42,10 @@ async fn book(_: &mut Connection, paid: Received<Paid>) -> Result<(), HandlerErr
 }
 
 fn authorize(parts: &Parts, role: Role) -> Result<String, Denied> {
-    let name = parts.headers.get("x-operator").and_then(|name| name.to_str().ok());
+    let name = parts
+        .headers
+        .get("x-operator")
+        .and_then(|name| name.to_str().ok());
     match (name, role) {
         (None, _) => Err(Denied::Unauthenticated),
         (Some("guest"), Role::Operator) => Err(Denied::Forbidden),
@@ -75,10 +78,17 @@ async fn dead_letter(queue: &Queue, cents: i64) {
 fn routes(queue: &Queue) -> Router {
     let handlers = Handlers::new().on(book);
     let routes = Routes::new(queue.desk().check::<Paid>(), authorize);
-    routes.dry_runs(queue.replayer(group(), handlers)).into_router()
+    routes
+        .dry_runs(queue.replayer(group(), handlers))
+        .into_router()
 }
 
-async fn ask(router: &Router, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+async fn ask(
+    router: &Router,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> (StatusCode, Value) {
     ask_as(router, method, path, body, Some("ada")).await
 }
 
@@ -95,13 +105,23 @@ async fn ask_as(
     }
     let request = request.header("content-type", "application/json");
     let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-    let response = router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+    let response = router
+        .clone()
+        .oneshot(request.body(body).unwrap())
+        .await
+        .unwrap();
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
     }
     let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    (
+        status,
+        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    )
 }
 
 #[tokio::test]
@@ -118,12 +138,21 @@ async fn an_operator_gets_from_the_group_to_the_replay() {
     let of = |act: &str| format!("/messages/{id}{act}");
     let (_, shown) = ask(&router, "GET", &of(""), None).await;
     assert_eq!(shown["payload"]["text"], r#"{"cents":-5}"#);
-    assert_eq!((&shown["state"], &shown["position"]), (&json!("dead"), &json!("orders/0/0")));
+    assert_eq!(
+        (&shown["state"], &shown["position"]),
+        (&json!("dead"), &json!("orders/0/0"))
+    );
     let (_, ran) = ask(&router, "POST", &of("/dry-run"), None).await;
     assert_eq!(ran["error"], "a negative amount");
     let edit = |payload: &str| json!({"revision": 0, "payload": payload, "reason": "a typo"});
     let (status, problem) = ask(&router, "POST", &of("/edit"), Some(edit("{"))).await;
-    assert_eq!((status, &problem["type"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("urn:mainstay:dlq:invalid-edit")));
+    assert_eq!(
+        (status, &problem["type"]),
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &json!("urn:mainstay:dlq:invalid-edit")
+        )
+    );
     let (_, edited) = ask(&router, "POST", &of("/edit"), Some(edit(r#"{"cents":5}"#))).await;
     assert_eq!(edited["revision"], 1);
     let (_, ran) = ask(&router, "POST", &of("/dry-run"), None).await;
@@ -132,7 +161,12 @@ async fn an_operator_gets_from_the_group_to_the_replay() {
     let (status, _) = ask(&router, "POST", "/keys/replay", Some(asked)).await;
     assert_eq!(status, StatusCode::OK);
     let (_, log) = ask(&router, "GET", &format!("/audit?message={id}"), None).await;
-    let acts: Vec<_> = log["items"].as_array().unwrap().iter().map(|entry| &entry["act"]).collect();
+    let acts: Vec<_> = log["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["act"])
+        .collect();
     assert_eq!(acts, ["replay", "edit"]);
     assert_eq!(log["items"][0]["operator"], "ada");
 }
@@ -144,9 +178,15 @@ async fn a_bulk_act_is_a_job() {
     let router = routes(&queue);
     let start = json!({"act": "discard", "query": {"key": "ada"}, "rate": 10.0, "reason": "tests"});
     let (status, job) = ask(&router, "POST", "/jobs", Some(start)).await;
-    assert_eq!((status, &job["state"]), (StatusCode::ACCEPTED, &json!("running")));
+    assert_eq!(
+        (status, &job["state"]),
+        (StatusCode::ACCEPTED, &json!("running"))
+    );
     let path = format!("/jobs/{}", job["id"]);
-    assert_eq!(ask(&router, "GET", &path, None).await.1["query"]["key"], "ada");
+    assert_eq!(
+        ask(&router, "GET", &path, None).await.1["query"]["key"],
+        "ada"
+    );
     let cancel = format!("{path}/cancel");
     let (status, _) = ask(&router, "POST", &cancel, Some(json!({"reason": "no"}))).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
@@ -159,7 +199,14 @@ async fn the_callback_decides_who_may_do_what() {
     let queue = MemoryFixture::new().queue(&[]);
     dead_letter(&queue, -5).await;
     let router = routes(&queue);
-    for path in ["/groups", "/messages", "/messages/1", "/jobs", "/jobs/1", "/audit"] {
+    for path in [
+        "/groups",
+        "/messages",
+        "/messages/1",
+        "/jobs",
+        "/jobs/1",
+        "/audit",
+    ] {
         let (status, _) = ask_as(&router, "GET", path, None, None).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
     }
@@ -191,7 +238,15 @@ async fn wrong_requests_are_problems() {
         ("POST", "/messages/1/discard", Some(json!({})), 422),
     ] {
         let (status, problem) = ask(&router, method, path, body).await;
-        assert_eq!((status.as_u16(), &problem["status"]), (expected, &json!(expected)), "{path}");
-        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        assert_eq!(
+            (status.as_u16(), &problem["status"]),
+            (expected, &json!(expected)),
+            "{path}"
+        );
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|detail| !detail.is_empty())
+        );
     }
 }

@@ -58,7 +58,7 @@ async fn fixture_with(set: impl FnOnce(Settings) -> Settings) -> Option<Postgres
 }
 
 async fn fixture_in(
-    _server: TestDatabase,
+    server: TestDatabase,
     set: impl FnOnce(Settings) -> Settings,
 ) -> PostgresFixture {
     let url = as_service(&server.url());
@@ -67,7 +67,7 @@ async fn fixture_in(
 
 /// The service connects by `url`.
 async fn fixture_through(
-    _server: TestDatabase,
+    server: TestDatabase,
     url: &str,
     set: impl FnOnce(Settings) -> Settings,
 ) -> PostgresFixture {
@@ -215,6 +215,7 @@ async fn a_dead_letter_is_kept_once_wherever_its_process_ends() {
 #[tokio::test]
 async fn a_replay_makes_every_effect_once_and_in_order_wherever_its_process_ends() {
     if let Some(f) = fixture().await {
-        crate::crash::a_replay_makes_every_effect_once_and_in_order_wherever_its_process_ends(f).await;
+        crate::crash::a_replay_makes_every_effect_once_and_in_order_wherever_its_process_ends(f)
+            .await;
     }
 }

@@ -162,5 +162,8 @@ async fn a_dead_letter_is_kept_once_wherever_its_process_ends() {
 
 #[tokio::test]
 async fn a_replay_makes_every_effect_once_and_in_order_wherever_its_process_ends() {
-    crate::crash::a_replay_makes_every_effect_once_and_in_order_wherever_its_process_ends(fixture().await).await;
+    crate::crash::a_replay_makes_every_effect_once_and_in_order_wherever_its_process_ends(
+        fixture().await,
+    )
+    .await;
 }

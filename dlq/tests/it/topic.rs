@@ -36,8 +36,15 @@ async fn what_cannot_be_handled_is_published_with_where_and_why() {
     let broker = Broker::new();
     broker.create_topic("orders.dead", 1).await.unwrap();
     let policy = DeadLetterTopic::new(broker.publisher(), "orders.dead").unwrap();
-    let mut consumer = broker.consumer("ops").subscribe(["orders.dead"]).await.unwrap();
-    let (group, failure) = (Group::from_static("billing"), Failure::new(FailureKind::Permanent, 2, "poison"));
+    let mut consumer = broker
+        .consumer("ops")
+        .subscribe(["orders.dead"])
+        .await
+        .unwrap();
+    let (group, failure) = (
+        Group::from_static("billing"),
+        Failure::new(FailureKind::Permanent, 2, "poison"),
+    );
     let mut message = Message::with_id(
         MessageId::from_static("1"),
         Source::from_static("/shop"),
@@ -46,13 +53,25 @@ async fn what_cannot_be_handled_is_published_with_where_and_why() {
     );
     message.key = Some(Key::from_static("ada"));
     message.payload = Some("{".into());
-    let kept = policy.on_failure(&group, &delivery(Content::Message(message.clone())), &failure).await;
+    let kept = policy
+        .on_failure(
+            &group,
+            &delivery(Content::Message(message.clone())),
+            &failure,
+        )
+        .await;
     assert_eq!(kept.unwrap(), FailureOutcome::DeadLettered);
     let copy = next(&mut consumer).await;
-    assert_eq!((&copy.id, &copy.key, &copy.payload), (&message.id, &message.key, &message.payload));
+    assert_eq!(
+        (&copy.id, &copy.key, &copy.payload),
+        (&message.id, &message.key, &message.payload)
+    );
     let header = |name| copy.headers.get(name).map(|value| value.to_vec()).unwrap();
     assert_eq!(header("dlq-position"), b"orders/3/17");
-    assert_eq!((header("dlq-error"), header("dlq-attempts")), (b"poison".to_vec(), b"2".to_vec()));
+    assert_eq!(
+        (header("dlq-error"), header("dlq-attempts")),
+        (b"poison".to_vec(), b"2".to_vec())
+    );
 
     let raw = Raw {
         key: Some(vec![0xff].into()),
@@ -60,11 +79,16 @@ async fn what_cannot_be_handled_is_published_with_where_and_why() {
         payload: Some(vec![0, 0xfe].into()),
         reason: "no envelope".to_owned(),
     };
-    let kept = policy.on_failure(&group, &delivery(Content::Raw(raw)), &failure).await;
+    let kept = policy
+        .on_failure(&group, &delivery(Content::Raw(raw)), &failure)
+        .await;
     assert_eq!(kept.unwrap(), FailureOutcome::DeadLettered);
     let copy = next(&mut consumer).await;
     assert_eq!(copy.payload.as_deref(), Some(&[0, 0xfe][..]));
-    assert_eq!(copy.headers.get("dlq-key").map(|key| key.to_vec()), Some(vec![0xff]));
+    assert_eq!(
+        copy.headers.get("dlq-key").map(|key| key.to_vec()),
+        Some(vec![0xff])
+    );
 }
 
 #[tokio::test]
@@ -79,6 +103,8 @@ async fn a_publication_that_fails_acknowledges_nothing() {
     );
     let failure = Failure::new(FailureKind::Permanent, 1, "poison");
     let group = Group::from_static("billing");
-    let asked = policy.on_failure(&group, &delivery(Content::Message(message)), &failure).await;
+    let asked = policy
+        .on_failure(&group, &delivery(Content::Message(message)), &failure)
+        .await;
     assert!(asked.is_err_and(|error| error.is_retryable()));
 }
