@@ -100,6 +100,7 @@ macro_rules! conformance {
             keys_of_other_topics_and_consumers_are_not_held
             a_hand_back_waits_for_a_message_that_is_being_held
             a_message_restored_during_a_hand_back_blocks_its_key
+            a_hand_back_waits_for_a_message_that_is_being_restored
             an_empty_key_is_handed_back_by_the_sweep
             a_replay_takes_the_lowest_message_and_waits_for_it
             two_replays_at_once_make_one_effect

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     State::{Dead, Discarded, Held},
-    store::{DeadLetterStore as _, Due, Fault, ReplayStore as _},
+    store::{DeadLetterStore as _, DeskStore as _, Due, Fault, ReplayStore as _},
 };
 
 pub async fn a_dead_letter_is_kept_and_later_messages_of_its_key_are_held_in_order<F: Fixture>(
@@ -283,12 +283,40 @@ pub async fn a_message_restored_during_a_hand_back_blocks_its_key<F: Fixture>(f:
     assert_eq!(admit::<F>(&queue, &next).await, Admission::Held);
 }
 
+pub async fn a_hand_back_waits_for_a_message_that_is_being_restored<F: Fixture>(f: &F) {
+    let queue = f.queue(&[]);
+    dead_letter::<F>(&queue, &delivery(message("a", 0), 0)).await;
+    let id = id_of::<F>(&queue, "a-0").await;
+    queue.desk().discard(id, &by()).await.unwrap();
+    let (store, mut tx) = (queue.store(), begin::<F>(&queue).await);
+    let letter = store.lock(&mut tx, id).await.unwrap().unwrap();
+    store.resolve(&mut tx, &letter, Dead, false).await.unwrap();
+    let mut handing_back = std::pin::pin!(async {
+        let mut tx = begin::<F>(&queue).await;
+        let freed = queue.store().hand_back(&mut tx, &key("a")).await.unwrap();
+        commit::<F>(&queue, tx).await;
+        freed
+    });
+    still_waits(&mut handing_back).await;
+    commit::<F>(&queue, tx).await;
+    assert!(!handing_back.await, "the restored message was forgotten");
+    let next = delivery(message("a", 1), 1);
+    assert_eq!(admit::<F>(&queue, &next).await, Admission::Held);
+}
+
 pub async fn an_empty_key_is_handed_back_by_the_sweep<F: Fixture>(f: &F) {
     let (queue, script) = (f.queue(&[]), Script::new(&[]));
     dead_letter::<F>(&queue, &delivery(message("a", 0), 0)).await;
-    // The process of the operator dies behind its commit: nobody hands the key back.
+    // Whoever resolved the last message has died, and left a key that neither drains nor waits.
     let id = id_of::<F>(&queue, "a-0").await;
-    queue.desk().discard(id, &by()).await.unwrap();
+    let mut tx = begin::<F>(&queue).await;
+    let store = queue.store();
+    let letter = store.lock(&mut tx, id).await.unwrap().unwrap();
+    store
+        .resolve(&mut tx, &letter, Discarded, false)
+        .await
+        .unwrap();
+    commit::<F>(&queue, tx).await;
     assert_eq!(queue.store().due(&group(), 10).await.unwrap(), [due("a")]);
     let replayer = replay::<F>(&queue, &Arc::clone(&script));
     until_free::<F>(&queue).await;

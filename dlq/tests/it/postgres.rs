@@ -33,8 +33,6 @@ const ROLE: &str = "billing_dlq_worker";
 type Queue = DeadLetterQueue<PostgresInbox, PostgresDeadLetters>;
 
 pub(crate) struct PostgresFixture {
-    /// As the service.
-    database: Database,
     queue: Queue,
     pub(crate) broker: Broker,
     /// As the owner.
@@ -87,7 +85,6 @@ async fn fixture_through(
     PostgresFixture {
         queue: queue(&database).await,
         broker: broker(),
-        database,
         owner,
         _server: server,
     }
