@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `outbox` | an order and its event commit together, or neither does |
 //! | `inbox` | each order has one invoice, however often its event comes |
+//! | `dlq` | a poison message: its key waits in order, and goes on once it is mended |
 //! | `dual_write` | what a crash loses or invents with and without an outbox |
 //! | `axum_service` | an HTTP service with outbox and inbox on a `PgPool` that exists |
 
