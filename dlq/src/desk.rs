@@ -176,10 +176,7 @@ where
             None => None,
         };
         match (letter.state, first) {
-            (State::Held, Some(first)) if first != id => {
-                return Err(Error::NotFirst { id, first });
-            }
-            (State::Dead, Some(first)) if first != id => {
+            (State::Held | State::Dead, Some(first)) if first != id => {
                 return Err(Error::NotFirst { id, first });
             }
             (State::Dead, _) => {}

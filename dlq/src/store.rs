@@ -77,7 +77,7 @@ pub enum Due {
 )]
 pub enum Head {
     /// Handle this one.
-    Ready(DeadLetterId, Delivery),
+    Ready(DeadLetterId, Box<Delivery>),
     /// Another replayer was faster, or it is not to be tried yet.
     NotDue,
     /// No message is kept: hand the key back.

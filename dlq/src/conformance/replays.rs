@@ -33,7 +33,7 @@ async fn blocked<F: Fixture>(queue: &QueueOf<F>, held: usize) -> DeadLetterId {
 
 fn ready(head: Head) -> (DeadLetterId, Delivery) {
     match head {
-        Head::Ready(id, delivery) => (id, delivery),
+        Head::Ready(id, delivery) => (id, *delivery),
         other => panic!("no message is ready: {other:?}"),
     }
 }

@@ -72,7 +72,8 @@ impl ReplayStore for MemoryDeadLetters {
                 Due::Letter(_) => false,
             };
             let is_dead = letter.state == State::Dead;
-            if !is_draining && !(is_dead && has_come(letter.due_at, statement.now())) {
+            let is_due = is_dead && has_come(letter.due_at, statement.now());
+            if !is_draining && !is_due {
                 return Ok(Head::NotDue);
             }
             let Some(body) = statement.get::<BodyRow>(&(letter.id, letter.revision)) else {
@@ -86,7 +87,7 @@ impl ReplayStore for MemoryDeadLetters {
                 position: letter.position,
                 content: body.content,
             };
-            return Ok(Head::Ready(letter.id, delivery));
+            return Ok(Head::Ready(letter.id, Box::new(delivery)));
         }
     }
 

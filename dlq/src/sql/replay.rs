@@ -93,7 +93,7 @@ macro_rules! implement_replay {
                 }
                 let place = (topic, partition, offset);
                 let delivery = crate::sql::delivered(id, place, &record, payload)?;
-                Ok(Head::Ready(crate::DeadLetterId(id), delivery))
+                Ok(Head::Ready(crate::DeadLetterId(id), Box::new(delivery)))
             }
 
             async fn replayed(

@@ -5,7 +5,6 @@
     clippy::print_stdout,
     reason = "tests, and how much was tried belongs to the result"
 )]
-#![expect(clippy::future_not_send, reason = "they are awaited in tests")]
 
 use std::time::Duration;
 
