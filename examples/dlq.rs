@@ -75,7 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let handlers = Handlers::new().on(bill);
     let consumer = broker.consumer("billing").subscribe(["orders"]).await?;
     let worker = queue.worker(consumer).handlers(handlers.clone()).spawn();
-    let replayer = queue.replayer("billing", handlers).spawn();
+    let replayer = queue.replayer("billing", handlers)?.spawn();
 
     for (order, customer, cents) in [
         ("ada-1", "ada", 500),

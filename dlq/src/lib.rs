@@ -36,7 +36,7 @@
 //! let handlers = Handlers::new().on(bill); // async fn bill(tx: &mut SqliteConnection, …)
 //! let consumer = broker.consumer("billing").subscribe(["orders"]).await?;
 //! let worker = queue.worker(consumer).handlers(handlers.clone()).spawn();
-//! let replayer = queue.replayer("billing", handlers).spawn();
+//! let replayer = queue.replayer("billing", handlers)?.spawn();
 //!
 //! // An operator, in any process that reaches the database:
 //! let desk = queue.desk();

@@ -13,7 +13,7 @@ use mainstay_inbox::{
     failure::{Failure, FailureOutcome, FailurePolicy},
     store::{Pruned, Retention, WorkerStore},
 };
-use mainstay_messaging::{Consumer, Delivery, Group, Position};
+use mainstay_messaging::{Consumer, Delivery, Group, InvalidName, Position};
 use metrics::counter;
 use tokio::sync::Notify;
 
@@ -139,15 +139,21 @@ where
     S: QueueStore<Connection = I::Connection>,
 {
     /// Replays dead letters of `consumer` with `handlers`, those of its worker.
-    pub fn replayer<T>(
+    ///
+    /// # Errors
+    /// [`InvalidName`] if `consumer` is no name of a consumer group.
+    pub fn replayer<G, T>(
         &self,
-        consumer: impl Into<Group>,
+        consumer: G,
         handlers: Handlers<I::Connection, T>,
-    ) -> Replayer<I, S, T>
+    ) -> Result<Replayer<I, S, T>, InvalidName>
     where
+        G: TryInto<Group>,
+        G::Error: Into<InvalidName>,
         T: Clone + Send + Sync + 'static,
     {
-        Replayer::new(self.clone(), consumer.into(), handlers)
+        let consumer = consumer.try_into().map_err(Into::into)?;
+        Ok(Replayer::new(self.clone(), consumer, handlers))
     }
 
     /// What operators see and do.

@@ -318,6 +318,7 @@ pub(super) fn replayer<F: Fixture>(
 ) -> Replayer<F::Inbox, F::Store, Arc<Script>> {
     queue
         .replayer(group(), handlers::<F>(script))
+        .unwrap()
         .backoff(quick())
         .max_attempts(2)
         .poll_interval(Duration::from_millis(10))

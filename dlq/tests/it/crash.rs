@@ -158,7 +158,7 @@ async fn replay_until_free<F: Fixture>(f: &F) {
     let queue = f.queue(&[]);
     let desk = queue.desk();
     let handlers = Handlers::new().on(write::<F>);
-    let replayer = queue.replayer(group(), handlers);
+    let replayer = queue.replayer(group(), handlers).unwrap();
     let replayer = replayer.poll_interval(Duration::from_millis(1));
     let free = async {
         while desk.totals(&group()).await.unwrap().blocked_keys > 0 {

@@ -79,7 +79,7 @@ fn routes(queue: &Queue) -> Router {
     let handlers = Handlers::new().on(book);
     let routes = Routes::new(queue.desk().check::<Paid>(), authorize);
     routes
-        .dry_runs(queue.replayer(group(), handlers))
+        .dry_runs(queue.replayer(group(), handlers).unwrap())
         .into_router()
 }
 
