@@ -212,7 +212,7 @@ pub struct AuditEntry {
     pub operator: String,
     /// Why.
     pub reason: String,
-    /// What: `replay`, `edit`, `discard`, `restore`, `dry_run`, `start_job`, `cancel_job`.
+    /// What: `replay`, `edit`, `discard`, `restore`, `start_job`, `cancel_job`.
     pub act: String,
     /// The message.
     pub letter: Option<DeadLetterId>,
