@@ -6,6 +6,7 @@
 //! | `inbox` | each order has one invoice, however often its event comes |
 //! | `idempotency` | an HTTP service that processes each request once, however often it is sent |
 //! | `leader` | one process of many sweeps, and a former leader's writes are refused |
+//! | `dlq` | a poison message: its key waits in order, and goes on once it is mended |
 //! | `dual_write` | what a crash loses or invents with and without an outbox |
 //! | `axum_service` | an HTTP service with outbox and inbox on a `PgPool` that exists |
 

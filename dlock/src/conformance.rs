@@ -102,6 +102,7 @@ macro_rules! conformance {
             of_many_candidates_one_leads_at_a_time
             a_leader_that_loses_its_lease_is_replaced
             a_leader_whose_work_fails_lets_others_lead
+            a_leader_that_releases_its_guard_comes_to_its_end
             a_shutdown_ends_the_work_and_frees_the_lock
         );
     };

@@ -71,16 +71,16 @@ impl Guard {
     /// # Cancel safety
     /// That of `future`, which is dropped where it is.
     pub async fn run<F: Future>(&self, future: F) -> Result<F::Output, Error> {
-        let (mut future, mut over) = (pin!(future), pin!(self.lease.over()));
+        let (mut future, mut lost) = (pin!(future), pin!(self.lease.lost()));
         poll_fn(|context| {
-            if !self.is_held() {
+            if self.lease.is_lost() {
                 return Poll::Ready(Err(self.lost_error()));
             }
             if let Poll::Ready(output) = future.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            let over = over.as_mut().poll(context);
-            over.map(|()| Err(self.lost_error()))
+            let lost = lost.as_mut().poll(context);
+            lost.map(|()| Err(self.lost_error()))
         })
         .await
     }
@@ -90,7 +90,7 @@ impl Guard {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn lost(&self) {
-        self.lease.over().await;
+        self.lease.lost().await;
     }
 
     /// Checks the token in the caller's transaction; call it first in each transaction that writes.

@@ -17,7 +17,7 @@ use crate::{Error, Guard, Locks};
 /// | returns `Ok` | leadership is given up, and `run_until` returns |
 /// | returns an error | leadership is given up; after a pause this candidate tries again |
 /// | loses the lease | it is dropped; this candidate tries again at once |
-/// | releases the guard | the same |
+/// | releases the guard | it goes on to its end, while others may lead |
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {

@@ -1,15 +1,12 @@
 //! An answer as it is kept and given again.
 
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
-mod headers;
+pub(crate) mod headers;
 
 use std::fmt;
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-
-#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
-pub(crate) use headers::{decode, encode};
 
 /// The answer to a request: status, headers and body, as HTTP has them.
 ///

@@ -1,18 +1,17 @@
-//! How records are opened, whatever the database.
+//! How records are opened in an SQL database.
 
 use std::time::Duration;
 
 use mainstay_database::Namespace;
 
-/// How long an answer is kept by default.
-pub(crate) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+use crate::lifetime::LIFETIME;
 
 /// Opens records in a database `D`; made by the store's `builder`.
 ///
 /// | setter | default |
 /// |---|---|
 /// | `lifetime` | 24 h |
-/// | `namespace` (PostgreSQL, SQLite) | plain names |
+/// | `namespace` | plain names |
 #[derive(Clone, Debug)]
 #[must_use = "call open() to open the records"]
 pub struct RecordsBuilder<D> {

@@ -52,7 +52,7 @@
 //! # #[cfg(all(feature = "axum", feature = "sqlite"))] fn main() { example::main().unwrap() }
 //! ```
 //!
-//! What `place` needs besides the connection is state: [`Keyed::run_with`](http::Keyed::run_with). A
+//! What `place` needs besides the connection is state: [`Keyed::run_with`]. A
 //! service with several customers says whose keys they are: `Keyed<PlaceOrder, Account>`, where
 //! `Account` is its extractor that authenticates, with [`Tenant`](http::Tenant).
 //!
@@ -110,7 +110,7 @@
 //! | Two tenants with the same key never meet. | both | [`Scope`] is part of the [`Key`]. |
 //! | A key is never answered for another request. | both | A BLAKE3 fingerprint over scope, path and body. |
 //! | Stored answers are given byte for byte, several headers of one name included. | both | Header values are kept as bytes, in order. |
-//! | A client that hangs up does not stop its request. | [`Keyed::run`](http::Keyed::run), [`Operations`], [`IdempotencyLayer`](http::IdempotencyLayer) | It runs in a task of its own. |
+//! | A client that hangs up does not stop its request. | [`Keyed::run`], [`Operations`], [`IdempotencyLayer`] | It runs in a task of its own. |
 //!
 //! | not guaranteed | what to do |
 //! |---|---|
@@ -147,7 +147,7 @@
 //! |---|---|---|
 //! | key | 1 to 255 printable ASCII characters | |
 //! | tenant | 255 bytes | |
-//! | request body | 2 MB with [`Keyed`](http::Keyed); 1 MiB with the layer | axum's `DefaultBodyLimit`; `max_request_size` |
+//! | request body | 2 MB with [`Keyed`]; 1 MiB with the layer | axum's `DefaultBodyLimit`; `max_request_size` |
 //! | response body that is kept | no limit with `Keyed`; 1 MiB with the layer | `max_response_size` |
 //! | lifetime of an answer | 24 h | `lifetime` |
 //! | lease | 30 s | `lease` |
@@ -162,7 +162,7 @@
 //! | what happens | what follows |
 //! |---|---|
 //! | The process dies before its commit. | The key is free; the retry makes the effect. |
-//! | The answer to a commit is lost. | [`Keyed::run`](http::Keyed::run) begins again, and finds the answer or makes the effect. |
+//! | The answer to a commit is lost. | [`Keyed::run`] begins again, and finds the answer or makes the effect. |
 //! | A transaction is dropped without a rollback (PostgreSQL). | Its key is 409 until the driver has rolled it back, a moment later. |
 //! | A client keeps a transaction open (PostgreSQL). | Its key is 409 until the server ends the transaction, after `idle_in_transaction_timeout`. |
 //! | A holder of a lease dies. | Its key is 409 until the lease has ended; then the retry asks for the effect again. |
@@ -206,17 +206,12 @@
 //! | `sqlite` | records in a SQLite file | sqlx 0.9, re-exported; its `runtime-tokio` feature |
 //! | `postgres` | records in PostgreSQL 14 or newer | sqlx 0.9, re-exported; its `runtime-tokio` feature and a TLS feature if you use TLS |
 //! | `redis` | leases in Redis 6.2 or newer | the `redis` crate 1, re-exported as `redis::driver`; a TLS feature if you use TLS |
-//! | `axum` | HTTP: [`Keyed`](http::Keyed), [`IdempotencyLayer`](http::IdempotencyLayer) | axum 0.8 |
+//! | `axum` | HTTP: [`Keyed`], [`IdempotencyLayer`] | axum 0.8 |
 //! | `conformance` | the contract of both roles as public tests, for stores of your own | |
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod answer;
-#[cfg(any(
-    feature = "memory",
-    feature = "postgres",
-    feature = "redis",
-    feature = "sqlite"
-))]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod builder;
 mod claim;
 mod error;
@@ -224,6 +219,13 @@ mod error;
 mod found;
 mod key;
 mod leases;
+#[cfg(any(
+    feature = "memory",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite"
+))]
+mod lifetime;
 mod operations;
 #[cfg(all(doctest, feature = "axum", feature = "redis", feature = "sqlite"))]
 mod readme;
@@ -249,7 +251,7 @@ pub mod redis;
 pub mod sqlite;
 
 pub use answer::Answer;
-#[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use builder::RecordsBuilder;
 pub use claim::{Begun, Claim, FencingToken, Lease, Settled};
 pub use error::Error;

@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use mainstay_database::memory::{Connection, Database, Inserted, Record};
 
 use crate::{
-    Answer, Begun, Claim, Error, Fingerprint, Key, KeyedRequest, Records, RecordsBuilder, Settled,
+    Answer, Begun, Claim, Error, Fingerprint, Key, KeyedRequest, Records, Settled,
     found::{Found, begun_batch},
+    lifetime::LIFETIME,
     store::RecordStore,
     sweep::Sweep,
 };
@@ -28,9 +29,20 @@ pub struct MemoryRecords {
 
 impl MemoryRecords {
     /// Configures records in `database`; `build` them then.
-    pub fn builder(database: impl Into<Database>) -> RecordsBuilder<Database> {
-        RecordsBuilder::new(database.into())
+    pub fn builder(database: impl Into<Database>) -> MemoryRecordsBuilder {
+        MemoryRecordsBuilder {
+            database: database.into(),
+            lifetime: LIFETIME,
+        }
     }
+}
+
+/// Configures [`MemoryRecords`].
+#[derive(Clone, Debug)]
+#[must_use = "call build() to make the records"]
+pub struct MemoryRecordsBuilder {
+    database: Database,
+    lifetime: Duration,
 }
 
 impl MemoryRecords {
@@ -41,7 +53,13 @@ impl MemoryRecords {
     }
 }
 
-impl RecordsBuilder<Database> {
+impl MemoryRecordsBuilder {
+    /// How long an answer is kept and given again; default 24 h.
+    pub const fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
     /// The records.
     #[must_use]
     pub fn build(self) -> MemoryRecords {

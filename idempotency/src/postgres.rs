@@ -17,7 +17,8 @@ use mainstay_database::{
 use sqlx::{PgConnection, SqlStr};
 
 use crate::{
-    Answer, Begun, Claim, Error, KeyedRequest, Records, RecordsBuilder, answer,
+    Answer, Begun, Claim, Error, KeyedRequest, Records, RecordsBuilder,
+    answer::headers,
     builder::micros,
     found::{Found, begun_batch, running},
     store::RecordStore,
@@ -253,7 +254,7 @@ impl Records for PostgresRecords {
             .bind(key.text())
             .bind(fingerprint.as_bytes().as_slice())
             .bind(smallint(answer.status()))
-            .bind(answer::encode(answer))
+            .bind(headers::encode(answer))
             .bind(answer.body().map(|body| &**body))
             .bind(self.lifetime)
             .execute(connection)

@@ -14,8 +14,8 @@ use mainstay_clock::{IdGenerator, SystemIds};
 use mainstay_database::Namespace;
 
 use crate::{
-    Answer, Begun, Error, FencingToken, Key, KeyedRequest, Lease, Leases, Settled, answer,
-    builder::LIFETIME,
+    Answer, Begun, Error, FencingToken, Key, KeyedRequest, Lease, Leases, Settled, answer::headers,
+    lifetime::LIFETIME,
 };
 use failures::classify;
 
@@ -204,7 +204,7 @@ impl Leases for RedisLeases {
         call.arg(lease.token().get())
             .arg(millis(self.lifetime))
             .arg(answer.status())
-            .arg(answer::encode(answer));
+            .arg(headers::encode(answer));
         if let Some(body) = answer.body() {
             call.arg(&**body);
         }
@@ -238,7 +238,7 @@ fn understand(request: &KeyedRequest, answered: Answered) -> Result<Begun<Lease>
         }),
         ("mismatch", ..) => Begun::Settled(Settled::Mismatch),
         ("done", _, Some(status), Some(headers)) => {
-            let read = answer::decode(status, &headers, body);
+            let read = headers::decode(status, &headers, body);
             let read = read.map_err(|source| unreadable(request, source))?;
             Begun::Settled(Settled::Done(read))
         }

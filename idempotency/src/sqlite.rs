@@ -11,7 +11,8 @@ use mainstay_database::{
 use sqlx::{SqlStr, SqliteConnection};
 
 use crate::{
-    Answer, Begun, Claim, Error, KeyedRequest, Records, RecordsBuilder, answer,
+    Answer, Begun, Claim, Error, KeyedRequest, Records, RecordsBuilder,
+    answer::headers,
     builder::micros,
     found::{Found, begun_batch},
     store::RecordStore,
@@ -209,7 +210,7 @@ impl Records for SqliteRecords {
             .bind(key.text())
             .bind(fingerprint.as_bytes().as_slice())
             .bind(i64::from(answer.status()))
-            .bind(answer::encode(answer))
+            .bind(headers::encode(answer))
             .bind(answer.body().map(|body| &**body))
             .bind(self.lifetime)
             .execute(connection)

@@ -1,6 +1,6 @@
 //! Answers as columns and fields hold them.
 
-use crate::{Error, KeyedRequest, Settled, answer};
+use crate::{Error, KeyedRequest, Settled, answer::headers};
 
 /// The columns of a record.
 pub(crate) struct StoredAnswer {
@@ -16,7 +16,7 @@ impl StoredAnswer {
         if self.fingerprint != request.fingerprint.as_bytes() {
             return Ok(Settled::Mismatch);
         }
-        match answer::decode(self.status, &self.headers, self.body) {
+        match headers::decode(self.status, &self.headers, self.body) {
             Ok(answer) => Ok(Settled::Done(answer)),
             Err(source) => Err(Error::Unreadable {
                 key: request.key.clone(),

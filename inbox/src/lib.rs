@@ -302,17 +302,7 @@
 //!
 //! [`Worker::block_unknown_kinds`] makes the order a matter of delay only: a worker blocks the key of
 //! such a message, leaves the message in the log, and a build that has a handler goes on with it when
-//! it gets the partition. Kinds that the consumer leaves alone on purpose are named once:
-//!
-//! ```
-//! # use mainstay_inbox::{Worker, messaging::Consumer, store::WorkerStore};
-//! # fn worker(inbox: impl WorkerStore, consumer: impl Consumer) {
-//! let worker = Worker::new(inbox, consumer)
-//!     .block_unknown_kinds()
-//!     .ignore_kinds(&["OrderViewed"]);
-//! # drop(worker);
-//! # }
-//! ```
+//! it gets the partition.
 //!
 //! # Schema
 //!
@@ -356,9 +346,8 @@
 //! | `postgres` | an inbox in a PostgreSQL database, version 14 or newer, with sqlx 0.9 |
 //! | `conformance` | the contract of a store as public tests, for stores of your own |
 //!
-//! [`database`], [`messaging`] and `sqlx` are re-exported, so one dependency line suffices. sqlx's
-//! runtime and TLS are the service's choice: `sqlx = { version = "0.9", features =
-//! ["runtime-tokio"] }`.
+//! [`database`], [`messaging`] and `sqlx` are re-exported, so one dependency line suffices. The
+//! service chooses sqlx's runtime and TLS by features of its own line, such as `runtime-tokio`.
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

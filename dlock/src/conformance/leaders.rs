@@ -135,6 +135,27 @@ pub async fn a_leader_whose_work_fails_lets_others_lead<F: Fixture>(f: &F) {
     assert!(!is_held(&f.other_process().await, "a").await);
 }
 
+pub async fn a_leader_that_releases_its_guard_comes_to_its_end<F: Fixture>(f: &F) {
+    let (locks, other) = (
+        quick(f.leases()).lease(LONG).build(),
+        Arc::new(f.other_process().await),
+    );
+    let terms = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&terms);
+    let work = move |guard: Guard| {
+        let (counted, other) = (Arc::clone(&counted), Arc::clone(&other));
+        async move {
+            counted.fetch_add(1, Ordering::SeqCst);
+            guard.release().await?;
+            assert!(!is_held(&*other, "a").await);
+            Ok::<_, Error>(())
+        }
+    };
+    let leader = locks.lead("a", work);
+    leader.run_until(std::future::pending()).await.unwrap();
+    assert_eq!(terms.load(Ordering::SeqCst), 1);
+}
+
 pub async fn a_shutdown_ends_the_work_and_frees_the_lock<F: Fixture>(f: &F) {
     let terms = Terms::default();
     let locks = quick(f.leases()).lease(LONG).build();

@@ -25,6 +25,8 @@ pub(crate) struct Lease {
     number: u64,
     /// When it ends; `None` once it is over, for good.
     ends: watch::Sender<Option<Monotonic>>,
+    /// Whether its holder has given it up.
+    given_up: AtomicBool,
     /// Whether the store knows that it is over.
     released: AtomicBool,
     runtime: Handle,
@@ -47,6 +49,7 @@ impl Lease {
             shared: Arc::clone(shared),
             number: shared.renewals.next_number(),
             ends: watch::Sender::new(Some(ends)),
+            given_up: AtomicBool::new(false),
             released: AtomicBool::new(false),
             runtime,
         });
@@ -76,18 +79,23 @@ impl Lease {
         (!left.is_zero()).then_some(left)
     }
 
-    /// Completes when it is over.
-    pub(crate) async fn over(&self) {
+    /// Whether it is over, and its holder did not give it up.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.remaining().is_none() && !self.given_up.load(Ordering::Acquire)
+    }
+
+    /// Completes when it is lost.
+    pub(crate) async fn lost(&self) {
         let mut ends = self.ends.subscribe();
         loop {
             ends.mark_unchanged();
-            let Some(remaining) = self.remaining() else {
+            if self.is_lost() {
                 return;
-            };
-            // The sleep only wakes; the clock decides.
+            }
+            // The sleep only wakes; the clock decides. The sender is this value's own, so waiting for it does not fail.
+            let remaining = self.remaining().unwrap_or(Duration::MAX);
             tokio::select! {
                 () = tokio::time::sleep(remaining) => {}
-                // The sender is this value's own, so it does not fail.
                 Ok(()) | Err(_) = ends.changed() => {}
             }
         }
@@ -117,6 +125,7 @@ impl Lease {
     /// Ends it, then tells the store.
     pub(crate) async fn release(&self) -> Result<(), Error> {
         // First, so that nobody believes to hold what the store has given to another owner.
+        self.given_up.store(true, Ordering::Release);
         self.end();
         self.shared.renewals.forget(self.number);
         self.shared.store.release(self.holding()).await?;

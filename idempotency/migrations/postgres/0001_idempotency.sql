@@ -10,7 +10,7 @@ CREATE TABLE {ns}idempotency_records (
     headers     TEXT NOT NULL,               -- JSON: [[name, value or {"hex": value}], …]
     body        BYTEA,                       -- NULL: larger than the response limit, not kept
     expires_at  TIMESTAMPTZ NOT NULL,        -- from then on the key is free
-    PRIMARY KEY (tenant, operation, key)
+    PRIMARY KEY (key, tenant, operation)     -- what differs most comes first
 );
 
 -- Sweeping reads along this index.

@@ -9,7 +9,7 @@ CREATE TABLE {ns}idempotency_records (
     headers     TEXT NOT NULL,     -- JSON: [[name, value or {"hex": value}], …]
     body        BLOB,              -- NULL: larger than the response limit, not kept
     expires_at  INTEGER NOT NULL,  -- microseconds since 1970; from then on the key is free
-    PRIMARY KEY (tenant, operation, key)
+    PRIMARY KEY (key, tenant, operation)  -- what differs most comes first
 ) STRICT;
 
 -- Sweeping reads along this index.

@@ -12,7 +12,7 @@ use mainstay_clock::{Clock, Monotonic, SystemClock};
 
 use crate::{
     Answer, Begun, Error, FencingToken, Fingerprint, Key, KeyedRequest, Lease, Leases, Settled,
-    builder::LIFETIME,
+    lifetime::LIFETIME,
 };
 
 /// How many expired keys a call forgets at most: more than it can add.

@@ -3,7 +3,8 @@
 use mainstay_database::Namespace;
 
 use crate::{
-    Answer, Claim, Error, Key, KeyedRequest, answer,
+    Answer, Claim, Error, Key, KeyedRequest,
+    answer::headers,
     found::{Found, running},
     stored::StoredAnswer,
 };
@@ -114,7 +115,7 @@ impl<'a> Completions<'a> {
             columns.keys.push(key.text());
             columns.fingerprints.push(fingerprint.as_bytes());
             columns.statuses.push(smallint(answer.status()));
-            columns.headers.push(answer::encode(answer));
+            columns.headers.push(headers::encode(answer));
             columns.bodies.push(answer.body().map(|body| &**body));
         }
         columns

@@ -22,6 +22,16 @@ impl<I: Inbox, K, S> Worker<I, K, S> {
     /// [`UnknownKind`](crate::failure::FailureKind::UnknownKind).
     /// [`BlockKey`](crate::BlockKey), the default policy, leaves it in the log. Name the kinds that
     /// the consumer leaves alone on purpose in [`ignore_kinds`](Self::ignore_kinds).
+    ///
+    /// ```
+    /// # use mainstay_inbox::{Worker, messaging::Consumer, store::WorkerStore};
+    /// # fn worker(inbox: impl WorkerStore, consumer: impl Consumer) {
+    /// let worker = Worker::new(inbox, consumer)
+    ///     .block_unknown_kinds()
+    ///     .ignore_kinds(&["OrderViewed"]);
+    /// # drop(worker);
+    /// # }
+    /// ```
     pub fn block_unknown_kinds(mut self) -> Self {
         self.settings.kinds.block = true;
         self

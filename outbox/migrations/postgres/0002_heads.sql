@@ -12,17 +12,30 @@ CREATE INDEX {prefix}outbox_deferred_heads ON {ns}outbox_deferred (shard, due_at
 -- key leaves the planner only the index of blocked keys, which an equality would not.
 CREATE FUNCTION {ns}outbox_mark_heads() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+DECLARE
+    firsts BIGINT[];
+    locked BIGINT;
 BEGIN
     -- Writers of delayed messages may not read the table, and need not.
-    IF EXISTS (SELECT FROM changed WHERE blocked) THEN
-        UPDATE {ns}outbox_deferred SET head = true WHERE NOT head AND position = ANY (ARRAY(
+    IF NOT EXISTS (SELECT FROM changed WHERE blocked) THEN
+        RETURN NULL;
+    END IF;
+    LOOP
+        -- Deleting a row behind a head marks nothing, and must not wait for the head: its deleter may wait for that row.
+        firsts := ARRAY(
             SELECT f.position FROM (SELECT DISTINCT topic, key FROM changed WHERE blocked AND key IS NOT NULL) k
             CROSS JOIN LATERAL (
-                SELECT position FROM {ns}outbox_deferred
+                SELECT position, head FROM {ns}outbox_deferred
                 WHERE blocked AND topic = k.topic AND key >= k.key AND key <= k.key
                 ORDER BY key, position LIMIT 1) f
-            UNION ALL SELECT position FROM changed WHERE blocked AND key IS NULL));
-    END IF;
+            WHERE NOT f.head OR TG_OP <> 'DELETE' ORDER BY f.position);
+        -- Waits, in one order for all, for transactions that delete one of them. Once they commit, other rows are the first.
+        SELECT count(*) INTO locked FROM unnest(firsts) f(first) CROSS JOIN LATERAL (
+            SELECT FROM {ns}outbox_deferred WHERE position = f.first FOR NO KEY UPDATE) l;
+        EXIT WHEN locked = cardinality(firsts);
+    END LOOP;
+    UPDATE {ns}outbox_deferred SET head = true WHERE NOT head AND position = ANY (
+        firsts || ARRAY(SELECT position FROM changed WHERE blocked AND key IS NULL));
     RETURN NULL;
 END $$;
 

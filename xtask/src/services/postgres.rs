@@ -5,7 +5,7 @@ use mainstay_testkit::{
     postgres::{self, BIN, Binaries, Instance, Options},
 };
 
-use super::service::{Programs, Service, Started};
+use super::service::{Programs, Service, started};
 
 pub(crate) static POSTGRES: Service = Service {
     name: postgres::NAME,
@@ -40,24 +40,4 @@ fn prepare(wanted: Option<u32>) -> Result<Programs, Error> {
     })
 }
 
-impl Started for Instance {
-    fn pid(&self) -> Option<u32> {
-        self.pid()
-    }
-
-    fn port(&self) -> u16 {
-        self.port()
-    }
-
-    fn url(&self) -> String {
-        self.url()
-    }
-
-    fn leave(self: Box<Self>) {
-        (*self).leave();
-    }
-
-    fn close(self: Box<Self>) -> Result<(), Error> {
-        (*self).close()
-    }
-}
+started!(Instance);

@@ -5,7 +5,7 @@ use mainstay_testkit::{
     redis::{self, BIN, Binaries, Instance, Options},
 };
 
-use super::service::{Programs, Service, Started};
+use super::service::{Programs, Service, started};
 
 pub(crate) static REDIS: Service = Service {
     name: redis::NAME,
@@ -35,24 +35,4 @@ fn prepare(_: Option<u32>) -> Result<Programs, Error> {
     })
 }
 
-impl Started for Instance {
-    fn pid(&self) -> Option<u32> {
-        self.pid()
-    }
-
-    fn port(&self) -> u16 {
-        self.port()
-    }
-
-    fn url(&self) -> String {
-        self.url()
-    }
-
-    fn leave(self: Box<Self>) {
-        (*self).leave();
-    }
-
-    fn close(self: Box<Self>) -> Result<(), Error> {
-        (*self).close()
-    }
-}
+started!(Instance);

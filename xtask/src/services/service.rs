@@ -54,6 +54,34 @@ pub(super) trait Started {
     fn close(self: Box<Self>) -> Result<(), Error>;
 }
 
+/// Says that a server of the test kit is one: each kind has the same methods.
+macro_rules! started {
+    ($instance:ty) => {
+        impl $crate::services::service::Started for $instance {
+            fn pid(&self) -> Option<u32> {
+                self.pid()
+            }
+
+            fn port(&self) -> u16 {
+                self.port()
+            }
+
+            fn url(&self) -> String {
+                self.url()
+            }
+
+            fn leave(self: Box<Self>) {
+                (*self).leave();
+            }
+
+            fn close(self: Box<Self>) -> Result<(), mainstay_testkit::Error> {
+                (*self).close()
+            }
+        }
+    };
+}
+pub(super) use started;
+
 /// The server of one run of tests.
 pub(crate) struct Server {
     service: &'static Service,

@@ -6,11 +6,12 @@ use mainstay_database::{Migrations, Namespace, postgres::Database};
 use mainstay_outbox::{
     PostgresOutbox,
     postgres::MIGRATIONS,
-    store::{Outcome, Refusal, RelayStore as _},
+    store::{Outcome, Refusal, RelayStore as _, ShardLease},
 };
 use mainstay_testkit::postgres::Server;
+use sqlx::Executor as _;
 
-use super::{ALL, LEASE, Running, Shop, ids, message, shop, until};
+use super::{ALL, LEASE, Running, Shop, fetched, id, ids, message, shop, until};
 
 /// The positions of heads, and the first positions of blocked keys: always the same.
 async fn heads(shop: &Shop) -> (Vec<i64>, Vec<i64>) {
@@ -96,6 +97,112 @@ async fn the_head_of_a_key_is_its_first_row_after_every_kind_of_write() {
         shop.run(delete).await;
         check(delete).await;
     }
+}
+
+/// Blocks the keys of the `first` messages, with the `behind` messages behind them.
+async fn block(shop: &Shop, first: &[(&str, usize)], behind: &[(&str, usize)]) -> Vec<ShardLease> {
+    let leases = shop.outbox.lease("relay", LEASE).await.unwrap();
+    let messages = first.iter().chain(behind);
+    let messages = messages.map(|(key, number)| message(key, *number));
+    shop.commit(&messages.collect::<Vec<_>>()).await;
+    let fetched = fetched(&shop.outbox, &leases).await;
+    let (refused, held) = fetched.rows.split_at(first.len());
+    let refused = refused.iter().map(|row| Refusal {
+        row_ref: row.row_ref,
+        attempts: 1,
+        retry_after: Duration::ZERO,
+        reason: "a test".to_owned(),
+    });
+    let outcome = Outcome {
+        refused: refused.collect(),
+        held: held.iter().map(|row| row.row_ref).collect(),
+        ..Outcome::default()
+    };
+    shop.outbox.record(&leases, &outcome).await.unwrap();
+    leases
+}
+
+/// The outcome that `a-0`, the first row that is due, was published.
+async fn first_acknowledged(shop: &Shop, leases: &[ShardLease]) -> Outcome {
+    let fetched = fetched(&shop.outbox, leases).await;
+    assert_eq!(id(&fetched.rows[0]), "a-0");
+    Outcome {
+        acknowledged: vec![fetched.rows[0].row_ref],
+        ..Outcome::default()
+    }
+}
+
+/// The row that would be the next head is deleted by a transaction that is still open.
+#[tokio::test]
+async fn a_record_that_meets_the_deletion_of_the_next_head_marks_the_one_after_it() {
+    let Some(shop) = shop().await else { return };
+    let leases = block(&shop, &[("a", 0)], &[("a", 1), ("a", 2)]).await;
+    let outcome = first_acknowledged(&shop, &leases).await;
+    let mut operator = shop.pool().begin().await.unwrap();
+    let skip = "DELETE FROM outbox_deferred WHERE envelope::json ->> 'id' = 'a-1'";
+    operator.execute(skip).await.unwrap();
+    let (recorded, ()) = tokio::join!(shop.outbox.record(&leases, &outcome), async {
+        shop.until_blocked(1).await;
+        operator.commit().await.unwrap();
+    });
+    recorded.unwrap();
+    let (marked, first) = heads(&shop).await;
+    assert_eq!(marked, first);
+    assert_eq!(ids(&shop.outbox, &leases).await, ["a-2"]);
+}
+
+/// The only row of a key is deleted by a transaction that is still open, while another is put behind it.
+#[tokio::test]
+async fn a_record_that_meets_the_deletion_of_a_head_marks_the_row_that_it_puts_behind() {
+    let Some(shop) = shop().await else { return };
+    let leases = block(&shop, &[("a", 0)], &[]).await;
+    shop.commit(&[message("a", 1)]).await;
+    let fetched = fetched(&shop.outbox, &leases).await;
+    let later = fetched.rows.iter().find(|row| id(row) == "a-1").unwrap();
+    let outcome = Outcome {
+        held: vec![later.row_ref],
+        ..Outcome::default()
+    };
+    let mut operator = shop.pool().begin().await.unwrap();
+    let skip = "DELETE FROM outbox_deferred";
+    operator.execute(skip).await.unwrap();
+    let (recorded, ()) = tokio::join!(shop.outbox.record(&leases, &outcome), async {
+        shop.until_blocked(1).await;
+        operator.commit().await.unwrap();
+    });
+    recorded.unwrap();
+    let (marked, first) = heads(&shop).await;
+    assert_eq!(marked, first);
+    assert_eq!(ids(&shop.outbox, &leases).await, ["a-1"]);
+}
+
+/// The relay waits for a row that the operator deletes; the operator must not wait for the relay's in turn.
+#[tokio::test]
+async fn a_record_and_a_deletion_behind_its_head_do_not_deadlock() {
+    let Some(shop) = shop().await else { return };
+    let behind = [("a", 1), ("a", 2), ("b", 1)];
+    let leases = block(&shop, &[("a", 0), ("b", 0)], &behind).await;
+    let outcome = first_acknowledged(&shop, &leases).await;
+    // Keeps the deletion from completing when it has deleted the first of its rows.
+    let mut in_the_way = shop.pool().begin().await.unwrap();
+    let lock = "SELECT FROM outbox_deferred WHERE envelope::json ->> 'id' = 'b-1' FOR UPDATE";
+    in_the_way.execute(lock).await.unwrap();
+    let skip = "DELETE FROM outbox_deferred WHERE envelope::json ->> 'id' IN ('a-1', 'b-1')";
+    let ((), recorded, ()) = tokio::join!(
+        shop.run(skip),
+        async {
+            shop.until_blocked(1).await;
+            shop.outbox.record(&leases, &outcome).await
+        },
+        async {
+            shop.until_blocked(2).await;
+            in_the_way.commit().await.unwrap();
+        }
+    );
+    recorded.unwrap();
+    let (marked, first) = heads(&shop).await;
+    assert_eq!(marked, first);
+    assert_eq!(marked.len(), 2);
 }
 
 /// Rows that a build before the marks has blocked.

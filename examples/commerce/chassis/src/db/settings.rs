@@ -25,8 +25,11 @@ impl StorageSettings {
             None | Some("") => Err(Error::Setting {
                 what: "data is invalid: expected a directory whose path is UTF-8",
             }),
-            // SQLite takes what begins with `file:` for a URI, and opens another file.
-            Some(path) if path.starts_with("file:") => Ok(Path::new(".").join(path)),
+            // SQLite takes `file:shop` for a URI and opens another file; the database refuses what
+            // looks like a URL.
+            Some(path) if self.data.is_relative() && path.contains(':') => {
+                Ok(Path::new(".").join(path))
+            }
             Some(path) => Ok(path.into()),
         }
     }

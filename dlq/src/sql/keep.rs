@@ -1,0 +1,186 @@
+//! Keeping dead letters, and the messages behind them.
+
+macro_rules! implement_keep {
+    ($store:ident, $driver:ty, $connection:ty, $classify:path) => {
+        impl $store {
+            /// A message with its body.
+            async fn insert(
+                &self,
+                connection: &mut $connection,
+                consumer: &mainstay_messaging::Group,
+                delivery: &mainstay_messaging::Delivery,
+                fault: Option<&crate::store::Fault>,
+            ) -> Result<i64, crate::Error> {
+                let identity = mainstay_inbox::store::Identity::of(delivery);
+                let key = crate::BlockedKey::of(consumer, delivery).map(|key| key.key);
+                let kind = delivery
+                    .content
+                    .message()
+                    .map(|message| message.kind.as_str());
+                let state = if fault.is_some() { "dead" } else { "held" };
+                let delay = fault.and_then(|fault| fault.delay(0));
+                let delay =
+                    delay.map(|delay| i64::try_from(delay.as_micros()).unwrap_or(i64::MAX / 2));
+                let attempts = fault.map_or(0, |fault| fault.attempts);
+                let id: i64 = sqlx::query_scalar::<$driver, i64>(self.sql.insert.clone())
+                    .persistent(self.persists())
+                    .bind(consumer.as_str())
+                    .bind(delivery.position.partition.topic.as_str())
+                    .bind(delivery.position.partition.number)
+                    .bind(delivery.position.offset)
+                    .bind(identity.source)
+                    .bind(&*identity.id)
+                    .bind(key)
+                    .bind(kind)
+                    .bind(state)
+                    .bind(fault.map(|fault| fault.kind))
+                    .bind(i32::try_from(attempts).unwrap_or(i32::MAX))
+                    .bind(i32::from(delay.is_some()))
+                    .bind(fault.map(|fault| &*fault.error))
+                    .bind(fault.map(|fault| &*fault.fingerprint))
+                    .bind(delay)
+                    .fetch_one(&mut *connection)
+                    .await
+                    .map_err($classify)?;
+                self.insert_body(connection, id, 0, &delivery.content)
+                    .await?;
+                Ok(id)
+            }
+
+            async fn insert_body(
+                &self,
+                connection: &mut $connection,
+                id: i64,
+                revision: i32,
+                content: &mainstay_messaging::broker::Content,
+            ) -> Result<(), crate::Error> {
+                sqlx::query::<$driver>(self.sql.insert_body.clone())
+                    .persistent(self.persists())
+                    .bind(id)
+                    .bind(revision)
+                    .bind(crate::record::write(content))
+                    .bind(crate::record::payload(content).map(|payload| &payload[..]))
+                    .execute(connection)
+                    .await
+                    .map_err($classify)?;
+                Ok(())
+            }
+
+            async fn insert_failure(
+                &self,
+                connection: &mut $connection,
+                id: i64,
+                revision: i32,
+                fault: &crate::store::Fault,
+            ) -> Result<(), crate::Error> {
+                sqlx::query::<$driver>(self.sql.insert_failure.clone())
+                    .persistent(self.persists())
+                    .bind(id)
+                    .bind(fault.kind)
+                    .bind(i32::try_from(fault.attempts).unwrap_or(i32::MAX))
+                    .bind(&fault.error)
+                    .bind(revision)
+                    .execute(connection)
+                    .await
+                    .map_err($classify)?;
+                Ok(())
+            }
+
+            /// Runs a statement on the row of a blocked key.
+            async fn on_key(
+                &self,
+                connection: &mut $connection,
+                statement: &sqlx::SqlStr,
+                key: &crate::BlockedKey,
+            ) -> Result<u64, crate::Error> {
+                let done = sqlx::query::<$driver>(statement.clone())
+                    .persistent(self.persists())
+                    .bind(key.consumer.as_str())
+                    .bind(key.topic.as_str())
+                    .bind(&key.key)
+                    .execute(connection)
+                    .await
+                    .map_err($classify)?;
+                Ok(done.rows_affected())
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl crate::store::DeadLetterStore for $store {
+            type Connection = $connection;
+
+            async fn hold(
+                &self,
+                connection: &mut $connection,
+                consumer: &mainstay_messaging::Group,
+                fresh: &[&mainstay_messaging::Delivery],
+            ) -> Result<Vec<usize>, crate::Error> {
+                let (is_any, level) =
+                    sqlx::query_as::<$driver, (i32, String)>(self.sql.is_any_kept.clone())
+                        .persistent(self.persists())
+                        .bind(consumer.as_str())
+                        .fetch_one(&mut *connection)
+                        .await
+                        .map_err($classify)?;
+                if !level.starts_with("read ") {
+                    return Err(crate::Error::Isolation { level });
+                }
+                if is_any == 0 {
+                    return Ok(Vec::new());
+                }
+                let names = crate::sql::names(consumer, fresh)?;
+                let blocked: std::collections::HashSet<(String, String)> =
+                    sqlx::query_as::<$driver, (String, String)>(self.sql.lock_blocked.clone())
+                        .persistent(self.persists())
+                        .bind(consumer.as_str())
+                        .bind(&names)
+                        .fetch_all(&mut *connection)
+                        .await
+                        .map_err($classify)?
+                        .into_iter()
+                        .collect();
+                let known: std::collections::HashSet<(String, String)> =
+                    sqlx::query_as::<$driver, (String, String)>(self.sql.known.clone())
+                        .persistent(self.persists())
+                        .bind(consumer.as_str())
+                        .bind(&names)
+                        .fetch_all(&mut *connection)
+                        .await
+                        .map_err($classify)?
+                        .into_iter()
+                        .collect();
+                let mut held = Vec::new();
+                for (place, delivery) in fresh.iter().copied().enumerate() {
+                    let identity = mainstay_inbox::store::Identity::of(delivery);
+                    if known.contains(&(identity.source.to_owned(), identity.id.into_owned())) {
+                        held.push(place);
+                    } else if let Some(key) = crate::BlockedKey::of(consumer, delivery)
+                        && blocked.contains(&(key.topic.to_string(), key.key))
+                    {
+                        held.push(place);
+                        self.insert(connection, consumer, delivery, None).await?;
+                    }
+                }
+                Ok(held)
+            }
+
+            async fn keep(
+                &self,
+                connection: &mut $connection,
+                consumer: &mainstay_messaging::Group,
+                delivery: &mainstay_messaging::Delivery,
+                fault: &crate::store::Fault,
+            ) -> Result<(), crate::Error> {
+                let id = self
+                    .insert(connection, consumer, delivery, Some(fault))
+                    .await?;
+                self.insert_failure(connection, id, 0, fault).await?;
+                if let Some(key) = crate::BlockedKey::of(consumer, delivery) {
+                    self.on_key(connection, &self.sql.block, &key).await?;
+                }
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use implement_keep;
