@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Error, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use cargo_metadata::camino::Utf8PathBuf;
 use mainstay_testkit::postgres;
 use serde_json::{Deserializer, Value};
@@ -142,22 +142,14 @@ fn pairs() -> Result<()> {
 
 fn models(run: &mut Run) -> Result<()> {
     let shell = Shell::new()?;
-    let models = |size| Ok::<_, Error>(program(&shell, "models")?.args([size, "--json"]));
+    let mut models = |title, size, columns: &[&str]| {
+        let program = program(&shell, "models")?.args([size, "--json"]);
+        counted(run, title, columns, program)
+    };
     let columns = ["model", "case", "states", "depth", "complete", "seconds"];
-    let large = counted(
-        run,
-        "Models within large bounds",
-        &columns,
-        models("large")?,
-    );
+    let large = models("Models within large bounds", "large", &columns);
     let columns = ["model", "case", "breaks", "states"];
-    counted(
-        run,
-        "Models without each rule",
-        &columns,
-        models("removed")?,
-    )
-    .and(large)
+    models("Models without each rule", "removed", &columns).and(large)
 }
 
 fn seeds(run: &mut Run) -> Result<()> {
