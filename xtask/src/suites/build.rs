@@ -88,6 +88,12 @@ pub(super) fn build(choice: Choice) -> Result<VecDeque<Suite>> {
             });
         }
     }
+    let is_explored = suites.iter().any(|suite| suite.name.starts_with(SEEDS));
+    let may_be_explored = workspace.program("simulation").is_ok();
+    ensure!(
+        is_explored || !may_be_explored,
+        "cargo did not build the program `simulation`, so no seed would run"
+    );
     suites.retain_mut(|suite| {
         let filter = choice(suite);
         suite.command.args(filter.filter(|text| !text.is_empty()));
