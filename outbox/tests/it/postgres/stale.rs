@@ -46,13 +46,15 @@ async fn goes_on(shop: &Shop, make_stale: impl AsyncFn(&Database)) {
 async fn a_relay_goes_on_after_the_type_of_a_column_changed() {
     let Some(shop) = shop().await else { return };
     goes_on(&shop, async |_| {
-        // There and back: each time is a change.
+        // There and back: each time is a change. A transaction for each table: one for both would
+        // wait for the relay, which reads both and would wait for it.
         let changes = "DO $$ DECLARE other text := CASE
               (SELECT atttypid::regtype::text FROM pg_attribute
                WHERE attrelid = 'outbox'::regclass AND attname = 'topic')
               WHEN 'text' THEN 'varchar' ELSE 'text' END;
             BEGIN
               EXECUTE format('ALTER TABLE outbox ALTER topic TYPE %1$s, ALTER envelope TYPE %1$s', other);
+              COMMIT;
               EXECUTE format('ALTER TABLE outbox_deferred ALTER topic TYPE %1$s, ALTER envelope TYPE %1$s', other);
             END $$";
         shop.run(changes).await;
