@@ -252,7 +252,7 @@ fn work_that_does_not_yield_does_not_keep_its_lease_from_being_renewed() {
         .enable_all()
         .build()
         .unwrap();
-    let lease = Duration::from_millis(300);
+    let lease = Duration::from_secs(3);
     let (locks, guard): (Locks, Guard) = runtime.block_on(async {
         let leases = MemoryLeases::builder(Database::new()).open().await;
         let locks = Locks::builder(leases.unwrap()).lease(lease).build();
@@ -264,7 +264,7 @@ fn work_that_does_not_yield_does_not_keep_its_lease_from_being_renewed() {
     let worked = runtime.block_on(async {
         let work = tokio::spawn(async move {
             let outcome = guard.run(async move {
-                std::thread::sleep(lease * 4);
+                std::thread::sleep(lease * 3 / 2);
                 does.store(true, Ordering::SeqCst);
                 tokio::task::yield_now().await;
             });
