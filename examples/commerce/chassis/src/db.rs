@@ -12,6 +12,7 @@ mod backend;
 mod backend;
 mod file_snapshot;
 mod inbox;
+mod records;
 mod settings;
 
 use std::{sync::Arc, time::Duration};
@@ -27,7 +28,11 @@ pub use backend::{Connection, ON_A_SERVER, Pool, Snapshot, Storage};
 pub(crate) use backend::{Database, HAS_LOG_BINDING, LOG_REMEDY, Outbox};
 pub use file_snapshot::FileSnapshot;
 pub(crate) use inbox::Inbox;
+pub use records::Records;
 pub use settings::StorageSettings;
+
+/// How long the answer to a request is kept and given again.
+pub const ANSWERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An open transaction; rolls back on drop.
 pub type OpenTransaction = <Database as Transactions>::Transaction;
@@ -92,6 +97,14 @@ impl Db {
         let inbox = backend::Inbox::builder(&self.database);
         let inbox = inbox.open_without_migrating().await?;
         Ok(Inbox::new(inbox, self.clone()))
+    }
+
+    /// Opens the answers to requests with an idempotency key in it.
+    pub(crate) async fn records(&self) -> Result<Records> {
+        self.migrate(&backend::RECORDS_MIGRATIONS).await?;
+        let records = backend::Records::builder(&self.database).lifetime(ANSWERS_KEPT);
+        let records = records.open_without_migrating().await?;
+        Ok(Records::new(records, self.clone()))
     }
 }
 

@@ -28,8 +28,8 @@ mod roles;
 mod roles;
 
 pub use db::{
-    Connection, Db, FileSnapshot, ON_A_SERVER, OpenTransaction, Pool, Snapshot, Storage,
-    StorageSettings, column, rows, sql, touched,
+    ANSWERS_KEPT, Connection, Db, FileSnapshot, ON_A_SERVER, OpenTransaction, Pool, Records,
+    Snapshot, Storage, StorageSettings, column, rows, sql, touched,
 };
 pub use deployment::Deployment;
 pub use error::{Error, Result};

@@ -17,6 +17,9 @@ use super::StorageSettings;
 use crate::{Error, Result};
 
 pub(crate) use mainstay_database::postgres::{Database, classify};
+pub(crate) use mainstay_idempotency::postgres::{
+    MIGRATIONS as RECORDS_MIGRATIONS, PostgresRecords as Records,
+};
 pub(crate) use mainstay_inbox::postgres::{MIGRATIONS as INBOX_MIGRATIONS, PostgresInbox as Inbox};
 pub(crate) use mainstay_outbox::postgres::PostgresOutbox as Outbox;
 pub use server_snapshot::Snapshot;

@@ -12,6 +12,9 @@ use super::{FileSnapshot, StorageSettings};
 use crate::{Error, Result};
 
 pub(crate) use mainstay_database::sqlite::{Database, classify};
+pub(crate) use mainstay_idempotency::sqlite::{
+    MIGRATIONS as RECORDS_MIGRATIONS, SqliteRecords as Records,
+};
 pub(crate) use mainstay_inbox::sqlite::{MIGRATIONS as INBOX_MIGRATIONS, SqliteInbox as Inbox};
 pub(crate) use mainstay_outbox::sqlite::SqliteOutbox as Outbox;
 
