@@ -1,5 +1,7 @@
 //! Leases and fences in PostgreSQL.
 
+mod privileges;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
