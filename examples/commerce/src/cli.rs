@@ -1,6 +1,8 @@
 //! Commands and flags. `config` reads the texts of `serve`, which may also come from the
 //! environment or a file.
 
+pub(crate) mod dead_letters;
+
 use std::{fmt, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::RangedI64ValueParser};
@@ -24,6 +26,8 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Place orders at a fixed rate, and report latencies and outcomes
     Load(LoadArguments),
+    /// See and act on messages that a service could not handle
+    Dlq(dead_letters::DlqArguments),
     /// Migrate every database and exit
     Migrate(MigrateArguments),
 }
@@ -41,6 +45,15 @@ pub(crate) struct ServeArguments {
     /// Orders per second of the built-in customers, or off [default: 5/s]
     #[arg(long, env = "COMMERCE_TRAFFIC", value_name = "N/s|off")]
     pub(crate) traffic: Option<String>,
+    /// Token that operators send to /api/v1/dlq, as `Authorization: Bearer TOKEN` [default: none;
+    /// then only a shop on a loopback address takes acts]
+    #[arg(
+        long,
+        env = "COMMERCE_OPERATOR_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    pub(crate) operator_token: Option<Secret>,
     /// Deadline for the head of a request, and then for its body, in seconds [default: 10]
     #[arg(long, env = "COMMERCE_REQUEST_TIMEOUT", value_name = "SECONDS")]
     pub(crate) request_timeout: Option<u64>,
@@ -63,7 +76,7 @@ pub(crate) struct StorageArguments {
         hide_env_values = true,
         value_name = "URL"
     )]
-    pub(crate) postgres: Option<PostgresUrl>,
+    pub(crate) postgres: Option<Secret>,
     /// Prefix of the names of these databases [default: commerce_]
     #[arg(long, env = "COMMERCE_POSTGRES_PREFIX", value_name = "PREFIX")]
     pub(crate) postgres_prefix: Option<String>,
@@ -77,17 +90,17 @@ fn at_most(most: i64) -> RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=most)
 }
 
-/// A URL that may hold a password.
+/// A token, or a URL that may hold a password.
 #[derive(Clone)]
-pub(crate) struct PostgresUrl(pub(crate) String);
+pub(crate) struct Secret(pub(crate) String);
 
-impl From<String> for PostgresUrl {
-    fn from(url: String) -> Self {
-        Self(url)
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 
-impl fmt::Debug for PostgresUrl {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
     }

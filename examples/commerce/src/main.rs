@@ -4,9 +4,11 @@
 mod cli;
 mod config;
 mod demand;
+mod dlq;
 mod error;
 mod load;
 mod migrate;
+mod output;
 mod serve;
 mod verify;
 
@@ -58,6 +60,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Serve(arguments)) => runtime.block_on(serve::run(arguments)),
         Some(Command::Verify(arguments)) => runtime.block_on(verify::run(arguments)),
         Some(Command::Load(arguments)) => runtime.block_on(load::run(arguments)),
+        Some(Command::Dlq(arguments)) => runtime.block_on(dlq::run(arguments)),
         Some(Command::Migrate(arguments)) => runtime.block_on(migrate::run(arguments)),
     }
 }
