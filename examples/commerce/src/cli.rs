@@ -5,7 +5,7 @@ pub(crate) mod dead_letters;
 
 use std::{fmt, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, builder::RangedI64ValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::RangedI64ValueParser};
 
 /// A shop of four services, by default on SQLite files.
 #[derive(Parser, Debug)]
@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Place orders at a fixed rate, and report latencies and outcomes
     Load(LoadArguments),
+    /// Run a scenario on a running deployment. Exit code 0: every expectation held
+    Demo(DemoArguments),
     /// See and act on messages that a service could not handle
     Dlq(dead_letters::DlqArguments),
     /// Migrate every database and exit
@@ -150,6 +152,28 @@ pub(crate) struct LoadArguments {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArguments {
+    #[arg(value_enum)]
+    pub(crate) scenario: Scenario,
+    /// URL of the shop
+    #[arg(
+        long,
+        env = "COMMERCE_TARGET",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArguments,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
+pub(crate) enum Scenario {
+    /// A message that no handler can read: from the alarm to fixed
+    Poison,
 }
 
 #[derive(Args, Debug)]
