@@ -17,8 +17,11 @@ use super::StorageSettings;
 use crate::{Error, Result};
 
 pub(crate) use mainstay_database::postgres::{Database, classify};
+pub(crate) use mainstay_dlq::postgres::MIGRATIONS as QUEUE_MIGRATIONS;
 pub(crate) use mainstay_inbox::postgres::{MIGRATIONS as INBOX_MIGRATIONS, PostgresInbox as Inbox};
-pub(crate) use mainstay_outbox::postgres::PostgresOutbox as Outbox;
+pub(crate) use mainstay_outbox::postgres::{
+    MIGRATIONS as OUTBOX_MIGRATIONS, PostgresOutbox as Outbox,
+};
 pub use server_snapshot::Snapshot;
 
 /// The connection that statements run on.
@@ -106,6 +109,13 @@ impl Storage {
             }
             opened => Ok(opened?),
         }
+    }
+
+    /// The same, but a missing database is an error.
+    pub(crate) async fn open_existing(&self, name: &str) -> Result<Database> {
+        let database = format!("{}{name}", self.prefix);
+        let builder = Database::builder_with(self.server.clone().database(&database));
+        Ok(builder.open().await?)
     }
 
     /// Opens a read-only snapshot of the database of `name`.
