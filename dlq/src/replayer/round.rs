@@ -277,6 +277,7 @@ where
             database.commit(tx).await?;
         }
         let totals = store.totals(&self.consumer, CAP).await?;
+        self.ending.shared().update(|status| status.totals = totals);
         let consumer = || self.consumer.to_string();
         #[expect(clippy::cast_precision_loss, reason = "counts are capped")]
         let set = |name: &'static str, count: u64| {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use commerce_chassis::{Storage, StorageSettings};
+use commerce_chassis::{Operators, Storage, StorageSettings};
 use serde::Deserialize;
 
 use crate::{
@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) services: Vec<&'static str>,
     pub(crate) listen: SocketAddr,
     pub(crate) storage: Storage,
+    /// Who may act on dead letters.
+    pub(crate) operators: Operators,
     /// Interval between two built-in orders; none = no built-in traffic.
     pub(crate) traffic: Option<Duration>,
     pub(crate) limits: Limits,
@@ -39,6 +41,7 @@ struct File {
     postgres: Option<String>,
     postgres_prefix: Option<String>,
     traffic: Option<String>,
+    operator_token: Option<String>,
     request_timeout: Option<u64>,
     max_connections: Option<u64>,
 }
@@ -46,9 +49,12 @@ struct File {
 impl Config {
     pub(crate) fn read(arguments: ServeArguments) -> Result<Self, Failure> {
         let mut file = File::read(arguments.storage.config.as_deref())?;
+        let listen = listen(arguments.listen.or(file.listen.take()).as_deref())?;
+        let token = arguments.operator_token.map(|token| token.0);
         Ok(Self {
+            operators: operators(token.or(file.operator_token.take()).as_deref(), listen)?,
             services: services(arguments.service.or(file.service.take()).as_deref())?,
-            listen: listen(arguments.listen.or(file.listen.take()).as_deref())?,
+            listen,
             traffic: traffic(arguments.traffic.or(file.traffic.take()).as_deref())?,
             limits: limits(
                 arguments.request_timeout.or(file.request_timeout),
@@ -121,6 +127,18 @@ fn listen(given: Option<&str>) -> Result<SocketAddr, Failure> {
             "listen {text:?}: expected an address and a port, such as 127.0.0.1:8080"
         ))
     })
+}
+
+fn operators(token: Option<&str>, listen: SocketAddr) -> Result<Operators, Failure> {
+    match token {
+        None => Ok(Operators::on_loopback(listen.ip().is_loopback())),
+        Some(token) if token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Operators::with_token(token))
+        }
+        Some(_) => Err(Failure::plain(
+            "operator-token: expected at least 16 characters of ASCII without spaces",
+        )),
+    }
 }
 
 fn traffic(given: Option<&str>) -> Result<Option<Duration>, Failure> {

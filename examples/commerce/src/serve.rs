@@ -43,6 +43,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let _presence = Presence::announce(config.storage.data())?;
 
     let deployment = Deployment::open(config.storage.clone()).await?;
+    let deployment = deployment.operators(config.operators.clone());
     let shutdown = deployment.shutdown().clone();
     let mut services = axum::Router::new();
     let mut health = Vec::new();

@@ -12,6 +12,7 @@ mod backend;
 mod backend;
 mod file_snapshot;
 mod inbox;
+mod queue;
 mod records;
 mod settings;
 
@@ -27,7 +28,8 @@ use crate::{Error, Result, roles};
 pub use backend::{Connection, ON_A_SERVER, Pool, Snapshot, Storage};
 pub(crate) use backend::{Database, HAS_LOG_BINDING, LOG_REMEDY, Outbox};
 pub use file_snapshot::FileSnapshot;
-pub(crate) use inbox::Inbox;
+pub use inbox::Inbox;
+pub use queue::{DeadLetters, Desk};
 pub use records::Records;
 pub use settings::StorageSettings;
 
@@ -50,15 +52,26 @@ impl Db {
     /// # Errors
     /// [`Error::Database`] names it.
     pub async fn open(storage: &Storage, name: &str) -> Result<Self> {
-        let database = storage.open(name).await?;
-        let db = Self {
-            transactions: roles::transactions(database.clone()),
-            database,
-        };
+        let db = Self::on(storage.open(name).await?);
         for migrations in backend::PREPARATIONS {
             db.migrate(migrations).await?;
         }
         Ok(db)
+    }
+
+    /// Opens the database of `name` as a service has left it: nothing is created or migrated.
+    ///
+    /// # Errors
+    /// [`Error::Database`]: it does not exist, or cannot be opened.
+    pub async fn open_existing(storage: &Storage, name: &str) -> Result<Self> {
+        Ok(Self::on(storage.open_existing(name).await?))
+    }
+
+    fn on(database: Database) -> Self {
+        Self {
+            transactions: roles::transactions(database.clone()),
+            database,
+        }
     }
 
     /// Migrates a component's schema.
@@ -79,6 +92,13 @@ impl Db {
         backend::reader(&self.database)
     }
 
+    /// Migrates the schemas of the outbox and of the inbox with its dead letter queue.
+    pub(crate) async fn migrate_messaging(&self) -> Result<()> {
+        self.migrate(&backend::OUTBOX_MIGRATIONS).await?;
+        self.migrate(&backend::INBOX_MIGRATIONS).await?;
+        self.migrate(&backend::QUEUE_MIGRATIONS).await
+    }
+
     /// Opens the outbox of `service` in it.
     pub(crate) async fn outbox(
         &self,
@@ -88,15 +108,24 @@ impl Db {
     ) -> Result<Outbox> {
         let source = format!("/{service}");
         let outbox = Outbox::builder(&self.database).source(source);
-        Ok(outbox.clock(clock).ids(ids).open().await?)
+        let outbox = outbox.clock(clock).ids(ids);
+        Ok(outbox.open_without_migrating().await?)
     }
 
-    /// Opens the inbox in it.
-    pub(crate) async fn inbox(&self) -> Result<Inbox> {
-        self.migrate(&backend::INBOX_MIGRATIONS).await?;
+    /// Opens the inbox in it, with its dead letter queue.
+    pub(crate) async fn dead_letters(&self) -> Result<DeadLetters> {
         let inbox = backend::Inbox::builder(&self.database);
-        let inbox = inbox.open_without_migrating().await?;
-        Ok(Inbox::new(inbox, self.clone()))
+        let inbox = Inbox::new(inbox.open_without_migrating().await?, self.clone());
+        let queue = DeadLetters::builder(inbox);
+        Ok(queue.open_without_migrating().await?)
+    }
+
+    /// What operators see and do about the messages that the service cannot handle.
+    ///
+    /// # Errors
+    /// [`Error::Database`]: the service has not migrated the database yet.
+    pub async fn desk(&self) -> Result<Desk> {
+        Ok(queue::checked(self.dead_letters().await?.desk()))
     }
 
     /// Opens the answers to requests with an idempotency key in it.

@@ -18,6 +18,9 @@ pub enum Error {
     /// The inbox failed.
     #[error("{0}")]
     Inbox(#[from] mainstay_inbox::Error),
+    /// The dead letter queue failed, or refuses an act.
+    #[error("{0}")]
+    DeadLetters(#[from] mainstay_dlq::Error),
     /// The store of idempotency keys failed.
     #[error("{0}")]
     Keys(#[from] mainstay_idempotency::Error),
@@ -109,6 +112,7 @@ impl Error {
             Self::Database(error) => error.is_retryable(),
             Self::Outbox(error) => error.is_retryable(),
             Self::Inbox(error) => error.is_retryable(),
+            Self::DeadLetters(error) => error.is_retryable(),
             Self::Keys(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
             Self::Changed { .. } | Self::NotCommitted => true,

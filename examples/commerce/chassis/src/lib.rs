@@ -12,6 +12,7 @@ mod group_commit;
 mod health;
 mod journal;
 mod log_binding;
+mod operators;
 mod path_param;
 mod problem;
 mod remote;
@@ -28,8 +29,8 @@ mod roles;
 mod roles;
 
 pub use db::{
-    ANSWERS_KEPT, Connection, Db, FileSnapshot, ON_A_SERVER, OpenTransaction, Pool, Records,
-    Snapshot, Storage, StorageSettings, column, rows, sql, touched,
+    ANSWERS_KEPT, Connection, Db, DeadLetters, Desk, FileSnapshot, Inbox, ON_A_SERVER,
+    OpenTransaction, Pool, Records, Snapshot, Storage, StorageSettings, column, rows, sql, touched,
 };
 pub use deployment::Deployment;
 pub use error::{Error, Result};
@@ -37,6 +38,7 @@ pub use group_commit::{Batch, GroupCommit};
 pub use health::{Health, HealthCheck};
 pub use journal::{Cause, Entries, JOURNAL_MIGRATIONS, Journal};
 pub use log_binding::{LogBinding, check_log};
+pub use operators::Operators;
 pub use path_param::PathParam;
 pub use problem::Problem;
 pub use remote::Remote;

@@ -7,7 +7,7 @@ use mainstay_clock::{Clock, SystemClock};
 use mainstay_messaging::envelope::micros_since_epoch;
 use serde::Deserialize;
 
-use super::log::Log;
+use super::{dead_letters::Letter, log::Log};
 use crate::{
     config::SERVICES,
     error::{Failure, cannot_check},
@@ -40,6 +40,8 @@ pub(crate) struct Journal {
     /// Source and id of each message with a processed record.
     pub(crate) processed: HashSet<(String, String)>,
     pub(crate) outbox: Vec<Waiting>,
+    /// The dead letter queue, replayed and discarded messages included.
+    pub(crate) letters: Vec<Letter>,
 }
 
 /// A message that was emitted.
@@ -233,6 +235,7 @@ impl Observation {
                 .map_err(cannot_check)?,
             processed: processed.into_iter().collect(),
             outbox: waiting.chain(deferred).collect(),
+            letters: Letter::read_all(snapshot).await.map_err(cannot_check)?,
         };
         self.journals.insert(service, journal);
         Ok(())

@@ -9,6 +9,7 @@
 mod conditions;
 mod customer;
 mod damage;
+mod dead_letters;
 mod flow;
 mod input;
 mod kill;

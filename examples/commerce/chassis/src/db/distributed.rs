@@ -17,11 +17,14 @@ use super::StorageSettings;
 use crate::{Error, Result};
 
 pub(crate) use mainstay_database::postgres::{Database, classify};
+pub(crate) use mainstay_dlq::postgres::MIGRATIONS as QUEUE_MIGRATIONS;
 pub(crate) use mainstay_idempotency::postgres::{
     MIGRATIONS as RECORDS_MIGRATIONS, PostgresRecords as Records,
 };
 pub(crate) use mainstay_inbox::postgres::{MIGRATIONS as INBOX_MIGRATIONS, PostgresInbox as Inbox};
-pub(crate) use mainstay_outbox::postgres::PostgresOutbox as Outbox;
+pub(crate) use mainstay_outbox::postgres::{
+    MIGRATIONS as OUTBOX_MIGRATIONS, PostgresOutbox as Outbox,
+};
 pub use server_snapshot::Snapshot;
 
 /// The connection that statements run on.
@@ -109,6 +112,13 @@ impl Storage {
             }
             opened => Ok(opened?),
         }
+    }
+
+    /// The same, but a missing database is an error.
+    pub(crate) async fn open_existing(&self, name: &str) -> Result<Database> {
+        let database = format!("{}{name}", self.prefix);
+        let builder = Database::builder_with(self.server.clone().database(&database));
+        Ok(builder.open().await?)
     }
 
     /// Opens a read-only snapshot of the database of `name`.

@@ -5,18 +5,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mainstay_database::Migrations;
+use mainstay_database::{Error as DatabaseError, Migrations};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{FileSnapshot, StorageSettings};
 use crate::{Error, Result};
 
 pub(crate) use mainstay_database::sqlite::{Database, classify};
+pub(crate) use mainstay_dlq::sqlite::MIGRATIONS as QUEUE_MIGRATIONS;
 pub(crate) use mainstay_idempotency::sqlite::{
     MIGRATIONS as RECORDS_MIGRATIONS, SqliteRecords as Records,
 };
 pub(crate) use mainstay_inbox::sqlite::{MIGRATIONS as INBOX_MIGRATIONS, SqliteInbox as Inbox};
-pub(crate) use mainstay_outbox::sqlite::SqliteOutbox as Outbox;
+pub(crate) use mainstay_outbox::sqlite::{MIGRATIONS as OUTBOX_MIGRATIONS, SqliteOutbox as Outbox};
 
 /// The connection that statements run on.
 pub type Connection = SqliteConnection;
@@ -69,6 +70,17 @@ impl Storage {
 
     pub(crate) async fn open(&self, name: &str) -> Result<Database> {
         Ok(Database::open(self.data().join(format!("{name}.db"))).await?)
+    }
+
+    /// The same, but a missing file is an error.
+    pub(crate) async fn open_existing(&self, name: &str) -> Result<Database> {
+        if let Some(snapshot) = self.find_snapshot(name).await? {
+            snapshot.close().await?;
+            return self.open(name).await;
+        }
+        let what = self.data().join(format!("{name}.db")).display().to_string();
+        let source = "the file does not exist".into();
+        Err(DatabaseError::CannotOpen { what, source }.into())
     }
 
     /// Opens a read-only snapshot of the database of `name`.
