@@ -1,6 +1,7 @@
 //! The health of a service's background work, for operators and probes.
 
 use jiff::Timestamp;
+use mainstay_dlock::LeaderHandle;
 use mainstay_dlq::{ReplayerHandle, desk::Totals};
 use mainstay_inbox::{WorkerHandle, status::BlockedKey};
 use mainstay_outbox::{Activity, RelayHandle};
@@ -15,6 +16,7 @@ pub struct HealthCheck {
     pub(crate) relay: RelayHandle,
     pub(crate) worker: WorkerHandle,
     pub(crate) replayer: ReplayerHandle,
+    pub(crate) leaders: Vec<(&'static str, LeaderHandle)>,
 }
 
 /// The health of a service's background work at one moment.
@@ -26,6 +28,15 @@ pub struct Health {
     outbox: OutboxHealth,
     inbox: InboxHealth,
     dead_letters: QueueHealth,
+    leaders: Vec<LeaderHealth>,
+}
+
+/// A candidate for work that one process does at a time.
+#[derive(Serialize, Debug)]
+struct LeaderHealth {
+    work: &'static str,
+    leads: bool,
+    last_error: Option<String>,
 }
 
 #[derive(Serialize, Debug)]
@@ -70,11 +81,13 @@ impl HealthCheck {
         let (relay, worker) = (self.relay.status(), self.worker.status());
         let replayer = self.replayer.status();
         let is_empty = replayer.totals == Totals::default();
+        let leaders: Vec<_> = self.leaders.iter().map(LeaderHealth::of).collect();
         Health {
             service: self.service,
             healthy: relay.is_healthy()
                 && worker.is_healthy()
                 && replayer.last_error.is_none()
+                && leaders.iter().all(|leader| leader.last_error.is_none())
                 && is_empty,
             outbox: OutboxHealth {
                 activity: match relay.activity {
@@ -97,6 +110,18 @@ impl HealthCheck {
                 last_error: replayer.last_error.as_deref().map(str::to_owned),
                 totals: replayer.totals,
             },
+            leaders,
+        }
+    }
+}
+
+impl LeaderHealth {
+    fn of((work, leader): &(&'static str, LeaderHandle)) -> Self {
+        let status = leader.status();
+        Self {
+            work,
+            leads: status.leading.is_some(),
+            last_error: status.last_error.as_deref().map(str::to_owned),
         }
     }
 }
