@@ -35,7 +35,8 @@ pub enum Error {
     /// A name given to the builder is invalid.
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
-    /// With this setting the relay could publish nothing.
+    /// With this setting the relay could publish nothing, or the outbox would check its connection
+    /// without a pause.
     #[error("{setting} is {given:?}; set it to at least {least:?}")]
     TooShort {
         /// The setter's name.

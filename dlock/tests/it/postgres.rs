@@ -1,5 +1,7 @@
 //! Leases and fences in PostgreSQL.
 
+mod privileges;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -253,10 +255,10 @@ async fn behind_a_pooler_locks_and_fences_do_the_same() {
     let database = database.unwrap();
     let leases = PostgresLeases::builder(&database).open().await.unwrap();
     let fences = PostgresFences::builder(&database).open().await.unwrap();
-    let lease = Duration::from_secs(1);
+    let lease = Duration::from_secs(4);
     let locks = Locks::builder(leases).lease(lease).build();
     let guard = locks.acquire("a", LONG).await.unwrap();
-    let held = guard.run(tokio::time::sleep(lease * 3)).await;
+    let held = guard.run(tokio::time::sleep(lease * 3 / 2)).await;
     held.unwrap();
     assert!(locks.try_acquire("a").await.unwrap().is_none());
     for _ in 0..5 {

@@ -13,6 +13,7 @@ mod backend;
 mod file_snapshot;
 mod inbox;
 mod queue;
+mod records;
 mod settings;
 
 use std::{sync::Arc, time::Duration};
@@ -30,7 +31,11 @@ pub(crate) use backend::{Database, HAS_LOG_BINDING, LOG_REMEDY, Outbox};
 pub use file_snapshot::FileSnapshot;
 pub use inbox::Inbox;
 pub use queue::{DeadLetters, Desk};
+pub use records::Records;
 pub use settings::StorageSettings;
+
+/// How long the answer to a request is kept and given again.
+pub const ANSWERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An open transaction; rolls back on drop.
 pub type OpenTransaction = <Database as Transactions>::Transaction;
@@ -131,6 +136,14 @@ impl Db {
     /// [`Error::Database`]: the service has not migrated the database yet.
     pub async fn desk(&self) -> Result<Desk> {
         Ok(queue::checked(self.dead_letters().await?.desk()))
+    }
+
+    /// Opens the answers to requests with an idempotency key in it.
+    pub(crate) async fn records(&self) -> Result<Records> {
+        self.migrate(&backend::RECORDS_MIGRATIONS).await?;
+        let records = backend::Records::builder(&self.database).lifetime(ANSWERS_KEPT);
+        let records = records.open_without_migrating().await?;
+        Ok(Records::new(records, self.clone()))
     }
 }
 

@@ -21,6 +21,9 @@ pub enum Error {
     /// The dead letter queue failed, or refuses an act.
     #[error("{0}")]
     DeadLetters(#[from] mainstay_dlq::Error),
+    /// The store of idempotency keys failed.
+    #[error("{0}")]
+    Keys(#[from] mainstay_idempotency::Error),
     /// The broker failed.
     #[error("{0}")]
     Broker(#[from] mainstay_messaging::Error),
@@ -110,6 +113,7 @@ impl Error {
             Self::Outbox(error) => error.is_retryable(),
             Self::Inbox(error) => error.is_retryable(),
             Self::DeadLetters(error) => error.is_retryable(),
+            Self::Keys(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
             Self::Changed { .. } | Self::NotCommitted => true,
             Self::Damaged { .. }

@@ -29,8 +29,8 @@ mod roles;
 mod roles;
 
 pub use db::{
-    Connection, Db, DeadLetters, Desk, FileSnapshot, Inbox, ON_A_SERVER, OpenTransaction, Pool,
-    Snapshot, Storage, StorageSettings, column, rows, sql, touched,
+    ANSWERS_KEPT, Connection, Db, DeadLetters, Desk, FileSnapshot, Inbox, ON_A_SERVER,
+    OpenTransaction, Pool, Records, Snapshot, Storage, StorageSettings, column, rows, sql, touched,
 };
 pub use deployment::Deployment;
 pub use error::{Error, Result};

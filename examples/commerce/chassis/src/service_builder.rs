@@ -4,9 +4,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::Router;
 use commerce_contracts::topics_of;
+use futures_util::FutureExt as _;
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::Migrations;
 use mainstay_dlq::http::Routes;
+use mainstay_idempotency::Sweeper;
 use mainstay_inbox::Handlers;
 use mainstay_messaging::StartAt;
 use mainstay_outbox::Relay;
@@ -14,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Connection, Db, DeadLetters, Deployment, HealthCheck, JOURNAL_MIGRATIONS, Journal, LogBinding,
-    Result, Round, Service, Task, db::Outbox, deployment::LEASE, roles, rounds,
+    Records, Result, Round, Service, Task, db::Outbox, deployment::LEASE, roles, rounds,
 };
 
 /// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds
@@ -87,6 +89,20 @@ impl ServiceBuilder {
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.deployment.clock
+    }
+
+    /// Opens the answers to requests with an idempotency key, and adds the task that deletes them
+    /// at the end of their lifetime.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
+    pub async fn records(&mut self) -> Result<Records> {
+        let records = self.db.records().await?;
+        let sweeping = Sweeper::new(records.clone())
+            .run_until(self.deployment.shutdown.clone().cancelled_owned());
+        let sweeping = sweeping.map(Ok);
+        self.tasks.push(("sweeper of answers", Box::pin(sweeping)));
+        Ok(records)
     }
 
     /// Runs `round` after each notification of `work` and whenever a row falls due, at most once

@@ -17,6 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Observation {
     pub(crate) running: bool,
+    /// Microseconds since 1970.
+    pub(crate) now: i64,
     /// Now, or the last activity of a stopped deployment; microseconds since 1970.
     pub(crate) as_of: i64,
     pub(crate) journals: BTreeMap<&'static str, Journal>,
@@ -84,6 +86,7 @@ pub(crate) struct Order {
     pub(crate) status: String,
     pub(crate) awaiting: String,
     pub(crate) total: i64,
+    pub(crate) placed_at: i64,
     pub(crate) since: i64,
     pub(crate) was_confirmed: bool,
     /// Quantities by SKU.
@@ -99,8 +102,8 @@ impl Order {
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) name: String,
-    pub(crate) order_id: String,
-    pub(crate) answer: String,
+    /// The body of its answer; none = too large to keep.
+    pub(crate) answer: Option<Vec<u8>>,
 }
 
 #[derive(Default, Debug)]
@@ -158,6 +161,7 @@ impl Observation {
     pub(crate) async fn take(storage: &Storage, running: bool) -> Result<Self, Failure> {
         let mut observation = Self {
             running,
+            now: micros_since_epoch(SystemClock::new().now()),
             as_of: 0,
             journals: BTreeMap::new(),
             orders: HashMap::new(),
@@ -245,12 +249,13 @@ impl Observation {
     }
 
     async fn read_orders(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
-        let orders: Vec<(String, String, String, i64, i64, String, bool)> = snapshot.all(
-                "SELECT o.order_id, o.status, o.awaiting, o.total_minor, o.updated_at, o.details,
+        let orders: Vec<(String, String, String, i64, i64, i64, String, bool)> = snapshot.all(
+                "SELECT o.order_id, o.status, o.awaiting, o.total_minor, o.placed_at, o.updated_at, o.details,
                         EXISTS (SELECT 1 FROM order_history AS h WHERE h.order_id = o.order_id AND h.status = 'confirmed')
                  FROM orders AS o",
             ).await.map_err(cannot_check)?;
-        for (order_id, status, awaiting, total, since, details, was_confirmed) in orders {
+        for (order_id, status, awaiting, total, placed_at, since, details, was_confirmed) in orders
+        {
             let details: Details = serde_json::from_str(&details)
                 .map_err(|error| Failure::new(format!("cannot check: order {order_id}"), &error))?;
             let mut lines = BTreeMap::new();
@@ -262,24 +267,22 @@ impl Observation {
                 status,
                 awaiting,
                 total,
+                placed_at,
                 since,
                 was_confirmed,
                 lines,
             };
             self.orders.insert(order_id, order);
         }
-        let keys: Vec<(String, String, String)> = snapshot
-            .all("SELECT idempotency_key, order_id, answer FROM idempotency_keys")
+        let keys: Vec<(String, String, Option<Vec<u8>>)> = snapshot
+            .all("SELECT tenant, key, body FROM idempotency_records")
             .await
             .map_err(cannot_check)?;
-        self.keys = keys
-            .into_iter()
-            .map(|(name, order_id, answer)| Key {
-                name,
-                order_id,
-                answer,
-            })
-            .collect();
+        let read = |(customer, key, answer)| Key {
+            name: format!("{key} of {customer}"),
+            answer,
+        };
+        self.keys = keys.into_iter().map(read).collect();
         Ok(())
     }
 

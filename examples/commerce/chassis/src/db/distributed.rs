@@ -18,6 +18,9 @@ use crate::{Error, Result};
 
 pub(crate) use mainstay_database::postgres::{Database, classify};
 pub(crate) use mainstay_dlq::postgres::MIGRATIONS as QUEUE_MIGRATIONS;
+pub(crate) use mainstay_idempotency::postgres::{
+    MIGRATIONS as RECORDS_MIGRATIONS, PostgresRecords as Records,
+};
 pub(crate) use mainstay_inbox::postgres::{MIGRATIONS as INBOX_MIGRATIONS, PostgresInbox as Inbox};
 pub(crate) use mainstay_outbox::postgres::{
     MIGRATIONS as OUTBOX_MIGRATIONS, PostgresOutbox as Outbox,

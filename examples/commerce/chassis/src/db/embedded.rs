@@ -13,6 +13,9 @@ use crate::{Error, Result};
 
 pub(crate) use mainstay_database::sqlite::{Database, classify};
 pub(crate) use mainstay_dlq::sqlite::MIGRATIONS as QUEUE_MIGRATIONS;
+pub(crate) use mainstay_idempotency::sqlite::{
+    MIGRATIONS as RECORDS_MIGRATIONS, SqliteRecords as Records,
+};
 pub(crate) use mainstay_inbox::sqlite::{MIGRATIONS as INBOX_MIGRATIONS, SqliteInbox as Inbox};
 pub(crate) use mainstay_outbox::sqlite::{MIGRATIONS as OUTBOX_MIGRATIONS, SqliteOutbox as Outbox};
 
