@@ -1,5 +1,6 @@
 //! Replays dead letters and what is held behind them.
 
+mod dry_run;
 mod handle;
 mod jobs;
 mod round;
@@ -15,8 +16,8 @@ use serde::Serialize;
 use crate::{DeadLetterQueue, Error, desk::Totals, store::QueueStore};
 use handle::Ending;
 
+pub use dry_run::DryRun;
 pub use handle::ReplayerHandle;
-pub use round::DryRun;
 
 /// Replays the dead letters of one consumer, in the service that has its handlers, beside its worker.
 ///

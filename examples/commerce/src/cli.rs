@@ -2,6 +2,7 @@
 //! environment or a file.
 
 pub(crate) mod dead_letters;
+pub(crate) mod deferred;
 
 use std::{fmt, path::PathBuf};
 
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// See and act on messages that a service could not handle
     Dlq(dead_letters::DlqArguments),
+    /// See and act on messages that the broker refused
+    Outbox(deferred::OutboxArguments),
     /// Migrate every database and exit
     Migrate(MigrateArguments),
 }

@@ -46,7 +46,7 @@ pub(crate) async fn desk(storage: &Storage, service: &str) -> Result<Desk, Failu
 }
 
 /// The services that are meant.
-fn services(wanted: Option<&str>) -> impl Iterator<Item = &'static str> {
+pub(crate) fn services(wanted: Option<&str>) -> impl Iterator<Item = &'static str> {
     let wanted = wanted.map(str::to_owned);
     let is_meant = move |name: &&str| wanted.as_deref().is_none_or(|wanted| wanted == *name);
     SERVICES.into_iter().filter(is_meant)
@@ -65,15 +65,21 @@ fn query(filter: &Filter) -> Query {
 }
 
 fn signature(signed: &Signed) -> Result<Signature, Failure> {
+    let (operator, reason) = operator(signed)?;
+    Ok(Signature::new(operator, reason))
+}
+
+/// Who acts, and why.
+pub(crate) fn operator(signed: &Signed) -> Result<(String, String), Failure> {
     let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
     let operator = signed.operator.clone().or_else(user);
     let operator = operator.ok_or_else(|| {
         Failure::plain("who acts? give --operator or set COMMERCE_OPERATOR").unanswered()
     })?;
-    Ok(Signature::new(operator, &signed.reason))
+    Ok((operator, signed.reason.clone()))
 }
 
-fn storage(arguments: crate::cli::StorageArguments) -> Result<Storage, Failure> {
+pub(crate) fn storage(arguments: crate::cli::StorageArguments) -> Result<Storage, Failure> {
     config::storage(arguments).map_err(Failure::unanswered)
 }
 

@@ -4,6 +4,7 @@
 mod cli;
 mod client;
 mod config;
+mod deferred;
 mod demand;
 mod demo;
 mod dlq;
@@ -64,6 +65,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Load(arguments)) => runtime.block_on(load::run(arguments)),
         Some(Command::Demo(arguments)) => runtime.block_on(demo::run(arguments)),
         Some(Command::Dlq(arguments)) => runtime.block_on(dlq::run(arguments)),
+        Some(Command::Outbox(arguments)) => runtime.block_on(deferred::run(arguments)),
         Some(Command::Migrate(arguments)) => runtime.block_on(migrate::run(arguments)),
     }
 }

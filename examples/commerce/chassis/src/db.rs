@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::{Error as DatabaseError, Migrations, Namespace, Transactions};
 use mainstay_dlock::Locks;
+use mainstay_outbox::operator::Operator;
 use serde::Serialize;
 
 use crate::{Error, Result, roles};
@@ -126,6 +127,15 @@ impl Db {
         let inbox = Inbox::new(inbox.open_without_migrating().await?, self.clone());
         let queue = DeadLetters::builder(inbox);
         Ok(queue.open_without_migrating().await?)
+    }
+
+    /// What operators see and do about the messages that the broker refuses.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`]: the service has not migrated the database yet.
+    pub async fn deferred(&self) -> Result<Arc<dyn Operator>> {
+        let outbox = Outbox::builder(&self.database);
+        Ok(Arc::new(outbox.open_without_migrating().await?))
     }
 
     /// What operators see and do about the messages that the service cannot handle.

@@ -40,6 +40,8 @@ pub(crate) struct Journal {
     /// Source and id of each message with a processed record.
     pub(crate) processed: HashSet<(String, String)>,
     pub(crate) outbox: Vec<Waiting>,
+    /// Ids of messages that an operator removed from the outbox.
+    pub(crate) discarded: HashSet<String>,
     /// The dead letter queue, replayed and discarded messages included.
     pub(crate) letters: Vec<Letter>,
 }
@@ -223,7 +225,12 @@ impl Observation {
             .all("SELECT source, id FROM inbox_processed")
             .await
             .map_err(cannot_check)?;
+        let discarded: Vec<(Option<String>,)> = snapshot
+            .all("SELECT message_id FROM outbox_acts WHERE act = 'discard'")
+            .await
+            .map_err(cannot_check)?;
         let journal = Journal {
+            discarded: discarded.into_iter().filter_map(|(id,)| id).collect(),
             emitted: emitted
                 .into_iter()
                 .map(|(aggregate_id, version, event_id, kind, _)| Emitted {

@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Output};
 
+use commerce_chassis::ON_A_SERVER;
 use serde_json::{Value, json};
 
 use crate::{
@@ -226,4 +227,59 @@ fn every_service_answers_under_its_own_path() {
     let unknown = ask("GET", "/api/v1/dlq/gateway/groups", &known, "");
     assert_eq!(unknown.status, 404);
     shop.stop();
+}
+
+#[test]
+fn a_message_that_the_broker_refuses_is_removed_without_sql() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let data = directory.path();
+    let (_, text) = run(data, &["migrate"]);
+    assert_eq!(text, "");
+    // As a service writes it whose outbox takes larger messages than the broker.
+    let large = if ON_A_SERVER {
+        "decode(repeat('00', 2000000), 'hex')"
+    } else {
+        "zeroblob(2000000)"
+    };
+    let envelope = json!({"id": "large", "source": "/order", "kind": "OrderPlaced", "version": 1});
+    let insert = format!(
+        "INSERT INTO outbox (shard, topic, key, envelope, payload) VALUES (0, 'order', 'demo', '{envelope}', {large})"
+    );
+    assert_eq!(execute(data, "order", &insert), 1);
+    let shop = Shop::open(data);
+    let refused = wait_for("the broker to refuse it", || {
+        let list = outbox(data, &["list"]);
+        list.as_array().unwrap().first().cloned()
+    });
+    assert_eq!(refused["state"], "refused", "{refused:#}");
+    assert_eq!(refused["message_id"], "large");
+    let reference = format!("order/{}", refused["position"]);
+    outbox(data, &["retry", &reference, "--reason", "once more"]);
+    outbox(
+        data,
+        &[
+            "discard",
+            &reference,
+            "--reason",
+            "too large for any broker",
+        ],
+    );
+    assert_eq!(outbox(data, &["list", "--all"]), json!([]));
+    let audit = outbox(data, &["audit"]);
+    assert_eq!(audit[0]["act"], "discard", "{audit:#}");
+    assert_eq!(audit[0]["operator"], "ada");
+    wait_for("the shop to be healthy", || {
+        (shop.get("/readyz").json()["status"] == "ok").then_some(())
+    });
+    assert_holds(data, 30);
+    shop.stop();
+}
+
+fn outbox(data: &Path, words: &[&str]) -> Value {
+    let words = [&["outbox"], words, &["--json"]].concat();
+    let (code, text) = run(data, &words);
+    assert_eq!(code, 0, "{words:?}: {text}");
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{words:?}: {text}"))
 }

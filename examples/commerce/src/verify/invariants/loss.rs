@@ -40,7 +40,8 @@ pub(super) fn check(observation: &Observation) -> Finding {
             finding.checked += 1;
             let id = &*emitted.event_id;
             emitted_ids.insert(id);
-            if !logged.contains(id) && !waiting.contains(id) {
+            let is_discarded = journal.discarded.contains(id);
+            if !logged.contains(id) && !waiting.contains(id) && !is_discarded {
                 finding.offends(format!(
                     "{} {id} of {service} {} is neither in the log nor in the outbox",
                     emitted.kind, emitted.aggregate_id
