@@ -88,10 +88,7 @@ fn on_a_server() -> Option<Sandbox> {
         return Sandbox::new();
     }
     let url = "redis://:secret@127.0.0.1:1";
-    let output = command()
-        .args(["serve", "--redis", url])
-        .output()
-        .unwrap();
+    let output = command().args(["serve", "--redis", url]).output().unwrap();
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{line}");
     assert!(line.contains("--features distributed"), "{line}");
