@@ -20,6 +20,7 @@ mod outage;
 mod paths;
 mod process;
 mod races;
+mod redis;
 mod sandbox;
 mod server;
 mod settings;
