@@ -3,6 +3,11 @@
 //! Everything runs under a role that has only the privileges that `roles` grants.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod pooler;
+mod privileges;
+mod projections;
+mod round_trips;
+
 use std::time::SystemTime;
 
 use async_trait::async_trait;
