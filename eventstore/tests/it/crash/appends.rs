@@ -106,7 +106,7 @@ async fn at_every_await<F: Fixture, A: Notes>(f: &F, backend: &str) {
     })
     .await;
     println!("{what}: struck at {points} points");
-    assert!(points >= 4, "{points} points");
+    assert!(points >= 1, "{points} points");
 }
 
 async fn everywhere<F: Fixture>(f: F, backend: &str) {
