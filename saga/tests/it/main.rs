@@ -1,0 +1,4 @@
+//! Sagas on every store.
+
+mod engine;
+mod orders;
