@@ -177,6 +177,7 @@ macro_rules! messages {
     ($($topic:literal { $($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty),* $(,)? }),* $(,)? })*) => { $($(
         $(#[$meta])*
         #[derive(Clone, PartialEq, Debug, ::serde::Serialize, ::serde::Deserialize)]
+        #[allow(unreachable_pub, reason = "the module that calls it decides who sees it")]
         pub struct $name {
             $($(#[$field_meta])* #[allow(missing_docs, reason = "the name says it")] pub $field: $type),*
         }

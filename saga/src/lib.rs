@@ -117,6 +117,8 @@
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod command;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod definition;
 mod document;
 pub mod engine;

@@ -22,7 +22,8 @@ use crate::{
     store::{Created, NewRun, SagaStore, StoredRun},
 };
 use builder::Locals;
-use turn::Running;
+
+pub(crate) use turn::Running;
 
 pub use builder::OrchestratorBuilder;
 pub use local::{LocalFn, WithState, WithoutState};

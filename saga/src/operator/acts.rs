@@ -9,6 +9,7 @@ use crate::{
     Document, Error, RunId,
     engine::{Cancellation, Input},
     journal::Entry,
+    orchestrator::Running,
     raw_reply::RawReply,
     state::{Progress, State, Status},
     store::DeskStore,
@@ -36,21 +37,8 @@ where
         let mut tx = self.store().database().begin().await?;
         let mut running = orchestrator.locked(&mut tx, run).await?;
         check_open(run, &running.state)?;
-        if running.state.status() == Status::Broken {
-            let replies = running.state.mend();
-            running.note(Entry::Mended { by: by.clone() });
-            for raw in replies {
-                let message = raw.read().map_err(|source| Error::Damaged {
-                    run: run.clone(),
-                    source,
-                })?;
-                let id = message.causation_id.as_deref().unwrap_or_default();
-                if let Ok(command) = id.parse() {
-                    let taken = orchestrator.take_one(&mut tx, &mut running, &command, &message);
-                    taken.await?;
-                }
-            }
-        }
+        let kept = mend(&mut running, by);
+        self.take_kept(&mut tx, &mut running, &kept).await?;
         for step in 0..running.state.steps.len() {
             if is_in_flight(&running.state, step) {
                 let input = Input::Retry {
@@ -67,13 +55,12 @@ where
     /// Supplies the outcome of a step that is in flight or waits: `result` is the JSON of its `Done`
     /// event. For a step that is being undone, it is undone, and `result` is not looked at.
     ///
-    /// The participant may still act on the command. Make sure that it does not, or that its effect
+    /// A broken run goes on, as by a [`retry`](Self::retry). The participant may still act on the command. Make sure that it does not, or that its effect
     /// is what `result` says.
     ///
     /// # Errors
     /// [`Error::NotInFlight`]; [`Error::Json`] or [`Error::Decode`] if `result` is no result of the
-    /// step; [`Error::WrongState`] if the run is broken or has ended; others as
-    /// [`retry`](Self::retry).
+    /// step; others as [`retry`](Self::retry).
     ///
     /// # Cancel safety
     /// As [`retry`](Self::retry).
@@ -89,9 +76,6 @@ where
         let mut tx = self.store().database().begin().await?;
         let mut running = orchestrator.locked(&mut tx, run).await?;
         check_open(run, &running.state)?;
-        if running.state.status() == Status::Broken {
-            return Err(wrong(run, Status::Broken, "running or undoing"));
-        }
         let place = running.definition.shape().find(step);
         let place = place.filter(|place| is_in_flight(&running.state, *place));
         let place = place.ok_or_else(|| Error::NotInFlight {
@@ -99,6 +83,7 @@ where
             step: step.to_owned(),
         })?;
         let (kind, version) = running.definition.result_kind(place)?;
+        let kept = mend(&mut running, by);
         let result = if running.state.status() == Status::Undoing {
             Document::new(kind, version, "null")?
         } else {
@@ -112,6 +97,7 @@ where
             by: by.clone(),
         };
         orchestrator.give(&mut tx, &mut running, input).await?;
+        self.take_kept(&mut tx, &mut running, &kept).await?;
         orchestrator.finish(&mut tx, vec![running]).await?;
         self.commit(tx).await
     }
@@ -130,6 +116,28 @@ where
         let cancelled = self.orchestrator.cancel_run(&mut tx, run, by).await?;
         self.commit(tx).await?;
         Ok(cancelled)
+    }
+
+    async fn take_kept(
+        &self,
+        connection: &mut S::Connection,
+        running: &mut Running<'_, I>,
+        kept: &[RawReply],
+    ) -> Result<(), Error> {
+        for raw in kept {
+            let message = raw.read().map_err(|source| Error::Damaged {
+                run: running.run.clone(),
+                source,
+            })?;
+            let id = message.causation_id.as_deref().unwrap_or_default();
+            if let Ok(command) = id.parse() {
+                let taken = self
+                    .orchestrator
+                    .take_one(connection, running, &command, &message);
+                taken.await?;
+            }
+        }
+        Ok(())
     }
 
     async fn commit(
@@ -169,10 +177,11 @@ fn is_in_flight(state: &State, step: usize) -> bool {
     })
 }
 
-impl State {
-    /// Lets a broken run go on: the replies that it has kept are to be taken again.
-    fn mend(&mut self) -> Vec<RawReply> {
-        let broken = self.broken.take();
-        broken.map_or_else(Vec::new, |broken| broken.replies)
-    }
+/// Lets a broken run go on: the replies that it has kept are to be taken again.
+fn mend<I>(running: &mut Running<'_, I>, by: &Signature) -> Vec<RawReply> {
+    let Some(broken) = running.state.broken.take() else {
+        return Vec::new();
+    };
+    running.note(Entry::Mended { by: by.clone() });
+    broken.replies
 }

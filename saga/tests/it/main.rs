@@ -1,4 +1,6 @@
 //! Sagas on every store.
 
 mod engine;
+#[cfg(all(feature = "conformance", feature = "memory"))]
+mod memory;
 mod orders;
