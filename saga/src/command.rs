@@ -1,6 +1,6 @@
 //! What a step asks of a participant, and how that may end.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use mainstay_messaging::{
     Event, Message,
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// so they have versions and upcasters.
 ///
 /// ```
-/// # use std::{borrow::Cow, time::Duration};
+/// # use std::{borrow::Cow, fmt, time::Duration};
 /// # use mainstay_saga::{Command, messages};
 /// messages! {
 ///     "payment-commands" { Charge { order: String, cents: i64 } }
@@ -97,7 +97,6 @@ pub trait Compensable: Command {
 }
 
 /// What a reply says.
-#[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a reply is one of these")]
 pub enum Answer<C: Command> {
     /// The step is done.
@@ -108,8 +107,21 @@ pub enum Answer<C: Command> {
     Neither,
 }
 
+impl<C> fmt::Debug for Answer<C>
+where
+    C: Command<Done: fmt::Debug, Refused: fmt::Debug>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(done) => f.debug_tuple("Done").field(done).finish(),
+            Self::Refused(refused) => f.debug_tuple("Refused").field(refused).finish(),
+            Self::Neither => f.write_str("Neither"),
+        }
+    }
+}
+
 /// What is known of a step that is to be undone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a result is known or it is not")]
 pub enum Outcome<'a, T> {
     /// It was done, with this result.
@@ -117,6 +129,14 @@ pub enum Outcome<'a, T> {
     /// It was sent, and no reply has come.
     Unknown,
 }
+
+impl<T> Clone for Outcome<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Outcome<'_, T> {}
 
 impl<'a, T> Outcome<'a, T> {
     /// The result, if it is known.

@@ -46,6 +46,15 @@ impl Document {
         })
     }
 
+    /// A document that says nothing.
+    pub(crate) fn empty() -> Self {
+        Self {
+            kind: String::new(),
+            version: 1,
+            payload: RawValue::NULL.to_owned(),
+        }
+    }
+
     /// The event in it, upcast to this build's version.
     ///
     /// # Errors

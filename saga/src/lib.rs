@@ -116,6 +116,7 @@
 //! The other side: a participant answers in the transaction of its effect; see [`Participant`].
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
+pub mod check;
 mod command;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -125,6 +126,7 @@ pub mod engine;
 mod error;
 pub mod handler;
 pub mod journal;
+pub mod laws;
 mod mermaid;
 pub mod operator;
 mod orchestrator;

@@ -12,7 +12,10 @@
 //! Indexes: unique (`saga`, `business_key`) over runs that have not ended; (`saga`, `fingerprint`,
 //! `wake_at`) where `wake_at` is set; (`saga`, `status`, `run`); (`run`, `number`) of the journal.
 
-use std::{sync::Arc, time::Duration};
+mod participant;
+mod shared;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mainstay_database::Transactions;
@@ -26,6 +29,7 @@ use crate::{
 };
 
 pub use crate::journal::JournalEntry;
+pub use participant::{Begun, ParticipantStore, Unbegun};
 
 /// What a run looks like from outside, written with each transition.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -256,171 +260,4 @@ pub trait DeskStore: SagaStore {
 
     /// The definitions of the runs of `saga` that have not ended; each counted up to `cap`.
     async fn live(&self, saga: &str, cap: u32) -> Result<Vec<LiveDefinition>, Error>;
-}
-
-/// What a participant knows of a step.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[must_use = "a step that was undone must not be done"]
-#[expect(clippy::exhaustive_enums, reason = "participants act on each of them")]
-pub enum Begun {
-    /// Nothing was known: it is begun now.
-    First,
-    /// It was begun before: an earlier attempt was refused, or its answer comes later.
-    Again,
-    /// It was undone: it must not be done any more.
-    Undone,
-}
-
-/// What a participant knew of a step that it is to undo.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[must_use = "a step that was begun may have to be undone"]
-#[expect(clippy::exhaustive_enums, reason = "participants act on each of them")]
-pub enum Unbegun {
-    /// It was begun: undo what it has done.
-    Begun,
-    /// Nothing was known. It is recorded as undone (a tombstone), so that a do which comes later
-    /// is refused.
-    Never,
-    /// It was undone before.
-    Again,
-}
-
-/// The participant's side: which steps it has begun, and which it has undone.
-#[async_trait]
-pub trait ParticipantStore: Send + Sync + 'static {
-    /// The connection that a transaction dereferences to.
-    type Connection: Send + 'static;
-
-    /// Records that the step is begun, unless it was undone.
-    ///
-    /// # Behaviour
-    /// - Holds the step until the transaction ends: another transaction that begins or undoes the
-    ///   same step waits.
-    async fn begin(&self, connection: &mut Self::Connection, step: &str) -> Result<Begun, Error>;
-
-    /// Records that the step is undone, whether it was begun or not.
-    ///
-    /// # Behaviour
-    /// - As [`begin`](Self::begin).
-    async fn undo(&self, connection: &mut Self::Connection, step: &str) -> Result<Unbegun, Error>;
-
-    /// Deletes up to `limit` records that have not changed for `retention`. Answers how many.
-    async fn prune_steps(
-        &self,
-        connection: &mut Self::Connection,
-        retention: Duration,
-        limit: u32,
-    ) -> Result<u64, Error>;
-}
-
-#[async_trait]
-impl<S: SagaStore + ?Sized> SagaStore for Arc<S> {
-    type Connection = S::Connection;
-    type Database = S::Database;
-
-    fn database(&self) -> &S::Database {
-        (**self).database()
-    }
-
-    async fn create(
-        &self,
-        connection: &mut S::Connection,
-        run: &NewRun<'_>,
-    ) -> Result<Created, Error> {
-        (**self).create(connection, run).await
-    }
-
-    async fn find(
-        &self,
-        connection: &mut S::Connection,
-        saga: &str,
-        key: &str,
-    ) -> Result<Option<RunId>, Error> {
-        (**self).find(connection, saga, key).await
-    }
-
-    async fn lock(
-        &self,
-        connection: &mut S::Connection,
-        saga: &str,
-        runs: &[RunId],
-    ) -> Result<Vec<StoredRun>, Error> {
-        (**self).lock(connection, saga, runs).await
-    }
-
-    async fn lock_due(
-        &self,
-        connection: &mut S::Connection,
-        saga: &str,
-        definitions: &[Fingerprint],
-        limit: u32,
-    ) -> Result<Vec<StoredRun>, Error> {
-        (**self)
-            .lock_due(connection, saga, definitions, limit)
-            .await
-    }
-
-    async fn save(
-        &self,
-        connection: &mut S::Connection,
-        runs: &[SavedRun<'_>],
-    ) -> Result<(), Error> {
-        (**self).save(connection, runs).await
-    }
-
-    async fn prune(
-        &self,
-        connection: &mut S::Connection,
-        saga: &str,
-        retention: Duration,
-        limit: u32,
-    ) -> Result<u64, Error> {
-        (**self).prune(connection, saga, retention, limit).await
-    }
-}
-
-#[async_trait]
-impl<S: DeskStore + ?Sized> DeskStore for Arc<S> {
-    async fn list(
-        &self,
-        query: &Query,
-        before: Option<&RunId>,
-        limit: u32,
-    ) -> Result<Vec<RunSummary>, Error> {
-        (**self).list(query, before, limit).await
-    }
-
-    async fn count(&self, query: &Query, cap: u32) -> Result<u64, Error> {
-        (**self).count(query, cap).await
-    }
-
-    async fn show(&self, run: &RunId) -> Result<Option<ShownRun>, Error> {
-        (**self).show(run).await
-    }
-
-    async fn live(&self, saga: &str, cap: u32) -> Result<Vec<LiveDefinition>, Error> {
-        (**self).live(saga, cap).await
-    }
-}
-
-#[async_trait]
-impl<S: ParticipantStore + ?Sized> ParticipantStore for Arc<S> {
-    type Connection = S::Connection;
-
-    async fn begin(&self, connection: &mut S::Connection, step: &str) -> Result<Begun, Error> {
-        (**self).begin(connection, step).await
-    }
-
-    async fn undo(&self, connection: &mut S::Connection, step: &str) -> Result<Unbegun, Error> {
-        (**self).undo(connection, step).await
-    }
-
-    async fn prune_steps(
-        &self,
-        connection: &mut S::Connection,
-        retention: Duration,
-        limit: u32,
-    ) -> Result<u64, Error> {
-        (**self).prune_steps(connection, retention, limit).await
-    }
 }
