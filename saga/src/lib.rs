@@ -114,6 +114,97 @@
 //! ```
 //!
 //! The other side: a participant answers in the transaction of its effect; see [`Participant`].
+//!
+//! # What is guaranteed
+//!
+//! | guaranteed | because |
+//! |---|---|
+//! | A run ends with all steps done or all steps undone, or is listed as overdue or broken. | [`check::check_all_interleavings`] explores every order of messages with any two faults. |
+//! | A run exists if and only if the transaction that started it committed. | Its row and its first command are part of that transaction. |
+//! | A business key has one run at a time. Once that has ended, it may have another. | A unique index over runs that have not ended. |
+//! | A late, repeated or foreign reply changes nothing. | A reply counts only if its causation id names the command that its run waits for. Command ids carry the run: `run:step:attempt`. |
+//! | A command is repeated under a new id only after a known refusal. | The attempt rises with a refusal, never with a timeout. |
+//! | Once the pivot was sent, nothing is undone unless the pivot is refused. | A timeout then reports, and a cancel is undecided. |
+//! | An undo never overtakes its do, and is not given up. | Both go to one topic and key; the participant's worker retries, then dead-letters, and the run is overdue. |
+//! | Nothing needs recovery after `kill -9`. | No process owns a run. A reply is handled by any worker, a timer by any process. |
+//! | A run that cannot go on stops no other. | It is `broken`, keeps the replies that it could not take, and waits for an operator. |
+//! | A run is continued by its own definition only. | Version, and a fingerprint over stages, names, kinds and undos, are stored with each run. |
+//! | Every act of an operator is recorded: who, when, why. | It is an entry of the run's journal, in the transaction of the act. |
+//!
+//! | not guaranteed | what to do |
+//! |---|---|
+//! | Isolation: others see a step's effect before the saga has ended. | Let steps hold (reserve, authorize) and the pivot decide. |
+//! | All done or all undone, if a participant breaks its [laws](Participant#laws-of-a-participant). | Check its handlers with [`laws::participant`]. |
+//! | That a skipped step has no effect at its participant. | Look before you skip. |
+//!
+//! # How it works
+//!
+//! One transaction holds the run's row, its journal, the next commands in the outbox, and what
+//! observers write. The relay publishes a command; the participant's worker handles it and answers
+//! through its own outbox; the saga's worker reads the reply, locks the row, and goes on:
+//!
+//! | what comes | before the pivot is sent | while the pivot is undecided | once it is done |
+//! |---|---|---|---|
+//! | done | next stage | next stage | next stage |
+//! | refused, worth a retry | next attempt after a delay | next attempt after a delay | cannot be |
+//! | refused for good | undo in reverse order | undo in reverse order | cannot be |
+//! | timeout, deadline | undo, the step in flight too | report as overdue | report as overdue |
+//! | cancel | undo, the step in flight too | remembered: no further attempt | too late |
+//!
+//! A *stage* is one step or a [group](Saga::parallel). A stage is undone at once, stages one by one.
+//! [`engine::advance`] is the whole protocol, as a pure function.
+//!
+//! # Versions
+//!
+//! Raise the version whenever steps change, and keep the old definition with
+//! [`older`](OrchestratorBuilder::older) until its runs have ended. An unknown one is refused with
+//! [`Error::Incompatible`], and left untouched: its replies block their key or are dead-lettered, and
+//! go on with a build that knows it. Call [`check_live`](Orchestrator::check_live) before a
+//! deployment and at the start. Commands, replies and results are events, with versions and
+//! upcasters of their own.
+//!
+//! # Failure modes
+//!
+//! | what happens | what follows |
+//! |---|---|
+//! | A process dies. | Its transaction is rolled back; the reply is delivered again, the timer is due again. |
+//! | The answer to a commit is lost. | The reply is taken again, and changes nothing if the commit was applied. |
+//! | A participant is down. | Before the pivot the run is undone after the step's timeout; its undo waits for the participant. Behind it the run is overdue. |
+//! | A command is dead-lettered at its participant. | The run is overdue, or undoing and overdue. Replay the dead letter, or skip the step. |
+//! | A reply does not decode, or the code of a step panics. | The run is broken, and keeps the reply. Deploy a corrected build and retry, or skip the step. |
+//! | A local step or an observer fails. | The transition is rolled back; the worker tries the reply again, and its failure policy decides. A timer is postponed by 30 s. |
+//! | A row is damaged. | [`Error::Damaged`] names the run. Its replies block their key; its timer shows it as broken. |
+//! | No timers run. | Runs wait for replies only: nothing times out, and no attempt is repeated. |
+//!
+//! # Schema
+//!
+//! | table | rows |
+//! |---|---|
+//! | `saga_runs` | one per run: its state, and what lists need |
+//! | `saga_journal` | what happened to each run |
+//! | `saga_steps` | at participants: steps that were begun or undone |
+//!
+//! [`store`] has their columns and indexes.
+//!
+//! # Metrics
+//!
+//! Counters, with the label `saga`. A transaction that is rolled back is counted again.
+//!
+//! | name | unit |
+//! |---|---|
+//! | `mainstay_saga_started` | runs |
+//! | `mainstay_saga_ended` | runs; `outcome` = `completed`, `undone` |
+//! | `mainstay_saga_overdue` | reports of a run as overdue |
+//! | `mainstay_saga_broken` | runs that broke |
+//!
+//! # Features
+//!
+//! | feature | what |
+//! |---|---|
+//! | `memory` (default) | sagas in the in-memory database, for tests and simulations |
+//! | `sqlite` | sagas in a SQLite file |
+//! | `postgres` | sagas in a PostgreSQL database |
+//! | `conformance` | the contract of a store as public tests |
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 pub mod check;
@@ -132,6 +223,8 @@ pub mod operator;
 mod orchestrator;
 mod participant;
 mod raw_reply;
+#[cfg(all(doctest, feature = "memory"))]
+mod readme;
 mod run;
 pub mod saga;
 pub mod state;

@@ -1,4 +1,5 @@
 //! All that may happen to a run.
+#![expect(clippy::panic, reason = "tests")]
 
 use std::time::Duration;
 

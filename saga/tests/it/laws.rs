@@ -1,5 +1,4 @@
 //! The laws of a step, kept and broken.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 
