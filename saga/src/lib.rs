@@ -135,6 +135,7 @@
 //! |---|---|
 //! | Isolation: others see a step's effect before the saga has ended. | Let steps hold (reserve, authorize) and the pivot decide. |
 //! | All done or all undone, if a participant breaks its [laws](Participant#laws-of-a-participant). | Check its handlers with [`laws::participant`]. |
+//! | That a start which is repeated after its run has ended starts nothing. | Guard it with a row of your own in the same transaction, such as the order's. |
 //! | That a skipped step has no effect at its participant. | Look before you skip. |
 //!
 //! # How it works

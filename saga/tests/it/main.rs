@@ -1,6 +1,8 @@
 //! Sagas on every store.
 
 mod check;
+#[cfg(feature = "memory")]
+mod end_to_end;
 mod engine;
 #[cfg(feature = "memory")]
 mod laws;
