@@ -87,7 +87,7 @@ impl Shop {
         {
             wish.set_alone(keys);
         }
-        let has_queue = Rng::new(seed, "dead letters").one_in(2);
+        let has_queue = !Rng::new(seed, "dead letters").one_in(2);
         Self {
             seed,
             has_queue,
