@@ -345,27 +345,27 @@ fn work_that_does_not_yield_does_not_keep_its_lease_from_being_renewed() {
         .enable_all()
         .build()
         .unwrap();
-    let lease = Duration::from_secs(3);
-    let (locks, guard): (Locks, Guard) = runtime.block_on(async {
-        let leases = MemoryLeases::builder(Database::new()).open().await;
-        let locks = Locks::builder(leases.unwrap()).lease(lease).build();
+    let (store, guard): (Arc<Slow>, Guard) = runtime.block_on(async {
+        let store = Slow::new(TokioClock::default(), AT_ONCE, AT_ONCE).await;
+        let locks = Locks::builder(Arc::clone(&store)).lease(LEASE / 5).build();
         let guard = locks.acquire("a", LONG).await.unwrap();
-        (locks, guard)
+        (store, guard)
     });
-    let done = Arc::new(AtomicBool::new(false));
-    let does = Arc::clone(&done);
     let worked = runtime.block_on(async {
         let work = tokio::spawn(async move {
             let outcome = guard.run(async move {
-                std::thread::sleep(lease * 3 / 2);
-                does.store(true, Ordering::SeqCst);
+                // Keeps its thread until the store has renewed, for a minute at most. Nothing is awaited here.
+                let mut looks = 0..60_000;
+                let renewed = looks.any(|_| {
+                    std::thread::sleep(Duration::from_millis(1));
+                    store.renewals.load(Ordering::SeqCst) > 0
+                });
                 tokio::task::yield_now().await;
+                renewed
             });
-            outcome.await.map(|()| guard)
+            outcome.await
         });
         work.await.unwrap()
     });
-    assert!(done.load(Ordering::SeqCst));
-    drop(worked.unwrap());
-    drop(locks);
+    assert!(worked.unwrap(), "nothing was renewed meanwhile");
 }

@@ -59,6 +59,9 @@ pub(crate) struct ServeArguments {
         value_name = "TOKEN"
     )]
     pub(crate) operator_token: Option<Secret>,
+    /// Time for which stock is held for an order that is not confirmed, in seconds [default: 900]
+    #[arg(long, env = "COMMERCE_HOLD", value_name = "SECONDS")]
+    pub(crate) hold: Option<u64>,
     /// Deadline for the head of a request, and then for its body, in seconds [default: 10]
     #[arg(long, env = "COMMERCE_REQUEST_TIMEOUT", value_name = "SECONDS")]
     pub(crate) request_timeout: Option<u64>,
@@ -85,6 +88,16 @@ pub(crate) struct StorageArguments {
     /// Prefix of the names of these databases [default: commerce_]
     #[arg(long, env = "COMMERCE_POSTGRES_PREFIX", value_name = "PREFIX")]
     pub(crate) postgres_prefix: Option<String>,
+    /// Redis server, in builds with `--features distributed`; processes share the leases of calls
+    /// to the payment provider there
+    // The value may hold a password, so help must not show it.
+    #[arg(
+        long,
+        env = "COMMERCE_REDIS_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub(crate) redis: Option<Secret>,
     /// TOML file with the same names, with `_` instead of `-`
     #[arg(long, env = "COMMERCE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

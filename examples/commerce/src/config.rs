@@ -8,6 +8,7 @@ use std::{
 };
 
 use commerce_chassis::{Operators, Storage, StorageSettings};
+use commerce_inventory::HOLD;
 use serde::Deserialize;
 
 use crate::{
@@ -30,6 +31,8 @@ pub(crate) struct Config {
     /// Interval between two built-in orders; none = no built-in traffic.
     pub(crate) traffic: Option<Duration>,
     pub(crate) limits: Limits,
+    /// How long stock is held for an order that is not confirmed.
+    pub(crate) hold: Duration,
 }
 
 #[derive(Deserialize, Default)]
@@ -40,8 +43,10 @@ struct File {
     data: Option<PathBuf>,
     postgres: Option<String>,
     postgres_prefix: Option<String>,
+    redis: Option<String>,
     traffic: Option<String>,
     operator_token: Option<String>,
+    hold: Option<u64>,
     request_timeout: Option<u64>,
     max_connections: Option<u64>,
 }
@@ -60,6 +65,7 @@ impl Config {
                 arguments.request_timeout.or(file.request_timeout),
                 arguments.max_connections.or(file.max_connections),
             )?,
+            hold: hold(arguments.hold.or(file.hold))?,
             storage: file.storage(arguments.storage)?,
         })
     }
@@ -90,6 +96,7 @@ impl File {
             data: data.unwrap_or_else(|| PathBuf::from("data")),
             postgres: arguments.postgres.map(|url| url.0).or(self.postgres),
             postgres_prefix: arguments.postgres_prefix.or(self.postgres_prefix),
+            redis: arguments.redis.map(|url| url.0).or(self.redis),
         };
         Storage::new(&storage).map_err(|error| Failure::plain(error.to_string()))
     }
@@ -158,6 +165,14 @@ fn traffic(given: Option<&str>) -> Result<Option<Duration>, Failure> {
             ))
         })?;
     Ok(Some(Duration::from_secs_f64(1.0 / rate)))
+}
+
+fn hold(seconds: Option<u64>) -> Result<Duration, Failure> {
+    let Some(seconds) = seconds else {
+        return Ok(HOLD);
+    };
+    let seconds = between("hold", seconds, 1..=86_400)?;
+    Ok(Duration::from_secs(seconds.into()))
 }
 
 fn limits(request_timeout: Option<u64>, max_connections: Option<u64>) -> Result<Limits, Failure> {

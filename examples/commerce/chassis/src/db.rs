@@ -21,13 +21,14 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::{Error as DatabaseError, Migrations, Namespace, Transactions};
+use mainstay_dlock::Locks;
 use mainstay_outbox::operator::Operator;
 use serde::Serialize;
 
 use crate::{Error, Result, roles};
 
 pub use backend::{Connection, ON_A_SERVER, Pool, Snapshot, Storage};
-pub(crate) use backend::{Database, HAS_LOG_BINDING, LOG_REMEDY, Outbox};
+pub(crate) use backend::{Database, Fences, HAS_LOG_BINDING, LOG_REMEDY, Outbox};
 pub use file_snapshot::FileSnapshot;
 pub use inbox::Inbox;
 pub use queue::{DeadLetters, Desk};
@@ -39,6 +40,13 @@ pub const ANSWERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An open transaction; rolls back on drop.
 pub type OpenTransaction = <Database as Transactions>::Transaction;
+
+/// The locks of a service's processes, beside the rows that they guard.
+#[derive(Debug)]
+pub(crate) struct Singletons {
+    pub(crate) locks: Locks,
+    pub(crate) fences: Fences,
+}
 
 /// A service's own database. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -136,6 +144,17 @@ impl Db {
     /// [`Error::Database`]: the service has not migrated the database yet.
     pub async fn desk(&self) -> Result<Desk> {
         Ok(queue::checked(self.dead_letters().await?.desk()))
+    }
+
+    /// Opens the locks of the service's processes in it.
+    pub(crate) async fn singletons(&self) -> Result<Singletons> {
+        self.migrate(&backend::LOCKS_MIGRATIONS).await?;
+        let leases = backend::LockLeases::builder(&self.database);
+        let fences = Fences::builder(&self.database);
+        Ok(Singletons {
+            locks: Locks::new(leases.open_without_migrating().await?),
+            fences: fences.open_without_migrating().await?,
+        })
     }
 
     /// Opens the answers to requests with an idempotency key in it.

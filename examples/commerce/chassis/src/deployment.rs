@@ -8,7 +8,7 @@ use mainstay_database::{Namespace, sqlite::Database};
 use mainstay_messaging::sqlite::Broker;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Operators, Result, Storage, roles};
+use crate::{Leases, Operators, Result, Storage, roles};
 
 /// How long after a kill another process takes over the work.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
@@ -78,6 +78,14 @@ impl Deployment {
     #[must_use]
     pub const fn shutdown(&self) -> &CancellationToken {
         &self.shutdown
+    }
+
+    /// Leases on the keys of calls to third-party systems.
+    ///
+    /// # Errors
+    /// [`Error::Keys`](crate::Error::Keys): the Redis server cannot be reached, or would evict keys.
+    pub async fn leases(&self) -> Result<Leases> {
+        self.storage.leases().await
     }
 
     /// The clock.

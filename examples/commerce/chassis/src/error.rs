@@ -24,6 +24,9 @@ pub enum Error {
     /// The store of idempotency keys failed.
     #[error("{0}")]
     Keys(#[from] mainstay_idempotency::Error),
+    /// A lock failed, or a former leader was refused.
+    #[error("{0}")]
+    Locks(#[from] mainstay_dlock::Error),
     /// The broker failed.
     #[error("{0}")]
     Broker(#[from] mainstay_messaging::Error),
@@ -114,6 +117,7 @@ impl Error {
             Self::Inbox(error) => error.is_retryable(),
             Self::DeadLetters(error) => error.is_retryable(),
             Self::Keys(error) => error.is_retryable(),
+            Self::Locks(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
             Self::Changed { .. } | Self::NotCommitted => true,
             Self::Damaged { .. }

@@ -1,12 +1,12 @@
 //! The health of a service's background work, for operators and probes.
 
-use jiff::Timestamp;
+use mainstay_dlock::LeaderHandle;
 use mainstay_dlq::{ReplayerHandle, desk::Totals};
 use mainstay_inbox::{WorkerHandle, status::BlockedKey};
 use mainstay_outbox::{Activity, RelayHandle};
 use serde::Serialize;
 
-use crate::rfc3339;
+use crate::timestamp::{micros_since_epoch, rfc3339};
 
 /// Reports the health of a service's relay, worker and replayer.
 #[derive(Clone, Debug)]
@@ -15,6 +15,7 @@ pub struct HealthCheck {
     pub(crate) relay: RelayHandle,
     pub(crate) worker: WorkerHandle,
     pub(crate) replayer: ReplayerHandle,
+    pub(crate) leaders: Vec<(&'static str, LeaderHandle)>,
 }
 
 /// The health of a service's background work at one moment.
@@ -26,6 +27,15 @@ pub struct Health {
     outbox: OutboxHealth,
     inbox: InboxHealth,
     dead_letters: QueueHealth,
+    leaders: Vec<LeaderHealth>,
+}
+
+/// A candidate for work that one process does at a time.
+#[derive(Serialize, Debug)]
+struct LeaderHealth {
+    work: &'static str,
+    leads: bool,
+    last_error: Option<String>,
 }
 
 #[derive(Serialize, Debug)]
@@ -70,11 +80,13 @@ impl HealthCheck {
         let (relay, worker) = (self.relay.status(), self.worker.status());
         let replayer = self.replayer.status();
         let is_empty = replayer.totals == Totals::default();
+        let leaders: Vec<_> = self.leaders.iter().map(LeaderHealth::of).collect();
         Health {
             service: self.service,
             healthy: relay.is_healthy()
                 && worker.is_healthy()
                 && replayer.last_error.is_none()
+                && leaders.iter().all(|leader| leader.last_error.is_none())
                 && is_empty,
             outbox: OutboxHealth {
                 activity: match relay.activity {
@@ -97,6 +109,18 @@ impl HealthCheck {
                 last_error: replayer.last_error.as_deref().map(str::to_owned),
                 totals: replayer.totals,
             },
+            leaders,
+        }
+    }
+}
+
+impl LeaderHealth {
+    fn of((work, leader): &(&'static str, LeaderHandle)) -> Self {
+        let status = leader.status();
+        Self {
+            work,
+            leads: status.leading.is_some(),
+            last_error: status.last_error.as_deref().map(str::to_owned),
         }
     }
 }
@@ -106,7 +130,7 @@ impl From<BlockedKey> for Blocked {
         Self {
             position: blocked.position.to_string(),
             key: blocked.key.map(|key| key.to_string()),
-            since: rfc3339(Timestamp::try_from(blocked.since).map_or(0, Timestamp::as_microsecond)),
+            since: rfc3339(micros_since_epoch(blocked.since)),
             attempts: blocked.attempts,
             error: blocked.error.to_string(),
             waiting: blocked.waiting,

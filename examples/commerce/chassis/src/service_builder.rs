@@ -7,6 +7,7 @@ use commerce_contracts::topics_of;
 use futures_util::FutureExt as _;
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::Migrations;
+use mainstay_dlock::LeaderHandle;
 use mainstay_dlq::http::Routes;
 use mainstay_idempotency::Sweeper;
 use mainstay_inbox::Handlers;
@@ -15,8 +16,9 @@ use mainstay_outbox::Relay;
 use tokio::sync::Notify;
 
 use crate::{
-    Connection, Db, DeadLetters, Deployment, HealthCheck, JOURNAL_MIGRATIONS, Journal, LogBinding,
-    Records, Result, Round, Service, Task, db::Outbox, deployment::LEASE, roles, rounds,
+    Connection, Db, DeadLetters, Deployment, HealthCheck, JOURNAL_MIGRATIONS, Journal, LedRound,
+    LogBinding, Records, Result, Round, Service, Task, db::Outbox, deployment::LEASE,
+    leading::lead, roles, rounds,
 };
 
 /// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds
@@ -33,6 +35,7 @@ pub struct ServiceBuilder {
     journal: Journal,
     log_binding: LogBinding,
     tasks: Vec<(&'static str, Task)>,
+    leaders: Vec<(&'static str, LeaderHandle)>,
 }
 
 impl ServiceBuilder {
@@ -64,6 +67,7 @@ impl ServiceBuilder {
             db,
             deployment: deployment.clone(),
             tasks: Vec::new(),
+            leaders: Vec::new(),
         })
     }
 
@@ -119,6 +123,29 @@ impl ServiceBuilder {
         let shutdown = self.deployment.shutdown.clone();
         let rounds = rounds::run(name, round, work, min_interval, ids, shutdown);
         self.task(name, rounds)
+    }
+
+    /// Stands for election among all processes of the service, and runs `round` while it leads, at
+    /// most once per `min_interval`.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
+    pub async fn lead(
+        mut self,
+        name: &'static str,
+        round: impl LedRound,
+        min_interval: Duration,
+    ) -> Result<Self> {
+        let (leader, leading) = lead(
+            self.db.singletons().await?,
+            name,
+            round,
+            min_interval,
+            Arc::clone(&self.deployment.ids),
+            self.deployment.shutdown.clone(),
+        );
+        self.leaders.push((name, leader));
+        Ok(self.task(name, leading))
     }
 
     /// Adds a task; the process runs it until it ends by itself.
@@ -178,6 +205,7 @@ impl ServiceBuilder {
             relay: relay.handle(),
             worker: worker.handle(),
             replayer: replayer.handle(),
+            leaders: self.leaders,
         };
         let working = worker.run_until(shutdown.clone().cancelled_owned());
         let replays = replayer.run_until(shutdown.clone().cancelled_owned());

@@ -155,6 +155,10 @@ struct Line {
     qty: i64,
 }
 
+/// Id, status, compensations that are awaited, total, when it was placed and updated, details, and
+/// whether it was confirmed.
+type OrderRow = (String, String, String, i64, i64, i64, String, bool);
+
 impl Observation {
     /// Reads all databases. The broker comes last, so that each emitted message is in an outbox or
     /// in the log.
@@ -249,7 +253,7 @@ impl Observation {
     }
 
     async fn read_orders(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
-        let orders: Vec<(String, String, String, i64, i64, i64, String, bool)> = snapshot.all(
+        let orders: Vec<OrderRow> = snapshot.all(
                 "SELECT o.order_id, o.status, o.awaiting, o.total_minor, o.placed_at, o.updated_at, o.details,
                         EXISTS (SELECT 1 FROM order_history AS h WHERE h.order_id = o.order_id AND h.status = 'confirmed')
                  FROM orders AS o",

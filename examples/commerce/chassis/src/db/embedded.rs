@@ -3,15 +3,20 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use mainstay_database::{Error as DatabaseError, Migrations};
+use mainstay_idempotency::MemoryLeases;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{FileSnapshot, StorageSettings};
-use crate::{Error, Result};
+use crate::{Error, Leases, Result, leases::CALLS_KEPT};
 
 pub(crate) use mainstay_database::sqlite::{Database, classify};
+pub(crate) use mainstay_dlock::sqlite::{
+    MIGRATIONS as LOCKS_MIGRATIONS, SqliteFences as Fences, SqliteLeases as LockLeases,
+};
 pub(crate) use mainstay_dlq::sqlite::MIGRATIONS as QUEUE_MIGRATIONS;
 pub(crate) use mainstay_idempotency::sqlite::{
     MIGRATIONS as RECORDS_MIGRATIONS, SqliteRecords as Records,
@@ -57,9 +62,24 @@ impl Storage {
                 what: "this build keeps its data in files: for PostgreSQL, build with `--features distributed`",
             });
         }
+        if settings.redis.is_some() {
+            return Err(Error::Setting {
+                what: "this build keeps leases in memory: for Redis, build with `--features distributed`",
+            });
+        }
         Ok(Self {
             data: settings.directory()?,
         })
+    }
+
+    /// Leases on the keys of calls, in the memory of this process.
+    #[expect(
+        clippy::unused_async,
+        reason = "the other backend connects to a server"
+    )]
+    pub(crate) async fn leases(&self) -> Result<Leases> {
+        let leases = MemoryLeases::builder().lifetime(CALLS_KEPT);
+        Ok(Arc::new(leases.build()))
     }
 
     /// The directory of the files.

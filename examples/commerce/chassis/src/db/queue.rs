@@ -43,12 +43,11 @@ pub(super) fn checked(desk: Desk) -> Desk {
         .check::<ShipmentStatusChanged>()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "distributed")))]
 mod tests {
     use super::*;
     use crate::Storage;
 
-    #[cfg(not(feature = "distributed"))]
     #[tokio::test]
     async fn every_kind_that_a_service_handles_is_checked() {
         let directory = tempfile::tempdir().unwrap();
