@@ -282,6 +282,8 @@ pub mod store;
 mod stream;
 mod telemetry;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "postgres")]

@@ -58,3 +58,22 @@ pub trait Projection<C: Send + 'static>: Send + Sync + 'static {
         events: &[Recorded<<Self::Aggregate as Aggregate>::Event>],
     ) -> Result<(), ProjectionError>;
 }
+
+#[async_trait]
+impl<C: Send + 'static, P: Projection<C>> Projection<C> for Arc<P> {
+    const NAME: &'static str = P::NAME;
+    const SHAPE: u32 = P::SHAPE;
+    type Aggregate = P::Aggregate;
+
+    async fn reset(&self, connection: &mut C) -> Result<(), ProjectionError> {
+        (**self).reset(connection).await
+    }
+
+    async fn project(
+        &self,
+        connection: &mut C,
+        events: &[Recorded<<P::Aggregate as Aggregate>::Event>],
+    ) -> Result<(), ProjectionError> {
+        (**self).project(connection, events).await
+    }
+}

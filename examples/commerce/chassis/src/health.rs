@@ -1,13 +1,12 @@
 //! The health of a service's background work, for operators and probes.
 
-use jiff::Timestamp;
 use mainstay_dlock::LeaderHandle;
 use mainstay_dlq::{ReplayerHandle, desk::Totals};
 use mainstay_inbox::{WorkerHandle, status::BlockedKey};
 use mainstay_outbox::{Activity, RelayHandle};
 use serde::Serialize;
 
-use crate::rfc3339;
+use crate::timestamp::{micros_since_epoch, rfc3339};
 
 /// Reports the health of a service's relay, worker and replayer.
 #[derive(Clone, Debug)]
@@ -131,7 +130,7 @@ impl From<BlockedKey> for Blocked {
         Self {
             position: blocked.position.to_string(),
             key: blocked.key.map(|key| key.to_string()),
-            since: rfc3339(Timestamp::try_from(blocked.since).map_or(0, Timestamp::as_microsecond)),
+            since: rfc3339(micros_since_epoch(blocked.since)),
             attempts: blocked.attempts,
             error: blocked.error.to_string(),
             waiting: blocked.waiting,
