@@ -99,7 +99,7 @@ impl<R> fmt::Debug for Leased<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::{sync::Mutex, time::Duration};
 
     use async_trait::async_trait;
     use commerce_contracts::{Currency, Money};
@@ -161,7 +161,9 @@ mod tests {
         while provider.fences.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(second.call(call(Question::Ask)).await, None);
+        let busy = second.call(call(Question::Ask));
+        let busy = tokio::time::timeout(Duration::from_secs(60), busy).await;
+        assert_eq!(busy.unwrap(), None);
         provider.may_answer.add_permits(2);
         assert_eq!(asking.await.unwrap(), Some(Answer::Silence));
 

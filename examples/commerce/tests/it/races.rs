@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     sandbox::{Sandbox, count},
-    shop::{Reply, Shop, assert_holds, body, one_answer, place, wait_for},
+    shop::{Reply, Shop, assert_holds, body, insist, one_answer, wait_for},
 };
 
 /// Two processes, each with all services.
@@ -20,7 +20,7 @@ fn at_once(shops: &[Shop; 2], requests: &[(String, String)]) -> Vec<Reply> {
         let clients: Vec<_> = requests
             .iter()
             .zip(shops.iter().cycle())
-            .map(|((key, body), shop)| scope.spawn(|| place(shop.address(), key, body).unwrap()))
+            .map(|((key, body), shop)| scope.spawn(|| insist(shop.address(), key, body)))
             .collect();
         clients
             .into_iter()

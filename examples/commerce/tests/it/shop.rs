@@ -110,7 +110,7 @@ impl Shop {
 
     /// Places an order that must be accepted, and returns its id.
     pub(crate) fn accept(&self, key: &str, body: &str) -> String {
-        let reply = self.order(key, body);
+        let reply = insist(&self.address, key, body);
         assert_eq!(reply.status, 202, "{reply:?}");
         reply.order_id()
     }
@@ -202,6 +202,14 @@ pub(crate) fn one_answer(replies: &[Reply]) -> String {
     let fresh = |answer: &&&Reply| !answer.headers.contains_key("idempotent-replayed");
     assert_eq!(answers.iter().filter(fresh).count(), 1);
     answers[0].order_id()
+}
+
+/// Places an order as clients do: after 503, which a busy machine may cause, they ask again.
+pub(crate) fn insist(address: &str, key: &str, body: &str) -> Reply {
+    wait_for("an answer", || {
+        let reply = place(address, key, body).unwrap();
+        (reply.status != 503).then_some(reply)
+    })
 }
 
 pub(crate) fn place(address: &str, key: &str, body: &str) -> std::io::Result<Reply> {
