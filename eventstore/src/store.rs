@@ -9,7 +9,7 @@
 //! [`EventStore`](crate::EventStore) comes with the first two. Run the conformance suite (feature
 //! `conformance`) against them.
 
-mod shared;
+mod arc;
 
 use std::{
     sync::Arc,

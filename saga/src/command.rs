@@ -197,9 +197,9 @@ macro_rules! messages {
     ($($topic:literal { $($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty),* $(,)? }),* $(,)? })*) => { $($(
         $(#[$meta])*
         #[derive(Clone, PartialEq, Debug, ::serde::Serialize, ::serde::Deserialize)]
-        #[allow(unreachable_pub, reason = "the module that calls it decides who sees it")]
+        #[allow(missing_docs, unreachable_pub, reason = "the caller decides who sees and describes it")]
         pub struct $name {
-            $($(#[$field_meta])* #[allow(missing_docs, reason = "the name says it")] pub $field: $type),*
+            $($(#[$field_meta])* pub $field: $type),*
         }
 
         impl $crate::messaging::Event for $name {

@@ -12,8 +12,8 @@
 //! Indexes: unique (`saga`, `business_key`) over runs that have not ended; (`saga`, `fingerprint`,
 //! `wake_at`) where `wake_at` is set; (`saga`, `status`, `run`); (`run`, `number`) of the journal.
 
+mod arc;
 mod participant;
-mod shared;
 
 use std::time::Duration;
 

@@ -35,7 +35,7 @@ async fn outbox(storage: &Storage, service: &str) -> Result<Arc<dyn Operator>, F
 }
 
 async fn list(arguments: DeferredArguments) -> Result<(), Failure> {
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let which = if arguments.all {
         Which::All
     } else {
@@ -50,7 +50,7 @@ async fn list(arguments: DeferredArguments) -> Result<(), Failure> {
         let rows = rows.map_err(refused)?.into_iter();
         found.extend(rows.map(|row| (service, row)));
     }
-    if arguments.place.json {
+    if arguments.target.json {
         return output::json(&found.iter().map(row_as_json).collect::<Vec<_>>());
     }
     let rows = found.iter().map(|(service, row)| {
@@ -100,7 +100,7 @@ fn row_as_json((service, row): &(&'static str, Deferred)) -> Value {
 async fn act(arguments: DeferredAct, act: &str) -> Result<(), Failure> {
     let (operator, reason) = operator(&arguments.signed)?;
     let by = Signature::new(operator, reason);
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let Reference { service, number } = arguments.message;
     let outbox = outbox(&storage, service).await?;
     let then = if act == "retry" {
@@ -111,14 +111,14 @@ async fn act(arguments: DeferredAct, act: &str) -> Result<(), Failure> {
         "is discarded; what was held behind it goes on"
     };
     let id = arguments.message.to_string();
-    if arguments.place.json {
+    if arguments.target.json {
         return output::json(&json!({"id": id, "act": act, "outcome": then}));
     }
     output::print(&format!("{id} {then}"))
 }
 
 async fn audit(arguments: ActsArguments) -> Result<(), Failure> {
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let mut acts: Vec<(&'static str, Act)> = Vec::new();
     for service in services(arguments.service.as_deref()) {
         let outbox = outbox(&storage, service).await?;
@@ -126,7 +126,7 @@ async fn audit(arguments: ActsArguments) -> Result<(), Failure> {
         acts.extend(found.into_iter().map(|act| (service, act)));
     }
     acts.sort_by_key(|(_, act)| std::cmp::Reverse(act.at));
-    if arguments.place.json {
+    if arguments.target.json {
         let acts = acts.iter().map(|(service, act)| {
             json!({
                 "service": service,

@@ -45,7 +45,7 @@ pub(crate) enum DlqCommand {
 
 /// Where the queue is, and how to print.
 #[derive(Args, Debug)]
-pub(crate) struct PlaceArguments {
+pub(crate) struct Target {
     #[command(flatten)]
     pub(crate) storage: StorageArguments,
     /// Print one JSON value
@@ -82,7 +82,7 @@ pub(crate) struct Filter {
     /// Their message id
     #[arg(long, value_name = "ID")]
     pub(crate) message_id: Option<String>,
-    /// The cause that they have in place, as `groups` shows it
+    /// The cause that they have in common, as `groups` shows it
     #[arg(long, value_name = "HEX")]
     pub(crate) fingerprint: Option<String>,
     /// In the queue since this time or later, such as 2026-01-31T12:00:00Z
@@ -96,7 +96,7 @@ pub(crate) struct Filter {
 #[derive(Args, Debug)]
 pub(crate) struct GroupsArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     /// Only those of this service
     #[arg(long, value_name = "NAME", value_parser = SERVICES)]
     pub(crate) service: Option<String>,
@@ -108,7 +108,7 @@ pub(crate) struct GroupsArguments {
 #[derive(Args, Debug)]
 pub(crate) struct ListArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     #[command(flatten)]
     pub(crate) filter: Filter,
     /// dead, held, replayed or discarded [default: dead and held]
@@ -125,7 +125,7 @@ pub(crate) struct ListArguments {
 #[derive(Args, Debug)]
 pub(crate) struct ShowArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     /// The message, as SERVICE/NUMBER
     pub(crate) message: Reference,
     /// Its body as it came (0), or as a later edit made it [default: the newest]
@@ -157,7 +157,7 @@ pub(crate) struct Which {
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     #[command(flatten)]
     pub(crate) which: Which,
     #[command(flatten)]
@@ -170,7 +170,7 @@ pub(crate) struct ReplayArguments {
 #[derive(Args, Debug)]
 pub(crate) struct DiscardArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     #[command(flatten)]
     pub(crate) which: Which,
     #[command(flatten)]
@@ -180,7 +180,7 @@ pub(crate) struct DiscardArguments {
 #[derive(Args, Debug)]
 pub(crate) struct EditArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     /// The message, as SERVICE/NUMBER
     pub(crate) message: Reference,
     /// File with the new body; - is standard input
@@ -199,7 +199,7 @@ pub(crate) struct EditArguments {
 #[derive(Args, Debug)]
 pub(crate) struct RestoreArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     /// The message, as SERVICE/NUMBER
     pub(crate) message: Reference,
     #[command(flatten)]
@@ -209,7 +209,7 @@ pub(crate) struct RestoreArguments {
 #[derive(Args, Debug)]
 pub(crate) struct AuditArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     /// Only acts on this message, as SERVICE/NUMBER
     pub(crate) message: Option<Reference>,
     /// Only those of this service
@@ -223,7 +223,7 @@ pub(crate) struct AuditArguments {
 #[derive(Args, Debug)]
 pub(crate) struct JobsArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     /// Only those of this service
     #[arg(long, value_name = "NAME", value_parser = SERVICES)]
     pub(crate) service: Option<String>,
@@ -235,7 +235,7 @@ pub(crate) struct JobsArguments {
 #[derive(Args, Debug)]
 pub(crate) struct CancelArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     /// The job, as SERVICE/NUMBER
     pub(crate) job: Reference,
     #[command(flatten)]

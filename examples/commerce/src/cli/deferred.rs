@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::dead_letters::{PlaceArguments, Reference, Signed};
+use super::dead_letters::{Reference, Signed, Target};
 use crate::config::SERVICES;
 
 /// See and act on messages that the broker refused, and on those held behind them or delayed.
@@ -29,7 +29,7 @@ pub(crate) enum OutboxCommand {
 #[derive(Args, Debug)]
 pub(crate) struct DeferredArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     /// Only those of this service
     #[arg(long, value_name = "NAME", value_parser = SERVICES)]
     pub(crate) service: Option<String>,
@@ -47,7 +47,7 @@ pub(crate) struct DeferredArguments {
 #[derive(Args, Debug)]
 pub(crate) struct DeferredAct {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     /// The message, as SERVICE/POSITION
     pub(crate) message: Reference,
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub(crate) struct DeferredAct {
 #[derive(Args, Debug)]
 pub(crate) struct ActsArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
+    pub(crate) target: Target,
     /// Only those of this service
     #[arg(long, value_name = "NAME", value_parser = SERVICES)]
     pub(crate) service: Option<String>,

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::{bulk, desk, refused, signature, storage};
 use crate::{
     cli::dead_letters::{
-        CancelArguments, DiscardArguments, EditArguments, PlaceArguments, Reference,
-        ReplayArguments, RestoreArguments,
+        CancelArguments, DiscardArguments, EditArguments, Reference, ReplayArguments,
+        RestoreArguments, Target,
     },
     error::Failure,
     output,
@@ -26,7 +26,7 @@ pub(super) async fn replay(arguments: ReplayArguments) -> Result<ExitCode, Failu
     let Some(message) = arguments.which.message else {
         return bulk::replay(arguments, &by).await;
     };
-    let PlaceArguments { storage: at, json } = arguments.place;
+    let Target { storage: at, json } = arguments.target;
     let storage = storage(at)?;
     let desk = desk(&storage, message.service).await?;
     let id = message.letter();
@@ -71,36 +71,36 @@ pub(super) async fn discard(arguments: DiscardArguments) -> Result<ExitCode, Fai
     let Some(message) = arguments.which.message else {
         return bulk::discard(arguments, &by).await;
     };
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let desk = desk(&storage, message.service).await?;
     desk.discard(message.letter(), &by).await.map_err(refused)?;
     let then = "is discarded; restore brings it back, what was held behind it goes on";
-    done(message, "discard", then, arguments.place.json)?;
+    done(message, "discard", then, arguments.target.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) async fn restore(arguments: RestoreArguments) -> Result<(), Failure> {
     let by = signature(&arguments.signed)?;
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let desk = desk(&storage, arguments.message.service).await?;
     let id = arguments.message.letter();
     desk.restore(id, &by).await.map_err(refused)?;
     let then = "is a dead letter again";
-    done(arguments.message, "restore", then, arguments.place.json)
+    done(arguments.message, "restore", then, arguments.target.json)
 }
 
 pub(super) async fn cancel(arguments: CancelArguments) -> Result<(), Failure> {
     let by = signature(&arguments.signed)?;
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let desk = desk(&storage, arguments.job.service).await?;
     let id = arguments.job.number;
     desk.cancel_job(id, &by).await.map_err(refused)?;
-    done(arguments.job, "cancel", "is ended", arguments.place.json)
+    done(arguments.job, "cancel", "is ended", arguments.target.json)
 }
 
 pub(super) async fn edit(arguments: EditArguments) -> Result<(), Failure> {
     let by = signature(&arguments.signed)?;
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let desk = desk(&storage, arguments.message.service).await?;
     let id = arguments.message.letter();
     let details = desk.show(id).await.map_err(refused)?;
@@ -132,7 +132,7 @@ pub(super) async fn edit(arguments: EditArguments) -> Result<(), Failure> {
     let base = arguments.revision.unwrap_or(details.letter.revision);
     let revision = desk.edit(id, base, message, &by).await.map_err(refused)?;
     let then = format!("has revision {revision}; replay tries it");
-    done(arguments.message, "edit", &then, arguments.place.json)
+    done(arguments.message, "edit", &then, arguments.target.json)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {

@@ -23,14 +23,14 @@ pub(super) async fn replay(
     arguments: ReplayArguments,
     by: &Signature,
 ) -> Result<ExitCode, Failure> {
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let started = start(&storage, BulkAct::Replay, &arguments.which, by).await?;
     let (jobs, failed) = if arguments.wait && is_running(storage.data()) {
         wait(&started).await?
     } else {
         (look(&started).await?, 0)
     };
-    show(&storage, &jobs, arguments.place.json)?;
+    show(&storage, &jobs, arguments.target.json)?;
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {
@@ -42,10 +42,10 @@ pub(super) async fn discard(
     arguments: DiscardArguments,
     by: &Signature,
 ) -> Result<ExitCode, Failure> {
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let started = start(&storage, BulkAct::Discard, &arguments.which, by).await?;
     let jobs = look(&started).await?;
-    show(&storage, &jobs, arguments.place.json)?;
+    show(&storage, &jobs, arguments.target.json)?;
     Ok(ExitCode::SUCCESS)
 }
 

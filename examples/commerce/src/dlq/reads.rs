@@ -33,14 +33,14 @@ impl<T> Of<T> {
 }
 
 pub(super) async fn groups(arguments: GroupsArguments) -> Result<(), Failure> {
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let mut groups: Vec<Of<FailureGroup>> = Vec::new();
     for service in services(arguments.service.as_deref()) {
         let desk = desk(&storage, service).await?;
         let found = desk.groups(None, arguments.limit).await.map_err(refused)?;
         groups.extend(Of::each(service, found));
     }
-    if arguments.place.json {
+    if arguments.target.json {
         return output::json(&groups);
     }
     let rows = groups.iter().map(|Of { service, item }| {
@@ -67,7 +67,7 @@ pub(super) async fn groups(arguments: GroupsArguments) -> Result<(), Failure> {
 }
 
 pub(super) async fn list(arguments: ListArguments) -> Result<(), Failure> {
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let mut letters: Vec<Of<DeadLetter>> = Vec::new();
     for service in services(arguments.filter.service.as_deref()) {
         let desk = desk(&storage, service).await?;
@@ -88,7 +88,7 @@ pub(super) async fn list(arguments: ListArguments) -> Result<(), Failure> {
         found.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
         letters.extend(Of::each(service, found));
     }
-    if arguments.place.json {
+    if arguments.target.json {
         return output::json(&letters);
     }
     let rows = letters.iter().map(|Of { service, item }| {
@@ -111,7 +111,7 @@ pub(super) async fn list(arguments: ListArguments) -> Result<(), Failure> {
 }
 
 pub(super) async fn show(arguments: ShowArguments) -> Result<(), Failure> {
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let Reference { service, .. } = arguments.message;
     let desk = desk(&storage, service).await?;
     let id = arguments.message.letter();
@@ -121,7 +121,7 @@ pub(super) async fn show(arguments: ShowArguments) -> Result<(), Failure> {
         details.letter.revision = revision;
     }
     let value = of_details(service, &details)?;
-    if arguments.place.json {
+    if arguments.target.json {
         return output::json(&value);
     }
     output::print(&text(arguments.message, &details))
@@ -215,7 +215,7 @@ impl From<&mainstay_dlq::desk::FailureRecord> for FailureShown {
 }
 
 pub(super) async fn audit(arguments: AuditArguments) -> Result<(), Failure> {
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let wanted = arguments.message.map(|message| message.service.to_owned());
     let wanted = wanted.or(arguments.service);
     let mut entries: Vec<Of<AuditEntry>> = Vec::new();
@@ -226,7 +226,7 @@ pub(super) async fn audit(arguments: AuditArguments) -> Result<(), Failure> {
         entries.extend(Of::each(service, page.map_err(refused)?.items));
     }
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.item.at));
-    if arguments.place.json {
+    if arguments.target.json {
         return output::json(&entries);
     }
     let rows = entries.iter().map(|Of { service, item }| {
@@ -249,14 +249,14 @@ pub(super) async fn audit(arguments: AuditArguments) -> Result<(), Failure> {
 }
 
 pub(super) async fn jobs(arguments: JobsArguments) -> Result<(), Failure> {
-    let storage = storage(arguments.place.storage)?;
+    let storage = storage(arguments.target.storage)?;
     let mut jobs: Vec<Of<Job>> = Vec::new();
     for service in services(arguments.service.as_deref()) {
         let desk = desk(&storage, service).await?;
         let found = desk.jobs(arguments.limit).await.map_err(refused)?;
         jobs.extend(Of::each(service, found));
     }
-    if arguments.place.json {
+    if arguments.target.json {
         return output::json(&jobs);
     }
     let rows = jobs.iter().map(|Of { service, item }| {
