@@ -3,6 +3,7 @@
 
 mod combined;
 mod enqueue;
+mod operator;
 mod pace;
 #[cfg(test)]
 mod plans;
@@ -50,6 +51,10 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration {
             name: "0002_heads",
             sql: include_str!("../migrations/postgres/0002_heads.sql"),
+        },
+        Migration {
+            name: "0003_acts",
+            sql: include_str!("../migrations/postgres/0003_acts.sql"),
         },
     ],
 };

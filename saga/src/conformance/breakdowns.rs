@@ -1,0 +1,215 @@
+//! What cannot go on stands still, visibly, and stops nothing else.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use mainstay_database::Transactions as _;
+use mainstay_inbox::HandlerError;
+
+use super::{
+    Connection, Fixture,
+    harness::{
+        Authorized, Note, Noted, Order, Quick, Reserved, Scene, Unnote, ada, held, place_order,
+        reply, until,
+    },
+};
+use crate::{
+    Answer, Error, Observer, Query, Saga, Status, Transition,
+    journal::Entry,
+    store::{Face, SagaStore as _, SavedRun},
+};
+
+pub async fn a_broken_run_goes_on_after_a_retry<F: Fixture>(fixture: F) {
+    let scene = Scene::new(fixture, place_order(1));
+    let run = scene.start("o-1").await;
+    let reserve = scene.sent_one();
+    let mut unreadable = reply(&reserve, &held());
+    unreadable.payload = Some("{".into());
+    scene.take(&[&unreadable]).await.unwrap();
+    assert_eq!(scene.status(&run).await, Status::Broken);
+    // Replies that come meanwhile are kept, too; a duplicate once.
+    scene.reply(&reserve, &held()).await;
+    scene.take(&[&unreadable]).await.unwrap();
+    let kept = scene.show(&run).await.state.broken.unwrap();
+    assert_eq!(kept.replies.len(), 2);
+    assert_eq!(scene.kinds(), [""; 0]);
+    let desk = scene.desk();
+    // The first reply is as unreadable as before.
+    desk.retry(&run, &ada()).await.unwrap();
+    assert_eq!(scene.status(&run).await, Status::Broken);
+    assert_eq!(scene.kinds(), [""; 0]);
+    let kept = scene.show(&run).await.state.broken.unwrap();
+    assert_eq!(kept.replies.len(), 2, "nothing is lost");
+    // A corrected reply comes, and the unreadable one is skipped.
+    let by = ada();
+    let skipped = desk.skip(&run, "Reserve", r#"{"hold":"h-2"}"#, &by).await;
+    skipped.unwrap();
+    assert_eq!(scene.kinds(), ["Authorize"]);
+    assert_eq!(scene.status(&run).await, Status::Running);
+}
+
+pub async fn a_panic_in_a_step_breaks_its_run<F: Fixture>(fixture: F) {
+    let scene = Scene::new(fixture, place_order(1));
+    let run = scene.start("o-1").await;
+    let hold = "panic".to_owned();
+    let other = scene.start("o-2").await;
+    let commands = scene.sent();
+    let replies = [
+        reply(&commands[0], &Reserved { hold }),
+        reply(&commands[1], &held()),
+    ];
+    scene.take(&[&replies[0], &replies[1]]).await.unwrap();
+    assert_eq!(scene.kinds(), ["Authorize"]);
+    assert_eq!(scene.status(&other).await, Status::Running);
+    let details = scene.show(&run).await;
+    assert_eq!(details.summary.status, Status::Broken);
+    let why = details.state.broken.unwrap().why;
+    assert!(why.contains("asked to panic"), "{why}");
+    scene.desk().retry(&run, &ada()).await.unwrap();
+    assert_eq!(scene.status(&run).await, Status::Broken, "it panics again");
+}
+
+pub async fn a_damaged_row_is_refused_and_stops_no_timer<F: Fixture>(fixture: F) {
+    let mut saga = Saga::new("quick", 1);
+    saga.step((), |order: &Order, ()| Quick {
+        order: order.id.clone(),
+    });
+    let scene = Scene::new(fixture, saga.build());
+    let damaged = scene.start("o-1").await;
+    let good = scene.start("o-2").await;
+    let store = scene.sagas.store();
+    let mut tx = scene.database().begin().await.unwrap();
+    let face = Face {
+        status: Status::Running,
+        is_overdue: false,
+        step: None,
+        wake_in: Some(std::time::Duration::ZERO),
+    };
+    let state = "{";
+    let (run, journal) = (&damaged, &[][..]);
+    let saved = SavedRun {
+        run,
+        state,
+        face: &face,
+        journal,
+    };
+    store.save(&mut tx, &[saved]).await.unwrap();
+    scene.database().commit(tx).await.unwrap();
+    let desk = scene.desk();
+    let shown = desk.show(&damaged).await;
+    assert!(matches!(shown, Err(Error::Damaged { .. })));
+    scene
+        .fire_until(async || scene.status(&good).await == Status::Undoing)
+        .await;
+    let listed = desk.list(&Query::broken(), None, 10).await.unwrap().items;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].run, damaged);
+    let timeline = desk.timeline(&damaged).await.unwrap();
+    let last = &timeline.journal.last().unwrap().entry;
+    assert!(matches!(last, Entry::Broken { .. }));
+}
+
+/// A local step that fails while the switch is on.
+#[derive(Clone, Default)]
+struct Switch(Arc<AtomicBool>);
+
+async fn note<F: Fixture>(
+    connection: &mut Connection<F>,
+    note: Note,
+    switch: Switch,
+) -> Result<Answer<Note>, HandlerError> {
+    F::write(connection, &note.order).await?;
+    if switch.0.load(Ordering::SeqCst) {
+        return Err(HandlerError::retryable("asked to fail"));
+    }
+    Ok(Answer::Done(Noted { number: 1 }))
+}
+
+async fn unnote<F: Fixture>(_: &mut Connection<F>, _: Unnote) -> Result<(), HandlerError> {
+    Ok(())
+}
+
+pub async fn a_failing_local_step_rolls_the_transition_back_and_stops_no_timer<F: Fixture>(
+    fixture: F,
+) {
+    let mut saga = Saga::new("noted", 1);
+    saga.step((), |order: &Order, ()| super::harness::Authorize {
+        order: order.id.clone(),
+        hold: String::new(),
+    });
+    saga.local((), |order, ()| Note {
+        order: order.id.clone(),
+    });
+    saga.step((), |order, ()| Quick {
+        order: order.id.clone(),
+    });
+    let switch = Switch::default();
+    let state = switch.clone();
+    let scene = Scene::built(Arc::new(fixture), saga.build(), |builder| {
+        builder
+            .with_state(state)
+            .local(note::<F>)
+            .local_undo(unnote::<F>)
+            .build()
+    });
+    let scene = scene.unwrap();
+    let run = scene.start("o-1").await;
+    let authorize = scene.sent_one();
+    switch.0.store(true, Ordering::SeqCst);
+    let answer = reply(&authorize, &Authorized {});
+    let failed = scene.take(&[&answer]).await;
+    assert!(matches!(failed, Err(Error::Handler { .. })));
+    assert_eq!(scene.fixture.effects().await, [""; 0]);
+    assert_eq!(scene.show(&run).await.state.steps[0].result, None);
+    switch.0.store(false, Ordering::SeqCst);
+    scene.take(&[&answer]).await.unwrap();
+    assert_eq!(scene.fixture.effects().await, ["o-1"]);
+    until(async || scene.status(&run).await == Status::Running).await;
+}
+
+/// Fails on each transition of one run behind its start.
+struct Failing;
+
+#[async_trait]
+impl<C: Send + 'static> Observer<Order, C> for Failing {
+    async fn observe(
+        &self,
+        _: &mut C,
+        transition: &Transition<'_, Order>,
+    ) -> Result<(), HandlerError> {
+        let is_later = transition.before.is_some();
+        match transition.key {
+            "fails" if is_later => Err(HandlerError::permanent("asked to fail")),
+            "panics" if is_later => panic!("asked to panic"),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub async fn a_failing_observer_stops_no_timer_of_another_run<F: Fixture>(fixture: F) {
+    let mut saga = Saga::new("quick", 1);
+    saga.step((), |order: &Order, ()| Quick {
+        order: order.id.clone(),
+    });
+    let scene = Scene::built(Arc::new(fixture), saga.build(), |builder| {
+        builder.observe(Failing).build()
+    });
+    let scene = scene.unwrap();
+    let fails = scene.start("fails").await;
+    let panics = scene.start("panics").await;
+    let mut others = Vec::new();
+    for key in ["o-1", "o-2", "o-3"] {
+        others.push(scene.start(key).await);
+    }
+    for run in &others {
+        scene
+            .fire_until(async || scene.status(run).await == Status::Undoing)
+            .await;
+    }
+    for run in [fails, panics] {
+        assert_eq!(scene.status(&run).await, Status::Running, "rolled back");
+    }
+}

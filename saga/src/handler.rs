@@ -1,0 +1,3 @@
+//! For code that is generic over handlers and workers.
+
+pub use crate::orchestrator::{LocalFn, Replies, WithState, WithoutState};

@@ -1,0 +1,98 @@
+//! What else is written when a run changes.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use mainstay_inbox::HandlerError;
+
+use crate::{
+    Command, Error, RunId,
+    definition::Results,
+    journal::Entry,
+    saga::StepRef,
+    state::{State, Status},
+};
+
+/// Writes something with each transition of a run, in its transaction: an order's history,
+/// integration events through the outbox, events of an aggregate.
+///
+/// ```
+/// # use mainstay_saga::{Observer, Transition, inbox::HandlerError};
+/// # use mainstay_saga::database::memory::Connection;
+/// struct History;
+///
+/// #[async_trait::async_trait]
+/// impl<I: Sync> Observer<I, Connection> for History {
+///     async fn observe(&self, tx: &mut Connection, transition: &Transition<'_, I>) -> Result<(), HandlerError> {
+///         if transition.after.is_ended() {
+///             // … write, through `tx` …
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Observer<I, C: Send>: Send + Sync + 'static {
+    /// Called once per transition, behind the write of the run.
+    ///
+    /// # Errors
+    /// The transition is rolled back with all that it wrote, and its cause is tried again.
+    ///
+    /// # Cancel safety
+    /// Dropping the future rolls the transition back.
+    async fn observe(
+        &self,
+        connection: &mut C,
+        transition: &Transition<'_, I>,
+    ) -> Result<(), HandlerError>;
+}
+
+/// A change of a run.
+#[non_exhaustive]
+pub struct Transition<'a, I> {
+    /// The saga's name.
+    pub saga: &'static str,
+    /// The version of the run's definition.
+    pub version: u32,
+    /// The run.
+    pub run: &'a RunId,
+    /// Its business key.
+    pub key: &'a str,
+    /// Its input.
+    pub input: &'a I,
+    /// Its status before; none: it begins.
+    pub before: Option<Status>,
+    /// Its status now.
+    pub after: Status,
+    /// What happened, in order.
+    pub journal: &'a [Entry],
+    /// Everything that is known of the run.
+    pub state: &'a State,
+}
+
+impl<I> Transition<'_, I> {
+    /// The result of a step, if it has one. Take the handle of the run's own definition.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] if the handle is of another definition.
+    pub fn result<C: Command>(&self, step: StepRef<C>) -> Result<Option<C::Done>, Error> {
+        match Results(self.state).get(step) {
+            Ok(result) => Ok(Some(result)),
+            Err(Error::NoResult { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl<I> fmt::Debug for Transition<'_, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transition")
+            .field("saga", &self.saga)
+            .field("run", &self.run)
+            .field("key", &self.key)
+            .field("before", &self.before)
+            .field("after", &self.after)
+            .field("journal", &self.journal)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,11 @@
+//! Sagas on every store.
+
+mod check;
+#[cfg(feature = "memory")]
+mod end_to_end;
+mod engine;
+#[cfg(feature = "memory")]
+mod laws;
+#[cfg(all(feature = "conformance", feature = "memory"))]
+mod memory;
+mod orders;
