@@ -237,7 +237,7 @@ mod timers;
 #[cfg(feature = "memory")]
 pub mod memory;
 
-pub use command::{Answer, Command, Compensable, Never, Outcome, Unrefusable};
+pub use command::{Answer, Command, Compensable, Never, Outcome};
 pub use definition::Definition;
 pub use document::Document;
 pub use engine::Cancellation;
