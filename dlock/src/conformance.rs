@@ -119,6 +119,8 @@ macro_rules! conformance {
 const LONG: Duration = Duration::from_secs(120);
 /// A lease whose end a case waits for.
 const SHORT: Duration = Duration::from_millis(300);
+/// A lease that is renewed in time on a machine that is busy, too.
+const RENEWED: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What `owner` gets.

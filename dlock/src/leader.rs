@@ -1,10 +1,14 @@
 //! Leader election.
 
+mod handle;
+
 use std::{error::Error as StdError, fmt, pin::pin, time::Duration};
 
 use mainstay_clock::Backoff;
 
 use crate::{Error, Guard, Locks};
+
+pub use handle::{LeaderHandle, LeaderStatus};
 
 /// A candidate for leadership; from [`Locks::lead`].
 ///
@@ -41,6 +45,7 @@ pub struct Leader<W> {
     name: String,
     work: W,
     backoff: Backoff,
+    handle: LeaderHandle,
 }
 
 impl<W> Leader<W> {
@@ -50,7 +55,20 @@ impl<W> Leader<W> {
             name,
             work,
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(30)),
+            handle: LeaderHandle::default(),
         }
+    }
+
+    /// Shows this candidate's state while it runs.
+    #[must_use]
+    pub fn handle(&self) -> LeaderHandle {
+        self.handle.clone()
+    }
+
+    /// What this candidate is doing; its [`handle`](Self::handle) says it while it runs.
+    #[must_use]
+    pub fn status(&self) -> LeaderStatus {
+        self.handle.status()
     }
 
     /// Pause after an error of the work; default 500 ms to 30 s.
@@ -82,22 +100,25 @@ impl<W> Leader<W> {
             let guard = tokio::select! {
                 biased;
                 () = &mut shutdown => return Ok(()),
-                elected = elected(&self.locks, &self.name) => elected?,
+                elected = elected(&self.locks, &self.name, &self.handle) => elected?,
             };
             tracing::info!(lock = self.name, token = %guard.token(), "elected leader");
             let settings = self.locks.settings();
             let began = settings.clock.monotonic();
+            let term = self.handle.elected(guard.token());
             let ended = tokio::select! {
                 biased;
                 () = &mut shutdown => None,
                 ended = guard.run((self.work)(guard.share())) => Some(ended),
             };
+            drop(term);
             step_down(guard, settings.lease).await;
             match ended {
                 None | Some(Ok(Ok(()))) => return Ok(()),
                 Some(Err(_lost)) => {}
                 Some(Ok(Err(error))) => {
                     let (error, name) = (error.into(), &self.name);
+                    self.handle.failed(&*error);
                     tracing::warn!(lock = name, %error, "the leader's work failed; trying again");
                     if settings.clock.monotonic() - began > settings.lease {
                         failures = 0;
@@ -116,9 +137,10 @@ impl<W> Leader<W> {
 }
 
 /// Waits for as long as it takes.
-async fn elected(locks: &Locks, name: &str) -> Result<Guard, Error> {
+async fn elected(locks: &Locks, name: &str, handle: &LeaderHandle) -> Result<Guard, Error> {
     loop {
-        match locks.acquire(name, Duration::MAX).await {
+        let waiting = locks.wait_for(name, Duration::MAX, |why| handle.waits(why));
+        match waiting.await {
             Err(error) if error.is_retryable() => {}
             elected => return elected,
         }
@@ -139,6 +161,7 @@ impl<W> fmt::Debug for Leader<W> {
         f.debug_struct("Leader")
             .field("name", &self.name)
             .field("backoff", &self.backoff)
+            .field("status", &self.status())
             .finish_non_exhaustive()
     }
 }

@@ -136,7 +136,8 @@
 //!
 //! All names may have a prefix, and on PostgreSQL a schema, of your choice ([`namespace`](database::Namespace)). A
 //! service that runs migrations itself takes `postgres::MIGRATIONS` or `sqlite::MIGRATIONS` and calls
-//! `open_without_migrating`.
+//! `open_without_migrating`. `postgres::roles` is the SQL of two roles with the least privileges: one to
+//! hold locks, one to write under them.
 //!
 //! # Metrics
 //!
@@ -184,7 +185,7 @@ pub mod sqlite;
 pub use error::Error;
 pub use fences::Fences;
 pub use guard::Guard;
-pub use leader::Leader;
+pub use leader::{Leader, LeaderHandle, LeaderStatus};
 pub use locks::{Locks, LocksBuilder};
 #[cfg(feature = "memory")]
 pub use memory::{MemoryFences, MemoryLeases};

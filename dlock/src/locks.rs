@@ -121,11 +121,21 @@ impl Locks {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn acquire(&self, name: &str, at_most: Duration) -> Result<Guard, Error> {
+        self.wait_for(name, at_most, |_| {}).await
+    }
+
+    /// As [`acquire`](Self::acquire), and tells `waits` before each pause why.
+    pub(crate) async fn wait_for(
+        &self,
+        name: &str,
+        at_most: Duration,
+        waits: impl Fn(&Error) + Send + Sync,
+    ) -> Result<Guard, Error> {
         name::check(name)?;
         let clock = &self.shared.settings.clock;
         let deadline = clock.monotonic() + at_most;
         let attempt = Attempt::new(&self.shared, name);
-        attempt.until(deadline, at_most).await
+        attempt.until(deadline, at_most, waits).await
     }
 
     /// Elects a leader: among all candidates for `name`, in all processes, at most one runs `work`.

@@ -2,6 +2,7 @@
 
 mod fences;
 mod guarded;
+mod roles;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use crate::{
 
 pub use fences::{FencesBuilder, PostgresFences};
 pub use guarded::guarded;
+pub use roles::roles;
 
 /// The schema of leases and fences, for those who run migrations with their own tool.
 pub const MIGRATIONS: Migrations = Migrations {
@@ -30,10 +32,9 @@ pub const MIGRATIONS: Migrations = Migrations {
 };
 
 /// Each reads all columns that this build needs of a table, and no row.
-const PROBES: [&str; 3] = [
+const PROBES: [&str; 2] = [
     "SELECT name, owner, fence, lease_until FROM {ns}dlock_leases WHERE false",
     "SELECT last_value FROM {ns}dlock_tokens WHERE false",
-    "SELECT name, fence FROM {ns}dlock_fences WHERE false",
 ];
 
 /// Leases in a PostgreSQL database. Clones share them.
@@ -93,7 +94,10 @@ impl LeasesBuilder {
     /// [`Error::Database`] with [`MissingSchema`](mainstay_database::Error::MissingSchema) if a table or column is
     /// missing.
     pub async fn open_without_migrating(self) -> Result<PostgresLeases, Error> {
-        check_schema(&self.database, &self.namespace).await?;
+        let checked = self
+            .database
+            .check_schema(&MIGRATIONS, &self.namespace, &PROBES);
+        checked.await?;
         Ok(self.opened())
     }
 
@@ -101,11 +105,6 @@ impl LeasesBuilder {
         let inner = Arc::new(Inner::new(self.database, &self.namespace));
         PostgresLeases { inner }
     }
-}
-
-async fn check_schema(database: &Database, namespace: &Namespace) -> Result<(), Error> {
-    let checked = database.check_schema(&MIGRATIONS, namespace, &PROBES);
-    Ok(checked.await?)
 }
 
 /// There is only a round trip between two statements, so the server ends the transaction of a process that was

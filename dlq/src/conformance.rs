@@ -133,6 +133,7 @@ macro_rules! conformance {
             a_bulk_replay_can_be_cancelled
             a_bulk_discard_discards_dead_and_held_messages
             resolved_messages_are_pruned_after_their_retention_and_kept_ones_never
+            ended_jobs_are_pruned_with_their_messages
         );
     };
     (@cases $fixture:expr; $($case:ident)*) => {

@@ -1,6 +1,7 @@
 //! What operators see and do.
 
 mod bulk;
+mod details;
 mod edit;
 mod query;
 

@@ -7,7 +7,7 @@
 //! | `GET /messages/{id}` | one message with headers, body and failures |
 //! | `POST /messages/{id}/replay`, `/discard`, `/restore` | an act; `{"reason": …}` |
 //! | `POST /messages/{id}/edit` | `{"revision": …, "payload": …, "reason": …}` |
-//! | `POST /messages/{id}/dry-run` | runs the handler and rolls back, if there is a replayer |
+//! | `POST /messages/{id}/dry-run` | runs the handler and rolls back, if there is a replayer; `{"reason": …}` |
 //! | `POST /keys/replay` | `{"consumer": …, "topic": …, "key": …, "reason": …}` |
 //! | `POST /jobs` | `{"act": "replay" or "discard", "query": {…}, "rate": …, "reason": …}` |
 //! | `GET /jobs`, `GET /jobs/{id}`, `POST /jobs/{id}/cancel` | jobs and their progress |
@@ -29,7 +29,7 @@ use axum::{
 use futures_util::future::BoxFuture;
 use mainstay_inbox::store::WorkerStore;
 
-use crate::{DeadLetterId, Desk, DryRun, Error, Replayer, store::QueueStore};
+use crate::{DeadLetterId, Desk, DryRun, Error, Replayer, Signature, store::QueueStore};
 use problem::Problem;
 
 /// What a request needs to be allowed.
@@ -54,7 +54,7 @@ pub enum Denied {
 
 type Authorize = Arc<dyn Fn(&Parts, Role) -> Result<String, Denied> + Send + Sync>;
 type DryRunner =
-    Arc<dyn Fn(DeadLetterId) -> BoxFuture<'static, Result<DryRun, Error>> + Send + Sync>;
+    Arc<dyn Fn(DeadLetterId, Signature) -> BoxFuture<'static, Result<DryRun, Error>> + Send + Sync>;
 
 /// Builds the router.
 #[must_use = "call into_router() to mount it"]
@@ -87,9 +87,9 @@ where
         T: Clone + Send + Sync + 'static,
     {
         let replayer = Arc::new(replayer);
-        self.dry_run = Some(Arc::new(move |id| {
+        self.dry_run = Some(Arc::new(move |id, by| {
             let replayer = Arc::clone(&replayer);
-            Box::pin(async move { replayer.dry_run(id).await })
+            Box::pin(async move { replayer.dry_run(id, &by).await })
         }));
         self
     }

@@ -31,8 +31,11 @@ pub const MIGRATIONS: Migrations = Migrations {
 const DIALECT: Dialect = Dialect {
     // Stable within a statement, so an index can be searched by it.
     now: "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
+    begin_snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     isolation: "current_setting('transaction_isolation')",
     each: ["jsonb_array_elements", "::jsonb", " (value)"],
+    ordered: "jsonb_array_elements($2::jsonb) WITH ORDINALITY AS r (value, n) ORDER BY r.n",
+    unhex: ["decode(", ", 'hex')"],
     share: "FOR KEY SHARE OF b",
     lock: "FOR UPDATE",
     skip: "FOR UPDATE SKIP LOCKED",

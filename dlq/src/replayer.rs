@@ -1,5 +1,6 @@
 //! Replays dead letters and what is held behind them.
 
+mod dry_run;
 mod handle;
 mod jobs;
 mod round;
@@ -12,11 +13,11 @@ use mainstay_inbox::{Handlers, store::WorkerStore};
 use mainstay_messaging::Group;
 use serde::Serialize;
 
-use crate::{DeadLetterQueue, Error, store::QueueStore};
+use crate::{DeadLetterQueue, Error, desk::Totals, store::QueueStore};
 use handle::Ending;
 
+pub use dry_run::DryRun;
 pub use handle::ReplayerHandle;
-pub use round::DryRun;
 
 /// Replays the dead letters of one consumer, in the service that has its handlers, beside its worker.
 ///
@@ -70,6 +71,8 @@ pub struct Status {
     pub replayed: u64,
     /// Messages that failed again.
     pub failed: u64,
+    /// What is in the queue, as of its last look; each count goes up to 10,000.
+    pub totals: Totals,
     /// Why it makes no progress, while the database or a dependency of a handler does not answer.
     pub last_error: Option<Arc<str>>,
 }

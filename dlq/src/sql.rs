@@ -14,7 +14,7 @@ pub(crate) use desk::implement_desk;
 pub(crate) use jobs::implement_jobs;
 pub(crate) use keep::implement_keep;
 pub(crate) use replay::implement_replay;
-pub(crate) use rows::{delivered, job_of, letter_of, names};
+pub(crate) use rows::{delivered, held_bodies, held_rows, job_of, letter_of, names};
 pub(crate) use statements::{Dialect, PROBES, Statements};
 
 /// Implements the three roles for a store with the fields `database` and `sql`, and the methods

@@ -28,8 +28,11 @@ pub const MIGRATIONS: Migrations = Migrations {
 /// There is one writer, so nothing is locked row by row.
 const DIALECT: Dialect = Dialect {
     now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+    begin_snapshot: "BEGIN",
     isolation: "'read committed'",
     each: ["json_each", "", ""],
+    ordered: "json_each($2) AS r ORDER BY r.key",
+    unhex: ["unhex(", ")"],
     share: "",
     lock: "",
     skip: "",

@@ -126,7 +126,8 @@ pub trait ReplayStore: DeadLetterStore {
     ) -> Result<bool, Error>;
 
     /// Deletes up to `limit` messages of `consumer` that were resolved longer ago than `retention`,
-    /// with their bodies. Answers how many.
+    /// with their bodies, and up to `limit` jobs that ended longer ago, and that no message in the
+    /// queue belongs to. Answers how many.
     async fn prune(
         &self,
         connection: &mut Self::Connection,

@@ -20,7 +20,10 @@
 //! | 500 | the handler panicked | yes |
 //! | 503, `Retry-After` | the store does not answer; nothing was done, unless it went away in the middle | yes |
 //!
-//! Errors have a body of type `application/problem+json`.
+//! Errors have a body of type `application/problem+json`. Those of this crate have a `type` that stays
+//! the same: `urn:mainstay:problem:` and one of `idempotency-key-missing`, `idempotency-key-invalid`,
+//! `malformed-body`, `request-in-progress`, `answer-not-kept`, `idempotency-key-reused`, `internal`,
+//! `unavailable`.
 
 mod capture;
 mod header;

@@ -151,19 +151,22 @@ pub type UpcastError = Box<dyn std::error::Error + Send + Sync>;
 /// [`EncodeError`] when the event does not serialise, such as a map whose keys are not strings. The
 /// message is unchanged.
 pub fn encode<E: Event>(event: &E, message: &mut Message) -> Result<(), EncodeError> {
-    let () = const {
-        assert!(
-            E::UPCASTERS.len() + 1 == E::VERSION as usize,
-            "one upcaster per older version"
-        );
-    };
-    let failed = |source| EncodeError::new(E::KIND, source);
-    let payload = serde_json::to_vec(event).map_err(|error| failed(error.into()))?;
-    message.kind = Kind::new(E::KIND).map_err(|error| failed(error.into()))?;
+    let payload = to_payload(event)?;
+    let invalid = |error: crate::InvalidName| EncodeError::new(E::KIND, error.into());
+    message.kind = Kind::new(E::KIND).map_err(invalid)?;
     message.version = E::VERSION;
     message.content_type = Some(JSON.to_owned());
     message.payload = Some(Bytes::from(payload));
     Ok(())
+}
+
+/// The payload of `event` alone, JSON of its current version: for what is stored without a message.
+///
+/// # Errors
+/// [`EncodeError`] when the event does not serialise.
+pub fn to_payload<E: Event>(event: &E) -> Result<String, EncodeError> {
+    let () = const { check_upcasters::<E>() };
+    serde_json::to_string(event).map_err(|error| EncodeError::new(E::KIND, error.into()))
 }
 
 /// Reads the event in `message`; upcasts an older version to the current one.
@@ -171,41 +174,50 @@ pub fn encode<E: Event>(event: &E, message: &mut Message) -> Result<(), EncodeEr
 /// # Errors
 /// [`DecodeError`] says what is wrong. The message itself is intact: keep it.
 pub fn decode<E: Event>(message: &Message) -> Result<E, DecodeError> {
-    let () = const {
-        assert!(
-            E::UPCASTERS.len() + 1 == E::VERSION as usize,
-            "one upcaster per older version"
-        );
-    };
     if message.kind.as_str() != E::KIND {
         return Err(DecodeError::OtherKind {
             expected: E::KIND,
             found: message.kind.clone(),
         });
     }
-    let payload = message
-        .payload
-        .as_ref()
-        .ok_or(DecodeError::Tombstone { kind: E::KIND })?;
+    let payload = message.payload.as_ref();
+    let payload = payload.ok_or(DecodeError::Tombstone { kind: E::KIND })?;
+    from_payload(message.version, payload)
+}
+
+/// Reads the event in a payload of this version; upcasts an older version to the current one.
+///
+/// # Errors
+/// [`DecodeError`] says what is wrong.
+pub fn from_payload<E: Event>(version: u32, payload: &[u8]) -> Result<E, DecodeError> {
+    let () = const { check_upcasters::<E>() };
     let undecodable = |source: UpcastError| DecodeError::Undecodable {
         kind: E::KIND,
-        version: message.version,
+        version,
         source,
     };
-    if message.version == E::VERSION {
+    if version == E::VERSION {
         return serde_json::from_slice(payload).map_err(|error| undecodable(error.into()));
     }
-    if message.version == 0 || message.version > E::VERSION {
+    if version == 0 || version > E::VERSION {
         return Err(DecodeError::UnknownVersion {
             kind: E::KIND,
-            found: message.version,
+            found: version,
             known: E::VERSION,
         });
     }
     let mut json: Json =
         serde_json::from_slice(payload).map_err(|error| undecodable(error.into()))?;
-    for upcast in E::UPCASTERS.iter().skip(message.version as usize - 1) {
+    for upcast in E::UPCASTERS.iter().skip(version as usize - 1) {
         json = upcast(json).map_err(undecodable)?;
     }
     json.parse().map_err(undecodable)
+}
+
+/// Each version but the newest has its way up. Evaluated at compile time.
+const fn check_upcasters<E: Event>() {
+    assert!(
+        E::UPCASTERS.len() + 1 == E::VERSION as usize,
+        "one upcaster per older version"
+    );
 }

@@ -32,6 +32,9 @@ pub struct OutboxBuilder<D> {
     ids: Arc<dyn IdGenerator>,
 }
 
+/// Each check of a listener opens a connection.
+const LEAST_LISTEN_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
 /// What a store was opened with.
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -105,6 +108,14 @@ impl<D> OutboxBuilder<D> {
     /// What the outbox is opened with.
     pub(crate) fn finish(self) -> Result<(D, Settings, Origin), Error> {
         let origin = Origin::new(self.source?, self.clock, self.ids);
+        let given = self.settings.listen_check_interval;
+        if given < LEAST_LISTEN_CHECK_INTERVAL {
+            return Err(Error::TooShort {
+                setting: "listen_check_interval",
+                given,
+                least: LEAST_LISTEN_CHECK_INTERVAL,
+            });
+        }
         Ok((self.database, self.settings, origin))
     }
 }

@@ -16,6 +16,7 @@
 mod counted;
 mod entries;
 mod failures;
+mod operator;
 mod ownership;
 mod promises;
 mod rounds;
@@ -32,11 +33,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, Outbox, Relay, RelayHandle,
+    operator::Operator,
     store::{Limit, RelayStore},
 };
 
 pub use entries::*;
 pub use failures::*;
+pub use operator::*;
 pub use ownership::*;
 pub use promises::*;
 pub use rounds::*;
@@ -54,6 +57,7 @@ pub trait Fixture: Send + Sync {
     type Database: Transactions;
     type Store: Outbox<Connection = <Self::Database as Transactions>::Connection>
         + RelayStore
+        + Operator
         + Clone;
 
     /// The database that [`store`](Self::store) was opened with: its commits notify that store.
@@ -123,6 +127,14 @@ macro_rules! conformance {
             a_batch_is_bounded_in_messages_and_in_bytes
             another_number_of_shards_is_refused
             status_shows_blocked_keys
+            an_operator_sees_what_was_refused_and_what_is_held_behind_it
+            a_retry_makes_a_refused_message_due_at_once
+            a_discarded_head_lets_its_key_go_on_in_order
+            discarding_leaves_the_first_of_the_rest_as_the_head
+            a_delayed_message_is_delivered_now_or_discarded
+            every_act_is_recorded_with_who_and_why
+            an_unreadable_row_can_be_discarded
+            an_act_during_a_round_keeps_the_order_of_the_key
         );
     };
     (@cases $fixture:expr; $($case:ident)*) => {

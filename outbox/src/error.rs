@@ -35,7 +35,8 @@ pub enum Error {
     /// A name given to the builder is invalid.
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
-    /// With this setting the relay could publish nothing.
+    /// With this setting the relay could publish nothing, or the outbox would check its connection
+    /// without a pause.
     #[error("{setting} is {given:?}; set it to at least {least:?}")]
     TooShort {
         /// The setter's name.
@@ -48,6 +49,21 @@ pub enum Error {
     /// Another relay has taken over at least one shard. It may publish again what this one published.
     #[error("another relay has taken over a shard of this one: its fencing token is outdated")]
     Fenced,
+    /// There is no row at this position of the deferred table: its message was published, discarded,
+    /// or moved behind others of its key.
+    #[error("no message is deferred at position {0}; list the deferred messages again")]
+    NotDeferred(i64),
+    /// The message is held behind the refused one of its key.
+    #[error("the message at position {position} is held behind the one at {first}; retry that one")]
+    HeldBehind {
+        /// Its position.
+        position: i64,
+        /// The position of the first one of its key.
+        first: i64,
+    },
+    /// An operator's act needs to say who does it, and why.
+    #[error("an operator's act needs {0}, which is recorded")]
+    Unsigned(&'static str),
     /// The schema was created with other settings.
     #[error(
         "the outbox was created with {stored} shards by {stored_hash}, and this process is \

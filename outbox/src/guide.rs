@@ -32,6 +32,11 @@
 //! [`refusal_backoff`](crate::Relay::refusal_backoff). Once the broker accepts it, the messages held
 //! behind it follow in order. To skip a message, delete its row from `outbox_deferred`.
 //!
+//! On PostgreSQL, delete in READ COMMITTED, the server's default. A transaction in REPEATABLE READ does not
+//! see the rows that were held after its snapshot, so it may leave a key without a marked head, and the
+//! relay never retries such a key. To repair it:
+//! `UPDATE outbox_deferred SET blocked = blocked WHERE topic = … AND key = …`.
+//!
 //! Other keys do not notice, however many messages wait. A round reads the *heads* of the keys that are
 //! due, which are the first row of each, by an index. Triggers of the table keep the column `head`. Keys
 //! that are due at the same time share a round.

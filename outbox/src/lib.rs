@@ -120,7 +120,7 @@
 //! | A relay is suspended for longer than its lease. | Another relay takes its shards. What the first one records afterwards is refused ([`Error::Fenced`]). |
 //! | A relay is suspended inside a transaction. | PostgreSQL ends the transaction after 5 s. On SQLite, all writers wait for it. |
 //! | The broker is down or does not answer. | The relay retries with backoff, [`Status::last_error`] says why, and no row moves. |
-//! | The broker refuses a message for good: too large, unknown topic. | Its key is blocked: [`Status::blocked_keys`], an error in the log, retries with backoff. |
+//! | The broker refuses a message for good: too large, unknown topic. | Its key is blocked: [`Status::blocked_keys`], an error in the log, retries with backoff. An [operator](operator::Operator) lists it, has it tried at once, or discards it. |
 //! | A row is damaged or written by a newer build. | Its key is blocked, and the row stays unchanged. |
 //! | A transaction that enqueued stays open for long. | No other message waits for it. |
 //!
@@ -133,6 +133,7 @@
 //! | `outbox_deduplication_keys` | deduplication keys that were used |
 //! | `outbox_shards` | owner and fencing token of each shard |
 //! | `outbox_relays` | living relays and their leases |
+//! | `outbox_acts` | what operators did, with the messages that they discarded; this crate never deletes from it |
 //! | `outbox_layout` | number of shards and hash, which all processes must agree on |
 //! | `outbox_schema` | applied migrations |
 //!
@@ -165,6 +166,7 @@ mod entry;
 mod error;
 pub mod guide;
 mod notifier;
+pub mod operator;
 mod origin;
 mod outbox;
 #[cfg(all(doctest, feature = "postgres", feature = "sqlite"))]

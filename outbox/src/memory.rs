@@ -4,6 +4,7 @@
 //! and leave gaps that fill later or never. The database's clock decides leases and delays. There is
 //! one outbox per database.
 
+mod operator;
 mod records;
 mod rows;
 mod shards;

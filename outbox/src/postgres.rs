@@ -3,6 +3,7 @@
 
 mod combined;
 mod enqueue;
+mod operator;
 mod pace;
 #[cfg(test)]
 mod plans;
@@ -51,6 +52,10 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "0002_heads",
             sql: include_str!("../migrations/postgres/0002_heads.sql"),
         },
+        Migration {
+            name: "0003_acts",
+            sql: include_str!("../migrations/postgres/0003_acts.sql"),
+        },
     ],
 };
 
@@ -78,46 +83,12 @@ impl PostgresOutbox {
     pub fn builder(database: impl Into<Database>) -> OutboxBuilder<Database> {
         OutboxBuilder::new(database.into())
     }
-}
 
-impl OutboxBuilder<Database> {
-    /// Where the tables are; default: plain names.
-    pub fn namespace(mut self, namespace: Namespace) -> Self {
-        self.settings.namespace = namespace;
-        self
-    }
-
-    /// How often [`listen`](PostgresOutbox::listen) checks that it still receives notifications;
-    /// default 30 s.
-    pub const fn listen_check_interval(mut self, interval: Duration) -> Self {
-        self.settings.listen_check_interval = interval;
-        self
-    }
-
-    /// Brings the schema up to date and opens the outbox.
-    ///
-    /// # Errors
-    /// [`Error::LayoutMismatch`] when the schema was created with another number of shards.
-    /// [`Error::Database`] when the schema is newer than this build, or the server cannot be used.
-    pub async fn open(self) -> Result<PostgresOutbox, Error> {
-        self.database
-            .migrate(&MIGRATIONS, &self.settings.namespace)
-            .await?;
-        self.open_existing().await
-    }
-
-    /// Opens the outbox in a schema that another tool made from [`MIGRATIONS`].
-    ///
-    /// # Errors
-    /// Those of [`open`](Self::open), and [`Error::MissingSchema`] which names the table or column
-    /// that is missing.
-    pub async fn open_without_migrating(self) -> Result<PostgresOutbox, Error> {
-        schema::check(&self.database, &self.settings.namespace).await?;
-        self.open_existing().await
-    }
-
-    async fn open_existing(self) -> Result<PostgresOutbox, Error> {
-        let (database, settings, origin) = self.finish()?;
+    async fn open_existing(
+        database: Database,
+        settings: Settings,
+        origin: Origin,
+    ) -> Result<Self, Error> {
         let inner = Arc::new(Inner {
             statements: Statements::new(&settings.namespace),
             wakeup: Wakeup::new(&settings.namespace.render("{ns}outbox")),
@@ -129,7 +100,45 @@ impl OutboxBuilder<Database> {
         inner.agree_on_layout().await?;
         let listener: Weak<Inner> = Arc::downgrade(&inner);
         inner.database.on_commit(listener);
-        Ok(PostgresOutbox { inner })
+        Ok(Self { inner })
+    }
+}
+
+impl OutboxBuilder<Database> {
+    /// Where the tables are; default: plain names.
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.settings.namespace = namespace;
+        self
+    }
+
+    /// How often [`listen`](PostgresOutbox::listen) checks that it still receives notifications;
+    /// default 30 s, at least 100 ms. Each check opens a connection.
+    pub const fn listen_check_interval(mut self, interval: Duration) -> Self {
+        self.settings.listen_check_interval = interval;
+        self
+    }
+
+    /// Brings the schema up to date and opens the outbox.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] and [`Error::TooShort`] before anything is read.
+    /// [`Error::LayoutMismatch`] when the schema was created with another number of shards.
+    /// [`Error::Database`] when the schema is newer than this build, or the server cannot be used.
+    pub async fn open(self) -> Result<PostgresOutbox, Error> {
+        let (database, settings, origin) = self.finish()?;
+        database.migrate(&MIGRATIONS, &settings.namespace).await?;
+        PostgresOutbox::open_existing(database, settings, origin).await
+    }
+
+    /// Opens the outbox in a schema that another tool made from [`MIGRATIONS`].
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), and [`Error::MissingSchema`] which names the table or column
+    /// that is missing.
+    pub async fn open_without_migrating(self) -> Result<PostgresOutbox, Error> {
+        let (database, settings, origin) = self.finish()?;
+        schema::check(&database, &settings.namespace).await?;
+        PostgresOutbox::open_existing(database, settings, origin).await
     }
 }
 

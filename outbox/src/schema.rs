@@ -26,6 +26,22 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("outbox_shards", &["shard", "owner", "fence"]),
     ("outbox_relays", &["owner", "lease_until"]),
     ("outbox_layout", &["shards", "hash"]),
+    (
+        "outbox_acts",
+        &[
+            "id",
+            "at",
+            "operator",
+            "reason",
+            "act",
+            "topic",
+            "key",
+            "message_id",
+            "refusal",
+            "envelope",
+            "payload",
+        ],
+    ),
 ];
 
 /// The qualified name of a table.

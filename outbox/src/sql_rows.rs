@@ -38,6 +38,17 @@ pub(crate) fn content(
     )
 }
 
+/// The id and the kind in a stored envelope, for lists. A damaged one has none.
+pub(crate) fn identity(envelope: &[u8]) -> Option<(String, String)> {
+    #[derive(serde::Deserialize)]
+    struct Identity {
+        id: String,
+        kind: String,
+    }
+    let Identity { id, kind } = serde_json::from_slice(envelope).ok()?;
+    Some((id, kind))
+}
+
 fn name<N>(
     bytes: &[u8],
     what: &str,

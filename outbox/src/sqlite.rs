@@ -1,6 +1,7 @@
 //! The outbox in a SQLite file. There is one writer at a time, so rows are in the order of commits.
 
 mod enqueue;
+mod operator;
 #[cfg(test)]
 mod plans;
 mod row_set;
@@ -41,6 +42,10 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration {
             name: "0002_heads",
             sql: include_str!("../migrations/sqlite/0002_heads.sql"),
+        },
+        Migration {
+            name: "0003_acts",
+            sql: include_str!("../migrations/sqlite/0003_acts.sql"),
         },
     ],
 };

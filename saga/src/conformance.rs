@@ -96,6 +96,7 @@ macro_rules! conformance {
             a_panic_in_a_step_breaks_its_run
             a_damaged_row_is_refused_and_stops_no_timer
             a_failing_local_step_rolls_the_transition_back_and_stops_no_timer
+            a_failing_observer_stops_no_timer_of_another_run
             a_local_step_commits_with_its_transition
             a_local_step_is_undone_in_its_own_transaction
             a_local_step_without_a_handler_is_refused_at_the_start

@@ -89,8 +89,8 @@ pub enum Error {
         /// The place.
         step: usize,
     },
-    /// A step's code panicked.
-    #[error("the code of a step panicked: {0}")]
+    /// The code of a definition, a local step or an observer panicked.
+    #[error("the code of the saga panicked: {0}")]
     Panicked(String),
     /// A business key, step name or topic is no valid name.
     #[error(transparent)]

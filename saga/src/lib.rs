@@ -162,7 +162,7 @@
 //! [`Error::Incompatible`], and left untouched: its replies block their key or are dead-lettered, and
 //! go on with a build that knows it. Call [`check_live`](Orchestrator::check_live) before a
 //! deployment and at the start. Commands, replies and results are events, with versions and
-//! upcasters of their own.
+//! upcasters of their own. The input is one type for all versions: give new fields a default.
 //!
 //! # Failure modes
 //!
@@ -247,7 +247,7 @@ pub mod sqlite;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use builder::SagasBuilder;
-pub use command::{Answer, Command, Compensable, Never, Outcome, Unrefusable};
+pub use command::{Answer, Command, Compensable, Never, Outcome};
 pub use definition::Definition;
 pub use document::Document;
 pub use engine::Cancellation;

@@ -98,7 +98,7 @@ where
     /// # Errors
     /// [`Error::Database`], [`Error::Outbox`], [`Error::Handler`]: roll the transaction back.
     /// [`Error::Json`] if the input is not read back, [`Error::InvalidName`] if `key` is no key of
-    /// a message, or what the code of the first step made of the input.
+    /// a message, [`Error::Panicked`] if the code of the first step panics.
     ///
     /// # Cancel safety
     /// Dropping the future leaves it unknown what was written: roll the transaction back.
@@ -127,9 +127,6 @@ where
         let input = serde_json::from_str(&input)?;
         let mut running = Running::new(definition, run.clone(), key.to_owned(), state, input);
         self.give(connection, &mut running, Input::Start).await?;
-        if let Some(broken) = &running.state.broken {
-            return Err(Error::Panicked(broken.why.clone()));
-        }
         self.finish(connection, vec![running]).await?;
         metrics::counter!("mainstay_saga_started", "saga" => definition.shape().name).increment(1);
         Ok(Started::New(run))

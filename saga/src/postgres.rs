@@ -3,6 +3,8 @@
 //! Replies and timers lock the row of their run (`FOR UPDATE`), so each sees what the other one
 //! committed. Nothing is kept in the session, so the sagas work behind a pooler in transaction mode.
 
+#[cfg(test)]
+mod plans;
 mod roles;
 
 use mainstay_database::{
@@ -35,6 +37,9 @@ const DIALECT: Dialect = Dialect {
     now: "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
     clock: "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
     listed: "r.run = ANY($1)",
+    of_saga: "r.saga = $2",
+    // A join might read the table.
+    among: ["= ANY (ARRAY(", "))"],
     lock: "FOR UPDATE",
     skip: "FOR UPDATE SKIP LOCKED",
     journal: "(SELECT json_agg(json_build_array(j.number, j.at, j.entry) ORDER BY j.number)::text

@@ -1,5 +1,8 @@
 //! Sagas in a SQLite file.
 
+#[cfg(test)]
+mod plans;
+
 use mainstay_database::{
     Migration, Migrations, Namespace,
     sqlite::{Database, classify},
@@ -31,6 +34,9 @@ const DIALECT: Dialect = Dialect {
     now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
     clock: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
     listed: "r.run IN (SELECT value FROM json_each($1))",
+    // With +, no index of all runs of the saga is read.
+    of_saga: "+r.saga = $2",
+    among: ["IN (", ")"],
     lock: "",
     skip: "",
     journal: "(SELECT json_group_array(json_array(j.number, j.at, j.entry) ORDER BY j.number)

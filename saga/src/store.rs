@@ -13,8 +13,8 @@
 //! `wake_at`) of those; (`saga`, `status`, `run`); (`saga`, `run`) of overdue ones; (`saga`,
 //! `ended_at`); (`run`, `number`) of the journal; `at` of steps.
 
+mod arc;
 mod participant;
-mod shared;
 
 use std::time::Duration;
 

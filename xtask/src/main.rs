@@ -15,7 +15,6 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use anyhow::Error;
 use clap::{
     Parser, Subcommand,
     builder::{PossibleValue, PossibleValuesParser},
@@ -74,7 +73,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test { only } => report::run(steps::STEPS, &only, Run::default()).end(),
         Command::Prove { parts, only } => prove::run(&parts, only),
-        Command::Services { command } => services::run(command).map_err(Error::msg),
+        Command::Services { command } => services::run(command),
         Command::Simulate { arguments } => prove::simulate(&arguments),
     };
     match outcome {

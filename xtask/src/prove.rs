@@ -179,7 +179,14 @@ fn hunt(run: &mut Run) -> Result<()> {
 /// The tests say at how many points they struck, where their output is not captured.
 fn crashes(run: &mut Run) -> Result<()> {
     let shell = Shell::new()?;
-    let packages = ["outbox", "inbox", "dlq", "dlock", "idempotency"];
+    let packages = [
+        "outbox",
+        "inbox",
+        "dlq",
+        "dlock",
+        "idempotency",
+        "eventstore",
+    ];
     let packages = packages.map(|name| format!("-pmainstay-{name}"));
     let tests = cmd!(shell, "{CARGO} test --quiet --all-features --test it");
     let tests = tests.args(packages).args(["--", "--nocapture", "crash"]);

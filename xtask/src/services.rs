@@ -7,6 +7,7 @@ mod service;
 
 use std::path::PathBuf;
 
+use anyhow::{Result, bail};
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,7 @@ pub(crate) struct Running {
     log: Option<PathBuf>,
 }
 
-pub(crate) fn run(command: Command) -> Result<(), String> {
+pub(crate) fn run(command: Command) -> Result<()> {
     let place = Place::of_workspace()?;
     match command {
         Command::Up { postgres } => up(&place, postgres),
@@ -68,25 +69,25 @@ pub(crate) fn run(command: Command) -> Result<(), String> {
         Command::Status => {
             let servers = SERVICES.map(|service| service.status(&place));
             let servers = serde_json::to_string_pretty(&servers);
-            println!("{}", servers.map_err(|error| error.to_string())?);
+            println!("{}", servers?);
             Ok(())
         }
     }
 }
 
 /// A server that cannot be had keeps no other from being started.
-fn up(place: &Place, postgres: Option<u32>) -> Result<(), String> {
+fn up(place: &Place, postgres: Option<u32>) -> Result<()> {
     let mut missing = Vec::new();
     for service in SERVICES {
         match service.server(place, postgres, true) {
             Ok(Server { running, .. }) => {
                 println!("{}={}", running.variable, running.url.unwrap_or_default());
             }
-            Err(why) => missing.push(format!("there is no {}: {why}", service.title)),
+            Err(why) => missing.push(format!("there is no {}: {why:#}", service.title)),
         }
     }
     if missing.is_empty() {
         return Ok(());
     }
-    Err(missing.join("\n"))
+    bail!(missing.join("\n"))
 }

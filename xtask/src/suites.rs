@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Error, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use cargo_metadata::camino::Utf8Path;
 use mainstay_testkit::{SKIPPED, must_run};
 use parking_lot::Mutex;
@@ -84,7 +84,7 @@ pub(crate) fn with_servers(
     version: Option<u32>,
     tests: impl FnOnce(&mut Run, &[(&str, OsString)]) -> Result<()>,
 ) -> Result<()> {
-    let place = Place::of_workspace().map_err(Error::msg)?;
+    let place = Place::of_workspace()?;
     let (mut servers, mut environment, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for service in [&POSTGRES, &REDIS] {
         let title = service.title;
@@ -98,9 +98,9 @@ pub(crate) fn with_servers(
             Err(why) => {
                 let asked_for = version.is_some() && service.name == POSTGRES.name;
                 if asked_for || must_run(service.name) {
-                    missing.push(format!("there is no {title}: {why}"));
+                    missing.push(format!("there is no {title}: {why:#}"));
                 }
-                format!("Suites on {title} did not run: {why}")
+                format!("Suites on {title} did not run: {why:#}")
             }
         };
         println!("{what}");
@@ -109,8 +109,7 @@ pub(crate) fn with_servers(
     let outcome = tests(run, &environment);
     // Each is closed, even if one of them does not end.
     let closed: Vec<_> = servers.into_iter().map(Server::close).collect();
-    let closed: Result<(), _> = closed.into_iter().collect();
-    closed.map_err(Error::msg)?;
+    closed.into_iter().collect::<Result<()>>()?;
     outcome?;
     ensure!(missing.is_empty(), "{}", missing.join("; "));
     Ok(())

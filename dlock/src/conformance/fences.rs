@@ -67,22 +67,28 @@ pub async fn a_rolled_back_check_never_was<F: Fixture>(f: &F) {
 }
 
 pub async fn a_check_waits_for_the_transaction_of_another_holder<F: Fixture>(f: &F) {
-    let order = Arc::new(Mutex::new(Vec::new()));
-    let mut former = f.database().begin().await.unwrap();
-    check(f, &mut former, "a", 5).await.unwrap();
-    let newer = async {
-        accept(f, "a", 6).await.unwrap();
-        order.lock().unwrap().push("newer");
-    };
-    let former = async {
-        // Time for the newer one to pass by, if nothing holds it.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        order.lock().unwrap().push("former");
-        f.database().commit(former).await.unwrap();
-    };
-    tokio::join!(newer, former);
-    assert_eq!(*order.lock().unwrap(), ["former", "newer"]);
-    assert!(matches!(accept(f, "a", 5).await, Err(Error::Fenced { .. })));
+    // A token that the resource has not seen, then the same one, which changes nothing and locks all the same.
+    for (token, later) in [(5, 6), (6, 7)] {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut former = f.database().begin().await.unwrap();
+        check(f, &mut former, "a", token).await.unwrap();
+        let newer = async {
+            accept(f, "a", later).await.unwrap();
+            order.lock().unwrap().push("newer");
+        };
+        let former = async {
+            // Time for the newer one to pass by, if nothing holds it.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            order.lock().unwrap().push("former");
+            f.database().commit(former).await.unwrap();
+        };
+        tokio::join!(newer, former);
+        assert_eq!(*order.lock().unwrap(), ["former", "newer"]);
+        assert!(matches!(
+            accept(f, "a", token).await,
+            Err(Error::Fenced { .. })
+        ));
+    }
 }
 
 pub async fn an_open_transaction_keeps_no_lease_from_being_renewed<F: Fixture>(f: &F) {

@@ -41,10 +41,12 @@ impl<'a> Attempt<'a> {
         Ok(answer.ok())
     }
 
+    /// Asks until `deadline`, and tells `waits` before each pause why.
     pub(super) async fn until(
         mut self,
         deadline: Monotonic,
         at_most: Duration,
+        waits: impl Fn(&Error) + Send + Sync,
     ) -> Result<Guard, Error> {
         let settings = &self.shared.settings;
         let pauses = Backoff::new(settings.poll_interval, settings.poll_interval);
@@ -75,6 +77,7 @@ impl<'a> Attempt<'a> {
                 Err(error) if error.is_retryable() => (pause, error),
                 Err(error) => return Err(error),
             };
+            waits(&why_not);
             tokio::time::sleep(pause.min(left())).await;
             patience = left();
             if patience.is_zero() {

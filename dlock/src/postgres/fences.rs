@@ -7,8 +7,11 @@ use mainstay_database::{
 };
 use sqlx::{PgConnection, SqlStr};
 
-use super::{MIGRATIONS, check_schema, driver};
+use super::{MIGRATIONS, driver};
 use crate::{Error, Fences, FencingToken, name};
+
+/// Reads all columns that this build needs, and no row. A writer sees no other table.
+const PROBE: &str = "SELECT name, fence FROM {ns}dlock_fences WHERE false";
 
 /// Fences in a PostgreSQL database: where the guarded rows are.
 #[derive(Clone, Debug)]
@@ -58,7 +61,10 @@ impl FencesBuilder {
     /// [`Error::Database`] with [`MissingSchema`](mainstay_database::Error::MissingSchema) if a table or column is
     /// missing.
     pub async fn open_without_migrating(self) -> Result<PostgresFences, Error> {
-        check_schema(&self.database, &self.namespace).await?;
+        let checked = self
+            .database
+            .check_schema(&MIGRATIONS, &self.namespace, &[PROBE]);
+        checked.await?;
         Ok(self.opened())
     }
 

@@ -26,6 +26,7 @@ async fn successor(store: &impl LeaseStore) -> FencingToken {
         lease: LONG,
         above: FencingToken::ZERO,
     };
+    // Asks again and again: a store tells nobody that a lock is free.
     let trying = async {
         loop {
             match store.acquire(claim).await.unwrap() {
@@ -105,6 +106,7 @@ async fn life<F: Fixture>(f: &F, store: Arc<F::Leases>, points: &Arc<Points>) {
         let renewals = || points.calls().get("renew").copied().unwrap_or_default();
         let before = renewals();
         let work = guard.run(async {
+            // Looks again and again: the points count calls and tell nobody.
             while renewals() == before {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

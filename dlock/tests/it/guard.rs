@@ -11,12 +11,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mainstay_clock::{BootId, Clock, Monotonic, TokioClock};
+use mainstay_clock::{Backoff, BootId, Clock, Monotonic, TokioClock};
 use mainstay_database::memory::Database;
 use mainstay_dlock::{
-    Error, Guard, Locks, MemoryLeases,
+    Error, FencingToken, Guard, LeaderStatus, Locks, MemoryLeases,
     store::{Acquired, Claim, Holding, LeaseStore},
 };
+use tokio::sync::{mpsc, oneshot};
 
 const LEASE: Duration = Duration::from_secs(10);
 /// A hundredth and two milliseconds less.
@@ -66,6 +67,8 @@ struct Slow {
     renewals: AtomicUsize,
     /// Whether it has no lease any more.
     lost: AtomicBool,
+    /// Whether it grants nothing.
+    is_away: AtomicBool,
     /// What the next renewals do instead.
     instead: Mutex<Vec<Instead>>,
 }
@@ -86,6 +89,7 @@ impl Slow {
             back: Mutex::new(back),
             renewals: AtomicUsize::new(0),
             lost: AtomicBool::new(false),
+            is_away: AtomicBool::new(false),
             instead: Mutex::default(),
         })
     }
@@ -102,6 +106,9 @@ impl Slow {
 #[async_trait]
 impl LeaseStore for Slow {
     async fn acquire(&self, claim: Claim<'_>) -> Result<Acquired, Error> {
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable("a test".into()));
+        }
         self.travel(self.leases.acquire(claim)).await
     }
 
@@ -190,6 +197,92 @@ async fn an_answer_that_comes_after_the_lease_is_no_lock() {
     assert!(guard.unwrap().is_held());
 }
 
+/// Otherwise its holder would go on beside the one that the store lets in while the answer travels.
+#[tokio::test(start_paused = true)]
+async fn a_guard_is_over_before_its_release_is_sent() {
+    let (clock, second) = (Suspended::new(), Duration::from_secs(1));
+    let store = Slow::new(clock.clone(), second, second).await;
+    let (hand_out, mut handed) = mpsc::unbounded_channel();
+    let leader = locks_with(&clock, &store).lead("a", move |guard| {
+        hand_out.send(guard).unwrap();
+        std::future::pending::<Result<(), Error>>()
+    });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let leading = tokio::spawn(leader.run_until(async { drop(stopped.await) }));
+    let guard = handed.recv().await.unwrap();
+    assert!(guard.is_held());
+    drop(stop);
+    let next = || {
+        let holding = Holding {
+            name: "a",
+            owner: "next",
+        };
+        store.leases.acquire(Claim {
+            holding,
+            lease: LEASE,
+            above: FencingToken::ZERO,
+        })
+    };
+    tokio::time::sleep(second / 2).await;
+    assert!(!guard.is_held(), "its release is on the way");
+    assert!(matches!(next().await, Ok(Acquired::Held { .. })));
+    tokio::time::sleep(second).await;
+    assert!(!guard.is_held(), "the answer is on the way");
+    assert!(matches!(next().await, Ok(Acquired::Granted(_))));
+    leading.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_tells_whether_it_leads_and_why_not() {
+    let clock = Suspended::new();
+    let store = Slow::new(clock.clone(), AT_ONCE, AT_ONCE).await;
+    let locks = locks_with(&clock, &store);
+    let first = locks.acquire("a", LONG).await.unwrap();
+    let work = |_guard| async { Err::<(), _>("the work of a test") };
+    let leader = locks.lead("a", work).backoff(Backoff::new(LONG, LONG));
+    let handle = leader.handle();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let leading = tokio::spawn(leader.run_until(async { drop(stopped.await) }));
+    let until = async |what: &str, is: &dyn Fn(LeaderStatus) -> bool| {
+        for _ in 0..1_000 {
+            if is(handle.status()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{what}: {handle:?}");
+    };
+    store.is_away.store(true, Ordering::SeqCst);
+    let is = |text: &'static str| {
+        move |status: LeaderStatus| status.last_error.is_some_and(|error| error.contains(text))
+    };
+    until("the store is away", &is("is not available")).await;
+    store.is_away.store(false, Ordering::SeqCst);
+    until("another one leads", &|status| {
+        status.last_error.is_none() && status.leading.is_none() && status.terms == 0
+    })
+    .await;
+    first.release().await.unwrap();
+    until("its work fails", &is("the work of a test")).await;
+    let status = handle.status();
+    assert_eq!((status.leading, status.terms), (None, 1));
+    drop(stop);
+    leading.await.unwrap().unwrap();
+
+    let (hand_out, mut handed) = mpsc::unbounded_channel();
+    let leader = locks.lead("b", move |guard: Guard| {
+        hand_out.send(guard.token()).unwrap();
+        std::future::pending::<Result<(), Error>>()
+    });
+    let handle = leader.handle();
+    let leading = tokio::spawn(leader.run_until(std::future::pending()));
+    let token = handed.recv().await;
+    assert_eq!(handle.status().leading, token);
+    leading.abort();
+    assert!(leading.await.is_err());
+    assert_eq!(handle.status().leading, None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_fails_or_hangs_is_repeated_in_time() {
     let clock = Suspended::new();
@@ -252,27 +345,27 @@ fn work_that_does_not_yield_does_not_keep_its_lease_from_being_renewed() {
         .enable_all()
         .build()
         .unwrap();
-    let lease = Duration::from_millis(300);
-    let (locks, guard): (Locks, Guard) = runtime.block_on(async {
-        let leases = MemoryLeases::builder(Database::new()).open().await;
-        let locks = Locks::builder(leases.unwrap()).lease(lease).build();
+    let (store, guard): (Arc<Slow>, Guard) = runtime.block_on(async {
+        let store = Slow::new(TokioClock::default(), AT_ONCE, AT_ONCE).await;
+        let locks = Locks::builder(Arc::clone(&store)).lease(LEASE / 5).build();
         let guard = locks.acquire("a", LONG).await.unwrap();
-        (locks, guard)
+        (store, guard)
     });
-    let done = Arc::new(AtomicBool::new(false));
-    let does = Arc::clone(&done);
     let worked = runtime.block_on(async {
         let work = tokio::spawn(async move {
             let outcome = guard.run(async move {
-                std::thread::sleep(lease * 4);
-                does.store(true, Ordering::SeqCst);
+                // Keeps its thread until the store has renewed, for a minute at most. Nothing is awaited here.
+                let mut looks = 0..60_000;
+                let renewed = looks.any(|_| {
+                    std::thread::sleep(Duration::from_millis(1));
+                    store.renewals.load(Ordering::SeqCst) > 0
+                });
                 tokio::task::yield_now().await;
+                renewed
             });
-            outcome.await.map(|()| guard)
+            outcome.await
         });
         work.await.unwrap()
     });
-    assert!(done.load(Ordering::SeqCst));
-    drop(worked.unwrap());
-    drop(locks);
+    assert!(worked.unwrap(), "nothing was renewed meanwhile");
 }

@@ -1,5 +1,7 @@
 //! Leases and fences in PostgreSQL.
 
+mod privileges;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,9 +22,15 @@ pub(super) struct Postgres {
     server: TestDatabase,
 }
 
+/// Where many tests run at once, a login can take longer than the default allows.
+async fn connect(server: &TestDatabase) -> Database {
+    let database = Database::builder(server.url()).acquire_timeout(LONG);
+    database.open().await.unwrap()
+}
+
 pub(super) async fn fixture() -> Option<Postgres> {
     let server = Server::for_suite(SUITE)?.database().await.unwrap();
-    let database = Database::connect(&server.url()).await.unwrap();
+    let database = connect(&server).await;
     Some(Postgres {
         leases: PostgresLeases::builder(&database).open().await.unwrap(),
         fences: PostgresFences::builder(&database).open().await.unwrap(),
@@ -42,7 +50,7 @@ impl Fixture for Postgres {
     }
 
     async fn other_process(&self) -> PostgresLeases {
-        let database = Database::connect(&self.server.url()).await.unwrap();
+        let database = connect(&self.server).await;
         PostgresLeases::builder(&database).open().await.unwrap()
     }
 
@@ -253,10 +261,10 @@ async fn behind_a_pooler_locks_and_fences_do_the_same() {
     let database = database.unwrap();
     let leases = PostgresLeases::builder(&database).open().await.unwrap();
     let fences = PostgresFences::builder(&database).open().await.unwrap();
-    let lease = Duration::from_secs(1);
+    let lease = Duration::from_secs(4);
     let locks = Locks::builder(leases).lease(lease).build();
     let guard = locks.acquire("a", LONG).await.unwrap();
-    let held = guard.run(tokio::time::sleep(lease * 3)).await;
+    let held = guard.run(tokio::time::sleep(lease * 3 / 2)).await;
     held.unwrap();
     assert!(locks.try_acquire("a").await.unwrap().is_none());
     for _ in 0..5 {

@@ -15,4 +15,4 @@ GRANT SELECT, INSERT, DELETE ON {ns}dlq_bodies, {ns}dlq_failures TO {prefix}dlq_
 
 -- The audit log only grows.
 GRANT SELECT, INSERT ON {ns}dlq_audit TO {prefix}dlq_worker;
-GRANT SELECT, INSERT, UPDATE ON {ns}dlq_jobs TO {prefix}dlq_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON {ns}dlq_jobs TO {prefix}dlq_worker;

@@ -207,14 +207,21 @@ pub async fn a_dry_run_leaves_no_trace_of_its_effect<F: Fixture>(f: &F) {
     dead_letter::<F>(&queue, &delivery(message("a", 0), 0)).await;
     let id = id_of::<F>(&queue, "a-0").await;
     let replayer = replayer::<F>(&queue, &script);
-    let ran = replayer.dry_run(id).await.unwrap();
+    let ran = replayer.dry_run(id, &by()).await.unwrap();
     assert_eq!(ran.error.as_deref(), Some("a-0 is poison"));
     script.plan("a-0", None);
-    let ran = replayer.dry_run(id).await.unwrap();
+    let ran = replayer.dry_run(id, &by()).await.unwrap();
     assert_eq!((ran.error, script.starts_of("a-0")), (None, 2));
     assert_eq!(f.effects().await, Vec::<String>::new());
     let letter = queue.desk().show(id).await.unwrap().letter;
     assert_eq!((letter.state, letter.attempts), (Dead, 1));
+    // A handler may have called others, so the audit log has both runs.
+    let log = queue.desk().audit(Some(id), None, 10).await.unwrap().items;
+    let acts: Vec<_> = log
+        .iter()
+        .map(|entry| (&*entry.act, &*entry.detail))
+        .collect();
+    assert_eq!(acts, [("dry_run", "revision 0"); 2]);
 }
 
 pub async fn every_act_is_recorded_with_who_and_why<F: Fixture>(f: &F) {
@@ -255,7 +262,8 @@ pub async fn every_act_is_recorded_with_who_and_why<F: Fixture>(f: &F) {
 }
 
 pub async fn an_act_without_who_or_why_is_refused<F: Fixture>(f: &F) {
-    let queue = f.queue(&[]);
+    let (queue, script) = (f.queue(&[]), Script::new(&[]));
+    let replayer = replayer::<F>(&queue, &script);
     dead_letter::<F>(&queue, &delivery(message("a", 0), 0)).await;
     let (id, desk) = (id_of::<F>(&queue, "a-0").await, queue.desk());
     for by in [Signature::new(" ", "fixed"), Signature::new("ada", "")] {
@@ -268,6 +276,7 @@ pub async fn an_act_without_who_or_why_is_refused<F: Fixture>(f: &F) {
                 .await
                 .map(drop),
             desk.cancel_job(1, &by).await,
+            replayer.dry_run(id, &by).await.map(drop),
         ];
         for refused in refused {
             assert!(matches!(refused, Err(Error::Unsigned(_))), "{refused:?}");

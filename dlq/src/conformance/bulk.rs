@@ -220,3 +220,33 @@ pub async fn resolved_messages_are_pruned_after_their_retention_and_kept_ones_ne
         1
     );
 }
+
+/// A job shows what became of its messages, so it stays as long as they do.
+pub async fn ended_jobs_are_pruned_with_their_messages<F: Fixture>(f: &F) {
+    let (queue, script) = (f.queue(&[]), Script::new(&[]));
+    let desk = queue.desk();
+    dead_letters::<F>(&queue, 2).await;
+    let replays = Query::dead().message_id("k0-0");
+    let over = desk.replay_all(replays, None, &by()).await.unwrap();
+    let replayer_of_job = replay::<F>(&queue, &script);
+    finished::<F>(&queue, over).await;
+    effects(f, 1).await;
+    halt(replayer_of_job).await;
+    let runs = desk.replay_all(Query::dead(), Some(0.001), &by()).await;
+    let runs = runs.unwrap();
+    let prune = async |retention| {
+        let mut tx = begin::<F>(&queue).await;
+        let store = queue.store();
+        let pruned = store.prune(&mut tx, &group(), retention, 10).await.unwrap();
+        commit::<F>(&queue, tx).await;
+        pruned
+    };
+    assert_eq!(prune(Duration::from_secs(24 * 60 * 60)).await, 0);
+    desk.job(over).await.unwrap();
+    // The message, and then its job.
+    assert_eq!(prune(Duration::ZERO).await, 2);
+    let gone = desk.job(over).await;
+    assert!(matches!(gone, Err(Error::NoJob(_))), "{gone:?}");
+    assert_eq!(desk.job(runs).await.unwrap().state, JobState::Running);
+    assert_eq!(prune(Duration::ZERO).await, 0);
+}

@@ -287,11 +287,12 @@ pub async fn a_panic_in_a_replay_is_a_failure<F: Fixture>(f: &F) {
     let (queue, script) = (f.queue(&[]), Script::new(&[("a-0", Act::Panic)]));
     let id = blocked::<F>(&queue, 0).await;
     let replayer = replay::<F>(&queue, &script);
-    until("the replay to fail", async || {
+    let letter = until("the replay to fail", async || {
         let letter = queue.desk().show(id).await.unwrap().letter;
-        (letter.attempts == 3).then_some(())
+        (letter.attempts == 3).then_some(letter)
     })
     .await;
+    assert_eq!(letter.failure.as_deref(), Some("panicked"));
     assert!(replayer.status().running);
     halt(replayer).await;
 }

@@ -212,7 +212,7 @@ pub struct AuditEntry {
     pub operator: String,
     /// Why.
     pub reason: String,
-    /// What: `replay`, `edit`, `discard`, `restore`, `start_job`, `cancel_job`.
+    /// What: `replay`, `dry_run`, `edit`, `discard`, `restore`, `start_job`, `cancel_job`.
     pub act: String,
     /// The message.
     pub letter: Option<DeadLetterId>,

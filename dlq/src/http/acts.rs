@@ -96,15 +96,17 @@ pub(super) async fn dry_run<I, S>(
     State(routes): Routing<I, S>,
     id: Id,
     parts: Parts,
+    body: Body<Reason>,
 ) -> Result<Json<DryRun>, Problem>
 where
     I: WorkerStore,
     S: QueueStore<Connection = I::Connection>,
 {
-    routes.operator(&parts, Role::Operator)?;
-    let Path(id) = id?;
+    let operator = routes.operator(&parts, Role::Operator)?;
+    let (Path(id), Json(Reason { reason })) = (id?, body?);
     let run = routes.dry_run.as_ref().ok_or_else(Problem::no_dry_runs)?;
-    Ok(Json(run(DeadLetterId(id)).await?))
+    let by = Signature::new(operator, reason);
+    Ok(Json(run(DeadLetterId(id), by).await?))
 }
 
 #[derive(Deserialize)]

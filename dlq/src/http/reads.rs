@@ -11,13 +11,13 @@ use axum::{
     http::request::Parts,
 };
 use mainstay_inbox::store::WorkerStore;
-use mainstay_messaging::{Group, Headers, broker::Content};
-use serde::{Deserialize, Serialize};
+use mainstay_messaging::Group;
+use serde::Deserialize;
 
 use super::{Problem, Role, Routes};
 use crate::{
     DeadLetter, DeadLetterId, Query,
-    desk::{AuditEntry, FailureGroup, FailureRecord, Job, Page},
+    desk::{AuditEntry, Details, FailureGroup, Job, Page},
     store::QueueStore,
 };
 
@@ -95,85 +95,18 @@ where
     Ok(Json(routes.desk.list(&query, search.before, limit).await?))
 }
 
-/// Bytes as text, or in hexadecimal if they are none.
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Bytes {
-    Text(String),
-    Hex(String),
-}
-
-impl Bytes {
-    fn of(bytes: &[u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::Text(text.to_owned()),
-            Err(_) => Self::Hex(hex::encode(bytes)),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct Shown {
-    #[serde(flatten)]
-    letter: DeadLetter,
-    /// Why the record is not a message, if it is none.
-    unreadable: Option<String>,
-    version: Option<u32>,
-    traceparent: Option<String>,
-    correlation_id: Option<String>,
-    causation_id: Option<String>,
-    headers: Vec<(String, Bytes)>,
-    payload: Option<Bytes>,
-    failures: Vec<FailureRecord>,
-    held: u64,
-}
-
 pub(super) async fn message<I, S>(
     State(routes): Routing<I, S>,
     parts: Parts,
     id: Result<Path<i64>, PathRejection>,
-) -> Result<Json<Shown>, Problem>
+) -> Result<Json<Details>, Problem>
 where
     I: WorkerStore,
     S: QueueStore<Connection = I::Connection>,
 {
     routes.operator(&parts, Role::Reader)?;
     let Path(id) = id?;
-    let details = routes.desk.show(DeadLetterId(id)).await?;
-    let texts = |headers: &Headers| {
-        let texts = headers.iter();
-        texts
-            .map(|(name, value)| (name.to_owned(), Bytes::of(value)))
-            .collect()
-    };
-    let mut shown = Shown {
-        letter: details.letter,
-        unreadable: None,
-        version: None,
-        traceparent: None,
-        correlation_id: None,
-        causation_id: None,
-        headers: Vec::new(),
-        payload: None,
-        failures: details.failures,
-        held: details.held,
-    };
-    match details.content {
-        Content::Message(message) => {
-            shown.headers = texts(&message.headers);
-            shown.payload = message.payload.as_deref().map(Bytes::of);
-            shown.version = Some(message.version);
-            shown.traceparent = message.traceparent;
-            shown.correlation_id = message.correlation_id;
-            shown.causation_id = message.causation_id;
-        }
-        Content::Raw(raw) => {
-            shown.headers = texts(&raw.headers);
-            shown.payload = raw.payload.as_deref().map(Bytes::of);
-            shown.unreadable = Some(raw.reason);
-        }
-    }
-    Ok(Json(shown))
+    Ok(Json(routes.desk.show(DeadLetterId(id)).await?))
 }
 
 pub(super) async fn jobs<I, S>(

@@ -8,7 +8,7 @@ use mainstay_messaging::{Delivery, Group};
 
 use super::{
     MemoryDeadLetters, apply, note,
-    records::{BlockedRow, BodyRow, FailureRow, LetterRow, has_come},
+    records::{BlockedRow, BodyRow, FailureRow, JobRow, LetterRow, has_come},
 };
 use crate::{
     Error,
@@ -201,6 +201,15 @@ impl ReplayStore for MemoryDeadLetters {
                 statement
                     .delete::<FailureRow>(&failure.seq, |_| true)
                     .await?;
+            }
+        }
+        drop(statement);
+        let mut statement = connection.statement().await?;
+        let is_over = |job: &JobRow| horizon.is_some_and(|end| has_come(job.0.finished_at, end));
+        for JobRow(job) in statement.select::<JobRow>(.., limit, is_over) {
+            let of_job = statement.select::<LetterRow>(.., 1, |row| row.0.job == Some(job.id));
+            if of_job.is_empty() && statement.delete::<JobRow>(&job.id, is_over).await? {
+                pruned += 1;
             }
         }
         Ok(pruned)

@@ -11,7 +11,6 @@ use mainstay_inbox::{
 };
 use mainstay_messaging::Delivery;
 use metrics::{counter, gauge};
-use serde::Serialize;
 
 use super::Replayer;
 use crate::{
@@ -45,16 +44,6 @@ enum Ran {
     Committed,
     Interrupted(String),
     Failed(Failure),
-}
-
-/// What a dry run of a message showed. Its effect was rolled back.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[non_exhaustive]
-pub struct DryRun {
-    /// Why the handler would fail; `None`: it would succeed.
-    pub error: Option<String>,
-    /// Which revision was run.
-    pub revision: u32,
 }
 
 impl<I, S, T> Replayer<I, S, T>
@@ -277,6 +266,7 @@ where
             database.commit(tx).await?;
         }
         let totals = store.totals(&self.consumer, CAP).await?;
+        self.ending.shared().update(|status| status.totals = totals);
         let consumer = || self.consumer.to_string();
         #[expect(clippy::cast_precision_loss, reason = "counts are capped")]
         let set = |name: &'static str, count: u64| {
@@ -292,39 +282,6 @@ where
         counter!("mainstay_dlq_replays", "consumer" => self.consumer.to_string(), "outcome" => outcome)
             .increment(1);
     }
-
-    /// Runs the handler of a message and rolls back what it wrote. Effects outside the transaction
-    /// are made.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; [`Error::Database`] if the database is away.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: the transaction is rolled back.
-    pub async fn dry_run(&self, id: DeadLetterId) -> Result<DryRun, Error> {
-        let details = self.queue.store().show(id).await?;
-        let details = details.ok_or(Error::NotFound(id))?;
-        let delivery = Delivery {
-            position: details.letter.position,
-            content: details.content,
-        };
-        let mut tx = self.queue.database().begin().await?;
-        let running = self.handlers.run(&mut tx, &delivery);
-        let ran = tokio::time::timeout(self.settings.handler_deadline, running).await;
-        drop(tx);
-        let error = match ran {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(chain(error.error())),
-            Err(_) => Some(format!(
-                "the handler took longer than {:?}",
-                self.settings.handler_deadline
-            )),
-        };
-        Ok(DryRun {
-            error,
-            revision: details.letter.revision,
-        })
-    }
 }
 
 fn of_handler(error: &HandlerError) -> Ran {
@@ -332,7 +289,9 @@ fn of_handler(error: &HandlerError) -> Ran {
     if !error.counts_attempt() {
         return Ran::Interrupted(text);
     }
-    let kind = if error.is_permanent() {
+    let kind = if error.is_panic() {
+        FailureKind::Panicked
+    } else if error.is_permanent() {
         FailureKind::Permanent
     } else {
         FailureKind::Exhausted

@@ -19,6 +19,27 @@ macro_rules! implement_desk {
                 Ok(())
             }
 
+            async fn read_body(
+                &self,
+                connection: &mut $connection,
+                id: crate::DeadLetterId,
+                revision: Option<u32>,
+            ) -> Result<Option<mainstay_messaging::broker::Content>, crate::Error> {
+                let row =
+                    sqlx::query_as::<$driver, (String, Option<Vec<u8>>)>(self.sql.body.clone())
+                        .persistent(self.persists())
+                        .bind(id.0)
+                        .bind(revision.map(|revision| i32::try_from(revision).unwrap_or(i32::MAX)))
+                        .fetch_optional(connection)
+                        .await
+                        .map_err($classify)?;
+                let read = |(record, payload): (String, Option<Vec<u8>>)| {
+                    let content = crate::record::read(&record, payload.map(Into::into));
+                    content.map_err(|source| crate::Error::Damaged { id: id.0, source })
+                };
+                row.map(read).transpose()
+            }
+
             /// A statement with the nine parameters of a query; planned anew, for what it searches.
             fn matching<'q>(
                 statement: &sqlx::SqlStr,
@@ -102,24 +123,31 @@ macro_rules! implement_desk {
                 &self,
                 id: crate::DeadLetterId,
             ) -> Result<Option<crate::desk::Details>, crate::Error> {
+                // Several statements that see the same: an edit or a prune comes before or after them.
+                let mut tx = self
+                    .reader()
+                    .begin_with(self.sql.begin_snapshot.clone())
+                    .await
+                    .map_err($classify)?;
                 let row = sqlx::query::<$driver>(self.sql.letter.clone())
                     .persistent(self.persists())
                     .bind(id.0)
-                    .fetch_optional(self.reader())
+                    .fetch_optional(&mut *tx)
                     .await
                     .map_err($classify)?;
                 let Some(row) = row else { return Ok(None) };
                 let letter = crate::sql::letter_of(&row)?;
-                let revision = Some(letter.revision);
-                let body = crate::store::DeskStore::body(self, id, revision).await?;
-                // Pruned in between.
-                let Some(content) = body else { return Ok(None) };
+                let body = self.read_body(&mut tx, id, Some(letter.revision)).await?;
+                let content = body.ok_or_else(|| crate::Error::Damaged {
+                    id: id.0,
+                    source: "its body is missing".into(),
+                })?;
                 let failures = sqlx::query_as::<$driver, (i64, String, i32, String, i32)>(
                     self.sql.failures.clone(),
                 )
                 .persistent(self.persists())
                 .bind(id.0)
-                .fetch_all(self.reader())
+                .fetch_all(&mut *tx)
                 .await
                 .map_err($classify)?;
                 let failure = |(at, kind, attempts, error, revision)| crate::desk::FailureRecord {
@@ -137,7 +165,7 @@ macro_rules! implement_desk {
                         .bind(key.topic.as_str())
                         .bind(&key.key)
                         .bind(id.0)
-                        .fetch_one(self.reader())
+                        .fetch_one(&mut *tx)
                         .await
                         .map_err($classify)?,
                 };
@@ -154,19 +182,8 @@ macro_rules! implement_desk {
                 id: crate::DeadLetterId,
                 revision: Option<u32>,
             ) -> Result<Option<mainstay_messaging::broker::Content>, crate::Error> {
-                let row =
-                    sqlx::query_as::<$driver, (String, Option<Vec<u8>>)>(self.sql.body.clone())
-                        .persistent(self.persists())
-                        .bind(id.0)
-                        .bind(revision.map(|revision| i32::try_from(revision).unwrap_or(i32::MAX)))
-                        .fetch_optional(self.reader())
-                        .await
-                        .map_err($classify)?;
-                let read = |(record, payload): (String, Option<Vec<u8>>)| {
-                    let content = crate::record::read(&record, payload.map(Into::into));
-                    content.map_err(|source| crate::Error::Damaged { id: id.0, source })
-                };
-                row.map(read).transpose()
+                let mut connection = self.reader().acquire().await.map_err($classify)?;
+                self.read_body(&mut connection, id, revision).await
             }
 
             async fn lock(

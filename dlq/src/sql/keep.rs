@@ -3,13 +3,41 @@
 macro_rules! implement_keep {
     ($store:ident, $driver:ty, $connection:ty, $classify:path) => {
         impl $store {
-            /// A message with its body.
+            /// Messages behind a dead letter of their key, with their bodies: two statements,
+            /// however many they are.
+            async fn insert_held(
+                &self,
+                connection: &mut $connection,
+                consumer: &mainstay_messaging::Group,
+                held: &[&mainstay_messaging::Delivery],
+            ) -> Result<(), crate::Error> {
+                if held.is_empty() {
+                    return Ok(());
+                }
+                let rows =
+                    sqlx::query_as::<$driver, (i64, String, i32, i64)>(self.sql.hold_set.clone())
+                        .persistent(self.persists())
+                        .bind(consumer.as_str())
+                        .bind(crate::sql::held_rows(consumer, held)?)
+                        .fetch_all(&mut *connection)
+                        .await
+                        .map_err($classify)?;
+                sqlx::query::<$driver>(self.sql.hold_bodies.clone())
+                    .persistent(self.persists())
+                    .bind(crate::sql::held_bodies(rows, held)?)
+                    .execute(connection)
+                    .await
+                    .map_err($classify)?;
+                Ok(())
+            }
+
+            /// A dead letter with its body.
             async fn insert(
                 &self,
                 connection: &mut $connection,
                 consumer: &mainstay_messaging::Group,
                 delivery: &mainstay_messaging::Delivery,
-                fault: Option<&crate::store::Fault>,
+                fault: &crate::store::Fault,
             ) -> Result<i64, crate::Error> {
                 let identity = mainstay_inbox::store::Identity::of(delivery);
                 let key = crate::BlockedKey::of(consumer, delivery).map(|key| key.key);
@@ -17,11 +45,9 @@ macro_rules! implement_keep {
                     .content
                     .message()
                     .map(|message| message.kind.as_str());
-                let state = if fault.is_some() { "dead" } else { "held" };
-                let delay = fault.and_then(|fault| fault.delay(0));
+                let delay = fault.delay(0);
                 let delay =
                     delay.map(|delay| i64::try_from(delay.as_micros()).unwrap_or(i64::MAX / 2));
-                let attempts = fault.map_or(0, |fault| fault.attempts);
                 let id: i64 = sqlx::query_scalar::<$driver, i64>(self.sql.insert.clone())
                     .persistent(self.persists())
                     .bind(consumer.as_str())
@@ -32,12 +58,11 @@ macro_rules! implement_keep {
                     .bind(&*identity.id)
                     .bind(key)
                     .bind(kind)
-                    .bind(state)
-                    .bind(fault.map(|fault| fault.kind))
-                    .bind(i32::try_from(attempts).unwrap_or(i32::MAX))
+                    .bind(fault.kind)
+                    .bind(i32::try_from(fault.attempts).unwrap_or(i32::MAX))
                     .bind(i32::from(delay.is_some()))
-                    .bind(fault.map(|fault| &*fault.error))
-                    .bind(fault.map(|fault| &*fault.fingerprint))
+                    .bind(&fault.error)
+                    .bind(&fault.fingerprint)
                     .bind(delay)
                     .fetch_one(&mut *connection)
                     .await
@@ -149,7 +174,7 @@ macro_rules! implement_keep {
                         .map_err($classify)?
                         .into_iter()
                         .collect();
-                let mut held = Vec::new();
+                let (mut held, mut waiting) = (Vec::new(), Vec::new());
                 for (place, delivery) in fresh.iter().copied().enumerate() {
                     let identity = mainstay_inbox::store::Identity::of(delivery);
                     if known.contains(&(identity.source.to_owned(), identity.id.into_owned())) {
@@ -158,9 +183,10 @@ macro_rules! implement_keep {
                         && blocked.contains(&(key.topic.to_string(), key.key))
                     {
                         held.push(place);
-                        self.insert(connection, consumer, delivery, None).await?;
+                        waiting.push(delivery);
                     }
                 }
+                self.insert_held(connection, consumer, &waiting).await?;
                 Ok(held)
             }
 
@@ -171,9 +197,7 @@ macro_rules! implement_keep {
                 delivery: &mainstay_messaging::Delivery,
                 fault: &crate::store::Fault,
             ) -> Result<(), crate::Error> {
-                let id = self
-                    .insert(connection, consumer, delivery, Some(fault))
-                    .await?;
+                let id = self.insert(connection, consumer, delivery, fault).await?;
                 self.insert_failure(connection, id, 0, fault).await?;
                 if let Some(key) = crate::BlockedKey::of(consumer, delivery) {
                     self.on_key(connection, &self.sql.block, &key).await?;

@@ -171,27 +171,34 @@ macro_rules! implement_replay {
                 retention: std::time::Duration,
                 limit: u32,
             ) -> Result<u64, crate::Error> {
+                let retention = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX / 2);
                 let ids = sqlx::query_scalar::<$driver, i64>(self.sql.prune.clone())
                     .persistent(self.persists())
                     .bind(consumer.as_str())
-                    .bind(i64::try_from(retention.as_micros()).unwrap_or(i64::MAX / 2))
+                    .bind(retention)
                     .bind(i64::from(limit))
                     .fetch_all(&mut *connection)
                     .await
                     .map_err($classify)?;
-                if ids.is_empty() {
-                    return Ok(0);
+                if !ids.is_empty() {
+                    let json = format!("{ids:?}");
+                    for statement in [&self.sql.prune_bodies, &self.sql.prune_failures] {
+                        sqlx::query::<$driver>(statement.clone())
+                            .persistent(self.persists())
+                            .bind(&json)
+                            .execute(&mut *connection)
+                            .await
+                            .map_err($classify)?;
+                    }
                 }
-                let json = format!("{ids:?}");
-                for statement in [&self.sql.prune_bodies, &self.sql.prune_failures] {
-                    sqlx::query::<$driver>(statement.clone())
-                        .persistent(self.persists())
-                        .bind(&json)
-                        .execute(&mut *connection)
-                        .await
-                        .map_err($classify)?;
-                }
-                Ok(ids.len() as u64)
+                let jobs = sqlx::query::<$driver>(self.sql.prune_jobs.clone())
+                    .persistent(self.persists())
+                    .bind(retention)
+                    .bind(i64::from(limit))
+                    .execute(connection)
+                    .await
+                    .map_err($classify)?;
+                Ok(ids.len() as u64 + jobs.rows_affected())
             }
 
             async fn totals(

@@ -1,10 +1,11 @@
 //! Rows as values.
 
-use std::time::SystemTime;
+use std::{collections::HashMap, time::SystemTime};
 
 use bytes::Bytes;
 use mainstay_inbox::store::Identity;
 use mainstay_messaging::{Delivery, Group, Partition, Position, Topic, envelope::time_of};
+use serde::Serialize;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::{
@@ -32,8 +33,54 @@ pub(crate) fn names(consumer: &Group, deliveries: &[&Delivery]) -> Result<String
         let topic = delivery.position.partition.topic.to_string();
         (topic, key, source.to_owned(), id.into_owned())
     };
-    let rows: Vec<_> = deliveries.iter().map(row).collect();
-    serde_json::to_string(&rows)
+    json(&deliveries.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Held messages as a statement takes them, in their order.
+pub(crate) fn held_rows(consumer: &Group, held: &[&Delivery]) -> Result<String, Error> {
+    let row = |delivery: &&Delivery| {
+        let Identity { source, id, .. } = Identity::of(delivery);
+        let position = &delivery.position;
+        let key = BlockedKey::of(consumer, delivery).map(|key| key.key);
+        let kind = delivery.content.message();
+        (
+            position.partition.topic.to_string(),
+            position.partition.number,
+            position.offset,
+            source.to_owned(),
+            id.into_owned(),
+            key,
+            kind.map(|message| message.kind.to_string()),
+        )
+    };
+    json(&held.iter().map(row).collect::<Vec<_>>())
+}
+
+/// The bodies of held messages, by the numbers that their rows got.
+pub(crate) fn held_bodies(
+    numbers: Vec<(i64, String, i32, i64)>,
+    held: &[&Delivery],
+) -> Result<String, Error> {
+    let numbers: HashMap<_, i64> = numbers
+        .into_iter()
+        .map(|(id, topic, partition, offset)| ((topic, partition, offset), id))
+        .collect();
+    let row = |delivery: &&Delivery| {
+        let Position { partition, offset } = &delivery.position;
+        let place = (partition.topic.to_string(), partition.number, *offset);
+        let payload = record::payload(&delivery.content).map(hex::encode);
+        // Each position of a batch is there once.
+        Some((
+            *numbers.get(&place)?,
+            record::write(&delivery.content),
+            payload,
+        ))
+    };
+    json(&held.iter().filter_map(row).collect::<Vec<_>>())
+}
+
+fn json(rows: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(rows)
         .map_err(|error| mainstay_database::Error::Failed(error.into()).into())
 }
 

@@ -8,10 +8,16 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 pub(crate) struct Dialect {
     /// The database's time in microseconds since 1970.
     pub(crate) now: &'static str,
+    /// Begins a transaction that reads one snapshot.
+    pub(crate) begin_snapshot: &'static str,
     /// Of the transaction.
     pub(crate) isolation: &'static str,
     /// The rows of a JSON array: what stands before, in and behind the parentheses.
     pub(crate) each: [&'static str; 3],
+    /// The rows of the JSON array $2 as `r`, in their order, with the clause that orders them.
+    pub(crate) ordered: &'static str,
+    /// Bytes of a hexadecimal text: what stands before and behind it.
+    pub(crate) unhex: [&'static str; 2],
     /// `FOR KEY SHARE` of the rows of a blocked key.
     pub(crate) share: &'static str,
     /// `FOR UPDATE`.
@@ -29,6 +35,10 @@ impl Dialect {
             .replace("{matches}", MATCHES)
             .replace("{now}", self.now)
             .replace("{isolation}", self.isolation)
+            .replace("{begin_snapshot}", self.begin_snapshot)
+            .replace("{unhex}", self.unhex[0])
+            .replace("{hex}", self.unhex[1])
+            .replace("{ordered}", self.ordered)
             .replace("{each}", each)
             .replace("{json}", json)
             .replace("{value}", value)
@@ -83,8 +93,14 @@ statements! {
             SELECT row.value ->> 2, row.value ->> 3 FROM {each}($2{json}) AS row{value})";
     insert: "INSERT INTO {ns}dlq_messages (consumer, topic, partition, \"offset\", source, message_id, key, kind, state, failure,
             attempts, retries, error, fingerprint, kept_at, failed_at, due_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, {now},
-            CASE WHEN CAST($10 AS TEXT) IS NULL THEN NULL ELSE {now} END, {now} + CAST($15 AS BIGINT)) RETURNING id";
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'dead', $9, $10, $11, $12, $13, {now}, {now}, {now} + CAST($14 AS BIGINT)) RETURNING id";
+    /// The held messages of a batch, in its order. Each element of $2: topic, partition, offset, source, message id, key, kind.
+    hold_set: "INSERT INTO {ns}dlq_messages (consumer, topic, partition, \"offset\", source, message_id, key, kind, state, kept_at)
+        SELECT $1, r.value ->> 0, CAST(r.value ->> 1 AS INTEGER), CAST(r.value ->> 2 AS BIGINT), r.value ->> 3, r.value ->> 4,
+            r.value ->> 5, r.value ->> 6, 'held', {now} FROM {ordered} RETURNING id, topic, partition, \"offset\"";
+    /// Their bodies. Each element of $1: message, record, payload in hexadecimal.
+    hold_bodies: "INSERT INTO {ns}dlq_bodies (message, revision, record, payload)
+        SELECT CAST(row.value ->> 0 AS BIGINT), 0, row.value ->> 1, {unhex}row.value ->> 2{hex} FROM {each}($1{json}) AS row{value}";
     insert_body: "INSERT INTO {ns}dlq_bodies (message, revision, record, payload) VALUES ($1, $2, $3, $4)";
     insert_failure: "INSERT INTO {ns}dlq_failures (message, at, kind, attempts, error, revision) VALUES ($1, {now}, $2, $3, $4, $5)";
     /// DO UPDATE waits for a hand-back and then inserts; DO NOTHING would not.
@@ -120,6 +136,11 @@ statements! {
             ORDER BY resolved_at LIMIT $3 {skip}) RETURNING id";
     prune_bodies: "DELETE FROM {ns}dlq_bodies WHERE message IN (SELECT CAST(row.value AS BIGINT) FROM {each}($1{json}) AS row{value})";
     prune_failures: "DELETE FROM {ns}dlq_failures WHERE message IN (SELECT CAST(row.value AS BIGINT) FROM {each}($1{json}) AS row{value})";
+    /// A job shows what became of its messages, so it stays as long as they do.
+    prune_jobs: "DELETE FROM {ns}dlq_jobs WHERE id IN (
+            SELECT id FROM {ns}dlq_jobs AS j WHERE j.finished_at <= {now} - CAST($1 AS BIGINT)
+              AND NOT EXISTS (SELECT 1 FROM {ns}dlq_messages AS m WHERE m.job = j.id)
+            ORDER BY id LIMIT $2 {skip})";
     totals: "SELECT
         (SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND {kept} AND state = 'dead' LIMIT $2) AS t),
         (SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND {kept} AND state = 'held' LIMIT $2) AS t),
@@ -142,6 +163,7 @@ statements! {
     list: "SELECT {letter} FROM {ns}dlq_messages AS m WHERE {matches} AND m.id < $10 ORDER BY m.id DESC LIMIT $11";
     count: "SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages AS m WHERE {matches} LIMIT $10) AS t";
     job_letters: "SELECT m.id FROM {ns}dlq_messages AS m WHERE {matches} AND m.id > $10 AND m.id <= $11 AND m.{kept} ORDER BY m.id LIMIT $12";
+    begin_snapshot: "{begin_snapshot}";
     letter: "SELECT {letter} FROM {ns}dlq_messages AS m WHERE m.id = $1";
     lock: "SELECT {letter} FROM {ns}dlq_messages AS m WHERE m.id = $1 {lock}";
     body: "SELECT b.record, b.payload FROM {ns}dlq_bodies AS b WHERE b.message = $1

@@ -142,7 +142,13 @@ async fn an_operator_gets_from_the_group_to_the_replay() {
         (&shown["state"], &shown["position"]),
         (&json!("dead"), &json!("orders/0/0"))
     );
-    let (_, ran) = ask(&router, "POST", &of("/dry-run"), None).await;
+    let (_, ran) = ask(
+        &router,
+        "POST",
+        &of("/dry-run"),
+        Some(json!({"reason": "to see"})),
+    )
+    .await;
     assert_eq!(ran["error"], "a negative amount");
     let edit = |payload: &str| json!({"revision": 0, "payload": payload, "reason": "a typo"});
     let (status, problem) = ask(&router, "POST", &of("/edit"), Some(edit("{"))).await;
@@ -155,7 +161,13 @@ async fn an_operator_gets_from_the_group_to_the_replay() {
     );
     let (_, edited) = ask(&router, "POST", &of("/edit"), Some(edit(r#"{"cents":5}"#))).await;
     assert_eq!(edited["revision"], 1);
-    let (_, ran) = ask(&router, "POST", &of("/dry-run"), None).await;
+    let (_, ran) = ask(
+        &router,
+        "POST",
+        &of("/dry-run"),
+        Some(json!({"reason": "to see"})),
+    )
+    .await;
     assert_eq!(ran["error"], Value::Null);
     let asked = json!({"consumer": "billing", "topic": "orders", "key": "ada", "reason": "mended"});
     let (status, _) = ask(&router, "POST", "/keys/replay", Some(asked)).await;
@@ -167,7 +179,7 @@ async fn an_operator_gets_from_the_group_to_the_replay() {
         .iter()
         .map(|entry| &entry["act"])
         .collect();
-    assert_eq!(acts, ["replay", "edit"]);
+    assert_eq!(acts, ["replay", "dry_run", "edit", "dry_run"]);
     assert_eq!(log["items"][0]["operator"], "ada");
 }
 

@@ -1,9 +1,12 @@
 //! Commands and flags. `config` reads the texts of `serve`, which may also come from the
 //! environment or a file.
 
+pub(crate) mod dead_letters;
+pub(crate) mod deferred;
+
 use std::{fmt, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, builder::RangedI64ValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::RangedI64ValueParser};
 
 /// A shop of four services, by default on SQLite files.
 #[derive(Parser, Debug)]
@@ -24,6 +27,12 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Place orders at a fixed rate, and report latencies and outcomes
     Load(LoadArguments),
+    /// Run a scenario on a running deployment. Exit code 0: every expectation held
+    Demo(DemoArguments),
+    /// See and act on messages that a service could not handle
+    Dlq(dead_letters::DlqArguments),
+    /// See and act on messages that the broker refused
+    Outbox(deferred::OutboxArguments),
     /// Migrate every database and exit
     Migrate(MigrateArguments),
 }
@@ -41,6 +50,18 @@ pub(crate) struct ServeArguments {
     /// Orders per second of the built-in customers, or off [default: 5/s]
     #[arg(long, env = "COMMERCE_TRAFFIC", value_name = "N/s|off")]
     pub(crate) traffic: Option<String>,
+    /// Token that operators send to /api/v1/dlq, as `Authorization: Bearer TOKEN` [default: none;
+    /// then only a shop on a loopback address takes acts]
+    #[arg(
+        long,
+        env = "COMMERCE_OPERATOR_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    pub(crate) operator_token: Option<Secret>,
+    /// Time for which stock is held for an order that is not confirmed, in seconds [default: 900]
+    #[arg(long, env = "COMMERCE_HOLD", value_name = "SECONDS")]
+    pub(crate) hold: Option<u64>,
     /// Deadline for the head of a request, and then for its body, in seconds [default: 10]
     #[arg(long, env = "COMMERCE_REQUEST_TIMEOUT", value_name = "SECONDS")]
     pub(crate) request_timeout: Option<u64>,
@@ -63,10 +84,20 @@ pub(crate) struct StorageArguments {
         hide_env_values = true,
         value_name = "URL"
     )]
-    pub(crate) postgres: Option<PostgresUrl>,
+    pub(crate) postgres: Option<Secret>,
     /// Prefix of the names of these databases [default: commerce_]
     #[arg(long, env = "COMMERCE_POSTGRES_PREFIX", value_name = "PREFIX")]
     pub(crate) postgres_prefix: Option<String>,
+    /// Redis server, in builds with `--features distributed`; processes share the leases of calls
+    /// to the payment provider there
+    // The value may hold a password, so help must not show it.
+    #[arg(
+        long,
+        env = "COMMERCE_REDIS_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub(crate) redis: Option<Secret>,
     /// TOML file with the same names, with `_` instead of `-`
     #[arg(long, env = "COMMERCE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -77,17 +108,17 @@ fn at_most(most: i64) -> RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=most)
 }
 
-/// A URL that may hold a password.
+/// A token, or a URL that may hold a password.
 #[derive(Clone)]
-pub(crate) struct PostgresUrl(pub(crate) String);
+pub(crate) struct Secret(pub(crate) String);
 
-impl From<String> for PostgresUrl {
-    fn from(url: String) -> Self {
-        Self(url)
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 
-impl fmt::Debug for PostgresUrl {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
     }
@@ -137,6 +168,28 @@ pub(crate) struct LoadArguments {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArguments {
+    #[arg(value_enum)]
+    pub(crate) scenario: Scenario,
+    /// URL of the shop
+    #[arg(
+        long,
+        env = "COMMERCE_TARGET",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArguments,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
+pub(crate) enum Scenario {
+    /// A message that no handler can read: from the alarm to fixed
+    Poison,
 }
 
 #[derive(Args, Debug)]

@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use commerce_chassis::{Storage, StorageSettings};
+use commerce_chassis::{Operators, Storage, StorageSettings};
+use commerce_inventory::HOLD;
 use serde::Deserialize;
 
 use crate::{
@@ -25,9 +26,13 @@ pub(crate) struct Config {
     pub(crate) services: Vec<&'static str>,
     pub(crate) listen: SocketAddr,
     pub(crate) storage: Storage,
+    /// Who may act on dead letters.
+    pub(crate) operators: Operators,
     /// Interval between two built-in orders; none = no built-in traffic.
     pub(crate) traffic: Option<Duration>,
     pub(crate) limits: Limits,
+    /// How long stock is held for an order that is not confirmed.
+    pub(crate) hold: Duration,
 }
 
 #[derive(Deserialize, Default)]
@@ -38,7 +43,10 @@ struct File {
     data: Option<PathBuf>,
     postgres: Option<String>,
     postgres_prefix: Option<String>,
+    redis: Option<String>,
     traffic: Option<String>,
+    operator_token: Option<String>,
+    hold: Option<u64>,
     request_timeout: Option<u64>,
     max_connections: Option<u64>,
 }
@@ -46,14 +54,18 @@ struct File {
 impl Config {
     pub(crate) fn read(arguments: ServeArguments) -> Result<Self, Failure> {
         let mut file = File::read(arguments.storage.config.as_deref())?;
+        let listen = listen(arguments.listen.or(file.listen.take()).as_deref())?;
+        let token = arguments.operator_token.map(|token| token.0);
         Ok(Self {
+            operators: operators(token.or(file.operator_token.take()).as_deref(), listen)?,
             services: services(arguments.service.or(file.service.take()).as_deref())?,
-            listen: listen(arguments.listen.or(file.listen.take()).as_deref())?,
+            listen,
             traffic: traffic(arguments.traffic.or(file.traffic.take()).as_deref())?,
             limits: limits(
                 arguments.request_timeout.or(file.request_timeout),
                 arguments.max_connections.or(file.max_connections),
             )?,
+            hold: hold(arguments.hold.or(file.hold))?,
             storage: file.storage(arguments.storage)?,
         })
     }
@@ -84,6 +96,7 @@ impl File {
             data: data.unwrap_or_else(|| PathBuf::from("data")),
             postgres: arguments.postgres.map(|url| url.0).or(self.postgres),
             postgres_prefix: arguments.postgres_prefix.or(self.postgres_prefix),
+            redis: arguments.redis.map(|url| url.0).or(self.redis),
         };
         Storage::new(&storage).map_err(|error| Failure::plain(error.to_string()))
     }
@@ -123,6 +136,18 @@ fn listen(given: Option<&str>) -> Result<SocketAddr, Failure> {
     })
 }
 
+fn operators(token: Option<&str>, listen: SocketAddr) -> Result<Operators, Failure> {
+    match token {
+        None => Ok(Operators::on_loopback(listen.ip().is_loopback())),
+        Some(token) if token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Operators::with_token(token))
+        }
+        Some(_) => Err(Failure::plain(
+            "operator-token: expected at least 16 characters of ASCII without spaces",
+        )),
+    }
+}
+
 fn traffic(given: Option<&str>) -> Result<Option<Duration>, Failure> {
     let text = given.unwrap_or("5/s");
     if text == "off" {
@@ -140,6 +165,14 @@ fn traffic(given: Option<&str>) -> Result<Option<Duration>, Failure> {
             ))
         })?;
     Ok(Some(Duration::from_secs_f64(1.0 / rate)))
+}
+
+fn hold(seconds: Option<u64>) -> Result<Duration, Failure> {
+    let Some(seconds) = seconds else {
+        return Ok(HOLD);
+    };
+    let seconds = between("hold", seconds, 1..=86_400)?;
+    Ok(Duration::from_secs(seconds.into()))
 }
 
 fn limits(request_timeout: Option<u64>, max_connections: Option<u64>) -> Result<Limits, Failure> {

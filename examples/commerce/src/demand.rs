@@ -4,7 +4,7 @@ use mainstay_clock::IdGenerator;
 use serde_json::json;
 
 /// Payment methods and their weights.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Mix(Vec<(String, u64)>);
 
 impl Mix {

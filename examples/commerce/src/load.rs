@@ -2,7 +2,6 @@
 //! earlier ones are not answered yet. Latency counts from that time, so it includes the stalls of
 //! the shop.
 
-mod client;
 mod endings;
 mod latency;
 mod report;
@@ -22,10 +21,10 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     cli::LoadArguments,
+    client::{Client, Reply},
     demand::{Mix, order},
     error::Failure,
 };
-use client::{Client, Reply};
 use endings::Ending;
 use latency::Latency;
 use report::Report;

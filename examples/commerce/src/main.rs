@@ -2,11 +2,16 @@
 //! several.
 
 mod cli;
+mod client;
 mod config;
+mod deferred;
 mod demand;
+mod demo;
+mod dlq;
 mod error;
 mod load;
 mod migrate;
+mod output;
 mod serve;
 mod verify;
 
@@ -58,6 +63,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Serve(arguments)) => runtime.block_on(serve::run(arguments)),
         Some(Command::Verify(arguments)) => runtime.block_on(verify::run(arguments)),
         Some(Command::Load(arguments)) => runtime.block_on(load::run(arguments)),
+        Some(Command::Demo(arguments)) => runtime.block_on(demo::run(arguments)),
+        Some(Command::Dlq(arguments)) => runtime.block_on(dlq::run(arguments)),
+        Some(Command::Outbox(arguments)) => runtime.block_on(deferred::run(arguments)),
         Some(Command::Migrate(arguments)) => runtime.block_on(migrate::run(arguments)),
     }
 }

@@ -43,11 +43,12 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let _presence = Presence::announce(config.storage.data())?;
 
     let deployment = Deployment::open(config.storage.clone()).await?;
+    let deployment = deployment.operators(config.operators.clone());
     let shutdown = deployment.shutdown().clone();
     let mut services = axum::Router::new();
     let mut health = Vec::new();
     let mut tasks = JoinSet::new();
-    for service in open(&deployment, &config.services).await? {
+    for service in open(&deployment, &config.services, config.hold).await? {
         services = services.merge(service.router);
         health.push(service.health);
         for (task, work) in service.tasks {
@@ -120,8 +121,9 @@ fn cannot_start(service: &str, error: &Error) -> Failure {
 pub(crate) async fn open(
     deployment: &Deployment,
     names: &[&'static str],
+    hold: Duration,
 ) -> Result<Vec<Service>, Failure> {
-    let opened = open_each(deployment, names).await;
+    let opened = open_each(deployment, names, hold).await;
     if opened.is_err() {
         deployment.close().await;
     }
@@ -131,12 +133,13 @@ pub(crate) async fn open(
 async fn open_each(
     deployment: &Deployment,
     names: &[&'static str],
+    hold: Duration,
 ) -> Result<Vec<Service>, Failure> {
     let mut services = Vec::new();
     for name in names {
         let opened = match *name {
             "order" => commerce_order::open(deployment).await,
-            "inventory" => commerce_inventory::open(deployment).await,
+            "inventory" => commerce_inventory::open(deployment, hold).await,
             "payment" => commerce_payment::open(deployment).await,
             _ => commerce_shipping::open(deployment).await,
         };

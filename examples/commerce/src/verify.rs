@@ -4,6 +4,7 @@
 //! newer than another. Two rules keep that from being reported as damage: an order with messages in
 //! flight is excused, and an offender counts only if several observations find it.
 
+mod dead_letters;
 mod finding;
 mod in_flight;
 mod invariants;
@@ -22,6 +23,7 @@ use crate::{
     error::{Failure, cannot_check},
     serve::is_running,
 };
+use dead_letters::Waiting;
 use finding::Finding;
 use observation::Observation;
 
@@ -52,6 +54,8 @@ pub(crate) struct Verdict {
     pub(crate) running: bool,
     /// The number of orders with something in flight.
     pub(crate) in_flight: usize,
+    /// The number of messages that wait in dead letter queues.
+    pub(crate) dead_letters: Waiting,
 }
 
 async fn verify(storage: &Storage, settle: Duration) -> Result<Verdict, Failure> {
@@ -85,5 +89,6 @@ async fn observe(storage: &Storage) -> Result<Verdict, Failure> {
         findings: invariants::check(&observation, &in_flight),
         running: observation.running,
         in_flight: in_flight.len(),
+        dead_letters: dead_letters::waiting(&observation),
     })
 }

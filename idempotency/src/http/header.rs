@@ -17,14 +17,14 @@ pub(super) fn key_text(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(Problem::malformed(
+        return Err(Problem::invalid_key(
             "the header Idempotency-Key is given twice",
         ));
     }
     let text = value.to_str().ok().and_then(unquoted);
     match text {
         Some(text) => Ok(Some(text.into_owned())),
-        None => Err(Problem::malformed(
+        None => Err(Problem::invalid_key(
             "the header Idempotency-Key is neither a string of RFC 8941 nor plain printable ASCII",
         )),
     }
@@ -66,7 +66,7 @@ pub(super) fn keyed(
     body: &[u8],
 ) -> Result<KeyedRequest, Problem> {
     let scope = Scope::new(tenant, &operation(parts));
-    let scope = scope.map_err(|error| Problem::malformed(error.to_string()))?;
+    let scope = scope.map_err(|error| Problem::invalid_key(error.to_string()))?;
     let key = key(&scope, text)?;
     let target = parts.uri.path_and_query();
     let target = target.map_or("", |target| target.as_str());
@@ -78,5 +78,5 @@ pub(super) fn keyed(
 
 fn key(scope: &Scope, text: &str) -> Result<Key, Problem> {
     let key = scope.key(text);
-    key.map_err(|error| Problem::malformed(error.to_string()))
+    key.map_err(|error| Problem::invalid_key(error.to_string()))
 }

@@ -26,10 +26,27 @@ use crate::KeyedRequest;
 pub struct Keyed<T, N = SingleTenant> {
     /// What the request asks for.
     pub body: T,
-    /// Its key and its fingerprint, for [`Records::begin`](crate::Records::begin).
+    /// Its key and its fingerprint, for [`Records::begin`](crate::Records::begin). A service whose
+    /// tenants are named in the body, or that compares requests otherwise, puts its own here.
     pub request: KeyedRequest,
     /// Whose request it is.
     pub tenant: N,
+}
+
+impl<T, N> Keyed<T, N> {
+    /// The same request with a body that `read` made of this one: for checks of the service's own,
+    /// which a wrong request fails before its key is looked up. The fingerprint stays that of the
+    /// bytes that came.
+    ///
+    /// # Errors
+    /// What `read` returns.
+    pub fn try_map<U, E>(self, read: impl FnOnce(T) -> Result<U, E>) -> Result<Keyed<U, N>, E> {
+        Ok(Keyed {
+            body: read(self.body)?,
+            request: self.request,
+            tenant: self.tenant,
+        })
+    }
 }
 
 /// As [`Keyed`], for a route on which the key may be missing: such a request has no protection.

@@ -20,7 +20,8 @@ use crate::{Error, records::SOON};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
     status: StatusCode,
-    title: &'static str,
+    kind: Option<Cow<'static, str>>,
+    title: Cow<'static, str>,
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
     lost_a_race: bool,
@@ -32,11 +33,27 @@ impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
-            title: status.canonical_reason().unwrap_or("Error"),
+            kind: None,
+            title: status.canonical_reason().unwrap_or("Error").into(),
             detail: detail.into(),
             retry_after: None,
             lost_a_race: false,
         }
+    }
+
+    /// The same with a `type`: a URI by which a program tells problems of one status apart.
+    #[must_use]
+    pub fn kind(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
+        self.kind = Some(uri.into());
+        self
+    }
+
+    /// The same with a title, which is the same for every problem of its `type`; default: the reason
+    /// phrase of the status.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<Cow<'static, str>>) -> Self {
+        self.title = title.into();
+        self
     }
 
     /// The same, and when to ask again, in whole seconds.
@@ -64,27 +81,40 @@ impl Problem {
         }
     }
 
+    /// A body that cannot be read.
     pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail).kind("urn:mainstay:problem:malformed-body")
+    }
+
+    pub(super) fn invalid_key(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
+            .kind("urn:mainstay:problem:idempotency-key-invalid")
     }
 
     pub(super) fn key_is_missing() -> Self {
-        Self::malformed("this operation needs the header Idempotency-Key")
+        let detail = "this operation needs the header Idempotency-Key";
+        Self::new(StatusCode::BAD_REQUEST, detail)
+            .kind("urn:mainstay:problem:idempotency-key-missing")
     }
 
     pub(super) fn running(wait: Duration) -> Self {
         let detail = "a request with this Idempotency-Key is being processed; ask again";
-        Self::new(StatusCode::CONFLICT, detail).retry_after(wait)
+        Self::new(StatusCode::CONFLICT, detail)
+            .kind("urn:mainstay:problem:request-in-progress")
+            .retry_after(wait)
     }
 
     pub(super) fn mismatch() -> Self {
         let detail = "this Idempotency-Key was used for another request; use a new one";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+            .kind("urn:mainstay:problem:idempotency-key-reused")
     }
 
     pub(super) fn unavailable() -> Self {
         let detail = "the request cannot be processed now; ask again with the same key";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(SOON)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .kind("urn:mainstay:problem:unavailable")
+            .retry_after(SOON)
     }
 
     pub(super) fn internal() -> Self {
@@ -92,6 +122,7 @@ impl Problem {
             StatusCode::INTERNAL_SERVER_ERROR,
             "the request could not be processed",
         )
+        .kind("urn:mainstay:problem:internal")
     }
 }
 
@@ -122,11 +153,14 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
+        let mut body = json!({
             "title": self.title,
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
+        if let (Some(kind), Some(members)) = (self.kind, body.as_object_mut()) {
+            members.insert("type".to_owned(), kind.into());
+        }
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

@@ -37,7 +37,9 @@ fn gone(answer: &Answer) -> Response {
     let detail = format!(
         "the request was processed with status {status}, and its answer was too large to keep; look at the result itself"
     );
-    let mut response = Problem::new(StatusCode::GONE, detail).into_response();
+    let mut response = Problem::new(StatusCode::GONE, detail)
+        .kind("urn:mainstay:problem:answer-not-kept")
+        .into_response();
     let mut locations = answer
         .headers()
         .filter(|(name, _)| name.eq_ignore_ascii_case("location"));

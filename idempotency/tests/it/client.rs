@@ -50,6 +50,13 @@ impl Got {
         assert_eq!(problem["status"], status);
         problem["detail"].as_str().unwrap().to_owned()
     }
+
+    /// The type of a problem of this status.
+    pub(crate) fn kind(&self, status: u16) -> String {
+        self.problem(status);
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        problem["type"].as_str().unwrap().to_owned()
+    }
 }
 
 /// A request to `POST path`.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use mainstay_idempotency::{Answer, KeyedRequest, Scope};
 
 /// How long anything may take on a busy host.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 fn request(key: &str) -> KeyedRequest {
     let scope = Scope::new("acme", "charge").unwrap();

@@ -27,6 +27,8 @@ use mainstay_testkit::{
 };
 use sqlx::{PgConnection, PgPool};
 
+use crate::crash::PATIENCE;
+
 /// The role that `roles` creates in this namespace. It owns nothing and stays on the server, where
 /// it has no privilege once the test's database is dropped.
 const ROLE: &str = "shop_idempotency_service";
@@ -44,7 +46,9 @@ pub(crate) struct PostgresFixture {
 pub(crate) async fn fixture() -> Option<PostgresFixture> {
     let server = Server::for_suite("idempotency")?.database().await.unwrap();
     let url = as_service(&server.url());
-    Some(fixture_through(server, &url, |database| database.max_connections(30)).await)
+    // A thousand requests at once may wait long for a connection of a machine that is busy.
+    let patient = |database: Settings| database.acquire_timeout(PATIENCE).max_connections(30);
+    Some(fixture_through(server, &url, patient).await)
 }
 
 /// The service connects by `url`.

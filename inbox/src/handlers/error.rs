@@ -4,6 +4,7 @@ use std::{error::Error, fmt};
 
 use mainstay_database::ErrorKind;
 
+use super::unreadable::Panicked;
 use crate::error::chain;
 
 type Source = Box<dyn Error + Send + Sync>;
@@ -109,6 +110,13 @@ impl HandlerError {
     #[must_use]
     pub fn counts_attempt(&self) -> bool {
         self.class != Class::Interrupted
+    }
+
+    /// Whether the handler did not return, but panicked. [`Handlers::run`](crate::Handlers::run)
+    /// answers so.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        self.source.is::<Panicked>()
     }
 
     /// The error that the handler returned.

@@ -7,6 +7,7 @@ use mainstay_messaging::{Key, Topic};
 
 use crate::{
     DeduplicationKey,
+    operator::Act,
     store::{Content, FencingToken, ShardLease},
 };
 
@@ -31,6 +32,13 @@ pub(super) struct DeferredRow {
     pub(super) due_at: SystemTime,
     pub(super) attempts: u32,
     pub(super) reason: Option<String>,
+}
+
+/// What an operator did, with the message that it discarded.
+#[derive(Clone, Debug)]
+pub(super) struct ActRow {
+    pub(super) act: Act,
+    pub(super) content: Option<Content>,
 }
 
 /// A deduplication key that was used.
@@ -83,6 +91,14 @@ impl Record for DeferredRow {
     type Key = i64;
     fn key(&self) -> i64 {
         self.position
+    }
+}
+
+impl Record for ActRow {
+    const TABLE: &'static str = "outbox_acts";
+    type Key = i64;
+    fn key(&self) -> i64 {
+        self.act.id
     }
 }
 

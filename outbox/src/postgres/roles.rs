@@ -1,10 +1,10 @@
-//! The least privileges of a writer and of a relay.
+//! The least privileges of a writer, of a relay and of an operator.
 
 use mainstay_database::{Namespace, postgres::statement};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-/// SQL that creates the roles `<prefix>outbox_writer` and `<prefix>outbox_relay` and grants each the
-/// privileges it needs and no more.
+/// SQL that creates the roles `<prefix>outbox_writer`, `<prefix>outbox_relay` and
+/// `<prefix>outbox_operator`, and grants each the privileges it needs and no more.
 ///
 /// Run it as the owner of the tables, after the migration, and grant the roles to the logins of your
 /// services. Several processes may run it at once.
@@ -28,7 +28,8 @@ pub fn roles(namespace: &Namespace) -> SqlStr {
     let Some(schema) = namespace.schema() else {
         return grants;
     };
-    let roles = namespace.render("{prefix}outbox_writer, {prefix}outbox_relay");
+    let roles =
+        namespace.render("{prefix}outbox_writer, {prefix}outbox_relay, {prefix}outbox_operator");
     let grants = grants.as_str();
     // Safe: a checked namespace, and program text.
     AssertSqlSafe(format!(

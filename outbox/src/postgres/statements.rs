@@ -28,6 +28,15 @@ pub(super) struct Statements {
     pub(super) fetch: SqlStr,
     pub(super) acknowledge: SqlStr,
     pub(super) record: SqlStr,
+    pub(super) heads: SqlStr,
+    pub(super) of_key: SqlStr,
+    pub(super) all_deferred: SqlStr,
+    pub(super) first_of_key: SqlStr,
+    pub(super) envelope_of: SqlStr,
+    pub(super) due_now: SqlStr,
+    pub(super) discard: SqlStr,
+    pub(super) acts: SqlStr,
+    pub(super) discarded: SqlStr,
 }
 
 /// There is only a round trip between two statements. A relay that is suspended there holds locks that
@@ -237,6 +246,46 @@ impl Statements {
                    ORDER BY rank, position)
                  SELECT valid FROM valid"
             )),
+            heads: sql(&format!(
+                "SELECT {SHOWN} FROM {{ns}}outbox_deferred d WHERE d.head AND d.position > $1 ORDER BY d.position LIMIT $2"
+            )),
+            of_key: sql(&format!(
+                "SELECT {SHOWN} FROM {{ns}}outbox_deferred d
+                 WHERE d.blocked AND d.topic = $4 AND d.key >= $5 AND d.key <= $5 AND d.position > $1
+                 ORDER BY d.key, d.position LIMIT $2"
+            )),
+            all_deferred: sql(&format!(
+                "SELECT {SHOWN} FROM {{ns}}outbox_deferred d WHERE d.position > $1 ORDER BY d.position LIMIT $2"
+            )),
+            first_of_key: sql(
+                "SELECT CASE WHEN d.blocked AND d.key IS NOT NULL THEN (
+                   SELECT h.position FROM {ns}outbox_deferred h
+                   WHERE h.blocked AND h.topic = d.topic AND h.key >= d.key AND h.key <= d.key
+                   ORDER BY h.key, h.position LIMIT 1) END
+                 FROM {ns}outbox_deferred d WHERE d.position = $1",
+            ),
+            envelope_of: sql(
+                "SELECT envelope FROM {ns}outbox_deferred WHERE position = $1 FOR NO KEY UPDATE",
+            ),
+            due_now: sql(&format!(
+                "WITH due AS (
+                   UPDATE {{ns}}outbox_deferred SET due_at = {NOW} WHERE position = $1 RETURNING topic, key, reason)
+                 INSERT INTO {{ns}}outbox_acts (at, operator, reason, act, topic, key, message_id, refusal)
+                 SELECT {NOW}, $2, $3, 'retry', topic, key, $4, reason FROM due"
+            )),
+            discard: sql(&format!(
+                "WITH gone AS (
+                   DELETE FROM {{ns}}outbox_deferred WHERE position = $1 RETURNING topic, key, reason, envelope, payload)
+                 INSERT INTO {{ns}}outbox_acts (at, operator, reason, act, topic, key, message_id, refusal, envelope, payload)
+                 SELECT {NOW}, $2, $3, 'discard', topic, key, $4, reason, envelope, payload FROM gone"
+            )),
+            acts: sql(
+                "SELECT id, at, operator, reason, act, topic, key, message_id, refusal FROM {ns}outbox_acts
+                 WHERE id < $1 ORDER BY id DESC LIMIT $2",
+            ),
+            discarded: sql(
+                "SELECT topic, key, envelope, payload FROM {ns}outbox_acts WHERE id = $1 AND envelope IS NOT NULL",
+            ),
         }
     }
 }
@@ -247,6 +296,15 @@ const BLOCKED: &str = "o.key IS NOT NULL
     AND coalesce((SELECT true FROM {ns}outbox_deferred WHERE head ORDER BY shard, due_at LIMIT 1), false)
     AND (SELECT true FROM {ns}outbox_deferred s
          WHERE s.blocked AND s.topic = o.topic AND s.key >= o.key AND s.key <= o.key ORDER BY s.key, s.position LIMIT 1)";
+
+/// A row of the deferred table `d` as operators see it. Parameter 3 bounds the count of what is held behind it.
+const SHOWN: &str = "d.position, d.topic, d.key, d.envelope,
+    (octet_length(d.envelope) + coalesce(octet_length(d.payload), 0))::int8, d.blocked, d.head,
+    CASE WHEN d.head AND d.key IS NOT NULL THEN (SELECT count(*) FROM (
+      SELECT FROM {ns}outbox_deferred h
+      WHERE h.blocked AND h.topic = d.topic AND h.key >= d.key AND h.key <= d.key AND h.position > d.position
+      ORDER BY h.key, h.position LIMIT $3) n) ELSE 0 END,
+    d.due_at, d.attempts, d.reason";
 
 /// Bytes of a row, computed without reading values that are stored out of line.
 const SIZE: &str = "octet_length(topic) + coalesce(octet_length(key), 0) + octet_length(envelope)

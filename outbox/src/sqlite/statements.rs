@@ -33,6 +33,16 @@ pub(super) struct Statements {
     pub(super) refuse_deferred: SqlStr,
     pub(super) hold_log: SqlStr,
     pub(super) hold_deferred: SqlStr,
+    pub(super) heads: SqlStr,
+    pub(super) of_key: SqlStr,
+    pub(super) all_deferred: SqlStr,
+    pub(super) first_of_key: SqlStr,
+    pub(super) envelope_of: SqlStr,
+    pub(super) due_now: SqlStr,
+    pub(super) discard: SqlStr,
+    pub(super) acts: SqlStr,
+    pub(super) discarded: SqlStr,
+    pub(super) log_act: SqlStr,
 }
 
 /// Columns of a row of a [`RowSet`](super::row_set::RowSet): shard, topic, key, envelope, payload.
@@ -41,6 +51,14 @@ const SET: &str = "r.value ->> 0,
     CASE WHEN r.value ->> 4 >= 0 THEN CAST(substr($2, r.value ->> 3, r.value ->> 4) AS TEXT) END,
     CAST(substr($2, r.value ->> 5, r.value ->> 6) AS TEXT),
     CASE WHEN r.value ->> 8 >= 0 THEN substr($2, r.value ->> 7, r.value ->> 8) END";
+
+/// A row of the deferred table `d` as operators see it. Parameter 3 bounds the count of what is held behind it.
+const SHOWN: &str = "d.position, d.topic, d.key, d.envelope,
+    length(CAST(d.envelope AS BLOB)) + coalesce(length(d.payload), 0), d.blocked, d.head,
+    CASE WHEN d.head = 1 AND d.key IS NOT NULL THEN (SELECT count(*) FROM (
+      SELECT 1 FROM {ns}outbox_deferred h INDEXED BY {prefix}outbox_deferred_by_key
+      WHERE h.blocked = 1 AND h.topic = d.topic AND h.key = d.key AND h.position > d.position LIMIT $3)) ELSE 0 END,
+    d.due_at, d.attempts, d.reason";
 
 /// Whether the key of `o` is blocked. SQLite underestimates partial indexes, so they are named wherever the
 /// deferred table is read: it may hold very many rows.
@@ -183,6 +201,39 @@ impl Statements {
                 "INSERT INTO {ns}outbox_deferred (shard, topic, key, envelope, payload, blocked, due_at, attempts)
                  SELECT shard, topic, h.key, envelope, payload, 1, 0, attempts
                  FROM json_each($1) r JOIN {ns}outbox_deferred h ON h.position = r.value ORDER BY h.position",
+            ),
+            heads: sql(&format!(
+                "SELECT {SHOWN} FROM {{ns}}outbox_deferred d INDEXED BY {{prefix}}outbox_deferred_heads
+                 WHERE d.head = 1 AND d.position > $1 ORDER BY d.position LIMIT $2"
+            )),
+            of_key: sql(&format!(
+                "SELECT {SHOWN} FROM {{ns}}outbox_deferred d INDEXED BY {{prefix}}outbox_deferred_by_key
+                 WHERE d.blocked = 1 AND d.topic = $4 AND d.key = $5 AND d.position > $1 ORDER BY d.position LIMIT $2"
+            )),
+            all_deferred: sql(&format!(
+                "SELECT {SHOWN} FROM {{ns}}outbox_deferred d WHERE d.position > $1 ORDER BY d.position LIMIT $2"
+            )),
+            first_of_key: sql(
+                "SELECT CASE WHEN d.blocked = 1 AND d.key IS NOT NULL THEN (
+                   SELECT min(h.position) FROM {ns}outbox_deferred h INDEXED BY {prefix}outbox_deferred_by_key
+                   WHERE h.blocked = 1 AND h.topic = d.topic AND h.key = d.key) END
+                 FROM {ns}outbox_deferred d WHERE d.position = $1",
+            ),
+            envelope_of: sql("SELECT CAST(envelope AS BLOB) FROM {ns}outbox_deferred WHERE position = $1"),
+            due_now: sql("UPDATE {ns}outbox_deferred SET due_at = $2 WHERE position = $1"),
+            discard: sql("DELETE FROM {ns}outbox_deferred WHERE position = $1"),
+            log_act: sql(
+                "INSERT INTO {ns}outbox_acts (at, operator, reason, act, topic, key, message_id, refusal, envelope, payload)
+                 SELECT $2, $3, $4, $5, topic, key, $6, reason,
+                        CASE WHEN $5 = 'discard' THEN envelope END, CASE WHEN $5 = 'discard' THEN payload END
+                 FROM {ns}outbox_deferred WHERE position = $1",
+            ),
+            acts: sql(
+                "SELECT id, at, operator, reason, act, topic, key, message_id, refusal FROM {ns}outbox_acts
+                 WHERE id < $1 ORDER BY id DESC LIMIT $2",
+            ),
+            discarded: sql(
+                "SELECT topic, key, envelope, payload FROM {ns}outbox_acts WHERE id = $1 AND envelope IS NOT NULL",
             ),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use async_trait::async_trait;
 use mainstay_database::Transactions as _;
 use mainstay_inbox::HandlerError;
 
@@ -16,7 +17,7 @@ use super::{
     },
 };
 use crate::{
-    Answer, Error, Query, Saga, Status,
+    Answer, Error, Observer, Query, Saga, Status, Transition,
     journal::Entry,
     store::{Face, SagaStore as _, SavedRun},
 };
@@ -167,4 +168,48 @@ pub async fn a_failing_local_step_rolls_the_transition_back_and_stops_no_timer<F
     scene.take(&[&answer]).await.unwrap();
     assert_eq!(scene.fixture.effects().await, ["o-1"]);
     until(async || scene.status(&run).await == Status::Running).await;
+}
+
+/// Fails on each transition of one run behind its start.
+struct Failing;
+
+#[async_trait]
+impl<C: Send + 'static> Observer<Order, C> for Failing {
+    async fn observe(
+        &self,
+        _: &mut C,
+        transition: &Transition<'_, Order>,
+    ) -> Result<(), HandlerError> {
+        let is_later = transition.before.is_some();
+        match transition.key {
+            "fails" if is_later => Err(HandlerError::permanent("asked to fail")),
+            "panics" if is_later => panic!("asked to panic"),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub async fn a_failing_observer_stops_no_timer_of_another_run<F: Fixture>(fixture: F) {
+    let mut saga = Saga::new("quick", 1);
+    saga.step((), |order: &Order, ()| Quick {
+        order: order.id.clone(),
+    });
+    let scene = Scene::built(Arc::new(fixture), saga.build(), |builder| {
+        builder.observe(Failing).build()
+    });
+    let scene = scene.unwrap();
+    let fails = scene.start("fails").await;
+    let panics = scene.start("panics").await;
+    let mut others = Vec::new();
+    for key in ["o-1", "o-2", "o-3"] {
+        others.push(scene.start(key).await);
+    }
+    for run in &others {
+        scene
+            .fire_until(async || scene.status(run).await == Status::Undoing)
+            .await;
+    }
+    for run in [fails, panics] {
+        assert_eq!(scene.status(&run).await, Status::Running, "rolled back");
+    }
 }

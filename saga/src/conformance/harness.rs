@@ -330,3 +330,18 @@ pub(super) fn renamed(command: &Message, id: String) -> Message {
     command.id = id.try_into().unwrap();
     command
 }
+
+/// Lets `first` go as far as it comes by itself, then `second`, which it may wait for.
+pub(super) async fn begun_before<T>(
+    first: impl Future<Output = T>,
+    second: impl Future<Output = ()>,
+) -> T {
+    let mut first = std::pin::pin!(first);
+    match tokio::time::timeout(Duration::from_millis(50), &mut first).await {
+        Ok(ended) => {
+            second.await;
+            ended
+        }
+        Err(_) => tokio::join!(first, second).0,
+    }
+}

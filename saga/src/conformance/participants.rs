@@ -9,7 +9,7 @@ use mainstay_outbox::RecordingOutbox;
 
 use super::{
     Connection, Fixture,
-    harness::{Release, Released, Reserve, Reserved, held, until},
+    harness::{Release, Released, Reserve, Reserved, begun_before, held, until},
 };
 use crate::{
     Participant, Task,
@@ -72,11 +72,8 @@ pub async fn a_begin_waits_for_the_undo_of_its_step<F: Fixture>(fixture: F) {
         let mut tx = store.database().begin().await.unwrap();
         store.begin(&mut tx, "r:s").await.unwrap()
     };
-    let commit = async {
-        tokio::task::yield_now().await;
-        store.database().commit(undoing).await.unwrap();
-    };
-    let (begun, ()) = tokio::join!(biased; beginning, commit);
+    let commit = async { store.database().commit(undoing).await.unwrap() };
+    let begun = begun_before(beginning, commit).await;
     assert_eq!(begun, Begun::Undone);
 }
 

@@ -6,8 +6,8 @@ use mainstay_messaging::{Kind, Message};
 use super::{
     Fixture,
     harness::{
-        Authorized, Declined, Order, OutOfStock, Paid, Released, Scene, Shipped, Voided, ada, held,
-        moved, place_order, quick, renamed, reply,
+        Authorized, Declined, Order, OutOfStock, Paid, Released, Scene, Shipped, Voided, ada,
+        begun_before, held, moved, place_order, quick, renamed, reply,
     },
 };
 use crate::{
@@ -372,14 +372,13 @@ pub async fn rule_h_timer_and_reply_lock_the_run_and_look_again<F: Fixture>(fixt
     let mut tx = scene.database().begin().await.unwrap();
     let taken = reply(&quick, &moved("nowhere"));
     scene.sagas.take(&mut tx, &[&taken]).await.unwrap();
-    let (due, ()) = tokio::join!(
-        biased;
-        async {
-            let mut tx = scene.database().begin().await.unwrap();
-            store.lock_due(&mut tx, "quick", &definitions, 10).await.unwrap()
-        },
-        async { scene.database().commit(tx).await.unwrap() },
-    );
+    let due = async {
+        let mut tx = scene.database().begin().await.unwrap();
+        let due = store.lock_due(&mut tx, "quick", &definitions, 10).await;
+        due.unwrap()
+    };
+    let commit = async { scene.database().commit(tx).await.unwrap() };
+    let due = begun_before(due, commit).await;
     assert_eq!(due, [], "the reply was first");
     let step = "Quick".to_owned();
     let reason = scene.show(&run).await.state.reason;

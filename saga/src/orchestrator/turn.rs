@@ -1,12 +1,15 @@
 //! One transition: the engine's decisions become documents, messages and rows.
 
 use std::{
+    any::Any,
     collections::VecDeque,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
+use mainstay_inbox::HandlerError;
 use mainstay_messaging::{Key, Kind, Message, MessageId, Topic};
 use mainstay_outbox::{Entry as OutboxEntry, Outbox};
 use serde::{Serialize, de::DeserializeOwned};
@@ -80,14 +83,8 @@ impl<'d, I> Running<'d, I> {
 
     /// Code of the definition, which may panic.
     pub(crate) fn guard<T>(code: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|payload| {
-            let text = payload
-                .downcast_ref::<&'static str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| payload.downcast_ref::<String>().cloned());
-            let text = text.unwrap_or_else(|| "the payload is not a text".to_owned());
-            Err(Error::Panicked(text))
-        })
+        catch_unwind(AssertUnwindSafe(code))
+            .unwrap_or_else(|payload| Err(Error::Panicked(panic_text(&*payload))))
     }
 
     fn make(&mut self, sending: Sending) -> Result<Made, Error> {
@@ -143,6 +140,8 @@ where
             for sending in turn.commands {
                 let made = match running.make(sending) {
                     Ok(made) => made,
+                    // The caller of `start` is told at once.
+                    Err(error) if running.before.is_none() => return Err(error),
                     Err(error) => {
                         running.break_down(&error, None);
                         break;
@@ -180,8 +179,8 @@ where
             Attempt::Do(attempt) => attempt,
             Attempt::Undo => 1,
         };
-        let reply = handler.run(connection, &made.document, attempt).await;
-        reply.map_err(|failure| Error::Handler {
+        let running = handler.run(connection, &made.document, attempt);
+        guarded(running).await.map_err(|failure| Error::Handler {
             what: format!("the local step {kind}"),
             failure,
         })
@@ -267,8 +266,8 @@ where
             state: &running.state,
         };
         for observer in &self.inner.observers {
-            let observed = observer.observe(connection, &transition).await;
-            observed.map_err(|failure| Error::Handler {
+            let observing = observer.observe(connection, &transition);
+            guarded(observing).await.map_err(|failure| Error::Handler {
                 what: "an observer of the saga".to_owned(),
                 failure,
             })?;
@@ -282,4 +281,23 @@ where
         count_ends(shape.name, running.state.status());
         Ok(())
     }
+}
+
+/// A panic of user code is a failure of its transition, not of the engine that runs it.
+async fn guarded<T>(
+    running: impl Future<Output = Result<T, HandlerError>> + Send,
+) -> Result<T, HandlerError> {
+    let ended = AssertUnwindSafe(running).catch_unwind().await;
+    ended.unwrap_or_else(|payload| {
+        let text = panic_text(&*payload);
+        Err(HandlerError::retryable(Error::Panicked(text)))
+    })
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&'static str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "the payload is not a text".to_owned())
 }

@@ -12,6 +12,10 @@ pub(crate) struct Dialect {
     pub(crate) clock: &'static str,
     /// A condition: the run is one of the list $1.
     pub(crate) listed: &'static str,
+    /// A condition: the run is one of saga $2.
+    pub(crate) of_saga: &'static str,
+    /// A set of keys that a subquery finds first: what stands before and behind it.
+    pub(crate) among: [&'static str; 2],
     /// `FOR UPDATE`.
     pub(crate) lock: &'static str,
     /// `FOR UPDATE SKIP LOCKED`.
@@ -28,6 +32,9 @@ impl Dialect {
             .replace("{is_live}", IS_LIVE)
             .replace("{journal}", self.journal)
             .replace("{listed}", self.listed)
+            .replace("{of_saga}", self.of_saga)
+            .replace("{among}", self.among[0])
+            .replace("{end}", self.among[1])
             .replace("{lock}", self.lock)
             .replace("{skip}", self.skip)
             .replace("{now}", self.now)
@@ -68,13 +75,13 @@ statements! {
         ON CONFLICT (saga, business_key, {is_live}) DO NOTHING";
     find: "SELECT run FROM {ns}saga_runs WHERE saga = $1 AND business_key = $2 AND {is_live} = 1";
     /// In one order, so that two of them never deadlock.
-    lock: "SELECT {stored} FROM {ns}saga_runs AS r WHERE {listed} AND r.saga = $2 ORDER BY r.run {lock}";
+    lock: "SELECT {stored} FROM {ns}saga_runs AS r WHERE {listed} AND {of_saga} ORDER BY r.run {lock}";
     lock_due: "SELECT {stored} FROM {ns}saga_runs AS r
         WHERE r.saga = $1 AND r.fingerprint = $2 AND r.wake_at <= {now} AND r.ended_at IS NULL
         ORDER BY r.wake_at LIMIT $3 {skip}";
-    prune: "DELETE FROM {ns}saga_runs WHERE run IN (
+    prune: "DELETE FROM {ns}saga_runs WHERE run {among}
             SELECT run FROM {ns}saga_runs WHERE saga = $1 AND ended_at < {now} - CAST($2 AS BIGINT)
-            ORDER BY ended_at LIMIT $3 {skip}) RETURNING run";
+            ORDER BY ended_at LIMIT $3 {skip}{end} RETURNING run";
     prune_journals: "DELETE FROM {ns}saga_journal AS r WHERE {listed}";
 
     /// Conditions follow.
@@ -82,7 +89,8 @@ statements! {
     /// Conditions follow.
     count: "SELECT count(*) FROM (SELECT 1 FROM {ns}saga_runs AS r WHERE true";
     show: "SELECT {summary}, {stored}, {journal} AS journal FROM {ns}saga_runs AS r WHERE r.run = $1";
-    /// Jumps from definition to definition along the index, and counts up to $2 runs of each.
+    /// Jumps from definition to definition along the index, and counts up to $2 runs of each. In the
+    /// index's order, since a planner may read the table for any one of many.
     live: "WITH RECURSIVE f (fingerprint) AS (
             SELECT min(r.fingerprint) FROM {ns}saga_runs AS r WHERE r.saga = $1 AND r.ended_at IS NULL
             UNION ALL
@@ -91,9 +99,11 @@ statements! {
             FROM f WHERE f.fingerprint IS NOT NULL)
         SELECT e.version, e.fingerprint, e.run,
             (SELECT count(*) FROM (SELECT 1 FROM {ns}saga_runs AS r
-                WHERE r.saga = $1 AND r.ended_at IS NULL AND r.fingerprint = f.fingerprint LIMIT $2) AS t) AS runs
+                WHERE r.saga = $1 AND r.ended_at IS NULL AND r.fingerprint = f.fingerprint
+                ORDER BY r.wake_at LIMIT $2) AS t) AS runs
         FROM f JOIN {ns}saga_runs AS e ON e.run = (SELECT r.run FROM {ns}saga_runs AS r
-            WHERE r.saga = $1 AND r.ended_at IS NULL AND r.fingerprint = f.fingerprint LIMIT 1)
+            WHERE r.saga = $1 AND r.ended_at IS NULL AND r.fingerprint = f.fingerprint
+            ORDER BY r.wake_at LIMIT 1)
         ORDER BY e.version, e.fingerprint";
 
     /// Waits for other transactions that begin or undo the step, as `undo` does.
@@ -101,8 +111,8 @@ statements! {
         ON CONFLICT (step) DO UPDATE SET begins = s.begins + 1, at = {now} RETURNING begins, undos";
     undo: "INSERT INTO {ns}saga_steps AS s (step, begins, undos, at) VALUES ($1, 0, 1, {now})
         ON CONFLICT (step) DO UPDATE SET undos = s.undos + 1, at = {now} RETURNING begins, undos";
-    prune_steps: "DELETE FROM {ns}saga_steps WHERE step IN (
-            SELECT step FROM {ns}saga_steps WHERE at < {now} - CAST($1 AS BIGINT) ORDER BY at LIMIT $2 {skip})";
+    prune_steps: "DELETE FROM {ns}saga_steps WHERE step {among}
+            SELECT step FROM {ns}saga_steps WHERE at < {now} - CAST($1 AS BIGINT) ORDER BY at LIMIT $2 {skip}{end}";
 }
 
 /// Names the columns that this build needs, and reads no row.

@@ -18,8 +18,22 @@ use crate::{
 /// When a run whose timer failed is looked at again.
 const POSTPONED: Duration = Duration::from_secs(30);
 
-/// Failed runs, which a round takes one by one.
-type Failed = (Option<RunId>, Error);
+/// How often ended runs are looked for.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What a round left to do.
+struct Round {
+    has_more_due: bool,
+    has_more_to_prune: bool,
+}
+
+/// Whether the next round may succeed although no run has changed.
+fn is_interruption(error: &Error) -> bool {
+    match error {
+        Error::Handler { failure, .. } => !failure.counts_attempt(),
+        error => error.is_retryable(),
+    }
+}
 
 impl<I, S, O> Timers<I, S, O>
 where
@@ -37,13 +51,19 @@ where
                 () = shutdown => {}
             }
         });
+        let mut until_prune = Duration::ZERO;
         loop {
-            let is_busy = self.round().await;
-            let rest = if is_busy {
+            let is_prune_due = until_prune.is_zero();
+            let round = self.round(is_prune_due).await;
+            if is_prune_due && !round.has_more_to_prune {
+                until_prune = PRUNE_INTERVAL;
+            }
+            let rest = if round.has_more_due || round.has_more_to_prune {
                 Duration::ZERO
             } else {
                 self.settings.poll_interval
             };
+            until_prune = until_prune.saturating_sub(rest);
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,
@@ -52,25 +72,20 @@ where
         }
     }
 
-    /// Whether there may be more to do at once.
-    async fn round(&self) -> bool {
+    async fn round(&self, is_prune_due: bool) -> Round {
         let limit = u64::from(self.settings.batch_size);
-        let fired = match self.fire().await {
-            // One run must not keep the others waiting: it is put aside, and the next round goes on.
-            Err((Some(run), error)) => {
-                let saga = self.orchestrator.name();
-                tracing::error!(saga, %run, %error, "the timer of a run failed; it is tried again in {POSTPONED:?}");
-                self.postpone(&run, &error).await.map(|()| limit)
-            }
-            Err((None, error)) => Err(error),
-            Ok(fired) => Ok(fired),
+        let fired = match self.fire(self.settings.batch_size).await {
+            Err((_, error)) if !is_interruption(&error) => self.one_by_one().await,
+            fired => fired.map_err(|(_, error)| error),
         };
         let pruned = match &fired {
-            Ok(_) => self.prune().await,
-            Err(_) => Ok(0),
+            Ok(_) if is_prune_due => self.prune().await,
+            _ => Ok(0),
         };
-        let is_busy =
-            *fired.as_ref().unwrap_or(&0) >= limit || *pruned.as_ref().unwrap_or(&0) >= limit;
+        let round = Round {
+            has_more_due: *fired.as_ref().unwrap_or(&0) >= limit,
+            has_more_to_prune: *pruned.as_ref().unwrap_or(&0) >= limit,
+        };
         self.ending.shared().update(|status| {
             let failed = match (&fired, &pruned) {
                 (Err(error), _) | (Ok(_), Err(error)) => Some(error.to_string()),
@@ -83,50 +98,63 @@ where
             status.fired += fired.unwrap_or(0);
             status.pruned += pruned.unwrap_or(0);
         });
-        is_busy
+        round
     }
 
-    /// All that is due in one transaction. Timer and reply both lock the row first.
-    async fn fire(&self) -> Result<u64, Failed> {
-        let general = |error: Error| (None, error);
+    /// A batch has failed by a run in it: each in a transaction of its own. The one that fails is
+    /// put aside, so that it does not keep the others waiting.
+    async fn one_by_one(&self) -> Result<u64, Error> {
+        let mut fired = 0;
+        for _ in 0..self.settings.batch_size {
+            match self.fire(1).await {
+                Ok(0) => break,
+                Ok(one) => fired += one,
+                Err((Some(run), error)) if !is_interruption(&error) => {
+                    let saga = self.orchestrator.name();
+                    tracing::error!(saga, %run, %error, "the timer of a run failed; it is tried again in {POSTPONED:?}");
+                    self.postpone(&run, &error).await?;
+                }
+                Err((_, error)) => return Err(error),
+            }
+        }
+        Ok(fired)
+    }
+
+    /// Up to `limit` runs that are due, in one transaction. Timer and reply both lock the row first.
+    /// An error names the run if there was one only.
+    async fn fire(&self, limit: u32) -> Result<u64, (Option<RunId>, Error)> {
         let orchestrator = &self.orchestrator;
         let (store, name) = (orchestrator.store(), orchestrator.name());
-        let mut tx = (store.database().begin().await).map_err(|error| general(error.into()))?;
-        let due = store.lock_due(
-            &mut tx,
-            name,
-            orchestrator.fingerprints(),
-            self.settings.batch_size,
-        );
+        let general = |error: Error| (None, error);
+        let tx = store.database().begin().await;
+        let mut tx = tx.map_err(|error| general(error.into()))?;
+        let due = store.lock_due(&mut tx, name, orchestrator.fingerprints(), limit);
         let due = due.await.map_err(general)?;
         let count = due.len() as u64;
-        if due.is_empty() {
-            return Ok(0);
-        }
-        let mut changed = Vec::new();
-        for stored in due {
-            let run = stored.run.clone();
-            let at = |error| (Some(run.clone()), error);
-            let mut running = orchestrator.resume(stored).map_err(at)?;
-            let given = orchestrator.give(&mut tx, &mut running, Input::Timer);
-            given.await.map_err(at)?;
-            changed.push(running);
-        }
-        orchestrator
-            .finish(&mut tx, changed)
-            .await
-            .map_err(general)?;
-        let committed = store.database().commit(tx).await;
-        committed.map_err(|error| general(error.into()))?;
+        let only = match due.as_slice() {
+            [] => return Ok(0),
+            [only] => Some(only.run.clone()),
+            _ => None,
+        };
+        let acted = async {
+            let mut changed = Vec::new();
+            for stored in due {
+                let mut running = orchestrator.resume(stored)?;
+                orchestrator
+                    .give(&mut tx, &mut running, Input::Timer)
+                    .await?;
+                changed.push(running);
+            }
+            orchestrator.finish(&mut tx, changed).await?;
+            Ok(store.database().commit(tx).await?)
+        };
+        acted.await.map_err(|error| (only, error))?;
         orchestrator.outbox().notify();
         Ok(count)
     }
 
     /// Looks at a run whose timer failed later, so that it does not keep others waiting.
     async fn postpone(&self, run: &RunId, error: &Error) -> Result<(), Error> {
-        if error.is_retryable() && !matches!(error, Error::Handler { .. }) {
-            return Ok(()); // the database interrupted it
-        }
         let store = self.orchestrator.store();
         let mut tx = store.database().begin().await?;
         let runs = std::slice::from_ref(run);

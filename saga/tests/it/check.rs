@@ -93,3 +93,30 @@ the run is undone, but ReserveStock is done:
 the saga's view: ReserveStock: undone, Pay: not begun, Ship: not begun";
     assert_eq!(found.to_string(), expected);
 }
+
+#[test]
+fn a_definition_is_a_mermaid_diagram() {
+    let expected = "\
+flowchart LR
+  start([in-parallel v1])
+  subgraph group0 [in parallel]
+  s0[\"ReserveStock\"]
+  s1[\"Authorize\"]
+  end
+  s2{{\"Pay<br>pivot\"}}
+  subgraph group2 [in parallel]
+  s3[\"Ship\"]
+  s4[\"Ship-2\"]
+  end
+  start --> s0 & s1
+  s0 & s1 --> s2
+  s2 --> s3 & s4
+  s3 & s4 --> done([done])
+  u0[/ReleaseStock/]
+  s0 -. undo .-> u0
+  u1[/Void/]
+  s1 -. undo .-> u1
+  u0 & u1 -.-> undone([undone])
+";
+    assert_eq!(in_parallel().mermaid(), expected);
+}

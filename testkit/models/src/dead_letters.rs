@@ -1,4 +1,4 @@
-//! The dead letter queue, to be built: blocked keys, replay, draining, discarding, handing back.
+//! The dead letter queue: blocked keys, replay, draining, discarding, handing back.
 //!
 //! One partition; worker `A`, the former holder that does not know it; worker `B`, its successor,
 //! who may be given the partition at any step; two operators. A message is *queued* as the dead

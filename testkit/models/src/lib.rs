@@ -13,7 +13,7 @@
 //! | `lock` | dlock: leases, fencing tokens, guarded writes | built |
 //! | `records` | idempotency: answers in the transaction of the effect | built |
 //! | `leases` | idempotency: leases, fencing tokens, answers in a store of their own | built |
-//! | `dead-letters` | dead letter queue: blocked keys, replay, draining | to be built |
+//! | `dead-letters` | dead letter queue: blocked keys, replay, draining | built |
 //!
 //! Each model states the guarantees of its crate's documentation, and *reachable* properties that
 //! show that a run is not vacuous. Each protective rule is a variant of the model's `Rule`. One case

@@ -8,6 +8,7 @@
 //! | none | `Transactions`, `Publisher`, `Consumer` |
 //! | `dlock` | `LeaseStore`, `Fences` |
 //! | `outbox` | `Outbox`, `RelayStore` |
+//! | `eventstore` | `StreamStore`, `SnapshotStore`, `RebuildStore`: by [`EventStorePorts`] |
 //! | `inbox` | `Inbox`, `Retention`, `WorkerStore`: by [`InboxPorts`] |
 //! | `idempotency` | `Leases`; `Records`, `RecordStore`: by [`RecordPorts`], as `begin_key` and `complete_key` |
 
@@ -21,6 +22,8 @@ use mainstay_messaging::{
 };
 use mainstay_testkit::crash::Points;
 
+#[cfg(feature = "eventstore")]
+pub use eventstore::{EventStoreDatabase, EventStorePorts};
 #[cfg(feature = "idempotency")]
 pub use idempotency::{RecordDatabase, RecordPorts};
 #[cfg(feature = "inbox")]
@@ -157,6 +160,99 @@ mod outbox {
         point release(owner: &str) -> Result<(), Error>;
         other notifier() -> Option<&Notifier>;
     });
+}
+
+#[cfg(feature = "eventstore")]
+mod eventstore {
+    use std::{ops::Deref, sync::Arc};
+
+    use mainstay_eventstore::{
+        Error,
+        store::{
+            NewEvent, Page, RebuildState, RebuildStore, ScannedEvent, SnapshotStore, StoredEvent,
+            StoredSnapshot, StreamName, StreamStore,
+        },
+    };
+    use mainstay_testkit::crash::Points;
+
+    use crate::Ports;
+
+    /// Streams and their database, called by way of the same points.
+    #[derive(Debug)]
+    pub struct EventStorePorts<S> {
+        points: Arc<Points>,
+        database: Ports<EventStoreDatabase<S>>,
+        port: Arc<S>,
+    }
+
+    impl<S> EventStorePorts<S> {
+        /// The store, called by way of these points.
+        pub fn new(store: S, points: &Arc<Points>) -> Self {
+            let port = Arc::new(store);
+            Self {
+                points: Arc::clone(points),
+                database: Ports::new(EventStoreDatabase(Arc::clone(&port)), points),
+                port,
+            }
+        }
+    }
+
+    /// The database of streams.
+    #[derive(Debug)]
+    pub struct EventStoreDatabase<S>(Arc<S>);
+
+    impl<S: RebuildStore> Deref for EventStoreDatabase<S> {
+        type Target = S::Database;
+
+        fn deref(&self) -> &S::Database {
+            self.0.database()
+        }
+    }
+
+    shared_port!([T: StreamStore] StreamStore for EventStorePorts<T> {
+        type Connection;
+        point append_events(connection: &mut T::Connection, stream: &StreamName, expected: u64, events: &[NewEvent])
+            -> Result<(), Error>;
+        point read_events(connection: &mut T::Connection, stream: &StreamName, after: u64, limit: u64)
+            -> Result<Vec<StoredEvent>, Error>;
+        point scan_events(connection: &mut T::Connection, page: Page<'_>) -> Result<Vec<ScannedEvent>, Error>;
+        point count_events(connection: &mut T::Connection, above: &str, below: &str) -> Result<u64, Error>;
+    });
+
+    shared_port!([T: SnapshotStore] SnapshotStore for EventStorePorts<T> {
+        point read_from_snapshot(connection: &mut T::Connection, stream: &StreamName, shape: u32)
+            -> Result<(Option<StoredSnapshot>, Vec<StoredEvent>), Error>;
+        point write_snapshot(connection: &mut T::Connection, stream: &StreamName, snapshot: &StoredSnapshot)
+            -> Result<(), Error>;
+    });
+
+    #[async_trait::async_trait]
+    impl<S: RebuildStore> RebuildStore for EventStorePorts<S> {
+        type Database = Ports<EventStoreDatabase<S>>;
+
+        fn database(&self) -> &Self::Database {
+            &self.database
+        }
+
+        async fn lock_rebuild(
+            &self,
+            connection: &mut S::Connection,
+            projection: &str,
+        ) -> Result<RebuildState, Error> {
+            let locking = self.port.lock_rebuild(connection, projection);
+            self.points.call("lock_rebuild", locking).await
+        }
+
+        async fn save_rebuild(
+            &self,
+            connection: &mut S::Connection,
+            projection: &str,
+            state: &RebuildState,
+        ) -> Result<(), Error> {
+            let saving = self.port.save_rebuild(connection, projection, state);
+            self.points.call("save_rebuild", saving).await
+        }
+    }
 }
 
 #[cfg(feature = "inbox")]

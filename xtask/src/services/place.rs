@@ -7,16 +7,18 @@ use std::{
     path::PathBuf,
 };
 
+use anyhow::{Context as _, Result};
+
 use super::Running;
 use crate::workspace::Workspace;
 
 pub(crate) struct Place(PathBuf);
 
 impl Place {
-    pub(crate) fn of_workspace() -> Result<Self, String> {
-        let workspace = Workspace::read().map_err(|error| error.to_string())?;
+    pub(crate) fn of_workspace() -> Result<Self> {
+        let workspace = Workspace::read()?;
         let place = workspace.root.join("target/services");
-        fs::create_dir_all(&place).map_err(|error| format!("{place}: {error}"))?;
+        fs::create_dir_all(&place).with_context(|| place.to_string())?;
         Ok(Self(place.into()))
     }
 
@@ -25,10 +27,10 @@ impl Place {
     }
 
     /// Two runs at once take turns; the lock ends with the process at the latest.
-    pub(super) fn lock(&self) -> Result<File, String> {
+    pub(super) fn lock(&self) -> Result<File> {
         let path = self.file("lock");
         let file = File::create(&path).and_then(|file| file.lock().map(|()| file));
-        file.map_err(|error| format!("{}: {error}", path.display()))
+        file.with_context(|| path.display().to_string())
     }
 
     /// The state, if there is one that can be read.
@@ -38,8 +40,8 @@ impl Place {
     }
 
     /// Replaces the state at once, readable by its owner only: the URL has the password.
-    pub(super) fn write(&self, file: &str, state: &Running) -> Result<(), String> {
-        let text = serde_json::to_string_pretty(state).map_err(|error| error.to_string())?;
+    pub(super) fn write(&self, file: &str, state: &Running) -> Result<()> {
+        let text = serde_json::to_string_pretty(state)?;
         let (path, new) = (self.file(file), self.file("new"));
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
@@ -47,13 +49,14 @@ impl Place {
             .open(&new)
             .and_then(|mut file| file.write_all(text.as_bytes()));
         let renamed = written.and_then(|()| fs::rename(&new, &path));
-        renamed.map_err(|error| format!("{}: {error}", path.display()))
+        renamed.with_context(|| path.display().to_string())
     }
 
-    pub(super) fn forget(&self, file: &str) -> Result<(), String> {
-        match fs::remove_file(self.file(file)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(format!("{file}: {error}")),
-            _ => Ok(()),
+    pub(super) fn forget(&self, file: &str) -> Result<()> {
+        let path = self.file(file);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.with_context(|| path.display().to_string()),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::{Result, bail};
 use mainstay_testkit::{Directory, Error};
 
 use super::{Place, Running};
@@ -111,8 +112,8 @@ impl Server {
         format!("{} {version} ({found}), {since}", self.service.title)
     }
 
-    pub(crate) fn close(self) -> Result<(), String> {
-        self.instance.map_or(Ok(()), Started::close).map_err(told)
+    pub(crate) fn close(self) -> Result<()> {
+        Ok(self.instance.map_or(Ok(()), Started::close)?)
     }
 }
 
@@ -124,9 +125,9 @@ impl Service {
         place: &Place,
         wanted: Option<u32>,
         stays: bool,
-    ) -> Result<Server, String> {
+    ) -> Result<Server> {
         let _guard = place.lock()?;
-        let wanted = (self.version)(wanted).map_err(told)?;
+        let wanted = (self.version)(wanted)?;
         let found = |running, instance| Server {
             service: self,
             running,
@@ -138,13 +139,11 @@ impl Service {
         }
         if running.url.is_some() && stays {
             let (title, version) = (self.title, running.version.unwrap_or_default());
-            return Err(format!(
-                "{title} {version} runs already; `cargo xtask services down` first"
-            ));
+            bail!("{title} {version} runs already; `cargo xtask services down` first");
         }
         self.clear_remains(place)?;
-        let programs = (self.prepare)(wanted).map_err(told)?;
-        let directory = Directory::new(self.name).map_err(told)?;
+        let programs = (self.prepare)(wanted)?;
+        let directory = Directory::new(self.name)?;
         let suffix = if stays { "" } else { "-test" };
         let log = place.file(&format!("{}{suffix}.log", self.name));
         let mut running = Running {
@@ -165,7 +164,7 @@ impl Service {
                 if stays {
                     self.clear(place)?;
                 }
-                return Err(told(error));
+                return Err(error.into());
             }
         };
         running.pid = started.pid();
@@ -180,7 +179,7 @@ impl Service {
     }
 
     /// Whether something ran that does not any more.
-    pub(super) fn down(&self, place: &Place) -> Result<bool, String> {
+    pub(super) fn down(&self, place: &Place) -> Result<bool> {
         let _guard = place.lock()?;
         self.clear(place)
     }
@@ -218,9 +217,9 @@ impl Service {
     }
 
     /// Removes what killed runs left: a state whose server does not answer, and directories whose owner is gone.
-    fn clear_remains(&self, place: &Place) -> Result<(), String> {
+    fn clear_remains(&self, place: &Place) -> Result<()> {
         let stale = self.status(place).url.is_none() && self.clear(place)?;
-        let abandoned = (self.remove_abandoned)().map_err(told)?;
+        let abandoned = (self.remove_abandoned)()?;
         if stale || abandoned > 0 {
             eprintln!("removed what an earlier run left behind");
         }
@@ -228,10 +227,10 @@ impl Service {
     }
 
     /// Stops and removes what the state tells of, running or not.
-    fn clear(&self, place: &Place) -> Result<bool, String> {
+    fn clear(&self, place: &Place) -> Result<bool> {
         let directory = place.read(&self.state()).and_then(|state| state.data);
         if let Some(directory) = &directory {
-            (self.remove)(directory).map_err(told)?;
+            (self.remove)(directory)?;
         }
         place.forget(&self.state())?;
         Ok(directory.is_some())
@@ -244,9 +243,4 @@ fn fits(running: &Running, wanted: Option<u32>) -> bool {
         (Some(wanted), Some(version)) => version.split('.').next() == Some(&*wanted.to_string()),
         _ => true,
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn told(error: Error) -> String {
-    error.to_string()
 }

@@ -12,6 +12,8 @@ mod backend;
 mod backend;
 mod file_snapshot;
 mod inbox;
+mod queue;
+mod records;
 mod settings;
 
 use std::{sync::Arc, time::Duration};
@@ -19,18 +21,32 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::{Error as DatabaseError, Migrations, Namespace, Transactions};
+use mainstay_dlock::Locks;
+use mainstay_outbox::operator::Operator;
 use serde::Serialize;
 
 use crate::{Error, Result, roles};
 
 pub use backend::{Connection, ON_A_SERVER, Pool, Snapshot, Storage};
-pub(crate) use backend::{Database, HAS_LOG_BINDING, LOG_REMEDY, Outbox};
+pub(crate) use backend::{Database, Fences, HAS_LOG_BINDING, LOG_REMEDY, Outbox};
 pub use file_snapshot::FileSnapshot;
-pub(crate) use inbox::Inbox;
+pub use inbox::Inbox;
+pub use queue::{DeadLetters, Desk};
+pub use records::Records;
 pub use settings::StorageSettings;
+
+/// How long the answer to a request is kept and given again.
+pub const ANSWERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An open transaction; rolls back on drop.
 pub type OpenTransaction = <Database as Transactions>::Transaction;
+
+/// The locks of a service's processes, beside the rows that they guard.
+#[derive(Debug)]
+pub(crate) struct Singletons {
+    pub(crate) locks: Locks,
+    pub(crate) fences: Fences,
+}
 
 /// A service's own database. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -45,15 +61,26 @@ impl Db {
     /// # Errors
     /// [`Error::Database`] names it.
     pub async fn open(storage: &Storage, name: &str) -> Result<Self> {
-        let database = storage.open(name).await?;
-        let db = Self {
-            transactions: roles::transactions(database.clone()),
-            database,
-        };
+        let db = Self::on(storage.open(name).await?);
         for migrations in backend::PREPARATIONS {
             db.migrate(migrations).await?;
         }
         Ok(db)
+    }
+
+    /// Opens the database of `name` as a service has left it: nothing is created or migrated.
+    ///
+    /// # Errors
+    /// [`Error::Database`]: it does not exist, or cannot be opened.
+    pub async fn open_existing(storage: &Storage, name: &str) -> Result<Self> {
+        Ok(Self::on(storage.open_existing(name).await?))
+    }
+
+    fn on(database: Database) -> Self {
+        Self {
+            transactions: roles::transactions(database.clone()),
+            database,
+        }
     }
 
     /// Migrates a component's schema.
@@ -74,6 +101,13 @@ impl Db {
         backend::reader(&self.database)
     }
 
+    /// Migrates the schemas of the outbox and of the inbox with its dead letter queue.
+    pub(crate) async fn migrate_messaging(&self) -> Result<()> {
+        self.migrate(&backend::OUTBOX_MIGRATIONS).await?;
+        self.migrate(&backend::INBOX_MIGRATIONS).await?;
+        self.migrate(&backend::QUEUE_MIGRATIONS).await
+    }
+
     /// Opens the outbox of `service` in it.
     pub(crate) async fn outbox(
         &self,
@@ -83,15 +117,52 @@ impl Db {
     ) -> Result<Outbox> {
         let source = format!("/{service}");
         let outbox = Outbox::builder(&self.database).source(source);
-        Ok(outbox.clock(clock).ids(ids).open().await?)
+        let outbox = outbox.clock(clock).ids(ids);
+        Ok(outbox.open_without_migrating().await?)
     }
 
-    /// Opens the inbox in it.
-    pub(crate) async fn inbox(&self) -> Result<Inbox> {
-        self.migrate(&backend::INBOX_MIGRATIONS).await?;
+    /// Opens the inbox in it, with its dead letter queue.
+    pub(crate) async fn dead_letters(&self) -> Result<DeadLetters> {
         let inbox = backend::Inbox::builder(&self.database);
-        let inbox = inbox.open_without_migrating().await?;
-        Ok(Inbox::new(inbox, self.clone()))
+        let inbox = Inbox::new(inbox.open_without_migrating().await?, self.clone());
+        let queue = DeadLetters::builder(inbox);
+        Ok(queue.open_without_migrating().await?)
+    }
+
+    /// What operators see and do about the messages that the broker refuses.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`]: the service has not migrated the database yet.
+    pub async fn deferred(&self) -> Result<Arc<dyn Operator>> {
+        let outbox = Outbox::builder(&self.database);
+        Ok(Arc::new(outbox.open_without_migrating().await?))
+    }
+
+    /// What operators see and do about the messages that the service cannot handle.
+    ///
+    /// # Errors
+    /// [`Error::Database`]: the service has not migrated the database yet.
+    pub async fn desk(&self) -> Result<Desk> {
+        Ok(queue::checked(self.dead_letters().await?.desk()))
+    }
+
+    /// Opens the locks of the service's processes in it.
+    pub(crate) async fn singletons(&self) -> Result<Singletons> {
+        self.migrate(&backend::LOCKS_MIGRATIONS).await?;
+        let leases = backend::LockLeases::builder(&self.database);
+        let fences = Fences::builder(&self.database);
+        Ok(Singletons {
+            locks: Locks::new(leases.open_without_migrating().await?),
+            fences: fences.open_without_migrating().await?,
+        })
+    }
+
+    /// Opens the answers to requests with an idempotency key in it.
+    pub(crate) async fn records(&self) -> Result<Records> {
+        self.migrate(&backend::RECORDS_MIGRATIONS).await?;
+        let records = backend::Records::builder(&self.database).lifetime(ANSWERS_KEPT);
+        let records = records.open_without_migrating().await?;
+        Ok(Records::new(records, self.clone()))
     }
 }
 

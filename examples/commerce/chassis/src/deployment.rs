@@ -8,7 +8,7 @@ use mainstay_database::{Namespace, sqlite::Database};
 use mainstay_messaging::sqlite::Broker;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Result, Storage, roles};
+use crate::{Leases, Operators, Result, Storage, roles};
 
 /// How long after a kill another process takes over the work.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
@@ -24,6 +24,7 @@ pub struct Deployment {
     pub(crate) broker: Broker,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
+    pub(crate) operators: Operators,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -55,8 +56,16 @@ impl Deployment {
             broker,
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
+            operators: Operators::on_loopback(true),
             shutdown: CancellationToken::new(),
         })
+    }
+
+    /// Who may act on dead letters; default: everyone who reaches the listener.
+    #[must_use]
+    pub fn operators(mut self, operators: Operators) -> Self {
+        self.operators = operators;
+        self
     }
 
     /// Closes the log's file, and removes the write-ahead log beside it. Otherwise SQLite would
@@ -69,6 +78,14 @@ impl Deployment {
     #[must_use]
     pub const fn shutdown(&self) -> &CancellationToken {
         &self.shutdown
+    }
+
+    /// Leases on the keys of calls to third-party systems.
+    ///
+    /// # Errors
+    /// [`Error::Keys`](crate::Error::Keys): the Redis server cannot be reached, or would evict keys.
+    pub async fn leases(&self) -> Result<Leases> {
+        self.storage.leases().await
     }
 
     /// The clock.

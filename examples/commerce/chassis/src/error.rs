@@ -18,6 +18,15 @@ pub enum Error {
     /// The inbox failed.
     #[error("{0}")]
     Inbox(#[from] mainstay_inbox::Error),
+    /// The dead letter queue failed, or refuses an act.
+    #[error("{0}")]
+    DeadLetters(#[from] mainstay_dlq::Error),
+    /// The store of idempotency keys failed.
+    #[error("{0}")]
+    Keys(#[from] mainstay_idempotency::Error),
+    /// A lock failed, or a former leader was refused.
+    #[error("{0}")]
+    Locks(#[from] mainstay_dlock::Error),
     /// The broker failed.
     #[error("{0}")]
     Broker(#[from] mainstay_messaging::Error),
@@ -106,6 +115,9 @@ impl Error {
             Self::Database(error) => error.is_retryable(),
             Self::Outbox(error) => error.is_retryable(),
             Self::Inbox(error) => error.is_retryable(),
+            Self::DeadLetters(error) => error.is_retryable(),
+            Self::Keys(error) => error.is_retryable(),
+            Self::Locks(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
             Self::Changed { .. } | Self::NotCommitted => true,
             Self::Damaged { .. }

@@ -1,28 +1,41 @@
 //! The health of a service's background work, for operators and probes.
 
-use jiff::Timestamp;
+use mainstay_dlock::LeaderHandle;
+use mainstay_dlq::{ReplayerHandle, desk::Totals};
 use mainstay_inbox::{WorkerHandle, status::BlockedKey};
 use mainstay_outbox::{Activity, RelayHandle};
 use serde::Serialize;
 
-use crate::rfc3339;
+use crate::timestamp::{micros_since_epoch, rfc3339};
 
-/// Reports the health of a service's relay and worker.
+/// Reports the health of a service's relay, worker and replayer.
 #[derive(Clone, Debug)]
 pub struct HealthCheck {
     pub(crate) service: &'static str,
     pub(crate) relay: RelayHandle,
     pub(crate) worker: WorkerHandle,
+    pub(crate) replayer: ReplayerHandle,
+    pub(crate) leaders: Vec<(&'static str, LeaderHandle)>,
 }
 
 /// The health of a service's background work at one moment.
 #[derive(Serialize, Debug)]
 pub struct Health {
     service: &'static str,
-    /// Whether relay and worker are healthy.
+    /// Whether relay and worker are healthy, and no message waits for an operator.
     pub healthy: bool,
     outbox: OutboxHealth,
     inbox: InboxHealth,
+    dead_letters: QueueHealth,
+    leaders: Vec<LeaderHealth>,
+}
+
+/// A candidate for work that one process does at a time.
+#[derive(Serialize, Debug)]
+struct LeaderHealth {
+    work: &'static str,
+    leads: bool,
+    last_error: Option<String>,
 }
 
 #[derive(Serialize, Debug)]
@@ -38,6 +51,15 @@ struct InboxHealth {
     running: bool,
     last_error: Option<String>,
     blocked_keys: Vec<Blocked>,
+}
+
+/// Messages that could not be handled, and those held behind them; `commerce dlq` shows them.
+#[derive(Serialize, Debug)]
+struct QueueHealth {
+    running: bool,
+    last_error: Option<String>,
+    #[serde(flatten)]
+    totals: Totals,
 }
 
 /// A blocked key, with the position of the dead letter in the log.
@@ -56,9 +78,16 @@ impl HealthCheck {
     #[must_use]
     pub fn check(&self) -> Health {
         let (relay, worker) = (self.relay.status(), self.worker.status());
+        let replayer = self.replayer.status();
+        let is_empty = replayer.totals == Totals::default();
+        let leaders: Vec<_> = self.leaders.iter().map(LeaderHealth::of).collect();
         Health {
             service: self.service,
-            healthy: relay.is_healthy() && worker.is_healthy(),
+            healthy: relay.is_healthy()
+                && worker.is_healthy()
+                && replayer.last_error.is_none()
+                && leaders.iter().all(|leader| leader.last_error.is_none())
+                && is_empty,
             outbox: OutboxHealth {
                 activity: match relay.activity {
                     Activity::Standby => "standby",
@@ -75,6 +104,23 @@ impl HealthCheck {
                 last_error: worker.last_error.as_deref().map(str::to_owned),
                 blocked_keys: worker.blocked_keys.into_iter().map(Blocked::from).collect(),
             },
+            dead_letters: QueueHealth {
+                running: replayer.running,
+                last_error: replayer.last_error.as_deref().map(str::to_owned),
+                totals: replayer.totals,
+            },
+            leaders,
+        }
+    }
+}
+
+impl LeaderHealth {
+    fn of((work, leader): &(&'static str, LeaderHandle)) -> Self {
+        let status = leader.status();
+        Self {
+            work,
+            leads: status.leading.is_some(),
+            last_error: status.last_error.as_deref().map(str::to_owned),
         }
     }
 }
@@ -84,7 +130,7 @@ impl From<BlockedKey> for Blocked {
         Self {
             position: blocked.position.to_string(),
             key: blocked.key.map(|key| key.to_string()),
-            since: rfc3339(Timestamp::try_from(blocked.since).map_or(0, Timestamp::as_microsecond)),
+            since: rfc3339(micros_since_epoch(blocked.since)),
             attempts: blocked.attempts,
             error: blocked.error.to_string(),
             waiting: blocked.waiting,

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use commerce_contracts::Contract;
-use mainstay_clock::Clock;
+use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::Migrations;
 use mainstay_messaging::{Message, envelope::micros_since_epoch};
 use mainstay_outbox::{Entry, Outbox as _};
 
 use crate::{
-    Connection, Result,
+    Connection, Db, Result,
     db::{Outbox, rows, sql},
 };
 
@@ -58,6 +58,20 @@ pub struct Journal {
 impl Journal {
     pub(crate) const fn new(outbox: Outbox, clock: Arc<dyn Clock>) -> Self {
         Self { outbox, clock }
+    }
+
+    /// Opens the journal of `service` in its database, as the service has left it.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`](crate::Error::Outbox): the service has not migrated the database yet.
+    pub async fn open(
+        db: &Db,
+        service: &str,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGenerator>,
+    ) -> Result<Self> {
+        let outbox = db.outbox(service, Arc::clone(&clock), ids).await?;
+        Ok(Self::new(outbox, clock))
     }
 
     /// Microseconds since 1970.

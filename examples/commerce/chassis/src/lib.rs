@@ -11,7 +11,10 @@ mod error;
 mod group_commit;
 mod health;
 mod journal;
+mod leading;
+mod leases;
 mod log_binding;
+mod operators;
 mod path_param;
 mod problem;
 mod remote;
@@ -28,15 +31,18 @@ mod roles;
 mod roles;
 
 pub use db::{
-    Connection, Db, FileSnapshot, ON_A_SERVER, OpenTransaction, Pool, Snapshot, Storage,
-    StorageSettings, column, rows, sql, touched,
+    ANSWERS_KEPT, Connection, Db, DeadLetters, Desk, FileSnapshot, Inbox, ON_A_SERVER,
+    OpenTransaction, Pool, Records, Snapshot, Storage, StorageSettings, column, rows, sql, touched,
 };
 pub use deployment::Deployment;
 pub use error::{Error, Result};
 pub use group_commit::{Batch, GroupCommit};
 pub use health::{Health, HealthCheck};
 pub use journal::{Cause, Entries, JOURNAL_MIGRATIONS, Journal};
+pub use leading::{LedRound, Term};
+pub use leases::{Leases, call_leases};
 pub use log_binding::{LogBinding, check_log};
+pub use operators::Operators;
 pub use path_param::PathParam;
 pub use problem::Problem;
 pub use remote::Remote;

@@ -67,6 +67,19 @@ impl Problem {
     }
 }
 
+/// The same problem, from the work of a keyed request.
+impl From<Problem> for mainstay_idempotency::http::Problem {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem.status, problem.detail)
+            .kind(kind(problem.slug))
+            .title(problem.title)
+    }
+}
+
+fn kind(slug: &str) -> String {
+    format!("urn:commerce:problem:{slug}")
+}
+
 /// A path that names nothing, for example because it is not UTF-8.
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
@@ -92,7 +105,7 @@ impl From<crate::Error> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Body {
-            r#type: format!("urn:commerce:problem:{}", self.slug),
+            r#type: kind(self.slug),
             title: self.title,
             status: self.status.as_u16(),
             detail: &self.detail,

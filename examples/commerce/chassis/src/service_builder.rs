@@ -4,19 +4,21 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::Router;
 use commerce_contracts::topics_of;
+use futures_util::FutureExt as _;
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::Migrations;
-use mainstay_inbox::{Handlers, Worker};
+use mainstay_dlock::LeaderHandle;
+use mainstay_dlq::http::Routes;
+use mainstay_idempotency::Sweeper;
+use mainstay_inbox::Handlers;
 use mainstay_messaging::StartAt;
 use mainstay_outbox::Relay;
 use tokio::sync::Notify;
 
 use crate::{
-    Connection, Db, Deployment, HealthCheck, JOURNAL_MIGRATIONS, Journal, LogBinding, Result,
-    Round, Service, Task,
-    db::{Inbox, Outbox},
-    deployment::LEASE,
-    roles, rounds,
+    Connection, Db, DeadLetters, Deployment, HealthCheck, JOURNAL_MIGRATIONS, Journal, LedRound,
+    LogBinding, Records, Result, Round, Service, Task, db::Outbox, deployment::LEASE,
+    leading::lead, roles, rounds,
 };
 
 /// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds
@@ -29,10 +31,11 @@ pub struct ServiceBuilder {
     deployment: Deployment,
     db: Db,
     outbox: Outbox,
-    inbox: Inbox,
+    dead_letters: DeadLetters,
     journal: Journal,
     log_binding: LogBinding,
     tasks: Vec<(&'static str, Task)>,
+    leaders: Vec<(&'static str, LeaderHandle)>,
 }
 
 impl ServiceBuilder {
@@ -51,18 +54,20 @@ impl ServiceBuilder {
         let log_binding = LogBinding::prepare(name, deployment.storage(), log, &db).await?;
         db.migrate(migrations).await?;
         db.migrate(&JOURNAL_MIGRATIONS).await?;
-        let inbox = db.inbox().await?;
+        db.migrate_messaging().await?;
+        let dead_letters = db.dead_letters().await?;
         let (clock, ids) = (&deployment.clock, &deployment.ids);
         let outbox = db.outbox(name, Arc::clone(clock), Arc::clone(ids)).await?;
         Ok(Self {
             name,
             journal: Journal::new(outbox.clone(), Arc::clone(clock)),
             log_binding,
-            inbox,
+            dead_letters,
             outbox,
             db,
             deployment: deployment.clone(),
             tasks: Vec::new(),
+            leaders: Vec::new(),
         })
     }
 
@@ -90,6 +95,20 @@ impl ServiceBuilder {
         &self.deployment.clock
     }
 
+    /// Opens the answers to requests with an idempotency key, and adds the task that deletes them
+    /// at the end of their lifetime.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
+    pub async fn records(&mut self) -> Result<Records> {
+        let records = self.db.records().await?;
+        let sweeping = Sweeper::new(records.clone())
+            .run_until(self.deployment.shutdown.clone().cancelled_owned());
+        let sweeping = sweeping.map(Ok);
+        self.tasks.push(("sweeper of answers", Box::pin(sweeping)));
+        Ok(records)
+    }
+
     /// Runs `round` after each notification of `work` and whenever a row falls due, at most once
     /// per `min_interval`.
     #[must_use]
@@ -106,6 +125,29 @@ impl ServiceBuilder {
         self.task(name, rounds)
     }
 
+    /// Stands for election among all processes of the service, and runs `round` while it leads, at
+    /// most once per `min_interval`.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
+    pub async fn lead(
+        mut self,
+        name: &'static str,
+        round: impl LedRound,
+        min_interval: Duration,
+    ) -> Result<Self> {
+        let (leader, leading) = lead(
+            self.db.singletons().await?,
+            name,
+            round,
+            min_interval,
+            Arc::clone(&self.deployment.ids),
+            self.deployment.shutdown.clone(),
+        );
+        self.leaders.push((name, leader));
+        Ok(self.task(name, leading))
+    }
+
     /// Adds a task; the process runs it until it ends by itself.
     #[must_use]
     pub fn task(
@@ -117,8 +159,11 @@ impl ServiceBuilder {
         self
     }
 
-    /// Subscribes the service, and adds its worker with `handlers` and its relay. Each commit of
-    /// the worker notifies everything in `on_commit`.
+    /// Subscribes the service, and adds its worker with `handlers`, its relay, and the replayer of
+    /// the messages that the handlers could not handle. Each commit of the worker notifies
+    /// everything in `on_commit`.
+    ///
+    /// Operators reach these messages under `/api/v1/dlq/NAME`, where NAME is the service.
     ///
     /// # Errors
     /// [`Error::Broker`](crate::Error::Broker): the service cannot subscribe.
@@ -127,14 +172,30 @@ impl ServiceBuilder {
         router: Router,
         handlers: Handlers<Connection, S>,
         on_commit: Vec<Arc<Notify>>,
-    ) -> Result<Service> {
+    ) -> Result<Service>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
         let (broker, shutdown) = (&self.deployment.broker, &self.deployment.shutdown);
         let consumer = broker
             .consumer(self.name)
             .start_at(StartAt::Earliest)
             .subscribe(topics_of(self.name))
             .await?;
-        let worker = Worker::new(self.inbox, consumer)
+        let queue = &self.dead_letters;
+        let replayer = || {
+            let replayer = queue.replayer(self.name, handlers.clone());
+            replayer.map_err(mainstay_messaging::Error::from)
+        };
+        let operators = self.deployment.operators.clone();
+        let desk = Routes::new(self.db.desk().await?, move |parts, role| {
+            operators.authorize(parts, role)
+        })
+        .dry_runs(replayer()?)
+        .into_router();
+        let replayer = replayer()?;
+        let worker = queue
+            .worker(consumer)
             .handlers(handlers)
             .retention(RETENTION)
             .on_commit(move || on_commit.iter().for_each(|work| work.notify_one()));
@@ -143,16 +204,21 @@ impl ServiceBuilder {
             service: self.name,
             relay: relay.handle(),
             worker: worker.handle(),
+            replayer: replayer.handle(),
+            leaders: self.leaders,
         };
         let working = worker.run_until(shutdown.clone().cancelled_owned());
+        let replays = replayer.run_until(shutdown.clone().cancelled_owned());
         let relaying = relay.run_until(shutdown.clone().cancelled_owned());
         self.tasks
             .push(("worker", Box::pin(async move { Ok(working.await?) })));
         self.tasks
+            .push(("replayer", Box::pin(async move { Ok(replays.await?) })));
+        self.tasks
             .push(("relay", Box::pin(async move { Ok(relaying.await?) })));
         Ok(Service {
             name: self.name,
-            router,
+            router: router.nest(&format!("/api/v1/dlq/{}", self.name), desk),
             tasks: self.tasks,
             health,
             log_binding: self.log_binding,

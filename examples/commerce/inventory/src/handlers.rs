@@ -1,16 +1,19 @@
 //! The inventory service's handlers of other services' messages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use commerce_chassis::{Connection, Journal};
 use commerce_contracts::{
-    OrderCancelled, OrderPlaced, ReleaseCause, ReservedLine, ShipmentStatus, ShipmentStatusChanged,
-    Sku, StockReleased, StockReservationFailed, StockReserved,
+    OrderCancelled, OrderPlaced, ReleaseCause, ReservedLine, ShipmentStatusChanged, Sku,
+    StockReleased, StockReservationFailed, StockReserved,
 };
 use mainstay_inbox::{HandlerError, Handlers, Received};
 
 use crate::{
-    reservation::{Release, State, commits, release},
+    reservation::{Release, Ship, State, release, ship},
     shelf::{Shelf, sum},
     store::{self, Reservation},
 };
@@ -18,9 +21,17 @@ use crate::{
 /// The application has one warehouse.
 const WAREHOUSE: &str = "main";
 
-pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
+/// What the handlers need besides the transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct Handling {
+    journal: Journal,
+    hold: Duration,
+}
+
+pub(crate) fn handlers(journal: &Journal, hold: Duration) -> Handlers<Connection, Handling> {
+    let journal = journal.clone();
     Handlers::new()
-        .with_state(journal.clone())
+        .with_state(Handling { journal, hold })
         .on_batch(placed)
         .on_batch(cancelled)
         .on_batch(shipped)
@@ -30,9 +41,11 @@ pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
 async fn placed(
     connection: &mut Connection,
     received: Vec<Received<OrderPlaced>>,
-    journal: Journal,
+    Handling { journal, hold }: Handling,
 ) -> Result<(), HandlerError> {
     let now = journal.now();
+    let hold = i64::try_from(hold.as_micros()).unwrap_or(i64::MAX);
+    let expires_at = now.saturating_add(hold);
     let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
     let known = store::load(connection, &orders).await?;
     let lines = received.iter().flat_map(|r| &r.event.lines);
@@ -50,6 +63,7 @@ async fn placed(
         let mut reservation = Reservation {
             order_id: event.order_id.clone(),
             state: State::Held,
+            expires_at: Some(expires_at),
             emitted: 0,
             lines: sum(event.lines.iter().map(|line| (&line.sku, line.qty))),
         };
@@ -59,7 +73,7 @@ async fn placed(
                     reservation_id: reservation_id(&reservation),
                     order_id: event.order_id.clone(),
                     lines: wire(&reservation.lines),
-                    expires_at: None,
+                    expires_at: reservation.expires_at,
                 };
                 entries.emit(
                     reservation_id(&reservation),
@@ -70,6 +84,7 @@ async fn placed(
             }
             Err(shortages) => {
                 reservation.state = State::Refused;
+                reservation.expires_at = None;
                 reservation.lines.clear();
                 let failed = StockReservationFailed {
                     order_id: event.order_id.clone(),
@@ -99,7 +114,7 @@ async fn placed(
 async fn cancelled(
     connection: &mut Connection,
     received: Vec<Received<OrderCancelled>>,
-    journal: Journal,
+    Handling { journal, .. }: Handling,
 ) -> Result<(), HandlerError> {
     let now = journal.now();
     let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
@@ -123,6 +138,7 @@ async fn cancelled(
         let mut reservation = reservation.unwrap_or_else(|| Reservation {
             order_id: order_id.clone(),
             state: State::Released,
+            expires_at: None,
             emitted: 0,
             lines: BTreeMap::new(),
         });
@@ -162,60 +178,67 @@ async fn cancelled(
     Ok(entries.write(connection).await?)
 }
 
-/// Commits the stock of dispatched shipments.
+/// Keeps the stock of confirmed orders, which have a shipment, and commits that of dispatched ones.
 async fn shipped(
     connection: &mut Connection,
     received: Vec<Received<ShipmentStatusChanged>>,
-    journal: Journal,
+    Handling { journal, .. }: Handling,
 ) -> Result<(), HandlerError> {
     let now = journal.now();
-    let dispatched = |r: &&Received<_>| is_dispatched(&r.event);
-    let orders: BTreeSet<_> = received
-        .iter()
-        .filter(dispatched)
-        .map(|r| &r.event.order_id)
-        .collect();
-    let mut known = if orders.is_empty() {
-        std::collections::HashMap::new()
-    } else {
-        store::load(connection, &orders).await?
-    };
+    let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
+    let mut known = store::load(connection, &orders).await?;
 
     let mut entries = journal.entries();
-    let mut leaving = Vec::new();
-    let mut out: BTreeMap<Sku, i64> = BTreeMap::new();
+    let mut changed = BTreeSet::new();
+    let (mut again, mut out) = (BTreeMap::new(), BTreeMap::new());
     for Received { event, message, .. } in &received {
         let key = format!("{}:{}", event.order_id, event.to.name());
-        if !is_dispatched(event) {
-            entries.record(message, &key, "noted");
-            continue;
-        }
-        match known.remove(&event.order_id) {
-            Some(mut reservation) if commits(Some(reservation.state)) => {
-                reservation.state = State::Committed;
+        let step = known
+            .get_mut(&event.order_id)
+            .map(|reservation| (ship(reservation.state, event.to), reservation));
+        let outcome = match step {
+            None | Some((Ship::Note, _)) => "noted",
+            Some((Ship::Keep, reservation)) => {
+                if reservation.expires_at.take().is_some() {
+                    changed.insert(&event.order_id);
+                }
+                "kept"
+            }
+            Some((Ship::Commit | Ship::HoldAgain, reservation)) => {
+                let had_expired = reservation.state == State::Expired;
                 for (sku, quantity) in &reservation.lines {
                     *out.entry(sku.clone()).or_default() += quantity;
+                    if had_expired {
+                        *again.entry(sku.clone()).or_default() += quantity;
+                    }
                 }
-                leaving.push(reservation);
-                entries.record(message, &key, "done");
+                reservation.state = State::Committed;
+                changed.insert(&event.order_id);
+                "done"
             }
-            _ => entries.record(message, &key, "nothing held"),
-        }
+        };
+        entries.record(message, &key, outcome);
     }
-    if !leaving.is_empty() {
-        let leaving: Vec<&Reservation> = leaving.iter().collect();
-        store::save(connection, &leaving, now).await?;
-        store::unhold(connection, &out, true).await?;
-        store::move_out(connection, &leaving, now).await?;
+    if !changed.is_empty() {
+        let changed: Vec<&Reservation> = changed.iter().filter_map(|id| known.get(*id)).collect();
+        store::save(connection, &changed, now).await?;
+        if !again.is_empty() {
+            // Without enough stock the message goes to an operator: the goods have left.
+            store::levels(connection, &again.keys().collect()).await?;
+            store::hold(connection, &again).await?;
+        }
+        if !out.is_empty() {
+            store::unhold(connection, &out, true).await?;
+            let left = changed
+                .into_iter()
+                .filter(|it| it.state == State::Committed);
+            store::move_out(connection, &left.collect::<Vec<_>>(), now).await?;
+        }
     }
     Ok(entries.write(connection).await?)
 }
 
-fn is_dispatched(event: &ShipmentStatusChanged) -> bool {
-    event.to == ShipmentStatus::Dispatched
-}
-
-fn reservation_id(reservation: &Reservation) -> String {
+pub(crate) fn reservation_id(reservation: &Reservation) -> String {
     format!("res-{}", reservation.order_id)
 }
 

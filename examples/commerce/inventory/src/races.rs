@@ -30,6 +30,7 @@ async fn database() -> Option<(Db, TestDatabase)> {
         data: PathBuf::from("unused"),
         postgres: std::env::var(URL).ok(),
         postgres_prefix: Some(owned.name().to_owned()),
+        redis: None,
     });
     let db = Db::open(&storage.unwrap(), "").await.unwrap();
     db.migrate(&MIGRATIONS).await.unwrap();
@@ -75,6 +76,7 @@ async fn a_reservation_of_another_transaction_is_a_conflict() {
     let reservation = Reservation {
         order_id: OrderId::new("o"),
         state: State::Held,
+        expires_at: None,
         emitted: 0,
         lines: BTreeMap::new(),
     };

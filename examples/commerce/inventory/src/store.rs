@@ -12,6 +12,8 @@ use crate::{reservation::State, shelf::Level};
 pub(crate) struct Reservation {
     pub(crate) order_id: OrderId,
     pub(crate) state: State,
+    /// When the hold ends by itself; none = never.
+    pub(crate) expires_at: Option<i64>,
     /// Messages it has emitted.
     pub(crate) emitted: i64,
     /// Summed per SKU; empty unless something is or was held.
@@ -38,7 +40,14 @@ pub(crate) async fn levels(
         .collect())
 }
 
-type Row = (String, String, i64, Option<String>, Option<i64>);
+type Row = (
+    String,
+    String,
+    Option<i64>,
+    i64,
+    Option<String>,
+    Option<i64>,
+);
 
 /// Reads and locks reservations.
 pub(crate) async fn load(
@@ -46,7 +55,7 @@ pub(crate) async fn load(
     orders: &BTreeSet<&OrderId>,
 ) -> Result<HashMap<OrderId, Reservation>> {
     let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking!(
-        "SELECT r.order_id, r.state, r.emitted, l.sku, l.quantity FROM json_each($1) AS w
+        "SELECT r.order_id, r.state, r.expires_at, r.emitted, l.sku, l.quantity FROM json_each($1) AS w
          CROSS JOIN reservations AS r
          LEFT JOIN reservation_lines AS l ON l.order_id = r.order_id
          WHERE r.order_id = w.value ->> 0 ORDER BY r.order_id",
@@ -57,7 +66,7 @@ pub(crate) async fn load(
     .await
     .map_err(sql)?;
     let mut reservations: HashMap<OrderId, Reservation> = HashMap::new();
-    for (order_id, state, emitted, sku, quantity) in found {
+    for (order_id, state, expires_at, emitted, sku, quantity) in found {
         let state = State::from_name(&state)
             .ok_or_else(|| Error::damaged("a stored reservation", format!("state {state:?}")))?;
         let order_id = OrderId::new(order_id);
@@ -66,6 +75,7 @@ pub(crate) async fn load(
             .or_insert_with(|| Reservation {
                 order_id,
                 state,
+                expires_at,
                 emitted,
                 lines: BTreeMap::new(),
             });
@@ -87,14 +97,17 @@ pub(crate) async fn insert(
         .map(|reservation| {
             let order_id = reservation.order_id.as_str();
             let id = format!("res-{order_id}");
-            (order_id, id, reservation.state.name(), reservation.emitted)
+            let state = reservation.state.name();
+            let expires_at = reservation.expires_at;
+            (order_id, id, state, reservation.emitted, expires_at)
         })
         .collect();
     set.sort_unstable();
     // Without `WHERE true`, SQLite's parser takes ON for a join's.
     let written = sqlx::query(
-        "INSERT INTO reservations (order_id, reservation_id, state, emitted, updated_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), $2 FROM json_each($1) WHERE true
+        "INSERT INTO reservations (order_id, reservation_id, state, emitted, expires_at, updated_at)
+         SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), CAST(value ->> 4 AS BIGINT), $2
+         FROM json_each($1) WHERE true
          ON CONFLICT (order_id) DO NOTHING",
     )
     .bind(rows(&set)?)
@@ -126,7 +139,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Updates the state of reservations that were held or refused.
+/// Updates the state of reservations that were held, refused or expired.
 pub(crate) async fn save(
     connection: &mut Connection,
     reservations: &[&Reservation],
@@ -139,12 +152,14 @@ pub(crate) async fn save(
                 reservation.order_id.as_str(),
                 reservation.state.name(),
                 reservation.emitted,
+                reservation.expires_at,
             )
         })
         .collect();
     let saved = sqlx::query(
-        "UPDATE reservations SET state = w.value ->> 1, emitted = CAST(w.value ->> 2 AS BIGINT), updated_at = $2
-         FROM json_each($1) AS w WHERE order_id = w.value ->> 0 AND state IN ('held', 'refused')",
+        "UPDATE reservations SET state = w.value ->> 1, emitted = CAST(w.value ->> 2 AS BIGINT),
+                                 expires_at = CAST(w.value ->> 3 AS BIGINT), updated_at = $2
+         FROM json_each($1) AS w WHERE order_id = w.value ->> 0 AND state IN ('held', 'refused', 'expired')",
     )
     .bind(rows(&set)?)
     .bind(now)
@@ -219,6 +234,29 @@ pub(crate) async fn move_out(
     .await
     .map_err(sql)?;
     Ok(())
+}
+
+/// The orders whose holds have expired, oldest first.
+pub(crate) async fn expired(reader: &Pool, now: i64, limit: i64) -> Result<Vec<OrderId>> {
+    let found: Vec<String> = sqlx::query_scalar(
+        "SELECT order_id FROM reservations WHERE state = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2",
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(reader)
+    .await
+    .map_err(sql)?;
+    Ok(found.into_iter().map(OrderId::new).collect())
+}
+
+/// When the next hold expires.
+pub(crate) async fn next_expiry(reader: &Pool) -> Result<Option<i64>> {
+    sqlx::query_scalar(
+        "SELECT min(expires_at) FROM reservations WHERE state = 'held' AND expires_at IS NOT NULL",
+    )
+    .fetch_one(reader)
+    .await
+    .map_err(sql)
 }
 
 fn complete(rows: u64, wanted: usize, what: &'static str) -> Result<()> {

@@ -3,7 +3,7 @@
 use commerce_chassis::{Connection, Journal};
 use commerce_contracts::{
     CompensationStep, Contract, DeclineStage, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
-    PaymentRefunded, ShipmentStatus, ShipmentStatusChanged, Shortage, StockReleased,
+    PaymentRefunded, ReleaseCause, ShipmentStatus, ShipmentStatusChanged, Shortage, StockReleased,
     StockReservationFailed, StockReserved,
 };
 use mainstay_inbox::{HandlerError, Handlers, Received};
@@ -72,7 +72,10 @@ impl OrderEvent for StockReservationFailed {
 
 impl OrderEvent for StockReleased {
     fn input(&self) -> (Input, &'static str) {
-        (Input::Undone(CompensationStep::ReleaseStock), "")
+        match self.cause {
+            ReleaseCause::Expired => (Input::HoldExpired, "expired"),
+            _ => (Input::Undone(CompensationStep::ReleaseStock), ""),
+        }
     }
 }
 

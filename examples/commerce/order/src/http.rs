@@ -2,58 +2,50 @@
 
 use axum::{
     Json, Router,
-    body::Bytes,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use commerce_chassis::{Db, GroupCommit, PathParam, Problem, rfc3339};
+use commerce_chassis::{Db, PathParam, Problem, Records, rfc3339};
 use commerce_contracts::{Currency, OrderId, OrderLine};
+use mainstay_idempotency::{Keyed, http};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::{placement::Placing, request::Placement, store};
+use crate::{
+    placement::{self, Placing},
+    request::Placement,
+    store,
+};
 
 #[derive(Clone)]
 struct Orders {
     db: Db,
-    placing: GroupCommit<Placing>,
+    records: Records,
+    placing: Placing,
 }
 
-pub(crate) fn router(db: Db, placing: GroupCommit<Placing>) -> Router {
+pub(crate) fn router(db: Db, records: Records, placing: Placing) -> Router {
     Router::new()
         .route("/api/v1/orders", post(place))
         .route("/api/v1/orders/{id}", get(show))
-        .with_state(Orders { db, placing })
+        .with_state(Orders {
+            db,
+            records,
+            placing,
+        })
 }
 
+/// One order per key of a customer, and one answer. It goes on even if the client hangs up.
 async fn place(
     State(orders): State<Orders>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    let keys = headers.get_all("idempotency-key").into_iter();
-    let placement = Placement::read(keys.map(HeaderValue::as_bytes), &body)?;
-    let placed = orders.placing.submit(placement).await??;
-    let mut response = (
-        StatusCode::ACCEPTED,
-        [
-            (header::CONTENT_TYPE, "application/json".to_owned()),
-            (
-                header::LOCATION,
-                format!("/api/v1/orders/{}", placed.order_id),
-            ),
-        ],
-        placed.answer,
-    )
-        .into_response();
-    if placed.replayed {
-        let replayed = HeaderValue::from_static("true");
-        response
-            .headers_mut()
-            .insert("idempotent-replayed", replayed);
-    }
-    Ok(response)
+    order: Keyed<Box<RawValue>>,
+) -> Result<Response, http::Problem> {
+    let mut order = order.try_map(|body| Placement::read(&body))?;
+    order.request = order.body.keyed(&order.request.key)?;
+    order
+        .run_with(&orders.records, orders.placing, placement::place)
+        .await
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@
 //! | `status` | the state machine of an order, pure |
 //! | `pricing` | the price of an order, pure |
 //! | `request` | reads and checks a client's request |
-//! | `placement` | places orders, many in one transaction, at most one per idempotency key |
+//! | `placement` | places an order, in the transaction that keeps its answer |
 //! | `advance` | applies received inputs to orders, and emits what follows |
 //! | `handlers`, `http`, `store` | the edges: events, requests, tables |
 
@@ -19,28 +19,22 @@ mod request;
 mod status;
 mod store;
 
-use commerce_chassis::{Deployment, GroupCommit, Result, Service, ServiceBuilder};
+use commerce_chassis::{Deployment, Result, Service, ServiceBuilder};
 use mainstay_database::Migrations;
 
 /// The service's tables and seeds.
-pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("order", "0001_order");
-
-/// Orders in one transaction at most.
-const PLACED_TOGETHER: usize = 64;
+pub const MIGRATIONS: Migrations =
+    commerce_chassis::migrations!("order", "0001_order", "0002_records");
 
 /// Opens the service.
 ///
 /// # Errors
 /// The database cannot be opened, or its schema is newer than this build.
 pub async fn open(deployment: &Deployment) -> Result<Service> {
-    let builder = ServiceBuilder::open(deployment, "order", &MIGRATIONS).await?;
-    let placement = placement::Placing::new(&builder);
-    let (placing, work) =
-        GroupCommit::new(placement, PLACED_TOGETHER, deployment.shutdown().clone());
-    let router = http::router(builder.db().clone(), placing);
+    let mut builder = ServiceBuilder::open(deployment, "order", &MIGRATIONS).await?;
+    let records = builder.records().await?;
+    let placing = placement::Placing::new(&builder);
+    let router = http::router(builder.db().clone(), records, placing);
     let handlers = handlers::handlers(builder.journal());
-    builder
-        .task("placing", work)
-        .build(router, handlers, Vec::new())
-        .await
+    builder.build(router, handlers, Vec::new()).await
 }

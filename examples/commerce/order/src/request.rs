@@ -3,7 +3,9 @@
 use axum::http::StatusCode;
 use commerce_chassis::Problem;
 use commerce_contracts::{Address, Currency, Sku};
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use mainstay_idempotency::{InvalidKey, Key, KeyedRequest, Scope};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 const MOST_LINES: usize = 50;
 const LONGEST_TEXT: usize = 200;
@@ -37,69 +39,40 @@ pub(crate) struct Line {
 /// A well-formed request.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
-    /// The client's idempotency key.
-    pub(crate) key: String,
     pub(crate) request: PlaceOrder,
     pub(crate) currency: Currency,
-    /// The normalised request; two requests are the same if these texts are equal.
-    pub(crate) text: String,
 }
 
 impl Placement {
     /// Reads and checks a request.
-    pub(crate) fn read<'a>(
-        keys: impl IntoIterator<Item = &'a [u8]>,
-        body: &[u8],
-    ) -> Result<Self, Problem> {
-        let key = read_key(keys)?;
-        // Check for JSON first: otherwise a truncated body may be reported as an unknown member.
-        let _is_json: IgnoredAny = serde_json::from_slice(body).map_err(|error| {
-            Problem::new(
-                StatusCode::BAD_REQUEST,
-                "malformed-json",
-                "The body is not JSON",
-                error.to_string(),
-            )
-        })?;
+    pub(crate) fn read(body: &RawValue) -> Result<Self, Problem> {
         let no_order =
             |detail: String| invalid("invalid-request", "The request is not an order", detail);
-        if !body.trim_ascii_start().starts_with(b"{") {
+        if !body.get().starts_with('{') {
             return Err(no_order("expected an object".to_owned()));
         }
         let request: PlaceOrder =
-            serde_json::from_slice(body).map_err(|error| no_order(error.to_string()))?;
+            serde_json::from_str(body.get()).map_err(|error| no_order(error.to_string()))?;
         let currency = check(&request)?;
-        // Texts, numbers and lists of them always serialise.
-        let text = serde_json::to_string(&request).unwrap_or_default();
-        Ok(Self {
-            key,
-            request,
-            currency,
-            text,
-        })
+        Ok(Self { request, currency })
     }
-}
 
-fn read_key<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> Result<String, Problem> {
-    let wrong = |detail: &str| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "idempotency-key",
-            "An Idempotency-Key is needed",
-            detail,
-        )
-    };
-    let mut keys = keys.into_iter();
-    let key = keys
-        .next()
-        .ok_or_else(|| wrong("the header Idempotency-Key is missing"))?;
-    if keys.next().is_some() {
-        return Err(wrong("there is more than one header Idempotency-Key"));
+    /// The same request under a key of its customer: customers with the same key never meet.
+    /// Requests are the same if they say the same, however they are written.
+    pub(crate) fn keyed(&self, key: &Key) -> Result<KeyedRequest, Problem> {
+        let invalid_key = |error: InvalidKey| {
+            invalid(
+                "unknown-customer",
+                "There is no such customer",
+                error.to_string(),
+            )
+        };
+        let scope = Scope::new(&self.request.customer_id, key.scope().operation());
+        let key = scope.and_then(|scope| scope.key(key.text()));
+        // Texts, numbers and lists of them always serialise.
+        let text = serde_json::to_string(&self.request).unwrap_or_default();
+        Ok(KeyedRequest::new(key.map_err(invalid_key)?, text))
     }
-    if key.is_empty() || key.len() > 255 || !key.iter().all(u8::is_ascii_graphic) {
-        return Err(wrong("1 to 255 visible ASCII characters, no spaces"));
-    }
-    Ok(String::from_utf8_lossy(key).into_owned())
 }
 
 fn check(request: &PlaceOrder) -> Result<Currency, Problem> {

@@ -73,6 +73,8 @@ pub(crate) enum Input {
     StockReserved,
     /// Not enough stock was available; a text for people.
     StockRefused(String),
+    /// The hold ended by itself, and the stock is released.
+    HoldExpired,
     /// The money is held.
     PaymentAuthorized,
     /// The provider refused; its code.
@@ -167,6 +169,21 @@ impl Progress {
             (Status::StockReserved, Input::PaymentDeclined(code)) => {
                 self.cancel("payment_declined", code, [ReleaseStock, VoidPayment])
             }
+            // Nothing is captured yet. Later, inventory takes the stock anew.
+            (Status::StockReserved, Input::HoldExpired) => self.cancel(
+                "hold_expired",
+                "the stock was held for too short a time to pay".to_owned(),
+                [VoidPayment],
+            ),
+            (Status::Confirmed, Input::HoldExpired) => self.cancel(
+                "hold_expired",
+                "the confirmation came after the stock was released".to_owned(),
+                [VoidPayment, CancelShipment],
+            ),
+            // It was not there any more to be released.
+            (Status::Cancelling, Input::HoldExpired) if self.awaiting.contains(&ReleaseStock) => {
+                self.undone(ReleaseStock)
+            }
             (Status::Confirmed, Input::Packed) => Step::to(Status::Fulfilling).and(Action::Capture),
             (Status::Confirmed | Status::Fulfilling, Input::ShipmentCancelled) => self.cancel(
                 "undeliverable",
@@ -258,6 +275,7 @@ mod tests {
         prop_oneof![
             Just(Input::StockReserved),
             Just(Input::StockRefused("none".to_owned())),
+            Just(Input::HoldExpired),
             Just(Input::PaymentAuthorized),
             Just(Input::PaymentDeclined("declined".to_owned())),
             Just(Input::Packed),
@@ -348,6 +366,32 @@ mod tests {
         assert_eq!(order.status, Status::Cancelling);
         order
             .apply(Input::Undone(CompensationStep::ReleaseStock))
+            .unwrap();
+        assert_eq!(order.status, Status::Cancelled);
+    }
+
+    #[test]
+    fn an_order_whose_hold_expires_is_cancelled_before_its_capture_only() {
+        let confirmed = [Input::StockReserved, Input::PaymentAuthorized];
+        for inputs in [&confirmed[..1], &confirmed] {
+            let mut order = after(inputs.iter().cloned());
+            order.apply(Input::HoldExpired).unwrap();
+            assert_eq!(order.status, Status::Cancelling);
+            assert!(!order.awaiting.contains(&CompensationStep::ReleaseStock));
+        }
+        let mut packed = after([&confirmed[..], &[Input::Packed]].concat());
+        assert!(packed.apply(Input::HoldExpired).is_err());
+    }
+
+    #[test]
+    fn a_hold_that_expires_while_the_order_is_cancelled_is_released() {
+        let mut order = after([
+            Input::StockReserved,
+            Input::PaymentDeclined("declined".to_owned()),
+            Input::HoldExpired,
+        ]);
+        order
+            .apply(Input::Undone(CompensationStep::VoidPayment))
             .unwrap();
         assert_eq!(order.status, Status::Cancelled);
     }

@@ -1,6 +1,6 @@
 //! The tables of the order service. Sets go in one statement each.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use commerce_chassis::{Connection, Error, Pool, Result, column, rows, sql, touched};
 use commerce_contracts::{Address, CompensationStep, Currency, Money, OrderId, OrderLine, Sku};
@@ -47,137 +47,58 @@ pub(crate) struct Change {
     pub(crate) reason: Option<String>,
 }
 
-/// An answer that was given under an idempotency key.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Answered {
-    /// The normalised request.
-    pub(crate) request: String,
-    pub(crate) order_id: OrderId,
-    /// The body.
-    pub(crate) answer: String,
-}
-
-pub(crate) async fn answered(
-    connection: &mut Connection,
-    keys: &[&str],
-) -> Result<HashMap<String, Answered>> {
-    let found: Vec<(String, String, String, String)> = sqlx::query_as(
-        "SELECT k.idempotency_key, k.request, k.order_id, k.answer
-         FROM json_each($1) AS w CROSS JOIN idempotency_keys AS k WHERE k.idempotency_key = w.value ->> 0",
-    )
-    .bind(column(keys)?)
-    .fetch_all(connection)
-    .await
-    .map_err(sql)?;
-    Ok(found
-        .into_iter()
-        .map(|(key, request, order_id, answer)| {
-            let order_id = OrderId::new(order_id);
-            (
-                key,
-                Answered {
-                    request,
-                    order_id,
-                    answer,
-                },
-            )
-        })
-        .collect())
-}
-
+/// The prices of products in a currency.
 pub(crate) async fn prices(
     connection: &mut Connection,
-    skus: &HashSet<&Sku>,
-) -> Result<HashMap<(Sku, Currency), Price>> {
-    let found: Vec<(String, String, i64, i64)> = sqlx::query_as(
-        "SELECT p.sku, p.currency, p.unit_minor, p.tax_percent
-         FROM json_each($1) AS w CROSS JOIN price_book AS p WHERE p.sku = w.value ->> 0",
+    currency: Currency,
+    skus: impl Iterator<Item = &Sku>,
+) -> Result<HashMap<Sku, Price>> {
+    let found: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT p.sku, p.unit_minor, p.tax_percent FROM json_each($1) AS w CROSS JOIN price_book AS p
+         WHERE p.sku = w.value ->> 0 AND p.currency = $2",
     )
     .bind(column(skus)?)
+    .bind(currency.code())
     .fetch_all(connection)
     .await
     .map_err(sql)?;
-    let damaged = |error| Error::damaged("a price", error);
     found
         .into_iter()
-        .map(|(sku, currency, unit, tax_percent)| {
-            let unit = Money::from_minor(unit).map_err(damaged)?;
-            let currency = currency.parse().map_err(damaged)?;
-            Ok(((Sku::new(sku), currency), Price { unit, tax_percent }))
+        .map(|(sku, unit, tax_percent)| {
+            let unit = Money::from_minor(unit).map_err(|error| Error::damaged("a price", error))?;
+            Ok((Sku::new(sku), Price { unit, tax_percent }))
         })
         .collect()
 }
 
-pub(crate) async fn customers(
-    connection: &mut Connection,
-    ids: &HashSet<&str>,
-) -> Result<HashSet<String>> {
-    let found: Vec<String> = sqlx::query_scalar(
-        "SELECT c.customer_id FROM json_each($1) AS w CROSS JOIN customers AS c WHERE c.customer_id = w.value ->> 0",
-    )
-    .bind(column(ids)?)
-    .fetch_all(connection)
-    .await
-    .map_err(sql)?;
-    Ok(found.into_iter().collect())
+pub(crate) async fn is_customer(connection: &mut Connection, id: &str) -> Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM customers WHERE customer_id = $1)")
+        .bind(id)
+        .fetch_one(connection)
+        .await
+        .map_err(sql)
 }
 
-/// Inserts orders.
-pub(crate) async fn insert(connection: &mut Connection, orders: &[&Order], now: i64) -> Result<()> {
-    let set = orders
-        .iter()
-        .map(|order| {
-            Ok((
-                order.id.as_str(),
-                &order.customer_id,
-                order.currency.code(),
-                order.total.minor(),
-                order.progress.status.name(),
-                rows(&order.details)?,
-                order.changes,
-                order.emitted,
-            ))
-        })
-        .collect::<Result<Vec<_>>>()?;
+/// Inserts an order.
+pub(crate) async fn insert(connection: &mut Connection, order: &Order, now: i64) -> Result<()> {
     sqlx::query(
         "INSERT INTO orders (order_id, customer_id, currency, total_minor, status, awaiting, details, changes, emitted,
                              placed_at, updated_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), value ->> 4, '[]', value ->> 5,
-                CAST(value ->> 6 AS BIGINT), CAST(value ->> 7 AS BIGINT), $2, $2
-         FROM json_each($1)",
+         VALUES ($1, $2, $3, $4, $5, '[]', $6, $7, $8, $9, $9)",
     )
-    .bind(rows(&set)?)
+    .bind(order.id.as_str())
+    .bind(&order.customer_id)
+    .bind(order.currency.code())
+    .bind(order.total.minor())
+    .bind(order.progress.status.name())
+    .bind(rows(&order.details)?)
+    .bind(order.changes)
+    .bind(order.emitted)
     .bind(now)
     .execute(connection)
     .await
     .map_err(sql)?;
     Ok(())
-}
-
-/// Inserts answers under their keys. All transactions insert in the same order, so none deadlock.
-pub(crate) async fn answer(
-    connection: &mut Connection,
-    answers: &[(&str, &Answered)],
-    now: i64,
-) -> Result<()> {
-    let mut set: Vec<_> = answers
-        .iter()
-        .map(|(key, given)| (key, &given.request, given.order_id.as_str(), &given.answer))
-        .collect();
-    set.sort_unstable_by_key(|(key, ..)| *key);
-    // Without `WHERE true`, SQLite's parser takes ON for a join's.
-    let written = sqlx::query(
-        "INSERT INTO idempotency_keys (idempotency_key, request, order_id, answer, answered_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2 FROM json_each($1) WHERE true
-         ON CONFLICT (idempotency_key) DO NOTHING",
-    )
-    .bind(rows(&set)?)
-    .bind(now)
-    .execute(connection)
-    .await
-    .map_err(sql)?
-    .rows_affected();
-    touched(written, set.len(), Error::taken("an idempotency key"))
 }
 
 pub(crate) async fn write_history(

@@ -7,12 +7,14 @@
 //! | `intent` | decides what follows from a provider's answer, pure |
 //! | `ledger` | the entries of each operation, pure |
 //! | `psp` | the simulated provider, with books of its own |
+//! | `leased` | calls the provider for one effect at a time, with its key and a fencing token |
 //! | `settling` | calls the provider for due intents, and writes the outcomes |
 //! | `handlers`, `http`, `store` | the edges: events and commands, requests, tables |
 
 mod handlers;
 mod http;
 mod intent;
+mod leased;
 mod ledger;
 mod payment;
 mod psp;
@@ -41,7 +43,8 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     let builder = ServiceBuilder::open(deployment, "payment", &MIGRATIONS).await?;
     let (psp, psp_work) = psp::open(deployment).await?;
     let work = Arc::new(Notify::new());
-    let settling = settling::Settling::new(&builder, commerce_chassis::remote(psp));
+    let provider = leased::Leased::new(commerce_chassis::remote(psp), deployment.leases().await?);
+    let settling = settling::Settling::new(&builder, provider);
     let router = http::router(builder.db().clone());
     let handlers = handlers::handlers(builder.journal());
     builder

@@ -21,6 +21,7 @@ use mainstay_database::Transactions;
 use crate::{
     handlers::{payment_id, refunded},
     intent::{Kind, Question, Resolution, resolve},
+    leased::Leased,
     payment::{Event, Status},
     psp::{Answer, Call},
     store::{self, Intent, Payment, Turn},
@@ -28,6 +29,8 @@ use crate::{
 
 /// Intents in one round at most.
 const SETTLED_TOGETHER: i64 = 256;
+/// Pause before a call whose key another process has.
+const BUSY: Duration = Duration::from_millis(200);
 /// How long the provider holds money.
 const HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -36,11 +39,11 @@ const HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub(crate) struct Settling<R> {
     db: Db,
     journal: Journal,
-    provider: R,
+    provider: Leased<R>,
 }
 
 impl<R> Settling<R> {
-    pub(crate) fn new(builder: &ServiceBuilder, provider: R) -> Self {
+    pub(crate) fn new(builder: &ServiceBuilder, provider: Leased<R>) -> Self {
         Self {
             db: builder.db().clone(),
             journal: builder.journal().clone(),
@@ -50,7 +53,7 @@ impl<R> Settling<R> {
 }
 
 #[async_trait]
-impl<R: Remote<Call = Call, Answer = Answer>> Round for Settling<R> {
+impl<R: Remote<Call = Call, Answer = Option<Answer>>> Round for Settling<R> {
     async fn round(&self) -> Result<Progress> {
         let due = store::due(self.db.reader(), self.journal.now(), SETTLED_TOGETHER).await?;
         if due.is_empty() {
@@ -74,11 +77,8 @@ impl<R: Remote<Call = Call, Answer = Answer>> Round for Settling<R> {
         let settled = due
             .into_iter()
             .zip(answers)
-            .map(|(mut intent, resolution)| {
-                let seen = intent.asked;
-                if intent.question == Question::Ask {
-                    intent.asked += 1;
-                }
+            .map(|(mut intent, (asked, resolution))| {
+                let seen = std::mem::replace(&mut intent.asked, asked);
                 (seen, intent, resolution)
             })
             .collect();
@@ -87,21 +87,21 @@ impl<R: Remote<Call = Call, Answer = Answer>> Round for Settling<R> {
     }
 }
 
-impl<R: Remote<Call = Call, Answer = Answer>> Settling<R> {
-    /// None = the payment's status needs no call.
+impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
+    /// How often the operation was requested by now, and what follows; none = the payment's status
+    /// needs no call.
     async fn ask(
         &self,
         intent: &Intent,
         payments: &HashMap<OrderId, Payment>,
-    ) -> Option<Resolution> {
-        let payment = payments.get(&intent.order_id)?;
-        let asks = match intent.kind {
+    ) -> (i64, Option<Resolution>) {
+        let asks = |payment: &&Payment| match intent.kind {
             Kind::Authorize => payment.status == Status::Requested,
             Kind::Capture | Kind::Void => payment.status == Status::Authorized,
         };
-        if !asks {
-            return None;
-        }
+        let Some(payment) = payments.get(&intent.order_id).filter(asks) else {
+            return (intent.asked, None);
+        };
         let call = Call {
             question: intent.question,
             kind: intent.kind,
@@ -109,10 +109,15 @@ impl<R: Remote<Call = Call, Answer = Answer>> Settling<R> {
             amount: payment.amount,
             currency: payment.currency,
             payment_method: payment.method.clone(),
+            // The lease's token takes its place.
+            fence: 0,
         };
-        let answer = self.provider.call(call).await;
+        let Some(answer) = self.provider.call(call).await else {
+            let again = Resolution::Again(intent.question, BUSY);
+            return (intent.asked, Some(again));
+        };
         let asked = intent.asked + i64::from(intent.question == Question::Ask);
-        Some(resolve(intent.kind, asked, answer))
+        (asked, Some(resolve(intent.kind, asked, answer)))
     }
 
     async fn write(&self, settled: Vec<(i64, Intent, Option<Resolution>)>) -> Result<()> {

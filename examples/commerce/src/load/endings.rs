@@ -7,7 +7,7 @@ use commerce_chassis::from_rfc3339;
 use mainstay_clock::{Clock, Monotonic, SystemClock};
 use tokio::task::JoinSet;
 
-use super::client::{Client, Shown};
+use crate::client::{Client, Shown};
 
 /// Orders that are read concurrently.
 const WATCHED: usize = 8;

@@ -42,6 +42,8 @@ async fn index() -> Response {
             "GET /api/v1/payments/{order_id}",
             "GET /api/v1/payments/{order_id}/ledger",
             "GET /api/v1/shipments/{order_id}",
+            "GET /api/v1/dlq/{service}/groups",
+            "GET /api/v1/dlq/{service}/messages",
             "GET /healthz",
             "GET /readyz",
         ],

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use commerce_contracts::SUBSCRIPTIONS;
 
-use super::observation::Observation;
+use super::{dead_letters, observation::Observation};
 
-/// Orders with a message in an outbox, an unhandled record in the log, an open intent, or a
-/// shipment with a due time.
+/// Orders with a message in an outbox or in a dead letter queue, an unhandled record in the log, an
+/// open intent, or a shipment with a due time.
 pub(crate) fn orders(observation: &Observation) -> HashSet<&str> {
-    let mut orders = HashSet::new();
+    let mut orders = dead_letters::orders(observation);
     for journal in observation.journals.values() {
         orders.extend(
             journal

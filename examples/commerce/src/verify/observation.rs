@@ -7,7 +7,7 @@ use mainstay_clock::{Clock, SystemClock};
 use mainstay_messaging::envelope::micros_since_epoch;
 use serde::Deserialize;
 
-use super::log::Log;
+use super::{dead_letters::Letter, log::Log};
 use crate::{
     config::SERVICES,
     error::{Failure, cannot_check},
@@ -17,6 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Observation {
     pub(crate) running: bool,
+    /// Microseconds since 1970.
+    pub(crate) now: i64,
     /// Now, or the last activity of a stopped deployment; microseconds since 1970.
     pub(crate) as_of: i64,
     pub(crate) journals: BTreeMap<&'static str, Journal>,
@@ -38,6 +40,10 @@ pub(crate) struct Journal {
     /// Source and id of each message with a processed record.
     pub(crate) processed: HashSet<(String, String)>,
     pub(crate) outbox: Vec<Waiting>,
+    /// Ids of messages that an operator removed from the outbox.
+    pub(crate) discarded: HashSet<String>,
+    /// The dead letter queue, replayed and discarded messages included.
+    pub(crate) letters: Vec<Letter>,
 }
 
 /// A message that was emitted.
@@ -80,6 +86,7 @@ pub(crate) struct Order {
     pub(crate) status: String,
     pub(crate) awaiting: String,
     pub(crate) total: i64,
+    pub(crate) placed_at: i64,
     pub(crate) since: i64,
     pub(crate) was_confirmed: bool,
     /// Quantities by SKU.
@@ -95,8 +102,8 @@ impl Order {
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) name: String,
-    pub(crate) order_id: String,
-    pub(crate) answer: String,
+    /// The body of its answer; none = too large to keep.
+    pub(crate) answer: Option<Vec<u8>>,
 }
 
 #[derive(Default, Debug)]
@@ -148,12 +155,17 @@ struct Line {
     qty: i64,
 }
 
+/// Id, status, compensations that are awaited, total, when it was placed and updated, details, and
+/// whether it was confirmed.
+type OrderRow = (String, String, String, i64, i64, i64, String, bool);
+
 impl Observation {
     /// Reads all databases. The broker comes last, so that each emitted message is in an outbox or
     /// in the log.
     pub(crate) async fn take(storage: &Storage, running: bool) -> Result<Self, Failure> {
         let mut observation = Self {
             running,
+            now: micros_since_epoch(SystemClock::new().now()),
             as_of: 0,
             journals: BTreeMap::new(),
             orders: HashMap::new(),
@@ -213,7 +225,12 @@ impl Observation {
             .all("SELECT source, id FROM inbox_processed")
             .await
             .map_err(cannot_check)?;
+        let discarded: Vec<(Option<String>,)> = snapshot
+            .all("SELECT message_id FROM outbox_acts WHERE act = 'discard'")
+            .await
+            .map_err(cannot_check)?;
         let journal = Journal {
+            discarded: discarded.into_iter().filter_map(|(id,)| id).collect(),
             emitted: emitted
                 .into_iter()
                 .map(|(aggregate_id, version, event_id, kind, _)| Emitted {
@@ -229,18 +246,20 @@ impl Observation {
                 .map_err(cannot_check)?,
             processed: processed.into_iter().collect(),
             outbox: waiting.chain(deferred).collect(),
+            letters: Letter::read_all(snapshot).await.map_err(cannot_check)?,
         };
         self.journals.insert(service, journal);
         Ok(())
     }
 
     async fn read_orders(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
-        let orders: Vec<(String, String, String, i64, i64, String, bool)> = snapshot.all(
-                "SELECT o.order_id, o.status, o.awaiting, o.total_minor, o.updated_at, o.details,
+        let orders: Vec<OrderRow> = snapshot.all(
+                "SELECT o.order_id, o.status, o.awaiting, o.total_minor, o.placed_at, o.updated_at, o.details,
                         EXISTS (SELECT 1 FROM order_history AS h WHERE h.order_id = o.order_id AND h.status = 'confirmed')
                  FROM orders AS o",
             ).await.map_err(cannot_check)?;
-        for (order_id, status, awaiting, total, since, details, was_confirmed) in orders {
+        for (order_id, status, awaiting, total, placed_at, since, details, was_confirmed) in orders
+        {
             let details: Details = serde_json::from_str(&details)
                 .map_err(|error| Failure::new(format!("cannot check: order {order_id}"), &error))?;
             let mut lines = BTreeMap::new();
@@ -252,24 +271,22 @@ impl Observation {
                 status,
                 awaiting,
                 total,
+                placed_at,
                 since,
                 was_confirmed,
                 lines,
             };
             self.orders.insert(order_id, order);
         }
-        let keys: Vec<(String, String, String)> = snapshot
-            .all("SELECT idempotency_key, order_id, answer FROM idempotency_keys")
+        let keys: Vec<(String, String, Option<Vec<u8>>)> = snapshot
+            .all("SELECT tenant, key, body FROM idempotency_records")
             .await
             .map_err(cannot_check)?;
-        self.keys = keys
-            .into_iter()
-            .map(|(name, order_id, answer)| Key {
-                name,
-                order_id,
-                answer,
-            })
-            .collect();
+        let read = |(customer, key, answer)| Key {
+            name: format!("{key} of {customer}"),
+            answer,
+        };
+        self.keys = keys.into_iter().map(read).collect();
         Ok(())
     }
 

@@ -65,25 +65,35 @@ async fn unfinished(storage: &Storage) -> Result<Vec<String>> {
     for service in SERVICES {
         let (query, what) = match service {
             "order" => (
-                "SELECT (SELECT count(*) FROM outbox),
+                "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dlq_messages WHERE state IN ('dead', 'held')),
                         (SELECT count(*) FROM orders WHERE status NOT IN ('completed', 'cancelled'))",
                 "orders that have not ended",
             ),
             "payment" => (
-                "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM intents WHERE done = 0)",
+                "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dlq_messages WHERE state IN ('dead', 'held')),
+                        (SELECT count(*) FROM intents WHERE done = 0)",
                 "payments to settle",
             ),
             "shipping" => (
-                "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM shipments WHERE due_at IS NOT NULL)",
+                "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dlq_messages WHERE state IN ('dead', 'held')),
+                        (SELECT count(*) FROM shipments WHERE due_at IS NOT NULL)",
                 "shipments on their way",
             ),
-            _ => ("SELECT (SELECT count(*) FROM outbox), CAST(0 AS BIGINT)", ""),
+            _ => (
+                "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dlq_messages WHERE state IN ('dead', 'held')),
+                        CAST(0 AS BIGINT)",
+                "",
+            ),
         };
         let mut snapshot = storage.snapshot(service).await?;
-        let found: Vec<(i64, i64)> = snapshot.all(query).await?;
+        let found: Vec<(i64, i64, i64)> = snapshot.all(query).await?;
         snapshot.close().await?;
-        for (outbox, others) in found {
+        for (outbox, letters, others) in found {
             note(outbox, &format!("messages in the outbox of {service}"));
+            note(
+                letters,
+                &format!("messages in the dead letter queue of {service}"),
+            );
             note(others, what);
         }
     }

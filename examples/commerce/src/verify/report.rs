@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io::Write as _};
 
 use serde::Serialize;
 
-use super::{Finding, Verdict};
+use super::{Finding, Verdict, Waiting};
 use crate::error::Failure;
 
 /// Offenders of each invariant in the table; JSON lists all.
@@ -15,6 +15,7 @@ struct Json<'a> {
     holds: bool,
     running: bool,
     orders_in_flight: usize,
+    dead_letters: Waiting,
     invariants: Vec<Row<'a>>,
 }
 
@@ -47,6 +48,7 @@ fn of(verdict: &Verdict) -> Json<'_> {
         holds: verdict.findings.iter().all(Finding::holds),
         running: verdict.running,
         orders_in_flight: verdict.in_flight,
+        dead_letters: verdict.dead_letters,
         invariants: verdict.findings.iter().map(row).collect(),
     }
 }
@@ -93,5 +95,12 @@ fn table(verdict: &Verdict) -> String {
         "the deployment is {state}, {} orders in flight",
         verdict.in_flight
     );
+    let Waiting { dead, held } = verdict.dead_letters;
+    if dead + held > 0 {
+        let _ = writeln!(
+            text,
+            "an operator is needed: {dead} dead letters, {held} messages held behind them; `commerce dlq groups` says why"
+        );
+    }
     text
 }

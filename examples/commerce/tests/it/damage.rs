@@ -153,7 +153,7 @@ const CASES: [(&str, &str, &str, &str, &str); 21] = [
     (
         "a lost idempotency key",
         "order",
-        "DELETE FROM idempotency_keys WHERE idempotency_key = 'ok'",
+        "DELETE FROM idempotency_records WHERE key = 'ok'",
         "I12",
         "under no key",
     ),

@@ -20,9 +20,9 @@ fn assert_problem(reply: &Reply, status: u16, slug: &str, what: &str) {
         "{what}"
     );
     let problem = reply.json();
-    assert_eq!(
-        problem["type"],
-        format!("urn:commerce:problem:{slug}"),
+    let kind = problem["type"].as_str().unwrap();
+    assert!(
+        kind.ends_with(&format!(":problem:{slug}")),
         "{what}: {problem}"
     );
     assert_eq!(problem["status"], status, "{what}");
@@ -58,7 +58,7 @@ fn assert_refused(cases: impl IntoIterator<Item = Case>) {
 fn assert_nothing_written(shop: &Shop) {
     for table in [
         "SELECT count(*) FROM orders",
-        "SELECT count(*) FROM idempotency_keys",
+        "SELECT count(*) FROM idempotency_records",
         "SELECT count(*) FROM emitted",
     ] {
         assert_eq!(count(shop.data(), "order", table), 0, "{table}");
@@ -67,7 +67,7 @@ fn assert_nothing_written(shop: &Shop) {
 
 #[test]
 fn a_body_that_is_not_an_order_is_refused() {
-    let (unreadable, shape) = ("malformed-json", "invalid-request");
+    let (unreadable, shape) = ("malformed-body", "invalid-request");
     let huge = with(|order| order["customer_id"] = json!("x".repeat(70_000)));
     let priced = with(|order| order["price"] = json!(1));
     assert_refused([
@@ -177,16 +177,18 @@ fn an_order_needs_its_own_key() {
         send(address, "POST", "/api/v1/orders", headers, &order).unwrap()
     };
     let long = "k".repeat(256);
-    for (headers, what) in [
-        (&[][..], "no key"),
-        (&[("idempotency-key", "")], "an empty key"),
-        (&[("idempotency-key", &*long)], "a long key"),
+    let (missing, invalid) = ("idempotency-key-missing", "idempotency-key-invalid");
+    for (headers, slug, what) in [
+        (&[][..], missing, "no key"),
+        (&[("idempotency-key", "")], invalid, "an empty key"),
+        (&[("idempotency-key", &*long)], invalid, "a long key"),
         (
             &[("idempotency-key", "a"), ("idempotency-key", "b")],
+            invalid,
             "two keys",
         ),
     ] {
-        assert_problem(&post(headers), 400, "idempotency-key", what);
+        assert_problem(&post(headers), 400, slug, what);
     }
     assert_nothing_written(&shop);
 

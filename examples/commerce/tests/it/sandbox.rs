@@ -219,16 +219,17 @@ pub(crate) fn count(data: &Path, name: &str, sql: &'static str) -> i64 {
 }
 
 /// The text that a query returns.
-pub(crate) fn text(data: &Path, name: &str, sql: &'static str) -> String {
+pub(crate) fn text(data: &Path, name: &str, sql: &str) -> String {
     single(data, name, sql)
 }
 
-fn single<T>(data: &Path, name: &str, sql: &'static str) -> T
+fn single<T>(data: &Path, name: &str, sql: &str) -> T
 where
     T: Send + Unpin,
     T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
     T: for<'r> Decode<'r, Sqlite> + Type<Sqlite>,
 {
+    let sql = AssertSqlSafe(sql.to_owned());
     block_on(async {
         if is_on_the_server(name) {
             let mut connection = connect(data, name).await;

@@ -69,6 +69,7 @@ fn every_number_is_accepted_or_refused_by_name() {
     for (option, accepted) in [
         ("request-timeout", &["1"][..]),
         ("max-connections", &["65536"]),
+        ("hold", &["1", "65536"]),
         ("traffic", &["1", "1.5"]),
     ] {
         assert_takes(option, accepted, |value| serve(&sandbox, option, value));

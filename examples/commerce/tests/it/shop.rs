@@ -182,6 +182,28 @@ pub(crate) fn body(lines: &[(&str, i64)], payment_method: &str) -> String {
     .to_string()
 }
 
+/// Asserts that the answers to one request are the same bytes, of which one was not a replay, or 409.
+/// Returns the order's id.
+pub(crate) fn one_answer(replies: &[Reply]) -> String {
+    let is_running = |reply: &&Reply| reply.status == 409;
+    for running in replies.iter().filter(is_running) {
+        assert_eq!(running.headers["retry-after"], "1", "{running:?}");
+        assert_eq!(
+            running.headers["content-type"], "application/problem+json",
+            "{running:?}"
+        );
+    }
+    let answers: Vec<&Reply> = replies.iter().filter(|it| !is_running(it)).collect();
+    for answer in &answers {
+        let told = (answer.status, &answer.body, &answer.headers["location"]);
+        let first = answers[0];
+        assert_eq!(told, (202, &first.body, &first.headers["location"]));
+    }
+    let fresh = |answer: &&&Reply| !answer.headers.contains_key("idempotent-replayed");
+    assert_eq!(answers.iter().filter(fresh).count(), 1);
+    answers[0].order_id()
+}
+
 pub(crate) fn place(address: &str, key: &str, body: &str) -> std::io::Result<Reply> {
     send(
         address,

@@ -100,7 +100,7 @@ fn a_client_that_misses_a_deadline_is_disconnected() {
             }
         }
     });
-    let keys = "SELECT count(*) FROM idempotency_keys";
+    let keys = "SELECT count(*) FROM idempotency_records";
     assert_eq!(count(shop.data(), "order", keys), 0, "nothing was written");
     shop.stop();
 }
@@ -150,7 +150,7 @@ fn health_is_answered_while_all_permits_are_taken() {
     let shop = Shop::start(sandbox.path(), &arguments, None).unwrap();
     let (answers, answered) = mpsc::channel();
     thread::scope(|scope| {
-        while_locked(shop.data(), "order", "idempotency_keys", || {
+        while_locked(shop.data(), "order", "idempotency_records", || {
             for number in 0..7 {
                 let (shop, answers) = (&shop, answers.clone());
                 scope.spawn(move || {

@@ -1,9 +1,13 @@
-//! Messages that do not decode: they are kept, reported, and block only their own order.
+//! Messages that do not decode: they are kept, reported, and block only their own order. An operator
+//! mends them.
+
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::{
-    sandbox::{Sandbox, count, execute},
+    dead_letters::dlq,
+    sandbox::{Sandbox, count, execute, text},
     shop::{Shop, assert_holds, body, wait_for},
 };
 
@@ -38,39 +42,84 @@ fn a_message_that_does_not_decode_blocks_its_order_and_no_other() {
 
     let shop = Shop::open(data);
     assert_eq!(shop.ended(&sound)["status"], "completed");
-    let blocked = wait_for("inventory to report both", || {
-        let ready = shop.get("/readyz").json();
-        let inventory = of_inventory(&ready)?;
-        (inventory.len() == 2).then_some((ready["status"].clone(), inventory))
+    let letters = wait_for("inventory to keep both", || {
+        let letters = dlq(data, &["list", "--service", "inventory"]);
+        (letters.as_array().unwrap().len() == 2).then_some(letters)
     });
-    assert_eq!(blocked.0, "attention", "{blocked:#?}");
     for (order_id, says) in [(&corrupted, "damaged"), (&future, "99")] {
-        let key = blocked.1.iter().find(|key| key["key"] == **order_id);
-        let error = key.unwrap()["error"].as_str().unwrap();
+        let letter = of_key(&letters, order_id);
+        let error = letter["error"].as_str().unwrap();
         assert!(error.contains(says), "{error}");
         let order = shop.get(&format!("/api/v1/orders/{order_id}")).json();
         assert_eq!(order["status"], "placed");
     }
-    shop.stop();
     let untouched = "SELECT count(*) FROM broker_records JOIN damaged USING (id, envelope)";
     assert_eq!(count(data, "broker", untouched), 3, "kept raw");
 
-    // Once they are repaired, the blocked orders continue.
-    let repair = "UPDATE broker_records SET envelope = sound.envelope FROM sound WHERE sound.id = broker_records.id";
-    execute(data, "broker", repair);
-    let shop = Shop::open(data);
+    // The other services that read the topic keep the record that is no message, too: it could have
+    // been theirs.
+    let others = wait_for("payment and shipping to keep it", || {
+        let others = dlq(data, &["list", "--key", &corrupted]);
+        (others.as_array().unwrap().len() == 3).then_some(others)
+    });
+    for letter in others.as_array().unwrap() {
+        let (service, id) = (letter["service"].as_str().unwrap(), &letter["id"]);
+        if service == "inventory" {
+            continue;
+        }
+        let reference = format!("{service}/{id}");
+        dlq(
+            data,
+            &["discard", &reference, "--reason", "not for this service"],
+        );
+    }
+
+    // Once an operator has mended them, the blocked orders continue.
+    let file = |name: &str, text: &str| {
+        let path = data.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
     for order_id in [&corrupted, &future] {
+        let reference = format!("inventory/{}", of_key(&letters, order_id)["id"]);
+        let shown = dlq(data, &["show", &reference]);
+        let payload = file("payload", shown["payload"]["text"].as_str().unwrap());
+        let envelope = file("envelope", &envelope(data, order_id));
+        dlq(
+            data,
+            &[
+                "edit",
+                &reference,
+                "--payload",
+                &payload,
+                "--envelope",
+                &envelope,
+                "--reason",
+                "damaged in the log",
+            ],
+        );
+        dlq(
+            data,
+            &["replay", &reference, "--reason", "mended", "--wait"],
+        );
         assert_eq!(shop.ended(order_id)["status"], "completed");
     }
     assert_holds(data, 30);
-    assert_eq!(shop.get("/readyz").json()["status"], "ok");
+    wait_for("the shop to be healthy", || {
+        (shop.get("/readyz").json()["status"] == "ok").then_some(())
+    });
     shop.stop();
 }
 
-fn of_inventory(ready: &Value) -> Option<Vec<Value>> {
-    let services = ready["services"].as_array()?;
-    let inventory = services
-        .iter()
-        .find(|service| service["service"] == "inventory")?;
-    inventory["inbox"]["blocked_keys"].as_array().cloned()
+fn of_key<'a>(letters: &'a Value, key: &str) -> &'a Value {
+    let mut letters = letters.as_array().unwrap().iter();
+    letters.find(|letter| letter["key"] == *key).unwrap()
+}
+
+/// The envelope of an order's record before the damage.
+fn envelope(data: &Path, order_id: &str) -> String {
+    let query = format!(
+        "SELECT sound.envelope FROM sound JOIN broker_records USING (id) WHERE key = '{order_id}'"
+    );
+    text(data, "broker", &query)
 }

@@ -81,7 +81,16 @@ async fn post_order(
     State(shop): State<Shop>,
     order: Keyed<PlaceOrder>,
 ) -> Result<Response, Problem> {
+    let order = order.try_map(named)?;
     order.run(&shop.records, place).await
+}
+
+fn named(order: PlaceOrder) -> Result<PlaceOrder, Problem> {
+    if order.sku.is_empty() {
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the sku is empty");
+        return Err(problem.kind("urn:shop:no-sku").title("An order has a sku"));
+    }
+    Ok(order)
 }
 
 /// The same by hand, for a tenant.
@@ -299,6 +308,37 @@ async fn a_request_that_is_refused_leaves_its_key_free() {
     );
     assert_eq!(f.post(Some("k1"), MUG).await.status, 201);
     assert_eq!(f.orders().await, 1);
+}
+
+#[tokio::test]
+async fn a_body_that_the_service_refuses_leaves_its_key_free() {
+    let f = fixture().await;
+    let refused = f.post(Some("k1"), r#"{"sku":""}"#).await;
+    assert_eq!(refused.kind(422), "urn:shop:no-sku");
+    assert_eq!(f.post(Some("k1"), MUG).await.status, 201);
+    assert_eq!(f.orders().await, 1);
+}
+
+/// Programs tell the two meanings of 400 and of 422 apart by the type.
+#[tokio::test]
+async fn problems_have_a_type_that_stays() {
+    let f = fixture().await;
+    assert_eq!(f.post(Some("k1"), MUG).await.status, 201);
+    for (key, body, status, kind) in [
+        (None, MUG, 400, "idempotency-key-missing"),
+        (Some(""), MUG, 400, "idempotency-key-invalid"),
+        (Some("k2"), "{", 400, "malformed-body"),
+        (
+            Some("k1"),
+            r#"{"sku":"cup"}"#,
+            422,
+            "idempotency-key-reused",
+        ),
+        (Some("k2"), r#"{"sku":"broken"}"#, 500, "internal"),
+    ] {
+        let kind = format!("urn:mainstay:problem:{kind}");
+        assert_eq!(f.post(key, body).await.kind(status), kind);
+    }
 }
 
 #[tokio::test]

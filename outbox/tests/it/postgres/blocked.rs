@@ -205,6 +205,33 @@ async fn a_record_and_a_deletion_behind_its_head_do_not_deadlock() {
     assert_eq!(marked.len(), 2);
 }
 
+/// As the guide says: a deleter in REPEATABLE READ does not see what was held after its snapshot.
+#[tokio::test]
+async fn a_key_whose_head_was_deleted_in_repeatable_read_is_repaired_as_the_guide_says() {
+    let Some(shop) = shop().await else { return };
+    let leases = block(&shop, &[("a", 0)], &[]).await;
+    let mut operator = shop.pool().begin().await.unwrap();
+    let snapshot = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT FROM outbox_deferred";
+    operator.execute(snapshot).await.unwrap();
+    shop.commit(&[message("a", 1)]).await;
+    let fetched = fetched(&shop.outbox, &leases).await;
+    let later = fetched.rows.iter().find(|row| id(row) == "a-1").unwrap();
+    let outcome = Outcome {
+        held: vec![later.row_ref],
+        ..Outcome::default()
+    };
+    shop.outbox.record(&leases, &outcome).await.unwrap();
+    let skip = "DELETE FROM outbox_deferred WHERE topic = 'orders' AND key = 'a'";
+    operator.execute(skip).await.unwrap();
+    operator.commit().await.unwrap();
+    let repair =
+        "UPDATE outbox_deferred SET blocked = blocked WHERE topic = 'orders' AND key = 'a'";
+    shop.run(repair).await;
+    let (marked, first) = heads(&shop).await;
+    assert_eq!((marked.len(), &marked), (1, &first));
+    assert_eq!(ids(&shop.outbox, &leases).await, ["a-1"]);
+}
+
 /// Rows that a build before the marks has blocked.
 #[tokio::test]
 async fn rows_that_were_blocked_before_the_migration_go_on() {

@@ -2,28 +2,38 @@
 
 use std::time::Duration;
 
-use mainstay_outbox::{DeduplicationKey, Entry, Outbox as _};
+use mainstay_outbox::{DeduplicationKey, Entry, Error, Outbox as _};
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, Running, message, open, shop, until};
 
 #[tokio::test]
-async fn an_outbox_works_with_any_duration() {
+async fn an_outbox_works_with_any_duration_or_refuses_it_by_name() {
+    const LEAST: Duration = Duration::from_millis(100);
     for duration in [
         Duration::ZERO,
         Duration::from_nanos(1),
-        Duration::from_millis(10),
+        Duration::from_nanos(99_999_999),
+        LEAST,
         Duration::MAX,
     ] {
         let Some(shop) = shop().await else { return };
         let url = shop.server.url();
-        let (_, outbox) = open(&url, |outbox| {
-            outbox
-                .listen_check_interval(duration)
-                .deduplication_retention(duration)
-        })
-        .await
-        .unwrap();
+        let opened = |interval| {
+            open(&url, move |outbox| {
+                outbox
+                    .listen_check_interval(interval)
+                    .deduplication_retention(duration)
+            })
+        };
+        if duration < LEAST {
+            let refused = opened(duration).await.unwrap_err();
+            assert!(matches!(refused, Error::TooShort { .. }), "{refused}");
+            let said =
+                format!("listen_check_interval is {duration:?}; set it to at least {LEAST:?}");
+            assert_eq!(refused.to_string(), said);
+        }
+        let (_, outbox) = opened(duration.max(LEAST)).await.unwrap();
         let shutdown = CancellationToken::new();
         let listening = tokio::spawn({
             let (outbox, shutdown) = (outbox.clone(), shutdown.clone());

@@ -6,8 +6,9 @@ use futures_util::future::join_all;
 use mainstay_database::{Namespace, postgres::Database};
 use mainstay_outbox::{
     DeduplicationKey, Enqueued, Entry, Error, Outbox as _, PostgresOutbox,
+    operator::{Operator as _, Signature, Which},
     postgres::{MIGRATIONS, roles},
-    store::RelayStore as _,
+    store::{Content, Limit, Outcome, Refusal, RelayStore as _, Row},
 };
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::AssertSqlSafe;
@@ -120,7 +121,7 @@ async fn ten_processes_may_start_at_once() {
 }
 
 #[tokio::test]
-async fn a_writer_and_a_relay_need_no_more_than_their_roles() {
+async fn a_writer_a_relay_and_an_operator_need_no_more_than_their_roles() {
     let Some(server) = server().await else { return };
     let owner = Database::connect(&server.url()).await.unwrap();
     // Roles belong to the whole server, so these have names of this database's own.
@@ -155,6 +156,7 @@ async fn a_writer_and_a_relay_need_no_more_than_their_roles() {
     };
     let (writer, its_outbox) = login("writer").await;
     let (relay, relays_outbox) = login("relay").await;
+    let (operator, operators_outbox) = login("operator").await;
     enqueue(&writer, &its_outbox).await;
     let refused = |result: Result<(), Error>| {
         assert!(matches!(result, Err(Error::Database(_))), "{result:?}");
@@ -168,9 +170,13 @@ async fn a_writer_and_a_relay_need_no_more_than_their_roles() {
     let mut tx = relay.begin().await.unwrap();
     refused(relays_outbox.enqueue(&mut tx, &message("b", 0)).await);
     drop(tx);
+    let mut tx = operator.begin().await.unwrap();
+    refused(operators_outbox.enqueue(&mut tx, &message("b", 0)).await);
+    drop(tx);
+    refused(operators_outbox.lease("operator", LEASE).await.map(drop));
     let newer = Namespace::prefixed("other_").unwrap();
     let newer = newer.in_schema("order").unwrap();
-    for database in [&writer, &relay] {
+    for database in [&writer, &relay, &operator] {
         refused(
             database
                 .migrate(&MIGRATIONS, &newer)
@@ -178,10 +184,40 @@ async fn a_writer_and_a_relay_need_no_more_than_their_roles() {
                 .map_err(Error::from),
         );
     }
+    // An operator discards what the broker refuses.
+    let mut tx = writer.begin().await.unwrap();
+    its_outbox.enqueue(&mut tx, &message("b", 0)).await.unwrap();
+    writer.commit(tx).await.unwrap();
+    let leases = relays_outbox.lease("relay", LEASE).await.unwrap();
+    let limit = Limit {
+        messages: 100,
+        bytes: usize::MAX,
+    };
+    let rows = relays_outbox.fetch(&leases, limit).await.unwrap().rows;
+    let of_b = |row: &&Row| matches!(&row.content, Content::Message(m) if m.id.as_str() == "b-0");
+    let refusal = Refusal {
+        row_ref: rows.iter().find(of_b).unwrap().row_ref,
+        attempts: 1,
+        retry_after: LEASE,
+        reason: "too large".to_owned(),
+    };
+    let outcome = Outcome {
+        refused: vec![refusal],
+        ..Outcome::default()
+    };
+    relays_outbox.record(&leases, &outcome).await.unwrap();
+    relays_outbox.release("relay").await.unwrap();
+    let by = Signature::new("ada", "too large");
+    let heads = operators_outbox.deferred(&Which::Heads, None, 10).await;
+    let position = heads.unwrap()[0].position;
+    operators_outbox.retry_now(position, &by).await.unwrap();
+    operators_outbox.discard(position, &by).await.unwrap();
+    assert_eq!(operators_outbox.acts(None, 10).await.unwrap().len(), 2);
     drain(relays_outbox, &owner, &namespace).await;
     writer.close().await;
     relay.close().await;
-    let drop_roles = ["writer", "relay"].map(|role| {
+    operator.close().await;
+    let drop_roles = ["writer", "relay", "operator"].map(|role| {
         format!(
             "DROP OWNED BY {prefix}outbox_{role}; DROP ROLE {prefix}{role}, {prefix}outbox_{role};"
         )
@@ -220,7 +256,7 @@ async fn open_without_migrating_accepts_the_schema_of_another_tool_and_refuses_a
     let missing = open().await.unwrap_err().to_string();
     let column = "column reason of table tool_outbox_deferred is missing";
     assert!(missing.contains(column), "{missing}");
-    let drop_roles = ["writer", "relay"]
+    let drop_roles = ["writer", "relay", "operator"]
         .map(|role| format!("DROP OWNED BY tool_outbox_{role}; DROP ROLE tool_outbox_{role};"));
     run(drop_roles.concat()).await;
 }

@@ -8,17 +8,28 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
 };
 
-use mainstay_database::{Error as DatabaseError, Migration, Migrations};
+use mainstay_database::{Error as DatabaseError, Migration, Migrations, Namespace};
+use mainstay_idempotency::{Error as KeysError, MemoryLeases, RedisLeases, redis::Client};
 use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 
 use super::StorageSettings;
-use crate::{Error, Result};
+use crate::{Error, Leases, Result, leases::CALLS_KEPT};
 
 pub(crate) use mainstay_database::postgres::{Database, classify};
+pub(crate) use mainstay_dlock::postgres::{
+    MIGRATIONS as LOCKS_MIGRATIONS, PostgresFences as Fences, PostgresLeases as LockLeases,
+};
+pub(crate) use mainstay_dlq::postgres::MIGRATIONS as QUEUE_MIGRATIONS;
+pub(crate) use mainstay_idempotency::postgres::{
+    MIGRATIONS as RECORDS_MIGRATIONS, PostgresRecords as Records,
+};
 pub(crate) use mainstay_inbox::postgres::{MIGRATIONS as INBOX_MIGRATIONS, PostgresInbox as Inbox};
-pub(crate) use mainstay_outbox::postgres::PostgresOutbox as Outbox;
+pub(crate) use mainstay_outbox::postgres::{
+    MIGRATIONS as OUTBOX_MIGRATIONS, PostgresOutbox as Outbox,
+};
 pub use server_snapshot::Snapshot;
 
 /// The connection that statements run on.
@@ -50,6 +61,7 @@ pub struct Storage {
     data: PathBuf,
     server: PgConnectOptions,
     prefix: String,
+    redis: Option<Client>,
 }
 
 impl Storage {
@@ -82,11 +94,33 @@ impl Storage {
                 what: "postgres-prefix is invalid: expected at most 40 characters of a-z, 0-9 and _, a letter first",
             });
         }
+        // The parser's error may hold the password.
+        let redis = settings.redis.as_deref().map(Client::open).transpose();
+        let redis = redis.map_err(|_| Error::Setting {
+            what: "the Redis URL is invalid: expected redis://USER:PASSWORD@HOST:PORT, with %2F for / and the like in user and password",
+        })?;
         Ok(Self {
             data: settings.directory()?,
             server,
             prefix,
+            redis,
         })
+    }
+
+    /// Leases on the keys of calls: in Redis, where all processes of the deployment share them, or
+    /// without a server in the memory of this process.
+    pub(crate) async fn leases(&self) -> Result<Leases> {
+        let Some(client) = &self.redis else {
+            let leases = MemoryLeases::builder().lifetime(CALLS_KEPT);
+            return Ok(Arc::new(leases.build()));
+        };
+        let away = |error| KeysError::Unavailable(Box::new(error));
+        let connection = client.get_connection_manager().await.map_err(away)?;
+        let namespace = Namespace::prefixed(&self.prefix).map_err(|_| Error::Setting {
+            what: "postgres-prefix is too long for keys in Redis: expected at most 30 characters",
+        })?;
+        let leases = RedisLeases::builder(connection).namespace(namespace);
+        Ok(Arc::new(leases.lifetime(CALLS_KEPT).open().await?))
     }
 
     /// The directory of the log.
@@ -106,6 +140,13 @@ impl Storage {
             }
             opened => Ok(opened?),
         }
+    }
+
+    /// The same, but a missing database is an error.
+    pub(crate) async fn open_existing(&self, name: &str) -> Result<Database> {
+        let database = format!("{}{name}", self.prefix);
+        let builder = Database::builder_with(self.server.clone().database(&database));
+        Ok(builder.open().await?)
     }
 
     /// Opens a read-only snapshot of the database of `name`.

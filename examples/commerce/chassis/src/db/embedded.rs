@@ -3,17 +3,26 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use mainstay_database::Migrations;
+use mainstay_database::{Error as DatabaseError, Migrations};
+use mainstay_idempotency::MemoryLeases;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{FileSnapshot, StorageSettings};
-use crate::{Error, Result};
+use crate::{Error, Leases, Result, leases::CALLS_KEPT};
 
 pub(crate) use mainstay_database::sqlite::{Database, classify};
+pub(crate) use mainstay_dlock::sqlite::{
+    MIGRATIONS as LOCKS_MIGRATIONS, SqliteFences as Fences, SqliteLeases as LockLeases,
+};
+pub(crate) use mainstay_dlq::sqlite::MIGRATIONS as QUEUE_MIGRATIONS;
+pub(crate) use mainstay_idempotency::sqlite::{
+    MIGRATIONS as RECORDS_MIGRATIONS, SqliteRecords as Records,
+};
 pub(crate) use mainstay_inbox::sqlite::{MIGRATIONS as INBOX_MIGRATIONS, SqliteInbox as Inbox};
-pub(crate) use mainstay_outbox::sqlite::SqliteOutbox as Outbox;
+pub(crate) use mainstay_outbox::sqlite::{MIGRATIONS as OUTBOX_MIGRATIONS, SqliteOutbox as Outbox};
 
 /// The connection that statements run on.
 pub type Connection = SqliteConnection;
@@ -53,9 +62,24 @@ impl Storage {
                 what: "this build keeps its data in files: for PostgreSQL, build with `--features distributed`",
             });
         }
+        if settings.redis.is_some() {
+            return Err(Error::Setting {
+                what: "this build keeps leases in memory: for Redis, build with `--features distributed`",
+            });
+        }
         Ok(Self {
             data: settings.directory()?,
         })
+    }
+
+    /// Leases on the keys of calls, in the memory of this process.
+    #[expect(
+        clippy::unused_async,
+        reason = "the other backend connects to a server"
+    )]
+    pub(crate) async fn leases(&self) -> Result<Leases> {
+        let leases = MemoryLeases::builder().lifetime(CALLS_KEPT);
+        Ok(Arc::new(leases.build()))
     }
 
     /// The directory of the files.
@@ -66,6 +90,17 @@ impl Storage {
 
     pub(crate) async fn open(&self, name: &str) -> Result<Database> {
         Ok(Database::open(self.data().join(format!("{name}.db"))).await?)
+    }
+
+    /// The same, but a missing file is an error.
+    pub(crate) async fn open_existing(&self, name: &str) -> Result<Database> {
+        if let Some(snapshot) = self.find_snapshot(name).await? {
+            snapshot.close().await?;
+            return self.open(name).await;
+        }
+        let what = self.data().join(format!("{name}.db")).display().to_string();
+        let source = "the file does not exist".into();
+        Err(DatabaseError::CannotOpen { what, source }.into())
     }
 
     /// Opens a read-only snapshot of the database of `name`.

@@ -13,7 +13,7 @@ use super::{Connection, Db, backend};
 
 /// The store with the transactions of [`Db`], which have fault points.
 #[derive(Clone, Debug)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     store: backend::Inbox,
     db: Db,
 }

@@ -16,6 +16,8 @@ pub struct StorageSettings {
     pub postgres: Option<String>,
     /// Prefix of the names of the databases on it; default `commerce_`.
     pub postgres_prefix: Option<String>,
+    /// URL of a Redis server. It may hold a password.
+    pub redis: Option<String>,
 }
 
 impl StorageSettings {
@@ -41,6 +43,7 @@ impl fmt::Debug for StorageSettings {
             .field("data", &self.data)
             .field("postgres", &self.postgres.as_ref().map(|_| "…"))
             .field("postgres_prefix", &self.postgres_prefix)
+            .field("redis", &self.redis.as_ref().map(|_| "…"))
             .finish()
     }
 }

@@ -9,7 +9,16 @@ use super::super::{finding::Finding, observation::Observation};
 pub(super) fn check(observation: &Observation) -> Finding {
     let mut finding = Finding::new("I5", "each handled message had its effect once", "effects");
     for (service, journal) in &observation.journals {
-        let processed: HashSet<&str> = journal.processed.iter().map(|(_, id)| &**id).collect();
+        let mut processed: HashSet<&str> = journal.processed.iter().map(|(_, id)| &**id).collect();
+        // An operator may have made a message of an unreadable record.
+        let ids_of = |replayed: bool| {
+            let letters = journal.letters.iter();
+            letters
+                .filter(move |letter| letter.is_replayed() == replayed)
+                .filter_map(|letter| letter.event_id.as_deref())
+        };
+        processed.extend(ids_of(true));
+        let unhandled: HashSet<&str> = ids_of(false).collect();
         let mut done: HashMap<&str, u32> = HashMap::new();
         for (effect, event_id) in &journal.effects {
             finding.checked += 1;
@@ -36,7 +45,8 @@ pub(super) fn check(observation: &Observation) -> Finding {
             handled.then_some(envelope)
         });
         for envelope in envelopes {
-            if processed.contains(&*envelope.id) && !done.contains_key(&*envelope.id) {
+            let id = &*envelope.id;
+            if processed.contains(id) && !done.contains_key(id) && !unhandled.contains(id) {
                 finding.offends(format!(
                     "{service}: {} {} has a processed record and no effect",
                     envelope.kind, envelope.id

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use commerce_chassis::ANSWERS_KEPT;
 use serde::Deserialize;
 
 use super::super::{finding::Finding, observation::Observation};
@@ -17,32 +18,29 @@ pub(super) fn check(observation: &Observation) -> Finding {
         "one order and one answer per idempotency key",
         "keys",
     );
-    let mut placed: HashMap<&str, &str> = HashMap::new();
+    let mut placed: HashMap<String, &str> = HashMap::new();
     for key in &observation.keys {
         finding.checked += 1;
         let name = &key.name;
-        if !observation.orders.contains_key(&key.order_id) {
+        let body = key.answer.as_deref().unwrap_or_default();
+        let Ok(Answer { order_id }) = serde_json::from_slice(body) else {
+            finding.offends(format!("key {name} does not answer with an order"));
+            continue;
+        };
+        if !observation.orders.contains_key(&order_id) {
             finding.offends(format!(
-                "key {name} answers with order {}, which does not exist",
-                key.order_id
+                "key {name} answers with order {order_id}, which does not exist"
             ));
         }
-        if let Some(other) = placed.insert(&key.order_id, name) {
-            finding.offends(format!(
-                "keys {other} and {name} share order {}",
-                key.order_id
-            ));
-        }
-        let answer: Result<Answer, _> = serde_json::from_str(&key.answer);
-        if !answer.is_ok_and(|answer| answer.order_id == key.order_id) {
-            finding.offends(format!(
-                "key {name} does not answer with order {}",
-                key.order_id
-            ));
+        if let Some(other) = placed.insert(order_id.clone(), name) {
+            finding.offends(format!("keys {other} and {name} share order {order_id}"));
         }
     }
-    for order_id in observation.orders.keys() {
-        if !placed.contains_key(order_id.as_str()) {
+    // Older answers are deleted.
+    let kept = i64::try_from(ANSWERS_KEPT.as_micros()).unwrap_or(i64::MAX);
+    let recent = |placed_at: i64| observation.now.saturating_sub(placed_at) < kept;
+    for (order_id, order) in &observation.orders {
+        if recent(order.placed_at) && !placed.contains_key(order_id) {
             finding.offends(format!("order {order_id} was placed under no key"));
         }
     }

@@ -4,7 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use commerce_contracts::{SUBSCRIPTIONS, TOPICS};
 
-use super::super::{finding::Finding, log::Partition, observation::Observation};
+use super::super::{
+    finding::Finding,
+    log::{Partition, Record},
+    observation::Observation,
+};
 use crate::config::SERVICES;
 
 /// How long a message may wait in an outbox, in microseconds.
@@ -16,9 +20,15 @@ pub(super) fn check(observation: &Observation) -> Finding {
         "no message lost: emitted, in the log, handled",
         "messages",
     );
-    let logged: HashSet<&str> = envelopes(observation)
+    let mut logged: HashSet<&str> = envelopes(observation)
         .map(|envelope| &*envelope.id)
         .collect();
+    // An operator may have made a message of an unreadable record.
+    let letters = observation
+        .journals
+        .values()
+        .flat_map(|journal| &journal.letters);
+    logged.extend(letters.filter_map(|letter| letter.event_id.as_deref()));
     let mut emitted_ids: HashSet<&str> = HashSet::new();
     for (service, journal) in &observation.journals {
         let waiting: HashSet<&str> = journal
@@ -30,7 +40,8 @@ pub(super) fn check(observation: &Observation) -> Finding {
             finding.checked += 1;
             let id = &*emitted.event_id;
             emitted_ids.insert(id);
-            if !logged.contains(id) && !waiting.contains(id) {
+            let is_discarded = journal.discarded.contains(id);
+            if !logged.contains(id) && !waiting.contains(id) && !is_discarded {
                 finding.offends(format!(
                     "{} {id} of {service} {} is neither in the log nor in the outbox",
                     emitted.kind, emitted.aggregate_id
@@ -64,14 +75,12 @@ fn envelopes(observation: &Observation) -> impl Iterator<Item = &super::super::l
     records.filter_map(|record| record.envelope.as_ref())
 }
 
-/// Every record below a committed offset has a processed record.
+/// Every record below a committed offset has a processed record; one that cannot be read is in a
+/// dead letter queue.
 fn records(observation: &Observation, finding: &mut Finding) {
     for record in &observation.log.records {
         let Some(envelope) = &record.envelope else {
-            finding.offends(format!(
-                "record {} of {} (partition {}) cannot be read",
-                record.offset, record.topic, record.partition
-            ));
+            unreadable(observation, record, finding);
             continue;
         };
         let identity = (envelope.source.clone(), envelope.id.clone());
@@ -90,6 +99,32 @@ fn records(observation: &Observation, finding: &mut Finding) {
                     envelope.kind, envelope.id
                 ));
             }
+        }
+    }
+}
+
+fn unreadable(observation: &Observation, record: &Record, finding: &mut Finding) {
+    let mut partitions = observation.log.partitions.iter();
+    let number = partitions.find(|partition| partition.id == record.partition);
+    let number = number.map(|partition| partition.number);
+    let services: BTreeSet<&str> = SUBSCRIPTIONS
+        .iter()
+        .filter(|subscription| subscription.topic == record.topic)
+        .map(|subscription| subscription.service)
+        .filter(|service| record.offset < observation.log.committed(service, record.partition))
+        .collect();
+    for service in services {
+        let is_kept = observation.journals.get(service).is_some_and(|journal| {
+            journal.letters.iter().any(|letter| {
+                (&*letter.topic, Some(letter.partition), letter.offset)
+                    == (&*record.topic, number, record.offset)
+            })
+        });
+        if !is_kept {
+            finding.offends(format!(
+                "record {} of {} (partition {}) cannot be read, and {service} has committed it without keeping it",
+                record.offset, record.topic, record.partition
+            ));
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Fin
         }
         let expected: &[&str] = match &*order.status {
             "completed" => &["committed"],
-            "cancelled" => &["released", "refused"],
+            "cancelled" => &["released", "refused", "expired"],
             _ => continue,
         };
         if !expected.contains(&&**state) {

@@ -182,9 +182,10 @@ async fn stopped_past_its_lease_a_service_gives_no_answer_of_its_own() {
         return;
     };
     let (port, other_port, sent) = (free_port(), free_port(), AtomicUsize::new(0));
-    let more = ["--lease", "1000", "--work", "300"];
-    let stopped = ground.serve("stopped", port, &more);
-    let other = ground.serve("other", other_port, &more);
+    let more = |work| ["--lease", "1000", "--work", work];
+    // It works until well after it was stopped, however late that is seen.
+    let stopped = ground.serve("stopped", port, &more("5000"));
+    let other = ground.serve("other", other_port, &more("300"));
     let waiting = ask(port, "/charges", "k1", &sent);
     let striking = async {
         // It is in the handler.

@@ -45,6 +45,11 @@ pub(crate) struct Entered {
 }
 
 #[derive(Deserialize)]
+struct Readiness {
+    status: String,
+}
+
+#[derive(Deserialize)]
 struct Placed {
     order_id: String,
 }
@@ -73,6 +78,16 @@ impl Client {
             return Ok(());
         }
         Err(Failure::plain(format!("{} is not healthy: {status}", self.target)).unanswered())
+    }
+
+    /// What the shop says about its readiness: `ok`, or `attention`.
+    pub(crate) async fn status(&self) -> Result<String, Failure> {
+        let (_, body) = self
+            .send(Method::GET, "/readyz", None, Bytes::new())
+            .await?;
+        let ready: Readiness = serde_json::from_slice(&body)
+            .map_err(|error| Failure::new("the answer is not the readiness", &error))?;
+        Ok(ready.status)
     }
 
     pub(crate) async fn place(&self, key: String, body: String) -> Result<Reply, Failure> {

@@ -1,0 +1,103 @@
+//! Holders and writers with the privileges that `roles` grants, and no others.
+
+use std::time::Duration;
+
+use mainstay_database::{Namespace, postgres::Database};
+use mainstay_dlock::{
+    FencingToken, Locks, PostgresFences, PostgresLeases,
+    postgres::{guarded, roles},
+};
+
+use super::{LONG, UNFENCED, fixture, refused};
+
+fn namespace() -> Namespace {
+    let prefixed = Namespace::prefixed("shop_").unwrap();
+    prefixed.in_schema("sales").unwrap()
+}
+
+/// A connection that has become a role, which owns nothing.
+async fn connect_as(url: &str, role: &str) -> Database {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{separator}options[role]={role}");
+    Database::connect(&url).await.unwrap()
+}
+
+#[tokio::test]
+async fn holders_and_writers_need_no_other_privileges() {
+    let Some(f) = fixture().await else {
+        return;
+    };
+    let owner = f.database.pool();
+    let create = "CREATE SCHEMA sales; CREATE TABLE sales.stock (pieces INT)";
+    sqlx::raw_sql(create).execute(owner).await.unwrap();
+    let leases = PostgresLeases::builder(owner).namespace(namespace());
+    leases.open().await.unwrap();
+    // Like processes that start at once.
+    let granting = (0..4).map(|_| sqlx::raw_sql(roles(&namespace())).execute(owner));
+    for granted in futures_util::future::join_all(granting).await {
+        granted.unwrap();
+    }
+    let guards = guarded(&namespace(), "sales.stock", "stock");
+    sqlx::raw_sql(guards).execute(owner).await.unwrap();
+    let grant = "GRANT INSERT ON sales.stock TO shop_dlock_writer";
+    sqlx::raw_sql(grant).execute(owner).await.unwrap();
+    let url = f.server.url();
+    let (holder, writer) = (
+        connect_as(&url, "shop_dlock_holder").await,
+        connect_as(&url, "shop_dlock_writer").await,
+    );
+
+    // If the schema is up to date, opening only reads.
+    let leases = PostgresLeases::builder(&holder).namespace(namespace());
+    let fences = PostgresFences::builder(&writer).namespace(namespace());
+    for migrating in [true, false] {
+        let (leases, fences) = (leases.clone(), fences.clone());
+        if migrating {
+            leases.open().await.unwrap();
+            fences.open().await.unwrap();
+        } else {
+            leases.open_without_migrating().await.unwrap();
+            fences.open_without_migrating().await.unwrap();
+        }
+    }
+    let (leases, fences) = (leases.open().await.unwrap(), fences.open().await.unwrap());
+    let lease = Duration::from_secs(4);
+    let locks = Locks::builder(leases).lease(lease).build();
+    let guard = locks.acquire("stock", LONG).await.unwrap();
+    guard.run(tokio::time::sleep(lease / 2)).await.unwrap();
+    guard.release().await.unwrap();
+    locks.raise_floor("stock", FencingToken::new(1_000));
+    let guard = locks.acquire("stock", LONG).await.unwrap();
+    assert!(guard.token() > FencingToken::new(1_000));
+    let write = "INSERT INTO sales.stock VALUES (1)";
+    let mut tx = writer.begin().await.unwrap();
+    assert_eq!(refused(&mut tx, write).await.as_deref(), UNFENCED);
+    drop(tx);
+    for _ in 0..2 {
+        let mut tx = writer.begin().await.unwrap();
+        guard.check(&fences, &mut tx).await.unwrap();
+        assert_eq!(refused(&mut tx, write).await, None);
+        writer.commit(tx).await.unwrap();
+    }
+
+    for (database, forbidden) in [
+        (&holder, "UPDATE sales.shop_dlock_leases SET name = 'other'"),
+        (&holder, "TRUNCATE sales.shop_dlock_leases"),
+        (&holder, "SELECT * FROM sales.shop_dlock_fences"),
+        (
+            &holder,
+            "INSERT INTO sales.shop_dlock_schema VALUES (9, 'x', 0)",
+        ),
+        (&writer, "SELECT * FROM sales.shop_dlock_leases"),
+        (&writer, "SELECT nextval('sales.shop_dlock_tokens')"),
+        (&writer, "DELETE FROM sales.shop_dlock_fences"),
+        (&writer, "UPDATE sales.shop_dlock_fences SET name = 'other'"),
+        (&writer, "DROP TABLE sales.shop_dlock_fences"),
+        (&writer, "CREATE TABLE sales.more (id BIGINT)"),
+    ] {
+        let mut tx = database.begin().await.unwrap();
+        let code = refused(&mut tx, forbidden).await;
+        assert_eq!(code.as_deref(), Some("42501"), "{forbidden}");
+    }
+    guard.release().await.unwrap();
+}

@@ -1,0 +1,4 @@
+//! The examples of the README, as doctests.
+
+#[doc = include_str!("../README.md")]
+struct Readme;

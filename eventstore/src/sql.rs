@@ -1,0 +1,113 @@
+//! Columns of both SQL stores.
+
+use std::{pin::pin, sync::Arc};
+
+use futures_util::{Stream, TryStreamExt as _};
+
+use crate::{
+    Error,
+    store::{
+        NewEvent, Page, RebuildState, ScannedEvent, StoredEvent, StoredSnapshot, StreamName, time,
+    },
+};
+
+/// Names the columns that this build needs, and reads no row.
+pub(crate) const PROBES: [&str; 3] = [
+    "SELECT stream, version, kind, schema_version, payload, recorded_at FROM {ns}eventstore_events WHERE false",
+    "SELECT stream, version, shape, state FROM {ns}eventstore_snapshots WHERE false",
+    "SELECT projection, shape, stream, version, events, total, is_done FROM {ns}eventstore_rebuilds WHERE false",
+];
+
+/// Version, kind, version of its schema, payload, time.
+pub(crate) type EventColumns = (i64, String, i32, String, i64);
+
+pub(crate) fn event((version, kind, schema, payload, at): EventColumns) -> StoredEvent {
+    StoredEvent::new(unsigned(version), kind, small(schema), payload, time(at))
+}
+
+/// As [`EventColumns`], for an event or the snapshot, which has no kind.
+pub(crate) type MixedColumns = (i64, Option<String>, i32, String, i64);
+
+/// The snapshot, and the events above it.
+pub(crate) fn from_snapshot(
+    rows: Vec<MixedColumns>,
+    shape: u32,
+) -> (Option<StoredSnapshot>, Vec<StoredEvent>) {
+    let mut snapshot = None;
+    let mut events = Vec::with_capacity(rows.len());
+    for (version, kind, schema, text, at) in rows {
+        match kind {
+            None => snapshot = Some(StoredSnapshot::new(unsigned(version), shape, text)),
+            Some(kind) => events.push(event((version, kind, schema, text, at))),
+        }
+    }
+    (snapshot, events)
+}
+
+/// As [`EventColumns`], behind the stream.
+pub(crate) type ScannedColumns = (String, i64, String, i32, String, i64);
+
+/// Takes rows up to the page's bytes.
+pub(crate) async fn page(
+    rows: impl Stream<Item = Result<ScannedColumns, sqlx::Error>>,
+    page: Page<'_>,
+) -> Result<Vec<ScannedEvent>, sqlx::Error> {
+    let mut rows = pin!(rows);
+    let mut scanned: Vec<ScannedEvent> = Vec::new();
+    let mut bytes = 0;
+    while let Some((stream, version, kind, schema, payload, at)) = rows.try_next().await? {
+        bytes += payload.len() as u64;
+        let stream = match scanned.last() {
+            Some(last) if *last.stream == *stream => Arc::clone(&last.stream),
+            _ => stream.into(),
+        };
+        let event = event((version, kind, schema, payload, at));
+        scanned.push(ScannedEvent { stream, event });
+        if bytes >= page.bytes {
+            break;
+        }
+    }
+    Ok(scanned)
+}
+
+/// Shape, stream, version, events, total, done.
+pub(crate) type RebuildColumns = (i64, String, i64, i64, i64, bool);
+
+pub(crate) fn rebuild(
+    (shape, stream, version, events, total, is_done): RebuildColumns,
+) -> RebuildState {
+    RebuildState {
+        shape: u32::try_from(shape).unwrap_or(u32::MAX),
+        after: (stream, unsigned(version)),
+        events: unsigned(events),
+        total: unsigned(total),
+        is_done,
+    }
+}
+
+/// A version or count as tables have it. None of them gets there.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A version of a schema as tables have it. 0 is no version, so that reading it is refused.
+fn small(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+/// The version of an event's schema as tables have it.
+pub(crate) fn schema(event: &NewEvent) -> i32 {
+    i32::try_from(event.schema_version).unwrap_or(i32::MAX)
+}
+
+pub(crate) fn conflict(stream: &StreamName, expected: u64, actual: i64) -> Error {
+    Error::Conflict {
+        stream: stream.to_string(),
+        expected,
+        actual: unsigned(actual),
+    }
+}

@@ -1,0 +1,37 @@
+//! The service has the least privileges; the whole suite runs with them.
+
+use futures_util::future::join_all;
+use mainstay_eventstore::postgres::roles;
+
+use super::{fixture, namespace};
+
+#[tokio::test]
+async fn the_service_cannot_change_events_or_schema() {
+    let Some(f) = fixture().await else { return };
+    // If the schema is up to date, this only reads.
+    super::builder(&f.database).open().await.unwrap();
+    for refused in [
+        "UPDATE sales.shop_eventstore_events SET payload = '{}'",
+        "DELETE FROM sales.shop_eventstore_events",
+        "TRUNCATE sales.shop_eventstore_events",
+        "UPDATE sales.shop_eventstore_snapshots SET stream = 'other'",
+        "UPDATE sales.shop_eventstore_rebuilds SET projection = 'other'",
+        "DROP TABLE sales.shop_eventstore_events",
+        "INSERT INTO sales.shop_eventstore_schema VALUES (9, 'x', 0)",
+        "CREATE TABLE sales.more (id BIGINT)",
+    ] {
+        let answer = sqlx::query(refused).execute(f.database.pool()).await;
+        let code = answer.unwrap_err().into_database_error().unwrap();
+        assert_eq!(code.code().unwrap(), "42501", "{refused}");
+    }
+}
+
+/// Like processes that migrate when they start.
+#[tokio::test]
+async fn several_sessions_can_grant_at_once() {
+    let Some(f) = fixture().await else { return };
+    let granting = (0..8).map(|_| sqlx::raw_sql(roles(&namespace())).execute(&f.owner));
+    for outcome in join_all(granting).await {
+        outcome.unwrap();
+    }
+}

@@ -1,0 +1,68 @@
+//! The dead letter queue of a service, on the service's own database.
+
+use async_trait::async_trait;
+use commerce_contracts::{
+    AuthorizePayment, CapturePayment, DispatchShipment, OrderCancelled, OrderConfirmed,
+    OrderPlaced, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded,
+    ShipmentStatusChanged, StockReleased, StockReservationFailed, StockReserved,
+};
+use mainstay_database::Namespace;
+use mainstay_dlq::{DeadLetterQueue, Error, StoreOf, store::DeadLetterDatabase};
+
+use super::{Database, Db, Inbox};
+
+/// The inbox of a service, with its dead letter queue.
+pub type DeadLetters = DeadLetterQueue<Inbox, StoreOf<Inbox>>;
+/// What operators see and do about the messages that a service cannot handle.
+pub type Desk = mainstay_dlq::Desk<Inbox, StoreOf<Inbox>>;
+
+#[async_trait]
+impl DeadLetterDatabase for Db {
+    type Store = <Database as DeadLetterDatabase>::Store;
+
+    async fn open_store(&self, namespace: &Namespace, migrate: bool) -> Result<Self::Store, Error> {
+        self.database.open_store(namespace, migrate).await
+    }
+}
+
+/// An edited message must decode as what it claims to be: every contract that a service handles.
+pub(super) fn checked(desk: Desk) -> Desk {
+    desk.check::<OrderPlaced>()
+        .check::<OrderConfirmed>()
+        .check::<OrderCancelled>()
+        .check::<StockReserved>()
+        .check::<StockReservationFailed>()
+        .check::<StockReleased>()
+        .check::<AuthorizePayment>()
+        .check::<CapturePayment>()
+        .check::<PaymentAuthorized>()
+        .check::<PaymentDeclined>()
+        .check::<PaymentCaptured>()
+        .check::<PaymentRefunded>()
+        .check::<DispatchShipment>()
+        .check::<ShipmentStatusChanged>()
+}
+
+#[cfg(all(test, not(feature = "distributed")))]
+mod tests {
+    use super::*;
+    use crate::Storage;
+
+    #[tokio::test]
+    async fn every_kind_that_a_service_handles_is_checked() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = crate::StorageSettings {
+            data: directory.path().to_owned(),
+            ..crate::StorageSettings::default()
+        };
+        let storage = Storage::new(&settings).unwrap();
+        let db = Db::open(&storage, "order").await.unwrap();
+        db.migrate_messaging().await.unwrap();
+        let checks = format!("{:?}", db.desk().await.unwrap());
+        for subscription in commerce_contracts::SUBSCRIPTIONS {
+            for kind in subscription.kinds {
+                assert!(checks.contains(&format!("{kind:?}")), "{kind}: {checks}");
+            }
+        }
+    }
+}

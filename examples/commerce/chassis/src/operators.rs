@@ -1,0 +1,118 @@
+//! Who may see and change the messages that a service could not handle.
+
+use std::{fmt, sync::Arc};
+
+use axum::http::{header::AUTHORIZATION, request::Parts};
+use mainstay_dlq::http::{Denied, Role};
+use subtle::ConstantTimeEq as _;
+
+/// The header that names the operator. The audit log records the name.
+const OPERATOR: &str = "x-operator";
+
+/// How operators prove that they are.
+#[derive(Clone)]
+pub struct Operators(Access);
+
+#[derive(Clone)]
+enum Access {
+    /// Everyone who reaches the listener.
+    Open,
+    /// Whoever sends this token.
+    Token(Arc<str>),
+    Nobody,
+}
+
+impl Operators {
+    /// Everyone is one, if only this machine reaches the listener; otherwise nobody is.
+    #[must_use]
+    pub const fn on_loopback(is_loopback: bool) -> Self {
+        Self(if is_loopback {
+            Access::Open
+        } else {
+            Access::Nobody
+        })
+    }
+
+    /// Whoever sends `Authorization: Bearer TOKEN`.
+    #[must_use]
+    pub fn with_token(token: &str) -> Self {
+        Self(Access::Token(token.into()))
+    }
+
+    /// The operator's name. Reading needs none.
+    pub(crate) fn authorize(&self, parts: &Parts, role: Role) -> Result<String, Denied> {
+        let text = |name| {
+            let value = parts.headers.get(name);
+            value.and_then(|value| value.to_str().ok())
+        };
+        match &self.0 {
+            Access::Open => {}
+            Access::Nobody => return Err(Denied::Forbidden),
+            Access::Token(token) => {
+                let bearer =
+                    text(AUTHORIZATION.as_str()).and_then(|all| all.strip_prefix("Bearer "));
+                let given = bearer.ok_or(Denied::Unauthenticated)?.as_bytes();
+                if !bool::from(given.ct_eq(token.as_bytes())) {
+                    return Err(Denied::Unauthenticated);
+                }
+            }
+        }
+        let name = text(OPERATOR)
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
+        match (role, name) {
+            (_, Some(name)) => Ok(name.to_owned()),
+            (Role::Reader, None) => Ok(String::new()),
+            (Role::Operator, None) => Err(Denied::Unauthenticated),
+        }
+    }
+}
+
+impl fmt::Debug for Operators {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Access::Open => "Operators(everyone)",
+            Access::Token(_) => "Operators(a token)",
+            Access::Nobody => "Operators(nobody)",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+
+    fn parts(headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder();
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn an_act_needs_a_name_and_the_token_if_there_is_one() {
+        let ada = parts(&[("x-operator", "ada")]);
+        let nameless = parts(&[]);
+        let open = Operators::on_loopback(true);
+        assert_eq!(open.authorize(&ada, Role::Operator), Ok("ada".to_owned()));
+        assert_eq!(open.authorize(&nameless, Role::Reader), Ok(String::new()));
+        let denied = open.authorize(&nameless, Role::Operator);
+        assert_eq!(denied, Err(Denied::Unauthenticated));
+
+        let closed = Operators::on_loopback(false);
+        let denied = closed.authorize(&ada, Role::Reader);
+        assert_eq!(denied, Err(Denied::Forbidden));
+
+        let guarded = Operators::with_token("secret");
+        for token in ["Bearer other", "Bearer secre", "secret", ""] {
+            let asked = parts(&[("x-operator", "ada"), ("authorization", token)]);
+            let denied = guarded.authorize(&asked, Role::Reader);
+            assert_eq!(denied, Err(Denied::Unauthenticated), "{token}");
+        }
+        let asked = parts(&[("x-operator", "ada"), ("authorization", "Bearer secret")]);
+        assert!(guarded.authorize(&asked, Role::Operator).is_ok());
+        assert!(!format!("{guarded:?}").contains("secret"));
+    }
+}

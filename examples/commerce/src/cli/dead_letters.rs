@@ -1,0 +1,281 @@
+//! Flags of `commerce dlq`.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use clap::{ArgGroup, Args, Subcommand};
+use jiff::Timestamp;
+use mainstay_dlq::{DeadLetterId, State};
+
+use super::StorageArguments;
+use crate::config::SERVICES;
+
+/// See and act on messages that a service could not handle, and on those held behind them.
+///
+/// Acts write rows; the service's replayer does the rest, at once or when it is started next. A
+/// message is named SERVICE/NUMBER, as `list` shows it.
+#[derive(Args, Debug)]
+pub(crate) struct DlqArguments {
+    #[command(subcommand)]
+    pub(crate) command: DlqCommand,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum DlqCommand {
+    /// Dead letters by cause: start here
+    Groups(GroupsArguments),
+    /// Messages, newest first, without bodies
+    List(ListArguments),
+    /// One message with its headers, body and failures
+    Show(ShowArguments),
+    /// Try a dead letter again, or all that match; what is held behind it follows in order
+    Replay(ReplayArguments),
+    /// Give a message another body, as a new revision; the original is kept
+    Edit(EditArguments),
+    /// Give a message up, or all that match; it can be restored
+    Discard(DiscardArguments),
+    /// Make a discarded message a dead letter again
+    Restore(RestoreArguments),
+    /// Who did what, and why
+    Audit(AuditArguments),
+    /// Acts on many messages, and how far they are
+    Jobs(JobsArguments),
+    /// End an act on many messages before it has come to all of them
+    Cancel(CancelArguments),
+}
+
+/// Where the queue is, and how to print.
+#[derive(Args, Debug)]
+pub(crate) struct Target {
+    #[command(flatten)]
+    pub(crate) storage: StorageArguments,
+    /// Print one JSON value
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Who acts, and why. The audit log keeps both.
+#[derive(Args, Debug)]
+pub(crate) struct Signed {
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Who [default: the user of this machine]
+    #[arg(long, env = "COMMERCE_OPERATOR", value_name = "NAME")]
+    pub(crate) operator: Option<String>,
+}
+
+/// Which messages.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Filter {
+    /// Service that could not handle them
+    #[arg(long, value_name = "NAME", value_parser = SERVICES)]
+    pub(crate) service: Option<String>,
+    /// Their topic
+    #[arg(long, value_name = "NAME")]
+    pub(crate) topic: Option<String>,
+    /// Their key: the id of an order
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// Their kind of event
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// Their message id
+    #[arg(long, value_name = "ID")]
+    pub(crate) message_id: Option<String>,
+    /// The cause that they have in common, as `groups` shows it
+    #[arg(long, value_name = "HEX")]
+    pub(crate) fingerprint: Option<String>,
+    /// In the queue since this time or later, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Timestamp>,
+    /// In the queue since before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Timestamp>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GroupsArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Only those of this service
+    #[arg(long, value_name = "NAME", value_parser = SERVICES)]
+    pub(crate) service: Option<String>,
+    /// Groups of each service at most
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// dead, held, replayed or discarded [default: dead and held]
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<State>,
+    /// Below this number; needs --service
+    #[arg(long, value_name = "NUMBER", requires = "service")]
+    pub(crate) before: Option<i64>,
+    /// Messages of each service at most
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The message, as SERVICE/NUMBER
+    pub(crate) message: Reference,
+    /// Its body as it came (0), or as a later edit made it [default: the newest]
+    #[arg(long, value_name = "N")]
+    pub(crate) revision: Option<u32>,
+}
+
+/// One message, or all that match.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("which").required(true).multiple(true)
+    .args(["message", "all", "service", "topic", "key", "kind", "message_id", "fingerprint", "since", "until"]))]
+pub(crate) struct Which {
+    /// One message, as SERVICE/NUMBER
+    #[arg(conflicts_with_all = ["all", "service", "topic", "key", "kind", "message_id", "fingerprint", "since", "until", "rate"])]
+    pub(crate) message: Option<Reference>,
+    /// All messages
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// Messages a second at most [default: as fast as possible]
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+    /// Do not ask before an act on many messages
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReplayArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) signed: Signed,
+    /// Wait for the outcome, and exit with 1 if a message failed again
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DiscardArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) signed: Signed,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EditArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The message, as SERVICE/NUMBER
+    pub(crate) message: Reference,
+    /// File with the new body; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) payload: PathBuf,
+    /// File with the new envelope, as `show --json` prints it; needed for a record that is no message
+    #[arg(long, value_name = "FILE")]
+    pub(crate) envelope: Option<PathBuf>,
+    /// The revision that the edit is based on [default: the newest]
+    #[arg(long, value_name = "N")]
+    pub(crate) revision: Option<u32>,
+    #[command(flatten)]
+    pub(crate) signed: Signed,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RestoreArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The message, as SERVICE/NUMBER
+    pub(crate) message: Reference,
+    #[command(flatten)]
+    pub(crate) signed: Signed,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AuditArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Only acts on this message, as SERVICE/NUMBER
+    pub(crate) message: Option<Reference>,
+    /// Only those of this service
+    #[arg(long, value_name = "NAME", value_parser = SERVICES)]
+    pub(crate) service: Option<String>,
+    /// Entries of each service at most
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct JobsArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Only those of this service
+    #[arg(long, value_name = "NAME", value_parser = SERVICES)]
+    pub(crate) service: Option<String>,
+    /// Jobs of each service at most
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CancelArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The job, as SERVICE/NUMBER
+    pub(crate) job: Reference,
+    #[command(flatten)]
+    pub(crate) signed: Signed,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok();
+    rate.filter(|rate| (0.001..=100_000.0).contains(rate))
+        .ok_or_else(|| "expected messages a second, from 0.001 to 100000".to_owned())
+}
+
+/// A message or a job of one service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Reference {
+    pub(crate) service: &'static str,
+    pub(crate) number: i64,
+}
+
+impl Reference {
+    pub(crate) const fn letter(self) -> DeadLetterId {
+        DeadLetterId(self.number)
+    }
+}
+
+impl FromStr for Reference {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').and_then(|(service, number)| {
+            let service = SERVICES.into_iter().find(|known| *known == service)?;
+            let number = number.parse().ok()?;
+            Some(Self { service, number })
+        });
+        parts.ok_or_else(|| "expected SERVICE/NUMBER, such as inventory/17".to_owned())
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.service, self.number)
+    }
+}

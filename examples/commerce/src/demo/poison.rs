@@ -1,0 +1,254 @@
+//! `commerce demo poison`: from the alarm to fixed, as an operator goes.
+
+use commerce_chassis::{Desk, Storage};
+use commerce_contracts::{OrderId, ShipmentStatus};
+use mainstay_clock::{IdGenerator as _, SystemIds};
+use mainstay_dlq::{DeadLetter, Error, Query, Signature, State};
+use mainstay_messaging::{Message, broker::Content};
+
+use super::{
+    scans::{self, RIGHT, WRONG},
+    story::Story,
+};
+use crate::{
+    cli::DemoArguments,
+    client::Client,
+    config,
+    demand::{Mix, order},
+    dlq::{desk, refused},
+    error::Failure,
+    serve::is_running,
+};
+
+/// The services that handle scans. Each keeps its own copy of what it cannot handle.
+const SERVICES: [&str; 2] = ["order", "inventory"];
+
+/// What a service keeps of the order, in the order in which it came.
+struct Kept {
+    service: &'static str,
+    desk: Desk,
+    letters: Vec<DeadLetter>,
+}
+
+pub(super) async fn run(arguments: DemoArguments) -> Result<bool, Failure> {
+    let storage = config::storage(arguments.storage).map_err(Failure::unanswered)?;
+    if !is_running(storage.data()) {
+        let line = format!("no process serves {storage}: run `commerce serve` first");
+        return Err(Failure::plain(line).unanswered());
+    }
+    let client = Client::new(&arguments.target)?;
+    let mut story = Story::new();
+    let was_ok = client.status().await? == "ok";
+
+    story.step("An order is placed and delivered")?;
+    let Some(order) = deliver(&mut story, &client).await? else {
+        return story.end();
+    };
+
+    story.step(&format!(
+        "A faulty release of shipping reports a scan of its parcel as {WRONG}, and then a sound scan"
+    ))?;
+    scans::emit(&storage, &order).await?;
+
+    story.step("The alarm: a service cannot handle the scan, and holds the next one behind it")?;
+    let mut kept = Vec::new();
+    for service in SERVICES {
+        let what = format!("{service} keeps one dead letter and one held message of the order");
+        let desk = desk(&storage, service).await?;
+        let found = story.wait_for(&what, async || two_of(&desk, &order).await);
+        let Some(letters) = found.await? else {
+            return story.end();
+        };
+        let kept_here = Kept {
+            service,
+            desk,
+            letters,
+        };
+        kept.push(kept_here);
+    }
+    let attention = async || Ok((client.status().await? == "attention").then_some(()));
+    story
+        .wait_for("GET /readyz says attention", attention)
+        .await?;
+
+    story.step("Other orders go on meanwhile")?;
+    deliver(&mut story, &client).await?;
+
+    story.step("The cause: commerce dlq groups, then commerce dlq show")?;
+    for kept in &kept {
+        cause(&mut story, kept).await?;
+    }
+
+    story.step("The fix: commerce dlq edit, as a new revision; a wrong one is refused")?;
+    let by = Signature::new("demo", "shipping wrote the status as a text");
+    for kept in &kept {
+        fix(&mut story, kept, &by).await?;
+    }
+
+    story.step("commerce dlq replay: the dead letter, then what was held behind it")?;
+    for kept in &kept {
+        if let Some(dead) = kept.letters.first() {
+            story.note(&format!(
+                "commerce dlq replay {}/{} --reason …",
+                kept.service, dead.id
+            ))?;
+            kept.desk.replay(dead.id, &by).await.map_err(refused)?;
+        }
+    }
+    for kept in &kept {
+        replayed(&mut story, &storage, kept, &order).await?;
+    }
+
+    story.step("Fixed: commerce dlq audit says who did what; commerce verify checks the rest")?;
+    for kept in &kept {
+        audited(&mut story, kept).await?;
+    }
+    if was_ok {
+        let ok = async || Ok((client.status().await? == "ok").then_some(()));
+        story.wait_for("GET /readyz says ok again", ok).await?;
+    }
+    story.end()
+}
+
+/// Places an order that will be paid, and waits until it is completed.
+async fn deliver(story: &mut Story, client: &Client) -> Result<Option<OrderId>, Failure> {
+    let ids = SystemIds::new();
+    let mix = Mix::read("pm_ok=1").unwrap_or_default();
+    let placed = client
+        .place(ids.uuid().to_string(), order(&ids, &mix, 0))
+        .await?;
+    let Some(id) = placed.order_id else {
+        story.expect(&format!("the order is accepted: {}", placed.status), false)?;
+        return Ok(None);
+    };
+    let what = format!("order {id} is completed");
+    let completed = async || {
+        let shown = client.show(&id).await?;
+        Ok((shown.status == "completed").then_some(()))
+    };
+    let found = story.wait_for(&what, completed).await?;
+    Ok(found.map(|()| OrderId::new(id)))
+}
+
+/// Once one dead letter of the order is kept, and one message behind it.
+async fn two_of(desk: &Desk, order: &OrderId) -> Result<Option<Vec<DeadLetter>>, Failure> {
+    let query = Query::all().key(order.as_str());
+    let mut letters = desk.list(&query, None, 10).await.map_err(refused)?.items;
+    letters.reverse();
+    let states: Vec<State> = letters.iter().map(|letter| letter.state).collect();
+    Ok((states == [State::Dead, State::Held]).then_some(letters))
+}
+
+async fn cause(story: &mut Story, kept: &Kept) -> Result<(), Failure> {
+    let Kept {
+        service,
+        desk,
+        letters,
+    } = kept;
+    let Some(dead) = letters.first() else {
+        return Ok(());
+    };
+    let groups = desk.groups(None, 100).await.map_err(refused)?;
+    let group = groups
+        .iter()
+        .find(|group| Some(&group.fingerprint) == dead.fingerprint.as_ref());
+    let names_it = dead
+        .error
+        .as_deref()
+        .is_some_and(|error| error.contains("IN TRANSIT"));
+    story.note(&format!("commerce dlq show {service}/{}", dead.id))?;
+    story.note(&format!(
+        "{service}: {}",
+        dead.error.as_deref().unwrap_or_default()
+    ))?;
+    story.expect(
+        &format!("{service}: the failure has a group, and its error names the wrong value"),
+        group.is_some() && names_it,
+    )
+}
+
+async fn fix(story: &mut Story, kept: &Kept, by: &Signature) -> Result<(), Failure> {
+    let Kept { service, desk, .. } = kept;
+    let Some(dead) = kept.letters.first() else {
+        return Ok(());
+    };
+    let details = desk.show(dead.id).await.map_err(refused)?;
+    let Content::Message(mut message) = details.content else {
+        return story.expect(&format!("{service}: the record is a message"), false);
+    };
+    let payload = |message: &Message| {
+        let bytes = message.payload.as_deref().unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    let body = payload(&message);
+    message.payload = Some(body.replace(WRONG, "\"on its way\"").into());
+    let wrong = desk.edit(dead.id, 0, message.clone(), by).await;
+    story.expect(
+        &format!("{service}: an edit with another status that is none is refused"),
+        matches!(wrong, Err(Error::InvalidEdit { .. })),
+    )?;
+    message.payload = Some(body.replace(WRONG, RIGHT).into());
+    let edited = desk.edit(dead.id, 0, message, by).await;
+    story.expect(
+        &format!(
+            "{service}: the right status is revision 1 of {service}/{}",
+            dead.id
+        ),
+        matches!(edited, Ok(1)),
+    )?;
+    let original = desk.revision(dead.id, 0).await.map_err(refused)?;
+    let is_kept = original
+        .message()
+        .is_some_and(|message| payload(message) == body);
+    story.expect(&format!("{service}: the original is kept"), is_kept)
+}
+
+async fn replayed(
+    story: &mut Story,
+    storage: &Storage,
+    kept: &Kept,
+    order: &OrderId,
+) -> Result<(), Failure> {
+    let Kept { service, desk, .. } = kept;
+    let query = Query::all().key(order.as_str());
+    let both = async || {
+        let mut letters = desk.list(&query, None, 10).await.map_err(refused)?.items;
+        letters.reverse();
+        let done = letters.iter().all(|letter| letter.state == State::Replayed);
+        Ok(done.then_some(letters))
+    };
+    let what = format!("{service}: both are replayed");
+    let Some(letters) = story.wait_for(&what, both).await? else {
+        return Ok(());
+    };
+    let in_order = letters.is_sorted_by_key(|letter| letter.resolved_at);
+    story.expect(&format!("{service}: in their order"), in_order)?;
+    let mut once = true;
+    for status in [ShipmentStatus::InTransit, ShipmentStatus::OutForDelivery] {
+        once &= scans::effects(storage, service, order, status).await? == 1;
+    }
+    story.expect(&format!("{service}: each scan had its effect once"), once)
+}
+
+async fn audited(story: &mut Story, kept: &Kept) -> Result<(), Failure> {
+    let Some(dead) = kept.letters.first() else {
+        return Ok(());
+    };
+    let page = kept
+        .desk
+        .audit(Some(dead.id), None, 10)
+        .await
+        .map_err(refused)?;
+    let acts: Vec<(&str, &str)> = page
+        .items
+        .iter()
+        .map(|entry| (&*entry.operator, &*entry.act))
+        .collect();
+    story.expect(
+        &format!(
+            "{}: the audit log has the edit and the replay",
+            kept.service
+        ),
+        acts == [("demo", "replay"), ("demo", "edit")],
+    )
+}

@@ -1,0 +1,75 @@
+//! What a scenario prints, and whether its expectations held.
+
+use std::time::Duration;
+
+use mainstay_clock::{Clock as _, SystemClock};
+
+use crate::{error::Failure, output};
+
+/// No step of a healthy deployment takes that long.
+const LONGEST: Duration = Duration::from_secs(60);
+/// Interval between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The steps so far.
+#[derive(Debug)]
+pub(super) struct Story {
+    steps: u32,
+    broken: u32,
+}
+
+impl Story {
+    pub(super) const fn new() -> Self {
+        Self {
+            steps: 0,
+            broken: 0,
+        }
+    }
+
+    /// Starts a step.
+    pub(super) fn step(&mut self, what: &str) -> Result<(), Failure> {
+        self.steps += 1;
+        output::print(&format!("{}. {what}", self.steps))
+    }
+
+    /// A line below the step: what is seen, or what to type.
+    #[expect(clippy::unused_self, reason = "a line belongs to a story")]
+    pub(super) fn note(&self, line: &str) -> Result<(), Failure> {
+        output::print(&format!("     {line}"))
+    }
+
+    /// Says whether an expectation held.
+    pub(super) fn expect(&mut self, what: &str, holds: bool) -> Result<(), Failure> {
+        self.broken += u32::from(!holds);
+        let mark = if holds { "ok  " } else { "NOT " };
+        self.note(&format!("{mark} {what}"))
+    }
+
+    /// Waits until `look` finds something; nothing after a minute is a broken expectation.
+    pub(super) async fn wait_for<T>(
+        &mut self,
+        what: &str,
+        mut look: impl AsyncFnMut() -> Result<Option<T>, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        let clock = SystemClock::new();
+        let until = clock.monotonic() + LONGEST;
+        loop {
+            let found = look().await?;
+            if found.is_some() || until.has_passed_at(clock.monotonic()) {
+                self.expect(what, found.is_some())?;
+                return Ok(found);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Says how it ended; whether every expectation held.
+    pub(super) fn end(self) -> Result<bool, Failure> {
+        let kept = self.broken == 0;
+        output::print(&match self.broken {
+            0 => "every expectation held".to_owned(),
+            broken => format!("{broken} expectations did not hold"),
+        })?;
+        Ok(kept)
+    }
+}

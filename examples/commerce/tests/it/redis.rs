@@ -1,0 +1,97 @@
+//! Leases of calls to the payment provider in Redis, shared by the processes of a deployment.
+
+use std::thread;
+
+use commerce_chassis::ON_A_SERVER;
+use mainstay_testkit::redis::{PrivateServer, Server};
+
+use crate::{
+    sandbox::{Sandbox, block_on, count},
+    shop::{Shop, assert_holds, body, command, wait_for},
+};
+
+const ASKED: &str = "SELECT CAST(sum(asked) AS BIGINT) FROM asks";
+
+fn start(sandbox: &Sandbox, redis: &str) -> Shop {
+    let arguments = ["--traffic", "off", "--redis", redis];
+    Shop::start(sandbox.path(), &arguments, None).unwrap()
+}
+
+/// Without shared leases, both processes ask for many of the effects.
+#[test]
+fn two_processes_ask_the_provider_for_each_effect_as_often_as_one_does() {
+    let Some(sandbox) = on_a_server() else {
+        return;
+    };
+    let Some(redis) = Server::for_suite("commerce") else {
+        return;
+    };
+    let shops = [start(&sandbox, redis.url()), start(&sandbox, redis.url())];
+    let order = |number: usize| {
+        // `pm_late` is found by its key.
+        let method = ["pm_ok", "pm_late"][number % 2];
+        let shop = &shops[number % 2];
+        let order_id = shop.accept(&format!("k{number}"), &body(&[("SKU-001", 1)], method));
+        assert_eq!(shop.ended(&order_id)["status"], "completed");
+    };
+    thread::scope(|scope| {
+        for number in 0..40 {
+            let order = &order;
+            scope.spawn(move || order(number));
+        }
+    });
+    let verdict = assert_holds(sandbox.path(), 60);
+    assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
+    // An authorisation and a capture of each.
+    assert_eq!(count(sandbox.path(), "psp", ASKED), 80);
+    for shop in shops {
+        shop.stop();
+    }
+}
+
+#[test]
+fn while_redis_is_away_orders_are_taken_and_the_provider_is_not_asked() {
+    let Some(sandbox) = on_a_server() else {
+        return;
+    };
+    let Some(redis) = block_on(PrivateServer::for_suite("commerce")).unwrap() else {
+        return;
+    };
+    let shop = start(&sandbox, redis.url());
+    let order = |key: &str| shop.accept(key, &body(&[("SKU-001", 1)], "pm_ok"));
+    let first = order("k1");
+    assert_eq!(shop.ended(&first)["status"], "completed");
+    block_on(redis.kill()).unwrap();
+    let second = order("k2");
+    let waiting = "SELECT count(*) FROM intents WHERE done = 0";
+    wait_for("an intent", || {
+        (count(sandbox.path(), "payment", waiting) == 1).then_some(())
+    });
+    let due_at = "SELECT due_at FROM intents WHERE done = 0";
+    let due = count(sandbox.path(), "payment", due_at);
+    wait_for("the intent to be put off", || {
+        (count(sandbox.path(), "payment", due_at) > due).then_some(())
+    });
+    assert_eq!(count(sandbox.path(), "psp", ASKED), 2, "only of the first");
+    // It comes back empty.
+    block_on(redis.start_again()).unwrap();
+    assert_eq!(shop.ended(&second)["status"], "completed");
+    assert_eq!(count(sandbox.path(), "psp", ASKED), 4);
+    assert_holds(sandbox.path(), 60);
+    shop.stop();
+    block_on(redis.close()).unwrap();
+}
+
+/// Only that build has Redis; the other one says so.
+fn on_a_server() -> Option<Sandbox> {
+    if ON_A_SERVER {
+        return Sandbox::new();
+    }
+    let url = "redis://:secret@127.0.0.1:1";
+    let output = command().args(["serve", "--redis", url]).output().unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    assert!(line.contains("--features distributed"), "{line}");
+    assert!(!line.contains("secret"), "{line}");
+    None
+}
