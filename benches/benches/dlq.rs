@@ -76,7 +76,7 @@ fn open(bench: &Bench, scratch: &Scratch, name: &str) -> (SqliteInbox, Queue) {
     let database = scratch.database(&bench.runtime, name, Synchronous::Full);
     bench.runtime.block_on(async {
         let mut tx = database.begin().await.unwrap();
-        sqlx::query("CREATE TABLE effects (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT")
+        sqlx::query("CREATE TABLE IF NOT EXISTS effects (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT")
             .execute(&mut *tx)
             .await
             .unwrap();
