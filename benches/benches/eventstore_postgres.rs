@@ -1,9 +1,5 @@
 //! Event streams in PostgreSQL beside the same statements by hand, on the server of `MAINSTAY_POSTGRES_URL`.
-#![expect(
-    clippy::unwrap_used,
-    clippy::future_not_send,
-    reason = "a bench stops at the first error, and has one thread"
-)]
+#![expect(clippy::unwrap_used, reason = "a bench stops at the first error")]
 
 #[path = "eventstore/orders.rs"]
 mod orders;
