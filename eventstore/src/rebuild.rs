@@ -28,7 +28,7 @@ use crate::{
 ///
 /// | setter | default |
 /// |---|---|
-/// | `batch_size` | 1,000 events a step |
+/// | `batch_size` | 5,000 events a step |
 /// | `batch_bytes` | 4 MiB of payloads a step |
 /// | `backoff` | 100 ms, doubling up to 10 s |
 /// | `ids` | the system's |
@@ -88,7 +88,7 @@ where
         Self {
             store,
             projection,
-            batch_size: 1_000,
+            batch_size: 5_000,
             batch_bytes: 4 << 20,
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
             ids: Arc::new(SystemIds::new()),
@@ -96,7 +96,7 @@ where
         }
     }
 
-    /// How many events a step has at most; default 1,000. 0 means 1.
+    /// How many events a step has at most; default 5,000. 0 means 1.
     pub fn batch_size(mut self, events: u32) -> Self {
         self.batch_size = events.max(1);
         self

@@ -45,17 +45,19 @@ pub(crate) fn from_snapshot(
 }
 
 /// As [`EventColumns`], behind the stream.
-pub(crate) type ScannedColumns = (String, i64, String, i32, String, i64);
+pub(crate) type ScannedColumns<'r> = (&'r str, i64, String, i32, String, i64);
 
-/// Takes rows up to the page's bytes.
-pub(crate) async fn page(
-    rows: impl Stream<Item = Result<ScannedColumns, sqlx::Error>>,
+/// Takes rows up to the page's bytes. Those of one stream share its name.
+pub(crate) async fn page<R>(
+    rows: impl Stream<Item = Result<R, sqlx::Error>>,
+    columns: impl for<'r> Fn(&'r R) -> Result<ScannedColumns<'r>, sqlx::Error>,
     page: Page<'_>,
 ) -> Result<Vec<ScannedEvent>, sqlx::Error> {
     let mut rows = pin!(rows);
     let mut scanned: Vec<ScannedEvent> = Vec::new();
     let mut bytes = 0;
-    while let Some((stream, version, kind, schema, payload, at)) = rows.try_next().await? {
+    while let Some(row) = rows.try_next().await? {
+        let (stream, version, kind, schema, payload, at) = columns(&row)?;
         bytes += payload.len() as u64;
         let stream = match scanned.last() {
             Some(last) if *last.stream == *stream => Arc::clone(&last.stream),
