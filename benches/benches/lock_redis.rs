@@ -71,16 +71,11 @@ fn pairs(bench: &Bench, server: &Server, clients: usize) {
         manager.unlock(&lock).await;
     };
     let comparison = Comparison::new(name, per_client * clients);
-    let target = if clients == 32 {
-        Some((BY_HAND, 0.9))
+    let comparison = if clients == 32 {
+        comparison.target(BY_HAND, 0.9).target(RSLOCK, 1.0)
     } else {
-        None
+        comparison
     };
-    let comparison = target
-        .iter()
-        .fold(comparison, |comparison, (against, ratio)| {
-            comparison.target(against, *ratio)
-        });
     bench.compare(
         &comparison,
         &mut [

@@ -40,7 +40,7 @@ pub struct Comparison {
     /// Operations of one round.
     pub(crate) operations: u64,
     pub(crate) rounds: usize,
-    target: Option<(&'static str, f64)>,
+    targets: Vec<(&'static str, f64)>,
 }
 
 impl Comparison {
@@ -50,7 +50,7 @@ impl Comparison {
             name: name.into(),
             operations: operations as u64,
             rounds: 31,
-            target: None,
+            targets: Vec::new(),
         }
     }
 
@@ -63,8 +63,8 @@ impl Comparison {
 
     /// The ratio to the side called `against` that is wanted.
     #[must_use]
-    pub const fn target(mut self, against: &'static str, ratio: f64) -> Self {
-        self.target = Some((against, ratio));
+    pub fn target(mut self, against: &'static str, ratio: f64) -> Self {
+        self.targets.push((against, ratio));
         self
     }
 
@@ -126,12 +126,12 @@ impl Comparison {
     }
 
     fn verdict(&self, name: &str, ratio: f64) -> String {
-        match self.target {
-            Some((against, target)) if against == name => {
-                let met = if ratio >= target { "met" } else { "MISSED" };
+        match self.targets.iter().find(|(against, _)| *against == name) {
+            Some((_, target)) => {
+                let met = if ratio >= *target { "met" } else { "MISSED" };
                 format!("; target {target:.2}: {met}")
             }
-            _ => String::new(),
+            None => String::new(),
         }
     }
 }

@@ -164,15 +164,20 @@ impl Event for Never {
 }
 
 /// A command that is never refused: needed of each step behind the pivot, which can only go
-/// forward.
-#[diagnostic::on_unimplemented(
-    message = "the step `{Self}` stands behind the pivot, so it must not be refused",
-    label = "this step could be refused, when nothing can be undone any more",
-    note = "set `type Refused = Never` in `impl Command for {Self}`, or put it before the pivot with `.step`"
-)]
+/// forward. Every command whose `Refused` is [`Never`] is one.
 pub trait Unrefusable: Command {}
 
-impl<C: Command<Refused = Never>> Unrefusable for C {}
+impl<C: Command<Refused: IsNever>> Unrefusable for C {}
+
+/// A refusal that cannot happen: [`Never`], and nothing else.
+#[diagnostic::on_unimplemented(
+    message = "a step behind the pivot must not be refusable, but it can be refused with `{Self}`",
+    label = "nothing can be undone behind the pivot, so nothing may be refused",
+    note = "set `type Refused = Never` in its `impl Command`, or put it before the pivot with `.step`"
+)]
+pub trait IsNever {}
+
+impl IsNever for Never {}
 
 /// Defines the messages of a topic: structs, and their [`Event`] implementations.
 ///

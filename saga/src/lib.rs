@@ -208,6 +208,8 @@
 //! | `conformance` | the contract of a store as public tests |
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod builder;
 pub mod check;
 mod command;
 #[cfg(feature = "conformance")]
@@ -236,8 +238,16 @@ mod timers;
 
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
-pub use command::{Answer, Command, Compensable, Never, Outcome, Unrefusable};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use builder::SagasBuilder;
+pub use command::{Answer, Command, Compensable, Never, Outcome};
 pub use definition::Definition;
 pub use document::Document;
 pub use engine::Cancellation;
@@ -247,8 +257,12 @@ pub use memory::MemorySagas;
 pub use operator::{Desk, Query, Signature};
 pub use orchestrator::{Observer, Orchestrator, OrchestratorBuilder, Started, Transition};
 pub use participant::{Participant, Task, UndoTask};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresSagas;
 pub use run::{Attempt, CommandId, NotACommandId, RunId};
 pub use saga::Saga;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteSagas;
 pub use state::Status;
 pub use timers::{Timers, TimersHandle, TimersStatus};
 

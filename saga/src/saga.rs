@@ -8,10 +8,11 @@ use std::{marker::PhantomData, sync::Arc, time::Duration};
 use mainstay_messaging::Event;
 
 use crate::{
-    Command, Compensable, Definition, Unrefusable,
+    Command, Compensable, Definition,
     definition::{Code, Plain, Role, Shape, StepShape, Undoable},
 };
 
+pub use crate::command::{IsNever, Unrefusable};
 pub use group::{Branch, Branches, Group};
 pub use needs::{Needs, StepRef};
 
@@ -70,7 +71,7 @@ impl IsAfterPivot for AfterPivot {}
 ///
 /// A step behind the pivot must not be refusable:
 ///
-/// ```compile_fail,E0271
+/// ```compile_fail,E0277
 /// # mod orders { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/orders.rs")); }
 /// # use {mainstay_saga::*, orders::*};
 /// let saga = Saga::<Order>::new("place-order", 1);
@@ -86,6 +87,28 @@ impl IsAfterPivot for AfterPivot {}
 /// let saga = Saga::<Order>::new("place-order", 1);
 /// let (mut saga, _) = saga.pivot((), |order, ()| Pay { order: order.id.clone() });
 /// saga.step((), |order, ()| ReserveStock { order: order.id.clone() }); // error: this saga has its pivot
+/// ```
+///
+/// Before the pivot there is no such step:
+///
+/// ```compile_fail,E0277
+/// # mod orders { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/orders.rs")); }
+/// # use {mainstay_saga::*, orders::*};
+/// let mut saga = Saga::<Order>::new("place-order", 1);
+/// saga.then((), |order, ()| Ship { order: order.id.clone() }); // error: this saga has no pivot yet
+/// ```
+///
+/// Steps of a group do not see each other's results:
+///
+/// ```compile_fail,E0277
+/// # mod orders { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/orders.rs")); }
+/// # use {mainstay_saga::*, orders::*};
+/// let mut saga = Saga::<Order>::new("place-order", 1);
+/// saga.parallel(|group| {
+///     let stock = group.step((), |order: &Order, ()| ReserveStock { order: order.id.clone() });
+///     let payment = group.step(stock, |order, _| Authorize { order: order.id.clone() });
+///     (stock, payment) // error: `Branch<ReserveStock>` is not the result of earlier steps
+/// });
 /// ```
 ///
 /// A command and its undo have one topic, so that they keep their order:

@@ -5,12 +5,13 @@
 //!
 //! | table | key | columns |
 //! |---|---|---|
-//! | `saga_runs` | `run` | `saga`, `business_key`, `version`, `fingerprint`, `status`, `is_overdue`, `step`, `state`, `input`, `started_at`, `saved_at`, `wake_at` |
+//! | `saga_runs` | `run` | `saga`, `business_key`, `version`, `fingerprint`, `status`, `is_overdue`, `step`, `state`, `input`, `started_at`, `saved_at`, `wake_at`, `ended_at` |
 //! | `saga_journal` | `number` | `run`, `at`, `entry` |
-//! | `saga_steps` | `step` | `state`, `at` (the participant's side) |
+//! | `saga_steps` | `step` | `begins`, `undos`, `at` (the participant's side) |
 //!
-//! Indexes: unique (`saga`, `business_key`) over runs that have not ended; (`saga`, `fingerprint`,
-//! `wake_at`) where `wake_at` is set; (`saga`, `status`, `run`); (`run`, `number`) of the journal.
+//! Indexes: (`saga`, `business_key`), unique over runs that have not ended; (`saga`, `fingerprint`,
+//! `wake_at`) of those; (`saga`, `status`, `run`); (`saga`, `run`) of overdue ones; (`saga`,
+//! `ended_at`); (`run`, `number`) of the journal; `at` of steps.
 
 mod arc;
 mod participant;
@@ -166,8 +167,8 @@ pub trait SagaStore: Send + Sync + 'static {
         runs: &[RunId],
     ) -> Result<Vec<StoredRun>, Error>;
 
-    /// Locks up to `limit` runs whose time has come, those that are due longest first, and reads
-    /// them.
+    /// Locks up to `limit` runs whose time has come, of each definition those that are due longest
+    /// first, and reads them.
     ///
     /// # Behaviour
     /// - Only runs of these definitions, so that runs which this build cannot continue cost nothing

@@ -405,9 +405,9 @@ fn work_that_does_not_yield_does_not_keep_its_lease_from_being_renewed() {
         let work = tokio::spawn(async move {
             let outcome = guard.run(async move {
                 // Keeps its thread until the store has renewed, for a minute at most. Nothing is awaited here.
-                let mut looks = 0..60_000;
+                let mut looks = 0..6_000;
                 let renewed = looks.any(|_| {
-                    std::thread::sleep(Duration::from_millis(1));
+                    std::thread::sleep(Duration::from_millis(10));
                     store.renewals.load(Ordering::SeqCst) > 0
                 });
                 tokio::task::yield_now().await;

@@ -20,7 +20,7 @@ async fn nobody_sells_what_is_not_there_though_the_program_is_killed_in_between(
             .spawn()
             .unwrap();
         let said = BufReader::new(program.stdout.take().unwrap()).lines();
-        assert_eq!(said.take(lines).filter(Result::is_ok).count(), lines);
+        assert_eq!(said.take(lines).map_while(Result::ok).count(), lines);
         program.kill().unwrap();
         program.wait().unwrap();
     }

@@ -271,12 +271,14 @@ pub async fn a_kept_answer_ends_with_its_lifetime<F: LeasesFixture>(f: &F) {
 }
 
 pub async fn a_key_under_a_renewed_lease_outlives_its_lifetime<F: LeasesFixture>(f: &F) {
+    // Long enough to be renewed in time on a machine that is busy.
+    const LEASE: Duration = Duration::from_secs(2);
     let (leases, request) = (f.leases_for(SHORT).await, request("k1", "a mug"));
-    let lease = lease(&leases, &request, SHORT).await;
+    let lease = lease(&leases, &request, LEASE).await;
     leases.renew(&lease, LONG).await.unwrap();
     let long = super::request("k2", "a mug");
     let _held = self::lease(&leases, &long, LONG).await;
-    f.pass(SHORT * 2).await;
+    f.pass(LEASE + SHORT).await;
     for request in [&request, &long] {
         let running = look(&leases, request).await;
         assert!(matches!(running, Settled::Running { .. }), "{running:?}");

@@ -2,8 +2,8 @@
 
 use std::{fmt, marker::PhantomData};
 
-use super::{IsAfterPivot, IsBeforePivot, Needs, Parts, StepRef};
-use crate::{Compensable, Unrefusable, definition::Role};
+use super::{IsAfterPivot, IsBeforePivot, Needs, Parts, StepRef, Unrefusable};
+use crate::{Compensable, definition::Role};
 
 /// Steps of one stage while they are written down; see [`Saga::parallel`](super::Saga::parallel).
 pub struct Group<'s, I, P> {

@@ -9,3 +9,7 @@ mod laws;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;
 mod orders;
+#[cfg(all(feature = "conformance", feature = "postgres"))]
+mod postgres;
+#[cfg(all(feature = "conformance", feature = "sqlite"))]
+mod sqlite;

@@ -69,9 +69,9 @@ const CASES: [(&str, &str, &str, &str, &str); 21] = [
     (
         "a hold that outlived its order",
         "inventory",
-        "UPDATE reservations SET state = 'expired' WHERE state = 'released'",
+        "UPDATE reservations SET state = 'committed' WHERE state = 'released'",
         "I4",
-        "expired",
+        "committed",
     ),
     (
         "a double effect",
