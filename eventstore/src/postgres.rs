@@ -15,8 +15,8 @@ use crate::{
     Error, EventStoreBuilder,
     sql::{self, EventColumns, MixedColumns, PROBES, RebuildColumns, ScannedColumns, signed},
     store::{
-        NewEvent, Page, RebuildState, RebuildStore, ScannedEvent, SnapshotStore, StoredEvent,
-        StoredSnapshot, StreamName, StreamStore,
+        NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent, StoredSnapshot,
+        StreamName, StreamStore, Visit,
     },
 };
 
@@ -226,7 +226,8 @@ impl StreamStore for PostgresEventStore {
         &self,
         connection: &mut PgConnection,
         page: Page<'_>,
-    ) -> Result<Vec<ScannedEvent>, Error> {
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Error> {
         let rows = sqlx::query(self.scan.clone())
             .persistent(self.database.keeps_statements())
             .bind(page.after.0)
@@ -234,7 +235,7 @@ impl StreamStore for PostgresEventStore {
             .bind(page.below)
             .bind(i64::from(page.events))
             .fetch(connection);
-        Ok(sql::page(rows, columns, page).await.map_err(classify)?)
+        sql::visit(rows, columns, classify, page, visit).await
     }
 
     async fn count_events(

@@ -14,8 +14,8 @@ use crate::{
     Error, EventStoreBuilder,
     sql::{self, EventColumns, MixedColumns, PROBES, RebuildColumns, ScannedColumns, signed},
     store::{
-        NewEvent, Page, RebuildState, RebuildStore, ScannedEvent, SnapshotStore, StoredEvent,
-        StoredSnapshot, StreamName, StreamStore,
+        NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent, StoredSnapshot,
+        StreamName, StreamStore, Visit,
     },
 };
 
@@ -202,14 +202,15 @@ impl StreamStore for SqliteEventStore {
         &self,
         connection: &mut SqliteConnection,
         page: Page<'_>,
-    ) -> Result<Vec<ScannedEvent>, Error> {
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Error> {
         let rows = sqlx::query(self.scan.clone())
             .bind(page.after.0)
             .bind(signed(page.after.1))
             .bind(page.below)
             .bind(page.events)
             .fetch(connection);
-        Ok(sql::page(rows, columns, page).await.map_err(classify)?)
+        sql::visit(rows, columns, classify, page, visit).await
     }
 
     async fn count_events(
