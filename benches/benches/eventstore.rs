@@ -233,6 +233,9 @@ fn load(bench: &Bench, scratch: &Scratch) {
     ];
     let comparison = Comparison::new(name, count).target(BY_HAND, 0.9);
     bench.compare(&comparison, &mut sides);
+    drop(sides);
+    let ended = bench.runtime.block_on(tx.into_inner().rollback());
+    ended.unwrap();
 }
 
 fn rebuild(bench: &Bench, scratch: &Scratch) {

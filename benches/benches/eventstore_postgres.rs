@@ -243,6 +243,9 @@ fn load(bench: &Bench, server: &Server) {
     ];
     let comparison = Comparison::new(name, count).target(BY_HAND, 0.9);
     bench.compare(&comparison, &mut sides);
+    drop(sides);
+    let ended = bench.runtime.block_on(tx.into_inner().rollback());
+    ended.unwrap();
 }
 
 fn rebuild(bench: &Bench, server: &Server) {

@@ -203,9 +203,11 @@ async fn append<S: SnapshotStore + ?Sized, A: Aggregate>(
 }
 
 fn decode<E: Events>(stream: &StreamName, event: &StoredEvent) -> Result<E, Error> {
-    E::decode(event).map_err(|source| Error::Unreadable {
-        stream: stream.to_string(),
-        version: event.version,
-        source: source.into(),
+    E::decode(&event.kind, event.schema_version, &event.payload).map_err(|source| {
+        Error::Unreadable {
+            stream: stream.to_string(),
+            version: event.version,
+            source: source.into(),
+        }
     })
 }

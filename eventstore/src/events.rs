@@ -2,7 +2,7 @@
 
 use mainstay_messaging::event::{AnyEvent, DecodeError, EncodeError};
 
-use crate::store::{NewEvent, StoredEvent};
+use crate::store::NewEvent;
 
 /// All events of an aggregate, as one type; made by [`events!`](crate::events).
 pub trait Events: Sized + Send + Sync + 'static {
@@ -12,11 +12,12 @@ pub trait Events: Sized + Send + Sync + 'static {
     /// [`EncodeError`] when it does not serialise.
     fn encode(&self) -> Result<NewEvent, EncodeError>;
 
-    /// Reads a stored event; upcasts an older version to the current one.
+    /// Reads an event from its kind, the version of its schema and its payload; upcasts an older
+    /// version to the current one.
     ///
     /// # Errors
     /// [`UnreadableEvent`] says what is wrong.
-    fn decode(event: &StoredEvent) -> Result<Self, UnreadableEvent>;
+    fn decode(kind: &str, schema_version: u32, payload: &str) -> Result<Self, UnreadableEvent>;
 
     /// The event as what it is, for `outbox.emit`.
     fn as_event(&self) -> &dyn AnyEvent;
@@ -117,13 +118,18 @@ macro_rules! events {
                 }
             }
 
-            fn decode(event: &$crate::store::StoredEvent) -> ::std::result::Result<Self, $crate::store::UnreadableEvent> {
-                $(if let ::std::option::Option::Some(event) = event.decode() {
-                    return ::std::result::Result::Ok(Self::$variant(event?));
+            fn decode(
+                kind: &str,
+                schema_version: u32,
+                payload: &str,
+            ) -> ::std::result::Result<Self, $crate::store::UnreadableEvent> {
+                $(if kind == <$crate::events!(@type $variant $($type)?) as $crate::Event>::KIND {
+                    let event = $crate::messaging::event::from_payload(schema_version, payload.as_bytes())?;
+                    return ::std::result::Result::Ok(Self::$variant(event));
                 })+
                 ::std::result::Result::Err($crate::store::UnreadableEvent::UnknownKind {
                     events: ::std::stringify!($name),
-                    kind: event.kind.clone(),
+                    kind: ::std::string::String::from(kind),
                 })
             }
 

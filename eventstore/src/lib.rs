@@ -218,7 +218,7 @@
 //! | [`Aggregate::STREAM`] | 64 bytes |
 //! | id | 255 bytes, no control character |
 //! | events of a stream | 2⁶³ − 1; a load holds all above the snapshot in memory |
-//! | events of a step of a rebuild | 1,000 (`batch_size`), 4 MiB (`batch_bytes`) |
+//! | events of a step of a rebuild | 5,000 (`batch_size`), 4 MiB (`batch_bytes`) |
 //!
 //! # Failure modes
 //!

@@ -9,7 +9,7 @@ use crate::{
     Error,
     store::{
         NewEvent, Page, RebuildState, RebuildStore, ScannedEvent, SnapshotStore, StoredEvent,
-        StoredSnapshot, StreamName, StreamStore,
+        StoredSnapshot, StreamName, StreamStore, Visit,
     },
 };
 use rows::{RebuildRow, SnapshotRow};
@@ -119,7 +119,8 @@ impl StreamStore for MemoryEventStore {
         &self,
         connection: &mut Connection,
         page: Page<'_>,
-    ) -> Result<Vec<ScannedEvent>, Error> {
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Error> {
         let statement = connection.statement().await?;
         let (stream, version) = page.after;
         let from = (stream.to_owned(), version.saturating_add(1));
@@ -132,11 +133,17 @@ impl StreamStore for MemoryEventStore {
             wanted
         };
         let rows = statement.select::<EventRow>(from..to, limit, is_wanted);
-        let scanned = rows.into_iter().map(|row| ScannedEvent {
-            stream: row.stream,
-            event: row.event,
-        });
-        Ok(scanned.collect())
+        for EventRow { stream, event } in &rows {
+            visit(ScannedEvent {
+                stream,
+                version: event.version,
+                kind: &event.kind,
+                schema_version: event.schema_version,
+                payload: &event.payload,
+                recorded_at: event.recorded_at,
+            })?;
+        }
+        Ok(())
     }
 
     async fn count_events(

@@ -9,14 +9,14 @@ use mainstay_database::{
     Migration, Migrations,
     postgres::{Database, classify, statement},
 };
-use sqlx::{PgConnection, SqlStr};
+use sqlx::{PgConnection, Row as _, SqlStr, postgres::PgRow};
 
 use crate::{
     Error, EventStoreBuilder,
-    sql::{self, EventColumns, MixedColumns, PROBES, RebuildColumns, signed},
+    sql::{self, EventColumns, MixedColumns, PROBES, RebuildColumns, ScannedColumns, signed},
     store::{
-        NewEvent, Page, RebuildState, RebuildStore, ScannedEvent, SnapshotStore, StoredEvent,
-        StoredSnapshot, StreamName, StreamStore,
+        NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent, StoredSnapshot,
+        StreamName, StreamStore, Visit,
     },
 };
 
@@ -226,15 +226,16 @@ impl StreamStore for PostgresEventStore {
         &self,
         connection: &mut PgConnection,
         page: Page<'_>,
-    ) -> Result<Vec<ScannedEvent>, Error> {
-        let rows = sqlx::query_as(self.scan.clone())
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Error> {
+        let rows = sqlx::query(self.scan.clone())
             .persistent(self.database.keeps_statements())
             .bind(page.after.0)
             .bind(signed(page.after.1))
             .bind(page.below)
             .bind(i64::from(page.events))
             .fetch(connection);
-        Ok(sql::page(rows, page).await.map_err(classify)?)
+        sql::visit(rows, columns, classify, page, visit).await
     }
 
     async fn count_events(
@@ -252,6 +253,17 @@ impl StreamStore for PostgresEventStore {
             .map_err(classify)?;
         Ok(count.unsigned_abs())
     }
+}
+
+fn columns(row: &PgRow) -> Result<ScannedColumns<'_>, sqlx::Error> {
+    Ok((
+        row.try_get(0)?,
+        row.try_get(1)?,
+        row.try_get(2)?,
+        row.try_get(3)?,
+        row.try_get(4)?,
+        row.try_get(5)?,
+    ))
 }
 
 #[async_trait]

@@ -28,7 +28,7 @@ use crate::{
 ///
 /// | setter | default |
 /// |---|---|
-/// | `batch_size` | 1,000 events a step |
+/// | `batch_size` | 5,000 events a step |
 /// | `batch_bytes` | 4 MiB of payloads a step |
 /// | `backoff` | 100 ms, doubling up to 10 s |
 /// | `ids` | the system's |
@@ -88,7 +88,7 @@ where
         Self {
             store,
             projection,
-            batch_size: 1_000,
+            batch_size: 5_000,
             batch_bytes: 4 << 20,
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
             ids: Arc::new(SystemIds::new()),
@@ -96,7 +96,7 @@ where
         }
     }
 
-    /// How many events a step has at most; default 1,000. 0 means 1.
+    /// How many events a step has at most; default 5,000. 0 means 1.
     pub fn batch_size(mut self, events: u32) -> Self {
         self.batch_size = events.max(1);
         self
@@ -222,15 +222,17 @@ where
             events: self.batch_size,
             bytes: self.batch_bytes,
         };
-        let scanned = store.scan_events(&mut tx, page).await?;
-        let events = recorded::<P::Aggregate>(&scanned, prefix.len())?;
+        let mut read = Read::<P::Aggregate>::new(prefix.len());
+        let mut visit = |event: ScannedEvent<'_>| read.take(event);
+        store.scan_events(&mut tx, page, &mut visit).await?;
+        let Read { events, stream, .. } = read;
         if !events.is_empty() {
             let projected = self.projection.project(&mut tx, &events).await;
             projected.map_err(|source| failed::<S, P>(&state, source))?;
         }
         state.events += events.len() as u64;
-        match scanned.last() {
-            Some(last) => state.after = (last.stream.to_string(), last.event.version),
+        match events.last() {
+            Some(last) => state.after = (stream, last.version),
             None => state.is_done = true,
         }
         store.save_rebuild(&mut tx, P::NAME, &state).await?;
@@ -264,29 +266,46 @@ fn failed<S: RebuildStore, P: Projection<S::Connection>>(
     }
 }
 
-/// The events of a page, read. Those of one stream share the text of its id.
-fn recorded<A: Aggregate>(
-    page: &[ScannedEvent],
+/// The events of a step.
+struct Read<A: Aggregate> {
+    /// Bytes of a stream's name before the id.
     prefix: usize,
-) -> Result<Vec<Recorded<A::Event>>, Error> {
-    let mut stream: Arc<str> = "".into();
-    let mut id = Arc::clone(&stream);
-    let events = page.iter().map(|scanned| {
-        let event = A::Event::decode(&scanned.event).map_err(|source| Error::Unreadable {
-            stream: scanned.stream.to_string(),
-            version: scanned.event.version,
+    /// The stream of the last event, whose id its events share.
+    stream: String,
+    id: Arc<str>,
+    events: Vec<Recorded<A::Event>>,
+}
+
+impl<A: Aggregate> Read<A> {
+    fn new(prefix: usize) -> Self {
+        Self {
+            prefix,
+            stream: String::new(),
+            id: "".into(),
+            events: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, scanned: ScannedEvent<'_>) -> Result<(), Error> {
+        let ScannedEvent {
+            stream, version, ..
+        } = scanned;
+        let event = A::Event::decode(scanned.kind, scanned.schema_version, scanned.payload);
+        let event = event.map_err(|source| Error::Unreadable {
+            stream: stream.to_owned(),
+            version,
             source: source.into(),
         })?;
-        if stream != scanned.stream {
-            stream = Arc::clone(&scanned.stream);
-            id = stream.get(prefix..).unwrap_or_default().into();
+        if self.stream != stream {
+            stream.clone_into(&mut self.stream);
+            self.id = stream.get(self.prefix..).unwrap_or_default().into();
         }
-        Ok(Recorded {
-            id: Arc::clone(&id),
-            version: scanned.event.version,
-            recorded_at: scanned.event.recorded_at,
+        self.events.push(Recorded {
+            id: Arc::clone(&self.id),
+            version,
+            recorded_at: scanned.recorded_at,
             event,
-        })
-    });
-    events.collect()
+        });
+        Ok(())
+    }
 }

@@ -1,13 +1,14 @@
 //! Columns of both SQL stores.
 
-use std::{pin::pin, sync::Arc};
+use std::pin::pin;
 
 use futures_util::{Stream, TryStreamExt as _};
 
 use crate::{
     Error,
     store::{
-        NewEvent, Page, RebuildState, ScannedEvent, StoredEvent, StoredSnapshot, StreamName, time,
+        NewEvent, Page, RebuildState, ScannedEvent, StoredEvent, StoredSnapshot, StreamName, Visit,
+        time,
     },
 };
 
@@ -45,29 +46,33 @@ pub(crate) fn from_snapshot(
 }
 
 /// As [`EventColumns`], behind the stream.
-pub(crate) type ScannedColumns = (String, i64, String, i32, String, i64);
+pub(crate) type ScannedColumns<'r> = (&'r str, i64, &'r str, i32, &'r str, i64);
 
-/// Takes rows up to the page's bytes.
-pub(crate) async fn page(
-    rows: impl Stream<Item = Result<ScannedColumns, sqlx::Error>>,
+/// Gives rows to `visit`, up to the page's bytes.
+pub(crate) async fn visit<R>(
+    rows: impl Stream<Item = Result<R, sqlx::Error>>,
+    columns: impl for<'r> Fn(&'r R) -> Result<ScannedColumns<'r>, sqlx::Error>,
+    classify: fn(sqlx::Error) -> mainstay_database::Error,
     page: Page<'_>,
-) -> Result<Vec<ScannedEvent>, sqlx::Error> {
-    let mut rows = pin!(rows);
-    let mut scanned: Vec<ScannedEvent> = Vec::new();
-    let mut bytes = 0;
-    while let Some((stream, version, kind, schema, payload, at)) = rows.try_next().await? {
+    visit: &mut Visit<'_>,
+) -> Result<(), Error> {
+    let (mut rows, mut bytes) = (pin!(rows), 0);
+    while let Some(row) = rows.try_next().await.map_err(classify)? {
+        let (stream, version, kind, schema, payload, at) = columns(&row).map_err(classify)?;
+        visit(ScannedEvent {
+            stream,
+            version: unsigned(version),
+            kind,
+            schema_version: small(schema),
+            payload,
+            recorded_at: time(at),
+        })?;
         bytes += payload.len() as u64;
-        let stream = match scanned.last() {
-            Some(last) if *last.stream == *stream => Arc::clone(&last.stream),
-            _ => stream.into(),
-        };
-        let event = event((version, kind, schema, payload, at));
-        scanned.push(ScannedEvent { stream, event });
         if bytes >= page.bytes {
             break;
         }
     }
-    Ok(scanned)
+    Ok(())
 }
 
 /// Shape, stream, version, events, total, done.

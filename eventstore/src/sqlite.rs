@@ -8,14 +8,14 @@ use mainstay_database::{
     Migration, Migrations,
     sqlite::{Database, classify, statement},
 };
-use sqlx::{SqlStr, SqliteConnection};
+use sqlx::{Row as _, SqlStr, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
     Error, EventStoreBuilder,
-    sql::{self, EventColumns, MixedColumns, PROBES, RebuildColumns, signed},
+    sql::{self, EventColumns, MixedColumns, PROBES, RebuildColumns, ScannedColumns, signed},
     store::{
-        NewEvent, Page, RebuildState, RebuildStore, ScannedEvent, SnapshotStore, StoredEvent,
-        StoredSnapshot, StreamName, StreamStore,
+        NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent, StoredSnapshot,
+        StreamName, StreamStore, Visit,
     },
 };
 
@@ -202,14 +202,15 @@ impl StreamStore for SqliteEventStore {
         &self,
         connection: &mut SqliteConnection,
         page: Page<'_>,
-    ) -> Result<Vec<ScannedEvent>, Error> {
-        let rows = sqlx::query_as(self.scan.clone())
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Error> {
+        let rows = sqlx::query(self.scan.clone())
             .bind(page.after.0)
             .bind(signed(page.after.1))
             .bind(page.below)
             .bind(page.events)
             .fetch(connection);
-        Ok(sql::page(rows, page).await.map_err(classify)?)
+        sql::visit(rows, columns, classify, page, visit).await
     }
 
     async fn count_events(
@@ -236,6 +237,17 @@ fn as_json(events: &[NewEvent]) -> Result<String, Error> {
         .collect();
     serde_json::to_string(&rows)
         .map_err(|error| mainstay_database::Error::Failed(error.into()).into())
+}
+
+fn columns(row: &SqliteRow) -> Result<ScannedColumns<'_>, sqlx::Error> {
+    Ok((
+        row.try_get(0)?,
+        row.try_get(1)?,
+        row.try_get(2)?,
+        row.try_get(3)?,
+        row.try_get(4)?,
+        row.try_get(5)?,
+    ))
 }
 
 #[async_trait]

@@ -11,16 +11,13 @@
 
 mod arc;
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use mainstay_database::Transactions;
 use mainstay_messaging::{
     Event,
-    event::{DecodeError, EncodeError, from_payload, to_payload},
+    event::{EncodeError, to_payload},
 };
 
 use crate::Error;
@@ -93,13 +90,6 @@ impl StoredEvent {
             recorded_at,
         }
     }
-
-    /// Reads it as an `E`; `None` if it is of another kind.
-    #[must_use]
-    pub fn decode<E: Event>(&self) -> Option<Result<E, DecodeError>> {
-        let is_one = self.kind == E::KIND;
-        is_one.then(|| from_payload(self.schema_version, self.payload.as_bytes()))
-    }
 }
 
 /// A state as it is stored.
@@ -140,15 +130,26 @@ pub struct Page<'a> {
     pub bytes: u64,
 }
 
-/// An event of one of many streams.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// An event of one of many streams, as it is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "a store makes it")]
-pub struct ScannedEvent {
+pub struct ScannedEvent<'a> {
     /// The name of its stream.
-    pub stream: Arc<str>,
-    /// The event.
-    pub event: StoredEvent,
+    pub stream: &'a str,
+    /// Its place in the stream, from 1.
+    pub version: u64,
+    /// The event type's name.
+    pub kind: &'a str,
+    /// Version of the event type's schema, from 1.
+    pub schema_version: u32,
+    /// JSON.
+    pub payload: &'a str,
+    /// When its statement began, by the database's clock, to the microsecond.
+    pub recorded_at: SystemTime,
 }
+
+/// Takes one event after another, so that none is copied before it is decoded.
+pub type Visit<'v> = dyn FnMut(ScannedEvent<'_>) -> Result<(), Error> + Send + 'v;
 
 /// How far a rebuild is.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -210,10 +211,10 @@ pub trait StreamStore: Send + Sync + 'static {
         limit: u64,
     ) -> Result<Vec<StoredEvent>, Error>;
 
-    /// Reads events of many streams, in the order of (stream, version).
+    /// Gives the events of many streams to `visit`, in the order of (stream, version).
     ///
     /// # Errors
-    /// [`Error::Database`].
+    /// [`Error::Database`], and the first error of `visit`, which ends it.
     ///
     /// # Cancel safety
     /// As [`read_events`](Self::read_events).
@@ -221,7 +222,8 @@ pub trait StreamStore: Send + Sync + 'static {
         &self,
         connection: &mut Self::Connection,
         page: Page<'_>,
-    ) -> Result<Vec<ScannedEvent>, Error>;
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Error>;
 
     /// How many events the streams have whose names are above `above` and below `below`.
     ///

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    NewEvent, Page, RebuildState, RebuildStore, ScannedEvent, SnapshotStore, StoredEvent,
-    StoredSnapshot, StreamName, StreamStore,
+    NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent, StoredSnapshot,
+    StreamName, StreamStore, Visit,
 };
 use crate::Error;
 
@@ -39,8 +39,9 @@ impl<S: StreamStore + ?Sized> StreamStore for Arc<S> {
         &self,
         connection: &mut S::Connection,
         page: Page<'_>,
-    ) -> Result<Vec<ScannedEvent>, Error> {
-        (**self).scan_events(connection, page).await
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Error> {
+        (**self).scan_events(connection, page, visit).await
     }
 
     async fn count_events(

@@ -169,8 +169,8 @@ mod eventstore {
     use mainstay_eventstore::{
         Error,
         store::{
-            NewEvent, Page, RebuildState, RebuildStore, ScannedEvent, SnapshotStore, StoredEvent,
-            StoredSnapshot, StreamName, StreamStore,
+            NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent, StoredSnapshot,
+            StreamName, StreamStore, Visit,
         },
     };
     use mainstay_testkit::crash::Points;
@@ -215,7 +215,7 @@ mod eventstore {
             -> Result<(), Error>;
         point read_events(connection: &mut T::Connection, stream: &StreamName, after: u64, limit: u64)
             -> Result<Vec<StoredEvent>, Error>;
-        point scan_events(connection: &mut T::Connection, page: Page<'_>) -> Result<Vec<ScannedEvent>, Error>;
+        point scan_events(connection: &mut T::Connection, page: Page<'_>, visit: &mut Visit<'_>) -> Result<(), Error>;
         point count_events(connection: &mut T::Connection, above: &str, below: &str) -> Result<u64, Error>;
     });
 
