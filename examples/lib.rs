@@ -5,6 +5,7 @@
 //! | `outbox` | an order and its event commit together, or neither does |
 //! | `inbox` | each order has one invoice, however often its event comes |
 //! | `idempotency` | an HTTP service that processes each request once, however often it is sent |
+//! | `eventstore` | eight clerks sell one scarce item, whose stock is the fold of its events |
 //! | `leader` | one process of many sweeps, and a former leader's writes are refused |
 //! | `dlq` | a poison message: its key waits in order, and goes on once it is mended |
 //! | `dual_write` | what a crash loses or invents with and without an outbox |

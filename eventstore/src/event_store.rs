@@ -12,7 +12,8 @@ use crate::{
 
 /// Loads aggregates and appends their events, in the caller's transaction. Every store has it.
 ///
-/// Nothing is committed here, and nothing is seen by others before the caller commits.
+/// Nothing is committed here, and nothing is seen by others before the caller commits. What only
+/// reads needs no transaction: any connection will do, such as one of `db.reader()` on SQLite.
 pub trait EventStore: SnapshotStore {
     /// Loads an aggregate: folds its events, from its newest snapshot on. One that has no events is
     /// the default, at version 0.

@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 
 use crate::{
+    Attempt,
     journal::{Entry, JournalEntry},
     operator::{RunSummary, Signature},
     state::Reason,
@@ -59,7 +60,11 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Entry::Started => f.write_str("started"),
-            Entry::Sent { step, attempt } => write!(f, "{step} sent, attempt {attempt}"),
+            Entry::Sent { step, attempt } => match attempt {
+                Attempt::Do(1) => write!(f, "{step} sent"),
+                Attempt::Do(attempt) => write!(f, "{step} sent, attempt {attempt}"),
+                Attempt::Undo => write!(f, "the undo of {step} sent"),
+            },
             Entry::Done { step, result } => write!(f, "{step} done: {}", result.json()),
             Entry::Refused {
                 step,

@@ -321,6 +321,56 @@ async fn a_lease_that_the_store_has_lost_ends_at_the_next_renewal() {
     assert!(clock.monotonic() - began < LEASE / 2);
 }
 
+/// The store has renewed, and its answer is on the way while the host sleeps past the end of the lease.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_has_ended_stays_over_though_its_renewal_was_answered() {
+    let clock = Suspended::new();
+    let store = Slow::new(clock.clone(), AT_ONCE, AT_ONCE).await;
+    let guard = locks_with(&clock, &store).acquire("a", LONG).await.unwrap();
+    *store.back.lock().unwrap() = Duration::from_secs(1);
+    tokio::time::sleep(LEASE / 3 + Duration::from_millis(500)).await;
+    assert_eq!(store.renewals.load(Ordering::SeqCst), 1);
+    clock.sleeps_for(LEASE * 4 / 5);
+    assert!(!guard.is_held());
+    // The answer has come, and would let the lease last longer than this.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert!(!guard.is_held());
+    guard.lost().await;
+}
+
+/// Leases that know nothing of floors.
+struct Floorless(MemoryLeases);
+
+#[async_trait]
+impl LeaseStore for Floorless {
+    async fn acquire(&self, claim: Claim<'_>) -> Result<Acquired, Error> {
+        let above = FencingToken::ZERO;
+        self.0.acquire(Claim { above, ..claim }).await
+    }
+
+    async fn renew(&self, held: &[Holding<'_>], lease: Duration) -> Result<Vec<bool>, Error> {
+        self.0.renew(held, lease).await
+    }
+
+    async fn release(&self, held: Holding<'_>) -> Result<(), Error> {
+        self.0.release(held).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_not_above_the_floor_is_no_lock() {
+    let leases = MemoryLeases::builder(Database::new()).open().await;
+    let locks = Locks::new(Floorless(leases.unwrap()));
+    let guard = locks.acquire("a", LONG).await.unwrap();
+    let next = FencingToken::new(guard.token().as_i64() + 1);
+    guard.release().await.unwrap();
+    locks.raise_floor("a", next);
+    let refused = locks.acquire("a", LONG).await.unwrap_err();
+    assert!(matches!(refused, Error::Refused(_)), "{refused}");
+    // What the store had granted was given back.
+    drop(locks.acquire("a", LONG).await.unwrap());
+}
+
 #[test]
 fn a_guard_that_is_dropped_outside_its_runtime_frees_its_lock() {
     let runtime = tokio::runtime::Builder::new_multi_thread();

@@ -162,6 +162,8 @@ pub async fn a_rebuild_that_is_done_is_left_alone<F: Fixture>(f: &F) {
     let script = Script::plain();
     let first = run::<F, 1>(f, &script).await.unwrap();
     let calls = script.calls();
+    // From now on the projection is others' to write.
+    appended::<F, Account>(f, "e", [opened("e")]).await;
     assert_eq!(run::<F, 1>(f, &script).await.unwrap(), first);
     assert_eq!((script.calls(), f.rows().await), (calls, wanted));
 }

@@ -1,6 +1,7 @@
 //! Runs the programs, as a reader does.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod eventstore;
 mod idempotency;
 
 use std::process::Command;

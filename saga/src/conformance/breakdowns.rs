@@ -43,6 +43,9 @@ pub async fn a_broken_run_goes_on_after_a_retry<F: Fixture>(fixture: F) {
     assert_eq!(scene.kinds(), [""; 0]);
     let kept = scene.show(&run).await.state.broken.unwrap();
     assert_eq!(kept.replies.len(), 2, "nothing is lost");
+    let mended = Entry::Mended { by: ada() };
+    let journal = scene.show(&run).await.journal;
+    assert!(journal.iter().any(|entry| entry.entry == mended));
     // A corrected reply comes, and the unreadable one is skipped.
     let by = ada();
     let skipped = desk.skip(&run, "Reserve", r#"{"hold":"h-2"}"#, &by).await;

@@ -153,7 +153,7 @@ pub async fn a_timeline_is_text_and_json<F: Fixture>(fixture: F) {
         .collect();
     let expected = [
         "started",
-        "Reserve sent, attempt 1",
+        "Reserve sent",
         "Reserve refused: {}",
         "undoing: Reserve was refused",
         "undone",

@@ -14,6 +14,9 @@ pub enum Failure {
     /// The inbox.
     #[error(transparent)]
     Inbox(#[from] mainstay_inbox::Error),
+    /// The dead letter queue.
+    #[error(transparent)]
+    DeadLetters(#[from] mainstay_dlq::Error),
     /// Idempotency keys.
     #[error(transparent)]
     Idempotency(#[from] mainstay_idempotency::Error),
@@ -40,6 +43,7 @@ impl Failure {
             Self::Database(error) => error.is_retryable(),
             Self::Outbox(error) => error.is_retryable(),
             Self::Inbox(error) => error.is_retryable(),
+            Self::DeadLetters(error) => error.is_retryable(),
             Self::Idempotency(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
             Self::Statement(_) | Self::Other(_) => false,

@@ -4,7 +4,7 @@
 use std::{error::Error, io::Read as _, time::Duration};
 
 use clap::Parser;
-use mainstay_chaos::role::{Keyed, Relay, Worker, Writer};
+use mainstay_chaos::role::{Keyed, Relay, Replayer, Worker, Writer};
 use tokio_util::sync::CancellationToken;
 
 /// How long a role may take to end.
@@ -19,6 +19,8 @@ enum Role {
     Relay(Relay),
     /// Makes the effects of what was published.
     Worker(Worker),
+    /// Replays what workers could not handle.
+    Replayer(Replayer),
     /// Answers requests that carry idempotency keys.
     Keyed(Keyed),
 }
@@ -44,6 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Role::Writer(writer) => writer.run(shutdown).await,
             Role::Relay(relay) => relay.run(shutdown).await,
             Role::Worker(worker) => worker.run(shutdown).await,
+            Role::Replayer(replayer) => replayer.run(shutdown).await,
             Role::Keyed(service) => service.run(shutdown).await,
         }
     };

@@ -2,6 +2,7 @@
 
 mod keyed;
 mod relay;
+mod replayer;
 mod worker;
 mod writer;
 
@@ -17,6 +18,7 @@ use crate::Failure;
 
 pub use keyed::Keyed;
 pub use relay::Relay;
+pub use replayer::Replayer;
 pub use worker::Worker;
 pub use writer::Writer;
 

@@ -29,6 +29,8 @@ pub struct History {
     pub offsets: Vec<Offset>,
     /// Positions that may only rise; of each cursor in the order in which they were stored.
     pub cursors: Vec<Cursor>,
+    /// Messages that a dead letter queue took over; in the order of commits.
+    pub kept: Vec<Kept>,
     /// Keys that were blocked.
     pub blocked: Vec<Blocked>,
     /// Rows that were removed.
@@ -48,7 +50,8 @@ impl History {
         }
     }
 
-    /// Records at or above the stored offset of a consumer that have no effect on it yet.
+    /// Records at or above the stored offset of a consumer, and messages in its dead letter queue,
+    /// that have no effect on it yet.
     #[must_use]
     pub fn undone(&self) -> Vec<Left> {
         let done: HashSet<(&str, &str)> = (self.effects.iter())
@@ -57,7 +60,17 @@ impl History {
         let stored: HashMap<(&str, &str, i32), i64> = (self.offsets.iter())
             .map(|o| ((&*o.consumer, &*o.topic, o.partition), o.offset))
             .collect();
-        let mut undone = Vec::new();
+        let kept = self.kept.iter().filter(|kept| {
+            let (consumer, id) = (&*kept.consumer, &*kept.id);
+            !done.contains(&(consumer, id))
+        });
+        let mut undone: Vec<Left> = kept
+            .map(|kept| Left {
+                at: Place::Consumer(kept.consumer.clone()),
+                key: kept.key.clone(),
+                id: kept.id.clone(),
+            })
+            .collect();
         for Reader { consumer, topic } in &self.readers {
             for record in self.published.iter().filter(|r| r.topic == *topic) {
                 let stored = stored.get(&(consumer, topic, record.partition));
@@ -208,6 +221,19 @@ pub struct Offset {
     pub partition: i32,
     /// Every record below it is finished.
     pub offset: i64,
+    /// When.
+    pub seen: Moment,
+}
+
+/// A dead letter queue has taken a message over: it is durable there, and its effect comes later.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// The consumer that could not handle it, or whose earlier message of the key it waits behind.
+    pub consumer: String,
+    /// The key of the message.
+    pub key: Option<String>,
+    /// The id of the message.
+    pub id: String,
     /// When.
     pub seen: Moment,
 }

@@ -10,6 +10,6 @@ pub mod check;
 mod history;
 
 pub use history::{
-    Blocked, Cursor, Effect, Entry, History, Left, Moment, Offset, Ownership, Place, Published,
-    Reader, Removal, Sent,
+    Blocked, Cursor, Effect, Entry, History, Kept, Left, Moment, Offset, Ownership, Place,
+    Published, Reader, Removal, Sent,
 };

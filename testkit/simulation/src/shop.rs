@@ -2,6 +2,7 @@
 
 mod ending;
 mod engines;
+mod operator;
 mod rows;
 mod witness;
 mod writer;
@@ -48,6 +49,9 @@ pub(crate) struct Shop {
     topology: Topology,
     shards: u16,
     lasting: Option<Lasting>,
+    /// Whether workers have a dead letter queue; otherwise a failing message blocks its key in the
+    /// worker.
+    has_queue: bool,
     wishes: Arc<Vec<Wish>>,
     adapters: Arc<dyn Adapters>,
 }
@@ -83,12 +87,15 @@ impl Shop {
         {
             wish.set_alone(keys);
         }
+        let has_queue = !Rng::new(seed, "dead letters").one_in(2);
         Self {
             seed,
+            has_queue,
             topology: Topology {
                 writers: names("writer", 2),
                 relays: names("relay", 2 + rng.below(2)),
                 workers: names("worker", 2),
+                replayers: names("replayer", u64::from(has_queue)),
                 partitions: 3,
                 messages,
                 within: CHAOS,
@@ -161,7 +168,16 @@ impl Shop {
                 engines::worker(shop.clone(), Arc::clone(&witness), process)
             });
         }
-        tokio::time::sleep(CHAOS + Duration::from_millis(500)).await;
+        for name in &self.topology.replayers {
+            let shop = self.clone();
+            sim.host(name, move |process| {
+                engines::replayer(shop.clone(), process)
+            });
+        }
+        // An operator who acts while faults go on.
+        tokio::time::sleep(CHAOS / 2).await;
+        self.replay_all(sim).await?;
+        tokio::time::sleep(CHAOS / 2 + Duration::from_millis(500)).await;
         let mut violations = self.outlast(sim, &witness).await;
         sim.heal();
         let ending = async {

@@ -34,6 +34,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
             "history",
             "inbox",
             "outbox",
+            "dlq",
         ],
     ),
     (

@@ -35,6 +35,7 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
   health         curl http://{address}/readyz
   kill -9 this process, start it again, then
                  {commerce} verify --data {data}
+  a bad message  {commerce} demo poison --target http://{address} --data {data}
   more           {commerce} load --target http://{address} --orders 2000 --rate 200
 
 "#

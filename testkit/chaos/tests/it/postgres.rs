@@ -2,6 +2,7 @@
 
 mod aborts;
 mod connections;
+mod dead_letters;
 mod keys;
 mod relays;
 mod restore;

@@ -38,10 +38,15 @@ pub fn effects_in_key_order(history: &History) -> Vec<String> {
     differences.collect()
 }
 
-/// When an offset is stored, every message below it has a committed effect on the consumer.
+/// When an offset is stored, every message below it has a committed effect on the consumer, or is
+/// in its dead letter queue.
 #[must_use]
 pub fn offsets_behind_effects(history: &History) -> Vec<String> {
     let first = first_places(done(history));
+    let kept = history.kept.iter();
+    let kept: HashMap<(&str, &str), usize> = kept
+        .map(|kept| ((&*kept.consumer, &*kept.id), kept.seen.offsets))
+        .collect();
     let mut partitions: HashMap<(&str, i32), Vec<(i64, &str)>> = HashMap::new();
     for record in &history.published {
         let partition = partitions.entry((&record.topic, record.partition));
@@ -51,7 +56,7 @@ pub fn offsets_behind_effects(history: &History) -> Vec<String> {
     // Moments do not go back: a message that was done at one offset is done at each later one.
     let mut judged: HashMap<(&str, &str, i32), i64> = HashMap::new();
     let mut early = Vec::new();
-    for stored in &history.offsets {
+    for (nth, stored) in history.offsets.iter().enumerate() {
         let (consumer, topic) = (&*stored.consumer, &*stored.topic);
         if !history.reads(consumer, topic) {
             continue;
@@ -62,7 +67,8 @@ pub fn offsets_behind_effects(history: &History) -> Vec<String> {
         for (offset, id) in records.into_iter().flatten() {
             let concerned = (*below..stored.offset).contains(offset);
             let done = first.get(&(consumer, id));
-            if concerned && done.is_none_or(|at| *at >= stored.seen.effects) {
+            let is_kept = kept.get(&(consumer, id)).is_some_and(|at| *at <= nth);
+            if concerned && !is_kept && done.is_none_or(|at| *at >= stored.seen.effects) {
                 early.push(format!(
                     "{consumer} stored {} of {topic}/{}, and {id} at {offset} had no effect",
                     stored.offset, stored.partition

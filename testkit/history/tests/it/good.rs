@@ -142,6 +142,7 @@ pub(super) fn good() -> History {
             stored(1, 1, 3),
             stored(1, 3, 5),
         ],
+        kept: Vec::new(),
         cursors: vec![
             cursor("progress", 1),
             cursor("another", 0),

@@ -6,7 +6,8 @@ mod good;
 mod run;
 
 use mainstay_history::{
-    Blocked, Cursor, Effect, History, Left, Moment, Ownership, Place, Removal,
+    Blocked, Cursor, Effect, Entry, History, Kept, Left, Moment, Offset, Ownership, Place,
+    Published, Reader, Removal,
     check::{self, ALL, Violation, violations},
 };
 
@@ -311,4 +312,49 @@ fn a_block_that_is_noted_late_is_no_overtaking() {
         lasting: false,
     });
     assert_eq!(violations(&history), []);
+}
+
+/// A stored offset may pass a message that is in the dead letter queue by then, and no other.
+#[test]
+fn a_message_in_the_dead_letter_queue_is_durable_from_then_on() {
+    let entry = Entry {
+        id: "a".to_owned(),
+        ..Entry::default()
+    };
+    let stored = |offset| Offset {
+        consumer: "billing".to_owned(),
+        topic: "orders".to_owned(),
+        partition: 0,
+        offset,
+        seen: Moment::default(),
+    };
+    let kept = |offsets| Kept {
+        consumer: "billing".to_owned(),
+        key: None,
+        id: "a".to_owned(),
+        seen: Moment {
+            offsets,
+            ..Moment::default()
+        },
+    };
+    let history = |offsets| History {
+        committed: vec![entry.clone()],
+        published: vec![Published {
+            topic: "orders".to_owned(),
+            partition: 0,
+            offset: 0,
+            entry: entry.clone(),
+        }],
+        readers: vec![Reader {
+            consumer: "billing".to_owned(),
+            topic: "orders".to_owned(),
+        }],
+        offsets: vec![stored(1)],
+        kept: vec![kept(offsets)],
+        ..History::default()
+    };
+    assert!(check::offsets_behind_effects(&history(0)).is_empty());
+    assert_eq!(check::offsets_behind_effects(&history(1)).len(), 1);
+    let left = history(0).undone();
+    assert_eq!(left.len(), 1, "{left:?}");
 }

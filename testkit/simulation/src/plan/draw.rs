@@ -15,6 +15,8 @@ pub struct Topology {
     pub relays: Vec<Arc<str>>,
     /// Hosts that consume.
     pub workers: Vec<Arc<str>>,
+    /// Hosts that replay dead letters.
+    pub replayers: Vec<Arc<str>>,
     /// Partitions of the topic.
     pub partitions: u16,
     /// Messages of the scenario that can be refused.
@@ -26,19 +28,19 @@ pub struct Topology {
 impl Topology {
     /// All of them.
     pub(crate) fn hosts(&self) -> Vec<Arc<str>> {
-        [&*self.writers, &self.relays, &self.workers].concat()
+        [&*self.writers, &self.relays, &self.workers, &self.replayers].concat()
     }
 }
 
 impl Plan {
     /// The plan of a seed: about twenty faults. At least three of them take effect, if there are three
-    /// relays and workers.
+    /// relays, workers and replayers.
     #[must_use]
     pub fn draw(seed: u64, topology: &Topology) -> Self {
         let rng = Rng::new(seed, "plan");
         let all = topology.hosts();
         let mut faults = Vec::new();
-        let mut others = [&*topology.relays, &topology.workers].concat();
+        let mut others = [&*topology.relays, &topology.workers, &topology.replayers].concat();
         for nth in 0..3 + rng.below(4) {
             // Three of them on different hosts that do not end by themselves, so that each finds its
             // host running.
@@ -99,6 +101,7 @@ fn any_act(rng: &Rng, topology: &Topology, all: &[Arc<str>]) -> Option<Act> {
 }
 
 fn any_call(rng: &Rng, topology: &Topology, all: &[Arc<str>]) -> Option<Fault> {
+    let handling = [&*topology.workers, &topology.replayers].concat();
     let (hosts, port, often): (&[Arc<str>], _, _) = match rng.below(9) {
         0 => (all, Port::Begin, 30),
         1 => (all, Port::Statement, 60),
@@ -106,7 +109,7 @@ fn any_call(rng: &Rng, topology: &Topology, all: &[Arc<str>]) -> Option<Fault> {
         4 | 5 => (&topology.relays, Port::Publish, 12),
         6 => (&topology.workers, Port::Deliver, 10),
         7 => (&topology.workers, Port::Acknowledge, 10),
-        _ => (&topology.workers, Port::Handle, 20),
+        _ => (&handling, Port::Handle, 20),
     };
     call(rng, rng.one(hosts)?, port, 1 + rng.below(often))
 }

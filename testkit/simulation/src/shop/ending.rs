@@ -31,6 +31,9 @@ impl Shop {
     }
 
     async fn has_ended(&self, sim: &Sim, outbox: &MemoryOutbox) -> Result<bool, Failure> {
+        if !self.empty_queue(sim).await? {
+            return Ok(false);
+        }
         let database = sim.database();
         let wishes = self.wishes.len();
         if database.committed::<Fulfilled>().len() < wishes

@@ -4,8 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use mainstay_clock::Backoff;
 use mainstay_database::memory::{Connection, Inserted};
-use mainstay_inbox::{BlockKey, HandlerError, MemoryInbox, Received, Worker};
-use mainstay_messaging::StartAt;
+use mainstay_dlq::{DeadLetterQueue, memory::MemoryDeadLetters};
+use mainstay_inbox::{
+    BlockKey, HandlerError, Handlers, Inbox, MemoryInbox, Received, Worker, failure::FailurePolicy,
+    store::WorkerStore,
+};
+use mainstay_messaging::{Consumer, StartAt};
 use mainstay_outbox::Relay;
 
 use super::{
@@ -67,28 +71,90 @@ pub(super) async fn worker(
         size(40)
     };
     let inbox = MemoryInbox::new(process.database());
-    let policy = BlockKey::new().retry_after(Duration::from_millis(500));
     let consumer = process
         .consumer(&group(), &[topic()], StartAt::Earliest)
         .await?;
+    let settings = Settings {
+        concurrency: size(4),
+        batch_size: size(12),
+        in_flight,
+        max_attempts: 1 + rng.below(4),
+        retention: shop.window(),
+        handler_deadline: Duration::from_millis(200 + rng.millis(20_000).as_secs() * 1_000),
+    };
+    if shop.has_queue {
+        let queue = queue(&shop, inbox).await?;
+        let policy = Watched::new(queue.clone(), &witness);
+        return work(queue, consumer, policy, settings, process).await;
+    }
+    let policy = BlockKey::new().retry_after(Duration::from_millis(500));
+    let policy = Watched::new(policy, &witness);
+    work(inbox, consumer, policy, settings, process).await
+}
+
+/// What is drawn for a worker.
+struct Settings {
+    concurrency: usize,
+    batch_size: usize,
+    in_flight: usize,
+    max_attempts: u32,
+    retention: Duration,
+    handler_deadline: Duration,
+}
+
+async fn work<I, K>(
+    inbox: I,
+    consumer: K,
+    policy: impl FailurePolicy,
+    settings: Settings,
+    process: Process,
+) -> Result<(), Failure>
+where
+    I: WorkerStore + Inbox<Connection = Connection>,
+    K: Consumer,
+{
     let worker = Worker::new(inbox, consumer)
         .with_state(process.clone())
         .on(pack)
         .clock(process.clock())
         .ids(process.ids())
-        .concurrency(size(4))
-        .batch_size(size(12))
-        .max_in_flight(in_flight, usize::MAX)
-        .max_attempts(1 + rng.below(4))
-        .retention(shop.window())
+        .concurrency(settings.concurrency)
+        .batch_size(settings.batch_size)
+        .max_in_flight(settings.in_flight, usize::MAX)
+        .max_attempts(settings.max_attempts)
+        .retention(settings.retention)
         .drain_timeout(Duration::from_secs(1))
-        .handler_deadline(Duration::from_millis(
-            200 + rng.millis(20_000).as_secs() * 1_000,
-        ))
-        .failure_policy(Watched::new(policy, &witness))
+        .handler_deadline(settings.handler_deadline)
+        .failure_policy(policy)
         .backoff(backoff(10, 500));
     let shutdown = process.shutdown().cancelled_owned();
     Ok(worker.run_until(shutdown).await?)
+}
+
+type Queue = DeadLetterQueue<MemoryInbox, MemoryDeadLetters>;
+
+async fn queue(shop: &Shop, inbox: MemoryInbox) -> Result<Queue, Failure> {
+    let queue = DeadLetterQueue::builder(inbox).open().await?;
+    let rng = Rng::new(shop.seed, "delayed retries");
+    let delays = (0..rng.below(3)).map(|_| rng.millis(2_000));
+    Ok(queue.delayed_retries(delays.collect::<Vec<_>>()))
+}
+
+/// A replayer, with the handlers of the workers.
+pub(super) async fn replayer(shop: Shop, process: Process) -> Result<(), Failure> {
+    let rng = Rng::new(shop.seed, process.name());
+    let queue = queue(&shop, MemoryInbox::new(process.database())).await?;
+    let handlers = Handlers::new().with_state(process.clone()).on(pack);
+    let replayer = queue
+        .replayer(group(), handlers)?
+        .poll_interval(Duration::from_millis(50 + rng.below(500)))
+        .concurrency(1 + rng.below(3))
+        .max_attempts(1 + rng.below(3))
+        .retention(shop.window())
+        .backoff(backoff(10, 500))
+        .ids(process.ids());
+    let shutdown = process.shutdown().cancelled_owned();
+    Ok(replayer.run_until(shutdown).await?)
 }
 
 async fn pack(

@@ -9,7 +9,8 @@ use std::{
 
 use futures_util::FutureExt as _;
 use mainstay_database::memory::{Database, Record as _};
-use mainstay_history::{Effect, Entry, History, Offset, Ownership, Removal};
+use mainstay_dlq::memory::MemoryDeadLetters;
+use mainstay_history::{Effect, Entry, History, Kept, Offset, Ownership, Removal};
 use mainstay_inbox::MemoryInbox;
 use mainstay_messaging::{Group, MessageId, Partition, event::decode, memory::Broker};
 use mainstay_outbox::{MemoryOutbox, store::FencingToken};
@@ -44,6 +45,7 @@ pub(super) struct Seen {
     pruned: BTreeSet<String>,
     /// Effects are never changed, so the key of each identifies it.
     effects: HashSet<usize>,
+    kept: HashSet<String>,
     owners: BTreeMap<u16, (FencingToken, Option<String>)>,
     /// The name under which a relay owns shards.
     names: HashMap<LifeOf, String>,
@@ -105,6 +107,9 @@ impl Witness {
         if tables.contains(Parcel::TABLE) {
             self.effects(&mut seen);
         }
+        if tables.contains("dlq_messages") {
+            self.kept(&mut seen);
+        }
         if tables.contains("inbox_processed") && !tables.contains(Parcel::TABLE) {
             self.processed(&mut seen);
         }
@@ -122,6 +127,21 @@ impl Witness {
                 seen.history.effects.push(Effect {
                     consumer: super::group().to_string(),
                     entry: parcel.placed.clone().into(),
+                });
+            }
+        }
+    }
+
+    /// A message in the dead letter queue is durable, and its effect comes later.
+    fn kept(&self, seen: &mut Seen) {
+        for letter in MemoryDeadLetters::new(&self.database).committed() {
+            if seen.kept.insert(letter.message_id.clone()) {
+                let moment = seen.history.moment();
+                seen.history.kept.push(Kept {
+                    consumer: letter.consumer.to_string(),
+                    key: letter.key,
+                    id: letter.message_id,
+                    seen: moment,
                 });
             }
         }

@@ -5,10 +5,11 @@ use mainstay_database::{
     postgres::{Database, sqlx},
     sqlite,
 };
+use mainstay_dlq::DeadLetterQueue;
 use mainstay_inbox::PostgresInbox;
 use mainstay_testkit::{
     History,
-    history::{Effect, Entry, Left, Ownership, Place},
+    history::{Effect, Entry, Kept, Left, Moment, Ownership, Place},
 };
 
 use super::log;
@@ -26,7 +27,8 @@ impl Ledger {
     /// Lays them out in an empty database.
     pub(crate) async fn lay_out(database: Database, shards: u16) -> Self {
         outbox(&database, shards).await.unwrap();
-        PostgresInbox::builder(&database).open().await.unwrap();
+        let inbox = PostgresInbox::builder(&database).open().await.unwrap();
+        DeadLetterQueue::builder(inbox).open().await.unwrap();
         let tables = sqlx::raw_sql(include_str!("ledger.sql"));
         tables.execute(database.pool()).await.unwrap();
         Self::over(database)
@@ -63,7 +65,17 @@ impl Ledger {
             key,
             id,
         });
+        let kept = "SELECT key, message_id FROM dlq_messages ORDER BY id";
+        let kept: Vec<_> = sqlx::query_as(kept).fetch_all(pool).await.unwrap();
+        let kept = kept.into_iter().map(|(key, id)| Kept {
+            consumer: GROUP.to_owned(),
+            key,
+            id,
+            // When each was kept is not written down: at the latest by now.
+            seen: Moment::default(),
+        });
         let mut history = History {
+            kept: kept.collect(),
             committed: self.entries(committed).await,
             published: log::published(file).await,
             readers: log::readers(file).await,

@@ -23,6 +23,9 @@ CREATE TABLE effects (
     by      TEXT NOT NULL DEFAULT current_setting('application_name')
 );
 
+-- Not empty: what could not be handled can be now.
+CREATE TABLE healed (at TIMESTAMPTZ NOT NULL DEFAULT now());
+
 -- Who owned what: fence = a shard was taken, none = rows were removed. Both lock the shard's row, so that the numbers have
 -- the order in which it happened.
 CREATE TABLE ownership (

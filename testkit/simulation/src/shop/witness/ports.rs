@@ -4,10 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mainstay_history::{Blocked, Place, Sent};
-use mainstay_inbox::{
-    BlockKey,
-    failure::{Failure, FailureOutcome, FailurePolicy},
-};
+use mainstay_inbox::failure::{Failure, FailureOutcome, FailurePolicy};
 use mainstay_messaging::{
     Delivery, Group, Message, Publisher,
     broker::{Content as Record, PublishOutcome},
@@ -144,7 +141,7 @@ impl Publisher for Watched<HostPublisher> {
 }
 
 #[async_trait]
-impl FailurePolicy for Watched<BlockKey> {
+impl<P: FailurePolicy> FailurePolicy for Watched<P> {
     async fn on_failure(
         &self,
         consumer: &Group,
