@@ -17,7 +17,7 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open(directory.path().join("plans.db")).await;
         let namespace = Namespace::prefixed("p_").unwrap();
-        let sagas = SqliteSagas::builder(&database.unwrap()).namespace(namespace);
+        let sagas = SqliteSagas::builder(database.unwrap()).namespace(namespace);
         let mut sagas = sagas.open().await.unwrap();
         let sql = &mut sagas.sql;
         for statement in [

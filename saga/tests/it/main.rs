@@ -13,3 +13,5 @@ mod orders;
 mod postgres;
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod sqlite;
+#[cfg(all(feature = "conformance", any(feature = "postgres", feature = "sqlite")))]
+mod stores;

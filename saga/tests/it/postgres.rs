@@ -3,6 +3,10 @@
 //! Everything runs under a role that has only the privileges that `roles` grants.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod outcomes;
+mod privileges;
+mod schema;
+
 use async_trait::async_trait;
 use mainstay_database::{
     Namespace,
@@ -12,15 +16,18 @@ use mainstay_saga::{PostgresSagas, conformance::Fixture, postgres::roles};
 use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::{PgConnection, PgPool};
 
+use crate::stores::{self, one_process};
+
 /// The role that `roles` creates in this namespace. It owns nothing and stays on the server, where
 /// it has no privilege once the test's database is dropped.
 const ROLE: &str = "sales_saga_worker";
 
 pub(crate) struct PostgresFixture {
+    pub(crate) database: Database,
     sagas: PostgresSagas,
     /// As the owner.
     pub(crate) owner: PgPool,
-    _server: TestDatabase,
+    server: TestDatabase,
 }
 
 pub(crate) fn namespace() -> Namespace {
@@ -41,8 +48,9 @@ pub(crate) async fn fixture() -> Option<PostgresFixture> {
     let database = Database::connect(&as_service(&server.url())).await.unwrap();
     Some(PostgresFixture {
         sagas: sagas_in(&database).await,
+        database,
         owner,
-        _server: server,
+        server,
     })
 }
 
@@ -86,3 +94,42 @@ impl Fixture for PostgresFixture {
 }
 
 mainstay_saga::conformance!(if_there fixture());
+
+/// As another process opens it.
+async fn other(fixture: &PostgresFixture) -> PostgresSagas {
+    let url = as_service(&fixture.server.url());
+    sagas_in(&Database::connect(&url).await.unwrap()).await
+}
+
+#[tokio::test]
+async fn a_run_that_another_process_has_locked_is_skipped() {
+    let Some(fixture) = fixture().await else {
+        return;
+    };
+    let other = other(&fixture).await;
+    stores::a_run_that_another_process_has_locked_is_skipped(fixture, other).await;
+}
+
+#[tokio::test]
+async fn timers_of_two_processes_fire_each_run_once() {
+    let Some(fixture) = fixture().await else {
+        return;
+    };
+    let other = other(&fixture).await;
+    stores::timers_of_two_processes_fire_each_run_once(fixture, other).await;
+}
+
+#[tokio::test]
+async fn reply_and_timer_race_for_a_run_and_one_of_them_wins() {
+    let Some(fixture) = fixture().await else {
+        return;
+    };
+    let other = other(&fixture).await;
+    stores::reply_and_timer_race_for_a_run_and_one_of_them_wins(fixture, other).await;
+}
+
+one_process!(fixture();
+    a_start_is_one_run_wherever_its_process_ends
+    a_reply_is_one_transition_wherever_its_process_ends
+    a_timer_fires_once_wherever_its_process_ends
+);

@@ -1,6 +1,8 @@
 //! Sagas in a SQLite file.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod schema;
+
 use async_trait::async_trait;
 use mainstay_database::{
     Namespace,
@@ -8,6 +10,8 @@ use mainstay_database::{
 };
 use mainstay_saga::{SqliteSagas, conformance::Fixture};
 use sqlx::SqliteConnection;
+
+use crate::stores::{self, one_process};
 
 pub(crate) struct SqliteFixture {
     sagas: SqliteSagas,
@@ -66,3 +70,30 @@ impl Fixture for SqliteFixture {
 }
 
 mainstay_saga::conformance!(fixture());
+
+/// As another process opens it.
+async fn other(fixture: &SqliteFixture) -> SqliteSagas {
+    let database = Database::open(fixture.database.path()).await.unwrap();
+    let sagas = SqliteSagas::builder(&database).namespace(namespace());
+    sagas.open().await.unwrap()
+}
+
+#[tokio::test]
+async fn timers_of_two_processes_fire_each_run_once() {
+    let fixture = fixture().await;
+    let other = other(&fixture).await;
+    stores::timers_of_two_processes_fire_each_run_once(fixture, other).await;
+}
+
+#[tokio::test]
+async fn reply_and_timer_race_for_a_run_and_one_of_them_wins() {
+    let fixture = fixture().await;
+    let other = other(&fixture).await;
+    stores::reply_and_timer_race_for_a_run_and_one_of_them_wins(fixture, other).await;
+}
+
+one_process!(async { Some(fixture().await) };
+    a_start_is_one_run_wherever_its_process_ends
+    a_reply_is_one_transition_wherever_its_process_ends
+    a_timer_fires_once_wherever_its_process_ends
+);

@@ -11,6 +11,7 @@
 //! | `eventstore` | `StreamStore`, `SnapshotStore`, `RebuildStore`: by [`EventStorePorts`] |
 //! | `inbox` | `Inbox`, `Retention`, `WorkerStore`: by [`InboxPorts`] |
 //! | `idempotency` | `Leases`; `Records`, `RecordStore`: by [`RecordPorts`], as `begin_key` and `complete_key` |
+//! | `saga` | `SagaStore`, by [`SagaPorts`] |
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -28,6 +29,8 @@ pub use eventstore::{EventStoreDatabase, EventStorePorts};
 pub use idempotency::{RecordDatabase, RecordPorts};
 #[cfg(feature = "inbox")]
 pub use inbox::{DatabaseOf, InboxPorts};
+#[cfg(feature = "saga")]
+pub use saga::{SagaDatabase, SagaPorts};
 
 /// A port of a process, and the points at which the process may end. Shared ports are in an [`Arc`].
 #[derive(Debug)]
@@ -254,6 +257,9 @@ mod eventstore {
         }
     }
 }
+
+#[cfg(feature = "saga")]
+mod saga;
 
 #[cfg(feature = "inbox")]
 mod inbox {
