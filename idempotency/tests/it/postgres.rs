@@ -46,8 +46,11 @@ pub(crate) struct PostgresFixture {
 pub(crate) async fn fixture() -> Option<PostgresFixture> {
     let server = Server::for_suite("idempotency")?.database().await.unwrap();
     let url = as_service(&server.url());
-    // A thousand requests at once may wait long for a connection of a machine that is busy.
-    let patient = |database: Settings| database.acquire_timeout(PATIENCE).max_connections(30);
+    // On a machine that is busy, requests may wait long for a connection or a lock.
+    let patient = |database: Settings| {
+        let database = database.acquire_timeout(PATIENCE).lock_timeout(PATIENCE);
+        database.max_connections(30)
+    };
     Some(fixture_through(server, &url, patient).await)
 }
 

@@ -63,7 +63,9 @@ async fn a_key_that_is_running_is_409_and_its_answer_is_given_afterwards() {
         async move { ask(&app, post("/orders", Some("k1"), MUG)).await }
     });
     // It has its key, and waits for the table.
-    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    let held = "SELECT count(*) FROM pg_locks
+        WHERE locktype = 'advisory' AND granted
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     while sqlx::query_scalar::<_, i64>(held)
         .fetch_one(&mut *first)
         .await
