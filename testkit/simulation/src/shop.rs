@@ -178,7 +178,7 @@ impl Shop {
         tokio::time::sleep(CHAOS / 2).await;
         self.replay_all(sim).await?;
         tokio::time::sleep(CHAOS / 2 + Duration::from_millis(500)).await;
-        let mut violations = self.outlast(sim, &witness).await;
+        let mut violations = self.outlast(sim, &witness).await?;
         sim.heal();
         let ending = async {
             let faults = sim.plan().faults.iter().zip(sim.struck());

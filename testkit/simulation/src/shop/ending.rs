@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mainstay_history::{History, Left, Place, Reader};
 use mainstay_outbox::MemoryOutbox;
+use tokio::time::Instant;
 
 use super::{
     Failure, Lasting, Shop, WINDOW, group, nth_of,
@@ -69,13 +70,20 @@ impl Shop {
     }
 
     /// Heals all but what lasts, waits, and says what else stands still.
-    pub(super) async fn outlast(&self, sim: &Sim, witness: &Witness) -> Vec<String> {
+    ///
+    /// # Errors
+    /// What the operator is refused.
+    pub(super) async fn outlast(
+        &self,
+        sim: &Sim,
+        witness: &Witness,
+    ) -> Result<Vec<String>, Failure> {
         let mut beside = Vec::new();
         if let Some(Lasting::Poison(nth)) = self.lasting {
             // The others of its partition are handled, and their processed records are old enough to be
             // pruned; their offsets are not committed.
             sim.world.heal();
-            tokio::time::sleep(WINDOW + Duration::from_secs(3)).await;
+            self.wait(sim, WINDOW + Duration::from_secs(3)).await?;
             let at = Place::Consumer(group().to_string());
             beside = self.stands_still(sim, witness, &at, nth);
             sim.broker().faults().redeliver(&group());
@@ -85,10 +93,21 @@ impl Shop {
             sim.heal();
             let refused = move |message: &_| nth_of(message) == Some(nth);
             sim.broker().faults().refuse(refused);
-            tokio::time::sleep(BESIDE).await;
+            self.wait(sim, BESIDE).await?;
             beside = self.stands_still(sim, witness, &Place::Outbox, nth);
         }
-        beside
+        Ok(beside)
+    }
+
+    /// Lets time pass. In the first half of it, an operator has dead letters replayed.
+    async fn wait(&self, sim: &Sim, time: Duration) -> Result<(), Failure> {
+        let half = Instant::now() + time / 2;
+        while self.has_queue && Instant::now() < half {
+            self.empty_queue(sim).await?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        tokio::time::sleep_until(half + time / 2).await;
+        Ok(())
     }
 
     /// What does not hold while nothing but this message is the cause of anything that stands still.
