@@ -105,11 +105,12 @@ impl Shop {
         } else {
             0
         };
+        let rest = time.saturating_sub(Duration::from_secs(acts));
         for _ in 0..acts {
             self.empty_queue(sim).await?;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        tokio::time::sleep(time - Duration::from_secs(acts)).await;
+        tokio::time::sleep(rest).await;
         Ok(())
     }
 
