@@ -89,23 +89,21 @@ impl SqliteSagas {
         connection: &mut SqliteConnection,
         runs: &[SavedRun<'_>],
     ) -> Result<(), Error> {
-        let row = |saved: &SavedRun<'_>| {
-            let SavedRun {
-                run, state, face, ..
-            } = *saved;
-            let (status, wake_in) = (face.status, face.wake_in.map(micros));
-            let (step, is_ended) = (face.step.as_deref(), status.is_ended());
-            serde_json::to_value((
-                run,
-                state,
-                status.as_str(),
-                face.is_overdue,
+        let rows = runs.iter().map(|saved| {
+            let (status, is_overdue) = (saved.face.status, saved.face.is_overdue);
+            let (step, wake_in) = (saved.face.step.as_deref(), saved.face.wake_in.map(micros));
+            let (name, is_ended) = (status.as_str(), status.is_ended());
+            (
+                saved.run,
+                saved.state,
+                name,
+                is_overdue,
                 step,
                 wake_in,
                 is_ended,
-            ))
-        };
-        let rows = runs.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+            )
+        });
+        let rows: Vec<_> = rows.collect();
         let mut entries = Vec::new();
         for saved in runs {
             for entry in saved.journal {

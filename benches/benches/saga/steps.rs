@@ -120,12 +120,16 @@ fn step_by_hand((run, key, _, _, state, input, _): Row, reply: &Message) -> Step
     let input: Order = serde_json::from_str(&input).unwrap();
     let payload = reply.payload.as_deref().unwrap();
     let reserved: Reserved = serde_json::from_slice(payload).unwrap();
-    state.steps[0].progress = Progress::Done;
-    state.steps[1].progress = Progress::Sent;
-    state.steps[1].attempt = 1;
     let (order, note) = (input.id, input.note);
     let payload = serde_json::to_string(&Pay { order, note }).unwrap();
     let result = serde_json::to_string(&reserved).unwrap();
+    let (first, second) = state.steps.split_at_mut(1);
+    first[0].progress = Progress::Done;
+    second[0].progress = Progress::Sent;
+    second[0].attempt = 1;
+    // The texts of result and command, wherever they stand.
+    first[0].key = Some(result.clone());
+    second[0].key = Some(payload.clone());
     let done = Noted::Done {
         step: "Reserve",
         result: &result,
@@ -228,7 +232,9 @@ pub(crate) fn compare<S, O, B>(
     let count = count.next_multiple_of(tasks * batch);
     let share = count / tasks;
     let rows = bench.runtime.block_on(bare.started(count));
-    let state = "x".repeat(900);
+    // SQLite does not write a row that stays the same.
+    let states = ["x", "y"].map(|state| state.repeat(900));
+    let mut round = 0;
     let mut sides = vec![
         Side::new(OURS, || {
             let started = bench.runtime.block_on(ours.started(count));
@@ -251,10 +257,12 @@ pub(crate) fn compare<S, O, B>(
     ];
     if batch == 1 {
         sides.push(Side::new(BARE, || {
+            round += 1;
+            let state = &states[round % 2];
             let work = rows.chunks(share).map(async |rows| {
                 for (run, _) in rows {
                     let mut tx = bare.store.database().begin().await.unwrap();
-                    B::bare(&mut tx, run.as_str(), &state).await;
+                    B::bare(&mut tx, run.as_str(), state).await;
                     bare.store.database().commit(tx).await.unwrap();
                 }
             });
