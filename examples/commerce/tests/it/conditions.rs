@@ -108,20 +108,24 @@ fn a_shop_on_a_full_disk_of_the_server_resumes_once_there_is_space() {
     let mut accepted = vec![shop.accept("first", &order)];
     disk.fill().unwrap();
     let mut number = 0;
-    let refused = wait_for("an order that does not fit on the disk", || {
+    let mut place = || {
         let reply = shop.order(&format!("k{number}"), &order);
         if reply.status == 202 {
             accepted.push(reply.order_id());
             number += 1;
-            return None;
         }
-        Some(reply)
-    });
-    assert_eq!(refused.status, 503, "{refused:?}");
+        reply
+    };
     wait_for("the shop to report the full disk", || {
+        // There is work until something does not fit.
+        place();
         let ready = shop.get("/readyz").body;
         ready.contains("disk is full: make room").then_some(())
     });
+    let refused = wait_for("an order that does not fit on the disk", || {
+        Some(place()).filter(|reply| reply.status != 202)
+    });
+    assert_eq!(refused.status, 503, "{refused:?}");
 
     disk.make_room().unwrap();
     let again = wait_for("the order to be accepted", || {
