@@ -1,5 +1,7 @@
 //! Dead letters in a PostgreSQL database.
 
+#[cfg(test)]
+mod plans;
 mod roles;
 
 use async_trait::async_trait;
@@ -34,6 +36,8 @@ const DIALECT: Dialect = Dialect {
     begin_snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     isolation: "current_setting('transaction_isolation')",
     each: ["jsonb_array_elements", "::jsonb", " (value)"],
+    // `IN` may be planned as a join, for which the whole table is read.
+    among: ["= ANY (ARRAY(", "))"],
     ordered: "jsonb_array_elements($2::jsonb) WITH ORDINALITY AS r (value, n) ORDER BY r.n",
     unhex: ["decode(", ", 'hex')"],
     share: "FOR KEY SHARE OF b",

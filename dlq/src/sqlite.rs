@@ -1,5 +1,8 @@
 //! Dead letters in a SQLite file.
 
+#[cfg(test)]
+mod plans;
+
 use async_trait::async_trait;
 use mainstay_database::{
     Migration, Migrations, Namespace,
@@ -31,6 +34,7 @@ const DIALECT: Dialect = Dialect {
     begin_snapshot: "BEGIN",
     isolation: "'read committed'",
     each: ["json_each", "", ""],
+    among: ["IN (", ")"],
     ordered: "json_each($2) AS r ORDER BY r.key",
     unhex: ["unhex(", ")"],
     share: "",

@@ -30,6 +30,8 @@ CREATE INDEX {prefix}dlq_messages_by_key ON {ns}dlq_messages (consumer, topic, k
 -- A message that comes again while it is kept. Not unique: after it was replayed and its processed
 -- record was pruned, it may come and fail again.
 CREATE INDEX {prefix}dlq_messages_by_identity ON {ns}dlq_messages (consumer, source, message_id);
+-- How many there are.
+CREATE INDEX {prefix}dlq_messages_by_state ON {ns}dlq_messages (consumer, state) WHERE state IN ('dead', 'held');
 -- Groups.
 CREATE INDEX {prefix}dlq_messages_by_fingerprint ON {ns}dlq_messages (fingerprint, id) WHERE state = 'dead';
 -- What is due.

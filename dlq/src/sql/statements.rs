@@ -16,6 +16,8 @@ pub(crate) struct Dialect {
     pub(crate) each: [&'static str; 3],
     /// The rows of the JSON array $2 as `r`, in their order, with the clause that orders them.
     pub(crate) ordered: &'static str,
+    /// That a value is among the rows of a query: what stands before and behind it.
+    pub(crate) among: [&'static str; 2],
     /// Bytes of a hexadecimal text: what stands before and behind it.
     pub(crate) unhex: [&'static str; 2],
     /// `FOR KEY SHARE` of the rows of a blocked key.
@@ -38,6 +40,8 @@ impl Dialect {
             .replace("{begin_snapshot}", self.begin_snapshot)
             .replace("{unhex}", self.unhex[0])
             .replace("{hex}", self.unhex[1])
+            .replace("{among}", self.among[0])
+            .replace("{end}", self.among[1])
             .replace("{ordered}", self.ordered)
             .replace("{each}", each)
             .replace("{json}", json)
@@ -131,16 +135,16 @@ statements! {
     lock_key: "SELECT 1 FROM {ns}dlq_blocked_keys WHERE consumer = $1 AND topic = $2 AND key = $3 {lock}";
     hand_back: "DELETE FROM {ns}dlq_blocked_keys WHERE consumer = $1 AND topic = $2 AND key = $3 AND NOT EXISTS (
             SELECT 1 FROM {ns}dlq_messages AS m WHERE m.consumer = $1 AND m.topic = $2 AND m.key = $3 AND m.{kept})";
-    prune: "DELETE FROM {ns}dlq_messages WHERE id IN (
+    prune: "DELETE FROM {ns}dlq_messages WHERE id {among}
             SELECT id FROM {ns}dlq_messages WHERE consumer = $1 AND resolved_at <= {now} - CAST($2 AS BIGINT)
-            ORDER BY resolved_at LIMIT $3 {skip}) RETURNING id";
+            ORDER BY resolved_at LIMIT $3 {skip}{end} RETURNING id";
     prune_bodies: "DELETE FROM {ns}dlq_bodies WHERE message IN (SELECT CAST(row.value AS BIGINT) FROM {each}($1{json}) AS row{value})";
     prune_failures: "DELETE FROM {ns}dlq_failures WHERE message IN (SELECT CAST(row.value AS BIGINT) FROM {each}($1{json}) AS row{value})";
     /// A job shows what became of its messages, so it stays as long as they do.
-    prune_jobs: "DELETE FROM {ns}dlq_jobs WHERE id IN (
+    prune_jobs: "DELETE FROM {ns}dlq_jobs WHERE id {among}
             SELECT id FROM {ns}dlq_jobs AS j WHERE j.finished_at <= {now} - CAST($1 AS BIGINT)
               AND NOT EXISTS (SELECT 1 FROM {ns}dlq_messages AS m WHERE m.job = j.id)
-            ORDER BY id LIMIT $2 {skip})";
+            ORDER BY id LIMIT $2 {skip}{end}";
     totals: "SELECT
         (SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND {kept} AND state = 'dead' LIMIT $2) AS t),
         (SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND {kept} AND state = 'held' LIMIT $2) AS t),
