@@ -1,4 +1,7 @@
 //! What a guard promises whatever the store is: on leases in memory, with time that jumps.
+//!
+//! Under `start_paused` time is simulated: it moves only while every task waits, so a sleep leads to
+//! one moment of the run, however busy the machine is.
 
 use std::{
     future::poll_fn,
@@ -404,7 +407,8 @@ fn work_that_does_not_yield_does_not_keep_its_lease_from_being_renewed() {
     let worked = runtime.block_on(async {
         let work = tokio::spawn(async move {
             let outcome = guard.run(async move {
-                // Keeps its thread until the store has renewed, for a minute at most. Nothing is awaited here.
+                // Keeps its thread until the store has renewed, for a minute of real time at most. Nothing
+                // is awaited here.
                 let mut looks = 0..6_000;
                 let renewed = looks.any(|_| {
                     std::thread::sleep(Duration::from_millis(10));

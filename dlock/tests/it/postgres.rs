@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mainstay_database::{Namespace, postgres::Database};
 use mainstay_dlock::{
-    Error, FencingToken, Locks, PostgresFences, PostgresLeases, conformance::Fixture,
+    Error, FencingToken, Guard, Locks, PostgresFences, PostgresLeases, conformance::Fixture,
     postgres::guarded,
 };
 use mainstay_testkit::postgres::{Pooler, Server, TestDatabase};
@@ -66,6 +66,25 @@ impl Fixture for Postgres {
 mainstay_dlock::conformance!(if_there fixture());
 
 const LONG: Duration = Duration::from_secs(120);
+
+/// Works under the guard until its lease was renewed so often.
+async fn renewed(guard: &Guard, times: usize) {
+    let work = async {
+        for _ in 0..times {
+            let mut before = guard.remaining();
+            // It sinks until it is renewed.
+            loop {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                let left = guard.remaining();
+                if left > before {
+                    break;
+                }
+                before = left;
+            }
+        }
+    };
+    guard.run(work).await.unwrap();
+}
 
 /// The SQLSTATE with which a statement was refused.
 async fn refused(connection: &mut PgConnection, sql: &'static str) -> Option<String> {
@@ -264,8 +283,8 @@ async fn behind_a_pooler_locks_and_fences_do_the_same() {
     let lease = Duration::from_secs(4);
     let locks = Locks::builder(leases).lease(lease).build();
     let guard = locks.acquire("a", LONG).await.unwrap();
-    let held = guard.run(tokio::time::sleep(lease * 3 / 2)).await;
-    held.unwrap();
+    // A lease without renewals would have ended.
+    renewed(&guard, 4).await;
     assert!(locks.try_acquire("a").await.unwrap().is_none());
     for _ in 0..5 {
         let mut tx = database.begin().await.unwrap();

@@ -29,9 +29,7 @@ pub(crate) enum Command {
     Load(LoadArguments),
     /// Run a scenario on a running deployment. Exit code 0: every expectation held
     Demo(DemoArguments),
-    /// See and act on messages that a service could not handle
     Dlq(dead_letters::DlqArguments),
-    /// See and act on messages that the broker refused
     Outbox(deferred::OutboxArguments),
     /// Migrate every database and exit
     Migrate(MigrateArguments),
@@ -70,7 +68,7 @@ pub(crate) struct ServeArguments {
     pub(crate) max_connections: Option<u64>,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct StorageArguments {
     /// Directory of the files [default: data]
     #[arg(long, env = "COMMERCE_DATA", value_name = "DIR")]

@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::{
-        dead_letters::Reference,
-        deferred::{ActsArguments, DeferredAct, DeferredArguments, OutboxArguments, OutboxCommand},
+        dead_letters::{Listing, OneArguments},
+        deferred::{DeferredArguments, OutboxArguments, OutboxCommand},
     },
     dlq::{operator, services, storage},
     error::Failure,
-    output::{self, short, time},
+    output::{self, done, short, time},
 };
 
 pub(crate) async fn run(arguments: OutboxArguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         OutboxCommand::List(arguments) => list(arguments).await,
-        OutboxCommand::Retry(arguments) => act(arguments, "retry").await,
-        OutboxCommand::Discard(arguments) => act(arguments, "discard").await,
+        OutboxCommand::Retry(arguments) => retry(arguments).await,
+        OutboxCommand::Discard(arguments) => discard(arguments).await,
         OutboxCommand::Audit(arguments) => audit(arguments).await,
     }?;
     Ok(ExitCode::SUCCESS)
@@ -35,22 +35,21 @@ async fn outbox(storage: &Storage, service: &str) -> Result<Arc<dyn Operator>, F
 }
 
 async fn list(arguments: DeferredArguments) -> Result<(), Failure> {
-    let storage = storage(arguments.target.storage)?;
-    let which = if arguments.all {
-        Which::All
-    } else {
-        Which::Heads
-    };
+    let DeferredArguments {
+        listing,
+        all,
+        after,
+    } = arguments;
+    let storage = storage(listing.target.storage)?;
+    let which = if all { Which::All } else { Which::Heads };
     let mut found: Vec<(&'static str, Deferred)> = Vec::new();
-    for service in services(arguments.service.as_deref()) {
+    for service in services(listing.service.as_deref()) {
         let outbox = outbox(&storage, service).await?;
-        let rows = outbox
-            .deferred(&which, arguments.after, arguments.limit)
-            .await;
+        let rows = outbox.deferred(&which, after, listing.limit).await;
         let rows = rows.map_err(refused)?.into_iter();
         found.extend(rows.map(|row| (service, row)));
     }
-    if arguments.target.json {
+    if listing.target.json {
         return output::json(&found.iter().map(row_as_json).collect::<Vec<_>>());
     }
     let rows = found.iter().map(|(service, row)| {
@@ -97,27 +96,33 @@ fn row_as_json((service, row): &(&'static str, Deferred)) -> Value {
     })
 }
 
-async fn act(arguments: DeferredAct, act: &str) -> Result<(), Failure> {
-    let (operator, reason) = operator(&arguments.signed)?;
-    let by = Signature::new(operator, reason);
-    let storage = storage(arguments.target.storage)?;
-    let Reference { service, number } = arguments.message;
-    let outbox = outbox(&storage, service).await?;
-    let then = if act == "retry" {
-        outbox.retry_now(number, &by).await.map_err(refused)?;
-        "is tried at the relay's next look"
-    } else {
-        outbox.discard(number, &by).await.map_err(refused)?;
-        "is discarded; what was held behind it goes on"
-    };
-    let id = arguments.message.to_string();
-    if arguments.target.json {
-        return output::json(&json!({"id": id, "act": act, "outcome": then}));
-    }
-    output::print(&format!("{id} {then}"))
+async fn retry(arguments: OneArguments) -> Result<(), Failure> {
+    let (outbox, by) = opened(&arguments).await?;
+    let message = arguments.object;
+    let retried = outbox.retry_now(message.number, &by).await;
+    retried.map_err(refused)?;
+    let then = "is tried at the relay's next look";
+    done(message, "retry", then, arguments.target.json)
 }
 
-async fn audit(arguments: ActsArguments) -> Result<(), Failure> {
+async fn discard(arguments: OneArguments) -> Result<(), Failure> {
+    let (outbox, by) = opened(&arguments).await?;
+    let message = arguments.object;
+    let discarded = outbox.discard(message.number, &by).await;
+    discarded.map_err(refused)?;
+    let then = "is discarded; what was held behind it goes on";
+    done(message, "discard", then, arguments.target.json)
+}
+
+/// The outbox of the service that is meant, and who acts there.
+async fn opened(arguments: &OneArguments) -> Result<(Arc<dyn Operator>, Signature), Failure> {
+    let (operator, reason) = operator(&arguments.signed)?;
+    let storage = storage(arguments.target.storage.clone())?;
+    let outbox = outbox(&storage, arguments.object.service).await?;
+    Ok((outbox, Signature::new(operator, reason)))
+}
+
+async fn audit(arguments: Listing) -> Result<(), Failure> {
     let storage = storage(arguments.target.storage)?;
     let mut acts: Vec<(&'static str, Act)> = Vec::new();
     for service in services(arguments.service.as_deref()) {

@@ -5,8 +5,9 @@ use std::{io::Write as _, time::SystemTime};
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 
-use crate::error::Failure;
+use crate::{cli::dead_letters::Reference, error::Failure};
 
 /// Prints a line, a table or a JSON value.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
@@ -19,6 +20,14 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value);
     print(&text.map_err(|error| Failure::new("the answer cannot be written", &error))?)
+}
+
+/// Prints what an act on `object` came to.
+pub(crate) fn done(object: Reference, act: &str, then: &str, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return json(&json!({"id": object.to_string(), "act": act, "outcome": then}));
+    }
+    print(&format!("{object} {then}"))
 }
 
 /// Prints rows under their headings; without rows, `nothing`.

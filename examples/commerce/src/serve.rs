@@ -8,7 +8,12 @@ mod presence;
 mod server;
 mod traffic;
 
-use std::{io::Write, path::Path, process::ExitCode, time::Duration};
+use std::{
+    io::{IsTerminal as _, Write},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
 
 use commerce_chassis::{Deployment, Error, Service, Storage};
 use tokio::{net::TcpListener, signal, task::JoinSet};
@@ -176,7 +181,10 @@ fn log() -> Result<(), Failure> {
                 "COMMERCE_LOG {wanted:?}: expected a level, such as info, or MODULE=LEVEL,…"
             ))
         })?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let mut lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if !std::io::stderr().is_terminal() {
+        lines = lines.with_ansi(false);
+    }
     tracing_subscriber::registry()
         .with(lines.with_filter(levels))
         .init();

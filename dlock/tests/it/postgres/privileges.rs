@@ -8,7 +8,7 @@ use mainstay_dlock::{
     postgres::{guarded, roles},
 };
 
-use super::{LONG, UNFENCED, fixture, refused};
+use super::{LONG, UNFENCED, fixture, refused, renewed};
 
 fn namespace() -> Namespace {
     let prefixed = Namespace::prefixed("shop_").unwrap();
@@ -64,7 +64,7 @@ async fn holders_and_writers_need_no_other_privileges() {
     let lease = Duration::from_secs(4);
     let locks = Locks::builder(leases).lease(lease).build();
     let guard = locks.acquire("stock", LONG).await.unwrap();
-    guard.run(tokio::time::sleep(lease / 2)).await.unwrap();
+    renewed(&guard, 1).await;
     guard.release().await.unwrap();
     locks.raise_floor("stock", FencingToken::new(1_000));
     let guard = locks.acquire("stock", LONG).await.unwrap();

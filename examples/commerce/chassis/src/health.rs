@@ -3,10 +3,11 @@
 use mainstay_dlock::LeaderHandle;
 use mainstay_dlq::{ReplayerHandle, desk::Totals};
 use mainstay_inbox::{WorkerHandle, status::BlockedKey};
+use mainstay_messaging::envelope::micros_since_epoch;
 use mainstay_outbox::{Activity, RelayHandle};
 use serde::Serialize;
 
-use crate::timestamp::{micros_since_epoch, rfc3339};
+use crate::timestamp::rfc3339;
 
 /// Reports the health of a service's relay, worker and replayer.
 #[derive(Clone, Debug)]

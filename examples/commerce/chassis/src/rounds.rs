@@ -30,6 +30,17 @@ pub enum Progress {
     Idle,
 }
 
+impl Progress {
+    /// Nothing is due at `now`, and the next row falls due at `next`; microseconds since 1970.
+    #[must_use]
+    pub fn until(next: Option<i64>, now: i64) -> Self {
+        next.map_or(Self::Idle, |at| {
+            let micros = u64::try_from(at.saturating_sub(now)).unwrap_or(0);
+            Self::Due(Duration::from_micros(micros))
+        })
+    }
+}
+
 /// Safety-net polling, which also finds the rows of other processes.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 

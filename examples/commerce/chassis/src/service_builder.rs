@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum::Router;
-use commerce_contracts::topics_of;
+use commerce_contracts::{ignored_by, topics_of};
 use futures_util::FutureExt as _;
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::Migrations;
@@ -197,6 +197,7 @@ impl ServiceBuilder {
         let worker = queue
             .worker(consumer)
             .handlers(handlers)
+            .ignore_kinds(&ignored_by(self.name))
             .retention(RETENTION)
             .on_commit(move || on_commit.iter().for_each(|work| work.notify_one()));
         let relay = Relay::new(self.outbox, roles::publisher(broker.publisher())).lease(LEASE);

@@ -1,7 +1,5 @@
 //! Times as text. Elsewhere a time is a number of microseconds since 1970, in UTC.
 
-use std::time::SystemTime;
-
 use jiff::{
     SignedDuration,
     civil::{self, DateTime},
@@ -35,16 +33,11 @@ pub fn from_rfc3339(text: &str) -> Option<i64> {
     i64::try_from(micros).ok()
 }
 
-pub(crate) fn micros_since_epoch(time: SystemTime) -> i64 {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |ago| -ago),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use mainstay_messaging::envelope::micros_since_epoch;
 
     use super::*;
 
@@ -69,9 +62,10 @@ mod tests {
     fn a_time_beyond_the_years_of_rfc_3339_is_their_end() {
         assert_eq!(rfc3339(i64::MAX), "9999-12-31T23:59:59.999999Z");
         assert_eq!(rfc3339(i64::MIN), "0000-01-01T00:00:00.000000Z");
+        // As the health of a service shows it.
         let far = Duration::from_secs(1 << 60);
-        assert_eq!(micros_since_epoch(SystemTime::UNIX_EPOCH + far), i64::MAX);
-        assert_eq!(micros_since_epoch(SystemTime::UNIX_EPOCH - far), i64::MIN);
+        assert_eq!(micros_since_epoch(UNIX_EPOCH + far), i64::MAX);
+        assert_eq!(micros_since_epoch(UNIX_EPOCH - far), i64::MIN);
     }
 
     #[test]

@@ -37,4 +37,4 @@ pub use payment::{
     PaymentDeclined, PaymentRefunded, RefundKind,
 };
 pub use shipping::{DispatchShipment, ShipmentStatus, ShipmentStatusChanged};
-pub use subscriptions::{SUBSCRIPTIONS, Subscription, TOPICS, topics_of};
+pub use subscriptions::{SUBSCRIPTIONS, Subscription, TOPICS, ignored_by, topics_of};

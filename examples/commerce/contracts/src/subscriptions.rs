@@ -3,9 +3,9 @@
 use mainstay_messaging::{Topic, event::Event};
 
 use crate::{
-    AuthorizePayment, CapturePayment, DispatchShipment, OrderCancelled, OrderConfirmed,
-    OrderPlaced, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded,
-    ShipmentStatusChanged, StockReleased, StockReservationFailed, StockReserved,
+    AuthorizePayment, CapturePayment, DispatchShipment, OrderCancelled, OrderCompleted,
+    OrderConfirmed, OrderPlaced, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
+    PaymentRefunded, ShipmentStatusChanged, StockReleased, StockReservationFailed, StockReserved,
 };
 
 /// All topics.
@@ -18,7 +18,7 @@ pub const TOPICS: &[&str] = &[
     "shipping-commands",
 ];
 
-/// One service reads one topic and handles these kinds. It skips other kinds.
+/// One service reads one topic, handles these kinds, and leaves those alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Subscription {
     /// The service, which is also the name of its consumer group.
@@ -27,6 +27,8 @@ pub struct Subscription {
     pub topic: &'static str,
     /// The kinds that it handles.
     pub kinds: &'static [&'static str],
+    /// The topic's other kinds.
+    pub ignored: &'static [&'static str],
 }
 
 /// Every subscription of the application.
@@ -39,6 +41,7 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
             StockReservationFailed::KIND,
             StockReleased::KIND,
         ],
+        ignored: &[],
     },
     Subscription {
         service: "order",
@@ -49,41 +52,53 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
             PaymentCaptured::KIND,
             PaymentRefunded::KIND,
         ],
+        ignored: &[],
     },
     Subscription {
         service: "order",
         topic: "shipping",
         kinds: &[ShipmentStatusChanged::KIND],
+        ignored: &[],
     },
     Subscription {
         service: "inventory",
         topic: "order",
         kinds: &[OrderPlaced::KIND, OrderCancelled::KIND],
+        ignored: &[OrderConfirmed::KIND, OrderCompleted::KIND],
     },
     Subscription {
         service: "inventory",
         topic: "shipping",
         kinds: &[ShipmentStatusChanged::KIND],
+        ignored: &[],
     },
     Subscription {
         service: "payment",
         topic: "order",
         kinds: &[OrderCancelled::KIND],
+        ignored: &[
+            OrderPlaced::KIND,
+            OrderConfirmed::KIND,
+            OrderCompleted::KIND,
+        ],
     },
     Subscription {
         service: "payment",
         topic: "payment-commands",
         kinds: &[AuthorizePayment::KIND, CapturePayment::KIND],
+        ignored: &[],
     },
     Subscription {
         service: "shipping",
         topic: "order",
         kinds: &[OrderConfirmed::KIND, OrderCancelled::KIND],
+        ignored: &[OrderPlaced::KIND, OrderCompleted::KIND],
     },
     Subscription {
         service: "shipping",
         topic: "shipping-commands",
         kinds: &[DispatchShipment::KIND],
+        ignored: &[],
     },
 ];
 
@@ -97,9 +112,36 @@ pub fn topics_of(service: &str) -> Vec<Topic> {
         .collect()
 }
 
+/// The kinds on its topics that `service` leaves alone.
+#[must_use]
+pub fn ignored_by(service: &str) -> Vec<&'static str> {
+    SUBSCRIPTIONS
+        .iter()
+        .filter(|subscription| subscription.service == service)
+        .flat_map(|subscription| subscription.ignored.iter().copied())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn every_kind_of_a_topic_is_handled_or_left_alone_on_purpose() {
+        let known = |subscription: &Subscription| -> BTreeSet<&str> {
+            let kinds = subscription.kinds.iter().chain(subscription.ignored);
+            kinds.copied().collect()
+        };
+        for subscription in SUBSCRIPTIONS {
+            let of_topic = SUBSCRIPTIONS
+                .iter()
+                .filter(|other| other.topic == subscription.topic);
+            let all: BTreeSet<&str> = of_topic.flat_map(known).collect();
+            assert_eq!(known(subscription), all, "{subscription:?}");
+        }
+    }
 
     #[test]
     fn every_subscription_names_a_topic_that_exists() {

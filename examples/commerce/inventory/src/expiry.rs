@@ -1,9 +1,6 @@
 //! Ends holds that were not confirmed in time, in one process at a time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use commerce_chassis::{
@@ -86,10 +83,7 @@ impl LedRound for Expiry {
         let due = store::expired(self.db.reader(), now, ENDED_TOGETHER).await?;
         if due.is_empty() {
             let next = store::next_expiry(self.db.reader()).await?;
-            return Ok(next.map_or(Progress::Idle, |at| {
-                let micros = u64::try_from(at.saturating_sub(now)).unwrap_or(0);
-                Progress::Due(Duration::from_micros(micros))
-            }));
+            return Ok(Progress::until(next, now));
         }
         let mut tx = self.db.begin().await?;
         term.check(&mut tx).await?;

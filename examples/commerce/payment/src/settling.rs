@@ -58,10 +58,7 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Round for Settling<R> {
         let due = store::due(self.db.reader(), self.journal.now(), SETTLED_TOGETHER).await?;
         if due.is_empty() {
             let next = store::next_due(self.db.reader()).await?;
-            return Ok(next.map_or(Progress::Idle, |at| {
-                let micros = at.saturating_sub(self.journal.now());
-                Progress::Due(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
-            }));
+            return Ok(Progress::until(next, self.journal.now()));
         }
         let payments = {
             let orders: BTreeSet<&OrderId> = due.iter().map(|intent| &intent.order_id).collect();

@@ -1,7 +1,5 @@
 //! The simulated carrier: moves due shipments. Due times are rows, so they survive a crash.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use commerce_chassis::{Cause, Db, Journal, Progress, Result, Round, ServiceBuilder};
 use mainstay_database::Transactions;
@@ -34,12 +32,10 @@ impl Carrier {
 #[async_trait]
 impl Round for Carrier {
     async fn round(&self) -> Result<Progress> {
-        let Some(next) = store::next_due(self.db.reader()).await? else {
-            return Ok(Progress::Idle);
-        };
+        let next = store::next_due(self.db.reader()).await?;
         let now = self.journal.now();
-        if let Ok(wait @ 1..) = u64::try_from(next.saturating_sub(now)) {
-            return Ok(Progress::Due(Duration::from_micros(wait)));
+        if next.is_none_or(|at| at > now) {
+            return Ok(Progress::until(next, now));
         }
         let mut tx = self.db.begin().await?;
         let due = store::due(&mut tx, now, MOVED_TOGETHER).await?;

@@ -9,20 +9,31 @@ use mainstay_dlq::{DeadLetterId, State};
 use super::StorageArguments;
 use crate::config::SERVICES;
 
-/// See and act on messages that a service could not handle, and on those held behind them.
+/// See and act on messages that a service could not handle, and on those held behind them
 ///
 /// Acts write rows; the service's replayer does the rest, at once or when it is started next. A
 /// message is named SERVICE/NUMBER, as `list` shows it.
 #[derive(Args, Debug)]
+#[command(after_help = FROM_ALARM_TO_FIXED)]
 pub(crate) struct DlqArguments {
     #[command(subcommand)]
     pub(crate) command: DlqCommand,
 }
 
+const FROM_ALARM_TO_FIXED: &str = "\
+From the alarm to fixed:
+  commerce dlq groups                                         which causes, how often, since when
+  commerce dlq list --fingerprint HEX                         the messages of one cause
+  commerce dlq show inventory/17                              body, headers, failures
+  commerce dlq edit inventory/17 --payload FILE --reason TEXT if the message is at fault
+  commerce dlq replay inventory/17 --reason TEXT --wait       once message or service is mended
+  commerce dlq replay --fingerprint HEX --reason TEXT         all messages of the cause
+  commerce verify                                             whether all is well";
+
 #[derive(Subcommand, Debug)]
 pub(crate) enum DlqCommand {
     /// Dead letters by cause: start here
-    Groups(GroupsArguments),
+    Groups(Listing),
     /// Messages, newest first, without bodies
     List(ListArguments),
     /// One message with its headers, body and failures
@@ -32,15 +43,15 @@ pub(crate) enum DlqCommand {
     /// Give a message another body, as a new revision; the original is kept
     Edit(EditArguments),
     /// Give a message up, or all that match; it can be restored
-    Discard(DiscardArguments),
+    Discard(ManyArguments),
     /// Make a discarded message a dead letter again
-    Restore(RestoreArguments),
+    Restore(OneArguments),
     /// Who did what, and why
     Audit(AuditArguments),
     /// Acts on many messages, and how far they are
-    Jobs(JobsArguments),
+    Jobs(Listing),
     /// End an act on many messages before it has come to all of them
-    Cancel(CancelArguments),
+    Cancel(OneArguments),
 }
 
 /// Where the queue is, and how to print.
@@ -93,16 +104,29 @@ pub(crate) struct Filter {
     pub(crate) until: Option<Timestamp>,
 }
 
+/// A list of what services have.
 #[derive(Args, Debug)]
-pub(crate) struct GroupsArguments {
+pub(crate) struct Listing {
     #[command(flatten)]
     pub(crate) target: Target,
     /// Only those of this service
     #[arg(long, value_name = "NAME", value_parser = SERVICES)]
     pub(crate) service: Option<String>,
-    /// Groups of each service at most
+    /// Rows of each service at most
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) limit: u32,
+}
+
+/// An act on one thing.
+#[derive(Args, Debug)]
+pub(crate) struct OneArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Which, as the list shows it
+    #[arg(value_name = "SERVICE/NUMBER")]
+    pub(crate) object: Reference,
+    #[command(flatten)]
+    pub(crate) signed: Signed,
 }
 
 #[derive(Args, Debug)]
@@ -126,7 +150,8 @@ pub(crate) struct ListArguments {
 pub(crate) struct ShowArguments {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The message, as SERVICE/NUMBER
+    /// Which, as the list shows it
+    #[arg(value_name = "SERVICE/NUMBER")]
     pub(crate) message: Reference,
     /// Its body as it came (0), or as a later edit made it [default: the newest]
     #[arg(long, value_name = "N")]
@@ -138,8 +163,8 @@ pub(crate) struct ShowArguments {
 #[command(group = ArgGroup::new("which").required(true).multiple(true)
     .args(["message", "all", "service", "topic", "key", "kind", "message_id", "fingerprint", "since", "until"]))]
 pub(crate) struct Which {
-    /// One message, as SERVICE/NUMBER
-    #[arg(conflicts_with_all = ["all", "service", "topic", "key", "kind", "message_id", "fingerprint", "since", "until", "rate"])]
+    /// One message
+    #[arg(value_name = "SERVICE/NUMBER", conflicts_with_all = ["all", "Filter", "rate"])]
     pub(crate) message: Option<Reference>,
     /// All messages
     #[arg(long)]
@@ -154,35 +179,30 @@ pub(crate) struct Which {
     pub(crate) yes: bool,
 }
 
+/// An act on one message, or on all that match.
 #[derive(Args, Debug)]
-pub(crate) struct ReplayArguments {
+pub(crate) struct ManyArguments {
     #[command(flatten)]
     pub(crate) target: Target,
     #[command(flatten)]
     pub(crate) which: Which,
     #[command(flatten)]
     pub(crate) signed: Signed,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReplayArguments {
+    #[command(flatten)]
+    pub(crate) many: ManyArguments,
     /// Wait for the outcome, and exit with 1 if a message failed again
     #[arg(long)]
     pub(crate) wait: bool,
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct DiscardArguments {
-    #[command(flatten)]
-    pub(crate) target: Target,
-    #[command(flatten)]
-    pub(crate) which: Which,
-    #[command(flatten)]
-    pub(crate) signed: Signed,
-}
-
-#[derive(Args, Debug)]
 pub(crate) struct EditArguments {
     #[command(flatten)]
-    pub(crate) target: Target,
-    /// The message, as SERVICE/NUMBER
-    pub(crate) message: Reference,
+    pub(crate) one: OneArguments,
     /// File with the new body; - is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) payload: PathBuf,
@@ -192,54 +212,15 @@ pub(crate) struct EditArguments {
     /// The revision that the edit is based on [default: the newest]
     #[arg(long, value_name = "N")]
     pub(crate) revision: Option<u32>,
-    #[command(flatten)]
-    pub(crate) signed: Signed,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct RestoreArguments {
-    #[command(flatten)]
-    pub(crate) target: Target,
-    /// The message, as SERVICE/NUMBER
-    pub(crate) message: Reference,
-    #[command(flatten)]
-    pub(crate) signed: Signed,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct AuditArguments {
-    #[command(flatten)]
-    pub(crate) target: Target,
-    /// Only acts on this message, as SERVICE/NUMBER
+    /// Only acts on this message
+    #[arg(value_name = "SERVICE/NUMBER")]
     pub(crate) message: Option<Reference>,
-    /// Only those of this service
-    #[arg(long, value_name = "NAME", value_parser = SERVICES)]
-    pub(crate) service: Option<String>,
-    /// Entries of each service at most
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub(crate) limit: u32,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct JobsArguments {
     #[command(flatten)]
-    pub(crate) target: Target,
-    /// Only those of this service
-    #[arg(long, value_name = "NAME", value_parser = SERVICES)]
-    pub(crate) service: Option<String>,
-    /// Jobs of each service at most
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub(crate) limit: u32,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct CancelArguments {
-    #[command(flatten)]
-    pub(crate) target: Target,
-    /// The job, as SERVICE/NUMBER
-    pub(crate) job: Reference,
-    #[command(flatten)]
-    pub(crate) signed: Signed,
+    pub(crate) listing: Listing,
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -3,18 +3,14 @@
 use std::{io::Read as _, path::Path, process::ExitCode, time::Duration};
 
 use commerce_chassis::Desk;
-use mainstay_dlq::{DeadLetterId, State, messaging::Key};
+use mainstay_dlq::{DeadLetterId, Signature, State, messaging::Key};
 use mainstay_messaging::{Message, broker::Content, envelope};
-use serde_json::json;
 
 use super::{bulk, desk, refused, signature, storage};
 use crate::{
-    cli::dead_letters::{
-        CancelArguments, DiscardArguments, EditArguments, Reference, ReplayArguments,
-        RestoreArguments, Target,
-    },
+    cli::dead_letters::{EditArguments, ManyArguments, OneArguments, ReplayArguments, Target},
     error::Failure,
-    output,
+    output::done,
     serve::is_running,
 };
 
@@ -22,17 +18,18 @@ use crate::{
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) async fn replay(arguments: ReplayArguments) -> Result<ExitCode, Failure> {
-    let by = signature(&arguments.signed)?;
-    let Some(message) = arguments.which.message else {
-        return bulk::replay(arguments, &by).await;
+    let ReplayArguments { many, wait } = arguments;
+    let by = signature(&many.signed)?;
+    let Some(message) = many.which.message else {
+        return bulk::replay(many, wait, &by).await;
     };
-    let Target { storage: at, json } = arguments.target;
+    let Target { storage: at, json } = many.target;
     let storage = storage(at)?;
     let desk = desk(&storage, message.service).await?;
     let id = message.letter();
     desk.replay(id, &by).await.map_err(refused)?;
     let runs = is_running(storage.data());
-    if !arguments.wait || !runs {
+    if !wait || !runs {
         let then = if runs {
             "is replayed now"
         } else {
@@ -66,7 +63,7 @@ pub(crate) async fn outcome(desk: &Desk, id: DeadLetterId) -> Result<Option<Stri
     }
 }
 
-pub(super) async fn discard(arguments: DiscardArguments) -> Result<ExitCode, Failure> {
+pub(super) async fn discard(arguments: ManyArguments) -> Result<ExitCode, Failure> {
     let by = signature(&arguments.signed)?;
     let Some(message) = arguments.which.message else {
         return bulk::discard(arguments, &by).await;
@@ -79,30 +76,33 @@ pub(super) async fn discard(arguments: DiscardArguments) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) async fn restore(arguments: RestoreArguments) -> Result<(), Failure> {
-    let by = signature(&arguments.signed)?;
-    let storage = storage(arguments.target.storage)?;
-    let desk = desk(&storage, arguments.message.service).await?;
-    let id = arguments.message.letter();
-    desk.restore(id, &by).await.map_err(refused)?;
+pub(super) async fn restore(arguments: OneArguments) -> Result<(), Failure> {
+    let (desk, by) = opened(&arguments).await?;
+    let message = arguments.object;
+    let restored = desk.restore(message.letter(), &by).await;
+    restored.map_err(refused)?;
     let then = "is a dead letter again";
-    done(arguments.message, "restore", then, arguments.target.json)
+    done(message, "restore", then, arguments.target.json)
 }
 
-pub(super) async fn cancel(arguments: CancelArguments) -> Result<(), Failure> {
+pub(super) async fn cancel(arguments: OneArguments) -> Result<(), Failure> {
+    let (desk, by) = opened(&arguments).await?;
+    let job = arguments.object;
+    desk.cancel_job(job.number, &by).await.map_err(refused)?;
+    done(job, "cancel", "is ended", arguments.target.json)
+}
+
+/// The desk of the service that is meant, and who acts there.
+async fn opened(arguments: &OneArguments) -> Result<(Desk, Signature), Failure> {
     let by = signature(&arguments.signed)?;
-    let storage = storage(arguments.target.storage)?;
-    let desk = desk(&storage, arguments.job.service).await?;
-    let id = arguments.job.number;
-    desk.cancel_job(id, &by).await.map_err(refused)?;
-    done(arguments.job, "cancel", "is ended", arguments.target.json)
+    let storage = storage(arguments.target.storage.clone())?;
+    Ok((desk(&storage, arguments.object.service).await?, by))
 }
 
 pub(super) async fn edit(arguments: EditArguments) -> Result<(), Failure> {
-    let by = signature(&arguments.signed)?;
-    let storage = storage(arguments.target.storage)?;
-    let desk = desk(&storage, arguments.message.service).await?;
-    let id = arguments.message.letter();
+    let (desk, by) = opened(&arguments.one).await?;
+    let OneArguments { object, target, .. } = arguments.one;
+    let id = object.letter();
     let details = desk.show(id).await.map_err(refused)?;
     let payload = read(&arguments.payload)?;
     let message = match (details.content, &arguments.envelope) {
@@ -111,10 +111,7 @@ pub(super) async fn edit(arguments: EditArguments) -> Result<(), Failure> {
             message
         }
         (Content::Raw(_), None) => {
-            let line = format!(
-                "{} is not a message: give its --envelope, too",
-                arguments.message
-            );
+            let line = format!("{object} is not a message: give its --envelope, too");
             return Err(Failure::plain(line).unanswered());
         }
         (_, Some(file)) => {
@@ -132,7 +129,7 @@ pub(super) async fn edit(arguments: EditArguments) -> Result<(), Failure> {
     let base = arguments.revision.unwrap_or(details.letter.revision);
     let revision = desk.edit(id, base, message, &by).await.map_err(refused)?;
     let then = format!("has revision {revision}; replay tries it");
-    done(arguments.message, "edit", &then, arguments.target.json)
+    done(object, "edit", &then, target.json)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
@@ -144,11 +141,4 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     };
     read.map_err(|error| Failure::new(format!("{} cannot be read", file.display()), &error))?;
     Ok(bytes)
-}
-
-fn done(object: Reference, act: &str, then: &str, json: bool) -> Result<(), Failure> {
-    if json {
-        return output::json(&json!({"id": object.to_string(), "act": act, "outcome": then}));
-    }
-    output::print(&format!("{object} {then}"))
 }

@@ -13,19 +13,20 @@ use mainstay_dlq::{
 
 use super::{acts::LOOK, desk, query, reads::Of, refused, services, storage};
 use crate::{
-    cli::dead_letters::{DiscardArguments, ReplayArguments, Which},
+    cli::dead_letters::{ManyArguments, Which},
     error::Failure,
     output,
     serve::is_running,
 };
 
 pub(super) async fn replay(
-    arguments: ReplayArguments,
+    arguments: ManyArguments,
+    waits: bool,
     by: &Signature,
 ) -> Result<ExitCode, Failure> {
     let storage = storage(arguments.target.storage)?;
     let started = start(&storage, BulkAct::Replay, &arguments.which, by).await?;
-    let (jobs, failed) = if arguments.wait && is_running(storage.data()) {
+    let (jobs, failed) = if waits && is_running(storage.data()) {
         wait(&started).await?
     } else {
         (look(&started).await?, 0)
@@ -38,10 +39,7 @@ pub(super) async fn replay(
     })
 }
 
-pub(super) async fn discard(
-    arguments: DiscardArguments,
-    by: &Signature,
-) -> Result<ExitCode, Failure> {
+pub(super) async fn discard(arguments: ManyArguments, by: &Signature) -> Result<ExitCode, Failure> {
     let storage = storage(arguments.target.storage)?;
     let started = start(&storage, BulkAct::Discard, &arguments.which, by).await?;
     let jobs = look(&started).await?;

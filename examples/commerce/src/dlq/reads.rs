@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 
 use super::{desk, query, refused, services, storage};
 use crate::{
-    cli::dead_letters::{
-        AuditArguments, GroupsArguments, JobsArguments, ListArguments, Reference, ShowArguments,
-    },
+    cli::dead_letters::{AuditArguments, ListArguments, Listing, Reference, ShowArguments},
     error::Failure,
     output::{self, short, time},
 };
@@ -32,7 +30,7 @@ impl<T> Of<T> {
     }
 }
 
-pub(super) async fn groups(arguments: GroupsArguments) -> Result<(), Failure> {
+pub(super) async fn groups(arguments: Listing) -> Result<(), Failure> {
     let storage = storage(arguments.target.storage)?;
     let mut groups: Vec<Of<FailureGroup>> = Vec::new();
     for service in services(arguments.service.as_deref()) {
@@ -215,18 +213,19 @@ impl From<&mainstay_dlq::desk::FailureRecord> for FailureShown {
 }
 
 pub(super) async fn audit(arguments: AuditArguments) -> Result<(), Failure> {
-    let storage = storage(arguments.target.storage)?;
-    let wanted = arguments.message.map(|message| message.service.to_owned());
-    let wanted = wanted.or(arguments.service);
+    let AuditArguments { message, listing } = arguments;
+    let storage = storage(listing.target.storage)?;
+    let wanted = message.map(|message| message.service.to_owned());
+    let wanted = wanted.or(listing.service);
     let mut entries: Vec<Of<AuditEntry>> = Vec::new();
     for service in services(wanted.as_deref()) {
         let desk: Desk = desk(&storage, service).await?;
-        let letter = arguments.message.map(Reference::letter);
-        let page = desk.audit(letter, None, arguments.limit).await;
+        let letter = message.map(Reference::letter);
+        let page = desk.audit(letter, None, listing.limit).await;
         entries.extend(Of::each(service, page.map_err(refused)?.items));
     }
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.item.at));
-    if arguments.target.json {
+    if listing.target.json {
         return output::json(&entries);
     }
     let rows = entries.iter().map(|Of { service, item }| {
@@ -248,7 +247,7 @@ pub(super) async fn audit(arguments: AuditArguments) -> Result<(), Failure> {
     output::table(headings, rows, "no operator has done anything")
 }
 
-pub(super) async fn jobs(arguments: JobsArguments) -> Result<(), Failure> {
+pub(super) async fn jobs(arguments: Listing) -> Result<(), Failure> {
     let storage = storage(arguments.target.storage)?;
     let mut jobs: Vec<Of<Job>> = Vec::new();
     for service in services(arguments.service.as_deref()) {

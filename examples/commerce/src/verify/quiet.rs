@@ -14,6 +14,9 @@ use crate::{
 /// Interval between two lines on stderr.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Messages that a service is to publish, and those that wait for an operator.
+const MESSAGES: &str = "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dlq_messages WHERE state IN ('dead', 'held'))";
+
 /// Waits until nothing is in progress, at most for `settle`, and reports the wait on stderr. A
 /// stopped deployment has nothing in progress.
 pub(crate) async fn wait(storage: &Storage, settle: Duration) -> Result<(), Failure> {
@@ -63,39 +66,22 @@ async fn unfinished(storage: &Storage) -> Result<Vec<String>> {
         }
     };
     for service in SERVICES {
-        let (query, what) = match service {
-            "order" => (
-                "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dlq_messages WHERE state IN ('dead', 'held')),
-                        (SELECT count(*) FROM orders WHERE status NOT IN ('completed', 'cancelled'))",
-                "orders that have not ended",
-            ),
-            "payment" => (
-                "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dlq_messages WHERE state IN ('dead', 'held')),
-                        (SELECT count(*) FROM intents WHERE done = 0)",
-                "payments to settle",
-            ),
-            "shipping" => (
-                "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dlq_messages WHERE state IN ('dead', 'held')),
-                        (SELECT count(*) FROM shipments WHERE due_at IS NOT NULL)",
-                "shipments on their way",
-            ),
-            _ => (
-                "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dlq_messages WHERE state IN ('dead', 'held')),
-                        CAST(0 AS BIGINT)",
-                "",
-            ),
-        };
         let mut snapshot = storage.snapshot(service).await?;
-        let found: Vec<(i64, i64, i64)> = snapshot.all(query).await?;
-        snapshot.close().await?;
-        for (outbox, letters, others) in found {
+        let waiting: Vec<(i64, i64)> = snapshot.all(MESSAGES).await?;
+        for (outbox, letters) in waiting {
             note(outbox, &format!("messages in the outbox of {service}"));
             note(
                 letters,
                 &format!("messages in the dead letter queue of {service}"),
             );
-            note(others, what);
         }
+        if let Some((query, what)) = work_of(service) {
+            let open: Vec<(i64,)> = snapshot.all(query).await?;
+            for (count,) in open {
+                note(count, what);
+            }
+        }
+        snapshot.close().await?;
     }
     let lag = "SELECT CAST(coalesce(sum(p.next_offset - c.committed), 0) AS BIGINT)
                FROM broker_claims c JOIN broker_partitions p ON p.id = c.partition WHERE c.committed < p.next_offset";
@@ -106,4 +92,23 @@ async fn unfinished(storage: &Storage) -> Result<Vec<String>> {
         note(records, "messages of the log to handle");
     }
     Ok(unfinished)
+}
+
+/// What else a service has in progress: how many, and of what.
+fn work_of(service: &str) -> Option<(&'static str, &'static str)> {
+    match service {
+        "order" => Some((
+            "SELECT count(*) FROM orders WHERE status NOT IN ('completed', 'cancelled')",
+            "orders that have not ended",
+        )),
+        "payment" => Some((
+            "SELECT count(*) FROM intents WHERE done = 0",
+            "payments to settle",
+        )),
+        "shipping" => Some((
+            "SELECT count(*) FROM shipments WHERE due_at IS NOT NULL",
+            "shipments on their way",
+        )),
+        _ => None,
+    }
 }
