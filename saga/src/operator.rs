@@ -153,13 +153,9 @@ where
         let shown = self.store().show(run).await?;
         let shown = shown.filter(|shown| shown.summary.saga == self.orchestrator.name());
         let shown = shown.ok_or_else(|| Error::NotFound(run.clone()))?;
-        let state = serde_json::from_str(&shown.stored.state);
         Ok(Details {
             summary: shown.summary,
-            state: state.map_err(|source| Error::Damaged {
-                run: run.clone(),
-                source: source.into(),
-            })?,
+            state: State::read(&shown.stored)?,
             input: shown.stored.input,
             journal: shown.journal,
         })
