@@ -16,6 +16,7 @@ mod breakdowns;
 mod desk;
 mod harness;
 mod participants;
+mod races;
 mod rules;
 mod runs;
 mod steps;
@@ -28,6 +29,7 @@ use crate::store::{DeskStore, ParticipantStore, SagaStore};
 pub use breakdowns::*;
 pub use desk::*;
 pub use participants::*;
+pub use races::*;
 pub use rules::*;
 pub use runs::*;
 pub use steps::*;
@@ -95,6 +97,7 @@ macro_rules! conformance {
             a_broken_run_goes_on_after_a_retry
             a_panic_in_a_step_breaks_its_run
             a_damaged_row_is_refused_and_stops_no_timer
+            a_run_of_a_newer_build_is_left_untouched_and_stops_no_timer
             a_failing_local_step_rolls_the_transition_back_and_stops_no_timer
             a_failing_observer_stops_no_timer_of_another_run
             a_local_step_commits_with_its_transition

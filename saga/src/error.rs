@@ -35,6 +35,17 @@ pub enum Error {
         /// The names of its steps.
         steps: String,
     },
+    /// The run was saved by a newer build of this crate. It is left untouched.
+    #[error(
+        "run {run} (key {key:?}) was saved by a newer build, in a form that this one cannot read; \
+         let the newer build go on with it"
+    )]
+    NewerState {
+        /// The run.
+        run: RunId,
+        /// Its business key.
+        key: String,
+    },
     /// Live runs need definitions that this build does not have.
     #[error("this build cannot continue {runs} live runs of saga {saga}: {details}")]
     LiveRuns {

@@ -186,6 +186,25 @@ impl SagaStore for MemorySagas {
         Ok(())
     }
 
+    async fn postpone(
+        &self,
+        connection: &mut Connection,
+        run: &RunId,
+        delay: Duration,
+    ) -> Result<(), Error> {
+        let mut statement = connection.statement().await?;
+        let now = statement.now();
+        let change = |row: &mut RunRow| {
+            let is_due = row.summary.wake_at.is_some_and(|wake| wake <= now);
+            if is_due {
+                row.summary.wake_at = Some(later(now, delay));
+            }
+            is_due
+        };
+        let _found = statement.update(run, change).await?;
+        Ok(())
+    }
+
     async fn prune(
         &self,
         connection: &mut Connection,

@@ -82,13 +82,15 @@ where
                 continue;
             }
             runs += live.runs;
-            let shown = self.store().show(&live.example).await?;
-            let error = shown.and_then(|shown| {
-                let state = serde_json::from_str(&shown.stored.state).ok()?;
-                Some(self.incompatible(&shown.stored, &state).to_string())
-            });
-            // Without an example it has ended meanwhile.
-            details.extend(error.map(|error| format!("{} of {error}", live.runs)));
+            let detail = match self.store().show(&live.example).await? {
+                Some(shown) => match State::read(&shown.stored) {
+                    Ok(state) => self.incompatible(&shown.stored, &state).to_string(),
+                    Err(error) => error.to_string(),
+                },
+                // It has ended and was pruned meanwhile; others of its definition may live.
+                None => format!("version {}", live.version),
+            };
+            details.push(format!("{} of {detail}", live.runs));
         }
         if details.is_empty() {
             return Ok(());
@@ -153,13 +155,9 @@ where
         let shown = self.store().show(run).await?;
         let shown = shown.filter(|shown| shown.summary.saga == self.orchestrator.name());
         let shown = shown.ok_or_else(|| Error::NotFound(run.clone()))?;
-        let state = serde_json::from_str(&shown.stored.state);
         Ok(Details {
             summary: shown.summary,
-            state: state.map_err(|source| Error::Damaged {
-                run: run.clone(),
-                source: source.into(),
-            })?,
+            state: State::read(&shown.stored)?,
             input: shown.stored.input,
             journal: shown.journal,
         })

@@ -212,7 +212,7 @@ where
             run: stored.run.clone(),
             source: source.into(),
         };
-        let state: State = serde_json::from_str(&stored.state).map_err(damaged)?;
+        let state = State::read(&stored)?;
         let Some(definition) = definition else {
             return Err(self.incompatible(&stored, &state));
         };

@@ -6,12 +6,20 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::raw_reply::{Payload, RawReply};
 
-use crate::{Attempt, definition::Shape, document::Document, operator::Signature};
+use crate::{
+    Attempt, Error, definition::Shape, document::Document, operator::Signature, store::StoredRun,
+};
+
+/// The form that this build writes states in. Raise it with a change that older builds cannot read:
+/// they then leave the run to newer ones.
+const FORMAT: u32 = 1;
 
 /// The state of one run, as its row keeps it. Times are what is left of them since it was saved.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct State {
+    #[serde(default)]
+    format: u32,
     /// Where it goes.
     pub phase: Phase,
     /// Its steps, in the order of the definition.
@@ -206,6 +214,7 @@ impl State {
             result: None,
         };
         Self {
+            format: FORMAT,
             phase: Phase::Running,
             steps: shape.steps.iter().map(|shape| step(&shape.name)).collect(),
             deadline: shape.deadline,
@@ -214,6 +223,33 @@ impl State {
             reason: None,
             broken: None,
         }
+    }
+
+    /// Reads what was stored.
+    ///
+    /// # Errors
+    /// [`Error::NewerState`], [`Error::Damaged`].
+    pub(crate) fn read(stored: &StoredRun) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Form {
+            #[serde(default)]
+            format: u32,
+        }
+        let read = serde_json::from_str::<Self>(&stored.state);
+        let format = match &read {
+            Ok(state) => state.format,
+            Err(_) => serde_json::from_str(&stored.state).map_or(0, |form: Form| form.format),
+        };
+        if format > FORMAT {
+            let (run, key) = (stored.run.clone(), stored.key.clone());
+            return Err(Error::NewerState { run, key });
+        }
+        let mut state = read.map_err(|source| Error::Damaged {
+            run: stored.run.clone(),
+            source: source.into(),
+        })?;
+        state.format = FORMAT;
+        Ok(state)
     }
 
     /// What it is to those who look at it.
@@ -257,18 +293,7 @@ impl State {
             })
     }
 
-    /// Time passes, and what is due now is due after `delay`.
-    pub(crate) fn postpone(&mut self, elapsed: Duration, delay: Duration) {
-        let steps = self.steps.iter_mut().map(|step| &mut step.left);
-        for left in steps.chain([&mut self.deadline]).filter_map(Option::as_mut) {
-            *left = left.saturating_sub(elapsed);
-            if left.is_zero() {
-                *left = delay;
-            }
-        }
-    }
-
-    /// The step that it is at: the one in flight, or the next one.
+    /// The step that it is at: the first one that is in flight, or waits for its next attempt.
     #[must_use]
     pub fn at(&self) -> Option<&StepState> {
         let active = |step: &&StepState| {

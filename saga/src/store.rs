@@ -198,6 +198,18 @@ pub trait SagaStore: Send + Sync + 'static {
         runs: &[SavedRun<'_>],
     ) -> Result<(), Error>;
 
+    /// Makes a run due after `delay`, and changes nothing else of it.
+    ///
+    /// # Behaviour
+    /// - Waits for another transaction that has locked it, and then looks again: a run that is not
+    ///   due any more stays as it is.
+    async fn postpone(
+        &self,
+        connection: &mut Self::Connection,
+        run: &RunId,
+        delay: Duration,
+    ) -> Result<(), Error>;
+
     /// Deletes up to `limit` runs of `saga` that have ended longer ago than `retention`, with their
     /// journals. Answers how many.
     async fn prune(

@@ -1,8 +1,11 @@
 //! What cannot go on stands still, visibly, and stops nothing else.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -12,14 +15,14 @@ use mainstay_inbox::HandlerError;
 use super::{
     Connection, Fixture,
     harness::{
-        Authorized, Note, Noted, Order, Quick, Reserved, Scene, Unnote, ada, held, place_order,
-        reply, until,
+        Authorized, Note, Noted, Order, Quick, Reserved, Scene, Unnote, ada, held, moved,
+        place_order, reply, until,
     },
 };
 use crate::{
     Answer, Error, Observer, Query, Saga, Status, Transition,
     journal::Entry,
-    store::{Face, SagaStore as _, SavedRun},
+    store::{DeskStore as _, Face, SagaStore as _, SavedRun},
 };
 
 pub async fn a_broken_run_goes_on_after_a_retry<F: Fixture>(fixture: F) {
@@ -89,7 +92,7 @@ pub async fn a_damaged_row_is_refused_and_stops_no_timer<F: Fixture>(fixture: F)
         status: Status::Running,
         is_overdue: false,
         step: None,
-        wake_in: Some(std::time::Duration::ZERO),
+        wake_in: Some(Duration::ZERO),
     };
     let state = "{";
     let (run, journal) = (&damaged, &[][..]);
@@ -113,6 +116,63 @@ pub async fn a_damaged_row_is_refused_and_stops_no_timer<F: Fixture>(fixture: F)
     let timeline = desk.timeline(&damaged).await.unwrap();
     let last = &timeline.journal.last().unwrap().entry;
     assert!(matches!(last, Entry::Broken { .. }));
+}
+
+pub async fn a_run_of_a_newer_build_is_left_untouched_and_stops_no_timer<F: Fixture>(fixture: F) {
+    let mut saga = Saga::new("quick", 1);
+    saga.step((), |order: &Order, ()| Quick {
+        order: order.id.clone(),
+    });
+    let scene = Scene::new(fixture, saga.build());
+    let newer = scene.start("o-1").await;
+    let quick = scene.sent_one();
+    let good = scene.start("o-2").await;
+    let (store, desk) = (scene.sagas.store(), scene.desk());
+    let mut tx = scene.database().begin().await.unwrap();
+    let face = Face {
+        status: Status::Running,
+        is_overdue: false,
+        step: Some("Quick".to_owned()),
+        wake_in: Some(Duration::ZERO),
+    };
+    let saved = SavedRun {
+        run: &newer,
+        state: r#"{"format":1000,"phase":"pausing"}"#,
+        face: &face,
+        journal: &[],
+    };
+    store.save(&mut tx, &[saved]).await.unwrap();
+    scene.database().commit(tx).await.unwrap();
+    let before = store.show(&newer).await.unwrap().unwrap();
+    // It is due first, and looked at later.
+    let wake_at = async || store.show(&newer).await.unwrap().unwrap().summary.wake_at;
+    scene
+        .fire_until(async || {
+            scene.status(&good).await == Status::Undoing && wake_at().await > before.summary.wake_at
+        })
+        .await;
+    for refused in [
+        desk.show(&newer).await.unwrap_err(),
+        desk.retry(&newer, &ada()).await.unwrap_err(),
+        scene
+            .take(&[&reply(&quick, &moved("there"))])
+            .await
+            .unwrap_err(),
+    ] {
+        assert!(matches!(&refused, Error::NewerState { run, .. } if *run == newer));
+    }
+    // What is not due is not postponed.
+    let postponed = wake_at().await;
+    let mut tx = scene.database().begin().await.unwrap();
+    let hour = Duration::from_secs(3600);
+    store.postpone(&mut tx, &newer, hour).await.unwrap();
+    scene.database().commit(tx).await.unwrap();
+    let mut after = store.show(&newer).await.unwrap().unwrap();
+    assert_eq!(after.summary.wake_at, postponed);
+    after.summary.wake_at = before.summary.wake_at;
+    assert_eq!(after.summary, before.summary);
+    assert_eq!(after.stored.state, before.stored.state);
+    assert_eq!(after.journal, before.journal);
 }
 
 /// A local step that fails while the switch is on.

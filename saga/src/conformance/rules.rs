@@ -1,4 +1,4 @@
-//! One case and more for each rule (a) to (h) of the protocol.
+//! One case and more for each rule (a) to (g) of the protocol; (h) is among the races.
 
 use mainstay_database::Transactions as _;
 use mainstay_messaging::{Kind, Message};
@@ -6,15 +6,15 @@ use mainstay_messaging::{Kind, Message};
 use super::{
     Fixture,
     harness::{
-        Authorized, Declined, Order, OutOfStock, Paid, Released, Scene, Shipped, Voided, ada,
-        begun_before, held, moved, place_order, quick, renamed, reply,
+        Authorized, Declined, Order, OutOfStock, Paid, Released, Scene, Shipped, Voided, ada, held,
+        moved, place_order, quick, renamed, reply,
     },
 };
 use crate::{
     Cancellation, CommandId, Query, Started, Status,
     journal::Entry,
     state::{Progress, Reason},
-    store::{Begun, DeskStore as _, ParticipantStore as _, SagaStore as _, Unbegun},
+    store::{Begun, ParticipantStore as _, SagaStore as _, Unbegun},
 };
 
 pub async fn rule_a_a_reply_counts_only_if_it_names_the_command_that_the_run_waits_for<
@@ -350,49 +350,4 @@ pub async fn rule_g_a_cancel_behind_the_sending_of_the_pivot_is_undecided<F: Fix
     assert_eq!(cancelled, Cancellation::TooLate);
     scene.reply(&scene.sent_one(), &Shipped {}).await;
     assert_eq!(scene.status(&paid).await, Status::Completed);
-}
-
-pub async fn rule_h_timer_and_reply_lock_the_run_and_look_again<F: Fixture>(fixture: F) {
-    let scene = Scene::new(fixture, quick());
-    let run = scene.start("o-1").await;
-    scene.reply(&scene.sent_one(), &held()).await;
-    let quick = scene.sent_one();
-    let definitions = [scene.sagas.newest().shape().fingerprint()];
-    let store = scene.sagas.store();
-    super::harness::until(async || {
-        let mut tx = scene.database().begin().await.unwrap();
-        let due = store
-            .lock_due(&mut tx, "quick", &definitions, 10)
-            .await
-            .unwrap();
-        !due.is_empty()
-    })
-    .await;
-    // It is due, and its reply is being taken.
-    let mut tx = scene.database().begin().await.unwrap();
-    let taken = reply(&quick, &moved("nowhere"));
-    scene.sagas.take(&mut tx, &[&taken]).await.unwrap();
-    let due = async {
-        let mut tx = scene.database().begin().await.unwrap();
-        let due = store.lock_due(&mut tx, "quick", &definitions, 10).await;
-        due.unwrap()
-    };
-    let commit = async { scene.database().commit(tx).await.unwrap() };
-    let due = begun_before(due, commit).await;
-    assert_eq!(due, [], "the reply was first");
-    let step = "Quick".to_owned();
-    let reason = scene.show(&run).await.state.reason;
-    assert!(matches!(reason, Some(Reason::Refused { step: found, .. }) if found == step));
-
-    // And the other way round: the timer was first, the late reply finds another expectation.
-    let late = scene.start("o-2").await;
-    let reserve = scene.sent();
-    scene.reply(&reserve[reserve.len() - 1], &held()).await;
-    let quick = scene.sent_one();
-    scene
-        .fire_until(async || scene.status(&late).await == Status::Undoing)
-        .await;
-    scene.reply(&quick, &moved("there")).await;
-    assert_eq!(scene.status(&late).await, Status::Undoing);
-    assert!(store.show(&late).await.unwrap().is_some());
 }

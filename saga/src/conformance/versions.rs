@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use mainstay_database::Transactions as _;
+
 use super::{
     Fixture,
     harness::{
         Authorized, Building, Order, Paid, Quick, Reserve, Scene, Shipped, held, place_order, reply,
     },
 };
-use crate::{Definition, Error, Saga, Status, store::DeskStore as _};
+use crate::{
+    Definition, Error, Saga, Status,
+    store::{DeskStore as _, Face, SagaStore as _, SavedRun},
+};
 
 /// The same name and version with other steps: somebody forgot to raise the version.
 fn changed(version: u32) -> Definition<Order> {
@@ -91,8 +96,8 @@ pub async fn runs_that_a_build_cannot_continue_are_found_before_it_starts<F: Fix
         builder.build()
     });
     let old = build.unwrap();
-    old.start("o-1").await;
-    old.start("o-2").await;
+    let first = old.start("o-1").await;
+    let second = old.start("o-2").await;
     old.sagas.check_live().await.unwrap();
     let build = Scene::built(fixture, changed(2), Building::<F>::build);
     let new = build.unwrap();
@@ -100,4 +105,23 @@ pub async fn runs_that_a_build_cannot_continue_are_found_before_it_starts<F: Fix
     assert!(matches!(error, Error::LiveRuns { runs: 2, .. }));
     let text = error.to_string();
     assert!(text.contains("[Reserve, Authorize, Pay, Ship]"), "{text}");
+    // Even if none of their states can be read.
+    let face = Face {
+        status: Status::Running,
+        is_overdue: false,
+        step: None,
+        wake_in: None,
+    };
+    let saved = [&first, &second].map(|run| SavedRun {
+        run,
+        state: "{",
+        face: &face,
+        journal: &[],
+    });
+    let database = new.database();
+    let mut tx = database.begin().await.unwrap();
+    new.sagas.store().save(&mut tx, &saved).await.unwrap();
+    database.commit(tx).await.unwrap();
+    let error = new.sagas.check_live().await.unwrap_err();
+    assert!(matches!(error, Error::LiveRuns { runs: 2, .. }), "{error}");
 }

@@ -40,6 +40,7 @@ impl Bench {
             &mut sql.find,
             &mut sql.lock,
             &mut sql.lock_due,
+            &mut sql.postpone,
             &mut sql.prune,
             &mut sql.prune_journals,
             &mut sql.list,
@@ -112,6 +113,10 @@ async fn a_step_finds_its_runs_by_index() {
     uses("save", &plan, "saga_runs_pkey");
     let plan = bench.plan(&sql.find, "text, text", "'s', 'k10'").await;
     uses("find", &plan, "saga_runs_by_key");
+    let plan = bench
+        .plan(&sql.postpone, "text, int8", "'00000010', 1")
+        .await;
+    uses("postpone", &plan, "saga_runs_pkey");
     let plan = bench.plan(&sql.prune_journals, "text[]", one).await;
     uses("journals", &plan, "saga_journal_pkey");
     let plan = bench

@@ -57,7 +57,7 @@ macro_rules! implement_desk {
                     .fetch_all(self.reader())
                     .await
                     .map_err($classify)?;
-                rows.iter().map(crate::sql::summary_of).collect()
+                rows.iter().map(crate::sql::listed_of).collect()
             }
 
             async fn count(&self, query: &crate::Query, cap: u32) -> Result<u64, crate::Error> {

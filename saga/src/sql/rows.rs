@@ -62,17 +62,45 @@ where
     i64: Decode<'r, R::Database> + Type<R::Database>,
     String: Decode<'r, R::Database> + Type<R::Database>,
 {
+    summary(row, |_, status| {
+        Err(format!("this build does not know the status {status:?}; use the newer one").into())
+    })
+}
+
+/// As [`summary_of`], in a list: a run whose status this build does not know is shown as broken, so
+/// that it hides no other.
+pub(crate) fn listed_of<'r, R: Row>(row: &'r R) -> Result<RunSummary, Error>
+where
+    &'static str: ColumnIndex<R>,
+    bool: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
+    summary(row, |run, status| {
+        tracing::warn!(%run, status, "this build does not know the status of a run, and lists it as broken; use the newer one");
+        Ok(Status::Broken)
+    })
+}
+
+fn summary<'r, R: Row>(
+    row: &'r R,
+    unknown: impl FnOnce(&RunId, &str) -> Result<Status, Damage>,
+) -> Result<RunSummary, Error>
+where
+    &'static str: ColumnIndex<R>,
+    bool: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
     read(row, |run| {
         let status: String = row.try_get("status")?;
-        let known = Status::named(&status);
+        let status = Status::named(&status).map_or_else(|| unknown(&run, &status), Ok)?;
         Ok(RunSummary {
             saga: row.try_get("saga")?,
             run,
             key: row.try_get("business_key")?,
             version: row.try_get::<i64, _>("version")?.try_into()?,
-            status: known.ok_or_else(|| {
-                format!("this build does not know the status {status:?}; use the newer one")
-            })?,
+            status,
             is_overdue: row.try_get("is_overdue")?,
             step: row.try_get("step")?,
             started_at: time_of(row.try_get("started_at")?),

@@ -110,6 +110,22 @@ macro_rules! implement_runs {
                 self.save_runs(connection, runs).await
             }
 
+            async fn postpone(
+                &self,
+                connection: &mut $connection,
+                run: &crate::RunId,
+                delay: std::time::Duration,
+            ) -> Result<(), crate::Error> {
+                sqlx::query::<$driver>(self.sql.postpone.clone())
+                    .persistent(self.persists())
+                    .bind(run.as_str())
+                    .bind(crate::builder::micros(delay))
+                    .execute(connection)
+                    .await
+                    .map_err($classify)?;
+                Ok(())
+            }
+
             async fn prune(
                 &self,
                 connection: &mut $connection,

@@ -79,6 +79,7 @@ statements! {
     lock_due: "SELECT {stored} FROM {ns}saga_runs AS r
         WHERE r.saga = $1 AND r.fingerprint = $2 AND r.wake_at <= {now} AND r.ended_at IS NULL
         ORDER BY r.wake_at LIMIT $3 {skip}";
+    postpone: "UPDATE {ns}saga_runs SET wake_at = {now} + CAST($2 AS BIGINT) WHERE run = $1 AND wake_at <= {now}";
     prune: "DELETE FROM {ns}saga_runs WHERE run {among}
             SELECT run FROM {ns}saga_runs WHERE saga = $1 AND ended_at < {now} - CAST($2 AS BIGINT)
             ORDER BY ended_at LIMIT $3 {skip}{end} RETURNING run";

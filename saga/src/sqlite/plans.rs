@@ -25,6 +25,7 @@ impl Bench {
             &mut sql.find,
             &mut sql.lock,
             &mut sql.lock_due,
+            &mut sql.postpone,
             &mut sql.prune,
             &mut sql.prune_journals,
             &mut sql.list,

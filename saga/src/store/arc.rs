@@ -69,6 +69,15 @@ impl<S: SagaStore + ?Sized> SagaStore for Arc<S> {
         (**self).save(connection, runs).await
     }
 
+    async fn postpone(
+        &self,
+        connection: &mut S::Connection,
+        run: &RunId,
+        delay: Duration,
+    ) -> Result<(), Error> {
+        (**self).postpone(connection, run, delay).await
+    }
+
     async fn prune(
         &self,
         connection: &mut S::Connection,

@@ -11,12 +11,20 @@ use crate::{
     Error, RunId,
     engine::Input,
     journal::Entry,
-    state::{State, Status},
-    store::{Face, SagaStore, SavedRun, StoredRun},
+    state::Status,
+    store::{Face, SagaStore, SavedRun},
 };
 
 /// When a run whose timer failed is looked at again.
 const POSTPONED: Duration = Duration::from_secs(30);
+
+/// What a run looks like whose row cannot be read.
+const BROKEN: Face = Face {
+    status: Status::Broken,
+    is_overdue: false,
+    step: None,
+    wake_in: None,
+};
 
 /// How often ended runs are looked for.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
@@ -153,21 +161,26 @@ where
         Ok(count)
     }
 
-    /// Looks at a run whose timer failed later, so that it does not keep others waiting.
+    /// Looks at a run whose timer failed later, so that it does not keep others waiting. A damaged
+    /// one is listed as broken.
     async fn postpone(&self, run: &RunId, error: &Error) -> Result<(), Error> {
         let store = self.orchestrator.store();
         let mut tx = store.database().begin().await?;
-        let runs = std::slice::from_ref(run);
-        let name = self.orchestrator.name();
-        for stored in store.lock(&mut tx, name, runs).await? {
-            let (state, face, journal) = postponed(&stored, error);
-            let saved = SavedRun {
-                run: &stored.run,
-                state: &state,
-                face: &face,
-                journal: &journal,
-            };
-            store.save(&mut tx, &[saved]).await?;
+        if matches!(error, Error::Damaged { .. }) {
+            let runs = std::slice::from_ref(run);
+            let name = self.orchestrator.name();
+            for stored in store.lock(&mut tx, name, runs).await? {
+                let why = error.to_string();
+                let saved = SavedRun {
+                    run,
+                    state: &stored.state,
+                    face: &BROKEN,
+                    journal: &[Entry::Broken { why }],
+                };
+                store.save(&mut tx, &[saved]).await?;
+            }
+        } else {
+            store.postpone(&mut tx, run, POSTPONED).await?;
         }
         Ok(store.database().commit(tx).await?)
     }
@@ -181,36 +194,5 @@ where
             store.database().commit(tx).await?;
         }
         Ok(pruned)
-    }
-}
-
-/// What is saved of a run whose timer failed. A state that cannot be read stays as it is, and the
-/// run is listed as broken.
-fn postponed(stored: &StoredRun, error: &Error) -> (String, Face, Vec<Entry>) {
-    let read = serde_json::from_str::<State>(&stored.state).map(|mut state| {
-        state.postpone(stored.elapsed, POSTPONED);
-        state
-    });
-    let written = read.and_then(|state| Ok((serde_json::to_string(&state)?, state)));
-    match written {
-        Ok((text, state)) if !matches!(error, Error::Damaged { .. }) => {
-            let face = Face {
-                status: state.status(),
-                is_overdue: state.is_overdue(),
-                step: state.at().map(|step| step.name.clone()),
-                wake_in: state.wake_in(),
-            };
-            (text, face, Vec::new())
-        }
-        _ => {
-            let face = Face {
-                status: Status::Broken,
-                is_overdue: false,
-                step: None,
-                wake_in: None,
-            };
-            let why = error.to_string();
-            (stored.state.clone(), face, vec![Entry::Broken { why }])
-        }
     }
 }

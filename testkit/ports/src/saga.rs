@@ -113,6 +113,16 @@ impl<S: SagaStore> SagaStore for SagaPorts<S> {
             .await
     }
 
+    async fn postpone(
+        &self,
+        connection: &mut S::Connection,
+        run: &RunId,
+        delay: Duration,
+    ) -> Result<(), Error> {
+        let call = self.port.postpone(connection, run, delay);
+        self.points.call("postpone", call).await
+    }
+
     async fn prune(
         &self,
         connection: &mut S::Connection,

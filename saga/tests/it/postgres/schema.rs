@@ -1,7 +1,9 @@
 //! Tables, where they are, and what a newer build has left.
 
 use mainstay_database::{Error as DatabaseError, Namespace, postgres::Database};
-use mainstay_saga::{Error, PostgresSagas, Query, postgres::MIGRATIONS, store::DeskStore as _};
+use mainstay_saga::{
+    Error, PostgresSagas, Query, Status, postgres::MIGRATIONS, store::DeskStore as _,
+};
 
 use super::{PostgresFixture, fixture, namespace};
 use crate::stores::{patient, process, start};
@@ -68,15 +70,22 @@ async fn a_row_of_a_newer_build_is_refused_by_name_and_left_untouched() {
     let told = refused.to_string();
     assert!(told.contains(run.as_str()), "{told}");
     assert!(told.contains("paused") && told.contains("newer"), "{told}");
-    let other = Query::all().key("k2");
-    assert_eq!(
-        sagas
-            .desk()
-            .list(&other, None, 9)
-            .await
-            .unwrap()
-            .items
-            .len(),
-        1
-    );
+}
+
+#[tokio::test]
+async fn a_row_of_a_newer_build_is_listed_as_broken_and_hides_no_other() {
+    let Some(f) = fixture().await else { return };
+    let sagas = process::<PostgresFixture, _>(f.sagas.clone(), patient());
+    for key in ["k1", "k2", "k3"] {
+        let _new = start(&sagas, key).await.unwrap();
+    }
+    let paused = "UPDATE shop.sales_saga_runs SET status = 'paused' WHERE business_key = 'k2'";
+    sqlx::query(paused).execute(&f.owner).await.unwrap();
+    let listed = sagas.desk().list(&Query::all(), None, 9).await.unwrap();
+    let listed = listed.items.iter();
+    let mut listed: Vec<_> = listed.map(|item| (&*item.key, item.status)).collect();
+    listed.sort_unstable();
+    let running = Status::Running;
+    let expected = [("k1", running), ("k2", Status::Broken), ("k3", running)];
+    assert_eq!(listed, expected);
 }
