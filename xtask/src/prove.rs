@@ -185,11 +185,15 @@ fn crashes(run: &mut Run) -> Result<()> {
         "dlq",
         "dlock",
         "idempotency",
+        "saga",
         "eventstore",
     ];
     let packages = packages.map(|name| format!("-pmainstay-{name}"));
     let tests = cmd!(shell, "{CARGO} test --quiet --all-features --test it");
-    let tests = tests.args(packages).args(["--", "--nocapture", "crash"]);
+    let tests =
+        tests
+            .args(packages)
+            .args(["--", "--nocapture", "crash", "wherever_its_process_ends"]);
     suites::with_servers(run, None, |run, environment| {
         let (text, outcome) = said(tests.envs(environment.to_vec()))?;
         run.counts += suites::counted(&text);

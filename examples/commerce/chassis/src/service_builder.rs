@@ -22,7 +22,8 @@ use crate::{
 };
 
 /// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds
-/// a processed record of each message that it handled, and so does `commerce verify`.
+/// a processed record of each message that it handled, and so does `commerce verify`; of a message that
+/// an operator discarded, it finds the dead letter.
 const RETENTION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A service's database with its outbox, inbox and journal, and the tasks added so far.
@@ -185,7 +186,8 @@ impl ServiceBuilder {
         let queue = &self.dead_letters;
         let replayer = || {
             let replayer = queue.replayer(self.name, handlers.clone());
-            replayer.map_err(mainstay_messaging::Error::from)
+            let replayer = replayer.map_err(mainstay_messaging::Error::from)?;
+            Ok::<_, crate::Error>(replayer.retention(RETENTION))
         };
         let operators = self.deployment.operators.clone();
         let desk = Routes::new(self.db.desk().await?, move |parts, role| {

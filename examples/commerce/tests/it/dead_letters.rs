@@ -197,6 +197,41 @@ fn an_operator_acts_on_a_running_and_on_a_stopped_deployment() {
     shop.stop();
 }
 
+/// `verify` needs it for as long as it reads the message in the log.
+#[test]
+fn a_discarded_message_is_kept_as_long_as_the_log() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let data = directory.path();
+    let (shop, orders) = with_dead_letters(data);
+    shop.stop();
+    let letter = letter_of(data, &orders[0]);
+    let (code, text) = run(data, &["dlq", "discard", &letter, "--reason", "lost"]);
+    assert_eq!(code, 0, "{text}");
+    // A year ago.
+    let past = "UPDATE dlq_messages SET resolved_at = resolved_at - 31536000000000 WHERE state = 'discarded'";
+    assert_eq!(execute(data, "inventory", past), 1);
+    let shop = Shop::open(data);
+    wait_for("the replayer to remove old messages, and count", || {
+        let ready = shop.get("/readyz").json();
+        let mut services = ready["services"].as_array().unwrap().iter();
+        let inventory = services.find(|it| it["service"] == "inventory").unwrap();
+        (inventory["dead_letters"]["dead"] == 2).then_some(())
+    });
+    // The order is stuck; its message is neither lost nor without a reason.
+    let (_, verdict) = verify(data, 0);
+    let mut broken = verdict["invariants"].as_array().unwrap().iter();
+    assert!(
+        !broken
+            .any(|it| ["I5", "I6"].contains(&it["id"].as_str().unwrap()) && it["holds"] == false),
+        "{verdict:#}"
+    );
+    run(data, &["dlq", "restore", &letter, "--reason", "found"]);
+    assert_eq!(letter_of(data, &orders[0]), letter);
+    shop.stop();
+}
+
 #[test]
 fn every_service_answers_under_its_own_path() {
     let Some(directory) = Sandbox::new() else {
