@@ -2,23 +2,24 @@
 //! operator.
 //!
 //! ```console
-//! $ cargo run -p mainstay-examples --bin saga
+//! $ cargo run -p mainstay-examples --bin saga -- DIRECTORY
 //! ```
 //!
-//! The services run in one process, on the in-memory database and broker. Each answers in the
-//! transaction of its effect.
+//! The services run in one process and share the file `shop.db`. Each answers in the transaction of
+//! its effect. Kill it at any moment and run it again: every order ends, and has one run.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, path::PathBuf, time::Duration};
 
 use mainstay_saga::{
-    Command, Compensable, Definition, MemorySagas, Never, Orchestrator, Outcome, Participant,
-    Query, Saga, Signature, Status,
-    database::memory::{Connection, Database},
-    inbox::{HandlerError, MemoryInbox, Received, Worker},
+    Command, Compensable, Definition, Never, Orchestrator, Outcome, Participant, Query, Saga,
+    Signature, SqliteSagas, Status,
+    database::sqlite::Database,
+    inbox::{HandlerError, Received, SqliteInbox, Worker},
     messages,
-    messaging::memory::Broker,
-    outbox::{Relay, memory::MemoryOutbox},
+    messaging::sqlite::Broker,
+    outbox::{Relay, SqliteOutbox},
+    sqlx::{self, SqliteConnection},
 };
 use serde::{Deserialize, Serialize};
 
@@ -80,10 +81,13 @@ fn place_order() -> Definition<Order> {
     saga.build()
 }
 
-type Kit = Participant<MemorySagas, MemoryOutbox>;
+const SCHEMA: &str =
+    "CREATE TABLE IF NOT EXISTS orders (id TEXT PRIMARY KEY, cents INTEGER NOT NULL) STRICT";
+
+type Kit = Participant<SqliteSagas, SqliteOutbox>;
 
 async fn reserve(
-    tx: &mut Connection,
+    tx: &mut SqliteConnection,
     command: Received<ReserveStock>,
     kit: Kit,
 ) -> Result<(), HandlerError> {
@@ -96,7 +100,7 @@ async fn reserve(
 }
 
 async fn release(
-    tx: &mut Connection,
+    tx: &mut SqliteConnection,
     undo: Received<ReleaseStock>,
     kit: Kit,
 ) -> Result<(), HandlerError> {
@@ -105,7 +109,11 @@ async fn release(
     Ok(kit.undone(tx, &task, &StockReleased {}).await?)
 }
 
-async fn pay(tx: &mut Connection, command: Received<Pay>, kit: Kit) -> Result<(), HandlerError> {
+async fn pay(
+    tx: &mut SqliteConnection,
+    command: Received<Pay>,
+    kit: Kit,
+) -> Result<(), HandlerError> {
     let Some(task) = kit.begin(tx, &command).await? else {
         return Ok(());
     };
@@ -117,7 +125,11 @@ async fn pay(tx: &mut Connection, command: Received<Pay>, kit: Kit) -> Result<()
     Ok(kit.done(tx, &task, &Paid { receipt }).await?)
 }
 
-async fn ship(tx: &mut Connection, command: Received<Ship>, kit: Kit) -> Result<(), HandlerError> {
+async fn ship(
+    tx: &mut SqliteConnection,
+    command: Received<Ship>,
+    kit: Kit,
+) -> Result<(), HandlerError> {
     let Some(task) = kit.begin(tx, &command).await? else {
         return Ok(());
     };
@@ -130,21 +142,27 @@ async fn ship(tx: &mut Connection, command: Received<Ship>, kit: Kit) -> Result<
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", place_order().mermaid());
-    let broker = Broker::new();
+    let directory = PathBuf::from(std::env::args().nth(1).ok_or("usage: saga DIRECTORY")?);
+    std::fs::create_dir_all(&directory)?;
+    let broker = Broker::open(directory.join("log.db")).await?;
     let commands = ["stock-commands", "payment-commands", "shipping-commands"];
     let replies = ["stock", "payments", "shipping"];
     for topic in commands.iter().chain(&replies) {
         broker.create_topic(*topic, 4).await?;
     }
-    let db = Database::new();
-    let outbox = MemoryOutbox::builder(&db).source("/shop").open().await?;
+    let db = Database::open(directory.join("shop.db")).await?;
+    let mut tx = db.begin().await?;
+    sqlx::query(SCHEMA).execute(&mut *tx).await?;
+    db.commit(tx).await?;
+    let outbox = SqliteOutbox::builder(&db).source("/shop").open().await?;
     let relay = Relay::new(outbox.clone(), broker.publisher()).spawn();
 
     // The participants.
-    let sagas = MemorySagas::new(&db);
+    let sagas = SqliteSagas::builder(&db).open().await?;
+    let inbox = SqliteInbox::builder(&db).open().await?;
     let kit = Participant::new(sagas.clone(), outbox.clone());
     let commands = broker.consumer("services").subscribe(commands).await?;
-    let services = Worker::new(MemoryInbox::new(&db), commands).with_state(kit);
+    let services = Worker::new(inbox, commands).with_state(kit);
     let services = services.on(reserve).on(release).on(pay).on(ship).spawn();
 
     // The service that owns the saga.
@@ -157,6 +175,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let id = id.to_owned();
         let order = Order { id, cents };
         let mut tx = db.begin().await?;
+        // The order's own row: once its run has ended, the saga would start another one.
+        let placed =
+            sqlx::query("INSERT INTO orders (id, cents) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(&order.id)
+                .bind(order.cents)
+                .execute(&mut *tx)
+                .await?;
+        if placed.rows_affected() == 0 {
+            println!("order {} was placed before", order.id);
+            continue;
+        }
         let started = place_order.start(&mut tx, &order.id, &order).await?;
         db.commit(tx).await?;
         println!("order {}: run {}", order.id, started.run());
@@ -164,22 +193,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The operator.
     let desk = place_order.desk();
-    while desk.count(&Query::overdue()).await? == 0 {
+    let is_live = async || {
+        let (running, undoing) = (Status::Running, Status::Undoing);
+        let running = desk.count(&Query::all().status(running)).await?;
+        Ok::<_, mainstay_saga::Error>(
+            running + desk.count(&Query::all().status(undoing)).await? > 0,
+        )
+    };
+    while is_live().await? {
+        for run in desk.overdue(10).await?.items {
+            println!("\noverdue:\n{}", desk.timeline(&run.run).await?);
+            let by = Signature::new("ada", "the parcel left, its scan was lost");
+            desk.skip(&run.run, "Ship", "{}", &by).await?;
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    for run in desk.overdue(10).await?.items {
-        println!("\noverdue:\n{}", desk.timeline(&run.run).await?);
-        let by = Signature::new("ada", "the parcel left, its scan was lost");
-        desk.skip(&run.run, "Ship", "{}", &by).await?;
-    }
-    for status in [Status::Completed, Status::Undone] {
-        for run in desk
-            .list(&Query::all().status(status), None, 10)
-            .await?
-            .items
-        {
-            println!("\n{}", desk.timeline(&run.run).await?);
-        }
+    for run in desk.list(&Query::all(), None, 10).await?.items {
+        println!("\n{}", desk.timeline(&run.run).await?);
     }
     worker.shutdown().await?;
     timers.shutdown().await;

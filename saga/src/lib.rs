@@ -11,13 +11,13 @@
 //! # Quickstart
 //!
 //! ```
-//! # #[cfg(not(feature = "memory"))] fn main() {}
-//! # #[cfg(feature = "memory")] mod example {
-//! use mainstay_saga::{Command, Compensable, Definition, Never, Orchestrator, Outcome, Saga, messages};
+//! # #[cfg(not(feature = "sqlite"))] fn main() {}
+//! # #[cfg(feature = "sqlite")] mod example {
+//! use mainstay_saga::{Command, Compensable, Definition, Never, Orchestrator, Outcome, Saga, SqliteSagas, messages};
+//! use mainstay_saga::{database::sqlite::Database, messaging::sqlite::Broker, outbox::{Relay, SqliteOutbox}};
 //! use serde::{Deserialize, Serialize};
-//! # use mainstay_saga::{MemorySagas, Participant, Query, Status, database::memory::{Connection, Database}};
-//! # use mainstay_saga::{inbox::{HandlerError, MemoryInbox, Received, Worker}, messaging::memory::Broker};
-//! # use mainstay_saga::outbox::{Relay, memory::MemoryOutbox};
+//! # use mainstay_saga::{Participant, Query, Status, sqlx::SqliteConnection};
+//! # use mainstay_saga::inbox::{HandlerError, Received, SqliteInbox, Worker};
 //!
 //! #[derive(Serialize, Deserialize)]
 //! struct Order { id: String, cents: i64 }
@@ -49,42 +49,45 @@
 //!     });
 //!     saga.build()
 //! }
-//! # async fn reserve(tx: &mut Connection, command: Received<ReserveStock>, kit: Kit) -> Result<(), HandlerError> {
+//! # async fn reserve(tx: &mut SqliteConnection, command: Received<ReserveStock>, kit: Kit) -> Result<(), HandlerError> {
 //! #     let Some(task) = kit.begin(tx, &command).await? else { return Ok(()) };
 //! #     kit.done(tx, &task, &StockReserved { hold: "h-1".into() }).await?;
 //! #     Ok(())
 //! # }
-//! # async fn release(tx: &mut Connection, undo: Received<ReleaseStock>, kit: Kit) -> Result<(), HandlerError> {
+//! # async fn release(tx: &mut SqliteConnection, undo: Received<ReleaseStock>, kit: Kit) -> Result<(), HandlerError> {
 //! #     let (_, task) = kit.undo::<ReserveStock>(tx, &undo).await?;
 //! #     kit.undone(tx, &task, &StockReleased {}).await?;
 //! #     Ok(())
 //! # }
-//! # async fn pay(tx: &mut Connection, command: Received<Pay>, kit: Kit) -> Result<(), HandlerError> {
+//! # async fn pay(tx: &mut SqliteConnection, command: Received<Pay>, kit: Kit) -> Result<(), HandlerError> {
 //! #     let Some(task) = kit.begin(tx, &command).await? else { return Ok(()) };
 //! #     if command.event.cents > 1_000 { kit.refused(tx, &task, &Declined {}).await?; return Ok(()) }
 //! #     kit.done(tx, &task, &Paid { receipt: "r-1".into() }).await?;
 //! #     Ok(())
 //! # }
-//! # async fn ship(tx: &mut Connection, command: Received<Ship>, kit: Kit) -> Result<(), HandlerError> {
+//! # async fn ship(tx: &mut SqliteConnection, command: Received<Ship>, kit: Kit) -> Result<(), HandlerError> {
 //! #     let Some(task) = kit.begin(tx, &command).await? else { return Ok(()) };
 //! #     kit.done(tx, &task, &Shipped {}).await?;
 //! #     Ok(())
 //! # }
-//! # type Kit = Participant<MemorySagas, MemoryOutbox>;
+//! # type Kit = Participant<SqliteSagas, SqliteOutbox>;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let broker = Broker::new();
+//! # let directory = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&directory)?;
+//! let db = Database::open("orders.db").await?; // with the service's own tables
+//! let broker = Broker::open("log.db").await?;
 //! # for topic in ["stock-commands", "stock", "payment-commands", "payments", "shipping-commands", "shipping"] {
 //! #     broker.create_topic(topic, 1).await?;
 //! # }
-//! # let db = Database::new();
-//! # let outbox = MemoryOutbox::builder(&db).source("/orders").open().await?;
-//! # let relay = Relay::new(outbox.clone(), broker.publisher()).spawn();
-//! # let kit = Participant::new(MemorySagas::new(&db), outbox.clone());
+//! let outbox = SqliteOutbox::builder(&db).source("/orders").open().await?;
+//! let relay = Relay::new(outbox.clone(), broker.publisher()).spawn(); // publishes the commands
+//! let sagas = SqliteSagas::builder(&db).open().await?;                // creates its tables
+//! # let kit = Participant::new(sagas.clone(), outbox.clone());
+//! # let inbox = SqliteInbox::builder(&db).open().await?;
 //! # let commands = broker.consumer("shop").subscribe(["stock-commands", "payment-commands", "shipping-commands"]).await?;
-//! # let shop = Worker::new(MemoryInbox::new(&db), commands).with_state(kit).on(reserve).on(release).on(pay).on(ship).spawn();
-//! let sagas = MemorySagas::new(&db); // or SqliteSagas, PostgresSagas: builder(&db).open().await?
+//! # let shop = Worker::new(inbox, commands).with_state(kit).on(reserve).on(release).on(pay).on(ship).spawn();
 //! let place_order = Orchestrator::builder(place_order(), sagas, outbox).build()?;
 //! let replies = broker.consumer("place-order").subscribe(["stock", "payments", "shipping"]).await?;
 //! let worker = place_order.worker(replies).spawn(); // an inbox worker
@@ -106,12 +109,14 @@
 //! println!("{}", place_order.desk().timeline(started.run()).await?);
 //! worker.shutdown().await?; // at the end of the process
 //! timers.shutdown().await;
+//! relay.shutdown().await?;
 //! # shop.shutdown().await?;
-//! # relay.shutdown().await?;
 //! # Ok(())
 //! # } }
-//! # #[cfg(feature = "memory")] fn main() { example::main().unwrap() }
+//! # #[cfg(feature = "sqlite")] fn main() { example::main().unwrap() }
 //! ```
+//!
+//! On a `PgPool` that exists: `PostgresSagas::builder(&pool).open()`, with a `PostgresOutbox`.
 //!
 //! The other side: a participant answers in the transaction of its effect; see [`Participant`].
 //!
@@ -160,7 +165,8 @@
 //! Raise the version whenever steps change, and keep the old definition with
 //! [`older`](OrchestratorBuilder::older) until its runs have ended. An unknown one is refused with
 //! [`Error::Incompatible`], and left untouched: its replies block their key or are dead-lettered, and
-//! go on with a build that knows it. Call [`check_live`](Orchestrator::check_live) before a
+//! go on with a build that knows it. A run whose state a newer version of this crate has saved in a
+//! form of its own is refused with [`Error::NewerState`], in the same way. Call [`check_live`](Orchestrator::check_live) before a
 //! deployment and at the start. Commands, replies and results are events, with versions and
 //! upcasters of their own. The input is one type for all versions: give new fields a default.
 //!
@@ -173,6 +179,7 @@
 //! | A participant is down. | Before the pivot the run is undone after the step's timeout; its undo waits for the participant. Behind it the run is overdue. |
 //! | A command is dead-lettered at its participant. | The run is overdue, or undoing and overdue. Replay the dead letter, or skip the step. |
 //! | A reply does not decode, or the code of a step panics. | The run is broken, and keeps the reply. Deploy a corrected build and retry, or skip the step. |
+//! | An older build of this crate finds a run of a newer one. | It leaves it untouched: its replies block their key, its timer is looked at again after 30 s. In lists it may be shown as broken. |
 //! | A local step or an observer fails. | The transition is rolled back; the worker tries the reply again, and its failure policy decides. A timer is postponed by 30 s. |
 //! | A row is damaged. | [`Error::Damaged`] names the run. Its replies block their key; its timer shows it as broken. |
 //! | No timers run. | Runs wait for replies only: nothing times out, and no attempt is repeated. |
@@ -183,7 +190,7 @@
 //! |---|---|
 //! | `saga_runs` | one per run: its state, and what lists need |
 //! | `saga_journal` | what happened to each run |
-//! | `saga_steps` | at participants: steps that were begun or undone |
+//! | `saga_steps` | at participants: steps that were begun or undone; delete old ones with [`prune`](Participant::prune) |
 //!
 //! [`store`] has their columns and indexes.
 //!
@@ -226,7 +233,7 @@ pub mod operator;
 mod orchestrator;
 mod participant;
 mod raw_reply;
-#[cfg(all(doctest, feature = "memory"))]
+#[cfg(all(doctest, feature = "sqlite"))]
 mod readme;
 mod run;
 pub mod saga;

@@ -15,15 +15,15 @@ use crate::{
 /// Answers commands, and keeps the law of undo before do. Clones are cheap.
 ///
 /// ```
+/// # #[cfg(feature = "sqlite")] mod example {
 /// # mod orders { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/orders.rs")); }
 /// # use orders::*;
-/// use mainstay_saga::{Participant, MemorySagas, database::memory::Connection};
-/// use mainstay_saga::inbox::{HandlerError, Received};
-/// use mainstay_saga::outbox::memory::MemoryOutbox;
+/// use mainstay_saga::{Participant, SqliteSagas, sqlx::SqliteConnection};
+/// use mainstay_saga::{inbox::{HandlerError, Received}, outbox::SqliteOutbox};
 ///
-/// type Kit = Participant<MemorySagas, MemoryOutbox>;
+/// type Kit = Participant<SqliteSagas, SqliteOutbox>;
 ///
-/// async fn reserve(tx: &mut Connection, command: Received<ReserveStock>, kit: Kit) -> Result<(), HandlerError> {
+/// async fn reserve(tx: &mut SqliteConnection, command: Received<ReserveStock>, kit: Kit) -> Result<(), HandlerError> {
 ///     let Some(task) = kit.begin(tx, &command).await? else {
 ///         return Ok(()); // it was undone before: nothing may happen any more
 ///     };
@@ -32,13 +32,16 @@ use crate::{
 ///     Ok(())
 /// }
 ///
-/// async fn release(tx: &mut Connection, undo: Received<ReleaseStock>, kit: Kit) -> Result<(), HandlerError> {
+/// async fn release(tx: &mut SqliteConnection, undo: Received<ReleaseStock>, kit: Kit) -> Result<(), HandlerError> {
 ///     let (_, task) = kit.undo::<ReserveStock>(tx, &undo).await?;
 ///     // … give back what this order holds, if it holds anything, through `tx` …
 ///     kit.undone(tx, &task, &StockReleased {}).await?;
 ///     Ok(())
 /// }
+/// # }
 /// ```
+///
+/// A worker of the inbox calls them: `Worker::new(inbox, commands).with_state(kit).on(reserve).on(release)`.
 ///
 /// # Laws of a participant
 ///

@@ -3,6 +3,7 @@
 
 mod eventstore;
 mod idempotency;
+mod saga;
 
 use std::process::Command;
 

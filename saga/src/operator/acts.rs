@@ -55,8 +55,8 @@ where
     /// Supplies the outcome of a step that is in flight or waits: `result` is the JSON of its `Done`
     /// event. For a step that is being undone, it is undone, and `result` is not looked at.
     ///
-    /// A broken run goes on, as by a [`retry`](Self::retry). The participant may still act on the command. Make sure that it does not, or that its effect
-    /// is what `result` says.
+    /// A broken run goes on, as by a [`retry`](Self::retry). The participant may still act on the
+    /// command. Make sure that it does not, or that its effect is what `result` says.
     ///
     /// # Errors
     /// [`Error::NotInFlight`]; [`Error::Json`] or [`Error::Decode`] if `result` is no result of the
