@@ -182,7 +182,11 @@ macro_rules! implement_replay {
                     .map_err($classify)?;
                 if !ids.is_empty() {
                     let json = format!("{ids:?}");
-                    for statement in [&self.sql.prune_bodies, &self.sql.prune_failures] {
+                    for statement in [
+                        &self.sql.prune_messages,
+                        &self.sql.prune_bodies,
+                        &self.sql.prune_failures,
+                    ] {
                         sqlx::query::<$driver>(statement.clone())
                             .persistent(self.persists())
                             .bind(&json)

@@ -131,9 +131,10 @@ statements! {
     lock_key: "SELECT 1 FROM {ns}dlq_blocked_keys WHERE consumer = $1 AND topic = $2 AND key = $3 {lock}";
     hand_back: "DELETE FROM {ns}dlq_blocked_keys WHERE consumer = $1 AND topic = $2 AND key = $3 AND NOT EXISTS (
             SELECT 1 FROM {ns}dlq_messages AS m WHERE m.consumer = $1 AND m.topic = $2 AND m.key = $3 AND m.{kept})";
-    prune: "DELETE FROM {ns}dlq_messages WHERE id IN (
-            SELECT id FROM {ns}dlq_messages WHERE consumer = $1 AND resolved_at <= {now} - CAST($2 AS BIGINT)
-            ORDER BY resolved_at LIMIT $3 {skip}) RETURNING id";
+    /// Locked first and deleted by number: within the DELETE, PostgreSQL guesses how many there are, and may read the whole table.
+    prune: "SELECT id FROM {ns}dlq_messages WHERE consumer = $1 AND resolved_at <= {now} - CAST($2 AS BIGINT)
+        ORDER BY resolved_at LIMIT $3 {skip}";
+    prune_messages: "DELETE FROM {ns}dlq_messages WHERE id IN (SELECT CAST(row.value AS BIGINT) FROM {each}($1{json}) AS row{value})";
     prune_bodies: "DELETE FROM {ns}dlq_bodies WHERE message IN (SELECT CAST(row.value AS BIGINT) FROM {each}($1{json}) AS row{value})";
     prune_failures: "DELETE FROM {ns}dlq_failures WHERE message IN (SELECT CAST(row.value AS BIGINT) FROM {each}($1{json}) AS row{value})";
     /// A job shows what became of its messages, so it stays as long as they do.
