@@ -1,5 +1,7 @@
 //! Dead letters in a PostgreSQL database.
 
+#[cfg(test)]
+mod plans;
 mod roles;
 
 use async_trait::async_trait;
@@ -22,10 +24,16 @@ pub use sqlx;
 /// [`open_without_migrating`](crate::DeadLetterQueueBuilder::open_without_migrating).
 pub const MIGRATIONS: Migrations = Migrations {
     component: "dlq",
-    steps: &[Migration {
-        name: "0001_dlq",
-        sql: include_str!("../migrations/postgres/0001_dlq.sql"),
-    }],
+    steps: &[
+        Migration {
+            name: "0001_dlq",
+            sql: include_str!("../migrations/postgres/0001_dlq.sql"),
+        },
+        Migration {
+            name: "0002_states",
+            sql: include_str!("../migrations/postgres/0002_states.sql"),
+        },
+    ],
 };
 
 const DIALECT: Dialect = Dialect {

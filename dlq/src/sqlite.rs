@@ -1,5 +1,8 @@
 //! Dead letters in a SQLite file.
 
+#[cfg(test)]
+mod plans;
+
 use async_trait::async_trait;
 use mainstay_database::{
     Migration, Migrations, Namespace,
@@ -19,10 +22,16 @@ pub use sqlx;
 /// [`open_without_migrating`](crate::DeadLetterQueueBuilder::open_without_migrating).
 pub const MIGRATIONS: Migrations = Migrations {
     component: "dlq",
-    steps: &[Migration {
-        name: "0001_dlq",
-        sql: include_str!("../migrations/sqlite/0001_dlq.sql"),
-    }],
+    steps: &[
+        Migration {
+            name: "0001_dlq",
+            sql: include_str!("../migrations/sqlite/0001_dlq.sql"),
+        },
+        Migration {
+            name: "0002_states",
+            sql: include_str!("../migrations/sqlite/0002_states.sql"),
+        },
+    ],
 };
 
 /// There is one writer, so nothing is locked row by row.

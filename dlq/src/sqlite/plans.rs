@@ -1,0 +1,86 @@
+//! Which index each statement reads, by SQLite's own account.
+
+use mainstay_database::{Namespace, sqlite::Database};
+use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr};
+
+use super::SqliteDeadLetters;
+use crate::store::DeadLetterDatabase as _;
+
+/// Without statistics, plans do not depend on how many rows there are.
+struct Bench {
+    store: SqliteDeadLetters,
+    _directory: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path().join("plans.db")).await;
+        let namespace = Namespace::prefixed("p_").unwrap();
+        let store = database.unwrap().open_store(&namespace, true).await;
+        Self {
+            store: store.unwrap(),
+            _directory: directory,
+        }
+    }
+
+    /// The plan, whatever the parameters are.
+    async fn plan(&self, statement: &SqlStr) -> Vec<String> {
+        let explain = format!("EXPLAIN QUERY PLAN {}", statement.as_str());
+        let explain = AssertSqlSafe(explain).into_sql_str();
+        let rows = sqlx::query(explain).fetch_all(self.store.reader()).await;
+        let rows = rows.unwrap();
+        rows.iter().map(|row| row.get("detail")).collect()
+    }
+}
+
+/// The plan searches with this index, and reads no table from end to end.
+fn uses(what: &str, plan: &[String], index: &str) {
+    let searches: Vec<_> = (plan.iter())
+        .filter(|step| step.contains("dlq_messages") || step.starts_with("SEARCH m "))
+        .collect();
+    let with_it = searches.iter().all(|step| step.contains(index));
+    assert!(!searches.is_empty() && with_it, "{what}: {plan:#?}");
+    assert!(
+        !(plan.iter()).any(|step| step.starts_with("SCAN p_dlq") || step == "SCAN m"),
+        "{what}: {plan:#?}"
+    );
+}
+
+/// Resolved messages stay for their retention, and there may be very many.
+#[tokio::test]
+async fn neither_admission_nor_the_replayer_reads_what_is_resolved() {
+    let bench = Bench::new().await;
+    let sql = &bench.store.sql;
+    let of_identity = "dlq_messages_by_identity (consumer=? AND source=? AND message_id=?)";
+    let of_key = "dlq_messages_by_key (consumer=? AND topic=? AND key=?)";
+    for (what, statement, index) in [
+        ("is any kept", &sql.is_any_kept, "dlq_messages_by_state"),
+        ("known", &sql.known, of_identity),
+        ("due keys", &sql.due_keys, of_key),
+        (
+            "due letters",
+            &sql.due_letters,
+            "dlq_messages_by_due (consumer=? AND due_at<?)",
+        ),
+        ("head", &sql.lock_head, of_key),
+        ("hand back", &sql.hand_back, of_key),
+        (
+            "totals",
+            &sql.totals,
+            "COVERING INDEX p_dlq_messages_by_state",
+        ),
+        (
+            "prune",
+            &sql.prune,
+            "dlq_messages_by_resolved (consumer=? AND resolved_at<?)",
+        ),
+        (
+            "prune messages",
+            &sql.prune_messages,
+            "INTEGER PRIMARY KEY (rowid=?)",
+        ),
+    ] {
+        uses(what, &bench.plan(statement).await, index);
+    }
+}
