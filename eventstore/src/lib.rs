@@ -225,6 +225,7 @@
 //! | what happens | what you get |
 //! |---|---|
 //! | Another transaction appended first. | [`Error::Conflict`]; nothing was written. Load again and decide again, in the same transaction. |
+//! | Another transaction appended first, and yours is REPEATABLE READ or SERIALIZABLE (PostgreSQL). | [`Error::Database`], retryable: your snapshot cannot show what was appended, so the server ends the transaction. Begin anew. |
 //! | Two transactions append to the same two streams in opposite order (PostgreSQL). | The server ends one of them: [`Error::Database`], retryable. |
 //! | The transaction is rolled back after an append. | The stream is as before; what was loaded is not. Load again. |
 //! | The answer to the commit is lost. | Load in a new transaction, and see. An idempotency key or an inbox makes the repetition safe. |

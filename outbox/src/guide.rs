@@ -30,11 +30,13 @@
 //! A message that the broker refuses for good moves to the deferred table, together with all later
 //! messages of its key. The relay retries it with
 //! [`refusal_backoff`](crate::Relay::refusal_backoff). Once the broker accepts it, the messages held
-//! behind it follow in order. To skip a message, delete its row from `outbox_deferred`.
+//! behind it follow in order. [`Operator`](crate::operator::Operator) lists such messages, has one retried
+//! at once, or discards it, and records who did so and why.
 //!
-//! On PostgreSQL, delete in READ COMMITTED, the server's default. A transaction in REPEATABLE READ does not
-//! see the rows that were held after its snapshot, so it may leave a key without a marked head, and the
-//! relay never retries such a key. To repair it:
+//! Deleting a row of `outbox_deferred` by hand skips its message as well, and leaves no trace. On PostgreSQL,
+//! delete in READ COMMITTED, the server's default. A transaction in REPEATABLE READ does not see the rows
+//! that were held after its snapshot, so it may leave a key without a marked head, and the relay never
+//! retries such a key. To repair it:
 //! `UPDATE outbox_deferred SET blocked = blocked WHERE topic = … AND key = …`.
 //!
 //! Other keys do not notice, however many messages wait. A round reads the *heads* of the keys that are

@@ -7,7 +7,10 @@ SELECT pg_advisory_xact_lock(hashtextextended('mainstay {ns}dlq_roles', 0));
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{prefix}dlq_worker') THEN CREATE ROLE {prefix}dlq_worker NOLOGIN; END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-GRANT SELECT ON {ns}dlq_schema TO {prefix}dlq_worker;
+-- There is no version table where another tool runs the migrations.
+DO $$ BEGIN
+    GRANT SELECT ON {ns}dlq_schema TO {prefix}dlq_worker;
+EXCEPTION WHEN undefined_table THEN NULL; END $$;
 GRANT SELECT, INSERT, UPDATE, DELETE ON {ns}dlq_messages, {ns}dlq_blocked_keys TO {prefix}dlq_worker;
 
 -- Bodies and failures are never changed.

@@ -1,72 +1,130 @@
-//! Which index each statement of a replayer's poll reads, by the server's own account.
+//! Which index each statement reads, by the server's own account.
 
 use mainstay_database::{Namespace, postgres::Database};
-use mainstay_testkit::postgres::Server;
-use sqlx::{AssertSqlSafe, SqlStr};
+use mainstay_testkit::postgres::{Server, TestDatabase};
+use sqlx::{AssertSqlSafe, PgPool, SqlStr};
 
+use super::PostgresDeadLetters;
 use crate::store::DeadLetterDatabase as _;
 
-/// 20,000 messages, of which nine in ten are kept, and one of these in a hundred is held.
-const MESSAGES: &str = "INSERT INTO dlq_messages (consumer, topic, partition, \"offset\", source, message_id, key, state, kept_at,
-        fingerprint, resolved_at)
-    SELECT 'c', 't', 0, n, '/s', n::text, 'k' || n % 1000, CASE WHEN n % 10 = 0 THEN 'replayed' WHEN n % 100 = 1 THEN 'held'
-        ELSE 'dead' END, n, 'f', CASE WHEN n % 10 = 0 THEN n END
-    FROM generate_series(1, 20000) n";
+/// 50,000 resolved messages, 1,000 dead ones, and ten held ones behind each hundredth of them.
+const ROWS: &str = "INSERT INTO dlq_messages (consumer, topic, partition, \"offset\", source, message_id, key, kind, state, attempts,
+        error, fingerprint, kept_at, failed_at, due_at, resolved_at)
+    SELECT 'c', 't', 0, n, 's', 'm-' || n, 'k-' || CASE WHEN n > 51000 THEN 50000 + (n - 51000) % 10 ELSE n END, 'K',
+        CASE WHEN n <= 50000 THEN 'replayed' WHEN n <= 51000 THEN 'dead' ELSE 'held' END, 1, 'as planned', 'f-' || n % 50,
+        n, n, CASE WHEN n = 50500 THEN n END, CASE WHEN n <= 50000 THEN n END
+    FROM generate_series(1, 51100) n;
+    INSERT INTO dlq_bodies (message, revision, record, payload) SELECT n, 0, '{}', 'x' FROM generate_series(1, 51100) n;
+    INSERT INTO dlq_failures (message, at, kind, attempts, error, revision) SELECT n, n, 'permanent', 1, 'x', 0 FROM generate_series(1, 51000) n;
+    INSERT INTO dlq_blocked_keys (consumer, topic, key) SELECT 'c', 't', 'k-' || n FROM generate_series(50001, 51000) n;
+    VACUUM ANALYZE dlq_messages; VACUUM ANALYZE dlq_bodies; VACUUM ANALYZE dlq_failures; VACUUM ANALYZE dlq_blocked_keys";
 
-async fn plan(database: &Database, statement: &SqlStr, types: &str, values: &str) -> String {
-    let mut connection = database.pool().acquire().await.unwrap();
-    let text = statement.as_str();
-    for sql in [
-        "SET plan_cache_mode = force_generic_plan".to_owned(),
-        format!("PREPARE planned ({types}) AS {text}"),
-    ] {
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
-        sql.execute(&mut *connection).await.unwrap();
-    }
-    let explain = format!("EXPLAIN EXECUTE planned ({values})");
-    let explain = sqlx::query_scalar::<_, String>(AssertSqlSafe(explain)).persistent(false);
-    let plan = explain.fetch_all(&mut *connection).await.unwrap();
-    let forget = sqlx::raw_sql("DEALLOCATE planned; RESET plan_cache_mode");
-    forget.execute(&mut *connection).await.unwrap();
-    plan.join("\n")
+struct Bench {
+    store: PostgresDeadLetters,
+    owner: PgPool,
+    _server: TestDatabase,
 }
 
+impl Bench {
+    async fn new() -> Option<Self> {
+        let server = Server::for_suite("dlq")?.database().await.unwrap();
+        let owner = PgPool::connect(&server.url()).await.unwrap();
+        let (database, namespace) = (Database::from(&owner), Namespace::plain());
+        let store = database.open_store(&namespace, true).await.unwrap();
+        for sql in ROWS.split(';') {
+            sqlx::raw_sql(sql).execute(&owner).await.unwrap();
+        }
+        Some(Self {
+            store,
+            owner,
+            _server: server,
+        })
+    }
+
+    /// The plan of a statement for any parameters of these types.
+    async fn plan(&self, statement: &SqlStr, types: &str, values: &str) -> String {
+        let mut connection = self.owner.acquire().await.unwrap();
+        let prepare = format!(
+            "SET plan_cache_mode = force_generic_plan; PREPARE planned ({types}) AS {}",
+            statement.as_str()
+        );
+        let sql = sqlx::raw_sql(AssertSqlSafe(prepare));
+        sql.execute(&mut *connection).await.unwrap();
+        let explain = format!("EXPLAIN EXECUTE planned ({values})");
+        let explain = sqlx::query_scalar::<_, String>(AssertSqlSafe(explain));
+        let plan = explain.persistent(false).fetch_all(&mut *connection).await;
+        let forget = sqlx::raw_sql("DEALLOCATE planned; RESET plan_cache_mode");
+        forget.execute(&mut *connection).await.unwrap();
+        plan.unwrap().join("\n")
+    }
+}
+
+/// Resolved messages stay for their retention, and there may be very many.
 #[tokio::test]
-async fn a_poll_reads_indexes_and_no_table_from_end_to_end() {
-    let Some(server) = Server::for_suite("dlq") else {
+async fn neither_admission_nor_the_replayer_reads_a_table_from_end_to_end() {
+    let Some(bench) = Bench::new().await else {
         return;
     };
-    let server = server.database().await.unwrap();
-    let database = Database::connect(&server.url()).await.unwrap();
-    let store = database.open_store(&Namespace::default(), true).await;
-    let store = store.unwrap();
-    for sql in [MESSAGES, "VACUUM ANALYZE dlq_messages"] {
-        let sql = sqlx::raw_sql(sql);
-        sql.execute(database.pool()).await.unwrap();
-    }
-    let sql = &store.sql;
-    for (statement, types, values, index) in [
+    let sql = &bench.store.sql;
+    let (names, ids) = (r#"'[["t", "k-50001", "s", "m-50001"]]'"#, "'[1, 2, 3]'");
+    let of_messages = "dlq_messages_pkey";
+    for (what, statement, types, values, index) in [
+        ("any", &sql.is_any_kept, "text", "'c'".to_owned(), "by_"),
         (
-            &sql.totals,
-            "text, int8",
-            "'c', 10",
-            "dlq_messages_by_state",
+            "known",
+            &sql.known,
+            "text, text",
+            format!("'c', {names}"),
+            "dlq_messages_by_identity",
         ),
         (
+            "due letters",
+            &sql.due_letters,
+            "text, int8",
+            "'c', 64".to_owned(),
+            "dlq_messages_by_due",
+        ),
+        (
+            "head",
+            &sql.lock_head,
+            "text, text, text",
+            "'c', 't', 'k-50001'".to_owned(),
+            "dlq_messages_by_key",
+        ),
+        (
+            "totals",
+            &sql.totals,
+            "text, int8",
+            "'c', 10000".to_owned(),
+            "Index Only Scan using dlq_messages_by_state",
+        ),
+        (
+            "prune",
             &sql.prune,
             "text, int8, int8",
-            "'c', 1, 10",
+            "'c', 1, 500".to_owned(),
             "dlq_messages_by_resolved",
         ),
         (
-            &sql.hand_back,
-            "text, text, text",
-            "'c', 't', 'k1'",
-            "dlq_messages_by_key",
+            "prune bodies",
+            &sql.prune_bodies,
+            "text",
+            ids.to_owned(),
+            "dlq_bodies_pkey",
+        ),
+        (
+            "prune failures",
+            &sql.prune_failures,
+            "text",
+            ids.to_owned(),
+            "dlq_failures_by_message",
         ),
     ] {
-        let plan = plan(&database, statement, types, values).await;
-        assert!(plan.contains(index), "{plan}");
-        assert!(!plan.contains("Seq Scan on dlq_messages"), "{plan}");
+        let plan = bench.plan(statement, types, &values).await;
+        assert!(plan.contains(index), "{what}: {plan}");
+        for table in ["dlq_messages", "dlq_bodies", "dlq_failures"] {
+            let whole = format!("Seq Scan on {table}");
+            assert!(!plan.contains(&whole), "{what}: {plan}");
+        }
     }
 }

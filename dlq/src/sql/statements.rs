@@ -92,9 +92,9 @@ statements! {
         WHERE b.consumer = $1 AND (b.topic, b.key) IN (
             SELECT row.value ->> 0, row.value ->> 1 FROM {each}($2{json}) AS row{value})
         ORDER BY b.topic, b.key {share}";
-    known: "SELECT m.source, m.message_id FROM {ns}dlq_messages AS m
-        WHERE m.consumer = $1 AND m.{kept} AND (m.source, m.message_id) IN (
-            SELECT row.value ->> 2, row.value ->> 3 FROM {each}($2{json}) AS row{value})";
+    /// SQLite keeps the order of a CROSS JOIN. Otherwise it would read everything that is kept.
+    known: "SELECT m.source, m.message_id FROM {each}($2{json}) AS row{value} CROSS JOIN {ns}dlq_messages AS m
+        WHERE m.consumer = $1 AND m.{kept} AND m.source = row.value ->> 2 AND m.message_id = row.value ->> 3";
     insert: "INSERT INTO {ns}dlq_messages (consumer, topic, partition, \"offset\", source, message_id, key, kind, state, failure,
             attempts, retries, error, fingerprint, kept_at, failed_at, due_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'dead', $9, $10, $11, $12, $13, {now}, {now}, {now} + CAST($14 AS BIGINT)) RETURNING id";

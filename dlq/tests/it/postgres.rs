@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod isolation;
+mod privileges;
 
 use std::time::Duration;
 

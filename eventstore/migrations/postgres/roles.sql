@@ -6,7 +6,10 @@ SELECT pg_advisory_xact_lock(hashtextextended('mainstay {ns}eventstore_roles', 0
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{prefix}eventstore_service') THEN CREATE ROLE {prefix}eventstore_service NOLOGIN; END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-GRANT SELECT ON {ns}eventstore_schema TO {prefix}eventstore_service;
+-- There is no version table where another tool runs the migrations.
+DO $$ BEGIN
+    GRANT SELECT ON {ns}eventstore_schema TO {prefix}eventstore_service;
+EXCEPTION WHEN undefined_table THEN NULL; END $$;
 
 -- Events are appended, and neither changed nor deleted.
 GRANT SELECT, INSERT ON {ns}eventstore_events TO {prefix}eventstore_service;

@@ -3,6 +3,7 @@
 //! Everything runs under a role that has only the privileges that `roles` grants.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod isolation;
 mod pooler;
 mod privileges;
 mod projections;

@@ -7,7 +7,10 @@ SELECT pg_advisory_xact_lock(hashtextextended('mainstay {ns}inbox_roles', 0));
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{prefix}inbox_worker') THEN CREATE ROLE {prefix}inbox_worker NOLOGIN; END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-GRANT SELECT ON {ns}inbox_schema TO {prefix}inbox_worker;
+-- There is no version table where another tool runs the migrations.
+DO $$ BEGIN
+    GRANT SELECT ON {ns}inbox_schema TO {prefix}inbox_worker;
+EXCEPTION WHEN undefined_table THEN NULL; END $$;
 
 -- Admission inserts and reads processed records, and never changes them.
 GRANT SELECT, INSERT ON {ns}inbox_processed TO {prefix}inbox_worker;

@@ -298,7 +298,7 @@ async fn the_head_of_a_key_is_its_first_row_after_every_kind_of_write() {
         outbox.record(&leases, &outcome).await.unwrap();
         check("they were refused").await;
     }
-    // As the guide says: to skip a message, delete its row.
+    // As the guide says: a row deleted by hand skips its message.
     for delete in [
         "DELETE FROM outbox_deferred WHERE head = 1 AND key = 'k1'",
         "DELETE FROM outbox_deferred WHERE head = 0 AND key = 'k1'",

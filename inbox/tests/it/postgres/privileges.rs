@@ -1,9 +1,15 @@
 //! The service has the least privileges; the whole suite runs with them.
 
 use futures_util::future::join_all;
-use mainstay_database::{Namespace, postgres::Database};
+use mainstay_database::{
+    Namespace,
+    postgres::{Database, statement},
+};
 use mainstay_inbox::{
-    PostgresInbox, conformance::Fixture as _, postgres::roles, store::Retention as _,
+    PostgresInbox,
+    conformance::Fixture as _,
+    postgres::{MIGRATIONS, roles},
+    store::Retention as _,
 };
 
 use super::{fixture, namespace, scene::publish};
@@ -96,4 +102,21 @@ async fn the_schema_may_be_a_keyword_of_sql() {
     let granted = sqlx::raw_sql(roles(&namespace)).execute(&mut *tx).await;
     granted.unwrap();
     database.close().await;
+}
+
+/// Such a tool keeps a record of its own, and none of ours.
+#[tokio::test]
+async fn the_role_is_granted_on_tables_that_another_tool_made() {
+    let Some(f) = fixture().await else { return };
+    let tool = Namespace::prefixed("tool_").unwrap();
+    // Rolled back, because roles would stay on the server.
+    let mut tx = f.owner.begin().await.unwrap();
+    let steps = MIGRATIONS.steps.iter();
+    let made = steps.map(|step| statement(&tool, step.sql));
+    for sql in made.chain([roles(&tool)]) {
+        sqlx::raw_sql(sql).execute(&mut *tx).await.unwrap();
+    }
+    let can = "SELECT has_table_privilege('tool_inbox_worker', 'tool_inbox_processed', 'INSERT')";
+    let can: bool = sqlx::query_scalar(can).fetch_one(&mut *tx).await.unwrap();
+    assert!(can);
 }

@@ -25,7 +25,7 @@ async fn heads(shop: &Shop) -> (Vec<i64>, Vec<i64>) {
     (read(marked).await, read(first).await)
 }
 
-/// As the guide says: to skip a message, delete its row.
+/// As the guide says: a row deleted by hand skips its message.
 #[tokio::test]
 async fn a_message_is_skipped_by_deleting_its_row() {
     let Some(shop) = shop().await else { return };
