@@ -67,7 +67,6 @@ async fn neither_admission_nor_the_replayer_reads_a_table_from_end_to_end() {
     };
     let sql = &bench.store.sql;
     let (names, ids) = (r#"'[["t", "k-50001", "s", "m-50001"]]'"#, "'[1, 2, 3]'");
-    let of_messages = "dlq_messages_pkey";
     for (what, statement, types, values, index) in [
         ("any", &sql.is_any_kept, "text", "'c'".to_owned(), "by_"),
         (
