@@ -1,22 +1,22 @@
 //! Event streams in PostgreSQL beside the same statements by hand, on the server of `MAINSTAY_POSTGRES_URL`.
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first error")]
 
+#[path = "eventstore/comparisons.rs"]
+mod comparisons;
 #[path = "eventstore/orders.rs"]
 mod orders;
 
-use std::{cell::RefCell, future::pending, sync::atomic::Ordering::Relaxed};
+use std::cell::RefCell;
 
-use futures_util::{TryStreamExt as _, future::join_all};
-use mainstay_benches::{Bench, Comparison, Side, timed};
+use async_trait::async_trait;
+use comparisons::{ByHand, READ, Row, SCAN, ScannedRow, compare};
+use futures_util::TryStreamExt as _;
+use mainstay_benches::Bench;
 use mainstay_database::postgres::Database;
-use mainstay_eventstore::{Aggregate as _, EventStore as _, Loaded, PostgresEventStore, Rebuild};
+use mainstay_eventstore::PostgresEventStore;
 use mainstay_testkit::postgres::{Server, TestDatabase};
-use orders::{Order, OrderEvent, Sum, decoded, encoded, events_of};
+use orders::{OrderEvent, encoded};
 use sqlx::PgConnection;
-
-const OURS: &str = "eventstore";
-const BY_HAND: &str = "the same statements by hand";
-const STREAMS: usize = 10_000;
 
 const APPEND: &str =
     "INSERT INTO eventstore_events (stream, version, kind, schema_version, payload, recorded_at)
@@ -40,259 +40,76 @@ fn main() {
     let Some(server) = Server::for_suite("the benches of eventstore") else {
         return;
     };
-    for tasks in [1, 8, 32] {
-        for batch in [1, 10] {
-            append(&bench, &server, tasks, batch);
-        }
-    }
-    load(&bench, &server);
-    rebuild(&bench, &server);
-}
-
-struct Service {
-    database: Database,
-    store: PostgresEventStore,
-    _server: TestDatabase,
-}
-
-impl Service {
-    fn new(bench: &Bench, server: &Server, tasks: usize) -> Self {
-        bench.runtime.block_on(async {
-            let server = server.database().await.unwrap();
-            let connections = u32::try_from(tasks).unwrap() + 1;
-            let database = Database::builder(server.url()).max_connections(connections);
-            let database = database.open().await.unwrap();
-            Self {
-                store: PostgresEventStore::builder(&database).open().await.unwrap(),
-                database,
-                _server: server,
-            }
-        })
-    }
-}
-
-async fn append_by_hand(tx: &mut PgConnection, stream: &str, version: i64, events: &[OrderEvent]) {
-    let encoded: Vec<_> = events.iter().map(encoded).collect();
-    let (kind, payload) = &encoded[0];
-    let text = if encoded.len() == 1 {
-        APPEND
-    } else {
-        APPEND_MANY
-    };
-    let mut appending = sqlx::query(text)
-        .bind(stream)
-        .bind(version)
-        .bind(*kind)
-        .bind(1_i32)
-        .bind(payload);
-    if encoded.len() > 1 {
-        let others = &encoded[1..];
-        let kinds: Vec<&str> = others.iter().map(|(kind, _)| *kind).collect();
-        let payloads: Vec<&str> = others.iter().map(|(_, payload)| &**payload).collect();
-        appending = appending
-            .bind(kinds)
-            .bind(vec![1_i32; others.len()])
-            .bind(payloads);
-    }
-    let appended = appending.execute(tx).await.unwrap();
-    assert!(appended.rows_affected() > 0);
-}
-
-type Row = (i64, String, i32, String, i64);
-
-async fn load_by_hand(tx: &mut PgConnection, stream: &str) -> (Order, i64) {
-    let read: &'static str =
-        "SELECT version, kind, schema_version, payload, recorded_at FROM eventstore_events
-         WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3";
-    let rows: Vec<Row> = sqlx::query_as(read)
-        .bind(stream)
-        .bind(0_i64)
-        .bind(i64::MAX)
-        .fetch_all(tx)
-        .await
-        .unwrap();
-    let (mut order, mut last) = (Order::default(), 0);
-    for (version, kind, schema_version, payload, _) in rows {
-        order.apply(&decoded(&kind, schema_version, &payload));
-        last = version;
-    }
-    (order, last)
-}
-
-/// Each task has streams of its own. Versions are known to both sides, so nothing is loaded.
-fn append(bench: &Bench, server: &Server, tasks: usize, batch: usize) {
-    let name = format!("eventstore on PostgreSQL: append of {batch}, {tasks} tasks");
-    if !bench.wants(&name) {
-        return;
-    }
-    let [ours, by_hand] = [(); 2].map(|()| Service::new(bench, server, tasks));
-    let share = bench.scaled(400 / batch.min(4)).div_ceil(tasks);
-    let mut known: Vec<Vec<Loaded<Order>>> = bench.runtime.block_on(async {
-        let mut tx = ours.database.begin().await.unwrap();
-        let mut known = Vec::new();
-        for task in 0..tasks {
-            let mut streams = Vec::new();
-            for stream in 0..STREAMS / tasks {
-                let id = format!("{task}-{stream}");
-                let order = ours.store.create::<Order>(&mut tx, &id, events_of(0)).await;
-                streams.push(order.unwrap());
-            }
-            known.push(streams);
-        }
-        known
+    let databases = RefCell::new(Vec::new());
+    compare::<_, Postgres>(&bench, "PostgreSQL", |tasks| {
+        store(&bench, &server, &databases, tasks)
     });
-    let mut versions = vec![vec![0_i64; STREAMS / tasks]; tasks];
-    let (mut ours_round, mut hand_round) = (0, 0);
-    // As far apart as random ones, and the same on both sides.
-    let stream_of = |nth: usize| nth.wrapping_mul(7_919) % (STREAMS / tasks);
-    let mut sides = [
-        Side::new(OURS, || {
-            let first = ours_round * share;
-            ours_round += 1;
-            let work = known.iter_mut().map(async |streams| {
-                for nth in first..first + share {
-                    let order = &mut streams[stream_of(nth)];
-                    let id = order.id().to_owned();
-                    let mut tx = ours.database.begin().await.unwrap();
-                    let events = events_of(batch);
-                    ours.store
-                        .append(&mut tx, &id, order, events)
-                        .await
-                        .unwrap();
-                    ours.database.commit(tx).await.unwrap();
-                }
-            });
-            timed(|| bench.runtime.block_on(join_all(work)))
-        }),
-        Side::new(BY_HAND, || {
-            let first = hand_round * share;
-            hand_round += 1;
-            let work = versions
-                .iter_mut()
-                .enumerate()
-                .map(async |(task, streams)| {
-                    for nth in first..first + share {
-                        let stream = stream_of(nth);
-                        let name = format!("order/{task}-{stream}");
-                        let mut tx = by_hand.database.begin().await.unwrap();
-                        let events = events_of(batch);
-                        append_by_hand(&mut tx, &name, streams[stream], &events).await;
-                        by_hand.database.commit(tx).await.unwrap();
-                        streams[stream] += i64::try_from(batch).unwrap();
-                    }
-                });
-            timed(|| bench.runtime.block_on(join_all(work)))
-        }),
-    ];
-    let comparison = Comparison::new(&name, share * tasks).target(BY_HAND, 0.95);
-    bench.compare(&comparison, &mut sides);
 }
 
-/// `streams` streams of 100 events.
-fn filled(bench: &Bench, server: &Server, streams: usize) -> Service {
-    let service = Service::new(bench, server, 1);
+/// Each has a database of its own, which lives as long as `databases`.
+fn store(
+    bench: &Bench,
+    server: &Server,
+    databases: &RefCell<Vec<TestDatabase>>,
+    tasks: usize,
+) -> PostgresEventStore {
     bench.runtime.block_on(async {
-        for stream in 0..streams {
-            let mut tx = service.database.begin().await.unwrap();
-            let id = stream.to_string();
-            let order = service
-                .store
-                .create::<Order>(&mut tx, &id, events_of(100))
-                .await;
-            assert_eq!(order.unwrap().version(), 100);
-            service.database.commit(tx).await.unwrap();
+        let server = server.database().await.unwrap();
+        let connections = u32::try_from(tasks).unwrap() + 1;
+        let database = Database::builder(server.url()).max_connections(connections);
+        let database = database.open().await.unwrap();
+        databases.borrow_mut().push(server);
+        PostgresEventStore::builder(&database).open().await.unwrap()
+    })
+}
+
+struct Postgres;
+
+#[async_trait]
+impl ByHand for Postgres {
+    type Connection = PgConnection;
+
+    async fn append(
+        connection: &mut PgConnection,
+        stream: &str,
+        version: i64,
+        events: &[OrderEvent],
+    ) {
+        let encoded: Vec<_> = events.iter().map(encoded).collect();
+        let (kind, payload) = &encoded[0];
+        let text = if encoded.len() == 1 {
+            APPEND
+        } else {
+            APPEND_MANY
+        };
+        let mut appending = sqlx::query(text)
+            .bind(stream)
+            .bind(version)
+            .bind(*kind)
+            .bind(1_i32)
+            .bind(payload);
+        if encoded.len() > 1 {
+            let others = &encoded[1..];
+            let kinds: Vec<&str> = others.iter().map(|(kind, _)| *kind).collect();
+            let payloads: Vec<&str> = others.iter().map(|(_, payload)| &**payload).collect();
+            appending = appending
+                .bind(kinds)
+                .bind(vec![1_i32; others.len()])
+                .bind(payloads);
         }
-    });
-    service
-}
-
-fn load(bench: &Bench, server: &Server) {
-    let name = "eventstore on PostgreSQL: load of 100 events";
-    if !bench.wants(name) {
-        return;
+        let appended = appending.execute(connection).await.unwrap();
+        assert!(appended.rows_affected() > 0);
     }
-    let service = filled(bench, server, 20);
-    let tx = bench.runtime.block_on(service.database.begin()).unwrap();
-    let (tx, count) = (RefCell::new(tx), bench.scaled(200));
-    let mut sides = [
-        Side::new(OURS, || {
-            let mut tx = tx.borrow_mut();
-            timed(|| {
-                bench.runtime.block_on(async {
-                    for nth in 0..count {
-                        let id = (nth % 20).to_string();
-                        let order: Loaded<Order> = service.store.load(&mut tx, &id).await.unwrap();
-                        assert_eq!((order.version(), order.cents), (100, 100));
-                    }
-                });
-            })
-        }),
-        Side::new(BY_HAND, || {
-            let mut tx = tx.borrow_mut();
-            timed(|| {
-                bench.runtime.block_on(async {
-                    for nth in 0..count {
-                        let stream = format!("order/{}", nth % 20);
-                        let (order, version) = load_by_hand(&mut tx, &stream).await;
-                        assert_eq!((version, order.cents), (100, 100));
-                        assert!(order.letters > 0);
-                    }
-                });
-            })
-        }),
-    ];
-    let comparison = Comparison::new(name, count).target(BY_HAND, 0.9);
-    bench.compare(&comparison, &mut sides);
-    drop(sides);
-    let ended = bench.runtime.block_on(tx.into_inner().rollback());
-    ended.unwrap();
-}
 
-fn rebuild(bench: &Bench, server: &Server) {
-    const RAW: &str = "one SELECT, decoded";
-    let name = "eventstore on PostgreSQL: rebuild of a projection that writes nothing";
-    if !bench.wants(name) {
-        return;
+    async fn read(connection: &mut PgConnection, stream: &str) -> Vec<Row> {
+        let rows = sqlx::query_as(READ).bind(stream).bind(0_i64).bind(i64::MAX);
+        rows.fetch_all(connection).await.unwrap()
     }
-    let streams = bench.scaled(500);
-    let (service, count) = (filled(bench, server, streams), streams * 100);
-    let all =
-        "SELECT stream, version, kind, schema_version, payload, recorded_at FROM eventstore_events
-         WHERE stream > 'order/' AND stream < 'order0' ORDER BY stream, version";
-    let wanted = u64::try_from(count).unwrap();
-    let mut sides = [
-        Side::new(OURS, || {
-            let sum = Sum::default();
-            let rebuild = Rebuild::new(service.store.clone(), sum.clone());
-            bench.runtime.block_on(rebuild.restart()).unwrap();
-            timed(|| {
-                let progress = bench.runtime.block_on(rebuild.run_until(pending()));
-                assert!(progress.unwrap().is_done);
-                assert_eq!(sum.0.load(Relaxed), wanted);
-            })
-        }),
-        Side::new(RAW, || {
-            timed(|| {
-                bench.runtime.block_on(async {
-                    let mut tx = service.database.begin().await.unwrap();
-                    let mut rows = sqlx::query_as(all).fetch(&mut *tx);
-                    let mut order = Order::default();
-                    while let Some(row) = rows.try_next().await.unwrap() {
-                        let (_, _, kind, schema_version, payload, _): (
-                            String,
-                            i64,
-                            String,
-                            i32,
-                            String,
-                            i64,
-                        ) = row;
-                        order.apply(&decoded(&kind, schema_version, &payload));
-                    }
-                    assert_eq!(order.cents, wanted);
-                });
-            })
-        }),
-    ];
-    let comparison = Comparison::new(name, count).rounds(11).target(RAW, 0.8);
-    bench.compare(&comparison, &mut sides);
+
+    async fn scan(connection: &mut PgConnection, visit: &mut (dyn FnMut(ScannedRow) + Send)) {
+        let mut rows = sqlx::query_as(SCAN).fetch(connection);
+        while let Some(row) = rows.try_next().await.unwrap() {
+            visit(row);
+        }
+    }
 }

@@ -7,7 +7,10 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{prefix}dlock_holder') THEN CREATE ROLE {prefix}dlock_holder NOLOGIN; END IF;
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{prefix}dlock_writer') THEN CREATE ROLE {prefix}dlock_writer NOLOGIN; END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-GRANT SELECT ON {ns}dlock_schema TO {prefix}dlock_holder, {prefix}dlock_writer;
+-- There is no version table where another tool runs the migrations.
+DO $$ BEGIN
+    GRANT SELECT ON {ns}dlock_schema TO {prefix}dlock_holder, {prefix}dlock_writer;
+EXCEPTION WHEN undefined_table THEN NULL; END $$;
 
 -- Holders take, renew and release leases, and draw tokens. They may set the sequence, above a token that
 -- a resource has refused.

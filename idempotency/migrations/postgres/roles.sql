@@ -6,7 +6,10 @@ SELECT pg_advisory_xact_lock(hashtextextended('mainstay {ns}idempotency_roles', 
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{prefix}idempotency_service') THEN CREATE ROLE {prefix}idempotency_service NOLOGIN; END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-GRANT SELECT ON {ns}idempotency_schema TO {prefix}idempotency_service;
+-- There is no version table where another tool runs the migrations.
+DO $$ BEGIN
+    GRANT SELECT ON {ns}idempotency_schema TO {prefix}idempotency_service;
+EXCEPTION WHEN undefined_table THEN NULL; END $$;
 
 -- Completing inserts a record, or replaces one that has expired. Sweeping deletes expired ones.
 GRANT SELECT, INSERT, DELETE, UPDATE (fingerprint, status, headers, body, expires_at)

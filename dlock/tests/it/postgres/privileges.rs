@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use mainstay_database::{Namespace, postgres::Database};
+use mainstay_database::{
+    Namespace,
+    postgres::{Database, statement},
+};
 use mainstay_dlock::{
     FencingToken, Locks, PostgresFences, PostgresLeases,
-    postgres::{guarded, roles},
+    postgres::{MIGRATIONS, guarded, roles},
 };
 
 use super::{LONG, UNFENCED, fixture, refused, renewed};
@@ -100,4 +103,21 @@ async fn holders_and_writers_need_no_other_privileges() {
         assert_eq!(code.as_deref(), Some("42501"), "{forbidden}");
     }
     guard.release().await.unwrap();
+}
+
+/// Such a tool keeps a record of its own, and none of ours.
+#[tokio::test]
+async fn the_role_is_granted_on_tables_that_another_tool_made() {
+    let Some(f) = fixture().await else { return };
+    let tool = Namespace::prefixed("tool_").unwrap();
+    // Rolled back, because roles would stay on the server.
+    let mut tx = f.database.pool().begin().await.unwrap();
+    let steps = MIGRATIONS.steps.iter();
+    let made = steps.map(|step| statement(&tool, step.sql));
+    for sql in made.chain([roles(&tool)]) {
+        sqlx::raw_sql(sql).execute(&mut *tx).await.unwrap();
+    }
+    let can = "SELECT has_table_privilege('tool_dlock_holder', 'tool_dlock_leases', 'INSERT')";
+    let can: bool = sqlx::query_scalar(can).fetch_one(&mut *tx).await.unwrap();
+    assert!(can);
 }
