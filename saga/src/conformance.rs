@@ -95,6 +95,7 @@ macro_rules! conformance {
             due_runs_are_taken_in_order_and_in_parts
             ended_runs_are_pruned_with_their_journals
             a_broken_run_goes_on_after_a_retry
+            a_broken_run_that_takes_its_replies_sends_what_follows_once
             a_panic_in_a_step_breaks_its_run
             a_damaged_row_is_refused_and_stops_no_timer
             a_run_of_a_newer_build_is_left_untouched_and_stops_no_timer

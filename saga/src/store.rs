@@ -258,6 +258,9 @@ pub struct ShownRun {
 pub trait DeskStore: SagaStore {
     /// Runs that match, by descending run id: those below `before`, at most `limit`. Reads neither
     /// states nor inputs.
+    ///
+    /// # Behaviour
+    /// - A run whose status this build does not know is listed as broken, so that it hides no other.
     async fn list(
         &self,
         query: &Query,

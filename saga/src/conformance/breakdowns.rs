@@ -15,12 +15,12 @@ use mainstay_inbox::HandlerError;
 use super::{
     Connection, Fixture,
     harness::{
-        Authorized, Note, Noted, Order, Quick, Reserved, Scene, Unnote, ada, held, moved,
-        place_order, reply, until,
+        Authorize, Authorized, Building, Note, Noted, Order, Pay, Quick, Reserved, Scene, Ship,
+        Unnote, ada, held, moved, place_order, reply, until,
     },
 };
 use crate::{
-    Answer, Error, Observer, Query, Saga, Status, Transition,
+    Answer, Definition, Error, Observer, Query, Saga, Status, Transition,
     journal::Entry,
     store::{DeskStore as _, Face, SagaStore as _, SavedRun},
 };
@@ -55,6 +55,70 @@ pub async fn a_broken_run_goes_on_after_a_retry<F: Fixture>(fixture: F) {
     skipped.unwrap();
     assert_eq!(scene.kinds(), ["Authorize"]);
     assert_eq!(scene.status(&run).await, Status::Running);
+}
+
+/// The first step of `place_order`, as a later build reads its replies.
+mod corrected {
+    use super::super::harness::{OutOfStock, Release, Released};
+    use crate::{Command, Compensable, Outcome};
+
+    crate::messages! {
+        "stock-commands" { Reserve { order: String } }
+        "stock" { Reserved { hold: u32 } }
+    }
+
+    impl Command for Reserve {
+        type Done = Reserved;
+        type Refused = OutOfStock;
+    }
+
+    impl Compensable for Reserve {
+        type Undo = Release;
+        type Undone = Released;
+
+        fn undo(&self, outcome: Outcome<'_, Reserved>) -> Release {
+            Release {
+                order: self.order.clone(),
+                hold: outcome.known().map(|reserved| reserved.hold.to_string()),
+            }
+        }
+    }
+}
+
+fn corrected() -> Definition<Order> {
+    let mut saga = Saga::new("place-order", 1);
+    let hold = saga.step((), |order: &Order, ()| corrected::Reserve {
+        order: order.id.clone(),
+    });
+    saga.step(hold, |order, hold| Authorize {
+        order: order.id.clone(),
+        hold: hold.hold.to_string(),
+    });
+    let (mut saga, _) = saga.pivot((), |order, ()| Pay {
+        order: order.id.clone(),
+    });
+    saga.then((), |order, ()| Ship {
+        order: order.id.clone(),
+    });
+    saga.build()
+}
+
+pub async fn a_broken_run_that_takes_its_replies_sends_what_follows_once<F: Fixture>(fixture: F) {
+    let fixture = Arc::new(fixture);
+    let build = Scene::built(Arc::clone(&fixture), place_order(1), Building::<F>::build);
+    let old = build.unwrap();
+    let run = old.start("o-1").await;
+    let answer = reply(&old.sent_one(), &corrected::Reserved { hold: 7 });
+    old.take(&[&answer]).await.unwrap();
+    assert_eq!(old.status(&run).await, Status::Broken);
+    let new = Scene::built(fixture, corrected(), Building::<F>::build);
+    let new = new.unwrap();
+    new.desk().retry(&run, &ada()).await.unwrap();
+    assert_eq!(new.status(&run).await, Status::Running);
+    assert_eq!(new.kinds(), ["Authorize"]);
+    let journal = new.show(&run).await.journal;
+    let is_retried = |entry: &Entry| matches!(entry, Entry::Retried { .. });
+    assert!(!journal.iter().any(|entry| is_retried(&entry.entry)));
 }
 
 pub async fn a_panic_in_a_step_breaks_its_run<F: Fixture>(fixture: F) {
@@ -199,7 +263,7 @@ pub async fn a_failing_local_step_rolls_the_transition_back_and_stops_no_timer<F
     fixture: F,
 ) {
     let mut saga = Saga::new("noted", 1);
-    saga.step((), |order: &Order, ()| super::harness::Authorize {
+    saga.step((), |order: &Order, ()| Authorize {
         order: order.id.clone(),
         hold: String::new(),
     });

@@ -22,7 +22,7 @@ where
     O: Outbox<Connection = S::Connection>,
 {
     /// Sends what is in flight again, under the same command ids, and makes waiting attempts now. A
-    /// broken run goes on: it takes the replies that it has kept.
+    /// broken run goes on: it takes the replies that it has kept, and sends what follows once.
     ///
     /// # Errors
     /// [`Error::WrongState`] if the run has ended; [`Error::NotFound`], [`Error::Unsigned`],
@@ -38,9 +38,12 @@ where
         let mut running = orchestrator.locked(&mut tx, run).await?;
         check_open(run, &running.state)?;
         let kept = mend(&mut running, by);
+        let before = attempts(&running.state);
         self.take_kept(&mut tx, &mut running, &kept).await?;
-        for step in 0..running.state.steps.len() {
-            if is_in_flight(&running.state, step) {
+        let now = attempts(&running.state);
+        for (step, (before, now)) in before.into_iter().zip(now).enumerate() {
+            // What the kept replies led to was sent right now.
+            if before == now && is_in_flight(&running.state, step) {
                 let input = Input::Retry {
                     step,
                     by: by.clone(),
@@ -165,6 +168,12 @@ fn wrong(run: &RunId, status: Status, needed: &'static str) -> Error {
         status,
         needed,
     }
+}
+
+/// How far each step is.
+fn attempts(state: &State) -> Vec<(Progress, u32)> {
+    let steps = state.steps.iter();
+    steps.map(|step| (step.progress, step.attempt)).collect()
 }
 
 fn is_in_flight(state: &State, step: usize) -> bool {
