@@ -47,7 +47,7 @@ pub enum Error {
         why: &'static str,
     },
     /// The database failed; [`mainstay_database::Error`] says what to do.
-    #[error(transparent)]
+    #[error("the database operation on locks failed: {0}")]
     Database(#[from] mainstay_database::Error),
     /// Redis cannot be reached, or gave no answer in time. It heals by itself.
     #[error("the store of leases is not available: {0}")]
@@ -77,5 +77,21 @@ impl Error {
             }
             Self::InvalidName { .. } | Self::Refused(_) | Self::Evicts { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use mainstay_database::{Error as DatabaseError, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn what_to_do_about_a_database_error_is_found_among_the_sources() {
+        let away = DatabaseError::Unavailable(io::Error::other("it is away").into());
+        let error = io::Error::other(Error::from(away));
+        assert_eq!(ErrorKind::of(&error), Some(ErrorKind::Unavailable));
     }
 }

@@ -9,7 +9,7 @@ use mainstay_messaging::InvalidName;
 #[non_exhaustive]
 pub enum Error {
     /// The database failed; [`mainstay_database::Error`] says what to do.
-    #[error(transparent)]
+    #[error("the outbox's database operation failed: {0}")]
     Database(#[from] mainstay_database::Error),
     /// The message is larger than the configured limit. Nothing was written and the transaction is
     /// still usable.
@@ -99,5 +99,21 @@ impl Error {
             Self::Fenced => true,
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use mainstay_database::{Error as DatabaseError, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn what_to_do_about_a_database_error_is_found_among_the_sources() {
+        let away = DatabaseError::Unavailable(io::Error::other("it is away").into());
+        let error = io::Error::other(Error::from(away));
+        assert_eq!(ErrorKind::of(&error), Some(ErrorKind::Unavailable));
     }
 }

@@ -12,7 +12,7 @@ use crate::{RunId, state::Status};
 #[non_exhaustive]
 pub enum Error {
     /// The database failed; [`mainstay_database::Error`] says what to do.
-    #[error(transparent)]
+    #[error("the database operation on sagas failed: {0}")]
     Database(#[from] mainstay_database::Error),
     /// The outbox refused a command or a reply; nothing was sent.
     #[error("a message of the saga could not be put into the outbox: {0}")]
@@ -150,5 +150,21 @@ impl Error {
             Self::Handler { failure, .. } => !failure.is_permanent(),
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use mainstay_database::{Error as DatabaseError, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn what_to_do_about_a_database_error_is_found_among_the_sources() {
+        let away = DatabaseError::Unavailable(io::Error::other("it is away").into());
+        let error = io::Error::other(Error::from(away));
+        assert_eq!(ErrorKind::of(&error), Some(ErrorKind::Unavailable));
     }
 }
