@@ -19,6 +19,9 @@ mainstay_saga::messages! {
 pub(super) const COMMANDS: [&str; 2] = ["stock-commands", "payment-commands"];
 pub(super) const REPLIES: [&str; 2] = ["stock", "payments"];
 
+/// How long a step may take.
+const TIMEOUT: Duration = Duration::from_secs(4);
+
 /// The steps of the saga.
 pub(super) const STEPS: [&str; 4] = [Reserve::KIND, Authorize::KIND, Pay::KIND, Ship::KIND];
 
@@ -78,7 +81,9 @@ impl Fate {
         let ends = match rng.below(10) {
             0 => Ends::Refused,
             1 => Ends::Garbled,
-            2 | 3 => Ends::Late(rng.millis(8_000)),
+            2 => Ends::Late(rng.millis(8_000)),
+            // The answer and the timer come at once.
+            3 => Ends::Late(TIMEOUT - Duration::from_millis(600) + rng.millis(600)),
             _ => Ends::Done,
         };
         Self { refusals, ends }
@@ -150,7 +155,7 @@ macro_rules! command {
         impl Command for $name {
             type Done = $done;
             type Refused = $refused;
-            const TIMEOUT: Duration = Duration::from_secs(4);
+            const TIMEOUT: Duration = TIMEOUT;
 
             fn retry(refused: &$refused, attempt: u32) -> Option<Duration> {
                 let delay = Duration::from_millis(150) * attempt;
