@@ -1,4 +1,7 @@
 //! Sagas: writers that start runs, an orchestrator with timers, a participant, relays, a broker.
+//!
+//! One database and one outbox stand for those of each service: no transaction spans two services, and a
+//! host can be cut off from them alone.
 
 mod messages;
 mod operator;
@@ -27,6 +30,7 @@ use crate::{
 };
 use messages::{COMMANDS, Order, REPLIES, place_order};
 use operator::Operator;
+use rows::Late;
 use witness::Witness;
 use writer::Wish;
 
@@ -51,8 +55,8 @@ pub(crate) struct Sagas {
     pub(crate) adapters: Arc<dyn Adapters>,
 }
 
-fn orders() -> Group {
-    Group::from_static("orders")
+fn orchestrators() -> Group {
+    Group::from_static("orchestrators")
 }
 
 fn suppliers() -> Group {
@@ -103,8 +107,8 @@ impl Sagas {
             sim.broker().create_topic(topic, partitions).await?;
         }
         let clock: Arc<dyn Clock> = Arc::new(sim.world.clock.clone());
-        let names: Arc<dyn IdGenerator> = Arc::new(ids(self.seed, "operator", 0));
-        let outbox = self.outbox(sim.database(), clock, names).await?;
+        let operators: Arc<dyn IdGenerator> = Arc::new(ids(self.seed, "operator", 0));
+        let outbox = self.outbox(sim.database(), clock, operators).await?;
         let mut operator = Operator {
             desk: self.orders(sim.database(), outbox.clone())?.desk(),
             rng: Rng::new(self.seed, "operator"),
@@ -170,10 +174,11 @@ impl Sagas {
         if runs.len() < self.wishes.len()
             || !runs.iter().all(|run| run.status.is_ended())
             || !outbox.snapshot().rows.is_empty()
+            || !sim.database().committed::<Late>().is_empty()
         {
             return Ok(false);
         }
-        for group in [orders(), suppliers()] {
+        for group in [orchestrators(), suppliers()] {
             let progress = sim.broker().progress(&group).await?;
             if progress.iter().any(|(_, committed, end)| committed != end) {
                 return Ok(false);
@@ -221,7 +226,7 @@ async fn orchestrate(sagas: Sagas, process: Process) -> Result<(), Failure> {
     let outbox = sagas.outbox_of(&database, &process).await?;
     let orders = sagas.orders(&database, outbox)?;
     let replies = process
-        .consumer(&self::orders(), &topics(REPLIES), StartAt::Earliest)
+        .consumer(&orchestrators(), &topics(REPLIES), StartAt::Earliest)
         .await?;
     let settings = Settings::draw(&rng, 1 + rng.below(40), RETENTION);
     let worker = tuned(orders.worker(replies), &settings, &process).failure_policy(block_key());
@@ -230,11 +235,11 @@ async fn orchestrate(sagas: Sagas, process: Process) -> Result<(), Failure> {
         .poll_interval(Duration::from_millis(100 + rng.below(500)))
         .batch_size(1 + rng.below(4));
     let shutdown = process.shutdown();
-    let (worked, ()) = tokio::join!(
+    let (ended, ()) = tokio::join!(
         worker.run_until(shutdown.clone().cancelled_owned()),
         timers.run_until(shutdown.cancelled_owned()),
     );
-    Ok(worked?)
+    Ok(ended?)
 }
 
 /// The key of a message: all of one key are refused or poisoned.

@@ -59,9 +59,9 @@ pub(super) async fn run(sagas: Sagas, process: Process) -> Result<(), Failure> {
     let worker = tuned(worker, &settings, &process).failure_policy(block_key());
     let shutdown = process.shutdown();
     let working = worker.run_until(shutdown.clone().cancelled_owned());
-    let (worked, late) = tokio::join!(working, supplier.answer_late());
-    worked?;
-    Ok(late?)
+    let (ended, answered) = tokio::join!(working, supplier.answer_late());
+    ended?;
+    Ok(answered?)
 }
 
 async fn carry_out<C: Task>(
@@ -75,9 +75,8 @@ async fn carry_out<C: Task>(
         return Ok(());
     };
     let (id, fate) = (command.message.id.as_str(), command.event.fate());
-    let attempt = match id.parse::<CommandId>().map(|id| id.attempt) {
-        Ok(Attempt::Do(attempt)) => attempt,
-        _ => return Err(HandlerError::permanent("a do that is none")),
+    let Ok(Attempt::Do(attempt)) = id.parse().map(|id: CommandId| id.attempt) else {
+        return Err(HandlerError::permanent("a do has a number"));
     };
     if let Some(is_retryable) = fate.refuses(attempt)
         && let Some(refused) = C::Refused::of(is_retryable)

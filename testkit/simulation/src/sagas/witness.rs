@@ -155,7 +155,7 @@ fn overtaken(sim: &Sim) -> Vec<String> {
 }
 
 /// Where each command was published first.
-pub(super) fn commands(sim: &Sim) -> HashMap<CommandId, (Partition, i64)> {
+fn commands(sim: &Sim) -> HashMap<CommandId, (Partition, i64)> {
     let mut first = HashMap::new();
     for partition in sim.broker().partitions() {
         for record in sim.broker().records(&partition, 0) {
