@@ -7,6 +7,7 @@ mod plan;
 mod process;
 mod rng;
 mod run;
+mod sagas;
 mod scenario;
 mod shop;
 mod shrink;

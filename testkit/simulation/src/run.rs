@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use mainstay_messaging::Publisher;
 use mainstay_outbox::store::RelayStore;
 
-use crate::{Plan, shop::Shop};
+use crate::{Plan, Rng, Sim, sagas::Sagas, scenario::play, shop::Shop};
 
 /// How seeds are run.
 #[derive(Clone, Debug)]
@@ -44,22 +44,74 @@ pub trait Adapters: fmt::Debug + Send + Sync {
 
 impl Adapters for () {}
 
+/// What is played with a seed.
+enum Scenario {
+    Shop(Shop),
+    Sagas(Sagas),
+}
+
+impl Scenario {
+    fn of(seed: u64) -> Self {
+        if Rng::new(seed, "sagas or shop").one_in(4) {
+            Self::Sagas(Sagas::of(seed))
+        } else {
+            Self::Shop(Shop::of(seed))
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        match self {
+            Self::Shop(shop) => shop.plan(),
+            Self::Sagas(sagas) => sagas.plan(),
+        }
+    }
+
+    fn set_adapters(&mut self, adapters: &Arc<dyn Adapters>) {
+        let mine = match self {
+            Self::Shop(shop) => &mut shop.adapters,
+            Self::Sagas(sagas) => &mut sagas.adapters,
+        };
+        *mine = Arc::clone(adapters);
+    }
+}
+
 /// The plan of a seed of the standard scenario.
 #[must_use]
 pub fn planned(seed: u64) -> Plan {
-    Shop::of(seed).plan()
+    Scenario::of(seed).plan()
 }
 
 /// Runs the standard scenario with a seed, on this thread. The same seed and settings give the
 /// same report.
 #[must_use]
 pub fn run(seed: u64, settings: &Settings) -> Report {
-    let shop = Shop::of(seed);
-    let mut plan = shop.plan();
+    let mut scenario = Scenario::of(seed);
+    scenario.set_adapters(&settings.adapters);
+    let mut plan = scenario.plan();
     if let Some(places) = &settings.keep {
         plan = plan.keep(places);
     }
-    shop.run(plan, settings)
+    let sim = match Sim::planned(seed, plan) {
+        Ok(sim) => sim,
+        Err(error) => {
+            return Report {
+                seed,
+                violations: vec![error.to_string()],
+                ..Report::default()
+            };
+        }
+    };
+    sim.world.report.lock().trace = settings.trace.then(Vec::new);
+    let violations = play(&sim, async {
+        let played = match &scenario {
+            Scenario::Shop(shop) => shop.play(&sim).await,
+            Scenario::Sagas(sagas) => sagas.play(&sim).await,
+        };
+        played.unwrap_or_else(|error| vec![format!("the scenario itself failed: {error}")])
+    });
+    let mut report = std::mem::take(&mut *sim.world.report.lock());
+    report.violations = violations;
+    report
 }
 
 /// The result of one seed.

@@ -1,7 +1,7 @@
 //! The standard scenario: writers, an outbox, relays, a broker, workers, effects.
 
 mod ending;
-mod engines;
+pub(crate) mod engines;
 mod operator;
 mod rows;
 mod witness;
@@ -11,13 +11,10 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use mainstay_database::memory::Database;
 use mainstay_messaging::{Group, Message, Topic};
-use mainstay_outbox::MemoryOutbox;
+use mainstay_outbox::{MemoryOutbox, OutboxBuilder};
 
-use crate::{
-    Act, Fault, Host, Plan, Rng, Sim, Topology, judge,
-    run::{Adapters, Report, Settings},
-    scenario::play,
-};
+use crate::{Act, Fault, Host, Plan, Rng, Sim, Topology, judge, run::Adapters};
+pub(crate) use rows::table;
 use witness::Witness;
 use writer::Wish;
 
@@ -30,9 +27,9 @@ fn group() -> Group {
 }
 
 /// Faults begin within this time.
-const CHAOS: Duration = Duration::from_secs(6);
+pub(crate) const CHAOS: Duration = Duration::from_secs(6);
 /// How long the work may take to end once all faults have ended.
-const QUIET: Duration = Duration::from_secs(240);
+pub(crate) const QUIET: Duration = Duration::from_secs(240);
 /// How long a host may take to shut down once all faults have ended.
 const CLOSING: Duration = Duration::from_secs(30);
 
@@ -53,7 +50,7 @@ pub(crate) struct Shop {
     /// worker.
     has_queue: bool,
     wishes: Arc<Vec<Wish>>,
-    adapters: Arc<dyn Adapters>,
+    pub(crate) adapters: Arc<dyn Adapters>,
 }
 
 /// A failure that outlasts all other faults: of the n-th message, alone under its key.
@@ -122,31 +119,8 @@ impl Shop {
         plan
     }
 
-    /// Runs the shop under the faults of a plan.
-    pub(crate) fn run(mut self, plan: Plan, settings: &Settings) -> Report {
-        self.adapters = Arc::clone(&settings.adapters);
-        let sim = match Sim::planned(self.seed, plan) {
-            Ok(sim) => sim,
-            Err(error) => {
-                return Report {
-                    seed: self.seed,
-                    violations: vec![error.to_string()],
-                    ..Report::default()
-                };
-            }
-        };
-        sim.world.report.lock().trace = settings.trace.then(Vec::new);
-        let violations = play(&sim, async {
-            let played = self.business(&sim).await;
-            played.unwrap_or_else(|error| vec![format!("the scenario itself failed: {error}")])
-        });
-        let mut report = std::mem::take(&mut *sim.world.report.lock());
-        report.messages = self.wishes.len();
-        report.violations = violations;
-        report
-    }
-
-    async fn business(&self, sim: &Sim) -> Result<Vec<String>, Failure> {
+    /// Plays it, and answers what may not be.
+    pub(crate) async fn play(&self, sim: &Sim) -> Result<Vec<String>, Failure> {
         sim.number(nth_of);
         let partitions = self.topology.partitions;
         sim.broker().create_topic(topic(), partitions).await?;
@@ -181,11 +155,7 @@ impl Shop {
         let mut violations = self.outlast(sim, &witness).await?;
         sim.heal();
         let ending = async {
-            let faults = sim.plan().faults.iter().zip(sim.struck());
-            let mut struck = faults.filter(|(_, times)| *times > 0);
-            if struck.any(|(fault, _)| matches!(fault, Fault::At(_, Act::Poison(_)))) {
-                self.restart_workers(sim).await;
-            }
+            restart_poisoned(sim, &self.topology.workers).await;
             self.come_to_an_end(sim, &outbox).await
         };
         match tokio::time::timeout(QUIET, ending).await {
@@ -197,6 +167,7 @@ impl Shop {
         violations.extend(close(sim).await);
         let seen = std::mem::take(&mut witness.caught_up().history);
         violations.extend(judge(&self.history(sim, &witness, seen)));
+        sim.world.report.lock().messages = self.wishes.len();
         Ok(violations)
     }
 
@@ -208,42 +179,53 @@ impl Shop {
         }
     }
 
-    /// Restarts workers whose keys wait for a better build, as an operator does. All other work goes on by
-    /// itself.
-    async fn restart_workers(&self, sim: &Sim) {
-        let mut workers = sim.hosts();
-        workers.retain(|host| self.topology.workers.iter().any(|n| **n == *host.name()));
-        for worker in workers {
-            let life = worker.life();
-            worker.stop();
-            // A planned shutdown may have started it again already.
-            while worker.is_running() && worker.life() == life {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            worker.start();
-        }
-    }
-
     async fn outbox(&self, database: &Database) -> Result<MemoryOutbox, mainstay_outbox::Error> {
         let outbox = MemoryOutbox::builder(database).shards(self.shards);
         outbox.open().await
     }
 
-    /// Opens the outbox on a host, and retries until that succeeds.
     async fn outbox_of(&self, database: &Database) -> Result<MemoryOutbox, mainstay_outbox::Error> {
-        loop {
-            match self.outbox(database).await {
-                Err(error) if error.is_retryable() => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                result => return result,
+        opened(MemoryOutbox::builder(database).shards(self.shards)).await
+    }
+}
+
+/// Opens an outbox on a host, and retries until that succeeds.
+pub(crate) async fn opened(
+    outbox: OutboxBuilder<Database>,
+) -> Result<MemoryOutbox, mainstay_outbox::Error> {
+    loop {
+        match outbox.clone().open().await {
+            Err(error) if error.is_retryable() => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
+            result => return result,
         }
     }
 }
 
+/// Restarts workers whose keys wait for a better build, as an operator does. All other work goes on by
+/// itself.
+pub(crate) async fn restart_poisoned(sim: &Sim, names: &[Arc<str>]) {
+    let faults = sim.plan().faults.iter().zip(sim.struck());
+    let mut struck = faults.filter(|(_, times)| *times > 0);
+    if !struck.any(|(fault, _)| matches!(fault, Fault::At(_, Act::Poison(_)))) {
+        return;
+    }
+    let mut workers = sim.hosts();
+    workers.retain(|host| names.iter().any(|name| **name == *host.name()));
+    for worker in workers {
+        let life = worker.life();
+        worker.stop();
+        // A planned shutdown may have started it again already.
+        while worker.is_running() && worker.life() == life {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        worker.start();
+    }
+}
+
 /// Shuts every host down; returns those that do not end.
-async fn close(sim: &Sim) -> Vec<String> {
+pub(crate) async fn close(sim: &Sim) -> Vec<String> {
     let hosts = sim.hosts();
     let ended = async || {
         // Repeatedly: a planned shutdown starts its host once more.
@@ -259,7 +241,7 @@ async fn close(sim: &Sim) -> Vec<String> {
 }
 
 /// The scenario could not be played.
-type Failure = Box<dyn Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// The number of the wish that a message fulfils.
 fn nth_of(message: &Message) -> Option<usize> {

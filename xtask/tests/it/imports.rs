@@ -35,6 +35,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
             "inbox",
             "outbox",
             "dlq",
+            "saga",
         ],
     ),
     (

@@ -9,8 +9,8 @@ use mainstay_inbox::{
     BlockKey, HandlerError, Handlers, Inbox, MemoryInbox, Received, Worker, failure::FailurePolicy,
     store::WorkerStore,
 };
-use mainstay_messaging::{Consumer, StartAt};
-use mainstay_outbox::Relay;
+use mainstay_messaging::{Consumer, Message, Publisher, StartAt};
+use mainstay_outbox::{Relay, store::RelayStore};
 
 use super::{
     Failure, Lasting, Shop, group,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{CallFault, Process, Rng};
 
-fn backoff(first: u64, longest: u64) -> Backoff {
+pub(crate) fn backoff(first: u64, longest: u64) -> Backoff {
     Backoff::new(Duration::from_millis(first), Duration::from_millis(longest))
 }
 
@@ -30,18 +30,28 @@ pub(super) async fn relay(
     witness: Arc<Witness>,
     process: Process,
 ) -> Result<(), Failure> {
-    let rng = Rng::new(shop.seed, process.name());
+    let outbox = shop.outbox_of(&process.database()).await?;
+    let store = Watched::new(outbox, &witness);
+    let publisher = store.beside(process.publisher());
+    let publisher = shop.adapters.publisher(Arc::new(publisher));
+    let store = shop.adapters.store(Arc::new(store));
+    publish(shop.seed, store, publisher, process).await
+}
+
+/// A relay with settings that follow from the seed.
+pub(crate) async fn publish(
+    seed: u64,
+    store: Arc<dyn RelayStore>,
+    publisher: Arc<dyn Publisher>,
+    process: Process,
+) -> Result<(), Failure> {
+    let rng = Rng::new(seed, process.name());
     // A message has some 200 of them.
     let bytes = if rng.one_in(2) {
         1_000_000
     } else {
         300 + rng.below(1_500)
     };
-    let outbox = shop.outbox_of(&process.database()).await?;
-    let store = Watched::new(outbox, &witness);
-    let publisher = store.beside(process.publisher());
-    let publisher = shop.adapters.publisher(Arc::new(publisher));
-    let store = shop.adapters.store(Arc::new(store));
     let relay = Relay::new(store, publisher)
         .lease(Duration::from_millis(2_000 + rng.below(4_000)))
         .batch_size(1 + u32::try_from(rng.below(10)).unwrap_or(0))
@@ -63,43 +73,47 @@ pub(super) async fn worker(
     process: Process,
 ) -> Result<(), Failure> {
     let rng = Rng::new(shop.seed, process.name());
-    let size = |bound: usize| 1 + rng.below(bound);
     // A message that stays unread for longer than the retention counts as new.
     let in_flight = if matches!(shop.lasting, Some(Lasting::Poison(_))) {
         usize::MAX
     } else {
-        size(40)
+        1 + rng.below(40)
     };
     let inbox = MemoryInbox::new(process.database());
     let consumer = process
         .consumer(&group(), &[topic()], StartAt::Earliest)
         .await?;
-    let settings = Settings {
-        concurrency: size(4),
-        batch_size: size(12),
-        in_flight,
-        max_attempts: 1 + rng.below(4),
-        retention: shop.window(),
-        handler_deadline: Duration::from_millis(200 + rng.millis(20_000).as_secs() * 1_000),
-    };
+    let settings = Settings::draw(&rng, in_flight, shop.window());
     if shop.has_queue {
         let queue = queue(&shop, inbox).await?;
         let policy = Watched::new(queue.clone(), &witness);
         return work(queue, consumer, policy, settings, process).await;
     }
-    let policy = BlockKey::new().retry_after(Duration::from_millis(500));
-    let policy = Watched::new(policy, &witness);
+    let policy = Watched::new(block_key(), &witness);
     work(inbox, consumer, policy, settings, process).await
 }
 
 /// What is drawn for a worker.
-struct Settings {
+pub(crate) struct Settings {
     concurrency: usize,
     batch_size: usize,
     in_flight: usize,
     max_attempts: u32,
     retention: Duration,
     handler_deadline: Duration,
+}
+
+impl Settings {
+    pub(crate) fn draw(rng: &Rng, in_flight: usize, retention: Duration) -> Self {
+        Self {
+            concurrency: 1 + rng.below(4),
+            batch_size: 1 + rng.below(12),
+            in_flight,
+            max_attempts: 1 + rng.below(4),
+            retention,
+            handler_deadline: Duration::from_millis(200 + rng.millis(20_000).as_secs() * 1_000),
+        }
+    }
 }
 
 async fn work<I, K>(
@@ -116,6 +130,19 @@ where
     let worker = Worker::new(inbox, consumer)
         .with_state(process.clone())
         .on(pack)
+        .failure_policy(policy);
+    let shutdown = process.shutdown().cancelled_owned();
+    let worker = tuned(worker, &settings, &process);
+    Ok(worker.run_until(shutdown).await?)
+}
+
+/// A worker with these settings.
+pub(crate) fn tuned<I: Inbox, K, S>(
+    worker: Worker<I, K, S>,
+    settings: &Settings,
+    process: &Process,
+) -> Worker<I, K, S> {
+    worker
         .clock(process.clock())
         .ids(process.ids())
         .concurrency(settings.concurrency)
@@ -125,10 +152,11 @@ where
         .retention(settings.retention)
         .drain_timeout(Duration::from_secs(1))
         .handler_deadline(settings.handler_deadline)
-        .failure_policy(policy)
-        .backoff(backoff(10, 500));
-    let shutdown = process.shutdown().cancelled_owned();
-    Ok(worker.run_until(shutdown).await?)
+        .backoff(backoff(10, 500))
+}
+
+pub(crate) fn block_key() -> BlockKey {
+    BlockKey::new().retry_after(Duration::from_millis(500))
 }
 
 type Queue = DeadLetterQueue<MemoryInbox, MemoryDeadLetters>;
@@ -162,16 +190,7 @@ async fn pack(
     received: Received<Placed>,
     process: Process,
 ) -> Result<(), HandlerError> {
-    match process.handles(&received.message).await {
-        None => {}
-        Some(CallFault::Conflict) => {
-            return Err(mainstay_database::Error::Conflict("planned".into()).into());
-        }
-        // Past the panic hook, which would only print it.
-        Some(CallFault::Panics) => std::panic::resume_unwind(Box::new("planned")),
-        Some(CallFault::Fails) => return Err(HandlerError::retryable("planned")),
-        Some(_) => return Err(HandlerError::permanent("planned")),
-    }
+    as_planned(&process, &received.message).await?;
     let placed = received.event;
     // The lock on the row makes the order of numbers that of commits.
     let shelf = Shelf {
@@ -185,4 +204,18 @@ async fn pack(
     let number = shelf.map_or(0, |shelf| shelf.count);
     let _: Inserted = statement.insert(Parcel { number, placed }).await?;
     Ok(())
+}
+
+/// Fails if the plan has a fault of this call of a handler.
+pub(crate) async fn as_planned(process: &Process, message: &Message) -> Result<(), HandlerError> {
+    match process.handles(message).await {
+        None => Ok(()),
+        Some(CallFault::Conflict) => {
+            Err(mainstay_database::Error::Conflict("planned".into()).into())
+        }
+        // Past the panic hook, which would only print it.
+        Some(CallFault::Panics) => std::panic::resume_unwind(Box::new("planned")),
+        Some(CallFault::Fails) => Err(HandlerError::retryable("planned")),
+        Some(_) => Err(HandlerError::permanent("planned")),
+    }
 }

@@ -59,6 +59,7 @@ macro_rules! table {
         }
     };
 }
+pub(crate) use table;
 
 table! {
     /// An aggregate: writers lock the row of their key first.
