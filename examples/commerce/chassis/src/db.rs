@@ -28,7 +28,8 @@ use serde::Serialize;
 use crate::{Error, Result, roles};
 
 pub use backend::{Connection, ON_A_SERVER, Pool, Snapshot, Storage};
-pub(crate) use backend::{Database, Fences, HAS_LOG_BINDING, LOG_REMEDY, Outbox};
+pub(crate) use backend::{Database, Fences, HAS_LOG_BINDING, LOG_REMEDY};
+pub use backend::{Outbox, Sagas, Streams};
 pub use file_snapshot::FileSnapshot;
 pub use inbox::Inbox;
 pub use queue::{DeadLetters, Desk};
@@ -155,6 +156,20 @@ impl Db {
             locks: Locks::new(leases.open_without_migrating().await?),
             fences: fences.open_without_migrating().await?,
         })
+    }
+
+    /// Opens the runs of sagas, and the steps of their participants, in it.
+    pub(crate) async fn sagas(&self) -> Result<Sagas> {
+        self.migrate(&backend::SAGAS_MIGRATIONS).await?;
+        let sagas = Sagas::builder(&self.database);
+        Ok(sagas.open_without_migrating().await?)
+    }
+
+    /// Opens the streams of events in it.
+    pub(crate) async fn streams(&self) -> Result<Streams> {
+        self.migrate(&backend::STREAMS_MIGRATIONS).await?;
+        let streams = Streams::builder(&self.database);
+        Ok(streams.open_without_migrating().await?)
     }
 
     /// Opens the answers to requests with an idempotency key in it.

@@ -24,6 +24,12 @@ pub enum Error {
     /// The store of idempotency keys failed.
     #[error("{0}")]
     Keys(#[from] mainstay_idempotency::Error),
+    /// A saga failed, or refuses an act.
+    #[error("{0}")]
+    Sagas(#[from] mainstay_saga::Error),
+    /// A stream of events failed.
+    #[error("{0}")]
+    Streams(#[from] mainstay_eventstore::Error),
     /// A lock failed, or a former leader was refused.
     #[error("{0}")]
     Locks(#[from] mainstay_dlock::Error),
@@ -110,7 +116,7 @@ impl Error {
 
     /// Whether the same call may succeed later, without a repair.
     #[must_use]
-    pub const fn is_retryable(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Database(error) => error.is_retryable(),
             Self::Outbox(error) => error.is_retryable(),
@@ -118,6 +124,8 @@ impl Error {
             Self::DeadLetters(error) => error.is_retryable(),
             Self::Keys(error) => error.is_retryable(),
             Self::Locks(error) => error.is_retryable(),
+            Self::Sagas(error) => error.is_retryable(),
+            Self::Streams(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
             Self::Changed { .. } | Self::NotCommitted => true,
             Self::Damaged { .. }

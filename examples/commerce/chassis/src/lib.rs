@@ -32,7 +32,8 @@ mod roles;
 
 pub use db::{
     ANSWERS_KEPT, Connection, Db, DeadLetters, Desk, FileSnapshot, Inbox, ON_A_SERVER,
-    OpenTransaction, Pool, Records, Snapshot, Storage, StorageSettings, column, rows, sql, touched,
+    OpenTransaction, Outbox, Pool, Records, Sagas, Snapshot, Storage, StorageSettings, Streams,
+    column, rows, sql, touched,
 };
 pub use deployment::Deployment;
 pub use error::{Error, Result};
@@ -49,5 +50,5 @@ pub use remote::Remote;
 pub use roles::remote;
 pub use rounds::{Progress, Round};
 pub use service::{Service, Task};
-pub use service_builder::ServiceBuilder;
+pub use service_builder::{Participant, ServiceBuilder};
 pub use timestamp::{from_rfc3339, rfc3339};

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Connection, Db, DeadLetters, Deployment, HealthCheck, JOURNAL_MIGRATIONS, Journal, LedRound,
-    LogBinding, Records, Result, Round, Service, Task, db::Outbox, deployment::LEASE,
+    LogBinding, Outbox, Records, Result, Round, Sagas, Service, Streams, Task, deployment::LEASE,
     leading::lead, roles, rounds,
 };
 
@@ -25,6 +25,9 @@ use crate::{
 /// a processed record of each message that it handled, and so does `commerce verify`; of a message that
 /// an operator discarded, it finds the dead letter.
 const RETENTION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Carries out the commands of sagas, and answers them through the service's outbox.
+pub type Participant = mainstay_saga::Participant<Sagas, Outbox>;
 
 /// A service's database with its outbox, inbox and journal, and the tasks added so far.
 pub struct ServiceBuilder {
@@ -108,6 +111,36 @@ impl ServiceBuilder {
         let sweeping = sweeping.map(Ok);
         self.tasks.push(("sweeper of answers", Box::pin(sweeping)));
         Ok(records)
+    }
+
+    /// Opens the runs of sagas in the service's database.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
+    pub async fn sagas(&self) -> Result<Sagas> {
+        self.db.sagas().await
+    }
+
+    /// Opens the streams of events in the service's database.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
+    pub async fn streams(&self) -> Result<Streams> {
+        self.db.streams().await
+    }
+
+    /// The service as a participant of sagas.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
+    pub async fn participant(&self) -> Result<Participant> {
+        Ok(Participant::new(self.sagas().await?, self.outbox.clone()))
+    }
+
+    /// The service's outbox.
+    #[must_use]
+    pub const fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// Runs `round` after each notification of `work` and whenever a row falls due, at most once

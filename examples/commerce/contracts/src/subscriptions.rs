@@ -3,15 +3,17 @@
 use mainstay_messaging::{Topic, event::Event};
 
 use crate::{
-    AuthorizePayment, CapturePayment, DispatchShipment, OrderCancelled, OrderCompleted,
-    OrderConfirmed, OrderPlaced, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
-    PaymentRefunded, ShipmentStatusChanged, StockReleased, StockReservationFailed, StockReserved,
+    AuthorizePayment, CancelShipment, CapturePayment, DispatchShipment, ExtendReservation,
+    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded, PrepareShipment,
+    ReleaseStock, ReserveStock, ShipmentStatusChanged, StockReleased, StockReservationFailed,
+    StockReserved, VoidOrRefundPayment,
 };
 
 /// All topics.
 pub const TOPICS: &[&str] = &[
     "order",
     "inventory",
+    "inventory-commands",
     "payment",
     "payment-commands",
     "shipping",
@@ -62,9 +64,13 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
     },
     Subscription {
         service: "inventory",
-        topic: "order",
-        kinds: &[OrderPlaced::KIND, OrderCancelled::KIND],
-        ignored: &[OrderConfirmed::KIND, OrderCompleted::KIND],
+        topic: "inventory-commands",
+        kinds: &[
+            ReserveStock::KIND,
+            ExtendReservation::KIND,
+            ReleaseStock::KIND,
+        ],
+        ignored: &[],
     },
     Subscription {
         service: "inventory",
@@ -74,30 +80,22 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
     },
     Subscription {
         service: "payment",
-        topic: "order",
-        kinds: &[OrderCancelled::KIND],
-        ignored: &[
-            OrderPlaced::KIND,
-            OrderConfirmed::KIND,
-            OrderCompleted::KIND,
-        ],
-    },
-    Subscription {
-        service: "payment",
         topic: "payment-commands",
-        kinds: &[AuthorizePayment::KIND, CapturePayment::KIND],
+        kinds: &[
+            AuthorizePayment::KIND,
+            CapturePayment::KIND,
+            VoidOrRefundPayment::KIND,
+        ],
         ignored: &[],
     },
     Subscription {
         service: "shipping",
-        topic: "order",
-        kinds: &[OrderConfirmed::KIND, OrderCancelled::KIND],
-        ignored: &[OrderPlaced::KIND, OrderCompleted::KIND],
-    },
-    Subscription {
-        service: "shipping",
         topic: "shipping-commands",
-        kinds: &[DispatchShipment::KIND],
+        kinds: &[
+            PrepareShipment::KIND,
+            DispatchShipment::KIND,
+            CancelShipment::KIND,
+        ],
         ignored: &[],
     },
 ];

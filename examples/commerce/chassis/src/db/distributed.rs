@@ -23,13 +23,16 @@ pub(crate) use mainstay_dlock::postgres::{
     MIGRATIONS as LOCKS_MIGRATIONS, PostgresFences as Fences, PostgresLeases as LockLeases,
 };
 pub(crate) use mainstay_dlq::postgres::MIGRATIONS as QUEUE_MIGRATIONS;
+pub(crate) use mainstay_eventstore::postgres::MIGRATIONS as STREAMS_MIGRATIONS;
+pub use mainstay_eventstore::postgres::PostgresEventStore as Streams;
 pub(crate) use mainstay_idempotency::postgres::{
     MIGRATIONS as RECORDS_MIGRATIONS, PostgresRecords as Records,
 };
 pub(crate) use mainstay_inbox::postgres::{MIGRATIONS as INBOX_MIGRATIONS, PostgresInbox as Inbox};
-pub(crate) use mainstay_outbox::postgres::{
-    MIGRATIONS as OUTBOX_MIGRATIONS, PostgresOutbox as Outbox,
-};
+pub(crate) use mainstay_outbox::postgres::MIGRATIONS as OUTBOX_MIGRATIONS;
+pub use mainstay_outbox::postgres::PostgresOutbox as Outbox;
+pub(crate) use mainstay_saga::postgres::MIGRATIONS as SAGAS_MIGRATIONS;
+pub use mainstay_saga::postgres::PostgresSagas as Sagas;
 pub use server_snapshot::Snapshot;
 
 /// The connection that statements run on.

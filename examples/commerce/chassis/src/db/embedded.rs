@@ -18,11 +18,16 @@ pub(crate) use mainstay_dlock::sqlite::{
     MIGRATIONS as LOCKS_MIGRATIONS, SqliteFences as Fences, SqliteLeases as LockLeases,
 };
 pub(crate) use mainstay_dlq::sqlite::MIGRATIONS as QUEUE_MIGRATIONS;
+pub(crate) use mainstay_eventstore::sqlite::MIGRATIONS as STREAMS_MIGRATIONS;
+pub use mainstay_eventstore::sqlite::SqliteEventStore as Streams;
 pub(crate) use mainstay_idempotency::sqlite::{
     MIGRATIONS as RECORDS_MIGRATIONS, SqliteRecords as Records,
 };
 pub(crate) use mainstay_inbox::sqlite::{MIGRATIONS as INBOX_MIGRATIONS, SqliteInbox as Inbox};
-pub(crate) use mainstay_outbox::sqlite::{MIGRATIONS as OUTBOX_MIGRATIONS, SqliteOutbox as Outbox};
+pub(crate) use mainstay_outbox::sqlite::MIGRATIONS as OUTBOX_MIGRATIONS;
+pub use mainstay_outbox::sqlite::SqliteOutbox as Outbox;
+pub(crate) use mainstay_saga::sqlite::MIGRATIONS as SAGAS_MIGRATIONS;
+pub use mainstay_saga::sqlite::SqliteSagas as Sagas;
 
 /// The connection that statements run on.
 pub type Connection = SqliteConnection;
