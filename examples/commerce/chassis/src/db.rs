@@ -109,8 +109,11 @@ impl Db {
         self.migrate(&backend::QUEUE_MIGRATIONS).await
     }
 
-    /// Opens the outbox of `service` in it.
-    pub(crate) async fn outbox(
+    /// Opens the outbox of `service` in it, as the service has left it.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`]: the service has not migrated the database yet.
+    pub async fn outbox(
         &self,
         service: &str,
         clock: Arc<dyn Clock>,
@@ -158,16 +161,31 @@ impl Db {
         })
     }
 
-    /// Opens the runs of sagas, and the steps of their participants, in it.
-    pub(crate) async fn sagas(&self) -> Result<Sagas> {
-        self.migrate(&backend::SAGAS_MIGRATIONS).await?;
+    /// Migrates the schema of sagas.
+    pub(crate) async fn migrate_sagas(&self) -> Result<()> {
+        self.migrate(&backend::SAGAS_MIGRATIONS).await
+    }
+
+    /// Opens the runs of sagas, and the steps of their participants, in it, as the service has left
+    /// them.
+    ///
+    /// # Errors
+    /// [`Error::Sagas`]: the service has not migrated the database yet.
+    pub async fn sagas(&self) -> Result<Sagas> {
         let sagas = Sagas::builder(&self.database);
         Ok(sagas.open_without_migrating().await?)
     }
 
-    /// Opens the streams of events in it.
-    pub(crate) async fn streams(&self) -> Result<Streams> {
-        self.migrate(&backend::STREAMS_MIGRATIONS).await?;
+    /// Migrates the schema of streams of events.
+    pub(crate) async fn migrate_streams(&self) -> Result<()> {
+        self.migrate(&backend::STREAMS_MIGRATIONS).await
+    }
+
+    /// Opens the streams of events in it, as the service has left them.
+    ///
+    /// # Errors
+    /// [`Error::Streams`]: the service has not migrated the database yet.
+    pub async fn streams(&self) -> Result<Streams> {
         let streams = Streams::builder(&self.database);
         Ok(streams.open_without_migrating().await?)
     }

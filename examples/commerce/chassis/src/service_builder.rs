@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use crate::{
     Connection, Db, DeadLetters, Deployment, HealthCheck, JOURNAL_MIGRATIONS, Journal, LedRound,
     LogBinding, Outbox, Records, Result, Round, Sagas, Service, Streams, Task, deployment::LEASE,
-    leading::lead, roles, rounds,
+    leading::lead, rounds,
 };
 
 /// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds
@@ -118,6 +118,7 @@ impl ServiceBuilder {
     /// # Errors
     /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
     pub async fn sagas(&self) -> Result<Sagas> {
+        self.db.migrate_sagas().await?;
         self.db.sagas().await
     }
 
@@ -126,6 +127,7 @@ impl ServiceBuilder {
     /// # Errors
     /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
     pub async fn streams(&self) -> Result<Streams> {
+        self.db.migrate_streams().await?;
         self.db.streams().await
     }
 
@@ -235,7 +237,7 @@ impl ServiceBuilder {
             .ignore_kinds(&ignored_by(self.name))
             .retention(RETENTION)
             .on_commit(move || on_commit.iter().for_each(|work| work.notify_one()));
-        let relay = Relay::new(self.outbox, roles::publisher(broker.publisher())).lease(LEASE);
+        let relay = Relay::new(self.outbox, self.deployment.publisher()).lease(LEASE);
         let health = HealthCheck {
             service: self.name,
             relay: relay.handle(),
