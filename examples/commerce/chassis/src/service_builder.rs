@@ -117,26 +117,33 @@ impl ServiceBuilder {
     ///
     /// # Errors
     /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
-    pub async fn sagas(&self) -> Result<Sagas> {
-        self.db.migrate_sagas().await?;
-        self.db.sagas().await
+    pub fn sagas(&self) -> impl Future<Output = Result<Sagas>> + Send + use<> {
+        let db = self.db.clone();
+        async move {
+            db.migrate_sagas().await?;
+            db.sagas().await
+        }
     }
 
     /// Opens the streams of events in the service's database.
     ///
     /// # Errors
     /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
-    pub async fn streams(&self) -> Result<Streams> {
-        self.db.migrate_streams().await?;
-        self.db.streams().await
+    pub fn streams(&self) -> impl Future<Output = Result<Streams>> + Send + use<> {
+        let db = self.db.clone();
+        async move {
+            db.migrate_streams().await?;
+            db.streams().await
+        }
     }
 
     /// The service as a participant of sagas.
     ///
     /// # Errors
     /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
-    pub async fn participant(&self) -> Result<Participant> {
-        Ok(Participant::new(self.sagas().await?, self.outbox.clone()))
+    pub fn participant(&self) -> impl Future<Output = Result<Participant>> + Send + use<> {
+        let (sagas, outbox) = (self.sagas(), self.outbox.clone());
+        async move { Ok(Participant::new(sagas.await?, outbox)) }
     }
 
     /// The service's outbox.

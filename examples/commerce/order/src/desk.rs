@@ -1,4 +1,4 @@
-//! The PlaceOrder runs of a deployment, for operators.
+//! The `PlaceOrder` runs of a deployment, for operators.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use mainstay_clock::{SystemClock, SystemIds};
 
 use crate::{PlaceOrder, orders::Orders, saga};
 
-/// What operators see of the runs of PlaceOrder, and do to them.
+/// What operators see of the runs of `PlaceOrder`, and do to them.
 pub type Desk = mainstay_saga::Desk<PlaceOrder, Sagas, Outbox>;
 
 /// Opens the desk in the database of a running or a stopped service.

@@ -1,4 +1,4 @@
-//! The order service: takes and prices orders, and carries each to its end by the PlaceOrder saga.
+//! The order service: takes and prices orders, and carries each to its end by the `PlaceOrder` saga.
 //!
 //! | file | what |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The PlaceOrder saga: its steps, and what each transition means for the order.
+//! The `PlaceOrder` saga: its steps, and what each transition means for the order.
 
 use std::collections::BTreeMap;
 
