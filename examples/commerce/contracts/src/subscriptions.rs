@@ -33,6 +33,14 @@ pub struct Subscription {
     pub ignored: &'static [&'static str],
 }
 
+impl Subscription {
+    /// Whether the service handles messages of this kind on this topic.
+    #[must_use]
+    pub fn handles(&self, topic: &str, kind: &str) -> bool {
+        self.topic == topic && self.kinds.contains(&kind)
+    }
+}
+
 /// Every subscription of the application.
 pub const SUBSCRIPTIONS: &[Subscription] = &[
     Subscription {
