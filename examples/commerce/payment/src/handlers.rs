@@ -51,13 +51,8 @@ async fn authorize(
     if let Some(payment) = store::find(tx, &command.order_id).await?
         && payment.status.after(Event::Requested).is_err()
     {
-        let code = format!("payment is {}", payment.status.name());
-        let declined = declined(
-            command.order_id,
-            DeclineStage::Authorize,
-            &code,
-            payment.attempts,
-        );
+        let (stage, code) = (DeclineStage::Authorize, payment.status.name());
+        let declined = declined(command.order_id, stage, code, payment.attempts);
         return Ok(desk.kit.refused(tx, &task, &declined).await?);
     }
     let now = desk.now();
@@ -76,15 +71,11 @@ async fn capture(
     };
     let (effect_key, order_id) = (command.message.id, command.event.order_id);
     let payment = store::find(tx, &order_id).await?;
-    let status = payment.as_ref().map(|payment| payment.status);
-    let (Some(mut payment), Some(Ok(capturing))) =
-        (payment, status.map(|status| status.after(Event::Capturing)))
-    else {
-        let code = format!("payment is {}", status.map_or("unknown", Status::name));
-        let declined = declined(order_id, DeclineStage::Capture, &code, 0);
+    let Some(mut payment) = payment.filter(|payment| payment.status == Status::Authorized) else {
+        let declined = declined(order_id, DeclineStage::Capture, "not_authorized", 0);
         return Ok(desk.kit.refused(tx, &task, &declined).await?);
     };
-    payment.status = capturing;
+    payment.status = payment.status.after(Event::Capturing)?;
     let now = desk.now();
     store::save(tx, &payment, now).await?;
     let (kind, effect_key) = (Kind::Capture, effect_key.as_str());

@@ -29,16 +29,22 @@ pub(crate) enum Question {
 /// The consequence of an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Resolution {
-    /// The operation was done.
+    /// The operation is decided.
+    Settled(Outcome),
+    /// Call again after this time.
+    Again(Question, Duration),
+}
+
+/// What came of an operation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
     Done {
         /// The provider's name for it.
         reference: String,
         amount: Money,
     },
-    /// The operation was not done, and will not be; a stable code.
+    /// It was not done, and will not be; a stable code.
     Refused(DeclineStage, &'static str),
-    /// Call again after this time.
-    Again(Question, Duration),
 }
 
 /// Calls, look-ups included, after which an authorisation that is not done is given up.
@@ -90,13 +96,16 @@ pub(crate) fn resolve(kind: Kind, calls: i64, answer: Answer) -> Resolution {
     let soon = Duration::from_millis(20) * u32::try_from(calls.clamp(1, 50)).unwrap_or(50);
     let again = Resolution::Again(Question::Ask, soon);
     let refused = |code| {
-        let stage = kind.stage();
-        stage.map_or(again.clone(), |stage| Resolution::Refused(stage, code))
+        kind.stage().map_or(again.clone(), |stage| {
+            Resolution::Settled(Outcome::Refused(stage, code))
+        })
     };
     // Only an authorisation may be given up for want of an answer.
     let may_give_up = kind == Kind::Authorize;
     match answer {
-        Answer::Done { reference, amount } => Resolution::Done { reference, amount },
+        Answer::Done { reference, amount } => {
+            Resolution::Settled(Outcome::Done { reference, amount })
+        }
         Answer::Declined => refused("declined"),
         Answer::RequiresAction => refused("requires_action"),
         // The saga tries again, with another effect key.
@@ -162,14 +171,14 @@ mod tests {
         fn an_undo_is_never_given_up(kind in prop_oneof![Just(Kind::Void), Just(Kind::Refund)], calls in 1..1000_i64, answer in answer()) {
             let is_done = matches!(answer, Answer::Done { .. });
             let resolution = resolve(kind, calls, answer);
-            prop_assert_eq!(is_done, matches!(resolution, Resolution::Done { .. }));
+            prop_assert_eq!(is_done, matches!(resolution, Resolution::Settled(Outcome::Done { .. })));
             prop_assert_eq!(!is_done, matches!(resolution, Resolution::Again(..)));
         }
 
         #[test]
         fn a_capture_is_given_up_only_if_the_provider_refuses_it(calls in 1..1000_i64, answer in answer()) {
             let refuses = matches!(answer, Answer::Declined | Answer::RequiresAction);
-            prop_assert_eq!(refuses, matches!(resolve(Kind::Capture, calls, answer), Resolution::Refused(..)));
+            prop_assert_eq!(refuses, matches!(resolve(Kind::Capture, calls, answer), Resolution::Settled(Outcome::Refused(..))));
         }
     }
 }

@@ -158,10 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_provider_is_asked_for_an_effect_by_one_process_at_a_time() {
-        let (done, leases) = (
-            done(),
-            Arc::new(MemoryLeases::new()) as Leases,
-        );
+        let (done, leases) = (done(), Arc::new(MemoryLeases::new()) as Leases);
         let provider = slow(&[Answer::Silence, done.clone()]);
         let first = Leased::new(provider, Arc::clone(&leases));
         let second = Leased::new(provider, leases);

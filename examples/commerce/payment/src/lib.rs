@@ -47,7 +47,7 @@ pub use psp::MIGRATIONS as PSP_MIGRATIONS;
 /// A database cannot be opened, or its schema is newer than this build.
 pub async fn open(deployment: &Deployment) -> Result<Service> {
     let builder = ServiceBuilder::open(deployment, "payment", &MIGRATIONS).await?;
-    let psp = commerce_chassis::remote(psp::open(deployment).await?);
+    let psp = commerce_chassis::remote(psp::open(deployment, "psp").await?);
     let desk = handlers::Desk {
         kit: builder.participant().await?,
         clock: Arc::clone(builder.clock()),

@@ -81,13 +81,13 @@ impl Answer {
 /// The provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Psp {
-    db: Db,
+    pub(crate) db: Db,
     clock: Arc<dyn Clock>,
 }
 
-/// Opens the provider.
-pub(crate) async fn open(deployment: &Deployment) -> Result<Psp> {
-    let db = Db::open(deployment.storage(), "psp").await?;
+/// Opens the provider, whose books are in the database `name`.
+pub(crate) async fn open(deployment: &Deployment, name: &str) -> Result<Psp> {
+    let db = Db::open(deployment.storage(), name).await?;
     db.migrate(&MIGRATIONS).await?;
     let clock = Arc::clone(deployment.clock());
     Ok(Psp { db, clock })
@@ -142,8 +142,7 @@ impl Psp {
         .fetch_all(&mut *tx)
         .await
         .map_err(sql)?;
-        let operations: Vec<Operation> =
-            operations.into_iter().map(read).collect::<Result<_>>()?;
+        let operations: Vec<Operation> = operations.into_iter().map(read).collect::<Result<_>>()?;
         let (answer, does) = decide(call, requested, &operations);
         if let Some(amount) = does {
             sqlx::query(
@@ -227,4 +226,50 @@ fn decide(call: &Call, requested: i64, operations: &[Operation]) -> (Answer, Opt
     };
     let reference = reference(call);
     (Answer::Done { reference, amount }, Some(amount))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn call(kind: Kind, effect_key: String) -> Call {
+        Call {
+            question: Question::Ask,
+            kind,
+            effect_key,
+            order_id: OrderId::new("order"),
+            amount: Money::from_minor(700).unwrap(),
+            currency: Currency::Eur,
+            payment_method: "pm_ok".to_owned(),
+            fence: 0,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_held_behind_a_void_and_nothing_is_given_back_twice(kinds in proptest::collection::vec(
+            prop_oneof![Just(Kind::Authorize), Just(Kind::Capture), Just(Kind::Void), Just(Kind::Refund)], 0..12,
+        )) {
+            let mut operations: Vec<Operation> = Vec::new();
+            for (number, kind) in kinds.into_iter().enumerate() {
+                let call = call(kind, number.to_string());
+                let (answer, does) = decide(&call, 1, &operations);
+                if let Some(amount) = does {
+                    let (effect_key, reference) = (call.effect_key.clone(), reference(&call));
+                    operations.push(Operation { effect_key, kind, amount, reference });
+                    // Asked again, it answers the same and does nothing.
+                    prop_assert_eq!(decide(&call, 1, &operations), (answer, None));
+                }
+                let sum = |kind| -> i64 {
+                    operations.iter().filter(|o| o.kind == kind).map(|o| o.amount.minor()).sum()
+                };
+                let held = sum(Kind::Authorize) - sum(Kind::Capture) - sum(Kind::Void);
+                prop_assert!(held >= 0 && sum(Kind::Refund) <= sum(Kind::Capture));
+                let is_voided = operations.iter().any(|o| o.kind == Kind::Void);
+                prop_assert!(!is_voided || held == 0);
+            }
+        }
+    }
 }

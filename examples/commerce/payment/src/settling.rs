@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     handlers::Desk,
-    intent::{Kind, Question, Resolution, resolve},
+    intent::{Kind, Outcome, Question, Resolution, resolve},
     leased::Leased,
     payment::{Event, Payment, declined, returned},
     psp::{Answer, Call},
@@ -68,11 +68,13 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
                 .await;
         };
         let calls = intent.calls + 1;
-        let resolution = resolve(intent.kind, calls, answer);
-        if let Resolution::Again(question, after) = resolution {
-            return self.call_again(&intent, calls, question, after).await;
-        }
-        match self.write(&intent, resolution).await {
+        let outcome = match resolve(intent.kind, calls, answer) {
+            Resolution::Settled(outcome) => outcome,
+            Resolution::Again(question, after) => {
+                return self.call_again(&intent, calls, question, after).await;
+            }
+        };
+        match self.write(&intent, outcome).await {
             // It stops no other payment.
             Err(error) if !error.is_retryable() => {
                 let key = &intent.effect_key;
@@ -99,7 +101,7 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
     }
 
     /// Writes the outcome, its ledger entries and the answer to the saga in one transaction.
-    async fn write(&self, intent: &Intent, resolution: Resolution) -> Result<()> {
+    async fn write(&self, intent: &Intent, outcome: Outcome) -> Result<()> {
         let mut tx = self.db.begin().await?;
         // Lock the payment before its intent, as the handlers do.
         let payment = store::find(&mut tx, &intent.order_id).await?;
@@ -107,15 +109,14 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
             return Ok(());
         }
         let payment = payment.ok_or(Error::Changed { what: "a payment" })?;
-        match resolution {
-            Resolution::Done { reference, amount } => {
+        match outcome {
+            Outcome::Done { reference, amount } => {
                 self.done(&mut tx, intent, payment, reference, amount)
                     .await?;
             }
-            Resolution::Refused(stage, code) => {
+            Outcome::Refused(stage, code) => {
                 self.refused(&mut tx, intent, payment, stage, code).await?;
             }
-            Resolution::Again(..) => return Ok(()),
         }
         Ok(self.db.commit(tx).await?)
     }

@@ -1,0 +1,183 @@
+//! Undoing a payment, whatever its state.
+
+use async_trait::async_trait;
+use commerce_contracts::{PaymentRefunded, RefundKind};
+use mainstay_messaging::{Event as _, Message};
+use mainstay_saga::{Attempt, laws};
+
+use super::bench::{Bench, command, kinds, read};
+
+#[tokio::test]
+async fn an_undo_voids_a_hold() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    bench.authorize("pm_ok", Attempt::Do(1)).await;
+    let returned: PaymentRefunded = read(&bench.undo().await);
+    assert_eq!(returned.kind, RefundKind::Void);
+    assert_eq!(returned.amount_minor.minor(), 700);
+    assert_eq!(bench.status().await, "voided");
+    assert_eq!(bench.held_at_provider().await, 0);
+    assert_eq!(bench.balance("held").await, 0);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn an_undo_refunds_a_capture() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    bench.authorize("pm_ok", Attempt::Do(1)).await;
+    bench.capture().await;
+    let returned: PaymentRefunded = read(&bench.undo().await);
+    assert_eq!(returned.kind, RefundKind::Refund);
+    assert_eq!(returned.cumulative_refunded_minor.minor(), 700);
+    assert_eq!(bench.status().await, "refunded");
+    assert_eq!(bench.balance("provider").await, 0);
+    assert_eq!(bench.balance("customer").await, 0);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn an_undo_without_a_hold_answers_that_nothing_was_given_back() {
+    for method in ["pm_declined", "pm_timeout"] {
+        let Some(bench) = Bench::open().await else {
+            return;
+        };
+        bench.authorize(method, Attempt::Do(1)).await;
+        let returned: PaymentRefunded = read(&bench.undo().await);
+        assert_eq!(returned.kind, RefundKind::Void);
+        assert_eq!(returned.amount_minor.minor(), 0);
+        assert_eq!(bench.at_provider().await, []);
+        bench.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_authorisation_that_comes_behind_its_undo_does_nothing() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    let returned: PaymentRefunded = read(&bench.undo().await);
+    assert_eq!(returned.amount_minor.minor(), 0);
+    assert_eq!(bench.authorize("pm_ok", Attempt::Do(1)).await, []);
+    assert_eq!(bench.at_provider().await, []);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn an_authorisation_whose_answer_is_lost_is_voided() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    bench
+        .handle(bench.to_authorize("pm_late", Attempt::Do(1)))
+        .await;
+    assert_eq!(bench.rounds(1).await, []);
+    assert_eq!(bench.held_at_provider().await, 700);
+    let answers = bench.undo().await;
+    let returned: PaymentRefunded = read(&answers);
+    assert_eq!(returned.amount_minor.minor(), 700);
+    assert_eq!(bench.held_at_provider().await, 0);
+    assert_eq!(bench.balance("held").await, 0);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn an_authorisation_in_flight_is_not_done_behind_its_void() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    bench
+        .handle(bench.to_authorize("pm_ok", Attempt::Do(1)))
+        .await;
+    // The request reaches the provider after the void, and its answer comes last.
+    let answers = bench.round_overtaken_by(bench.to_undo()).await;
+    assert_eq!(kinds(&answers), [PaymentRefunded::KIND]);
+    assert_eq!(bench.held_at_provider().await, 0);
+    assert_eq!(bench.settle().await, []);
+    assert_eq!(bench.status().await, "voided");
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn an_authorisation_that_was_done_before_its_void_is_not_answered_behind_it() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    bench
+        .handle(bench.to_authorize("pm_ok", Attempt::Do(1)))
+        .await;
+    let answers = bench.round_answered_behind(bench.to_undo()).await;
+    assert_eq!(kinds(&answers), [PaymentRefunded::KIND]);
+    assert_eq!(bench.held_at_provider().await, 0);
+    assert_eq!(bench.balance("held").await, 0);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_silent_provider_is_asked_until_the_undo() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    bench
+        .handle(bench.to_authorize("pm_silent", Attempt::Do(1)))
+        .await;
+    assert_eq!(bench.rounds(30).await, []);
+    assert_eq!(bench.status().await, "requested");
+    assert_eq!(
+        bench.requested().await,
+        1,
+        "it is looked up, not requested again"
+    );
+    let returned: PaymentRefunded = read(&bench.undo().await);
+    assert_eq!(returned.amount_minor.minor(), 0);
+    assert_eq!(bench.status().await, "voided");
+    assert_eq!(bench.held_at_provider().await, 0);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn while_a_capture_is_under_way_an_undo_waits() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    bench.authorize("pm_ok", Attempt::Do(1)).await;
+    bench.handle(bench.to_capture()).await;
+    bench.try_handle(&bench.to_undo()).await.unwrap_err();
+    bench.settle().await;
+    let returned: PaymentRefunded = read(&bench.undo().await);
+    assert_eq!(returned.kind, RefundKind::Refund);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn the_handlers_keep_the_laws_of_a_participant() {
+    for method in ["pm_ok", "pm_late", "pm_declined", "pm_flaky"] {
+        let Some(bench) = Bench::open().await else {
+            return;
+        };
+        bench.close().await;
+        let fresh = async || Participant(Bench::open().await.unwrap());
+        laws::participant(fresh, &command(method)).await.unwrap();
+    }
+}
+
+struct Participant(Bench);
+
+#[async_trait]
+impl laws::Subject for Participant {
+    async fn handle(&mut self, message: &Message) -> Result<Vec<Message>, String> {
+        let handled = self.0.try_handle(message).await;
+        handled.map_err(|error| error.to_string())?;
+        Ok(self.0.settle().await)
+    }
+
+    async fn effect(&mut self) -> Result<String, String> {
+        let (held, booked) = (
+            self.0.held_at_provider().await,
+            self.0.balance("held").await,
+        );
+        Ok(format!("{held} held, {booked} booked"))
+    }
+}
