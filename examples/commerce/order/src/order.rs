@@ -3,7 +3,7 @@
 use commerce_contracts::{
     Address, CancelReason, Compensation, Currency, Money, OrderId, OrderLine,
 };
-use mainstay_eventstore::{Aggregate, Events as _, events};
+use mainstay_eventstore::{Aggregate, events};
 use mainstay_saga::messages;
 
 messages! {
@@ -108,11 +108,11 @@ pub(crate) struct Cancellation {
 }
 
 /// An event that an order's status does not allow.
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
-#[error("an order that is {} takes no event {event}", status.map_or("not placed", Status::name))]
+#[derive(thiserror::Error, Clone, PartialEq, Debug)]
+#[error("an order that is {} takes no {event:?}", status.map_or("not placed", Status::name))]
 pub(crate) struct Illegal {
     status: Option<Status>,
-    event: String,
+    event: Box<OrderEvent>,
 }
 
 impl Aggregate for Order {
@@ -153,7 +153,7 @@ impl Order {
         if self.after(event).is_none() {
             return Err(Illegal {
                 status: self.status,
-                event: event.as_event().kind().to_owned(),
+                event: Box::new(event.clone()),
             });
         }
         self.apply(event);
@@ -287,7 +287,7 @@ pub(crate) mod tests {
         let again = order.accept(&Cancelled {}.into()).unwrap_err();
         assert_eq!(
             again.to_string(),
-            "an order that is cancelled takes no event Cancelled"
+            "an order that is cancelled takes no Cancelled(Cancelled)"
         );
     }
 }
