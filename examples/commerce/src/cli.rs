@@ -3,6 +3,7 @@
 
 pub(crate) mod dead_letters;
 pub(crate) mod deferred;
+pub(crate) mod sagas;
 
 use std::{fmt, path::PathBuf};
 
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     Dlq(dead_letters::DlqArguments),
     Outbox(deferred::OutboxArguments),
+    Saga(sagas::SagaArguments),
     /// Migrate every database and exit
     Migrate(MigrateArguments),
 }
