@@ -22,6 +22,7 @@ mod process;
 mod races;
 mod redis;
 mod sandbox;
+mod scenarios;
 mod server;
 mod settings;
 mod shop;
