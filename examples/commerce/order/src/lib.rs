@@ -22,6 +22,8 @@ mod price_book;
 mod pricing;
 mod request;
 mod saga;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use commerce_chassis::{Deployment, Result, Service, ServiceBuilder};
