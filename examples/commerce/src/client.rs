@@ -55,6 +55,7 @@ impl Shown {
 
 #[derive(Deserialize, Debug)]
 pub(crate) struct Entered {
+    pub(crate) status: String,
     pub(crate) at: String,
     pub(crate) reason: Option<String>,
 }

@@ -82,12 +82,6 @@ impl Observation {
         };
         Ok(observation)
     }
-
-    /// The runs of an order.
-    pub(crate) fn runs_of<'a>(&'a self, order_id: &'a str) -> impl Iterator<Item = &'a Run> {
-        let mine = move |run: &&Run| run.order_id == order_id;
-        self.runs.values().filter(mine)
-    }
 }
 
 async fn read_log(storage: &Storage) -> commerce_chassis::Result<Log> {

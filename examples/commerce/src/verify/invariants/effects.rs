@@ -76,10 +76,7 @@ fn is_due(observation: &Observation, record: &Record, command: &CommandId) -> bo
         return false;
     }
     // What is undone needs no answer but that of the undo.
-    let undo = CommandId {
-        attempt: Attempt::Undo,
-        ..command.clone()
-    };
+    let undo = CommandId::new(command.run.clone(), &*command.step, Attempt::Undo);
     let run = observation.runs.get(command.run.as_str());
     let is_undone = run.is_none_or(|run| run.sent.contains(&undo.to_string()));
     if is_undone && command.attempt != Attempt::Undo {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mainstay_saga::{Attempt, CommandId};
+use mainstay_saga::Attempt;
 
 use super::super::{finding::Finding, log::Record, observation::Observation};
 
@@ -62,13 +62,13 @@ pub(super) fn check(observation: &Observation) -> Finding {
 /// What the record is about, and at which stage that is.
 fn place(record: &Record) -> Option<(String, usize)> {
     let envelope = record.envelope.as_ref()?;
-    if let Some(CommandId { run, step, attempt }) = envelope.command() {
+    if let Some(command) = envelope.command() {
         // Attempts rise, and nothing follows the undo.
-        let stage = match attempt {
+        let stage = match command.attempt {
             Attempt::Do(number) => usize::try_from(number).ok()?,
             Attempt::Undo => usize::MAX,
         };
-        return Some((format!("{run}:{step}"), stage));
+        return Some((format!("{}:{}", command.run, command.step), stage));
     }
     if let Some(scan) = &record.scan {
         let stage = SCANS.iter().position(|status| *status == scan.status);
