@@ -1,4 +1,4 @@
-//! The payment service: a participant of the PlaceOrder saga that authorises, captures and gives
+//! The payment service: a participant of the order saga that authorises, captures and gives
 //! back payments at a payment provider, and keeps double-entry books.
 //!
 //! A handler writes what is left to do at the provider, in the transaction of the command. Settling

@@ -112,12 +112,13 @@ impl Status {
     pub(crate) const fn after(self, event: Event) -> Result<Self, Illegal> {
         match (self, event) {
             (Self::Declined, Event::Requested) => Ok(Self::Requested),
-            (Self::Requested, Event::Authorized) => Ok(Self::Authorized),
+            // If a capture is refused, the hold may still be there: the saga undoes it.
+            (Self::Requested, Event::Authorized) | (Self::Capturing, Event::Declined) => {
+                Ok(Self::Authorized)
+            }
             (Self::Requested, Event::Declined) => Ok(Self::Declined),
             (Self::Authorized, Event::Capturing) => Ok(Self::Capturing),
             (Self::Capturing, Event::Captured) => Ok(Self::Captured),
-            // The hold may still be there; the saga undoes it.
-            (Self::Capturing, Event::Declined) => Ok(Self::Authorized),
             (Self::Requested | Self::Authorized, Event::Undone) => Ok(Self::Voiding),
             (Self::Captured, Event::Undone) => Ok(Self::Refunding),
             (Self::Voiding, Event::Returned) => Ok(Self::Voided),

@@ -106,7 +106,7 @@ pub(crate) async fn intend(
     kind: Kind,
     effect_key: &str,
     order_id: &OrderId,
-    task: &impl Serialize,
+    task: &(impl Serialize + Sync),
     now: i64,
 ) -> Result<()> {
     let task = serde_json::to_string(task).map_err(|error| Error::damaged("a task", error))?;

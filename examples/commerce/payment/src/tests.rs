@@ -7,7 +7,8 @@ use commerce_contracts::{PaymentAuthorized, PaymentCaptured, PaymentDeclined, Pa
 use mainstay_messaging::Event as _;
 use mainstay_saga::Attempt;
 
-use bench::{Bench, kinds, read};
+use crate::{intent::Kind, psp::Answer};
+use bench::{Bench, kinds, read, to_authorize};
 
 #[tokio::test]
 async fn money_is_held_and_captured_once_and_booked() {
@@ -46,9 +47,7 @@ async fn after_a_kill_behind_the_call_the_money_is_held_once() {
     let Some(bench) = Bench::open().await else {
         return;
     };
-    bench
-        .handle(bench.to_authorize("pm_ok", Attempt::Do(1)))
-        .await;
+    bench.handle(to_authorize("pm_ok", Attempt::Do(1))).await;
     bench.round_killed_behind_the_call().await;
     assert_eq!(bench.held_at_provider().await, 700);
     let answers = bench.settle().await;
@@ -113,11 +112,37 @@ async fn a_capture_that_the_provider_refuses_leaves_a_payment_to_be_undone() {
         return;
     };
     bench.authorize("pm_ok", Attempt::Do(1)).await;
-    bench.void_at_provider().await;
+    let voided = bench.call(Kind::Void, "by the provider", 1).await;
+    assert!(matches!(voided, Some(Answer::Done { .. })), "{voided:?}");
     let declined: PaymentDeclined = read(&bench.capture().await);
     assert_eq!((&*declined.code, declined.retryable), ("declined", false));
     let returned: PaymentRefunded = read(&bench.undo().await);
     assert_eq!(returned.amount_minor.minor(), 0);
     assert_eq!(bench.balance("held").await, 0);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_former_holder_of_a_key_is_refused_by_the_provider() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    let unavailable = Some(Answer::Unavailable);
+    for (fence, key, expected) in [
+        (7, "a", unavailable.clone()),
+        (6, "a", None),
+        (6, "b", unavailable),
+        (6, "a", None),
+    ] {
+        assert_eq!(bench.call(Kind::Authorize, key, fence).await, expected);
+    }
+    assert_eq!(
+        bench.requested().await,
+        2,
+        "the refused calls count for nothing"
+    );
+    let done = bench.call(Kind::Authorize, "a", 7).await;
+    assert!(matches!(done, Some(Answer::Done { .. })), "{done:?}");
+    assert_eq!(bench.call(Kind::Authorize, "a", 6).await, None);
     bench.close().await;
 }

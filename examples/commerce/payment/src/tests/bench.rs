@@ -194,38 +194,18 @@ impl Bench {
     }
 
     pub(super) async fn authorize(&self, method: &str, attempt: Attempt) -> Vec<Message> {
-        self.handle(self.to_authorize(method, attempt)).await;
+        self.handle(to_authorize(method, attempt)).await;
         self.settle().await
     }
 
     pub(super) async fn capture(&self) -> Vec<Message> {
-        self.handle(self.to_capture()).await;
+        self.handle(to_capture()).await;
         self.settle().await
     }
 
     pub(super) async fn undo(&self) -> Vec<Message> {
-        self.handle(self.to_undo()).await;
+        self.handle(to_undo()).await;
         self.settle().await
-    }
-
-    pub(super) fn to_authorize(&self, method: &str, attempt: Attempt) -> Message {
-        message(&command(method), AuthorizePayment::KIND, attempt)
-    }
-
-    pub(super) fn to_capture(&self) -> Message {
-        let command = CapturePayment {
-            order_id: order_id(),
-            amount_minor: amount(),
-            currency: Currency::Eur,
-        };
-        message(&command, CapturePayment::KIND, Attempt::Do(1))
-    }
-
-    pub(super) fn to_undo(&self) -> Message {
-        let undo = VoidOrRefundPayment {
-            order_id: order_id(),
-        };
-        message(&undo, AuthorizePayment::KIND, Attempt::Undo)
     }
 
     /// A round whose process is killed after the provider did what it was asked.
@@ -281,19 +261,19 @@ impl Bench {
         answers
     }
 
-    pub(super) async fn void_at_provider(&self) {
+    /// Calls the provider past the service, with a fencing token and an effect key.
+    pub(super) async fn call(&self, kind: Kind, effect_key: &str, fence: i64) -> Option<Answer> {
         let call = Call {
             question: Question::Ask,
-            kind: Kind::Void,
-            effect_key: "by-the-provider".to_owned(),
+            kind,
+            effect_key: effect_key.to_owned(),
             order_id: order_id(),
-            amount: Money::ZERO,
+            amount: amount(),
             currency: Currency::Eur,
-            payment_method: "pm_ok".to_owned(),
-            fence: 0,
+            payment_method: "pm_flaky".to_owned(),
+            fence,
         };
-        let answer = self.psp.call(call).await;
-        assert!(matches!(answer, Some(Answer::Done { .. })), "{answer:?}");
+        self.psp.call(call).await
     }
 
     pub(super) async fn status(&self) -> String {
@@ -400,6 +380,26 @@ pub(super) fn command(method: &str) -> AuthorizePayment {
         currency: Currency::Eur,
         payment_method: method.to_owned(),
     }
+}
+
+pub(super) fn to_authorize(method: &str, attempt: Attempt) -> Message {
+    message(&command(method), AuthorizePayment::KIND, attempt)
+}
+
+pub(super) fn to_capture() -> Message {
+    let command = CapturePayment {
+        order_id: order_id(),
+        amount_minor: amount(),
+        currency: Currency::Eur,
+    };
+    message(&command, CapturePayment::KIND, Attempt::Do(1))
+}
+
+pub(super) fn to_undo() -> Message {
+    let undo = VoidOrRefundPayment {
+        order_id: order_id(),
+    };
+    message(&undo, AuthorizePayment::KIND, Attempt::Undo)
 }
 
 fn message<C: Contract>(command: &C, step: &str, attempt: Attempt) -> Message {

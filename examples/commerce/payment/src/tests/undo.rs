@@ -5,7 +5,7 @@ use commerce_contracts::{PaymentRefunded, RefundKind};
 use mainstay_messaging::{Event as _, Message};
 use mainstay_saga::{Attempt, laws};
 
-use super::bench::{Bench, command, kinds, read};
+use super::bench::{Bench, command, kinds, read, to_authorize, to_capture, to_undo};
 
 #[tokio::test]
 async fn an_undo_voids_a_hold() {
@@ -70,9 +70,7 @@ async fn an_authorisation_whose_answer_is_lost_is_voided() {
     let Some(bench) = Bench::open().await else {
         return;
     };
-    bench
-        .handle(bench.to_authorize("pm_late", Attempt::Do(1)))
-        .await;
+    bench.handle(to_authorize("pm_late", Attempt::Do(1))).await;
     assert_eq!(bench.rounds(1).await, []);
     assert_eq!(bench.held_at_provider().await, 700);
     let answers = bench.undo().await;
@@ -88,11 +86,9 @@ async fn an_authorisation_in_flight_is_not_done_behind_its_void() {
     let Some(bench) = Bench::open().await else {
         return;
     };
-    bench
-        .handle(bench.to_authorize("pm_ok", Attempt::Do(1)))
-        .await;
+    bench.handle(to_authorize("pm_ok", Attempt::Do(1))).await;
     // The request reaches the provider after the void, and its answer comes last.
-    let answers = bench.round_overtaken_by(bench.to_undo()).await;
+    let answers = bench.round_overtaken_by(to_undo()).await;
     assert_eq!(kinds(&answers), [PaymentRefunded::KIND]);
     assert_eq!(bench.held_at_provider().await, 0);
     assert_eq!(bench.settle().await, []);
@@ -105,10 +101,8 @@ async fn an_authorisation_that_was_done_before_its_void_is_not_answered_behind_i
     let Some(bench) = Bench::open().await else {
         return;
     };
-    bench
-        .handle(bench.to_authorize("pm_ok", Attempt::Do(1)))
-        .await;
-    let answers = bench.round_answered_behind(bench.to_undo()).await;
+    bench.handle(to_authorize("pm_ok", Attempt::Do(1))).await;
+    let answers = bench.round_answered_behind(to_undo()).await;
     assert_eq!(kinds(&answers), [PaymentRefunded::KIND]);
     assert_eq!(bench.held_at_provider().await, 0);
     assert_eq!(bench.balance("held").await, 0);
@@ -121,7 +115,7 @@ async fn a_silent_provider_is_asked_until_the_undo() {
         return;
     };
     bench
-        .handle(bench.to_authorize("pm_silent", Attempt::Do(1)))
+        .handle(to_authorize("pm_silent", Attempt::Do(1)))
         .await;
     assert_eq!(bench.rounds(30).await, []);
     assert_eq!(bench.status().await, "requested");
@@ -143,8 +137,8 @@ async fn while_a_capture_is_under_way_an_undo_waits() {
         return;
     };
     bench.authorize("pm_ok", Attempt::Do(1)).await;
-    bench.handle(bench.to_capture()).await;
-    bench.try_handle(&bench.to_undo()).await.unwrap_err();
+    bench.handle(to_capture()).await;
+    bench.try_handle(&to_undo()).await.unwrap_err();
     bench.settle().await;
     let returned: PaymentRefunded = read(&bench.undo().await);
     assert_eq!(returned.kind, RefundKind::Refund);
