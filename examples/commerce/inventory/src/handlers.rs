@@ -28,15 +28,9 @@ pub(crate) struct Inventory {
 }
 
 impl Inventory {
-    pub(crate) async fn new(
-        builder: &ServiceBuilder,
-        hold: Duration,
-    ) -> commerce_chassis::Result<Self> {
-        Ok(Self {
-            kit: builder.participant().await?,
-            clock: Arc::clone(builder.clock()),
-            hold,
-        })
+    pub(crate) fn new(builder: &ServiceBuilder, kit: Participant, hold: Duration) -> Self {
+        let clock = Arc::clone(builder.clock());
+        Self { kit, clock, hold }
     }
 
     fn now(&self) -> i64 {

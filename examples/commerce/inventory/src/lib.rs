@@ -41,7 +41,8 @@ const MIN_INTERVAL: Duration = Duration::from_millis(500);
 pub async fn open(deployment: &Deployment, hold: Duration) -> Result<Service> {
     let builder = ServiceBuilder::open(deployment, "inventory", &MIGRATIONS).await?;
     let router = http::router(builder.db().clone());
-    let inventory = handlers::Inventory::new(&builder, hold).await?;
+    let kit = builder.participant().await?;
+    let inventory = handlers::Inventory::new(&builder, kit, hold);
     let expiry = expiry::Expiry::new(&builder);
     let builder = builder.lead("expiry", expiry, MIN_INTERVAL).await?;
     let handlers = handlers::handlers(inventory);

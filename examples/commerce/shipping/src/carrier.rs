@@ -30,13 +30,13 @@ pub(crate) struct Carrier {
 }
 
 impl Carrier {
-    pub(crate) async fn new(builder: &ServiceBuilder) -> Result<Self> {
-        Ok(Self {
+    pub(crate) fn new(builder: &ServiceBuilder, kit: Participant) -> Self {
+        Self {
             db: builder.db().clone(),
             outbox: builder.outbox().clone(),
-            kit: builder.participant().await?,
+            kit,
             clock: Arc::clone(builder.clock()),
-        })
+        }
     }
 
     /// Moves the shipments that are due at `now`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use commerce_chassis::{Connection, Participant, Result, ServiceBuilder};
+use commerce_chassis::{Connection, Participant, ServiceBuilder};
 use commerce_contracts::{CancelShipment, DispatchShipment, PrepareShipment, ShipmentStatus};
 use mainstay_clock::Clock;
 use mainstay_inbox::{HandlerError, Handlers, Received};
@@ -21,11 +21,9 @@ pub(crate) struct Shipping {
 }
 
 impl Shipping {
-    pub(crate) async fn new(builder: &ServiceBuilder) -> Result<Self> {
-        Ok(Self {
-            kit: builder.participant().await?,
-            clock: Arc::clone(builder.clock()),
-        })
+    pub(crate) fn new(builder: &ServiceBuilder, kit: Participant) -> Self {
+        let clock = Arc::clone(builder.clock());
+        Self { kit, clock }
     }
 
     fn now(&self) -> i64 {

@@ -35,9 +35,10 @@ const MIN_INTERVAL: Duration = Duration::from_millis(20);
 pub async fn open(deployment: &Deployment) -> Result<Service> {
     let builder = ServiceBuilder::open(deployment, "shipping", &MIGRATIONS).await?;
     let work = Arc::new(Notify::new());
-    let carrier = carrier::Carrier::new(&builder).await?;
+    let kit = builder.participant().await?;
+    let carrier = carrier::Carrier::new(&builder, kit.clone());
     let router = http::router(builder.db().clone());
-    let handlers = handlers::handlers(handlers::Shipping::new(&builder).await?);
+    let handlers = handlers::handlers(handlers::Shipping::new(&builder, kit));
     builder
         .rounds("carrier", carrier, Arc::clone(&work), MIN_INTERVAL)
         .build(router, handlers, vec![work])

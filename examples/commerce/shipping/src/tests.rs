@@ -9,6 +9,7 @@ use commerce_contracts::{
 use mainstay_database::Transactions as _;
 use mainstay_inbox::Received;
 use mainstay_messaging::event::decode;
+use mainstay_saga::store::Unbegun;
 
 use fixture::Fixture;
 
@@ -130,7 +131,8 @@ async fn a_shipment_that_is_no_longer_wanted_is_cancelled_quietly() {
     undo.message.id = "r:PrepareShipment:undo".try_into().unwrap();
     let mut tx = shop.db.begin().await.unwrap();
     let undoing = shop.kit.undo::<PrepareShipment>(&mut tx, &undo);
-    undoing.await.unwrap();
+    let (begun, _) = undoing.await.unwrap();
+    assert_eq!(begun, Unbegun::Begun);
     shop.db.commit(tx).await.unwrap();
     for _ in 0..9 {
         shop.carry().await;

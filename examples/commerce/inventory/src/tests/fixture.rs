@@ -1,11 +1,12 @@
 //! The service's handlers on a database of the test's own.
 
-use std::time::{Duration, SystemTime};
+use std::{sync::Arc, time::Duration};
 
 use commerce_chassis::{
     Connection, Db, Deployment, ON_A_SERVER, ServiceBuilder, Storage, StorageSettings,
 };
 use commerce_contracts::StockReleased;
+use mainstay_clock::Clock;
 use mainstay_database::Transactions as _;
 use mainstay_inbox::{HandlerError, Handlers};
 use mainstay_messaging::{
@@ -25,6 +26,7 @@ use crate::{
 
 pub(super) struct Fixture {
     pub(super) db: Db,
+    clock: Arc<dyn Clock>,
     expiry: Expiry,
     pub(super) handlers: Handlers<Connection, Inventory>,
     _directory: TempDir,
@@ -50,8 +52,10 @@ impl Fixture {
         // The prefix is the whole name of the database.
         let builder = ServiceBuilder::open(&deployment, "", &MIGRATIONS).await;
         let builder = builder.unwrap();
+        let kit = builder.participant().await.unwrap();
         Some(Self {
-            handlers: handlers(Inventory::new(&builder, hold).await.unwrap()),
+            handlers: handlers(Inventory::new(&builder, kit, hold)),
+            clock: Arc::clone(builder.clock()),
             expiry: Expiry::new(&builder),
             db: builder.db().clone(),
             _directory: directory,
@@ -98,7 +102,7 @@ impl Fixture {
     /// Ends the holds that have expired so long from now, and returns what it told of them.
     pub(super) async fn expire(&self, after: Duration) -> Vec<StockReleased> {
         let known = self.messages().await.len();
-        let now = micros_since_epoch(SystemTime::now() + after);
+        let now = micros_since_epoch(self.clock.now() + after);
         let mut tx = self.db.begin().await.unwrap();
         self.expiry.end(&mut tx, now).await.unwrap();
         self.db.commit(tx).await.unwrap();

@@ -1,9 +1,6 @@
 //! The service's handlers on a database of the test's own.
 
-use std::{
-    sync::atomic::{AtomicI64, Ordering},
-    time::SystemTime,
-};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use commerce_chassis::{
     Connection, Db, Deployment, ON_A_SERVER, Participant, ServiceBuilder, Storage, StorageSettings,
@@ -55,11 +52,12 @@ impl Fixture {
         // The prefix is the whole name of the database.
         let builder = ServiceBuilder::open(&deployment, "", &MIGRATIONS).await;
         let builder = builder.unwrap();
+        let kit = builder.participant().await.unwrap();
         Some(Self {
-            handlers: handlers(Shipping::new(&builder).await.unwrap()),
-            carrier: Carrier::new(&builder).await.unwrap(),
-            kit: builder.participant().await.unwrap(),
-            now: micros_since_epoch(SystemTime::now()).into(),
+            handlers: handlers(Shipping::new(&builder, kit.clone())),
+            carrier: Carrier::new(&builder, kit.clone()),
+            kit,
+            now: micros_since_epoch(builder.clock().now()).into(),
             db: builder.db().clone(),
             _directory: directory,
             _database: database,
