@@ -9,10 +9,11 @@ use serde_json::value::RawValue;
 
 const MOST_LINES: usize = 50;
 const LONGEST_TEXT: usize = 200;
-const PAYMENT_METHODS: [&str; 6] = [
+const PAYMENT_METHODS: [&str; 7] = [
     "pm_ok",
     "pm_declined",
     "pm_timeout",
+    "pm_silent",
     "pm_late",
     "pm_flaky",
     "pm_3ds",
