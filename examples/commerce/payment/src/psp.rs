@@ -13,7 +13,8 @@
 //! | `pm_silent` | is not done, and neither requests nor look-ups are answered until the void |
 //!
 //! The provider does an operation at most once per effect key, and answers a repeated request with
-//! the first result. A void ends all authorisations of its order, those too that it has not been
+//! the first result, even if that was that it is unavailable: whoever asks under another key then may
+//! rely on it. A void ends all authorisations of its order, those too that it has not been
 //! asked for yet. It refuses a caller whose fencing token is older than one that it has seen for the
 //! key.
 
@@ -64,7 +65,7 @@ pub(crate) enum Answer {
     Silence,
     /// Answer to a look-up: the operation was not done.
     NotDone,
-    /// The operation was not done; request it again.
+    /// The operation was not done, and will not be under this key; request it under another one.
     Unavailable,
 }
 
@@ -123,17 +124,20 @@ impl Psp {
         .fetch_one(&mut *tx)
         .await
         .map_err(sql)?;
-        let fenced = sqlx::query(
-            "INSERT INTO fences AS f (effect_key, fence) VALUES ($1, $2)
-             ON CONFLICT (effect_key) DO UPDATE SET fence = excluded.fence WHERE f.fence <= excluded.fence",
+        let was_unavailable: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO effect_keys AS k (effect_key, fence, unavailable) VALUES ($1, $2, 0)
+             ON CONFLICT (effect_key) DO UPDATE SET fence = excluded.fence WHERE k.fence <= excluded.fence
+             RETURNING unavailable",
         )
         .bind(&call.effect_key)
         .bind(call.fence)
-        .execute(&mut *tx)
+        .fetch_optional(&mut *tx)
         .await
         .map_err(sql)?;
-        if fenced.rows_affected() == 0 {
-            return Ok(None);
+        match was_unavailable {
+            None => return Ok(None),
+            Some(0) => {}
+            Some(_) => return Ok(Some(Answer::Unavailable)),
         }
         let operations: Vec<(String, String, i64, String)> = sqlx::query_as(
             "SELECT effect_key, kind, amount_minor, reference FROM operations WHERE order_id = $1",
@@ -159,6 +163,13 @@ impl Psp {
             .execute(&mut *tx)
             .await
             .map_err(sql)?;
+        }
+        if answer == Answer::Unavailable {
+            sqlx::query("UPDATE effect_keys SET unavailable = 1 WHERE effect_key = $1")
+                .bind(&call.effect_key)
+                .execute(&mut *tx)
+                .await
+                .map_err(sql)?;
         }
         self.db.commit(tx).await?;
         Ok(Some(answer))

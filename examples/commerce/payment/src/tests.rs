@@ -3,12 +3,13 @@
 mod bench;
 mod undo;
 
+use commerce_chassis::Round as _;
 use commerce_contracts::{PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded};
 use mainstay_messaging::Event as _;
 use mainstay_saga::Attempt;
 
 use crate::{intent::Kind, psp::Answer};
-use bench::{Bench, kinds, read, to_authorize};
+use bench::{Bench, Held, kinds, read, to_authorize};
 
 #[tokio::test]
 async fn money_is_held_and_captured_once_and_booked() {
@@ -48,7 +49,11 @@ async fn after_a_kill_behind_the_call_the_money_is_held_once() {
         return;
     };
     bench.handle(to_authorize("pm_ok", Attempt::Do(1))).await;
-    bench.round_killed_behind_the_call().await;
+    let (killed, reached, _go) = bench.far_away(Held::Answer);
+    tokio::select! {
+        progress = killed.round() => panic!("{progress:?}"),
+        () = reached.notified() => drop(killed),
+    }
     assert_eq!(bench.held_at_provider().await, 700);
     let answers = bench.settle().await;
     assert_eq!(kinds(&answers), [PaymentAuthorized::KIND]);
@@ -141,8 +146,8 @@ async fn a_former_holder_of_a_key_is_refused_by_the_provider() {
         2,
         "the refused calls count for nothing"
     );
-    let done = bench.call(Kind::Authorize, "a", 7).await;
+    let done = bench.call(Kind::Authorize, "c", 7).await;
     assert!(matches!(done, Some(Answer::Done { .. })), "{done:?}");
-    assert_eq!(bench.call(Kind::Authorize, "a", 6).await, None);
+    assert_eq!(bench.call(Kind::Authorize, "c", 6).await, None);
     bench.close().await;
 }

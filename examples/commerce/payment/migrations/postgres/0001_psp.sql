@@ -16,8 +16,10 @@ CREATE TABLE {ns}operations (
 );
 CREATE INDEX {prefix}operations_of_order ON {ns}operations (order_id);
 
--- The newest fencing token of a caller, per effect key. Calls with an older one are refused.
-CREATE TABLE {ns}fences (
-    effect_key TEXT PRIMARY KEY,
-    fence      BIGINT NOT NULL
+-- The newest fencing token of a caller, per effect key: calls with an older one are refused. And whether the provider was
+-- unavailable: it answers so from then on.
+CREATE TABLE {ns}effect_keys (
+    effect_key  TEXT PRIMARY KEY,
+    fence       BIGINT NOT NULL,
+    unavailable BIGINT NOT NULL
 );

@@ -119,8 +119,7 @@ impl Bench {
     }
 
     pub(super) async fn close(self) {
-        let owned = self.owned;
-        if let Some(owned) = owned {
+        if let Some(owned) = self.owned {
             owned.close().await.unwrap();
         }
     }
@@ -176,7 +175,7 @@ impl Bench {
     }
 
     /// The messages that were put into the outbox since the last call.
-    async fn emitted(&self) -> Vec<Message> {
+    pub(super) async fn emitted(&self) -> Vec<Message> {
         let rows: Vec<(String, String, String, Vec<u8>)> =
             sqlx::query_as("SELECT topic, key, envelope, payload FROM outbox ORDER BY position")
                 .fetch_all(self.db.reader())
@@ -208,57 +207,16 @@ impl Bench {
         self.settle().await
     }
 
-    /// A round whose process is killed after the provider did what it was asked.
-    pub(super) async fn round_killed_behind_the_call(&self) {
-        let killed = Arc::new(Notify::new());
-        let provider = Held {
-            psp: self.psp.clone(),
-            before: None,
-            after: Some(Arc::default()),
-            reached: Arc::clone(&killed),
-        };
-        let settling = settling(&self.db, &self.desk, provider);
-        tokio::select! {
-            progress = settling.round() => panic!("{progress:?}"),
-            () = killed.notified() => {}
-        }
-    }
-
-    /// A round whose call reaches the provider only after `message` was handled and settled.
-    pub(super) async fn round_overtaken_by(&self, message: Message) -> Vec<Message> {
-        self.round_held(true, message).await
-    }
-
-    /// A round whose call is answered only after `message` was handled and settled.
-    pub(super) async fn round_answered_behind(&self, message: Message) -> Vec<Message> {
-        self.round_held(false, message).await
-    }
-
-    async fn round_held(&self, is_request_held: bool, message: Message) -> Vec<Message> {
+    /// Another process, whose calls to the provider are held at a point until `go`.
+    pub(super) fn far_away(&self, held: Held) -> (Settling<FarAway>, Arc<Notify>, Arc<Notify>) {
         let (reached, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (before, after) = if is_request_held {
-            (Some(Arc::clone(&go)), None)
-        } else {
-            (None, Some(Arc::clone(&go)))
-        };
-        let provider = Held {
+        let provider = FarAway {
             psp: self.psp.clone(),
-            before,
-            after,
+            held,
             reached: Arc::clone(&reached),
+            go: Arc::clone(&go),
         };
-        let held = settling(&self.db, &self.desk, provider);
-        let overtaking = async {
-            reached.notified().await;
-            self.handle(message).await;
-            let answers = self.settle().await;
-            go.notify_one();
-            answers
-        };
-        let (progress, mut answers) = tokio::join!(held.round(), overtaking);
-        assert_eq!(progress.unwrap(), Progress::More);
-        answers.extend(self.emitted().await);
-        answers
+        (settling(&self.db, &self.desk, provider), reached, go)
     }
 
     /// Calls the provider past the service, with a fencing token and an effect key.
@@ -338,29 +296,38 @@ where
     }
 }
 
-/// A provider far away: its calls or its answers are held back.
-struct Held {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Held {
+    Request,
+    Answer,
+}
+
+/// The provider, with calls that are held at a point.
+pub(super) struct FarAway {
     psp: Psp,
-    before: Option<Arc<Notify>>,
-    after: Option<Arc<Notify>>,
+    held: Held,
     reached: Arc<Notify>,
+    go: Arc<Notify>,
+}
+
+impl FarAway {
+    async fn hold(&self, point: Held) {
+        if self.held == point {
+            self.reached.notify_one();
+            self.go.notified().await;
+        }
+    }
 }
 
 #[async_trait]
-impl Remote for Held {
+impl Remote for FarAway {
     type Call = Call;
     type Answer = Option<Answer>;
 
     async fn call(&self, call: Call) -> Option<Answer> {
-        if let Some(go) = &self.before {
-            self.reached.notify_one();
-            go.notified().await;
-        }
+        self.hold(Held::Request).await;
         let answer = self.psp.call(call).await;
-        if let Some(go) = &self.after {
-            self.reached.notify_one();
-            go.notified().await;
-        }
+        self.hold(Held::Answer).await;
         answer
     }
 }

@@ -1,11 +1,12 @@
 //! Undoing a payment, whatever its state.
 
 use async_trait::async_trait;
+use commerce_chassis::Round as _;
 use commerce_contracts::{PaymentRefunded, RefundKind};
 use mainstay_messaging::{Event as _, Message};
 use mainstay_saga::{Attempt, laws};
 
-use super::bench::{Bench, command, kinds, read, to_authorize, to_capture, to_undo};
+use super::bench::{Bench, Held, command, kinds, read, to_authorize, to_capture, to_undo};
 
 #[tokio::test]
 async fn an_undo_voids_a_hold() {
@@ -82,31 +83,28 @@ async fn an_authorisation_whose_answer_is_lost_is_voided() {
 }
 
 #[tokio::test]
-async fn an_authorisation_in_flight_is_not_done_behind_its_void() {
-    let Some(bench) = Bench::open().await else {
-        return;
-    };
-    bench.handle(to_authorize("pm_ok", Attempt::Do(1))).await;
-    // The request reaches the provider after the void, and its answer comes last.
-    let answers = bench.round_overtaken_by(to_undo()).await;
-    assert_eq!(kinds(&answers), [PaymentRefunded::KIND]);
-    assert_eq!(bench.held_at_provider().await, 0);
-    assert_eq!(bench.settle().await, []);
-    assert_eq!(bench.status().await, "voided");
-    bench.close().await;
-}
-
-#[tokio::test]
-async fn an_authorisation_that_was_done_before_its_void_is_not_answered_behind_it() {
-    let Some(bench) = Bench::open().await else {
-        return;
-    };
-    bench.handle(to_authorize("pm_ok", Attempt::Do(1))).await;
-    let answers = bench.round_answered_behind(to_undo()).await;
-    assert_eq!(kinds(&answers), [PaymentRefunded::KIND]);
-    assert_eq!(bench.held_at_provider().await, 0);
-    assert_eq!(bench.balance("held").await, 0);
-    bench.close().await;
+async fn an_authorisation_in_flight_is_overtaken_by_its_undo() {
+    for held in [Held::Request, Held::Answer] {
+        let Some(bench) = Bench::open().await else {
+            return;
+        };
+        bench.handle(to_authorize("pm_ok", Attempt::Do(1))).await;
+        let (far_away, reached, go) = bench.far_away(held);
+        let undoing = async {
+            reached.notified().await;
+            let answers = bench.undo().await;
+            go.notify_one();
+            answers
+        };
+        let (progress, answers) = tokio::join!(far_away.round(), undoing);
+        progress.unwrap();
+        assert_eq!(kinds(&answers), [PaymentRefunded::KIND], "{held:?}");
+        assert_eq!(bench.settle().await, [], "{held:?}");
+        assert_eq!(bench.held_at_provider().await, 0, "{held:?}");
+        assert_eq!(bench.balance("held").await, 0);
+        assert_eq!(bench.status().await, "voided");
+        bench.close().await;
+    }
 }
 
 #[tokio::test]
