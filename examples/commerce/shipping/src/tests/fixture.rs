@@ -109,6 +109,13 @@ impl Fixture {
         self.db.commit(tx).await.unwrap();
     }
 
+    /// The same, again and again: on a server, a failed transaction keeps its locks for a moment.
+    pub(super) async fn carry_until(&self, order_id: &OrderId, status: ShipmentStatus) {
+        while !self.statuses(order_id).await.contains(&status) {
+            self.carry().await;
+        }
+    }
+
     /// The statuses that an order's shipment has had, by rank: its carrier is hours ahead.
     pub(super) async fn statuses(&self, order_id: &OrderId) -> Vec<ShipmentStatus> {
         let shown = crate::store::show(self.db.reader(), order_id)
