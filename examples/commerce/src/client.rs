@@ -48,8 +48,8 @@ impl Shown {
 
     /// Why it was cancelled; empty if it was not.
     pub(crate) fn reason(&self) -> &str {
-        let reasons = self.history.iter().filter_map(|it| it.reason.as_deref());
-        reasons.last().unwrap_or_default()
+        let mut reasons = self.history.iter().filter_map(|it| it.reason.as_deref());
+        reasons.next_back().unwrap_or_default()
     }
 }
 

@@ -23,7 +23,6 @@ use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::{Error as DatabaseError, Migrations, Namespace, Transactions};
 use mainstay_dlock::Locks;
 use mainstay_outbox::operator::Operator;
-use serde::Serialize;
 
 use crate::{Error, Result, roles};
 
@@ -62,11 +61,7 @@ impl Db {
     /// # Errors
     /// [`Error::Database`] names it.
     pub async fn open(storage: &Storage, name: &str) -> Result<Self> {
-        let db = Self::on(storage.open(name).await?);
-        for migrations in backend::PREPARATIONS {
-            db.migrate(migrations).await?;
-        }
-        Ok(db)
+        Ok(Self::on(storage.open(name).await?))
     }
 
     /// Opens the database of `name` as a service has left it: nothing is created or migrated.
@@ -236,36 +231,4 @@ impl Transactions for Db {
 #[must_use]
 pub fn sql(error: sqlx::Error) -> Error {
     Error::Database(backend::classify(error))
-}
-
-/// Encodes a set of rows as one parameter. The statement reads it with `json_each($1)`, in which
-/// `value ->> 0` is the first field of a row, as text. A number needs a cast.
-///
-/// # Errors
-/// [`Error::Damaged`]: a row does not serialise. Rows of texts and numbers always do.
-pub fn rows(set: &impl Serialize) -> Result<String> {
-    serde_json::to_string(set).map_err(|error| Error::Damaged {
-        what: "a set of rows",
-        source: error.into(),
-    })
-}
-
-/// Encodes a set of single values: rows of one field.
-///
-/// # Errors
-/// As [`rows`].
-pub fn column<T: Serialize>(set: impl IntoIterator<Item = T>) -> Result<String> {
-    rows(&set.into_iter().map(|value| (value,)).collect::<Vec<_>>())
-}
-
-/// Checks that a statement touched all rows of its set.
-///
-/// # Errors
-/// `otherwise`, if it touched another number of rows.
-pub fn touched(rows: u64, wanted: usize, otherwise: Error) -> Result<()> {
-    if rows == wanted as u64 {
-        Ok(())
-    } else {
-        Err(otherwise)
-    }
 }

@@ -83,22 +83,9 @@ pub enum Error {
         /// The rows.
         what: &'static str,
     },
-    /// The transaction of a group of requests did not commit, or its outcome is unknown.
-    #[error("the commit of the request's transaction was not confirmed")]
-    NotCommitted,
-    /// The service is stopping.
-    #[error("the service is stopping")]
-    Ended,
 }
 
 impl Error {
-    /// Another transaction inserted the row in the meantime. Run the transaction again: it will
-    /// read that row.
-    #[must_use]
-    pub fn taken(what: &'static str) -> Self {
-        Self::Database(mainstay_database::Error::Conflict(Taken(what).into()))
-    }
-
     /// A stored or received value does not decode.
     pub fn damaged(what: &'static str, source: impl Into<Source>) -> Self {
         Self::Damaged {
@@ -127,16 +114,11 @@ impl Error {
             Self::Sagas(error) => error.is_retryable(),
             Self::Streams(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
-            Self::Changed { .. } | Self::NotCommitted => true,
+            Self::Changed { .. } => true,
             Self::Damaged { .. }
             | Self::Setting { .. }
             | Self::Unreadable { .. }
-            | Self::WrongLog { .. }
-            | Self::Ended => false,
+            | Self::WrongLog { .. } => false,
         }
     }
 }
-
-#[derive(thiserror::Error, Debug)]
-#[error("another transaction inserted {0} in the meantime")]
-struct Taken(&'static str);

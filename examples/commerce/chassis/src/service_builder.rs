@@ -16,9 +16,8 @@ use mainstay_outbox::Relay;
 use tokio::sync::Notify;
 
 use crate::{
-    Connection, Db, DeadLetters, Deployment, HealthCheck, JOURNAL_MIGRATIONS, Journal, LedRound,
-    LogBinding, Outbox, Records, Result, Round, Sagas, Service, Streams, Task, deployment::LEASE,
-    leading::lead, rounds,
+    Connection, Db, DeadLetters, Deployment, HealthCheck, LedRound, LogBinding, Outbox, Records,
+    Result, Round, Sagas, Service, Streams, Task, deployment::LEASE, leading::lead, rounds,
 };
 
 /// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds
@@ -29,14 +28,13 @@ const RETENTION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// Carries out the commands of sagas, and answers them through the service's outbox.
 pub type Participant = mainstay_saga::Participant<Sagas, Outbox>;
 
-/// A service's database with its outbox, inbox and journal, and the tasks added so far.
+/// A service's database with its outbox and inbox, and the tasks added so far.
 pub struct ServiceBuilder {
     name: &'static str,
     deployment: Deployment,
     db: Db,
     outbox: Outbox,
     dead_letters: DeadLetters,
-    journal: Journal,
     log_binding: LogBinding,
     tasks: Vec<(&'static str, Task)>,
     leaders: Vec<(&'static str, LeaderHandle)>,
@@ -57,14 +55,12 @@ impl ServiceBuilder {
         let log = deployment.broker.id().to_string();
         let log_binding = LogBinding::prepare(name, deployment.storage(), log, &db).await?;
         db.migrate(migrations).await?;
-        db.migrate(&JOURNAL_MIGRATIONS).await?;
         db.migrate_messaging().await?;
         let dead_letters = db.dead_letters().await?;
         let (clock, ids) = (&deployment.clock, &deployment.ids);
         let outbox = db.outbox(name, Arc::clone(clock), Arc::clone(ids)).await?;
         Ok(Self {
             name,
-            journal: Journal::new(outbox.clone(), Arc::clone(clock)),
             log_binding,
             dead_letters,
             outbox,
@@ -79,12 +75,6 @@ impl ServiceBuilder {
     #[must_use]
     pub const fn db(&self) -> &Db {
         &self.db
-    }
-
-    /// The service's journal.
-    #[must_use]
-    pub const fn journal(&self) -> &Journal {
-        &self.journal
     }
 
     /// The generator of ids.

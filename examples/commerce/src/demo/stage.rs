@@ -37,12 +37,11 @@ impl Stage {
         let key = SystemIds::new().uuid().to_string();
         let body = order_of(lines, payment_method);
         let reply = self.client.place(key, body).await?;
-        match &reply.order_id {
-            Some(order) => self.link(&format!("/api/v1/orders/{order}"))?,
-            None => {
-                let what = format!("the order is accepted: {}", reply.status);
-                self.story.expect(&what, false)?;
-            }
+        if let Some(order) = &reply.order_id {
+            self.link(&format!("/api/v1/orders/{order}"))?;
+        } else {
+            let what = format!("the order is accepted: {}", reply.status);
+            self.story.expect(&what, false)?;
         }
         Ok(reply.order_id)
     }

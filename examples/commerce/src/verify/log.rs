@@ -1,6 +1,6 @@
 //! The broker's log, with the committed offsets of each service.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use commerce_chassis::{FileSnapshot, Result};
 use mainstay_saga::CommandId;
@@ -119,6 +119,15 @@ impl Log {
                 .map(|(group, partition, offset)| ((group, partition), offset))
                 .collect(),
         })
+    }
+
+    /// The orders with a record that cannot be read: it may be any message.
+    pub(crate) fn unreadable(&self) -> HashSet<&str> {
+        let records = self.records.iter();
+        let unreadable = records.filter(|record| record.envelope.is_none());
+        unreadable
+            .filter_map(|record| record.order_id.as_deref())
+            .collect()
     }
 
     /// The offset that `service` committed; it has handled every record below.

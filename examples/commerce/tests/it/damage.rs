@@ -120,7 +120,7 @@ const CASES: [(&str, &str, &str, &str, &str); 30] = [
         "broker",
         "DELETE FROM broker_records WHERE id = (SELECT min(id) FROM broker_records WHERE envelope ->> 'kind' = 'StockReserved')",
         "I5 I6",
-        "was handled and not answered",
+        "its answer is lost",
     ),
     (
         "a lost event",

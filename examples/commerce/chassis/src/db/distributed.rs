@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use mainstay_database::{Error as DatabaseError, Migration, Migrations, Namespace};
+use mainstay_database::{Error as DatabaseError, Namespace};
 use mainstay_idempotency::{Error as KeysError, MemoryLeases, RedisLeases, redis::Client};
 use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 
@@ -42,15 +42,6 @@ pub type Pool = PgPool;
 
 /// Whether services keep their data on a server instead of in files.
 pub const ON_A_SERVER: bool = true;
-
-/// Migrations of every database, before a service's own tables.
-pub(crate) const PREPARATIONS: &[Migrations] = &[Migrations {
-    component: "portable",
-    steps: &[Migration {
-        name: "0001_portable",
-        sql: include_str!("../../migrations/postgres/0001_portable.sql"),
-    }],
-}];
 
 /// Whether a database has the table of its log binding.
 pub(crate) const HAS_LOG_BINDING: &str = "SELECT to_regclass('log_binding') IS NOT NULL";

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use mainstay_database::{Error as DatabaseError, Migrations};
+use mainstay_database::Error as DatabaseError;
 use mainstay_idempotency::MemoryLeases;
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -38,9 +38,6 @@ pub type Snapshot = FileSnapshot;
 
 /// Whether services keep their data on a server instead of in files.
 pub const ON_A_SERVER: bool = false;
-
-/// Migrations of every database, before a service's own tables.
-pub(crate) const PREPARATIONS: &[Migrations] = &[];
 
 /// Whether a database has the table of its log binding.
 pub(crate) const HAS_LOG_BINDING: &str =

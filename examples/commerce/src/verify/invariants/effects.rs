@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use commerce_contracts::SUBSCRIPTIONS;
 use mainstay_saga::{Attempt, CommandId};
 
-use super::super::{finding::Finding, log::Record, observation::Observation};
+use super::super::{
+    finding::Finding,
+    log::Record,
+    observation::{Mailbox, Observation},
+};
 
 /// The ids of the answers to each command.
 type Answers<'a> = HashMap<CommandId, BTreeSet<&'a str>>;
@@ -16,7 +20,7 @@ pub(super) fn check(observation: &Observation) -> Finding {
         "each command had its effect and answer once",
         "commands",
     );
-    let answers = answers(observation);
+    let (answers, unreadable) = (answers(observation), observation.log.unreadable());
     let mut seen: HashSet<&str> = HashSet::new();
     for record in &observation.log.records {
         let Some(envelope) = &record.envelope else {
@@ -34,8 +38,14 @@ pub(super) fn check(observation: &Observation) -> Finding {
         if times > 1 {
             finding.offends(format!("{what} was answered {times} times"));
         }
-        if times == 0 && is_due(observation, record, &command) {
-            finding.offends(format!("{what} was handled and not answered"));
+        let run = observation.runs.get(command.run.as_str());
+        let is_answered = run.is_some_and(|run| run.answered.contains(&envelope.id));
+        let is_excused = record
+            .order_id
+            .as_deref()
+            .is_some_and(|order_id| unreadable.contains(order_id));
+        if times == 0 && !is_excused && (is_answered || is_due(observation, record, &command)) {
+            finding.offends(format!("{what} was handled, and its answer is lost"));
         }
     }
     booked(observation, &mut finding);
@@ -47,7 +57,7 @@ fn answers(observation: &Observation) -> Answers<'_> {
     let records = observation.log.records.iter();
     let logged = records.filter_map(|record| record.envelope.as_ref());
     let mailboxes = observation.mailboxes.values();
-    let rows = mailboxes.flat_map(|mailbox| mailbox.unpublished());
+    let rows = mailboxes.flat_map(Mailbox::unpublished);
     let waiting = rows.filter_map(|row| row.envelope.as_ref());
     let mut answers = Answers::new();
     for envelope in logged.chain(waiting) {

@@ -25,7 +25,7 @@ pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Fin
         match shipment {
             // It may be cancelled before it is packed.
             None if at_rest && order.status != "cancelled" => {
-                finding.offends(format!("order {order_id} has no shipment"))
+                finding.offends(format!("order {order_id} has no shipment"));
             }
             Some(shipment) if order.status == "cancelled" && shipment.status != "cancelled" => {
                 finding.offends(format!(

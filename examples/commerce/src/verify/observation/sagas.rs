@@ -1,6 +1,6 @@
 //! The runs of sagas.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use commerce_chassis::Snapshot;
 use mainstay_saga::{CommandId, RunId, journal::Entry};
@@ -18,6 +18,8 @@ pub(crate) struct Run {
     pub(crate) step: Option<String>,
     /// The ids of the commands that it has sent.
     pub(crate) sent: BTreeSet<String>,
+    /// Those whose answers it has taken.
+    pub(crate) answered: BTreeSet<String>,
 }
 
 impl Run {
@@ -39,18 +41,35 @@ impl Observation {
                 is_overdue,
                 step,
                 sent: BTreeSet::new(),
+                answered: BTreeSet::new(),
             };
             self.runs.insert(id, run);
         }
         let journal = "SELECT run, entry FROM saga_journal ORDER BY number";
         let journal: Vec<(String, String)> = snapshot.all(journal).await.map_err(cannot_check)?;
+        // The newest command of each step.
+        let mut open: HashMap<(String, String), String> = HashMap::new();
         for (id, entry) in journal {
             let entry: Entry = serde_json::from_str(&entry).map_err(|error| {
                 Failure::new(format!("cannot check: the journal of run {id}"), &error)
             })?;
-            if let (Entry::Sent { step, attempt }, Some(run)) = (entry, self.runs.get_mut(&id)) {
-                let command = CommandId::new(RunId::new(id), step, attempt);
-                run.sent.insert(command.to_string());
+            let Some(run) = self.runs.get_mut(&id) else {
+                continue;
+            };
+            match entry {
+                Entry::Sent { step, attempt } => {
+                    let command = CommandId::new(RunId::new(&*id), &*step, attempt).to_string();
+                    run.sent.insert(command.clone());
+                    open.insert((id, step), command);
+                }
+                // An operator gave the answer.
+                Entry::Skipped { step, .. } => drop(open.remove(&(id, step))),
+                Entry::Done { step, .. }
+                | Entry::Refused { step, .. }
+                | Entry::StepUndone { step } => {
+                    run.answered.extend(open.remove(&(id, step)));
+                }
+                _ => {}
             }
         }
         Ok(())

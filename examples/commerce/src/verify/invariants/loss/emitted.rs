@@ -34,7 +34,7 @@ impl<'a> Emitted<'a> {
             ids: HashSet::new(),
             told: HashSet::new(),
             scans: HashSet::new(),
-            unreadable: HashSet::new(),
+            unreadable: observation.log.unreadable(),
             unseen: HashSet::new(),
         };
         for record in &observation.log.records {
