@@ -81,7 +81,10 @@ fn allowed(source: &str, target: &str) -> bool {
         ("commerce", _) => true,
         // What services say to each other knows nobody; what they stand on creates the topics, and knows no service.
         ("commerce-contracts", _) => {
-            matches!(target, "mainstay-messaging" | "mainstay-clock" | "mainstay-saga")
+            matches!(
+                target,
+                "mainstay-messaging" | "mainstay-clock" | "mainstay-saga"
+            )
         }
         ("commerce-chassis", _) => library(target).is_some() || target == "commerce-contracts",
         // A service never imports another service: they talk through contracts.
