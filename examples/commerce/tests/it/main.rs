@@ -21,6 +21,7 @@ mod paths;
 mod process;
 mod races;
 mod redis;
+mod sagas;
 mod sandbox;
 mod scenarios;
 mod server;
