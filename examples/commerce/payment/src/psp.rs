@@ -13,8 +13,8 @@
 //! | `pm_silent` | is not done, and neither requests nor look-ups are answered until the void |
 //!
 //! The provider does an operation at most once per effect key, and answers a repeated request with
-//! the first result, even if that was that it is unavailable: whoever asks under another key then may
-//! rely on it. A void ends all authorisations of its order, those too that it has not been
+//! the first result. If it is unavailable, it is so for that key from then on, so a caller may ask
+//! under another one. A void ends all authorisations of its order, those too that it has not been
 //! asked for yet. It refuses a caller whose fencing token is older than one that it has seen for the
 //! key.
 
@@ -74,7 +74,7 @@ impl Answer {
     pub(crate) const fn is_final(&self) -> bool {
         matches!(
             self,
-            Self::Done { .. } | Self::Declined | Self::RequiresAction
+            Self::Done { .. } | Self::Declined | Self::RequiresAction | Self::Unavailable
         )
     }
 }

@@ -102,6 +102,33 @@ async fn another_attempt_is_another_operation() {
 }
 
 #[tokio::test]
+async fn a_late_answer_to_an_earlier_attempt_is_ignored() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    bench.handle(to_authorize("pm_flaky", Attempt::Do(1))).await;
+    let (far_away, reached, go) = bench.far_away(Held::Answer);
+    let overtaking = async {
+        reached.notified().await;
+        let declined: PaymentDeclined = read(&bench.settle().await);
+        assert!(declined.retryable);
+        bench.handle(to_authorize("pm_flaky", Attempt::Do(2))).await;
+        go.notify_one();
+    };
+    let (progress, ()) = tokio::join!(far_away.round(), overtaking);
+    progress.unwrap();
+    assert_eq!(bench.status().await, "requested");
+    let declined: PaymentDeclined = read(&bench.settle().await);
+    assert_eq!(declined.attempt, 2);
+    assert_eq!(
+        bench.requested().await,
+        2,
+        "an effect key is refused for good"
+    );
+    bench.close().await;
+}
+
+#[tokio::test]
 async fn a_capture_is_refused_without_a_hold() {
     let Some(bench) = Bench::open().await else {
         return;
