@@ -1,5 +1,7 @@
 //! Files that a bench works on, on the disk that `target/` lies on: a temporary directory may be memory.
 
+use std::path::PathBuf;
+
 use mainstay_database::sqlite::{Database, Synchronous};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -19,10 +21,16 @@ impl Scratch {
         }
     }
 
+    /// The path of a file in it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// A database file, opened as libraries and raw loops alike use it; a new one, unless the name was used before.
     #[must_use]
     pub fn database(&self, runtime: &Runtime, name: &str, synchronous: Synchronous) -> Database {
-        let path = self.folder.path().join(format!("{name}.db"));
+        let path = self.path(&format!("{name}.db"));
         let database = Database::builder(path).synchronous(synchronous);
         runtime.block_on(database.open()).unwrap()
     }
