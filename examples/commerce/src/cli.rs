@@ -3,6 +3,7 @@
 
 pub(crate) mod dead_letters;
 pub(crate) mod deferred;
+pub(crate) mod sagas;
 
 use std::{fmt, path::PathBuf};
 
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     Dlq(dead_letters::DlqArguments),
     Outbox(deferred::OutboxArguments),
+    Saga(sagas::SagaArguments),
     /// Migrate every database and exit
     Migrate(MigrateArguments),
 }
@@ -186,6 +188,18 @@ pub(crate) struct DemoArguments {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 pub(crate) enum Scenario {
+    /// An order is paid, packed and delivered
+    HappyPath,
+    /// The card is declined: what was done is undone
+    PaymentFailure,
+    /// The stock is short: the order is refused, and nobody is asked for money
+    InventoryUnavailable,
+    /// Every message of an order comes a second time, and nothing happens twice
+    DuplicateEvent,
+    /// The payment provider stays silent: the saga gives up and undoes
+    SagaTimeout,
+    /// A thousand customers want one scarce product: exactly the stock is sold
+    ConcurrentOrders,
     /// A message that no handler can read: from the alarm to fixed
     Poison,
 }

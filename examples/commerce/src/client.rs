@@ -12,6 +12,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::Failure;
 
@@ -36,12 +37,27 @@ pub(crate) struct Reply {
 #[derive(Deserialize, Debug)]
 pub(crate) struct Shown {
     pub(crate) status: String,
+    pub(crate) total_minor: i64,
     pub(crate) history: Vec<Entered>,
+}
+
+impl Shown {
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(&*self.status, "completed" | "cancelled")
+    }
+
+    /// Why it was cancelled; empty if it was not.
+    pub(crate) fn reason(&self) -> &str {
+        let mut reasons = self.history.iter().filter_map(|it| it.reason.as_deref());
+        reasons.next_back().unwrap_or_default()
+    }
 }
 
 #[derive(Deserialize, Debug)]
 pub(crate) struct Entered {
+    pub(crate) status: String,
     pub(crate) at: String,
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +130,23 @@ impl Client {
             .map_err(|error| Failure::new("the answer is not an order", &error))
     }
 
+    /// The address of a page of the shop.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.target)
+    }
+
+    /// The JSON of a page; none = there is no such page.
+    pub(crate) async fn get(&self, path: &str) -> Result<Option<Value>, Failure> {
+        let (status, body) = self.send(Method::GET, path, None, Bytes::new()).await?;
+        match status {
+            StatusCode::OK => serde_json::from_slice(&body)
+                .map(Some)
+                .map_err(|error| Failure::new(format!("{path} is not JSON"), &error)),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(Failure::plain(format!("{path}: {status}"))),
+        }
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -123,7 +156,7 @@ impl Client {
     ) -> Result<(StatusCode, Bytes), Failure> {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.target))
+            .uri(self.url(path))
             .header("content-type", "application/json");
         if let Some(key) = key {
             request = request.header("idempotency-key", key);

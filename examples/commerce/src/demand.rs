@@ -45,11 +45,11 @@ pub(crate) fn order(ids: &dyn IdGenerator, mix: &Mix, shortages: u64) -> String 
     let lines: Vec<_> = (0..=below(ids, 3))
         .map(|_| {
             let sku = format!("SKU-{:03}", 1 + below(ids, 197));
-            json!({"sku": sku, "quantity": 1 + below(ids, 3)})
+            (sku, 1 + below(ids, 3))
         })
         .collect();
     let lines = if shortages > 0 && below(ids, shortages) == 0 {
-        vec![json!({"sku": "SKU-199", "quantity": 1_000})]
+        vec![("SKU-199".to_owned(), 1_000)]
     } else {
         lines
     };
@@ -58,11 +58,26 @@ pub(crate) fn order(ids: &dyn IdGenerator, mix: &Mix, shortages: u64) -> String 
         1 => "USD",
         _ => "GBP",
     };
+    let customer = format!("cust-{:03}", 1 + below(ids, 50));
+    let lines: Vec<(&str, u64)> = lines.iter().map(|(sku, of)| (&**sku, *of)).collect();
+    body(&customer, currency, &lines, mix.draw(ids))
+}
+
+/// An order of these quantities.
+pub(crate) fn order_of(lines: &[(&str, u64)], payment_method: &str) -> String {
+    body("cust-001", "EUR", lines, payment_method)
+}
+
+fn body(customer: &str, currency: &str, lines: &[(&str, u64)], payment_method: &str) -> String {
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity}))
+        .collect();
     json!({
-        "customer_id": format!("cust-{:03}", 1 + below(ids, 50)),
+        "customer_id": customer,
         "currency": currency,
         "lines": lines,
-        "payment_method": mix.draw(ids),
+        "payment_method": payment_method,
         "ship_to": {
             "name": "Ada Example", "street": "Example Street 1", "city": "Berlin", "postcode": "10115", "country": "DE",
         },

@@ -2,7 +2,7 @@
 //! earlier ones are not answered yet. Latency counts from that time, so it includes the stalls of
 //! the shop.
 
-mod endings;
+pub(crate) mod endings;
 mod latency;
 mod report;
 

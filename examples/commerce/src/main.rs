@@ -12,6 +12,7 @@ mod error;
 mod load;
 mod migrate;
 mod output;
+mod sagas;
 mod serve;
 mod verify;
 
@@ -66,6 +67,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Demo(arguments)) => runtime.block_on(demo::run(arguments)),
         Some(Command::Dlq(arguments)) => runtime.block_on(dlq::run(arguments)),
         Some(Command::Outbox(arguments)) => runtime.block_on(deferred::run(arguments)),
+        Some(Command::Saga(arguments)) => runtime.block_on(sagas::run(arguments)),
         Some(Command::Migrate(arguments)) => runtime.block_on(migrate::run(arguments)),
     }
 }

@@ -81,7 +81,12 @@ fn allowed(source: &str, target: &str) -> bool {
         // The binary wires everything together.
         ("commerce", _) => true,
         // What services say to each other knows nobody; what they stand on creates the topics, and knows no service.
-        ("commerce-contracts", _) => matches!(target, "mainstay-messaging" | "mainstay-clock"),
+        ("commerce-contracts", _) => {
+            matches!(
+                target,
+                "mainstay-messaging" | "mainstay-clock" | "mainstay-saga"
+            )
+        }
         ("commerce-chassis", _) => library(target).is_some() || target == "commerce-contracts",
         // A service never imports another service: they talk through contracts.
         (service, _) if service.starts_with("commerce-") => {

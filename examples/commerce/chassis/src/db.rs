@@ -23,12 +23,12 @@ use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::{Error as DatabaseError, Migrations, Namespace, Transactions};
 use mainstay_dlock::Locks;
 use mainstay_outbox::operator::Operator;
-use serde::Serialize;
 
 use crate::{Error, Result, roles};
 
 pub use backend::{Connection, ON_A_SERVER, Pool, Snapshot, Storage};
-pub(crate) use backend::{Database, Fences, HAS_LOG_BINDING, LOG_REMEDY, Outbox};
+pub(crate) use backend::{Database, Fences, HAS_LOG_BINDING, LOG_REMEDY};
+pub use backend::{Outbox, Sagas, Streams};
 pub use file_snapshot::FileSnapshot;
 pub use inbox::Inbox;
 pub use queue::{DeadLetters, Desk};
@@ -61,11 +61,7 @@ impl Db {
     /// # Errors
     /// [`Error::Database`] names it.
     pub async fn open(storage: &Storage, name: &str) -> Result<Self> {
-        let db = Self::on(storage.open(name).await?);
-        for migrations in backend::PREPARATIONS {
-            db.migrate(migrations).await?;
-        }
-        Ok(db)
+        Ok(Self::on(storage.open(name).await?))
     }
 
     /// Opens the database of `name` as a service has left it: nothing is created or migrated.
@@ -108,8 +104,11 @@ impl Db {
         self.migrate(&backend::QUEUE_MIGRATIONS).await
     }
 
-    /// Opens the outbox of `service` in it.
-    pub(crate) async fn outbox(
+    /// Opens the outbox of `service` in it, as the service has left it.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`]: the service has not migrated the database yet.
+    pub async fn outbox(
         &self,
         service: &str,
         clock: Arc<dyn Clock>,
@@ -155,6 +154,35 @@ impl Db {
             locks: Locks::new(leases.open_without_migrating().await?),
             fences: fences.open_without_migrating().await?,
         })
+    }
+
+    /// Migrates the schema of sagas.
+    pub(crate) async fn migrate_sagas(&self) -> Result<()> {
+        self.migrate(&backend::SAGAS_MIGRATIONS).await
+    }
+
+    /// Opens the runs of sagas, and the steps of their participants, in it, as the service has left
+    /// them.
+    ///
+    /// # Errors
+    /// [`Error::Sagas`]: the service has not migrated the database yet.
+    pub async fn sagas(&self) -> Result<Sagas> {
+        let sagas = Sagas::builder(&self.database);
+        Ok(sagas.open_without_migrating().await?)
+    }
+
+    /// Migrates the schema of streams of events.
+    pub(crate) async fn migrate_streams(&self) -> Result<()> {
+        self.migrate(&backend::STREAMS_MIGRATIONS).await
+    }
+
+    /// Opens the streams of events in it, as the service has left them.
+    ///
+    /// # Errors
+    /// [`Error::Streams`]: the service has not migrated the database yet.
+    pub async fn streams(&self) -> Result<Streams> {
+        let streams = Streams::builder(&self.database);
+        Ok(streams.open_without_migrating().await?)
     }
 
     /// Opens the answers to requests with an idempotency key in it.
@@ -203,36 +231,4 @@ impl Transactions for Db {
 #[must_use]
 pub fn sql(error: sqlx::Error) -> Error {
     Error::Database(backend::classify(error))
-}
-
-/// Encodes a set of rows as one parameter. The statement reads it with `json_each($1)`, in which
-/// `value ->> 0` is the first field of a row, as text. A number needs a cast.
-///
-/// # Errors
-/// [`Error::Damaged`]: a row does not serialise. Rows of texts and numbers always do.
-pub fn rows(set: &impl Serialize) -> Result<String> {
-    serde_json::to_string(set).map_err(|error| Error::Damaged {
-        what: "a set of rows",
-        source: error.into(),
-    })
-}
-
-/// Encodes a set of single values: rows of one field.
-///
-/// # Errors
-/// As [`rows`].
-pub fn column<T: Serialize>(set: impl IntoIterator<Item = T>) -> Result<String> {
-    rows(&set.into_iter().map(|value| (value,)).collect::<Vec<_>>())
-}
-
-/// Checks that a statement touched all rows of its set.
-///
-/// # Errors
-/// `otherwise`, if it touched another number of rows.
-pub fn touched(rows: u64, wanted: usize, otherwise: Error) -> Result<()> {
-    if rows == wanted as u64 {
-        Ok(())
-    } else {
-        Err(otherwise)
-    }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use commerce_contracts::TOPICS;
 use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
 use mainstay_database::{Namespace, sqlite::Database};
-use mainstay_messaging::sqlite::Broker;
+use mainstay_messaging::{Publisher, sqlite::Broker};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Leases, Operators, Result, Storage, roles};
@@ -78,6 +78,12 @@ impl Deployment {
     #[must_use]
     pub const fn shutdown(&self) -> &CancellationToken {
         &self.shutdown
+    }
+
+    /// Appends to the log.
+    #[must_use]
+    pub fn publisher(&self) -> Arc<dyn Publisher> {
+        roles::publisher(self.broker.publisher())
     }
 
     /// Leases on the keys of calls to third-party systems.

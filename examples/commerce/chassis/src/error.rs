@@ -24,6 +24,12 @@ pub enum Error {
     /// The store of idempotency keys failed.
     #[error("{0}")]
     Keys(#[from] mainstay_idempotency::Error),
+    /// A saga failed, or refuses an act.
+    #[error("{0}")]
+    Sagas(#[from] mainstay_saga::Error),
+    /// A stream of events failed.
+    #[error("{0}")]
+    Streams(#[from] mainstay_eventstore::Error),
     /// A lock failed, or a former leader was refused.
     #[error("{0}")]
     Locks(#[from] mainstay_dlock::Error),
@@ -77,22 +83,9 @@ pub enum Error {
         /// The rows.
         what: &'static str,
     },
-    /// The transaction of a group of requests did not commit, or its outcome is unknown.
-    #[error("the commit of the request's transaction was not confirmed")]
-    NotCommitted,
-    /// The service is stopping.
-    #[error("the service is stopping")]
-    Ended,
 }
 
 impl Error {
-    /// Another transaction inserted the row in the meantime. Run the transaction again: it will
-    /// read that row.
-    #[must_use]
-    pub fn taken(what: &'static str) -> Self {
-        Self::Database(mainstay_database::Error::Conflict(Taken(what).into()))
-    }
-
     /// A stored or received value does not decode.
     pub fn damaged(what: &'static str, source: impl Into<Source>) -> Self {
         Self::Damaged {
@@ -110,7 +103,7 @@ impl Error {
 
     /// Whether the same call may succeed later, without a repair.
     #[must_use]
-    pub const fn is_retryable(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Database(error) => error.is_retryable(),
             Self::Outbox(error) => error.is_retryable(),
@@ -118,17 +111,14 @@ impl Error {
             Self::DeadLetters(error) => error.is_retryable(),
             Self::Keys(error) => error.is_retryable(),
             Self::Locks(error) => error.is_retryable(),
+            Self::Sagas(error) => error.is_retryable(),
+            Self::Streams(error) => error.is_retryable(),
             Self::Broker(error) => error.is_retryable(),
-            Self::Changed { .. } | Self::NotCommitted => true,
+            Self::Changed { .. } => true,
             Self::Damaged { .. }
             | Self::Setting { .. }
             | Self::Unreadable { .. }
-            | Self::WrongLog { .. }
-            | Self::Ended => false,
+            | Self::WrongLog { .. } => false,
         }
     }
 }
-
-#[derive(thiserror::Error, Debug)]
-#[error("another transaction inserted {0} in the meantime")]
-struct Taken(&'static str);

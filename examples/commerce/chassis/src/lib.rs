@@ -1,5 +1,5 @@
-//! The microservice chassis of the commerce application: database, outbox, inbox, journal, problem
-//! details and background rounds of a service.
+//! The microservice chassis of the commerce application: database, outbox, inbox, dead letter queue,
+//! sagas and streams of a service, problem details, and background rounds.
 //!
 //! The module `db` chooses the database once, as a type. [`ServiceBuilder::open`] opens a service's
 //! database. The service adds its handlers and rounds, and becomes a [`Service`]: a router and the
@@ -8,9 +8,7 @@
 mod db;
 mod deployment;
 mod error;
-mod group_commit;
 mod health;
-mod journal;
 mod leading;
 mod leases;
 mod log_binding;
@@ -32,13 +30,12 @@ mod roles;
 
 pub use db::{
     ANSWERS_KEPT, Connection, Db, DeadLetters, Desk, FileSnapshot, Inbox, ON_A_SERVER,
-    OpenTransaction, Pool, Records, Snapshot, Storage, StorageSettings, column, rows, sql, touched,
+    OpenTransaction, Outbox, Pool, Records, Sagas, Snapshot, Storage, StorageSettings, Streams,
+    sql,
 };
 pub use deployment::Deployment;
 pub use error::{Error, Result};
-pub use group_commit::{Batch, GroupCommit};
 pub use health::{Health, HealthCheck};
-pub use journal::{Cause, Entries, JOURNAL_MIGRATIONS, Journal};
 pub use leading::{LedRound, Term};
 pub use leases::{Leases, call_leases};
 pub use log_binding::{LogBinding, check_log};
@@ -49,5 +46,5 @@ pub use remote::Remote;
 pub use roles::remote;
 pub use rounds::{Progress, Round};
 pub use service::{Service, Task};
-pub use service_builder::ServiceBuilder;
+pub use service_builder::{Participant, ServiceBuilder};
 pub use timestamp::{from_rfc3339, rfc3339};

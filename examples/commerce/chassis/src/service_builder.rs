@@ -16,9 +16,8 @@ use mainstay_outbox::Relay;
 use tokio::sync::Notify;
 
 use crate::{
-    Connection, Db, DeadLetters, Deployment, HealthCheck, JOURNAL_MIGRATIONS, Journal, LedRound,
-    LogBinding, Records, Result, Round, Service, Task, db::Outbox, deployment::LEASE,
-    leading::lead, roles, rounds,
+    Connection, Db, DeadLetters, Deployment, HealthCheck, LedRound, LogBinding, Outbox, Records,
+    Result, Round, Sagas, Service, Streams, Task, deployment::LEASE, leading::lead, rounds,
 };
 
 /// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds
@@ -26,14 +25,16 @@ use crate::{
 /// an operator discarded, it finds the dead letter.
 const RETENTION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A service's database with its outbox, inbox and journal, and the tasks added so far.
+/// Carries out the commands of sagas, and answers them through the service's outbox.
+pub type Participant = mainstay_saga::Participant<Sagas, Outbox>;
+
+/// A service's database with its outbox and inbox, and the tasks added so far.
 pub struct ServiceBuilder {
     name: &'static str,
     deployment: Deployment,
     db: Db,
     outbox: Outbox,
     dead_letters: DeadLetters,
-    journal: Journal,
     log_binding: LogBinding,
     tasks: Vec<(&'static str, Task)>,
     leaders: Vec<(&'static str, LeaderHandle)>,
@@ -54,14 +55,12 @@ impl ServiceBuilder {
         let log = deployment.broker.id().to_string();
         let log_binding = LogBinding::prepare(name, deployment.storage(), log, &db).await?;
         db.migrate(migrations).await?;
-        db.migrate(&JOURNAL_MIGRATIONS).await?;
         db.migrate_messaging().await?;
         let dead_letters = db.dead_letters().await?;
         let (clock, ids) = (&deployment.clock, &deployment.ids);
         let outbox = db.outbox(name, Arc::clone(clock), Arc::clone(ids)).await?;
         Ok(Self {
             name,
-            journal: Journal::new(outbox.clone(), Arc::clone(clock)),
             log_binding,
             dead_letters,
             outbox,
@@ -76,12 +75,6 @@ impl ServiceBuilder {
     #[must_use]
     pub const fn db(&self) -> &Db {
         &self.db
-    }
-
-    /// The service's journal.
-    #[must_use]
-    pub const fn journal(&self) -> &Journal {
-        &self.journal
     }
 
     /// The generator of ids.
@@ -108,6 +101,45 @@ impl ServiceBuilder {
         let sweeping = sweeping.map(Ok);
         self.tasks.push(("sweeper of answers", Box::pin(sweeping)));
         Ok(records)
+    }
+
+    /// Opens the runs of sagas in the service's database.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
+    pub fn sagas(&self) -> impl Future<Output = Result<Sagas>> + Send + use<> {
+        let db = self.db.clone();
+        async move {
+            db.migrate_sagas().await?;
+            db.sagas().await
+        }
+    }
+
+    /// Opens the streams of events in the service's database.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
+    pub fn streams(&self) -> impl Future<Output = Result<Streams>> + Send + use<> {
+        let db = self.db.clone();
+        async move {
+            db.migrate_streams().await?;
+            db.streams().await
+        }
+    }
+
+    /// The service as a participant of sagas.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
+    pub fn participant(&self) -> impl Future<Output = Result<Participant>> + Send + use<> {
+        let (sagas, outbox) = (self.sagas(), self.outbox.clone());
+        async move { Ok(Participant::new(sagas.await?, outbox)) }
+    }
+
+    /// The service's outbox.
+    #[must_use]
+    pub const fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// Runs `round` after each notification of `work` and whenever a row falls due, at most once
@@ -202,7 +234,7 @@ impl ServiceBuilder {
             .ignore_kinds(&ignored_by(self.name))
             .retention(RETENTION)
             .on_commit(move || on_commit.iter().for_each(|work| work.notify_one()));
-        let relay = Relay::new(self.outbox, roles::publisher(broker.publisher())).lease(LEASE);
+        let relay = Relay::new(self.outbox, self.deployment.publisher()).lease(LEASE);
         let health = HealthCheck {
             service: self.name,
             relay: relay.handle(),

@@ -1,8 +1,77 @@
-//! The events of the inventory service.
+//! The events and commands of the inventory service.
 
+use mainstay_saga::{Command, Compensable, Outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::{OrderId, Sku, contract::contract};
+
+/// Command: hold all of the order's stock, or none. Undone by [`ReleaseStock`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct ReserveStock {
+    /// The order.
+    pub order_id: OrderId,
+    /// The quantities, summed by SKU.
+    pub lines: Vec<Quantity>,
+}
+contract!(ReserveStock on "inventory-commands");
+
+/// The quantity of one SKU.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct Quantity {
+    /// The SKU.
+    pub sku: Sku,
+    /// The quantity.
+    pub qty: i64,
+}
+
+/// Command: keep the held stock until it is shipped or released. A hold that has expired is taken
+/// anew, if there is stock. Undone by [`ReleaseStock`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct ExtendReservation {
+    /// The order.
+    pub order_id: OrderId,
+}
+contract!(ExtendReservation on "inventory-commands");
+
+/// Command: release what the order holds, if it holds anything.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct ReleaseStock {
+    /// The order.
+    pub order_id: OrderId,
+}
+contract!(ReleaseStock on "inventory-commands");
+
+impl Command for ReserveStock {
+    type Done = StockReserved;
+    type Refused = StockReservationFailed;
+}
+
+impl Compensable for ReserveStock {
+    type Undo = ReleaseStock;
+    type Undone = StockReleased;
+
+    fn undo(&self, _: Outcome<'_, StockReserved>) -> ReleaseStock {
+        ReleaseStock {
+            order_id: self.order_id.clone(),
+        }
+    }
+}
+
+impl Command for ExtendReservation {
+    type Done = StockReserved;
+    type Refused = StockReservationFailed;
+}
+
+impl Compensable for ExtendReservation {
+    type Undo = ReleaseStock;
+    type Undone = StockReleased;
+
+    fn undo(&self, _: Outcome<'_, StockReserved>) -> ReleaseStock {
+        ReleaseStock {
+            order_id: self.order_id.clone(),
+        }
+    }
+}
 
 /// The quantity of one SKU that is held or was released.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]

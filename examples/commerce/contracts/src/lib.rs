@@ -8,7 +8,7 @@
 //!
 //! | producer | events | commands |
 //! |---|---|---|
-//! | order | `OrderPlaced`, `OrderConfirmed`, `OrderCompleted`, `OrderCancelled` | `AuthorizePayment`, `CapturePayment`, `DispatchShipment` |
+//! | order | `OrderPlaced`, `OrderConfirmed`, `OrderCompleted`, `OrderCancelled` | `ReserveStock`, `ExtendReservation`, `ReleaseStock`, `AuthorizePayment`, `CapturePayment`, `VoidOrRefundPayment`, `PrepareShipment`, `DispatchShipment`, `CancelShipment` |
 //! | inventory | `StockReserved`, `StockReservationFailed`, `StockReleased` | |
 //! | payment | `PaymentAuthorized`, `PaymentDeclined`, `PaymentCaptured`, `PaymentRefunded` | |
 //! | shipping | `ShipmentStatusChanged` | |
@@ -25,16 +25,19 @@ mod subscriptions;
 pub use address::Address;
 pub use contract::{Contract, OrderId, Sku};
 pub use inventory::{
-    ReleaseCause, ReservedLine, Shortage, StockReleased, StockReservationFailed, StockReserved,
+    ExtendReservation, Quantity, ReleaseCause, ReleaseStock, ReserveStock, ReservedLine, Shortage,
+    StockReleased, StockReservationFailed, StockReserved,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use order::{
-    CancelReason, Compensation, CompensationStep, OrderCancelled, OrderCompleted, OrderConfirmed,
-    OrderLine, OrderPlaced,
+    CancelReason, Compensation, OrderCancelled, OrderCompleted, OrderConfirmed, OrderLine,
+    OrderPlaced,
 };
 pub use payment::{
     AuthorizePayment, CapturePayment, DeclineStage, PaymentAuthorized, PaymentCaptured,
-    PaymentDeclined, PaymentRefunded, RefundKind,
+    PaymentDeclined, PaymentRefunded, RefundKind, VoidOrRefundPayment,
 };
-pub use shipping::{DispatchShipment, ShipmentStatus, ShipmentStatusChanged};
+pub use shipping::{
+    CancelShipment, DispatchShipment, PrepareShipment, ShipmentStatus, ShipmentStatusChanged,
+};
 pub use subscriptions::{SUBSCRIPTIONS, Subscription, TOPICS, ignored_by, topics_of};

@@ -83,7 +83,7 @@ pub struct OrderCompleted {
 }
 contract!(OrderCompleted on "order");
 
-/// The order will not be fulfilled. Each service that holds something for it releases it.
+/// The order will not be fulfilled: each step that had begun is undone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct OrderCancelled {
     /// The order.
@@ -94,7 +94,7 @@ pub struct OrderCancelled {
     pub reason: CancelReason,
     /// The order's status when it was cancelled.
     pub stage: String,
-    /// The steps that have to be compensated.
+    /// The steps that were undone.
     pub compensations: Vec<Compensation>,
 }
 contract!(OrderCancelled on "order");
@@ -102,29 +102,17 @@ contract!(OrderCancelled on "order");
 /// Why an order was cancelled.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct CancelReason {
-    /// A stable code: `out_of_stock`, `payment_declined`, `undeliverable`.
+    /// A stable code: `out_of_stock`, `payment_declined`, `undeliverable`, `timed_out`, `cancelled`.
     pub code: String,
     /// A text for people.
     pub detail: String,
 }
 
-/// A step that may have to be compensated.
+/// A step that was undone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct Compensation {
-    /// The compensation.
-    pub step: CompensationStep,
-    /// Whether the step had started; if so, the order waits for the acknowledgement.
-    pub started: bool,
-}
-
-/// The compensations.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Debug)]
-#[serde(rename_all = "snake_case")]
-pub enum CompensationStep {
-    /// Inventory releases the held stock.
-    ReleaseStock,
-    /// Payment voids the authorisation.
-    VoidPayment,
-    /// Shipping cancels the shipment.
-    CancelShipment,
+    /// The kind of the step's command, such as `ReserveStock`.
+    pub step: String,
+    /// `undone`, or `skipped` by an operator.
+    pub outcome: String,
 }

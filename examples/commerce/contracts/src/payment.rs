@@ -1,5 +1,8 @@
 //! The events and commands of the payment service.
 
+use std::time::Duration;
+
+use mainstay_saga::{Command, Compensable, Outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::{Currency, Money, OrderId, contract::contract};
@@ -9,8 +12,6 @@ use crate::{Currency, Money, OrderId, contract::contract};
 pub struct AuthorizePayment {
     /// The order.
     pub order_id: OrderId,
-    /// The same for every resend, so that the provider applies it once.
-    pub effect_key: String,
     /// The amount.
     pub amount_minor: Money,
     /// The currency of the amount.
@@ -20,19 +21,52 @@ pub struct AuthorizePayment {
 }
 contract!(AuthorizePayment on "payment-commands");
 
+/// Command: give the money back, whether it is held, captured, asked for or neither.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct VoidOrRefundPayment {
+    /// The order.
+    pub order_id: OrderId,
+}
+contract!(VoidOrRefundPayment on "payment-commands");
+
 /// Command: capture the held money.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct CapturePayment {
     /// The order.
     pub order_id: OrderId,
-    /// The same for every resend.
-    pub effect_key: String,
     /// The amount.
     pub amount_minor: Money,
     /// The currency of the amount.
     pub currency: Currency,
 }
 contract!(CapturePayment on "payment-commands");
+
+impl Command for AuthorizePayment {
+    type Done = PaymentAuthorized;
+    type Refused = PaymentDeclined;
+    const TIMEOUT: Duration = Duration::from_secs(20);
+
+    fn retry(declined: &PaymentDeclined, attempt: u32) -> Option<Duration> {
+        (declined.retryable && attempt < 3).then_some(Duration::from_secs(1))
+    }
+}
+
+impl Compensable for AuthorizePayment {
+    type Undo = VoidOrRefundPayment;
+    type Undone = PaymentRefunded;
+
+    fn undo(&self, _: Outcome<'_, PaymentAuthorized>) -> VoidOrRefundPayment {
+        VoidOrRefundPayment {
+            order_id: self.order_id.clone(),
+        }
+    }
+}
+
+impl Command for CapturePayment {
+    type Done = PaymentCaptured;
+    type Refused = PaymentDeclined;
+    const TIMEOUT: Duration = Duration::from_secs(30);
+}
 
 /// The money is held.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]

@@ -1,18 +1,91 @@
 //! The events and commands of the shipping service.
 
+use std::time::Duration;
+
+use mainstay_messaging::{
+    Message,
+    event::{DecodeError, Event, decode},
+};
+use mainstay_saga::{Answer, Command, Compensable, Never, Outcome};
 use serde::{Deserialize, Serialize};
 
-use crate::{OrderId, contract::contract};
+use crate::{Address, OrderId, OrderLine, contract::contract};
+
+/// Command: pack the order's goods. Undone by [`CancelShipment`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct PrepareShipment {
+    /// The order.
+    pub order_id: OrderId,
+    /// The contents.
+    pub lines: Vec<OrderLine>,
+    /// The address of delivery.
+    pub ship_to: Address,
+}
+contract!(PrepareShipment on "shipping-commands");
+
+/// Command: cancel the order's shipment, if there is one that has not left.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct CancelShipment {
+    /// The order.
+    pub order_id: OrderId,
+}
+contract!(CancelShipment on "shipping-commands");
 
 /// Command: hand the packed shipment to the carrier.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct DispatchShipment {
     /// The order.
     pub order_id: OrderId,
-    /// The same for every resend.
-    pub effect_key: String,
 }
 contract!(DispatchShipment on "shipping-commands");
+
+impl Command for PrepareShipment {
+    type Done = ShipmentStatusChanged;
+    type Refused = ShipmentStatusChanged;
+    const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn answer(message: &Message) -> Result<Answer<Self>, DecodeError> {
+        Ok(match milestone(message)? {
+            Some(changed) if changed.to == ShipmentStatus::Packed => Answer::Done(changed),
+            Some(changed) if changed.to == ShipmentStatus::Cancelled => Answer::Refused(changed),
+            _ => Answer::Neither,
+        })
+    }
+}
+
+impl Compensable for PrepareShipment {
+    type Undo = CancelShipment;
+    type Undone = ShipmentStatusChanged;
+
+    fn undo(&self, _: Outcome<'_, ShipmentStatusChanged>) -> CancelShipment {
+        CancelShipment {
+            order_id: self.order_id.clone(),
+        }
+    }
+
+    fn undone(message: &Message) -> Result<Option<ShipmentStatusChanged>, DecodeError> {
+        let changed = milestone(message)?;
+        Ok(changed.filter(|changed| changed.to == ShipmentStatus::Cancelled))
+    }
+}
+
+impl Command for DispatchShipment {
+    type Done = ShipmentStatusChanged;
+    type Refused = Never;
+    const TIMEOUT: Duration = Duration::from_secs(60 * 60);
+
+    fn answer(message: &Message) -> Result<Answer<Self>, DecodeError> {
+        Ok(match milestone(message)? {
+            Some(changed) if changed.to == ShipmentStatus::Dispatched => Answer::Done(changed),
+            _ => Answer::Neither,
+        })
+    }
+}
+
+fn milestone(message: &Message) -> Result<Option<ShipmentStatusChanged>, DecodeError> {
+    let is_one = message.kind.as_str() == ShipmentStatusChanged::KIND;
+    is_one.then(|| decode(message)).transpose()
+}
 
 /// A shipment reached a milestone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]

@@ -3,15 +3,17 @@
 use mainstay_messaging::{Topic, event::Event};
 
 use crate::{
-    AuthorizePayment, CapturePayment, DispatchShipment, OrderCancelled, OrderCompleted,
-    OrderConfirmed, OrderPlaced, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
-    PaymentRefunded, ShipmentStatusChanged, StockReleased, StockReservationFailed, StockReserved,
+    AuthorizePayment, CancelShipment, CapturePayment, DispatchShipment, ExtendReservation,
+    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded, PrepareShipment,
+    ReleaseStock, ReserveStock, ShipmentStatusChanged, StockReleased, StockReservationFailed,
+    StockReserved, VoidOrRefundPayment,
 };
 
 /// All topics.
 pub const TOPICS: &[&str] = &[
     "order",
     "inventory",
+    "inventory-commands",
     "payment",
     "payment-commands",
     "shipping",
@@ -29,6 +31,14 @@ pub struct Subscription {
     pub kinds: &'static [&'static str],
     /// The topic's other kinds.
     pub ignored: &'static [&'static str],
+}
+
+impl Subscription {
+    /// Whether the service handles messages of this kind on this topic.
+    #[must_use]
+    pub fn handles(&self, topic: &str, kind: &str) -> bool {
+        self.topic == topic && self.kinds.contains(&kind)
+    }
 }
 
 /// Every subscription of the application.
@@ -62,9 +72,13 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
     },
     Subscription {
         service: "inventory",
-        topic: "order",
-        kinds: &[OrderPlaced::KIND, OrderCancelled::KIND],
-        ignored: &[OrderConfirmed::KIND, OrderCompleted::KIND],
+        topic: "inventory-commands",
+        kinds: &[
+            ReserveStock::KIND,
+            ExtendReservation::KIND,
+            ReleaseStock::KIND,
+        ],
+        ignored: &[],
     },
     Subscription {
         service: "inventory",
@@ -74,30 +88,22 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
     },
     Subscription {
         service: "payment",
-        topic: "order",
-        kinds: &[OrderCancelled::KIND],
-        ignored: &[
-            OrderPlaced::KIND,
-            OrderConfirmed::KIND,
-            OrderCompleted::KIND,
-        ],
-    },
-    Subscription {
-        service: "payment",
         topic: "payment-commands",
-        kinds: &[AuthorizePayment::KIND, CapturePayment::KIND],
+        kinds: &[
+            AuthorizePayment::KIND,
+            CapturePayment::KIND,
+            VoidOrRefundPayment::KIND,
+        ],
         ignored: &[],
     },
     Subscription {
         service: "shipping",
-        topic: "order",
-        kinds: &[OrderConfirmed::KIND, OrderCancelled::KIND],
-        ignored: &[OrderPlaced::KIND, OrderCompleted::KIND],
-    },
-    Subscription {
-        service: "shipping",
         topic: "shipping-commands",
-        kinds: &[DispatchShipment::KIND],
+        kinds: &[
+            PrepareShipment::KIND,
+            DispatchShipment::KIND,
+            CancelShipment::KIND,
+        ],
         ignored: &[],
     },
 ];

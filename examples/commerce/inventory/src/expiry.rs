@@ -1,19 +1,16 @@
-//! Ends holds that were not confirmed in time, in one process at a time.
+//! Ends holds that were not extended in time, in one process at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use commerce_chassis::{
-    Cause, Connection, Db, Journal, LedRound, Progress, Result, ServiceBuilder, Term,
-};
-use commerce_contracts::{OrderId, ReleaseCause, Sku, StockReleased};
-use mainstay_database::Transactions;
+use commerce_chassis::{Connection, Db, LedRound, Outbox, Progress, Result, ServiceBuilder, Term};
+use commerce_contracts::ReleaseCause;
+use mainstay_clock::Clock;
+use mainstay_database::Transactions as _;
+use mainstay_messaging::envelope::micros_since_epoch;
+use mainstay_outbox::Outbox as _;
 
-use crate::{
-    handlers::{reservation_id, wire},
-    reservation::{State, expires},
-    store::{self, Reservation},
-};
+use crate::{handlers::released, reservation::State, store};
 
 /// Holds ended in one transaction at most. It must stay much shorter than the lease.
 const ENDED_TOGETHER: i64 = 64;
@@ -22,72 +19,45 @@ const ENDED_TOGETHER: i64 = 64;
 #[derive(Debug)]
 pub(crate) struct Expiry {
     db: Db,
-    journal: Journal,
+    outbox: Outbox,
+    clock: Arc<dyn Clock>,
 }
 
 impl Expiry {
     pub(crate) fn new(builder: &ServiceBuilder) -> Self {
         Self {
             db: builder.db().clone(),
-            journal: builder.journal().clone(),
+            outbox: builder.outbox().clone(),
+            clock: Arc::clone(builder.clock()),
         }
     }
 
-    /// Releases the stock of holds whose time has passed.
-    async fn end(
-        &self,
-        connection: &mut Connection,
-        due: &BTreeSet<&OrderId>,
-        now: i64,
-    ) -> Result<()> {
-        let known = store::load(connection, due).await?;
-        let mut entries = self.journal.entries();
-        let mut back: BTreeMap<Sku, i64> = BTreeMap::new();
-        let mut ended: Vec<Reservation> = known
-            .into_values()
-            // It may have been confirmed or cancelled since it was found.
-            .filter(|it| expires(it.state, it.expires_at, now))
-            .collect();
-        for reservation in &mut ended {
-            reservation.state = State::Expired;
-            for (sku, quantity) in &reservation.lines {
-                *back.entry(sku.clone()).or_default() += quantity;
-            }
-            let released = StockReleased {
-                reservation_id: reservation_id(reservation),
-                order_id: reservation.order_id.clone(),
-                cause: ReleaseCause::Expired,
-                lines: wire(&reservation.lines),
-            };
-            entries.emit(
-                reservation_id(reservation),
-                &mut reservation.emitted,
-                &released,
-                Cause::default(),
-            )?;
+    /// Releases the stock of holds whose time has passed at `now`.
+    pub(crate) async fn end(&self, tx: &mut Connection, now: i64) -> Result<()> {
+        store::lock(tx).await?;
+        for order_id in store::expired(tx, now, ENDED_TOGETHER).await? {
+            let (_, lines) = store::find(tx, &order_id).await?.unzip();
+            let lines = lines.unwrap_or_default();
+            store::give_back(tx, &lines).await?;
+            store::save(tx, &order_id, State::Expired).await?;
+            let released = released(order_id, ReleaseCause::Expired, &lines);
+            self.outbox.emit(tx, &released).await?;
         }
-        if ended.is_empty() {
-            return Ok(());
-        }
-        let ended: Vec<&Reservation> = ended.iter().collect();
-        store::save(connection, &ended, now).await?;
-        store::unhold(connection, &back, false).await?;
-        entries.write(connection).await
+        Ok(())
     }
 }
 
 #[async_trait]
 impl LedRound for Expiry {
     async fn round(&self, term: &Term) -> Result<Progress> {
-        let now = self.journal.now();
-        let due = store::expired(self.db.reader(), now, ENDED_TOGETHER).await?;
-        if due.is_empty() {
-            let next = store::next_expiry(self.db.reader()).await?;
+        let next = store::next_expiry(self.db.reader()).await?;
+        let now = micros_since_epoch(self.clock.now());
+        if next.is_none_or(|at| at > now) {
             return Ok(Progress::until(next, now));
         }
         let mut tx = self.db.begin().await?;
         term.check(&mut tx).await?;
-        self.end(&mut tx, &due.iter().collect(), now).await?;
+        self.end(&mut tx, now).await?;
         self.db.commit(tx).await?;
         Ok(Progress::More)
     }

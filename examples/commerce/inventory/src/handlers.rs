@@ -1,254 +1,191 @@
-//! The inventory service's handlers of other services' messages.
+//! The inventory service's handlers of commands, and of shipments that leave.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use commerce_chassis::{Connection, Journal};
+use commerce_chassis::{Connection, Participant, ServiceBuilder};
 use commerce_contracts::{
-    OrderCancelled, OrderPlaced, ReleaseCause, ReservedLine, ShipmentStatusChanged, Sku,
-    StockReleased, StockReservationFailed, StockReserved,
+    ExtendReservation, OrderId, ReleaseCause, ReleaseStock, ReserveStock, ReservedLine,
+    ShipmentStatus, ShipmentStatusChanged, Shortage, StockReleased, StockReservationFailed,
+    StockReserved,
 };
+use mainstay_clock::Clock;
 use mainstay_inbox::{HandlerError, Handlers, Received};
+use mainstay_messaging::envelope::micros_since_epoch;
 
 use crate::{
-    reservation::{Release, Ship, State, release, ship},
-    shelf::{Shelf, sum},
-    store::{self, Reservation},
+    WAREHOUSE,
+    reservation::{Extension, Lines, State, extend, sum},
+    store,
 };
-
-/// The application has one warehouse.
-const WAREHOUSE: &str = "main";
 
 /// What the handlers need besides the transaction.
 #[derive(Clone, Debug)]
-pub(crate) struct Handling {
-    journal: Journal,
+pub(crate) struct Inventory {
+    kit: Participant,
+    clock: Arc<dyn Clock>,
+    /// How long stock is held for an order that is not confirmed.
     hold: Duration,
 }
 
-pub(crate) fn handlers(journal: &Journal, hold: Duration) -> Handlers<Connection, Handling> {
-    let journal = journal.clone();
+impl Inventory {
+    pub(crate) fn new(builder: &ServiceBuilder, kit: Participant, hold: Duration) -> Self {
+        let clock = Arc::clone(builder.clock());
+        Self { kit, clock, hold }
+    }
+
+    fn now(&self) -> i64 {
+        micros_since_epoch(self.clock.now())
+    }
+}
+
+pub(crate) fn handlers(inventory: Inventory) -> Handlers<Connection, Inventory> {
     Handlers::new()
-        .with_state(Handling { journal, hold })
-        .on_batch(placed)
-        .on_batch(cancelled)
-        .on_batch(shipped)
+        .with_state(inventory)
+        .on(reserve)
+        .on(extend_hold)
+        .on(release)
+        .on(shipped)
 }
 
-/// Holds all of each order's stock, or none.
-async fn placed(
-    connection: &mut Connection,
-    received: Vec<Received<OrderPlaced>>,
-    Handling { journal, hold }: Handling,
+/// Holds all of the order's stock, or none.
+pub(crate) async fn reserve(
+    tx: &mut Connection,
+    command: Received<ReserveStock>,
+    inventory: Inventory,
 ) -> Result<(), HandlerError> {
-    let now = journal.now();
-    let hold = i64::try_from(hold.as_micros()).unwrap_or(i64::MAX);
-    let expires_at = now.saturating_add(hold);
-    let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
-    let known = store::load(connection, &orders).await?;
-    let lines = received.iter().flat_map(|r| &r.event.lines);
-    let skus: BTreeSet<&Sku> = lines.map(|line| &line.sku).collect();
-    let mut shelf = Shelf::new(store::levels(connection, &skus).await?);
-
-    let mut entries = journal.entries();
-    let mut reservations = Vec::with_capacity(received.len());
-    for Received { event, message, .. } in &received {
-        if known.contains_key(&event.order_id) {
-            // The order was cancelled first; its tombstone stays.
-            entries.record(message, event.order_id.as_str(), "stale");
-            continue;
-        }
-        let mut reservation = Reservation {
-            order_id: event.order_id.clone(),
-            state: State::Held,
-            expires_at: Some(expires_at),
-            emitted: 0,
-            lines: sum(event.lines.iter().map(|line| (&line.sku, line.qty))),
-        };
-        match shelf.hold(&reservation.lines) {
-            Ok(()) => {
-                let reserved = StockReserved {
-                    reservation_id: reservation_id(&reservation),
-                    order_id: event.order_id.clone(),
-                    lines: wire(&reservation.lines),
-                    expires_at: reservation.expires_at,
-                };
-                entries.emit(
-                    reservation_id(&reservation),
-                    &mut reservation.emitted,
-                    &reserved,
-                    message,
-                )?;
-            }
-            Err(shortages) => {
-                reservation.state = State::Refused;
-                reservation.expires_at = None;
-                reservation.lines.clear();
-                let failed = StockReservationFailed {
-                    order_id: event.order_id.clone(),
-                    shortages,
-                };
-                entries.emit(
-                    reservation_id(&reservation),
-                    &mut reservation.emitted,
-                    &failed,
-                    message,
-                )?;
-            }
-        }
-        entries.record(message, event.order_id.as_str(), "done");
-        reservations.push(reservation);
+    let Some(task) = inventory.kit.begin(tx, &command).await? else {
+        return Ok(()); // the order was cancelled before
+    };
+    let order_id = command.event.order_id;
+    let lines = sum(&command.event.lines);
+    store::lock(tx).await?;
+    let shortages = store::take(tx, &lines).await?;
+    if !shortages.is_empty() {
+        store::insert(tx, &order_id, State::Refused, None, &Lines::new()).await?;
+        let failed = failed(order_id, shortages);
+        return Ok(inventory.kit.refused(tx, &task, &failed).await?);
     }
-    if !reservations.is_empty() {
-        store::insert(connection, &reservations, now).await?;
-    }
-    if !shelf.held().is_empty() {
-        store::hold(connection, shelf.held()).await?;
-    }
-    Ok(entries.write(connection).await?)
+    let hold = i64::try_from(inventory.hold.as_micros()).unwrap_or(i64::MAX);
+    let expires_at = Some(inventory.now().saturating_add(hold));
+    store::insert(tx, &order_id, State::Held, expires_at, &lines).await?;
+    let reserved = reserved(order_id, &lines, expires_at);
+    Ok(inventory.kit.done(tx, &task, &reserved).await?)
 }
 
-/// Releases the stock of cancelled orders, and answers each of them.
-async fn cancelled(
-    connection: &mut Connection,
-    received: Vec<Received<OrderCancelled>>,
-    Handling { journal, .. }: Handling,
+/// Keeps the order's stock until it is shipped or released.
+pub(crate) async fn extend_hold(
+    tx: &mut Connection,
+    command: Received<ExtendReservation>,
+    inventory: Inventory,
 ) -> Result<(), HandlerError> {
-    let now = journal.now();
-    let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
-    let mut known = store::load(connection, &orders).await?;
-
-    let mut entries = journal.entries();
-    let (mut changed, mut tombstones) = (Vec::new(), Vec::new());
-    let mut back: BTreeMap<Sku, i64> = BTreeMap::new();
-    for Received { event, message, .. } in &received {
-        let order_id = &event.order_id;
-        let reservation = known.remove(order_id);
-        let new = reservation.is_none();
-        let (cause, outcome) = match release(reservation.as_ref().map(|r| r.state)) {
-            Release::GiveBack => (ReleaseCause::Compensation, "done"),
-            Release::NothingHeld => (ReleaseCause::Cancelled, "nothing held"),
-            Release::TooLate => {
-                entries.record(message, order_id.as_str(), "too late");
-                continue;
-            }
-        };
-        let mut reservation = reservation.unwrap_or_else(|| Reservation {
-            order_id: order_id.clone(),
-            state: State::Released,
-            expires_at: None,
-            emitted: 0,
-            lines: BTreeMap::new(),
-        });
-        reservation.state = State::Released;
-        for (sku, quantity) in &reservation.lines {
-            *back.entry(sku.clone()).or_default() += quantity;
+    let Some(task) = inventory.kit.begin(tx, &command).await? else {
+        return Ok(()); // the order was cancelled before
+    };
+    let order_id = command.event.order_id;
+    store::lock(tx).await?;
+    let (state, lines) = store::find(tx, &order_id).await?.unzip();
+    let lines = lines.unwrap_or_default();
+    let shortages = match extend(state) {
+        Extension::Keep => Vec::new(),
+        Extension::TakeAnew => store::take(tx, &lines).await?,
+        Extension::Refuse => {
+            let failed = failed(order_id, Vec::new());
+            return Ok(inventory.kit.refused(tx, &task, &failed).await?);
         }
-        let released = StockReleased {
-            reservation_id: reservation_id(&reservation),
-            order_id: order_id.clone(),
-            cause,
-            lines: wire(&reservation.lines),
-        };
-        entries.emit(
-            reservation_id(&reservation),
-            &mut reservation.emitted,
-            &released,
-            message,
-        )?;
-        entries.record(message, order_id.as_str(), outcome);
-        if new {
-            tombstones.push(reservation);
-        } else {
-            changed.push(reservation);
-        }
+    };
+    if !shortages.is_empty() {
+        let failed = failed(order_id, shortages);
+        return Ok(inventory.kit.refused(tx, &task, &failed).await?);
     }
-    if !tombstones.is_empty() {
-        store::insert(connection, &tombstones, now).await?;
-    }
-    if !changed.is_empty() {
-        let changed: Vec<&Reservation> = changed.iter().collect();
-        store::save(connection, &changed, now).await?;
-    }
-    if !back.is_empty() {
-        store::unhold(connection, &back, false).await?;
-    }
-    Ok(entries.write(connection).await?)
+    store::save(tx, &order_id, State::Firm).await?;
+    let reserved = reserved(order_id, &lines, None);
+    Ok(inventory.kit.done(tx, &task, &reserved).await?)
 }
 
-/// Keeps the stock of confirmed orders, which have a shipment, and commits that of dispatched ones.
-async fn shipped(
-    connection: &mut Connection,
-    received: Vec<Received<ShipmentStatusChanged>>,
-    Handling { journal, .. }: Handling,
+/// Releases what the order holds, if it holds anything. It undoes [`reserve`] and [`extend_hold`].
+pub(crate) async fn release(
+    tx: &mut Connection,
+    undo: Received<ReleaseStock>,
+    inventory: Inventory,
 ) -> Result<(), HandlerError> {
-    let now = journal.now();
-    let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
-    let mut known = store::load(connection, &orders).await?;
-
-    let mut entries = journal.entries();
-    let mut changed = BTreeSet::new();
-    let (mut again, mut out) = (BTreeMap::new(), BTreeMap::new());
-    for Received { event, message, .. } in &received {
-        let key = format!("{}:{}", event.order_id, event.to.name());
-        let step = known
-            .get_mut(&event.order_id)
-            .map(|reservation| (ship(reservation.state, event.to), reservation));
-        let outcome = match step {
-            None | Some((Ship::Note, _)) => "noted",
-            Some((Ship::Keep, reservation)) => {
-                if reservation.expires_at.take().is_some() {
-                    changed.insert(&event.order_id);
-                }
-                "kept"
-            }
-            Some((Ship::Commit | Ship::HoldAgain, reservation)) => {
-                let had_expired = reservation.state == State::Expired;
-                for (sku, quantity) in &reservation.lines {
-                    *out.entry(sku.clone()).or_default() += quantity;
-                    if had_expired {
-                        *again.entry(sku.clone()).or_default() += quantity;
-                    }
-                }
-                reservation.state = State::Committed;
-                changed.insert(&event.order_id);
-                "done"
-            }
-        };
-        entries.record(message, &key, outcome);
-    }
-    if !changed.is_empty() {
-        let changed: Vec<&Reservation> = changed.iter().filter_map(|id| known.get(*id)).collect();
-        store::save(connection, &changed, now).await?;
-        if !again.is_empty() {
-            // Without enough stock the message goes to an operator: the goods have left.
-            store::levels(connection, &again.keys().collect()).await?;
-            store::hold(connection, &again).await?;
-        }
-        if !out.is_empty() {
-            store::unhold(connection, &out, true).await?;
-            let left = changed
-                .into_iter()
-                .filter(|it| it.state == State::Committed);
-            store::move_out(connection, &left.collect::<Vec<_>>(), now).await?;
-        }
-    }
-    Ok(entries.write(connection).await?)
+    let (_, task) = inventory.kit.undo::<ReserveStock>(tx, &undo).await?;
+    let order_id = undo.event.order_id;
+    store::lock(tx).await?;
+    let held = match store::find(tx, &order_id).await? {
+        Some((state, lines)) if state.holds_stock() => Some(lines),
+        _ => None,
+    };
+    let released = if let Some(lines) = held {
+        store::give_back(tx, &lines).await?;
+        store::save(tx, &order_id, State::Released).await?;
+        released(order_id, ReleaseCause::Compensation, &lines)
+    } else {
+        released(order_id, ReleaseCause::Cancelled, &Lines::new())
+    };
+    Ok(inventory.kit.undone(tx, &task, &released).await?)
 }
 
-pub(crate) fn reservation_id(reservation: &Reservation) -> String {
-    format!("res-{}", reservation.order_id)
+/// Takes the stock of a dispatched order out of the warehouse.
+pub(crate) async fn shipped(
+    tx: &mut Connection,
+    changed: Received<ShipmentStatusChanged>,
+    inventory: Inventory,
+) -> Result<(), HandlerError> {
+    let ShipmentStatusChanged { order_id, to, .. } = changed.event;
+    if to != ShipmentStatus::Dispatched {
+        return Ok(());
+    }
+    store::lock(tx).await?;
+    match store::find(tx, &order_id).await? {
+        Some((state, lines)) if state.holds_stock() => {
+            store::move_out(tx, &order_id, &lines, inventory.now()).await?;
+            Ok(store::save(tx, &order_id, State::Committed).await?)
+        }
+        Some((State::Committed, _)) => Ok(()),
+        // Goods left that nobody held: an operator must count the shelf.
+        found => {
+            let state = found.map_or("missing", |(state, _)| state.name());
+            Err(HandlerError::permanent(format!(
+                "the goods of order {order_id} left, but its reservation is {state}"
+            )))
+        }
+    }
 }
 
-pub(crate) fn wire(lines: &BTreeMap<Sku, i64>) -> Vec<ReservedLine> {
-    lines
-        .iter()
-        .map(|(sku, qty)| ReservedLine {
-            sku: sku.clone(),
-            warehouse: WAREHOUSE.to_owned(),
-            qty: *qty,
-        })
-        .collect()
+fn reservation_id(order_id: &OrderId) -> String {
+    format!("res-{order_id}")
+}
+
+pub(crate) fn reserved(order_id: OrderId, lines: &Lines, expires_at: Option<i64>) -> StockReserved {
+    StockReserved {
+        reservation_id: reservation_id(&order_id),
+        order_id,
+        lines: wire(lines),
+        expires_at,
+    }
+}
+
+pub(crate) const fn failed(order_id: OrderId, shortages: Vec<Shortage>) -> StockReservationFailed {
+    StockReservationFailed {
+        order_id,
+        shortages,
+    }
+}
+
+pub(crate) fn released(order_id: OrderId, cause: ReleaseCause, lines: &Lines) -> StockReleased {
+    StockReleased {
+        reservation_id: reservation_id(&order_id),
+        order_id,
+        cause,
+        lines: wire(lines),
+    }
+}
+
+fn wire(lines: &Lines) -> Vec<ReservedLine> {
+    let line = |(sku, qty): (&_, &i64)| ReservedLine {
+        sku: Clone::clone(sku),
+        warehouse: WAREHOUSE.to_owned(),
+        qty: *qty,
+    };
+    lines.iter().map(line).collect()
 }

@@ -26,14 +26,14 @@ struct Shown {
 }
 
 async fn show(State(db): State<Db>, PathParam(sku): PathParam) -> Result<Response, Problem> {
-    let Some(level) = store::level(db.reader(), &sku).await? else {
+    let Some((on_hand, reserved)) = store::level(db.reader(), &sku).await? else {
         return Err(Problem::not_found("there is no such product"));
     };
     let shown = Shown {
         sku,
-        on_hand: level.on_hand,
-        reserved: level.reserved,
-        available: level.on_hand - level.reserved,
+        on_hand,
+        reserved,
+        available: on_hand - reserved,
     };
     Ok(Json(shown).into_response())
 }

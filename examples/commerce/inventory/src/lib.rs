@@ -2,21 +2,20 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `shelf` | decides which orders get stock: all of an order or nothing, never more than is available; pure |
-//! | `reservation` | the states of a hold, pure |
-//! | `expiry` | ends holds that were not confirmed in time, in one process at a time |
-//! | `handlers`, `http`, `store` | the edges: events, requests, tables |
+//! | `reservation` | the states of a reservation, pure |
+//! | `handlers` | the commands of the saga, and shipments that leave |
+//! | `expiry` | ends holds that were not extended in time, in one process at a time |
+//! | `http`, `store` | requests, tables |
 
 mod expiry;
 mod handlers;
 mod http;
-#[cfg(test)]
-mod races;
 mod reservation;
-mod shelf;
 #[cfg(test)]
 mod simulated;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -24,11 +23,13 @@ use commerce_chassis::{Deployment, Result, Service, ServiceBuilder};
 use mainstay_database::Migrations;
 
 /// The service's tables and seeds.
-pub const MIGRATIONS: Migrations =
-    commerce_chassis::migrations!("inventory", "0001_inventory", "0002_expiry");
+pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("inventory", "0001_inventory");
 
 /// How long stock is held for an order that is not confirmed, by default.
 pub const HOLD: Duration = Duration::from_secs(15 * 60);
+
+/// The one warehouse of the application.
+const WAREHOUSE: &str = "main";
 
 /// Rounds that end holds start at least this far apart.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
@@ -40,8 +41,10 @@ const MIN_INTERVAL: Duration = Duration::from_millis(500);
 pub async fn open(deployment: &Deployment, hold: Duration) -> Result<Service> {
     let builder = ServiceBuilder::open(deployment, "inventory", &MIGRATIONS).await?;
     let router = http::router(builder.db().clone());
-    let handlers = handlers::handlers(builder.journal(), hold);
+    let kit = builder.participant().await?;
+    let inventory = handlers::Inventory::new(&builder, kit, hold);
     let expiry = expiry::Expiry::new(&builder);
     let builder = builder.lead("expiry", expiry, MIN_INTERVAL).await?;
+    let handlers = handlers::handlers(inventory);
     builder.build(router, handlers, Vec::new()).await
 }

@@ -1,34 +1,55 @@
-//! The states of a hold. Pure.
+//! The states of a reservation. Pure.
 
-use commerce_contracts::ShipmentStatus;
+use std::collections::BTreeMap;
 
-/// The state of a hold.
+use commerce_contracts::{Quantity, Sku};
+
+/// Quantities by SKU, in the order in which stock is taken.
+pub(crate) type Lines = BTreeMap<Sku, i64>;
+
+/// Sums quantities by SKU: two lines of one SKU are one demand.
+pub(crate) fn sum(lines: &[Quantity]) -> Lines {
+    let mut sums = Lines::new();
+    for Quantity { sku, qty } in lines {
+        let sum = sums.entry(sku.clone()).or_default();
+        // A sum beyond i64 exceeds every stock level.
+        *sum = sum.saturating_add(*qty);
+    }
+    sums
+}
+
+/// The state of a reservation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
-    /// Stock is kept for the order.
+    /// Stock is kept for the order until the hold expires.
     Held,
+    /// Stock is kept until it is shipped or released.
+    Firm,
     /// The stock left with the shipment. Terminal.
     Committed,
-    /// The stock was released, or the order was cancelled before any was held. Terminal.
+    /// The stock was released. Terminal.
     Released,
-    /// The order was not confirmed in time, and the stock was released.
+    /// The hold was not extended in time, and the stock was released.
     Expired,
-    /// Not enough stock was available.
+    /// Not enough stock was available. Terminal.
     Refused,
 }
 
 impl State {
-    pub(crate) const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Held,
+        Self::Firm,
         Self::Committed,
         Self::Released,
         Self::Expired,
         Self::Refused,
     ];
 
+    /// The name in the table.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Held => "held",
+            Self::Firm => "firm",
             Self::Committed => "committed",
             Self::Released => "released",
             Self::Expired => "expired",
@@ -36,57 +57,34 @@ impl State {
         }
     }
 
+    /// Reads [`name`](Self::name).
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
-}
 
-/// How a cancelled order changes its hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Release {
-    /// Release the stock.
-    GiveBack,
-    /// Nothing was held; answer so.
-    NothingHeld,
-    /// The stock left or was released before.
-    TooLate,
-}
-
-/// Decides about the hold of a cancelled order.
-pub(crate) const fn release(state: Option<State>) -> Release {
-    match state {
-        Some(State::Held) => Release::GiveBack,
-        None | Some(State::Refused) => Release::NothingHeld,
-        Some(State::Committed | State::Released | State::Expired) => Release::TooLate,
+    /// Whether stock is reserved for it, which can be released or shipped.
+    pub(crate) const fn holds_stock(self) -> bool {
+        matches!(self, Self::Held | Self::Firm)
     }
 }
 
-/// Whether a hold ends by itself now.
-pub(crate) fn expires(state: State, expires_at: Option<i64>, now: i64) -> bool {
-    state == State::Held && expires_at.is_some_and(|at| at <= now)
-}
-
-/// How a shipment's status changes the hold.
+/// How a hold is extended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Ship {
-    /// Not at all.
-    Note,
-    /// The order is confirmed: the hold never expires.
+pub(crate) enum Extension {
+    /// The stock is still held.
     Keep,
-    /// The stock leaves.
-    Commit,
-    /// The stock leaves, though the hold had expired: the confirmation came too late. Take it anew.
-    HoldAgain,
+    /// The hold has expired: take the stock anew, if there is any.
+    TakeAnew,
+    /// There is nothing to extend.
+    Refuse,
 }
 
-/// Decides about the hold of an order whose shipment enters a status.
-pub(crate) const fn ship(state: State, to: ShipmentStatus) -> Ship {
-    match (state, to) {
-        (State::Held, ShipmentStatus::Dispatched) => Ship::Commit,
-        (State::Expired, ShipmentStatus::Dispatched) => Ship::HoldAgain,
-        (State::Held, ShipmentStatus::Cancelled) => Ship::Note,
-        (State::Held, _) => Ship::Keep,
-        _ => Ship::Note,
+/// Decides about the extension of an order's hold.
+pub(crate) const fn extend(state: Option<State>) -> Extension {
+    match state {
+        Some(State::Held | State::Firm) => Extension::Keep,
+        Some(State::Expired) => Extension::TakeAnew,
+        None | Some(State::Committed | State::Released | State::Refused) => Extension::Refuse,
     }
 }
 
@@ -94,41 +92,40 @@ pub(crate) const fn ship(state: State, to: ShipmentStatus) -> Ship {
 mod tests {
     use super::*;
 
+    fn lines(quantities: &[(&str, i64)]) -> Lines {
+        let line = |(sku, qty): &(&str, i64)| Quantity {
+            sku: Sku::new(*sku),
+            qty: *qty,
+        };
+        sum(&quantities.iter().map(line).collect::<Vec<_>>())
+    }
+
     #[test]
-    fn terminal_states_stay() {
-        for state in [State::Committed, State::Released] {
-            assert_eq!(release(Some(state)), Release::TooLate);
-            assert_eq!(ship(state, ShipmentStatus::Dispatched), Ship::Note);
-            assert!(!expires(state, Some(0), 1));
+    fn lines_of_one_sku_are_one_demand() {
+        let summed = lines(&[("b", 2), ("a", 1), ("b", 2)]);
+        assert_eq!(summed, [(Sku::new("a"), 1), (Sku::new("b"), 4)].into());
+        assert_eq!(
+            lines(&[("a", i64::MAX), ("a", 9)])[&Sku::new("a")],
+            i64::MAX
+        );
+    }
+
+    /// To give stock back twice, or to ship what was given back, would invent stock.
+    #[test]
+    fn only_a_hold_is_released_or_shipped() {
+        let holding = State::ALL.into_iter().filter(|state| state.holds_stock());
+        assert_eq!(holding.collect::<Vec<_>>(), [State::Held, State::Firm]);
+    }
+
+    #[test]
+    fn a_hold_is_kept_and_an_expired_one_is_taken_anew() {
+        assert_eq!(extend(Some(State::Held)), Extension::Keep);
+        assert_eq!(extend(Some(State::Firm)), Extension::Keep);
+        assert_eq!(extend(Some(State::Expired)), Extension::TakeAnew);
+        for state in [State::Committed, State::Released, State::Refused] {
+            assert_eq!(extend(Some(state)), Extension::Refuse, "{state:?}");
         }
-    }
-
-    #[test]
-    fn only_a_hold_gives_stock_back_or_takes_it_out() {
-        for state in [None, Some(State::Refused)] {
-            assert_eq!(release(state), Release::NothingHeld);
-        }
-        assert_eq!(release(Some(State::Held)), Release::GiveBack);
-        assert_eq!(ship(State::Refused, ShipmentStatus::Dispatched), Ship::Note);
-        assert_eq!(ship(State::Held, ShipmentStatus::Dispatched), Ship::Commit);
-    }
-
-    #[test]
-    fn a_hold_of_a_confirmed_order_does_not_expire() {
-        assert_eq!(ship(State::Held, ShipmentStatus::Allocated), Ship::Keep);
-        assert_eq!(ship(State::Held, ShipmentStatus::Cancelled), Ship::Note);
-        assert!(!expires(State::Held, None, i64::MAX));
-        assert!(!expires(State::Held, Some(2), 1));
-        assert!(expires(State::Held, Some(1), 1));
-    }
-
-    /// It was released when it expired: to give it back again would invent stock.
-    #[test]
-    fn an_expired_hold_is_not_given_back_twice_and_is_taken_anew_for_goods_that_leave() {
-        assert_eq!(release(Some(State::Expired)), Release::TooLate);
-        assert!(!expires(State::Expired, Some(0), 1));
-        let dispatched = ShipmentStatus::Dispatched;
-        assert_eq!(ship(State::Expired, dispatched), Ship::HoldAgain);
+        assert_eq!(extend(None), Extension::Refuse);
     }
 
     #[test]

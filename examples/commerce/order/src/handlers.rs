@@ -1,121 +1,64 @@
-//! The order service's handlers of other services' events.
+//! Replies to the saga's commands, and the news that a parcel was delivered.
 
-use commerce_chassis::{Connection, Journal};
-use commerce_contracts::{
-    CompensationStep, Contract, DeclineStage, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
-    PaymentRefunded, ReleaseCause, ShipmentStatus, ShipmentStatusChanged, Shortage, StockReleased,
-    StockReservationFailed, StockReserved,
-};
+use commerce_chassis::Connection;
+use commerce_contracts::{OrderId, ShipmentStatus, ShipmentStatusChanged};
 use mainstay_inbox::{HandlerError, Handlers, Received};
+use mainstay_messaging::{
+    Message,
+    event::{DecodeError, Event, decode},
+};
+use mainstay_saga::{CommandId, Error};
 
 use crate::{
-    advance::{ReceivedInput, advance},
-    status::Input,
+    orders::Orders,
+    saga::{PlaceOrderSaga, place_order},
 };
 
-/// An event that is an input to an order. The text distinguishes the order's events of that kind.
-trait OrderEvent: Contract {
-    fn input(&self) -> (Input, &'static str);
+/// What the handler needs. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    saga: PlaceOrderSaga,
+    orders: Orders,
 }
 
-pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
+pub(crate) fn handlers(saga: PlaceOrderSaga, orders: Orders) -> Handlers<Connection, Context> {
     Handlers::new()
-        .with_state(journal.clone())
-        .on_batch(handle::<StockReserved>)
-        .on_batch(handle::<StockReservationFailed>)
-        .on_batch(handle::<StockReleased>)
-        .on_batch(handle::<PaymentAuthorized>)
-        .on_batch(handle::<PaymentDeclined>)
-        .on_batch(handle::<PaymentCaptured>)
-        .on_batch(handle::<PaymentRefunded>)
-        .on_batch(handle::<ShipmentStatusChanged>)
+        .with_state(Context { saga, orders })
+        .on_messages(&place_order().reply_kinds(), handle)
 }
 
-async fn handle<E: OrderEvent>(
+/// The saga takes its replies, and ignores what answers none of its commands.
+async fn handle(
     connection: &mut Connection,
-    received: Vec<Received<E>>,
-    journal: Journal,
+    received: Vec<Received<()>>,
+    context: Context,
 ) -> Result<(), HandlerError> {
-    let inputs = received
-        .into_iter()
-        .map(|received| {
-            let (input, qualifier) = received.event.input();
-            ReceivedInput {
-                order_id: received.event.order_id().clone(),
-                input,
-                qualifier,
-                message: received.message,
-            }
-        })
-        .collect();
-    Ok(advance(&journal, connection, inputs).await?)
-}
-
-impl OrderEvent for StockReserved {
-    fn input(&self) -> (Input, &'static str) {
-        (Input::StockReserved, "")
-    }
-}
-
-impl OrderEvent for StockReservationFailed {
-    fn input(&self) -> (Input, &'static str) {
-        let short = |shortage: &Shortage| {
-            format!(
-                "{} of {} ordered, {} available",
-                shortage.requested, shortage.sku, shortage.available
-            )
-        };
-        let shortages: Vec<String> = self.shortages.iter().map(short).collect();
-        (Input::StockRefused(shortages.join("; ")), "")
-    }
-}
-
-impl OrderEvent for StockReleased {
-    fn input(&self) -> (Input, &'static str) {
-        match self.cause {
-            ReleaseCause::Expired => (Input::HoldExpired, "expired"),
-            _ => (Input::Undone(CompensationStep::ReleaseStock), ""),
+    let messages: Vec<&Message> = received.iter().map(|received| &received.message).collect();
+    let taken = context.saga.take(connection, &messages).await;
+    taken.map_err(|error| match error {
+        Error::Handler { failure, .. } => failure,
+        error => error.into(),
+    })?;
+    // A parcel is delivered behind the reply that it was dispatched.
+    for (place, message) in messages.into_iter().enumerate() {
+        let delivered = delivered(message);
+        let delivered = delivered.map_err(|error| HandlerError::permanent(error).at(place))?;
+        if let Some(order_id) = delivered {
+            let recorded = context.orders.deliver(connection, &order_id).await;
+            recorded.map_err(|error| error.at(place))?;
         }
     }
+    Ok(())
 }
 
-impl OrderEvent for PaymentAuthorized {
-    fn input(&self) -> (Input, &'static str) {
-        (Input::PaymentAuthorized, "")
+/// The order whose delivery the message tells.
+fn delivered(message: &Message) -> Result<Option<OrderId>, DecodeError> {
+    let answers = message.causation_id.as_deref().unwrap_or_default();
+    let is_reply = answers.parse::<CommandId>().is_ok();
+    if is_reply || message.kind.as_str() != ShipmentStatusChanged::KIND {
+        return Ok(None);
     }
-}
-
-impl OrderEvent for PaymentDeclined {
-    fn input(&self) -> (Input, &'static str) {
-        let stage = match self.stage {
-            DeclineStage::Authorize => "authorize",
-            DeclineStage::Capture => "capture",
-        };
-        (Input::PaymentDeclined(self.code.clone()), stage)
-    }
-}
-
-impl OrderEvent for PaymentCaptured {
-    fn input(&self) -> (Input, &'static str) {
-        (Input::PaymentCaptured, "")
-    }
-}
-
-impl OrderEvent for PaymentRefunded {
-    fn input(&self) -> (Input, &'static str) {
-        (Input::Undone(CompensationStep::VoidPayment), "")
-    }
-}
-
-impl OrderEvent for ShipmentStatusChanged {
-    fn input(&self) -> (Input, &'static str) {
-        let input = match self.to {
-            ShipmentStatus::Packed => Input::Packed,
-            ShipmentStatus::Dispatched => Input::Dispatched,
-            ShipmentStatus::Delivered => Input::Delivered,
-            ShipmentStatus::Cancelled => Input::ShipmentCancelled,
-            _ => Input::Noted,
-        };
-        (input, self.to.name())
-    }
+    let changed: ShipmentStatusChanged = decode(message)?;
+    let is_delivered = changed.to == ShipmentStatus::Delivered;
+    Ok(is_delivered.then_some(changed.order_id))
 }

@@ -1,40 +1,65 @@
-//! The order service: takes and prices orders, and advances each by the events of the other
-//! services.
+//! The order service: takes and prices orders, and carries each to its end by the `PlaceOrder` saga.
 //!
 //! | file | what |
 //! |---|---|
-//! | `status` | the state machine of an order, pure |
+//! | `order` | an order and its events, pure |
+//! | `saga` | the steps of PlaceOrder, and what each means for the order, pure |
 //! | `pricing` | the price of an order, pure |
-//! | `request` | reads and checks a client's request |
-//! | `placement` | places an order, in the transaction that keeps its answer |
-//! | `advance` | applies received inputs to orders, and emits what follows |
-//! | `handlers`, `http`, `store` | the edges: events, requests, tables |
+//! | `orders` | records what happened to an order: its stream, its view, and what others hear |
+//! | `request`, `placement` | a client's request, and the order that is made of it |
+//! | `announcement` | what other services hear |
+//! | `handlers`, `http` | the edges: replies, requests |
+//! | `price_book`, `view` | the tables |
 
-mod advance;
+mod announcement;
+mod desk;
 mod handlers;
 mod http;
+mod order;
+mod orders;
 mod placement;
+mod price_book;
 mod pricing;
 mod request;
-mod status;
-mod store;
+mod saga;
+#[cfg(test)]
+mod tests;
+mod view;
 
 use commerce_chassis::{Deployment, Result, Service, ServiceBuilder};
 use mainstay_database::Migrations;
 
+pub use desk::{Desk, desk};
+pub use saga::PlaceOrder;
+
+use orders::Orders;
+
 /// The service's tables and seeds.
-pub const MIGRATIONS: Migrations =
-    commerce_chassis::migrations!("order", "0001_order", "0002_records");
+pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("order", "0001_order");
 
 /// Opens the service.
 ///
 /// # Errors
-/// The database cannot be opened, or its schema is newer than this build.
+/// The database cannot be opened, its schema is newer than this build, or it has orders under way
+/// whose steps this build does not know.
 pub async fn open(deployment: &Deployment) -> Result<Service> {
     let mut builder = ServiceBuilder::open(deployment, "order", &MIGRATIONS).await?;
     let records = builder.records().await?;
-    let placing = placement::Placing::new(&builder);
-    let router = http::router(builder.db().clone(), records, placing);
-    let handlers = handlers::handlers(builder.journal());
-    builder.build(router, handlers, Vec::new()).await
+    let orders = Orders::new(builder.streams().await?, builder.outbox().clone());
+    let saga = saga::orchestrator(builder.sagas().await?, orders.clone())?;
+    saga.check_live().await?;
+
+    let router = http::router(builder.db().clone(), records, saga.clone(), orders.clone());
+    let handlers = handlers::handlers(saga.clone(), orders);
+    let timers = saga
+        .timers()
+        .run_until(deployment.shutdown().clone().cancelled_owned());
+    let timers = async move {
+        timers.await;
+        Ok(())
+    };
+    builder
+        .task("timers of sagas", timers)
+        .build(router, handlers, Vec::new())
+        .await
 }

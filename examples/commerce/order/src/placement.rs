@@ -1,41 +1,28 @@
 //! Places an order, in the transaction that keeps its answer.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
-
 use axum::http::StatusCode;
-use commerce_chassis::{Cause, Connection, Journal, ServiceBuilder};
-use commerce_contracts::{OrderId, OrderPlaced, Sku};
-use mainstay_clock::IdGenerator;
+use commerce_chassis::Connection;
 use mainstay_idempotency::{Answer, http::Problem};
 use serde_json::json;
 
 use crate::{
-    pricing::{Price, quote},
+    order::{Placed, Status},
+    orders::Orders,
+    price_book,
+    pricing::{Quote, quote},
     request::{Placement, clip, invalid},
-    status::{Progress, Status},
-    store::{self, Change, Details, Order},
+    saga::{PlaceOrder, PlaceOrderSaga},
 };
 
-/// What placing needs besides the transaction.
+/// What placing needs besides the transaction. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Placing {
-    journal: Journal,
-    ids: Arc<dyn IdGenerator>,
+    pub(crate) saga: PlaceOrderSaga,
+    pub(crate) orders: Orders,
 }
 
-impl Placing {
-    pub(crate) fn new(builder: &ServiceBuilder) -> Self {
-        Self {
-            journal: builder.journal().clone(),
-            ids: Arc::clone(builder.ids()),
-        }
-    }
-}
-
-/// Prices and places an order. A commit makes it one with its answer; a rollback leaves nothing.
+/// Prices and places an order, and starts its saga. A commit makes it one with its answer; a
+/// rollback leaves nothing.
 pub(crate) async fn place(
     connection: &mut Connection,
     placement: &Placement,
@@ -44,7 +31,7 @@ pub(crate) async fn place(
     let request = &placement.request;
     // No name contains a NUL, and PostgreSQL refuses a parameter with one.
     let customer = &*request.customer_id;
-    if customer.contains('\0') || !store::is_customer(connection, customer).await? {
+    if customer.contains('\0') || !price_book::is_customer(connection, customer).await? {
         let unknown = invalid(
             "unknown-customer",
             "There is no such customer",
@@ -52,94 +39,54 @@ pub(crate) async fn place(
         );
         return Err(unknown.into());
     }
-    let skus: HashSet<&Sku> = request.lines.iter().map(|line| &line.sku).collect();
-    let skus = skus.into_iter().filter(|sku| !sku.as_str().contains('\0'));
-    let prices = store::prices(connection, placement.currency, skus).await?;
-    let order_id = OrderId::new(placing.ids.uuid().to_string());
-    let mut order = price(placement, order_id, &prices)?;
-
-    let mut entries = placing.journal.entries();
-    let event = placed(&order);
-    entries.emit(
-        order.id.as_str(),
-        &mut order.emitted,
-        &event,
-        Cause::default(),
-    )?;
-    let now = placing.journal.now();
-    store::insert(connection, &order, now).await?;
-    let first = Change {
-        order_id: order.id.clone(),
-        number: 1,
-        status: Status::Placed,
-        reason: None,
+    let quote = price(connection, placement).await?;
+    let order_id = placing.orders.new_id();
+    let placed = Placed {
+        order_id: order_id.clone(),
+        customer_id: request.customer_id.clone(),
+        currency: placement.currency,
+        lines: quote.lines,
+        subtotal: quote.subtotal,
+        shipping: quote.shipping,
+        tax: quote.tax,
+        discount: quote.discount,
+        total: quote.total,
+        payment_method: request.payment_method.clone(),
+        ship_to: request.ship_to.clone(),
     };
-    store::write_history(connection, &[first], now).await?;
-    entries.write(connection).await?;
+    let input = PlaceOrder::from(&placed);
+    placing.orders.place(connection, placed).await?;
+    // The id is new, and so is the run.
+    let _new = placing
+        .saga
+        .start(connection, order_id.as_str(), &input)
+        .await?;
 
-    let answer = json!({"order_id": order.id, "status": Status::Placed.name()});
-    let location = format!("/api/v1/orders/{}", order.id);
+    let answer = json!({"order_id": order_id, "status": Status::Placed.name()});
+    let location = format!("/api/v1/orders/{order_id}");
     Ok(Answer::json(StatusCode::ACCEPTED, &answer)?.header("location", location))
 }
 
-fn placed(order: &Order) -> OrderPlaced {
-    OrderPlaced {
-        order_id: order.id.clone(),
-        customer_id: order.customer_id.clone(),
-        currency: order.currency,
-        lines: order.details.lines.clone(),
-        subtotal_minor: order.details.subtotal,
-        shipping_minor: order.details.shipping,
-        tax_minor: order.details.tax,
-        discount_minor: order.details.discount,
-        total_minor: order.total,
-        ship_to: order.details.ship_to.clone(),
-    }
-}
-
-fn price(
-    placement: &Placement,
-    order_id: OrderId,
-    prices: &HashMap<Sku, Price>,
-) -> Result<Order, commerce_chassis::Problem> {
-    let (request, currency) = (&placement.request, placement.currency);
-    let mut lines = Vec::with_capacity(request.lines.len());
-    for line in &request.lines {
-        let price = prices.get(&line.sku).ok_or_else(|| {
+/// Prices come from the price book, never from the request.
+async fn price(connection: &mut Connection, placement: &Placement) -> Result<Quote, Problem> {
+    let mut lines = Vec::with_capacity(placement.request.lines.len());
+    for line in &placement.request.lines {
+        let price = if line.sku.as_str().contains('\0') {
+            None
+        } else {
+            price_book::price(connection, &line.sku, placement.currency).await?
+        };
+        let price = price.ok_or_else(|| {
             invalid(
                 "unknown-sku",
                 "There is no such product",
                 format!("{:?}", clip(line.sku.as_str())),
             )
         })?;
-        lines.push((line.sku.clone(), line.quantity, *price));
+        lines.push((line.sku.clone(), line.quantity, price));
     }
-    let quote = quote(lines).map_err(|error| {
-        invalid(
-            "amount-overflow",
-            "The amount is too large",
-            error.to_string(),
-        )
-    })?;
-    Ok(Order {
-        id: order_id,
-        customer_id: request.customer_id.clone(),
-        currency,
-        total: quote.total,
-        details: Details {
-            lines: quote.lines,
-            subtotal: quote.subtotal,
-            shipping: quote.shipping,
-            tax: quote.tax,
-            discount: quote.discount,
-            payment_method: request.payment_method.clone(),
-            ship_to: request.ship_to.clone(),
-        },
-        progress: Progress {
-            status: Status::Placed,
-            awaiting: [].into(),
-        },
-        changes: 1,
-        emitted: 0,
+    quote(lines).map_err(|error| {
+        let too_large = "The amount is too large";
+        invalid("amount-overflow", too_large, error.to_string()).into()
     })
 }

@@ -9,10 +9,11 @@ use serde_json::value::RawValue;
 
 const MOST_LINES: usize = 50;
 const LONGEST_TEXT: usize = 200;
-const PAYMENT_METHODS: [&str; 6] = [
+const PAYMENT_METHODS: [&str; 7] = [
     "pm_ok",
     "pm_declined",
     "pm_timeout",
+    "pm_silent",
     "pm_late",
     "pm_flaky",
     "pm_3ds",
@@ -21,7 +22,7 @@ const PAYMENT_METHODS: [&str; 6] = [
 /// The body of `POST /api/v1/orders`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct PlaceOrder {
+pub(crate) struct Body {
     pub(crate) customer_id: String,
     currency: String,
     pub(crate) lines: Vec<Line>,
@@ -39,7 +40,7 @@ pub(crate) struct Line {
 /// A well-formed request.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
-    pub(crate) request: PlaceOrder,
+    pub(crate) request: Body,
     pub(crate) currency: Currency,
 }
 
@@ -51,7 +52,7 @@ impl Placement {
         if !body.get().starts_with('{') {
             return Err(no_order("expected an object".to_owned()));
         }
-        let request: PlaceOrder =
+        let request: Body =
             serde_json::from_str(body.get()).map_err(|error| no_order(error.to_string()))?;
         let currency = check(&request)?;
         Ok(Self { request, currency })
@@ -75,7 +76,7 @@ impl Placement {
     }
 }
 
-fn check(request: &PlaceOrder) -> Result<Currency, Problem> {
+fn check(request: &Body) -> Result<Currency, Problem> {
     let currency = request.currency.parse().map_err(|_| {
         invalid(
             "unknown-currency",

@@ -1,223 +1,112 @@
-//! The payment service's handlers. They write intents; [`settling`](crate::settling) carries them
-//! out.
+//! The commands of the saga. The handlers write what is left to do at the provider;
+//! [`settling`](crate::settling) does it, and answers.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use commerce_chassis::{Connection, Entries, Journal, Result};
+use commerce_chassis::{Connection, Participant};
 use commerce_contracts::{
-    AuthorizePayment, CapturePayment, Contract, Currency, DeclineStage, Money, OrderCancelled,
-    OrderId, PaymentDeclined, PaymentRefunded, RefundKind,
+    AuthorizePayment, CapturePayment, DeclineStage, Money, RefundKind, VoidOrRefundPayment,
 };
+use mainstay_clock::Clock;
 use mainstay_inbox::{HandlerError, Handlers, Received};
-use mainstay_messaging::Message;
+use mainstay_messaging::envelope::micros_since_epoch;
 
 use crate::{
-    intent::{Kind, Question},
-    payment::Status,
-    store::{self, Intent, Payment},
+    intent::Kind,
+    payment::{Event, Status, declined, returned},
+    store,
 };
 
-pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
+/// What the handlers work with.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk {
+    pub(crate) kit: Participant,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Desk {
+    /// Microseconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        micros_since_epoch(self.clock.now())
+    }
+}
+
+pub(crate) fn handlers(desk: Desk) -> Handlers<Connection, Desk> {
     Handlers::new()
-        .with_state(journal.clone())
-        .on_batch(authorize)
-        .on_batch(capture)
-        .on_batch(cancelled)
+        .with_state(desk)
+        .on(authorize)
+        .on(capture)
+        .on(void_or_refund)
 }
 
 async fn authorize(
-    connection: &mut Connection,
-    received: Vec<Received<AuthorizePayment>>,
-    journal: Journal,
+    tx: &mut Connection,
+    command: Received<AuthorizePayment>,
+    desk: Desk,
 ) -> Result<(), HandlerError> {
-    let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
-    let mut known = store::load(connection, &orders).await?;
-    let mut writing = Writing::new(&journal);
-    for Received { event, message, .. } in received {
-        // A payment that exists already is a tombstone: the order was cancelled first.
-        if let Some(mut tombstone) = known.remove(&event.order_id) {
-            let declined = declined(&event.order_id, DeclineStage::Authorize, "cancelled");
-            writing.emit(&mut tombstone, &declined, &message)?;
-            writing
-                .entries
-                .record(&message, &event.effect_key, "cancelled before");
-            writing.payments.push(tombstone);
-            continue;
-        }
-        writing.entries.record(&message, &event.effect_key, "done");
-        writing.intend(Kind::Authorize, event.effect_key, &event.order_id, &message);
-        writing.payments.push(Payment {
-            order_id: event.order_id,
-            status: Status::Requested,
-            amount: event.amount_minor,
-            currency: event.currency,
-            method: event.payment_method,
-            provider_ref: None,
-            is_new: true,
-            emitted: 0,
-        });
+    let Some(task) = desk.kit.begin(tx, &command).await? else {
+        return Ok(()); // It was undone before.
+    };
+    let (effect_key, command) = (command.message.id, command.event);
+    if let Some(payment) = store::find(tx, &command.order_id).await?
+        && payment.status.after(Event::Requested).is_err()
+    {
+        let (stage, code) = (DeclineStage::Authorize, payment.status.name());
+        let declined = declined(command.order_id, stage, code, payment.attempts);
+        return Ok(desk.kit.refused(tx, &task, &declined).await?);
     }
-    Ok(writing.write(connection).await?)
+    let now = desk.now();
+    store::request(tx, &command, now).await?;
+    let (kind, effect_key) = (Kind::Authorize, effect_key.as_str());
+    Ok(store::intend(tx, kind, effect_key, &command.order_id, &task, now).await?)
 }
 
 async fn capture(
-    connection: &mut Connection,
-    received: Vec<Received<CapturePayment>>,
-    journal: Journal,
+    tx: &mut Connection,
+    command: Received<CapturePayment>,
+    desk: Desk,
 ) -> Result<(), HandlerError> {
-    let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
-    let mut known = store::load(connection, &orders).await?;
-    let mut writing = Writing::new(&journal);
-    for Received { event, message, .. } in received {
-        match known.remove(&event.order_id) {
-            Some(payment) if payment.status == Status::Authorized => {
-                writing.entries.record(&message, &event.effect_key, "done");
-                writing.intend(Kind::Capture, event.effect_key, &event.order_id, &message);
-            }
-            Some(mut payment) => {
-                let code = format!("payment is {}", payment.status.name());
-                let declined = declined(&event.order_id, DeclineStage::Capture, &code);
-                writing.emit(&mut payment, &declined, &message)?;
-                writing
-                    .entries
-                    .record(&message, &event.effect_key, "not authorised");
-                writing.payments.push(payment);
-            }
-            None => writing
-                .entries
-                .record(&message, &event.effect_key, "unknown payment"),
-        }
-    }
-    Ok(writing.write(connection).await?)
+    let Some(task) = desk.kit.begin(tx, &command).await? else {
+        return Ok(());
+    };
+    let (effect_key, order_id) = (command.message.id, command.event.order_id);
+    let payment = store::find(tx, &order_id).await?;
+    let Some(mut payment) = payment.filter(|payment| payment.status == Status::Authorized) else {
+        let declined = declined(order_id, DeclineStage::Capture, "not_authorized", 0);
+        return Ok(desk.kit.refused(tx, &task, &declined).await?);
+    };
+    payment.status = payment.status.after(Event::Capturing)?;
+    let now = desk.now();
+    store::save(tx, &payment, now).await?;
+    let (kind, effect_key) = (Kind::Capture, effect_key.as_str());
+    Ok(store::intend(tx, kind, effect_key, &order_id, &task, now).await?)
 }
 
-/// Voids the payments of cancelled orders, and answers each order, even if nothing is held.
-async fn cancelled(
-    connection: &mut Connection,
-    received: Vec<Received<OrderCancelled>>,
-    journal: Journal,
+/// Undoes a payment in whatever state it is.
+async fn void_or_refund(
+    tx: &mut Connection,
+    undo: Received<VoidOrRefundPayment>,
+    desk: Desk,
 ) -> Result<(), HandlerError> {
-    let orders: BTreeSet<_> = received.iter().map(|r| &r.event.order_id).collect();
-    let mut known = store::load(connection, &orders).await?;
-    let mut writing = Writing::new(&journal);
-    for Received { event, message, .. } in received {
-        let order_id = event.order_id;
-        let payment = known.remove(&order_id);
-        let mut payment = payment.unwrap_or_else(|| tombstone(&order_id));
-        match payment.status {
-            Status::Requested | Status::Authorized => {
-                let effect_key = format!("{order_id}:void:1");
-                writing.entries.record(&message, order_id.as_str(), "done");
-                writing.intend(Kind::Void, effect_key, &order_id, &message);
-            }
-            Status::Declined | Status::Voided => {
-                let nothing = refunded(&payment, Money::ZERO, &event.reason.code);
-                writing.emit(&mut payment, &nothing, &message)?;
-                writing
-                    .entries
-                    .record(&message, order_id.as_str(), "nothing held");
-                writing.payments.push(payment);
-            }
-            Status::Captured => writing
-                .entries
-                .record(&message, order_id.as_str(), "too late"),
-        }
-    }
-    Ok(writing.write(connection).await?)
-}
-
-fn tombstone(order_id: &OrderId) -> Payment {
-    Payment {
-        order_id: order_id.clone(),
-        status: Status::Voided,
-        amount: Money::ZERO,
-        currency: Currency::Eur,
-        method: String::new(),
-        provider_ref: None,
-        is_new: true,
-        emitted: 0,
-    }
-}
-
-/// The event that a payment was declined without a call to the provider.
-fn declined(order_id: &OrderId, stage: DeclineStage, code: &str) -> PaymentDeclined {
-    PaymentDeclined {
-        payment_id: payment_id(order_id),
-        order_id: order_id.clone(),
-        stage,
-        code: code.to_owned(),
-        retryable: false,
-        attempt: 0,
-    }
-}
-
-/// The event that a hold was voided.
-pub(crate) fn refunded(payment: &Payment, amount: Money, reason: &str) -> PaymentRefunded {
-    PaymentRefunded {
-        payment_id: payment_id(&payment.order_id),
-        order_id: payment.order_id.clone(),
-        refund_id: format!("void-{}", payment.order_id),
-        kind: RefundKind::Void,
-        amount_minor: amount,
-        cumulative_refunded_minor: Money::ZERO,
-        reason: reason.to_owned(),
-    }
-}
-
-pub(crate) fn payment_id(order_id: &OrderId) -> String {
-    format!("pay-{order_id}")
-}
-
-/// The rows that a batch writes.
-struct Writing<'a> {
-    journal: &'a Journal,
-    payments: Vec<Payment>,
-    intents: Vec<Intent>,
-    entries: Entries<'a>,
-}
-
-impl<'a> Writing<'a> {
-    const fn new(journal: &'a Journal) -> Self {
-        Self {
-            journal,
-            payments: Vec::new(),
-            intents: Vec::new(),
-            entries: journal.entries(),
-        }
-    }
-
-    fn emit<C: Contract>(
-        &mut self,
-        payment: &mut Payment,
-        contract: &C,
-        cause: &Message,
-    ) -> Result<()> {
-        let payment_id = payment_id(&payment.order_id);
-        self.entries
-            .emit(payment_id, &mut payment.emitted, contract, cause)
-    }
-
-    fn intend(&mut self, kind: Kind, effect_key: String, order_id: &OrderId, cause: &Message) {
-        self.intents.push(Intent {
-            effect_key,
-            order_id: order_id.clone(),
-            kind,
-            question: Question::Ask,
-            asked: 0,
-            causation_id: cause.id.as_str().to_owned(),
-            correlation_id: cause.correlation_id.clone(),
-        });
-    }
-
-    async fn write(self, connection: &mut Connection) -> Result<()> {
-        let now = self.journal.now();
-        if !self.payments.is_empty() {
-            let payments: Vec<&Payment> = self.payments.iter().collect();
-            store::save(connection, &payments, now).await?;
-        }
-        if !self.intents.is_empty() {
-            store::intend(connection, &self.intents, now).await?;
-        }
-        self.entries.write(connection).await
-    }
+    let (_, task) = desk.kit.undo::<AuthorizePayment>(tx, &undo).await?;
+    let (effect_key, order_id) = (undo.message.id, undo.event.order_id);
+    let payment = store::find(tx, &order_id).await?;
+    let Some(mut payment) = payment.filter(|payment| !payment.status.is_nothing()) else {
+        let reference = format!("void-{order_id}");
+        let nothing = returned(order_id, reference, RefundKind::Void, Money::ZERO);
+        return Ok(desk.kit.undone(tx, &task, &nothing).await?);
+    };
+    // While a capture is under way this fails, and the message is tried again; the saga sends no
+    // undo then.
+    payment.status = payment.status.after(Event::Undone)?;
+    let now = desk.now();
+    store::save(tx, &payment, now).await?;
+    // The void takes the place of an authorisation in flight: the provider declines that one from
+    // now on, if it has not done it, and releases it otherwise.
+    store::withdraw(tx, &order_id).await?;
+    let kind = match payment.status {
+        Status::Refunding => Kind::Refund,
+        _ => Kind::Void,
+    };
+    Ok(store::intend(tx, kind, effect_key.as_str(), &order_id, &task, now).await?)
 }

@@ -9,7 +9,7 @@ use axum::{
 use commerce_chassis::{Db, PathParam, Problem};
 use serde::Serialize;
 
-use crate::{handlers::payment_id, store};
+use crate::{payment::payment_id, store};
 
 pub(crate) fn router(db: Db) -> Router {
     Router::new()

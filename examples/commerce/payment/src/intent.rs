@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use crate::psp::Answer;
+use commerce_contracts::{DeclineStage, Money};
+
+use crate::{payment::UNAVAILABLE, psp::Answer};
 
 /// An operation at the provider.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Authorize,
     Capture,
+    /// Ends all authorisations of an order: the live one is released, later ones are declined.
     Void,
+    /// Gives back what was captured.
+    Refund,
 }
 
 /// The next call to the provider.
@@ -24,32 +29,50 @@ pub(crate) enum Question {
 /// The consequence of an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Resolution {
-    /// The operation was done, under this reference.
-    Done(String),
-    /// The operation is given up; a stable code.
-    Refused(&'static str),
+    /// The operation is decided.
+    Settled(Outcome),
     /// Call again after this time.
     Again(Question, Duration),
 }
 
-/// How often an authorisation is requested before it is declined.
-const MOST_ASKED: i64 = 5;
-/// The same, if the provider never answers.
-const MOST_UNANSWERED: i64 = 3;
+/// What came of an operation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    Done {
+        /// The provider's name for it.
+        reference: String,
+        amount: Money,
+    },
+    /// It was not done, and will not be; a stable code.
+    Refused(DeclineStage, &'static str),
+}
+
+/// Calls, look-ups included, after which an authorisation that is not done is given up.
+const MOST_CALLS: i64 = 6;
 
 impl Kind {
+    const ALL: [Self; 4] = [Self::Authorize, Self::Capture, Self::Void, Self::Refund];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Authorize => "authorize",
             Self::Capture => "capture",
             Self::Void => "void",
+            Self::Refund => "refund",
         }
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Authorize, Self::Capture, Self::Void]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The stage that the provider may refuse; an undo is requested until it is done.
+    const fn stage(self) -> Option<DeclineStage> {
+        match self {
+            Self::Authorize => Some(DeclineStage::Authorize),
+            Self::Capture => Some(DeclineStage::Capture),
+            Self::Void | Self::Refund => None,
+        }
     }
 }
 
@@ -68,23 +91,28 @@ impl Question {
     }
 }
 
-/// Decides after `asked` requests, this one included.
-pub(crate) fn resolve(kind: Kind, asked: i64, answer: Answer) -> Resolution {
-    // Only an authorisation may be given up. A capture or a void is requested until it is done.
-    let may_refuse = kind == Kind::Authorize;
-    let soon = Duration::from_millis(20) * u32::try_from(asked.clamp(1, 50)).unwrap_or(50);
+/// Decides after `calls` calls, this one included.
+pub(crate) fn resolve(kind: Kind, calls: i64, answer: Answer) -> Resolution {
+    let soon = Duration::from_millis(20) * u32::try_from(calls.clamp(1, 50)).unwrap_or(50);
+    let again = Resolution::Again(Question::Ask, soon);
+    let refused = |code| {
+        kind.stage().map_or(again.clone(), |stage| {
+            Resolution::Settled(Outcome::Refused(stage, code))
+        })
+    };
+    // Only an authorisation may be given up for want of an answer.
+    let may_give_up = kind == Kind::Authorize;
     match answer {
-        Answer::Done(reference) => Resolution::Done(reference),
-        Answer::Declined => Resolution::Refused("declined"),
-        Answer::RequiresAction => Resolution::Refused("requires_action"),
+        Answer::Done { reference, amount } => {
+            Resolution::Settled(Outcome::Done { reference, amount })
+        }
+        Answer::Declined => refused("declined"),
+        Answer::RequiresAction => refused("requires_action"),
+        // The saga tries again, with another effect key.
+        Answer::Unavailable if may_give_up => refused(UNAVAILABLE),
+        Answer::NotDone if may_give_up && calls >= MOST_CALLS => refused("no_answer"),
         Answer::Silence => Resolution::Again(Question::LookUp, soon),
-        Answer::NotDone if may_refuse && asked >= MOST_UNANSWERED => {
-            Resolution::Refused("no_answer")
-        }
-        Answer::Unavailable if may_refuse && asked >= MOST_ASKED => {
-            Resolution::Refused("unavailable")
-        }
-        Answer::NotDone | Answer::Unavailable => Resolution::Again(Question::Ask, soon),
+        Answer::NotDone | Answer::Unavailable => again,
     }
 }
 
@@ -93,9 +121,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn kind() -> impl Strategy<Value = Kind> {
+        proptest::sample::select(&Kind::ALL[..])
+    }
+
     fn answer() -> impl Strategy<Value = Answer> {
+        let done = Answer::Done {
+            reference: "r".to_owned(),
+            amount: Money::ZERO,
+        };
         prop_oneof![
-            Just(Answer::Done("r".to_owned())),
+            Just(done),
             Just(Answer::Declined),
             Just(Answer::RequiresAction),
             Just(Answer::Silence),
@@ -106,41 +142,43 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_lost_answer_is_looked_up_before_another_request(asked in 1..100_i64) {
-            for kind in [Kind::Authorize, Kind::Capture, Kind::Void] {
-                prop_assert!(matches!(resolve(kind, asked, Answer::Silence), Resolution::Again(Question::LookUp, _)));
-            }
+        fn a_lost_answer_is_looked_up_before_another_request(kind in kind(), calls in 1..100_i64) {
+            prop_assert!(matches!(resolve(kind, calls, Answer::Silence), Resolution::Again(Question::LookUp, _)));
         }
 
         #[test]
-        fn requests_for_an_authorisation_end(answers in proptest::collection::vec(answer(), 200)) {
-            let (mut question, mut asked) = (Question::Ask, 0);
-            for answer in answers {
-                if question == Question::Ask {
-                    asked += 1;
-                }
+        fn an_authorisation_ends_unless_the_provider_is_silent(answers in proptest::collection::vec(answer(), 200)) {
+            let mut question = Question::Ask;
+            for (calls, answer) in (1..).zip(answers) {
                 // A look-up answers whether the operation was done; a request never answers
                 // `NotDone`.
                 let answer = match (question, answer) {
-                    (Question::LookUp, Answer::Done(reference)) => Answer::Done(reference),
+                    (Question::LookUp, done @ Answer::Done { .. }) => done,
                     (Question::LookUp, _) => Answer::NotDone,
                     (Question::Ask, Answer::NotDone) => Answer::Silence,
                     (Question::Ask, answer) => answer,
                 };
-                match resolve(Kind::Authorize, asked, answer) {
+                match resolve(Kind::Authorize, calls, answer) {
                     Resolution::Again(next, _) => question = next,
-                    _ => return Ok(()),
+                    Resolution::Settled(_) => return Ok(()),
                 }
-                prop_assert!(asked <= MOST_ASKED);
+                prop_assert!(calls <= MOST_CALLS);
             }
             prop_assert!(false, "still asking");
         }
 
         #[test]
-        fn a_void_is_never_given_up(asked in 1..1000_i64) {
-            for answer in [Answer::NotDone, Answer::Unavailable, Answer::Silence] {
-                prop_assert!(matches!(resolve(Kind::Void, asked, answer), Resolution::Again(..)));
-            }
+        fn an_undo_is_never_given_up(kind in prop_oneof![Just(Kind::Void), Just(Kind::Refund)], calls in 1..1000_i64, answer in answer()) {
+            let is_done = matches!(answer, Answer::Done { .. });
+            let resolution = resolve(kind, calls, answer);
+            prop_assert_eq!(is_done, matches!(resolution, Resolution::Settled(Outcome::Done { .. })));
+            prop_assert_eq!(!is_done, matches!(resolution, Resolution::Again(..)));
+        }
+
+        #[test]
+        fn a_capture_is_given_up_only_if_the_provider_refuses_it(calls in 1..1000_i64, answer in answer()) {
+            let refuses = matches!(answer, Answer::Declined | Answer::RequiresAction);
+            prop_assert_eq!(refuses, matches!(resolve(Kind::Capture, calls, answer), Resolution::Settled(Outcome::Refused(..))));
         }
     }
 }

@@ -102,7 +102,7 @@ mod tests {
     use std::{sync::Mutex, time::Duration};
 
     use async_trait::async_trait;
-    use commerce_contracts::{Currency, Money};
+    use commerce_contracts::{Currency, Money, OrderId};
     use mainstay_idempotency::MemoryLeases;
     use tokio::sync::Semaphore;
 
@@ -136,11 +136,19 @@ mod tests {
         }))
     }
 
+    fn done() -> Answer {
+        Answer::Done {
+            reference: "r".to_owned(),
+            amount: Money::ZERO,
+        }
+    }
+
     fn call(question: Question) -> Call {
         Call {
             question,
             kind: Kind::Authorize,
-            effect_key: "order:authorize:1".to_owned(),
+            effect_key: "run:authorize:1".to_owned(),
+            order_id: OrderId::new("order"),
             amount: Money::from_minor(700).unwrap(),
             currency: Currency::Eur,
             payment_method: "pm_ok".to_owned(),
@@ -150,10 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_provider_is_asked_for_an_effect_by_one_process_at_a_time() {
-        let (done, leases) = (
-            Answer::Done("r".to_owned()),
-            Arc::new(MemoryLeases::new()) as Leases,
-        );
+        let (done, leases) = (done(), Arc::new(MemoryLeases::new()) as Leases);
         let provider = slow(&[Answer::Silence, done.clone()]);
         let first = Leased::new(provider, Arc::clone(&leases));
         let second = Leased::new(provider, leases);
@@ -179,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_effect_under_the_same_key_is_not_asked_for() {
-        let provider = slow(&[Answer::Done("r".to_owned())]);
+        let provider = slow(&[done()]);
         provider.may_answer.add_permits(9);
         let leased = Leased::new(provider, Arc::new(MemoryLeases::new()));
         assert!(leased.call(call(Question::Ask)).await.is_some());

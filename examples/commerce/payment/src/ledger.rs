@@ -24,6 +24,7 @@ pub(crate) fn entries(kind: Kind, amount: Money) -> Vec<(&'static str, i64)> {
             (CUSTOMER, -amount),
         ],
         Kind::Void => vec![(HELD, -amount), (HELD_FROM, amount)],
+        Kind::Refund => vec![(PROVIDER, -amount), (CUSTOMER, amount)],
     }
 }
 
@@ -35,18 +36,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn entries_sum_to_zero_and_a_closed_payment_holds_nothing(minor in 1..=Money::MAX.minor(), captured in any::<bool>()) {
+        fn entries_sum_to_zero_and_a_closed_payment_holds_nothing(minor in 1..=Money::MAX.minor(), life in 0..3_usize) {
             let amount = Money::from_minor(minor).unwrap();
-            let end = if captured { Kind::Capture } else { Kind::Void };
+            let (kinds, owed): (&[Kind], _) = [
+                (&[Kind::Authorize, Kind::Void][..], 0),
+                (&[Kind::Authorize, Kind::Capture], minor),
+                (&[Kind::Authorize, Kind::Capture, Kind::Refund], 0),
+            ][life];
             let mut balances: HashMap<&str, i64> = HashMap::new();
-            for kind in [Kind::Authorize, end] {
-                prop_assert_eq!(entries(kind, amount).iter().map(|(_, amount)| amount).sum::<i64>(), 0);
-                for (account, amount) in entries(kind, amount) {
+            for kind in kinds {
+                prop_assert_eq!(entries(*kind, amount).iter().map(|(_, amount)| amount).sum::<i64>(), 0);
+                for (account, amount) in entries(*kind, amount) {
                     *balances.entry(account).or_default() += amount;
                 }
             }
             prop_assert_eq!(balances[HELD], 0);
-            prop_assert_eq!(balances.get(PROVIDER).copied().unwrap_or_default(), if captured { minor } else { 0 });
+            prop_assert_eq!(balances.get(PROVIDER).copied().unwrap_or_default(), owed);
         }
     }
 }

@@ -1,15 +1,19 @@
-//! The payment service: authorises, captures and voids payments at a payment provider, and keeps
-//! double-entry books.
+//! The payment service: a participant of the order saga that authorises, captures and gives
+//! back payments at a payment provider, and keeps double-entry books.
+//!
+//! A handler writes what is left to do at the provider, in the transaction of the command. Settling
+//! does it, outside of any transaction and with the command's id as effect key, and writes the
+//! outcome, the ledger entries and the answer to the saga in one transaction.
 //!
 //! | file | what |
 //! |---|---|
-//! | `payment` | the states of a payment, pure |
+//! | `payment` | the states of a payment and the events about it, pure |
 //! | `intent` | decides what follows from a provider's answer, pure |
 //! | `ledger` | the entries of each operation, pure |
 //! | `psp` | the simulated provider, with books of its own |
 //! | `leased` | calls the provider for one effect at a time, with its key and a fencing token |
 //! | `settling` | calls the provider for due intents, and writes the outcomes |
-//! | `handlers`, `http`, `store` | the edges: events and commands, requests, tables |
+//! | `handlers`, `http`, `store` | the edges: commands, requests, tables |
 
 mod handlers;
 mod http;
@@ -20,6 +24,8 @@ mod payment;
 mod psp;
 mod settling;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,15 +47,19 @@ pub use psp::MIGRATIONS as PSP_MIGRATIONS;
 /// A database cannot be opened, or its schema is newer than this build.
 pub async fn open(deployment: &Deployment) -> Result<Service> {
     let builder = ServiceBuilder::open(deployment, "payment", &MIGRATIONS).await?;
-    let (psp, psp_work) = psp::open(deployment).await?;
-    let work = Arc::new(Notify::new());
-    let provider = leased::Leased::new(commerce_chassis::remote(psp), deployment.leases().await?);
-    let settling = settling::Settling::new(&builder, provider);
-    let router = http::router(builder.db().clone());
-    let handlers = handlers::handlers(builder.journal());
+    let psp = commerce_chassis::remote(psp::open(deployment, "psp").await?);
+    let desk = handlers::Desk {
+        kit: builder.participant().await?,
+        clock: Arc::clone(builder.clock()),
+    };
+    let settling = settling::Settling {
+        db: builder.db().clone(),
+        desk: desk.clone(),
+        provider: leased::Leased::new(psp, deployment.leases().await?),
+    };
+    let (router, work) = (http::router(builder.db().clone()), Arc::new(Notify::new()));
     builder
-        .task("psp", psp_work)
         .rounds("settling", settling, Arc::clone(&work), MIN_INTERVAL)
-        .build(router, handlers, vec![work])
+        .build(router, handlers::handlers(desk), vec![work])
         .await
 }

@@ -1,4 +1,26 @@
-//! The states of a payment. Pure.
+//! The states of a payment, and what the service tells the saga about it. Pure.
+
+use commerce_contracts::{
+    Currency, DeclineStage, Money, OrderId, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
+    PaymentRefunded, RefundKind,
+};
+
+/// How long the provider holds money, in microseconds.
+const HOLD: i64 = 7 * 24 * 60 * 60 * 1_000_000;
+
+/// A payment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Payment {
+    pub(crate) order_id: OrderId,
+    pub(crate) status: Status,
+    pub(crate) amount: Money,
+    pub(crate) currency: Currency,
+    pub(crate) method: String,
+    /// Commands to authorise it.
+    pub(crate) attempts: u32,
+    /// The provider's name for the authorisation, once we know of it.
+    pub(crate) provider_ref: Option<String>,
+}
 
 /// The status of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -7,25 +29,39 @@ pub(crate) enum Status {
     Requested,
     /// The money is held.
     Authorized,
-    /// The provider refused.
+    /// The authorisation was refused.
     Declined,
+    /// The capture is requested, and its outcome is unknown.
+    Capturing,
     /// The money was captured.
     Captured,
-    /// The hold was voided, or the order was cancelled before any hold (a tombstone).
+    /// The payment is undone; whether the provider holds money is unknown.
+    Voiding,
+    /// The provider holds nothing, and never will.
     Voided,
+    /// The captured money is being given back.
+    Refunding,
+    /// The captured money was given back.
+    Refunded,
 }
 
 /// An event in the life of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Event {
+    /// A further attempt to authorise it begins.
+    Requested,
     /// The provider holds the money.
     Authorized,
-    /// The provider refused to hold it.
+    /// The provider refused to hold or to capture it.
     Declined,
+    /// The capture begins.
+    Capturing,
     /// The provider captured the money.
     Captured,
-    /// The provider voided the hold.
-    Voided,
+    /// The saga undoes the payment.
+    Undone,
+    /// The provider gave back what it held or had captured, if anything.
+    Returned,
 }
 
 /// An event that the payment's status does not allow.
@@ -37,12 +73,16 @@ pub(crate) struct Illegal {
 }
 
 impl Status {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Requested,
         Self::Authorized,
         Self::Declined,
+        Self::Capturing,
         Self::Captured,
+        Self::Voiding,
         Self::Voided,
+        Self::Refunding,
+        Self::Refunded,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -50,8 +90,12 @@ impl Status {
             Self::Requested => "requested",
             Self::Authorized => "authorized",
             Self::Declined => "declined",
+            Self::Capturing => "capturing",
             Self::Captured => "captured",
+            Self::Voiding => "voiding",
             Self::Voided => "voided",
+            Self::Refunding => "refunding",
+            Self::Refunded => "refunded",
         }
     }
 
@@ -59,16 +103,98 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
+    /// Whether the provider neither holds money nor has captured any, and is not asked to.
+    pub(crate) const fn is_nothing(self) -> bool {
+        matches!(self, Self::Declined | Self::Voided | Self::Refunded)
+    }
+
     /// The status after `event`.
     pub(crate) const fn after(self, event: Event) -> Result<Self, Illegal> {
         match (self, event) {
-            (Self::Requested, Event::Authorized) => Ok(Self::Authorized),
+            (Self::Declined, Event::Requested) => Ok(Self::Requested),
+            // If a capture is refused, the hold may still be there: the saga undoes it.
+            (Self::Requested, Event::Authorized) | (Self::Capturing, Event::Declined) => {
+                Ok(Self::Authorized)
+            }
             (Self::Requested, Event::Declined) => Ok(Self::Declined),
-            (Self::Authorized, Event::Captured) => Ok(Self::Captured),
-            (Self::Authorized, Event::Voided) => Ok(Self::Voided),
+            (Self::Authorized, Event::Capturing) => Ok(Self::Capturing),
+            (Self::Capturing, Event::Captured) => Ok(Self::Captured),
+            (Self::Requested | Self::Authorized, Event::Undone) => Ok(Self::Voiding),
+            (Self::Captured, Event::Undone) => Ok(Self::Refunding),
+            (Self::Voiding, Event::Returned) => Ok(Self::Voided),
+            (Self::Refunding, Event::Returned) => Ok(Self::Refunded),
             (status, event) => Err(Illegal { status, event }),
         }
     }
+}
+
+impl Payment {
+    pub(crate) fn authorized(&self, reference: String, now: i64) -> PaymentAuthorized {
+        PaymentAuthorized {
+            payment_id: payment_id(&self.order_id),
+            order_id: self.order_id.clone(),
+            amount_minor: self.amount,
+            currency: self.currency,
+            provider: "psp".to_owned(),
+            provider_ref: reference,
+            auth_expires_at: now.saturating_add(HOLD),
+        }
+    }
+
+    pub(crate) fn captured(&self, reference: String) -> PaymentCaptured {
+        PaymentCaptured {
+            payment_id: payment_id(&self.order_id),
+            order_id: self.order_id.clone(),
+            capture_id: reference,
+            amount_minor: self.amount,
+            cumulative_captured_minor: self.amount,
+        }
+    }
+}
+
+pub(crate) fn declined(
+    order_id: OrderId,
+    stage: DeclineStage,
+    code: &str,
+    attempt: u32,
+) -> PaymentDeclined {
+    PaymentDeclined {
+        payment_id: payment_id(&order_id),
+        order_id,
+        stage,
+        code: code.to_owned(),
+        // Everything else would be refused again.
+        retryable: code == UNAVAILABLE,
+        attempt,
+    }
+}
+
+/// The code of the one refusal that another attempt may change.
+pub(crate) const UNAVAILABLE: &str = "unavailable";
+
+/// The provider gave back `amount`; of what it held (`Void`) or of what it had captured (`Refund`).
+pub(crate) fn returned(
+    order_id: OrderId,
+    reference: String,
+    kind: RefundKind,
+    amount: Money,
+) -> PaymentRefunded {
+    PaymentRefunded {
+        payment_id: payment_id(&order_id),
+        order_id,
+        refund_id: reference,
+        kind,
+        amount_minor: amount,
+        cumulative_refunded_minor: match kind {
+            RefundKind::Refund => amount,
+            _ => Money::ZERO,
+        },
+        reason: "order_cancelled".to_owned(),
+    }
+}
+
+pub(crate) fn payment_id(order_id: &OrderId) -> String {
+    format!("pay-{order_id}")
 }
 
 #[cfg(test)]
@@ -78,31 +204,42 @@ mod tests {
 
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
+            Just(Event::Requested),
             Just(Event::Authorized),
             Just(Event::Declined),
+            Just(Event::Capturing),
             Just(Event::Captured),
-            Just(Event::Voided)
+            Just(Event::Undone),
+            Just(Event::Returned)
         ]
     }
 
     proptest! {
         #[test]
-        fn money_is_captured_or_voided_only_after_a_hold_and_never_both(events in proptest::collection::vec(event(), 0..20)) {
+        fn money_is_captured_only_after_a_hold_and_given_back_only_after_an_undo(events in proptest::collection::vec(event(), 0..40)) {
             let mut status = Status::Requested;
-            let (mut held, mut captured, mut voided) = (0, 0, 0);
+            let (mut held, mut captured, mut undone, mut returned) = (0, 0, 0, 0);
             for event in events {
                 if let Ok(next) = status.after(event) {
                     status = next;
                     match event {
                         Event::Authorized => held += 1,
                         Event::Captured => captured += 1,
-                        Event::Voided => voided += 1,
-                        Event::Declined => {}
+                        Event::Undone => undone += 1,
+                        Event::Returned => returned += 1,
+                        Event::Requested | Event::Declined | Event::Capturing => {}
                     }
                 }
+                prop_assert!(held <= 1 && captured <= held && undone <= 1 && returned <= undone);
+                prop_assert!(returned == 0 || status.is_nothing(), "{status:?} after it was undone");
             }
-            prop_assert!(held <= 1 && captured + voided <= held);
-            prop_assert_eq!(status == Status::Captured, captured == 1);
+            prop_assert_eq!(status == Status::Refunded, captured + returned == 2);
+        }
+
+        #[test]
+        fn whatever_is_not_nothing_can_be_undone_once_its_capture_is_decided(status in proptest::sample::select(&Status::ALL[..])) {
+            let is_under_way = matches!(status, Status::Capturing | Status::Voiding | Status::Refunding);
+            prop_assert_eq!(status.after(Event::Undone).is_ok(), !status.is_nothing() && !is_under_way);
         }
     }
 

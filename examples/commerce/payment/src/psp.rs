@@ -7,43 +7,40 @@
 //! | `pm_ok` | succeeds |
 //! | `pm_declined` | is refused |
 //! | `pm_3ds` | needs the customer, which counts as refused |
-//! | `pm_flaky` | fails twice, then succeeds |
+//! | `pm_flaky` | is unavailable for the first two requests of an order, then succeeds |
 //! | `pm_timeout` | is not done, and no answer comes |
 //! | `pm_late` | is done, and the answer is lost |
+//! | `pm_silent` | is not done, and neither requests nor look-ups are answered until the void |
 //!
 //! The provider does an operation at most once per effect key, and answers a repeated request with
-//! the first result. It refuses a caller whose fencing token is older than one that it has seen for
-//! the key.
+//! the first result. If it is unavailable, it is so for that key from then on, so a caller may ask
+//! under another one. A void ends all authorisations of its order, those too that it has not been
+//! asked for yet. It refuses a caller whose fencing token is older than one that it has seen for the
+//! key.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use commerce_chassis::{Batch, Db, Deployment, GroupCommit, Remote, Result, column, rows, sql};
-use commerce_contracts::{Currency, Money};
+use commerce_chassis::{Db, Deployment, Error, Remote, Result, sql};
+use commerce_contracts::{Currency, Money, OrderId};
 use mainstay_clock::Clock;
 use mainstay_database::{Migrations, Transactions};
 use mainstay_messaging::envelope::micros_since_epoch;
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
 use crate::intent::{Kind, Question};
 
 /// The provider's tables.
-pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("psp", "0001_psp", "0002_fences");
-
-/// Calls in one transaction at most.
-const ANSWERED_TOGETHER: usize = 256;
+pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("psp", "0001_psp");
 
 /// A call to the provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) question: Question,
     pub(crate) kind: Kind,
-    /// The same for every request of the same operation.
+    /// The same for every call about the same operation.
     pub(crate) effect_key: String,
+    pub(crate) order_id: OrderId,
     pub(crate) amount: Money,
     pub(crate) currency: Currency,
     pub(crate) payment_method: String,
@@ -54,8 +51,12 @@ pub(crate) struct Call {
 /// The provider's answer.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub(crate) enum Answer {
-    /// The operation is done, under this reference.
-    Done(String),
+    /// The operation is done.
+    Done {
+        reference: String,
+        /// What was held, captured or given back: 0 if there was nothing to give back.
+        amount: Money,
+    },
     /// Refused.
     Declined,
     /// The customer has to do something first.
@@ -64,37 +65,33 @@ pub(crate) enum Answer {
     Silence,
     /// Answer to a look-up: the operation was not done.
     NotDone,
-    /// The operation was not done; request it again.
+    /// The operation was not done, and will not be under this key; request it under another one.
     Unavailable,
 }
 
 impl Answer {
     /// Whether the provider answers so from now on.
     pub(crate) const fn is_final(&self) -> bool {
-        matches!(self, Self::Done(_) | Self::Declined | Self::RequiresAction)
+        matches!(
+            self,
+            Self::Done { .. } | Self::Declined | Self::RequiresAction | Self::Unavailable
+        )
     }
 }
 
-/// A client of the provider.
+/// The provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Psp {
-    books: GroupCommit<Books>,
+    pub(crate) db: Db,
+    clock: Arc<dyn Clock>,
 }
 
-/// Opens the provider. The task serves its calls.
-pub(crate) async fn open(
-    deployment: &Deployment,
-) -> Result<(Psp, impl Future<Output = Result<()>> + Send + 'static)> {
-    let db = Db::open(deployment.storage(), "psp").await?;
+/// Opens the provider, whose books are in the database `name`.
+pub(crate) async fn open(deployment: &Deployment, name: &str) -> Result<Psp> {
+    let db = Db::open(deployment.storage(), name).await?;
     db.migrate(&MIGRATIONS).await?;
     let clock = Arc::clone(deployment.clock());
-    let (books, work) = GroupCommit::new(
-        Books { db, clock },
-        ANSWERED_TOGETHER,
-        // The provider outlives shutdown until its last client is dropped, so open calls complete.
-        CancellationToken::new(),
-    );
-    Ok((Psp { books }, work))
+    Ok(Psp { db, clock })
 }
 
 #[async_trait]
@@ -104,211 +101,186 @@ impl Remote for Psp {
     type Answer = Option<Answer>;
 
     async fn call(&self, call: Call) -> Option<Answer> {
+        let answered = self.answer(&call).await;
         // Without a confirmed commit the outcome is unknown: a lost answer, not a refusal.
-        let answered = self.books.submit(call).await;
-        answered.unwrap_or(Some(Answer::Silence))
+        answered.unwrap_or_else(|error| {
+            tracing::warn!(%error, key = call.effect_key, "the provider failed during a call");
+            Some(Answer::Silence)
+        })
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct Books {
-    db: Db,
-    clock: Arc<dyn Clock>,
-}
-
-#[async_trait]
-impl Batch for Books {
-    type Request = Call;
-    type Answer = Option<Answer>;
-
-    async fn run(&self, calls: &[Call]) -> Result<Vec<Option<Answer>>> {
+impl Psp {
+    async fn answer(&self, call: &Call) -> Result<Option<Answer>> {
         let mut tx = self.db.begin().await?;
-        // Write in sorted order before reading: concurrent calls with the same key wait here.
-        let keys: BTreeSet<&str> = calls.iter().map(|call| &*call.effect_key).collect();
-        let keys = column(keys)?;
-        let asked: Vec<(String, i64, i64)> = sqlx::query_as(
-            "INSERT INTO asks (effect_key, asked) SELECT value ->> 0, 0 FROM json_each($1) WHERE true
-             ON CONFLICT (effect_key) DO UPDATE SET asked = asks.asked
-             RETURNING effect_key, asked, fence",
+        let authorizes = call.kind == Kind::Authorize && call.question == Question::Ask;
+        // Locks the order: calls about it are answered one after another.
+        let requested: i64 = sqlx::query_scalar(
+            "INSERT INTO orders AS o (order_id, requested) VALUES ($1, $2)
+             ON CONFLICT (order_id) DO UPDATE SET requested = o.requested + $2 RETURNING requested",
         )
-        .bind(&keys)
+        .bind(call.order_id.as_str())
+        .bind(i64::from(authorizes))
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(sql)?;
+        let was_unavailable: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO effect_keys AS k (effect_key, fence, unavailable) VALUES ($1, $2, 0)
+             ON CONFLICT (effect_key) DO UPDATE SET fence = excluded.fence WHERE k.fence <= excluded.fence
+             RETURNING unavailable",
+        )
+        .bind(&call.effect_key)
+        .bind(call.fence)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(sql)?;
+        match was_unavailable {
+            None => return Ok(None),
+            Some(0) => {}
+            Some(_) => return Ok(Some(Answer::Unavailable)),
+        }
+        let operations: Vec<(String, String, i64, String)> = sqlx::query_as(
+            "SELECT effect_key, kind, amount_minor, reference FROM operations WHERE order_id = $1",
+        )
+        .bind(call.order_id.as_str())
         .fetch_all(&mut *tx)
         .await
         .map_err(sql)?;
-        let mut asked: BTreeMap<String, (i64, i64)> = asked
-            .into_iter()
-            .map(|(key, times, fence)| (key, (times, fence)))
-            .collect();
-        let mut done: HashMap<String, String> = sqlx::query_as(
-            "SELECT o.effect_key, o.reference FROM json_each($1) AS w CROSS JOIN operations AS o
-             WHERE o.effect_key = w.value ->> 0",
-        )
-        .bind(&keys)
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(sql)?
-        .into_iter()
-        .collect();
-
-        let mut new = Vec::new();
-        let answers = calls
-            .iter()
-            .map(|call| {
-                let (times, fence) = asked.entry(call.effect_key.clone()).or_default();
-                if call.fence < *fence {
-                    return None;
-                }
-                *fence = call.fence;
-                if let Some(reference) = done.get(&call.effect_key) {
-                    return Some(Answer::Done(reference.clone()));
-                }
-                if call.question == Question::LookUp {
-                    return Some(Answer::NotDone);
-                }
-                *times += 1;
-                let (does, answer) = outcome(call, *times);
-                if does {
-                    done.insert(call.effect_key.clone(), reference(call));
-                    new.push(call);
-                }
-                Some(answer)
-            })
-            .collect();
-        self.write(&mut tx, &new, &asked).await?;
+        let operations: Vec<Operation> = operations.into_iter().map(read).collect::<Result<_>>()?;
+        let (answer, does) = decide(call, requested, &operations);
+        if let Some(amount) = does {
+            sqlx::query(
+                "INSERT INTO operations (effect_key, order_id, kind, amount_minor, currency, reference, done_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            )
+            .bind(&call.effect_key)
+            .bind(call.order_id.as_str())
+            .bind(call.kind.name())
+            .bind(amount.minor())
+            .bind(call.currency.code())
+            .bind(reference(call))
+            .bind(micros_since_epoch(self.clock.now()))
+            .execute(&mut *tx)
+            .await
+            .map_err(sql)?;
+        }
+        if answer == Answer::Unavailable {
+            sqlx::query("UPDATE effect_keys SET unavailable = 1 WHERE effect_key = $1")
+                .bind(&call.effect_key)
+                .execute(&mut *tx)
+                .await
+                .map_err(sql)?;
+        }
         self.db.commit(tx).await?;
-        Ok(answers)
+        Ok(Some(answer))
     }
 }
 
-impl Books {
-    async fn write(
-        &self,
-        connection: &mut commerce_chassis::Connection,
-        new: &[&Call],
-        asked: &BTreeMap<String, (i64, i64)>,
-    ) -> Result<()> {
-        let set: Vec<_> = new
-            .iter()
-            .map(|call| {
-                (
-                    &call.effect_key,
-                    call.kind.name(),
-                    call.amount.minor(),
-                    call.currency.code(),
-                    reference(call),
-                )
-            })
-            .collect();
-        sqlx::query(
-            "INSERT INTO operations (effect_key, kind, amount_minor, currency, reference, done_at)
-             SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT), value ->> 3, value ->> 4, $2
-             FROM json_each($1)",
-        )
-        .bind(rows(&set)?)
-        .bind(micros_since_epoch(self.clock.now()))
-        .execute(&mut *connection)
-        .await
-        .map_err(sql)?;
-        let asked: Vec<_> = asked
-            .iter()
-            .map(|(key, (times, fence))| (key, times, fence))
-            .collect();
-        sqlx::query(
-            "UPDATE asks SET asked = CAST(w.value ->> 1 AS BIGINT), fence = CAST(w.value ->> 2 AS BIGINT)
-             FROM json_each($1) AS w WHERE effect_key = w.value ->> 0",
-        )
-        .bind(rows(&asked)?)
-        .execute(connection)
-        .await
-        .map_err(sql)?;
-        Ok(())
-    }
+/// An operation that was done.
+#[derive(Clone, Debug)]
+struct Operation {
+    effect_key: String,
+    kind: Kind,
+    amount: Money,
+    reference: String,
+}
+
+fn read((effect_key, kind, amount, reference): (String, String, i64, String)) -> Result<Operation> {
+    let damaged = |error| Error::damaged("an operation of the provider", error);
+    Ok(Operation {
+        effect_key,
+        kind: Kind::from_name(&kind)
+            .ok_or_else(|| Error::damaged("an operation of the provider", format!("{kind:?}")))?,
+        amount: Money::from_minor(amount).map_err(damaged)?,
+        reference,
+    })
 }
 
 fn reference(call: &Call) -> String {
     format!("psp-{}", call.effect_key)
 }
 
-/// Whether the n-th request does the operation, and its answer.
-fn outcome(call: &Call, times: i64) -> (bool, Answer) {
-    let done = (true, Answer::Done(reference(call)));
-    if call.kind != Kind::Authorize {
-        return done;
+/// The answer, and the amount of the operation if this call does it. `operations` are those of the
+/// order, and `requested` counts the requests to authorise it, this one included.
+fn decide(call: &Call, requested: i64, operations: &[Operation]) -> (Answer, Option<Money>) {
+    if let Some(done) = operations.iter().find(|o| o.effect_key == call.effect_key) {
+        let (reference, amount) = (done.reference.clone(), done.amount);
+        return (Answer::Done { reference, amount }, None);
     }
-    match &*call.payment_method {
-        "pm_declined" => (false, Answer::Declined),
-        "pm_3ds" => (false, Answer::RequiresAction),
-        "pm_timeout" => (false, Answer::Silence),
-        "pm_late" => (true, Answer::Silence),
-        "pm_flaky" if times <= 2 => (false, Answer::Unavailable),
-        _ => done,
+    let sum = |kind| {
+        let of_kind = operations.iter().filter(|o| o.kind == kind);
+        of_kind.fold(0_i64, |sum, o| sum.saturating_add(o.amount.minor()))
+    };
+    let is_voided = operations.iter().any(|o| o.kind == Kind::Void);
+    let is_silent = call.payment_method == "pm_silent" && call.kind == Kind::Authorize;
+    match call.question {
+        _ if is_silent && !is_voided => return (Answer::Silence, None),
+        Question::LookUp => return (Answer::NotDone, None),
+        Question::Ask => {}
     }
+    let captured = sum(Kind::Capture) - sum(Kind::Refund);
+    let held = sum(Kind::Authorize) - sum(Kind::Capture) - sum(Kind::Void);
+    let amount = match call.kind {
+        Kind::Authorize if is_voided => return (Answer::Declined, None),
+        Kind::Authorize => match (&*call.payment_method, requested) {
+            ("pm_declined", _) => return (Answer::Declined, None),
+            ("pm_3ds", _) => return (Answer::RequiresAction, None),
+            ("pm_timeout", _) => return (Answer::Silence, None),
+            ("pm_flaky", ..=2) => return (Answer::Unavailable, None),
+            ("pm_late", _) => return (Answer::Silence, Some(call.amount)),
+            _ => call.amount,
+        },
+        Kind::Capture if held < call.amount.minor() => return (Answer::Declined, None),
+        Kind::Capture => call.amount,
+        Kind::Void => Money::from_minor(held).unwrap_or(Money::MAX),
+        Kind::Refund => Money::from_minor(captured).unwrap_or(Money::MAX),
+    };
+    let reference = reference(call);
+    (Answer::Done { reference, amount }, Some(amount))
 }
 
 #[cfg(test)]
 mod tests {
-    use commerce_chassis::{ON_A_SERVER, Storage, StorageSettings};
-    use mainstay_clock::SystemClock;
-    use mainstay_testkit::postgres::{Server, TestDatabase, URL};
-    use tempfile::TempDir;
+    use proptest::prelude::*;
 
     use super::*;
 
-    /// Books of the test's own.
-    async fn books() -> Option<(Books, TempDir, Option<TestDatabase>)> {
-        let directory = tempfile::tempdir().unwrap();
-        let mut settings = StorageSettings {
-            data: directory.path().to_owned(),
-            ..StorageSettings::default()
-        };
-        let mut owned = None;
-        if ON_A_SERVER {
-            let server = Server::for_suite("commerce-payment")?;
-            let database = server.database().await.unwrap();
-            settings.postgres = std::env::var(URL).ok();
-            settings.postgres_prefix = Some(database.name().to_owned());
-            owned = Some(database);
+    fn call(kind: Kind, effect_key: String) -> Call {
+        Call {
+            question: Question::Ask,
+            kind,
+            effect_key,
+            order_id: OrderId::new("order"),
+            amount: Money::from_minor(700).unwrap(),
+            currency: Currency::Eur,
+            payment_method: "pm_ok".to_owned(),
+            fence: 0,
         }
-        let storage = Storage::new(&settings).unwrap();
-        let name = if ON_A_SERVER { "" } else { "psp" };
-        let db = Db::open(&storage, name).await.unwrap();
-        db.migrate(&MIGRATIONS).await.unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        Some((Books { db, clock }, directory, owned))
     }
 
-    #[tokio::test]
-    async fn a_former_holder_of_a_key_is_refused() {
-        let Some((books, _directory, owned)) = books().await else {
-            return;
-        };
-        let call = |fence, effect_key: &str| Call {
-            question: Question::Ask,
-            kind: Kind::Authorize,
-            effect_key: effect_key.to_owned(),
-            amount: Money::ZERO,
-            currency: Currency::Eur,
-            payment_method: "pm_flaky".to_owned(),
-            fence,
-        };
-        let calls = [call(7, "a"), call(6, "a"), call(6, "b")];
-        let unavailable = Some(Answer::Unavailable);
-        let answers = books.run(&calls).await.unwrap();
-        assert_eq!(
-            answers,
-            [unavailable.clone(), None, unavailable.clone()],
-            "in one transaction"
-        );
-        let calls = [call(6, "a"), call(7, "a"), call(8, "a"), call(7, "a")];
-        let done = Some(Answer::Done("psp-a".to_owned()));
-        let answers = books.run(&calls).await.unwrap();
-        assert_eq!(
-            answers,
-            [None, unavailable, done, None],
-            "the refused calls count for nothing"
-        );
-        if let Some(owned) = owned {
-            owned.close().await.unwrap();
+    proptest! {
+        #[test]
+        fn nothing_is_held_behind_a_void_and_nothing_is_given_back_twice(kinds in proptest::collection::vec(
+            prop_oneof![Just(Kind::Authorize), Just(Kind::Capture), Just(Kind::Void), Just(Kind::Refund)], 0..12,
+        )) {
+            let mut operations: Vec<Operation> = Vec::new();
+            for (number, kind) in kinds.into_iter().enumerate() {
+                let call = call(kind, number.to_string());
+                let (answer, does) = decide(&call, 1, &operations);
+                if let Some(amount) = does {
+                    let (effect_key, reference) = (call.effect_key.clone(), reference(&call));
+                    operations.push(Operation { effect_key, kind, amount, reference });
+                    // Asked again, it answers the same and does nothing.
+                    prop_assert_eq!(decide(&call, 1, &operations), (answer, None));
+                }
+                let sum = |kind| -> i64 {
+                    operations.iter().filter(|o| o.kind == kind).map(|o| o.amount.minor()).sum()
+                };
+                let held = sum(Kind::Authorize) - sum(Kind::Capture) - sum(Kind::Void);
+                prop_assert!(held >= 0 && sum(Kind::Refund) <= sum(Kind::Capture));
+                let is_voided = operations.iter().any(|o| o.kind == Kind::Void);
+                prop_assert!(!is_voided || held == 0);
+            }
         }
     }
 }

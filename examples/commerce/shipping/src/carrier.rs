@@ -1,13 +1,20 @@
 //! The simulated carrier: moves due shipments. Due times are rows, so they survive a crash.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use commerce_chassis::{Cause, Db, Journal, Progress, Result, Round, ServiceBuilder};
-use mainstay_database::Transactions;
+use commerce_chassis::{
+    Connection, Db, Error, Outbox, Participant, Progress, Result, Round, ServiceBuilder,
+};
+use commerce_contracts::ShipmentStatus;
+use mainstay_clock::Clock;
+use mainstay_database::Transactions as _;
+use mainstay_messaging::envelope::micros_since_epoch;
+use mainstay_outbox::Outbox as _;
 
 use crate::{
-    moves::{Move, carry_out},
-    shipment::{Push, after},
-    store,
+    shipment::{Push, after, report},
+    store::{self, Due},
 };
 
 /// Shipments in one transaction at most.
@@ -17,15 +24,48 @@ const MOVED_TOGETHER: i64 = 500;
 #[derive(Debug)]
 pub(crate) struct Carrier {
     db: Db,
-    journal: Journal,
+    outbox: Outbox,
+    kit: Participant,
+    clock: Arc<dyn Clock>,
 }
 
 impl Carrier {
-    pub(crate) fn new(builder: &ServiceBuilder) -> Self {
+    pub(crate) fn new(builder: &ServiceBuilder, kit: Participant) -> Self {
         Self {
             db: builder.db().clone(),
-            journal: builder.journal().clone(),
+            outbox: builder.outbox().clone(),
+            kit,
+            clock: Arc::clone(builder.clock()),
         }
+    }
+
+    /// Moves the shipments that are due at `now`.
+    pub(crate) async fn move_due(&self, tx: &mut Connection, now: i64) -> Result<()> {
+        for shipment in store::due(tx, now, MOVED_TOGETHER).await? {
+            self.advance(tx, &shipment, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn advance(&self, tx: &mut Connection, due: &Due, now: i64) -> Result<()> {
+        let (order_id, from) = (&due.order_id, due.status);
+        let to = after(from, Push::Due);
+        let mut to = to.map_err(|illegal| Error::damaged("a due shipment", illegal))?;
+        let moved = report(order_id, from, to, now);
+        match to {
+            ShipmentStatus::Packed => {
+                let task = due.task()?;
+                if self.kit.is_wanted(tx, &task).await? {
+                    self.kit.done(tx, &task, &moved).await?;
+                } else {
+                    // It was cancelled before it was created, and that was answered.
+                    to = ShipmentStatus::Cancelled;
+                }
+            }
+            ShipmentStatus::Delivered => self.outbox.emit(tx, &moved).await?,
+            _ => {}
+        }
+        store::enter(tx, order_id, to, now).await
     }
 }
 
@@ -33,30 +73,12 @@ impl Carrier {
 impl Round for Carrier {
     async fn round(&self) -> Result<Progress> {
         let next = store::next_due(self.db.reader()).await?;
-        let now = self.journal.now();
+        let now = micros_since_epoch(self.clock.now());
         if next.is_none_or(|at| at > now) {
             return Ok(Progress::until(next, now));
         }
         let mut tx = self.db.begin().await?;
-        let due = store::due(&mut tx, now, MOVED_TOGETHER).await?;
-        let moves = due
-            .into_iter()
-            .filter_map(|shipment| match after(shipment.status, Push::Due) {
-                Ok(to) => Some(Move {
-                    shipment,
-                    to,
-                    // No message causes this move.
-                    cause: Cause::default(),
-                }),
-                Err(illegal) => {
-                    tracing::warn!(%illegal, order = %shipment.order_id, "a due shipment has no next status; it is skipped");
-                    None
-                }
-            })
-            .collect();
-        let mut entries = self.journal.entries();
-        carry_out(&mut entries, &mut tx, moves, now).await?;
-        entries.write(&mut tx).await?;
+        self.move_due(&mut tx, now).await?;
         self.db.commit(tx).await?;
         Ok(Progress::More)
     }

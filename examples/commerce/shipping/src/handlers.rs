@@ -1,115 +1,98 @@
-//! The shipping service's handlers of events and commands.
+//! The shipping service's handlers of commands.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use commerce_chassis::{Connection, Journal, rows};
-use commerce_contracts::{
-    DispatchShipment, OrderCancelled, OrderConfirmed, OrderId, ShipmentStatus,
-};
+use commerce_chassis::{Connection, Participant, ServiceBuilder};
+use commerce_contracts::{CancelShipment, DispatchShipment, PrepareShipment, ShipmentStatus};
+use mainstay_clock::Clock;
 use mainstay_inbox::{HandlerError, Handlers, Received};
-use mainstay_messaging::Message;
+use mainstay_messaging::envelope::micros_since_epoch;
 
 use crate::{
-    moves::{Move, carry_out, due_at},
-    shipment::{Push, after},
-    store::{self, Parcel, Shipment},
+    shipment::{Push, after, is_served, report},
+    store,
 };
 
-pub(crate) fn handlers(journal: &Journal) -> Handlers<Connection, Journal> {
+/// What the handlers need besides the transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct Shipping {
+    kit: Participant,
+    clock: Arc<dyn Clock>,
+}
+
+impl Shipping {
+    pub(crate) fn new(builder: &ServiceBuilder, kit: Participant) -> Self {
+        let clock = Arc::clone(builder.clock());
+        Self { kit, clock }
+    }
+
+    fn now(&self) -> i64 {
+        micros_since_epoch(self.clock.now())
+    }
+}
+
+pub(crate) fn handlers(shipping: Shipping) -> Handlers<Connection, Shipping> {
     Handlers::new()
-        .with_state(journal.clone())
-        .on_batch(confirmed)
-        .on_batch(dispatch)
-        .on_batch(cancelled)
+        .with_state(shipping)
+        .on(prepare)
+        .on(dispatch)
+        .on(cancel)
 }
 
-/// Creates the shipment of each order.
-async fn confirmed(
-    connection: &mut Connection,
-    received: Vec<Received<OrderConfirmed>>,
-    journal: Journal,
+/// Creates the order's shipment. The carrier answers when it is packed.
+async fn prepare(
+    tx: &mut Connection,
+    command: Received<PrepareShipment>,
+    shipping: Shipping,
 ) -> Result<(), HandlerError> {
-    let now = journal.now();
-    let mut shipments = Vec::with_capacity(received.len());
-    let mut entries = journal.entries();
-    for Received { event, message, .. } in &received {
-        let shipment = Shipment {
-            order_id: event.order_id.clone(),
-            status: ShipmentStatus::Created,
-            emitted: 0,
-            due_at: due_at(ShipmentStatus::Created, now),
-        };
-        let parcel = Parcel {
-            ship_to: rows(&event.ship_to)?,
-            contents: rows(&event.lines)?,
-        };
-        shipments.push((shipment, parcel));
-        entries.record(message, event.order_id.as_str(), "done");
+    let Some(task) = shipping.kit.begin(tx, &command).await? else {
+        return Ok(()); // the order was cancelled before
+    };
+    let (command, now) = (command.event, shipping.now());
+    if is_served(&command.ship_to) {
+        return Ok(store::insert(tx, &command, &task, now).await?);
     }
-    store::insert(connection, &shipments, now).await?;
-    let entered: Vec<_> = shipments
-        .iter()
-        .map(|(shipment, _)| (&shipment.order_id, shipment.status))
-        .collect();
-    store::track(connection, &entered, now).await?;
-    Ok(entries.write(connection).await?)
+    let (from, to) = (ShipmentStatus::Created, ShipmentStatus::Cancelled);
+    let undeliverable = report(&command.order_id, from, to, now);
+    Ok(shipping.kit.refused(tx, &task, &undeliverable).await?)
 }
 
+/// Hands the packed shipment to the carrier.
 async fn dispatch(
-    connection: &mut Connection,
-    received: Vec<Received<DispatchShipment>>,
-    journal: Journal,
+    tx: &mut Connection,
+    command: Received<DispatchShipment>,
+    shipping: Shipping,
 ) -> Result<(), HandlerError> {
-    let pushed = received
-        .iter()
-        .map(|r| (&r.event.order_id, r.event.effect_key.as_str(), &r.message));
-    push(&journal, connection, Push::Dispatch, pushed.collect()).await
+    let Some(task) = shipping.kit.begin(tx, &command).await? else {
+        return Ok(());
+    };
+    let (order_id, now) = (command.event.order_id, shipping.now());
+    let Some(from) = store::lock(tx, &order_id).await? else {
+        return Err(HandlerError::permanent(format!(
+            "order {order_id} has no shipment to dispatch"
+        )));
+    };
+    let to = after(from, Push::Dispatch)?;
+    store::enter(tx, &order_id, to, now).await?;
+    let dispatched = report(&order_id, from, to, now);
+    Ok(shipping.kit.done(tx, &task, &dispatched).await?)
 }
 
-async fn cancelled(
-    connection: &mut Connection,
-    received: Vec<Received<OrderCancelled>>,
-    journal: Journal,
+/// Cancels the order's shipment, if there is one. The saga cancels none that was dispatched.
+async fn cancel(
+    tx: &mut Connection,
+    undo: Received<CancelShipment>,
+    shipping: Shipping,
 ) -> Result<(), HandlerError> {
-    let pushed = received
-        .iter()
-        .map(|r| (&r.event.order_id, r.event.order_id.as_str(), &r.message));
-    push(&journal, connection, Push::Cancel, pushed.collect()).await
-}
-
-/// Pushes the shipments of orders: (order, key of the effect, message).
-async fn push(
-    journal: &Journal,
-    connection: &mut Connection,
-    push: Push,
-    pushed: Vec<(&OrderId, &str, &Message)>,
-) -> Result<(), HandlerError> {
-    let orders: BTreeSet<_> = pushed.iter().map(|(order_id, ..)| *order_id).collect();
-    let mut known = store::load(connection, &orders).await?;
-    let mut moves = Vec::new();
-    let mut entries = journal.entries();
-    for (order_id, key, message) in pushed {
-        let outcome = match known.remove(order_id) {
-            None => "no shipment",
-            Some(shipment) => match after(shipment.status, push) {
-                Ok(to) => {
-                    let cause = message.into();
-                    moves.push(Move {
-                        shipment,
-                        to,
-                        cause,
-                    });
-                    "done"
-                }
-                Err(illegal) => {
-                    tracing::debug!(%illegal, order = %order_id, "the push comes too late and is skipped");
-                    "too late"
-                }
-            },
-        };
-        entries.record(message, key, outcome);
+    let (order_id, now) = (&undo.event.order_id, shipping.now());
+    // The carrier locks in this order too: a shipment, then its step.
+    let from = store::lock(tx, order_id).await?;
+    let (_, task) = shipping.kit.undo::<PrepareShipment>(tx, &undo).await?;
+    let to = ShipmentStatus::Cancelled;
+    if let Some(from) = from.filter(|from| *from != to) {
+        store::enter(tx, order_id, after(from, Push::Cancel)?, now).await?;
     }
-    let now = journal.now();
-    carry_out(&mut entries, connection, moves, now).await?;
-    Ok(entries.write(connection).await?)
+    let from = from.unwrap_or(ShipmentStatus::Created);
+    let cancelled = report(order_id, from, to, now);
+    Ok(shipping.kit.undone(tx, &task, &cancelled).await?)
 }

@@ -3,16 +3,17 @@
 //! | file | what |
 //! |---|---|
 //! | `shipment` | the states of a shipment and their durations, pure |
+//! | `handlers` | the commands of the saga |
 //! | `carrier` | the simulated carrier: moves due shipments, a thousand times as fast as a real one |
-//! | `moves` | writes that shipments moved |
-//! | `handlers`, `http`, `store` | the edges: events and commands, requests, tables |
+//! | `http`, `store` | requests, tables |
 
 mod carrier;
 mod handlers;
 mod http;
-mod moves;
 mod shipment;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,9 +35,10 @@ const MIN_INTERVAL: Duration = Duration::from_millis(20);
 pub async fn open(deployment: &Deployment) -> Result<Service> {
     let builder = ServiceBuilder::open(deployment, "shipping", &MIGRATIONS).await?;
     let work = Arc::new(Notify::new());
-    let carrier = carrier::Carrier::new(&builder);
+    let kit = builder.participant().await?;
+    let carrier = carrier::Carrier::new(&builder, kit.clone());
     let router = http::router(builder.db().clone());
-    let handlers = handlers::handlers(builder.journal());
+    let handlers = handlers::handlers(handlers::Shipping::new(&builder, kit));
     builder
         .rounds("carrier", carrier, Arc::clone(&work), MIN_INTERVAL)
         .build(router, handlers, vec![work])

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use commerce_contracts::ShipmentStatus as Status;
+use commerce_contracts::{Address, OrderId, ShipmentStatus as Status, ShipmentStatusChanged};
 
 /// Real time over simulated time.
 const SPEED: u32 = 1_000;
+
+/// The postcode that the simulated carrier does not serve.
+const NOWHERE: &str = "00000";
 
 /// Why a shipment moves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,7 +17,7 @@ pub(crate) enum Push {
     Due,
     /// The order commands the dispatch.
     Dispatch,
-    /// The order was cancelled.
+    /// The order is cancelled.
     Cancel,
 }
 
@@ -59,12 +62,39 @@ pub(crate) const fn stay(status: Status) -> Option<Duration> {
     ))
 }
 
-/// Whether the service emits an event about the status.
-pub(crate) const fn is_milestone(status: Status) -> bool {
-    matches!(
-        status,
-        Status::Packed | Status::Dispatched | Status::Delivered | Status::Cancelled
-    )
+/// Whether the carrier delivers to the address.
+pub(crate) fn is_served(ship_to: &Address) -> bool {
+    ship_to.postcode != NOWHERE
+}
+
+/// The id of an order's shipment.
+pub(crate) fn shipment_id(order_id: &OrderId) -> String {
+    format!("shp-{order_id}")
+}
+
+/// The carrier's number for it.
+pub(crate) fn tracking_no(order_id: &OrderId) -> String {
+    let id = order_id.as_str().replace('-', "").to_uppercase();
+    format!("MS{id}")
+}
+
+/// The report that the shipment of an order moves at `now`.
+pub(crate) fn report(
+    order_id: &OrderId,
+    from: Status,
+    to: Status,
+    now: i64,
+) -> ShipmentStatusChanged {
+    ShipmentStatusChanged {
+        shipment_id: shipment_id(order_id),
+        order_id: order_id.clone(),
+        tracking_no: tracking_no(order_id),
+        carrier: "simulated".to_owned(),
+        from,
+        to,
+        location: None,
+        occurred_at: now,
+    }
 }
 
 #[cfg(test)]

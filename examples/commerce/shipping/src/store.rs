@@ -1,116 +1,105 @@
-//! The tables of the shipping service. Sets go in one statement each.
+//! The tables of the shipping service.
 
-use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
-use commerce_chassis::{Connection, Error, Pool, Result, column, rows, sql, touched};
-use commerce_contracts::{OrderId, ShipmentStatus};
+use commerce_chassis::{Connection, Error, Pool, Result, sql};
+use commerce_contracts::{OrderId, PrepareShipment, ShipmentStatus};
+use mainstay_saga::Task;
+use serde::Serialize;
 
-/// A shipment.
-#[derive(Clone, Debug)]
-pub(crate) struct Shipment {
+use crate::shipment::stay;
+
+/// A shipment that is due.
+#[derive(Debug)]
+pub(crate) struct Due {
     pub(crate) order_id: OrderId,
     pub(crate) status: ShipmentStatus,
-    /// Messages it has emitted.
-    pub(crate) emitted: i64,
-    /// Microseconds since 1970.
-    pub(crate) due_at: Option<i64>,
+    task: String,
 }
 
-impl Shipment {
-    pub(crate) fn id(&self) -> String {
-        format!("shp-{}", self.order_id)
-    }
-
-    pub(crate) fn tracking_no(&self) -> String {
-        let id: String = self.order_id.as_str().replace('-', "").to_uppercase();
-        format!("MS{id}")
+impl Due {
+    /// The command that is answered when the shipment is packed.
+    pub(crate) fn task(&self) -> Result<Task<PrepareShipment>> {
+        serde_json::from_str(&self.task).map_err(|error| Error::damaged("a stored task", error))
     }
 }
 
-/// Contents and address of a shipment, as JSON.
-pub(crate) struct Parcel {
-    pub(crate) ship_to: String,
-    pub(crate) contents: String,
-}
-
-type Row = (String, String, i64, Option<i64>);
-
-fn read((order_id, status, emitted, due_at): Row) -> Result<Shipment> {
-    Ok(Shipment {
-        order_id: OrderId::new(order_id),
-        status: ShipmentStatus::from_name(&status)
-            .ok_or_else(|| Error::damaged("a stored shipment", format!("status {status:?}")))?,
-        emitted,
-        due_at,
-    })
-}
-
-/// Inserts shipments. A second one for an order is an error.
+/// Inserts the shipment of an order; a second one is an error.
 pub(crate) async fn insert(
     connection: &mut Connection,
-    shipments: &[(Shipment, Parcel)],
+    command: &PrepareShipment,
+    task: &Task<PrepareShipment>,
     now: i64,
 ) -> Result<()> {
-    let set: Vec<_> = shipments
-        .iter()
-        .map(|(shipment, parcel)| {
-            (
-                shipment.order_id.as_str(),
-                shipment.id(),
-                shipment.tracking_no(),
-                shipment.status.name(),
-                &parcel.ship_to,
-                &parcel.contents,
-                shipment.due_at,
-                shipment.emitted,
-            )
-        })
-        .collect();
+    let status = ShipmentStatus::Created;
     sqlx::query(
-        "INSERT INTO shipments (order_id, shipment_id, tracking_no, status, ship_to, contents, due_at, emitted, updated_at)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, CAST(value ->> 6 AS BIGINT),
-                CAST(value ->> 7 AS BIGINT), $2
-         FROM json_each($1)",
+        "INSERT INTO shipments (order_id, status, ship_to, contents, task, due_at) VALUES ($1, $2, $3, $4, $5, $6)",
     )
-    .bind(rows(&set)?)
-    .bind(now)
-    .execute(connection)
+    .bind(command.order_id.as_str())
+    .bind(status.name())
+    .bind(json(&command.ship_to)?)
+    .bind(json(&command.lines)?)
+    .bind(json(task)?)
+    .bind(due_at(status, now))
+    .execute(&mut *connection)
     .await
     .map_err(sql)?;
+    track(connection, &command.order_id, status, now).await
+}
+
+/// Locks the shipment of an order, and reads its status.
+pub(crate) async fn lock(
+    connection: &mut Connection,
+    order_id: &OrderId,
+) -> Result<Option<ShipmentStatus>> {
+    let status: Option<String> = sqlx::query_scalar(commerce_chassis::locking!(
+        "SELECT status FROM shipments WHERE order_id = $1",
+        "shipments"
+    ))
+    .bind(order_id.as_str())
+    .fetch_optional(connection)
+    .await
+    .map_err(sql)?;
+    status.as_deref().map(read).transpose()
+}
+
+/// Moves the shipment of an order, which this transaction has locked.
+pub(crate) async fn enter(
+    connection: &mut Connection,
+    order_id: &OrderId,
+    status: ShipmentStatus,
+    now: i64,
+) -> Result<()> {
+    sqlx::query("UPDATE shipments SET status = $2, due_at = $3 WHERE order_id = $1")
+        .bind(order_id.as_str())
+        .bind(status.name())
+        .bind(due_at(status, now))
+        .execute(&mut *connection)
+        .await
+        .map_err(sql)?;
+    track(connection, order_id, status, now).await
+}
+
+async fn track(
+    connection: &mut Connection,
+    order_id: &OrderId,
+    status: ShipmentStatus,
+    now: i64,
+) -> Result<()> {
+    sqlx::query("INSERT INTO tracking_events (order_id, status, occurred_at) VALUES ($1, $2, $3)")
+        .bind(order_id.as_str())
+        .bind(status.name())
+        .bind(now)
+        .execute(connection)
+        .await
+        .map_err(sql)?;
     Ok(())
 }
 
-/// Reads and locks shipments.
-pub(crate) async fn load(
-    connection: &mut Connection,
-    orders: &BTreeSet<&OrderId>,
-) -> Result<HashMap<OrderId, Shipment>> {
-    let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking!(
-        "SELECT s.order_id, s.status, s.emitted, s.due_at FROM json_each($1) AS w CROSS JOIN shipments AS s
-         WHERE s.order_id = w.value ->> 0 ORDER BY s.order_id",
-        "s"
-    ))
-    .bind(column(orders)?)
-    .fetch_all(connection)
-    .await
-    .map_err(sql)?;
-    found
-        .into_iter()
-        .map(|row| {
-            let shipment = read(row)?;
-            Ok((shipment.order_id.clone(), shipment))
-        })
-        .collect()
-}
-
-/// Reads and locks due shipments. Shipments that another transaction has locked are skipped.
-pub(crate) async fn due(
-    connection: &mut Connection,
-    now: i64,
-    limit: i64,
-) -> Result<Vec<Shipment>> {
-    let found: Vec<Row> = sqlx::query_as(commerce_chassis::locking_free!(
-        "SELECT order_id, status, emitted, due_at FROM shipments WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
+/// Locks and reads due shipments, without those that another transaction has locked.
+pub(crate) async fn due(connection: &mut Connection, now: i64, limit: i64) -> Result<Vec<Due>> {
+    let found: Vec<(String, String, String)> = sqlx::query_as(commerce_chassis::locking_free!(
+        "SELECT order_id, status, task FROM shipments WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
         "shipments"
     ))
     .bind(now)
@@ -118,7 +107,14 @@ pub(crate) async fn due(
     .fetch_all(connection)
     .await
     .map_err(sql)?;
-    found.into_iter().map(read).collect()
+    let due = found.into_iter().map(|(order_id, status, task)| {
+        Ok(Due {
+            order_id: OrderId::new(order_id),
+            status: read(&status)?,
+            task,
+        })
+    });
+    due.collect()
 }
 
 /// When the next shipment falls due.
@@ -129,81 +125,41 @@ pub(crate) async fn next_due(reader: &Pool) -> Result<Option<i64>> {
         .map_err(sql)
 }
 
-/// Updates shipments. Each comes with the status that it had before.
-pub(crate) async fn save(
-    connection: &mut Connection,
-    moved: &[(Shipment, ShipmentStatus)],
-    now: i64,
-) -> Result<()> {
-    let set: Vec<_> = moved
-        .iter()
-        .map(|(shipment, before)| {
-            (
-                shipment.order_id.as_str(),
-                before.name(),
-                shipment.status.name(),
-                shipment.due_at,
-                shipment.emitted,
-            )
-        })
-        .collect();
-    let saved = sqlx::query(
-        "UPDATE shipments SET status = w.value ->> 2, due_at = CAST(w.value ->> 3 AS BIGINT), emitted = CAST(w.value ->> 4 AS BIGINT),
-                              updated_at = $2
-         FROM json_each($1) AS w WHERE order_id = w.value ->> 0 AND status = w.value ->> 1",
-    )
-    .bind(rows(&set)?)
-    .bind(now)
-    .execute(connection)
-    .await
-    .map_err(sql)?
-    .rows_affected();
-    touched(saved, moved.len(), Error::Changed { what: "a shipment" })
-}
-
-/// Inserts tracking events; a second one for a status is an error.
-pub(crate) async fn track(
-    connection: &mut Connection,
-    entered: &[(&OrderId, ShipmentStatus)],
-    now: i64,
-) -> Result<()> {
-    let set: Vec<_> = entered
-        .iter()
-        .map(|(order_id, status)| (order_id.as_str(), status.name()))
-        .collect();
-    sqlx::query(
-        "INSERT INTO tracking_events (order_id, status, occurred_at)
-         SELECT value ->> 0, value ->> 1, $2 FROM json_each($1)",
-    )
-    .bind(rows(&set)?)
-    .bind(now)
-    .execute(connection)
-    .await
-    .map_err(sql)?;
-    Ok(())
-}
-
-/// Reads a shipment and its tracking events for a client.
+/// The status of an order's shipment, and what the carrier saw of it: status and time.
 pub(crate) async fn show(
     reader: &Pool,
-    order_id: &str,
-) -> Result<Option<(Shipment, Vec<(String, i64)>)>> {
-    let found: Option<Row> = sqlx::query_as(
-        "SELECT order_id, status, emitted, due_at FROM shipments WHERE order_id = $1",
-    )
-    .bind(order_id)
-    .fetch_optional(reader)
-    .await
-    .map_err(sql)?;
-    let Some(row) = found else {
+    order_id: &OrderId,
+) -> Result<Option<(ShipmentStatus, Vec<(String, i64)>)>> {
+    let status: Option<String> =
+        sqlx::query_scalar("SELECT status FROM shipments WHERE order_id = $1")
+            .bind(order_id.as_str())
+            .fetch_optional(reader)
+            .await
+            .map_err(sql)?;
+    let Some(status) = status else {
         return Ok(None);
     };
     let tracking = sqlx::query_as(
         "SELECT status, occurred_at FROM tracking_events WHERE order_id = $1 ORDER BY occurred_at",
     )
-    .bind(order_id)
+    .bind(order_id.as_str())
     .fetch_all(reader)
     .await
     .map_err(sql)?;
-    Ok(Some((read(row)?, tracking)))
+    Ok(Some((read(&status)?, tracking)))
+}
+
+/// When a shipment that enters `status` at `now` falls due.
+fn due_at(status: ShipmentStatus, now: i64) -> Option<i64> {
+    let micros = |stay: Duration| i64::try_from(stay.as_micros()).unwrap_or(i64::MAX);
+    stay(status).map(|stay| now.saturating_add(micros(stay)))
+}
+
+fn read(status: &str) -> Result<ShipmentStatus> {
+    ShipmentStatus::from_name(status)
+        .ok_or_else(|| Error::damaged("a stored shipment", format!("status {status:?}")))
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::damaged("a received shipment", error))
 }

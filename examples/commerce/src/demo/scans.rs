@@ -3,11 +3,12 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use commerce_chassis::{Cause, Db, Journal, Storage};
-use commerce_contracts::{Contract, OrderId, ShipmentStatus, ShipmentStatusChanged};
-use mainstay_clock::{SystemClock, SystemIds};
+use commerce_chassis::{Db, Storage};
+use commerce_contracts::{OrderId, ShipmentStatus, ShipmentStatusChanged};
+use mainstay_clock::{Clock as _, SystemClock, SystemIds};
 use mainstay_database::Transactions as _;
-use mainstay_messaging::event::Event;
+use mainstay_messaging::{Event, envelope::micros_since_epoch};
+use mainstay_outbox::Outbox as _;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Failure;
@@ -41,61 +42,36 @@ impl Event for FaultyScan {
     }
 }
 
-impl Contract for FaultyScan {
-    fn order_id(&self) -> &OrderId {
-        &self.order_id
-    }
-}
-
-/// Emits both scans of the parcel of `order` in one transaction, as a release with that fault would.
-pub(super) async fn emit(storage: &Storage, order: &OrderId) -> Result<(), Failure> {
+/// Emits scans of a second parcel of `order` in one transaction, as a release with that fault would.
+pub(super) async fn emit(storage: &Storage, order: &str) -> Result<(), Failure> {
     let db = Db::open_existing(storage, SERVICE).await?;
-    let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(SystemIds::new()));
-    let journal = Journal::open(&db, SERVICE, clock, ids).await?;
+    let (clock, ids) = (SystemClock::new(), Arc::new(SystemIds::new()));
+    let occurred_at = micros_since_epoch(clock.now());
+    let outbox = db.outbox(SERVICE, Arc::new(clock), ids).await?;
     let faulty = FaultyScan {
-        shipment_id: format!("shp-{order}"),
-        order_id: order.clone(),
+        shipment_id: format!("shp-{order}-2"),
+        order_id: OrderId::new(order),
         tracking_no: format!("scan-{order}"),
         carrier: "demo".to_owned(),
         from: ShipmentStatus::Dispatched,
         to: WRONG.trim_matches('"').to_owned(),
         location: Some("Hamburg".to_owned()),
-        occurred_at: journal.now(),
+        occurred_at,
     };
     let sound = ShipmentStatusChanged {
         shipment_id: faulty.shipment_id.clone(),
-        order_id: order.clone(),
+        order_id: faulty.order_id.clone(),
         tracking_no: faulty.tracking_no.clone(),
         carrier: faulty.carrier.clone(),
         from: ShipmentStatus::InTransit,
         to: ShipmentStatus::OutForDelivery,
         location: Some("Berlin".to_owned()),
-        occurred_at: journal.now(),
+        occurred_at,
     };
-    // An aggregate of its own: the shipment's messages are numbered by the service.
-    let (aggregate, mut emitted) = (faulty.tracking_no.clone(), 0);
-    let mut entries = journal.entries();
-    entries.emit(&aggregate, &mut emitted, &faulty, Cause::default())?;
-    entries.emit(&aggregate, &mut emitted, &sound, Cause::default())?;
+    let cannot = |error| Failure::new("the scans cannot be emitted", &error);
     let mut tx = db.begin().await.map_err(commerce_chassis::Error::from)?;
-    entries.write(&mut tx).await?;
+    outbox.emit(&mut tx, &faulty).await.map_err(cannot)?;
+    outbox.emit(&mut tx, &sound).await.map_err(cannot)?;
     db.commit(tx).await.map_err(commerce_chassis::Error::from)?;
     Ok(())
-}
-
-/// How many effects the scan with this status had in `service`.
-pub(super) async fn effects(
-    storage: &Storage,
-    service: &str,
-    order: &OrderId,
-    status: ShipmentStatus,
-) -> Result<i64, Failure> {
-    let db = Db::open_existing(storage, service).await?;
-    let effect = format!("{}:{order}:{}", ShipmentStatusChanged::KIND, status.name());
-    let (count,): (i64,) = sqlx::query_as("SELECT count(*) FROM effects WHERE effect = $1")
-        .bind(effect)
-        .fetch_one(db.reader())
-        .await
-        .map_err(|error| Failure::new("the effects cannot be read", &error))?;
-    Ok(count)
 }

@@ -49,27 +49,35 @@ impl Story {
     pub(super) async fn wait_for<T>(
         &mut self,
         what: &str,
-        mut look: impl AsyncFnMut() -> Result<Option<T>, Failure>,
+        look: impl AsyncFnMut() -> Result<Option<T>, Failure>,
     ) -> Result<Option<T>, Failure> {
-        let clock = SystemClock::new();
-        let until = clock.monotonic() + LONGEST;
-        loop {
-            let found = look().await?;
-            if found.is_some() || until.has_passed_at(clock.monotonic()) {
-                self.expect(what, found.is_some())?;
-                return Ok(found);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+        let found = look_for(look).await?;
+        self.expect(what, found.is_some())?;
+        Ok(found)
     }
 
     /// Says how it ended; whether every expectation held.
-    pub(super) fn end(self) -> Result<bool, Failure> {
+    pub(super) fn end(&self) -> Result<bool, Failure> {
         let kept = self.broken == 0;
         output::print(&match self.broken {
             0 => "every expectation held".to_owned(),
             broken => format!("{broken} expectations did not hold"),
         })?;
         Ok(kept)
+    }
+}
+
+/// Looks until there is something, at most for a minute.
+pub(super) async fn look_for<T>(
+    mut look: impl AsyncFnMut() -> Result<Option<T>, Failure>,
+) -> Result<Option<T>, Failure> {
+    let clock = SystemClock::new();
+    let until = clock.monotonic() + LONGEST;
+    loop {
+        let found = look().await?;
+        if found.is_some() || until.has_passed_at(clock.monotonic()) {
+            return Ok(found);
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }

@@ -38,7 +38,7 @@ async fn watch(client: &Client, order_id: &str, until: Monotonic) -> Ending {
     let clock = SystemClock::new();
     loop {
         let status = match client.show(order_id).await {
-            Ok(shown) if matches!(&*shown.status, "completed" | "cancelled") => {
+            Ok(shown) if shown.has_ended() => {
                 return Ending {
                     took: took(&shown),
                     status: shown.status,

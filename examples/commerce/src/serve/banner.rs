@@ -23,19 +23,23 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
   API     http://{address}/        traffic {traffic}
   data    {storage}
   seeds   SKU-001 … SKU-200 (scarce: SKU-198, SKU-199, SKU-200), cust-001 … cust-050
-          pm_ok pm_declined pm_timeout pm_late pm_flaky pm_3ds
+          pm_ok pm_declined pm_timeout pm_late pm_flaky pm_3ds pm_silent
 
   place an order
     curl -i http://{address}/api/v1/orders -H 'Idempotency-Key: my-first' -H 'Content-Type: application/json' -d '{{
       "customer_id":"cust-001","currency":"EUR","lines":[{{"sku":"SKU-001","quantity":2}}],"payment_method":"pm_ok",
       "ship_to":{{"name":"Ada","street":"Example Street 1","city":"Berlin","postcode":"10115","country":"DE"}}}}'
   follow it      curl http://{address}/api/v1/orders/ORDER_ID
+  its events     curl http://{address}/api/v1/orders/ORDER_ID/events
+  its saga       curl -H 'Accept: text/plain' http://{address}/api/v1/orders/ORDER_ID/timeline
   its money      curl http://{address}/api/v1/payments/ORDER_ID/ledger
   its parcel     curl http://{address}/api/v1/shipments/ORDER_ID
   health         curl http://{address}/readyz
   kill -9 this process, start it again, then
                  {commerce} verify --data {data}
-  a bad message  {commerce} demo poison --target http://{address} --data {data}
+  scenarios      {commerce} demo NAME --target http://{address} --data {data}
+                 happy-path payment-failure inventory-unavailable duplicate-event saga-timeout concurrent-orders poison
+  sagas          {commerce} saga list --data {data}
   more           {commerce} load --target http://{address} --orders 2000 --rate 200
 
 "#

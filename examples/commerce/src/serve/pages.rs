@@ -38,6 +38,9 @@ async fn index() -> Response {
         "routes": [
             "POST /api/v1/orders",
             "GET /api/v1/orders/{order_id}",
+            "GET /api/v1/orders/{order_id}/events",
+            "GET /api/v1/orders/{order_id}/timeline",
+            "POST /api/v1/orders/{order_id}/cancel",
             "GET /api/v1/stock/{sku}",
             "GET /api/v1/payments/{order_id}",
             "GET /api/v1/payments/{order_id}/ledger",

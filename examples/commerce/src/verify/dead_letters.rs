@@ -104,9 +104,9 @@ pub(super) fn waiting(observation: &Observation) -> Waiting {
 
 fn kept(observation: &Observation) -> impl Iterator<Item = &Letter> {
     let letters = observation
-        .journals
+        .mailboxes
         .values()
-        .flat_map(|journal| &journal.letters);
+        .flat_map(|mailbox| &mailbox.letters);
     letters.filter(|letter| letter.is_kept())
 }
 

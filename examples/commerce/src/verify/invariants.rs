@@ -4,10 +4,11 @@ mod effects;
 mod idempotency;
 mod loss;
 mod money;
-mod order_of_events;
+mod order_of_messages;
 mod reservations;
 mod shipments;
 mod stock;
+mod streams;
 mod terminal;
 
 use std::collections::HashSet;
@@ -23,7 +24,8 @@ pub(crate) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Vec
         reservations::check(observation, in_flight),
         effects::check(observation),
         loss::check(observation),
-        order_of_events::check(observation),
+        order_of_messages::check(observation),
+        streams::check(observation),
         shipments::check(observation, in_flight),
         idempotency::check(observation),
     ]

@@ -1,8 +1,9 @@
 //! The broker's log, with the committed offsets of each service.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use commerce_chassis::{FileSnapshot, Result};
+use mainstay_saga::CommandId;
 use serde::Deserialize;
 
 /// All records, by partition and offset.
@@ -11,6 +12,8 @@ pub(crate) struct Log {
     pub(crate) records: Vec<Record>,
     /// First and next offset of each partition, with its topic and number.
     pub(crate) partitions: Vec<Partition>,
+    /// When the newest record was appended; microseconds since 1970.
+    pub(crate) newest: i64,
     committed: HashMap<(String, i64), i64>,
 }
 
@@ -24,6 +27,7 @@ pub(crate) struct Record {
     pub(crate) order_id: Option<String>,
     /// Its envelope; none = it does not decode.
     pub(crate) envelope: Option<Envelope>,
+    pub(crate) scan: Option<Scan>,
 }
 
 /// A partition of the log.
@@ -42,28 +46,40 @@ pub(crate) struct Envelope {
     pub(crate) id: String,
     pub(crate) source: String,
     pub(crate) kind: String,
-    #[serde(default)]
-    headers: Vec<Vec<String>>,
+    /// Microseconds since 1970.
+    pub(crate) occurred_at: Option<i64>,
+    causation_id: Option<String>,
 }
 
 impl Envelope {
-    fn header(&self, name: &str) -> Option<&str> {
-        let header = self
-            .headers
-            .iter()
-            .find(|header| header.first().is_some_and(|n| n == name));
-        header?.get(1).map(String::as_str)
+    /// The command of a saga that this is.
+    pub(crate) fn command(&self) -> Option<CommandId> {
+        self.id.parse().ok()
     }
 
-    /// The aggregate and its version.
-    pub(crate) fn aggregate(&self) -> Option<(&str, i64)> {
-        let version = self.header("aggregateversion")?.parse().ok()?;
-        Some((self.header("aggregateid")?, version))
+    /// The command of a saga that this answers.
+    pub(crate) fn answers(&self) -> Option<CommandId> {
+        self.causation_id.as_deref()?.parse().ok()
     }
 }
 
+/// A scan of a parcel, as shipping tells it.
+#[derive(Deserialize, Debug)]
+pub(crate) struct Scan {
+    #[serde(rename = "shipment_id")]
+    pub(crate) parcel: String,
+    #[serde(rename = "to")]
+    pub(crate) status: String,
+}
+
+/// Of payloads, only those of shipping matter.
+const RECORDS: &str = "SELECT r.id >> 40, r.id & ((1 << 40) - 1), r.key, r.envelope,
+        CASE WHEN p.topic = 'shipping' THEN r.payload END
+    FROM broker_records AS r LEFT JOIN broker_partitions AS p ON p.id = r.id >> 40 ORDER BY r.id";
+
 impl Log {
     pub(crate) async fn read(file: &mut FileSnapshot) -> Result<Self> {
+        type Row = (i64, i64, Option<String>, String, Option<Vec<u8>>);
         let partitions: Vec<(i64, String, i64, i64, i64)> = file
             .all("SELECT id, topic, number, first_offset, next_offset FROM broker_partitions ORDER BY id")
             .await?;
@@ -71,23 +87,22 @@ impl Log {
             .iter()
             .map(|(id, topic, ..)| (*id, topic.clone()))
             .collect();
-        let records: Vec<(i64, i64, Option<String>, String)> = file
-            .all("SELECT id >> 40, id & ((1 << 40) - 1), key, envelope FROM broker_records ORDER BY id")
-            .await?;
+        let records: Vec<Row> = file.all(RECORDS).await?;
+        let newest = "SELECT coalesce(max(appended_at), 0) FROM broker_records";
+        let newest: Vec<(i64,)> = file.all(newest).await?;
         let committed: Vec<(String, i64, i64)> = file
             .all("SELECT grp, partition, committed FROM broker_claims")
             .await?;
+        let record = |(partition, offset, order_id, envelope, payload): Row| Record {
+            partition,
+            offset,
+            topic: topics.get(&partition).cloned().unwrap_or_default(),
+            order_id,
+            envelope: serde_json::from_str(&envelope).ok(),
+            scan: payload.and_then(|payload| serde_json::from_slice(&payload).ok()),
+        };
         Ok(Self {
-            records: records
-                .into_iter()
-                .map(|(partition, offset, order_id, envelope)| Record {
-                    partition,
-                    offset,
-                    topic: topics.get(&partition).cloned().unwrap_or_default(),
-                    order_id,
-                    envelope: serde_json::from_str(&envelope).ok(),
-                })
-                .collect(),
+            records: records.into_iter().map(record).collect(),
             partitions: partitions
                 .into_iter()
                 .map(|(id, topic, number, first, next)| Partition {
@@ -98,11 +113,21 @@ impl Log {
                     next,
                 })
                 .collect(),
+            newest: newest.first().map_or(0, |(at,)| *at),
             committed: committed
                 .into_iter()
                 .map(|(group, partition, offset)| ((group, partition), offset))
                 .collect(),
         })
+    }
+
+    /// The orders with a record that cannot be read: it may be any message.
+    pub(crate) fn unreadable(&self) -> HashSet<&str> {
+        let records = self.records.iter();
+        let unreadable = records.filter(|record| record.envelope.is_none());
+        unreadable
+            .filter_map(|record| record.order_id.as_deref())
+            .collect()
     }
 
     /// The offset that `service` committed; it has handled every record below.

@@ -98,13 +98,10 @@ async fn unfinished(storage: &Storage) -> Result<Vec<String>> {
 fn work_of(service: &str) -> Option<(&'static str, &'static str)> {
     match service {
         "order" => Some((
-            "SELECT count(*) FROM orders WHERE status NOT IN ('completed', 'cancelled')",
+            "SELECT count(*) FROM order_view WHERE status NOT IN ('completed', 'cancelled')",
             "orders that have not ended",
         )),
-        "payment" => Some((
-            "SELECT count(*) FROM intents WHERE done = 0",
-            "payments to settle",
-        )),
+        "payment" => Some(("SELECT count(*) FROM intents", "payments to settle")),
         "shipping" => Some((
             "SELECT count(*) FROM shipments WHERE due_at IS NOT NULL",
             "shipments on their way",

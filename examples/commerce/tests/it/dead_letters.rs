@@ -53,15 +53,19 @@ fn the_scenario_goes_from_the_alarm_to_fixed() {
     shop.stop();
 }
 
-/// Events of three orders that no handler can read: the payloads are damaged before inventory
+/// The commands to reserve stock in the log.
+pub(crate) const RESERVATIONS: &str =
+    "SELECT count(*) FROM broker_records WHERE envelope ->> 'kind' = 'ReserveStock'";
+
+/// Commands about three orders that no handler can read: the payloads are damaged before inventory
 /// reads them.
 fn with_dead_letters(data: &Path) -> (Shop, Vec<String>) {
     let seller = Shop::start(data, &["--traffic", "off", "--service", "order"], None).unwrap();
     let orders: Vec<_> = (0..3)
         .map(|number| seller.accept(&format!("{number}"), &body(&[("SKU-001", 1)], "pm_ok")))
         .collect();
-    wait_for("the orders to be in the log", || {
-        (count(data, "broker", "SELECT count(*) FROM broker_records") == 3).then_some(())
+    wait_for("the commands to be in the log", || {
+        (count(data, "broker", RESERVATIONS) == 3).then_some(())
     });
     seller.stop();
     execute(

@@ -79,8 +79,9 @@ fn every_payment_method_ends_as_it_should() {
             "checked over nothing: {row}"
         );
     }
-    // `pm_late` is found by its key, so it is requested once; `pm_flaky` is requested three times.
-    let asked = "SELECT CAST(sum(asked) AS BIGINT) FROM asks WHERE effect_key LIKE '%:authorize:%'";
+    // `pm_late` is found by its key, so it is requested once; `pm_flaky` and `pm_timeout` are
+    // requested three times.
+    let asked = "SELECT CAST(sum(requested) AS BIGINT) FROM orders";
     assert_eq!(count(shop.data(), "psp", asked), 1 + 1 + 3 + 1 + 3 + 1);
     let held = "SELECT count(*) FROM operations WHERE kind = 'authorize'";
     assert_eq!(count(shop.data(), "psp", held), 3);
@@ -178,7 +179,7 @@ fn the_same_request_many_times_is_one_order_and_one_answer() {
     });
     let order_id = one_answer(&replies);
     assert_eq!(
-        count(shop.data(), "order", "SELECT count(*) FROM orders"),
+        count(shop.data(), "order", "SELECT count(*) FROM order_view"),
         1
     );
 

@@ -8,10 +8,11 @@ use crate::{
 };
 
 const EXPIRED: &str = "SELECT count(*) FROM reservations WHERE state = 'expired'";
-const RELEASED: &str = "SELECT count(*) FROM emitted WHERE kind = 'StockReleased'";
+/// Publishing is at least once: a killed process may leave a second copy.
+const RELEASED: &str = "SELECT count(DISTINCT envelope ->> 'id') FROM broker_records WHERE envelope ->> 'kind' = 'StockReleased'";
 
-fn start(sandbox: &Sandbox, service: &str) -> Shop {
-    let arguments = ["--traffic", "off", "--service", service, "--hold", "1"];
+fn start(sandbox: &Sandbox, service: &str, hold: &str) -> Shop {
+    let arguments = ["--traffic", "off", "--service", service, "--hold", hold];
     Shop::start(sandbox.path(), &arguments, None).unwrap()
 }
 
@@ -19,37 +20,44 @@ fn available(inventory: &Shop, sku: &str) -> Value {
     inventory.get(&format!("/api/v1/stock/{sku}")).json()["available"].clone()
 }
 
-/// Places an order for all pieces while nobody takes payments.
-fn place_unpaid(order: &Shop, key: &str, lines: &[(&str, i64)]) -> String {
+/// Places an order while nobody takes payments, until its hold has ended.
+fn place_unpaid(sandbox: &Sandbox, order: &Shop, key: &str, lines: &[(&str, i64)]) -> String {
+    let ended = count(sandbox.path(), "inventory", EXPIRED);
     let order_id = order.accept(key, &body(lines, "pm_ok"));
     wait_for("the hold to end", || {
-        let path = format!("/api/v1/orders/{order_id}");
-        (order.get(&path).json()["status"] == "cancelling").then_some(())
+        (count(sandbox.path(), "inventory", EXPIRED) > ended).then_some(())
     });
     order_id
 }
 
 #[test]
-fn a_hold_that_ends_before_the_payment_frees_its_stock_and_cancels_the_order() {
+fn a_hold_that_ends_before_the_payment_is_taken_anew_if_nobody_else_took_the_stock() {
     let Some(sandbox) = Sandbox::new() else {
         return;
     };
-    let [order, inventory, shipping] =
-        ["order", "inventory", "shipping"].map(|name| start(&sandbox, name));
-    let first = place_unpaid(&order, "k1", &[("SKU-200", 5)]);
+    let order = start(&sandbox, "order", "1");
+    let shipping = start(&sandbox, "shipping", "1");
+    let inventory = start(&sandbox, "inventory", "1");
+    let late = place_unpaid(&sandbox, &order, "k1", &[("SKU-200", 5)]);
+    let lucky = place_unpaid(&sandbox, &order, "k2", &[("SKU-199", 5)]);
     assert_eq!(available(&inventory, "SKU-200"), 5);
+    inventory.stop();
     // Others may have it.
-    let second = place_unpaid(&order, "k2", &[("SKU-200", 5)]);
+    let inventory = start(&sandbox, "inventory", "900");
+    let other = order.accept("k3", &body(&[("SKU-200", 5)], "pm_ok"));
+    wait_for("the hold of the other order", || {
+        (available(&inventory, "SKU-200") == 0).then_some(())
+    });
 
-    // The payment is asked for, voided, and never taken.
-    let payment = start(&sandbox, "payment");
-    for order_id in [&first, &second] {
-        let ended = order.ended(order_id);
-        assert_eq!(ended["status"], "cancelled", "{ended:#}");
-        let reason = ended["history"][2]["reason"].as_str().unwrap();
-        assert!(reason.starts_with("hold_expired"), "{reason}");
+    let payment = start(&sandbox, "payment", "1");
+    let late = order.ended(&late);
+    assert_eq!(late["status"], "cancelled", "{late:#}");
+    for paid in [&lucky, &other] {
+        let paid = order.ended(paid);
+        // On a busy machine, the saga may have given up before the payment service started.
+        let gave_up = paid.to_string().contains("timed_out");
+        assert!(paid["status"] == "completed" || gave_up, "{paid:#}");
     }
-    assert_eq!(count(sandbox.path(), "inventory", EXPIRED), 2);
     assert_holds(sandbox.path(), 60);
     for shop in [order, inventory, shipping, payment] {
         shop.stop();
@@ -67,19 +75,20 @@ fn of_two_processes_one_ends_holds_and_the_other_one_goes_on_when_it_is_killed()
     let Some(sandbox) = Sandbox::new() else {
         return;
     };
-    let order = start(&sandbox, "order");
-    let leader = start(&sandbox, "inventory");
+    let order = start(&sandbox, "order", "1");
+    let leader = start(&sandbox, "inventory", "1");
     wait_for("a leader", || leads(&leader).then_some(()));
-    let other = start(&sandbox, "inventory");
-    place_unpaid(&order, "k1", &[("SKU-199", 2)]);
+    let other = start(&sandbox, "inventory", "1");
+    place_unpaid(&sandbox, &order, "k1", &[("SKU-199", 2)]);
     assert!(leads(&leader) && !leads(&other));
     leader.kill();
-    place_unpaid(&order, "k2", &[("SKU-199", 3)]);
+    place_unpaid(&sandbox, &order, "k2", &[("SKU-199", 3)]);
     assert!(leads(&other));
     assert_eq!(available(&other, "SKU-199"), 10);
-    for sql in [EXPIRED, RELEASED] {
-        assert_eq!(count(sandbox.path(), "inventory", sql), 2, "{sql}");
-    }
+    assert_eq!(count(sandbox.path(), "inventory", EXPIRED), 2);
+    wait_for("both releases to be told", || {
+        (count(sandbox.path(), "broker", RELEASED) == 2).then_some(())
+    });
     for shop in [order, other] {
         shop.stop();
     }

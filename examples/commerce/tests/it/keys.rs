@@ -106,7 +106,7 @@ fn a_thousand_identical_requests_and_two_kills_are_one_order_and_one_answer() {
     replies.extend(again_as_first(&shop, &order, &replies));
     let order_id = one_answer(&replies);
     assert_eq!(shop.ended(&order_id)["status"], "completed");
-    let orders = "SELECT count(*) FROM orders";
+    let orders = "SELECT count(*) FROM order_view";
     assert_eq!(count(sandbox.path(), "order", orders), 1);
     assert_holds(sandbox.path(), 60);
     shop.stop();
@@ -164,7 +164,7 @@ fn a_client_that_hangs_up_gets_its_order_all_the_same() {
         order.len()
     );
     let request = head + &order;
-    let is_placed = || count(sandbox.path(), "order", "SELECT count(*) FROM orders") == 1;
+    let is_placed = || count(sandbox.path(), "order", "SELECT count(*) FROM order_view") == 1;
     // A request that was not read yet when its client left may be dropped, and the shop tells nobody what
     // it has read. So a client stays a while, and others try again. The lock keeps it from its answer.
     let mut stays = [100, 500, 2_000].into_iter().cycle();

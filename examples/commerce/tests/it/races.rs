@@ -95,7 +95,7 @@ fn one_key_at_two_processes_is_one_order_and_one_answer() {
         let replies = at_once(&shops, &vec![request; 8]);
         one_answer(&replies);
     }
-    let orders = "SELECT count(*) FROM orders";
+    let orders = "SELECT count(*) FROM order_view";
     assert_eq!(count(sandbox.path(), "order", orders), 8);
     assert_holds(sandbox.path(), 30);
     for shop in shops {

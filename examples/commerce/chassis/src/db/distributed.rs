@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use mainstay_database::{Error as DatabaseError, Migration, Migrations, Namespace};
+use mainstay_database::{Error as DatabaseError, Namespace};
 use mainstay_idempotency::{Error as KeysError, MemoryLeases, RedisLeases, redis::Client};
 use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 
@@ -23,13 +23,16 @@ pub(crate) use mainstay_dlock::postgres::{
     MIGRATIONS as LOCKS_MIGRATIONS, PostgresFences as Fences, PostgresLeases as LockLeases,
 };
 pub(crate) use mainstay_dlq::postgres::MIGRATIONS as QUEUE_MIGRATIONS;
+pub(crate) use mainstay_eventstore::postgres::MIGRATIONS as STREAMS_MIGRATIONS;
+pub use mainstay_eventstore::postgres::PostgresEventStore as Streams;
 pub(crate) use mainstay_idempotency::postgres::{
     MIGRATIONS as RECORDS_MIGRATIONS, PostgresRecords as Records,
 };
 pub(crate) use mainstay_inbox::postgres::{MIGRATIONS as INBOX_MIGRATIONS, PostgresInbox as Inbox};
-pub(crate) use mainstay_outbox::postgres::{
-    MIGRATIONS as OUTBOX_MIGRATIONS, PostgresOutbox as Outbox,
-};
+pub(crate) use mainstay_outbox::postgres::MIGRATIONS as OUTBOX_MIGRATIONS;
+pub use mainstay_outbox::postgres::PostgresOutbox as Outbox;
+pub(crate) use mainstay_saga::postgres::MIGRATIONS as SAGAS_MIGRATIONS;
+pub use mainstay_saga::postgres::PostgresSagas as Sagas;
 pub use server_snapshot::Snapshot;
 
 /// The connection that statements run on.
@@ -39,15 +42,6 @@ pub type Pool = PgPool;
 
 /// Whether services keep their data on a server instead of in files.
 pub const ON_A_SERVER: bool = true;
-
-/// Migrations of every database, before a service's own tables.
-pub(crate) const PREPARATIONS: &[Migrations] = &[Migrations {
-    component: "portable",
-    steps: &[Migration {
-        name: "0001_portable",
-        sql: include_str!("../../migrations/postgres/0001_portable.sql"),
-    }],
-}];
 
 /// Whether a database has the table of its log binding.
 pub(crate) const HAS_LOG_BINDING: &str = "SELECT to_regclass('log_binding') IS NOT NULL";

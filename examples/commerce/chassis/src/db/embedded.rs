@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use mainstay_database::{Error as DatabaseError, Migrations};
+use mainstay_database::Error as DatabaseError;
 use mainstay_idempotency::MemoryLeases;
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -18,11 +18,16 @@ pub(crate) use mainstay_dlock::sqlite::{
     MIGRATIONS as LOCKS_MIGRATIONS, SqliteFences as Fences, SqliteLeases as LockLeases,
 };
 pub(crate) use mainstay_dlq::sqlite::MIGRATIONS as QUEUE_MIGRATIONS;
+pub(crate) use mainstay_eventstore::sqlite::MIGRATIONS as STREAMS_MIGRATIONS;
+pub use mainstay_eventstore::sqlite::SqliteEventStore as Streams;
 pub(crate) use mainstay_idempotency::sqlite::{
     MIGRATIONS as RECORDS_MIGRATIONS, SqliteRecords as Records,
 };
 pub(crate) use mainstay_inbox::sqlite::{MIGRATIONS as INBOX_MIGRATIONS, SqliteInbox as Inbox};
-pub(crate) use mainstay_outbox::sqlite::{MIGRATIONS as OUTBOX_MIGRATIONS, SqliteOutbox as Outbox};
+pub(crate) use mainstay_outbox::sqlite::MIGRATIONS as OUTBOX_MIGRATIONS;
+pub use mainstay_outbox::sqlite::SqliteOutbox as Outbox;
+pub(crate) use mainstay_saga::sqlite::MIGRATIONS as SAGAS_MIGRATIONS;
+pub use mainstay_saga::sqlite::SqliteSagas as Sagas;
 
 /// The connection that statements run on.
 pub type Connection = SqliteConnection;
@@ -33,9 +38,6 @@ pub type Snapshot = FileSnapshot;
 
 /// Whether services keep their data on a server instead of in files.
 pub const ON_A_SERVER: bool = false;
-
-/// Migrations of every database, before a service's own tables.
-pub(crate) const PREPARATIONS: &[Migrations] = &[];
 
 /// Whether a database has the table of its log binding.
 pub(crate) const HAS_LOG_BINDING: &str =

@@ -65,6 +65,21 @@ impl FileSnapshot {
             .map_err(|error| Error::unreadable(&self.name, error))
     }
 
+    /// All rows of a query for `$1`.
+    ///
+    /// # Errors
+    /// As [`all`](Self::all).
+    pub async fn all_of<T>(&mut self, query: &'static str, parameter: &str) -> Result<Vec<T>>
+    where
+        T: Send + Unpin + for<'r> sqlx::FromRow<'r, SqliteRow>,
+    {
+        sqlx::query_as(query)
+            .bind(parameter)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| Error::unreadable(&self.name, error))
+    }
+
     /// Closes the connection.
     ///
     /// # Errors

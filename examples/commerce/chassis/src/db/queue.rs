@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use commerce_contracts::{
-    AuthorizePayment, CapturePayment, DispatchShipment, OrderCancelled, OrderConfirmed,
-    OrderPlaced, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded,
-    ShipmentStatusChanged, StockReleased, StockReservationFailed, StockReserved,
+    AuthorizePayment, CancelShipment, CapturePayment, DispatchShipment, ExtendReservation,
+    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded, PrepareShipment,
+    ReleaseStock, ReserveStock, ShipmentStatusChanged, StockReleased, StockReservationFailed,
+    StockReserved, VoidOrRefundPayment,
 };
 use mainstay_database::Namespace;
 use mainstay_dlq::{DeadLetterQueue, Error, StoreOf, store::DeadLetterDatabase};
@@ -27,19 +28,22 @@ impl DeadLetterDatabase for Db {
 
 /// An edited message must decode as what it claims to be: every contract that a service handles.
 pub(super) fn checked(desk: Desk) -> Desk {
-    desk.check::<OrderPlaced>()
-        .check::<OrderConfirmed>()
-        .check::<OrderCancelled>()
+    desk.check::<ReserveStock>()
+        .check::<ExtendReservation>()
+        .check::<ReleaseStock>()
         .check::<StockReserved>()
         .check::<StockReservationFailed>()
         .check::<StockReleased>()
         .check::<AuthorizePayment>()
         .check::<CapturePayment>()
+        .check::<VoidOrRefundPayment>()
         .check::<PaymentAuthorized>()
         .check::<PaymentDeclined>()
         .check::<PaymentCaptured>()
         .check::<PaymentRefunded>()
+        .check::<PrepareShipment>()
         .check::<DispatchShipment>()
+        .check::<CancelShipment>()
         .check::<ShipmentStatusChanged>()
 }
 

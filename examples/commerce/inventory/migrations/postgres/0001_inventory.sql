@@ -1,17 +1,21 @@
+-- Whoever moves stock locks its warehouse first.
+CREATE TABLE {ns}warehouses (
+    name TEXT PRIMARY KEY
+);
+
 CREATE TABLE {ns}stock_items (
     sku      TEXT PRIMARY KEY,
-    on_hand  BIGINT NOT NULL CHECK (on_hand >= 0),
-    reserved BIGINT NOT NULL CHECK (reserved >= 0),
-    version  BIGINT NOT NULL DEFAULT 1
-) WITH (fillfactor = 25);             -- hot rows: room for their next versions on the same page
+    on_hand  BIGINT NOT NULL,
+    reserved BIGINT NOT NULL,
+    CHECK (reserved BETWEEN 0 AND on_hand)
+) WITH (fillfactor = 25);          -- hot rows: room for their next versions on the same page
 
 CREATE TABLE {ns}reservations (
-    order_id       TEXT PRIMARY KEY,
-    reservation_id TEXT NOT NULL,
-    state          TEXT NOT NULL,     -- held, committed, released, refused
-    emitted        BIGINT NOT NULL,   -- messages it has emitted
-    updated_at     BIGINT NOT NULL    -- microseconds since 1970
+    order_id   TEXT PRIMARY KEY,
+    state      TEXT NOT NULL,      -- held, firm, committed, released, expired, refused
+    expires_at BIGINT              -- when a hold expires, in microseconds since 1970
 ) WITH (fillfactor = 80);
+CREATE INDEX {prefix}reservations_by_expiry ON {ns}reservations (expires_at) WHERE state = 'held';
 
 CREATE TABLE {ns}reservation_lines (
     order_id TEXT NOT NULL,
@@ -27,6 +31,8 @@ CREATE TABLE {ns}stock_movements (
     quantity     BIGINT NOT NULL,
     moved_at     BIGINT NOT NULL
 );
+
+INSERT INTO {ns}warehouses (name) VALUES ('main');
 
 -- Seed: a million pieces of each SKU, except of the last three.
 INSERT INTO {ns}stock_items (sku, on_hand, reserved)

@@ -1,17 +1,21 @@
+-- Whoever moves stock locks its warehouse first.
+CREATE TABLE {ns}warehouses (
+    name TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE {ns}stock_items (
     sku      TEXT PRIMARY KEY,
-    on_hand  INTEGER NOT NULL CHECK (on_hand >= 0),
-    reserved INTEGER NOT NULL CHECK (reserved >= 0),
-    version  INTEGER NOT NULL DEFAULT 1
+    on_hand  INTEGER NOT NULL,
+    reserved INTEGER NOT NULL,
+    CHECK (reserved BETWEEN 0 AND on_hand)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE {ns}reservations (
-    order_id       TEXT PRIMARY KEY,
-    reservation_id TEXT NOT NULL,
-    state          TEXT NOT NULL,     -- held, committed, released, refused
-    emitted        INTEGER NOT NULL,  -- messages it has emitted
-    updated_at     INTEGER NOT NULL   -- microseconds since 1970
+    order_id   TEXT PRIMARY KEY,
+    state      TEXT NOT NULL,      -- held, firm, committed, released, expired, refused
+    expires_at INTEGER             -- when a hold expires, in microseconds since 1970
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX {prefix}reservations_by_expiry ON {prefix}reservations (expires_at) WHERE state = 'held';
 
 CREATE TABLE {ns}reservation_lines (
     order_id TEXT NOT NULL,
@@ -27,6 +31,8 @@ CREATE TABLE {ns}stock_movements (
     quantity     INTEGER NOT NULL,
     moved_at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+INSERT INTO {ns}warehouses (name) VALUES ('main');
 
 -- Seed: a million pieces of each SKU, except of the last three.
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)

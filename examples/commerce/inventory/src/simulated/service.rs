@@ -1,37 +1,30 @@
-//! The simulated service: its decisions are the service's own, its tables are in memory.
+//! The simulated service.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::time::Duration;
 
-use commerce_contracts::{
-    OrderCancelled, OrderId, OrderPlaced, ReleaseCause, Sku, StockReleased, StockReservationFailed,
-    StockReserved,
-};
+use commerce_contracts::{OrderId, ReleaseCause, ReleaseStock, ReserveStock, Shortage, Sku};
 use mainstay_database::memory::{Connection, Database, Inserted, Record, Strength, Wait};
 use mainstay_inbox::{HandlerError, MemoryInbox, Received, Worker};
-use mainstay_messaging::{Event as _, Group, Message, StartAt, Topic};
-use mainstay_outbox::{MemoryOutbox, Outbox as _, Relay};
+use mainstay_messaging::{Event as _, Group, StartAt, Topic};
+use mainstay_outbox::{MemoryOutbox, Relay};
+use mainstay_saga::{MemorySagas, Participant};
 use mainstay_simulation::Process;
 
 use crate::{
-    handlers::wire,
-    reservation::{Release, State, release},
-    shelf::{Level, Shelf, sum},
+    handlers::{failed, released, reserved},
+    reservation::{Lines, State, sum},
 };
 
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-pub(super) fn group() -> Group {
-    Group::from_static("inventory")
-}
+type Kit = Participant<MemorySagas, MemoryOutbox>;
 
 /// The stock of one SKU.
 #[derive(Clone, Debug)]
 pub(super) struct Stock {
     pub(super) sku: Sku,
-    pub(super) level: Level,
+    pub(super) on_hand: i64,
+    pub(super) reserved: i64,
 }
 
 /// The stock held for an order.
@@ -39,15 +32,7 @@ pub(super) struct Stock {
 pub(super) struct Reservation {
     order_id: OrderId,
     pub(super) state: State,
-    pub(super) lines: BTreeMap<Sku, i64>,
-}
-
-/// A handled message and the answer that was emitted: the journal of this service.
-#[derive(Clone, Debug)]
-pub(super) struct Handled {
-    number: i64,
-    pub(super) message: Message,
-    pub(super) emitted: Option<Message>,
+    pub(super) lines: Lines,
 }
 
 impl Record for Stock {
@@ -66,27 +51,20 @@ impl Record for Reservation {
     }
 }
 
-impl Record for Handled {
-    const TABLE: &'static str = "handled";
-    type Key = i64;
-    fn key(&self) -> i64 {
-        self.number
-    }
-}
-
 /// One instance: a worker on the inbox and a relay on the outbox, as in production.
 pub(super) async fn run(process: Process) -> Result<(), Failure> {
     // Share one handle: a commit through it notifies the relay of its outbox.
     let database = process.database();
     let outbox = open(&process, &database).await?;
-    let topics = [Topic::from_static(OrderPlaced::TOPIC)];
+    let topics = [Topic::from_static(ReserveStock::TOPIC)];
     let consumer = process
-        .consumer(&group(), &topics, StartAt::Earliest)
+        .consumer(&Group::from_static("inventory"), &topics, StartAt::Earliest)
         .await?;
+    let kit = Kit::new(MemorySagas::new(database.clone()), outbox.clone());
     let worker = Worker::new(MemoryInbox::new(database), consumer)
-        .with_state(outbox.clone())
-        .on(placed)
-        .on(cancelled)
+        .with_state(kit)
+        .on(reserve)
+        .on(release)
         .clock(process.clock())
         .ids(process.ids());
     let relay = Relay::new(outbox, process.publisher())
@@ -116,145 +94,91 @@ async fn open(process: &Process, database: &Database) -> Result<MemoryOutbox, Fa
     }
 }
 
-/// Holds all of the order's stock, or none.
-async fn placed(
-    connection: &mut Connection,
-    Received { event, message, .. }: Received<OrderPlaced>,
-    outbox: MemoryOutbox,
+async fn reserve(
+    tx: &mut Connection,
+    command: Received<ReserveStock>,
+    kit: Kit,
 ) -> Result<(), HandlerError> {
-    let order_id = event.order_id;
-    if connection
-        .statement()
-        .await?
-        .get::<Reservation>(&order_id)
-        .is_some()
-    {
-        // The order was cancelled first; its tombstone stays.
-        return record(&outbox, connection, message, None).await;
-    }
-    let mut lines = sum(event.lines.iter().map(|line| (&line.sku, line.qty)));
-    let mut levels = HashMap::new();
-    for sku in lines.keys() {
-        let mut statement = connection.statement().await?;
-        let stock = statement
+    let Some(task) = kit.begin(tx, &command).await? else {
+        return Ok(());
+    };
+    let order_id = command.event.order_id;
+    let lines = sum(&command.event.lines);
+    let mut shortages = Vec::new();
+    for (sku, quantity) in &lines {
+        let mut statement = tx.statement().await?;
+        let locked = statement
             .lock::<Stock>(sku, Strength::NoKeyUpdate, Wait::Block)
             .await?;
-        levels.extend(stock.row().map(|stock| (stock.sku, stock.level)));
-    }
-    let mut shelf = Shelf::new(levels);
-    let (state, emitted) = match shelf.hold(&lines) {
-        Ok(()) => {
-            let emitted = StockReserved {
-                reservation_id: format!("res-{order_id}"),
-                order_id: order_id.clone(),
-                lines: wire(&lines),
-                expires_at: None,
-            };
-            (State::Held, outbox.message(&emitted)?)
+        let available = locked
+            .row()
+            .map_or(0, |stock| stock.on_hand - stock.reserved);
+        if available < *quantity {
+            shortages.push(Shortage {
+                sku: sku.clone(),
+                requested: *quantity,
+                available,
+            });
         }
-        Err(shortages) => {
-            lines.clear();
-            let order_id = order_id.clone();
-            let emitted = StockReservationFailed {
-                order_id,
-                shortages,
-            };
-            (State::Refused, outbox.message(&emitted)?)
-        }
-    };
-    for (sku, held) in shelf.held() {
-        move_stock(connection, sku, *held).await?;
     }
-    let reservation = Reservation {
-        order_id,
-        state,
-        lines,
-    };
-    write(connection, reservation).await?;
-    record(&outbox, connection, message, Some(emitted)).await
+    if !shortages.is_empty() {
+        write(tx, &order_id, State::Refused, Lines::new()).await?;
+        return Ok(kit.refused(tx, &task, &failed(order_id, shortages)).await?);
+    }
+    for (sku, quantity) in &lines {
+        change(tx, sku, *quantity).await?;
+    }
+    write(tx, &order_id, State::Held, lines.clone()).await?;
+    Ok(kit
+        .done(tx, &task, &reserved(order_id, &lines, None))
+        .await?)
 }
 
-/// Releases the stock of a cancelled order, and answers it.
-async fn cancelled(
-    connection: &mut Connection,
-    Received { event, message, .. }: Received<OrderCancelled>,
-    outbox: MemoryOutbox,
+async fn release(
+    tx: &mut Connection,
+    undo: Received<ReleaseStock>,
+    kit: Kit,
 ) -> Result<(), HandlerError> {
-    let order_id = event.order_id;
-    let mut statement = connection.statement().await?;
-    let known = statement
-        .lock::<Reservation>(&order_id, Strength::NoKeyUpdate, Wait::Block)
-        .await?;
-    drop(statement);
-    let known = known.row();
-    let cause = match release(known.as_ref().map(|reservation| reservation.state)) {
-        Release::GiveBack => ReleaseCause::Compensation,
-        Release::NothingHeld => ReleaseCause::Cancelled,
-        Release::TooLate => return record(&outbox, connection, message, None).await,
-    };
-    let lines = known
-        .map(|reservation| reservation.lines)
-        .unwrap_or_default();
-    for (sku, held) in &lines {
-        move_stock(connection, sku, -held).await?;
+    let (_, task) = kit.undo::<ReserveStock>(tx, &undo).await?;
+    let order_id = undo.event.order_id;
+    let known = tx.statement().await?.get::<Reservation>(&order_id);
+    let held = known.filter(|reservation| reservation.state.holds_stock());
+    let lines = held.map(|reservation| reservation.lines);
+    let lines = lines.unwrap_or_default();
+    for (sku, quantity) in &lines {
+        change(tx, sku, -quantity).await?;
     }
-    let emitted = outbox.message(&StockReleased {
-        reservation_id: format!("res-{order_id}"),
-        order_id: order_id.clone(),
-        cause,
-        lines: wire(&lines),
-    })?;
-    let state = State::Released;
-    write(
-        connection,
-        Reservation {
-            order_id,
-            state,
-            lines,
-        },
-    )
-    .await?;
-    record(&outbox, connection, message, Some(emitted)).await
+    write(tx, &order_id, State::Released, lines.clone()).await?;
+    let released = released(order_id, ReleaseCause::Compensation, &lines);
+    Ok(kit.undone(tx, &task, &released).await?)
 }
 
-async fn move_stock(connection: &mut Connection, sku: &Sku, held: i64) -> Result<(), HandlerError> {
-    let mut statement = connection.statement().await?;
-    let moved = statement.update::<Stock>(sku, |stock| {
-        stock.level.reserved += held;
+async fn change(tx: &mut Connection, sku: &Sku, reserved: i64) -> Result<(), HandlerError> {
+    let mut statement = tx.statement().await?;
+    let changing = statement.update::<Stock>(sku, |stock| {
+        stock.reserved += reserved;
         true
     });
-    if moved.await? {
+    if changing.await? {
         Ok(())
     } else {
         Err(HandlerError::permanent(format!("no {sku}")))
     }
 }
 
-async fn write(connection: &mut Connection, reservation: Reservation) -> Result<(), HandlerError> {
-    let newest = reservation.clone();
-    let mut statement = connection.statement().await?;
-    let _: Inserted = statement.upsert(reservation, |row| *row = newest).await?;
-    Ok(())
-}
-
-/// Enqueues the answer, and records that the message was handled.
-async fn record(
-    outbox: &MemoryOutbox,
-    connection: &mut Connection,
-    message: Message,
-    emitted: Option<Message>,
+async fn write(
+    tx: &mut Connection,
+    order_id: &OrderId,
+    state: State,
+    lines: Lines,
 ) -> Result<(), HandlerError> {
-    if let Some(emitted) = &emitted {
-        outbox.enqueue(connection, emitted).await?;
-    }
-    let mut statement = connection.statement().await?;
-    let number = statement.next_value("handled");
-    let _: Inserted = statement
-        .insert(Handled {
-            number,
-            message,
-            emitted,
-        })
-        .await?;
+    let reservation = Reservation {
+        order_id: order_id.clone(),
+        state,
+        lines,
+    };
+    let newest = reservation.clone();
+    let mut statement = tx.statement().await?;
+    let _: Inserted = statement.upsert(reservation, |row| *row = newest).await?;
     Ok(())
 }

@@ -1,34 +1,15 @@
-CREATE TABLE {ns}orders (
+-- The read model: one row per order, written with each event of its stream.
+CREATE TABLE {ns}order_view (
     order_id    TEXT PRIMARY KEY,
     customer_id TEXT NOT NULL,
     currency    TEXT NOT NULL,
     total_minor BIGINT NOT NULL,
+    lines       TEXT NOT NULL,     -- JSON
     status      TEXT NOT NULL,
-    awaiting    TEXT NOT NULL,     -- JSON: compensations that were started and not yet acknowledged
-    details     TEXT NOT NULL,     -- JSON: lines, amounts, address, payment method
-    changes     BIGINT NOT NULL,   -- rows of its history
-    emitted     BIGINT NOT NULL,   -- messages it has emitted
+    version     BIGINT NOT NULL,   -- events of its stream that the row includes
     placed_at   BIGINT NOT NULL,   -- microseconds since 1970, as all times here
     updated_at  BIGINT NOT NULL
 ) WITH (fillfactor = 70);
-
-CREATE TABLE {ns}order_history (
-    order_id TEXT NOT NULL,
-    change   BIGINT NOT NULL,      -- 1, 2, 3 …
-    status   TEXT NOT NULL,
-    reason   TEXT,
-    at       BIGINT NOT NULL,
-    PRIMARY KEY (order_id, change)
-);
-
--- A repeated request gets the same answer, byte for byte. A row is written in the transaction that places its order.
-CREATE TABLE {ns}idempotency_keys (
-    idempotency_key TEXT PRIMARY KEY,
-    request         TEXT NOT NULL,  -- the normalised request
-    order_id        TEXT NOT NULL,
-    answer          TEXT NOT NULL,  -- the body
-    answered_at     BIGINT NOT NULL
-);
 
 CREATE TABLE {ns}price_book (
     sku         TEXT NOT NULL,

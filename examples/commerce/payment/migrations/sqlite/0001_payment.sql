@@ -1,29 +1,25 @@
 CREATE TABLE {ns}payments (
     order_id       TEXT PRIMARY KEY,
-    status         TEXT NOT NULL,     -- requested, authorized, declined, captured, voided
+    status         TEXT NOT NULL,     -- requested, authorized, declined, capturing, captured, voiding, voided, refunding, refunded
     amount_minor   INTEGER NOT NULL,
     currency       TEXT NOT NULL,
     payment_method TEXT NOT NULL,
+    attempts       INTEGER NOT NULL,  -- commands to authorise it
     provider_ref   TEXT,              -- the provider's name for the authorisation
-    emitted        INTEGER NOT NULL,  -- messages it has emitted
     updated_at     INTEGER NOT NULL   -- microseconds since 1970, as all times here
 ) STRICT;
 
--- Operations that the provider has to do. All requests of one operation have the same effect key.
+-- What is left to do at the provider. All calls of one operation have the same effect key: the id of its command.
 CREATE TABLE {ns}intents (
-    number         INTEGER PRIMARY KEY,
-    effect_key     TEXT NOT NULL UNIQUE,
-    order_id       TEXT NOT NULL,
-    kind           TEXT NOT NULL,     -- authorize, capture, void
-    question       TEXT NOT NULL,     -- ask, look_up
-    asked          INTEGER NOT NULL,  -- number of requests
-    due_at         INTEGER NOT NULL,
-    done           INTEGER NOT NULL,
-    causation_id   TEXT NOT NULL,
-    correlation_id TEXT
-) STRICT;
-CREATE INDEX {prefix}intents_due ON {prefix}intents (due_at) WHERE done = 0;
-CREATE INDEX {prefix}intents_of_order ON {prefix}intents (order_id, number) WHERE done = 0;
+    effect_key TEXT PRIMARY KEY,
+    order_id   TEXT NOT NULL UNIQUE,
+    kind       TEXT NOT NULL,         -- authorize, capture, void, refund
+    question   TEXT NOT NULL,         -- ask, look_up
+    calls      INTEGER NOT NULL,      -- number of answered calls, silence included
+    due_at     INTEGER NOT NULL,
+    task       TEXT NOT NULL          -- the saga's command that is to be answered, as JSON
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {prefix}intents_due ON {prefix}intents (due_at);
 
 -- Double entry: the entries of one operation sum to zero.
 CREATE TABLE {ns}ledger_entries (

@@ -1,15 +1,25 @@
--- The simulated provider's own books: at most one operation per effect key.
+-- The simulated provider's own books.
+CREATE TABLE {ns}orders (
+    order_id  TEXT PRIMARY KEY,
+    requested INTEGER NOT NULL        -- requests for an authorisation
+) STRICT, WITHOUT ROWID;
+
+-- At most one operation per effect key.
 CREATE TABLE {ns}operations (
     effect_key   TEXT PRIMARY KEY,
-    kind         TEXT NOT NULL,
+    order_id     TEXT NOT NULL,
+    kind         TEXT NOT NULL,       -- authorize, capture, void, refund
     amount_minor INTEGER NOT NULL,
     currency     TEXT NOT NULL,
     reference    TEXT NOT NULL,
     done_at      INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX {prefix}operations_of_order ON {prefix}operations (order_id);
 
--- The number of requests per effect key.
-CREATE TABLE {ns}asks (
-    effect_key TEXT PRIMARY KEY,
-    asked      INTEGER NOT NULL
+-- The newest fencing token of a caller, per effect key: calls with an older one are refused. And whether the provider was
+-- unavailable: it answers so from then on.
+CREATE TABLE {ns}effect_keys (
+    effect_key  TEXT PRIMARY KEY,
+    fence       INTEGER NOT NULL,
+    unavailable INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -1,13 +1,10 @@
 CREATE TABLE {ns}shipments (
-    order_id    TEXT PRIMARY KEY,   -- one shipment per order
-    shipment_id TEXT NOT NULL,
-    tracking_no TEXT NOT NULL,
-    status      TEXT NOT NULL,
-    ship_to     TEXT NOT NULL,      -- JSON
-    contents    TEXT NOT NULL,      -- JSON
-    due_at      INTEGER,            -- microseconds since 1970
-    emitted     INTEGER NOT NULL,   -- messages it has emitted
-    updated_at  INTEGER NOT NULL
+    order_id TEXT PRIMARY KEY,   -- one shipment per order
+    status   TEXT NOT NULL,
+    ship_to  TEXT NOT NULL,      -- JSON
+    contents TEXT NOT NULL,      -- JSON
+    task     TEXT NOT NULL,      -- JSON: the command that is answered when it is packed
+    due_at   INTEGER             -- microseconds since 1970
 ) STRICT;
 CREATE INDEX {prefix}shipments_due ON {prefix}shipments (due_at) WHERE due_at IS NOT NULL;
 

@@ -1,58 +1,144 @@
-//! I5: each handled message has exactly one effect and a processed record.
+//! I5: each command of a saga has its effect once, and one answer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use commerce_contracts::SUBSCRIPTIONS;
+use mainstay_saga::{Attempt, CommandId};
 
-use super::super::{finding::Finding, observation::Observation};
+use super::super::{
+    finding::Finding,
+    log::Record,
+    observation::{Mailbox, Observation},
+};
+
+/// The ids of the answers to each command.
+type Answers<'a> = HashMap<CommandId, BTreeSet<&'a str>>;
 
 pub(super) fn check(observation: &Observation) -> Finding {
-    let mut finding = Finding::new("I5", "each handled message had its effect once", "effects");
-    for (service, journal) in &observation.journals {
-        let mut processed: HashSet<&str> = journal.processed.iter().map(|(_, id)| &**id).collect();
-        // An operator may have made a message of an unreadable record.
-        let ids_of = |replayed: bool| {
-            let letters = journal.letters.iter();
-            letters
-                .filter(move |letter| letter.is_replayed() == replayed)
-                .filter_map(|letter| letter.event_id.as_deref())
+    let mut finding = Finding::new(
+        "I5",
+        "each command had its effect and answer once",
+        "commands",
+    );
+    let (answers, unreadable) = (answers(observation), observation.log.unreadable());
+    let mut seen: HashSet<&str> = HashSet::new();
+    for record in &observation.log.records {
+        let Some(envelope) = &record.envelope else {
+            continue;
         };
-        processed.extend(ids_of(true));
-        let unhandled: HashSet<&str> = ids_of(false).collect();
-        let mut done: HashMap<&str, u32> = HashMap::new();
-        for (effect, event_id) in &journal.effects {
-            finding.checked += 1;
-            let times = done.entry(event_id).or_default();
-            *times += 1;
-            if *times > 1 {
-                finding.offends(format!(
-                    "{service}: event {event_id} had {times} effects, one of them {effect}"
-                ));
-            }
-            if !processed.contains(&**event_id) {
-                finding.offends(format!(
-                    "{service}: effect {effect} of event {event_id}, which has no processed record"
-                ));
-            }
+        let Some(command) = envelope.command() else {
+            continue;
+        };
+        if !seen.insert(&envelope.id) {
+            continue;
         }
-        let envelopes = observation.log.records.iter().filter_map(|record| {
-            let envelope = record.envelope.as_ref()?;
-            let handled = SUBSCRIPTIONS.iter().any(|subscription| {
-                subscription.service == *service
-                    && subscription.topic == record.topic
-                    && subscription.kinds.contains(&&*envelope.kind)
-            });
-            handled.then_some(envelope)
-        });
-        for envelope in envelopes {
-            let id = &*envelope.id;
-            if processed.contains(id) && !done.contains_key(id) && !unhandled.contains(id) {
+        finding.checked += 1;
+        let times = answers.get(&command).map_or(0, BTreeSet::len);
+        let what = format!("{} {command}", envelope.kind);
+        if times > 1 {
+            finding.offends(format!("{what} was answered {times} times"));
+        }
+        let run = observation.runs.get(command.run.as_str());
+        let is_answered = run.is_some_and(|run| run.answered.contains(&envelope.id));
+        let is_excused = record
+            .order_id
+            .as_deref()
+            .is_some_and(|order_id| unreadable.contains(order_id));
+        if times == 0 && !is_excused && (is_answered || is_due(observation, record, &command)) {
+            finding.offends(format!("{what} was handled, and its answer is lost"));
+        }
+    }
+    booked(observation, &mut finding);
+    moved(observation, &mut finding);
+    finding
+}
+
+fn answers(observation: &Observation) -> Answers<'_> {
+    let records = observation.log.records.iter();
+    let logged = records.filter_map(|record| record.envelope.as_ref());
+    let mailboxes = observation.mailboxes.values();
+    let rows = mailboxes.flat_map(Mailbox::unpublished);
+    let waiting = rows.filter_map(|row| row.envelope.as_ref());
+    let mut answers = Answers::new();
+    for envelope in logged.chain(waiting) {
+        if let Some(command) = envelope.answers() {
+            answers.entry(command).or_default().insert(&envelope.id);
+        }
+    }
+    answers
+}
+
+/// Whether a command was handled, and nothing is left to do before it is answered.
+fn is_due(observation: &Observation, record: &Record, command: &CommandId) -> bool {
+    let Some(envelope) = &record.envelope else {
+        return false;
+    };
+    let mut subscriptions = SUBSCRIPTIONS.iter();
+    let handling = subscriptions.find(|it| it.handles(&record.topic, &envelope.kind));
+    let Some(mailbox) = handling.and_then(|it| observation.mailboxes.get(it.service)) else {
+        return false;
+    };
+    let identity = (envelope.source.clone(), envelope.id.clone());
+    let mut letters = mailbox.letters.iter();
+    let is_kept = letters
+        .any(|letter| letter.event_id.as_ref() == Some(&envelope.id) && !letter.is_replayed());
+    if !mailbox.processed.contains(&identity) || is_kept {
+        return false;
+    }
+    // What is undone needs no answer but that of the undo.
+    let undo = CommandId::new(command.run.clone(), &*command.step, Attempt::Undo);
+    let run = observation.runs.get(command.run.as_str());
+    let is_undone = run.is_none_or(|run| run.sent.contains(&undo.to_string()));
+    if is_undone && command.attempt != Attempt::Undo {
+        return false;
+    }
+    let order_id = record.order_id.as_deref().unwrap_or_default();
+    let payment = observation.payments.get(order_id);
+    let shipment = observation.shipments.get(order_id);
+    !payment.is_some_and(|payment| payment.has_intent)
+        && !shipment.is_some_and(|shipment| shipment.is_due)
+}
+
+/// The provider has done each operation of the ledger, once.
+fn booked(observation: &Observation, finding: &mut Finding) {
+    for (order_id, payment) in &observation.payments {
+        for (name, operation) in &payment.operations {
+            let done = payment.at_provider.get(name).map(|(_, amount)| *amount);
+            if done != Some(operation.amount) {
+                let amount = operation.amount;
                 finding.offends(format!(
-                    "{service}: {} {} has a processed record and no effect",
-                    envelope.kind, envelope.id
+                    "ledger operation {name} of order {order_id} moves {amount}, the provider {}",
+                    done.unwrap_or(0)
                 ));
             }
         }
     }
-    finding
+}
+
+/// Each line of a dispatched order left the warehouse, once.
+fn moved(observation: &Observation, finding: &mut Finding) {
+    let mut expected: BTreeMap<String, i64> = BTreeMap::new();
+    for (order_id, reservation) in &observation.reservations {
+        if reservation.state == "committed" {
+            let lines = reservation.lines.iter();
+            expected.extend(lines.map(|(sku, of)| (format!("dispatch:{order_id}:{sku}"), -of)));
+        }
+    }
+    for movement in &observation.movements {
+        let name = &movement.name;
+        if name.starts_with("opening:") {
+            continue;
+        }
+        let quantity = expected.remove(name);
+        if quantity != Some(movement.quantity) {
+            finding.offends(format!(
+                "movement {name} is of {}, not of {}",
+                movement.quantity,
+                quantity.unwrap_or(0)
+            ));
+        }
+    }
+    for name in expected.keys() {
+        finding.offends(format!("movement {name} is missing"));
+    }
 }

@@ -14,8 +14,13 @@ pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Fin
         "orders",
     );
     for (order_id, payment) in &observation.payments {
-        for (operation, sum) in payment.operations.iter().filter(|(_, sum)| **sum != 0) {
-            finding.offends(format!("ledger operation {operation} adds up to {sum}"));
+        for (name, operation) in &payment.operations {
+            if operation.sum != 0 {
+                finding.offends(format!(
+                    "ledger operation {name} adds up to {}",
+                    operation.sum
+                ));
+            }
         }
         if !observation.orders.contains_key(order_id) {
             finding.offends(format!("order {order_id} has money and does not exist"));
@@ -35,8 +40,9 @@ pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Fin
 
 fn wrong(order: &Order, payment: &Payment, at_rest: bool) -> Option<String> {
     let account = |name| payment.accounts.get(name).copied().unwrap_or(0);
-    let provider = |kind| payment.at_provider.get(kind).copied().unwrap_or(0);
+    let provider = |kind| payment.provided(kind);
     let (held, captured) = (account("held"), account("provider"));
+    let authorized = provider("authorize") - provider("void");
     if held < 0 {
         return Some(format!("{held} is held"));
     }
@@ -46,23 +52,29 @@ fn wrong(order: &Order, payment: &Payment, at_rest: bool) -> Option<String> {
             provider("authorize")
         ));
     }
-    if provider("authorize") > order.total {
+    if provider("refund") > provider("capture") {
         return Some(format!(
-            "the provider holds {} of {}",
-            provider("authorize"),
+            "the provider gave back {} of {}",
+            provider("refund"),
+            provider("capture")
+        ));
+    }
+    if authorized > order.total {
+        return Some(format!(
+            "the provider holds {authorized} of {}",
             order.total
         ));
     }
     if !at_rest {
         return None;
     }
-    if captured != provider("capture") {
+    if captured != provider("capture") - provider("refund") {
         return Some(format!(
             "captured {captured}, the provider says {}",
-            provider("capture")
+            provider("capture") - provider("refund")
         ));
     }
-    if held != provider("authorize") - provider("capture") - provider("void") {
+    if held != authorized - provider("capture") {
         return Some(format!("{held} is held, the provider says otherwise"));
     }
     let due = if order.status == "completed" {

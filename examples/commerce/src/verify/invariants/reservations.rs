@@ -17,7 +17,7 @@ pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Fin
             finding.offends(format!("reservation of {order_id}, which does not exist"));
             continue;
         };
-        if matches!(&**state, "held" | "committed") && reservation.lines != order.lines {
+        if matches!(&**state, "held" | "firm" | "committed") && reservation.lines != order.lines {
             finding.offends(format!(
                 "reservation of {order_id} ({state}) holds {:?}, ordered were {:?}",
                 reservation.lines, order.lines

@@ -12,7 +12,7 @@ pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Fin
     );
     for (order_id, order) in &observation.orders {
         let shipment = observation.shipments.get(order_id);
-        if !order.was_confirmed {
+        if !order.has("Confirmed") {
             if shipment.is_some() {
                 finding.offends(format!(
                     "order {order_id} was never confirmed and has a shipment"
@@ -23,7 +23,10 @@ pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Fin
         finding.checked += 1;
         let at_rest = !in_flight.contains(order_id.as_str());
         match shipment {
-            None if at_rest => finding.offends(format!("order {order_id} has no shipment")),
+            // It may be cancelled before it is packed.
+            None if at_rest && order.status != "cancelled" => {
+                finding.offends(format!("order {order_id} has no shipment"));
+            }
             Some(shipment) if order.status == "cancelled" && shipment.status != "cancelled" => {
                 finding.offends(format!(
                     "order {order_id} is cancelled, its shipment is {}",

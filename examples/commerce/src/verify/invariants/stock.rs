@@ -10,9 +10,13 @@ pub(super) fn check(observation: &Observation) -> Finding {
     let holds = observation
         .reservations
         .values()
-        .filter(|r| r.state == "held");
+        .filter(|reservation| reservation.holds_stock());
     for (sku, quantity) in holds.flat_map(|reservation| &reservation.lines) {
         *held.entry(sku).or_default() += quantity;
+    }
+    let mut moved: BTreeMap<&str, i64> = BTreeMap::new();
+    for movement in &observation.movements {
+        *moved.entry(&movement.sku).or_default() += movement.quantity;
     }
     for (sku, stock) in &observation.stock {
         finding.checked += 1;
@@ -20,10 +24,10 @@ pub(super) fn check(observation: &Observation) -> Finding {
         if reserved < 0 || reserved > on_hand {
             finding.offends(format!("{sku}: {reserved} reserved of {on_hand} on hand"));
         }
-        if stock.moved != on_hand {
+        let moved = moved.remove(sku.as_str()).unwrap_or(0);
+        if moved != on_hand {
             finding.offends(format!(
-                "{sku}: {on_hand} on hand, its movements add up to {}",
-                stock.moved
+                "{sku}: {on_hand} on hand, its movements add up to {moved}"
             ));
         }
         let held = held.remove(sku.as_str()).unwrap_or(0);
@@ -35,6 +39,9 @@ pub(super) fn check(observation: &Observation) -> Finding {
     }
     for (sku, held) in held {
         finding.offends(format!("{sku}: {held} held of a SKU that does not exist"));
+    }
+    for (sku, moved) in moved {
+        finding.offends(format!("{sku}: {moved} moved of a SKU that does not exist"));
     }
     finding
 }

@@ -1,8 +1,12 @@
-//! I1: every order ends in time.
+//! I1: every order ends in time, and its saga with it.
 
 use std::{collections::HashSet, time::Duration};
 
-use super::super::{dead_letters, finding::Finding, observation::Observation};
+use super::super::{
+    dead_letters,
+    finding::Finding,
+    observation::{Observation, Order, Run},
+};
 
 /// How long an order may stay in a status.
 const fn deadline(status: &str) -> Duration {
@@ -22,12 +26,6 @@ pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Fin
         finding.checked += 1;
         let status = &order.status;
         if order.is_terminal() {
-            if order.awaiting != "[]" {
-                finding.offends(format!(
-                    "order {order_id} is {status} and still waits for {}",
-                    order.awaiting
-                ));
-            }
             continue;
         }
         if !in_flight.contains(order_id.as_str()) {
@@ -44,5 +42,36 @@ pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Fin
             ));
         }
     }
+    for run in observation.runs.values() {
+        let order = observation.orders.get(&run.order_id);
+        let is_excused = with_an_operator.contains(&*run.order_id);
+        if let Some(wrong) = wrong(run, order, is_excused) {
+            let (id, order_id) = (&run.id, &run.order_id);
+            finding.offends(format!("run {id} of order {order_id} {wrong}"));
+        }
+    }
     finding
+}
+
+/// `is_excused`: a message of the order waits for an operator.
+fn wrong(run: &Run, order: Option<&Order>, is_excused: bool) -> Option<String> {
+    let status = &run.status;
+    let step = run.step.as_deref().unwrap_or("its beginning");
+    let Some(order) = order else {
+        return Some(format!("is {status}, and the order does not exist"));
+    };
+    if status == "broken" {
+        return Some(format!("is broken at {step}"));
+    }
+    if run.is_overdue && !is_excused {
+        return Some(format!("is overdue at {step}"));
+    }
+    let fits = match &*order.status {
+        "completed" => status == "completed",
+        "cancelled" => status == "undone",
+        // A parcel is on its way behind the last step.
+        "dispatched" => matches!(&**status, "running" | "completed"),
+        _ => !run.has_ended(),
+    };
+    (!fits).then(|| format!("is {status}, the order is {}", order.status))
 }

@@ -1,0 +1,107 @@
+//! Records what happened to orders: their streams, their rows, and what other services hear.
+
+use commerce_chassis::{Connection, Outbox, Result, Streams};
+use commerce_contracts::OrderId;
+use mainstay_eventstore::{EventStore as _, Loaded, Recorded};
+use mainstay_inbox::HandlerError;
+use mainstay_messaging::envelope::micros_since_epoch;
+use mainstay_outbox::Outbox as _;
+
+use crate::{
+    announcement,
+    order::{Delivered, Order, OrderEvent, Placed},
+    view,
+};
+
+/// The streams of orders, with the view and the outbox beside them. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    streams: Streams,
+    outbox: Outbox,
+}
+
+impl Orders {
+    pub(crate) const fn new(streams: Streams, outbox: Outbox) -> Self {
+        Self { streams, outbox }
+    }
+
+    pub(crate) const fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// The id of a new order.
+    pub(crate) fn new_id(&self) -> OrderId {
+        OrderId::new(self.outbox.origin().ids().uuid().to_string())
+    }
+
+    /// Begins the stream of an order.
+    pub(crate) async fn place(&self, connection: &mut Connection, placed: Placed) -> Result<()> {
+        let (id, now) = (placed.order_id.clone(), self.now());
+        view::insert(connection, &placed, now).await?;
+        let event = OrderEvent::from(placed);
+        let order: Loaded<Order> = self
+            .streams
+            .create(connection, id.as_str(), [event.clone()])
+            .await?;
+        self.announce(connection, &order, &event, now).await
+    }
+
+    /// Appends events to the stream of an order.
+    pub(crate) async fn record(
+        &self,
+        connection: &mut Connection,
+        id: &str,
+        happened: Vec<OrderEvent>,
+    ) -> Result<(), HandlerError> {
+        let now = self.now();
+        let mut loaded: Loaded<Order> = self.streams.load(connection, id).await?;
+        let mut order = Order::clone(&loaded);
+        for event in &happened {
+            order.accept(event).map_err(HandlerError::permanent)?;
+            self.announce(connection, &order, event, now).await?;
+        }
+        let appended = self.streams.append(connection, id, &mut loaded, happened);
+        appended.await?;
+        view::update(connection, &loaded, now).await?;
+        Ok(())
+    }
+
+    /// The carrier has delivered the order.
+    pub(crate) async fn deliver(
+        &self,
+        connection: &mut Connection,
+        id: &OrderId,
+    ) -> Result<(), HandlerError> {
+        let delivered = Delivered {}.into();
+        self.record(connection, id.as_str(), vec![delivered]).await
+    }
+
+    /// The events of an order up to `version`, in order.
+    pub(crate) async fn history(
+        &self,
+        connection: &mut Connection,
+        id: &str,
+        version: u64,
+    ) -> Result<Vec<Recorded<OrderEvent>>> {
+        let history = self.streams.history::<Order>(connection, id, 0, version);
+        Ok(history.await?)
+    }
+
+    async fn announce(
+        &self,
+        connection: &mut Connection,
+        order: &Order,
+        event: &OrderEvent,
+        now: i64,
+    ) -> Result<()> {
+        if let Some(announced) = announcement::of(order, event, now) {
+            self.outbox.emit(connection, &*announced).await?;
+        }
+        Ok(())
+    }
+
+    /// Microseconds since 1970.
+    fn now(&self) -> i64 {
+        micros_since_epoch(self.outbox.origin().clock().now())
+    }
+}

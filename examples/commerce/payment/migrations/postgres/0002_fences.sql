@@ -1,2 +1,0 @@
--- The newest fencing token of a caller, per effect key. Calls with an older one are refused.
-ALTER TABLE {ns}asks ADD COLUMN fence BIGINT NOT NULL DEFAULT 0;

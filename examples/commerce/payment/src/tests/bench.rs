@@ -1,0 +1,396 @@
+//! The service's handlers and rounds, and the provider, on databases of the test's own.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use commerce_chassis::{
+    Connection, Db, Deployment, ON_A_SERVER, Progress, Remote, Round as _, ServiceBuilder, Storage,
+    StorageSettings,
+};
+use commerce_contracts::{
+    AuthorizePayment, CapturePayment, Contract, Currency, Money, OrderId, VoidOrRefundPayment,
+};
+use mainstay_clock::{BootId, Clock, Monotonic};
+use mainstay_database::Transactions as _;
+use mainstay_idempotency::MemoryLeases;
+use mainstay_inbox::{HandlerError, Handlers};
+use mainstay_messaging::{
+    Delivery, Key, Message, MessageId, Partition, Position, Topic,
+    broker::Content,
+    envelope,
+    event::{Event, decode},
+};
+use mainstay_saga::{Attempt, CommandId, RunId};
+use mainstay_testkit::postgres::{Server, TestDatabase, URL};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+use crate::{
+    MIGRATIONS,
+    handlers::{Desk, handlers},
+    intent::{Kind, Question},
+    leased::Leased,
+    psp::{self, Answer, Call, Psp},
+    settling::Settling,
+};
+
+/// A clock that is put forward by hand.
+#[derive(Debug)]
+struct HandClock(Mutex<SystemTime>);
+
+impl Clock for HandClock {
+    fn now(&self) -> SystemTime {
+        *self.0.lock().unwrap()
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        Monotonic::from_micros(0)
+    }
+
+    fn boot_id(&self) -> BootId {
+        BootId::new("test")
+    }
+}
+
+pub(super) struct Bench {
+    db: Db,
+    psp: Psp,
+    desk: Desk,
+    clock: Arc<HandClock>,
+    handlers: Handlers<Connection, Desk>,
+    settling: Settling<Psp>,
+    /// Messages that were handled, as an inbox knows.
+    handled: Mutex<HashSet<String>>,
+    /// Messages that were read from the outbox.
+    read: Mutex<usize>,
+    _directory: TempDir,
+    owned: Option<TestDatabase>,
+}
+
+impl Bench {
+    /// None: the build needs a server, and there is none.
+    pub(super) async fn open() -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = StorageSettings {
+            data: directory.path().to_owned(),
+            ..StorageSettings::default()
+        };
+        let mut owned = None;
+        // On a server the service and the provider share the test's one database.
+        let (name, psp_name) = if ON_A_SERVER {
+            let server = Server::for_suite("commerce-payment")?;
+            let database = server.database().await.unwrap();
+            settings.postgres = std::env::var(URL).ok();
+            settings.postgres_prefix = Some(database.name().to_owned());
+            owned = Some(database);
+            ("", "")
+        } else {
+            ("payment", "psp")
+        };
+        let deployment = Deployment::open(Storage::new(&settings).unwrap())
+            .await
+            .unwrap();
+        let builder = ServiceBuilder::open(&deployment, name, &MIGRATIONS)
+            .await
+            .unwrap();
+        let clock = Arc::new(HandClock(Mutex::new(UNIX_EPOCH)));
+        let desk = Desk {
+            kit: builder.participant().await.unwrap(),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        };
+        let psp = psp::open(&deployment, psp_name).await.unwrap();
+        let db = builder.db().clone();
+        Some(Self {
+            settling: settling(&db, &desk, psp.clone()),
+            handlers: handlers(desk.clone()),
+            db,
+            psp,
+            desk,
+            clock,
+            handled: Mutex::default(),
+            read: Mutex::default(),
+            _directory: directory,
+            owned,
+        })
+    }
+
+    pub(super) async fn close(self) {
+        if let Some(owned) = self.owned {
+            owned.close().await.unwrap();
+        }
+    }
+
+    /// Hands a message to its handler, as the worker does; once, as the inbox does.
+    pub(super) async fn try_handle(&self, message: &Message) -> Result<(), HandlerError> {
+        if self.handled.lock().unwrap().contains(message.id.as_str()) {
+            return Ok(());
+        }
+        let partition = Partition {
+            topic: message.topic.clone(),
+            number: 0,
+        };
+        let delivery = Delivery {
+            position: Position {
+                partition,
+                offset: 0,
+            },
+            content: Content::Message(message.clone()),
+        };
+        let mut tx = self.db.begin().await.unwrap();
+        self.handlers.run(&mut tx, &delivery).await?;
+        self.db.commit(tx).await.unwrap();
+        let id = message.id.as_str().to_owned();
+        self.handled.lock().unwrap().insert(id);
+        Ok(())
+    }
+
+    pub(super) async fn handle(&self, message: Message) {
+        self.try_handle(&message).await.unwrap();
+    }
+
+    /// Settles until nothing is left to do. Answers with the new messages.
+    pub(super) async fn settle(&self) -> Vec<Message> {
+        while self.settling.round().await.unwrap() != Progress::Idle {
+            self.clock_forward();
+        }
+        self.emitted().await
+    }
+
+    /// Runs so many rounds, each long after the one before.
+    pub(super) async fn rounds(&self, rounds: usize) -> Vec<Message> {
+        for _ in 0..rounds {
+            let _progress = self.settling.round().await.unwrap();
+            self.clock_forward();
+        }
+        self.emitted().await
+    }
+
+    /// Further than any intent waits.
+    fn clock_forward(&self) {
+        *self.clock.0.lock().unwrap() += Duration::from_secs(120);
+    }
+
+    /// The messages that were put into the outbox since the last call.
+    pub(super) async fn emitted(&self) -> Vec<Message> {
+        let rows: Vec<(String, String, String, Vec<u8>)> =
+            sqlx::query_as("SELECT topic, key, envelope, payload FROM outbox ORDER BY position")
+                .fetch_all(self.db.reader())
+                .await
+                .unwrap();
+        let messages = rows.into_iter().map(|(topic, key, envelope, payload)| {
+            let (topic, key) = (Topic::new(topic).unwrap(), Key::new(key).unwrap());
+            envelope::read(&envelope, topic, Some(key), Some(payload.into())).unwrap()
+        });
+        let mut messages: Vec<Message> = messages.collect();
+        let mut read = self.read.lock().unwrap();
+        let new = messages.split_off(*read);
+        *read += new.len();
+        new
+    }
+
+    pub(super) async fn authorize(&self, method: &str, attempt: Attempt) -> Vec<Message> {
+        self.handle(to_authorize(method, attempt)).await;
+        self.settle().await
+    }
+
+    pub(super) async fn capture(&self) -> Vec<Message> {
+        self.handle(to_capture()).await;
+        self.settle().await
+    }
+
+    pub(super) async fn undo(&self) -> Vec<Message> {
+        self.handle(to_undo()).await;
+        self.settle().await
+    }
+
+    /// Another process, whose calls to the provider are held at a point until `go`.
+    pub(super) fn far_away(&self, held: Held) -> (Settling<FarAway>, Arc<Notify>, Arc<Notify>) {
+        let (reached, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let provider = FarAway {
+            psp: self.psp.clone(),
+            held,
+            reached: Arc::clone(&reached),
+            go: Arc::clone(&go),
+        };
+        (settling(&self.db, &self.desk, provider), reached, go)
+    }
+
+    /// Calls the provider past the service, with a fencing token and an effect key.
+    pub(super) async fn call(&self, kind: Kind, effect_key: &str, fence: i64) -> Option<Answer> {
+        let call = Call {
+            question: Question::Ask,
+            kind,
+            effect_key: effect_key.to_owned(),
+            order_id: order_id(),
+            amount: amount(),
+            currency: Currency::Eur,
+            payment_method: "pm_flaky".to_owned(),
+            fence,
+        };
+        self.psp.call(call).await
+    }
+
+    pub(super) async fn status(&self) -> String {
+        sqlx::query_scalar("SELECT status FROM payments")
+            .fetch_one(self.db.reader())
+            .await
+            .unwrap()
+    }
+
+    /// The balance of an account of the ledger, each of whose operations sums to zero.
+    pub(super) async fn balance(&self, account: &str) -> i64 {
+        let entries: Vec<(String, String, i64)> =
+            sqlx::query_as("SELECT operation, account, amount_minor FROM ledger_entries")
+                .fetch_all(self.db.reader())
+                .await
+                .unwrap();
+        let mut sums = std::collections::HashMap::<&str, i64>::new();
+        for (operation, _, amount) in &entries {
+            *sums.entry(operation).or_default() += amount;
+        }
+        assert!(sums.values().all(|sum| *sum == 0), "{entries:?}");
+        let of_account = entries.iter().filter(|(_, name, _)| name == account);
+        of_account.map(|(_, _, amount)| amount).sum()
+    }
+
+    /// The provider's operations in their order.
+    pub(super) async fn at_provider(&self) -> Vec<(String, i64)> {
+        sqlx::query_as("SELECT kind, amount_minor FROM operations ORDER BY done_at, kind")
+            .fetch_all(self.psp.db.reader())
+            .await
+            .unwrap()
+    }
+
+    pub(super) async fn held_at_provider(&self) -> i64 {
+        let operations = self.at_provider().await;
+        let signed = operations.iter().map(|(kind, amount)| match &**kind {
+            "authorize" => *amount,
+            "capture" | "void" => -amount,
+            _ => 0,
+        });
+        signed.sum()
+    }
+
+    /// How often the provider was requested to authorise.
+    pub(super) async fn requested(&self) -> i64 {
+        sqlx::query_scalar("SELECT requested FROM orders")
+            .fetch_one(self.psp.db.reader())
+            .await
+            .unwrap()
+    }
+}
+
+/// As a process of its own: with leases of its own.
+fn settling<R>(db: &Db, desk: &Desk, provider: R) -> Settling<R>
+where
+    R: Remote<Call = Call, Answer = Option<Answer>>,
+{
+    Settling {
+        db: db.clone(),
+        desk: desk.clone(),
+        provider: Leased::new(provider, Arc::new(MemoryLeases::new())),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Held {
+    Request,
+    Answer,
+}
+
+/// The provider, with calls that are held at a point.
+pub(super) struct FarAway {
+    psp: Psp,
+    held: Held,
+    reached: Arc<Notify>,
+    go: Arc<Notify>,
+}
+
+impl FarAway {
+    async fn hold(&self, point: Held) {
+        if self.held == point {
+            self.reached.notify_one();
+            self.go.notified().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Remote for FarAway {
+    type Call = Call;
+    type Answer = Option<Answer>;
+
+    async fn call(&self, call: Call) -> Option<Answer> {
+        self.hold(Held::Request).await;
+        let answer = self.psp.call(call).await;
+        self.hold(Held::Answer).await;
+        answer
+    }
+}
+
+fn order_id() -> OrderId {
+    OrderId::new("order")
+}
+
+fn amount() -> Money {
+    Money::from_minor(700).unwrap()
+}
+
+pub(super) fn command(method: &str) -> AuthorizePayment {
+    AuthorizePayment {
+        order_id: order_id(),
+        amount_minor: amount(),
+        currency: Currency::Eur,
+        payment_method: method.to_owned(),
+    }
+}
+
+pub(super) fn to_authorize(method: &str, attempt: Attempt) -> Message {
+    message(&command(method), AuthorizePayment::KIND, attempt)
+}
+
+pub(super) fn to_capture() -> Message {
+    let command = CapturePayment {
+        order_id: order_id(),
+        amount_minor: amount(),
+        currency: Currency::Eur,
+    };
+    message(&command, CapturePayment::KIND, Attempt::Do(1))
+}
+
+pub(super) fn to_undo() -> Message {
+    let undo = VoidOrRefundPayment {
+        order_id: order_id(),
+    };
+    message(&undo, AuthorizePayment::KIND, Attempt::Undo)
+}
+
+fn message<C: Contract>(command: &C, step: &str, attempt: Attempt) -> Message {
+    let id = CommandId::new(RunId::new("run"), step, attempt);
+    let mut message = Message::builder()
+        .source("/order")
+        .event(command)
+        .build()
+        .unwrap();
+    message.id = MessageId::new(id.to_string()).unwrap();
+    message
+}
+
+pub(super) fn kinds(messages: &[Message]) -> Vec<&str> {
+    messages
+        .iter()
+        .map(|message| message.kind.as_str())
+        .collect()
+}
+
+/// The only message.
+pub(super) fn read<E: Event>(messages: &[Message]) -> E {
+    let [message] = messages else {
+        panic!("{messages:?}");
+    };
+    decode(message).unwrap()
+}

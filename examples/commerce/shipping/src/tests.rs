@@ -1,0 +1,171 @@
+//! The handlers and the carrier on a database.
+
+mod fixture;
+
+use commerce_contracts::{
+    Address, CancelShipment, DispatchShipment, OrderId, PrepareShipment, ShipmentStatus as Status,
+    ShipmentStatusChanged,
+};
+use mainstay_database::Transactions as _;
+use mainstay_inbox::Received;
+use mainstay_messaging::event::decode;
+use mainstay_saga::store::Unbegun;
+
+use fixture::Fixture;
+
+fn order_id() -> OrderId {
+    OrderId::new("o")
+}
+
+fn prepare(postcode: &str) -> PrepareShipment {
+    PrepareShipment {
+        order_id: order_id(),
+        lines: Vec::new(),
+        ship_to: Address {
+            name: "Ada".to_owned(),
+            street: "Street 1".to_owned(),
+            city: "Berlin".to_owned(),
+            postcode: postcode.to_owned(),
+            country: "DE".to_owned(),
+        },
+    }
+}
+
+fn cancel() -> CancelShipment {
+    CancelShipment {
+        order_id: order_id(),
+    }
+}
+
+fn dispatch() -> DispatchShipment {
+    DispatchShipment {
+        order_id: order_id(),
+    }
+}
+
+#[tokio::test]
+async fn a_shipment_is_packed_dispatched_on_command_and_delivered() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("r:PrepareShipment:1", &prepare("10115")).await;
+    for _ in 0..9 {
+        assert!(shop.messages().await.len() < 2, "it waits for the command");
+        shop.carry().await;
+    }
+    let packed: ShipmentStatusChanged = shop.answer("r:PrepareShipment:1").await;
+    assert_eq!((packed.from, packed.to), (Status::Picked, Status::Packed));
+    shop.handle("r:DispatchShipment:1", &dispatch()).await;
+    let dispatched: ShipmentStatusChanged = shop.answer("r:DispatchShipment:1").await;
+    assert_eq!(dispatched.to, Status::Dispatched);
+    shop.carry_until(&order_id(), Status::Delivered).await;
+    let messages = shop.messages().await;
+    let [_, _, delivered] = &messages[..] else {
+        panic!("{messages:?}");
+    };
+    let delivered: ShipmentStatusChanged = decode(delivered).unwrap();
+    assert_eq!(delivered.to, Status::Delivered);
+    let statuses = shop.statuses(&order_id()).await;
+    assert_eq!(statuses, Status::ALL[..8]);
+}
+
+#[tokio::test]
+async fn a_cancelled_shipment_is_never_packed() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("r:PrepareShipment:1", &prepare("10115")).await;
+    shop.carry().await;
+    shop.handle("r:PrepareShipment:undo", &cancel()).await;
+    let cancelled: ShipmentStatusChanged = shop.answer("r:PrepareShipment:undo").await;
+    let moved = (cancelled.from, cancelled.to);
+    assert_eq!(moved, (Status::Allocated, Status::Cancelled));
+    for _ in 0..9 {
+        shop.carry().await;
+    }
+    assert_eq!(shop.messages().await.len(), 1);
+    let statuses = [Status::Created, Status::Allocated, Status::Cancelled];
+    assert_eq!(shop.statuses(&order_id()).await, statuses);
+}
+
+#[tokio::test]
+async fn a_packed_shipment_is_cancelled_too() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("r:PrepareShipment:1", &prepare("10115")).await;
+    shop.carry_until(&order_id(), Status::Packed).await;
+    shop.handle("r:PrepareShipment:undo", &cancel()).await;
+    let cancelled: ShipmentStatusChanged = shop.answer("r:PrepareShipment:undo").await;
+    let moved = (cancelled.from, cancelled.to);
+    assert_eq!(moved, (Status::Packed, Status::Cancelled));
+    let late = shop.try_handle("r:DispatchShipment:1", &dispatch()).await;
+    assert!(late.is_err());
+}
+
+#[tokio::test]
+async fn a_prepare_behind_its_cancel_ships_nothing() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("r:PrepareShipment:undo", &cancel()).await;
+    shop.handle("r:PrepareShipment:1", &prepare("10115")).await;
+    let cancelled: ShipmentStatusChanged = shop.answer("r:PrepareShipment:undo").await;
+    assert_eq!(cancelled.to, Status::Cancelled);
+    assert_eq!(shop.messages().await.len(), 1, "no answer is due");
+    assert_eq!(shop.statuses(&order_id()).await, []);
+}
+
+/// The cancellation and the creation ran at the same time, so that it found no shipment.
+#[tokio::test]
+async fn a_shipment_that_is_no_longer_wanted_is_cancelled_quietly() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("r:PrepareShipment:1", &prepare("10115")).await;
+    let mut undo = Received::of(cancel());
+    undo.message.id = "r:PrepareShipment:undo".try_into().unwrap();
+    let mut tx = shop.db.begin().await.unwrap();
+    let undoing = shop.kit.undo::<PrepareShipment>(&mut tx, &undo);
+    let (begun, _) = undoing.await.unwrap();
+    assert_eq!(begun, Unbegun::Begun);
+    shop.db.commit(tx).await.unwrap();
+    for _ in 0..9 {
+        shop.carry().await;
+    }
+    assert_eq!(shop.messages().await.len(), 0);
+    assert!(
+        shop.statuses(&order_id())
+            .await
+            .contains(&Status::Cancelled)
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_served_is_refused() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("r:PrepareShipment:1", &prepare("00000")).await;
+    let refused: ShipmentStatusChanged = shop.answer("r:PrepareShipment:1").await;
+    assert_eq!(refused.to, Status::Cancelled);
+    assert_eq!(shop.statuses(&order_id()).await, []);
+}
+
+#[tokio::test]
+async fn nothing_leaves_unpacked_and_nothing_that_left_is_cancelled() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    let none = shop.try_handle("r:DispatchShipment:1", &dispatch()).await;
+    assert!(none.unwrap_err().is_permanent());
+    shop.handle("r:PrepareShipment:1", &prepare("10115")).await;
+    let early = shop.try_handle("r:DispatchShipment:1", &dispatch()).await;
+    assert!(!early.unwrap_err().is_permanent(), "it may be packed soon");
+    shop.carry_until(&order_id(), Status::Packed).await;
+    shop.handle("r:DispatchShipment:1", &dispatch()).await;
+    let late = shop.try_handle("r:PrepareShipment:undo", &cancel()).await;
+    assert!(late.is_err());
+    let statuses = shop.statuses(&order_id()).await;
+    assert_eq!(statuses.last(), Some(&Status::Dispatched));
+}

@@ -1,0 +1,151 @@
+//! The service's handlers on a database of the test's own.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use commerce_chassis::{
+    Connection, Db, Deployment, ON_A_SERVER, Participant, ServiceBuilder, Storage, StorageSettings,
+};
+use commerce_contracts::{OrderId, ShipmentStatus};
+use mainstay_database::Transactions as _;
+use mainstay_inbox::{HandlerError, Handlers};
+use mainstay_messaging::{
+    Delivery, Event, Message, Partition, Position, Topic,
+    broker::Content,
+    envelope::{micros_since_epoch, read},
+    event::decode,
+};
+use mainstay_testkit::postgres::{Server, TestDatabase, URL};
+use tempfile::TempDir;
+
+use crate::{
+    MIGRATIONS,
+    carrier::Carrier,
+    handlers::{Shipping, handlers},
+};
+
+pub(super) struct Fixture {
+    pub(super) db: Db,
+    pub(super) kit: Participant,
+    carrier: Carrier,
+    handlers: Handlers<Connection, Shipping>,
+    now: AtomicI64,
+    _directory: TempDir,
+    _database: Option<TestDatabase>,
+}
+
+impl Fixture {
+    /// None if the build needs a server and there is none.
+    pub(super) async fn open() -> Option<Self> {
+        let mut database = None;
+        if ON_A_SERVER {
+            let server = Server::for_suite("commerce-shipping")?;
+            database = Some(server.database().await.unwrap());
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let storage = Storage::new(&StorageSettings {
+            data: directory.path().to_owned(),
+            postgres: database.as_ref().and_then(|_| std::env::var(URL).ok()),
+            postgres_prefix: database.as_ref().map(|it| it.name().to_owned()),
+            redis: None,
+        });
+        let deployment = Deployment::open(storage.unwrap()).await.unwrap();
+        // The prefix is the whole name of the database.
+        let builder = ServiceBuilder::open(&deployment, "", &MIGRATIONS).await;
+        let builder = builder.unwrap();
+        let kit = builder.participant().await.unwrap();
+        Some(Self {
+            handlers: handlers(Shipping::new(&builder, kit.clone())),
+            carrier: Carrier::new(&builder, kit.clone()),
+            kit,
+            now: micros_since_epoch(builder.clock().now()).into(),
+            db: builder.db().clone(),
+            _directory: directory,
+            _database: database,
+        })
+    }
+
+    pub(super) async fn handle(&self, id: &str, event: &impl Event) {
+        self.try_handle(id, event).await.unwrap();
+    }
+
+    pub(super) async fn try_handle<E: Event>(
+        &self,
+        id: &str,
+        event: &E,
+    ) -> Result<(), HandlerError> {
+        let mut tx = self.db.begin().await?;
+        self.handlers.run(&mut tx, &delivery(id, event)).await?;
+        Ok(self.db.commit(tx).await?)
+    }
+
+    /// Everything that was emitted.
+    pub(super) async fn messages(&self) -> Vec<Message> {
+        let rows = sqlx::query_as("SELECT topic, envelope, payload FROM outbox ORDER BY position");
+        let rows: Vec<(String, String, Option<Vec<u8>>)> =
+            rows.fetch_all(self.db.reader()).await.unwrap();
+        let message = |(topic, envelope, payload): (String, String, Option<Vec<u8>>)| {
+            let topic = Topic::new(topic).unwrap();
+            read(&envelope, topic, None, payload.map(Into::into)).unwrap()
+        };
+        rows.into_iter().map(message).collect()
+    }
+
+    /// The one answer to a command.
+    pub(super) async fn answer<E: Event>(&self, command: &str) -> E {
+        let mut messages = self.messages().await;
+        messages.retain(|message| message.causation_id.as_deref() == Some(command));
+        let [answer] = &messages[..] else {
+            panic!("{command} is answered once, and not so: {messages:?}");
+        };
+        decode(answer).unwrap()
+    }
+
+    /// Moves the shipments that are due an hour after the last call.
+    pub(super) async fn carry(&self) {
+        const HOUR: i64 = 3_600_000_000;
+        let now = self.now.fetch_add(HOUR, Ordering::Relaxed) + HOUR;
+        let mut tx = self.db.begin().await.unwrap();
+        self.carrier.move_due(&mut tx, now).await.unwrap();
+        self.db.commit(tx).await.unwrap();
+    }
+
+    /// The same, again and again: on a server, a failed transaction keeps its locks for a moment.
+    pub(super) async fn carry_until(&self, order_id: &OrderId, status: ShipmentStatus) {
+        while !self.statuses(order_id).await.contains(&status) {
+            self.carry().await;
+        }
+    }
+
+    /// The statuses that an order's shipment has had, by rank: its carrier is hours ahead.
+    pub(super) async fn statuses(&self, order_id: &OrderId) -> Vec<ShipmentStatus> {
+        let shown = crate::store::show(self.db.reader(), order_id)
+            .await
+            .unwrap();
+        let Some((status, tracking)) = shown else {
+            return Vec::new();
+        };
+        let tracking = tracking.iter();
+        let statuses = tracking.map(|(name, _)| ShipmentStatus::from_name(name).unwrap());
+        let mut statuses: Vec<_> = statuses.collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses.last(), Some(&status));
+        statuses
+    }
+}
+
+fn delivery(id: &str, event: &impl Event) -> Delivery {
+    let message = Message::builder().source("/test").event(event).id(id);
+    let message = message.build().unwrap();
+    let partition = Partition {
+        topic: message.topic.clone(),
+        number: 0,
+    };
+    let position = Position {
+        partition,
+        offset: 0,
+    };
+    Delivery {
+        position,
+        content: Content::Message(message),
+    }
+}
