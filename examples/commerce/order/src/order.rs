@@ -3,8 +3,9 @@
 use commerce_contracts::{
     Address, CancelReason, Compensation, Currency, Money, OrderId, OrderLine,
 };
-use mainstay_eventstore::{Aggregate, events};
+use mainstay_eventstore::{Aggregate, Snapshots, events};
 use mainstay_saga::messages;
+use serde::{Deserialize, Serialize};
 
 messages! {
     // Nobody publishes them: other services hear of an order by the contracts.
@@ -55,7 +56,7 @@ events! {
 }
 
 /// The status of an order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub(crate) enum Status {
     Placed,
     StockReserved,
@@ -88,7 +89,7 @@ impl Status {
 }
 
 /// An order.
-#[derive(Clone, PartialEq, Default, Debug)]
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize, Debug)]
 pub(crate) struct Order {
     /// None: it was not placed.
     pub(crate) status: Option<Status>,
@@ -99,7 +100,7 @@ pub(crate) struct Order {
 }
 
 /// Why and when an order was cancelled, and what was undone so far.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, Debug)]
 pub(crate) struct Cancellation {
     pub(crate) reason: CancelReason,
     /// The status before.
@@ -117,6 +118,9 @@ pub(crate) struct Illegal {
 
 impl Aggregate for Order {
     const STREAM: &'static str = "order";
+    /// An order has about nine events, so it has one snapshot on its way. Raise the number with each
+    /// change of the state or of `apply`.
+    const SNAPSHOTS: Option<Snapshots<Self>> = Some(Snapshots::json(1).every(5));
     type Event = OrderEvent;
 
     fn apply(&mut self, event: &OrderEvent) {
