@@ -15,7 +15,7 @@ use crate::config::SERVICES;
 /// message is named SERVICE/NUMBER, as `list` shows it; its key is the id of its order.
 ///
 /// A message is dead (its handler failed, and its key stands still), held (it waits behind a dead
-/// one), replayed (handled in the end) or discarded (given up). Give --data, or set COMMERCE_DATA,
+/// one), replayed (handled in the end) or discarded (given up). Give --data, or set `COMMERCE_DATA`,
 /// as for `serve`.
 #[derive(Args, Debug)]
 #[command(after_help = FROM_ALARM_TO_FIXED)]

@@ -8,7 +8,7 @@ use super::dead_letters::{Signed, Target};
 /// See and act on the runs of sagas: what each order is at, and what it waits for
 ///
 /// Acts write rows, and the order service does the rest, at once or when it is started next. A run
-/// is named by its id, or by the id of its order. Give --data, or set COMMERCE_DATA, as for `serve`.
+/// is named by its id, or by the id of its order. Give --data, or set `COMMERCE_DATA`, as for `serve`.
 ///
 /// A run is running, undoing (its steps are taken back), broken (it has an answer that it cannot
 /// take), completed or undone. At DUE its step is tried again, is undone, or becomes overdue.
