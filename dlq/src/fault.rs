@@ -67,6 +67,11 @@ impl Fault {
 /// Equal for failures with the same cause: numbers, ids and quoted values of the error do not count.
 fn fingerprint(consumer: &Group, kind: &str, failure: FailureKind, error: &str) -> String {
     let cause = generalise(error);
+    // A worker reads ahead, so what does not decode is unreadable there, and permanent to a replayer.
+    let failure = match failure {
+        FailureKind::Unreadable => FailureKind::Permanent,
+        other => other,
+    };
     let text = format!("{consumer}\0{kind}\0{failure}\0{cause}");
     format!("{:016x}", checksum(text.as_bytes()))
 }
@@ -115,5 +120,14 @@ mod tests {
         assert_eq!(one, other);
         assert_eq!(one, "order # of # has no line #: row # is missing");
         assert_ne!(one, generalise("order 17 is closed"));
+    }
+
+    #[test]
+    fn a_replay_that_fails_in_the_same_way_keeps_the_fingerprint() {
+        let consumer = Group::new("billing").unwrap();
+        let of = |failure| fingerprint(&consumer, "Paid", failure, "it does not decode");
+        let read_ahead = of(FailureKind::Unreadable);
+        assert_eq!(read_ahead, of(FailureKind::Permanent));
+        assert_ne!(read_ahead, of(FailureKind::Exhausted));
     }
 }

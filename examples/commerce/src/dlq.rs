@@ -74,7 +74,10 @@ pub(crate) fn operator(signed: &Signed) -> Result<(String, String), Failure> {
     let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
     let operator = signed.operator.clone().or_else(user);
     let operator = operator.ok_or_else(|| {
-        Failure::plain("who acts? give --operator or set COMMERCE_OPERATOR").unanswered()
+        Failure::plain(
+            "the act needs a name: USER is not set; give --operator NAME, or set COMMERCE_OPERATOR",
+        )
+        .unanswered()
     })?;
     Ok((operator, signed.reason.clone()))
 }

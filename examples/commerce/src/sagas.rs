@@ -69,7 +69,16 @@ async fn show(arguments: ShowArguments) -> Result<(), Failure> {
     if json {
         return output::json(&timeline);
     }
-    output::print(timeline.to_string().trim_end())
+    output::print(timeline.to_string().trim_end())?;
+    waiting(&timeline.run).map_or(Ok(()), |line| output::print(&line))
+}
+
+/// What a run that has not ended waits for, and until when.
+fn waiting(run: &RunSummary) -> Option<String> {
+    let step = run.step.as_ref()?;
+    let due = run.wake_at.map(time);
+    let due = due.map_or_else(String::new, |due| format!(", due {due}"));
+    Some(format!("waits at {step}{due}"))
 }
 
 async fn retry(arguments: OneArguments) -> Result<(), Failure> {
@@ -83,7 +92,7 @@ async fn skip(arguments: SkipArguments) -> Result<(), Failure> {
     let SkipArguments { one, step, result } = arguments;
     let act = Act::open(one).await?;
     let skipped = act.desk.skip(&act.run, &step, &result, &act.by).await;
-    skipped.map_err(refused)?;
+    skipped.map_err(|error| refused_result(&step, error))?;
     act.done("skip", &format!("goes on behind {step}"))
 }
 
@@ -103,7 +112,7 @@ async fn cancel(arguments: OneArguments) -> Result<ExitCode, Failure> {
             let then = "is not undone: its payment is captured, and it completes";
             (then.to_owned(), ExitCode::FAILURE)
         }
-        Cancellation::Not(status) => (format!("is not undone: it is {status}"), ExitCode::FAILURE),
+        Cancellation::Not(status) => (format!("stays as it is: {status}"), ExitCode::FAILURE),
     };
     act.done("cancel", &then)?;
     Ok(exit)
@@ -161,6 +170,19 @@ async fn find(desk: &Desk, id: String) -> Result<RunId, Failure> {
     let page = desk.list(&of_order, None, 1).await.map_err(refused)?;
     let newest = page.items.into_iter().next();
     Ok(newest.map_or_else(|| RunId::new(id), |run| run.run))
+}
+
+/// A result that is not the answer of its step, or any other refusal.
+fn refused_result(step: &str, error: mainstay_saga::Error) -> Failure {
+    match error {
+        mainstay_saga::Error::Decode(error) => Failure::new(
+            format!(
+                "--result has to be the answer to {step}, as `show` prints it for a completed run"
+            ),
+            &error,
+        ),
+        error => refused(error),
+    }
 }
 
 /// An act that the saga refuses, or a database that does not answer.

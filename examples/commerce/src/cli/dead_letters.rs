@@ -12,7 +12,11 @@ use crate::config::SERVICES;
 /// See and act on messages that a service could not handle, and on those held behind them
 ///
 /// Acts write rows; the service's replayer does the rest, at once or when it is started next. A
-/// message is named SERVICE/NUMBER, as `list` shows it.
+/// message is named SERVICE/NUMBER, as `list` shows it; its key is the id of its order.
+///
+/// A message is dead (its handler failed, and its key stands still), held (it waits behind a dead
+/// one), replayed (handled in the end) or discarded (given up). Give --data, or set `COMMERCE_DATA`,
+/// as for `serve`.
 #[derive(Args, Debug)]
 #[command(after_help = FROM_ALARM_TO_FIXED)]
 pub(crate) struct DlqArguments {
@@ -23,11 +27,12 @@ pub(crate) struct DlqArguments {
 const FROM_ALARM_TO_FIXED: &str = "\
 From the alarm to fixed:
   commerce dlq groups                                         which causes, how often, since when
-  commerce dlq list --fingerprint HEX                         the messages of one cause
+  commerce dlq list --fingerprint HEX                         the messages of one cause in one service
   commerce dlq show inventory/17                              body, headers, failures
+  commerce dlq show inventory/17 --body > FILE                its body, to be mended
   commerce dlq edit inventory/17 --payload FILE --reason TEXT if the message is at fault
   commerce dlq replay inventory/17 --reason TEXT --wait       once message or service is mended
-  commerce dlq replay --fingerprint HEX --reason TEXT         all messages of the cause
+  commerce dlq replay --fingerprint HEX --reason TEXT --wait  all messages of the cause
   commerce verify                                             whether all is well";
 
 #[derive(Subcommand, Debug)]
@@ -51,7 +56,7 @@ pub(crate) enum DlqCommand {
     /// Acts on many messages, and how far they are
     Jobs(Listing),
     /// End an act on many messages before it has come to all of them
-    Cancel(OneArguments),
+    Cancel(CancelArguments),
 }
 
 /// Where the queue is, and how to print.
@@ -70,7 +75,7 @@ pub(crate) struct Signed {
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// Who [default: the user of this machine]
+    /// Who [default: USER of the environment]
     #[arg(long, env = "COMMERCE_OPERATOR", value_name = "NAME")]
     pub(crate) operator: Option<String>,
 }
@@ -93,7 +98,7 @@ pub(crate) struct Filter {
     /// Their message id
     #[arg(long, value_name = "ID")]
     pub(crate) message_id: Option<String>,
-    /// The cause that they have in common, as `groups` shows it
+    /// The cause that they have in common, as `groups` shows it; each service has its own
     #[arg(long, value_name = "HEX")]
     pub(crate) fingerprint: Option<String>,
     /// In the queue since this time or later, such as 2026-01-31T12:00:00Z
@@ -117,7 +122,19 @@ pub(crate) struct Listing {
     pub(crate) limit: u32,
 }
 
-/// An act on one thing.
+/// An act on a job.
+#[derive(Args, Debug)]
+pub(crate) struct CancelArguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Which job, as `jobs` shows it
+    #[arg(value_name = "SERVICE/NUMBER")]
+    pub(crate) job: Reference,
+    #[command(flatten)]
+    pub(crate) signed: Signed,
+}
+
+/// An act on one message.
 #[derive(Args, Debug)]
 pub(crate) struct OneArguments {
     #[command(flatten)]
@@ -156,6 +173,9 @@ pub(crate) struct ShowArguments {
     /// Its body as it came (0), or as a later edit made it [default: the newest]
     #[arg(long, value_name = "N")]
     pub(crate) revision: Option<u32>,
+    /// Print the body alone, byte for byte, as the start of an edit
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) body: bool,
 }
 
 /// One message, or all that match.

@@ -8,7 +8,10 @@ use super::dead_letters::{Signed, Target};
 /// See and act on the runs of sagas: what each order is at, and what it waits for
 ///
 /// Acts write rows, and the order service does the rest, at once or when it is started next. A run
-/// is named by its id, or by the id of its order.
+/// is named by its id, or by the id of its order. Give --data, or set `COMMERCE_DATA`, as for `serve`.
+///
+/// A run is running, undoing (its steps are taken back), broken (it has an answer that it cannot
+/// take), completed or undone. At DUE its step is tried again, is undone, or becomes overdue.
 #[derive(Args, Debug)]
 #[command(after_help = FROM_OVERDUE_TO_ENDED)]
 pub(crate) struct SagaArguments {
@@ -64,6 +67,12 @@ pub(crate) struct ListArguments {
     pub(crate) limit: u32,
 }
 
+fn json(text: &str) -> Result<String, String> {
+    let read: Result<serde_json::Value, _> = serde_json::from_str(text);
+    read.map(|_| text.to_owned())
+        .map_err(|error| format!("it is not JSON: {error}"))
+}
+
 fn statuses() -> PossibleValuesParser {
     PossibleValuesParser::new(Status::ALL.map(Status::as_str))
 }
@@ -96,7 +105,8 @@ pub(crate) struct SkipArguments {
     /// The step in flight, as `show` names it
     #[arg(value_name = "STEP")]
     pub(crate) step: String,
-    /// JSON of the answer that its service would have given; not needed for a step that is undone
-    #[arg(long, value_name = "JSON", default_value = "null")]
+    /// JSON of the answer that its service would have given, as `show` prints it for a completed
+    /// run; not needed for a step that is undone
+    #[arg(long, value_name = "JSON", default_value = "null", value_parser = json)]
     pub(crate) result: String,
 }

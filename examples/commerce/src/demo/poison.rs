@@ -72,7 +72,7 @@ pub(super) async fn run(stage: &mut Stage, arguments: StorageArguments) -> Resul
     }
 
     story.step("The fix: commerce dlq edit, as a new revision; a wrong one is refused")?;
-    let by = Signature::new("demo", "shipping wrote the status as a text");
+    let by = Signature::new("demo", "shipping misspelt the status");
     for kept in &kept {
         fix(story, kept, &by).await?;
     }

@@ -8,7 +8,9 @@ use mainstay_messaging::{Message, broker::Content, envelope};
 
 use super::{bulk, desk, refused, signature, storage};
 use crate::{
-    cli::dead_letters::{EditArguments, ManyArguments, OneArguments, ReplayArguments, Target},
+    cli::dead_letters::{
+        CancelArguments, EditArguments, ManyArguments, OneArguments, ReplayArguments, Target,
+    },
     error::Failure,
     output::done,
     serve::is_running,
@@ -85,9 +87,10 @@ pub(super) async fn restore(arguments: OneArguments) -> Result<(), Failure> {
     done(message, "restore", then, arguments.target.json)
 }
 
-pub(super) async fn cancel(arguments: OneArguments) -> Result<(), Failure> {
-    let (desk, by) = opened(&arguments).await?;
-    let job = arguments.object;
+pub(super) async fn cancel(arguments: CancelArguments) -> Result<(), Failure> {
+    let by = signature(&arguments.signed)?;
+    let job = arguments.job;
+    let desk = desk(&storage(arguments.target.storage)?, job.service).await?;
     desk.cancel_job(job.number, &by).await.map_err(refused)?;
     done(job, "cancel", "is ended", arguments.target.json)
 }

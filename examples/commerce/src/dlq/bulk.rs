@@ -161,6 +161,13 @@ fn show(storage: &Storage, jobs: &[Of<Job>], json: bool) -> Result<(), Failure> 
         return output::print("no message matches");
     }
     for Of { service, item } in jobs {
+        if item.state == JobState::Running {
+            let id = item.id;
+            output::print(&format!(
+                "job {service}/{id} has begun; `dlq jobs` shows how far it is"
+            ))?;
+            continue;
+        }
         output::print(&format!(
             "job {service}/{}: {} asked for, {} replayed, {} failed, {} waiting; `dlq jobs` shows it",
             item.id, item.done, item.replayed, item.failed, item.waiting

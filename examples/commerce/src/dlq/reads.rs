@@ -118,11 +118,25 @@ pub(super) async fn show(arguments: ShowArguments) -> Result<(), Failure> {
         details.content = desk.revision(id, revision).await.map_err(refused)?;
         details.letter.revision = revision;
     }
+    if arguments.body {
+        return body(&details);
+    }
     let value = of_details(service, &details)?;
     if arguments.target.json {
         return output::json(&value);
     }
     output::print(&text(arguments.message, &details))
+}
+
+/// The bytes alone, for a file.
+fn body(details: &Details) -> Result<(), Failure> {
+    let payload = match &details.content {
+        Content::Message(message) => &message.payload,
+        Content::Raw(raw) => &raw.payload,
+    };
+    let bytes = payload.as_deref();
+    let bytes = bytes.ok_or_else(|| Failure::plain("the message has no body"))?;
+    output::bytes(bytes)
 }
 
 /// With the envelope, which an edit may change.
@@ -164,6 +178,9 @@ fn text(reference: Reference, details: &Details) -> String {
     line("since", time(letter.kept_at));
     line("attempts", letter.attempts.to_string());
     line("revision", letter.revision.to_string());
+    if let Some(fingerprint) = &letter.fingerprint {
+        line("fingerprint", fingerprint.clone());
+    }
     if let Some(due) = letter.due_at {
         line("tried next", time(due));
     }

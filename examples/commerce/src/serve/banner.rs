@@ -40,6 +40,7 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
   scenarios      {commerce} demo NAME --target http://{address} --data {data}
                  happy-path payment-failure inventory-unavailable duplicate-event saga-timeout concurrent-orders poison
   sagas          {commerce} saga list --data {data}
+  dead letters   {commerce} dlq groups --data {data}; {commerce} dlq --help says how to go on
   more           {commerce} load --target http://{address} --orders 2000 --rate 200
 
 "#

@@ -99,7 +99,7 @@ fn table(verdict: &Verdict) -> String {
     if dead + held > 0 {
         let _ = writeln!(
             text,
-            "an operator is needed: {dead} dead letters, {held} messages held behind them; `commerce dlq groups` says why"
+            "an operator is needed: dead letters: {dead}, messages held behind them: {held}; `commerce dlq groups` says why"
         );
     }
     text

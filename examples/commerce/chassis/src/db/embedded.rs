@@ -10,7 +10,7 @@ use mainstay_database::Error as DatabaseError;
 use mainstay_idempotency::MemoryLeases;
 use sqlx::{SqliteConnection, SqlitePool};
 
-use super::{FileSnapshot, StorageSettings};
+use super::{FileSnapshot, StorageSettings, file_snapshot};
 use crate::{Error, Leases, Result, leases::CALLS_KEPT};
 
 pub(crate) use mainstay_database::sqlite::{Database, classify};
@@ -101,7 +101,7 @@ impl Storage {
             return self.open(name).await;
         }
         let what = self.data().join(format!("{name}.db")).display().to_string();
-        let source = "the file does not exist".into();
+        let source = file_snapshot::MISSING.into();
         Err(DatabaseError::CannotOpen { what, source }.into())
     }
 

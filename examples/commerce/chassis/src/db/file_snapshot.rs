@@ -10,6 +10,10 @@ use sqlx::{
 
 use crate::{Error, Result};
 
+/// Why a file that a service creates cannot be opened.
+pub(super) const MISSING: &str =
+    "the file does not exist; is this the data directory, and was the service ever started?";
+
 /// A file, in one snapshot that starts with the first read.
 #[derive(Debug)]
 pub struct FileSnapshot {
@@ -26,7 +30,7 @@ impl FileSnapshot {
     pub async fn open(data: &Path, name: &str) -> Result<Self> {
         Self::find(data, name).await?.ok_or_else(|| {
             let path = data.join(format!("{name}.db"));
-            cannot_open(&path, "the file does not exist").into()
+            cannot_open(&path, MISSING).into()
         })
     }
 
