@@ -11,7 +11,7 @@ use crate::{client::Client, demand::order_of, error::Failure, load::endings};
 
 const CUSTOMERS: usize = 1_000;
 /// Requests in progress at most: below the limit of the shop.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 128;
 /// A thousand orders take seconds, and longer on a busy machine.
 const LONGEST: Duration = Duration::from_secs(180);
 /// Products of which few pieces exist.
@@ -87,16 +87,22 @@ async fn place(client: &Client, sku: &str) -> Result<Vec<String>, Failure> {
     Ok(orders)
 }
 
-/// Asks again under the same key when the shop is busy, as customers do.
+/// The shop is busy, or still with the first request of the key.
+const BUSY: [StatusCode; 2] = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::CONFLICT];
+
+/// Asks again under the same key when the shop is busy or does not answer, as customers do.
 async fn insist(client: &Client, body: &str) -> Result<Option<String>, Failure> {
     let key = SystemIds::new().uuid().to_string();
     let clock = SystemClock::new();
     let until = clock.monotonic() + LONGEST;
     loop {
-        let reply = client.place(key.clone(), body.to_owned()).await?;
-        let is_busy = reply.status == StatusCode::SERVICE_UNAVAILABLE;
+        let reply = client.place(key.clone(), body.to_owned()).await;
+        let is_busy = match &reply {
+            Ok(reply) => BUSY.contains(&reply.status),
+            Err(_) => true,
+        };
         if !is_busy || until.has_passed_at(clock.monotonic()) {
-            return Ok(reply.order_id);
+            return Ok(reply?.order_id);
         }
         // As `Retry-After` says.
         tokio::time::sleep(Duration::from_secs(1)).await;
