@@ -44,7 +44,6 @@ contract!(CapturePayment on "payment-commands");
 impl Command for AuthorizePayment {
     type Done = PaymentAuthorized;
     type Refused = PaymentDeclined;
-    const TIMEOUT: Duration = Duration::from_secs(20);
 
     fn retry(declined: &PaymentDeclined, attempt: u32) -> Option<Duration> {
         (declined.retryable && attempt < 3).then_some(Duration::from_secs(1))
@@ -65,7 +64,6 @@ impl Compensable for AuthorizePayment {
 impl Command for CapturePayment {
     type Done = PaymentCaptured;
     type Refused = PaymentDeclined;
-    const TIMEOUT: Duration = Duration::from_secs(30);
 }
 
 /// The money is held.

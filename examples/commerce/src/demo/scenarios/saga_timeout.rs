@@ -1,4 +1,4 @@
-//! The payment provider says nothing: the saga gives up after 20 s, and undoes what may have been
+//! The payment provider says nothing: the saga gives up after a minute, and undoes what may have been
 //! done.
 
 use super::super::stage::Stage;
@@ -14,7 +14,7 @@ pub(in super::super) async fn run(stage: &mut Stage) -> Result<(), Failure> {
 
     stage
         .story
-        .step("The saga waits 20 s for an answer, and then undoes")?;
+        .step("The saga waits a minute for an answer, and then undoes")?;
     let way = ["placed", "stock_reserved", "cancelling", "cancelled"];
     let Some(shown) = stage.follow(&order, &way).await? else {
         return Ok(());
