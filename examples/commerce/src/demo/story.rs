@@ -7,7 +7,7 @@ use mainstay_clock::{Clock as _, SystemClock};
 use crate::{error::Failure, output};
 
 /// No step of a healthy deployment takes that long.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(180);
 /// Interval between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
