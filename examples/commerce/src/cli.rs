@@ -3,6 +3,7 @@
 
 pub(crate) mod dead_letters;
 pub(crate) mod deferred;
+pub(crate) mod operator;
 pub(crate) mod sagas;
 
 use std::{fmt, path::PathBuf};

@@ -11,8 +11,9 @@ use crate::{
         dead_letters::{Listing, OneArguments},
         deferred::{DeferredArguments, OutboxArguments, OutboxCommand},
     },
-    dlq::{operator, services, storage},
+    dlq::services,
     error::Failure,
+    operator::{operator, storage},
     output::{self, done, short, time},
 };
 

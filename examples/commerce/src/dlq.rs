@@ -11,9 +11,13 @@ use commerce_chassis::{Db, Desk, Storage};
 use mainstay_dlq::{Query, Signature};
 
 use crate::{
-    cli::dead_letters::{DlqArguments, DlqCommand, Filter, Signed},
-    config::{self, SERVICES},
+    cli::{
+        dead_letters::{DlqArguments, DlqCommand, Filter},
+        operator::Signed,
+    },
+    config::SERVICES,
     error::Failure,
+    operator::operator,
 };
 
 pub(crate) async fn run(arguments: DlqArguments) -> Result<ExitCode, Failure> {
@@ -67,23 +71,6 @@ fn query(filter: &Filter) -> Query {
 fn signature(signed: &Signed) -> Result<Signature, Failure> {
     let (operator, reason) = operator(signed)?;
     Ok(Signature::new(operator, reason))
-}
-
-/// Who acts, and why.
-pub(crate) fn operator(signed: &Signed) -> Result<(String, String), Failure> {
-    let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
-    let operator = signed.operator.clone().or_else(user);
-    let operator = operator.ok_or_else(|| {
-        Failure::plain(
-            "the act needs a name: USER is not set; give --operator NAME, or set COMMERCE_OPERATOR",
-        )
-        .unanswered()
-    })?;
-    Ok((operator, signed.reason.clone()))
-}
-
-pub(crate) fn storage(arguments: crate::cli::StorageArguments) -> Result<Storage, Failure> {
-    config::storage(arguments).map_err(Failure::unanswered)
 }
 
 /// An act that the queue refuses, or a database that does not answer.

@@ -11,6 +11,7 @@ mod dlq;
 mod error;
 mod load;
 mod migrate;
+mod operator;
 mod output;
 mod sagas;
 mod serve;

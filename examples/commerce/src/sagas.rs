@@ -9,13 +9,14 @@ use serde_json::json;
 
 use crate::{
     cli::{
-        dead_letters::{Signed, Target},
+        StorageArguments,
+        operator::{Signed, Target},
         sagas::{
             ListArguments, OneArguments, SagaArguments, SagaCommand, ShowArguments, SkipArguments,
         },
     },
-    dlq::{operator, storage},
     error::Failure,
+    operator::{operator, storage},
     output::{self, time},
 };
 
@@ -159,7 +160,7 @@ fn signature(signed: &Signed) -> Result<Signature, Failure> {
     Ok(Signature::new(operator, reason))
 }
 
-async fn desk(at: crate::cli::StorageArguments) -> Result<Desk, Failure> {
+async fn desk(at: StorageArguments) -> Result<Desk, Failure> {
     let opened = commerce_order::desk(&storage(at)?).await;
     opened.map_err(|error| Failure::new("the sagas of order cannot be read", &error))
 }

@@ -19,8 +19,9 @@ use commerce_chassis::Storage;
 
 use crate::{
     cli::VerifyArguments,
-    config::{self, SERVICES},
+    config::SERVICES,
     error::{Failure, cannot_check},
+    operator::storage,
     serve::is_running,
 };
 use dead_letters::Waiting;
@@ -33,7 +34,7 @@ const OBSERVATIONS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(700);
 
 pub(crate) async fn run(arguments: VerifyArguments) -> Result<ExitCode, Failure> {
-    let storage = config::storage(arguments.storage).map_err(Failure::unanswered)?;
+    let storage = storage(arguments.storage)?;
     // A failure to read is not a broken invariant.
     let verdict = verify(&storage, Duration::from_secs(arguments.settle))
         .await

@@ -61,8 +61,8 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Round for Settling<R> {
 }
 
 impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
-    /// Writes in a transaction of its own. Measured on SQLite, one for all settles a fifth more, no
-    /// better, since the provider commits each call.
+    /// Writes in a transaction of its own. One for all settled a fifth more on SQLite: the provider
+    /// commits each call, and that is the limit.
     async fn settle(&self, intent: Intent) -> Result<()> {
         let Some(answer) = self.provider.call(call(&intent)).await else {
             return self

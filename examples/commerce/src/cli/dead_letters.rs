@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use jiff::Timestamp;
 use mainstay_dlq::{DeadLetterId, State};
 
-use super::StorageArguments;
+use super::operator::{Signed, Target};
 use crate::config::SERVICES;
 
 /// See and act on messages that a service could not handle, and on those held behind them
@@ -57,27 +57,6 @@ pub(crate) enum DlqCommand {
     Jobs(Listing),
     /// End an act on many messages before it has come to all of them
     Cancel(CancelArguments),
-}
-
-/// Where the queue is, and how to print.
-#[derive(Args, Debug)]
-pub(crate) struct Target {
-    #[command(flatten)]
-    pub(crate) storage: StorageArguments,
-    /// Print one JSON value
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Who acts, and why. The audit log keeps both.
-#[derive(Args, Debug)]
-pub(crate) struct Signed {
-    /// Why
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-    /// Who [default: USER of the environment]
-    #[arg(long, env = "COMMERCE_OPERATOR", value_name = "NAME")]
-    pub(crate) operator: Option<String>,
 }
 
 /// Which messages.

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use mainstay_saga::Status;
 
-use super::dead_letters::{Signed, Target};
+use super::operator::{Signed, Target};
 
 /// See and act on the runs of sagas: what each order is at, and what it waits for
 ///

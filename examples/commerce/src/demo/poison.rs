@@ -7,7 +7,7 @@ use mainstay_messaging::{Message, broker::Content};
 use super::{
     scans::{self, RIGHT, WRONG},
     scenarios::WHOLE_WAY,
-    stage::{Stage, storage},
+    stage::{Stage, running},
     story::Story,
 };
 use crate::{
@@ -27,7 +27,7 @@ struct Kept {
 }
 
 pub(super) async fn run(stage: &mut Stage, arguments: StorageArguments) -> Result<(), Failure> {
-    let storage = storage(arguments)?;
+    let storage = running(arguments)?;
     let was_ok = stage.client.status().await? == "ok";
 
     stage.story.step("An order is placed and delivered")?;

@@ -8,9 +8,9 @@ use super::story::{Story, look_for};
 use crate::{
     cli::StorageArguments,
     client::{Client, Entered, Shown},
-    config,
     demand::order_of,
     error::Failure,
+    operator::storage,
     serve::is_running,
 };
 
@@ -112,8 +112,8 @@ fn line(entry: &Entered, history: &[Entered]) -> String {
 }
 
 /// The storage of the running deployment, for what a customer cannot see.
-pub(super) fn storage(arguments: StorageArguments) -> Result<Storage, Failure> {
-    let storage = config::storage(arguments).map_err(Failure::unanswered)?;
+pub(super) fn running(arguments: StorageArguments) -> Result<Storage, Failure> {
+    let storage = storage(arguments)?;
     if is_running(storage.data()) {
         return Ok(storage);
     }

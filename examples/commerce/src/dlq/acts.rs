@@ -6,12 +6,16 @@ use commerce_chassis::Desk;
 use mainstay_dlq::{DeadLetterId, Signature, State, messaging::Key};
 use mainstay_messaging::{Message, broker::Content, envelope};
 
-use super::{bulk, desk, refused, signature, storage};
+use super::{bulk, desk, refused, signature};
 use crate::{
-    cli::dead_letters::{
-        CancelArguments, EditArguments, ManyArguments, OneArguments, ReplayArguments, Target,
+    cli::{
+        dead_letters::{
+            CancelArguments, EditArguments, ManyArguments, OneArguments, ReplayArguments,
+        },
+        operator::Target,
     },
     error::Failure,
+    operator::storage,
     output::done,
     serve::is_running,
 };

@@ -11,10 +11,11 @@ use mainstay_dlq::{
     desk::{BulkAct, Job, JobState},
 };
 
-use super::{acts::LOOK, desk, query, reads::Of, refused, services, storage};
+use super::{acts::LOOK, desk, query, reads::Of, refused, services};
 use crate::{
     cli::dead_letters::{ManyArguments, Which},
     error::Failure,
+    operator::storage,
     output,
     serve::is_running,
 };

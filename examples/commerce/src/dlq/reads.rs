@@ -9,10 +9,11 @@ use mainstay_messaging::{broker::Content, envelope};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{desk, query, refused, services, storage};
+use super::{desk, query, refused, services};
 use crate::{
     cli::dead_letters::{AuditArguments, ListArguments, Listing, Reference, ShowArguments},
     error::Failure,
+    operator::storage,
     output::{self, short, time},
 };
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     super::{
         recorded::Recorded,
-        stage::{Stage, storage},
+        stage::{Stage, running},
     },
     WHOLE_WAY,
 };
@@ -15,7 +15,7 @@ pub(in super::super) async fn run(
     stage: &mut Stage,
     arguments: StorageArguments,
 ) -> Result<(), Failure> {
-    let storage = storage(arguments)?;
+    let storage = running(arguments)?;
     stage.story.step("An order is placed and delivered")?;
     let Some(order) = stage.place(&[("SKU-004", 1)], "pm_ok").await? else {
         return Ok(());
