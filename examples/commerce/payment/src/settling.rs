@@ -61,8 +61,8 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Round for Settling<R> {
 }
 
 impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
-    /// Writes in a transaction of its own. One for all settled a fifth more on SQLite: the provider
-    /// commits each call, and that is the limit.
+    /// Writes in a transaction of its own. One for all settled only a fifth more on SQLite,
+    /// probably because the provider commits each call.
     async fn settle(&self, intent: Intent) -> Result<()> {
         let Some(answer) = self.provider.call(call(&intent)).await else {
             return self
