@@ -18,7 +18,16 @@ use crate::{
 };
 
 /// The services, by name.
-pub(crate) const SERVICES: [&str; 4] = ["order", "inventory", "payment", "shipping"];
+pub(crate) const SERVICES: [&str; 8] = [
+    "order",
+    "inventory",
+    "payment",
+    "shipping",
+    "catalog",
+    "identity",
+    "notification",
+    "analytics",
+];
 
 /// Settings of `serve`.
 #[derive(Clone, Debug)]
@@ -215,7 +224,7 @@ mod tests {
 
     #[test]
     fn one_service_or_all_of_them() {
-        assert_eq!(services(None).unwrap().len(), 4);
+        assert_eq!(services(None).unwrap().len(), 8);
         assert_eq!(services(Some("payment")).unwrap(), ["payment"]);
         assert!(services(Some("gateway")).is_err());
     }

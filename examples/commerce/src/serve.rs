@@ -146,7 +146,11 @@ async fn open_each(
             "order" => commerce_order::open(deployment).await,
             "inventory" => commerce_inventory::open(deployment, hold).await,
             "payment" => commerce_payment::open(deployment).await,
-            _ => commerce_shipping::open(deployment).await,
+            "shipping" => commerce_shipping::open(deployment).await,
+            "catalog" => commerce_catalog::open(deployment).await,
+            "identity" => commerce_identity::open(deployment).await,
+            "notification" => commerce_notification::open(deployment).await,
+            _ => commerce_analytics::open(deployment).await,
         };
         services.push(opened.map_err(|error| cannot_start(name, &error))?);
     }

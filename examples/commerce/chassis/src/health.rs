@@ -2,7 +2,10 @@
 
 use mainstay_dlock::LeaderHandle;
 use mainstay_dlq::{ReplayerHandle, desk::Totals};
-use mainstay_inbox::{WorkerHandle, status::BlockedKey};
+use mainstay_inbox::{
+    WorkerHandle,
+    status::{BlockedKey, Status},
+};
 use mainstay_messaging::envelope::micros_since_epoch;
 use mainstay_outbox::{Activity, RelayHandle};
 use serde::Serialize;
@@ -14,8 +17,8 @@ use crate::timestamp::rfc3339;
 pub struct HealthCheck {
     pub(crate) service: &'static str,
     pub(crate) relay: RelayHandle,
-    pub(crate) worker: WorkerHandle,
-    pub(crate) replayer: ReplayerHandle,
+    /// None = the service subscribes to nothing.
+    pub(crate) inbox: Option<(WorkerHandle, ReplayerHandle)>,
     pub(crate) leaders: Vec<(&'static str, LeaderHandle)>,
 }
 
@@ -26,8 +29,9 @@ pub struct Health {
     /// Whether relay and worker are healthy, and no message waits for an operator.
     pub healthy: bool,
     outbox: OutboxHealth,
-    inbox: InboxHealth,
-    dead_letters: QueueHealth,
+    /// None = the service subscribes to nothing.
+    inbox: Option<InboxHealth>,
+    dead_letters: Option<QueueHealth>,
     leaders: Vec<LeaderHealth>,
 }
 
@@ -78,17 +82,19 @@ impl HealthCheck {
     /// The health now.
     #[must_use]
     pub fn check(&self) -> Health {
-        let (relay, worker) = (self.relay.status(), self.worker.status());
-        let replayer = self.replayer.status();
-        let is_empty = replayer.totals == Totals::default();
+        let relay = self.relay.status();
+        let inbox = self.inbox.as_ref();
+        let worker = inbox.map(|(worker, _)| worker.status());
+        let replayer = inbox.map(|(_, replayer)| replayer.status());
         let leaders: Vec<_> = self.leaders.iter().map(LeaderHealth::of).collect();
         Health {
             service: self.service,
             healthy: relay.is_healthy()
-                && worker.is_healthy()
-                && replayer.last_error.is_none()
-                && leaders.iter().all(|leader| leader.last_error.is_none())
-                && is_empty,
+                && worker.as_ref().is_none_or(Status::is_healthy)
+                && replayer.as_ref().is_none_or(|replayer| {
+                    replayer.last_error.is_none() && replayer.totals == Totals::default()
+                })
+                && leaders.iter().all(|leader| leader.last_error.is_none()),
             outbox: OutboxHealth {
                 activity: match relay.activity {
                     Activity::Standby => "standby",
@@ -100,16 +106,16 @@ impl HealthCheck {
                 oldest_unpublished_seconds: relay.oldest_unpublished.as_secs_f64(),
                 last_error: relay.last_error,
             },
-            inbox: InboxHealth {
+            inbox: worker.map(|worker| InboxHealth {
                 running: worker.running,
                 last_error: worker.last_error.as_deref().map(str::to_owned),
                 blocked_keys: worker.blocked_keys.into_iter().map(Blocked::from).collect(),
-            },
-            dead_letters: QueueHealth {
+            }),
+            dead_letters: replayer.map(|replayer| QueueHealth {
                 running: replayer.running,
                 last_error: replayer.last_error.as_deref().map(str::to_owned),
                 totals: replayer.totals,
-            },
+            }),
             leaders,
         }
     }

@@ -192,6 +192,29 @@ impl ServiceBuilder {
         self
     }
 
+    /// Adds the relay of a service that subscribes to nothing.
+    #[must_use]
+    pub fn build_without_subscriptions(self, router: Router) -> Service {
+        let shutdown = self.deployment.shutdown.clone();
+        let relay = Relay::new(self.outbox, self.deployment.publisher()).lease(LEASE);
+        let health = HealthCheck {
+            service: self.name,
+            relay: relay.handle(),
+            inbox: None,
+            leaders: self.leaders,
+        };
+        let relaying = relay.run_until(shutdown.cancelled_owned());
+        let mut tasks = self.tasks;
+        tasks.push(("relay", Box::pin(async move { Ok(relaying.await?) })));
+        Service {
+            name: self.name,
+            router,
+            tasks,
+            health,
+            log_binding: self.log_binding,
+        }
+    }
+
     /// Subscribes the service, and adds its worker with `handlers`, its relay, and the replayer of
     /// the messages that the handlers could not handle. Each commit of the worker notifies
     /// everything in `on_commit`.
@@ -238,8 +261,7 @@ impl ServiceBuilder {
         let health = HealthCheck {
             service: self.name,
             relay: relay.handle(),
-            worker: worker.handle(),
-            replayer: replayer.handle(),
+            inbox: Some((worker.handle(), replayer.handle())),
             leaders: self.leaders,
         };
         let working = worker.run_until(shutdown.clone().cancelled_owned());

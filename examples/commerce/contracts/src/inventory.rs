@@ -1,5 +1,8 @@
 //! The events and commands of the inventory service.
 
+use std::borrow::Cow;
+
+use mainstay_messaging::event::Event;
 use mainstay_saga::{Command, Compensable, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -144,4 +147,33 @@ pub enum ReleaseCause {
     Expired,
     /// The order was cancelled before anything was held.
     Cancelled,
+}
+
+/// What customers can buy of a SKU has changed. Its topic is its own, since its key is the SKU and
+/// not an order.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct StockLevelChanged {
+    /// The SKU.
+    pub sku: Sku,
+    /// The warehouse.
+    pub warehouse: String,
+    /// The pieces in the warehouse.
+    pub on_hand: i64,
+    /// The pieces that are held for orders.
+    pub reserved: i64,
+    /// The pieces that can be ordered.
+    pub available: i64,
+    /// Grows with each change of the stock item.
+    pub version: i64,
+    /// What changed it, such as `reserved` or `adjusted`.
+    pub cause: String,
+}
+
+impl Event for StockLevelChanged {
+    const TOPIC: &'static str = "stock";
+    const KIND: &'static str = "StockLevelChanged";
+
+    fn key(&self) -> Option<Cow<'_, str>> {
+        Some(self.sku.as_str().into())
+    }
 }

@@ -9,12 +9,16 @@
 //! | producer | events | commands |
 //! |---|---|---|
 //! | order | `OrderPlaced`, `OrderConfirmed`, `OrderCompleted`, `OrderCancelled` | `ReserveStock`, `ExtendReservation`, `ReleaseStock`, `AuthorizePayment`, `CapturePayment`, `VoidOrRefundPayment`, `PrepareShipment`, `DispatchShipment`, `CancelShipment` |
-//! | inventory | `StockReserved`, `StockReservationFailed`, `StockReleased` | |
+//! | inventory | `StockReserved`, `StockReservationFailed`, `StockReleased`, `StockLevelChanged` | |
 //! | payment | `PaymentAuthorized`, `PaymentDeclined`, `PaymentCaptured`, `PaymentRefunded` | |
 //! | shipping | `ShipmentStatusChanged` | |
+//! | catalog | `ProductChanged` | |
+//! | identity | `UserChanged` | |
 
 mod address;
+mod catalog;
 mod contract;
+mod identity;
 mod inventory;
 mod money;
 mod order;
@@ -23,10 +27,12 @@ mod shipping;
 mod subscriptions;
 
 pub use address::Address;
+pub use catalog::{ProductChanged, ProductPrice, ProductStatus, TaxClass};
 pub use contract::{Contract, OrderId, Sku};
+pub use identity::{Channel, Role, UserChanged, UserStatus};
 pub use inventory::{
     ExtendReservation, Quantity, ReleaseCause, ReleaseStock, ReserveStock, ReservedLine, Shortage,
-    StockReleased, StockReservationFailed, StockReserved,
+    StockLevelChanged, StockReleased, StockReservationFailed, StockReserved,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use order::{

@@ -4,9 +4,10 @@ use mainstay_messaging::{Topic, event::Event};
 
 use crate::{
     AuthorizePayment, CancelShipment, CapturePayment, DispatchShipment, ExtendReservation,
-    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded, PrepareShipment,
-    ReleaseStock, ReserveStock, ShipmentStatusChanged, StockReleased, StockReservationFailed,
-    StockReserved, VoidOrRefundPayment,
+    OrderCancelled, OrderCompleted, OrderConfirmed, OrderPlaced, PaymentAuthorized,
+    PaymentCaptured, PaymentDeclined, PaymentRefunded, PrepareShipment, ProductChanged,
+    ReleaseStock, ReserveStock, ShipmentStatusChanged, StockLevelChanged, StockReleased,
+    StockReservationFailed, StockReserved, UserChanged, VoidOrRefundPayment,
 };
 
 /// All topics.
@@ -14,10 +15,13 @@ pub const TOPICS: &[&str] = &[
     "order",
     "inventory",
     "inventory-commands",
+    "stock",
     "payment",
     "payment-commands",
     "shipping",
     "shipping-commands",
+    "catalog",
+    "identity",
 ];
 
 /// One service reads one topic, handles these kinds, and leaves those alone.
@@ -104,6 +108,95 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
             DispatchShipment::KIND,
             CancelShipment::KIND,
         ],
+        ignored: &[],
+    },
+    Subscription {
+        service: "order",
+        topic: "catalog",
+        kinds: &[ProductChanged::KIND],
+        ignored: &[],
+    },
+    Subscription {
+        service: "inventory",
+        topic: "catalog",
+        kinds: &[ProductChanged::KIND],
+        ignored: &[],
+    },
+    Subscription {
+        service: "catalog",
+        topic: "order",
+        kinds: &[OrderCompleted::KIND],
+        ignored: &[
+            OrderPlaced::KIND,
+            OrderConfirmed::KIND,
+            OrderCancelled::KIND,
+        ],
+    },
+    Subscription {
+        service: "catalog",
+        topic: "stock",
+        kinds: &[StockLevelChanged::KIND],
+        ignored: &[],
+    },
+    Subscription {
+        service: "notification",
+        topic: "order",
+        kinds: &[OrderConfirmed::KIND, OrderCancelled::KIND],
+        ignored: &[OrderPlaced::KIND, OrderCompleted::KIND],
+    },
+    Subscription {
+        service: "notification",
+        topic: "payment",
+        kinds: &[PaymentRefunded::KIND],
+        ignored: &[
+            PaymentAuthorized::KIND,
+            PaymentDeclined::KIND,
+            PaymentCaptured::KIND,
+        ],
+    },
+    Subscription {
+        service: "notification",
+        topic: "shipping",
+        kinds: &[ShipmentStatusChanged::KIND],
+        ignored: &[],
+    },
+    Subscription {
+        service: "notification",
+        topic: "identity",
+        kinds: &[UserChanged::KIND],
+        ignored: &[],
+    },
+    Subscription {
+        service: "analytics",
+        topic: "order",
+        kinds: &[
+            OrderPlaced::KIND,
+            OrderConfirmed::KIND,
+            OrderCompleted::KIND,
+            OrderCancelled::KIND,
+        ],
+        ignored: &[],
+    },
+    Subscription {
+        service: "analytics",
+        topic: "inventory",
+        kinds: &[StockReservationFailed::KIND],
+        ignored: &[StockReserved::KIND, StockReleased::KIND],
+    },
+    Subscription {
+        service: "analytics",
+        topic: "payment",
+        kinds: &[
+            PaymentAuthorized::KIND,
+            PaymentDeclined::KIND,
+            PaymentRefunded::KIND,
+        ],
+        ignored: &[PaymentCaptured::KIND],
+    },
+    Subscription {
+        service: "analytics",
+        topic: "shipping",
+        kinds: &[ShipmentStatusChanged::KIND],
         ignored: &[],
     },
 ];

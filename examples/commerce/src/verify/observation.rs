@@ -66,7 +66,8 @@ impl Observation {
                 }
                 "inventory" => observation.read_inventory(&mut snapshot).await?,
                 "payment" => observation.read_payments(&mut snapshot).await?,
-                _ => observation.read_shipments(&mut snapshot).await?,
+                "shipping" => observation.read_shipments(&mut snapshot).await?,
+                _ => {}
             }
             snapshot.close().await.map_err(cannot_check)?;
         }

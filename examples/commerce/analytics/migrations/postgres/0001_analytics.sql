@@ -1,0 +1,1 @@
+CREATE TABLE {ns}analytics_scaffold (id BIGINT PRIMARY KEY);

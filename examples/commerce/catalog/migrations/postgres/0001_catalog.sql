@@ -1,0 +1,1 @@
+CREATE TABLE {ns}catalog_scaffold (id BIGINT PRIMARY KEY);

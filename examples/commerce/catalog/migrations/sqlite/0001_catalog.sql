@@ -1,0 +1,1 @@
+CREATE TABLE {ns}catalog_scaffold (id INTEGER PRIMARY KEY) STRICT;

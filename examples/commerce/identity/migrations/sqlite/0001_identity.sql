@@ -1,0 +1,1 @@
+CREATE TABLE {ns}identity_scaffold (id INTEGER PRIMARY KEY) STRICT;

@@ -1,0 +1,1 @@
+CREATE TABLE {ns}notification_scaffold (id BIGINT PRIMARY KEY);

@@ -1,0 +1,1 @@
+CREATE TABLE {ns}notification_scaffold (id INTEGER PRIMARY KEY) STRICT;
