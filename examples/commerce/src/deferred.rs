@@ -44,7 +44,7 @@ async fn list(arguments: DeferredArguments) -> Result<(), Failure> {
     let storage = storage(listing.target.storage)?;
     let which = if all { Which::All } else { Which::Heads };
     let mut found: Vec<(&'static str, Deferred)> = Vec::new();
-    for service in services(listing.service.as_deref()) {
+    for service in services(&storage, listing.service.as_deref()).await? {
         let outbox = outbox(&storage, service).await?;
         let rows = outbox.deferred(&which, after, listing.limit).await;
         let rows = rows.map_err(refused)?.into_iter();
@@ -126,7 +126,7 @@ async fn opened(arguments: &OneArguments) -> Result<(Arc<dyn Operator>, Signatur
 async fn audit(arguments: Listing) -> Result<(), Failure> {
     let storage = storage(arguments.target.storage)?;
     let mut acts: Vec<(&'static str, Act)> = Vec::new();
-    for service in services(arguments.service.as_deref()) {
+    for service in services(&storage, arguments.service.as_deref()).await? {
         let outbox = outbox(&storage, service).await?;
         let found = outbox.acts(None, arguments.limit).await.map_err(refused)?;
         acts.extend(found.into_iter().map(|act| (service, act)));

@@ -49,11 +49,25 @@ pub(crate) async fn desk(storage: &Storage, service: &str) -> Result<Desk, Failu
     desk.map_err(cannot_open)
 }
 
-/// The services that are meant.
-pub(crate) fn services(wanted: Option<&str>) -> impl Iterator<Item = &'static str> {
-    let wanted = wanted.map(str::to_owned);
-    let is_meant = move |name: &&str| wanted.as_deref().is_none_or(|wanted| wanted == *name);
-    SERVICES.into_iter().filter(is_meant)
+/// The wanted service, or all that were ever started.
+pub(crate) async fn services(
+    storage: &Storage,
+    wanted: Option<&str>,
+) -> Result<Vec<&'static str>, Failure> {
+    let is_meant = |name: &&str| wanted.is_none_or(|wanted| wanted == *name);
+    let meant: Vec<_> = SERVICES.into_iter().filter(is_meant).collect();
+    if wanted.is_some() {
+        return Ok(meant);
+    }
+    let mut started = Vec::new();
+    for service in &meant {
+        if let Some(snapshot) = storage.find_snapshot(service).await? {
+            snapshot.close().await?;
+            started.push(*service);
+        }
+    }
+    // If there is none, opening the first one says what is wrong.
+    Ok(if started.is_empty() { meant } else { started })
 }
 
 fn query(filter: &Filter) -> Query {

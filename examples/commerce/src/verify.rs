@@ -57,6 +57,8 @@ pub(crate) struct Verdict {
     pub(crate) in_flight: usize,
     /// The number of messages that wait in dead letter queues.
     pub(crate) dead_letters: Waiting,
+    /// Services that were never started.
+    pub(crate) absent: Vec<&'static str>,
 }
 
 async fn verify(storage: &Storage, settle: Duration) -> Result<Verdict, Failure> {
@@ -91,5 +93,6 @@ async fn observe(storage: &Storage) -> Result<Verdict, Failure> {
         running: observation.running,
         in_flight: in_flight.len(),
         dead_letters: dead_letters::waiting(&observation),
+        absent: observation.absent.iter().copied().collect(),
     })
 }

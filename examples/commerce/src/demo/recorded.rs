@@ -7,8 +7,7 @@ use mainstay_dlq::Query;
 use mainstay_messaging::{Key, Message, Publisher, Topic, envelope};
 
 use crate::{
-    config::SERVICES,
-    dlq::{desk, refused},
+    dlq::{desk, refused, services},
     error::Failure,
 };
 
@@ -75,7 +74,7 @@ impl Recorded {
     /// How many messages of the order are in dead letter queues.
     pub(super) async fn kept(&self, order: &str) -> Result<usize, Failure> {
         let mut kept = 0;
-        for service in SERVICES {
+        for service in services(&self.storage, None).await? {
             let desk = desk(&self.storage, service).await?;
             let query = Query::all().key(order);
             let found = desk.list(&query, None, 1).await.map_err(refused)?;

@@ -63,7 +63,7 @@ async fn start(
 ) -> Result<Vec<Started>, Failure> {
     let matching = query(&which.filter);
     let mut found = Vec::new();
-    for service in services(which.filter.service.as_deref()) {
+    for service in services(storage, which.filter.service.as_deref()).await? {
         let desk = desk(storage, service).await?;
         let count = count(&desk, act, &matching).await?;
         if count > 0 {

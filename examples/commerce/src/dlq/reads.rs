@@ -34,7 +34,7 @@ impl<T> Of<T> {
 pub(super) async fn groups(arguments: Listing) -> Result<(), Failure> {
     let storage = storage(arguments.target.storage)?;
     let mut groups: Vec<Of<FailureGroup>> = Vec::new();
-    for service in services(arguments.service.as_deref()) {
+    for service in services(&storage, arguments.service.as_deref()).await? {
         let desk = desk(&storage, service).await?;
         let found = desk.groups(None, arguments.limit).await.map_err(refused)?;
         groups.extend(Of::each(service, found));
@@ -68,7 +68,7 @@ pub(super) async fn groups(arguments: Listing) -> Result<(), Failure> {
 pub(super) async fn list(arguments: ListArguments) -> Result<(), Failure> {
     let storage = storage(arguments.target.storage)?;
     let mut letters: Vec<Of<DeadLetter>> = Vec::new();
-    for service in services(arguments.filter.service.as_deref()) {
+    for service in services(&storage, arguments.filter.service.as_deref()).await? {
         let desk = desk(&storage, service).await?;
         let mut found = Vec::new();
         let states = match arguments.state {
@@ -236,7 +236,7 @@ pub(super) async fn audit(arguments: AuditArguments) -> Result<(), Failure> {
     let wanted = message.map(|message| message.service.to_owned());
     let wanted = wanted.or(listing.service);
     let mut entries: Vec<Of<AuditEntry>> = Vec::new();
-    for service in services(wanted.as_deref()) {
+    for service in services(&storage, wanted.as_deref()).await? {
         let desk: Desk = desk(&storage, service).await?;
         let letter = message.map(Reference::letter);
         let page = desk.audit(letter, None, listing.limit).await;
@@ -268,7 +268,7 @@ pub(super) async fn audit(arguments: AuditArguments) -> Result<(), Failure> {
 pub(super) async fn jobs(arguments: Listing) -> Result<(), Failure> {
     let storage = storage(arguments.target.storage)?;
     let mut jobs: Vec<Of<Job>> = Vec::new();
-    for service in services(arguments.service.as_deref()) {
+    for service in services(&storage, arguments.service.as_deref()).await? {
         let desk = desk(&storage, service).await?;
         let found = desk.jobs(arguments.limit).await.map_err(refused)?;
         jobs.extend(Of::each(service, found));

@@ -43,6 +43,6 @@ fn is_unread(observation: &Observation, record: &Record) -> bool {
         let mailbox = observation.mailboxes.get(service);
         subscription.handles(&record.topic, &envelope.kind)
             && record.offset >= observation.log.committed(service, record.partition)
-            && mailbox.is_none_or(|mailbox| !mailbox.processed.contains(&identity))
+            && mailbox.is_some_and(|mailbox| !mailbox.processed.contains(&identity))
     })
 }

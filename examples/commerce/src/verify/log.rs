@@ -130,6 +130,11 @@ impl Log {
             .collect()
     }
 
+    /// Whether `service` has ever read the log.
+    pub(crate) fn has_reader(&self, service: &str) -> bool {
+        self.committed.keys().any(|(group, _)| group == service)
+    }
+
     /// The offset that `service` committed; it has handled every record below.
     pub(crate) fn committed(&self, service: &str, partition: i64) -> i64 {
         let key = (service.to_owned(), partition);

@@ -32,6 +32,8 @@ pub(crate) struct Observation {
     pub(crate) as_of: i64,
     /// By service.
     pub(crate) mailboxes: BTreeMap<&'static str, Mailbox>,
+    /// Services that were never started.
+    pub(crate) absent: BTreeSet<&'static str>,
     pub(crate) orders: HashMap<String, Order>,
     /// Streams without an order.
     pub(crate) orphans: BTreeSet<String>,
@@ -56,7 +58,11 @@ impl Observation {
             ..Self::default()
         };
         for service in SERVICES {
-            let mut snapshot = storage.snapshot(service).await.map_err(cannot_check)?;
+            let found = storage.find_snapshot(service).await.map_err(cannot_check)?;
+            let Some(mut snapshot) = found else {
+                observation.absent.insert(service);
+                continue;
+            };
             let mailbox = Mailbox::read(&mut snapshot).await.map_err(cannot_check)?;
             observation.mailboxes.insert(service, mailbox);
             match service {
@@ -71,10 +77,19 @@ impl Observation {
             }
             snapshot.close().await.map_err(cannot_check)?;
         }
-        let mut psp = storage.snapshot("psp").await.map_err(cannot_check)?;
-        observation.read_provider(&mut psp).await?;
-        psp.close().await.map_err(cannot_check)?;
+        if !observation.absent.contains("payment") {
+            let mut psp = storage.snapshot("psp").await.map_err(cannot_check)?;
+            observation.read_provider(&mut psp).await?;
+            psp.close().await.map_err(cannot_check)?;
+        }
         observation.log = read_log(storage).await.map_err(cannot_check)?;
+        // A service that has read the log was started, and its database is lost.
+        for service in &observation.absent {
+            if observation.log.has_reader(service) {
+                let lost = storage.snapshot(service).await.map_err(cannot_check)?;
+                lost.close().await.map_err(cannot_check)?;
+            }
+        }
         let changes = observation.orders.values().map(|order| order.since);
         observation.as_of = if running {
             micros_since_epoch(SystemClock::new().now())

@@ -66,7 +66,9 @@ async fn unfinished(storage: &Storage) -> Result<Vec<String>> {
         }
     };
     for service in SERVICES {
-        let mut snapshot = storage.snapshot(service).await?;
+        let Some(mut snapshot) = storage.find_snapshot(service).await? else {
+            continue; // never started
+        };
         let waiting: Vec<(i64, i64)> = snapshot.all(MESSAGES).await?;
         for (outbox, letters) in waiting {
             note(outbox, &format!("messages in the outbox of {service}"));

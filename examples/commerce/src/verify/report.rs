@@ -16,6 +16,7 @@ struct Json<'a> {
     running: bool,
     orders_in_flight: usize,
     dead_letters: Waiting,
+    never_started: &'a [&'static str],
     invariants: Vec<Row<'a>>,
 }
 
@@ -49,6 +50,7 @@ fn of(verdict: &Verdict) -> Json<'_> {
         running: verdict.running,
         orders_in_flight: verdict.in_flight,
         dead_letters: verdict.dead_letters,
+        never_started: &verdict.absent,
         invariants: verdict.findings.iter().map(row).collect(),
     }
 }
@@ -95,6 +97,13 @@ fn table(verdict: &Verdict) -> String {
         "the deployment is {state}, {} orders in flight",
         verdict.in_flight
     );
+    if !verdict.absent.is_empty() {
+        let _ = writeln!(
+            text,
+            "never started, and not checked: {}",
+            verdict.absent.join(", ")
+        );
+    }
     let Waiting { dead, held } = verdict.dead_letters;
     if dead + held > 0 {
         let _ = writeln!(

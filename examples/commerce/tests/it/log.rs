@@ -14,7 +14,16 @@ use crate::{
     shop::{Shop, assert_holds, body, command, verify},
 };
 
-const SERVICES: [&str; 4] = ["order", "inventory", "payment", "shipping"];
+const SERVICES: [&str; 8] = [
+    "order",
+    "inventory",
+    "payment",
+    "shipping",
+    "catalog",
+    "identity",
+    "notification",
+    "analytics",
+];
 const ID_OF_LOG: &str = "SELECT id FROM broker_identity";
 const BOUND_LOG: &str = "SELECT log_id FROM log_binding";
 

@@ -14,7 +14,17 @@ use sqlx::{
 };
 use tempfile::TempDir;
 
-pub(crate) const DATABASES: [&str; 5] = ["order", "inventory", "payment", "shipping", "psp"];
+pub(crate) const DATABASES: [&str; 9] = [
+    "order",
+    "inventory",
+    "payment",
+    "shipping",
+    "catalog",
+    "identity",
+    "notification",
+    "analytics",
+    "psp",
+];
 
 /// The number of tables of the log binding in a database.
 pub(crate) const LOG_BINDINGS: &str = if ON_A_SERVER {

@@ -7,7 +7,7 @@ use commerce_chassis::ON_A_SERVER;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
-    sandbox::{self, Sandbox, on_the_server, prefix, server_options},
+    sandbox::{self, DATABASES, Sandbox, on_the_server, prefix, server_options},
     shop::{Shop, assert_holds, body, command, wait_for},
 };
 
@@ -86,7 +86,7 @@ fn a_server_that_cannot_be_used_is_named_in_one_line() {
 
     // With existing databases, the role needs no other privilege.
     on_the_server(async |connection| {
-        for name in ["order", "inventory", "payment", "shipping", "psp"] {
+        for name in DATABASES {
             let create = format!(
                 "CREATE DATABASE {}{name} OWNER {role}",
                 prefix(sandbox.path())

@@ -153,8 +153,12 @@ impl Storage {
         Snapshot::open(name, &options).await
     }
 
-    /// The same; none = the database does not exist.
-    pub(crate) async fn find_snapshot(&self, name: &str) -> Result<Option<Snapshot>> {
+    /// As [`snapshot`](Self::snapshot); none = the database does not exist: the service
+    /// was never started.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn find_snapshot(&self, name: &str) -> Result<Option<Snapshot>> {
         match self.snapshot(name).await {
             Err(Error::Database(DatabaseError::CannotOpen { source, .. }))
                 if creation::is_missing(&*source) =>

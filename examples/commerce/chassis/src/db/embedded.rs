@@ -113,8 +113,12 @@ impl Storage {
         FileSnapshot::open(self.data(), name).await
     }
 
-    /// The same; none = the file does not exist.
-    pub(crate) async fn find_snapshot(&self, name: &str) -> Result<Option<Snapshot>> {
+    /// As [`snapshot`](Self::snapshot); none = the file does not exist: the service was
+    /// never started.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn find_snapshot(&self, name: &str) -> Result<Option<Snapshot>> {
         FileSnapshot::find(self.data(), name).await
     }
 }
