@@ -12,6 +12,9 @@ pub struct UserChanged {
     pub user_id: String,
     /// The address of e-mails.
     pub email: String,
+    /// The number of text messages, such as `+4930901820`; none = the user gave none.
+    #[serde(default)]
+    pub phone: Option<String>,
     /// How the user is addressed.
     pub display_name: String,
     /// The language of texts, such as `en` or `de`.
