@@ -47,6 +47,25 @@ pub enum ProductStatus {
     Retired,
 }
 
+impl ProductStatus {
+    /// The name in tables and on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Retired => "retired",
+        }
+    }
+
+    /// Reads [`name`](Self::name).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Active, Self::Retired]
+            .into_iter()
+            .find(|status| status.name() == name)
+    }
+}
+
 /// What a product is taxed as.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case")]
@@ -55,6 +74,34 @@ pub enum TaxClass {
     Standard,
     /// 7 per cent.
     Reduced,
+}
+
+impl TaxClass {
+    /// The tax in per cent.
+    #[must_use]
+    pub const fn percent(self) -> i64 {
+        match self {
+            Self::Standard => 19,
+            Self::Reduced => 7,
+        }
+    }
+
+    /// The name in tables and on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Reduced => "reduced",
+        }
+    }
+
+    /// Reads [`name`](Self::name).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Standard, Self::Reduced]
+            .into_iter()
+            .find(|class| class.name() == name)
+    }
 }
 
 impl Event for ProductChanged {

@@ -149,8 +149,50 @@ pub enum ReleaseCause {
     Cancelled,
 }
 
-/// What customers can buy of a SKU has changed. Its topic is its own, since its key is the SKU and
-/// not an order.
+/// What customers see of the stock of a SKU.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    /// Nothing can be ordered.
+    Out,
+    /// Fewer than ten pieces can be ordered.
+    Low,
+    /// Ten pieces or more can be ordered.
+    InStock,
+}
+
+impl Availability {
+    /// What customers see if so many pieces can be ordered.
+    #[must_use]
+    pub const fn of(available: i64) -> Self {
+        match available {
+            ..1 => Self::Out,
+            1..10 => Self::Low,
+            10.. => Self::InStock,
+        }
+    }
+
+    /// The name in tables and on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::Low => "low",
+            Self::InStock => "in_stock",
+        }
+    }
+
+    /// Reads [`name`](Self::name).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Out, Self::Low, Self::InStock]
+            .into_iter()
+            .find(|availability| availability.name() == name)
+    }
+}
+
+/// The stock of a SKU was adjusted, or its [`Availability`] has changed: plentiful stock that
+/// orders take from stays silent. Its topic is its own, since its key is the SKU and not an order.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct StockLevelChanged {
     /// The SKU.

@@ -31,7 +31,7 @@ pub use catalog::{ProductChanged, ProductPrice, ProductStatus, TaxClass};
 pub use contract::{Contract, OrderId, Sku};
 pub use identity::{Channel, Role, UserChanged, UserStatus};
 pub use inventory::{
-    ExtendReservation, Quantity, ReleaseCause, ReleaseStock, ReserveStock, ReservedLine, Shortage,
+    Availability, ExtendReservation, Quantity, ReleaseCause, ReleaseStock, ReserveStock, ReservedLine, Shortage,
     StockLevelChanged, StockReleased, StockReservationFailed, StockReserved,
 };
 pub use money::{Currency, Money, MoneyError};

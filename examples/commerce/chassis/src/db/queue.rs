@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use commerce_contracts::{
     AuthorizePayment, CancelShipment, CapturePayment, DispatchShipment, ExtendReservation,
-    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded, PrepareShipment,
-    ReleaseStock, ReserveStock, ShipmentStatusChanged, StockReleased, StockReservationFailed,
-    StockReserved, VoidOrRefundPayment,
+    OrderCancelled, OrderCompleted, OrderConfirmed, OrderPlaced, PaymentAuthorized,
+    PaymentCaptured, PaymentDeclined, PaymentRefunded, PrepareShipment, ProductChanged,
+    ReleaseStock, ReserveStock, ShipmentStatusChanged, StockLevelChanged, StockReleased,
+    StockReservationFailed, StockReserved, UserChanged, VoidOrRefundPayment,
 };
 use mainstay_database::Namespace;
 use mainstay_dlq::{DeadLetterQueue, Error, StoreOf, store::DeadLetterDatabase};
@@ -45,6 +46,13 @@ pub(super) fn checked(desk: Desk) -> Desk {
         .check::<DispatchShipment>()
         .check::<CancelShipment>()
         .check::<ShipmentStatusChanged>()
+        .check::<OrderPlaced>()
+        .check::<OrderConfirmed>()
+        .check::<OrderCompleted>()
+        .check::<OrderCancelled>()
+        .check::<ProductChanged>()
+        .check::<StockLevelChanged>()
+        .check::<UserChanged>()
 }
 
 #[cfg(all(test, not(feature = "distributed")))]
