@@ -4,6 +4,7 @@
 //! newer than another. Two rules keep that from being reported as damage: an order with messages in
 //! flight is excused, and an offender counts only if several observations find it.
 
+mod card_data;
 mod dead_letters;
 mod finding;
 mod in_flight;

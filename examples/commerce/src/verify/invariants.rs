@@ -1,7 +1,9 @@
 //! The invariants, one file each.
 
+mod cards;
 mod effects;
 mod idempotency;
+mod locks;
 mod loss;
 mod money;
 mod order_of_messages;
@@ -28,5 +30,7 @@ pub(crate) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Vec
         streams::check(observation),
         shipments::check(observation, in_flight),
         idempotency::check(observation),
+        locks::check(observation),
+        cards::check(observation),
     ]
 }

@@ -6,6 +6,8 @@ use commerce_chassis::{FileSnapshot, Result};
 use mainstay_saga::CommandId;
 use serde::Deserialize;
 
+use super::card_data;
+
 /// All records, by partition and offset.
 #[derive(Default, Debug)]
 pub(crate) struct Log {
@@ -28,6 +30,8 @@ pub(crate) struct Record {
     /// Its envelope; none = it does not decode.
     pub(crate) envelope: Option<Envelope>,
     pub(crate) scan: Option<Scan>,
+    /// Whether it holds what looks like the number of a card.
+    pub(crate) has_card: bool,
 }
 
 /// A partition of the log.
@@ -72,10 +76,8 @@ pub(crate) struct Scan {
     pub(crate) status: String,
 }
 
-/// Of payloads, only those of shipping matter.
-const RECORDS: &str = "SELECT r.id >> 40, r.id & ((1 << 40) - 1), r.key, r.envelope,
-        CASE WHEN p.topic = 'shipping' THEN r.payload END
-    FROM broker_records AS r LEFT JOIN broker_partitions AS p ON p.id = r.id >> 40 ORDER BY r.id";
+const RECORDS: &str = "SELECT id >> 40, id & ((1 << 40) - 1), key, envelope, payload
+    FROM broker_records ORDER BY id";
 
 impl Log {
     pub(crate) async fn read(file: &mut FileSnapshot) -> Result<Self> {
@@ -93,13 +95,20 @@ impl Log {
         let committed: Vec<(String, i64, i64)> = file
             .all("SELECT grp, partition, committed FROM broker_claims")
             .await?;
-        let record = |(partition, offset, order_id, envelope, payload): Row| Record {
-            partition,
-            offset,
-            topic: topics.get(&partition).cloned().unwrap_or_default(),
-            order_id,
-            envelope: serde_json::from_str(&envelope).ok(),
-            scan: payload.and_then(|payload| serde_json::from_slice(&payload).ok()),
+        let record = |(partition, offset, order_id, envelope, payload): Row| {
+            let topic = topics.get(&partition).cloned().unwrap_or_default();
+            let payload = payload.unwrap_or_default();
+            Record {
+                partition,
+                offset,
+                order_id,
+                envelope: serde_json::from_str(&envelope).ok(),
+                scan: serde_json::from_slice(&payload)
+                    .ok()
+                    .filter(|_| topic == "shipping"),
+                has_card: card_data::is_in(&payload) || card_data::is_in(envelope.as_bytes()),
+                topic,
+            }
         };
         Ok(Self {
             records: records.into_iter().map(record).collect(),

@@ -1,5 +1,6 @@
 //! The contents of all databases, in memory.
 
+mod locks;
 mod mailbox;
 mod orders;
 mod participants;
@@ -17,6 +18,7 @@ use crate::{
     error::{Failure, cannot_check},
 };
 
+use locks::Locks;
 pub(crate) use mailbox::Mailbox;
 pub(crate) use orders::{Key, Order};
 pub(crate) use participants::{Movement, Payment, Reservation, Shipment, Stock};
@@ -32,6 +34,8 @@ pub(crate) struct Observation {
     pub(crate) as_of: i64,
     /// By service.
     pub(crate) mailboxes: BTreeMap<&'static str, Mailbox>,
+    /// The locks of services that have any.
+    pub(crate) locks: BTreeMap<&'static str, Locks>,
     /// Services that were never started.
     pub(crate) absent: BTreeSet<&'static str>,
     pub(crate) orders: HashMap<String, Order>,
@@ -70,7 +74,11 @@ impl Observation {
                     observation.read_orders(&mut snapshot).await?;
                     observation.read_runs(&mut snapshot).await?;
                 }
-                "inventory" => observation.read_inventory(&mut snapshot).await?,
+                "inventory" => {
+                    observation.read_inventory(&mut snapshot).await?;
+                    let locks = Locks::read(&mut snapshot).await.map_err(cannot_check)?;
+                    observation.locks.insert(service, locks);
+                }
                 "payment" => observation.read_payments(&mut snapshot).await?,
                 "shipping" => observation.read_shipments(&mut snapshot).await?,
                 _ => {}

@@ -9,7 +9,7 @@ use crate::{
 
 /// The damage, its database, its SQL, the broken invariants, and a word that an offender must
 /// contain.
-const CASES: [(&str, &str, &str, &str, &str); 30] = [
+const CASES: [(&str, &str, &str, &str, &str); 32] = [
     (
         "an order that is stuck",
         "order",
@@ -219,6 +219,20 @@ const CASES: [(&str, &str, &str, &str, &str); 30] = [
         "DELETE FROM idempotency_records WHERE key = 'ok'",
         "I12",
         "under no key",
+    ),
+    (
+        "a token that nobody granted",
+        "inventory",
+        "UPDATE dlock_fences SET fence = fence + 1000000",
+        "I13",
+        "newest that was granted",
+    ),
+    (
+        "a card in a message",
+        "broker",
+        "UPDATE broker_records SET payload = CAST(replace(payload, '}', ', \"note\": \"4242 4242 4242 4242\"}') AS BLOB) WHERE id = (SELECT max(id) FROM broker_records WHERE envelope ->> 'kind' = 'OrderCompleted')",
+        "I14",
+        "number of a card",
     ),
 ];
 
