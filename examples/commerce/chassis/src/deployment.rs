@@ -8,7 +8,7 @@ use mainstay_database::{Namespace, sqlite::Database};
 use mainstay_messaging::{Publisher, sqlite::Broker};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Leases, Operators, Result, Storage, roles};
+use crate::{Access, Authentication, KeySet, Leases, Operators, Result, Storage, roles};
 
 /// How long after a kill another process takes over the work.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
@@ -24,6 +24,8 @@ pub struct Deployment {
     pub(crate) broker: Broker,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
+    pub(crate) access: Access,
+    pub(crate) keys: KeySet,
     pub(crate) operators: Operators,
     pub(crate) shutdown: CancellationToken,
 }
@@ -56,9 +58,35 @@ impl Deployment {
             broker,
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
+            access: Access::Open,
+            keys: KeySet::default(),
             operators: Operators::on_loopback(true),
             shutdown: CancellationToken::new(),
         })
+    }
+
+    /// Whether requests need a token; default: they do not.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// The public keys of access tokens, which the identity service publishes here.
+    #[must_use]
+    pub const fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
+    /// Finds out who sends a request.
+    #[must_use]
+    pub fn authentication(&self) -> Authentication {
+        Authentication {
+            access: self.access,
+            keys: self.keys.clone(),
+            operators: self.operators.clone(),
+            clock: Arc::clone(&self.clock),
+        }
     }
 
     /// Who may act on dead letters; default: everyone who reaches the listener.

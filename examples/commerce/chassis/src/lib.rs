@@ -5,21 +5,27 @@
 //! database. The service adds its handlers and rounds, and becomes a [`Service`]: a router and the
 //! tasks behind it.
 
+mod authentication;
+mod caller;
 mod db;
 mod deployment;
+mod dlq_document;
 mod error;
 mod health;
 mod leading;
 mod leases;
 mod log_binding;
+mod openapi;
 mod operators;
 mod path_param;
 mod problem;
 mod remote;
+mod request;
 mod rounds;
 mod service;
 mod service_builder;
 mod timestamp;
+mod tokens;
 
 #[cfg(feature = "fault-points")]
 #[path = "crashing.rs"]
@@ -28,6 +34,8 @@ mod roles;
 #[path = "plain.rs"]
 mod roles;
 
+pub use authentication::{Access, Authentication, send_as};
+pub use caller::Caller;
 pub use db::{
     ANSWERS_KEPT, Connection, Db, DeadLetters, Desk, FileSnapshot, Inbox, ON_A_SERVER,
     OpenTransaction, Outbox, Pool, Records, Sagas, Snapshot, Storage, StorageSettings, Streams,
@@ -39,12 +47,15 @@ pub use health::{Health, HealthCheck};
 pub use leading::{LedRound, Term};
 pub use leases::{Leases, call_leases};
 pub use log_binding::{LogBinding, check_log};
+pub use openapi::{OpenApiRouter, Refused, any_json, merged, needs_token, routes, utoipa};
 pub use operators::Operators;
 pub use path_param::PathParam;
 pub use problem::Problem;
 pub use remote::Remote;
+pub use request::{JsonBody, QueryParams};
 pub use roles::remote;
 pub use rounds::{Progress, Round};
 pub use service::{Service, Task};
 pub use service_builder::{Participant, ServiceBuilder};
 pub use timestamp::{from_rfc3339, rfc3339};
+pub use tokens::{Claims, KeySet, Refusal, SigningKey};

@@ -2,9 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use axum::http::{header::AUTHORIZATION, request::Parts};
+use axum::http::{HeaderMap, request::Parts};
 use mainstay_dlq::http::{Denied, Role};
 use subtle::ConstantTimeEq as _;
+
+use crate::{authentication::bearer, caller::Authenticated};
 
 /// The header that names the operator. The audit log records the name.
 const OPERATOR: &str = "x-operator";
@@ -19,6 +21,7 @@ enum Access {
     Open,
     /// Whoever sends this token.
     Token(Arc<str>),
+    /// Nobody without an access token.
     Nobody,
 }
 
@@ -33,34 +36,55 @@ impl Operators {
         })
     }
 
-    /// Whoever sends `Authorization: Bearer TOKEN`.
+    /// Whoever sends an access token of an operator.
+    #[must_use]
+    pub const fn with_access_token() -> Self {
+        Self(Access::Nobody)
+    }
+
+    /// Whoever sends `Authorization: Bearer TOKEN`, or an access token of an operator.
     #[must_use]
     pub fn with_token(token: &str) -> Self {
         Self(Access::Token(token.into()))
     }
 
-    /// The operator's name. Reading needs none.
-    pub(crate) fn authorize(&self, parts: &Parts, role: Role) -> Result<String, Denied> {
-        let text = |name| {
-            let value = parts.headers.get(name);
-            value.and_then(|value| value.to_str().ok())
-        };
+    /// Whether this is the token of operators.
+    pub(crate) fn has_token(&self, given: &str) -> bool {
         match &self.0 {
-            Access::Open => {}
-            Access::Nobody => return Err(Denied::Forbidden),
-            Access::Token(token) => {
-                let bearer =
-                    text(AUTHORIZATION.as_str()).and_then(|all| all.strip_prefix("Bearer "));
-                let given = bearer.ok_or(Denied::Unauthenticated)?.as_bytes();
-                if !bool::from(given.ct_eq(token.as_bytes())) {
+            Access::Token(token) => given.as_bytes().ct_eq(token.as_bytes()).into(),
+            Access::Open | Access::Nobody => false,
+        }
+    }
+
+    /// How the operator calls himself.
+    pub(crate) fn named(headers: &HeaderMap) -> Option<&str> {
+        let name = headers.get(OPERATOR)?.to_str().ok()?.trim();
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// The operator's name. Reading needs none. An access token names its user.
+    pub(crate) fn authorize(&self, parts: &Parts, role: Role) -> Result<String, Denied> {
+        let token = bearer(&parts.headers);
+        if !token.is_some_and(|token| self.has_token(token)) {
+            match parts.extensions.get() {
+                Some(Authenticated(Err(_))) if token.is_some() => {
                     return Err(Denied::Unauthenticated);
                 }
+                Some(Authenticated(Ok(caller))) => {
+                    if let Some(user) = caller.user_id() {
+                        let user = caller.is_operator().then(|| user.to_owned());
+                        return user.ok_or(Denied::Forbidden);
+                    }
+                }
+                _ => {}
+            }
+            match &self.0 {
+                Access::Open => {}
+                Access::Nobody => return Err(Denied::Forbidden),
+                Access::Token(_) => return Err(Denied::Unauthenticated),
             }
         }
-        let name = text(OPERATOR)
-            .map(str::trim)
-            .filter(|name| !name.is_empty());
-        match (role, name) {
+        match (role, Self::named(&parts.headers)) {
             (_, Some(name)) => Ok(name.to_owned()),
             (Role::Reader, None) => Ok(String::new()),
             (Role::Operator, None) => Err(Denied::Unauthenticated),

@@ -19,6 +19,8 @@ pub struct Problem {
     pub title: &'static str,
     /// The fault of this request.
     pub detail: String,
+    /// After how many seconds the same request may succeed.
+    pub retry_after: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -42,7 +44,35 @@ impl Problem {
             slug,
             title,
             detail: detail.into(),
+            retry_after: None,
         }
+    }
+
+    /// The same request may succeed after `seconds`.
+    #[must_use]
+    pub const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Nobody knows who sends the request.
+    pub fn unauthenticated(slug: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            slug,
+            "The request needs a valid token",
+            detail,
+        )
+    }
+
+    /// The caller may not do this.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "The caller may not do this",
+            detail,
+        )
     }
 
     /// Nothing has that name.
@@ -64,6 +94,7 @@ impl Problem {
             "The service cannot answer now",
             "send the same request again",
         )
+        .retry_after(1)
     }
 }
 
@@ -118,14 +149,16 @@ impl IntoResponse for Problem {
             body,
         )
             .into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
         let (name, value) = match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => (header::RETRY_AFTER, "1"),
+            StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
             StatusCode::REQUEST_TIMEOUT => (header::CONNECTION, "close"),
             _ => return response,
         };
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
         response
     }
 }

@@ -3,6 +3,7 @@
 use std::{fmt, pin::Pin};
 
 use axum::Router;
+use utoipa::openapi::OpenApi;
 
 use crate::{HealthCheck, LogBinding, Result};
 
@@ -16,6 +17,8 @@ pub struct Service {
     pub name: &'static str,
     /// Its routes.
     pub router: Router,
+    /// What its routes take and answer.
+    pub document: OpenApi,
     /// Its tasks by name, to be spawned.
     pub tasks: Vec<(&'static str, Task)>,
     /// Reports the health of its relay and worker.

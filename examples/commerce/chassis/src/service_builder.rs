@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::middleware::from_fn_with_state;
 use commerce_contracts::{ignored_by, topics_of};
 use futures_util::FutureExt as _;
 use mainstay_clock::{Clock, IdGenerator};
@@ -16,8 +16,9 @@ use mainstay_outbox::Relay;
 use tokio::sync::Notify;
 
 use crate::{
-    Connection, Db, DeadLetters, Deployment, HealthCheck, LedRound, LogBinding, Outbox, Records,
-    Result, Round, Sagas, Service, Streams, Task, deployment::LEASE, leading::lead, rounds,
+    Connection, Db, DeadLetters, Deployment, HealthCheck, LedRound, LogBinding, OpenApiRouter,
+    Outbox, Records, Result, Round, Sagas, Service, Streams, Task, authentication::authenticate,
+    deployment::LEASE, dlq_document, leading::lead, rounds,
 };
 
 /// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds
@@ -192,9 +193,12 @@ impl ServiceBuilder {
         self
     }
 
-    /// Adds the relay of a service that subscribes to nothing.
+    /// Adds the relay of a service that subscribes to nothing. Its handlers learn who calls by
+    /// taking a [`Caller`](crate::Caller).
     #[must_use]
-    pub fn build_without_subscriptions(self, router: Router) -> Service {
+    pub fn build_without_subscriptions(self, router: impl Into<OpenApiRouter>) -> Service {
+        let (router, document) = router.into().split_for_parts();
+        let authentication = self.deployment.authentication();
         let shutdown = self.deployment.shutdown.clone();
         let relay = Relay::new(self.outbox, self.deployment.publisher()).lease(LEASE);
         let health = HealthCheck {
@@ -208,7 +212,8 @@ impl ServiceBuilder {
         tasks.push(("relay", Box::pin(async move { Ok(relaying.await?) })));
         Service {
             name: self.name,
-            router,
+            router: router.layer(from_fn_with_state(authentication, authenticate)),
+            document,
             tasks,
             health,
             log_binding: self.log_binding,
@@ -219,13 +224,14 @@ impl ServiceBuilder {
     /// the messages that the handlers could not handle. Each commit of the worker notifies
     /// everything in `on_commit`.
     ///
-    /// Operators reach these messages under `/api/v1/dlq/NAME`, where NAME is the service.
+    /// The service's handlers of requests learn who calls by taking a [`Caller`](crate::Caller).
+    /// Operators reach the messages that could not be handled under `/api/v1/dlq/NAME`, where NAME is the service.
     ///
     /// # Errors
     /// [`Error::Broker`](crate::Error::Broker): the service cannot subscribe.
     pub async fn build<S>(
         mut self,
-        router: Router,
+        router: impl Into<OpenApiRouter>,
         handlers: Handlers<Connection, S>,
         on_commit: Vec<Arc<Notify>>,
     ) -> Result<Service>
@@ -273,9 +279,14 @@ impl ServiceBuilder {
             .push(("replayer", Box::pin(async move { Ok(replays.await?) })));
         self.tasks
             .push(("relay", Box::pin(async move { Ok(relaying.await?) })));
+        let (router, mut document) = router.into().split_for_parts();
+        document.merge(dlq_document::of(self.name));
+        let router = router.nest(&format!("/api/v1/dlq/{}", self.name), desk);
+        let authentication = self.deployment.authentication();
         Ok(Service {
             name: self.name,
-            router: router.nest(&format!("/api/v1/dlq/{}", self.name), desk),
+            router: router.layer(from_fn_with_state(authentication, authenticate)),
+            document,
             tasks: self.tasks,
             health,
             log_binding: self.log_binding,

@@ -1,24 +1,21 @@
 //! `GET /api/v1/payments/{order_id}` and its ledger.
 
-use axum::{
-    Json, Router,
-    extract::State,
-    response::{IntoResponse, Response},
-    routing::get,
-};
-use commerce_chassis::{Db, PathParam, Problem};
+use axum::{Json, extract::State};
+use commerce_chassis::{Caller, Db, OpenApiRouter, PathParam, Problem, Refused, routes, utoipa};
 use serde::Serialize;
 
 use crate::{payment::payment_id, store};
 
-pub(crate) fn router(db: Db) -> Router {
-    Router::new()
-        .route("/api/v1/payments/{order_id}", get(show))
-        .route("/api/v1/payments/{order_id}/ledger", get(ledger))
+pub(crate) fn router(db: Db) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(show))
+        .routes(routes!(ledger))
         .with_state(db)
 }
 
-#[derive(Serialize)]
+/// A payment. Amounts are in minor units of the currency.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Payment)]
 struct Shown {
     payment_id: String,
     order_id: String,
@@ -29,13 +26,23 @@ struct Shown {
     provider_ref: Option<String>,
 }
 
-#[derive(Serialize)]
+/// What was booked for an order.
+#[derive(Serialize, utoipa::ToSchema)]
 struct Ledger {
     order_id: String,
     entries: Vec<store::Entry>,
 }
 
-async fn show(State(db): State<Db>, PathParam(order_id): PathParam) -> Result<Response, Problem> {
+/// The payment of an order.
+#[utoipa::path(get, path = "/api/v1/payments/{order_id}", operation_id = "show_payment", tag = "payment",
+    params(("order_id" = String, Path)), responses((status = OK, body = Shown), Refused))]
+async fn show(
+    State(db): State<Db>,
+    caller: Caller,
+    PathParam(order_id): PathParam,
+) -> Result<Json<Shown>, Problem> {
+    // The service does not know whose order it is.
+    caller.require_operator()?;
     let Some(payment) = store::show(db.reader(), &order_id).await? else {
         return Err(Problem::not_found("there is no payment for such an order"));
     };
@@ -48,13 +55,21 @@ async fn show(State(db): State<Db>, PathParam(order_id): PathParam) -> Result<Re
         provider_ref: payment.provider_ref,
         order_id,
     };
-    Ok(Json(shown).into_response())
+    Ok(Json(shown))
 }
 
-async fn ledger(State(db): State<Db>, PathParam(order_id): PathParam) -> Result<Response, Problem> {
+/// What was booked for an order.
+#[utoipa::path(get, path = "/api/v1/payments/{order_id}/ledger", operation_id = "show_ledger", tag = "payment",
+    params(("order_id" = String, Path)), responses((status = OK, body = Ledger), Refused))]
+async fn ledger(
+    State(db): State<Db>,
+    caller: Caller,
+    PathParam(order_id): PathParam,
+) -> Result<Json<Ledger>, Problem> {
+    caller.require_operator()?;
     if store::show(db.reader(), &order_id).await?.is_none() {
         return Err(Problem::not_found("there is no payment for such an order"));
     }
     let entries = store::entries(db.reader(), &order_id).await?;
-    Ok(Json(Ledger { order_id, entries }).into_response())
+    Ok(Json(Ledger { order_id, entries }))
 }

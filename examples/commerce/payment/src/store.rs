@@ -1,6 +1,6 @@
 //! The tables of the payment service.
 
-use commerce_chassis::{Connection, Error, Pool, Result, sql};
+use commerce_chassis::{Connection, Error, Pool, Result, sql, utoipa};
 use commerce_contracts::{AuthorizePayment, Currency, Money, OrderId};
 use serde::Serialize;
 
@@ -261,7 +261,7 @@ pub(crate) async fn show(reader: &Pool, order_id: &str) -> Result<Option<Payment
 }
 
 /// A ledger entry for a client.
-#[derive(Clone, Serialize, Debug)]
+#[derive(Clone, Serialize, utoipa::ToSchema, Debug)]
 pub(crate) struct Entry {
     operation: String,
     account: String,

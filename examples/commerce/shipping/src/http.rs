@@ -1,12 +1,9 @@
 //! `GET /api/v1/shipments/{order_id}`.
 
-use axum::{
-    Json, Router,
-    extract::State,
-    response::{IntoResponse, Response},
-    routing::get,
+use axum::{Json, extract::State};
+use commerce_chassis::{
+    Caller, Db, OpenApiRouter, PathParam, Problem, Refused, rfc3339, routes, utoipa,
 };
-use commerce_chassis::{Db, PathParam, Problem, rfc3339};
 use commerce_contracts::OrderId;
 use serde::Serialize;
 
@@ -15,28 +12,40 @@ use crate::{
     store,
 };
 
-pub(crate) fn router(db: Db) -> Router {
-    Router::new()
-        .route("/api/v1/shipments/{order_id}", get(show))
-        .with_state(db)
+pub(crate) fn router(db: Db) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(show)).with_state(db)
 }
 
-#[derive(Serialize)]
+/// A shipment.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Shipment)]
 struct Shown {
     shipment_id: String,
+    #[schema(value_type = String)]
     order_id: OrderId,
     tracking_no: String,
     status: &'static str,
     tracking: Vec<Scan>,
 }
 
-#[derive(Serialize)]
+/// What the carrier saw of a shipment.
+#[derive(Serialize, utoipa::ToSchema)]
 struct Scan {
     status: String,
+    #[schema(format = DateTime)]
     at: String,
 }
 
-async fn show(State(db): State<Db>, PathParam(order_id): PathParam) -> Result<Response, Problem> {
+/// The shipment of an order.
+#[utoipa::path(get, path = "/api/v1/shipments/{order_id}", operation_id = "show_shipment", tag = "shipping",
+    params(("order_id" = String, Path)), responses((status = OK, body = Shown), Refused))]
+async fn show(
+    State(db): State<Db>,
+    caller: Caller,
+    PathParam(order_id): PathParam,
+) -> Result<Json<Shown>, Problem> {
+    // The service does not know whose order it is.
+    caller.require_operator()?;
     let order_id = OrderId::new(order_id);
     let Some((status, tracking)) = store::show(db.reader(), &order_id).await? else {
         return Err(Problem::not_found("there is no shipment for such an order"));
@@ -52,5 +61,5 @@ async fn show(State(db): State<Db>, PathParam(order_id): PathParam) -> Result<Re
         tracking: tracking.into_iter().map(scan).collect(),
         order_id,
     };
-    Ok(Json(shown).into_response())
+    Ok(Json(shown))
 }
