@@ -156,6 +156,12 @@ pub(crate) struct LoadArguments {
     /// Concurrent requests at most
     #[arg(long, value_name = "C", default_value_t = 256, value_parser = at_most(100_000))]
     pub(crate) concurrency: u32,
+    /// Reads of the catalog per second beside the orders: lists, searches and products
+    #[arg(long, value_name = "R", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) reads: u32,
+    /// Reads of accepted orders per second beside them
+    #[arg(long, value_name = "R", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) order_reads: u32,
     /// Payment methods and their weights
     #[arg(
         long,

@@ -147,6 +147,12 @@ impl Client {
         }
     }
 
+    /// The status of a page that is read as a whole.
+    pub(crate) async fn status_of(&self, path: &str) -> Result<StatusCode, Failure> {
+        let (status, _) = self.send(Method::GET, path, None, Bytes::new()).await?;
+        Ok(status)
+    }
+
     async fn send(
         &self,
         method: Method,

@@ -85,7 +85,8 @@ fn body(customer: &str, currency: &str, lines: &[(&str, u64)], payment_method: &
     .to_string()
 }
 
-fn below(ids: &dyn IdGenerator, bound: u64) -> u64 {
+/// A random number below `bound`; 0 if there is none.
+pub(crate) fn below(ids: &dyn IdGenerator, bound: u64) -> u64 {
     ids.random().checked_rem(bound).unwrap_or(0)
 }
 

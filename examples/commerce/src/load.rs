@@ -4,13 +4,14 @@
 
 pub(crate) mod endings;
 mod latency;
+mod reads;
 mod report;
 
 use std::{
     io::Write,
     process::ExitCode,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -18,6 +19,7 @@ use std::{
 
 use mainstay_clock::{Clock, IdGenerator, Monotonic, SystemClock, SystemIds};
 use tokio::{sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::LoadArguments,
@@ -27,6 +29,7 @@ use crate::{
 };
 use endings::Ending;
 use latency::Latency;
+use reads::{Accepted, What};
 use report::Report;
 
 pub(crate) async fn run(arguments: LoadArguments) -> Result<ExitCode, Failure> {
@@ -41,10 +44,28 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<ExitCode, Failure> {
     client.check().await?;
     let clock = SystemClock::new();
     let started = clock.monotonic();
-    let answers = place(&arguments, &mix, &client, started).await;
+    let (accepted, end) = (Accepted::default(), CancellationToken::new());
+    let wanted = [
+        (What::Catalog, arguments.reads),
+        (What::Orders, arguments.order_reads),
+    ];
+    let wanted = wanted.into_iter().filter(|(_, rate)| *rate > 0);
+    let readers: Vec<_> = wanted
+        .map(|(what, rate)| {
+            let (client, accepted) = (client.clone(), Arc::clone(&accepted));
+            let concurrency = arguments.concurrency;
+            reads::spawn(what, rate, concurrency, client, accepted, end.clone())
+        })
+        .collect();
+    let answers = place(&arguments, &mix, &client, started, &accepted).await;
     let took = clock.monotonic() - started;
+    end.cancel();
 
     let mut report = Report::new(&arguments, took);
+    for reader in readers {
+        let reads = reader.await;
+        report.add(reads.map_err(|error| Failure::new("the reads ended", &error))?);
+    }
     let mut accepted = Vec::new();
     for answer in answers {
         report.count(&answer);
@@ -76,6 +97,7 @@ async fn place(
     mix: &Mix,
     client: &Client,
     started: Monotonic,
+    accepted: &Accepted,
 ) -> Vec<Answer> {
     let (clock, ids) = (SystemClock::new(), SystemIds::new());
     let in_flight = Arc::new(Semaphore::new(arguments.concurrency as usize));
@@ -88,6 +110,7 @@ async fn place(
         let (client, in_flight) = (client.clone(), Arc::clone(&in_flight));
         let (answered, key) = (Arc::clone(&answered), ids.uuid().to_string());
         let body = order(&ids, mix, 0);
+        let accepted = Arc::clone(accepted);
         requests.spawn(async move {
             // The wait for a permit counts as latency: the customer waits, too.
             let permit = in_flight.acquire().await;
@@ -96,11 +119,15 @@ async fn place(
             answered.fetch_add(1, Ordering::Relaxed);
             let latency = SystemClock::new().monotonic() - due;
             match reply {
-                Ok(Reply { status, order_id }) => Answer {
-                    outcome: status.to_string(),
-                    latency,
-                    order_id,
-                },
+                Ok(Reply { status, order_id }) => {
+                    let mut accepted = accepted.lock().unwrap_or_else(PoisonError::into_inner);
+                    accepted.extend(order_id.clone());
+                    Answer {
+                        outcome: status.to_string(),
+                        latency,
+                        order_id,
+                    }
+                }
                 Err(failure) => Answer {
                     outcome: failure.to_string(),
                     latency,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, time::Duration
 
 use serde::Serialize;
 
-use super::{Answer, Ending, Latency, latency::Percentiles};
+use super::{Answer, Ending, Latency, latency::Percentiles, reads::Reads};
 use crate::{cli::LoadArguments, error::Failure};
 
 #[derive(Debug)]
@@ -18,6 +18,17 @@ pub(crate) struct Report {
     to_terminal: Latency,
     accepted: u32,
     terminal: u32,
+    reads: Vec<Reads>,
+}
+
+/// Reads of one kind.
+#[derive(Serialize)]
+struct ReadsJson<'a> {
+    what: &'a str,
+    rate: u32,
+    reads: u32,
+    answered_by_status: &'a BTreeMap<String, u32>,
+    latency: Option<Percentiles>,
 }
 
 #[derive(Serialize)]
@@ -31,6 +42,7 @@ struct Json<'a> {
     orders_by_status: &'a BTreeMap<String, u32>,
     /// None = no order ended.
     time_to_terminal: Option<Percentiles>,
+    reads: Vec<ReadsJson<'a>>,
 }
 
 impl Report {
@@ -45,7 +57,12 @@ impl Report {
             to_terminal: Latency::new(),
             accepted: 0,
             terminal: 0,
+            reads: Vec::new(),
         }
+    }
+
+    pub(crate) fn add(&mut self, reads: Reads) {
+        self.reads.push(reads);
     }
 
     pub(crate) fn count(&mut self, answer: &Answer) {
@@ -62,9 +79,11 @@ impl Report {
         }
     }
 
-    /// Whether every order was accepted and has ended.
-    pub(crate) const fn is_good(&self) -> bool {
-        self.accepted == self.asked && self.terminal == self.accepted
+    /// Whether every order was accepted and has ended, and every read was answered.
+    pub(crate) fn is_good(&self) -> bool {
+        self.accepted == self.asked
+            && self.terminal == self.accepted
+            && self.reads.iter().all(Reads::is_good)
     }
 
     pub(crate) fn print(&self, json: bool) -> Result<(), Failure> {
@@ -84,10 +103,21 @@ impl Report {
             accepted: self.accepted,
             orders_by_status: &self.endings,
             time_to_terminal: self.to_terminal.percentiles(),
+            reads: self.reads.iter().map(Self::reads).collect(),
         };
         let text = serde_json::to_string(&json)
             .map_err(|error| Failure::new("the report cannot be written", &error))?;
         Ok(text + "\n")
+    }
+
+    fn reads(reads: &Reads) -> ReadsJson<'_> {
+        ReadsJson {
+            what: reads.name,
+            rate: reads.rate,
+            reads: reads.asked,
+            answered_by_status: &reads.answers,
+            latency: reads.latency.percentiles(),
+        }
     }
 
     fn table(&self) -> String {
@@ -114,6 +144,15 @@ impl Report {
             row(&mut text, "time to terminal", percentiles);
         } else {
             let _ = writeln!(text, "  time to terminal   not measured: no order ended");
+        }
+        for reads in &self.reads {
+            let _ = writeln!(text, "{} {} at {}/s", reads.asked, reads.name, reads.rate);
+            for (status, count) in &reads.answers {
+                let _ = writeln!(text, "  answered {status:<20} {count:>8}");
+            }
+            if let Some(percentiles) = reads.latency.percentiles() {
+                row(&mut text, "latency", percentiles);
+            }
         }
         text
     }
