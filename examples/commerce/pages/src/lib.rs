@@ -1,0 +1,87 @@
+//! The pages for people: the shop, the page of an order, and the operators' console.
+//!
+//! They are drawn on the server, work without JavaScript, and load nothing from elsewhere. All that
+//! they know comes over the HTTP API of the services ([`Api`]), in this process or elsewhere: they
+//! know no service.
+//!
+//! ```
+//! use commerce_pages::{Api, Pages};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # fn services() -> axum::Router { axum::Router::new() }
+//! let closing = CancellationToken::new();
+//! let router = Pages::new(Api::embedded(services()), closing).router();
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `order` | the page of an order: lanes, journal, money, parcel, mails, live |
+//! | `api` | the port to the services |
+//! | `page`, `assets` | the frame of a page, its style sheet and its script |
+//! | `visit` | who looks, and what of it the services hear |
+
+mod api;
+mod assets;
+mod money;
+mod order;
+mod page;
+mod time;
+mod visit;
+
+use std::time::UNIX_EPOCH;
+
+use axum::{
+    Router,
+    http::{
+        HeaderName, HeaderValue,
+        header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    },
+};
+use mainstay_clock::{Clock as _, SystemClock};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
+
+pub use api::{Api, InvalidAddress};
+
+/// Nothing but our own files: no script and no style within a page.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+
+/// The pages. Clones are the same ones.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    api: Api,
+    closing: CancellationToken,
+}
+
+impl Pages {
+    /// Pages of what `api` says. Streams to browsers end when `closing` is cancelled.
+    #[must_use]
+    pub const fn new(api: Api, closing: CancellationToken) -> Self {
+        Self { api, closing }
+    }
+
+    /// The routes of the pages. Acts are taken from the pages' own origin only.
+    pub fn router(self) -> Router {
+        let header = |name: HeaderName, value: &'static str| {
+            SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+        };
+        let layers = ServiceBuilder::new()
+            .layer(header(CONTENT_SECURITY_POLICY, POLICY))
+            .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .layer(header(REFERRER_POLICY, "same-origin"))
+            .layer(CsrfLayer::new());
+        Router::new()
+            .merge(order::router())
+            .merge(assets::router())
+            .layer(layers)
+            .with_state(self)
+    }
+
+    /// The time, in microseconds since 1970.
+    fn now(&self) -> i64 {
+        let now = SystemClock::new().now();
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
+}

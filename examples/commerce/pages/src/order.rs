@@ -1,0 +1,85 @@
+//! `/orders/{id}`: all that happened to one order, in all services, on one page that stays up to
+//! date.
+//!
+//! | file | what |
+//! |---|---|
+//! | `facts` | what the services say about the order |
+//! | `journal` | the entries of its saga, read |
+//! | `lanes` | what each service did: pure |
+//! | `scale`, `drawing` | the picture of the lanes |
+//! | `sections` | the parts of the page |
+//! | `live` | sends the parts that have changed |
+
+mod drawing;
+mod facts;
+mod journal;
+mod lanes;
+mod live;
+mod scale;
+mod sections;
+
+use axum::{
+    Form, Router,
+    extract::{Path, State},
+    response::Redirect,
+    routing::{get, post},
+};
+use maud::html;
+use serde_json::json;
+
+use crate::{
+    Pages,
+    api::escaped,
+    page::{Area, Page, Refusal},
+    visit::Visit,
+};
+use facts::Facts;
+use sections::Section;
+
+pub(crate) use facts::{Run, Timeline};
+pub(crate) use journal::read;
+
+pub(crate) fn router() -> Router<Pages> {
+    Router::new()
+        .route("/orders/{id}", get(show))
+        .route("/orders/{id}/live", get(live::stream))
+        .route("/orders/{id}/cancel", post(cancel))
+}
+
+async fn show(
+    State(pages): State<Pages>,
+    Path(id): Path<String>,
+    visit: Visit,
+) -> Result<Page, Refusal> {
+    let facts = Facts::ask(&pages.api, &visit, &id).await?;
+    let facts = facts.ok_or_else(|| Refusal::nothing(format!("no order {id:?}")))?;
+    let parts = sections::of(&facts, pages.now());
+    let seen = live::seen(&parts);
+    let body = html! {
+        div.order data-live=(format!("/orders/{}/live?seen={seen}", escaped(&facts.order.order_id))) {
+            @for Section { markup, .. } in &parts { (markup) }
+        }
+    };
+    let title = format!("Order {}", sections::short(&facts.order.order_id));
+    let page = Page::new(Area::Shop, "", title, body);
+    Ok(if facts.has_ended() {
+        page
+    } else {
+        page.refreshed(2)
+    })
+}
+
+#[derive(serde::Deserialize)]
+struct Nothing {}
+
+async fn cancel(
+    State(pages): State<Pages>,
+    Path(id): Path<String>,
+    visit: Visit,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Redirect, Refusal> {
+    let id = escaped(&id);
+    let path = format!("/api/v1/orders/{id}/cancel");
+    pages.api.post(&visit, &path, None, &json!({})).await?;
+    Ok(Redirect::to(&format!("/orders/{id}")))
+}

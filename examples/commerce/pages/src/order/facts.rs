@@ -1,0 +1,216 @@
+//! What the services say about one order.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    api::{Api, Failed, escaped},
+    time::micros,
+    visit::Visit,
+};
+
+/// SKUs of an order whose stock is shown.
+const SKUS: usize = 12;
+
+/// A part of the facts. Nothing: there is none yet, or no such route in this build.
+pub(crate) type Part<T> = Result<Option<T>, Failed>;
+
+/// An order with all that is known of it.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) order: Order,
+    pub(crate) events: Part<Vec<Event>>,
+    pub(crate) timeline: Part<Timeline>,
+    pub(crate) payment: Part<Payment>,
+    pub(crate) ledger: Part<Ledger>,
+    pub(crate) shipment: Part<Shipment>,
+    pub(crate) mails: Part<Mails>,
+    pub(crate) stock: Vec<(String, Part<Stock>)>,
+}
+
+#[derive(Deserialize, Debug)]
+pub(crate) struct Order {
+    pub(crate) order_id: String,
+    pub(crate) status: String,
+    pub(crate) customer_id: String,
+    pub(crate) currency: String,
+    pub(crate) total_minor: i64,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) history: Vec<Entered>,
+}
+
+#[derive(Deserialize, Debug)]
+pub(crate) struct Line {
+    pub(crate) sku: String,
+    pub(crate) qty: i64,
+    pub(crate) unit_price_minor: i64,
+}
+
+/// A status that the order has entered.
+#[derive(Deserialize, Debug)]
+pub(crate) struct Entered {
+    pub(crate) status: String,
+    pub(crate) at: String,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
+/// An event of the order's stream.
+#[derive(Deserialize, Debug)]
+pub(crate) struct Event {
+    pub(crate) version: u64,
+    pub(crate) kind: String,
+    pub(crate) at: String,
+    pub(crate) data: Value,
+}
+
+/// What the saga did.
+#[derive(Deserialize, Debug)]
+pub(crate) struct Timeline {
+    pub(crate) run: Run,
+    pub(crate) journal: Vec<Noted>,
+}
+
+#[derive(Deserialize, Debug)]
+pub(crate) struct Run {
+    pub(crate) saga: String,
+    pub(crate) version: u32,
+    pub(crate) run: String,
+    pub(crate) key: String,
+    pub(crate) status: String,
+    pub(crate) is_overdue: bool,
+    pub(crate) step: Option<String>,
+    pub(crate) started_at: String,
+    pub(crate) wake_at: Option<String>,
+}
+
+/// An entry of the saga's journal.
+#[derive(Deserialize, Debug)]
+pub(crate) struct Noted {
+    pub(crate) at: String,
+    pub(crate) entry: Value,
+}
+
+#[derive(Deserialize, Debug)]
+pub(crate) struct Payment {
+    pub(crate) status: String,
+    pub(crate) amount_minor: i64,
+    pub(crate) payment_method: String,
+    pub(crate) provider_ref: Option<String>,
+}
+
+#[derive(Deserialize, Debug)]
+pub(crate) struct Ledger {
+    pub(crate) entries: Vec<Posting>,
+}
+
+/// An amount on an account.
+#[derive(Deserialize, Debug)]
+pub(crate) struct Posting {
+    pub(crate) operation: String,
+    pub(crate) account: String,
+    pub(crate) amount_minor: i64,
+}
+
+#[derive(Deserialize, Debug)]
+pub(crate) struct Shipment {
+    pub(crate) tracking_no: String,
+    pub(crate) status: String,
+    pub(crate) tracking: Vec<Scan>,
+}
+
+#[derive(Deserialize, Debug)]
+pub(crate) struct Scan {
+    pub(crate) status: String,
+    pub(crate) at: String,
+}
+
+#[derive(Deserialize, Debug)]
+pub(crate) struct Stock {
+    pub(crate) on_hand: i64,
+    pub(crate) reserved: i64,
+    pub(crate) available: i64,
+}
+
+/// A list, bare or as a page.
+#[derive(Deserialize, Debug)]
+#[serde(untagged)]
+pub(crate) enum Mails {
+    List(Vec<Value>),
+    Page { items: Vec<Value> },
+}
+
+impl Mails {
+    /// The mails about an order.
+    pub(crate) fn about(&self, order_id: &str) -> Vec<&Value> {
+        let (Self::List(mails) | Self::Page { items: mails }) = self;
+        let is_about = |mail: &&Value| mail["order_id"] == order_id;
+        mails.iter().filter(is_about).collect()
+    }
+}
+
+impl Facts {
+    /// Asks the services; nothing if there is no such order. A part that a service does not answer
+    /// for says so, and the others are shown.
+    pub(crate) async fn ask(api: &Api, visit: &Visit, id: &str) -> Result<Option<Self>, Failed> {
+        let id = escaped(id);
+        let order = format!("/api/v1/orders/{id}");
+        let Some(order) = api.get::<Order>(visit, &order).await? else {
+            return Ok(None);
+        };
+        let of = |path: &str| format!("/api/v1/{}", path.replace("{id}", &id));
+        let customer = escaped(&order.customer_id);
+        let paths = [
+            of("orders/{id}/events"),
+            of("orders/{id}/timeline"),
+            of("payments/{id}"),
+            of("payments/{id}/ledger"),
+            of("shipments/{id}"),
+            format!("/api/v1/notifications?user={customer}"),
+        ];
+        let (events, timeline, payment, ledger, shipment, mails) = tokio::join!(
+            api.get(visit, &paths[0]),
+            api.get(visit, &paths[1]),
+            api.get(visit, &paths[2]),
+            api.get(visit, &paths[3]),
+            api.get(visit, &paths[4]),
+            api.get(visit, &paths[5]),
+        );
+        let skus: BTreeSet<&str> = order.lines.iter().map(|line| &*line.sku).collect();
+        let mut stock = Vec::new();
+        for sku in skus.into_iter().take(SKUS) {
+            let path = format!("/api/v1/stock/{}", escaped(sku));
+            stock.push((sku.to_owned(), api.get(visit, &path).await));
+        }
+        Ok(Some(Self {
+            order,
+            events,
+            timeline,
+            payment,
+            ledger,
+            shipment,
+            mails,
+            stock,
+        }))
+    }
+
+    /// Whether the order can still change by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(&*self.order.status, "completed" | "cancelled")
+    }
+
+    /// When the order was placed.
+    pub(crate) fn placed_at(&self) -> Option<i64> {
+        micros(&self.order.history.first()?.at)
+    }
+
+    /// From when to when the order was under way; until now if it is.
+    pub(crate) fn window(&self, now: i64) -> Option<(i64, i64)> {
+        let from = self.placed_at()?;
+        let last = self.order.history.last().and_then(|it| micros(&it.at));
+        let until = last.filter(|_| self.has_ended()).unwrap_or(now);
+        Some((from, until.max(from)))
+    }
+}

@@ -1,0 +1,87 @@
+//! Who looks at a page: what a visitor's browser says, and what of it the services hear.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{
+        HeaderMap, Method, Request,
+        header::{ACCEPT, COOKIE},
+        request::{Builder, Parts},
+    },
+};
+use percent_encoding::percent_decode_str;
+
+/// The cookie in which a browser keeps the name that its operator signs with.
+pub(crate) const OPERATOR: &str = "operator";
+
+/// Headers of the visitor that the services hear, too.
+const FORWARDED: [&str; 5] = [
+    "authorization",
+    "cookie",
+    "traceparent",
+    "x-request-id",
+    "accept-language",
+];
+
+/// A visitor.
+#[derive(Clone, Debug)]
+pub(crate) struct Visit {
+    headers: HeaderMap,
+    operator: Option<String>,
+}
+
+impl Visit {
+    /// A request to the services in the visitor's name.
+    pub(crate) fn forwarded(&self, method: Method, path: &str) -> Builder {
+        let mut request = Request::builder().method(method).uri(path);
+        for name in FORWARDED {
+            if let Some(value) = self.headers.get(name) {
+                request = request.header(name, value);
+            }
+        }
+        if let Some(operator) = &self.operator {
+            request = request.header("x-operator", operator);
+        }
+        request
+    }
+
+    /// The same visitor, who signs an act with this name.
+    pub(crate) fn signed(mut self, operator: &str) -> Self {
+        self.operator = Some(operator.to_owned());
+        self
+    }
+
+    /// The name that the operator signed with last.
+    pub(crate) fn operator(&self) -> String {
+        self.cookie(OPERATOR).unwrap_or_default()
+    }
+
+    fn cookie(&self, wanted: &str) -> Option<String> {
+        let lines = self.headers.get_all(COOKIE).iter();
+        let mut pairs = lines
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='));
+        let (_, value) = pairs.find(|(name, _)| *name == wanted)?;
+        let value = percent_decode_str(value).decode_utf8();
+        value.ok().map(Into::into)
+    }
+
+    /// Whether the visitor asks for a page. Whoever takes anything, as curl does, gets JSON.
+    pub(crate) fn wants_page(&self) -> bool {
+        let accept = self.headers.get(ACCEPT).and_then(|it| it.to_str().ok());
+        accept.is_some_and(|accept| accept.contains("text/html"))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            headers: parts.headers.clone(),
+            operator: None,
+        })
+    }
+}
