@@ -8,7 +8,9 @@ use mainstay_database::{Namespace, sqlite::Database};
 use mainstay_messaging::{Publisher, sqlite::Broker};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Access, Authentication, KeySet, Leases, Operators, Result, Storage, roles};
+use crate::{
+    Access, Authentication, KeySet, Leases, Operators, Result, Storage, WebhookSecrets, roles,
+};
 
 /// How long after a kill another process takes over the work.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
@@ -27,6 +29,7 @@ pub struct Deployment {
     pub(crate) access: Access,
     pub(crate) keys: KeySet,
     pub(crate) operators: Operators,
+    webhook_secrets: WebhookSecrets,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -61,6 +64,7 @@ impl Deployment {
             access: Access::Open,
             keys: KeySet::default(),
             operators: Operators::on_loopback(true),
+            webhook_secrets: WebhookSecrets::new(None, None, Access::Required)?,
             shutdown: CancellationToken::new(),
         })
     }
@@ -94,6 +98,19 @@ impl Deployment {
     pub fn operators(mut self, operators: Operators) -> Self {
         self.operators = operators;
         self
+    }
+
+    /// The secrets that parties outside sign webhooks with; default: random ones.
+    #[must_use]
+    pub fn with_webhook_secrets(mut self, secrets: WebhookSecrets) -> Self {
+        self.webhook_secrets = secrets;
+        self
+    }
+
+    /// The secrets that parties outside sign webhooks with.
+    #[must_use]
+    pub const fn webhook_secrets(&self) -> &WebhookSecrets {
+        &self.webhook_secrets
     }
 
     /// Closes the log's file, and removes the write-ahead log beside it. Otherwise SQLite would

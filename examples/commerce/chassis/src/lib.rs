@@ -26,6 +26,7 @@ mod service;
 mod service_builder;
 mod timestamp;
 mod tokens;
+mod webhook;
 
 #[cfg(feature = "fault-points")]
 #[path = "crashing.rs"]
@@ -59,3 +60,4 @@ pub use service::{Service, Task};
 pub use service_builder::{Participant, ServiceBuilder};
 pub use timestamp::{from_rfc3339, rfc3339};
 pub use tokens::{Claims, KeySet, Refusal, SigningKey};
+pub use webhook::{Signatures, Signed, WebhookSecret, WebhookSecrets};
