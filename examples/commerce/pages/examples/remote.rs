@@ -14,7 +14,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: remote URL-OF-THE-SHOP ADDRESS-TO-LISTEN-ON".into());
     };
     let closing = CancellationToken::new();
-    let pages = Pages::new(Api::remote(&shop)?, closing.clone());
+    let index = axum::routing::get(|| async { "the pages of a shop; ask for text/html" });
+    let pages = Pages::new(Api::remote(&shop)?, index, closing.clone());
     let stopped = async move {
         // If Ctrl-C cannot be heard, the pages stop at once.
         drop(tokio::signal::ctrl_c().await);

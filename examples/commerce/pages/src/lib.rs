@@ -10,11 +10,13 @@
 //!
 //! # fn services() -> axum::Router { axum::Router::new() }
 //! let closing = CancellationToken::new();
-//! let router = Pages::new(Api::embedded(services()), closing).router();
+//! let index = axum::routing::get(|| async { "what programs see at /" });
+//! let router = Pages::new(Api::embedded(services()), index, closing).router();
 //! ```
 //!
 //! | file | what |
 //! |---|---|
+//! | `shop`, `tour`, `login` | what customers see first |
 //! | `order` | the page of an order: lanes, journal, money, parcel, mails, live |
 //! | `api` | the port to the services |
 //! | `page`, `assets` | the frame of a page, its style sheet and its script |
@@ -22,10 +24,14 @@
 
 mod api;
 mod assets;
+mod listing;
+mod login;
 mod money;
 mod order;
 mod page;
+mod shop;
 mod time;
+mod tour;
 mod visit;
 
 use std::time::UNIX_EPOCH;
@@ -36,6 +42,7 @@ use axum::{
         HeaderName, HeaderValue,
         header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
     },
+    routing::MethodRouter,
 };
 use mainstay_clock::{Clock as _, SystemClock};
 use tokio_util::sync::CancellationToken;
@@ -51,14 +58,20 @@ const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; f
 #[derive(Clone, Debug)]
 pub struct Pages {
     api: Api,
+    index: MethodRouter,
     closing: CancellationToken,
 }
 
 impl Pages {
-    /// Pages of what `api` says. Streams to browsers end when `closing` is cancelled.
+    /// Pages of what `api` says. At `/`, whoever asks for no page gets `index`. Streams to browsers
+    /// end when `closing` is cancelled.
     #[must_use]
-    pub const fn new(api: Api, closing: CancellationToken) -> Self {
-        Self { api, closing }
+    pub const fn new(api: Api, index: MethodRouter, closing: CancellationToken) -> Self {
+        Self {
+            api,
+            index,
+            closing,
+        }
     }
 
     /// The routes of the pages. Acts are taken from the pages' own origin only.
@@ -72,7 +85,10 @@ impl Pages {
             .layer(header(REFERRER_POLICY, "same-origin"))
             .layer(CsrfLayer::new());
         Router::new()
+            .merge(shop::router())
             .merge(order::router())
+            .merge(tour::router())
+            .merge(login::router())
             .merge(assets::router())
             .layer(layers)
             .with_state(self)

@@ -36,6 +36,8 @@ use crate::{
 use facts::Facts;
 use sections::Section;
 
+pub(crate) use sections::short;
+
 pub(crate) use facts::{Run, Timeline};
 pub(crate) use journal::read;
 

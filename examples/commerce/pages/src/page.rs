@@ -86,6 +86,7 @@ impl Page {
                             a href="/" aria-current=[current("/")] { "Shop" }
                             a href="/tour" aria-current=[current("/tour")] { "Tour" }
                             a href="/ops" aria-current=[(self.area == Area::Ops).then_some("true")] { "Operators" }
+                            a href="/login" aria-current=[current("/login")] { "Log in" }
                         }
                     }
                     @if self.area == Area::Ops {
@@ -173,6 +174,7 @@ impl IntoResponse for Refusal {
         let body = html! {
             h1 { (self.title) }
             p { (self.detail) }
+            @if self.status == StatusCode::UNAUTHORIZED { p { a href="/login" { "Log in" } } }
             p { a href="/" { "To the shop" } " · " a href="/ops" { "to the operators' pages" } }
         };
         let page = Page::new(Area::Shop, "", self.title.clone(), body);
@@ -188,6 +190,9 @@ impl IntoResponse for Refusal {
 /// A part of a page that could not be had, or is not there yet.
 pub(crate) fn absent<T>(part: &Result<Option<T>, Failed>, nothing: &str) -> Markup {
     match part {
+        Err(Failed::Refused { status, .. }) if *status == StatusCode::FORBIDDEN => {
+            html! { p.idle { "Only operators see this." } }
+        }
         Err(failed) => html! { p.trouble role="status" { "Not to be had now: " (failed) } },
         Ok(_) => html! { p.idle { (nothing) } },
     }

@@ -6,19 +6,24 @@ use axum::{
     extract::FromRequestParts,
     http::{
         HeaderMap, Method, Request,
-        header::{ACCEPT, COOKIE},
+        header::{ACCEPT, AUTHORIZATION, COOKIE},
         request::{Builder, Parts},
     },
 };
 use percent_encoding::percent_decode_str;
 
+use crate::api::escaped;
+
 /// The cookie in which a browser keeps the name that its operator signs with.
 pub(crate) const OPERATOR: &str = "operator";
+/// The cookie with the customer that the visitor buys for.
+pub(crate) const CUSTOMER: &str = "customer";
+/// The cookie with the access token of somebody who has logged in.
+pub(crate) const ACCESS: &str = "access";
 
 /// Headers of the visitor that the services hear, too.
-const FORWARDED: [&str; 5] = [
+const FORWARDED: [&str; 4] = [
     "authorization",
-    "cookie",
     "traceparent",
     "x-request-id",
     "accept-language",
@@ -40,6 +45,9 @@ impl Visit {
                 request = request.header(name, value);
             }
         }
+        if let Some(token) = self.cookie(ACCESS) {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
         if let Some(operator) = &self.operator {
             request = request.header("x-operator", operator);
         }
@@ -55,6 +63,17 @@ impl Visit {
     /// The name that the operator signed with last.
     pub(crate) fn operator(&self) -> String {
         self.cookie(OPERATOR).unwrap_or_default()
+    }
+
+    /// The customer that the visitor buys for.
+    pub(crate) fn customer(&self) -> String {
+        self.cookie(CUSTOMER)
+            .unwrap_or_else(|| "cust-001".to_owned())
+    }
+
+    /// Whether the visitor has logged in.
+    pub(crate) fn has_session(&self) -> bool {
+        self.cookie(ACCESS).is_some()
     }
 
     fn cookie(&self, wanted: &str) -> Option<String> {
@@ -73,6 +92,19 @@ impl Visit {
         let accept = self.headers.get(ACCEPT).and_then(|it| it.to_str().ok());
         accept.is_some_and(|accept| accept.contains("text/html"))
     }
+}
+
+/// A cookie of this browser session, which no script reads and no other site sends.
+pub(crate) fn cookie(name: &str, value: &str) -> String {
+    format!(
+        "{name}={}; Path=/; HttpOnly; SameSite=Strict",
+        escaped(value)
+    )
+}
+
+/// Takes a cookie back.
+pub(crate) fn forgotten(name: &str) -> String {
+    format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit {

@@ -13,6 +13,8 @@ use crate::{
 
 /// SKUs of an order whose stock is shown.
 const SKUS: usize = 12;
+/// Mails of an order whose text is shown.
+const MAILS: usize = 8;
 
 /// A part of the facts. Nothing: there is none yet, or no such route in this build.
 pub(crate) type Part<T> = Result<Option<T>, Failed>;
@@ -134,21 +136,24 @@ pub(crate) struct Stock {
     pub(crate) available: i64,
 }
 
-/// A list, bare or as a page.
 #[derive(Deserialize, Debug)]
-#[serde(untagged)]
-pub(crate) enum Mails {
-    List(Vec<Value>),
-    Page { items: Vec<Value> },
+pub(crate) struct Mails {
+    pub(crate) notifications: Vec<Mail>,
 }
 
-impl Mails {
-    /// The mails about an order.
-    pub(crate) fn about(&self, order_id: &str) -> Vec<&Value> {
-        let (Self::List(mails) | Self::Page { items: mails }) = self;
-        let is_about = |mail: &&Value| mail["order_id"] == order_id;
-        mails.iter().filter(is_about).collect()
-    }
+/// A mail or a text to the customer.
+#[derive(Deserialize, Debug)]
+pub(crate) struct Mail {
+    pub(crate) notification_id: String,
+    pub(crate) news: String,
+    pub(crate) channel: String,
+    pub(crate) recipient: String,
+    pub(crate) status: String,
+    pub(crate) created_at: String,
+    pub(crate) subject: String,
+    /// None in lists.
+    #[serde(default)]
+    pub(crate) body: Option<String>,
 }
 
 impl Facts {
@@ -168,16 +173,19 @@ impl Facts {
             of("payments/{id}"),
             of("payments/{id}/ledger"),
             of("shipments/{id}"),
-            format!("/api/v1/notifications?user={customer}"),
+            format!("/api/v1/notifications?user={customer}&order={id}"),
         ];
-        let (events, timeline, payment, ledger, shipment, mails) = tokio::join!(
+        let (events, timeline, payment, ledger, shipment, mut mails) = tokio::join!(
             api.get(visit, &paths[0]),
             api.get(visit, &paths[1]),
             api.get(visit, &paths[2]),
             api.get(visit, &paths[3]),
             api.get(visit, &paths[4]),
-            api.get(visit, &paths[5]),
+            api.get::<Mails>(visit, &paths[5]),
         );
+        if let Ok(Some(mails)) = &mut mails {
+            read(api, visit, mails).await;
+        }
         let skus: BTreeSet<&str> = order.lines.iter().map(|line| &*line.sku).collect();
         let mut stock = Vec::new();
         for sku in skus.into_iter().take(SKUS) {
@@ -196,7 +204,7 @@ impl Facts {
         }))
     }
 
-    /// Whether the order can still change by itself.
+    /// Whether the order has ended; mails and refunds may follow.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(&*self.order.status, "completed" | "cancelled")
     }
@@ -212,5 +220,15 @@ impl Facts {
         let last = self.order.history.last().and_then(|it| micros(&it.at));
         let until = last.filter(|_| self.has_ended()).unwrap_or(now);
         Some((from, until.max(from)))
+    }
+}
+
+/// Adds the texts of the mails. One that is not to be had shows its subject only.
+async fn read(api: &Api, visit: &Visit, mails: &mut Mails) {
+    for mail in mails.notifications.iter_mut().take(MAILS) {
+        let path = format!("/api/v1/notifications/{}", escaped(&mail.notification_id));
+        if let Ok(Some(whole)) = api.get::<Mail>(visit, &path).await {
+            mail.body = whole.body;
+        }
     }
 }

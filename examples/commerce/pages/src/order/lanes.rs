@@ -111,7 +111,7 @@ pub(crate) fn of(facts: &Facts, now: i64) -> Vec<Lane> {
         }
     }
     if let Ok(Some(mails)) = &facts.mails {
-        for item in sent(mails, &facts.order.order_id) {
+        for item in sent(mails) {
             add("notification", item);
         }
     }
@@ -138,19 +138,16 @@ fn scans(shipment: &Shipment) -> impl Iterator<Item = Item> {
     })
 }
 
-fn sent(mails: &Mails, order_id: &str) -> Vec<Item> {
-    let about = mails.about(order_id).into_iter();
-    let item = |mail: &serde_json::Value| {
-        let text = |name: &str| mail[name].as_str();
-        let at = text("sent_at")
-            .or_else(|| text("created_at"))
-            .and_then(micros)?;
-        let label = text("template")
-            .or_else(|| text("subject"))
-            .unwrap_or("mail");
-        Some(Item::moment(at, label, Tone::Forward))
-    };
-    about.filter_map(item).collect()
+fn sent(mails: &Mails) -> impl Iterator<Item = Item> {
+    mails.notifications.iter().filter_map(|mail| {
+        let tone = if mail.status == "refused" {
+            Tone::Trouble
+        } else {
+            Tone::Forward
+        };
+        let label = format!("{} {} by {}", mail.news, mail.status, mail.channel);
+        Some(Item::moment(micros(&mail.created_at)?, label, tone))
+    })
 }
 
 /// A step or its undo, with its attempts.

@@ -191,23 +191,19 @@ fn parcel(facts: &Facts) -> Markup {
 }
 
 fn mails(facts: &Facts) -> Markup {
-    let mails = match &facts.mails {
-        Ok(Some(mails)) => mails.about(&facts.order.order_id),
-        _ => Vec::new(),
-    };
-    let text = |mail: &Value, name: &str| mail[name].as_str().unwrap_or_default().to_owned();
     html! {
         section #mails {
             h2 { "Mails and texts" }
-            @if mails.is_empty() {
-                (absent(&facts.mails, "Nothing was sent to the customer."))
-            } @else {
-                @for mail in mails {
-                    details id=(format!("mail-{}", text(mail, "notification_id"))) {
-                        summary { (text(mail, "channel")) ": " (text(mail, "subject")) " (" (text(mail, "status")) ")" }
-                        pre { (text(mail, "body")) }
+            @match &facts.mails {
+                Ok(Some(mails)) if !mails.notifications.is_empty() => {
+                    @for mail in &mails.notifications {
+                        details id=(format!("mail-{}", mail.notification_id)) {
+                            summary { (mail.subject) span.fine { " · " (mail.channel) " to " (mail.recipient) ", " (mail.status) } }
+                            @if let Some(body) = &mail.body { pre { (body) } }
+                        }
                     }
                 }
+                mails => (absent(mails, "Nothing was sent to the customer."))
             }
         }
     }
