@@ -65,11 +65,12 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
             });
         }
     }
-    let pages = pages::router().merge(pages::readiness(health));
-    let router = pages.merge(limits::limited(services.clone(), config.limits));
+    let pages = pages::router().merge(pages::readiness(&health));
+    let closing = CancellationToken::new();
+    let people = pages::people(&services, &health, &closing);
+    let router = pages.merge(limits::limited(services.clone().merge(people), config.limits));
     let router = pages::with_fallbacks(router);
 
-    let closing = CancellationToken::new();
     let serving = server::serve(listener, router, config.limits, closing.clone());
     let mut server = tokio::spawn(serving);
     banner::show(&config, address);

@@ -10,16 +10,26 @@ use axum::{
     routing::get,
 };
 use commerce_chassis::{HealthCheck, Problem};
+use commerce_pages::{Api, Pages};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) fn router() -> Router {
-    Router::new()
-        .route("/", get(index))
-        .route("/healthz", get(alive))
+    Router::new().route("/healthz", get(alive))
+}
+
+/// The pages for people; programs get the index at `/`.
+pub(crate) fn people(
+    services: &Router,
+    health: &[HealthCheck],
+    closing: &CancellationToken,
+) -> Router {
+    let api = Api::embedded(services.clone().merge(readiness(health)));
+    Pages::new(api, get(index), closing.clone()).router()
 }
 
 /// Readiness, with the health of each service.
-pub(crate) fn readiness(health: Vec<HealthCheck>) -> Router {
+pub(crate) fn readiness(health: &[HealthCheck]) -> Router {
     Router::new()
         .route("/readyz", get(ready))
         .with_state(health.into())
