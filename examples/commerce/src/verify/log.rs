@@ -30,6 +30,8 @@ pub(crate) struct Record {
     /// Its envelope; none = it does not decode.
     pub(crate) envelope: Option<Envelope>,
     pub(crate) scan: Option<Scan>,
+    /// The version of the product, user or stock item that it tells.
+    pub(crate) version: Option<i64>,
     /// Whether it holds what looks like the number of a card.
     pub(crate) has_card: bool,
 }
@@ -65,6 +67,14 @@ impl Envelope {
     pub(crate) fn answers(&self) -> Option<CommandId> {
         self.causation_id.as_deref()?.parse().ok()
     }
+}
+
+/// The topics whose messages tell a row by version; their keys are no orders.
+pub(crate) const BY_VERSION: [&str; 3] = ["catalog", "identity", "stock"];
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: i64,
 }
 
 /// A scan of a parcel, as shipping tells it.
@@ -106,6 +116,10 @@ impl Log {
                 scan: serde_json::from_slice(&payload)
                     .ok()
                     .filter(|_| topic == "shipping"),
+                version: serde_json::from_slice(&payload)
+                    .ok()
+                    .filter(|_| BY_VERSION.contains(&&*topic))
+                    .map(|Versioned { version }| version),
                 has_card: card_data::is_in(&payload) || card_data::is_in(envelope.as_bytes()),
                 topic,
             }

@@ -8,7 +8,7 @@ mod sagas;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use commerce_chassis::{FileSnapshot, Storage};
+use commerce_chassis::{FileSnapshot, Snapshot, Storage};
 use mainstay_clock::{Clock as _, SystemClock};
 use mainstay_messaging::envelope::micros_since_epoch;
 
@@ -34,6 +34,8 @@ pub(crate) struct Observation {
     pub(crate) as_of: i64,
     /// By service.
     pub(crate) mailboxes: BTreeMap<&'static str, Mailbox>,
+    /// The version of each row that is told by version, by topic and key.
+    pub(crate) versions: BTreeMap<(&'static str, String), i64>,
     /// The locks of services that have any.
     pub(crate) locks: BTreeMap<&'static str, Locks>,
     /// Services that were never started.
@@ -81,6 +83,18 @@ impl Observation {
                 }
                 "payment" => observation.read_payments(&mut snapshot).await?,
                 "shipping" => observation.read_shipments(&mut snapshot).await?,
+                "catalog" => {
+                    let products = "SELECT sku, version FROM products";
+                    observation
+                        .read_versions("catalog", products, &mut snapshot)
+                        .await?;
+                }
+                "identity" => {
+                    let users = "SELECT user_id, version FROM users";
+                    observation
+                        .read_versions("identity", users, &mut snapshot)
+                        .await?;
+                }
                 _ => {}
             }
             snapshot.close().await.map_err(cannot_check)?;
@@ -105,6 +119,19 @@ impl Observation {
             changes.fold(observation.log.newest, i64::max)
         };
         Ok(observation)
+    }
+
+    async fn read_versions(
+        &mut self,
+        topic: &'static str,
+        query: &'static str,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), Failure> {
+        let rows: Vec<(String, i64)> = snapshot.all(query).await.map_err(cannot_check)?;
+        let rows = rows.into_iter();
+        self.versions
+            .extend(rows.map(|(key, version)| ((topic, key), version)));
+        Ok(())
     }
 }
 

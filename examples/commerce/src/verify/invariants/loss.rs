@@ -4,6 +4,7 @@ mod emitted;
 mod gaps;
 mod handled;
 mod origins;
+mod versions;
 
 use super::super::{finding::Finding, observation::Observation};
 use emitted::Emitted;
@@ -21,6 +22,7 @@ pub(super) fn check(observation: &Observation) -> Finding {
     let emitted = Emitted::of(observation);
     emitted.check(observation, &mut finding);
     origins::check(observation, &mut finding);
+    versions::check(observation, &mut finding);
     overdue(observation, &mut finding);
     handled::check(observation, &mut finding);
     gaps::check(observation, &mut finding);

@@ -70,6 +70,9 @@ fn place(record: &Record) -> Option<(String, usize)> {
         };
         return Some((format!("{}:{}", command.run, command.step), stage));
     }
+    if let Some(version) = record.version {
+        return Some((record.order_id.clone()?, usize::try_from(version).ok()?));
+    }
     if let Some(scan) = &record.scan {
         let stage = SCANS.iter().position(|status| *status == scan.status);
         return Some((scan.parcel.clone(), stage?));
