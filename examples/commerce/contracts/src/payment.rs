@@ -18,6 +18,9 @@ pub struct AuthorizePayment {
     pub currency: Currency,
     /// The customer's payment method at the provider; a token, never card data.
     pub payment_method: String,
+    /// The customer, who may see the payment; none: only operators may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
 }
 contract!(AuthorizePayment on "payment-commands");
 

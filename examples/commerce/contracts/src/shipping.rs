@@ -130,13 +130,17 @@ pub enum ShipmentStatus {
     OutForDelivery,
     /// Delivered.
     Delivered,
+    /// Nobody took it; it goes back.
+    DeliveryFailed,
+    /// Back in the warehouse.
+    Returned,
     /// Cancelled before dispatch.
     Cancelled,
 }
 
 impl ShipmentStatus {
     /// All statuses, in the order of a shipment's life.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Created,
         Self::Allocated,
         Self::Picked,
@@ -145,6 +149,8 @@ impl ShipmentStatus {
         Self::InTransit,
         Self::OutForDelivery,
         Self::Delivered,
+        Self::DeliveryFailed,
+        Self::Returned,
         Self::Cancelled,
     ];
 
@@ -160,6 +166,8 @@ impl ShipmentStatus {
             Self::InTransit => "in_transit",
             Self::OutForDelivery => "out_for_delivery",
             Self::Delivered => "delivered",
+            Self::DeliveryFailed => "delivery_failed",
+            Self::Returned => "returned",
             Self::Cancelled => "cancelled",
         }
     }

@@ -101,6 +101,16 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
         ignored: &[],
     },
     Subscription {
+        service: "payment",
+        topic: "order",
+        kinds: &[OrderCancelled::KIND],
+        ignored: &[
+            OrderPlaced::KIND,
+            OrderConfirmed::KIND,
+            OrderCompleted::KIND,
+        ],
+    },
+    Subscription {
         service: "shipping",
         topic: "shipping-commands",
         kinds: &[
@@ -109,6 +119,12 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
             CancelShipment::KIND,
         ],
         ignored: &[],
+    },
+    Subscription {
+        service: "shipping",
+        topic: "order",
+        kinds: &[OrderConfirmed::KIND, OrderCancelled::KIND],
+        ignored: &[OrderPlaced::KIND, OrderCompleted::KIND],
     },
     Subscription {
         service: "order",

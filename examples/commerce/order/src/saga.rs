@@ -30,6 +30,9 @@ use crate::{
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct PlaceOrder {
     pub(crate) order_id: OrderId,
+    /// None: the run was started by an earlier release.
+    #[serde(default)]
+    pub(crate) customer_id: Option<String>,
     pub(crate) currency: Currency,
     pub(crate) total: Money,
     pub(crate) lines: Vec<OrderLine>,
@@ -41,6 +44,7 @@ impl From<&Placed> for PlaceOrder {
     fn from(placed: &Placed) -> Self {
         Self {
             order_id: placed.order_id.clone(),
+            customer_id: Some(placed.customer_id.clone()),
             currency: placed.currency,
             total: placed.total,
             lines: placed.lines.clone(),
@@ -65,6 +69,7 @@ pub(crate) fn place_order() -> Definition<PlaceOrder> {
         amount_minor: order.total,
         currency: order.currency,
         payment_method: order.payment_method.clone(),
+        customer_id: order.customer_id.clone(),
     });
     saga.step((), |order, ()| ExtendReservation {
         order_id: order.order_id.clone(),
