@@ -36,6 +36,22 @@ pub struct Authentication {
 }
 
 impl Authentication {
+    /// Verifies access tokens with `keys`, by the time of `clock`.
+    #[must_use]
+    pub const fn new(
+        access: Access,
+        keys: KeySet,
+        operators: Operators,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            access,
+            keys,
+            operators,
+            clock,
+        }
+    }
+
     /// The caller, by the headers of a request.
     ///
     /// # Errors

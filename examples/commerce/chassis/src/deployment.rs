@@ -85,12 +85,8 @@ impl Deployment {
     /// Finds out who sends a request.
     #[must_use]
     pub fn authentication(&self) -> Authentication {
-        Authentication {
-            access: self.access,
-            keys: self.keys.clone(),
-            operators: self.operators.clone(),
-            clock: Arc::clone(&self.clock),
-        }
+        let (keys, operators) = (self.keys.clone(), self.operators.clone());
+        Authentication::new(self.access, keys, operators, Arc::clone(&self.clock))
     }
 
     /// Who may act on dead letters; default: everyone who reaches the listener.

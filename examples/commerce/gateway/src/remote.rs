@@ -1,0 +1,159 @@
+//! A service in another process: plain HTTP over kept-alive connections.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::Request,
+    http::{
+        HeaderMap, HeaderName, StatusCode, Uri,
+        header::{CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
+    },
+    response::{IntoResponse as _, Response},
+};
+use commerce_chassis::{Problem, utoipa::openapi::OpenApi};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+
+/// Shorter than the services keep idle connections. Otherwise a request would meet a connection that
+/// the service is closing, and a POST is never sent twice.
+const IDLE: Duration = Duration::from_secs(4);
+const CONNECT: Duration = Duration::from_secs(2);
+/// The largest OpenAPI document, in bytes.
+const LARGEST_DOCUMENT: usize = 4 << 20;
+
+/// Headers that concern one connection (RFC 9110, section 7.6.1).
+const OF_CONNECTION: [HeaderName; 7] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// A client of one service. Clones share the connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote {
+    client: Client<HttpConnector, Body>,
+    url: Uri,
+}
+
+impl Remote {
+    pub(crate) fn new(url: Uri) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector);
+        Self { client, url }
+    }
+
+    /// The service's answer, or a problem.
+    pub(crate) async fn call(&self, mut request: Request) -> Response {
+        *request.uri_mut() = self.uri(request.uri());
+        // The original host stays readable; the client sets the service's own.
+        if let Some(host) = request.headers_mut().remove(HOST) {
+            let forwarded = HeaderName::from_static("x-forwarded-host");
+            request.headers_mut().insert(forwarded, host);
+        }
+        strip(request.headers_mut());
+        match self.client.request(request).await {
+            Ok(mut response) => {
+                strip(response.headers_mut());
+                response.map(Body::new)
+            }
+            Err(error) => {
+                let refused = error.is_connect();
+                tracing::warn!(service = %self.url, %error, "a service does not answer");
+                unreachable(refused).into_response()
+            }
+        }
+    }
+
+    /// The OpenAPI document of the process.
+    pub(crate) async fn document(&self) -> Result<OpenApi, Problem> {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = Uri::from_static("/openapi.json");
+        let response = self.call(request).await;
+        let body = to_bytes(response.into_body(), LARGEST_DOCUMENT).await;
+        let document = body
+            .ok()
+            .and_then(|body| serde_json::from_slice(&body).ok());
+        document.ok_or_else(Problem::unavailable)
+    }
+
+    /// The service's URL of a request's path and query.
+    fn uri(&self, asked: &Uri) -> Uri {
+        let mut parts = self.url.clone().into_parts();
+        parts.path_and_query = asked.path_and_query().cloned();
+        // A scheme, an authority and a path make a URL.
+        Uri::from_parts(parts).unwrap_or_default()
+    }
+}
+
+/// Removes the headers of the connection, with those that `Connection` names.
+fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in OF_CONNECTION.iter().chain(&named) {
+        headers.remove(name);
+    }
+}
+
+fn unreachable(refused: bool) -> Problem {
+    let title = "The service does not answer now";
+    if refused {
+        let detail = "nothing was done; send the same request again";
+        let away = Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "service-away",
+            title,
+            detail,
+        );
+        return away.retry_after(1);
+    }
+    let detail = "the answer was lost: the request may have been carried out; repeat it with the same idempotency key";
+    Problem::new(StatusCode::BAD_GATEWAY, "answer-lost", title, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_the_connection_end_at_the_gateway() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-Secret-Hop"),
+            ("x-secret-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("idempotency-key", "k"),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        strip(&mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["idempotency-key"]);
+    }
+
+    #[test]
+    fn the_path_and_the_query_go_to_the_service() {
+        let remote = Remote::new(Uri::from_static("http://127.0.0.1:8081"));
+        let asked = Uri::from_static("http://shop.example/api/v1/orders/a%2Fb?x=1");
+        assert_eq!(
+            remote.uri(&asked),
+            "http://127.0.0.1:8081/api/v1/orders/a%2Fb?x=1"
+        );
+    }
+}

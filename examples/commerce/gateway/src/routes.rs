@@ -1,0 +1,128 @@
+//! Every route of the shop, and who may call it. A route that is not here does not exist outside.
+
+use std::borrow::Cow;
+
+use axum::routing::MethodFilter;
+
+/// Who may call a route. A service checks further: a customer sees own objects only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Everyone.
+    Public,
+    /// Everyone, but it costs a lot: what a login takes.
+    Login,
+    /// A party outside that signs its requests; the service checks the signature.
+    Signed,
+    /// Every user.
+    User,
+    /// Operators.
+    Operator,
+}
+
+/// A route.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Route {
+    /// The method.
+    pub method: MethodFilter,
+    /// The path, with parameters in braces.
+    pub path: Cow<'static, str>,
+    /// The service that answers.
+    pub service: Cow<'static, str>,
+    /// Who may call it.
+    pub access: Access,
+}
+
+impl Route {
+    /// How many requests of a client's limit one request takes.
+    pub(crate) const fn cost(&self) -> u32 {
+        match self.access {
+            Access::Login => 10,
+            _ => 1,
+        }
+    }
+}
+
+const GET: MethodFilter = MethodFilter::GET;
+const POST: MethodFilter = MethodFilter::POST;
+const PUT: MethodFilter = MethodFilter::PUT;
+const PATCH: MethodFilter = MethodFilter::PATCH;
+const DELETE: MethodFilter = MethodFilter::DELETE;
+
+/// One row: method, path, service, access.
+type Row = (MethodFilter, &'static str, &'static str, Access);
+
+/// All routes but those of the dead letter queues.
+pub const ROUTES: &[Row] = {
+    use Access::{Login, Operator, Public, User};
+    &[
+        (POST, "/api/v1/auth/register", "identity", Login),
+        (POST, "/api/v1/auth/login", "identity", Login),
+        (POST, "/api/v1/auth/refresh", "identity", Public),
+        (POST, "/api/v1/auth/logout", "identity", Public),
+        (GET, "/api/v1/users/me", "identity", User),
+        (PUT, "/api/v1/users/{id}/roles", "identity", Operator),
+        (GET, "/.well-known/jwks.json", "identity", Public),
+        (GET, "/api/v1/stock/{sku}", "inventory", Public),
+        (POST, "/api/v1/orders", "order", User),
+        (GET, "/api/v1/orders/{id}", "order", User),
+        (GET, "/api/v1/orders/{id}/events", "order", User),
+        (GET, "/api/v1/orders/{id}/timeline", "order", User),
+        (POST, "/api/v1/orders/{id}/cancel", "order", User),
+        (GET, "/api/v1/payments/{order_id}", "payment", Operator),
+        (
+            GET,
+            "/api/v1/payments/{order_id}/ledger",
+            "payment",
+            Operator,
+        ),
+        (GET, "/api/v1/shipments/{order_id}", "shipping", Operator),
+    ]
+};
+
+/// The routes that every service with an inbox has under `/api/v1/dlq/SERVICE`.
+const DEAD_LETTERS: &[(MethodFilter, &str)] = &[
+    (GET, "/groups"),
+    (GET, "/messages"),
+    (GET, "/messages/{id}"),
+    (POST, "/messages/{id}/replay"),
+    (POST, "/messages/{id}/discard"),
+    (POST, "/messages/{id}/restore"),
+    (POST, "/messages/{id}/edit"),
+    (POST, "/messages/{id}/dry-run"),
+    (POST, "/keys/replay"),
+    (GET, "/jobs"),
+    (POST, "/jobs"),
+    (GET, "/jobs/{id}"),
+    (POST, "/jobs/{id}/cancel"),
+    (GET, "/audit"),
+];
+
+/// The services with an inbox.
+const WITH_INBOX: [&str; 7] = [
+    "order",
+    "inventory",
+    "payment",
+    "shipping",
+    "catalog",
+    "notification",
+    "analytics",
+];
+
+/// All routes.
+pub fn routes() -> impl Iterator<Item = Route> {
+    let rows = ROUTES.iter().map(|(method, path, service, access)| Route {
+        method: *method,
+        path: (*path).into(),
+        service: (*service).into(),
+        access: *access,
+    });
+    let queues = WITH_INBOX.into_iter().flat_map(|service| {
+        DEAD_LETTERS.iter().map(move |(method, path)| Route {
+            method: *method,
+            path: format!("/api/v1/dlq/{service}{path}").into(),
+            service: service.into(),
+            access: Access::Operator,
+        })
+    });
+    rows.chain(queues)
+}
