@@ -13,7 +13,7 @@ use mainstay_messaging::envelope::micros_since_epoch;
 use mainstay_outbox::Outbox as _;
 
 use crate::{
-    shipment::{Push, after, report},
+    shipment::{Push, after, is_announced, report},
     store::{self, Due},
 };
 
@@ -62,7 +62,7 @@ impl Carrier {
                     to = ShipmentStatus::Cancelled;
                 }
             }
-            ShipmentStatus::Delivered => self.outbox.emit(tx, &moved).await?,
+            to if is_announced(to) => self.outbox.emit(tx, &moved).await?,
             _ => {}
         }
         store::enter(tx, order_id, to, now).await

@@ -1,29 +1,37 @@
-//! The shipping service's handlers of commands.
+//! The shipping service's handlers: the commands of the saga, and what became of orders.
 
 use std::sync::Arc;
 
-use commerce_chassis::{Connection, Participant, ServiceBuilder};
-use commerce_contracts::{CancelShipment, DispatchShipment, PrepareShipment, ShipmentStatus};
+use commerce_chassis::{Connection, Outbox, Participant, ServiceBuilder};
+use commerce_contracts::{
+    CancelShipment, DispatchShipment, OrderCancelled, OrderConfirmed, PrepareShipment,
+    ShipmentStatus,
+};
 use mainstay_clock::Clock;
 use mainstay_inbox::{HandlerError, Handlers, Received};
 use mainstay_messaging::envelope::micros_since_epoch;
+use mainstay_outbox::Outbox as _;
 
 use crate::{
-    shipment::{Push, after, is_served, report},
-    store,
+    shipment::{Push, after, has_left, is_served, report},
+    store::{self, Contents},
 };
 
 /// What the handlers need besides the transaction.
 #[derive(Clone, Debug)]
 pub(crate) struct Shipping {
     kit: Participant,
+    outbox: Outbox,
     clock: Arc<dyn Clock>,
 }
 
 impl Shipping {
     pub(crate) fn new(builder: &ServiceBuilder, kit: Participant) -> Self {
-        let clock = Arc::clone(builder.clock());
-        Self { kit, clock }
+        Self {
+            kit,
+            outbox: builder.outbox().clone(),
+            clock: Arc::clone(builder.clock()),
+        }
     }
 
     fn now(&self) -> i64 {
@@ -37,24 +45,38 @@ pub(crate) fn handlers(shipping: Shipping) -> Handlers<Connection, Shipping> {
         .on(prepare)
         .on(dispatch)
         .on(cancel)
+        .on(confirmed)
+        .on(order_cancelled)
 }
 
-/// Creates the order's shipment. The carrier answers when it is packed.
+/// Begins to pack the order's shipment. The carrier answers when it is packed.
 async fn prepare(
     tx: &mut Connection,
     command: Received<PrepareShipment>,
     shipping: Shipping,
 ) -> Result<(), HandlerError> {
+    // The carrier locks in this order too: a shipment, then its step.
+    let found = store::lock(tx, &command.event.order_id).await?;
     let Some(task) = shipping.kit.begin(tx, &command).await? else {
         return Ok(()); // the order was cancelled before
     };
     let (command, now) = (command.event, shipping.now());
-    if is_served(&command.ship_to) {
-        return Ok(store::insert(tx, &command, &task, now).await?);
+    let (order_id, to) = (&command.order_id, ShipmentStatus::Cancelled);
+    let from = found.unwrap_or(ShipmentStatus::Created);
+    if from != to && is_served(&command.ship_to) {
+        let (lines, ship_to) = (&command.lines, &command.ship_to);
+        let contents = Contents {
+            order_id,
+            lines,
+            ship_to,
+        };
+        return Ok(store::prepare(tx, contents, &task, now).await?);
     }
-    let (from, to) = (ShipmentStatus::Created, ShipmentStatus::Cancelled);
-    let undeliverable = report(&command.order_id, from, to, now);
-    Ok(shipping.kit.refused(tx, &task, &undeliverable).await?)
+    if found.is_some() && from != to {
+        store::enter(tx, order_id, after(from, Push::Cancel)?, now).await?;
+    }
+    let refused = report(order_id, from, to, now);
+    Ok(shipping.kit.refused(tx, &task, &refused).await?)
 }
 
 /// Hands the packed shipment to the carrier.
@@ -85,7 +107,6 @@ async fn cancel(
     shipping: Shipping,
 ) -> Result<(), HandlerError> {
     let (order_id, now) = (&undo.event.order_id, shipping.now());
-    // The carrier locks in this order too: a shipment, then its step.
     let from = store::lock(tx, order_id).await?;
     let (_, task) = shipping.kit.undo::<PrepareShipment>(tx, &undo).await?;
     let to = ShipmentStatus::Cancelled;
@@ -95,4 +116,42 @@ async fn cancel(
     let from = from.unwrap_or(ShipmentStatus::Created);
     let cancelled = report(order_id, from, to, now);
     Ok(shipping.kit.undone(tx, &task, &cancelled).await?)
+}
+
+/// Notes whose shipment it is. The event and [`prepare`] come in either order, and the first
+/// creates the shipment.
+async fn confirmed(
+    tx: &mut Connection,
+    confirmed: Received<OrderConfirmed>,
+    shipping: Shipping,
+) -> Result<(), HandlerError> {
+    let order = confirmed.event;
+    let contents = Contents {
+        order_id: &order.order_id,
+        lines: &order.lines,
+        ship_to: &order.ship_to,
+    };
+    Ok(store::own(tx, contents, &order.customer_id, shipping.now()).await?)
+}
+
+/// Cancels what is left of a cancelled order's shipment. Usually the saga has done so.
+async fn order_cancelled(
+    tx: &mut Connection,
+    cancelled: Received<OrderCancelled>,
+    shipping: Shipping,
+) -> Result<(), HandlerError> {
+    let (order_id, now) = (&cancelled.event.order_id, shipping.now());
+    let to = ShipmentStatus::Cancelled;
+    let Some(from) = store::lock(tx, order_id).await?.filter(|from| *from != to) else {
+        return Ok(());
+    };
+    if has_left(from) {
+        return Err(HandlerError::permanent(format!(
+            "order {order_id} is cancelled, and its parcel is {}: recall it from the carrier",
+            from.name()
+        )));
+    }
+    store::enter(tx, order_id, after(from, Push::Cancel)?, now).await?;
+    let cancelled = report(order_id, from, to, now);
+    Ok(shipping.outbox.emit(tx, &cancelled).await?)
 }

@@ -19,6 +19,8 @@ pub(crate) enum Push {
     Dispatch,
     /// The order is cancelled.
     Cancel,
+    /// The carrier has seen it in this status.
+    Scan(Status),
 }
 
 /// A push that the shipment's status does not allow.
@@ -29,8 +31,8 @@ pub(crate) struct Illegal {
     push: Push,
 }
 
-/// The status after a push.
-pub(crate) const fn after(status: Status, push: Push) -> Result<Status, Illegal> {
+/// The status after a push. Scans may be lost, so one may skip statuses.
+pub(crate) fn after(status: Status, push: Push) -> Result<Status, Illegal> {
     match (status, push) {
         (Status::Created, Push::Due) => Ok(Status::Allocated),
         (Status::Allocated, Push::Due) => Ok(Status::Picked),
@@ -39,11 +41,30 @@ pub(crate) const fn after(status: Status, push: Push) -> Result<Status, Illegal>
         (Status::Dispatched, Push::Due) => Ok(Status::InTransit),
         (Status::InTransit, Push::Due) => Ok(Status::OutForDelivery),
         (Status::OutForDelivery, Push::Due) => Ok(Status::Delivered),
+        (Status::DeliveryFailed, Push::Due | Push::Scan(Status::Returned)) => Ok(Status::Returned),
         (Status::Created | Status::Allocated | Status::Picked | Status::Packed, Push::Cancel) => {
             Ok(Status::Cancelled)
         }
+        (Status::Dispatched | Status::InTransit | Status::OutForDelivery, Push::Scan(to))
+            if to > status && to < Status::Cancelled =>
+        {
+            Ok(to)
+        }
         (status, push) => Err(Illegal { status, push }),
     }
+}
+
+/// Whether the carrier has it, or had it.
+pub(crate) fn has_left(status: Status) -> bool {
+    status >= Status::Dispatched && status < Status::Cancelled
+}
+
+/// Whether other services hear of it although no command asked for it.
+pub(crate) const fn is_announced(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Delivered | Status::DeliveryFailed | Status::Returned
+    )
 }
 
 /// How long a shipment stays in a status before it is due; none = it waits for a message, or the
@@ -54,7 +75,7 @@ pub(crate) const fn stay(status: Status) -> Option<Duration> {
         Status::Allocated => 120,
         Status::Picked => 60,
         Status::Dispatched | Status::OutForDelivery => 300,
-        Status::InTransit => 600,
+        Status::InTransit | Status::DeliveryFailed => 600,
         _ => return None,
     };
     Some(Duration::from_micros(
@@ -78,12 +99,12 @@ pub(crate) fn tracking_no(order_id: &OrderId) -> String {
     format!("MS{id}")
 }
 
-/// The report that the shipment of an order moves at `now`.
+/// The report that the shipment of an order moves at `at`.
 pub(crate) fn report(
     order_id: &OrderId,
     from: Status,
     to: Status,
-    now: i64,
+    at: i64,
 ) -> ShipmentStatusChanged {
     ShipmentStatusChanged {
         shipment_id: shipment_id(order_id),
@@ -93,7 +114,7 @@ pub(crate) fn report(
         from,
         to,
         location: None,
-        occurred_at: now,
+        occurred_at: at,
     }
 }
 
@@ -103,7 +124,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn push() -> impl Strategy<Value = Push> {
-        prop_oneof![4 => Just(Push::Due), 2 => Just(Push::Dispatch), 1 => Just(Push::Cancel)]
+        prop_oneof![
+            4 => Just(Push::Due),
+            2 => Just(Push::Dispatch),
+            1 => Just(Push::Cancel),
+            4 => proptest::sample::select(&Status::ALL[..]).prop_map(Push::Scan),
+        ]
     }
 
     proptest! {
@@ -117,6 +143,29 @@ mod tests {
                     status = next;
                 }
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_parcel_ends_the_same_however_its_scans_are_shuffled_and_doubled(
+            failed in any::<bool>(),
+            doubled in 1..3_usize,
+            scans in Just([Status::InTransit, Status::OutForDelivery, Status::Delivered]).prop_shuffle(),
+        ) {
+            let last = if failed { Status::Returned } else { Status::Delivered };
+            let scans = scans.map(|scan| if scan == Status::Delivered { last } else { scan });
+            let mut status = Status::Dispatched;
+            for scan in scans.iter().cycle().take(3 * doubled) {
+                status = after(status, Push::Scan(*scan)).unwrap_or(status);
+            }
+            prop_assert_eq!(status, last);
+        }
+
+        #[test]
+        fn a_scan_moves_only_what_has_left(status in proptest::sample::select(&Status::ALL[..]), scan in proptest::sample::select(&Status::ALL[..])) {
+            let moved = after(status, Push::Scan(scan));
+            prop_assert!(moved.is_err() || (has_left(status) && has_left(scan)));
         }
     }
 

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use commerce_chassis::{Connection, Error, Pool, Result, sql};
-use commerce_contracts::{OrderId, PrepareShipment, ShipmentStatus};
+use commerce_contracts::{Address, OrderId, OrderLine, PrepareShipment, ShipmentStatus};
 use mainstay_saga::Task;
 use serde::Serialize;
 
-use crate::shipment::stay;
+use crate::{
+    scan::Scan,
+    shipment::{stay, tracking_no},
+};
 
 /// A shipment that is due.
 #[derive(Debug)]
@@ -24,27 +27,68 @@ impl Due {
     }
 }
 
-/// Inserts the shipment of an order; a second one is an error.
-pub(crate) async fn insert(
+/// What a shipment is created with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contents<'a> {
+    pub(crate) order_id: &'a OrderId,
+    pub(crate) lines: &'a [OrderLine],
+    pub(crate) ship_to: &'a Address,
+}
+
+/// Begins to pack the shipment of an order, creating it if it is not there.
+pub(crate) async fn prepare(
     connection: &mut Connection,
-    command: &PrepareShipment,
+    contents: Contents<'_>,
     task: &Task<PrepareShipment>,
     now: i64,
 ) -> Result<()> {
+    create(connection, contents, now).await?;
+    sqlx::query("UPDATE shipments SET task = $2, due_at = $3 WHERE order_id = $1")
+        .bind(contents.order_id.as_str())
+        .bind(json(task)?)
+        .bind(due_at(ShipmentStatus::Created, now))
+        .execute(connection)
+        .await
+        .map_err(sql)?;
+    Ok(())
+}
+
+/// Creates the shipment of an order, unless it is there.
+async fn create(connection: &mut Connection, contents: Contents<'_>, now: i64) -> Result<()> {
     let status = ShipmentStatus::Created;
-    sqlx::query(
-        "INSERT INTO shipments (order_id, status, ship_to, contents, task, due_at) VALUES ($1, $2, $3, $4, $5, $6)",
+    let created = sqlx::query(
+        "INSERT INTO shipments (order_id, tracking_no, status, ship_to, contents, task)
+         VALUES ($1, $2, $3, $4, $5, 'null') ON CONFLICT (order_id) DO NOTHING",
     )
-    .bind(command.order_id.as_str())
+    .bind(contents.order_id.as_str())
+    .bind(tracking_no(contents.order_id))
     .bind(status.name())
-    .bind(json(&command.ship_to)?)
-    .bind(json(&command.lines)?)
-    .bind(json(task)?)
-    .bind(due_at(status, now))
+    .bind(json(contents.ship_to)?)
+    .bind(json(&contents.lines)?)
     .execute(&mut *connection)
     .await
     .map_err(sql)?;
-    track(connection, &command.order_id, status, now).await
+    if created.rows_affected() == 0 {
+        return Ok(());
+    }
+    track(connection, contents.order_id, status, None, now).await
+}
+
+/// Writes whose shipment it is, creating it if it is not there.
+pub(crate) async fn own(
+    connection: &mut Connection,
+    contents: Contents<'_>,
+    customer_id: &str,
+    now: i64,
+) -> Result<()> {
+    create(connection, contents, now).await?;
+    sqlx::query("UPDATE shipments SET customer_id = $2 WHERE order_id = $1")
+        .bind(contents.order_id.as_str())
+        .bind(customer_id)
+        .execute(connection)
+        .await
+        .map_err(sql)?;
+    Ok(())
 }
 
 /// Locks the shipment of an order, and reads its status.
@@ -63,8 +107,47 @@ pub(crate) async fn lock(
     status.as_deref().map(read).transpose()
 }
 
+/// Locks the shipment with a tracking number, and reads its order and status.
+pub(crate) async fn lock_tracked(
+    connection: &mut Connection,
+    tracking_no: &str,
+) -> Result<Option<(OrderId, ShipmentStatus)>> {
+    let found: Option<(String, String)> = sqlx::query_as(commerce_chassis::locking!(
+        "SELECT order_id, status FROM shipments WHERE tracking_no = $1",
+        "shipments"
+    ))
+    .bind(tracking_no)
+    .fetch_optional(connection)
+    .await
+    .map_err(sql)?;
+    let found = found.map(|(order_id, status)| Ok((OrderId::new(order_id), read(&status)?)));
+    found.transpose()
+}
+
 /// Moves the shipment of an order, which this transaction has locked.
 pub(crate) async fn enter(
+    connection: &mut Connection,
+    order_id: &OrderId,
+    status: ShipmentStatus,
+    now: i64,
+) -> Result<()> {
+    move_to(connection, order_id, status, now).await?;
+    track(connection, order_id, status, None, now).await
+}
+
+/// Moves the shipment of an order, which this transaction has locked, to where the carrier saw it.
+pub(crate) async fn enter_scanned(
+    connection: &mut Connection,
+    order_id: &OrderId,
+    scan: &Scan,
+    now: i64,
+) -> Result<()> {
+    move_to(connection, order_id, scan.status, now).await?;
+    let (location, at) = (scan.location.as_deref(), scan.occurred_at);
+    track(connection, order_id, scan.status, location, at).await
+}
+
+async fn move_to(
     connection: &mut Connection,
     order_id: &OrderId,
     status: ShipmentStatus,
@@ -74,26 +157,52 @@ pub(crate) async fn enter(
         .bind(order_id.as_str())
         .bind(status.name())
         .bind(due_at(status, now))
-        .execute(&mut *connection)
+        .execute(connection)
         .await
         .map_err(sql)?;
-    track(connection, order_id, status, now).await
+    Ok(())
 }
 
 async fn track(
     connection: &mut Connection,
     order_id: &OrderId,
     status: ShipmentStatus,
-    now: i64,
+    location: Option<&str>,
+    at: i64,
 ) -> Result<()> {
-    sqlx::query("INSERT INTO tracking_events (order_id, status, occurred_at) VALUES ($1, $2, $3)")
-        .bind(order_id.as_str())
-        .bind(status.name())
-        .bind(now)
-        .execute(connection)
-        .await
-        .map_err(sql)?;
+    sqlx::query(
+        "INSERT INTO tracking_events (order_id, status, location, occurred_at) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(order_id.as_str())
+    .bind(status.name())
+    .bind(location)
+    .bind(at)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
     Ok(())
+}
+
+/// Keeps a scan. False: its id was taken before.
+pub(crate) async fn keep(
+    connection: &mut Connection,
+    order_id: &OrderId,
+    scan: &Scan,
+    now: i64,
+) -> Result<bool> {
+    let kept = sqlx::query(
+        "INSERT INTO scans (scan_id, order_id, status, occurred_at, received_at)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (scan_id) DO NOTHING",
+    )
+    .bind(&scan.id)
+    .bind(order_id.as_str())
+    .bind(scan.status.name())
+    .bind(scan.occurred_at)
+    .bind(now)
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    Ok(kept.rows_affected() == 1)
 }
 
 /// Locks and reads due shipments, without those that another transaction has locked.
@@ -125,28 +234,54 @@ pub(crate) async fn next_due(reader: &Pool) -> Result<Option<i64>> {
         .map_err(sql)
 }
 
-/// The status of an order's shipment, and what the carrier saw of it: status and time.
-pub(crate) async fn show(
-    reader: &Pool,
-    order_id: &OrderId,
-) -> Result<Option<(ShipmentStatus, Vec<(String, i64)>)>> {
-    let status: Option<String> =
-        sqlx::query_scalar("SELECT status FROM shipments WHERE order_id = $1")
-            .bind(order_id.as_str())
-            .fetch_optional(reader)
-            .await
-            .map_err(sql)?;
-    let Some(status) = status else {
+/// A shipment as clients see it.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) order_id: OrderId,
+    /// None: nobody has named the customer yet.
+    pub(crate) customer_id: Option<String>,
+    pub(crate) status: ShipmentStatus,
+    pub(crate) tracking: Vec<Tracked>,
+}
+
+/// When and where the carrier saw it in a status.
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    pub(crate) status: String,
+    pub(crate) location: Option<String>,
+    pub(crate) occurred_at: i64,
+}
+
+/// The shipment of an order, or with a tracking number.
+pub(crate) async fn show(reader: &Pool, name: &str) -> Result<Option<Shown>> {
+    let found: Option<(String, Option<String>, String)> = sqlx::query_as(
+        "SELECT order_id, customer_id, status FROM shipments WHERE order_id = $1 OR tracking_no = $1",
+    )
+    .bind(name)
+    .fetch_optional(reader)
+    .await
+    .map_err(sql)?;
+    let Some((order_id, customer_id, status)) = found else {
         return Ok(None);
     };
-    let tracking = sqlx::query_as(
-        "SELECT status, occurred_at FROM tracking_events WHERE order_id = $1 ORDER BY occurred_at",
+    let tracking: Vec<(String, Option<String>, i64)> = sqlx::query_as(
+        "SELECT status, location, occurred_at FROM tracking_events WHERE order_id = $1 ORDER BY occurred_at",
     )
-    .bind(order_id.as_str())
+    .bind(&order_id)
     .fetch_all(reader)
     .await
     .map_err(sql)?;
-    Ok(Some((read(&status)?, tracking)))
+    let tracked = |(status, location, occurred_at)| Tracked {
+        status,
+        location,
+        occurred_at,
+    };
+    Ok(Some(Shown {
+        order_id: OrderId::new(order_id),
+        customer_id,
+        status: read(&status)?,
+        tracking: tracking.into_iter().map(tracked).collect(),
+    }))
 }
 
 /// When a shipment that enters `status` at `now` falls due.

@@ -1,10 +1,12 @@
 //! The handlers and the carrier on a database.
 
 mod fixture;
+mod scans;
 
+use commerce_chassis::Caller;
 use commerce_contracts::{
-    Address, CancelShipment, DispatchShipment, OrderId, PrepareShipment, ShipmentStatus as Status,
-    ShipmentStatusChanged,
+    Address, CancelReason, CancelShipment, Currency, DispatchShipment, Money, OrderCancelled,
+    OrderConfirmed, OrderId, PrepareShipment, ShipmentStatus as Status, ShipmentStatusChanged,
 };
 use mainstay_database::Transactions as _;
 use mainstay_inbox::Received;
@@ -43,6 +45,32 @@ fn dispatch() -> DispatchShipment {
     }
 }
 
+fn confirmed() -> OrderConfirmed {
+    OrderConfirmed {
+        order_id: order_id(),
+        customer_id: "cust-001".to_owned(),
+        total_minor: Money::ZERO,
+        currency: Currency::Eur,
+        payment_id: String::new(),
+        reservation_id: String::new(),
+        lines: Vec::new(),
+        ship_to: prepare("10115").ship_to,
+    }
+}
+
+fn order_cancelled() -> OrderCancelled {
+    OrderCancelled {
+        order_id: order_id(),
+        customer_id: "cust-001".to_owned(),
+        reason: CancelReason {
+            code: "cancelled".to_owned(),
+            detail: String::new(),
+        },
+        stage: "confirmed".to_owned(),
+        compensations: Vec::new(),
+    }
+}
+
 #[tokio::test]
 async fn a_shipment_is_packed_dispatched_on_command_and_delivered() {
     let Some(shop) = Fixture::open().await else {
@@ -66,7 +94,7 @@ async fn a_shipment_is_packed_dispatched_on_command_and_delivered() {
     let delivered: ShipmentStatusChanged = decode(delivered).unwrap();
     assert_eq!(delivered.to, Status::Delivered);
     let statuses = shop.statuses(&order_id()).await;
-    assert_eq!(statuses, Status::ALL[..8]);
+    assert_eq!(statuses, Status::ALL[..8], "none failed");
 }
 
 #[tokio::test]
@@ -168,4 +196,83 @@ async fn nothing_leaves_unpacked_and_nothing_that_left_is_cancelled() {
     assert!(late.is_err());
     let statuses = shop.statuses(&order_id()).await;
     assert_eq!(statuses.last(), Some(&Status::Dispatched));
+}
+
+#[tokio::test]
+async fn the_event_and_the_command_make_one_shipment_in_either_order() {
+    for event_first in [true, false] {
+        let Some(shop) = Fixture::open().await else {
+            return;
+        };
+        if event_first {
+            shop.handle("confirmed", &confirmed()).await;
+            shop.carry().await;
+            assert_eq!(shop.statuses(&order_id()).await, [Status::Created]);
+        }
+        shop.handle("r:PrepareShipment:1", &prepare("10115")).await;
+        if !event_first {
+            shop.handle("confirmed", &confirmed()).await;
+        }
+        shop.carry_until(&order_id(), Status::Packed).await;
+        let packed: ShipmentStatusChanged = shop.answer("r:PrepareShipment:1").await;
+        assert_eq!(packed.to, Status::Packed);
+        let owner = Caller::customer("cust-001");
+        let (status, _) = shop.get("/api/v1/shipments/o", owner).await;
+        assert_eq!(status, 200);
+    }
+}
+
+#[tokio::test]
+async fn an_event_behind_the_cancel_leaves_no_shipment_behind_the_end_of_the_order() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("r:PrepareShipment:undo", &cancel()).await;
+    shop.handle("confirmed", &confirmed()).await;
+    shop.handle("cancelled", &order_cancelled()).await;
+    shop.handle("r:PrepareShipment:1", &prepare("10115")).await;
+    for _ in 0..9 {
+        shop.carry().await;
+    }
+    let statuses = [Status::Created, Status::Cancelled];
+    assert_eq!(shop.statuses(&order_id()).await, statuses);
+}
+
+#[tokio::test]
+async fn a_bad_address_cancels_the_shipment_that_the_event_created() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("confirmed", &confirmed()).await;
+    shop.handle("r:PrepareShipment:1", &prepare("00000")).await;
+    let refused: ShipmentStatusChanged = shop.answer("r:PrepareShipment:1").await;
+    assert_eq!(refused.to, Status::Cancelled);
+    let statuses = [Status::Created, Status::Cancelled];
+    assert_eq!(shop.statuses(&order_id()).await, statuses);
+}
+
+#[tokio::test]
+async fn a_cancelled_order_is_not_prepared_any_more() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("confirmed", &confirmed()).await;
+    shop.handle("cancelled", &order_cancelled()).await;
+    shop.handle("cancelled again", &order_cancelled()).await;
+    assert_eq!(shop.messages().await.len(), 1);
+    shop.handle("r:PrepareShipment:1", &prepare("10115")).await;
+    let refused: ShipmentStatusChanged = shop.answer("r:PrepareShipment:1").await;
+    assert_eq!(refused.to, Status::Cancelled);
+}
+
+#[tokio::test]
+async fn the_parcel_of_a_cancelled_order_that_has_left_is_left_to_an_operator() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("r:PrepareShipment:1", &prepare("10115")).await;
+    shop.carry_until(&order_id(), Status::Packed).await;
+    shop.handle("r:DispatchShipment:1", &dispatch()).await;
+    let recalled = shop.try_handle("cancelled", &order_cancelled()).await;
+    assert!(recalled.unwrap_err().is_permanent());
 }

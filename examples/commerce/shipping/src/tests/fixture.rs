@@ -1,9 +1,18 @@
 //! The service's handlers on a database of the test's own.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::SystemTime,
+};
 
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::Request,
+};
 use commerce_chassis::{
-    Connection, Db, Deployment, ON_A_SERVER, Participant, ServiceBuilder, Storage, StorageSettings,
+    Caller, Connection, Db, Deployment, ON_A_SERVER, Outbox, Participant, ServiceBuilder, Storage,
+    StorageSettings, WebhookSecret, send_as,
 };
 use commerce_contracts::{OrderId, ShipmentStatus};
 use mainstay_database::Transactions as _;
@@ -15,17 +24,24 @@ use mainstay_messaging::{
     event::decode,
 };
 use mainstay_testkit::postgres::{Server, TestDatabase, URL};
+use serde_json::Value;
 use tempfile::TempDir;
+use tower::ServiceExt as _;
 
 use crate::{
     MIGRATIONS,
     carrier::Carrier,
     handlers::{Shipping, handlers},
+    http,
+    scan::{Scan, Taken, take},
 };
 
 pub(super) struct Fixture {
     pub(super) db: Db,
     pub(super) kit: Participant,
+    router: Router,
+    secret: WebhookSecret,
+    outbox: Outbox,
     carrier: Carrier,
     handlers: Handlers<Connection, Shipping>,
     now: AtomicI64,
@@ -53,7 +69,12 @@ impl Fixture {
         let builder = ServiceBuilder::open(&deployment, "", &MIGRATIONS).await;
         let builder = builder.unwrap();
         let kit = builder.participant().await.unwrap();
+        let secret = deployment.webhook_secrets().carrier.clone();
+        let (router, _) = http::router(&builder, secret.clone()).split_for_parts();
         Some(Self {
+            router,
+            secret,
+            outbox: builder.outbox().clone(),
             handlers: handlers(Shipping::new(&builder, kit.clone())),
             carrier: Carrier::new(&builder, kit.clone()),
             kit,
@@ -118,18 +139,56 @@ impl Fixture {
 
     /// The statuses that an order's shipment has had, by rank: its carrier is hours ahead.
     pub(super) async fn statuses(&self, order_id: &OrderId) -> Vec<ShipmentStatus> {
-        let shown = crate::store::show(self.db.reader(), order_id)
-            .await
-            .unwrap();
-        let Some((status, tracking)) = shown else {
+        let shown = crate::store::show(self.db.reader(), order_id.as_str()).await;
+        let Some(shown) = shown.unwrap() else {
             return Vec::new();
         };
-        let tracking = tracking.iter();
-        let statuses = tracking.map(|(name, _)| ShipmentStatus::from_name(name).unwrap());
+        let tracking = shown.tracking.iter();
+        let statuses = tracking.map(|seen| ShipmentStatus::from_name(&seen.status).unwrap());
         let mut statuses: Vec<_> = statuses.collect();
         statuses.sort_unstable();
-        assert_eq!(statuses.last(), Some(&status));
+        assert_eq!(statuses.last(), Some(&shown.status));
         statuses
+    }
+
+    /// What the carrier's scan leads to, at the time of the carrier.
+    pub(super) async fn scan(&self, id: &str, status: ShipmentStatus) -> Taken {
+        let now = self.now.load(Ordering::Relaxed);
+        let scan = Scan {
+            id: id.to_owned(),
+            tracking_no: "MSO".to_owned(),
+            status,
+            location: Some("Hamburg".to_owned()),
+            occurred_at: now,
+        };
+        let mut tx = self.db.begin().await.unwrap();
+        let taken = take(&mut tx, &self.outbox, &scan, now).await.unwrap();
+        self.db.commit(tx).await.unwrap();
+        taken
+    }
+
+    /// A request to the service as `caller`: status and body.
+    pub(super) async fn request(&self, mut request: Request, caller: Caller) -> (u16, Value) {
+        send_as(&mut request, caller);
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    pub(super) async fn get(&self, path: &str, caller: Caller) -> (u16, Value) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        self.request(request, caller).await
+    }
+
+    /// A webhook of the carrier, signed with its secret.
+    pub(super) async fn webhook(&self, id: &str, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let mut request = Request::post("/api/v1/webhooks/carrier");
+        let headers = request.headers_mut().unwrap();
+        headers.extend(self.secret.sign(id, SystemTime::now(), body.as_bytes()));
+        let request = request.body(body.into()).unwrap();
+        self.request(request, Caller::customer("nobody")).await
     }
 }
 
