@@ -1,19 +1,21 @@
-//! The commands of the saga. The handlers write what is left to do at the provider;
-//! [`settling`](crate::settling) does it, and answers.
+//! The commands of the saga, and the backstop behind a cancelled order. The handlers write what is
+//! left to do at the provider; [`settling`](crate::settling) does it, and answers.
 
 use std::sync::Arc;
 
-use commerce_chassis::{Connection, Participant};
+use commerce_chassis::{Connection, Outbox, Participant, ServiceBuilder};
 use commerce_contracts::{
-    AuthorizePayment, CapturePayment, DeclineStage, Money, RefundKind, VoidOrRefundPayment,
+    AuthorizePayment, CapturePayment, DeclineStage, Money, OrderCancelled, RefundKind,
+    VoidOrRefundPayment,
 };
-use mainstay_clock::Clock;
+use mainstay_clock::{Clock, IdGenerator};
 use mainstay_inbox::{HandlerError, Handlers, Received};
 use mainstay_messaging::envelope::micros_since_epoch;
+use mainstay_saga::UndoTask;
 
 use crate::{
     intent::Kind,
-    payment::{Event, Status, declined, returned},
+    payment::{Event, ORDER_CANCELLED, Payment, Status, declined, returned},
     store,
 };
 
@@ -21,10 +23,26 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
     pub(crate) kit: Participant,
+    pub(crate) outbox: Outbox,
+    pub(crate) ids: Arc<dyn IdGenerator>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Desk {
+    pub(crate) async fn new(builder: &ServiceBuilder) -> Result<Self, commerce_chassis::Error> {
+        Ok(Self {
+            kit: builder.participant().await?,
+            outbox: builder.outbox().clone(),
+            ids: Arc::clone(builder.ids()),
+            clock: Arc::clone(builder.clock()),
+        })
+    }
+
+    /// The id of a new refund, and its effect key.
+    pub(crate) fn new_refund_id(&self) -> String {
+        format!("refund-{}", self.ids.uuid())
+    }
+
     /// Microseconds since 1970.
     pub(crate) fn now(&self) -> i64 {
         micros_since_epoch(self.clock.now())
@@ -37,6 +55,7 @@ pub(crate) fn handlers(desk: Desk) -> Handlers<Connection, Desk> {
         .on(authorize)
         .on(capture)
         .on(void_or_refund)
+        .on(order_cancelled)
 }
 
 async fn authorize(
@@ -57,8 +76,8 @@ async fn authorize(
     }
     let now = desk.now();
     store::request(tx, &command, now).await?;
-    let (kind, effect_key) = (Kind::Authorize, effect_key.as_str());
-    Ok(store::intend(tx, kind, effect_key, &command.order_id, &task, now).await?)
+    let (kind, of) = (Kind::Authorize, (&command.order_id, command.amount_minor));
+    Ok(store::intend(tx, kind, effect_key.as_str(), of, &task, now).await?)
 }
 
 async fn capture(
@@ -78,8 +97,8 @@ async fn capture(
     payment.status = payment.status.after(Event::Capturing)?;
     let now = desk.now();
     store::save(tx, &payment, now).await?;
-    let (kind, effect_key) = (Kind::Capture, effect_key.as_str());
-    Ok(store::intend(tx, kind, effect_key, &order_id, &task, now).await?)
+    let (kind, of) = (Kind::Capture, (&order_id, payment.amount));
+    Ok(store::intend(tx, kind, effect_key.as_str(), of, &task, now).await?)
 }
 
 /// Undoes a payment in whatever state it is.
@@ -91,22 +110,48 @@ async fn void_or_refund(
     let (_, task) = desk.kit.undo::<AuthorizePayment>(tx, &undo).await?;
     let (effect_key, order_id) = (undo.message.id, undo.event.order_id);
     let payment = store::find(tx, &order_id).await?;
-    let Some(mut payment) = payment.filter(|payment| !payment.status.is_nothing()) else {
+    let Some(payment) = payment.filter(|payment| !payment.status.is_nothing()) else {
         let reference = format!("void-{order_id}");
-        let nothing = returned(order_id, reference, RefundKind::Void, Money::ZERO);
+        let (kind, amounts) = (RefundKind::Void, [Money::ZERO; 2]);
+        let nothing = returned(order_id, reference, kind, amounts, ORDER_CANCELLED);
         return Ok(desk.kit.undone(tx, &task, &nothing).await?);
     };
-    // While a capture is under way this fails, and the message is tried again; the saga sends no
-    // undo then.
+    give_back(tx, payment, effect_key.as_str(), Some(task), &desk).await
+}
+
+/// Gives back what is still held or captured for a cancelled order. Usually the saga has done so.
+async fn order_cancelled(
+    tx: &mut Connection,
+    cancelled: Received<OrderCancelled>,
+    desk: Desk,
+) -> Result<(), HandlerError> {
+    let payment = store::find(tx, &cancelled.event.order_id).await?;
+    let Some(payment) = payment.filter(|payment| !payment.status.is_nothing()) else {
+        return Ok(());
+    };
+    give_back(tx, payment, cancelled.message.id.as_str(), None, &desk).await
+}
+
+/// Has all of the payment's money given back, and then the undo answered, if it is one.
+async fn give_back(
+    tx: &mut Connection,
+    mut payment: Payment,
+    effect_key: &str,
+    task: Option<UndoTask<AuthorizePayment>>,
+    desk: &Desk,
+) -> Result<(), HandlerError> {
+    let kept = payment.kept().map_err(HandlerError::permanent)?;
+    // While a capture or a refund is under way this fails, and the message is tried again.
     payment.status = payment.status.after(Event::Undone)?;
     let now = desk.now();
     store::save(tx, &payment, now).await?;
     // The void takes the place of an authorisation in flight: the provider declines that one from
     // now on, if it has not done it, and releases it otherwise.
-    store::withdraw(tx, &order_id).await?;
-    let kind = match payment.status {
-        Status::Refunding => Kind::Refund,
-        _ => Kind::Void,
+    store::withdraw(tx, &payment.order_id).await?;
+    let (kind, amount) = match payment.status {
+        Status::Refunding => (Kind::Refund, kept),
+        _ => (Kind::Void, payment.amount),
     };
-    Ok(store::intend(tx, kind, effect_key.as_str(), &order_id, &task, now).await?)
+    let of = (&payment.order_id, amount);
+    Ok(store::intend(tx, kind, effect_key, of, &task, now).await?)
 }

@@ -2,8 +2,9 @@
 //! back payments at a payment provider, and keeps double-entry books.
 //!
 //! A handler writes what is left to do at the provider, in the transaction of the command. Settling
-//! does it, outside of any transaction and with the command's id as effect key, and writes the
-//! outcome, the ledger entries and the answer to the saga in one transaction.
+//! does it, outside of any transaction and with the command's id as effect key, and has the outcome,
+//! the ledger entries and the answer to the saga written in one transaction. The provider may also
+//! tell the outcome by itself, in a webhook.
 //!
 //! | file | what |
 //! |---|---|
@@ -12,7 +13,9 @@
 //! | `ledger` | the entries of each operation, pure |
 //! | `psp` | the simulated provider, with books of its own |
 //! | `leased` | calls the provider for one effect at a time, with its key and a fencing token |
-//! | `settling` | calls the provider for due intents, and writes the outcomes |
+//! | `settling` | calls the provider for due intents |
+//! | `outcome` | writes what came of an operation, whoever tells it |
+//! | `refund` | gives back captured money on an operator's request |
 //! | `handlers`, `http`, `store` | the edges: commands, requests, tables |
 
 mod handlers;
@@ -20,8 +23,10 @@ mod http;
 mod intent;
 mod leased;
 mod ledger;
+mod outcome;
 mod payment;
 mod psp;
+mod refund;
 mod settling;
 mod store;
 #[cfg(test)]
@@ -34,7 +39,8 @@ use mainstay_database::Migrations;
 use tokio::sync::Notify;
 
 /// The service's tables.
-pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("payment", "0001_payment");
+pub const MIGRATIONS: Migrations =
+    commerce_chassis::migrations!("payment", "0001_payment", "0002_refunds");
 
 /// Rounds at the provider start at least this far apart.
 const MIN_INTERVAL: Duration = Duration::from_millis(5);
@@ -46,18 +52,26 @@ pub use psp::MIGRATIONS as PSP_MIGRATIONS;
 /// # Errors
 /// A database cannot be opened, or its schema is newer than this build.
 pub async fn open(deployment: &Deployment) -> Result<Service> {
-    let builder = ServiceBuilder::open(deployment, "payment", &MIGRATIONS).await?;
+    let mut builder = ServiceBuilder::open(deployment, "payment", &MIGRATIONS).await?;
+    let records = builder.records().await?;
     let psp = commerce_chassis::remote(psp::open(deployment, "psp").await?);
-    let desk = handlers::Desk {
-        kit: builder.participant().await?,
-        clock: Arc::clone(builder.clock()),
-    };
-    let settling = settling::Settling {
+    let desk = handlers::Desk::new(&builder).await?;
+    let work = Arc::new(Notify::new());
+    let books = outcome::Books {
         db: builder.db().clone(),
         desk: desk.clone(),
+    };
+    let counter = http::Counter {
+        books: books.clone(),
+        records,
+        psp: deployment.webhook_secrets().psp.clone(),
+        work: Arc::clone(&work),
+    };
+    let settling = settling::Settling {
+        books,
         provider: leased::Leased::new(psp, deployment.leases().await?),
     };
-    let (router, work) = (http::router(builder.db().clone()), Arc::new(Notify::new()));
+    let router = http::router(counter);
     builder
         .rounds("settling", settling, Arc::clone(&work), MIN_INTERVAL)
         .build(router, handlers::handlers(desk), vec![work])

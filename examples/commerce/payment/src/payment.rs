@@ -1,8 +1,8 @@
 //! The states of a payment, and what the service tells the saga about it. Pure.
 
 use commerce_contracts::{
-    Currency, DeclineStage, Money, OrderId, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
-    PaymentRefunded, RefundKind,
+    Currency, DeclineStage, Money, MoneyError, OrderId, PaymentAuthorized, PaymentCaptured,
+    PaymentDeclined, PaymentRefunded, RefundKind,
 };
 
 /// How long the provider holds money, in microseconds.
@@ -20,6 +20,10 @@ pub(crate) struct Payment {
     pub(crate) attempts: u32,
     /// The provider's name for the authorisation, once we know of it.
     pub(crate) provider_ref: Option<String>,
+    /// How much of the captured money was given back.
+    pub(crate) refunded: Money,
+    /// None: no command has named the customer.
+    pub(crate) customer_id: Option<String>,
 }
 
 /// The status of a payment.
@@ -39,8 +43,10 @@ pub(crate) enum Status {
     Voiding,
     /// The provider holds nothing, and never will.
     Voided,
-    /// The captured money is being given back.
+    /// Captured money is being given back.
     Refunding,
+    /// Some of the captured money was given back.
+    PartiallyRefunded,
     /// The captured money was given back.
     Refunded,
 }
@@ -60,6 +66,10 @@ pub(crate) enum Event {
     Captured,
     /// The saga undoes the payment.
     Undone,
+    /// An operator gives back captured money.
+    RefundRequested,
+    /// The provider gave back some of the captured money.
+    PartlyReturned,
     /// The provider gave back what it held or had captured, if anything.
     Returned,
 }
@@ -73,7 +83,7 @@ pub(crate) struct Illegal {
 }
 
 impl Status {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Requested,
         Self::Authorized,
         Self::Declined,
@@ -82,6 +92,7 @@ impl Status {
         Self::Voiding,
         Self::Voided,
         Self::Refunding,
+        Self::PartiallyRefunded,
         Self::Refunded,
     ];
 
@@ -95,6 +106,7 @@ impl Status {
             Self::Voiding => "voiding",
             Self::Voided => "voided",
             Self::Refunding => "refunding",
+            Self::PartiallyRefunded => "partially_refunded",
             Self::Refunded => "refunded",
         }
     }
@@ -106,6 +118,14 @@ impl Status {
     /// Whether the provider neither holds money nor has captured any, and is not asked to.
     pub(crate) const fn is_nothing(self) -> bool {
         matches!(self, Self::Declined | Self::Voided | Self::Refunded)
+    }
+
+    /// Whether the money was captured, given back or not.
+    pub(crate) const fn is_captured(self) -> bool {
+        matches!(
+            self,
+            Self::Captured | Self::Refunding | Self::PartiallyRefunded | Self::Refunded
+        )
     }
 
     /// The status after `event`.
@@ -120,7 +140,10 @@ impl Status {
             (Self::Authorized, Event::Capturing) => Ok(Self::Capturing),
             (Self::Capturing, Event::Captured) => Ok(Self::Captured),
             (Self::Requested | Self::Authorized, Event::Undone) => Ok(Self::Voiding),
-            (Self::Captured, Event::Undone) => Ok(Self::Refunding),
+            (Self::Captured | Self::PartiallyRefunded, Event::Undone | Event::RefundRequested) => {
+                Ok(Self::Refunding)
+            }
+            (Self::Refunding, Event::PartlyReturned) => Ok(Self::PartiallyRefunded),
             (Self::Voiding, Event::Returned) => Ok(Self::Voided),
             (Self::Refunding, Event::Returned) => Ok(Self::Refunded),
             (status, event) => Err(Illegal { status, event }),
@@ -129,6 +152,16 @@ impl Status {
 }
 
 impl Payment {
+    /// The captured money that was not given back.
+    pub(crate) fn kept(&self) -> Result<Money, MoneyError> {
+        let captured = if self.status.is_captured() {
+            self.amount
+        } else {
+            Money::ZERO
+        };
+        Money::from_minor(captured.minor() - self.refunded.minor())
+    }
+
     pub(crate) fn authorized(&self, reference: String, now: i64) -> PaymentAuthorized {
         PaymentAuthorized {
             payment_id: payment_id(&self.order_id),
@@ -172,12 +205,17 @@ pub(crate) fn declined(
 /// The code of the one refusal that another attempt may change.
 pub(crate) const UNAVAILABLE: &str = "unavailable";
 
-/// The provider gave back `amount`; of what it held (`Void`) or of what it had captured (`Refund`).
+/// The reason of a refund that nobody gave another reason for.
+pub(crate) const ORDER_CANCELLED: &str = "order_cancelled";
+
+/// The provider gave back `amount`; of what it held (`Void`) or of what it had captured (`Refund`),
+/// which makes `refunded` in all.
 pub(crate) fn returned(
     order_id: OrderId,
     reference: String,
     kind: RefundKind,
-    amount: Money,
+    [amount, refunded]: [Money; 2],
+    reason: &str,
 ) -> PaymentRefunded {
     PaymentRefunded {
         payment_id: payment_id(&order_id),
@@ -185,11 +223,8 @@ pub(crate) fn returned(
         refund_id: reference,
         kind,
         amount_minor: amount,
-        cumulative_refunded_minor: match kind {
-            RefundKind::Refund => amount,
-            _ => Money::ZERO,
-        },
-        reason: "order_cancelled".to_owned(),
+        cumulative_refunded_minor: refunded,
+        reason: reason.to_owned(),
     }
 }
 
@@ -210,27 +245,31 @@ mod tests {
             Just(Event::Capturing),
             Just(Event::Captured),
             Just(Event::Undone),
+            Just(Event::RefundRequested),
+            Just(Event::PartlyReturned),
             Just(Event::Returned)
         ]
     }
 
     proptest! {
         #[test]
-        fn money_is_captured_only_after_a_hold_and_given_back_only_after_an_undo(events in proptest::collection::vec(event(), 0..40)) {
+        fn money_is_captured_only_after_a_hold_and_given_back_only_on_request(events in proptest::collection::vec(event(), 0..40)) {
             let mut status = Status::Requested;
-            let (mut held, mut captured, mut undone, mut returned) = (0, 0, 0, 0);
+            let (mut held, mut captured, mut requested, mut returned, mut parts) = (0, 0, 0, 0, 0);
             for event in events {
                 if let Ok(next) = status.after(event) {
                     status = next;
                     match event {
                         Event::Authorized => held += 1,
                         Event::Captured => captured += 1,
-                        Event::Undone => undone += 1,
+                        Event::Undone | Event::RefundRequested => requested += 1,
+                        Event::PartlyReturned => parts += 1,
                         Event::Returned => returned += 1,
                         Event::Requested | Event::Declined | Event::Capturing => {}
                     }
                 }
-                prop_assert!(held <= 1 && captured <= held && undone <= 1 && returned <= undone);
+                prop_assert!(held <= 1 && captured <= held && returned <= 1 && returned + parts <= requested);
+                prop_assert!(parts <= captured * requested, "only captured money is given back in parts");
                 prop_assert!(returned == 0 || status.is_nothing(), "{status:?} after it was undone");
             }
             prop_assert_eq!(status == Status::Refunded, captured + returned == 2);

@@ -233,7 +233,9 @@ fn decide(call: &Call, requested: i64, operations: &[Operation]) -> (Answer, Opt
         Kind::Capture if held < call.amount.minor() => return (Answer::Declined, None),
         Kind::Capture => call.amount,
         Kind::Void => Money::from_minor(held).unwrap_or(Money::MAX),
-        Kind::Refund => Money::from_minor(captured).unwrap_or(Money::MAX),
+        Kind::Refund => call
+            .amount
+            .min(Money::from_minor(captured).unwrap_or(Money::MAX)),
     };
     let reference = reference(call);
     (Answer::Done { reference, amount }, Some(amount))

@@ -1,4 +1,4 @@
-//! Calls the provider for due intents, and writes the outcomes.
+//! Calls the provider for due intents, and has the outcomes written.
 //!
 //! The call is outside of any transaction. If the process dies before it writes the outcome, the
 //! next one calls again with the same effect key, and the provider answers with the first result.
@@ -6,20 +6,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use commerce_chassis::{Connection, Db, Error, Progress, Remote, Result, Round};
-use commerce_contracts::{
-    AuthorizePayment, CapturePayment, DeclineStage, Money, PaymentDeclined, RefundKind,
-};
+use commerce_chassis::{Progress, Remote, Result, Round};
 use futures_util::{StreamExt as _, stream};
-use mainstay_database::Transactions;
-use mainstay_saga::{Task, UndoTask};
-use serde::de::DeserializeOwned;
+use mainstay_database::Transactions as _;
 
 use crate::{
-    handlers::Desk,
-    intent::{Kind, Outcome, Question, Resolution, resolve},
+    intent::{Question, Resolution, resolve},
     leased::Leased,
-    payment::{Event, Payment, declined, returned},
+    outcome::Books,
     psp::{Answer, Call},
     store::{self, Intent},
 };
@@ -36,18 +30,17 @@ const BROKEN: Duration = Duration::from_secs(60);
 /// The round that settles intents.
 #[derive(Debug)]
 pub(crate) struct Settling<R> {
-    pub(crate) db: Db,
-    pub(crate) desk: Desk,
+    pub(crate) books: Books,
     pub(crate) provider: Leased<R>,
 }
 
 #[async_trait]
 impl<R: Remote<Call = Call, Answer = Option<Answer>>> Round for Settling<R> {
     async fn round(&self) -> Result<Progress> {
-        let now = self.desk.now();
-        let due = store::due(self.db.reader(), now, DUE_AT_ONCE).await?;
+        let now = self.books.desk.now();
+        let due = store::due(self.books.db.reader(), now, DUE_AT_ONCE).await?;
         if due.is_empty() {
-            let next = store::next_due(self.db.reader()).await?;
+            let next = store::next_due(self.books.db.reader()).await?;
             return Ok(Progress::until(next, now));
         }
         let settled: Vec<Result<()>> = stream::iter(due)
@@ -76,7 +69,7 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
                 return self.call_again(&intent, calls, question, after).await;
             }
         };
-        match self.write(&intent, outcome).await {
+        match self.books.write(&intent, outcome).await {
             // It stops no other payment.
             Err(error) if !error.is_retryable() => {
                 let key = &intent.effect_key;
@@ -84,7 +77,8 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
                 self.call_again(&intent, intent.calls, intent.question, BROKEN)
                     .await
             }
-            written => written,
+            // An undo withdrew the intent, or another process or a webhook was faster.
+            written => written.map(|_| ()),
         }
     }
 
@@ -96,109 +90,10 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
         after: Duration,
     ) -> Result<()> {
         let after = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
-        let due_at = self.desk.now().saturating_add(after);
-        let mut tx = self.db.begin().await?;
+        let due_at = self.books.desk.now().saturating_add(after);
+        let mut tx = self.books.db.begin().await?;
         store::call_again(&mut tx, intent, calls, question, due_at).await?;
-        Ok(self.db.commit(tx).await?)
-    }
-
-    /// Writes the outcome, its ledger entries and the answer to the saga in one transaction.
-    async fn write(&self, intent: &Intent, outcome: Outcome) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        // Lock the payment before its intent, as the handlers do.
-        let payment = store::find(&mut tx, &intent.order_id).await?;
-        if !store::close(&mut tx, intent).await? {
-            return Ok(());
-        }
-        let payment = payment.ok_or(Error::Changed { what: "a payment" })?;
-        match outcome {
-            Outcome::Done { reference, amount } => {
-                self.done(&mut tx, intent, payment, reference, amount)
-                    .await?;
-            }
-            Outcome::Refused(stage, code) => {
-                self.refused(&mut tx, intent, payment, stage, code).await?;
-            }
-        }
-        Ok(self.db.commit(tx).await?)
-    }
-
-    async fn done(
-        &self,
-        tx: &mut Connection,
-        intent: &Intent,
-        mut payment: Payment,
-        reference: String,
-        amount: Money,
-    ) -> Result<()> {
-        let (kit, now) = (&self.desk.kit, self.desk.now());
-        // We never booked a hold that the provider had done, but not answered, before its void.
-        let is_booked = intent.kind != Kind::Void || payment.provider_ref.is_some();
-        let event = match intent.kind {
-            Kind::Authorize => {
-                let authorized = payment.authorized(reference.clone(), now);
-                payment.provider_ref = Some(reference);
-                let task: Task<AuthorizePayment> = task(intent)?;
-                kit.done(tx, &task, &authorized).await?;
-                Event::Authorized
-            }
-            Kind::Capture => {
-                let task: Task<CapturePayment> = task(intent)?;
-                kit.done(tx, &task, &payment.captured(reference)).await?;
-                Event::Captured
-            }
-            Kind::Void | Kind::Refund => {
-                let kind = match intent.kind {
-                    Kind::Refund => RefundKind::Refund,
-                    _ => RefundKind::Void,
-                };
-                let returned = returned(intent.order_id.clone(), reference, kind, amount);
-                let task: UndoTask<AuthorizePayment> = task(intent)?;
-                kit.undone(tx, &task, &returned).await?;
-                Event::Returned
-            }
-        };
-        if is_booked {
-            store::book(tx, intent, &payment, now).await?;
-        }
-        self.change(tx, payment, event, now).await
-    }
-
-    async fn refused(
-        &self,
-        tx: &mut Connection,
-        intent: &Intent,
-        payment: Payment,
-        stage: DeclineStage,
-        code: &str,
-    ) -> Result<()> {
-        let kit = &self.desk.kit;
-        let declined: PaymentDeclined =
-            declined(intent.order_id.clone(), stage, code, payment.attempts);
-        match stage {
-            DeclineStage::Authorize => {
-                let task: Task<AuthorizePayment> = task(intent)?;
-                kit.refused(tx, &task, &declined).await?;
-            }
-            DeclineStage::Capture => {
-                let task: Task<CapturePayment> = task(intent)?;
-                kit.refused(tx, &task, &declined).await?;
-            }
-        }
-        self.change(tx, payment, Event::Declined, self.desk.now())
-            .await
-    }
-
-    async fn change(
-        &self,
-        tx: &mut Connection,
-        mut payment: Payment,
-        event: Event,
-        now: i64,
-    ) -> Result<()> {
-        let status = payment.status.after(event);
-        payment.status = status.map_err(|illegal| Error::damaged("a stored payment", illegal))?;
-        store::save(tx, &payment, now).await
+        Ok(self.books.db.commit(tx).await?)
     }
 }
 
@@ -214,8 +109,4 @@ fn call(intent: &Intent) -> Call {
         // The lease's token takes its place.
         fence: 0,
     }
-}
-
-fn task<T: DeserializeOwned>(intent: &Intent) -> Result<T> {
-    serde_json::from_str(&intent.task).map_err(|error| Error::damaged("a stored task", error))
 }

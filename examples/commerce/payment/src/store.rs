@@ -26,10 +26,21 @@ pub(crate) struct Intent {
     pub(crate) method: String,
 }
 
-type PaymentRow = (String, String, i64, String, String, i64, Option<String>);
+type PaymentRow = (
+    String,
+    String,
+    i64,
+    String,
+    String,
+    i64,
+    Option<String>,
+    i64,
+    Option<String>,
+);
 
 fn read_payment(row: PaymentRow) -> Result<Payment> {
-    let (order_id, status, amount, currency, method, attempts, provider_ref) = row;
+    let (order_id, status, amount, currency, method, attempts, provider_ref, refunded, customer_id) =
+        row;
     let damaged = |error| Error::damaged("a stored payment", error);
     Ok(Payment {
         order_id: OrderId::new(order_id),
@@ -40,6 +51,8 @@ fn read_payment(row: PaymentRow) -> Result<Payment> {
         method,
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
         provider_ref,
+        refunded: Money::from_minor(refunded).map_err(damaged)?,
+        customer_id,
     })
 }
 
@@ -49,7 +62,8 @@ pub(crate) async fn find(
     order_id: &OrderId,
 ) -> Result<Option<Payment>> {
     let found: Option<PaymentRow> = sqlx::query_as(commerce_chassis::locking!(
-        "SELECT order_id, status, amount_minor, currency, payment_method, attempts, provider_ref
+        "SELECT order_id, status, amount_minor, currency, payment_method, attempts, provider_ref,
+                refunded_minor, customer_id
          FROM payments AS p WHERE order_id = $1",
         "p"
     ))
@@ -67,10 +81,11 @@ pub(crate) async fn request(
     now: i64,
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO payments AS p (order_id, status, amount_minor, currency, payment_method, attempts, updated_at)
-         VALUES ($1, $2, $3, $4, $5, 1, $6)
+        "INSERT INTO payments AS p (order_id, status, amount_minor, currency, payment_method, customer_id, attempts, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 1, $7)
          ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, amount_minor = excluded.amount_minor,
-             currency = excluded.currency, payment_method = excluded.payment_method, attempts = p.attempts + 1,
+             currency = excluded.currency, payment_method = excluded.payment_method,
+             customer_id = excluded.customer_id, attempts = p.attempts + 1,
              updated_at = excluded.updated_at",
     )
     .bind(command.order_id.as_str())
@@ -78,6 +93,7 @@ pub(crate) async fn request(
     .bind(command.amount_minor.minor())
     .bind(command.currency.code())
     .bind(&command.payment_method)
+    .bind(&command.customer_id)
     .bind(now)
     .execute(connection)
     .await
@@ -88,11 +104,13 @@ pub(crate) async fn request(
 /// Writes what has changed of a payment.
 pub(crate) async fn save(connection: &mut Connection, payment: &Payment, now: i64) -> Result<()> {
     sqlx::query(
-        "UPDATE payments SET status = $2, provider_ref = $3, updated_at = $4 WHERE order_id = $1",
+        "UPDATE payments SET status = $2, provider_ref = $3, refunded_minor = $4, updated_at = $5
+         WHERE order_id = $1",
     )
     .bind(payment.order_id.as_str())
     .bind(payment.status.name())
     .bind(&payment.provider_ref)
+    .bind(payment.refunded.minor())
     .bind(now)
     .execute(connection)
     .await
@@ -105,14 +123,14 @@ pub(crate) async fn intend(
     connection: &mut Connection,
     kind: Kind,
     effect_key: &str,
-    order_id: &OrderId,
+    (order_id, amount): (&OrderId, Money),
     task: &(impl Serialize + Sync),
     now: i64,
 ) -> Result<()> {
     let task = serde_json::to_string(task).map_err(|error| Error::damaged("a task", error))?;
     sqlx::query(
-        "INSERT INTO intents (effect_key, order_id, kind, question, calls, due_at, task)
-         VALUES ($1, $2, $3, $4, 0, $5, $6)",
+        "INSERT INTO intents (effect_key, order_id, kind, question, calls, due_at, task, amount_minor)
+         VALUES ($1, $2, $3, $4, 0, $5, $6, $7)",
     )
     .bind(effect_key)
     .bind(order_id.as_str())
@@ -120,6 +138,7 @@ pub(crate) async fn intend(
     .bind(Question::Ask.name())
     .bind(now)
     .bind(task)
+    .bind(amount.minor())
     .execute(connection)
     .await
     .map_err(sql)?;
@@ -152,7 +171,7 @@ type IntentRow = (
 pub(crate) async fn due(reader: &Pool, now: i64, limit: i64) -> Result<Vec<Intent>> {
     let found: Vec<IntentRow> = sqlx::query_as(
         "SELECT i.effect_key, i.order_id, i.kind, i.question, i.calls, i.task,
-                p.amount_minor, p.currency, p.payment_method
+                coalesce(i.amount_minor, p.amount_minor), p.currency, p.payment_method
          FROM intents AS i JOIN payments AS p ON p.order_id = i.order_id
          WHERE i.due_at <= $1 ORDER BY i.due_at LIMIT $2",
     )
@@ -162,6 +181,20 @@ pub(crate) async fn due(reader: &Pool, now: i64, limit: i64) -> Result<Vec<Inten
     .await
     .map_err(sql)?;
     found.into_iter().map(read_intent).collect()
+}
+
+/// Reads the intent with an effect key.
+pub(crate) async fn intent(reader: &Pool, effect_key: &str) -> Result<Option<Intent>> {
+    let found: Option<IntentRow> = sqlx::query_as(
+        "SELECT i.effect_key, i.order_id, i.kind, i.question, i.calls, i.task,
+                coalesce(i.amount_minor, p.amount_minor), p.currency, p.payment_method
+         FROM intents AS i JOIN payments AS p ON p.order_id = i.order_id WHERE i.effect_key = $1",
+    )
+    .bind(effect_key)
+    .fetch_optional(reader)
+    .await
+    .map_err(sql)?;
+    found.map(read_intent).transpose()
 }
 
 fn read_intent(row: IntentRow) -> Result<Intent> {
@@ -226,19 +259,19 @@ pub(crate) async fn close(connection: &mut Connection, intent: &Intent) -> Resul
 pub(crate) async fn book(
     connection: &mut Connection,
     intent: &Intent,
-    payment: &Payment,
+    amount: Money,
     now: i64,
 ) -> Result<()> {
-    for (account, amount) in ledger::entries(intent.kind, payment.amount) {
+    for (account, amount) in ledger::entries(intent.kind, amount) {
         sqlx::query(
             "INSERT INTO ledger_entries (operation, account, order_id, amount_minor, currency, booked_at)
              VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(&intent.effect_key)
         .bind(account)
-        .bind(payment.order_id.as_str())
+        .bind(intent.order_id.as_str())
         .bind(amount)
-        .bind(payment.currency.code())
+        .bind(intent.currency.code())
         .bind(now)
         .execute(&mut *connection)
         .await
@@ -250,7 +283,8 @@ pub(crate) async fn book(
 /// Reads a payment for a client.
 pub(crate) async fn show(reader: &Pool, order_id: &str) -> Result<Option<Payment>> {
     let found: Option<PaymentRow> = sqlx::query_as(
-        "SELECT order_id, status, amount_minor, currency, payment_method, attempts, provider_ref
+        "SELECT order_id, status, amount_minor, currency, payment_method, attempts, provider_ref,
+                refunded_minor, customer_id
          FROM payments WHERE order_id = $1",
     )
     .bind(order_id)

@@ -1,7 +1,9 @@
 //! The handlers and the settling on real tables, with the simulated provider.
 
 mod bench;
+mod refunds;
 mod undo;
+mod webhook;
 
 use commerce_chassis::Round as _;
 use commerce_contracts::{PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded};

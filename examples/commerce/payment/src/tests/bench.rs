@@ -7,12 +7,18 @@ use std::{
 };
 
 use async_trait::async_trait;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::Request,
+};
 use commerce_chassis::{
-    Connection, Db, Deployment, ON_A_SERVER, Progress, Remote, Round as _, ServiceBuilder, Storage,
-    StorageSettings,
+    Caller, Connection, Db, Deployment, ON_A_SERVER, Progress, Remote, Round as _, ServiceBuilder,
+    Storage, StorageSettings, WebhookSecret, send_as,
 };
 use commerce_contracts::{
-    AuthorizePayment, CapturePayment, Contract, Currency, Money, OrderId, VoidOrRefundPayment,
+    AuthorizePayment, CancelReason, CapturePayment, Contract, Currency, Money, OrderCancelled,
+    OrderId, VoidOrRefundPayment,
 };
 use mainstay_clock::{BootId, Clock, Monotonic};
 use mainstay_database::Transactions as _;
@@ -26,14 +32,18 @@ use mainstay_messaging::{
 };
 use mainstay_saga::{Attempt, CommandId, RunId};
 use mainstay_testkit::postgres::{Server, TestDatabase, URL};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
+use tower::ServiceExt as _;
 
 use crate::{
     MIGRATIONS,
     handlers::{Desk, handlers},
+    http,
     intent::{Kind, Question},
     leased::Leased,
+    outcome::Books,
     psp::{self, Answer, Call, Psp},
     settling::Settling,
 };
@@ -63,6 +73,8 @@ pub(super) struct Bench {
     clock: Arc<HandClock>,
     handlers: Handlers<Connection, Desk>,
     settling: Settling<Psp>,
+    router: Router,
+    secret: WebhookSecret,
     /// Messages that were handled, as an inbox knows.
     handled: Mutex<HashSet<String>>,
     /// Messages that were read from the outbox.
@@ -94,17 +106,28 @@ impl Bench {
         let deployment = Deployment::open(Storage::new(&settings).unwrap())
             .await
             .unwrap();
-        let builder = ServiceBuilder::open(&deployment, name, &MIGRATIONS)
+        let mut builder = ServiceBuilder::open(&deployment, name, &MIGRATIONS)
             .await
             .unwrap();
+        let records = builder.records().await.unwrap();
         let clock = Arc::new(HandClock(Mutex::new(UNIX_EPOCH)));
         let desk = Desk {
-            kit: builder.participant().await.unwrap(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            ..Desk::new(&builder).await.unwrap()
         };
         let psp = psp::open(&deployment, psp_name).await.unwrap();
         let db = builder.db().clone();
+        let secret = deployment.webhook_secrets().psp.clone();
+        let counter = http::Counter {
+            books: books(&db, &desk),
+            records,
+            psp: secret.clone(),
+            work: Arc::default(),
+        };
+        let (router, _) = http::router(counter).split_for_parts();
         Some(Self {
+            router,
+            secret,
             settling: settling(&db, &desk, psp.clone()),
             handlers: handlers(desk.clone()),
             db,
@@ -275,6 +298,40 @@ impl Bench {
         signed.sum()
     }
 
+    /// A request to the service as `caller`: status and body.
+    pub(super) async fn request(&self, mut request: Request, caller: Caller) -> (u16, Value) {
+        send_as(&mut request, caller);
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    pub(super) async fn get(&self, path: &str, caller: Caller) -> (u16, Value) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        self.request(request, caller).await
+    }
+
+    /// An operator requests a refund.
+    pub(super) async fn refund(&self, key: &str, amount: i64) -> (u16, Value) {
+        let body = json!({"amount_minor": amount, "reason": "one was broken"});
+        let request = Request::post("/api/v1/payments/order/refunds")
+            .header("idempotency-key", key)
+            .header("content-type", "application/json");
+        let request = request.body(body.to_string().into()).unwrap();
+        self.request(request, Caller::operator("op")).await
+    }
+
+    /// A webhook of the provider, signed with its secret.
+    pub(super) async fn webhook(&self, body: &Value) -> (u16, Value) {
+        let (body, now) = (body.to_string(), self.clock.now());
+        let mut request = Request::post("/api/v1/webhooks/psp");
+        let headers = request.headers_mut().unwrap();
+        headers.extend(self.secret.sign("event-1", now, body.as_bytes()));
+        let request = request.body(body.into()).unwrap();
+        self.request(request, Caller::customer("nobody")).await
+    }
+
     /// How often the provider was requested to authorise.
     pub(super) async fn requested(&self) -> i64 {
         sqlx::query_scalar("SELECT requested FROM orders")
@@ -284,14 +341,20 @@ impl Bench {
     }
 }
 
+fn books(db: &Db, desk: &Desk) -> Books {
+    Books {
+        db: db.clone(),
+        desk: desk.clone(),
+    }
+}
+
 /// As a process of its own: with leases of its own.
 fn settling<R>(db: &Db, desk: &Desk, provider: R) -> Settling<R>
 where
     R: Remote<Call = Call, Answer = Option<Answer>>,
 {
     Settling {
-        db: db.clone(),
-        desk: desk.clone(),
+        books: books(db, desk),
         provider: Leased::new(provider, Arc::new(MemoryLeases::new())),
     }
 }
@@ -346,6 +409,7 @@ pub(super) fn command(method: &str) -> AuthorizePayment {
         amount_minor: amount(),
         currency: Currency::Eur,
         payment_method: method.to_owned(),
+        customer_id: Some("cust-001".to_owned()),
     }
 }
 
@@ -367,6 +431,22 @@ pub(super) fn to_undo() -> Message {
         order_id: order_id(),
     };
     message(&undo, AuthorizePayment::KIND, Attempt::Undo)
+}
+
+/// As the order service tells it behind every undo.
+pub(super) fn order_cancelled() -> Message {
+    let cancelled = OrderCancelled {
+        order_id: order_id(),
+        customer_id: "cust-001".to_owned(),
+        reason: CancelReason {
+            code: "cancelled".to_owned(),
+            detail: String::new(),
+        },
+        stage: "captured".to_owned(),
+        compensations: Vec::new(),
+    };
+    let message = Message::builder().source("/order").event(&cancelled);
+    message.id("cancelled-1").build().unwrap()
 }
 
 fn message<C: Contract>(command: &C, step: &str, attempt: Attempt) -> Message {

@@ -6,7 +6,9 @@ use commerce_contracts::{PaymentRefunded, RefundKind};
 use mainstay_messaging::{Event as _, Message};
 use mainstay_saga::{Attempt, laws};
 
-use super::bench::{Bench, Held, command, kinds, read, to_authorize, to_capture, to_undo};
+use super::bench::{
+    Bench, Held, command, kinds, order_cancelled, read, to_authorize, to_capture, to_undo,
+};
 
 #[tokio::test]
 async fn an_undo_voids_a_hold() {
@@ -152,6 +154,48 @@ async fn the_handlers_keep_the_laws_of_a_participant() {
         bench.close().await;
         let fresh = async || Participant(Bench::open().await.unwrap());
         laws::participant(fresh, &command(method)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_order_has_its_hold_and_its_capture_given_back_without_an_undo() {
+    for (is_captured, kind) in [(false, RefundKind::Void), (true, RefundKind::Refund)] {
+        let Some(bench) = Bench::open().await else {
+            return;
+        };
+        bench.authorize("pm_ok", Attempt::Do(1)).await;
+        if is_captured {
+            bench.capture().await;
+        }
+        bench.handle(order_cancelled()).await;
+        let messages = bench.settle().await;
+        let returned: PaymentRefunded = read(&messages);
+        assert_eq!((returned.kind, returned.amount_minor.minor()), (kind, 700));
+        assert_eq!(messages[0].causation_id, None, "no undo is answered");
+        assert_eq!(bench.held_at_provider().await, 0);
+        for account in ["held", "provider"] {
+            assert_eq!(bench.balance(account).await, 0, "{account}");
+        }
+        // The undo comes late, and finds nothing.
+        let returned: PaymentRefunded = read(&bench.undo().await);
+        assert_eq!(returned.amount_minor.minor(), 0);
+        bench.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_order_whose_payment_is_nothing_changes_nothing() {
+    for method in [None, Some("pm_declined"), Some("pm_ok")] {
+        let Some(bench) = Bench::open().await else {
+            return;
+        };
+        if let Some(method) = method {
+            bench.authorize(method, Attempt::Do(1)).await;
+            bench.undo().await;
+        }
+        bench.handle(order_cancelled()).await;
+        assert_eq!(bench.settle().await, [], "{method:?}");
+        bench.close().await;
     }
 }
 

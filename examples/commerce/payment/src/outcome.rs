@@ -1,0 +1,216 @@
+//! Writes what came of an operation at the provider: the payment, its ledger entries and the answer,
+//! in one transaction. Whoever tells first wins: the answer to a call, or the provider's webhook.
+
+use commerce_chassis::{Connection, Db, Error, Result};
+use commerce_contracts::{
+    AuthorizePayment, CapturePayment, DeclineStage, Money, PaymentDeclined, RefundKind,
+};
+use mainstay_database::Transactions as _;
+use mainstay_outbox::Outbox as _;
+use mainstay_saga::{Task, UndoTask};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    handlers::Desk,
+    intent::{Kind, Outcome, Resolution, resolve},
+    payment::{Event, ORDER_CANCELLED, Payment, declined, returned},
+    psp::Answer,
+    refund,
+    store::{self, Intent},
+};
+
+/// How often a webhook is written again that met an answer to a call.
+const MEETINGS: u32 = 8;
+
+/// The books, in which outcomes are written.
+#[derive(Clone, Debug)]
+pub(crate) struct Books {
+    pub(crate) db: Db,
+    pub(crate) desk: Desk,
+}
+
+/// What became of a webhook.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Told {
+    Settled,
+    /// The operation was settled before, or it is none of ours, or nothing follows.
+    Nothing,
+    /// It names another amount than we asked for.
+    WrongAmount,
+}
+
+impl Books {
+    /// Takes what the provider tells of the operation with an effect key. The intent is the guard:
+    /// only the first outcome finds it.
+    pub(crate) async fn tell(&self, effect_key: &str, answer: &Answer) -> Result<Told> {
+        for _ in 0..MEETINGS {
+            let Some(intent) = store::intent(self.db.reader(), effect_key).await? else {
+                return Ok(Told::Nothing);
+            };
+            if let Answer::Done { amount, .. } = answer {
+                let is_exact = matches!(intent.kind, Kind::Authorize | Kind::Capture);
+                if *amount > intent.amount || (is_exact && *amount != intent.amount) {
+                    return Ok(Told::WrongAmount);
+                }
+            }
+            let resolution = resolve(intent.kind, intent.calls, answer.clone());
+            let Resolution::Settled(outcome) = resolution else {
+                return Ok(Told::Nothing);
+            };
+            if self.write(&intent, outcome).await? {
+                return Ok(Told::Settled);
+            }
+        }
+        Err(Error::Changed { what: "an intent" })
+    }
+
+    /// Writes an outcome. False: the intent has changed or was settled since it was read.
+    pub(crate) async fn write(&self, intent: &Intent, outcome: Outcome) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        // Lock the payment before its intent, as the handlers do.
+        let payment = store::find(&mut tx, &intent.order_id).await?;
+        if !store::close(&mut tx, intent).await? {
+            return Ok(false);
+        }
+        let mut payment = payment.ok_or(Error::Changed { what: "a payment" })?;
+        let event = match outcome {
+            Outcome::Done { reference, amount } => match intent.kind {
+                Kind::Authorize | Kind::Capture => {
+                    self.taken(&mut tx, intent, &mut payment, reference).await
+                }
+                Kind::Void => {
+                    self.voided(&mut tx, intent, &payment, reference, amount)
+                        .await
+                }
+                Kind::Refund => {
+                    self.refunded(&mut tx, intent, &mut payment, reference, amount)
+                        .await
+                }
+            },
+            Outcome::Refused(stage, code) => {
+                self.refused(&mut tx, intent, &payment, stage, code).await
+            }
+        };
+        let status = payment.status.after(event?);
+        payment.status = status.map_err(|illegal| Error::damaged("a stored payment", illegal))?;
+        store::save(&mut tx, &payment, self.desk.now()).await?;
+        self.db.commit(tx).await?;
+        Ok(true)
+    }
+
+    /// The money is held, or captured.
+    async fn taken(
+        &self,
+        tx: &mut Connection,
+        intent: &Intent,
+        payment: &mut Payment,
+        reference: String,
+    ) -> Result<Event> {
+        let (kit, now) = (&self.desk.kit, self.desk.now());
+        store::book(tx, intent, payment.amount, now).await?;
+        if intent.kind == Kind::Capture {
+            let task: Task<CapturePayment> = task(intent)?;
+            kit.done(tx, &task, &payment.captured(reference)).await?;
+            return Ok(Event::Captured);
+        }
+        let task: Task<AuthorizePayment> = task(intent)?;
+        let authorized = payment.authorized(reference.clone(), now);
+        payment.provider_ref = Some(reference);
+        kit.done(tx, &task, &authorized).await?;
+        Ok(Event::Authorized)
+    }
+
+    /// The provider holds nothing any more.
+    async fn voided(
+        &self,
+        tx: &mut Connection,
+        intent: &Intent,
+        payment: &Payment,
+        reference: String,
+        amount: Money,
+    ) -> Result<Event> {
+        // We never booked a hold that the provider had done, but not answered, before its void.
+        if payment.provider_ref.is_some() {
+            store::book(tx, intent, payment.amount, self.desk.now()).await?;
+        }
+        let (order_id, amounts) = (intent.order_id.clone(), [amount, payment.refunded]);
+        let returned = returned(
+            order_id,
+            reference,
+            RefundKind::Void,
+            amounts,
+            ORDER_CANCELLED,
+        );
+        self.answer(tx, intent, &returned).await?;
+        Ok(Event::Returned)
+    }
+
+    /// Captured money was given back: for an operator, or all of it for an undo.
+    async fn refunded(
+        &self,
+        tx: &mut Connection,
+        intent: &Intent,
+        payment: &mut Payment,
+        reference: String,
+        amount: Money,
+    ) -> Result<Event> {
+        let now = self.desk.now();
+        store::book(tx, intent, amount, now).await?;
+        let refunded = payment.refunded.plus(amount);
+        payment.refunded = refunded.map_err(|error| Error::damaged("a refund", error))?;
+        let requested = refund::finish(tx, &intent.effect_key, now).await?;
+        let reason = requested.as_deref().unwrap_or(ORDER_CANCELLED);
+        let (order_id, amounts) = (intent.order_id.clone(), [amount, payment.refunded]);
+        let returned = returned(order_id, reference, RefundKind::Refund, amounts, reason);
+        self.answer(tx, intent, &returned).await?;
+        let is_part = requested.is_some() && payment.refunded < payment.amount;
+        Ok(if is_part {
+            Event::PartlyReturned
+        } else {
+            Event::Returned
+        })
+    }
+
+    /// Answers the saga's undo; without one, tells whoever listens.
+    async fn answer(
+        &self,
+        tx: &mut Connection,
+        intent: &Intent,
+        returned: &commerce_contracts::PaymentRefunded,
+    ) -> Result<()> {
+        let task: Option<UndoTask<AuthorizePayment>> = task(intent)?;
+        match task {
+            Some(task) => self.desk.kit.undone(tx, &task, returned).await?,
+            None => self.desk.outbox.emit(tx, returned).await?,
+        }
+        Ok(())
+    }
+
+    async fn refused(
+        &self,
+        tx: &mut Connection,
+        intent: &Intent,
+        payment: &Payment,
+        stage: DeclineStage,
+        code: &str,
+    ) -> Result<Event> {
+        let kit = &self.desk.kit;
+        let declined: PaymentDeclined =
+            declined(intent.order_id.clone(), stage, code, payment.attempts);
+        match stage {
+            DeclineStage::Authorize => {
+                let task: Task<AuthorizePayment> = task(intent)?;
+                kit.refused(tx, &task, &declined).await?;
+            }
+            DeclineStage::Capture => {
+                let task: Task<CapturePayment> = task(intent)?;
+                kit.refused(tx, &task, &declined).await?;
+            }
+        }
+        Ok(Event::Declined)
+    }
+}
+
+fn task<T: DeserializeOwned>(intent: &Intent) -> Result<T> {
+    serde_json::from_str(&intent.task).map_err(|error| Error::damaged("a stored task", error))
+}

@@ -1,0 +1,140 @@
+//! Refunds that operators request: part of the captured money, or all of it.
+
+use axum::http::StatusCode;
+use commerce_chassis::{Connection, Pool, Problem, Result, rfc3339, sql, utoipa};
+use commerce_contracts::{Money, OrderId};
+use mainstay_idempotency::{Answer, http};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{handlers::Desk, intent::Kind, payment::Event, store};
+
+/// A refund as an operator requests it.
+#[derive(Debug)]
+pub(crate) struct Refund {
+    pub(crate) order_id: OrderId,
+    pub(crate) amount: Money,
+    pub(crate) reason: String,
+    pub(crate) requested_by: String,
+}
+
+/// Writes what is left to do at the provider, in the transaction that keeps the answer.
+pub(crate) async fn request(
+    tx: &mut Connection,
+    refund: &Refund,
+    desk: &Desk,
+) -> Result<Answer, http::Problem> {
+    let Some(mut payment) = store::find(tx, &refund.order_id).await? else {
+        return Err(Problem::not_found("there is no payment for such an order").into());
+    };
+    let Ok(status) = payment.status.after(Event::RefundRequested) else {
+        let title = "The payment cannot be refunded now";
+        let detail = format!("it is {}", payment.status.name());
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "payment.not_refundable",
+            title,
+            detail,
+        )
+        .into());
+    };
+    let kept = payment.kept()?;
+    if refund.amount > kept {
+        let title = "The refund is more than what was captured and not given back";
+        let detail = format!("at most {kept} {}", payment.currency);
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "payment.refund_too_large",
+            title,
+            detail,
+        )
+        .into());
+    }
+    let (refund_id, now) = (desk.new_refund_id(), desk.now());
+    payment.status = status;
+    store::save(tx, &payment, now).await?;
+    insert(tx, &refund_id, refund, now).await?;
+    // No command of the saga waits for an answer.
+    let (of, task) = ((&refund.order_id, refund.amount), None::<()>);
+    store::intend(tx, Kind::Refund, &refund_id, of, &task, now).await?;
+
+    let answer = json!({
+        "refund_id": refund_id,
+        "order_id": refund.order_id,
+        "amount_minor": refund.amount,
+        "status": "requested",
+    });
+    let location = format!("/api/v1/payments/{}", refund.order_id);
+    Ok(Answer::json(StatusCode::ACCEPTED, &answer)?.header("location", location))
+}
+
+async fn insert(tx: &mut Connection, refund_id: &str, refund: &Refund, now: i64) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO refunds (refund_id, order_id, amount_minor, reason, requested_by, requested_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(refund_id)
+    .bind(refund.order_id.as_str())
+    .bind(refund.amount.minor())
+    .bind(&refund.reason)
+    .bind(&refund.requested_by)
+    .bind(now)
+    .execute(tx)
+    .await
+    .map_err(sql)?;
+    Ok(())
+}
+
+/// The provider gave the money back. The reason of the refund; none: nobody requested it, it is an
+/// undo.
+pub(crate) async fn finish(
+    tx: &mut Connection,
+    effect_key: &str,
+    now: i64,
+) -> Result<Option<String>> {
+    sqlx::query_scalar("UPDATE refunds SET refunded_at = $2 WHERE refund_id = $1 RETURNING reason")
+        .bind(effect_key)
+        .bind(now)
+        .fetch_optional(tx)
+        .await
+        .map_err(sql)
+}
+
+/// A refund for a client.
+#[derive(Serialize, utoipa::ToSchema, Debug)]
+#[schema(as = Refund)]
+pub(crate) struct Shown {
+    refund_id: String,
+    amount_minor: i64,
+    reason: String,
+    /// `requested` or `refunded`.
+    status: &'static str,
+    #[schema(format = DateTime)]
+    requested_at: String,
+}
+
+/// The refunds of an order, the oldest first.
+pub(crate) async fn of_order(reader: &Pool, order_id: &str) -> Result<Vec<Shown>> {
+    let found: Vec<(String, i64, String, i64, Option<i64>)> = sqlx::query_as(
+        "SELECT refund_id, amount_minor, reason, requested_at, refunded_at FROM refunds
+         WHERE order_id = $1 ORDER BY requested_at, refund_id",
+    )
+    .bind(order_id)
+    .fetch_all(reader)
+    .await
+    .map_err(sql)?;
+    let shown = |(refund_id, amount_minor, reason, requested_at, refunded_at): (
+        _,
+        _,
+        _,
+        _,
+        Option<i64>,
+    )| Shown {
+        refund_id,
+        amount_minor,
+        reason,
+        status: refunded_at.map_or("requested", |_| "refunded"),
+        requested_at: rfc3339(requested_at),
+    };
+    Ok(found.into_iter().map(shown).collect())
+}
