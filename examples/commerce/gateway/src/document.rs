@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::routing::MethodFilter;
+use axum::http::Method;
 use commerce_chassis::{
     Problem, merged, needs_token,
-    utoipa::openapi::{OpenApi, path::Operation},
+    utoipa::openapi::{OpenApi, PathItem, path::Operation},
 };
 use futures_util::future::try_join_all;
 
@@ -25,7 +25,7 @@ pub(crate) async fn whole(upstreams: &Upstreams) -> Result<OpenApi, Problem> {
     let mut whole = merged(documents.into_iter().cloned());
     for route in routes() {
         let item = whole.paths.paths.get_mut(&*route.path);
-        let operation = item.and_then(|item| operation_of(item, route.method));
+        let operation = item.and_then(|item| operation_of(item, &route.method));
         if let Some(operation) = operation
             && matches!(route.access, Access::User | Access::Operator)
         {
@@ -35,15 +35,12 @@ pub(crate) async fn whole(upstreams: &Upstreams) -> Result<OpenApi, Problem> {
     Ok(whole)
 }
 
-fn operation_of(
-    item: &mut commerce_chassis::utoipa::openapi::PathItem,
-    method: MethodFilter,
-) -> Option<&mut Operation> {
-    let operation = match method {
-        MethodFilter::GET => &mut item.get,
-        MethodFilter::POST => &mut item.post,
-        MethodFilter::PUT => &mut item.put,
-        MethodFilter::PATCH => &mut item.patch,
+fn operation_of<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Operation> {
+    let operation = match *method {
+        Method::GET => &mut item.get,
+        Method::POST => &mut item.post,
+        Method::PUT => &mut item.put,
+        Method::PATCH => &mut item.patch,
         _ => &mut item.delete,
     };
     operation.as_mut()

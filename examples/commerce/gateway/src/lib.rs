@@ -33,7 +33,7 @@ use axum::{
     },
     middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
-    routing::MethodRouter,
+    routing::{MethodFilter, MethodRouter},
 };
 use commerce_chassis::{Authentication, Problem, Result, utoipa::openapi::OpenApi};
 use mainstay_clock::IdGenerator;
@@ -53,7 +53,6 @@ use upstream::{Place, Upstream};
 #[derive(Debug)]
 pub struct Gateway {
     authentication: Authentication,
-    ids: Arc<dyn IdGenerator>,
     limits: Limits,
     rate: Option<NonZeroU32>,
     places: BTreeMap<String, Place>,
@@ -62,11 +61,10 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway in front of nothing yet.
     #[must_use]
-    pub fn new(authentication: Authentication, ids: Arc<dyn IdGenerator>) -> Self {
+    pub const fn new(authentication: Authentication) -> Self {
         Self {
             authentication,
-            ids,
-            limits: Limits::default(),
+            limits: Limits::DEFAULT,
             rate: None,
             places: BTreeMap::new(),
         }
@@ -127,23 +125,34 @@ impl Gateway {
                 upstream: Arc::clone(upstream),
             });
             let path = paths.entry(route.path.into_owned()).or_default();
-            *path = std::mem::take(path).on(route.method, move |request| guarded.answer(request));
+            let methods = std::mem::take(path);
+            *path = match MethodFilter::try_from(route.method) {
+                Ok(method) => methods.on(method, move |request| guarded.answer(request)),
+                // The table names the methods of RFC 9110 and PATCH only.
+                Err(_) => methods,
+            };
         }
         let router = paths
             .into_iter()
             .fold(Router::new(), |router, (path, methods)| {
                 router.route(&path, methods)
             });
-        Ok(router
-            .merge(docs::router(upstreams))
-            .route_layer(CsrfLayer::new().with_rejection_response(|_| cross_site().into_response()))
-            .route_layer(CatchPanicLayer::custom(panicked))
-            .route_layer(SetSensitiveRequestHeadersLayer::new([
-                AUTHORIZATION,
-                COOKIE,
-            ]))
-            .route_layer(from_fn_with_state(self.ids, tracing_ids::assign)))
+        Ok(router.merge(docs::router(upstreams)))
     }
+}
+
+/// What stands around everything that a browser reaches, the gateway's routes and pages: request ids,
+/// and no changes from other sites. It stands where `Host` and `Origin` are those of the browser.
+#[must_use]
+pub fn shell(router: Router, ids: Arc<dyn IdGenerator>) -> Router {
+    router
+        .route_layer(CsrfLayer::new().with_rejection_response(|_| cross_site().into_response()))
+        .route_layer(CatchPanicLayer::custom(panicked))
+        .route_layer(SetSensitiveRequestHeadersLayer::new([
+            AUTHORIZATION,
+            COOKIE,
+        ]))
+        .route_layer(from_fn_with_state(ids, tracing_ids::assign))
 }
 
 /// The answer to a path that no service has.

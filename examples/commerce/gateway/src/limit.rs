@@ -116,7 +116,7 @@ mod tests {
         assert!(refused.retry_after.unwrap() > 3_000, "{refused:?}");
         limiter.count(&Client::User("bob".to_owned()), 20).unwrap();
         limiter
-            .count(Client::at([127, 0, 0, 1].into()), 20)
+            .count(&Client::at([127, 0, 0, 1].into()), 20)
             .unwrap();
         assert!(limiter.count(&Client::User("eve".to_owned()), 21).is_err());
     }

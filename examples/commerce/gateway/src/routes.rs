@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::routing::MethodFilter;
+use axum::http::Method;
 
 /// Who may call a route. A service checks further: a customer sees own objects only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +23,7 @@ pub enum Access {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Route {
     /// The method.
-    pub method: MethodFilter,
+    pub method: Method,
     /// The path, with parameters in braces.
     pub path: Cow<'static, str>,
     /// The service that answers.
@@ -42,18 +42,18 @@ impl Route {
     }
 }
 
-const GET: MethodFilter = MethodFilter::GET;
-const POST: MethodFilter = MethodFilter::POST;
-const PUT: MethodFilter = MethodFilter::PUT;
-const PATCH: MethodFilter = MethodFilter::PATCH;
-const DELETE: MethodFilter = MethodFilter::DELETE;
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
+const PATCH: Method = Method::PATCH;
+const DELETE: Method = Method::DELETE;
 
 /// One row: method, path, service, access.
-type Row = (MethodFilter, &'static str, &'static str, Access);
+type Row = (Method, &'static str, &'static str, Access);
 
 /// All routes but those of the dead letter queues.
 pub const ROUTES: &[Row] = {
-    use Access::{Login, Operator, Public, User};
+    use Access::{Login, Operator, Public, Signed, User};
     &[
         (POST, "/api/v1/auth/register", "identity", Login),
         (POST, "/api/v1/auth/login", "identity", Login),
@@ -62,25 +62,44 @@ pub const ROUTES: &[Row] = {
         (GET, "/api/v1/users/me", "identity", User),
         (PUT, "/api/v1/users/{id}/roles", "identity", Operator),
         (GET, "/.well-known/jwks.json", "identity", Public),
+        (GET, "/api/v1/products", "catalog", Public),
+        (GET, "/api/v1/products/{id}", "catalog", Public),
+        (POST, "/api/v1/products", "catalog", Operator),
+        (PUT, "/api/v1/products/{id}", "catalog", Operator),
+        (PATCH, "/api/v1/products/{id}", "catalog", Operator),
+        (DELETE, "/api/v1/products/{id}", "catalog", Operator),
+        (GET, "/api/v1/categories", "catalog", Public),
         (GET, "/api/v1/stock/{sku}", "inventory", Public),
         (POST, "/api/v1/orders", "order", User),
+        (GET, "/api/v1/orders", "order", User),
         (GET, "/api/v1/orders/{id}", "order", User),
         (GET, "/api/v1/orders/{id}/events", "order", User),
         (GET, "/api/v1/orders/{id}/timeline", "order", User),
         (POST, "/api/v1/orders/{id}/cancel", "order", User),
-        (GET, "/api/v1/payments/{order_id}", "payment", Operator),
+        (GET, "/api/v1/sagas", "order", Operator),
+        (GET, "/api/v1/sagas/counts", "order", Operator),
+        (GET, "/api/v1/sagas/{run}", "order", Operator),
+        (POST, "/api/v1/sagas/{run}/retry", "order", Operator),
+        (POST, "/api/v1/sagas/{run}/skip", "order", Operator),
+        (POST, "/api/v1/sagas/{run}/cancel", "order", Operator),
+        (GET, "/api/v1/payments/{order_id}", "payment", User),
+        (GET, "/api/v1/payments/{order_id}/ledger", "payment", User),
+        (GET, "/api/v1/ledger/{order_id}", "payment", User),
         (
-            GET,
-            "/api/v1/payments/{order_id}/ledger",
+            POST,
+            "/api/v1/payments/{order_id}/refunds",
             "payment",
             Operator,
         ),
-        (GET, "/api/v1/shipments/{order_id}", "shipping", Operator),
+        (POST, "/api/v1/webhooks/psp", "payment", Signed),
+        (GET, "/api/v1/shipments/{order_id}", "shipping", User),
+        (GET, "/api/v1/track/{tracking_no}", "shipping", Public),
+        (POST, "/api/v1/webhooks/carrier", "shipping", Signed),
     ]
 };
 
 /// The routes that every service with an inbox has under `/api/v1/dlq/SERVICE`.
-const DEAD_LETTERS: &[(MethodFilter, &str)] = &[
+const DEAD_LETTERS: &[(Method, &str)] = &[
     (GET, "/groups"),
     (GET, "/messages"),
     (GET, "/messages/{id}"),
@@ -111,14 +130,14 @@ const WITH_INBOX: [&str; 7] = [
 /// All routes.
 pub fn routes() -> impl Iterator<Item = Route> {
     let rows = ROUTES.iter().map(|(method, path, service, access)| Route {
-        method: *method,
+        method: method.clone(),
         path: (*path).into(),
         service: (*service).into(),
         access: *access,
     });
     let queues = WITH_INBOX.into_iter().flat_map(|service| {
         DEAD_LETTERS.iter().map(move |(method, path)| Route {
-            method: *method,
+            method: method.clone(),
             path: format!("/api/v1/dlq/{service}{path}").into(),
             service: service.into(),
             access: Access::Operator,

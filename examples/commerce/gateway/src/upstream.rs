@@ -34,13 +34,17 @@ pub struct Limits {
     pub rest: Duration,
 }
 
+impl Limits {
+    pub(crate) const DEFAULT: Self = Self {
+        at_once: 256,
+        deadline: Duration::from_secs(15),
+        rest: Duration::from_secs(2),
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            at_once: 256,
-            deadline: Duration::from_secs(15),
-            rest: Duration::from_secs(2),
-        }
+        Self::DEFAULT
     }
 }
 

@@ -23,7 +23,7 @@ use mainstay_clock::{BootId, Clock, Monotonic, SystemIds};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::{Gateway, Limits};
+use crate::{Gateway, Limits, shell};
 
 /// The time of the shop, since 1970.
 pub(super) const NOW: Duration = Duration::from_secs(1_800_000_000);
@@ -90,7 +90,8 @@ impl Shop {
             request.extensions_mut().insert(peer);
             next.run(request).await
         };
-        Self(gateway.into_router().unwrap().layer(from_fn(peer)))
+        let router = shell(gateway.into_router().unwrap(), Arc::new(SystemIds::new()));
+        Self(router.layer(from_fn(peer)))
     }
 
     pub(super) async fn send(&self, request: Builder) -> Answer {
@@ -112,7 +113,7 @@ pub(super) fn gateway(access: Access) -> Gateway {
     keys.publish([&key()]).unwrap();
     let operators = Operators::with_access_token();
     let authentication = Authentication::new(access, keys, operators, Arc::new(Fixed));
-    Gateway::new(authentication, Arc::new(SystemIds::new())).limits(Limits {
+    Gateway::new(authentication).limits(Limits {
         rest: Duration::from_millis(1),
         ..Limits::default()
     })
