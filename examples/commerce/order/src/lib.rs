@@ -9,6 +9,7 @@
 //! | `request`, `placement` | a client's request, and the order that is made of it |
 //! | `announcement` | what other services hear |
 //! | `handlers`, `http` | the edges: replies, requests |
+//! | `runs` | the runs of the saga, for operators |
 //! | `price_book`, `view` | the tables |
 
 mod announcement;
@@ -21,12 +22,13 @@ mod placement;
 mod price_book;
 mod pricing;
 mod request;
+mod runs;
 mod saga;
 #[cfg(test)]
 mod tests;
 mod view;
 
-use commerce_chassis::{Deployment, Result, Service, ServiceBuilder};
+use commerce_chassis::{Deployment, OpenApiRouter, Result, Service, ServiceBuilder};
 use mainstay_database::Migrations;
 
 pub use desk::{Desk, desk};
@@ -50,6 +52,7 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     saga.check_live().await?;
 
     let router = http::router(builder.db().clone(), records, saga.clone(), orders.clone());
+    let router = OpenApiRouter::from(router).merge(runs::router(saga.desk()));
     let handlers = handlers::handlers(saga.clone(), orders);
     let timers = saga
         .timers()
