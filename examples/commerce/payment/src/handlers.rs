@@ -29,13 +29,13 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) async fn new(builder: &ServiceBuilder) -> Result<Self, commerce_chassis::Error> {
-        Ok(Self {
-            kit: builder.participant().await?,
+    pub(crate) fn new(builder: &ServiceBuilder, kit: Participant) -> Self {
+        Self {
+            kit,
             outbox: builder.outbox().clone(),
             ids: Arc::clone(builder.ids()),
             clock: Arc::clone(builder.clock()),
-        })
+        }
     }
 
     /// The id of a new refund, and its effect key.

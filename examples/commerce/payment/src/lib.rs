@@ -55,7 +55,8 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     let mut builder = ServiceBuilder::open(deployment, "payment", &MIGRATIONS).await?;
     let records = builder.records().await?;
     let psp = commerce_chassis::remote(psp::open(deployment, "psp").await?);
-    let desk = handlers::Desk::new(&builder).await?;
+    let kit = builder.participant().await?;
+    let desk = handlers::Desk::new(&builder, kit);
     let work = Arc::new(Notify::new());
     let books = outcome::Books {
         db: builder.db().clone(),

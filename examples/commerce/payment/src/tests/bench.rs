@@ -111,9 +111,10 @@ impl Bench {
             .unwrap();
         let records = builder.records().await.unwrap();
         let clock = Arc::new(HandClock(Mutex::new(UNIX_EPOCH)));
+        let kit = builder.participant().await.unwrap();
         let desk = Desk {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            ..Desk::new(&builder).await.unwrap()
+            ..Desk::new(&builder, kit)
         };
         let psp = psp::open(&deployment, psp_name).await.unwrap();
         let db = builder.db().clone();

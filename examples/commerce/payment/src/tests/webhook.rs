@@ -94,28 +94,6 @@ async fn a_report_and_the_answer_to_a_call_settle_once() {
     }
 }
 
-/// Between the read of the intent and the write of the outcome, an answer without an outcome came.
-#[tokio::test]
-async fn a_report_behind_a_lost_answer_counts() {
-    let Some(bench) = Bench::open().await else {
-        return;
-    };
-    bench.handle(to_authorize("pm_late", Attempt::Do(1))).await;
-    let (far_away, reached, go) = bench.far_away(Held::Answer);
-    let telling = async {
-        reached.notified().await;
-        go.notify_one();
-    };
-    let (progress, ()) = tokio::join!(far_away.round(), telling);
-    progress.unwrap();
-    assert_eq!(
-        bench.webhook(&done(AUTHORISE, 700)).await.1["settled"],
-        true
-    );
-    assert_eq!(kinds(&bench.settle().await), [PaymentAuthorized::KIND]);
-    bench.close().await;
-}
-
 #[tokio::test]
 async fn a_report_settles_a_refund_too() {
     let Some(bench) = Bench::open().await else {

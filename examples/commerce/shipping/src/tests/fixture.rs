@@ -1,8 +1,8 @@
 //! The service's handlers on a database of the test's own.
 
-use std::{
-    sync::atomic::{AtomicI64, Ordering},
-    time::SystemTime,
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
 };
 
 use axum::{
@@ -15,6 +15,7 @@ use commerce_chassis::{
     StorageSettings, WebhookSecret, send_as,
 };
 use commerce_contracts::{OrderId, ShipmentStatus};
+use mainstay_clock::Clock;
 use mainstay_database::Transactions as _;
 use mainstay_inbox::{HandlerError, Handlers};
 use mainstay_messaging::{
@@ -41,6 +42,7 @@ pub(super) struct Fixture {
     pub(super) kit: Participant,
     router: Router,
     secret: WebhookSecret,
+    clock: Arc<dyn Clock>,
     outbox: Outbox,
     carrier: Carrier,
     handlers: Handlers<Connection, Shipping>,
@@ -74,6 +76,7 @@ impl Fixture {
         Some(Self {
             router,
             secret,
+            clock: Arc::clone(builder.clock()),
             outbox: builder.outbox().clone(),
             handlers: handlers(Shipping::new(&builder, kit.clone())),
             carrier: Carrier::new(&builder, kit.clone()),
@@ -186,7 +189,7 @@ impl Fixture {
         let body = body.to_string();
         let mut request = Request::post("/api/v1/webhooks/carrier");
         let headers = request.headers_mut().unwrap();
-        headers.extend(self.secret.sign(id, SystemTime::now(), body.as_bytes()));
+        headers.extend(self.secret.sign(id, self.clock.now(), body.as_bytes()));
         let request = request.body(body.into()).unwrap();
         self.request(request, Caller::customer("nobody")).await
     }
