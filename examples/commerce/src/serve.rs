@@ -150,7 +150,7 @@ async fn open_each(
             "shipping" => commerce_shipping::open(deployment).await,
             "catalog" => commerce_catalog::open(deployment).await,
             "identity" => commerce_identity::open(deployment).await,
-            "notification" => commerce_notification::open(deployment).await,
+            "notification" => commerce_notification::open(deployment, &commerce_notification::Settings::default()).await,
             _ => commerce_analytics::open(deployment).await,
         };
         services.push(opened.map_err(|error| cannot_start(name, &error))?);
