@@ -95,6 +95,20 @@ pub const ROUTES: &[Row] = {
         (GET, "/api/v1/shipments/{order_id}", "shipping", User),
         (GET, "/api/v1/track/{tracking_no}", "shipping", Public),
         (POST, "/api/v1/webhooks/carrier", "shipping", Signed),
+        (GET, "/api/v1/notifications", "notification", User),
+        (GET, "/api/v1/notifications/{id}", "notification", User),
+        (
+            POST,
+            "/api/v1/notifications/{id}/resend",
+            "notification",
+            User,
+        ),
+        (PUT, "/api/v1/preferences", "notification", User),
+        (GET, "/api/v1/reports/sales", "analytics", Operator),
+        (GET, "/api/v1/reports/funnel", "analytics", Operator),
+        (GET, "/api/v1/reports/export.csv", "analytics", Operator),
+        (GET, "/api/v1/reports/rebuild", "analytics", Operator),
+        (POST, "/api/v1/reports/rebuild", "analytics", Operator),
     ]
 };
 
