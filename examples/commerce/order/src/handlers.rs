@@ -1,7 +1,7 @@
-//! Replies to the saga's commands, and the news that a parcel was delivered.
+//! Replies to the saga's commands, the news that a parcel was delivered, and products.
 
 use commerce_chassis::Connection;
-use commerce_contracts::{OrderId, ShipmentStatus, ShipmentStatusChanged};
+use commerce_contracts::{OrderId, ProductChanged, ShipmentStatus, ShipmentStatusChanged};
 use mainstay_inbox::{HandlerError, Handlers, Received};
 use mainstay_messaging::{
     Message,
@@ -11,10 +11,11 @@ use mainstay_saga::{CommandId, Error};
 
 use crate::{
     orders::Orders,
+    price_book,
     saga::{PlaceOrderSaga, place_order},
 };
 
-/// What the handler needs. Clones are the same.
+/// What the handlers need. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     saga: PlaceOrderSaga,
@@ -25,6 +26,7 @@ pub(crate) fn handlers(saga: PlaceOrderSaga, orders: Orders) -> Handlers<Connect
     Handlers::new()
         .with_state(Context { saga, orders })
         .on_messages(&place_order().reply_kinds(), handle)
+        .on(product_changed)
 }
 
 /// The saga takes its replies, and ignores what answers none of its commands.
@@ -49,6 +51,15 @@ async fn handle(
         }
     }
     Ok(())
+}
+
+/// The price book follows the catalog.
+async fn product_changed(
+    connection: &mut Connection,
+    received: Received<ProductChanged>,
+    _: Context,
+) -> Result<(), HandlerError> {
+    Ok(price_book::put(connection, &received.event).await?)
 }
 
 /// The order whose delivery the message tells.

@@ -1,25 +1,29 @@
-//! `/api/v1/orders`: place, show, cancel; the events and the timeline of an order.
+//! `/api/v1/orders`: place, list, show, cancel; the events and the timeline of an order.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
-use commerce_chassis::{Connection, Db, Error, PathParam, Problem, Records, rfc3339, sql};
+use commerce_chassis::{
+    Caller, Connection, Db, Error, OpenApiRouter, PathParam, Problem, QueryParams, Records,
+    Refused, rfc3339, routes, sql, utoipa,
+};
 use mainstay_database::Transactions as _;
 use mainstay_eventstore::{Aggregate as _, Events as _, Recorded};
 use mainstay_idempotency::{Keyed, http};
 use mainstay_messaging::envelope::micros_since_epoch;
-use mainstay_saga::{Cancellation, Query, Signature};
-use serde_json::{Value, json, value::RawValue};
+use mainstay_saga::{Cancellation, Query as Runs, Signature};
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
+    listing::{self, Page, Parameters, Query},
     order::{Order, OrderEvent, Status},
     orders::Orders,
     placement::{self, Placing},
-    request::Placement,
+    request::{Body, Placement},
     saga::PlaceOrderSaga,
     view::{self, Row},
 };
@@ -32,13 +36,18 @@ struct Shop {
     orders: Orders,
 }
 
-pub(crate) fn router(db: Db, records: Records, saga: PlaceOrderSaga, orders: Orders) -> Router {
-    Router::new()
-        .route("/api/v1/orders", post(place))
-        .route("/api/v1/orders/{id}", get(show))
-        .route("/api/v1/orders/{id}/events", get(events))
-        .route("/api/v1/orders/{id}/timeline", get(timeline))
-        .route("/api/v1/orders/{id}/cancel", post(cancel))
+pub(crate) fn router(
+    db: Db,
+    records: Records,
+    saga: PlaceOrderSaga,
+    orders: Orders,
+) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(list, place))
+        .routes(routes!(show))
+        .routes(routes!(events))
+        .routes(routes!(timeline))
+        .routes(routes!(cancel))
         .with_state(Shop {
             db,
             records,
@@ -47,12 +56,63 @@ pub(crate) fn router(db: Db, records: Records, saga: PlaceOrderSaga, orders: Ord
         })
 }
 
-/// One order per key of a customer, and one answer. It goes on even if the client hangs up.
+/// An order that was accepted, or is being cancelled.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Accepted {
+    order_id: String,
+    #[schema(example = "placed")]
+    status: &'static str,
+}
+
+/// An order. The amount is in minor units of the currency.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Order)]
+struct Shown {
+    order_id: String,
+    status: String,
+    customer_id: String,
+    currency: String,
+    total_minor: i64,
+    #[schema(value_type = Vec<Object>)]
+    lines: Value,
+    history: Vec<Entered>,
+}
+
+/// A status that an order has entered.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Entered {
+    status: &'static str,
+    #[schema(format = DateTime)]
+    at: String,
+    /// Why it is cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// An event of an order.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = OrderEvent)]
+struct Event {
+    version: u64,
+    kind: String,
+    #[schema(format = DateTime)]
+    at: String,
+    data: Value,
+}
+
+/// Places an order. One key of a customer is one order, and one answer.
+///
+/// It goes on even if the client hangs up.
+#[utoipa::path(post, path = "/api/v1/orders", operation_id = "place_order", tag = "order",
+    params(("Idempotency-Key" = String, Header, description = "A new one for each order; the same one when the request is sent again")),
+    request_body = Body,
+    responses((status = ACCEPTED, body = Accepted, headers(("Location" = String))), Refused))]
 async fn place(
     State(shop): State<Shop>,
+    caller: Caller,
     order: Keyed<Box<RawValue>>,
 ) -> Result<Response, http::Problem> {
-    let mut order = order.try_map(|body| Placement::read(&body))?;
+    let mut order = order.try_map(|body| Placement::read(&body, &caller))?;
     order.request = order.body.keyed(&order.request.key)?;
     let Shop { saga, orders, .. } = shop;
     let placing = Placing { saga, orders };
@@ -61,24 +121,40 @@ async fn place(
         .await
 }
 
+/// Orders, the newest first.
+#[utoipa::path(get, path = "/api/v1/orders", operation_id = "list_orders", tag = "order",
+    params(Parameters), responses((status = OK, body = Page), Refused))]
+async fn list(
+    State(shop): State<Shop>,
+    caller: Caller,
+    QueryParams(parameters): QueryParams<Parameters>,
+) -> Result<Json<Page>, Problem> {
+    let query = Query::read(parameters, &caller)?;
+    Ok(Json(listing::list(shop.db.reader(), &query).await?))
+}
+
+/// An order.
+#[utoipa::path(get, path = "/api/v1/orders/{id}", operation_id = "show_order", tag = "order",
+    params(("id" = String, Path)), responses((status = OK, body = Shown), Refused))]
 async fn show(
     State(shop): State<Shop>,
+    caller: Caller,
     PathParam(order_id): PathParam,
-) -> Result<Json<Value>, Problem> {
-    let (row, events) = shop.read(&order_id).await?;
-    Ok(Json(json!({
-        "order_id": order_id,
-        "status": row.status,
-        "customer_id": row.customer_id,
-        "currency": row.currency,
-        "total_minor": row.total_minor,
-        "lines": row.lines,
-        "history": history(&events),
-    })))
+) -> Result<Json<Shown>, Problem> {
+    let (row, events) = shop.read(&order_id, &caller).await?;
+    Ok(Json(Shown {
+        order_id,
+        status: row.status,
+        customer_id: row.customer_id,
+        currency: row.currency,
+        total_minor: row.total_minor,
+        lines: row.lines,
+        history: history(&events),
+    }))
 }
 
 /// The statuses that an order has entered.
-fn history(events: &[Recorded<OrderEvent>]) -> Vec<Value> {
+fn history(events: &[Recorded<OrderEvent>]) -> Vec<Entered> {
     let mut order = Order::default();
     let mut entered = Vec::new();
     for recorded in events {
@@ -87,52 +163,67 @@ fn history(events: &[Recorded<OrderEvent>]) -> Vec<Value> {
         let Some(status) = order.status.filter(|status| before != Some(*status)) else {
             continue;
         };
-        let mut entry = json!({"status": status.name(), "at": time(recorded)});
-        if let OrderEvent::CancellationBegun(begun) = &recorded.event {
-            let reason = &begun.reason;
-            entry["reason"] = json!(format!("{}: {}", reason.code, reason.detail));
-        }
-        entered.push(entry);
+        let reason = match &recorded.event {
+            OrderEvent::CancellationBegun(begun) => Some(&begun.reason),
+            _ => None,
+        };
+        entered.push(Entered {
+            status: status.name(),
+            at: time(recorded),
+            reason: reason.map(|reason| format!("{}: {}", reason.code, reason.detail)),
+        });
     }
     entered
 }
 
 /// The stream of an order.
+#[utoipa::path(get, path = "/api/v1/orders/{id}/events", operation_id = "list_order_events", tag = "order",
+    params(("id" = String, Path)), responses((status = OK, body = Vec<Event>), Refused))]
 async fn events(
     State(shop): State<Shop>,
+    caller: Caller,
     PathParam(order_id): PathParam,
-) -> Result<Json<Vec<Value>>, Problem> {
-    let (_, events) = shop.read(&order_id).await?;
+) -> Result<Json<Vec<Event>>, Problem> {
+    let (_, events) = shop.read(&order_id, &caller).await?;
     let events: Result<_, Error> = events.iter().map(as_json).collect();
     Ok(Json(events?))
 }
 
-fn as_json(recorded: &Recorded<OrderEvent>) -> Result<Value, Error> {
+fn as_json(recorded: &Recorded<OrderEvent>) -> Result<Event, Error> {
     let event = recorded
         .event
         .encode()
         .map_err(mainstay_eventstore::Error::from)?;
     let data = serde_json::from_str::<Value>(&event.payload);
-    Ok(json!({
-        "version": recorded.version,
-        "kind": event.kind,
-        "at": time(recorded),
-        "data": data.map_err(|error| Error::damaged("an event of an order", error))?,
-    }))
+    Ok(Event {
+        version: recorded.version,
+        kind: event.kind.to_string(),
+        at: time(recorded),
+        data: data.map_err(|error| Error::damaged("an event of an order", error))?,
+    })
 }
 
 fn time(recorded: &Recorded<OrderEvent>) -> String {
     rfc3339(micros_since_epoch(recorded.recorded_at))
 }
 
-/// What the saga did: JSON, or a text for people.
+/// What the saga of an order did: JSON, or a text for people.
+#[utoipa::path(get, path = "/api/v1/orders/{id}/timeline", operation_id = "show_order_timeline", tag = "order",
+    params(("id" = String, Path)),
+    responses((status = OK, content((Value = "application/json"), (String = "text/plain"))), Refused))]
 async fn timeline(
     State(shop): State<Shop>,
+    caller: Caller,
     PathParam(order_id): PathParam,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let mut reader = shop.db.reader().acquire().await.map_err(sql)?;
+    let row = view::find(&mut reader, &order_id).await?;
+    row.filter(|row| caller.may_see(&row.customer_id))
+        .ok_or_else(no_such_order)?;
+    drop(reader);
     let desk = shop.saga.desk();
-    let runs = desk.list(&Query::all().key(order_id), None, 1).await;
+    let runs = desk.list(&Runs::all().key(order_id), None, 1).await;
     let Some(run) = runs.map_err(Error::from)?.items.pop() else {
         return Err(no_such_order());
     };
@@ -146,15 +237,21 @@ async fn timeline(
 }
 
 /// Cancels an order that is not paid yet. Cancelling it twice is the same as once.
+#[utoipa::path(post, path = "/api/v1/orders/{id}/cancel", operation_id = "cancel_order", tag = "order",
+    params(("id" = String, Path)), responses((status = ACCEPTED, body = Accepted), Refused))]
 async fn cancel(
     State(shop): State<Shop>,
+    caller: Caller,
     PathParam(order_id): PathParam,
 ) -> Result<Response, Problem> {
     let mut tx = shop.db.begin().await.map_err(Error::from)?;
-    let Some(row) = view::find(&mut tx, &order_id).await? else {
-        return Err(no_such_order());
+    let row = view::find(&mut tx, &order_id).await?;
+    let row = row.filter(|row| caller.may_see(&row.customer_id));
+    let row = row.ok_or_else(no_such_order)?;
+    let by = match caller.user_id().filter(|user| *user != row.customer_id) {
+        Some(operator) => Signature::new(operator, "an operator cancelled the order"),
+        None => Signature::new(row.customer_id, "the customer cancelled the order"),
     };
-    let by = Signature::new(row.customer_id, "the customer cancelled the order");
     let cancelled = shop.saga.cancel(&mut tx, &order_id, &by).await;
     match cancelled.map_err(Error::from)? {
         Some(Cancellation::Accepted | Cancellation::Undoing) => {}
@@ -169,16 +266,22 @@ async fn cancel(
         }
     }
     shop.db.commit(tx).await.map_err(Error::from)?;
-    let answer = json!({"order_id": order_id, "status": Status::Cancelling.name()});
+    let status = Status::Cancelling.name();
+    let answer = Accepted { order_id, status };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
 impl Shop {
-    /// The row of an order, with the events that it includes.
-    async fn read(&self, order_id: &str) -> Result<(Row, Vec<Recorded<OrderEvent>>), Problem> {
+    /// The row of an order that the caller may see, with the events that it includes.
+    async fn read(
+        &self,
+        order_id: &str,
+        caller: &Caller,
+    ) -> Result<(Row, Vec<Recorded<OrderEvent>>), Problem> {
         let mut reader = self.db.reader().acquire().await.map_err(sql)?;
         let connection: &mut Connection = &mut reader;
         let row = view::find(connection, order_id).await?;
+        let row = row.filter(|row| caller.may_see(&row.customer_id));
         let row = row.ok_or_else(no_such_order)?;
         let events = self.orders.history(connection, order_id, row.version);
         Ok((row, events.await?))

@@ -8,7 +8,7 @@
 //! | `orders` | records what happened to an order: its stream, its view, and what others hear |
 //! | `request`, `placement` | a client's request, and the order that is made of it |
 //! | `announcement` | what other services hear |
-//! | `handlers`, `http` | the edges: replies, requests |
+//! | `handlers`, `http`, `listing` | the edges: replies and products, requests, lists |
 //! | `runs` | the runs of the saga, for operators |
 //! | `price_book`, `view` | the tables |
 
@@ -16,6 +16,7 @@ mod announcement;
 mod desk;
 mod handlers;
 mod http;
+mod listing;
 mod order;
 mod orders;
 mod placement;
@@ -37,7 +38,8 @@ pub use saga::PlaceOrder;
 use orders::Orders;
 
 /// The service's tables and seeds.
-pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("order", "0001_order");
+pub const MIGRATIONS: Migrations =
+    commerce_chassis::migrations!("order", "0001_order", "0002_products");
 
 /// Opens the service.
 ///

@@ -71,6 +71,25 @@ pub(crate) enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Placed,
+        Self::StockReserved,
+        Self::PaymentAuthorized,
+        Self::Confirmed,
+        Self::Fulfilling,
+        Self::Captured,
+        Self::Dispatched,
+        Self::Completed,
+        Self::Cancelling,
+        Self::Cancelled,
+    ];
+
+    /// Reads [`name`](Self::name).
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
     /// The name in tables and on the wire.
     pub(crate) const fn name(self) -> &'static str {
         match self {

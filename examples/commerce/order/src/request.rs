@@ -1,7 +1,7 @@
 //! Reads a client's request, and checks all that needs no table.
 
 use axum::http::StatusCode;
-use commerce_chassis::Problem;
+use commerce_chassis::{Caller, Problem, utoipa};
 use commerce_contracts::{Address, Currency, Sku};
 use mainstay_idempotency::{InvalidKey, Key, KeyedRequest, Scope};
 use serde::{Deserialize, Serialize};
@@ -19,22 +19,52 @@ const PAYMENT_METHODS: [&str; 7] = [
     "pm_3ds",
 ];
 
-/// The body of `POST /api/v1/orders`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+/// An order that a customer asks for.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema, Debug)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewOrder)]
 pub(crate) struct Body {
-    pub(crate) customer_id: String,
+    /// Whose order it is; without it, the order of the user whose token it is.
+    #[serde(default)]
+    #[schema(example = "cust-001")]
+    customer_id: Option<String>,
+    /// EUR, USD or GBP.
+    #[schema(example = "EUR")]
     currency: String,
+    /// 1 to 50 lines.
+    #[schema(min_items = 1, max_items = 50)]
     pub(crate) lines: Vec<Line>,
+    /// What the simulated payment provider is to do, such as `pm_ok` or `pm_declined`.
+    #[schema(example = "pm_ok")]
     pub(crate) payment_method: String,
+    /// Where it is sent to.
+    #[schema(value_type = ShipTo)]
     pub(crate) ship_to: Address,
 }
 
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+/// What is ordered of one product.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema, Debug)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewOrderLine)]
 pub(crate) struct Line {
+    #[schema(value_type = String, example = "SKU-001")]
     pub(crate) sku: Sku,
+    #[schema(minimum = 1)]
     pub(crate) quantity: i64,
+}
+
+/// A postal address.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Address)]
+#[expect(dead_code, reason = "it describes what `Address` reads")]
+pub(crate) struct ShipTo {
+    name: String,
+    street: String,
+    city: String,
+    postcode: String,
+    /// ISO 3166, two capital letters.
+    #[schema(example = "DE")]
+    country: String,
 }
 
 /// A well-formed request.
@@ -42,20 +72,31 @@ pub(crate) struct Line {
 pub(crate) struct Placement {
     pub(crate) request: Body,
     pub(crate) currency: Currency,
+    pub(crate) customer_id: String,
+    /// Whether a token proves that there is such a customer.
+    pub(crate) is_vouched: bool,
 }
 
 impl Placement {
-    /// Reads and checks a request.
-    pub(crate) fn read(body: &RawValue) -> Result<Self, Problem> {
+    /// Reads and checks a request of `caller`.
+    pub(crate) fn read(body: &RawValue, caller: &Caller) -> Result<Self, Problem> {
         let no_order =
             |detail: String| invalid("invalid-request", "The request is not an order", detail);
         if !body.get().starts_with('{') {
             return Err(no_order("expected an object".to_owned()));
         }
-        let request: Body =
+        let mut request: Body =
             serde_json::from_str(body.get()).map_err(|error| no_order(error.to_string()))?;
+        let customer_id = caller.acts_for(request.customer_id.as_deref())?;
         let currency = check(&request)?;
-        Ok(Self { request, currency })
+        // The same request, whether it names the customer or the token does.
+        request.customer_id = Some(customer_id.clone());
+        Ok(Self {
+            is_vouched: caller.user_id() == Some(&*customer_id),
+            request,
+            currency,
+            customer_id,
+        })
     }
 
     /// The same request under a key of its customer: customers with the same key never meet.
@@ -68,7 +109,7 @@ impl Placement {
                 error.to_string(),
             )
         };
-        let scope = Scope::new(&self.request.customer_id, key.scope().operation());
+        let scope = Scope::new(&self.customer_id, key.scope().operation());
         let key = scope.and_then(|scope| scope.key(key.text()));
         // Texts, numbers and lists of them always serialise.
         let text = serde_json::to_string(&self.request).unwrap_or_default();

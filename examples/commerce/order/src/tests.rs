@@ -1,6 +1,8 @@
 //! Orders from placement to end, on a database: requests, replies, and what is written.
 
+mod access;
 mod fixture;
+mod products;
 
 use axum::http::StatusCode;
 use commerce_contracts::{

@@ -6,7 +6,8 @@ use axum::{
     http::{Request, StatusCode, header},
 };
 use commerce_chassis::{
-    Connection, Db, Deployment, ON_A_SERVER, ServiceBuilder, Storage, StorageSettings,
+    Caller, Connection, Db, Deployment, ON_A_SERVER, ServiceBuilder, Storage, StorageSettings,
+    send_as,
 };
 use commerce_contracts::{
     Currency, DeclineStage, DispatchShipment, Money, OrderId, PaymentAuthorized, PaymentCaptured,
@@ -60,8 +61,9 @@ impl Fixture {
         let sagas = builder.sagas().await.unwrap();
         let saga = saga::orchestrator(sagas, orders.clone()).unwrap();
         let (db, records) = (builder.db().clone(), builder.records().await.unwrap());
+        let router = http::router(db.clone(), records, saga.clone(), orders.clone());
         Some(Self {
-            router: http::router(db.clone(), records, saga.clone(), orders.clone()),
+            router: router.split_for_parts().0,
             handlers: handlers::handlers(saga, orders.clone()),
             db,
             orders,
@@ -91,18 +93,21 @@ impl Fixture {
 
     /// Asks for one piece of SKU-001.
     pub(super) async fn ask(&self, key: &str) -> (StatusCode, Value) {
-        let body = json!({
-            "customer_id": "cust-001",
-            "currency": "EUR",
-            "lines": [{"sku": "SKU-001", "quantity": 1}],
-            "payment_method": "pm_ok",
-            "ship_to": {"name": "Ada", "street": "1 Row", "city": "Bern", "postcode": "3000", "country": "CH"},
-        });
+        let body = wanted("SKU-001");
+        self.ask_for(Caller::anybody(), key, &body).await
+    }
+
+    pub(super) async fn ask_for(
+        &self,
+        caller: Caller,
+        key: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
         let request = Request::post("/api/v1/orders")
             .header("idempotency-key", key)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(body.to_string()));
-        let (status, body) = self.send(request.unwrap()).await;
+        let (status, body) = self.send_of(caller, request.unwrap()).await;
         (status, serde_json::from_str(&body).unwrap())
     }
 
@@ -114,6 +119,16 @@ impl Fixture {
     }
 
     async fn send(&self, request: Request<Body>) -> (StatusCode, String) {
+        self.send_of(Caller::anybody(), request).await
+    }
+
+    /// Sends a request of somebody.
+    pub(super) async fn send_of(
+        &self,
+        caller: Caller,
+        mut request: Request<Body>,
+    ) -> (StatusCode, String) {
+        send_as(&mut request, caller);
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
@@ -179,6 +194,17 @@ impl Fixture {
         assert_eq!(messages.len(), 1, "{}", E::KIND);
         decode(&messages[0]).unwrap()
     }
+}
+
+/// A request for one piece.
+pub(super) fn wanted(sku: &str) -> Value {
+    json!({
+        "customer_id": "cust-001",
+        "currency": "EUR",
+        "lines": [{"sku": sku, "quantity": 1}],
+        "payment_method": "pm_ok",
+        "ship_to": {"name": "Ada", "street": "1 Row", "city": "Bern", "postcode": "3000", "country": "CH"},
+    })
 }
 
 pub(super) fn message(event: &dyn AnyEvent, causation_id: Option<&str>) -> Message {
