@@ -34,11 +34,12 @@
 //! |---|---|
 //! | `postgres` | databases and servers of PostgreSQL for tests, through sqlx |
 //! | `redis` | servers of Redis for tests |
+//! | `kafka` | servers of Kafka for tests |
 //! | `http` | a client for services that run as processes |
 //! | `wire` | a proxy before a server, which can cut connections, stop forwarding and lose commits |
 #![allow(clippy::must_use_candidate, reason = "it is not published")]
 
-#[cfg(any(feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "postgres", feature = "redis"))]
 mod blocking;
 pub mod crash;
 mod daemon;
@@ -48,6 +49,7 @@ mod error;
 #[cfg(feature = "http")]
 pub mod http;
 mod install;
+pub mod kafka;
 pub mod postgres;
 mod process;
 pub mod redis;

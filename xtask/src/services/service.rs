@@ -21,6 +21,8 @@ pub(crate) struct Service {
     pub(super) variable: &'static str,
     /// The environment variable of the directory of its programs.
     pub(super) programs: &'static str,
+    /// What suites have where there is no such server.
+    pub(crate) instead: Option<&'static str>,
     /// The major version to start, given that of PostgreSQL that was asked for; none = any.
     pub(super) version: fn(Option<u32>) -> Result<Option<u32>, Error>,
     /// Finds the programs, of a major version, or installs them.
@@ -47,7 +49,7 @@ pub(super) struct Programs {
 }
 
 /// A server that is a child of this process.
-pub(super) trait Started {
+pub(super) trait Started: Send {
     fn pid(&self) -> Option<u32>;
     fn port(&self) -> u16;
     fn url(&self) -> String;
@@ -126,7 +128,7 @@ impl Service {
         wanted: Option<u32>,
         stays: bool,
     ) -> Result<Server> {
-        let _guard = place.lock()?;
+        let _guard = place.lock(self.name)?;
         let wanted = (self.version)(wanted)?;
         let found = |running, instance| Server {
             service: self,
@@ -180,7 +182,7 @@ impl Service {
 
     /// Whether something ran that does not any more.
     pub(super) fn down(&self, place: &Place) -> Result<bool> {
-        let _guard = place.lock()?;
+        let _guard = place.lock(self.name)?;
         self.clear(place)
     }
 
