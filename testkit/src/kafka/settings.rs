@@ -2,13 +2,19 @@
 
 use std::path::Path;
 
-/// As tests want it: one node, which knows its groups soon, creates no topic unasked and keeps its files small.
+/// As tests want it: one node that creates no topic unasked and keeps its files small. A group forms at once, and may notice
+/// within a second that a member is gone.
 const USUAL: &[(&str, &str)] = &[
     ("process.roles", "broker,controller"),
     ("node.id", "1"),
     ("controller.listener.names", "CONTROLLER"),
     ("auto.create.topics.enable", "false"),
     ("group.initial.rebalance.delay.ms", "0"),
+    ("group.min.session.timeout.ms", "500"),
+    ("group.consumer.min.session.timeout.ms", "500"),
+    ("group.consumer.session.timeout.ms", "1500"),
+    ("group.consumer.min.heartbeat.interval.ms", "100"),
+    ("group.consumer.heartbeat.interval.ms", "300"),
     ("log.index.size.max.bytes", "1048576"),
     ("offsets.topic.num.partitions", "1"),
     ("offsets.topic.replication.factor", "1"),
