@@ -182,12 +182,13 @@ fn a_second_up_finds_the_first_and_down_leaves_nothing_behind() {
         assert_eq!(state["url"], url);
         assert_eq!(state["port"], port_of(line));
         assert!(data_of(state).exists() && listens(port_of(line)));
-        let log = fs::read_to_string(state["log"].as_str().unwrap()).unwrap();
-        assert!(log.contains(ready), "{log}");
+        // Kafka answers a moment before it says so.
+        let log = || fs::read_to_string(state["log"].as_str().unwrap()).unwrap();
+        wait_for(|| log().contains(ready));
         // Kafka has no password.
         if let Some((login, _)) = line.split_once('@') {
             let (_, secret) = login.rsplit_once(':').unwrap();
-            assert!(!log.contains(secret), "{log}");
+            assert!(!log().contains(secret), "{}", log());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use commerce_chassis::{FileSnapshot, Result};
+use commerce_chassis::{LogContents, LogPartition, LogRecord};
 use mainstay_saga::CommandId;
 use serde::Deserialize;
 
@@ -72,53 +72,41 @@ pub(crate) struct Scan {
     pub(crate) status: String,
 }
 
-/// Of payloads, only those of shipping matter.
-const RECORDS: &str = "SELECT r.id >> 40, r.id & ((1 << 40) - 1), r.key, r.envelope,
-        CASE WHEN p.topic = 'shipping' THEN r.payload END
-    FROM broker_records AS r LEFT JOIN broker_partitions AS p ON p.id = r.id >> 40 ORDER BY r.id";
+/// Of payloads, only those of this topic matter.
+pub(crate) const SCANS: &str = "shipping";
 
 impl Log {
-    pub(crate) async fn read(file: &mut FileSnapshot) -> Result<Self> {
-        type Row = (i64, i64, Option<String>, String, Option<Vec<u8>>);
-        let partitions: Vec<(i64, String, i64, i64, i64)> = file
-            .all("SELECT id, topic, number, first_offset, next_offset FROM broker_partitions ORDER BY id")
-            .await?;
-        let topics: HashMap<i64, String> = partitions
-            .iter()
-            .map(|(id, topic, ..)| (*id, topic.clone()))
-            .collect();
-        let records: Vec<Row> = file.all(RECORDS).await?;
-        let newest = "SELECT coalesce(max(appended_at), 0) FROM broker_records";
-        let newest: Vec<(i64,)> = file.all(newest).await?;
-        let committed: Vec<(String, i64, i64)> = file
-            .all("SELECT grp, partition, committed FROM broker_claims")
-            .await?;
-        let record = |(partition, offset, order_id, envelope, payload): Row| Record {
-            partition,
-            offset,
-            topic: topics.get(&partition).cloned().unwrap_or_default(),
-            order_id,
-            envelope: serde_json::from_str(&envelope).ok(),
-            scan: payload.and_then(|payload| serde_json::from_slice(&payload).ok()),
+    pub(crate) fn of(contents: LogContents) -> Self {
+        let partition = |partition: LogPartition| Partition {
+            id: partition.id,
+            topic: partition.topic,
+            number: partition.number,
+            first: partition.first,
+            next: partition.next,
         };
-        Ok(Self {
-            records: records.into_iter().map(record).collect(),
-            partitions: partitions
-                .into_iter()
-                .map(|(id, topic, number, first, next)| Partition {
-                    id,
-                    topic,
-                    number,
-                    first,
-                    next,
-                })
-                .collect(),
-            newest: newest.first().map_or(0, |(at,)| *at),
-            committed: committed
-                .into_iter()
-                .map(|(group, partition, offset)| ((group, partition), offset))
-                .collect(),
-        })
+        let partitions: Vec<Partition> = contents.partitions.into_iter().map(partition).collect();
+        let topics: HashMap<i64, &str> = partitions
+            .iter()
+            .map(|partition| (partition.id, &*partition.topic))
+            .collect();
+        let record = |record: LogRecord| Record {
+            partition: record.partition,
+            offset: record.offset,
+            topic: topics
+                .get(&record.partition)
+                .copied()
+                .unwrap_or_default()
+                .to_owned(),
+            order_id: record.key,
+            envelope: (record.envelope).and_then(|text| serde_json::from_str(&text).ok()),
+            scan: (record.payload).and_then(|payload| serde_json::from_slice(&payload).ok()),
+        };
+        Self {
+            records: contents.records.into_iter().map(record).collect(),
+            newest: contents.newest,
+            committed: contents.committed,
+            partitions,
+        }
     }
 
     /// The orders with a record that cannot be read: it may be any message.

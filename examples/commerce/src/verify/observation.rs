@@ -7,11 +7,11 @@ mod sagas;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use commerce_chassis::{FileSnapshot, Storage};
+use commerce_chassis::Storage;
 use mainstay_clock::{Clock as _, SystemClock};
 use mainstay_messaging::envelope::micros_since_epoch;
 
-use super::log::Log;
+use super::log::{Log, SCANS};
 use crate::{
     config::SERVICES,
     error::{Failure, cannot_check},
@@ -73,7 +73,8 @@ impl Observation {
         let mut psp = storage.snapshot("psp").await.map_err(cannot_check)?;
         observation.read_provider(&mut psp).await?;
         psp.close().await.map_err(cannot_check)?;
-        observation.log = read_log(storage).await.map_err(cannot_check)?;
+        let log = storage.log().read(SCANS).await.map_err(cannot_check)?;
+        observation.log = Log::of(log);
         let changes = observation.orders.values().map(|order| order.since);
         observation.as_of = if running {
             micros_since_epoch(SystemClock::new().now())
@@ -82,11 +83,4 @@ impl Observation {
         };
         Ok(observation)
     }
-}
-
-async fn read_log(storage: &Storage) -> commerce_chassis::Result<Log> {
-    let mut broker = FileSnapshot::open(storage.data(), "broker").await?;
-    let log = Log::read(&mut broker).await?;
-    broker.close().await?;
-    Ok(log)
 }
