@@ -39,6 +39,7 @@
 //! | `wire` | a proxy before a server, which can cut connections, stop forwarding and lose commits |
 #![allow(clippy::must_use_candidate, reason = "it is not published")]
 
+mod background;
 #[cfg(any(feature = "kafka", feature = "postgres", feature = "redis"))]
 mod blocking;
 pub mod crash;
@@ -58,6 +59,7 @@ mod suites;
 #[cfg(feature = "wire")]
 mod wire;
 
+pub use background::Background;
 pub use directory::Directory;
 pub use disk::SmallDisk;
 pub use error::Error;

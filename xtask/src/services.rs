@@ -55,6 +55,12 @@ pub(crate) struct Running {
     log: Option<PathBuf>,
 }
 
+impl Running {
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.url.as_deref()
+    }
+}
+
 pub(crate) fn run(command: Command) -> Result<()> {
     let place = Place::of_workspace()?;
     match command {

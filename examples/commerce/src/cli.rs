@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Dlq(dead_letters::DlqArguments),
     Outbox(deferred::OutboxArguments),
     Saga(sagas::SagaArguments),
+    /// Print the names of the services, one a line
+    Services,
     /// Migrate every database and exit
     Migrate(MigrateArguments),
 }

@@ -88,7 +88,7 @@ pub(super) use started;
 /// The server of one run of tests.
 pub(crate) struct Server {
     service: &'static Service,
-    pub(super) running: Running,
+    pub(crate) running: Running,
     /// If it was started for this run, and goes with it.
     instance: Option<Box<dyn Started>>,
 }
@@ -181,13 +181,13 @@ impl Service {
     }
 
     /// Whether something ran that does not any more.
-    pub(super) fn down(&self, place: &Place) -> Result<bool> {
+    pub(crate) fn down(&self, place: &Place) -> Result<bool> {
         let _guard = place.lock(self.name)?;
         self.clear(place)
     }
 
     /// The server of the environment, unasked, since only the suites know how they reach it; or ours, if it answers.
-    pub(super) fn status(&self, place: &Place) -> Running {
+    pub(crate) fn status(&self, place: &Place) -> Running {
         if let Some(url) = env::var(self.variable).ok().filter(|url| !url.is_empty()) {
             return Running {
                 url: Some(url),
