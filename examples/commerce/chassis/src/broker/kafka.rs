@@ -125,9 +125,7 @@ impl Place for KafkaPlace {
             .records
             .sort_by_key(|record| (record.partition, record.offset));
         for (service, partitions) in progress {
-            // A group that has never committed is none.
-            let committed = partitions.into_iter().filter(|(_, at, _)| *at > 0);
-            let committed = committed.map(|(partition, at, _)| {
+            let committed = partitions.into_iter().map(|(partition, at, _)| {
                 let key = (service.to_owned(), id_of(&partition));
                 (key, at)
             });
@@ -138,11 +136,20 @@ impl Place for KafkaPlace {
 
     async fn unread(&self) -> Result<i64> {
         let broker = self.broker().await?;
-        let mut unread = 0;
+        let mut committed = HashMap::new();
         for service in services() {
-            let partitions = broker.progress(&Group::from_static(service)).await?;
-            let behind = partitions.iter().map(|(_, committed, end)| end - committed);
-            unread += behind.filter(|records| *records > 0).sum::<i64>();
+            for (partition, at, _) in broker.progress(&Group::from_static(service)).await? {
+                committed.insert((service, partition), at);
+            }
+        }
+        let reader = broker.read(TOPICS.iter().copied()).await?;
+        let mut unread = 0;
+        for (partition, first, next) in reader.partitions() {
+            let topic = partition.topic.as_str();
+            for reads in SUBSCRIPTIONS.iter().filter(|it| it.topic == topic) {
+                let at = committed.get(&(reads.service, partition.clone()));
+                unread += (next - at.unwrap_or(first)).max(0);
+            }
         }
         Ok(unread)
     }
