@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use commerce_chassis::{Deployment, Storage};
+use commerce_chassis::Storage;
 use commerce_contracts::SUBSCRIPTIONS;
 use mainstay_dlq::Query;
 use mainstay_messaging::{Key, Message, Publisher, Topic, envelope};
@@ -11,6 +11,7 @@ use crate::{
     config::SERVICES,
     dlq::{desk, refused},
     error::Failure,
+    serve::open_log,
 };
 
 pub(super) struct Recorded {
@@ -20,7 +21,7 @@ pub(super) struct Recorded {
 
 impl Recorded {
     pub(super) async fn open(storage: Storage) -> Result<Self, Failure> {
-        let deployment = Deployment::open(storage.clone()).await?;
+        let deployment = open_log(storage.clone()).await?;
         let publisher = deployment.publisher();
         Ok(Self { storage, publisher })
     }

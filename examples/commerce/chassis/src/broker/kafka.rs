@@ -33,7 +33,9 @@ impl KafkaPlace {
     pub(super) fn new(servers: &str, prefix: &str) -> Result<Self> {
         let is_server = |server: &str| {
             let named = server.rsplit_once(':');
-            named.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+            named.is_some_and(|(host, port)| {
+                !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok()
+            })
         };
         if !servers.split(',').map(str::trim).all(is_server) {
             return Err(Error::Setting {
