@@ -1,6 +1,7 @@
 //! The command as a newcomer and CI run it: what it prints, and the exit code. And the house rules of the repository.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test suite")]
 
+mod commerce;
 mod compose;
 mod house;
 mod imports;
