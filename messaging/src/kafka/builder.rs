@@ -36,6 +36,7 @@ pub(super) struct Settings {
     pub(super) namespace: String,
     pub(super) client_id: String,
     pub(super) replication: Option<u16>,
+    pub(super) max_message_size: Option<usize>,
     pub(super) request_timeout: Duration,
     pub(super) session_timeout: Duration,
     pub(super) heartbeat_interval: Option<Duration>,
@@ -67,6 +68,7 @@ impl Builder {
                 namespace: String::new(),
                 client_id: "mainstay".to_owned(),
                 replication: None,
+                max_message_size: None,
                 request_timeout: Duration::from_secs(10),
                 session_timeout: Duration::from_secs(6),
                 heartbeat_interval: None,
@@ -99,6 +101,14 @@ impl Builder {
     /// set to.
     pub const fn replication(mut self, replicas: u16) -> Self {
         self.settings.replication = Some(replicas);
+        self
+    }
+
+    /// The largest message accepted, in bytes of a Kafka record before compression; default the
+    /// `max.message.bytes` of each topic. Set it to what the topics have where the program may not
+    /// describe their configuration.
+    pub const fn max_message_size(mut self, bytes: usize) -> Self {
+        self.settings.max_message_size = Some(bytes);
         self
     }
 

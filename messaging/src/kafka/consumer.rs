@@ -138,7 +138,7 @@ impl LogConsumer {
             if !deliveries.is_empty() {
                 return Ok(ConsumerEvent::Deliveries(deliveries));
             }
-            if self.failed && self.looking.is_none() {
+            if self.failed {
                 self.look();
             }
             let until_deadline = self.until_deadline();

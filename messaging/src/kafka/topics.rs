@@ -108,10 +108,14 @@ pub(super) async fn limits(
     settings: &Arc<Settings>,
     topics: &[Topic],
 ) -> Result<HashMap<Topic, usize>, Error> {
+    let usual = settings.max_message_size.unwrap_or(USUAL_LIMIT);
     let mut limits: HashMap<Topic, usize> = topics
         .iter()
-        .map(|topic| (topic.clone(), USUAL_LIMIT))
+        .map(|topic| (topic.clone(), usual))
         .collect();
+    if settings.max_message_size.is_some() {
+        return Ok(limits);
+    }
     let names: Vec<String> = topics.iter().map(|topic| full(settings, topic)).collect();
     let described = with_admin(
         settings,

@@ -154,10 +154,12 @@ impl LogConsumer {
                 }
             }
             Code::AutoOffsetReset | Code::OffsetOutOfRange => self.look_at_positions(),
-            _ => {
+            _ if error::is_final(&failed) => {
                 let context = self.client.0.context();
                 self.error = Some(context.trouble.explain("reading", failed));
             }
+            // One of several nodes may be away, or the cluster is there again.
+            _ => self.look(),
         }
     }
 
@@ -219,6 +221,9 @@ impl LogConsumer {
 
     /// Asks whether the cluster answers.
     pub(super) fn look(&mut self) {
+        if self.looking.is_some() {
+            return;
+        }
         let (client, settings) = (Arc::clone(&self.client.0), Arc::clone(&self.settings));
         let topic = (self.topics.first()).map(|topic: &Topic| topics::full(&settings, topic));
         self.looking = Some(tokio::task::spawn_blocking(move || {
