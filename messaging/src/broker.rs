@@ -5,8 +5,10 @@
 //! [`Publisher::publish`] promises; [`partitioner`] chooses partitions as Kafka's clients do;
 //! [`envelope`](crate::envelope) and [`cloudevents`](crate::cloudevents) write messages.
 
-#[cfg(any(feature = "memory", feature = "sqlite"))]
+#[cfg(any(feature = "kafka", feature = "memory", feature = "sqlite"))]
 pub(crate) mod builder;
+#[cfg(any(feature = "memory", feature = "sqlite"))]
+pub(crate) mod lease;
 pub mod partitioner;
 mod prefix;
 
@@ -14,6 +16,6 @@ pub use crate::{
     consumer::{Assignment, Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Raw},
     publisher::{PublishOutcome, Publisher},
 };
-#[cfg(any(feature = "memory", feature = "sqlite"))]
+#[cfg(any(feature = "kafka", feature = "memory", feature = "sqlite"))]
 pub use builder::ConsumerBuilder;
 pub use prefix::PrefixRule;

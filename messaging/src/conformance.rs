@@ -88,7 +88,8 @@ pub trait OutageFixture: PublisherFixture + ConsumerFixture {
 /// Emits one `#[tokio::test]` per case for the fixture that the expression makes.
 ///
 /// Before the expression, `paused` runs the cases on tokio's paused time, for a broker whose clock
-/// follows it. Before that, a part chooses some of the cases:
+/// follows it; `if_there` takes an `Option` of a fixture, and runs nothing where there is none.
+/// Before that, a part chooses some of the cases:
 ///
 /// | part | cases of | fixture |
 /// |---|---|---|
@@ -104,12 +105,20 @@ pub trait OutageFixture: PublisherFixture + ConsumerFixture {
 /// [`OutageFixture`]: $crate::conformance::OutageFixture
 #[macro_export]
 macro_rules! conformance {
-    (publisher: paused $fixture:expr) => { $crate::conformance!(@publisher (start_paused = true) $fixture); };
-    (publisher: $fixture:expr) => { $crate::conformance!(@publisher () $fixture); };
-    (consumer: paused $fixture:expr) => { $crate::conformance!(@consumer (start_paused = true) $fixture); };
-    (consumer: $fixture:expr) => { $crate::conformance!(@consumer () $fixture); };
-    (outage: paused $fixture:expr) => { $crate::conformance!(@outage (start_paused = true) $fixture); };
-    (outage: $fixture:expr) => { $crate::conformance!(@outage () $fixture); };
+    (publisher: if_there $fixture:expr) => { $crate::conformance!(@publisher () $fixture); };
+    (publisher: paused $fixture:expr) => { $crate::conformance!(@publisher (start_paused = true) $crate::conformance!(@some $fixture)); };
+    (publisher: $fixture:expr) => { $crate::conformance!(@publisher () $crate::conformance!(@some $fixture)); };
+    (consumer: if_there $fixture:expr) => { $crate::conformance!(@consumer () $fixture); };
+    (consumer: paused $fixture:expr) => { $crate::conformance!(@consumer (start_paused = true) $crate::conformance!(@some $fixture)); };
+    (consumer: $fixture:expr) => { $crate::conformance!(@consumer () $crate::conformance!(@some $fixture)); };
+    (outage: if_there $fixture:expr) => { $crate::conformance!(@outage () $fixture); };
+    (outage: paused $fixture:expr) => { $crate::conformance!(@outage (start_paused = true) $crate::conformance!(@some $fixture)); };
+    (outage: $fixture:expr) => { $crate::conformance!(@outage () $crate::conformance!(@some $fixture)); };
+    (if_there $fixture:expr) => {
+        $crate::conformance!(publisher: if_there $fixture);
+        $crate::conformance!(consumer: if_there $fixture);
+    };
+    (@some $fixture:expr) => { ::std::future::ready(::std::option::Option::Some($fixture.await)) };
     (paused $fixture:expr) => {
         $crate::conformance!(publisher: paused $fixture);
         $crate::conformance!(consumer: paused $fixture);
@@ -176,7 +185,11 @@ macro_rules! conformance {
         $($crate::conformance!(@case $arguments $fixture; $case);)*
     };
     (@case ($($arguments:tt)*) $fixture:expr; $case:ident) => {
-        #[tokio::test($($arguments)*)] async fn $case() { $crate::conformance::$case(&$fixture.await).await; }
+        #[tokio::test($($arguments)*)] async fn $case() {
+            if let ::std::option::Option::Some(fixture) = $fixture.await {
+                $crate::conformance::$case(&fixture).await;
+            }
+        }
     };
     ($fixture:expr) => {
         $crate::conformance!(publisher: $fixture);

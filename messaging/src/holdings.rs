@@ -1,6 +1,13 @@
 //! The partitions that one member of a group holds, and its next events. All brokers of this crate
 //! share it.
 
+#[cfg(feature = "kafka")]
+mod gaps;
+#[cfg(all(test, any(feature = "memory", feature = "sqlite")))]
+mod tests;
+#[cfg(any(feature = "memory", feature = "sqlite"))]
+mod view;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
@@ -13,11 +20,15 @@ use crate::{
     broker::{Assignment, ConsumerEvent, Partition, Position},
 };
 
+#[cfg(any(feature = "memory", feature = "sqlite"))]
+pub(crate) use view::View;
+
 /// One partition of a group, as the log has it; `K` is the log's id of the partition.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim<K> {
     pub(crate) id: K,
     pub(crate) partition: Partition,
+    #[allow(dead_code, reason = "Kafka divides the partitions of a group itself")]
     pub(crate) owner: Option<String>,
     /// Grows with every change of owner.
     pub(crate) epoch: i64,
@@ -28,13 +39,24 @@ pub(crate) struct Claim<K> {
     pub(crate) next: i64,
 }
 
-/// The group, as the log has it after a member's tick.
-#[derive(Debug)]
-pub(crate) struct View<K> {
-    /// Claims that are this member's.
-    pub(crate) held: Vec<Claim<K>>,
-    /// Those of them that are to move to another member.
-    pub(crate) wanted_elsewhere: Vec<K>,
+impl<K> Claim<K> {
+    /// Whether the log has what comes next: the record at `at` or, for a new holder, behind the
+    /// committed offset.
+    pub(crate) fn check(&self, at: Option<i64>, group: &Group) -> Result<(), Error> {
+        let at = at.unwrap_or(self.committed);
+        if (self.first..=self.next).contains(&at) {
+            return Ok(());
+        }
+        Err(Error::OffsetOutOfRange {
+            group: group.clone(),
+            committed: Position {
+                partition: self.partition.clone(),
+                offset: at,
+            },
+            first: self.first,
+            next: self.next,
+        })
+    }
 }
 
 /// A partition that is this member's.
@@ -84,52 +106,12 @@ impl<K: Ord + Clone> Holdings<K> {
         self.events.pop_front()
     }
 
-    /// Compares the log's view with what is held and queues events: lost, then assigned, then
-    /// revoked. Returns the partitions whose revocation timed out; [`take_away`](Self::take_away)
-    /// those.
-    pub(crate) fn observe(
-        &mut self,
-        view: View<K>,
-        now: Monotonic,
-        revocation: Duration,
-    ) -> Result<Vec<K>, Error> {
-        let lost: Vec<K> = self
-            .held
-            .iter()
-            .filter(|(id, held)| {
-                !view
-                    .held
-                    .iter()
-                    .any(|claim| claim.id == **id && claim.epoch == held.epoch)
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
-        self.take_away(&lost);
-        let (mut assigned, mut out_of_range) = (Vec::new(), None);
-        for claim in view.held {
-            let at = self
-                .held
-                .get(&claim.id)
-                .map_or(claim.committed, |held| held.next);
-            if at < claim.first || at > claim.next {
-                out_of_range = Some(Error::OffsetOutOfRange {
-                    group: self.group.clone(),
-                    committed: Position {
-                        partition: claim.partition,
-                        offset: at,
-                    },
-                    first: claim.first,
-                    next: claim.next,
-                });
-            } else if !self.held.contains_key(&claim.id) {
-                assigned.push(self.take(claim));
-            }
-        }
+    /// Takes partitions, and queues that event.
+    pub(crate) fn assign(&mut self, claims: Vec<Claim<K>>) {
+        let assigned: Vec<_> = claims.into_iter().map(|claim| self.take(claim)).collect();
         if !assigned.is_empty() {
             self.events.push_back(ConsumerEvent::Assigned(assigned));
         }
-        self.revoke(&view.wanted_elsewhere, now, revocation);
-        out_of_range.map_or_else(|| Ok(self.overdue(now)), Err)
     }
 
     fn take(&mut self, claim: Claim<K>) -> Assignment {
@@ -150,7 +132,8 @@ impl<K: Ord + Clone> Holdings<K> {
         assignment
     }
 
-    fn revoke(&mut self, wanted: &[K], now: Monotonic, deadline: Duration) {
+    /// Notes that these partitions are wanted elsewhere, and queues that event.
+    pub(crate) fn revoke(&mut self, wanted: &[K], now: Monotonic, deadline: Duration) {
         let mut partitions = Vec::new();
         for id in wanted {
             if let Some(held) = self.held.get_mut(id)
@@ -170,7 +153,7 @@ impl<K: Ord + Clone> Holdings<K> {
 
     /// Includes partitions that are not wanted elsewhere any more: a member stops reading a revoked
     /// partition.
-    fn overdue(&self, now: Monotonic) -> Vec<K> {
+    pub(crate) fn overdue(&self, now: Monotonic) -> Vec<K> {
         self.held
             .iter()
             .filter(|(_, held)| {
@@ -234,17 +217,6 @@ impl<K: Ord + Clone> Holdings<K> {
         self.held
             .iter()
             .filter(|(_, held)| !held.paused && held.revoked_until.is_none())
-    }
-
-    /// Notes that the record at `offset` is delivered, and returns its position. None if it is not
-    /// the next one: records before it are gone, and skipping them silently would lose them.
-    pub(crate) fn hand_out(&mut self, id: &K, offset: i64) -> Option<Position> {
-        let held = self.held.get_mut(id).filter(|held| held.next == offset)?;
-        held.next += 1;
-        Some(Position {
-            partition: held.partition.clone(),
-            offset,
-        })
     }
 
     pub(crate) fn pause(&mut self, partitions: &[Partition]) {
@@ -319,62 +291,5 @@ impl<K: Ord + Clone> Holdings<K> {
             }
         }
         foreign.map_or(Ok(()), |position| Err(Error::NotAssigned(position)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Topic;
-
-    const DEADLINE: Duration = Duration::from_secs(1);
-
-    fn partition() -> Partition {
-        Partition {
-            topic: Topic::from_static("t"),
-            number: 0,
-        }
-    }
-
-    /// Holds one partition that is wanted elsewhere. Its assignment was read, its revocation was
-    /// not.
-    fn revoked() -> Holdings<i64> {
-        let claim = Claim {
-            id: 1,
-            partition: partition(),
-            owner: None,
-            epoch: 1,
-            committed: 0,
-            first: 0,
-            next: 0,
-        };
-        let view = View {
-            held: vec![claim],
-            wanted_elsewhere: vec![1],
-        };
-        let mut holdings = Holdings::new(Group::from_static("g"));
-        let overdue = holdings.observe(view, Monotonic::from_micros(0), DEADLINE);
-        assert_eq!(overdue.unwrap(), Vec::<i64>::new());
-        assert!(matches!(holdings.event(), Some(ConsumerEvent::Assigned(_))));
-        holdings
-    }
-
-    #[test]
-    fn a_revocation_that_expired_before_it_was_read_is_only_a_loss() {
-        let mut holdings = revoked();
-        holdings.take_away(&[1]);
-        assert!(matches!(holdings.event(), Some(ConsumerEvent::Lost(_))));
-        assert!(holdings.event().is_none());
-    }
-
-    #[test]
-    fn a_partition_that_was_given_back_has_no_further_events() {
-        let mut holdings = revoked();
-        holdings.take_away(&[1]);
-        holdings.give_back(&[partition()]);
-        assert!(holdings.event().is_none());
-        let mut holdings = revoked();
-        holdings.give_back(&[partition()]);
-        assert!(holdings.event().is_none());
     }
 }

@@ -147,7 +147,7 @@ pub mod envelope;
 mod error;
 pub mod event;
 mod headers;
-#[cfg(any(feature = "memory", feature = "sqlite"))]
+#[cfg(any(feature = "kafka", feature = "memory", feature = "sqlite"))]
 mod holdings;
 mod message;
 mod name;
@@ -155,6 +155,8 @@ mod publisher;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "sqlite")]

@@ -32,19 +32,27 @@ pub(crate) struct Daemon {
     directory: Directory,
     log: PathBuf,
     child: Option<Child>,
+    /// Ends the server at once; SIGKILL follows where it does not.
+    at_once: Signal,
     /// None when there is nothing to clean up any more.
     watch: Option<Watch>,
 }
 
 impl Daemon {
-    /// A place for a server that writes its process id to `pid_file`.
-    pub(crate) fn new(directory: Directory, log: PathBuf, pid_file: &Path) -> Result<Self, Error> {
+    /// A place for a server that writes its process id to `pid_file` and that `at_once` ends.
+    pub(crate) fn new(
+        directory: Directory,
+        log: PathBuf,
+        pid_file: &Path,
+        at_once: Signal,
+    ) -> Result<Self, Error> {
         File::create(&log).at("making the log file")?;
-        let watch = Watch::over(directory.path(), pid_file)?;
+        let watch = Watch::over(directory.path(), pid_file, at_once)?;
         Ok(Self {
             directory,
             log,
             child: None,
+            at_once,
             watch: Some(watch),
         })
     }
@@ -138,7 +146,7 @@ impl Drop for Daemon {
         const PATIENCE: Duration = Duration::from_secs(10);
         if self.watch.is_some() {
             // The watcher does what fails here, or the next `cargo xtask services up`.
-            drop(self.end(&[RESUME, (Signal::QUIT, PATIENCE), (Signal::KILL, PATIENCE)]));
+            drop(self.end(&[RESUME, (self.at_once, PATIENCE), (Signal::KILL, PATIENCE)]));
             drop(self.clear());
         }
     }

@@ -3,6 +3,9 @@ set -eu
 [ -e /etc/debian_version ] || { echo "this is not Debian, whose package $1 could be installed" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || { echo "only root could install Debian's package $1" >&2; exit 1; }
 echo "installing Debian's package $1" >&2
+# Two at once would undo each other's settings below.
+exec 9< /etc/debian_version
+flock 9
 export DEBIAN_FRONTEND=noninteractive
 
 install() {

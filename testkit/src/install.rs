@@ -36,3 +36,14 @@ pub(crate) fn run(script: &str, arguments: &[&str]) -> Result<(), String> {
         Err(error) => Err(format!("sh does not start: {error}")),
     }
 }
+
+/// Where what was fetched is kept, per user. Root's own cache is closed to the user that servers run as, the machine's is not.
+pub(crate) fn cache() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Some("/var/cache/mainstay".into());
+    }
+    let named = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = named.filter(|path| path.is_absolute());
+    let cache = cache.or_else(|| Some(env::home_dir()?.join(".cache")))?;
+    Some(cache.join("mainstay"))
+}

@@ -34,11 +34,13 @@
 //! |---|---|
 //! | `postgres` | databases and servers of PostgreSQL for tests, through sqlx |
 //! | `redis` | servers of Redis for tests |
+//! | `kafka` | servers of Kafka for tests |
 //! | `http` | a client for services that run as processes |
 //! | `wire` | a proxy before a server, which can cut connections, stop forwarding and lose commits |
 #![allow(clippy::must_use_candidate, reason = "it is not published")]
 
-#[cfg(any(feature = "postgres", feature = "redis"))]
+mod background;
+#[cfg(any(feature = "kafka", feature = "postgres", feature = "redis"))]
 mod blocking;
 pub mod crash;
 mod daemon;
@@ -48,6 +50,7 @@ mod error;
 #[cfg(feature = "http")]
 pub mod http;
 mod install;
+pub mod kafka;
 pub mod postgres;
 mod process;
 pub mod redis;
@@ -56,6 +59,7 @@ mod suites;
 #[cfg(feature = "wire")]
 mod wire;
 
+pub use background::Background;
 pub use directory::Directory;
 pub use disk::SmallDisk;
 pub use error::Error;

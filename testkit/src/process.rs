@@ -12,10 +12,15 @@ fn status(id: u32) -> Option<Vec<String>> {
     Some(fields.split(' ').map(str::to_owned).collect())
 }
 
-/// Whether the process runs; one that ended and that nobody waited for does not.
+/// Whether the process runs; one that ended and that nobody waited for does not. A killed one is a zombie before its other
+/// threads have ended, and until then it keeps its files and ports.
 pub(crate) fn runs(id: u32) -> bool {
-    status(id)
-        .is_some_and(|fields| !matches!(fields.first().map(|state| &**state), Some("Z" | "X")))
+    const THREADS: usize = 17;
+    status(id).is_some_and(|fields| {
+        let has_ended = matches!(fields.first().map(|state| &**state), Some("Z" | "X"));
+        let threads = fields.get(THREADS).and_then(|count| count.parse().ok());
+        !has_ended || threads > Some(1)
+    })
 }
 
 /// When the process started, as the system counts: with its id it names one process for good.

@@ -5,6 +5,7 @@
     reason = "a command-line program"
 )]
 
+mod commerce;
 mod mutants;
 mod prove;
 mod report;
@@ -55,6 +56,11 @@ enum Command {
         #[command(subcommand)]
         command: services::Command,
     },
+    /// Runs the example application as many processes on private servers.
+    Commerce {
+        #[command(subcommand)]
+        command: commerce::Command,
+    },
     /// Runs seeds of the simulation: `simulate seed 7 --trace`, `simulate seeds --minutes 60`.
     #[command(disable_help_flag = true)]
     Simulate {
@@ -74,6 +80,7 @@ fn main() -> ExitCode {
         Command::Test { only } => report::run(steps::STEPS, &only, Run::default()).end(),
         Command::Prove { parts, only } => prove::run(&parts, only),
         Command::Services { command } => services::run(command),
+        Command::Commerce { command } => commerce::run(command),
         Command::Simulate { arguments } => prove::simulate(&arguments),
     };
     match outcome {

@@ -1,23 +1,25 @@
 //! `cargo xtask services`: private servers for tests, which stay until they are told to go.
 
+mod kafka;
 mod place;
 mod postgres;
 mod redis;
 mod service;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, thread};
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
+use kafka::KAFKA;
 pub(crate) use place::Place;
 pub(crate) use postgres::POSTGRES;
-pub(crate) use redis::REDIS;
+use redis::REDIS;
 pub(crate) use service::{Server, Service};
 
 /// All that `up` starts.
-const SERVICES: [&Service; 2] = [&POSTGRES, &REDIS];
+const SERVICES: [&Service; 3] = [&POSTGRES, &REDIS, &KAFKA];
 
 #[derive(Clone, Copy, Subcommand)]
 pub(crate) enum Command {
@@ -53,19 +55,28 @@ pub(crate) struct Running {
     log: Option<PathBuf>,
 }
 
+impl Running {
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.url.as_deref()
+    }
+}
+
 pub(crate) fn run(command: Command) -> Result<()> {
     let place = Place::of_workspace()?;
     match command {
         Command::Up { postgres } => up(&place, postgres),
-        Command::Down => SERVICES.iter().try_for_each(|service| {
-            let name = service.name;
-            if service.down(&place)? {
-                println!("{name}: stopped, its data removed");
-            } else {
-                println!("{name}: was not running");
-            }
-            Ok(())
-        }),
+        Command::Down => {
+            let downs = each(|service| service.down(&place));
+            downs.into_iter().try_for_each(|(service, down)| {
+                let name = service.name;
+                if down? {
+                    println!("{name}: stopped, its data removed");
+                } else {
+                    println!("{name}: was not running");
+                }
+                Ok(())
+            })
+        }
         Command::Status => {
             let servers = SERVICES.map(|service| service.status(&place));
             let servers = serde_json::to_string_pretty(&servers);
@@ -75,11 +86,27 @@ pub(crate) fn run(command: Command) -> Result<()> {
     }
 }
 
+/// Does it for all services at once, since it is waiting for the most part; answers in their order.
+pub(crate) fn each<T: Send>(
+    act: impl Fn(&'static Service) -> Result<T> + Sync,
+) -> Vec<(&'static Service, Result<T>)> {
+    let act = &act;
+    thread::scope(|scope| {
+        let acts = SERVICES.map(|service| (service, scope.spawn(move || act(service))));
+        let ended = acts.map(|(service, act)| {
+            let outcome = act.join();
+            let outcome = outcome.unwrap_or_else(|_| bail!("its thread panicked"));
+            (service, outcome)
+        });
+        ended.into()
+    })
+}
+
 /// A server that cannot be had keeps no other from being started.
 fn up(place: &Place, postgres: Option<u32>) -> Result<()> {
     let mut missing = Vec::new();
-    for service in SERVICES {
-        match service.server(place, postgres, true) {
+    for (service, server) in each(|service| service.server(place, postgres, true)) {
+        match server {
             Ok(Server { running, .. }) => {
                 println!("{}={}", running.variable, running.url.unwrap_or_default());
             }

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use crate::{
     report::{Counts, Run, now},
-    services::{POSTGRES, Place, REDIS, Server},
+    services::{POSTGRES, Place, Server, each},
     workspace::Workspace,
 };
 
@@ -86,9 +86,9 @@ pub(crate) fn with_servers(
 ) -> Result<()> {
     let place = Place::of_workspace()?;
     let (mut servers, mut environment, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-    for service in [&POSTGRES, &REDIS] {
+    for (service, server) in each(|service| service.server(&place, version, false)) {
         let title = service.title;
-        let what = match service.server(&place, version, false) {
+        let what = match server {
             Ok(server) => {
                 let what = format!("Suites on {title} had {}.", server.what());
                 environment.extend(server.environment());
@@ -100,7 +100,10 @@ pub(crate) fn with_servers(
                 if asked_for || must_run(service.name) {
                     missing.push(format!("there is no {title}: {why:#}"));
                 }
-                format!("Suites on {title} did not run: {why:#}")
+                match service.instead {
+                    Some(instead) => format!("Suites on {title} had {instead}: {why:#}"),
+                    None => format!("Suites on {title} did not run: {why:#}"),
+                }
             }
         };
         println!("{what}");

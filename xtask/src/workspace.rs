@@ -7,7 +7,7 @@ use cargo_metadata::{MetadataCommand, Package, camino::Utf8PathBuf};
 const APPLICATION: &str = "examples/commerce";
 
 /// The application's feature that replaces its files by servers; all other features are additive.
-const ON_SERVERS: &str = "distributed";
+pub(crate) const ON_SERVERS: &str = "distributed";
 
 pub(crate) struct Workspace {
     pub(crate) root: Utf8PathBuf,

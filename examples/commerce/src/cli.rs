@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Dlq(dead_letters::DlqArguments),
     Outbox(deferred::OutboxArguments),
     Saga(sagas::SagaArguments),
+    /// Print the names of the services, one a line
+    Services,
     /// Migrate every database and exit
     Migrate(MigrateArguments),
 }
@@ -99,6 +101,16 @@ pub(crate) struct StorageArguments {
         value_name = "URL"
     )]
     pub(crate) redis: Option<Secret>,
+    /// Servers of a Kafka cluster, in builds with `--features distributed`: the log is there
+    /// [default: none; then the log is a file]
+    #[arg(long, env = "COMMERCE_KAFKA", value_name = "HOST:PORT,…")]
+    pub(crate) kafka: Option<String>,
+    /// Prefix of the names of topics and groups on it [default: commerce_]
+    #[arg(long, env = "COMMERCE_KAFKA_PREFIX", value_name = "PREFIX")]
+    pub(crate) kafka_prefix: Option<String>,
+    /// Partitions of each topic that is created [default: 4]
+    #[arg(long, env = "COMMERCE_PARTITIONS", value_name = "N")]
+    pub(crate) partitions: Option<u16>,
     /// TOML file with the same names, with `_` instead of `-`
     #[arg(long, env = "COMMERCE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

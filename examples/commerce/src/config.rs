@@ -53,6 +53,9 @@ struct File {
     postgres: Option<String>,
     postgres_prefix: Option<String>,
     redis: Option<String>,
+    kafka: Option<String>,
+    kafka_prefix: Option<String>,
+    partitions: Option<u16>,
     traffic: Option<String>,
     operator_token: Option<String>,
     hold: Option<u64>,
@@ -106,6 +109,9 @@ impl File {
             postgres: arguments.postgres.map(|url| url.0).or(self.postgres),
             postgres_prefix: arguments.postgres_prefix.or(self.postgres_prefix),
             redis: arguments.redis.map(|url| url.0).or(self.redis),
+            kafka: arguments.kafka.or(self.kafka),
+            kafka_prefix: arguments.kafka_prefix.or(self.kafka_prefix),
+            partitions: arguments.partitions.or(self.partitions),
         };
         Storage::new(&storage).map_err(|error| Failure::plain(error.to_string()))
     }

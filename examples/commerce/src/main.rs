@@ -69,6 +69,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Dlq(arguments)) => runtime.block_on(dlq::run(arguments)),
         Some(Command::Outbox(arguments)) => runtime.block_on(deferred::run(arguments)),
         Some(Command::Saga(arguments)) => runtime.block_on(sagas::run(arguments)),
+        Some(Command::Services) => {
+            output::print(&config::SERVICES.join("\n")).map(|()| ExitCode::SUCCESS)
+        }
         Some(Command::Migrate(arguments)) => runtime.block_on(migrate::run(arguments)),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use commerce_chassis::Deployment;
 use commerce_inventory::HOLD;
 
 use crate::{cli::MigrateArguments, config, error::Failure, serve};
@@ -11,7 +10,7 @@ pub(crate) async fn run(arguments: MigrateArguments) -> Result<ExitCode, Failure
     let storage = config::storage(arguments.storage)?;
     serve::check_log(&storage, &config::SERVICES).await?;
     serve::create(storage.data())?;
-    let deployment = Deployment::open(storage).await?;
+    let deployment = serve::open_log(storage).await?;
     // Opening a service migrates its schema; no task runs yet.
     drop(serve::open(&deployment, &config::SERVICES, HOLD).await?);
     Ok(ExitCode::SUCCESS)

@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     create(config.storage.data())?;
     let _presence = Presence::announce(config.storage.data())?;
 
-    let deployment = Deployment::open(config.storage.clone()).await?;
+    let deployment = open_log(config.storage.clone()).await?;
     let deployment = deployment.operators(config.operators.clone());
     let shutdown = deployment.shutdown().clone();
     let mut services = axum::Router::new();
@@ -108,6 +108,13 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         tracing::warn!("background work did not end in time and was cut off");
     }
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Opens the log of a deployment.
+pub(crate) async fn open_log(storage: Storage) -> Result<Deployment, Failure> {
+    let place = storage.log().to_string();
+    let opened = Deployment::open(storage).await;
+    opened.map_err(|error| Failure::new(format!("the log {place} cannot be opened"), &error))
 }
 
 /// Refuses a log that a database is not bound to, before anything is created or migrated. Other

@@ -1,8 +1,6 @@
 //! Joining a group, and what the settings of this crate's brokers have in common.
 
-use std::{num::NonZeroU16, time::Duration};
-
-use mainstay_clock::Monotonic;
+use std::num::NonZeroU16;
 
 use crate::{Error, Group, InvalidName, StartAt, Topic};
 
@@ -69,11 +67,6 @@ impl<Broker> ConsumerBuilder<Broker> {
         };
         Ok((self.broker, subscription))
     }
-}
-
-/// When to renew a lease that was taken now: after a third, but not all the time.
-pub(crate) fn renewal(now: Monotonic, lease: Duration) -> Monotonic {
-    now + (lease / 3).max(Duration::from_millis(1))
 }
 
 /// A topic without partitions would take no message, and could not be created again.

@@ -9,8 +9,8 @@ use mainstay_clock::Monotonic;
 use crate::{
     Error, Group,
     broker::{
-        Consumer, ConsumerEvent, Content, Delivery, Partition, Position,
-        builder::{Subscription, renewal},
+        Consumer, ConsumerEvent, Content, Delivery, Partition, Position, builder::Subscription,
+        lease::renewal,
     },
     holdings::Holdings,
     memory::{Inner, State, faults::Membership, group::Member},

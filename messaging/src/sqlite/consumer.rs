@@ -12,7 +12,7 @@ use crate::{
     Error, Group, Headers, Key, Message, Topic,
     broker::{
         Consumer, ConsumerEvent, Content, Delivery, Partition, Position, Raw,
-        builder::{Subscription, renewal},
+        builder::Subscription, lease::renewal,
     },
     envelope,
     holdings::Holdings,

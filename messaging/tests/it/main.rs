@@ -9,6 +9,8 @@
 mod builder;
 mod durations;
 mod events;
+#[cfg(all(feature = "conformance", feature = "kafka"))]
+mod kafka;
 mod limits;
 #[cfg(all(feature = "conformance", feature = "memory"))]
 mod memory;

@@ -1,11 +1,14 @@
 //! What becomes of a server whose owner dies.
 
 use std::{
+    ffi::OsStr,
     io::Write,
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
 };
+
+use rustix::process::Signal;
 
 use crate::{Error, error::At as _};
 
@@ -14,20 +17,26 @@ use crate::{Error, error::At as _};
 pub(crate) struct Watch(Child);
 
 impl Watch {
-    /// Watches over the server in `directory` that writes its process id to `pid_file`.
-    pub(crate) fn over(directory: &Path, pid_file: &Path) -> Result<Self, Error> {
-        Self::run(include_str!("watch.sh"), &[directory, pid_file])
+    /// Watches over the server in `directory` that writes its process id to `pid_file` and that `at_once` ends.
+    pub(crate) fn over(directory: &Path, pid_file: &Path, at_once: Signal) -> Result<Self, Error> {
+        let at_once = at_once.as_raw().to_string();
+        let arguments = [
+            directory.as_os_str(),
+            pid_file.as_os_str(),
+            at_once.as_ref(),
+        ];
+        Self::run(include_str!("watch.sh"), &arguments)
     }
 
     /// Watches over what is mounted at `path`, until it is told to unmount it.
     pub(crate) fn over_mount(path: &Path) -> Result<Self, Error> {
-        Self::run(include_str!("unmount.sh"), &[path])
+        Self::run(include_str!("unmount.sh"), &[path.as_os_str()])
     }
 
-    fn run(script: &str, paths: &[&Path]) -> Result<Self, Error> {
+    fn run(script: &str, arguments: &[&OsStr]) -> Result<Self, Error> {
         Command::new("sh")
             .args(["-c", script, "mainstay-watch"])
-            .args(paths)
+            .args(arguments)
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::piped())

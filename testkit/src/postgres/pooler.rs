@@ -7,6 +7,7 @@ use std::{
 };
 
 use percent_encoding::percent_decode_str;
+use rustix::process::Signal;
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
 use super::{NAME, binaries};
@@ -85,7 +86,7 @@ impl Pooler {
         fs::write(&settings, text).at(STEP)?;
         directory.hand_over(&settings).at(STEP)?;
         let log = directory.join("log");
-        let mut daemon = Daemon::new(directory, log, &pid)?;
+        let mut daemon = Daemon::new(directory, log, &pid, Signal::QUIT)?;
         let mut command = daemon.command(program);
         command.arg(settings);
         let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map(drop);

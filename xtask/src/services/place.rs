@@ -26,9 +26,9 @@ impl Place {
         self.0.join(name)
     }
 
-    /// Two runs at once take turns; the lock ends with the process at the latest.
-    pub(super) fn lock(&self) -> Result<File> {
-        let path = self.file("lock");
+    /// Two runs at once take turns with a service; the lock ends with the process at the latest.
+    pub(super) fn lock(&self, service: &str) -> Result<File> {
+        let path = self.file(&format!("{service}.lock"));
         let file = File::create(&path).and_then(|file| file.lock().map(|()| file));
         file.with_context(|| path.display().to_string())
     }
@@ -42,7 +42,7 @@ impl Place {
     /// Replaces the state at once, readable by its owner only: the URL has the password.
     pub(super) fn write(&self, file: &str, state: &Running) -> Result<()> {
         let text = serde_json::to_string_pretty(state)?;
-        let (path, new) = (self.file(file), self.file("new"));
+        let (path, new) = (self.file(file), self.file(&format!("{file}.new")));
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let written = options

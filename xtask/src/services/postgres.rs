@@ -12,6 +12,7 @@ pub(crate) static POSTGRES: Service = Service {
     title: "PostgreSQL",
     variable: postgres::URL,
     programs: BIN,
+    instead: None,
     version: postgres::asked_for,
     prepare,
     runs: postgres::runs,

@@ -12,6 +12,7 @@ pub(crate) static REDIS: Service = Service {
     title: "Redis",
     variable: redis::URL,
     programs: BIN,
+    instead: None,
     version: |_| Ok(None),
     prepare,
     runs: redis::runs,

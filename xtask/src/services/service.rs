@@ -21,6 +21,8 @@ pub(crate) struct Service {
     pub(super) variable: &'static str,
     /// The environment variable of the directory of its programs.
     pub(super) programs: &'static str,
+    /// What suites have where there is no such server.
+    pub(crate) instead: Option<&'static str>,
     /// The major version to start, given that of PostgreSQL that was asked for; none = any.
     pub(super) version: fn(Option<u32>) -> Result<Option<u32>, Error>,
     /// Finds the programs, of a major version, or installs them.
@@ -47,7 +49,7 @@ pub(super) struct Programs {
 }
 
 /// A server that is a child of this process.
-pub(super) trait Started {
+pub(super) trait Started: Send {
     fn pid(&self) -> Option<u32>;
     fn port(&self) -> u16;
     fn url(&self) -> String;
@@ -86,7 +88,7 @@ pub(super) use started;
 /// The server of one run of tests.
 pub(crate) struct Server {
     service: &'static Service,
-    pub(super) running: Running,
+    pub(crate) running: Running,
     /// If it was started for this run, and goes with it.
     instance: Option<Box<dyn Started>>,
 }
@@ -126,7 +128,7 @@ impl Service {
         wanted: Option<u32>,
         stays: bool,
     ) -> Result<Server> {
-        let _guard = place.lock()?;
+        let _guard = place.lock(self.name)?;
         let wanted = (self.version)(wanted)?;
         let found = |running, instance| Server {
             service: self,
@@ -179,13 +181,13 @@ impl Service {
     }
 
     /// Whether something ran that does not any more.
-    pub(super) fn down(&self, place: &Place) -> Result<bool> {
-        let _guard = place.lock()?;
+    pub(crate) fn down(&self, place: &Place) -> Result<bool> {
+        let _guard = place.lock(self.name)?;
         self.clear(place)
     }
 
     /// The server of the environment, unasked, since only the suites know how they reach it; or ours, if it answers.
-    pub(super) fn status(&self, place: &Place) -> Running {
+    pub(crate) fn status(&self, place: &Place) -> Running {
         if let Some(url) = env::var(self.variable).ok().filter(|url| !url.is_empty()) {
             return Running {
                 url: Some(url),

@@ -24,6 +24,18 @@ fn compose_offers_the_urls_that_its_comment_names() {
     let url = format!("MAINSTAY_REDIS_URL=redis://:{password}@{at}/0\n");
     assert!(text.contains(&url), "{url}");
     assert!(redis["image"].as_str().unwrap().starts_with("redis:"));
+
+    let kafka = &services["kafka"];
+    let at = reached(&kafka["ports"][0], ":29092");
+    // Clients are told where it is, and go there.
+    assert_eq!(
+        kafka["environment"]["KAFKA_ADVERTISED_LISTENERS"].as_str(),
+        Some(&*format!("PLAINTEXT://{at}"))
+    );
+    let url = format!("MAINSTAY_KAFKA_URL={at}\n");
+    assert!(text.contains(&url), "{url}");
+    let image = kafka["image"].as_str().unwrap();
+    assert!(image.starts_with("apache/kafka:"));
 }
 
 /// The address on the machine of a container's port.

@@ -1,6 +1,7 @@
 //! The command as a newcomer and CI run it: what it prints, and the exit code. And the house rules of the repository.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test suite")]
 
+mod commerce;
 mod compose;
 mod house;
 mod imports;
@@ -31,6 +32,7 @@ fn xtask(folder: PathBuf, args: &[&str]) -> (bool, String) {
 fn run(mut command: Command, folder: PathBuf, args: &[&str]) -> (bool, String) {
     // These are not about servers: those named here are never asked.
     command
+        .env("MAINSTAY_KAFKA_URL", "127.0.0.1:1")
         .env("MAINSTAY_POSTGRES_URL", "postgres://127.0.0.1:1")
         .env("MAINSTAY_REDIS_URL", "redis://127.0.0.1:1");
     // With a target of its own nobody waits for the lock of another build.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_testkit::{postgres::Binaries, redis, skipped};
+use mainstay_testkit::{kafka, postgres::Binaries, redis, skipped};
 use serde_json::Value;
 
 use crate::package;
@@ -25,6 +25,7 @@ fn command(folder: &Path, args: &[&str]) -> Command {
         .env("CARGO_TARGET_DIR", folder.join("target"));
     for name in [
         "CI",
+        "MAINSTAY_KAFKA_URL",
         "MAINSTAY_POSTGRES_URL",
         "MAINSTAY_REDIS_URL",
         "MAINSTAY_REQUIRE",
@@ -46,8 +47,8 @@ fn xtask(folder: &Path, args: &[&str]) -> String {
     text
 }
 
-/// PostgreSQL's, then that of Redis.
-fn status(folder: &Path) -> [Value; 2] {
+/// PostgreSQL's, then that of Redis, then Kafka's.
+fn status(folder: &Path) -> [Value; 3] {
     let text = xtask(folder, &["services", "status"]);
     serde_json::from_str(&text).unwrap()
 }
@@ -57,7 +58,14 @@ fn data_of(state: &Value) -> PathBuf {
 }
 
 /// What a server's process has among its arguments.
-const ARGUMENTS: [&str; 2] = ["data", "redis.conf"];
+const ARGUMENTS: [&str; 3] = ["data", "redis.conf", "server.properties"];
+
+/// How each says in its log that it is ready.
+const READY: [&str; 3] = [
+    "ready to accept connections",
+    "Ready to accept connections",
+    "Kafka Server started",
+];
 
 /// A checkout of its own, if there are programs to start; what it runs goes with it.
 struct Checkout(PathBuf);
@@ -67,6 +75,7 @@ impl Checkout {
         let found = [
             ("postgres", Binaries::find(None).err()),
             ("redis", redis::Binaries::find().err()),
+            ("kafka", kafka::Binaries::find().err()),
         ];
         for (service, error) in found {
             if let Some(error) = error {
@@ -102,7 +111,7 @@ impl Drop for Checkout {
 }
 
 fn port_of(url: &str) -> u16 {
-    let (_, port) = url.rsplit_once(':').unwrap();
+    let (_, port) = url.trim_end().rsplit_once(':').unwrap();
     port.split('/').next().unwrap().parse().unwrap()
 }
 
@@ -145,7 +154,7 @@ fn directories_of(process: u32) -> Vec<PathBuf> {
     };
     let entries = fs::read_dir(std::env::temp_dir()).unwrap().flatten();
     let directories = entries.map(|entry| entry.path()).filter(owned).collect();
-    assert_eq!(Vec::len(&directories), 2, "{directories:?}");
+    assert_eq!(Vec::len(&directories), 3, "{directories:?}");
     directories
 }
 
@@ -162,20 +171,25 @@ fn a_second_up_finds_the_first_and_down_leaves_nothing_behind() {
     let urls: Vec<&str> = first.lines().collect();
     assert!(
         urls[0].starts_with("MAINSTAY_POSTGRES_URL=postgres://postgres:")
-            && urls[1].starts_with("MAINSTAY_REDIS_URL=redis://:"),
+            && urls[1].starts_with("MAINSTAY_REDIS_URL=redis://:")
+            && urls[2].starts_with("MAINSTAY_KAFKA_URL=127.0.0.1:"),
         "{first}"
     );
     assert_eq!(xtask(folder, &["services", "up"]), first);
     let states = status(folder);
-    for (state, line) in states.iter().zip(&urls) {
+    for ((state, line), ready) in states.iter().zip(&urls).zip(READY) {
         let (_, url) = line.split_once('=').unwrap();
         assert_eq!(state["url"], url);
         assert_eq!(state["port"], port_of(line));
         assert!(data_of(state).exists() && listens(port_of(line)));
-        let log = fs::read_to_string(state["log"].as_str().unwrap()).unwrap();
-        let (_, secret) = line.split_once('@').unwrap().0.rsplit_once(':').unwrap();
-        let ready = log.to_lowercase().contains("ready to accept connections");
-        assert!(ready && !log.contains(secret), "{log}");
+        // Kafka answers a moment before it says so.
+        let log = || fs::read_to_string(state["log"].as_str().unwrap()).unwrap();
+        wait_for(|| log().contains(ready));
+        // Kafka has no password.
+        if let Some((login, _)) = line.split_once('@') {
+            let (_, secret) = login.rsplit_once(':').unwrap();
+            assert!(!log().contains(secret), "{}", log());
+        }
     }
 
     assert!(xtask(folder, &["services", "down"]).contains("stopped"));
@@ -189,7 +203,10 @@ fn a_second_up_finds_the_first_and_down_leaves_nothing_behind() {
     }
     assert!(status(folder).iter().all(|state| state["url"].is_null()));
     let down = xtask(folder, &["services", "down"]);
-    assert_eq!(down, "postgres: was not running\nredis: was not running\n");
+    assert_eq!(
+        down,
+        "postgres: was not running\nredis: was not running\nkafka: was not running\n"
+    );
 }
 
 #[test]
@@ -206,7 +223,7 @@ fn what_a_killed_server_left_is_removed_by_the_next_up() {
     assert!(status(folder).iter().all(|state| state["url"].is_null()));
     let second = xtask(folder, &["services", "up"]);
     let removed = "removed what an earlier run left behind";
-    assert_eq!(second.matches(removed).count(), 2, "{second}");
+    assert_eq!(second.matches(removed).count(), 3, "{second}");
     for (state, now) in states.iter().zip(status(folder)) {
         assert!(!data_of(state).exists());
         assert_ne!(now["data"], state["data"]);
@@ -220,7 +237,7 @@ fn a_server_whose_start_was_not_recorded_is_stopped_by_the_next_up() {
     };
     let first = xtask(folder, &["services", "up"]);
     let mut data = Vec::new();
-    for service in ["postgres", "redis"] {
+    for service in ["postgres", "redis", "kafka"] {
         let file = folder.join(format!("target/services/{service}.json"));
         let mut state: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         data.push(data_of(&state));
@@ -336,14 +353,18 @@ fn suites_without_a_server_are_named_and_fail_where_they_must_run() {
         let mut test = command(&folder, &["test", "--only", "test"]);
         test.env("MAINSTAY_POSTGRES_BIN", "nowhere")
             .env("MAINSTAY_REDIS_BIN", "nowhere")
+            .env("MAINSTAY_KAFKA_LIBS", "nowhere")
             .env(variable, value);
         output(test)
     };
-    let (succeeded, text) = run("MAINSTAY_REQUIRE", "kafka");
+    let (succeeded, text) = run("MAINSTAY_REQUIRE", "none");
     assert!(succeeded, "{text}");
     assert!(
         text.contains("\nSuites on PostgreSQL did not run: MAINSTAY_POSTGRES_BIN names nowhere")
-            && text.contains("\nSuites on Redis did not run: MAINSTAY_REDIS_BIN names nowhere"),
+            && text.contains("\nSuites on Redis did not run: MAINSTAY_REDIS_BIN names nowhere")
+            && text.contains(
+                "\nSuites on Kafka had librdkafka's mock cluster: MAINSTAY_KAFKA_LIBS names nowhere"
+            ),
         "{text}"
     );
     assert!(
@@ -351,7 +372,8 @@ fn suites_without_a_server_are_named_and_fail_where_they_must_run() {
         "{text}"
     );
     for (variable, value, missing) in [
-        ("MAINSTAY_REQUIRE", "kafka,postgres", "PostgreSQL"),
+        ("MAINSTAY_REQUIRE", "none,postgres", "PostgreSQL"),
+        ("MAINSTAY_REQUIRE", "kafka", "Kafka"),
         ("MAINSTAY_REQUIRE", "redis", "Redis"),
         ("CI", "true", "PostgreSQL"),
     ] {

@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use mainstay_database::{Error as DatabaseError, Transactions};
-use mainstay_messaging::{Message, Publisher, broker::PublishOutcome, sqlite::LogPublisher};
+use mainstay_messaging::{Message, Publisher, broker::PublishOutcome};
 
 use crate::{Remote, db::Database};
 
@@ -32,7 +32,7 @@ pub(crate) fn migrating() {
     reach("during-migration");
 }
 
-pub(crate) fn publisher(publisher: LogPublisher) -> Arc<dyn Publisher> {
+pub(crate) fn publisher(publisher: impl Publisher + 'static) -> Arc<dyn Publisher> {
     Arc::new(Crashing(publisher))
 }
 

@@ -27,7 +27,7 @@ use mainstay_outbox::operator::Operator;
 use crate::{Error, Result, roles};
 
 pub use backend::{Connection, ON_A_SERVER, Pool, Snapshot, Storage};
-pub(crate) use backend::{Database, Fences, HAS_LOG_BINDING, LOG_REMEDY};
+pub(crate) use backend::{Database, Fences, HAS_LOG_BINDING};
 pub use backend::{Outbox, Sagas, Streams};
 pub use file_snapshot::FileSnapshot;
 pub use inbox::Inbox;

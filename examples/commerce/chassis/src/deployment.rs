@@ -2,27 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use commerce_contracts::TOPICS;
 use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
-use mainstay_database::{Namespace, sqlite::Database};
-use mainstay_messaging::{Publisher, sqlite::Broker};
+use mainstay_messaging::Publisher;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Access, Authentication, KeySet, Leases, Operators, Result, Storage, WebhookSecrets, roles,
+    Access, Authentication, KeySet, Leases, Operators, Result, Storage, WebhookSecrets,
+    broker::Broker,
 };
 
 /// How long after a kill another process takes over the work.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
-/// Partitions of each topic.
-const PARTITIONS: u16 = 4;
 
 /// The storage, the broker, and the clock and ids of every service.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     pub(crate) storage: Storage,
-    /// The broker's file, `broker.db`.
-    log: Database,
     pub(crate) broker: Broker,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
@@ -34,30 +29,15 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Opens the broker in `storage`, and creates the topics that are missing.
+    /// Opens the broker of `storage`, and creates the topics that are missing.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database) names the file that cannot be opened.
+    /// [`Error::Database`](crate::Error::Database) names the file that cannot be opened,
+    /// [`Error::Broker`](crate::Error::Broker) says that Kafka does not answer.
     pub async fn open(storage: Storage) -> Result<Self> {
-        let file = Database::open(storage.data().join("broker.db")).await?;
-        // The database's own runner migrates first: its error names the newer schema.
-        file.migrate_with(
-            &mainstay_messaging::sqlite::MIGRATIONS,
-            &Namespace::plain(),
-            |_| roles::migrating(),
-        )
-        .await?;
-        let broker = Broker::builder_on(&file)
-            .lease(LEASE)
-            .revocation_timeout(LEASE / 2)
-            .open()
-            .await?;
-        for topic in TOPICS {
-            broker.create_topic(*topic, PARTITIONS).await?;
-        }
+        let broker = storage.log().open().await?;
         Ok(Self {
             storage,
-            log: file,
             broker,
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
@@ -109,10 +89,9 @@ impl Deployment {
         &self.webhook_secrets
     }
 
-    /// Closes the log's file, and removes the write-ahead log beside it. Otherwise SQLite would
-    /// apply the old write-ahead log to a log file that an operator puts in its place.
+    /// Closes the log, if it is a file, and removes the write-ahead log beside it.
     pub async fn close(&self) {
-        self.log.close().await;
+        self.broker.close().await;
     }
 
     /// Cancel it to drain and end the background work.
@@ -124,7 +103,7 @@ impl Deployment {
     /// Appends to the log.
     #[must_use]
     pub fn publisher(&self) -> Arc<dyn Publisher> {
-        roles::publisher(self.broker.publisher())
+        self.broker.publisher()
     }
 
     /// Leases on the keys of calls to third-party systems.

@@ -1,11 +1,12 @@
 //! The microservice chassis of the commerce application: database, outbox, inbox, dead letter queue,
 //! sagas and streams of a service, problem details, and background rounds.
 //!
-//! The module `db` chooses the database once, as a type. [`ServiceBuilder::open`] opens a service's
+//! The module `db` chooses the database once, as a type, and the module `broker` the broker. [`ServiceBuilder::open`] opens a service's
 //! database. The service adds its handlers and rounds, and becomes a [`Service`]: a router and the
 //! tasks behind it.
 
 mod authentication;
+mod broker;
 mod caller;
 mod db;
 mod deployment;
@@ -37,6 +38,7 @@ mod roles;
 
 pub use authentication::{Access, Authentication, send_as};
 pub use caller::Caller;
+pub use broker::{Log, LogContents, LogPartition, LogRecord};
 pub use db::{
     ANSWERS_KEPT, Connection, Db, DeadLetters, Desk, FileSnapshot, Inbox, ON_A_SERVER,
     OpenTransaction, Outbox, Pool, Records, Sagas, Snapshot, Storage, StorageSettings, Streams,

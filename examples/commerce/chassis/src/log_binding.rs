@@ -4,14 +4,13 @@
 //! processed records of that log. With another log these messages are lost. So the database keeps
 //! the id of its log from its first start on, and the service does not start with another one.
 
-use std::path::PathBuf;
-
 use mainstay_database::{Migrations, Transactions as _};
 use sqlx::Row as _;
 
 use crate::{
-    Db, Error, FileSnapshot, Result, Snapshot, Storage,
-    db::{HAS_LOG_BINDING, LOG_REMEDY, sql},
+    Db, Error, Log, Result, Snapshot, Storage,
+    broker::LogId,
+    db::{HAS_LOG_BINDING, sql},
 };
 
 const MIGRATIONS: Migrations = crate::migrations!("log_binding", "0001_log_binding");
@@ -27,24 +26,15 @@ const OTHER_START_FIRST: &str =
 #[derive(Clone, Debug)]
 pub struct LogBinding {
     owner: Owner,
-    log: Log,
+    log: LogId,
     db: Db,
 }
 
-/// The service and directory that a refusal names.
+/// The service and the place of the log that a refusal names.
 #[derive(Clone, Debug)]
 struct Owner {
     service: &'static str,
-    data: PathBuf,
-}
-
-/// The log in the directory.
-#[derive(Clone, Debug)]
-enum Log {
-    Missing,
-    /// Created before logs had ids.
-    WithoutId,
-    WithId(String),
+    log: Log,
 }
 
 impl LogBinding {
@@ -58,7 +48,7 @@ impl LogBinding {
         db.migrate(&MIGRATIONS).await?;
         Ok(Self {
             owner: Owner::new(service, storage),
-            log: Log::WithId(log),
+            log: LogId::Of(log),
             db: db.clone(),
         })
     }
@@ -99,14 +89,7 @@ pub async fn check_log(storage: &Storage, services: &[&'static str]) -> Result<(
             snapshot.close().await?;
         }
     }
-    let log = match FileSnapshot::find(storage.data(), "broker").await? {
-        Some(mut snapshot) => {
-            let id = id_of(&mut snapshot).await?;
-            snapshot.close().await?;
-            id.map_or(Log::WithoutId, Log::WithId)
-        }
-        None => Log::Missing,
-    };
+    let log = storage.log().id().await?;
     for (service, bound) in bindings {
         Owner::new(service, storage).compare(bound, &log, NOTHING_CHANGED)?;
     }
@@ -122,22 +105,11 @@ async fn bound_log(database: &mut Snapshot) -> Result<Option<String>> {
     Ok(found.pop().map(|(id,)| id))
 }
 
-async fn id_of(log: &mut FileSnapshot) -> Result<Option<String>> {
-    let exists: Vec<(bool,)> = log
-        .all("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'broker_identity')")
-        .await?;
-    if !exists.contains(&(true,)) {
-        return Ok(None);
-    }
-    let mut found: Vec<(String,)> = log.all("SELECT id FROM broker_identity").await?;
-    Ok(found.pop().map(|(id,)| id))
-}
-
-impl Log {
+impl LogId {
     fn id(&self) -> Option<&str> {
         match self {
-            Self::WithId(id) => Some(id),
-            Self::Missing | Self::WithoutId => None,
+            Self::Of(id) => Some(id),
+            Self::Missing | Self::Unnamed => None,
         }
     }
 }
@@ -146,26 +118,26 @@ impl Owner {
     fn new(service: &'static str, storage: &Storage) -> Self {
         Self {
             service,
-            data: storage.data().to_owned(),
+            log: storage.log().clone(),
         }
     }
 
-    fn compare(&self, bound: Option<String>, log: &Log, changed: &'static str) -> Result<()> {
+    fn compare(&self, bound: Option<String>, log: &LogId, changed: &'static str) -> Result<()> {
         let bound = match bound {
             Some(bound) if Some(&*bound) != log.id() => short(&bound),
             _ => return Ok(()),
         };
-        let data = self.data.display();
+        let place = &self.log;
         Err(Error::WrongLog {
             service: self.service,
             bound,
             found: match log {
-                Log::Missing => format!("there is no log in {data}"),
-                Log::WithoutId => format!("the log in {data} has no id"),
-                Log::WithId(id) => format!("the log in {data} is {}", short(id)),
+                LogId::Missing => format!("there is no log {place}"),
+                LogId::Unnamed => format!("the log {place} has no id"),
+                LogId::Of(id) => format!("the log {place} is {}", short(id)),
             },
             changed,
-            remedy: LOG_REMEDY,
+            remedy: self.log.remedy(),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mainstay_messaging::{Publisher, sqlite::LogPublisher};
+use mainstay_messaging::Publisher;
 
 use crate::{Remote, db::Database};
 
@@ -14,7 +14,7 @@ pub(crate) const fn transactions(database: Database) -> Transacting {
 
 pub(crate) const fn migrating() {}
 
-pub(crate) fn publisher(publisher: LogPublisher) -> Arc<dyn Publisher> {
+pub(crate) fn publisher(publisher: impl Publisher + 'static) -> Arc<dyn Publisher> {
     Arc::new(publisher)
 }
 

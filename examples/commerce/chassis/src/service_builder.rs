@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum::middleware::from_fn_with_state;
-use commerce_contracts::{ignored_by, topics_of};
+use commerce_contracts::ignored_by;
 use futures_util::FutureExt as _;
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_database::Migrations;
@@ -11,7 +11,6 @@ use mainstay_dlock::LeaderHandle;
 use mainstay_dlq::http::Routes;
 use mainstay_idempotency::Sweeper;
 use mainstay_inbox::Handlers;
-use mainstay_messaging::StartAt;
 use mainstay_outbox::Relay;
 use tokio::sync::Notify;
 
@@ -53,7 +52,7 @@ impl ServiceBuilder {
         migrations: &Migrations,
     ) -> Result<Self> {
         let db = Db::open(deployment.storage(), name).await?;
-        let log = deployment.broker.id().to_string();
+        let log = deployment.broker.log_id();
         let log_binding = LogBinding::prepare(name, deployment.storage(), log, &db).await?;
         db.migrate(migrations).await?;
         db.migrate_messaging().await?;
@@ -239,11 +238,7 @@ impl ServiceBuilder {
         S: Clone + Send + Sync + 'static,
     {
         let (broker, shutdown) = (&self.deployment.broker, &self.deployment.shutdown);
-        let consumer = broker
-            .consumer(self.name)
-            .start_at(StartAt::Earliest)
-            .subscribe(topics_of(self.name))
-            .await?;
+        let consumer = broker.subscribe(self.name).await?;
         let queue = &self.dead_letters;
         let replayer = || {
             let replayer = queue.replayer(self.name, handlers.clone());

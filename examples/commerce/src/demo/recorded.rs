@@ -2,26 +2,16 @@
 
 use std::sync::Arc;
 
-use commerce_chassis::{Deployment, FileSnapshot, Storage};
+use commerce_chassis::Storage;
+use commerce_contracts::SUBSCRIPTIONS;
 use mainstay_dlq::Query;
 use mainstay_messaging::{Key, Message, Publisher, Topic, envelope};
 
 use crate::{
     dlq::{desk, refused, services},
     error::Failure,
+    serve::open_log,
 };
-
-/// The messages of an order, in the order of each partition.
-const OF_ORDER: &str = "SELECT p.topic, r.envelope, r.payload
-    FROM broker_records AS r JOIN broker_partitions AS p ON p.id = r.id >> 40
-    WHERE r.key = $1 ORDER BY r.id";
-
-/// The messages of an order that a service which reads their topic has not handled yet.
-const UNREAD: &str = "SELECT count(*)
-    FROM broker_records AS r JOIN broker_partitions AS p ON p.id = r.id >> 40
-    JOIN broker_subscriptions AS s ON s.topic = p.topic
-    LEFT JOIN broker_claims AS c ON c.grp = s.grp AND c.partition = p.id
-    WHERE r.key = $1 AND coalesce(c.committed, 0) <= r.id & ((1 << 40) - 1)";
 
 pub(super) struct Recorded {
     storage: Storage,
@@ -30,26 +20,28 @@ pub(super) struct Recorded {
 
 impl Recorded {
     pub(super) async fn open(storage: Storage) -> Result<Self, Failure> {
-        let deployment = Deployment::open(storage.clone()).await?;
+        let deployment = open_log(storage.clone()).await?;
         let publisher = deployment.publisher();
         Ok(Self { storage, publisher })
     }
 
     /// The messages of the order.
     pub(super) async fn of(&self, order: &str) -> Result<Vec<Message>, Failure> {
-        let mut log = FileSnapshot::open(self.storage.data(), "broker").await?;
-        let rows: Vec<(String, String, Option<Vec<u8>>)> = log.all_of(OF_ORDER, order).await?;
-        log.close().await?;
+        let log = self.storage.log().records_of(order).await?;
         let damaged = |error: &dyn std::error::Error| {
             Failure::new(format!("a message of order {order} cannot be read"), error)
         };
-        let read = |(topic, text, payload): (String, String, Option<Vec<u8>>)| {
-            let topic = Topic::new(topic).map_err(|error| damaged(&error))?;
+        let mut messages = Vec::new();
+        for record in &log.records {
+            let topic = log.partition(record.partition).map(|it| it.topic.clone());
+            let topic = Topic::new(topic.unwrap_or_default()).map_err(|error| damaged(&error))?;
             let key = Key::new(order).map_err(|error| damaged(&error))?;
-            let payload = payload.map(Into::into);
-            envelope::read(&text, topic, Some(key), payload).map_err(|error| damaged(&error))
-        };
-        rows.into_iter().map(read).collect()
+            let text = record.envelope.as_deref().unwrap_or_default();
+            let payload = record.payload.clone().map(Into::into);
+            let message = envelope::read(text, topic, Some(key), payload);
+            messages.push(message.map_err(|error| damaged(&error))?);
+        }
+        Ok(messages)
     }
 
     /// Appends these messages to the log.
@@ -65,10 +57,13 @@ impl Recorded {
 
     /// Whether every service has read all messages of the order.
     pub(super) async fn is_read(&self, order: &str) -> Result<bool, Failure> {
-        let mut log = FileSnapshot::open(self.storage.data(), "broker").await?;
-        let unread: Vec<(i64,)> = log.all_of(UNREAD, order).await?;
-        log.close().await?;
-        Ok(unread == [(0,)])
+        let log = self.storage.log().records_of(order).await?;
+        let is_read = log.records.iter().all(|record| {
+            let topic = log.partition(record.partition).map(|it| &*it.topic);
+            let mut readers = SUBSCRIPTIONS.iter().filter(|it| Some(it.topic) == topic);
+            readers.all(|reader| log.committed(reader.service, record.partition) > record.offset)
+        });
+        Ok(is_read)
     }
 
     /// How many messages of the order are in dead letter queues.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use commerce_chassis::{FileSnapshot, Result};
+use commerce_chassis::{LogContents, LogPartition, LogRecord};
 use mainstay_saga::CommandId;
 use serde::Deserialize;
 
@@ -86,62 +86,46 @@ pub(crate) struct Scan {
     pub(crate) status: String,
 }
 
-const RECORDS: &str = "SELECT id >> 40, id & ((1 << 40) - 1), key, envelope, payload
-    FROM broker_records ORDER BY id";
-
 impl Log {
-    pub(crate) async fn read(file: &mut FileSnapshot) -> Result<Self> {
-        type Row = (i64, i64, Option<String>, String, Option<Vec<u8>>);
-        let partitions: Vec<(i64, String, i64, i64, i64)> = file
-            .all("SELECT id, topic, number, first_offset, next_offset FROM broker_partitions ORDER BY id")
-            .await?;
-        let topics: HashMap<i64, String> = partitions
+    pub(crate) fn of(contents: LogContents) -> Self {
+        let partition = |partition: LogPartition| Partition {
+            id: partition.id,
+            topic: partition.topic,
+            number: partition.number,
+            first: partition.first,
+            next: partition.next,
+        };
+        let partitions: Vec<Partition> = contents.partitions.into_iter().map(partition).collect();
+        let topics: HashMap<i64, &str> = partitions
             .iter()
-            .map(|(id, topic, ..)| (*id, topic.clone()))
+            .map(|partition| (partition.id, &*partition.topic))
             .collect();
-        let records: Vec<Row> = file.all(RECORDS).await?;
-        let newest = "SELECT coalesce(max(appended_at), 0) FROM broker_records";
-        let newest: Vec<(i64,)> = file.all(newest).await?;
-        let committed: Vec<(String, i64, i64)> = file
-            .all("SELECT grp, partition, committed FROM broker_claims")
-            .await?;
-        let record = |(partition, offset, order_id, envelope, payload): Row| {
-            let topic = topics.get(&partition).cloned().unwrap_or_default();
-            let payload = payload.unwrap_or_default();
+        let record = |record: LogRecord| {
+            let topic = topics.get(&record.partition).copied().unwrap_or_default();
+            let payload = record.payload.unwrap_or_default();
+            let envelope = record.envelope.unwrap_or_default();
             Record {
-                partition,
-                offset,
-                order_id,
+                partition: record.partition,
+                offset: record.offset,
+                topic: topic.to_owned(),
+                order_id: record.key,
                 envelope: serde_json::from_str(&envelope).ok(),
                 scan: serde_json::from_slice(&payload)
                     .ok()
                     .filter(|_| topic == "shipping"),
                 version: serde_json::from_slice(&payload)
                     .ok()
-                    .filter(|_| BY_VERSION.contains(&&*topic))
+                    .filter(|_| BY_VERSION.contains(&topic))
                     .map(|Versioned { version }| version),
                 has_card: card_data::is_in(&payload) || card_data::is_in(envelope.as_bytes()),
-                topic,
             }
         };
-        Ok(Self {
-            records: records.into_iter().map(record).collect(),
-            partitions: partitions
-                .into_iter()
-                .map(|(id, topic, number, first, next)| Partition {
-                    id,
-                    topic,
-                    number,
-                    first,
-                    next,
-                })
-                .collect(),
-            newest: newest.first().map_or(0, |(at,)| *at),
-            committed: committed
-                .into_iter()
-                .map(|(group, partition, offset)| ((group, partition), offset))
-                .collect(),
-        })
+        Self {
+            records: contents.records.into_iter().map(record).collect(),
+            newest: contents.newest,
+            committed: contents.committed,
+            partitions,
+        }
     }
 
     /// The orders with a record that cannot be read: it may be any message.

@@ -8,11 +8,11 @@ mod sagas;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use commerce_chassis::{FileSnapshot, Snapshot, Storage};
+use commerce_chassis::{Snapshot, Storage};
 use mainstay_clock::{Clock as _, SystemClock};
 use mainstay_messaging::envelope::micros_since_epoch;
 
-use super::log::Log;
+use super::log::{Log, SCANS};
 use crate::{
     config::SERVICES,
     error::{Failure, cannot_check},
@@ -104,7 +104,8 @@ impl Observation {
             observation.read_provider(&mut psp).await?;
             psp.close().await.map_err(cannot_check)?;
         }
-        observation.log = read_log(storage).await.map_err(cannot_check)?;
+        let log = storage.log().read().await.map_err(cannot_check)?;
+        observation.log = Log::of(log);
         // A service that has read the log was started, and its database is lost.
         for service in &observation.absent {
             if observation.log.has_reader(service) {
@@ -133,11 +134,4 @@ impl Observation {
             .extend(rows.map(|(key, version)| ((topic, key), version)));
         Ok(())
     }
-}
-
-async fn read_log(storage: &Storage) -> commerce_chassis::Result<Log> {
-    let mut broker = FileSnapshot::open(storage.data(), "broker").await?;
-    let log = Log::read(&mut broker).await?;
-    broker.close().await?;
-    Ok(log)
 }

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, time::Duration};
 
-use commerce_chassis::{FileSnapshot, Result, Storage};
+use commerce_chassis::{Result, Storage};
 use mainstay_clock::{Clock, SystemClock};
 
 use crate::{
@@ -85,14 +85,8 @@ async fn unfinished(storage: &Storage) -> Result<Vec<String>> {
         }
         snapshot.close().await?;
     }
-    let lag = "SELECT CAST(coalesce(sum(p.next_offset - c.committed), 0) AS BIGINT)
-               FROM broker_claims c JOIN broker_partitions p ON p.id = c.partition WHERE c.committed < p.next_offset";
-    let mut broker = FileSnapshot::open(storage.data(), "broker").await?;
-    let found: Vec<(i64,)> = broker.all(lag).await?;
-    broker.close().await?;
-    for (records,) in found {
-        note(records, "messages of the log to handle");
-    }
+    let unread = storage.log().unread().await?;
+    note(unread, "messages of the log to handle");
     Ok(unfinished)
 }
 

@@ -13,6 +13,7 @@ mod dead_letters;
 mod flow;
 mod holds;
 mod input;
+mod kafka;
 mod keys;
 mod kill;
 mod log;

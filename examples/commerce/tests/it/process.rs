@@ -16,7 +16,7 @@ use crate::{
 use commerce_chassis::ON_A_SERVER;
 
 /// Runs a command that must fail, and returns its one line.
-fn refused(arguments: &[&str], data: &Path) -> String {
+pub(crate) fn refused(arguments: &[&str], data: &Path) -> String {
     let Output {
         status,
         stdout,

@@ -7,7 +7,10 @@ use std::{
 };
 
 use commerce_chassis::ON_A_SERVER;
-use mainstay_testkit::postgres::{PrivateServer, Server, URL};
+use mainstay_testkit::{
+    kafka,
+    postgres::{PrivateServer, Server, URL},
+};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Decode, Executor, PgConnection, Postgres, Sqlite,
     Type, postgres::PgConnectOptions, sqlite::SqliteConnectOptions,
@@ -36,6 +39,9 @@ pub(crate) const LOG_BINDINGS: &str = if ON_A_SERVER {
 /// Directories whose deployments have a private server, with its URL.
 static PRIVATE: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
 
+/// Directories whose deployments have their log on Kafka, with its servers.
+static ON_KAFKA: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
+
 /// A directory for deployments, in itself and in its subdirectories. Its drop removes their
 /// databases.
 pub(crate) struct Sandbox {
@@ -53,6 +59,18 @@ impl Sandbox {
             directory: tempfile::tempdir().unwrap(),
             server: None,
         })
+    }
+
+    /// With the log on Kafka. None in a build for files, too.
+    pub(crate) fn on_kafka() -> Option<Self> {
+        if !ON_A_SERVER {
+            return None;
+        }
+        let kafka = kafka::Server::for_suite("commerce")?;
+        let sandbox = Self::new()?;
+        let here = (sandbox.path().to_owned(), kafka.url().to_owned());
+        ON_KAFKA.lock().unwrap().push(here);
+        Some(sandbox)
     }
 
     /// With a private server, which may be killed. None in a build for files, too.
@@ -156,6 +174,15 @@ pub(crate) fn with_databases_of<'a>(data: &Path, command: &'a mut Command) -> &'
         command
             .env("COMMERCE_POSTGRES", url(data))
             .env("COMMERCE_POSTGRES_PREFIX", prefix(data));
+        let on_kafka = ON_KAFKA.lock().unwrap();
+        let own = on_kafka
+            .iter()
+            .find(|(sandbox, _)| data.starts_with(sandbox));
+        if let Some((_, servers)) = own {
+            command
+                .env("COMMERCE_KAFKA", servers)
+                .env("COMMERCE_KAFKA_PREFIX", prefix(data));
+        }
     }
     command
 }

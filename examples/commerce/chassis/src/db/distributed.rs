@@ -16,7 +16,7 @@ use mainstay_idempotency::{Error as KeysError, MemoryLeases, RedisLeases, redis:
 use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 
 use super::StorageSettings;
-use crate::{Error, Leases, Result, leases::CALLS_KEPT};
+use crate::{Error, Leases, Log, Result, leases::CALLS_KEPT};
 
 pub(crate) use mainstay_database::postgres::{Database, classify};
 pub(crate) use mainstay_dlock::postgres::{
@@ -46,13 +46,11 @@ pub const ON_A_SERVER: bool = true;
 /// Whether a database has the table of its log binding.
 pub(crate) const HAS_LOG_BINDING: &str = "SELECT to_regclass('log_binding') IS NOT NULL";
 
-/// What an operator does about a wrong log.
-pub(crate) const LOG_REMEDY: &str = "start with the --data of that log, or start over with a new --data and a new --postgres-prefix";
-
-/// The services' databases on a server, and the directory of the broker's log.
+/// The services' databases on a server, and the broker's log.
 #[derive(Clone)]
 pub struct Storage {
     data: PathBuf,
+    log: Log,
     server: PgConnectOptions,
     prefix: String,
     redis: Option<Client>,
@@ -95,6 +93,7 @@ impl Storage {
         })?;
         Ok(Self {
             data: settings.directory()?,
+            log: Log::new(settings)?,
             server,
             prefix,
             redis,
@@ -117,10 +116,16 @@ impl Storage {
         Ok(Arc::new(leases.lifetime(CALLS_KEPT).open().await?))
     }
 
-    /// The directory of the log.
+    /// The directory that processes of one machine share: it has the log, unless Kafka has it.
     #[must_use]
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// The broker's log.
+    #[must_use]
+    pub const fn log(&self) -> &Log {
+        &self.log
     }
 
     pub(crate) async fn open(&self, name: &str) -> Result<Database> {
@@ -182,10 +187,10 @@ impl fmt::Display for Storage {
             Some(socket) => socket.display().to_string(),
             None => format!("{}:{}", self.server.get_host(), self.server.get_port()),
         };
-        let (prefix, data) = (&self.prefix, self.data().display());
+        let (prefix, log) = (&self.prefix, &self.log);
         write!(
             f,
-            "PostgreSQL at {server}, databases {prefix}*; the log in {data}"
+            "PostgreSQL at {server}, databases {prefix}*; the log {log}"
         )
     }
 }

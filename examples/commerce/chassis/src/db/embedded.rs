@@ -11,7 +11,7 @@ use mainstay_idempotency::MemoryLeases;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{FileSnapshot, StorageSettings, file_snapshot};
-use crate::{Error, Leases, Result, leases::CALLS_KEPT};
+use crate::{Error, Leases, Log, Result, leases::CALLS_KEPT};
 
 pub(crate) use mainstay_database::sqlite::{Database, classify};
 pub(crate) use mainstay_dlock::sqlite::{
@@ -43,13 +43,11 @@ pub const ON_A_SERVER: bool = false;
 pub(crate) const HAS_LOG_BINDING: &str =
     "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'log_binding')";
 
-/// What an operator does about a wrong log.
-pub(crate) const LOG_REMEDY: &str = "put back the broker.db of that log, with its broker.db-wal if there was one, in place of the files here, or start over with a new --data";
-
 /// The directory of the services' files and of the broker's log.
 #[derive(Clone, Debug)]
 pub struct Storage {
     data: PathBuf,
+    log: Log,
 }
 
 impl Storage {
@@ -71,6 +69,7 @@ impl Storage {
         }
         Ok(Self {
             data: settings.directory()?,
+            log: Log::new(settings)?,
         })
     }
 
@@ -88,6 +87,12 @@ impl Storage {
     #[must_use]
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// The broker's log.
+    #[must_use]
+    pub const fn log(&self) -> &Log {
+        &self.log
     }
 
     pub(crate) async fn open(&self, name: &str) -> Result<Database> {

@@ -69,16 +69,23 @@ impl FileSnapshot {
             .map_err(|error| Error::unreadable(&self.name, error))
     }
 
-    /// All rows of a query for `$1`.
+    /// All rows of a query for `$1` and so on.
     ///
     /// # Errors
     /// As [`all`](Self::all).
-    pub async fn all_of<T>(&mut self, query: &'static str, parameter: &str) -> Result<Vec<T>>
+    pub(crate) async fn all_of<T>(
+        &mut self,
+        query: &'static str,
+        parameters: &[Option<&str>],
+    ) -> Result<Vec<T>>
     where
         T: Send + Unpin + for<'r> sqlx::FromRow<'r, SqliteRow>,
     {
-        sqlx::query_as(query)
-            .bind(parameter)
+        let mut query = sqlx::query_as(query);
+        for parameter in parameters {
+            query = query.bind(*parameter);
+        }
+        query
             .fetch_all(&mut self.connection)
             .await
             .map_err(|error| Error::unreadable(&self.name, error))

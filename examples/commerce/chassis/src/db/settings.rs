@@ -18,11 +18,17 @@ pub struct StorageSettings {
     pub postgres_prefix: Option<String>,
     /// URL of a Redis server. It may hold a password.
     pub redis: Option<String>,
+    /// Servers of a Kafka cluster, as `host:port,host:port`.
+    pub kafka: Option<String>,
+    /// Beginning of the names of the topics and groups on it; default `commerce_`.
+    pub kafka_prefix: Option<String>,
+    /// Partitions of each topic that is created, 1 to 1000; default 4.
+    pub partitions: Option<u16>,
 }
 
 impl StorageSettings {
     /// The directory, as a path that SQLite takes literally.
-    pub(super) fn directory(&self) -> Result<PathBuf> {
+    pub(crate) fn directory(&self) -> Result<PathBuf> {
         match self.data.to_str() {
             None | Some("") => Err(Error::Setting {
                 what: "data is invalid: expected a directory whose path is UTF-8",
@@ -44,6 +50,9 @@ impl fmt::Debug for StorageSettings {
             .field("postgres", &self.postgres.as_ref().map(|_| "…"))
             .field("postgres_prefix", &self.postgres_prefix)
             .field("redis", &self.redis.as_ref().map(|_| "…"))
+            .field("kafka", &self.kafka)
+            .field("kafka_prefix", &self.kafka_prefix)
+            .field("partitions", &self.partitions)
             .finish()
     }
 }

@@ -1,0 +1,247 @@
+//! Reading: a member of a group.
+
+mod events;
+mod release;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use tokio::task::JoinHandle;
+
+use super::{
+    buffers::Buffers,
+    builder::Settings,
+    commits::{Commits, Stored},
+    error,
+    line::{Incoming, Line},
+    member::{self, Client},
+    poller::Poller,
+};
+use crate::{
+    Error, Group, StartAt, Topic,
+    broker::{Consumer, ConsumerEvent, Delivery, Partition, Position, builder::Subscription},
+    holdings::{Claim, Holdings},
+};
+
+/// One member of a consumer group of a Kafka cluster.
+///
+/// A thread reads ahead for it. When it is dropped, it leaves the group in the background, unless it
+/// is [static](super::Builder::instance_id).
+#[derive(Debug)]
+pub struct LogConsumer {
+    // Dropped before `ending`: the thread drops the last one, since leaving a group takes time.
+    client: Handle,
+    settings: Arc<Settings>,
+    line: Arc<Line>,
+    topics: Arc<[Topic]>,
+    start_at: StartAt,
+    subscribed: bool,
+    holdings: Holdings<Partition>,
+    buffers: Buffers,
+    commits: Commits,
+    /// What came and was not looked at yet.
+    incoming: VecDeque<Incoming>,
+    /// Partitions that are this member's, but where they begin is not known yet.
+    entering: BTreeMap<Partition, Entry>,
+    /// Those whose new position is being taken.
+    positioning: BTreeMap<Partition, Claim<Partition>>,
+    asking: Option<JoinHandle<Result<Vec<Claim<Partition>>, Error>>>,
+    /// What librdkafka waits to be given back, and which of it this member still holds.
+    revoking: Option<(Vec<Partition>, BTreeSet<Partition>)>,
+    /// A look at the cluster after an error.
+    looking: Option<JoinHandle<Result<(), Error>>>,
+    /// The next error to return.
+    error: Option<Error>,
+    /// Whether the last call of `next` failed.
+    failed: bool,
+    warned: bool,
+    left: bool,
+    /// The partition that the last delivery ended with.
+    turn: Option<Partition>,
+    _ending: Ending,
+}
+
+/// How a partition came to this member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Entry {
+    /// Kafka assigned it.
+    Assigned,
+    /// It was released, but nobody has asked for it.
+    Again,
+}
+
+struct Handle(Arc<Client>);
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+/// Ends the polling thread.
+#[derive(Debug)]
+struct Ending(Arc<Line>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl LogConsumer {
+    pub(super) fn new(settings: Arc<Settings>, subscription: Subscription) -> Result<Self, Error> {
+        let line = Arc::new(Line::default());
+        let client = Arc::new(member::client(&settings, &subscription.group, &line)?);
+        Poller::start(&settings, &line, &client, &subscription.topics)?;
+        Ok(Self {
+            _ending: Ending(Arc::clone(&line)),
+            client: Handle(client),
+            settings,
+            line,
+            topics: subscription.topics.into(),
+            start_at: subscription.start_at,
+            subscribed: false,
+            holdings: Holdings::new(subscription.group),
+            buffers: Buffers::default(),
+            commits: Commits::default(),
+            incoming: VecDeque::new(),
+            entering: BTreeMap::new(),
+            positioning: BTreeMap::new(),
+            asking: None,
+            revoking: None,
+            looking: None,
+            error: None,
+            failed: false,
+            warned: false,
+            left: false,
+            turn: None,
+        })
+    }
+
+    async fn wait(&mut self) -> Result<ConsumerEvent, Error> {
+        loop {
+            self.join();
+            self.withdraw_overdue();
+            self.incoming.extend(self.line.take());
+            self.note_incoming();
+            self.ask_where_to_start();
+            if let Some(error) = self.error.take() {
+                return Err(error);
+            }
+            if let Some(event) = self.holdings.event() {
+                return Ok(event);
+            }
+            let deliveries = self.deliver();
+            if !deliveries.is_empty() {
+                return Ok(ConsumerEvent::Deliveries(deliveries));
+            }
+            if self.failed {
+                self.look();
+            }
+            let until_deadline = self.until_deadline();
+            tokio::select! {
+                () = self.line.news() => {}
+                claims = joined(&mut self.asking) => self.start(claims?),
+                looked = joined(&mut self.looking) => {
+                    looked?;
+                    if self.failed {
+                        return Ok(ConsumerEvent::Recovered);
+                    }
+                }
+                () = tokio::time::sleep(until_deadline) => {}
+            }
+        }
+    }
+
+    fn deliver(&mut self) -> Vec<Delivery> {
+        let mut order: Vec<Partition> = (self.holdings.delivering())
+            .map(|(partition, _)| partition.clone())
+            .collect();
+        // The partitions behind the one where the bytes ran out come first this time.
+        if let Some(turn) = self.turn.take() {
+            order.sort_by_key(|partition| (*partition <= turn, partition.clone()));
+        }
+        let count = usize::from(self.settings.fetch_records);
+        let (mut deliveries, mut room) = (Vec::new(), self.settings.fetch_bytes);
+        for partition in order {
+            let records = self.buffers.next(&self.line, &partition, count, room);
+            for (offset, content, size) in records {
+                room = room.saturating_sub(size);
+                if let Some(position) = self.holdings.hand_out_behind_gap(&partition, offset) {
+                    deliveries.push(Delivery { position, content });
+                }
+            }
+            if room == 0 {
+                self.turn = Some(partition);
+                break;
+            }
+        }
+        deliveries
+    }
+}
+
+/// The result of a job, and no job any more. Never, if there is none.
+///
+/// Cancel safe.
+async fn joined<T>(job: &mut Option<JoinHandle<Result<T, Error>>>) -> Result<T, Error> {
+    let Some(running) = job else {
+        return std::future::pending().await;
+    };
+    let result = running.await;
+    *job = None;
+    result.map_err(error::ended)?
+}
+
+#[async_trait]
+impl Consumer for LogConsumer {
+    fn group(&self) -> &Group {
+        self.holdings.group()
+    }
+
+    async fn next(&mut self) -> Result<ConsumerEvent, Error> {
+        let line = Arc::clone(&self.line);
+        let polling = line.want();
+        let event = self.wait().await;
+        drop(polling);
+        self.failed = event.is_err();
+        event
+    }
+
+    async fn commit(&mut self, positions: &[Position]) -> Result<(), Error> {
+        let commit = self.holdings.prepare(positions);
+        let offsets: Vec<Position> = (commit.offsets.iter())
+            .map(|(partition, _, offset)| Position {
+                partition: partition.clone(),
+                offset: *offset,
+            })
+            .collect();
+        let stored = self
+            .commits
+            .store(&self.settings, &self.client.0, offsets.into_iter())
+            .await?;
+        let ids: Vec<Partition> = match stored {
+            Stored::NotAssigned => Vec::new(),
+            Stored::Yes => (commit.offsets.iter())
+                .map(|(partition, ..)| partition.clone())
+                .collect(),
+        };
+        self.holdings.finish(commit, &ids)
+    }
+
+    fn pause(&mut self, partitions: &[Partition]) {
+        self.holdings.pause(partitions);
+        self.buffers.pause(&self.line, partitions);
+    }
+
+    fn resume(&mut self, partitions: &[Partition]) {
+        self.holdings.resume(partitions);
+        self.buffers.resume(&self.line, partitions);
+    }
+
+    async fn release(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        self.give_back(partitions).await
+    }
+}

@@ -1,0 +1,266 @@
+//! What the polling thread forwards, and what follows from it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use rdkafka::{
+    consumer::Consumer as _,
+    error::{KafkaError, RDKafkaErrorCode as Code},
+};
+
+use super::{Entry, LogConsumer};
+use crate::{
+    Topic,
+    broker::{Partition, Position},
+    holdings::Claim,
+    kafka::{
+        client::Patience,
+        error,
+        line::{Command, Incoming},
+        starts::Question,
+        topics,
+    },
+};
+
+/// How often a member asks whether another one has founded the group.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
+
+/// How long to wait if nothing has a deadline.
+const LONG: Duration = Duration::from_secs(3600);
+
+impl LogConsumer {
+    /// Joins the group, unless it is a member.
+    pub(super) fn join(&mut self) {
+        if !self.subscribed {
+            self.subscribed = true;
+            self.left = false;
+            self.line.command(Command::Subscribe);
+        }
+    }
+
+    pub(super) fn note_incoming(&mut self) {
+        while let Some(incoming) = self.incoming.pop_front() {
+            // Until then, the answer may still store where its partitions begin.
+            if self.asking.is_some() && matches!(incoming, Incoming::Revoked { .. }) {
+                self.incoming.push_front(incoming);
+                return;
+            }
+            self.note(incoming);
+        }
+        let limit = self.settings.read_ahead_bytes / 4;
+        self.buffers.stop(&self.line, limit);
+    }
+
+    fn note(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Assigned(partitions) if partitions.is_empty() => {
+                self.line.command(Command::Assign(Vec::new()));
+            }
+            Incoming::Assigned(partitions) => {
+                let new = partitions.into_iter().map(|p| (p, Entry::Assigned));
+                self.entering.extend(new);
+            }
+            Incoming::Revoked { partitions, lost } => self.note_revoked(partitions, lost),
+            Incoming::Records(records) => {
+                for record in records {
+                    self.buffers.add(&self.line, record);
+                }
+            }
+            Incoming::Positioned(positions) => {
+                let mut claims = Vec::new();
+                for Position { partition, offset } in positions {
+                    if let Some(claim) = self.positioning.remove(&partition) {
+                        self.buffers.begin(&self.line, partition.clone(), offset);
+                        self.commits.begin(partition, offset);
+                        claims.push(claim);
+                    }
+                }
+                self.holdings.assign(claims);
+            }
+            Incoming::NotPositioned(positions, failed) => {
+                tracing::debug!(%failed, ?positions, "partitions could not be positioned");
+                for Position { partition, .. } in positions {
+                    if self.positioning.remove(&partition).is_some() {
+                        self.entering.insert(partition, Entry::Again);
+                    }
+                }
+            }
+            Incoming::Left => self.left = true,
+            Incoming::Failed(failed) => self.note_failure(failed),
+        }
+    }
+
+    fn note_revoked(&mut self, partitions: Vec<Partition>, lost: bool) {
+        for partition in &partitions {
+            self.entering.remove(partition);
+            self.positioning.remove(partition);
+            self.buffers.drop(&self.line, partition);
+        }
+        let held = self.holdings.ids(&partitions);
+        if lost {
+            self.holdings.take_away(&held);
+            self.revoking = None;
+            self.line.command(Command::Unassign(partitions));
+            return;
+        }
+        let now = self.settings.clock.monotonic();
+        let deadline = self.settings.revocation_timeout;
+        self.holdings.revoke(&held, now, deadline);
+        self.revoking = Some((partitions, held.into_iter().collect()));
+        self.answer_revocation(&[]);
+    }
+
+    /// These partitions are given back. librdkafka is answered when all are that it waits for.
+    pub(super) fn answer_revocation(&mut self, given_back: &[Partition]) {
+        if let Some((all, open)) = &mut self.revoking {
+            open.retain(|partition| !given_back.contains(partition));
+            if open.is_empty() {
+                let all = std::mem::take(all);
+                self.revoking = None;
+                self.line.command(Command::Unassign(all));
+            }
+        }
+    }
+
+    pub(super) fn withdraw_overdue(&mut self) {
+        let overdue = self.holdings.overdue(self.settings.clock.monotonic());
+        if !overdue.is_empty() {
+            self.holdings.take_away(&overdue);
+            self.answer_revocation(&overdue);
+        }
+    }
+
+    pub(super) fn until_deadline(&self) -> Duration {
+        let now = self.settings.clock.monotonic();
+        self.holdings
+            .deadline()
+            .map_or(LONG, |deadline| deadline.remaining_at(now))
+    }
+
+    fn note_failure(&mut self, failed: KafkaError) {
+        // The end of a partition is no failure.
+        let Some(code) = failed.rdkafka_error_code() else {
+            return;
+        };
+        match code {
+            // The loss of the partitions follows.
+            Code::PollExceeded => {}
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+                if !std::mem::replace(&mut self.warned, true) {
+                    tracing::warn!(
+                        group = %self.holdings.group(),
+                        topics = ?self.topics,
+                        "a topic does not exist: this member waits for it to be created"
+                    );
+                }
+            }
+            Code::AutoOffsetReset | Code::OffsetOutOfRange => self.look_at_positions(),
+            _ if error::is_final(&failed) => {
+                let context = self.client.0.context();
+                self.error = Some(context.trouble.explain("reading", failed));
+            }
+            // One of several nodes may be away, or the cluster is there again.
+            _ => self.look(),
+        }
+    }
+
+    pub(super) fn ask_where_to_start(&mut self) {
+        if self.entering.is_empty() || self.asking.is_some() || self.left {
+            return;
+        }
+        let question = Arc::new(Question {
+            settings: Arc::clone(&self.settings),
+            client: Arc::clone(&self.client.0),
+            group: self.holdings.group().clone(),
+            topics: Arc::clone(&self.topics),
+            start_at: self.start_at,
+            partitions: self.entering.keys().cloned().collect(),
+        });
+        self.asking = Some(tokio::spawn(async move {
+            let patience = Patience::of(&question.settings);
+            loop {
+                let asked = Arc::clone(&question);
+                let answered = tokio::task::spawn_blocking(move || asked.answer()).await;
+                if let Some(claims) = answered.map_err(error::ended)?? {
+                    return Ok(claims);
+                }
+                if patience.is_over() {
+                    return Err(error::unavailable(
+                        "the member that begins the new group does not answer",
+                    ));
+                }
+                tokio::time::sleep(BETWEEN_QUESTIONS).await;
+            }
+        }));
+    }
+
+    /// Takes the partitions of which it is known now where they begin.
+    pub(super) fn start(&mut self, claims: Vec<Claim<Partition>>) {
+        let (mut assigned, mut again) = (Vec::new(), Vec::new());
+        for claim in claims {
+            let position = Position {
+                partition: claim.partition.clone(),
+                offset: claim.committed,
+            };
+            match self.entering.remove(&claim.partition) {
+                Some(Entry::Assigned) => assigned.push(position),
+                Some(Entry::Again) => again.push(position),
+                // It was lost meanwhile.
+                None => continue,
+            }
+            self.positioning.insert(claim.id.clone(), claim);
+        }
+        for (positions, command) in [
+            (assigned, Command::Assign as fn(Vec<Position>) -> Command),
+            (again, Command::Seek),
+        ] {
+            if !positions.is_empty() {
+                self.line.command(command(positions));
+            }
+        }
+    }
+
+    /// Asks whether the cluster answers.
+    pub(super) fn look(&mut self) {
+        if self.looking.is_some() {
+            return;
+        }
+        let (client, settings) = (Arc::clone(&self.client.0), Arc::clone(&self.settings));
+        let topic = (self.topics.first()).map(|topic: &Topic| topics::full(&settings, topic));
+        self.looking = Some(tokio::task::spawn_blocking(move || {
+            let asked = client
+                .client()
+                .fetch_metadata(topic.as_deref(), settings.request_timeout);
+            let trouble = &client.context().trouble;
+            asked
+                .map(drop)
+                .map_err(|cause| trouble.explain("asking the cluster", cause))
+        }));
+    }
+
+    /// The cluster does not have a record that was asked for. Finds out which one.
+    fn look_at_positions(&mut self) {
+        if self.looking.is_some() {
+            return;
+        }
+        let ends: BTreeMap<Partition, i64> = (self.buffers.ends())
+            .map(|(partition, end)| (partition.clone(), end))
+            .collect();
+        let question = Question {
+            settings: Arc::clone(&self.settings),
+            client: Arc::clone(&self.client.0),
+            group: self.holdings.group().clone(),
+            topics: Arc::clone(&self.topics),
+            start_at: self.start_at,
+            partitions: ends.keys().cloned().collect(),
+        };
+        let line = Arc::clone(&self.line);
+        self.looking = Some(tokio::task::spawn_blocking(move || {
+            question.check(&ends)?;
+            // All are there after all.
+            let positions = ends.into_iter();
+            let positions = positions.map(|(partition, offset)| Position { partition, offset });
+            line.command(Command::Seek(positions.collect()));
+            Ok(())
+        }));
+    }
+}

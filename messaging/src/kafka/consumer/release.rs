@@ -1,0 +1,88 @@
+//! Giving partitions back.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::consumer::Consumer as _;
+
+use super::{Entry, LogConsumer};
+use crate::{
+    Error,
+    broker::Partition,
+    kafka::{client::Patience, error, line::Command, member::list},
+};
+
+impl LogConsumer {
+    pub(super) async fn give_back(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        let held = self.holdings.ids(partitions);
+        let asked = |partition: &Partition| {
+            let revoking = self.revoking.as_ref();
+            revoking.is_some_and(|(_, open)| open.contains(partition))
+        };
+        let unasked: Vec<Partition> = held.iter().filter(|p| !asked(p)).cloned().collect();
+        // A member that gives back everything because it was asked stays in the group.
+        if held.len() == self.holdings.count() && unasked.len() == held.len() {
+            return self.leave(&held).await;
+        }
+        self.forget(&held);
+        // Kafka gives a partition to nobody else while it is this member's. So it begins anew.
+        let again = unasked.into_iter().map(|p| (p, Entry::Again));
+        self.entering.extend(again);
+        self.answer_revocation(&held);
+        Ok(())
+    }
+
+    fn forget(&mut self, partitions: &[Partition]) {
+        self.holdings.give_back(partitions);
+        for partition in partitions {
+            self.buffers.drop(&self.line, partition);
+        }
+    }
+
+    async fn leave(&mut self, held: &[Partition]) -> Result<(), Error> {
+        if !self.subscribed {
+            return Ok(());
+        }
+        let patience = self.settings.request_timeout;
+        if !held.is_empty() {
+            self.find_the_group(held, patience).await?;
+        }
+        self.forget(held);
+        self.entering.clear();
+        self.positioning.clear();
+        self.revoking = None;
+        self.subscribed = false;
+        self.line.command(Command::Leave);
+        let left = async {
+            loop {
+                self.incoming.extend(self.line.take());
+                self.note_incoming();
+                if self.left {
+                    return;
+                }
+                self.line.news().await;
+            }
+        };
+        if tokio::time::timeout(patience, left).await.is_err() {
+            return Err(error::unavailable("leaving the group takes too long"));
+        }
+        Ok(())
+    }
+
+    /// librdkafka does not say whether the group heard that a member leaves. It can hear now.
+    async fn find_the_group(&self, held: &[Partition], within: Duration) -> Result<(), Error> {
+        let (client, settings) = (Arc::clone(&self.client.0), Arc::clone(&self.settings));
+        let list = list(&settings, &held[..1]);
+        let asking = tokio::task::spawn_blocking(move || {
+            let patience = Patience::of(&settings);
+            let asked = client.committed_offsets(list, patience.left());
+            let trouble = &client.context().trouble;
+            asked
+                .map(drop)
+                .map_err(|cause| trouble.explain("leaving the group", cause))
+        });
+        let asked = tokio::time::timeout(within, asking).await;
+        asked
+            .map_err(|_| error::unavailable("the group does not answer"))?
+            .map_err(error::ended)?
+    }
+}

@@ -1,0 +1,214 @@
+//! The thread that polls librdkafka. It forwards, and does as it is told; it decides nothing.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use rdkafka::{Message as _, consumer::Consumer as _, error::KafkaResult};
+
+use super::{
+    GroupProtocol,
+    builder::Settings,
+    error,
+    line::{Command, Incoming, Line, Record, Task},
+    member::{Client, list, unassign},
+    record,
+    starts::offsets,
+    topics,
+};
+use crate::{
+    Error, Topic,
+    broker::{Partition, Position},
+};
+
+pub(super) struct Poller {
+    settings: Arc<Settings>,
+    line: Arc<Line>,
+    client: Arc<Client>,
+    /// Topics by their names in the cluster.
+    topics: HashMap<String, Topic>,
+    /// What is forwarded next, and how many bytes that is.
+    records: Vec<Record>,
+    bytes: usize,
+}
+
+/// Records that are forwarded at once, at most.
+const PORTION: usize = 1_000;
+
+/// How long leaving a group may take.
+const LEAVING: Duration = Duration::from_secs(5);
+
+impl Poller {
+    /// Starts the thread. It ends, and leaves the group, when the line ends.
+    pub(super) fn start(
+        settings: &Arc<Settings>,
+        line: &Arc<Line>,
+        client: &Arc<Client>,
+        topics: &[Topic],
+    ) -> Result<(), Error> {
+        let poller = Self {
+            topics: topics
+                .iter()
+                .map(|topic| (topics::full(settings, topic), topic.clone()))
+                .collect(),
+            settings: Arc::clone(settings),
+            line: Arc::clone(line),
+            client: Arc::clone(client),
+            records: Vec::new(),
+            bytes: 0,
+        };
+        std::thread::Builder::new()
+            .name("kafka-consumer".to_owned())
+            .spawn(move || poller.run())
+            .map(drop)
+            .map_err(|error| error::unavailable(format!("no thread for a consumer: {error}")))
+    }
+
+    fn run(mut self) {
+        let limit = self.settings.read_ahead_bytes / 4;
+        loop {
+            match self.line.task(limit) {
+                Task::End => break,
+                Task::Command(command) => self.carry_out(command),
+                Task::Poll => self.poll(limit),
+            }
+        }
+        // Dropping the client leaves the group. The last holder drops it.
+        self.client.context().set_leaving(true);
+    }
+
+    /// Takes everything that has come.
+    fn poll(&mut self, limit: usize) {
+        loop {
+            let polled = self.client.poll(Duration::ZERO);
+            let nothing = polled.is_none();
+            let mut failed = None;
+            match polled {
+                None => {}
+                Some(Ok(message)) => {
+                    if let Some(topic) = self.topics.get(message.topic()) {
+                        let (content, size) = record::read(topic, &message);
+                        // The record, and what holds it.
+                        let size = size + 256;
+                        self.bytes += size;
+                        self.records.push(Record {
+                            partition: Partition {
+                                topic: topic.clone(),
+                                number: message.partition(),
+                            },
+                            offset: message.offset(),
+                            size,
+                            content,
+                        });
+                    }
+                }
+                Some(Err(error)) => failed = Some(error),
+            }
+            // A rebalance counts as nothing, but there may be more behind it.
+            let rebalances = self.client.context().rebalances();
+            let quiet = nothing && rebalances.is_empty();
+            if self.records.len() >= PORTION || quiet || failed.is_some() || !rebalances.is_empty()
+            {
+                self.forward_records();
+            }
+            for rebalance in rebalances {
+                self.line.forward(rebalance);
+            }
+            if let Some(error) = failed {
+                self.line.forward(Incoming::Failed(error));
+            }
+            if quiet {
+                return;
+            }
+            if !self.line.may_poll(self.bytes, limit) {
+                self.forward_records();
+                // There may be more.
+                self.line.stir();
+                return;
+            }
+        }
+    }
+
+    fn forward_records(&mut self) {
+        self.bytes = 0;
+        if !self.records.is_empty() {
+            let records = std::mem::take(&mut self.records);
+            self.line.forward(Incoming::Records(records));
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Subscribe => {
+                self.client.context().set_leaving(false);
+                let topics: Vec<&str> = self.topics.keys().map(String::as_str).collect();
+                if let Err(error) = self.client.subscribe(&topics) {
+                    self.line.forward(Incoming::Failed(error));
+                }
+            }
+            Command::Assign(positions) => {
+                let assigned = offsets(&self.settings, &positions).and_then(|list| {
+                    match self.settings.group_protocol {
+                        GroupProtocol::Eager => self.client.assign(&list),
+                        GroupProtocol::Cooperative | GroupProtocol::Consumer => {
+                            self.client.incremental_assign(&list)
+                        }
+                    }
+                });
+                self.positioned(positions, assigned);
+            }
+            Command::Seek(positions) => {
+                let sought = offsets(&self.settings, &positions).and_then(|list| {
+                    let timeout = self.settings.request_timeout;
+                    let done = self.client.seek_partitions(list, timeout)?;
+                    done.elements()
+                        .iter()
+                        .try_for_each(|element| element.error())
+                });
+                self.positioned(positions, sought);
+            }
+            Command::Unassign(partitions) => {
+                unassign(&self.client, &self.settings, Some(&partitions));
+            }
+            Command::Pause(partitions) => {
+                self.note(self.client.pause(&list(&self.settings, &partitions)));
+            }
+            Command::Resume(partitions) => {
+                self.note(self.client.resume(&list(&self.settings, &partitions)));
+            }
+            Command::Leave => self.leave(),
+        }
+        // What is in the queue may have changed.
+        self.line.stir();
+    }
+
+    fn positioned(&self, positions: Vec<Position>, result: KafkaResult<()>) {
+        self.line.forward(match result {
+            Ok(()) => Incoming::Positioned(positions),
+            Err(error) => Incoming::NotPositioned(positions, error),
+        });
+    }
+
+    /// A partition that was lost meanwhile cannot be paused or resumed, and need not be.
+    fn note(&self, result: KafkaResult<()>) {
+        if let Err(error) = result {
+            tracing::debug!(%error, "partitions were not paused or resumed: the group has moved on");
+        }
+    }
+
+    /// Gives everything back and leaves the group, which is done when librdkafka has revoked it all.
+    fn leave(&mut self) {
+        let context = Arc::clone(self.client.context());
+        context.set_leaving(true);
+        let assigned = self.client.assignment().map_or(0, |list| list.count());
+        self.client.unsubscribe();
+        let mut waited = Duration::ZERO;
+        let slice = Duration::from_millis(50);
+        let mut revoked = assigned == 0;
+        while !revoked && waited < LEAVING {
+            // Records are not this member's any more.
+            drop(self.client.poll(slice));
+            waited += slice;
+            revoked = !context.rebalances().is_empty();
+        }
+        self.line.forward(Incoming::Left);
+    }
+}

@@ -1,0 +1,10 @@
+//! Apache Kafka: a real cluster or, where there is none, the one that librdkafka mocks.
+
+mod errors;
+mod fixture;
+mod foreign;
+mod mock;
+mod protocols;
+mod publishing;
+mod reading;
+mod real;

@@ -1,0 +1,268 @@
+//! `cargo xtask commerce`: the application as many processes, on private servers.
+
+mod process;
+mod state;
+
+use std::{
+    fs,
+    process::{Command as Program, Stdio},
+    thread,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use cargo_metadata::camino::Utf8PathBuf;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::{
+    services::{self, Place, Server, Service},
+    steps::CARGO,
+    workspace::{ON_SERVERS, Workspace},
+};
+use process::Process;
+use state::State;
+
+/// The process that serves the routes of all services.
+const FRONT: &str = "front";
+
+#[derive(Clone, Subcommand)]
+pub(crate) enum Command {
+    /// Builds the application, starts the servers that are missing and a process for each service, and prints how to
+    /// reach them; a second `up` starts what has ended since.
+    ///
+    /// Standard output has what other commands of the application read: `export $(cargo xtask commerce up)`.
+    Up(Up),
+    /// Stops all processes, and the servers that `up` started.
+    Down,
+    /// Prints what runs, as JSON.
+    Status,
+}
+
+#[derive(Clone, Args)]
+pub(crate) struct Up {
+    /// Processes of each service.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
+    replicas: u8,
+    /// Orders per second of the built-in customers, as 5/s, or off.
+    #[arg(long, value_name = "N/s|off", default_value = "off")]
+    traffic: String,
+    /// Builds with optimizations.
+    #[arg(long)]
+    release: bool,
+}
+
+pub(crate) fn run(command: Command) -> Result<()> {
+    let home = Workspace::read()?.root.join("target/commerce");
+    fs::create_dir_all(&home).with_context(|| home.to_string())?;
+    // Two runs at once take turns.
+    let lock = fs::File::create(home.join("lock"))?;
+    lock.lock()?;
+    match command {
+        Command::Up(wanted) => up(&home, &wanted),
+        Command::Down => down(&home),
+        Command::Status => status(&home),
+    }
+}
+
+fn up(home: &Utf8PathBuf, wanted: &Up) -> Result<()> {
+    let program = build(home, wanted.release)?;
+    let mut state = State::read(home)?;
+    let settings = servers(home, &mut state)?;
+    let mut missing = Vec::new();
+    for (name, arguments) in processes(&program, wanted)? {
+        state.processes.retain(|it| it.name != name || it.runs());
+        if state.processes.iter().all(|it| it.name != name) {
+            missing.push((name, arguments));
+        }
+    }
+    let mut started = Vec::new();
+    for (name, arguments) in missing {
+        let mut command = Program::new(&program);
+        command.arg("serve").args(arguments);
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
+        started.push(Process::start(home, &name, command)?);
+        // Written before it is ready: `down` stops it in any case.
+        state.processes.extend(started.last().cloned());
+        state.write(home)?;
+    }
+    let ready = thread::scope(|scope| {
+        let waiting: Vec<_> = (started.iter())
+            .map(|process| scope.spawn(|| process.ready()))
+            .collect();
+        let ready = waiting.into_iter().map(|waiting| match waiting.join() {
+            Ok(ready) => ready,
+            Err(_) => bail!("a thread panicked"),
+        });
+        ready.collect::<Vec<Result<Process>>>()
+    });
+    for process in ready {
+        let process = process?;
+        state.processes.retain(|it| it.name != process.name);
+        state.processes.push(process);
+    }
+    state.write(home)?;
+    show(&state, &settings, &program);
+    Ok(())
+}
+
+/// Builds the program, and keeps it from later builds of the other form.
+fn build(home: &Utf8PathBuf, release: bool) -> Result<Utf8PathBuf> {
+    let workspace = Workspace::read()?;
+    let mut cargo = Program::new(CARGO);
+    cargo
+        .arg("build")
+        .args(workspace.program("commerce")?)
+        .args(["--features", ON_SERVERS])
+        .args(release.then_some("--release"))
+        .stdout(Stdio::null());
+    let built = cargo.status().context("cargo does not start")?;
+    ensure!(built.success(), "the application does not build: {built}");
+    let profile = if release { "release" } else { "debug" };
+    let (program, kept) = (
+        workspace.target.join(profile).join("commerce"),
+        home.join("program"),
+    );
+    let new = home.join("program.new");
+    // Under another name first: the one that is there may be running.
+    fs::copy(&program, &new).with_context(|| program.to_string())?;
+    fs::rename(&new, &kept)?;
+    Ok(kept)
+}
+
+/// Starts the servers, and says by which settings the application finds them.
+fn servers(home: &Utf8PathBuf, state: &mut State) -> Result<Vec<(&'static str, String)>> {
+    let place = Place::of_workspace()?;
+    let were_there = services::each(|service| Ok(service.status(&place)));
+    let mut settings = vec![("COMMERCE_DATA", home.join("data").into_string())];
+    let found = services::each(|service| service.server(&place, None, true));
+    let mut wrong = Vec::new();
+    for ((service, found), (_, before)) in found.into_iter().zip(were_there) {
+        match found {
+            Ok(Server { running, .. }) => {
+                let is_new = before.is_ok_and(|before| before.url().is_none());
+                if is_new && !state.servers.contains(&service.name.to_owned()) {
+                    state.servers.push(service.name.to_owned());
+                }
+                let url = running.url().unwrap_or_default().to_owned();
+                settings.push((setting(service)?, url));
+            }
+            Err(why) => wrong.push(format!("there is no {}: {why:#}", service.title)),
+        }
+    }
+    state.write(home)?;
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(settings)
+}
+
+/// Which setting of the application names the server.
+fn setting(service: &Service) -> Result<&'static str> {
+    match service.name {
+        "postgres" => Ok("COMMERCE_POSTGRES"),
+        "redis" => Ok("COMMERCE_REDIS_URL"),
+        "kafka" => Ok("COMMERCE_KAFKA"),
+        other => bail!("the application has no setting for {other}"),
+    }
+}
+
+/// The name and the arguments of each process: those of the services, by the application's own list, and the front.
+fn processes(program: &Utf8PathBuf, wanted: &Up) -> Result<Vec<(String, Vec<String>)>> {
+    let listed = Program::new(program).arg("services").output()?;
+    let listed = String::from_utf8(listed.stdout).context("the list of services")?;
+    let names: Vec<&str> = listed.lines().collect();
+    ensure!(!names.is_empty(), "the application lists no services");
+    let mut processes = Vec::new();
+    for name in names {
+        for number in 1..=wanted.replicas {
+            let arguments = [
+                "--service",
+                name,
+                "--listen",
+                "127.0.0.1:0",
+                "--traffic",
+                "off",
+            ];
+            let process = match wanted.replicas {
+                1 => name.to_owned(),
+                _ => format!("{name}-{number}"),
+            };
+            processes.push((process, arguments.map(str::to_owned).to_vec()));
+        }
+    }
+    let traffic = &*wanted.traffic;
+    let arguments = ["--listen", "127.0.0.1:0", "--traffic", traffic];
+    processes.push((FRONT.to_owned(), arguments.map(str::to_owned).to_vec()));
+    Ok(processes)
+}
+
+fn show(state: &State, settings: &[(&str, String)], program: &Utf8PathBuf) {
+    for process in &state.processes {
+        let Process { name, pid, .. } = process;
+        eprintln!(
+            "{name:<14} {}  process {pid}, log {}",
+            process.url(),
+            process.log
+        );
+    }
+    let target = state.processes.iter().find(|it| it.name == FRONT);
+    let target = target.map(|front| ("COMMERCE_TARGET", front.url().to_owned()));
+    for (name, value) in settings.iter().cloned().chain(target) {
+        println!("{name}={value}");
+    }
+    eprintln!(
+        "\nwith these lines in the environment: {program} verify --settle 30; {program} load; {program} demo happy-path"
+    );
+}
+
+fn down(home: &Utf8PathBuf) -> Result<()> {
+    let state = State::read(home)?;
+    let stuck: Vec<&str> = thread::scope(|scope| {
+        let stopping: Vec<_> = (state.processes.iter())
+            .map(|process| (process, scope.spawn(|| process.stop())))
+            .collect();
+        let stuck = stopping.into_iter().filter_map(|(process, stopping)| {
+            let is_gone = stopping.join().unwrap_or(false);
+            (!is_gone).then_some(&*process.name)
+        });
+        stuck.collect()
+    });
+    ensure!(stuck.is_empty(), "does not end: {}", stuck.join(", "));
+    let place = Place::of_workspace()?;
+    for (service, down) in services::each(|service| {
+        let ours = state.servers.iter().any(|name| name == service.name);
+        Ok(ours && service.down(&place)?)
+    }) {
+        if down? {
+            println!("{}: stopped, its data removed", service.name);
+        }
+    }
+    let (count, data) = (state.processes.len(), home.join("data"));
+    if data.exists() {
+        fs::remove_dir_all(&data).with_context(|| data.to_string())?;
+    }
+    State::forget(home)?;
+    println!("commerce: {count} processes stopped");
+    Ok(())
+}
+
+fn status(home: &Utf8PathBuf) -> Result<()> {
+    let state = State::read(home)?;
+    let place = Place::of_workspace()?;
+    let mut servers = Vec::new();
+    for (_, server) in services::each(|service| Ok(service.status(&place))) {
+        servers.push(server?);
+    }
+    let processes: Vec<_> = (state.processes.iter())
+        .map(|process| {
+            json!({
+                "name": process.name,
+                "pid": process.pid,
+                "running": process.runs(),
+                "url": process.url(),
+                "log": process.log,
+            })
+        })
+        .collect();
+    let status = json!({"processes": processes, "servers": servers});
+    println!("{}", serde_json::to_string_pretty(&status)?);
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! The application as many processes: started, found again, mended and stopped. A stand-in serves, since only its processes
+//! matter here; the tests of the application itself are in examples/commerce.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// Lists two services, and serves until it is killed. The service `payment` fails where a file says so.
+const STAND_IN: &str = r#"
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words == ["services"] {
+        println!("order\npayment");
+        return;
+    }
+    let settings = ["COMMERCE_DATA", "COMMERCE_POSTGRES", "COMMERCE_REDIS_URL", "COMMERCE_KAFKA"];
+    for name in settings {
+        eprintln!("{name}={}", std::env::var(name).unwrap());
+    }
+    if words.contains(&"payment".to_owned()) && std::path::Path::new("broken").exists() {
+        eprintln!("this till is stuck");
+        std::process::exit(3);
+    }
+    println!("ready http://127.0.0.1:{}", std::process::id());
+    loop {
+        std::thread::park();
+    }
+}
+"#;
+
+/// What it is told of servers, none of which is ever asked.
+const SERVERS: [(&str, &str); 3] = [
+    ("MAINSTAY_POSTGRES_URL", "postgres://127.0.0.1:1"),
+    ("MAINSTAY_REDIS_URL", "redis://127.0.0.1:1"),
+    ("MAINSTAY_KAFKA_URL", "127.0.0.1:1"),
+];
+
+/// A checkout of its own; what runs in it goes with it.
+struct Checkout(PathBuf);
+
+impl Checkout {
+    fn new(name: &str) -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(folder.join("src")).unwrap();
+        let manifest = "[package]\nname = \"commerce\"\nedition = \"2024\"\n[features]\ndistributed = []\n[workspace]\n";
+        fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+        fs::write(folder.join("src/main.rs"), STAND_IN).unwrap();
+        drop(fs::remove_file(folder.join("broken")));
+        let checkout = Self(folder);
+        checkout.succeeds(&["down"]);
+        checkout
+    }
+
+    fn xtask(&self, arguments: &[&str]) -> (bool, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command
+            .arg("commerce")
+            .args(arguments)
+            .current_dir(&self.0)
+            .env("CARGO_TARGET_DIR", self.0.join("target"))
+            .envs(SERVERS);
+        let output = command.output().unwrap();
+        let text = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
+        let [stdout, stderr] = text;
+        (output.status.success(), stdout, stderr)
+    }
+
+    fn succeeds(&self, arguments: &[&str]) -> String {
+        let (succeeded, stdout, stderr) = self.xtask(arguments);
+        assert!(succeeded, "{arguments:?}: {stderr}");
+        stdout
+    }
+
+    /// Name and process id of those that run.
+    fn running(&self) -> Vec<(String, String)> {
+        let status: Value = serde_json::from_str(&self.succeeds(&["status"])).unwrap();
+        let processes = status["processes"].as_array().unwrap().iter();
+        let running = processes.filter(|process| process["running"] == true);
+        let mut running: Vec<_> = running
+            .map(|process| {
+                let name = process["name"].as_str().unwrap().to_owned();
+                let pid = process["pid"].to_string();
+                // The stand-in says its own id in place of a port.
+                assert_eq!(process["url"], format!("http://127.0.0.1:{pid}"));
+                (name, pid)
+            })
+            .collect();
+        running.sort();
+        running
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        drop(self.xtask(&["down"]));
+    }
+}
+
+fn names(running: &[(String, String)]) -> Vec<&str> {
+    running.iter().map(|(name, _)| &**name).collect()
+}
+
+fn is_there(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+#[test]
+fn it_runs_as_a_process_per_service_and_the_next_up_mends_what_was_killed() {
+    let checkout = Checkout::new("commerce-up-down");
+    let first = checkout.succeeds(&["up"]);
+    let running = checkout.running();
+    assert_eq!(names(&running), ["front", "order", "payment"]);
+    for line in [
+        "COMMERCE_POSTGRES=postgres://127.0.0.1:1",
+        "COMMERCE_REDIS_URL=redis://127.0.0.1:1",
+        "COMMERCE_KAFKA=127.0.0.1:1",
+        &format!("COMMERCE_TARGET=http://127.0.0.1:{}", running[0].1),
+    ] {
+        assert!(first.lines().any(|it| it == line), "{line}: {first}");
+        let log = fs::read_to_string(checkout.0.join("target/commerce/order.log")).unwrap();
+        assert!(
+            log.contains(line) || line.starts_with("COMMERCE_TARGET"),
+            "{log}"
+        );
+    }
+
+    assert_eq!(checkout.succeeds(&["up"]), first);
+    assert_eq!(checkout.running(), running);
+
+    let (_, payment) = &running[2];
+    let killed = Command::new("kill").args(["-9", payment]).status();
+    assert!(killed.unwrap().success());
+    checkout.succeeds(&["up"]);
+    let mended = checkout.running();
+    assert_eq!(mended[..2], running[..2]);
+    assert!(mended[2].0 == "payment" && mended[2].1 != *payment);
+
+    let told = checkout.succeeds(&["down"]);
+    assert!(told.contains("3 processes stopped"), "{told}");
+    assert!(mended.iter().all(|(_, pid)| !is_there(pid)));
+    assert!(checkout.running().is_empty());
+    assert!(!checkout.0.join("target/commerce/state.json").exists());
+    assert!(!checkout.0.join("target/commerce/data").exists());
+}
+
+#[test]
+fn each_service_runs_as_often_as_was_asked() {
+    let checkout = Checkout::new("commerce-replicas");
+    checkout.succeeds(&["up", "--replicas", "2"]);
+    let running = checkout.running();
+    let expected = ["front", "order-1", "order-2", "payment-1", "payment-2"];
+    assert_eq!(names(&running), expected);
+}
+
+#[test]
+fn what_does_not_start_is_named_with_its_last_words_and_down_stops_the_others() {
+    let checkout = Checkout::new("commerce-broken");
+    fs::write(checkout.0.join("broken"), "").unwrap();
+    let (succeeded, _, stderr) = checkout.xtask(&["up"]);
+    assert!(
+        !succeeded && stderr.contains("payment does not start: this till is stuck"),
+        "{stderr}"
+    );
+    let running = checkout_of(&checkout.0);
+    assert_eq!(running.len(), 2, "{running:?}");
+    checkout.succeeds(&["down"]);
+    assert!(running.iter().all(|pid| !is_there(pid)));
+}
+
+/// The processes that its state names and that run.
+fn checkout_of(folder: &Path) -> Vec<String> {
+    let state = fs::read_to_string(folder.join("target/commerce/state.json")).unwrap();
+    let state: Value = serde_json::from_str(&state).unwrap();
+    let processes = state["processes"].as_array().unwrap().iter();
+    let pids = processes.map(|process| process["pid"].to_string());
+    pids.filter(|pid| is_there(pid)).collect()
+}
