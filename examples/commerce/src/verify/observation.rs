@@ -12,7 +12,7 @@ use commerce_chassis::{Snapshot, Storage};
 use mainstay_clock::{Clock as _, SystemClock};
 use mainstay_messaging::envelope::micros_since_epoch;
 
-use super::log::{Log, SCANS};
+use super::log::Log;
 use crate::{
     config::SERVICES,
     error::{Failure, cannot_check},
