@@ -42,7 +42,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ServeArguments {
-    /// Service to run: order, inventory, payment, shipping or all [default: all]
+    /// Service to run, gateway for the gateway alone, or all of them in one process [default: all]
     #[arg(long, env = "COMMERCE_SERVICE", value_name = "NAME")]
     pub(crate) service: Option<String>,
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
@@ -62,6 +62,63 @@ pub(crate) struct ServeArguments {
         value_name = "TOKEN"
     )]
     pub(crate) operator_token: Option<Secret>,
+    /// Whether requests need a token: open or required. Open is allowed on a loopback address only,
+    /// and is the default there
+    #[arg(long, env = "COMMERCE_AUTH", value_name = "open|required")]
+    pub(crate) auth: Option<String>,
+    /// Where a service is that the gateway stands before, such as order=http://127.0.0.1:8081; once
+    /// per service
+    #[arg(
+        long,
+        env = "COMMERCE_UPSTREAM",
+        value_name = "NAME=URL",
+        value_delimiter = ','
+    )]
+    pub(crate) upstream: Vec<String>,
+    /// Key set of identity, for a process without it [default: at the gateway, that of its upstream
+    /// identity]
+    #[arg(long, env = "COMMERCE_JWKS", value_name = "URL")]
+    pub(crate) jwks: Option<String>,
+    /// Requests per second of one client at the gateway [default: off if open, 100/s if tokens are
+    /// required]
+    #[arg(long, env = "COMMERCE_RATE_LIMIT", value_name = "N/s|off")]
+    pub(crate) rate_limit: Option<String>,
+    /// Password of the seeded users [default: mainstay-demo on a loopback address; elsewhere, they
+    /// cannot log in]
+    #[arg(
+        long,
+        env = "COMMERCE_SEED_PASSWORD",
+        hide_env_values = true,
+        value_name = "PASSWORD"
+    )]
+    pub(crate) seed_password: Option<Secret>,
+    /// Secret that the carrier signs webhooks with, as `whsec_BASE64` [default: a documented one if the
+    /// shop is open, otherwise a random one]
+    #[arg(
+        long,
+        env = "COMMERCE_CARRIER_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub(crate) carrier_secret: Option<Secret>,
+    /// Secret that the payment provider signs webhooks with; the default is as the carrier's
+    #[arg(
+        long,
+        env = "COMMERCE_PSP_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub(crate) psp_secret: Option<Secret>,
+    /// Mail server, in builds with `--features distributed`, such as `smtps://USER:PASSWORD@HOST`
+    /// [default: mails are files under mails in the data directory]
+    // The value may hold a password, so help must not show it.
+    #[arg(
+        long,
+        env = "COMMERCE_SMTP",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub(crate) smtp: Option<Secret>,
     /// Time for which stock is held for an order that is not confirmed, in seconds [default: 900]
     #[arg(long, env = "COMMERCE_HOLD", value_name = "SECONDS")]
     pub(crate) hold: Option<u64>,

@@ -2,20 +2,25 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZeroU32,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use commerce_chassis::{Operators, Storage, StorageSettings};
+use axum::http::Uri;
+use commerce_chassis::{Access, Operators, Storage, StorageSettings, WebhookSecrets};
 use commerce_inventory::HOLD;
 use serde::Deserialize;
 
 use crate::{
-    cli::{ServeArguments, StorageArguments},
+    cli::{Secret, ServeArguments, StorageArguments},
     error::Failure,
     serve::Limits,
 };
+
+/// The password of the seeded users, where only this machine reaches the shop.
+pub(crate) const SEED_PASSWORD: &str = "mainstay-demo";
 
 /// The services, by name.
 pub(crate) const SERVICES: [&str; 8] = [
@@ -32,7 +37,24 @@ pub(crate) const SERVICES: [&str; 8] = [
 /// Settings of `serve`.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
+    /// The services of this process; none = the gateway alone.
     pub(crate) services: Vec<&'static str>,
+    /// Whether the gateway stands before them.
+    pub(crate) gateway: bool,
+    /// Whether requests need a token.
+    pub(crate) access: Access,
+    /// The services of other processes that the gateway stands before.
+    pub(crate) upstreams: Vec<(String, Uri)>,
+    /// The key set of identity; none = identity is in this process, or no token is needed.
+    pub(crate) jwks: Option<Uri>,
+    /// Requests per second of one client; none = any number.
+    pub(crate) rate: Option<NonZeroU32>,
+    /// The password of the seeded users; none = they cannot log in.
+    pub(crate) seed_password: Option<Secret>,
+    /// The secrets that parties outside sign webhooks with.
+    pub(crate) webhooks: WebhookSecrets,
+    /// How notification sends.
+    pub(crate) notification: commerce_notification::Settings,
     pub(crate) listen: SocketAddr,
     pub(crate) storage: Storage,
     /// Who may act on dead letters.
@@ -58,6 +80,14 @@ struct File {
     partitions: Option<u16>,
     traffic: Option<String>,
     operator_token: Option<String>,
+    auth: Option<String>,
+    upstream: Option<Vec<String>>,
+    jwks: Option<String>,
+    rate_limit: Option<String>,
+    seed_password: Option<String>,
+    carrier_secret: Option<String>,
+    psp_secret: Option<String>,
+    smtp: Option<String>,
     hold: Option<u64>,
     request_timeout: Option<u64>,
     max_connections: Option<u64>,
@@ -68,9 +98,39 @@ impl Config {
         let mut file = File::read(arguments.storage.config.as_deref())?;
         let listen = listen(arguments.listen.or(file.listen.take()).as_deref())?;
         let token = arguments.operator_token.map(|token| token.0);
+        let service = arguments.service.or(file.service.take());
+        let (services, gateway) = services(service.as_deref())?;
+        let access = access(arguments.auth.or(file.auth.take()).as_deref(), listen)?;
+        let upstreams = Some(arguments.upstream).filter(|given| !given.is_empty());
+        let upstreams = upstreams.or(file.upstream.take()).unwrap_or_default();
+        let upstreams = upstreams.iter().map(|text| upstream(text));
+        let upstreams: Vec<_> = upstreams.collect::<Result<_, _>>()?;
+        if services.is_empty() == upstreams.is_empty() {
+            return Err(Failure::plain(
+                "upstream: the gateway alone needs at least one, such as order=http://127.0.0.1:8081, and nothing else takes any",
+            ));
+        }
+        let jwks = arguments.jwks.or(file.jwks.take());
+        let password = arguments.seed_password.map(|password| password.0);
+        let rate = arguments.rate_limit.or(file.rate_limit.take());
+        let text = |secret: Option<Secret>| secret.map(|secret| secret.0);
+        let carrier = text(arguments.carrier_secret).or(file.carrier_secret.take());
+        let psp = text(arguments.psp_secret).or(file.psp_secret.take());
+        let webhooks = WebhookSecrets::new(carrier.as_deref(), psp.as_deref(), access);
+        let notification = commerce_notification::Settings {
+            smtp: text(arguments.smtp).or(file.smtp.take()),
+        };
         Ok(Self {
-            operators: operators(token.or(file.operator_token.take()).as_deref(), listen)?,
-            services: services(arguments.service.or(file.service.take()).as_deref())?,
+            operators: operators(token.or(file.operator_token.take()).as_deref(), access)?,
+            jwks: jwks_url(jwks.as_deref(), &services, &upstreams, access)?,
+            rate: rate_limit(rate.as_deref(), access)?,
+            seed_password: seed_password(password.or(file.seed_password.take()), listen)?,
+            webhooks: webhooks.map_err(|error| Failure::plain(error.to_string()))?,
+            notification,
+            services,
+            gateway,
+            access,
+            upstreams,
             listen,
             traffic: traffic(arguments.traffic.or(file.traffic.take()).as_deref())?,
             limits: limits(
@@ -126,19 +186,106 @@ fn setting_at(text: &str, position: usize) -> Option<&str> {
     is_name.then_some(name)
 }
 
-fn services(given: Option<&str>) -> Result<Vec<&'static str>, Failure> {
+/// The services of the process, and whether the gateway stands before them.
+fn services(given: Option<&str>) -> Result<(Vec<&'static str>, bool), Failure> {
     match given {
-        None | Some("all") => Ok(SERVICES.to_vec()),
+        None | Some("all") => Ok((SERVICES.to_vec(), true)),
+        Some("gateway") => Ok((Vec::new(), true)),
         Some(name) => SERVICES
             .into_iter()
             .find(|service| *service == name)
-            .map(|service| vec![service])
+            .map(|service| (vec![service], false))
             .ok_or_else(|| {
                 Failure::plain(format!(
-                    "service {name:?}: expected all, {}",
+                    "service {name:?}: expected all, gateway, {}",
                     SERVICES.join(", ")
                 ))
             }),
+    }
+}
+
+/// An open shop lets anybody do anything, so only this machine may reach it.
+fn access(given: Option<&str>, listen: SocketAddr) -> Result<Access, Failure> {
+    let is_loopback = listen.ip().is_loopback();
+    match given {
+        Some("required") => Ok(Access::Required),
+        Some("open") | None if is_loopback => Ok(Access::Open),
+        Some("open") | None => Err(Failure::plain(format!(
+            "listen {listen}: others reach this address, so give --auth required"
+        ))),
+        Some(other) => Err(Failure::plain(format!(
+            "auth {other:?}: expected open or required"
+        ))),
+    }
+}
+
+fn upstream(text: &str) -> Result<(String, Uri), Failure> {
+    let parts = text
+        .split_once('=')
+        .filter(|(name, _)| SERVICES.contains(name));
+    let upstream = parts.and_then(|(name, address)| Some((name.to_owned(), url(address)?)));
+    upstream.ok_or_else(|| {
+        Failure::plain(format!(
+            "upstream {text:?}: expected SERVICE=URL, such as order=http://127.0.0.1:8081"
+        ))
+    })
+}
+
+/// A plain HTTP URL.
+fn url(text: &str) -> Option<Uri> {
+    let url: Uri = text.parse().ok()?;
+    let is_complete = url.scheme_str() == Some("http") && url.authority().is_some();
+    is_complete.then_some(url)
+}
+
+fn jwks_url(
+    given: Option<&str>,
+    services: &[&str],
+    upstreams: &[(String, Uri)],
+    access: Access,
+) -> Result<Option<Uri>, Failure> {
+    if services.contains(&"identity") {
+        return Ok(None);
+    }
+    if let Some(text) = given {
+        let wrong = || Failure::plain(format!("jwks {text:?}: expected an http URL"));
+        return Ok(Some(url(text).ok_or_else(wrong)?));
+    }
+    let identity = upstreams.iter().find(|(name, _)| name == "identity");
+    let found = identity
+        .and_then(|(_, at)| url(&format!("http://{}/.well-known/jwks.json", at.authority()?)));
+    if found.is_none() && access == Access::Required {
+        return Err(Failure::plain(
+            "jwks: with --auth required, a process without identity needs the URL of its key set",
+        ));
+    }
+    Ok(found)
+}
+
+fn rate_limit(given: Option<&str>, access: Access) -> Result<Option<NonZeroU32>, Failure> {
+    let default = match access {
+        Access::Open => "off",
+        Access::Required => "100/s",
+    };
+    let text = given.unwrap_or(default);
+    if text == "off" {
+        return Ok(None);
+    }
+    let number = text.strip_suffix("/s").unwrap_or(text).parse().ok();
+    let rate = number.filter(|rate: &NonZeroU32| rate.get() >= 5 && rate.get() <= 1_000_000);
+    let wrong = format!("rate-limit {text:?}: expected 5/s to 1000000/s, or off");
+    Ok(Some(rate.ok_or_else(|| Failure::plain(wrong))?))
+}
+
+/// A password that everyone knows is for a shop that only this machine reaches.
+fn seed_password(given: Option<String>, listen: SocketAddr) -> Result<Option<Secret>, Failure> {
+    match given {
+        None if listen.ip().is_loopback() => Ok(Some(Secret(SEED_PASSWORD.to_owned()))),
+        None => Ok(None),
+        Some(password) if password.chars().count() >= 10 => Ok(Some(Secret(password))),
+        Some(_) => Err(Failure::plain(
+            "seed-password: expected at least 10 characters",
+        )),
     }
 }
 
@@ -151,9 +298,10 @@ fn listen(given: Option<&str>) -> Result<SocketAddr, Failure> {
     })
 }
 
-fn operators(token: Option<&str>, listen: SocketAddr) -> Result<Operators, Failure> {
+fn operators(token: Option<&str>, access: Access) -> Result<Operators, Failure> {
     match token {
-        None => Ok(Operators::on_loopback(listen.ip().is_loopback())),
+        None if access == Access::Open => Ok(Operators::on_loopback(true)),
+        None => Ok(Operators::with_access_token()),
         Some(token) if token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Ok(Operators::with_token(token))
         }
@@ -230,8 +378,48 @@ mod tests {
 
     #[test]
     fn one_service_or_all_of_them() {
-        assert_eq!(services(None).unwrap().len(), 8);
-        assert_eq!(services(Some("payment")).unwrap(), ["payment"]);
-        assert!(services(Some("gateway")).is_err());
+        let (all, gateway) = services(None).unwrap();
+        assert_eq!((all.len(), gateway), (8, true));
+        assert_eq!(services(Some("payment")).unwrap(), (vec!["payment"], false));
+        assert_eq!(services(Some("gateway")).unwrap(), (vec![], true));
+        assert!(services(Some("shop")).is_err());
+    }
+
+    #[test]
+    fn an_open_shop_is_for_loopback_only() {
+        let (here, everywhere) = ("127.0.0.1:1".parse().unwrap(), "0.0.0.0:1".parse().unwrap());
+        assert_eq!(access(None, here).unwrap(), Access::Open);
+        for open in [None, Some("open")] {
+            assert!(access(open, everywhere).is_err());
+        }
+        assert_eq!(
+            access(Some("required"), everywhere).unwrap(),
+            Access::Required
+        );
+        assert!(access(Some("maybe"), here).is_err());
+        // Nor does it know a password that everyone knows.
+        assert!(seed_password(None, here).unwrap().is_some());
+        assert!(seed_password(None, everywhere).unwrap().is_none());
+        assert!(seed_password(Some("short".to_owned()), here).is_err());
+    }
+
+    #[test]
+    fn a_process_that_checks_tokens_knows_where_the_keys_are() {
+        let identity = [upstream("identity=http://127.0.0.1:2").unwrap()];
+        let order = [upstream("order=http://127.0.0.1:3").unwrap()];
+        let of = |upstreams, access| jwks_url(None, &[], upstreams, access);
+        let found = of(&identity, Access::Required).unwrap().unwrap();
+        assert_eq!(found, "http://127.0.0.1:2/.well-known/jwks.json");
+        assert!(of(&order, Access::Required).is_err());
+        assert!(of(&order, Access::Open).unwrap().is_none());
+        for wrong in [
+            "order",
+            "orders=http://h",
+            "order=h",
+            "order=https://h",
+            "order=http:",
+        ] {
+            assert!(upstream(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -15,6 +15,7 @@ mod operator;
 mod output;
 mod sagas;
 mod serve;
+mod telemetry;
 mod verify;
 
 use std::{io::Write, process::ExitCode};

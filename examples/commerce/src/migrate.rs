@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use commerce_inventory::HOLD;
-
 use crate::{cli::MigrateArguments, config, error::Failure, serve};
 
 pub(crate) async fn run(arguments: MigrateArguments) -> Result<ExitCode, Failure> {
@@ -12,6 +10,6 @@ pub(crate) async fn run(arguments: MigrateArguments) -> Result<ExitCode, Failure
     serve::create(storage.data())?;
     let deployment = serve::open_log(storage).await?;
     // Opening a service migrates its schema; no task runs yet.
-    drop(serve::open(&deployment, &config::SERVICES, HOLD).await?);
+    drop(serve::open(&deployment, &config::SERVICES, &serve::Settings::default()).await?);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,31 +1,31 @@
 //! `commerce serve`.
 
+mod application;
 mod banner;
 mod connections;
+mod front;
+mod jwks;
 mod limits;
 mod pages;
 mod presence;
 mod server;
 mod traffic;
 
-use std::{
-    io::{IsTerminal as _, Write},
-    path::Path,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io::Write, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use commerce_chassis::{Deployment, Error, Service, Storage};
+use mainstay_clock::SystemIds;
 use tokio::{net::TcpListener, signal, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::{
-    Layer as _,
-    filter::{LevelFilter, Targets},
-    prelude::*,
+
+use crate::{
+    cli::{Secret, ServeArguments},
+    config::Config,
+    error::Failure,
+    telemetry::{self, Metrics},
 };
 
-use crate::{cli::ServeArguments, config::Config, error::Failure};
-
+use application::Application;
 pub(crate) use limits::Limits;
 pub(crate) use presence::{Presence, is_running};
 
@@ -34,7 +34,8 @@ const DRAIN: Duration = Duration::from_secs(8);
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let config = Config::read(arguments)?;
-    log()?;
+    telemetry::log()?;
+    let metrics = Metrics::collect()?;
     let mut signals = Signals::listen()?;
     // First of all: if the port is taken, nothing is written.
     let listener = TcpListener::bind(config.listen)
@@ -43,32 +44,26 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let address = listener
         .local_addr()
         .map_err(|error| Failure::new("cannot listen", &error))?;
-    check_log(&config.storage, &config.services).await?;
-    create(config.storage.data())?;
-    let _presence = Presence::announce(config.storage.data())?;
-
-    let deployment = open_log(config.storage.clone()).await?;
-    let deployment = deployment.operators(config.operators.clone());
-    let shutdown = deployment.shutdown().clone();
-    let mut services = axum::Router::new();
-    let mut health = Vec::new();
-    let mut tasks = JoinSet::new();
-    for service in open(&deployment, &config.services, config.hold).await? {
-        services = services.merge(service.router);
-        health.push(service.health);
-        for (task, work) in service.tasks {
-            let name = service.name;
-            tasks.spawn(async move {
-                work.await.map_err(|error| {
-                    Failure::new(format!("the {task} of the {name} service ended"), &error)
-                })
-            });
-        }
-    }
-    let pages = pages::router().merge(pages::readiness(&health));
+    let application = Application::start(&config).await?;
+    let Application {
+        front,
+        services,
+        health,
+        mut tasks,
+        shutdown,
+        ..
+    } = application;
+    let pages = pages::router()
+        .merge(pages::readiness(&health))
+        .merge(metrics.router());
+    tokio::spawn(metrics.keep_up(shutdown.clone()));
     let closing = CancellationToken::new();
-    let people = pages::people(&services, &health, &closing);
-    let router = pages.merge(limits::limited(services.clone().merge(people), config.limits));
+    let people = pages::people(&front, &health, &closing);
+    let mut front = front.merge(people);
+    if config.gateway {
+        front = commerce_gateway::shell(front, Arc::new(SystemIds::new()));
+    }
+    let router = pages.merge(limits::limited(front, config.limits));
     let router = pages::with_fallbacks(router);
 
     let serving = server::serve(listener, router, config.limits, closing.clone());
@@ -130,13 +125,33 @@ fn cannot_start(service: &str, error: &Error) -> Failure {
     Failure::new(format!("the {service} service cannot start"), error)
 }
 
+/// What some services need to know.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// How long stock is held for an order that is not confirmed.
+    pub(crate) hold: Duration,
+    /// None = the seeded users do not log in.
+    pub(crate) seed_password: Option<Secret>,
+    pub(crate) notification: commerce_notification::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            hold: commerce_inventory::HOLD,
+            seed_password: None,
+            notification: commerce_notification::Settings::default(),
+        }
+    }
+}
+
 /// Opens services by name; no task runs yet. If one cannot start, the log is closed.
 pub(crate) async fn open(
     deployment: &Deployment,
     names: &[&'static str],
-    hold: Duration,
+    settings: &Settings,
 ) -> Result<Vec<Service>, Failure> {
-    let opened = open_each(deployment, names, hold).await;
+    let opened = open_each(deployment, names, settings).await;
     if opened.is_err() {
         deployment.close().await;
     }
@@ -146,18 +161,19 @@ pub(crate) async fn open(
 async fn open_each(
     deployment: &Deployment,
     names: &[&'static str],
-    hold: Duration,
+    settings: &Settings,
 ) -> Result<Vec<Service>, Failure> {
+    let seed_password = settings.seed_password.as_ref().map(|it| &*it.0);
     let mut services = Vec::new();
     for name in names {
         let opened = match *name {
             "order" => commerce_order::open(deployment).await,
-            "inventory" => commerce_inventory::open(deployment, hold).await,
+            "inventory" => commerce_inventory::open(deployment, settings.hold).await,
             "payment" => commerce_payment::open(deployment).await,
             "shipping" => commerce_shipping::open(deployment).await,
             "catalog" => commerce_catalog::open(deployment).await,
-            "identity" => commerce_identity::open(deployment).await,
-            "notification" => commerce_notification::open(deployment, &commerce_notification::Settings::default()).await,
+            "identity" => commerce_identity::open(deployment, seed_password).await,
+            "notification" => commerce_notification::open(deployment, &settings.notification).await,
             _ => commerce_analytics::open(deployment).await,
         };
         services.push(opened.map_err(|error| cannot_start(name, &error))?);
@@ -177,30 +193,6 @@ pub(crate) fn create(data: &Path) -> Result<(), Failure> {
             &error,
         )
     })
-}
-
-/// `COMMERCE_LOG`: a level, or levels by module.
-fn log() -> Result<(), Failure> {
-    let wanted = std::env::var("COMMERCE_LOG").unwrap_or_else(|_| "warn".to_owned());
-    // `Targets` takes a lone word for a module, and logs all of it.
-    let is_level = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
-    let levels: Targets = wanted
-        .parse()
-        .ok()
-        .filter(|_| wanted.split(',').all(is_level))
-        .ok_or_else(|| {
-            Failure::plain(format!(
-                "COMMERCE_LOG {wanted:?}: expected a level, such as info, or MODULE=LEVEL,…"
-            ))
-        })?;
-    let mut lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    if !std::io::stderr().is_terminal() {
-        lines = lines.with_ansi(false);
-    }
-    tracing_subscriber::registry()
-        .with(lines.with_filter(levels))
-        .init();
-    Ok(())
 }
 
 /// Prints the line that scripts wait for.

@@ -143,7 +143,6 @@ impl Gateway {
 
 /// What stands around everything that a browser reaches, the gateway's routes and pages: request ids,
 /// and no changes from other sites. It stands where `Host` and `Origin` are those of the browser.
-#[must_use]
 pub fn shell(router: Router, ids: Arc<dyn IdGenerator>) -> Router {
     router
         .route_layer(CsrfLayer::new().with_rejection_response(|_| cross_site().into_response()))
@@ -156,7 +155,6 @@ pub fn shell(router: Router, ids: Arc<dyn IdGenerator>) -> Router {
 }
 
 /// The answer to a path that no service has.
-#[must_use]
 pub fn unknown_version(path: &str) -> Option<Problem> {
     let version = path.strip_prefix("/api/")?.split('/').next()?;
     let number = version.strip_prefix('v')?;

@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-    routing::{get, post, put},
+use axum::{Json, extract::State, http::StatusCode};
+use commerce_chassis::{
+    Caller, Db, Error, JsonBody, OpenApiRouter, PathParam, Problem, QueryParams, Refused,
+    ServiceBuilder, rfc3339, routes, utoipa,
 };
-use commerce_chassis::{Db, Error, PathParam, Problem, ServiceBuilder, rfc3339};
 use commerce_contracts::Channel;
 use mainstay_clock::Clock;
 use mainstay_database::Transactions as _;
@@ -34,46 +30,54 @@ struct Desk {
     clock: Arc<dyn Clock>,
 }
 
-pub(crate) fn router(builder: &ServiceBuilder) -> Router {
-    Router::new()
-        .route("/api/v1/notifications", get(list))
-        .route("/api/v1/notifications/{id}", get(show))
-        .route("/api/v1/notifications/{id}/resend", post(resend))
-        .route("/api/v1/preferences", put(prefer))
+pub(crate) fn router(builder: &ServiceBuilder) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .routes(routes!(resend))
+        .routes(routes!(prefer))
         .with_state(Desk {
             db: builder.db().clone(),
             clock: Arc::clone(builder.clock()),
         })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Wanted {
-    user: String,
+    /// The user; a customer sees the own notifications only, and may leave it out.
+    user: Option<String>,
     /// Of this order only.
     order: Option<String>,
     /// Those before this event: `next` of the answer before.
     before: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Notifications)]
 struct Listed {
     notifications: Vec<Shown>,
     /// None: there are no more.
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Notification)]
 struct Shown {
     notification_id: String,
     user_id: String,
     order_id: String,
+    /// Such as `confirmed`.
     news: String,
+    /// `email` or `sms`.
     channel: String,
     recipient: String,
     /// `due`, `sent` or `refused`.
     status: &'static str,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     sent_at: Option<String>,
     /// 1, and one more for each resend.
     delivery: i64,
@@ -114,45 +118,50 @@ fn id(notification: &Notification) -> String {
     format!("{}.{}", notification.event_id, notification.channel)
 }
 
+/// The notifications of a user, the newest first.
+#[utoipa::path(get, path = "/api/v1/notifications", operation_id = "list_notifications", tag = "notification",
+    params(Wanted), responses((status = OK, body = Listed), Refused))]
 async fn list(
     State(desk): State<Desk>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let Query(wanted) = wanted.map_err(|rejection| bad_request(rejection.body_text()))?;
-    let Wanted {
-        user,
-        order,
-        before,
-    } = wanted;
-    let texts = [Some(&user), order.as_ref(), before.as_ref()];
+    caller: Caller,
+    QueryParams(wanted): QueryParams<Wanted>,
+) -> Result<Json<Listed>, Problem> {
+    let user = caller.acts_for(wanted.user.as_deref())?;
+    let (order, before) = (wanted.order.as_deref(), wanted.before.as_deref());
+    let texts = [Some(&*user), order, before];
     if texts.into_iter().flatten().any(|text| text.contains('\0')) {
-        return Err(bad_request("no name contains a NUL"));
+        return Err(Problem::not_found("no name contains a NUL"));
     }
-    let found = deliveries::of_user(
-        desk.db.reader(),
-        &user,
-        order.as_deref(),
-        before.as_deref(),
-        LISTED,
-    );
-    let found = found.await?;
+    let found = deliveries::of_user(desk.db.reader(), &user, order, before, LISTED).await?;
     let is_full = found.len() >= usize::try_from(LISTED).unwrap_or(usize::MAX);
     let next = found.last().filter(|_| is_full);
-    let listed = Listed {
+    Ok(Json(Listed {
         next: next.map(|last| last.event_id.clone()),
         notifications: found.into_iter().map(|one| Shown::of(one, None)).collect(),
-    };
-    Ok(Json(listed).into_response())
+    }))
 }
 
-async fn show(State(desk): State<Desk>, PathParam(id): PathParam) -> Result<Response, Problem> {
-    let (notification, body) = desk.find(&id).await?;
-    Ok(Json(Shown::of(notification, Some(body))).into_response())
+/// A notification, with its text.
+#[utoipa::path(get, path = "/api/v1/notifications/{id}", operation_id = "show_notification", tag = "notification",
+    params(("id" = String, Path)), responses((status = OK, body = Shown), Refused))]
+async fn show(
+    State(desk): State<Desk>,
+    caller: Caller,
+    PathParam(id): PathParam,
+) -> Result<Json<Shown>, Problem> {
+    let (notification, body) = desk.find(&caller, &id).await?;
+    Ok(Json(Shown::of(notification, Some(body))))
 }
 
 /// Sends a notification once more, to the present address. While it is due, that changes nothing.
-async fn resend(State(desk): State<Desk>, PathParam(id): PathParam) -> Result<Response, Problem> {
-    let (notification, _) = desk.find(&id).await?;
+#[utoipa::path(post, path = "/api/v1/notifications/{id}/resend", operation_id = "resend_notification", tag = "notification",
+    params(("id" = String, Path)), responses((status = ACCEPTED, body = Shown), Refused))]
+async fn resend(
+    State(desk): State<Desk>,
+    caller: Caller,
+    PathParam(id): PathParam,
+) -> Result<(StatusCode, Json<Shown>), Problem> {
+    let (notification, _) = desk.find(&caller, &id).await?;
     let mut tx = desk.db.begin().await.map_err(Error::from)?;
     let contact = store::contact(&mut tx, &notification.user_id).await?;
     let address = contact.as_ref().and_then(|contact| {
@@ -162,29 +171,33 @@ async fn resend(State(desk): State<Desk>, PathParam(id): PathParam) -> Result<Re
     let recipient = address.unwrap_or(&notification.recipient);
     deliveries::resend(&mut tx, &notification, recipient, desk.now()).await?;
     desk.db.commit(tx).await.map_err(Error::from)?;
-    let (notification, _) = desk.find(&id).await?;
-    let answer = Json(Shown::of(notification, None));
-    Ok((StatusCode::ACCEPTED, answer).into_response())
+    let (notification, _) = desk.find(&caller, &id).await?;
+    Ok((StatusCode::ACCEPTED, Json(Shown::of(notification, None))))
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Preferences {
-    user: String,
+    /// The user; a customer may leave it out.
+    user: Option<String>,
+    /// `email`, `sms`, or both.
+    #[schema(value_type = Vec<String>)]
     channels: Vec<Channel>,
-    /// None: as the user's account says.
+    /// The language of texts; none: as the user's account says.
     locale: Option<String>,
 }
 
-async fn prefer(State(desk): State<Desk>, body: Bytes) -> Result<Response, Problem> {
-    let wanted: Preferences =
-        serde_json::from_slice(&body).map_err(|error| bad_request(error.to_string()))?;
-    let Preferences {
-        user,
-        channels,
-        locale,
-    } = &wanted;
-    check_locale(locale.as_deref())?;
+/// How a user wants to be told from now on.
+#[utoipa::path(put, path = "/api/v1/preferences", operation_id = "set_preferences", tag = "notification",
+    request_body = Preferences, responses((status = OK, body = Preferences), Refused))]
+async fn prefer(
+    State(desk): State<Desk>,
+    caller: Caller,
+    JsonBody(wanted): JsonBody<Preferences>,
+) -> Result<Json<Preferences>, Problem> {
+    let user = caller.acts_for(wanted.user.as_deref())?;
+    let (channels, locale) = (&wanted.channels, wanted.locale.as_deref());
+    check_locale(locale)?;
     if channels.is_empty() {
         return Err(invalid("a customer is told on at least one channel"));
     }
@@ -192,16 +205,17 @@ async fn prefer(State(desk): State<Desk>, body: Bytes) -> Result<Response, Probl
         return Err(Problem::not_found("no name contains a NUL"));
     }
     let mut tx = desk.db.begin().await.map_err(Error::from)?;
-    let Some(contact) = store::contact(&mut tx, user).await? else {
+    let Some(contact) = store::contact(&mut tx, &user).await? else {
         return Err(Problem::not_found("there is no such user"));
     };
     if let Some(channel) = channels.iter().find(|it| contact.address(**it).is_none()) {
         let channel = contact::name(*channel);
         return Err(invalid(format!("the account has no address for {channel}")));
     }
-    store::save_preferences(&mut tx, user, channels, locale.as_deref()).await?;
+    store::save_preferences(&mut tx, &user, channels, locale).await?;
     desk.db.commit(tx).await.map_err(Error::from)?;
-    Ok(Json(wanted).into_response())
+    let user = Some(user);
+    Ok(Json(Preferences { user, ..wanted }))
 }
 
 /// A language tag, such as `de` or `de-AT`.
@@ -225,24 +239,17 @@ impl Desk {
         micros_since_epoch(self.clock.now())
     }
 
-    async fn find(&self, id: &str) -> Result<(Notification, String), Problem> {
+    /// A notification that the caller may see.
+    async fn find(&self, caller: &Caller, id: &str) -> Result<(Notification, String), Problem> {
         let found = match id.rsplit_once('.') {
             Some((event_id, channel)) => {
                 deliveries::find(self.db.reader(), event_id, channel).await?
             }
             None => None,
         };
+        let found = found.filter(|(notification, _)| caller.may_see(&notification.user_id));
         found.ok_or_else(|| Problem::not_found("there is no such notification"))
     }
-}
-
-fn bad_request(detail: impl Into<String>) -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "invalid-request",
-        "The request cannot be read",
-        detail,
-    )
 }
 
 fn invalid(detail: impl Into<String>) -> Problem {

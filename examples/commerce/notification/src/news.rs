@@ -33,6 +33,9 @@ pub(crate) enum News {
     Delivered {
         tracking_no: String,
     },
+    Returned {
+        tracking_no: String,
+    },
 }
 
 /// A line of a confirmed order.
@@ -51,6 +54,7 @@ impl News {
             Self::Refunded { .. } => "refunded",
             Self::Dispatched { .. } => "dispatched",
             Self::Delivered { .. } => "delivered",
+            Self::Returned { .. } => "returned",
         }
     }
 
@@ -88,6 +92,7 @@ impl News {
         match event.to {
             ShipmentStatus::Dispatched => Some(Self::Dispatched { tracking_no }),
             ShipmentStatus::Delivered => Some(Self::Delivered { tracking_no }),
+            ShipmentStatus::Returned => Some(Self::Returned { tracking_no }),
             _ => None,
         }
     }

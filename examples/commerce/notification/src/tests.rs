@@ -5,6 +5,7 @@ mod fixture;
 mod smtp;
 
 use axum::http::{Method, StatusCode};
+use commerce_chassis::Caller;
 use commerce_contracts::{
     CancelReason, Channel, Compensation, OrderCancelled, OrderId, RefundKind,
     ShipmentStatus as Status,
@@ -319,7 +320,7 @@ async fn preferences_choose_channels_and_language() {
             json!({"user": "cust-001", "channels": ["email"], "locale": "../../x"}),
             422,
         ),
-        (json!({"user": "cust-001", "channels": ["pigeon"]}), 400),
+        (json!({"user": "cust-001", "channels": ["pigeon"]}), 422),
         (json!({"user": "nobody", "channels": ["email"]}), 404),
     ] {
         let (status, answer) = prefer(wrong).await;
@@ -352,9 +353,49 @@ async fn a_list_goes_on_behind_its_last_event() {
         .await;
     assert_eq!(status, StatusCode::OK);
     assert!(one["body"].as_str().unwrap().contains("2 x SKU-001"));
-    for wrong in ["", "?user=%00", "?user=cust-001&sort=up"] {
+    for (wrong, expected) in [
+        ("", 422),
+        ("?user=%00", 404),
+        ("?user=cust-001&sort=up", 400),
+    ] {
         let path = format!("/api/v1/notifications{wrong}");
         let (status, _) = shop.ask(Method::GET, &path, None).await;
-        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+        assert_eq!(status, expected, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn a_customer_sees_and_changes_only_what_is_theirs() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("e1", &confirmed("o", "cust-001")).await;
+    shop.send().await;
+    let ask = async |caller: &str, method, path: &str, body| {
+        let caller = Caller::customer(caller);
+        shop.ask_as(caller, method, path, body).await.0.as_u16()
+    };
+    let list = "/api/v1/notifications?user=cust-001";
+    let (one, resend) = (
+        "/api/v1/notifications/e1.email",
+        "/api/v1/notifications/e1.email/resend",
+    );
+    let prefer = "/api/v1/preferences";
+    let wanted = || Some(json!({"user": "cust-001", "channels": ["email"]}));
+    for (caller, expected) in [
+        ("cust-001", [200, 200, 202, 200]),
+        ("cust-002", [403, 404, 404, 403]),
+    ] {
+        assert_eq!(ask(caller, Method::GET, list, None).await, expected[0]);
+        assert_eq!(ask(caller, Method::GET, one, None).await, expected[1]);
+        assert_eq!(ask(caller, Method::POST, resend, None).await, expected[2]);
+        assert_eq!(
+            ask(caller, Method::PUT, prefer, wanted()).await,
+            expected[3]
+        );
+    }
+    let own = "/api/v1/notifications";
+    let caller = Caller::customer("cust-002");
+    let (_, nothing) = shop.ask_as(caller, Method::GET, own, None).await;
+    assert_eq!(nothing["notifications"], json!([]));
 }

@@ -7,7 +7,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::news::News;
 
-const TEMPLATES: [(&str, &str); 10] = [
+const TEMPLATES: [(&str, &str); 12] = [
     (
         "en/confirmed",
         include_str!("../templates/en/confirmed.txt"),
@@ -25,6 +25,7 @@ const TEMPLATES: [(&str, &str); 10] = [
         "en/delivered",
         include_str!("../templates/en/delivered.txt"),
     ),
+    ("en/returned", include_str!("../templates/en/returned.txt")),
     (
         "de/confirmed",
         include_str!("../templates/de/confirmed.txt"),
@@ -42,6 +43,7 @@ const TEMPLATES: [(&str, &str); 10] = [
         "de/delivered",
         include_str!("../templates/de/delivered.txt"),
     ),
+    ("de/returned", include_str!("../templates/de/returned.txt")),
 ];
 
 /// A language of the texts.
@@ -153,7 +155,9 @@ fn values(language: Language, news: &News, about: &About<'_>) -> Value {
             Some(currency) => context! { amount => language.money(*amount, currency) },
             None => context! {},
         },
-        News::Dispatched { tracking_no } | News::Delivered { tracking_no } => {
+        News::Dispatched { tracking_no }
+        | News::Delivered { tracking_no }
+        | News::Returned { tracking_no } => {
             context! { tracking_no => tracking_no.as_str() }
         }
     };
@@ -165,7 +169,7 @@ mod tests {
     use super::*;
     use crate::news::Line;
 
-    fn all() -> [News; 5] {
+    fn all() -> [News; 6] {
         let tracking_no = "MS17".to_owned();
         [
             News::Confirmed {
@@ -186,7 +190,10 @@ mod tests {
             News::Dispatched {
                 tracking_no: tracking_no.clone(),
             },
-            News::Delivered { tracking_no },
+            News::Delivered {
+                tracking_no: tracking_no.clone(),
+            },
+            News::Returned { tracking_no },
         ]
     }
 
@@ -251,7 +258,7 @@ mod tests {
     #[test]
     fn a_name_that_is_not_given_is_an_error() {
         let texts = Texts::of(&[("en/delivered", "Your {{ oder_id }}\n")]).unwrap();
-        let [.., delivered] = all();
+        let [.., delivered, _] = all();
         let order_id = OrderId::new("o-1");
         let about = About {
             name: "Ada",

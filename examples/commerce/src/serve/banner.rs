@@ -2,7 +2,10 @@
 
 use std::{io::Write, net::SocketAddr};
 
-use crate::config::Config;
+use commerce_chassis::Access;
+use commerce_identity::OPERATOR;
+
+use crate::config::{Config, SEED_PASSWORD};
 
 /// Prints to stderr; stdout carries only the line that scripts wait for.
 pub(crate) fn show(config: &Config, address: SocketAddr) {
@@ -12,7 +15,21 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
     );
     let storage = &config.storage;
     let data = storage.data().display();
-    let services = config.services.join(", ");
+    let services = if config.services.is_empty() {
+        "the gateway".to_owned()
+    } else {
+        config.services.join(", ")
+    };
+    let logins = match &config.seed_password {
+        // A password that was set is nobody's to print.
+        Some(password) if password.0 == SEED_PASSWORD => SEED_PASSWORD,
+        Some(_) => "as set",
+        None => "none: they cannot log in",
+    };
+    let access = match config.access {
+        Access::Open => "open: no token is needed",
+        Access::Required => "tokens are required",
+    };
     // The path of this executable, even if cargo started it.
     let commerce = std::env::args()
         .next()
@@ -21,14 +38,19 @@ pub(crate) fn show(config: &Config, address: SocketAddr) {
         r#"
   commerce: {services} in one process
   API     http://{address}/        traffic {traffic}
+  docs    http://{address}/docs    access  {access}
   data    {storage}
   seeds   SKU-001 … SKU-200 (scarce: SKU-198, SKU-199, SKU-200), cust-001 … cust-050
           pm_ok pm_declined pm_timeout pm_late pm_flaky pm_3ds pm_silent
+  logins  cust-001@example.com … cust-050@example.com, {OPERATOR}
+          password {logins}
 
   place an order
     curl -i http://{address}/api/v1/orders -H 'Idempotency-Key: my-first' -H 'Content-Type: application/json' -d '{{
       "customer_id":"cust-001","currency":"EUR","lines":[{{"sku":"SKU-001","quantity":2}}],"payment_method":"pm_ok",
       "ship_to":{{"name":"Ada","street":"Example Street 1","city":"Berlin","postcode":"10115","country":"DE"}}}}'
+  log in         curl http://{address}/api/v1/auth/login -H 'Content-Type: application/json' \
+                   -d '{{"email":"cust-001@example.com","password":"{SEED_PASSWORD}"}}'
   follow it      curl http://{address}/api/v1/orders/ORDER_ID
   its events     curl http://{address}/api/v1/orders/ORDER_ID/events
   its saga       curl -H 'Accept: text/plain' http://{address}/api/v1/orders/ORDER_ID/timeline

@@ -34,6 +34,11 @@ impl Limits {
     const fn requests(self) -> usize {
         self.connections / 4 * 3
     }
+
+    /// Requests in progress at one service at most: one that is slow leaves room for the others.
+    pub(crate) const fn per_service(self) -> usize {
+        self.requests() - self.requests() / 4
+    }
 }
 
 #[derive(Clone)]

@@ -82,6 +82,9 @@ async fn ready(State(health): State<Arc<[HealthCheck]>>) -> Response {
 }
 
 async fn unknown_route(uri: Uri) -> Problem {
+    if let Some(problem) = commerce_gateway::unknown_version(uri.path()) {
+        return problem;
+    }
     let path: String = uri.path().chars().take(100).collect();
     Problem::not_found(format!("no route {path:?}; GET / lists them"))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Router, serve::Listener};
+use axum::{Extension, Router, extract::ConnectInfo, serve::Listener};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -33,7 +33,7 @@ pub(crate) async fn serve(
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
     loop {
-        let (stream, _) = tokio::select! {
+        let (stream, peer) = tokio::select! {
             biased;
             () = closing.cancelled() => break,
             Some(_) = tasks.join_next() => continue,
@@ -43,6 +43,7 @@ pub(crate) async fn serve(
         stream.set_write_timeout(Some(limits.timeout));
         let connection = connections.open();
         let service = Extension(Arc::clone(&connection)).layer(router.clone());
+        let service = Extension(ConnectInfo(peer)).layer(service);
         let service = TowerToHyperService::new(service);
         let serving = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let serving = graceful.watch(serving);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::{Router, body::Body, http::Request};
+use commerce_chassis::{Caller, send_as};
 use mainstay_clock::{IdGenerator, SystemIds};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,10 @@ pub(crate) async fn run(services: Router, every: Duration, shutdown: Cancellatio
             .header("idempotency-key", key)
             .body(Body::from(order(&ids, &mix, SHORTAGES)));
         match request {
-            Ok(request) => drop(orders.spawn(services.clone().oneshot(request))),
+            Ok(mut request) => {
+                send_as(&mut request, Caller::operator("built-in customers"));
+                drop(orders.spawn(services.clone().oneshot(request)));
+            }
             Err(error) => tracing::warn!(%error, "a built-in order is not a valid request"),
         }
         while let Some(ended) = orders.try_join_next() {

@@ -11,6 +11,7 @@ mod customer;
 mod damage;
 mod dead_letters;
 mod flow;
+mod gateway;
 mod holds;
 mod input;
 mod kafka;

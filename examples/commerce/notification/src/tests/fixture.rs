@@ -16,7 +16,8 @@ use axum::{
     http::{Method, Request, StatusCode},
 };
 use commerce_chassis::{
-    Connection, Db, Deployment, ON_A_SERVER, Remote, ServiceBuilder, Storage, StorageSettings,
+    Caller, Connection, Db, Deployment, ON_A_SERVER, Remote, ServiceBuilder, Storage,
+    StorageSettings, send_as,
 };
 use commerce_contracts::{
     Address, Channel, Currency, Money, OrderConfirmed, OrderId, OrderLine, PaymentRefunded,
@@ -82,7 +83,7 @@ impl Fixture {
         let broken = Texts::of(&[("en/confirmed", "Your {{ oder_id }}\n")]);
         Some(Self {
             handlers: handlers(Desk::new(&builder, Texts::load().unwrap())),
-            router: http::router(&builder),
+            router: http::router(&builder).split_for_parts().0,
             broken: handlers(Desk::new(&builder, broken.unwrap())),
             sender: Sender::new(&builder, sinks(files)),
             scripted: Sender::new(&builder, sinks(sink.clone())),
@@ -170,12 +171,21 @@ impl Fixture {
         path: &str,
         body: Option<Value>,
     ) -> (StatusCode, Value) {
+        self.ask_as(Caller::anybody(), method, path, body).await
+    }
+
+    pub(super) async fn ask_as(
+        &self,
+        caller: Caller,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let request = Request::builder().method(method).uri(path);
-        let request = request
-            .header("content-type", "application/json")
-            .body(body)
-            .unwrap();
+        let request = request.header("content-type", "application/json");
+        let mut request = request.body(body).unwrap();
+        send_as(&mut request, caller);
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let status = answer.status();
         let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();

@@ -1,0 +1,90 @@
+//! What a process tells about itself: log lines on stderr, and metrics at `/metrics`.
+
+use std::{io::IsTerminal as _, time::Duration};
+
+use axum::{
+    Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
+};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::{
+    Layer as _,
+    filter::{LevelFilter, Targets},
+    prelude::*,
+};
+
+use crate::error::Failure;
+
+/// The text format of Prometheus.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// How often histograms are made shorter.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Starts the log. `COMMERCE_LOG`: a level, or levels by module. `COMMERCE_LOG_FORMAT=json` writes
+/// one JSON object a line, with the fields of the spans around it, such as the trace of a message.
+pub(crate) fn log() -> Result<(), Failure> {
+    let levels = levels()?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match std::env::var("COMMERCE_LOG_FORMAT").as_deref() {
+        Ok("json") => lines.json().with_filter(levels).boxed(),
+        Ok("text") | Err(_) => lines
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_filter(levels)
+            .boxed(),
+        Ok(other) => {
+            return Err(Failure::plain(format!(
+                "COMMERCE_LOG_FORMAT {other:?}: expected text or json"
+            )));
+        }
+    };
+    tracing_subscriber::registry().with(lines).init();
+    Ok(())
+}
+
+fn levels() -> Result<Targets, Failure> {
+    let wanted = std::env::var("COMMERCE_LOG").unwrap_or_else(|_| "warn".to_owned());
+    // `Targets` takes a lone word for a module, and logs all of it.
+    let is_level = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    wanted
+        .parse()
+        .ok()
+        .filter(|_| wanted.split(',').all(is_level))
+        .ok_or_else(|| {
+            Failure::plain(format!(
+                "COMMERCE_LOG {wanted:?}: expected a level, such as info, or MODULE=LEVEL,…"
+            ))
+        })
+}
+
+/// The metrics of this process, of the pattern crates and of the business.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Collects from now on.
+    pub(crate) fn collect() -> Result<Self, Failure> {
+        let recorder = PrometheusBuilder::new().install_recorder();
+        recorder
+            .map(Self)
+            .map_err(|error| Failure::new("metrics cannot be collected", &error))
+    }
+
+    /// `GET /metrics`.
+    pub(crate) fn router(&self) -> Router {
+        Router::new()
+            .route("/metrics", get(metrics))
+            .with_state(self.clone())
+    }
+
+    /// Keeps the memory of histograms bounded until `end`.
+    pub(crate) async fn keep_up(self, end: CancellationToken) {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        while end.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.0.run_upkeep();
+        }
+    }
+}
+
+async fn metrics(State(Metrics(handle)): State<Metrics>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, TEXT)], handle.render())
+}

@@ -1,0 +1,296 @@
+//! Who may call what, in a shop that requires tokens; the gateway before services of other processes.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::{
+    sandbox::Sandbox,
+    server::refused,
+    shop::{Reply, Shop, body, command, send, wait_for},
+};
+
+const PASSWORD: &str = "mainstay-demo";
+const REQUIRED: [&str; 4] = ["--traffic", "off", "--auth", "required"];
+
+fn ask(shop: &Shop, method: &str, path: &str, token: Option<&str>, body: &str) -> Reply {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let key = format!("{:?}", std::time::Instant::now());
+    let mut headers = vec![("idempotency-key", &*key)];
+    headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+    send(shop.address(), method, path, &headers, body).unwrap()
+}
+
+fn post(shop: &Shop, path: &str, body: &Value) -> Reply {
+    ask(shop, "POST", path, None, &body.to_string())
+}
+
+/// Logs in, and returns the tokens.
+fn log_in(shop: &Shop, email: &str) -> Value {
+    let body = json!({"email": email, "password": PASSWORD});
+    let reply = post(shop, "/api/v1/auth/login", &body);
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.headers["cache-control"], "no-store");
+    reply.json()
+}
+
+fn access(tokens: &Value) -> &str {
+    tokens["access_token"].as_str().unwrap()
+}
+
+fn slug(reply: &Reply) -> String {
+    assert_eq!(
+        reply.headers["content-type"], "application/problem+json",
+        "{reply:?}"
+    );
+    let problem = reply.json();
+    let kind = problem["type"].as_str().unwrap();
+    kind.strip_prefix("urn:commerce:problem:")
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_customer_sees_and_changes_own_orders_only() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let shop = Shop::start(directory.path(), &REQUIRED, None).unwrap();
+    let (ada, bob) = (
+        log_in(&shop, "cust-001@example.com"),
+        log_in(&shop, "cust-002@example.com"),
+    );
+    let operator = log_in(&shop, "operator@example.com");
+    let order = body(&[("SKU-001", 1)], "pm_ok");
+
+    let nobody = ask(&shop, "POST", "/api/v1/orders", None, &order);
+    assert_eq!((nobody.status, &*slug(&nobody)), (401, "token-missing"));
+    // The order names cust-001.
+    let foreign = ask(&shop, "POST", "/api/v1/orders", Some(access(&bob)), &order);
+    assert_eq!(foreign.status, 403, "{foreign:?}");
+    let placed = ask(&shop, "POST", "/api/v1/orders", Some(access(&ada)), &order);
+    assert_eq!(placed.status, 202, "{placed:?}");
+
+    let path = format!("/api/v1/orders/{}", placed.order_id());
+    for (token, status) in [
+        (None, 401),
+        (Some(&ada), 200),
+        (Some(&bob), 404),
+        (Some(&operator), 200),
+    ] {
+        for path in [
+            path.clone(),
+            format!("{path}/events"),
+            format!("{path}/timeline"),
+        ] {
+            let reply = ask(&shop, "GET", &path, token.map(access), "");
+            assert_eq!(reply.status, status, "{path}: {reply:?}");
+        }
+    }
+    let cancel = ask(
+        &shop,
+        "POST",
+        &format!("{path}/cancel"),
+        Some(access(&bob)),
+        "",
+    );
+    assert_eq!(cancel.status, 404, "{cancel:?}");
+    for path in ["/api/v1/sagas", "/api/v1/dlq/order/groups"] {
+        assert_eq!(ask(&shop, "GET", path, None, "").status, 401);
+        let customer = ask(&shop, "GET", path, Some(access(&ada)), "");
+        assert_eq!((customer.status, &*slug(&customer)), (403, "forbidden"));
+        assert_eq!(
+            ask(&shop, "GET", path, Some(access(&operator)), "").status,
+            200
+        );
+    }
+    // What everyone may see, and the health of the process.
+    for path in [
+        "/api/v1/products",
+        "/api/v1/stock/SKU-001",
+        "/healthz",
+        "/readyz",
+        "/docs",
+    ] {
+        let reply = ask(&shop, "GET", path, None, "");
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+    }
+}
+
+#[test]
+fn a_replayed_refresh_token_and_wrong_passwords_are_noticed() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let shop = Shop::start(directory.path(), &REQUIRED, None).unwrap();
+    let registration =
+        json!({"email": "new@example.com", "password": PASSWORD, "display_name": "New"});
+    let registered = post(&shop, "/api/v1/auth/register", &registration);
+    assert_eq!(registered.status, 201, "{registered:?}");
+    let first = log_in(&shop, "new@example.com");
+    let me = ask(&shop, "GET", "/api/v1/users/me", Some(access(&first)), "");
+    assert_eq!(me.json()["user_id"], registered.json()["user_id"]);
+
+    let refresh = |tokens: &Value| {
+        let token = json!({"refresh_token": tokens["refresh_token"]});
+        post(&shop, "/api/v1/auth/refresh", &token)
+    };
+    let second = refresh(&first).json();
+    // Within the grace, the lost answer comes again.
+    assert_eq!(
+        refresh(&first).json()["refresh_token"],
+        second["refresh_token"]
+    );
+    let ended = json!({"refresh_token": second["refresh_token"]});
+    assert_eq!(post(&shop, "/api/v1/auth/logout", &ended).status, 204);
+    let gone = refresh(&second);
+    assert_eq!((gone.status, &*slug(&gone)), (401, "session-ended"));
+
+    let guess = json!({"email": "cust-003@example.com", "password": "not the password"});
+    let locked = (0..6)
+        .map(|_| post(&shop, "/api/v1/auth/login", &guess))
+        .next_back()
+        .unwrap();
+    assert_eq!((locked.status, &*slug(&locked)), (429, "login-locked"));
+    assert!(locked.headers["retry-after"].parse::<u32>().unwrap() <= 30);
+}
+
+#[test]
+fn a_client_that_asks_too_often_is_slowed_down() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let arguments = ["--traffic", "off", "--rate-limit", "5/s"];
+    let shop = Shop::start(directory.path(), &arguments, None).unwrap();
+    let slowed = wait_for("a refusal", || {
+        let reply = shop.get("/api/v1/stock/SKU-001");
+        (reply.status != 200).then_some(reply)
+    });
+    assert_eq!((slowed.status, &*slug(&slowed)), (429, "too-many-requests"));
+    assert_eq!(slowed.headers["retry-after"], "1");
+    // Probes are not counted.
+    assert_eq!(shop.get("/healthz").status, 200);
+}
+
+#[test]
+fn the_gateway_stands_before_services_of_other_processes() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let data = directory.path();
+    let start = |arguments: &[&str]| {
+        let arguments: Vec<_> = REQUIRED.iter().chain(arguments).copied().collect();
+        Shop::start(data, &arguments, None).unwrap()
+    };
+    let identity = start(&["--service", "identity"]);
+    let jwks = format!("http://{}/.well-known/jwks.json", identity.address());
+    let order = start(&["--service", "order", "--jwks", &jwks]);
+    let upstreams = format!(
+        "identity=http://{},order=http://{}",
+        identity.address(),
+        order.address()
+    );
+    let gateway = start(&["--service", "gateway", "--upstream", &upstreams]);
+
+    let ada = log_in(&gateway, "cust-001@example.com");
+    let orders = |shop: &Shop, token| ask(shop, "GET", "/api/v1/orders", token, "").status;
+    // The processes read the keys soon after their start.
+    wait_for("the keys", || {
+        (orders(&gateway, Some(access(&ada))) == 200).then_some(())
+    });
+    // The service checks the token itself, whoever reaches it.
+    assert_eq!(orders(&order, None), 401);
+    assert_eq!(orders(&order, Some(access(&ada))), 200);
+    let document = gateway.get("/openapi.json").json();
+    assert!(document["paths"]["/api/v1/orders"]["post"].is_object());
+    assert!(document["paths"].get("/api/v1/products").is_none());
+
+    order.kill();
+    let away = ask(&gateway, "GET", "/api/v1/orders", Some(access(&ada)), "");
+    assert_eq!((away.status, &*slug(&away)), (503, "service-away"));
+    assert_eq!(away.headers["retry-after"], "1");
+    log_in(&gateway, "cust-001@example.com");
+    let unrouted = ask(&gateway, "GET", "/api/v1/products", None, "");
+    assert_eq!(unrouted.status, 404);
+}
+
+#[test]
+fn an_open_shop_refuses_to_listen_where_others_reach_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = command();
+    command
+        .args(["serve", "--listen", "0.0.0.0:0", "--data"])
+        .arg(directory.path());
+    let line = refused(&mut command);
+    assert!(line.contains("--auth required"), "{line}");
+    assert!(fs::read_dir(directory.path()).unwrap().next().is_none());
+}
+
+/// Every operation of the document has a row in the gateway's table, and every row an operation.
+#[test]
+fn the_document_and_the_table_of_the_gateway_name_the_same_routes() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let shop = Shop::open(directory.path());
+    let document = shop.get("/openapi.json").json();
+    let mut documented = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            documented.insert((method.to_uppercase(), path.clone()));
+            let name = operation["operationId"].as_str().unwrap();
+            assert!(names.insert(name.to_owned()), "{name} names two operations");
+            assert!(
+                operation["responses"]["default"].is_object(),
+                "{method} {path}"
+            );
+        }
+    }
+    let row = |route: commerce_gateway::Route| (route.method.to_string(), route.path.into_owned());
+    let table: BTreeSet<_> = commerce_gateway::routes().map(row).collect();
+    let missing: Vec<_> = documented.difference(&table).collect();
+    let extra: Vec<_> = table.difference(&documented).collect();
+    assert!(
+        missing.is_empty() && extra.is_empty(),
+        "without a row: {missing:?}; without an operation: {extra:?}"
+    );
+}
+
+/// A route that is added without its operation would be missing in the document, and unnoticed.
+#[test]
+fn services_add_routes_only_together_with_their_operations() {
+    let services = [
+        "identity",
+        "catalog",
+        "inventory",
+        "order",
+        "payment",
+        "shipping",
+        "notification",
+        "analytics",
+    ];
+    for service in services {
+        check(
+            &Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join(service)
+                .join("src"),
+        );
+    }
+}
+
+fn check(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            check(&path);
+        } else {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(
+                !text.contains(".route("),
+                "{}: use `routes!`",
+                path.display()
+            );
+        }
+    }
+}
