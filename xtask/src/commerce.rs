@@ -181,7 +181,7 @@ fn processes(program: &Utf8PathBuf, wanted: &Up) -> Result<Vec<(String, Vec<Stri
                 "--traffic",
                 "off",
             ];
-            let process = match wanted.replicas {
+            let process = match number {
                 1 => name.to_owned(),
                 _ => format!("{name}-{number}"),
             };

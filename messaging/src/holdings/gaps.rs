@@ -18,6 +18,11 @@ impl<K: Ord + Clone> Holdings<K> {
         })
     }
 
+    /// The ids of all partitions that are held.
+    pub(crate) fn all(&self) -> Vec<K> {
+        self.held.keys().cloned().collect()
+    }
+
     /// When the next revocation ends.
     pub(crate) fn deadline(&self) -> Option<Monotonic> {
         self.held

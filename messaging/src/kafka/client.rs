@@ -118,6 +118,23 @@ impl<'s> Patience<'s> {
     }
 }
 
+/// Asks again while the answer may be another one later, such as at once after a topic was created.
+///
+/// Blocks the thread.
+pub(super) fn insist<T>(
+    patience: &Patience<'_>,
+    mut question: impl FnMut() -> KafkaResult<T>,
+) -> KafkaResult<T> {
+    loop {
+        match question() {
+            Err(cause) if !error::is_final(&cause) && !patience.is_over() => {
+                std::thread::sleep(BETWEEN_TRIES);
+            }
+            answered => return answered,
+        }
+    }
+}
+
 /// Asks the cluster on a blocking thread, with a client of its own. `question` gets the time for one
 /// try, and is asked again until it is answered or refused, or the time is over.
 pub(super) async fn ask<T: Send + 'static>(

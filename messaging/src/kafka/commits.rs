@@ -10,7 +10,7 @@ use rdkafka::{
     consumer::{CommitMode, Consumer as _},
     error::RDKafkaErrorCode as Code,
 };
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use super::{builder::Settings, client::Patience, error, member::Client, starts::offsets};
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 pub(super) struct Commits {
     floors: BTreeMap<Partition, Floor>,
     /// One at a time. A call that was dropped leaves it behind.
-    running: Option<JoinHandle<Result<Stored, Error>>>,
+    running: Option<oneshot::Receiver<Result<Stored, Error>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +62,10 @@ impl Commits {
     ) -> Result<Stored, Error> {
         if let Some(earlier) = &mut self.running {
             // Its offsets are not higher than those of this one, or were tried and are repeated.
-            let patience = tokio::time::timeout(settings.request_timeout, earlier);
-            if patience.await.is_err() {
+            if tokio::time::timeout(settings.request_timeout, earlier)
+                .await
+                .is_err()
+            {
                 return Err(error::unavailable(
                     "an earlier commit is still not answered",
                 ));
@@ -93,10 +95,10 @@ impl Commits {
             positions: wanted.clone(),
             wanted: Arc::downgrade(&here),
         };
-        let running = self
-            .running
-            .insert(tokio::task::spawn_blocking(move || job.run()));
-        let stored = running.await;
+        let running = self.running.insert(job.start()?);
+        let Ok(stored) = tokio::time::timeout(settings.request_timeout, running).await else {
+            return Err(error::unavailable("a commit is not answered"));
+        };
         self.running = None;
         let stored = stored.map_err(error::ended)??;
         if stored == Stored::Yes {
@@ -119,6 +121,21 @@ struct Job {
 }
 
 impl Job {
+    /// Starts a thread of its own: one that the cluster does not answer must not keep the runtime
+    /// from ending.
+    fn start(self) -> Result<oneshot::Receiver<Result<Stored, Error>>, Error> {
+        let (done, running) = oneshot::channel();
+        let work = move || {
+            // Nobody waits any more if the consumer was dropped.
+            let _gone = done.send(self.run());
+        };
+        std::thread::Builder::new()
+            .name("kafka-commit".to_owned())
+            .spawn(work)
+            .map_err(|error| error::unavailable(format!("no thread for a commit: {error}")))?;
+        Ok(running)
+    }
+
     fn run(self) -> Result<Stored, Error> {
         const DOING: &str = "committing offsets";
         let sort = |cause| self.client.context().trouble.explain(DOING, cause);

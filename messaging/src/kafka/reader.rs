@@ -16,7 +16,7 @@ use rdkafka::{
 
 use super::{
     builder::Settings,
-    client::{Asker, Patience, Quiet},
+    client::{Asker, Patience, Quiet, insist},
     config, error,
     member::list,
     record,
@@ -123,10 +123,12 @@ impl Reading {
             }));
         }
         let ends = |end| {
-            let mut asked = list(&settings, &all);
-            asked.set_all_offsets(end)?;
-            let found = asker.offsets_for_times(asked, patience.left())?;
-            absolute(&settings, &found)
+            insist(&patience, || {
+                let mut asked = list(&settings, &all);
+                asked.set_all_offsets(end)?;
+                let found = asker.offsets_for_times(asked, patience.left())?;
+                absolute(&settings, &found)
+            })
         };
         let both = ends(Offset::Beginning).and_then(|first| Ok((first, ends(Offset::End)?)));
         let (first, next) = both.map_err(|cause| asker.context().explain(DOING, cause))?;

@@ -10,7 +10,7 @@ use rdkafka::{
 
 use super::{
     builder::Settings,
-    client::Patience,
+    client::{Patience, insist},
     error,
     member::{Client, Membership, list},
     topics,
@@ -155,10 +155,12 @@ impl Question {
         end: Offset,
         patience: &Patience<'_>,
     ) -> KafkaResult<BTreeMap<Partition, i64>> {
-        let mut asked = list(&self.settings, partitions);
-        asked.set_all_offsets(end)?;
-        let found = self.client.offsets_for_times(asked, patience.left())?;
-        absolute(&self.settings, &found)
+        insist(patience, || {
+            let mut asked = list(&self.settings, partitions);
+            asked.set_all_offsets(end)?;
+            let found = self.client.offsets_for_times(asked, patience.left())?;
+            absolute(&self.settings, &found)
+        })
     }
 }
 

@@ -109,10 +109,8 @@ pub(super) async fn limits(
     topics: &[Topic],
 ) -> Result<HashMap<Topic, usize>, Error> {
     let usual = settings.max_message_size.unwrap_or(USUAL_LIMIT);
-    let mut limits: HashMap<Topic, usize> = topics
-        .iter()
-        .map(|topic| (topic.clone(), usual))
-        .collect();
+    let mut limits: HashMap<Topic, usize> =
+        topics.iter().map(|topic| (topic.clone(), usual)).collect();
     if settings.max_message_size.is_some() {
         return Ok(limits);
     }

@@ -10,14 +10,16 @@ use std::{
     time::Duration,
 };
 
-use commerce_chassis::ON_A_SERVER;
+use commerce_chassis::{LogContents, ON_A_SERVER, Storage, StorageSettings};
+use commerce_contracts::{SUBSCRIPTIONS, TOPICS};
+use mainstay_testkit::postgres::URL;
 use rustix::process::Signal;
 
 use crate::{
     customer::{Acknowledged, Closing, customer},
     dead_letters::run,
     process::refused,
-    sandbox::{Sandbox, text},
+    sandbox::{Sandbox, block_on, count, prefix, text},
     shop::{Shop, assert_holds, body, command, verify, wait_for},
 };
 
@@ -88,6 +90,69 @@ fn an_order_passes_a_process_per_service() {
     }
     stop_all(shops);
     assert_holds(data, 0);
+    let log = log_of(&sandbox);
+    // The processes have created each topic once, with the partitions that they were told.
+    assert_eq!(
+        log.partitions.len(),
+        3 * TOPICS.len(),
+        "{:?}",
+        log.partitions
+    );
+    assert!(
+        log.partitions
+            .iter()
+            .all(|partition| (0..3).contains(&partition.number))
+    );
+    for record in &log.records {
+        let topic = &log.partition(record.partition).unwrap().topic;
+        for reads in SUBSCRIPTIONS.iter().filter(|reads| reads.topic == topic) {
+            let committed = log.committed(reads.service, record.partition);
+            assert!(committed > record.offset, "{reads:?} {record:?}");
+        }
+    }
+    let of_order = log
+        .records
+        .iter()
+        .filter(|record| record.key.as_ref() == Some(&order));
+    assert!(of_order.count() > 10);
+}
+
+/// The log, as `verify` reads it.
+fn log_of(sandbox: &Sandbox) -> LogContents {
+    let storage = Storage::new(&StorageSettings {
+        data: sandbox.path().to_owned(),
+        postgres: std::env::var(URL).ok(),
+        kafka: Some(sandbox.kafka()),
+        kafka_prefix: Some(prefix(sandbox.path())),
+        ..StorageSettings::default()
+    });
+    block_on(storage.unwrap().log().read("shipping")).unwrap()
+}
+
+#[test]
+fn while_kafka_is_away_orders_are_taken_and_they_go_on_when_it_is_back() {
+    let Some((sandbox, kafka)) = Sandbox::with_kafka() else {
+        return;
+    };
+    let data = sandbox.path();
+    let shop = Shop::open(data);
+    let order = |key: &str| shop.accept(key, &body(&[("SKU-001", 1)], "pm_ok"));
+    let first = order("k1");
+    assert_eq!(shop.ended(&first)["status"], "completed");
+    block_on(kafka.kill()).unwrap();
+    let second = order("k2");
+    let waiting = "SELECT count(*) FROM outbox";
+    assert!(count(data, "order", waiting) > 0, "nobody takes them");
+    block_on(kafka.start_again()).unwrap();
+    assert_eq!(shop.ended(&second)["status"], "completed");
+    assert_eq!(shop.ended(&order("k3"))["status"], "completed");
+    let verdict = assert_holds(data, 60);
+    assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
+    // An outage is nobody's failure.
+    assert_eq!(verdict["dead_letters"]["dead"], 0, "{verdict:#}");
+    shop.stop();
+    assert_holds(data, 0);
+    block_on(kafka.close()).unwrap();
 }
 
 #[test]

@@ -67,10 +67,30 @@ impl Sandbox {
             return None;
         }
         let kafka = kafka::Server::for_suite("commerce")?;
-        let sandbox = Self::new()?;
-        let here = (sandbox.path().to_owned(), kafka.url().to_owned());
+        Some(Self::new()?.on(kafka.url()))
+    }
+
+    /// The same on a private Kafka, which may be killed.
+    pub(crate) fn with_kafka() -> Option<(Self, kafka::PrivateServer)> {
+        if !ON_A_SERVER {
+            return None;
+        }
+        let suite = "commerce, private servers";
+        let kafka = block_on(kafka::PrivateServer::for_suite(suite)).unwrap()?;
+        Some((Self::new()?.on(kafka.url()), kafka))
+    }
+
+    fn on(self, servers: &str) -> Self {
+        let here = (self.path().to_owned(), servers.to_owned());
         ON_KAFKA.lock().unwrap().push(here);
-        Some(sandbox)
+        self
+    }
+
+    /// The servers of the log.
+    pub(crate) fn kafka(&self) -> String {
+        let on_kafka = ON_KAFKA.lock().unwrap();
+        let own = on_kafka.iter().find(|(path, _)| path == self.path());
+        own.unwrap().1.clone()
     }
 
     /// With a private server, which may be killed. None in a build for files, too.

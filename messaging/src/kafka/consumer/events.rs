@@ -109,6 +109,17 @@ impl LogConsumer {
         self.answer_revocation(&[]);
     }
 
+    /// The group goes on without this member, which was silent for too long. librdkafka says later
+    /// that the partitions are gone.
+    fn note_exclusion(&mut self) {
+        let held = self.holdings.all();
+        self.holdings.take_away(&held);
+        for partition in &held {
+            self.buffers.drop(&self.line, partition);
+        }
+        self.answer_revocation(&held);
+    }
+
     /// These partitions are given back. librdkafka is answered when all are that it waits for.
     pub(super) fn answer_revocation(&mut self, given_back: &[Partition]) {
         if let Some((all, open)) = &mut self.revoking {
@@ -142,8 +153,7 @@ impl LogConsumer {
             return;
         };
         match code {
-            // The loss of the partitions follows.
-            Code::PollExceeded => {}
+            Code::PollExceeded => self.note_exclusion(),
             Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
                 if !std::mem::replace(&mut self.warned, true) {
                     tracing::warn!(

@@ -95,7 +95,10 @@ impl KafkaFixture {
     pub(super) async fn set(&self, topic: &Topic, name: &str, value: &str) {
         let topic = self.full(topic);
         let change = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set(name, value);
-        let changed = self.admin().alter_configs([&change], &AdminOptions::new()).await;
+        let changed = self
+            .admin()
+            .alter_configs([&change], &AdminOptions::new())
+            .await;
         changed.unwrap().remove(0).unwrap();
     }
 
@@ -106,8 +109,12 @@ impl KafkaFixture {
     }
 
     pub(super) async fn join(&self, topic: &Topic) -> LogConsumer {
-        self.consumer(&Group::from_static("g"), std::slice::from_ref(topic), StartAt::Earliest)
-            .await
+        self.consumer(
+            &Group::from_static("g"),
+            std::slice::from_ref(topic),
+            StartAt::Earliest,
+        )
+        .await
     }
 }
 
@@ -209,7 +216,13 @@ impl ConsumerFixture for KafkaFixture {
 
     async fn append_foreign(&self, partition: &Partition) {
         let headers = OwnedHeaders::new();
-        self.append_raw(&partition.topic, partition.number, None, Some(FOREIGN), headers);
+        self.append_raw(
+            &partition.topic,
+            partition.number,
+            None,
+            Some(FOREIGN),
+            headers,
+        );
     }
 
     async fn lose_records(&self, partition: &Partition, offset: i64) {
@@ -217,7 +230,10 @@ impl ConsumerFixture for KafkaFixture {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&topic, partition.number, Offset::Offset(offset))
             .unwrap();
-        let deleted = self.admin().delete_records(&list, &AdminOptions::new()).await;
+        let deleted = self
+            .admin()
+            .delete_records(&list, &AdminOptions::new())
+            .await;
         deleted.unwrap();
     }
 }

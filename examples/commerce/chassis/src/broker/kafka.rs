@@ -1,6 +1,6 @@
 //! The log on a cluster of Kafka.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use commerce_contracts::{SUBSCRIPTIONS, TOPICS, topics_of};
@@ -185,7 +185,7 @@ fn record(partition: i64, delivery: Delivery) -> LogRecord {
         ),
         Content::Raw(raw) => {
             let key = raw.key.as_deref().map(String::from_utf8_lossy);
-            (key.map(|key| key.into_owned()), None, raw.payload)
+            (key.map(Cow::into_owned), None, raw.payload)
         }
     };
     LogRecord {
