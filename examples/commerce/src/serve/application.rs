@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use commerce_chassis::{Authentication, Deployment, HealthCheck, KeySet, Service};
+use commerce_chassis::{Authentication, HealthCheck, KeySet, Service};
 use mainstay_clock::SystemClock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
