@@ -18,6 +18,7 @@
 //! |---|---|
 //! | `shop`, `tour`, `login` | what customers see first |
 //! | `order` | the page of an order: lanes, journal, money, parcel, mails, live |
+//! | `ops` | the operators' console |
 //! | `api` | the port to the services |
 //! | `page`, `assets` | the frame of a page, its style sheet and its script |
 //! | `visit` | who looks, and what of it the services hear |
@@ -27,6 +28,7 @@ mod assets;
 mod listing;
 mod login;
 mod money;
+mod ops;
 mod order;
 mod page;
 mod shop;
@@ -87,6 +89,7 @@ impl Pages {
         Router::new()
             .merge(shop::router())
             .merge(order::router())
+            .merge(ops::router())
             .merge(tour::router())
             .merge(login::router())
             .merge(assets::router())

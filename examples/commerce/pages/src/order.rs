@@ -36,10 +36,8 @@ use crate::{
 use facts::Facts;
 use sections::Section;
 
-pub(crate) use sections::short;
-
 pub(crate) use facts::{Run, Timeline};
-pub(crate) use journal::read;
+pub(crate) use sections::{journal_of, pretty, short};
 
 pub(crate) fn router() -> Router<Pages> {
     Router::new()
@@ -62,7 +60,7 @@ async fn show(
             @for Section { markup, .. } in &parts { (markup) }
         }
     };
-    let title = format!("Order {}", sections::short(&facts.order.order_id));
+    let title = format!("Order {}", short(&facts.order.order_id));
     let page = Page::new(Area::Shop, "", title, body);
     Ok(if facts.has_ended() {
         page
