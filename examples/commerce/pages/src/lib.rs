@@ -36,8 +36,6 @@ mod time;
 mod tour;
 mod visit;
 
-use std::time::UNIX_EPOCH;
-
 use axum::{
     Router,
     http::{
@@ -46,7 +44,6 @@ use axum::{
     },
     routing::MethodRouter,
 };
-use mainstay_clock::{Clock as _, SystemClock};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
@@ -95,12 +92,5 @@ impl Pages {
             .merge(assets::router())
             .layer(layers)
             .with_state(self)
-    }
-
-    /// The time, in microseconds since 1970.
-    fn now(&self) -> i64 {
-        let now = SystemClock::new().now();
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
     }
 }

@@ -5,7 +5,8 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use maud::{Markup, html};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     Pages,
@@ -25,7 +26,7 @@ pub(crate) struct Signed {
 
 impl Signed {
     /// Refuses an act without a name, a reason or the confirmation.
-    pub(crate) fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), Refusal> {
         if self.operator.trim().is_empty() || self.reason.trim().is_empty() {
             return Err(Refusal::invalid("an act needs your name and a reason"));
         }
@@ -42,18 +43,16 @@ impl Signed {
         pages: &Pages,
         visit: Visit,
         path: &str,
-        body: &impl Serialize,
+        body: &Value,
         then: &str,
     ) -> Result<Response, Refusal> {
         self.check()?;
         let visit = visit.signed(self.operator.trim());
         pages.api.post(&visit, path, None, body).await?;
-        Ok((self.remembered(), Redirect::to(then)).into_response())
-    }
-
-    /// The browser keeps the name for the next act.
-    pub(crate) fn remembered(&self) -> impl IntoResponse + use<> {
-        AppendHeaders([(SET_COOKIE, cookie(OPERATOR, self.operator.trim()))])
+        let name = cookie(OPERATOR, self.operator.trim());
+        // The browser keeps the name for the next act.
+        let remembered = AppendHeaders([(SET_COOKIE, name)]);
+        Ok((remembered, Redirect::to(then)).into_response())
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::overview::Readiness;
 use crate::{
     Pages,
-    api::{Failed, escaped},
+    api::escaped,
     listing::{and, status},
     page::{Area, Page, Refusal},
     time::of_text,
@@ -77,10 +77,10 @@ fn page(title: &str, body: Markup) -> Page {
 async fn groups(State(pages): State<Pages>, visit: Visit) -> Result<Page, Refusal> {
     let ready = Readiness::ask(&pages.api, &visit).await?;
     let ready = ready.ok_or_else(|| Refusal::nothing("no service says how it is"))?;
-    let mut found: Vec<(String, Result<Option<Vec<Group>>, Failed>)> = Vec::new();
+    let mut found = Vec::new();
     for health in ready.services.iter().filter(|it| it.dead_letters.is_some()) {
         let path = format!("/api/v1/dlq/{}/groups", escaped(&health.service));
-        let groups = pages.api.get(&visit, &path).await;
+        let groups = pages.api.get::<Vec<Group>>(&visit, &path).await;
         found.push((health.service.clone(), groups));
     }
     let is_quiet = found

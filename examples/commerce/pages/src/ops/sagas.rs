@@ -87,7 +87,7 @@ fn table(runs: &[Run]) -> Markup {
         div.wide { table {
             thead { tr { th { "run" } th { "order" } th { "status" } th { "waits at" } th { "since (UTC)" } th { "due (UTC)" } } }
             tbody { @for run in runs { tr {
-                td { a.id href=(format!("/ops/sagas/{}", escaped(&run.run))) title=(run.run) { (short(&run.run)) } }
+                td { a.id href=(format!("/ops/sagas/{}", escaped(&run.id))) title=(run.id) { (short(&run.id)) } }
                 td { a.id href=(format!("/orders/{}", escaped(&run.key))) title=(run.key) { (short(&run.key)) } }
                 td { (status(&run.status)) @if run.is_overdue { " " strong.trouble { "overdue" } } }
                 td { (run.step.as_deref().unwrap_or("–")) }
@@ -114,7 +114,7 @@ async fn show(
     let body = html! {
         h1 { (run.saga) " v" (run.version) " " (status(&run.status)) @if run.is_overdue { " " span.trouble { "overdue" } } }
         dl.facts {
-            dt { "run" } dd { code { (run.run) } }
+            dt { "run" } dd { code { (run.id) } }
             dt { "order" } dd { a href=(format!("/orders/{}", escaped(&run.key))) { code { (run.key) } } }
             dt { "since" } dd { (of_text(&run.started_at)) " UTC" }
             @if let Some(step) = &run.step { dt { "waits at" } dd { (step) } }
@@ -128,7 +128,7 @@ async fn show(
 
 /// The acts that the state of the run allows.
 fn acts(visit: &Visit, run: &Run) -> Markup {
-    let path = path_of(&run.run);
+    let path = path_of(&run.id);
     let is_open = matches!(&*run.status, "running" | "undoing" | "broken");
     let nothing = html! {};
     html! {

@@ -17,25 +17,17 @@ use crate::{
     time::{Span, micros, of_day},
 };
 
-/// A part of the page.
-#[derive(Debug)]
-pub(crate) struct Section {
-    pub(crate) id: &'static str,
-    pub(crate) markup: Markup,
-}
-
 /// All parts, from top to bottom.
-pub(crate) fn of(facts: &Facts, now: i64) -> Vec<Section> {
-    let parts = [
-        ("summary", summary(facts, now)),
-        ("lanes", picture(facts, now)),
-        ("money", money(facts)),
-        ("parcel", parcel(facts)),
-        ("mails", mails(facts)),
-        ("stock", stock(facts)),
-        ("journal", told(facts)),
-    ];
-    parts.map(|(id, markup)| Section { id, markup }).into()
+pub(crate) fn of(facts: &Facts, now: i64) -> Vec<Markup> {
+    vec![
+        summary(facts, now),
+        picture(facts, now),
+        money(facts),
+        parcel(facts),
+        mails(facts),
+        stock(facts),
+        told(facts),
+    ]
 }
 
 /// The beginning and the end of an id.
@@ -58,7 +50,7 @@ fn summary(facts: &Facts, now: i64) -> Markup {
     );
     html! {
         section #summary aria-live="polite" {
-            h1 { "Order " span.id title=(order.order_id) { (short(&order.order_id)) } " " span class=(format!("status {}", order.status)) { (order.status.replace('_', " ")) } }
+            h1 { "Order " span.id title=(order.id) { (short(&order.id)) } " " span class=(format!("status {}", order.status)) { (order.status.replace('_', " ")) } }
             dl.facts {
                 @if let Some((from, until)) = facts.window(now) {
                     dt { @if facts.has_ended() { "took" } @else { "age" } }
@@ -76,7 +68,7 @@ fn summary(facts: &Facts, now: i64) -> Markup {
                 @if let Some(reason) = reason { dt { "reason" } dd.back { (reason) } }
             }
             @if can_cancel {
-                form method="post" action=(format!("/orders/{}/cancel", escaped(&order.order_id))) {
+                form method="post" action=(format!("/orders/{}/cancel", escaped(&order.id))) {
                     button { "Cancel the order" }
                 }
             }
@@ -91,7 +83,7 @@ fn saga(facts: &Facts, now: i64) -> Markup {
     let run = &timeline.run;
     let due = run.wake_at.as_deref().and_then(micros);
     html! {
-        a href=(format!("/ops/sagas/{}", escaped(&run.run))) { (run.saga) " v" (run.version) }
+        a href=(format!("/ops/sagas/{}", escaped(&run.id))) { (run.saga) " v" (run.version) }
         " is " (run.status)
         @if let Some(step) = &run.step {
             ", waits at " (step)
@@ -122,7 +114,7 @@ fn money(facts: &Facts) -> Markup {
         section #money {
             h2 { "Money" }
             @if let Ok(Some(payment)) = &facts.payment {
-                p { (amount(payment.amount_minor, currency)) " by " code { (payment.payment_method) } " is " strong { (payment.status) } }
+                p { (amount(payment.amount_minor, currency)) " by " code { (payment.method) } " is " strong { (payment.status) } }
                 @if let Some(reference) = &payment.provider_ref { p.fine { "at the provider " code { (reference) } } }
             } @else {
                 (absent(&facts.payment, "No payment was asked for."))
