@@ -66,6 +66,11 @@ pub(crate) const PARTS: &[Step] = &[
         what: "the chaos tests pass five times, each time with other moments",
         run: chaos,
     },
+    Step {
+        name: "browser",
+        what: "people buy, watch and act in Chromium; the pictures are in target/screenshots",
+        run: |_| browser(),
+    },
 ];
 
 /// Runs the parts named, or all, and writes down what they did and what was not run.
@@ -222,6 +227,13 @@ fn on_each_version(run: &mut Run) -> Result<()> {
 
 fn chaos(run: &mut Run) -> Result<()> {
     (1..=ROUNDS).try_for_each(|seed| suites::run(run, None, Some(seed), suites::CHAOS))
+}
+
+/// Passes over the test where there is no browser, unless `MAINSTAY_REQUIRE` lists `chromium`.
+fn browser() -> Result<()> {
+    let shell = Shell::new()?;
+    let test = cmd!(shell, "{CARGO} test --quiet -p commerce --test browser");
+    Ok(test.args(["--", "--nocapture"]).run()?)
 }
 
 /// Runs a program that prints JSON objects: they are kept as an artefact and become a section.

@@ -1,7 +1,7 @@
 //! The analytics service: counts what the shop sold, from nine kinds of events.
 //!
 //! One row per order holds the facts. Counts by day are sums over the facts, kept up with each
-//! batch of events: one call of one handler, five statements, however many events. This is the only
+//! batch of events: one call of one handler, four statements, however many events. This is the only
 //! batch handler that a service of the shop writes; elsewhere the engines batch.
 //!
 //! Events of different topics come in any order. An event fills its own fields of its order's facts,

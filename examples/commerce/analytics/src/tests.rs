@@ -1,6 +1,7 @@
 //! The projection, its rebuild and its reports.
 
 mod fixture;
+mod stories;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,8 @@ use crate::{
     fact::{Change, Fact},
     handler,
 };
-use fixture::{End, Fixture, received, rows, stories, story};
+use fixture::{Fixture, received, rows};
+use stories::{End, stories, story};
 
 /// The facts after some messages, and the counts as they were kept up.
 fn project<'a>(messages: impl Iterator<Item = &'a Message>) -> (BTreeMap<String, Fact>, Counts) {

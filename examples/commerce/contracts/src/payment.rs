@@ -98,7 +98,8 @@ pub struct PaymentDeclined {
     pub order_id: OrderId,
     /// The refused stage.
     pub stage: DeclineStage,
-    /// A stable code: `declined`, `requires_action`, `no_answer`, `cancelled`.
+    /// A stable code: `declined`, `requires_action`, `unavailable`, `no_answer`, `auth_expired`; or
+    /// the status of a payment that can take no further attempt.
     pub code: String,
     /// Whether another attempt may succeed.
     pub retryable: bool,

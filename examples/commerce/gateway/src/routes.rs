@@ -52,6 +52,7 @@ const DELETE: Method = Method::DELETE;
 type Row = (Method, &'static str, &'static str, Access);
 
 /// All routes but those of the dead letter queues.
+#[rustfmt::skip] // one route, one row
 pub const ROUTES: &[Row] = {
     use Access::{Login, Operator, Public, Signed, User};
     &[
@@ -62,6 +63,7 @@ pub const ROUTES: &[Row] = {
         (GET, "/api/v1/users/me", "identity", User),
         (PUT, "/api/v1/users/{id}/roles", "identity", Operator),
         (GET, "/.well-known/jwks.json", "identity", Public),
+
         (GET, "/api/v1/products", "catalog", Public),
         (GET, "/api/v1/products/{id}", "catalog", Public),
         (POST, "/api/v1/products", "catalog", Operator),
@@ -69,23 +71,11 @@ pub const ROUTES: &[Row] = {
         (PATCH, "/api/v1/products/{id}", "catalog", Operator),
         (DELETE, "/api/v1/products/{id}", "catalog", Operator),
         (GET, "/api/v1/categories", "catalog", Public),
+
         (GET, "/api/v1/stock/{sku}", "inventory", Public),
         (POST, "/api/v1/stock/{sku}/adjust", "inventory", Operator),
-        (
-            GET,
-            "/api/v1/reservations/{order_id}",
-            "inventory",
-            Operator,
-        ),
-        (GET, "/api/v1/notifications", "notification", User),
-        (GET, "/api/v1/notifications/{id}", "notification", User),
-        (
-            POST,
-            "/api/v1/notifications/{id}/resend",
-            "notification",
-            Operator,
-        ),
-        (PUT, "/api/v1/preferences", "notification", User),
+        (GET, "/api/v1/reservations/{order_id}", "inventory", Operator),
+
         (POST, "/api/v1/orders", "order", User),
         (GET, "/api/v1/orders", "order", User),
         (GET, "/api/v1/orders/{id}", "order", User),
@@ -98,28 +88,22 @@ pub const ROUTES: &[Row] = {
         (POST, "/api/v1/sagas/{run}/retry", "order", Operator),
         (POST, "/api/v1/sagas/{run}/skip", "order", Operator),
         (POST, "/api/v1/sagas/{run}/cancel", "order", Operator),
+
         (GET, "/api/v1/payments/{order_id}", "payment", User),
         (GET, "/api/v1/payments/{order_id}/ledger", "payment", User),
         (GET, "/api/v1/ledger/{order_id}", "payment", User),
-        (
-            POST,
-            "/api/v1/payments/{order_id}/refunds",
-            "payment",
-            Operator,
-        ),
+        (POST, "/api/v1/payments/{order_id}/refunds", "payment", Operator),
         (POST, "/api/v1/webhooks/psp", "payment", Signed),
+
         (GET, "/api/v1/shipments/{order_id}", "shipping", User),
         (GET, "/api/v1/track/{tracking_no}", "shipping", Public),
         (POST, "/api/v1/webhooks/carrier", "shipping", Signed),
+
         (GET, "/api/v1/notifications", "notification", User),
         (GET, "/api/v1/notifications/{id}", "notification", User),
-        (
-            POST,
-            "/api/v1/notifications/{id}/resend",
-            "notification",
-            User,
-        ),
+        (POST, "/api/v1/notifications/{id}/resend", "notification", User),
         (PUT, "/api/v1/preferences", "notification", User),
+
         (GET, "/api/v1/reports/sales", "analytics", Operator),
         (GET, "/api/v1/reports/funnel", "analytics", Operator),
         (GET, "/api/v1/reports/export.csv", "analytics", Operator),
@@ -174,4 +158,23 @@ pub fn routes() -> impl Iterator<Item = Route> {
         })
     });
     rows.chain(queues)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_route_has_one_row() {
+        let mut seen = HashSet::new();
+        for route in routes() {
+            let (method, path) = (route.method, route.path);
+            assert!(
+                seen.insert((method.clone(), path.clone())),
+                "{method} {path}"
+            );
+        }
+    }
 }

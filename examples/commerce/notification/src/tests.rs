@@ -1,6 +1,7 @@
 //! The handlers and the sender on a database.
 
 mod fixture;
+mod service;
 #[cfg(feature = "smtp")]
 mod smtp;
 

@@ -11,8 +11,3 @@ if (live) {
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   };
 }
-// Asks before an act that cannot be taken back.
-document.addEventListener("submit", (event) => {
-  const question = event.submitter?.dataset.confirm;
-  if (question && !confirm(question)) event.preventDefault();
-});

@@ -7,7 +7,7 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{
         Method, Request, StatusCode, Uri,
-        header::{ACCEPT, CONTENT_TYPE, LOCATION, RETRY_AFTER},
+        header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
     },
 };
 use hyper_util::{
@@ -15,7 +15,8 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::visit::Visit;
@@ -53,7 +54,6 @@ pub struct InvalidAddress(String);
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) body: Bytes,
-    pub(crate) location: Option<String>,
 }
 
 /// Why there is no answer that a page can use.
@@ -135,15 +135,13 @@ impl Api {
         visit: &Visit,
         path: &str,
         key: Option<&str>,
-        body: &impl Serialize,
+        body: &Value,
     ) -> Result<Answer, Failed> {
-        // What pages send are texts and numbers, which always serialise.
-        let body = serde_json::to_vec(body).unwrap_or_default();
         let mut request = visit.forwarded(Method::POST, path);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        self.send(request, Body::from(body)).await
+        self.send(request, Body::from(body.to_string())).await
     }
 
     async fn send(
@@ -177,14 +175,10 @@ impl Api {
         let (head, body) = response.into_parts();
         let body = to_bytes(body, LONGEST).await;
         let body = body.map_err(|error| Failed::Unanswered(error.to_string()))?;
-        let text = |name| {
-            let value = head.headers.get(name)?.to_str();
-            value.ok().map(str::to_owned)
-        };
         if head.status.is_success() {
-            let location = text(LOCATION);
-            return Ok(Answer { body, location });
+            return Ok(Answer { body });
         }
+        let retry_after = head.headers.get(RETRY_AFTER);
         let mut problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
         if problem.title.is_empty() {
             problem.title = head.status.to_string();
@@ -192,7 +186,7 @@ impl Api {
         Err(Failed::Refused {
             status: head.status,
             problem,
-            retry_after: text(RETRY_AFTER),
+            retry_after: retry_after.and_then(|value| value.to_str().ok().map(str::to_owned)),
         })
     }
 }

@@ -18,6 +18,7 @@
 //! |---|---|
 //! | `shop`, `tour`, `login` | what customers see first |
 //! | `order` | the page of an order: lanes, journal, money, parcel, mails, live |
+//! | `ops` | the operators' console |
 //! | `api` | the port to the services |
 //! | `page`, `assets` | the frame of a page, its style sheet and its script |
 //! | `visit` | who looks, and what of it the services hear |
@@ -27,14 +28,13 @@ mod assets;
 mod listing;
 mod login;
 mod money;
+mod ops;
 mod order;
 mod page;
 mod shop;
 mod time;
 mod tour;
 mod visit;
-
-use std::time::UNIX_EPOCH;
 
 use axum::{
     Router,
@@ -44,7 +44,6 @@ use axum::{
     },
     routing::MethodRouter,
 };
-use mainstay_clock::{Clock as _, SystemClock};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
@@ -87,17 +86,11 @@ impl Pages {
         Router::new()
             .merge(shop::router())
             .merge(order::router())
+            .merge(ops::router())
             .merge(tour::router())
             .merge(login::router())
             .merge(assets::router())
             .layer(layers)
             .with_state(self)
-    }
-
-    /// The time, in microseconds since 1970.
-    fn now(&self) -> i64 {
-        let now = SystemClock::new().now();
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
     }
 }

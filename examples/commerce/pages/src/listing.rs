@@ -42,8 +42,10 @@ pub(crate) async fn orders(
 /// The part of a query string that says what is asked for.
 pub(crate) fn and(query: &[(&str, &str)]) -> String {
     let set = query.iter().filter(|(_, value)| !value.is_empty());
-    set.map(|(name, value)| format!("&{name}={}", escaped(value)))
-        .collect()
+    let parts: Vec<_> = set
+        .map(|(name, value)| format!("&{name}={}", escaped(value)))
+        .collect();
+    parts.concat()
 }
 
 pub(crate) fn table(rows: &[Row]) -> Markup {

@@ -31,15 +31,13 @@ use crate::{
     Pages,
     api::escaped,
     page::{Area, Page, Refusal},
+    time,
     visit::Visit,
 };
 use facts::Facts;
-use sections::Section;
-
-pub(crate) use sections::short;
 
 pub(crate) use facts::{Run, Timeline};
-pub(crate) use journal::read;
+pub(crate) use sections::{journal_of, pretty, short};
 
 pub(crate) fn router() -> Router<Pages> {
     Router::new()
@@ -55,14 +53,14 @@ async fn show(
 ) -> Result<Page, Refusal> {
     let facts = Facts::ask(&pages.api, &visit, &id).await?;
     let facts = facts.ok_or_else(|| Refusal::nothing(format!("no order {id:?}")))?;
-    let parts = sections::of(&facts, pages.now());
+    let parts = sections::of(&facts, time::now());
     let seen = live::seen(&parts);
     let body = html! {
-        div.order data-live=(format!("/orders/{}/live?seen={seen}", escaped(&facts.order.order_id))) {
-            @for Section { markup, .. } in &parts { (markup) }
+        div.order data-live=(format!("/orders/{}/live?seen={seen}", escaped(&facts.order.id))) {
+            @for part in &parts { (part) }
         }
     };
-    let title = format!("Order {}", sections::short(&facts.order.order_id));
+    let title = format!("Order {}", short(&facts.order.id));
     let page = Page::new(Area::Shop, "", title, body);
     Ok(if facts.has_ended() {
         page

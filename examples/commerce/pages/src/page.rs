@@ -6,7 +6,7 @@ use axum::{
 };
 use maud::{DOCTYPE, Markup, html};
 
-use crate::{api::Failed, visit::Visit};
+use crate::api::Failed;
 
 /// The part of the site that a page belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -195,13 +195,5 @@ pub(crate) fn absent<T>(part: &Result<Option<T>, Failed>, nothing: &str) -> Mark
         }
         Err(failed) => html! { p.trouble role="status" { "Not to be had now: " (failed) } },
         Ok(_) => html! { p.idle { (nothing) } },
-    }
-}
-
-/// The fields with which an operator signs an act.
-pub(crate) fn signature(visit: &Visit) -> Markup {
-    html! {
-        label { "Your name" input name="operator" required maxlength="80" autocomplete="username" value=(visit.operator()); }
-        label.wide { "Reason" input name="reason" required maxlength="200" placeholder="why you do this: it is recorded"; }
     }
 }

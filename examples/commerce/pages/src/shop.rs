@@ -99,7 +99,7 @@ fn counter(offer: &Offer, customer: &str) -> Markup {
     html! {
         form.counter method="post" action="/buy" {
             (key())
-            label { "Product" select name="sku" { @for product in &offer.products { option value=(product.sku) { (product.name) } } } }
+            label { "Product" (choice(&offer.products)) }
             label { "Pieces" input.short name="quantity" type="number" min="1" max="1000" value="1" required; }
             label { "Customer" input.short name="customer" required maxlength="80" value=(customer); }
             div.buttons {
@@ -111,6 +111,17 @@ fn counter(offer: &Offer, customer: &str) -> Markup {
                 div.buttons { @for (way, what) in OTHER_WAYS { button.quiet name="payment_method" value=(way) { (what) } } }
             }
             p.fine { "The courier brings parcels by himself: watch his scans on the page of an order." }
+        }
+    }
+}
+
+/// Without the catalog, visitors name the SKU.
+fn choice(products: &[Product]) -> Markup {
+    html! {
+        @if products.is_empty() {
+            input name="sku" required maxlength="80" value="SKU-001";
+        } @else {
+            select name="sku" { @for product in products { option value=(product.sku) { (product.name) } } }
         }
     }
 }
@@ -240,7 +251,7 @@ impl Offer {
                     }
                 }
             }
-            @if self.products.is_empty() { p.idle { "Nothing matches." } }
+            @if self.products.is_empty() && self.failed.is_none() { p.idle { "Nothing matches." } }
             ul.products {
                 @for product in &self.products {
                     li {

@@ -1,8 +1,15 @@
 //! Times and durations as people read them. A time is a number of microseconds since 1970.
 
-use std::fmt;
+use std::{fmt, time::UNIX_EPOCH};
 
 use jiff::Timestamp;
+use mainstay_clock::{Clock as _, SystemClock};
+
+/// Now.
+pub(crate) fn now() -> i64 {
+    let since = SystemClock::new().now().duration_since(UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
+}
 
 /// Reads RFC 3339.
 pub(crate) fn micros(text: &str) -> Option<i64> {

@@ -108,6 +108,7 @@ pub(crate) fn resolve(kind: Kind, calls: i64, answer: Answer) -> Resolution {
         }
         Answer::Declined => refused("declined"),
         Answer::RequiresAction => refused("requires_action"),
+        Answer::Expired => refused("auth_expired"),
         // The saga tries again, with another effect key.
         Answer::Unavailable if may_give_up => refused(UNAVAILABLE),
         Answer::NotDone if may_give_up && calls >= MOST_CALLS => refused("no_answer"),
@@ -137,6 +138,7 @@ mod tests {
             Just(Answer::Silence),
             Just(Answer::NotDone),
             Just(Answer::Unavailable),
+            Just(Answer::Expired),
         ]
     }
 
@@ -177,7 +179,7 @@ mod tests {
 
         #[test]
         fn a_capture_is_given_up_only_if_the_provider_refuses_it(calls in 1..1000_i64, answer in answer()) {
-            let refuses = matches!(answer, Answer::Declined | Answer::RequiresAction);
+            let refuses = matches!(answer, Answer::Declined | Answer::RequiresAction | Answer::Expired);
             prop_assert_eq!(refuses, matches!(resolve(Kind::Capture, calls, answer), Resolution::Settled(Outcome::Refused(..))));
         }
     }

@@ -6,7 +6,7 @@ use commerce_contracts::{
 };
 
 /// How long the provider holds money, in microseconds.
-const HOLD: i64 = 7 * 24 * 60 * 60 * 1_000_000;
+pub(crate) const HOLD: i64 = 7 * 24 * 60 * 60 * 1_000_000;
 
 /// A payment.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -14,7 +14,7 @@
 //!
 //! The provider does an operation at most once per effect key, and answers a repeated request with
 //! the first result. If it is unavailable, it is so for that key from then on, so a caller may ask
-//! under another one. A void ends all authorisations of its order, those too that it has not been
+//! under another one. It captures no hold that is older than a week. A void ends all authorisations of its order, those too that it has not been
 //! asked for yet. It refuses a caller whose fencing token is older than one that it has seen for the
 //! key.
 
@@ -28,7 +28,10 @@ use mainstay_database::{Migrations, Transactions};
 use mainstay_messaging::envelope::micros_since_epoch;
 use serde::{Deserialize, Serialize};
 
-use crate::intent::{Kind, Question};
+use crate::{
+    intent::{Kind, Question},
+    payment::HOLD,
+};
 
 /// The provider's tables.
 pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("psp", "0001_psp");
@@ -67,6 +70,8 @@ pub(crate) enum Answer {
     NotDone,
     /// The operation was not done, and will not be under this key; request it under another one.
     Unavailable,
+    /// Answer to a capture: the hold is too old.
+    Expired,
 }
 
 impl Answer {
@@ -74,7 +79,11 @@ impl Answer {
     pub(crate) const fn is_final(&self) -> bool {
         matches!(
             self,
-            Self::Done { .. } | Self::Declined | Self::RequiresAction | Self::Unavailable
+            Self::Done { .. }
+                | Self::Declined
+                | Self::RequiresAction
+                | Self::Unavailable
+                | Self::Expired
         )
     }
 }
@@ -139,15 +148,16 @@ impl Psp {
             Some(0) => {}
             Some(_) => return Ok(Some(Answer::Unavailable)),
         }
-        let operations: Vec<(String, String, i64, String)> = sqlx::query_as(
-            "SELECT effect_key, kind, amount_minor, reference FROM operations WHERE order_id = $1",
+        let operations: Vec<(String, String, i64, String, i64)> = sqlx::query_as(
+            "SELECT effect_key, kind, amount_minor, reference, done_at FROM operations WHERE order_id = $1",
         )
         .bind(call.order_id.as_str())
         .fetch_all(&mut *tx)
         .await
         .map_err(sql)?;
         let operations: Vec<Operation> = operations.into_iter().map(read).collect::<Result<_>>()?;
-        let (answer, does) = decide(call, requested, &operations);
+        let now = micros_since_epoch(self.clock.now());
+        let (answer, does) = decide(call, requested, &operations, now);
         if let Some(amount) = does {
             sqlx::query(
                 "INSERT INTO operations (effect_key, order_id, kind, amount_minor, currency, reference, done_at)
@@ -159,7 +169,7 @@ impl Psp {
             .bind(amount.minor())
             .bind(call.currency.code())
             .bind(reference(call))
-            .bind(micros_since_epoch(self.clock.now()))
+            .bind(now)
             .execute(&mut *tx)
             .await
             .map_err(sql)?;
@@ -183,9 +193,12 @@ struct Operation {
     kind: Kind,
     amount: Money,
     reference: String,
+    done_at: i64,
 }
 
-fn read((effect_key, kind, amount, reference): (String, String, i64, String)) -> Result<Operation> {
+fn read(
+    (effect_key, kind, amount, reference, done_at): (String, String, i64, String, i64),
+) -> Result<Operation> {
     let damaged = |error| Error::damaged("an operation of the provider", error);
     Ok(Operation {
         effect_key,
@@ -193,6 +206,7 @@ fn read((effect_key, kind, amount, reference): (String, String, i64, String)) ->
             .ok_or_else(|| Error::damaged("an operation of the provider", format!("{kind:?}")))?,
         amount: Money::from_minor(amount).map_err(damaged)?,
         reference,
+        done_at,
     })
 }
 
@@ -202,7 +216,12 @@ fn reference(call: &Call) -> String {
 
 /// The answer, and the amount of the operation if this call does it. `operations` are those of the
 /// order, and `requested` counts the requests to authorise it, this one included.
-fn decide(call: &Call, requested: i64, operations: &[Operation]) -> (Answer, Option<Money>) {
+fn decide(
+    call: &Call,
+    requested: i64,
+    operations: &[Operation],
+    now: i64,
+) -> (Answer, Option<Money>) {
     if let Some(done) = operations.iter().find(|o| o.effect_key == call.effect_key) {
         let (reference, amount) = (done.reference.clone(), done.amount);
         return (Answer::Done { reference, amount }, None);
@@ -220,6 +239,8 @@ fn decide(call: &Call, requested: i64, operations: &[Operation]) -> (Answer, Opt
     }
     let captured = sum(Kind::Capture) - sum(Kind::Refund);
     let held = sum(Kind::Authorize) - sum(Kind::Capture) - sum(Kind::Void);
+    let mut holds = operations.iter().filter(|o| o.kind == Kind::Authorize);
+    let is_expired = holds.any(|hold| now >= hold.done_at.saturating_add(HOLD));
     let amount = match call.kind {
         Kind::Authorize if is_voided => return (Answer::Declined, None),
         Kind::Authorize => match (&*call.payment_method, requested) {
@@ -231,6 +252,7 @@ fn decide(call: &Call, requested: i64, operations: &[Operation]) -> (Answer, Opt
             _ => call.amount,
         },
         Kind::Capture if held < call.amount.minor() => return (Answer::Declined, None),
+        Kind::Capture if is_expired => return (Answer::Expired, None),
         Kind::Capture => call.amount,
         Kind::Void => Money::from_minor(held).unwrap_or(Money::MAX),
         Kind::Refund => call
@@ -268,12 +290,12 @@ mod tests {
             let mut operations: Vec<Operation> = Vec::new();
             for (number, kind) in kinds.into_iter().enumerate() {
                 let call = call(kind, number.to_string());
-                let (answer, does) = decide(&call, 1, &operations);
+                let (answer, does) = decide(&call, 1, &operations, 0);
                 if let Some(amount) = does {
                     let (effect_key, reference) = (call.effect_key.clone(), reference(&call));
-                    operations.push(Operation { effect_key, kind, amount, reference });
+                    operations.push(Operation { effect_key, kind, amount, reference, done_at: 0 });
                     // Asked again, it answers the same and does nothing.
-                    prop_assert_eq!(decide(&call, 1, &operations), (answer, None));
+                    prop_assert_eq!(decide(&call, 1, &operations, 0), (answer, None));
                 }
                 let sum = |kind| -> i64 {
                     operations.iter().filter(|o| o.kind == kind).map(|o| o.amount.minor()).sum()

@@ -1,10 +1,6 @@
-//! The projection on a database of the test's own, and the events of some orders.
+//! The projection on a database of the test's own.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
@@ -14,15 +10,9 @@ use axum::{
 use commerce_chassis::{
     Caller, Db, Deployment, ON_A_SERVER, ServiceBuilder, Storage, StorageSettings, send_as,
 };
-use commerce_contracts::{
-    Address, CancelReason, Currency, DeclineStage, Money, OrderCancelled, OrderCompleted,
-    OrderConfirmed, OrderId, OrderLine, OrderPlaced, PaymentAuthorized, PaymentDeclined,
-    PaymentRefunded, RefundKind, ShipmentStatus, ShipmentStatusChanged, Shortage, Sku,
-    StockReservationFailed,
-};
 use mainstay_database::Transactions as _;
 use mainstay_inbox::Received;
-use mainstay_messaging::{Event, Message, Partition, Position};
+use mainstay_messaging::{Message, Partition, Position};
 use mainstay_testkit::postgres::{Server, TestDatabase, URL};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -132,209 +122,6 @@ pub(super) fn received(message: &Message) -> Received<()> {
         offset: 0,
     };
     Received::new((), message.clone(), position)
-}
-
-/// A second of 1970-01-01 is `at`.
-fn message(event: &impl Event, at: u64) -> Message {
-    let message = Message::builder().source("/test").event(event);
-    let message = message.occurred_at(UNIX_EPOCH + Duration::from_secs(at));
-    message.build().unwrap()
-}
-
-const DAY: u64 = 24 * 60 * 60;
-
-fn money(minor: i64) -> Money {
-    Money::from_minor(minor).unwrap()
-}
-
-fn lines(number: u64) -> Vec<OrderLine> {
-    let line = |line_no, sku: &str, qty| OrderLine {
-        line_no,
-        sku: Sku::new(sku),
-        qty,
-        unit_price_minor: money(100),
-        tax_minor: money(19),
-    };
-    let qty = i64::try_from(number % 3).unwrap() + 1;
-    vec![
-        line(1, "SKU-001", 1),
-        line(2, "SKU-002", qty),
-        line(3, "SKU-001", 2),
-    ]
-}
-
-fn address() -> Address {
-    Address {
-        name: "Ada".to_owned(),
-        street: "Street 1".to_owned(),
-        city: "Berlin".to_owned(),
-        postcode: "10115".to_owned(),
-        country: "DE".to_owned(),
-    }
-}
-
-/// How an order ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum End {
-    Completed,
-    OutOfStock,
-    Declined,
-    Returned,
-}
-
-/// All events of an order, in the order in which they happened.
-pub(super) fn story(number: u64, end: End) -> Vec<Message> {
-    let order_id = OrderId::new(format!("order-{number}"));
-    let customer_id = format!("cust-{number:03}");
-    let currency = Currency::ALL[usize::try_from(number % 2).unwrap()];
-    let (lines, total) = (lines(number), money(1_000));
-    let start = number % 3 * DAY + number;
-    let moved = |from, to, at: u64| {
-        let moved = ShipmentStatusChanged {
-            shipment_id: "shp".to_owned(),
-            order_id: order_id.clone(),
-            tracking_no: "MS".to_owned(),
-            carrier: "simulated".to_owned(),
-            from,
-            to,
-            location: None,
-            occurred_at: i64::try_from(at).unwrap() * 1_000_000,
-        };
-        message(&moved, at)
-    };
-    let cancelled = |code: &str, at| {
-        let cancelled = OrderCancelled {
-            order_id: order_id.clone(),
-            customer_id: customer_id.clone(),
-            reason: CancelReason {
-                code: code.to_owned(),
-                detail: String::new(),
-            },
-            stage: "placed".to_owned(),
-            compensations: Vec::new(),
-        };
-        message(&cancelled, at)
-    };
-    let placed = OrderPlaced {
-        order_id: order_id.clone(),
-        customer_id: customer_id.clone(),
-        currency,
-        lines: lines.clone(),
-        subtotal_minor: total,
-        shipping_minor: Money::ZERO,
-        tax_minor: Money::ZERO,
-        discount_minor: Money::ZERO,
-        total_minor: total,
-        ship_to: address(),
-    };
-    let mut story = vec![message(&placed, start)];
-    if end == End::OutOfStock {
-        let failed = StockReservationFailed {
-            order_id: order_id.clone(),
-            shortages: vec![Shortage {
-                sku: Sku::new("SKU-001"),
-                requested: 3,
-                available: 0,
-            }],
-        };
-        story.push(message(&failed, start + 1));
-        story.push(cancelled("out_of_stock", start + 2));
-        return story;
-    }
-    if end == End::Declined {
-        for attempt in 1..=2 {
-            let declined = PaymentDeclined {
-                payment_id: "pay".to_owned(),
-                order_id: order_id.clone(),
-                stage: DeclineStage::Authorize,
-                code: "declined".to_owned(),
-                retryable: attempt < 2,
-                attempt,
-            };
-            story.push(message(&declined, start + u64::from(attempt)));
-        }
-        story.push(refund(&order_id, RefundKind::Void, 0, start + 3));
-        story.push(cancelled("payment_declined", start + 4));
-        return story;
-    }
-    let authorized = PaymentAuthorized {
-        payment_id: "pay".to_owned(),
-        order_id: order_id.clone(),
-        amount_minor: total,
-        currency,
-        provider: "psp".to_owned(),
-        provider_ref: "ref".to_owned(),
-        auth_expires_at: 0,
-    };
-    let confirmed = OrderConfirmed {
-        order_id: order_id.clone(),
-        customer_id: customer_id.clone(),
-        total_minor: total,
-        currency,
-        payment_id: "pay".to_owned(),
-        reservation_id: "res".to_owned(),
-        lines: lines.clone(),
-        ship_to: address(),
-    };
-    let completed = OrderCompleted {
-        order_id: order_id.clone(),
-        customer_id,
-        captured_minor: total,
-        lines,
-        completed_at: i64::try_from(start + 9).unwrap() * 1_000_000,
-    };
-    story.push(message(&authorized, start + 1));
-    story.push(message(&confirmed, start + 2));
-    story.push(moved(
-        ShipmentStatus::Picked,
-        ShipmentStatus::Packed,
-        start + 3,
-    ));
-    story.push(moved(
-        ShipmentStatus::Packed,
-        ShipmentStatus::Dispatched,
-        start + 4,
-    ));
-    if end == End::Returned {
-        let returned = ShipmentStatus::Returned;
-        story.push(moved(ShipmentStatus::DeliveryFailed, returned, start + 5));
-        for (sum, at) in [(400, start + 6), (1_000, start + 7)] {
-            story.push(refund(&order_id, RefundKind::Refund, sum, at));
-        }
-    } else {
-        let delivered = ShipmentStatus::Delivered;
-        story.push(moved(ShipmentStatus::OutForDelivery, delivered, start + 5));
-    }
-    story.push(message(&completed, start + 9));
-    story
-}
-
-fn refund(order_id: &OrderId, kind: RefundKind, sum: i64, at: u64) -> Message {
-    let refunded = PaymentRefunded {
-        payment_id: "pay".to_owned(),
-        order_id: order_id.clone(),
-        refund_id: format!("ref-{sum}"),
-        kind,
-        amount_minor: money(sum),
-        cumulative_refunded_minor: money(sum),
-        reason: "returned".to_owned(),
-    };
-    message(&refunded, at)
-}
-
-/// The events of twelve orders.
-pub(super) fn stories() -> Vec<Message> {
-    let ends = [
-        End::Completed,
-        End::OutOfStock,
-        End::Declined,
-        End::Returned,
-    ];
-    let ends = ends.into_iter().cycle();
-    (1..=12)
-        .zip(ends)
-        .flat_map(|(number, end)| story(number, end))
-        .collect()
 }
 
 /// The rows of a report by group and currency.

@@ -34,7 +34,8 @@ pub(crate) struct Facts {
 
 #[derive(Deserialize, Debug)]
 pub(crate) struct Order {
-    pub(crate) order_id: String,
+    #[serde(rename = "order_id")]
+    pub(crate) id: String,
     pub(crate) status: String,
     pub(crate) customer_id: String,
     pub(crate) currency: String,
@@ -79,7 +80,8 @@ pub(crate) struct Timeline {
 pub(crate) struct Run {
     pub(crate) saga: String,
     pub(crate) version: u32,
-    pub(crate) run: String,
+    #[serde(rename = "run")]
+    pub(crate) id: String,
     pub(crate) key: String,
     pub(crate) status: String,
     pub(crate) is_overdue: bool,
@@ -99,7 +101,8 @@ pub(crate) struct Noted {
 pub(crate) struct Payment {
     pub(crate) status: String,
     pub(crate) amount_minor: i64,
-    pub(crate) payment_method: String,
+    #[serde(rename = "payment_method")]
+    pub(crate) method: String,
     pub(crate) provider_ref: Option<String>,
 }
 

@@ -215,7 +215,7 @@ fn steps(timeline: &Timeline, now: i64) -> Vec<(&'static str, Item)> {
                 Tone::Forward,
             ),
             Entry::CancelRequested { .. } => {
-                moment("order", at, "cancel requested".to_owned(), Tone::Back)
+                moment("order", at, "cancel requested".to_owned(), Tone::Back);
             }
             Entry::Started | Entry::Undoing { .. } | Entry::Completed | Entry::Undone => {}
         }
@@ -325,7 +325,7 @@ mod tests {
         serde_json::from_value(json!({"run": run, "journal": journal})).unwrap()
     }
 
-    fn sent(step: &str, attempt: Value) -> Value {
+    fn sent(step: &str, attempt: &Value) -> Value {
         json!({"sent": {"step": step, "attempt": attempt}})
     }
 
@@ -343,23 +343,23 @@ mod tests {
         let refusal = json!({"kind": "PaymentDeclined", "version": 1, "payload": {}});
         let journal = timeline(&[
             (0, json!("started")),
-            (1, sent("ReserveStock", json!({"do": 1}))),
+            (1, sent("ReserveStock", &json!({"do": 1}))),
             (
                 2,
                 json!({"done": {"step": "ReserveStock", "result": {"kind": "StockReserved", "version": 1, "payload": {}}}}),
             ),
-            (2, sent("AuthorizePayment", json!({"do": 1}))),
+            (2, sent("AuthorizePayment", &json!({"do": 1}))),
             (
                 3,
                 json!({"refused": {"step": "AuthorizePayment", "refusal": refusal, "retry_in": 2_000_000}}),
             ),
-            (5, sent("AuthorizePayment", json!({"do": 2}))),
+            (5, sent("AuthorizePayment", &json!({"do": 2}))),
             (
                 6,
                 json!({"refused": {"step": "AuthorizePayment", "refusal": refusal, "retry_in": null}}),
             ),
-            (6, sent("ReserveStock", json!("undo"))),
-            (7, sent("ReserveStock", json!("undo"))),
+            (6, sent("ReserveStock", &json!("undo"))),
+            (7, sent("ReserveStock", &json!("undo"))),
             (9, json!({"an entry": "of a newer build"})),
         ]);
         let now = micros("2026-01-01T00:00:10Z").unwrap();

@@ -19,13 +19,11 @@ use axum::{
     },
 };
 use futures_util::{StreamExt as _, stream};
+use maud::Markup;
 use serde::Deserialize;
 
-use super::{
-    facts::Facts,
-    sections::{self, Section},
-};
-use crate::{Pages, page::Refusal, visit::Visit};
+use super::{facts::Facts, sections};
+use crate::{Pages, page::Refusal, time, visit::Visit};
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(400);
@@ -41,14 +39,14 @@ pub(super) struct Since {
 }
 
 /// What a browser that has all of these parts has seen.
-pub(super) fn seen(parts: &[Section]) -> String {
+pub(super) fn seen(parts: &[Markup]) -> String {
     let texts: Vec<_> = parts.iter().map(fingerprint).collect();
     texts.join("-")
 }
 
-fn fingerprint(part: &Section) -> String {
+fn fingerprint(part: &Markup) -> String {
     let mut hasher = DefaultHasher::new();
-    part.markup.0.hash(&mut hasher);
+    part.0.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
@@ -107,7 +105,7 @@ impl Watch {
         if facts.has_ended() {
             self.pause = LOOK_AT_ENDED;
         }
-        let parts = sections::of(&facts, self.pages.now());
+        let parts = sections::of(&facts, time::now());
         self.seen.resize(parts.len(), String::new());
         let mut changed = Vec::new();
         for (index, part) in parts.iter().enumerate() {
@@ -116,9 +114,7 @@ impl Watch {
                 continue;
             }
             self.seen[index] = print;
-            let event = Event::default()
-                .id(self.seen.join("-"))
-                .data(&part.markup.0);
+            let event = Event::default().id(self.seen.join("-")).data(&part.0);
             changed.push(Ok(event));
         }
         changed

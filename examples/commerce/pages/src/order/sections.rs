@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     drawing,
-    facts::{Facts, Ledger, Posting, Stock},
+    facts::{Event, Facts, Ledger, Noted, Posting, Stock, Timeline},
     journal, lanes,
 };
 use crate::{
@@ -17,25 +17,17 @@ use crate::{
     time::{Span, micros, of_day},
 };
 
-/// A part of the page.
-#[derive(Debug)]
-pub(crate) struct Section {
-    pub(crate) id: &'static str,
-    pub(crate) markup: Markup,
-}
-
 /// All parts, from top to bottom.
-pub(crate) fn of(facts: &Facts, now: i64) -> Vec<Section> {
-    let parts = [
-        ("summary", summary(facts, now)),
-        ("lanes", picture(facts, now)),
-        ("money", money(facts)),
-        ("parcel", parcel(facts)),
-        ("mails", mails(facts)),
-        ("stock", stock(facts)),
-        ("journal", told(facts)),
-    ];
-    parts.map(|(id, markup)| Section { id, markup }).into()
+pub(crate) fn of(facts: &Facts, now: i64) -> Vec<Markup> {
+    vec![
+        summary(facts, now),
+        picture(facts, now),
+        money(facts),
+        parcel(facts),
+        mails(facts),
+        stock(facts),
+        told(facts),
+    ]
 }
 
 /// The beginning and the end of an id.
@@ -58,7 +50,7 @@ fn summary(facts: &Facts, now: i64) -> Markup {
     );
     html! {
         section #summary aria-live="polite" {
-            h1 { "Order " span.id title=(order.order_id) { (short(&order.order_id)) } " " span class=(format!("status {}", order.status)) { (order.status.replace('_', " ")) } }
+            h1 { "Order " span.id title=(order.id) { (short(&order.id)) } " " span class=(format!("status {}", order.status)) { (order.status.replace('_', " ")) } }
             dl.facts {
                 @if let Some((from, until)) = facts.window(now) {
                     dt { @if facts.has_ended() { "took" } @else { "age" } }
@@ -76,7 +68,7 @@ fn summary(facts: &Facts, now: i64) -> Markup {
                 @if let Some(reason) = reason { dt { "reason" } dd.back { (reason) } }
             }
             @if can_cancel {
-                form method="post" action=(format!("/orders/{}/cancel", escaped(&order.order_id))) {
+                form method="post" action=(format!("/orders/{}/cancel", escaped(&order.id))) {
                     button { "Cancel the order" }
                 }
             }
@@ -91,7 +83,7 @@ fn saga(facts: &Facts, now: i64) -> Markup {
     let run = &timeline.run;
     let due = run.wake_at.as_deref().and_then(micros);
     html! {
-        a href=(format!("/ops/sagas/{}", escaped(&run.run))) { (run.saga) " v" (run.version) }
+        a href=(format!("/ops/sagas/{}", escaped(&run.id))) { (run.saga) " v" (run.version) }
         " is " (run.status)
         @if let Some(step) = &run.step {
             ", waits at " (step)
@@ -122,7 +114,7 @@ fn money(facts: &Facts) -> Markup {
         section #money {
             h2 { "Money" }
             @if let Ok(Some(payment)) = &facts.payment {
-                p { (amount(payment.amount_minor, currency)) " by " code { (payment.payment_method) } " is " strong { (payment.status) } }
+                p { (amount(payment.amount_minor, currency)) " by " code { (payment.method) } " is " strong { (payment.status) } }
                 @if let Some(reference) = &payment.provider_ref { p.fine { "at the provider " code { (reference) } } }
             } @else {
                 (absent(&facts.payment, "No payment was asked for."))
@@ -250,37 +242,35 @@ struct Line {
     is_back: bool,
 }
 
-fn lines(facts: &Facts) -> Vec<Line> {
-    let mut lines = Vec::new();
-    if let Ok(Some(events)) = &facts.events {
-        lines.extend(events.iter().filter_map(|event| {
-            Some(Line {
-                at: micros(&event.at)?,
-                lane: "order",
-                sign: "■",
-                text: format!("{} v{}", event.kind, event.version),
-                payload: Some(event.data.clone()),
-                is_back: matches!(
-                    &*event.kind,
-                    "CancellationBegun" | "StepUndone" | "Cancelled"
-                ),
-            })
-        }));
-    }
-    if let Ok(Some(timeline)) = &facts.timeline {
-        lines.extend(timeline.journal.iter().filter_map(|noted| {
-            let told = journal::read(noted)?.told();
-            Some(Line {
-                at: micros(&noted.at)?,
-                lane: told.lane,
-                sign: told.sign,
-                text: told.text,
-                payload: told.payload,
-                is_back: told.is_back,
-            })
-        }));
-    }
-    // In one moment, a reply comes before what it leads to.
+fn of_stream(event: &Event) -> Option<Line> {
+    Some(Line {
+        at: micros(&event.at)?,
+        lane: "order",
+        sign: "■",
+        text: format!("{} v{}", event.kind, event.version),
+        payload: Some(event.data.clone()),
+        is_back: matches!(
+            &*event.kind,
+            "CancellationBegun" | "StepUndone" | "Cancelled"
+        ),
+    })
+}
+
+fn of_saga(noted: &Noted) -> Option<Line> {
+    let told = journal::read(noted)?.told();
+    Some(Line {
+        at: micros(&noted.at)?,
+        lane: told.lane,
+        sign: told.sign,
+        text: told.text,
+        payload: told.payload,
+        is_back: told.is_back,
+    })
+}
+
+/// Sorts lines by time. In one moment, a reply comes before what it leads to.
+fn sorted(lines: impl Iterator<Item = Line>) -> Vec<Line> {
+    let mut lines: Vec<Line> = lines.collect();
     lines.sort_by_key(|line| {
         let rank = ["←", "■", "•", "→"].iter().position(|it| *it == line.sign);
         (line.at, rank)
@@ -288,27 +278,42 @@ fn lines(facts: &Facts) -> Vec<Line> {
     lines
 }
 
+/// The journal of a run alone.
+pub(crate) fn journal_of(timeline: &Timeline) -> Markup {
+    let lines = sorted(timeline.journal.iter().filter_map(of_saga));
+    table(&lines, micros(&timeline.run.started_at).unwrap_or_default())
+}
+
 fn told(facts: &Facts) -> Markup {
-    let lines = lines(facts);
-    let start = facts.placed_at().unwrap_or_default();
+    let events = facts.events.as_ref().ok().and_then(Option::as_ref);
+    let timeline = facts.timeline.as_ref().ok().and_then(Option::as_ref);
+    let events = events.into_iter().flatten().filter_map(of_stream);
+    let journal = timeline.into_iter().flat_map(|it| &it.journal);
+    let lines = sorted(events.chain(journal.filter_map(of_saga)));
     html! {
         section #journal {
             h2 { "Journal" }
             p.fine { "■ an event of the order's stream, → a command that the saga sent, ← its reply" }
             @if let Err(failed) = &facts.timeline { p.trouble { "The saga's part is missing: " (failed) } }
             @if let Err(failed) = &facts.events { p.trouble { "The order's part is missing: " (failed) } }
-            div.wide {
-                table {
-                    thead { tr { th.number { "after" } th { "service" } th {} th { "what" } th { "payload" } } }
-                    tbody {
-                        @for (index, line) in lines.iter().enumerate() {
-                            tr.back[line.is_back] {
-                                td.number title=(of_day(line.at)) { "+" (Span(line.at - start)) }
-                                td { (line.lane) } td { (line.sign) } td { (line.text) }
-                                td { @if let Some(payload) = line.payload.as_ref().filter(|it| !is_empty(it)) {
-                                    details id=(format!("line-{index}")) { summary { "show" } pre { (pretty(payload)) } }
-                                } }
-                            }
+            (table(&lines, facts.placed_at().unwrap_or_default()))
+        }
+    }
+}
+
+fn table(lines: &[Line], start: i64) -> Markup {
+    html! {
+        div.wide {
+            table {
+                thead { tr { th.number { "after" } th { "service" } th {} th { "what" } th { "payload" } } }
+                tbody {
+                    @for (index, line) in lines.iter().enumerate() {
+                        tr.back[line.is_back] {
+                            td.number title=(of_day(line.at)) { "+" (Span(line.at - start)) }
+                            td { (line.lane) } td { (line.sign) } td { (line.text) }
+                            td { @if let Some(payload) = line.payload.as_ref().filter(|it| !is_empty(it)) {
+                                details id=(format!("line-{index}")) { summary { "show" } pre { (pretty(payload)) } }
+                            } }
                         }
                     }
                 }

@@ -289,6 +289,14 @@ impl Bench {
             .unwrap()
     }
 
+    /// Makes every operation of the provider older than a hold lasts.
+    pub(super) async fn age_at_provider(&self) {
+        let aged = sqlx::query("UPDATE operations SET done_at = 0");
+        let mut tx = self.psp.db.begin().await.unwrap();
+        aged.execute(&mut *tx).await.unwrap();
+        self.psp.db.commit(tx).await.unwrap();
+    }
+
     pub(super) async fn held_at_provider(&self) -> i64 {
         let operations = self.at_provider().await;
         let signed = operations.iter().map(|(kind, amount)| match &**kind {

@@ -1,0 +1,273 @@
+//! The pages over an API that answers from memory.
+#![expect(clippy::unwrap_used, reason = "test suite: it fails loudly")]
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, Request, StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use commerce_pages::{Api, Pages};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+/// A shop with one order. It keeps what is sent to it.
+#[derive(Clone)]
+struct Shop {
+    status: Arc<Mutex<&'static str>>,
+    sent: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
+    closing: CancellationToken,
+}
+
+const AT: &str = "2026-01-01T00:00:00Z";
+
+impl Shop {
+    fn new() -> Self {
+        Self {
+            status: Arc::new(Mutex::new("placed")),
+            sent: Arc::default(),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    fn pages(&self) -> Router {
+        let kept = |State(shop): State<Self>, headers: HeaderMap, Json(body): Json<Value>| async move {
+            shop.sent.lock().unwrap().push((headers, body));
+            (
+                StatusCode::ACCEPTED,
+                Json(json!({"order_id": "o-1", "status": "placed"})),
+            )
+        };
+        let api = Router::new()
+            .route("/api/v1/orders", post(kept))
+            .route("/api/v1/orders/{id}", get(order))
+            .route("/api/v1/sagas/{run}/cancel", post(kept))
+            .with_state(self.clone());
+        let index = get(|| async { "the index of programs" });
+        Pages::new(Api::embedded(api), index, self.closing.clone()).router()
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, String) {
+        let request = page(path).body(Body::empty()).unwrap();
+        let response = self.pages().oneshot(request).await.unwrap();
+        read(response).await
+    }
+
+    async fn post(&self, path: &str, form: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request = page(path)
+            .method("POST")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(form.to_owned())).unwrap();
+        self.pages().oneshot(request).await.unwrap()
+    }
+}
+
+async fn order(State(shop): State<Shop>, Path(id): Path<String>) -> Response {
+    if id != "o-1" {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let status = *shop.status.lock().unwrap();
+    Json(json!({
+        "order_id": id, "status": status, "customer_id": "<script>alert(1)</script>", "currency": "EUR",
+        "total_minor": 1299, "lines": [{"line_no": 1, "sku": "SKU-001", "qty": 2, "unit_price_minor": 400, "tax_minor": 0}],
+        "history": [{"status": status, "at": AT}],
+    }))
+    .into_response()
+}
+
+fn page(path: &str) -> axum::http::request::Builder {
+    Request::builder()
+        .uri(path)
+        .header(header::HOST, "shop.example")
+        .header(header::ACCEPT, "text/html")
+}
+
+async fn read(response: Response) -> (StatusCode, String) {
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn an_order_is_shown_though_no_other_service_is_there() {
+    let (status, page) = Shop::new().get("/orders/o-1").await;
+    assert_eq!(status, StatusCode::OK);
+    for part in [
+        "summary", "lanes", "money", "parcel", "mails", "stock", "journal",
+    ] {
+        assert!(
+            page.contains(&format!("id=\"{part}\"")),
+            "{part} is missing"
+        );
+    }
+    assert!(page.contains("12.99 EUR"), "{page}");
+    assert!(page.contains("http-equiv=\"refresh\""), "it can change");
+    let (status, _) = Shop::new().get("/orders/nobody").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_customers_write_is_text() {
+    let (_, page) = Shop::new().get("/orders/o-1").await;
+    assert!(page.contains("&lt;script&gt;"), "{page}");
+    assert!(!page.contains("<script>alert"), "{page}");
+}
+
+#[tokio::test]
+async fn pages_load_nothing_but_our_own_files() {
+    for path in ["/", "/tour", "/login", "/ops/invariants", "/orders/nobody"] {
+        let request = page(path).body(Body::empty()).unwrap();
+        let response = Shop::new().pages().oneshot(request).await.unwrap();
+        let policy = response.headers()[header::CONTENT_SECURITY_POLICY]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert!(policy.starts_with("default-src 'self'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        let (_, page) = read(response).await;
+        assert!(!page.contains("style=\""), "{path} has a style of its own");
+        assert!(!page.contains("<script>"), "{path} has a script of its own");
+        assert!(
+            !page.contains("http://") && !page.contains("https://"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn programs_get_the_index_and_people_the_shop() {
+    let (_, page) = Shop::new().get("/").await;
+    assert!(page.contains("Buy with a declined card"), "{page}");
+    for accept in ["application/json", "*/*"] {
+        let request = Request::builder().uri("/").header(header::ACCEPT, accept);
+        let request = request.body(Body::empty()).unwrap();
+        let response = Shop::new().pages().oneshot(request).await.unwrap();
+        assert_eq!(read(response).await.1, "the index of programs", "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_buys_once_by_its_key_and_leads_to_the_order() {
+    let shop = Shop::new();
+    let form = "key=k-1&sku=SKU-001&quantity=2&customer=ada&payment_method=pm_ok";
+    let response = shop.post("/buy", form, &[]).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    assert_eq!(response.headers()[header::LOCATION], "/orders/o-1");
+    let sent = shop.sent.lock().unwrap();
+    let (headers, order) = &sent[0];
+    assert_eq!(headers["idempotency-key"], "k-1");
+    assert_eq!(order["customer_id"], "ada");
+    assert_eq!(order["lines"], json!([{"sku": "SKU-001", "quantity": 2}]));
+}
+
+#[tokio::test]
+async fn a_form_of_another_site_is_refused() {
+    let shop = Shop::new();
+    let form = "key=k&sku=SKU-001&payment_method=pm_ok";
+    for foreign in [
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "http://other.example"),
+    ] {
+        let response = shop.post("/buy", form, &[foreign]).await;
+        assert_eq!(response.status(), StatusCode::FORBIDDEN, "{foreign:?}");
+    }
+    assert!(shop.sent.lock().unwrap().is_empty());
+    let own = ("origin", "http://shop.example");
+    let response = shop.post("/buy", form, &[own]).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn an_act_needs_a_name_a_reason_and_a_confirmation() {
+    let shop = Shop::new();
+    let act = "/ops/sagas/r-1/cancel";
+    for form in [
+        "operator=+&reason=stuck&sure=yes",
+        "operator=ada&reason=&sure=yes",
+        "operator=ada&reason=stuck",
+    ] {
+        let response = shop.post(act, form, &[]).await;
+        assert_eq!(
+            response.status(),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{form}"
+        );
+    }
+    assert!(shop.sent.lock().unwrap().is_empty());
+    let response = shop
+        .post(act, "operator=ada&reason=stuck&sure=yes", &[])
+        .await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    let sent = shop.sent.lock().unwrap();
+    assert_eq!(sent[0].0["x-operator"], "ada");
+    assert_eq!(sent[0].1, json!({"reason": "stuck"}));
+}
+
+/// The text of the next event of a stream; none = the stream has ended.
+async fn event(body: &mut Body) -> Option<String> {
+    loop {
+        let frame = body.frame().await?.unwrap();
+        let text = String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap();
+        // Comments keep the connection alive.
+        if !text.starts_with(':') {
+            return Some(text);
+        }
+    }
+}
+
+fn id_of(event: &str) -> &str {
+    let line = event.lines().find(|line| line.starts_with("id:"));
+    line.unwrap().trim_start_matches("id:").trim()
+}
+
+/// Where the page says what it shows already.
+fn live(page: &str) -> String {
+    let (_, rest) = page.split_once("data-live=\"").unwrap();
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_hears_what_changed_and_a_returning_one_what_it_missed() {
+    let shop = Shop::new();
+    *shop.status.lock().unwrap() = "completed";
+    let (_, page_of_order) = shop.get("/orders/o-1").await;
+    let url = live(&page_of_order);
+    let stream = async |last: Option<&str>| {
+        let mut request = page(&url);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        shop.pages().oneshot(request).await.unwrap().into_body()
+    };
+    let mut first = stream(None).await;
+    *shop.status.lock().unwrap() = "cancelled";
+    let summary = event(&mut first).await.unwrap();
+    assert!(
+        summary.contains("id=\"summary\"") && summary.contains("cancelled"),
+        "{summary}"
+    );
+    let lanes = event(&mut first).await.unwrap();
+    assert!(lanes.contains("id=\"lanes\""), "{lanes}");
+    drop(first);
+
+    // It saw the summary, and lost its connection before the lanes.
+    let mut second = stream(Some(id_of(&summary))).await;
+    let missed = event(&mut second).await.unwrap();
+    assert!(missed.contains("id=\"lanes\""), "{missed}");
+    shop.closing.cancel();
+    assert_eq!(
+        event(&mut second).await,
+        None,
+        "the stream ends with the shop"
+    );
+}
