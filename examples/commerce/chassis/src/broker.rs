@@ -20,7 +20,6 @@ use mainstay_messaging::{Publisher, broker::Consumer};
 
 use crate::{Error, Result, StorageSettings};
 
-use contents::Payloads;
 pub use contents::{LogContents, LogPartition, LogRecord};
 
 /// Partitions of each topic, unless the settings say otherwise.
@@ -53,7 +52,7 @@ trait Place: fmt::Debug + fmt::Display + Send + Sync {
     async fn open(&self, partitions: u16) -> Result<Broker>;
     /// Its id; nothing is created.
     async fn id(&self) -> Result<LogId>;
-    async fn read(&self, which: Option<&str>, payloads: Payloads) -> Result<LogContents>;
+    async fn read(&self, key: Option<&str>) -> Result<LogContents>;
     async fn unread(&self) -> Result<i64>;
     /// What an operator does about a wrong log.
     fn remedy(&self) -> &'static str;
@@ -99,12 +98,12 @@ impl Log {
         self.place.remedy()
     }
 
-    /// All records, with the payloads of one topic.
+    /// All records.
     ///
     /// # Errors
     /// There is no log, or it cannot be read.
-    pub async fn read(&self, payloads_of: &'static str) -> Result<LogContents> {
-        self.place.read(None, Payloads::Of(payloads_of)).await
+    pub async fn read(&self) -> Result<LogContents> {
+        self.place.read(None).await
     }
 
     /// The records of a key.
@@ -112,7 +111,7 @@ impl Log {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn records_of(&self, key: &str) -> Result<LogContents> {
-        self.place.read(Some(key), Payloads::All).await
+        self.place.read(Some(key)).await
     }
 
     /// How many records services have not handled yet, counted once per service.

@@ -72,9 +72,6 @@ pub(crate) struct Scan {
     pub(crate) status: String,
 }
 
-/// Of payloads, only those of this topic matter.
-pub(crate) const SCANS: &str = "shipping";
-
 impl Log {
     pub(crate) fn of(contents: LogContents) -> Self {
         let partition = |partition: LogPartition| Partition {
@@ -89,17 +86,17 @@ impl Log {
             .iter()
             .map(|partition| (partition.id, &*partition.topic))
             .collect();
-        let record = |record: LogRecord| Record {
-            partition: record.partition,
-            offset: record.offset,
-            topic: topics
-                .get(&record.partition)
-                .copied()
-                .unwrap_or_default()
-                .to_owned(),
-            order_id: record.key,
-            envelope: (record.envelope).and_then(|text| serde_json::from_str(&text).ok()),
-            scan: (record.payload).and_then(|payload| serde_json::from_slice(&payload).ok()),
+        let record = |record: LogRecord| {
+            let topic = topics.get(&record.partition).copied().unwrap_or_default();
+            let scan = record.payload.filter(|_| topic == "shipping");
+            Record {
+                partition: record.partition,
+                offset: record.offset,
+                topic: topic.to_owned(),
+                order_id: record.key,
+                envelope: (record.envelope).and_then(|text| serde_json::from_str(&text).ok()),
+                scan: scan.and_then(|payload| serde_json::from_slice(&payload).ok()),
+            }
         };
         Self {
             records: contents.records.into_iter().map(record).collect(),

@@ -11,7 +11,7 @@ use commerce_chassis::Storage;
 use mainstay_clock::{Clock as _, SystemClock};
 use mainstay_messaging::envelope::micros_since_epoch;
 
-use super::log::{Log, SCANS};
+use super::log::Log;
 use crate::{
     config::SERVICES,
     error::{Failure, cannot_check},
@@ -73,7 +73,7 @@ impl Observation {
         let mut psp = storage.snapshot("psp").await.map_err(cannot_check)?;
         observation.read_provider(&mut psp).await?;
         psp.close().await.map_err(cannot_check)?;
-        let log = storage.log().read(SCANS).await.map_err(cannot_check)?;
+        let log = storage.log().read().await.map_err(cannot_check)?;
         observation.log = Log::of(log);
         let changes = observation.orders.values().map(|order| order.since);
         observation.as_of = if running {

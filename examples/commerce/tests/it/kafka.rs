@@ -126,7 +126,7 @@ fn log_of(sandbox: &Sandbox) -> LogContents {
         kafka_prefix: Some(prefix(sandbox.path())),
         ..StorageSettings::default()
     });
-    block_on(storage.unwrap().log().read("shipping")).unwrap()
+    block_on(storage.unwrap().log().read()).unwrap()
 }
 
 #[test]

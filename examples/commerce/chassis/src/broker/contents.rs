@@ -44,17 +44,8 @@ pub struct LogRecord {
     pub key: Option<String>,
     /// Its [envelope](mainstay_messaging::envelope); none = the record is no message.
     pub envelope: Option<String>,
-    /// Its payload, if it was asked for.
+    /// Its payload.
     pub payload: Option<Vec<u8>>,
-}
-
-/// Which payloads to read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Payloads {
-    /// Those of one topic.
-    Of(&'static str),
-    /// All.
-    All,
 }
 
 impl LogContents {

@@ -7,15 +7,13 @@ use commerce_contracts::{TOPICS, topics_of};
 use mainstay_database::{Namespace, sqlite::Database};
 use mainstay_messaging::{Publisher, StartAt, broker::Consumer, sqlite};
 
-use super::{Broker, LogContents, LogId, LogPartition, LogRecord, OpenBroker, Payloads, Place};
+use super::{Broker, LogContents, LogId, LogPartition, LogRecord, OpenBroker, Place};
 use crate::{FileSnapshot, Result, deployment::LEASE, roles};
 
 const PARTITIONS: &str =
     "SELECT id, topic, number, first_offset, next_offset FROM broker_partitions ORDER BY id";
-const RECORDS: &str = "SELECT r.id >> 40, r.id & ((1 << 40) - 1), r.key, r.envelope,
-        CASE WHEN $2 IS NULL OR p.topic = $2 THEN r.payload END
-    FROM broker_records AS r LEFT JOIN broker_partitions AS p ON p.id = r.id >> 40
-    WHERE $1 IS NULL OR r.key = $1 ORDER BY r.id";
+const RECORDS: &str = "SELECT r.id >> 40, r.id & ((1 << 40) - 1), r.key, r.envelope, r.payload
+    FROM broker_records AS r WHERE $1 IS NULL OR r.key = $1 ORDER BY r.id";
 const NEWEST: &str = "SELECT coalesce(max(appended_at), 0) FROM broker_records";
 const COMMITTED: &str = "SELECT grp, partition, committed FROM broker_claims";
 const UNREAD: &str = "SELECT CAST(coalesce(sum(p.next_offset - c.committed), 0) AS BIGINT)
@@ -79,15 +77,11 @@ impl Place for FilePlace {
         Ok(found.pop().map_or(LogId::Unnamed, |(id,)| LogId::Of(id)))
     }
 
-    async fn read(&self, key: Option<&str>, payloads: Payloads) -> Result<LogContents> {
+    async fn read(&self, key: Option<&str>) -> Result<LogContents> {
         type Row = (i64, i64, Option<String>, String, Option<Vec<u8>>);
         let mut log = self.snapshot().await?;
         let partitions: Vec<(i64, String, i64, i64, i64)> = log.all(PARTITIONS).await?;
-        let of = match payloads {
-            Payloads::Of(topic) => Some(topic),
-            Payloads::All => None,
-        };
-        let records: Vec<Row> = log.all_of(RECORDS, &[key, of]).await?;
+        let records: Vec<Row> = log.all_of(RECORDS, &[key]).await?;
         let newest: Vec<(i64,)> = log.all(NEWEST).await?;
         let committed: Vec<(String, i64, i64)> = log.all(COMMITTED).await?;
         log.close().await?;

@@ -11,7 +11,7 @@ use mainstay_messaging::{
 };
 use tokio::sync::OnceCell;
 
-use super::{Broker, LogContents, LogId, LogPartition, LogRecord, OpenBroker, Payloads, Place};
+use super::{Broker, LogContents, LogId, LogPartition, LogRecord, OpenBroker, Place};
 use crate::{Error, Result, deployment::LEASE, roles};
 
 /// A cluster, and the beginning of the names of this deployment's topics and groups there.
@@ -93,7 +93,7 @@ impl Place for KafkaPlace {
     }
 
     /// The offsets first: no service has then committed what is not read.
-    async fn read(&self, key: Option<&str>, payloads: Payloads) -> Result<LogContents> {
+    async fn read(&self, key: Option<&str>) -> Result<LogContents> {
         let broker = self.broker().await?;
         let mut progress = Vec::new();
         for service in services() {
@@ -117,7 +117,7 @@ impl Place for KafkaPlace {
         while let Some(deliveries) = reader.next().await? {
             let wanted = deliveries.into_iter().map(|delivery| {
                 let partition = &delivery.position.partition;
-                record(id_of(partition), delivery, payloads)
+                record(id_of(partition), delivery)
             });
             let wanted = wanted.filter(|record| key.is_none() || record.key.as_deref() == key);
             contents.records.extend(wanted);
@@ -175,11 +175,7 @@ fn services() -> Vec<&'static str> {
     services
 }
 
-fn record(partition: i64, delivery: Delivery, payloads: Payloads) -> LogRecord {
-    let keeps = match payloads {
-        Payloads::Of(topic) => delivery.position.partition.topic.as_str() == topic,
-        Payloads::All => true,
-    };
+fn record(partition: i64, delivery: Delivery) -> LogRecord {
     let offset = delivery.position.offset;
     let (key, envelope, payload) = match delivery.content {
         Content::Message(message) => (
@@ -197,7 +193,7 @@ fn record(partition: i64, delivery: Delivery, payloads: Payloads) -> LogRecord {
         offset,
         key,
         envelope,
-        payload: payload.filter(|_| keeps).map(|payload| payload.to_vec()),
+        payload: payload.map(|payload| payload.to_vec()),
     }
 }
 
