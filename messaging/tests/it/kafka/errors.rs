@@ -2,12 +2,8 @@
 
 use std::{error::Error as _, time::Duration};
 
-use mainstay_messaging::{
-    Error, Publisher,
-    broker::PublishOutcome,
-    kafka::Broker,
-};
 use mainstay_messaging::conformance::PublisherFixture as _;
+use mainstay_messaging::{Error, Publisher, broker::PublishOutcome, kafka::Broker};
 
 use super::{fixture::message, real};
 
@@ -32,7 +28,10 @@ async fn settings_on_which_the_guarantees_rest_are_refused() {
         ("no.such.setting", "1", "no.such.setting"),
         ("linger.ms", "soon", "linger.ms"),
     ] {
-        let opened = Broker::builder("127.0.0.1:1").setting(name, value).open().await;
+        let opened = Broker::builder("127.0.0.1:1")
+            .setting(name, value)
+            .open()
+            .await;
         let error = opened.unwrap_err();
         assert!(matches!(error, Error::Refused(_)), "{error:?}");
         assert!(error.to_string().contains(expected), "{error}");
@@ -43,7 +42,10 @@ async fn settings_on_which_the_guarantees_rest_are_refused() {
 fn secrets_are_not_shown() {
     let builder = Broker::builder("kafka:9092").setting("sasl.password", "swordfish");
     let shown = format!("{builder:?}");
-    assert!(shown.contains("sasl.password") && !shown.contains("swordfish"), "{shown}");
+    assert!(
+        shown.contains("sasl.password") && !shown.contains("swordfish"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]

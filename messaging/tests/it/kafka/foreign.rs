@@ -112,7 +112,10 @@ async fn aborted_records_and_the_ends_of_transactions_are_gaps() {
     // A reader of the whole topic ends behind the last gap.
     assert_eq!(f.records(&topic).await.len(), 4);
     // The next holder continues behind a gap.
-    consumer.commit(&[deliveries[1].position.next()]).await.unwrap();
+    consumer
+        .commit(&[deliveries[1].position.next()])
+        .await
+        .unwrap();
     drop(consumer);
     let deliveries = read(&mut f.join(&topic).await, 2).await;
     assert_eq!(deliveries[0].position.offset, 6);

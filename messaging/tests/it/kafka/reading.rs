@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mainstay_messaging::{
     Consumer, Group, Message, StartAt, Topic,
     broker::{ConsumerEvent, Partition},
-    conformance::{ConsumerFixture as _, Fixture as _},
+    conformance::ConsumerFixture as _,
     kafka::rdkafka::admin::{AdminOptions, NewPartitions},
 };
 
@@ -54,7 +54,8 @@ async fn members_that_found_a_group_together_read_only_what_comes_after() {
                 ConsumerEvent::Lost(lost) => held.retain(|partition, _| !lost.contains(partition)),
                 ConsumerEvent::Recovered => {}
             }
-            let both = held.len() == 4 && held.values().any(|n| *n == 1) && held.values().any(|n| *n == 2);
+            let both =
+                held.len() == 4 && held.values().any(|n| *n == 1) && held.values().any(|n| *n == 2);
             if both && !appended {
                 appended = true;
                 f.append(&round(1)).await;
@@ -80,12 +81,21 @@ async fn a_partition_that_is_added_is_read_from_its_beginning() {
     drop(consumer);
     let full = f.full(&topic);
     let more = NewPartitions::new(&full, 2);
-    let added = f.admin().create_partitions([&more], &AdminOptions::new()).await;
+    let added = f
+        .admin()
+        .create_partitions([&more], &AdminOptions::new())
+        .await;
     added.unwrap().remove(0).unwrap();
     f.append_raw(&topic, 1, None, Some(b"first"), Default::default());
     let mut consumer = f.consumer(&group, &topics, StartAt::Latest).await;
     let deliveries = read(&mut consumer, 1).await;
-    assert_eq!((deliveries[0].position.partition.number, deliveries[0].position.offset), (1, 0));
+    assert_eq!(
+        (
+            deliveries[0].position.partition.number,
+            deliveries[0].position.offset
+        ),
+        (1, 0)
+    );
 }
 
 #[tokio::test]
@@ -114,11 +124,18 @@ async fn a_paused_backlog_does_not_keep_others_from_being_read() {
         consumer.pause(&partitions[paused..=paused]);
         consumer.resume(&partitions[reading..=reading]);
         let end = f.broker.progress(&Group::from_static("g")).await.unwrap();
-        let end = end.iter().find(|(p, ..)| *p == partitions[reading]).unwrap().2;
+        let end = end
+            .iter()
+            .find(|(p, ..)| *p == partitions[reading])
+            .unwrap()
+            .2;
         let mut next = 0;
         while next < end {
             for delivery in read(&mut consumer, 1).await {
-                assert_eq!(delivery.position.partition, partitions[reading], "it is paused");
+                assert_eq!(
+                    delivery.position.partition, partitions[reading],
+                    "it is paused"
+                );
                 next = delivery.position.offset + 1;
                 let message = delivery.content.message().unwrap();
                 let number = str::from_utf8(message.payload.as_ref().unwrap()).unwrap();
@@ -133,7 +150,11 @@ async fn a_paused_backlog_does_not_keep_others_from_being_read() {
     }
 }
 
-async fn static_member(f: &KafkaFixture, id: &str, topic: &Topic) -> mainstay_messaging::kafka::LogConsumer {
+async fn static_member(
+    f: &KafkaFixture,
+    id: &str,
+    topic: &Topic,
+) -> mainstay_messaging::kafka::LogConsumer {
     let broker = super::fixture::builder(&f.servers, &f.namespace)
         .session_timeout(std::time::Duration::from_secs(30))
         .instance_id(id)
@@ -188,7 +209,10 @@ async fn the_progress_of_a_group_is_seen_from_outside() {
     f.append(&[message("a", 0), message("a", 1)]).await;
     let mut consumer = f.join(&topic).await;
     let deliveries = read(&mut consumer, 2).await;
-    consumer.commit(&[deliveries[0].position.next()]).await.unwrap();
+    consumer
+        .commit(&[deliveries[0].position.next()])
+        .await
+        .unwrap();
     let partition = deliveries[0].position.partition.clone();
     let progress = [(partition, 1, 2)];
     assert_eq!(f.broker.progress(&group).await.unwrap(), progress);
