@@ -220,7 +220,7 @@ fn load_and_scenarios_and_acts_of_operators_work_over_kafka() {
         assert_eq!(code, 0, "{text}");
         assert!(text.contains("every expectation held"), "{text}");
     }
-    let orders = ["load", "--orders", "100", "--rate", "50"];
+    let orders = ["load", "--orders", "40", "--rate", "10"];
     let load = command().args(orders).args(["--target", &target]).output();
     let load = load.unwrap();
     assert!(load.status.success(), "{load:?}");
