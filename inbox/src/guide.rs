@@ -49,7 +49,8 @@
 //! The *in-flight window* of a partition reaches from the lowest unfinished record to the newest
 //! one read. The worker commits the offset below the window, at most once per
 //! [`Worker::commit_interval`]. When the window is [full](Worker::max_in_flight), the partition
-//! pauses; records that the consumer has fetched by then come on top.
+//! pauses; records that the consumer has fetched by then come on top. When [all windows
+//! together](Worker::max_in_flight_total) are full, the fullest partitions pause.
 //!
 //! # Rebalance and shutdown
 //!

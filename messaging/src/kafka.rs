@@ -1,4 +1,110 @@
 //! Apache Kafka.
+//!
+//! ```no_run
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use mainstay_messaging::{Consumer, Message, Publisher, broker::ConsumerEvent, kafka::Broker};
+//!
+//! let broker = Broker::open("127.0.0.1:9092").await?;
+//! broker.create_topic("orders", 6).await?;
+//!
+//! let message = Message::builder()
+//!     .topic("orders").kind("OrderPlaced").source("/shop").key("order-7")
+//!     .json(&serde_json::json!({ "cents": 1250 }))
+//!     .build()?;
+//! for outcome in broker.publisher().publish(&[message]).await {
+//!     assert!(outcome.is_acknowledged());
+//! }
+//!
+//! let mut consumer = broker.consumer("billing").subscribe(["orders"]).await?;
+//! loop {
+//!     match consumer.next().await? {
+//!         ConsumerEvent::Deliveries(deliveries) => {
+//!             for delivery in deliveries {
+//!                 println!("{}: {:?}", delivery.position, delivery.content.message());
+//!                 consumer.commit(&[delivery.position.next()]).await?; // all below is finished
+//!             }
+//!         }
+//!         ConsumerEvent::Revoked { partitions, .. } => consumer.release(&partitions).await?,
+//!         ConsumerEvent::Assigned(_) | ConsumerEvent::Lost(_) | ConsumerEvent::Recovered => {}
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! Commit about twice a second, not after every message: a group's coordinator answers some 150
+//! commits a second. The worker of `mainstay-inbox` does.
+//!
+//! # Records
+//!
+//! A message is a `CloudEvents` event in binary mode: key and value of the record are those of the
+//! message, everything else is in [headers](crate::cloudevents). Events of other producers are read
+//! in the same way. A record that is no event is delivered [raw](crate::broker::Content::Raw). Keys
+//! choose partitions as Kafka's Java client does.
+//!
+//! Offsets have gaps in compacted topics, and where transactions ended. Records of transactions that
+//! were aborted are not delivered.
+//!
+//! # Settings
+//!
+//! | method of [`Builder`] | default | what it is for |
+//! |---|---|---|
+//! | `namespace` | none | what stands before all names of topics and groups in the cluster |
+//! | `client_id` | `mainstay` | the program's name in Kafka's logs and quotas |
+//! | `replication` | the cluster's | replicas of topics that `create_topic` creates |
+//! | `max_message_size` | each topic's | for programs that may not read the configuration of topics |
+//! | `request_timeout` | 10 s | how long a call waits, and publishing retries, before it is [`Unavailable`](Error::Unavailable) |
+//! | `session_timeout` | 6 s | when a member that was killed loses its partitions |
+//! | `heartbeat_interval` | a quarter of it, at most 500 ms | how soon the others hear of it |
+//! | `revocation_timeout` | 25 s | how long a member may take to give a partition back |
+//! | `instance_id` | none | static membership: a restart within the session timeout is no rebalance |
+//! | `group_protocol` | cooperative | [`GroupProtocol`]: cooperative, eager, or KIP-848 |
+//! | `fetch_records`, `fetch_bytes` | 500, 8 MiB | the size of a delivery |
+//! | `read_ahead_bytes` | 32 MiB | memory of a consumer over all partitions |
+//! | `setting` | | any other setting of librdkafka |
+//!
+//! With `kafka-tls` there are also `tls`, `ca_certificates`, `client_certificate`, `scram_sha_256` and
+//! `scram_sha_512`.
+//!
+//! ## After a kill
+//!
+//! Kafka notices a killed member when its session timeout has passed, and the others hear of it at
+//! their next heartbeat. They begin to read after the sum of both, and some ten milliseconds. To go
+//! on within two seconds, let the cluster allow short sessions (`group.min.session.timeout.ms=1000`),
+//! and set `session_timeout` to 1,400 ms and `heartbeat_interval` to 300 ms. A member that is paused
+//! for longer, by a virtual machine that moves for example, loses its partitions; that repeats
+//! messages, and loses none. With [`GroupProtocol::Consumer`] the settings are the cluster's:
+//! `group.consumer.session.timeout.ms` and `group.consumer.heartbeat.interval.ms`.
+//!
+//! A [static](Builder::instance_id) member keeps its partitions for the session timeout, whatever
+//! happens. Use that where restarts are frequent and a pause of some seconds is acceptable.
+//!
+//! # Differences from other brokers
+//!
+//! - A group that adds a topic to its subscription reads it from its beginning, even with
+//!   [`StartAt::Latest`](crate::StartAt::Latest): Kafka does not know when the group subscribed.
+//! - A group whose offsets have expired (`offsets.retention.minutes`, 7 days without a member) begins
+//!   as a new one.
+//! - A consumer that is dropped leaves the group in the background.
+//!
+//! # Failure modes
+//!
+//! | what fails | what you see | what happens |
+//! |---|---|---|
+//! | The cluster is away when it is opened. | [`Error::Unavailable`] after `request_timeout` | Open again. |
+//! | It is away later. | [`Error::Unavailable`], [`PublishOutcome::Unknown`] | Connections are made again, within a second. |
+//! | The credentials are wrong. | [`Error::Refused`] from `open` and `next`; [`PublishOutcome::Unknown`] | Nothing is refused for good: it concerns every message alike. |
+//! | The topic is unknown. | [`PublishOutcome::Refused`]; a warning, from a consumer | A consumer waits for the topic. |
+//! | The program may not write to the topic. | [`PublishOutcome::Refused`] | Later messages of the key are not tried in this call. |
+//! | A message is larger than the topic's `max.message.bytes`. | [`Error::TooLarge`], before it is sent | The same. |
+//! | The limit of the topic was lowered meanwhile. | [`PublishOutcome::Unknown`] | The next call knows the new limit. |
+//! | The committed offset is not in the log. | [`Error::OffsetOutOfRange`] | The member reads nothing until an operator resets the offset. |
+//! | A member does not call `next`. | [`Lost`] when it does | Its partitions move after `revocation_timeout` and `session_timeout`. |
+//! | Another program has the same `instance_id`. | [`Error::Refused`] | The older one has lost its partitions. |
+//!
+//! [`PublishOutcome::Unknown`]: crate::broker::PublishOutcome::Unknown
+//! [`PublishOutcome::Refused`]: crate::broker::PublishOutcome::Refused
+//! [`Lost`]: crate::broker::ConsumerEvent::Lost
 
 mod buffers;
 mod builder;

@@ -2,8 +2,8 @@
 //!
 //! Services that exchange events must agree on what a message is, on its order, and on what
 //! "delivered" means, whichever broker carries it. This crate has the [`Message`], the roles
-//! [`Publisher`] and [`Consumer`] with contracts that a conformance suite checks, and two brokers
-//! that need no server.
+//! [`Publisher`] and [`Consumer`] with contracts that a conformance suite checks, two brokers that
+//! need no server, and Apache Kafka.
 //!
 //! **Guarantee:** at-least-once delivery, in order per (topic, key).
 //!
@@ -72,7 +72,7 @@
 //! | Exactly-once delivery: a lost answer, a rebalance or a crash delivers a message again. | Make the consumer idempotent: `mainstay-inbox` skips duplicates. |
 //! | A message and a database write together (the dual-write problem). | Publish through `mainstay-outbox`. |
 //! | An order between keys. | Give one key to messages that must stay in order. |
-//! | That a record is kept for ever. | Choose how long to keep records, and call [`prune`](sqlite::Broker::prune). |
+//! | That a record is kept for ever. | Choose how long to keep records: [`prune`](sqlite::Broker::prune), or the retention of Kafka's topics. |
 //!
 //! # How it works
 //!
@@ -93,6 +93,7 @@
 //! |---|---|---|
 //! | [`memory`] | tests, simulations, programs of one process; with faults on demand | nothing |
 //! | [`sqlite`] | all processes of one host, in one file | crashes and power loss |
+//! | [`kafka`] | many hosts | the loss of nodes, as far as topics are replicated |
 //!
 //! # Failure modes
 //!
@@ -112,7 +113,7 @@
 //!
 //! # Schema
 //!
-//! Only `sqlite` has tables, under a prefix of your choice. [`sqlite::MIGRATIONS`] is their text.
+//! Of the brokers, only `sqlite` has tables, under a prefix of your choice. [`sqlite::MIGRATIONS`] is their text.
 //!
 //! | table | rows |
 //! |---|---|
@@ -130,6 +131,8 @@
 //! |---|---|---|
 //! | `memory` (default) | the broker in memory | |
 //! | `sqlite` | the broker in a SQLite file | sqlx 0.9 with its `runtime-tokio` feature |
+//! | `kafka` | Apache Kafka | a C compiler and make, for librdkafka |
+//! | `kafka-tls` | TLS and SASL/SCRAM on the way to Kafka | OpenSSL with its headers |
 //! | `conformance` | the contract as tests, for brokers of your own: [`conformance!`] | |
 //!
 //! [`PublishOutcome::Unknown`]: broker::PublishOutcome::Unknown

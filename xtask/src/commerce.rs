@@ -25,6 +25,9 @@ use state::State;
 /// The process that serves the routes of all services.
 const FRONT: &str = "front";
 
+/// As the application lists it, where it has one.
+const GATEWAY: &str = "gateway";
+
 #[derive(Clone, Subcommand)]
 pub(crate) enum Command {
     /// Builds the application, starts the servers that are missing and a process for each service, and prints how to
@@ -68,22 +71,48 @@ fn up(home: &Utf8PathBuf, wanted: &Up) -> Result<()> {
     let program = build(home, wanted.release)?;
     let mut state = State::read(home)?;
     let settings = servers(home, &mut state)?;
-    let mut missing = Vec::new();
-    for (name, arguments) in processes(&program, wanted)? {
-        state.processes.retain(|it| it.name != name || it.runs());
-        if state.processes.iter().all(|it| it.name != name) {
-            missing.push((name, arguments));
-        }
-    }
+    let start = |state: &mut State, processes| {
+        let command = || {
+            let mut command = Program::new(&program);
+            command.arg("serve");
+            command.envs(settings.iter().map(|(name, value)| (name, value)));
+            command
+        };
+        start_missing(home, state, processes, command)
+    };
+    let names = names(&program)?;
+    start(&mut state, services_of(&names, wanted))?;
+    // It may have to know where they are.
+    let front = front(&names, &state);
+    start(&mut state, vec![front])?;
+    show(&state, &settings, &program);
+    Ok(())
+}
+
+/// Name and arguments.
+type Wanted = (String, Vec<String>);
+
+/// Starts those that do not run, each where it was before; returns when all are ready.
+fn start_missing(
+    home: &Utf8PathBuf,
+    state: &mut State,
+    processes: Vec<Wanted>,
+    command: impl Fn() -> Program,
+) -> Result<()> {
     let mut started = Vec::new();
-    for (name, arguments) in missing {
-        let mut command = Program::new(&program);
-        command.arg("serve").args(arguments);
-        command.envs(settings.iter().map(|(name, value)| (name, value)));
-        started.push(Process::start(home, &name, command)?);
+    for (name, arguments) in processes {
+        let before = state.processes.iter().find(|it| it.name == name);
+        if before.is_some_and(Process::runs) {
+            continue;
+        }
+        let address = before.and_then(Process::address).unwrap_or("127.0.0.1:0");
+        let mut command = command();
+        command.args(["--listen", address]).args(arguments);
+        let process = Process::start(home, &name, command)?;
         // Written before it is ready: `down` stops it in any case.
-        state.processes.extend(started.last().cloned());
+        state.put(process.clone());
         state.write(home)?;
+        started.push(process);
     }
     let ready = thread::scope(|scope| {
         let waiting: Vec<_> = (started.iter())
@@ -96,13 +125,9 @@ fn up(home: &Utf8PathBuf, wanted: &Up) -> Result<()> {
         ready.collect::<Vec<Result<Process>>>()
     });
     for process in ready {
-        let process = process?;
-        state.processes.retain(|it| it.name != process.name);
-        state.processes.push(process);
+        state.put(process?);
     }
-    state.write(home)?;
-    show(&state, &settings, &program);
-    Ok(())
+    state.write(home)
 }
 
 /// Builds the program, and keeps it from later builds of the other form.
@@ -164,34 +189,47 @@ fn setting(service: &Service) -> Result<&'static str> {
     }
 }
 
-/// The name and the arguments of each process: those of the services, by the application's own list, and the front.
-fn processes(program: &Utf8PathBuf, wanted: &Up) -> Result<Vec<(String, Vec<String>)>> {
+/// The services, and perhaps a gateway, by the application's own list.
+fn names(program: &Utf8PathBuf) -> Result<Vec<String>> {
     let listed = Program::new(program).arg("services").output()?;
     let listed = String::from_utf8(listed.stdout).context("the list of services")?;
-    let names: Vec<&str> = listed.lines().collect();
-    ensure!(!names.is_empty(), "the application lists no services");
+    ensure!(!listed.is_empty(), "the application lists no services");
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
+fn services_of(names: &[String], wanted: &Up) -> Vec<Wanted> {
     let mut processes = Vec::new();
-    for name in names {
+    for name in names.iter().filter(|name| *name != GATEWAY) {
         for number in 1..=wanted.replicas {
-            let arguments = [
-                "--service",
-                name,
-                "--listen",
-                "127.0.0.1:0",
-                "--traffic",
-                "off",
-            ];
             let process = match number {
-                1 => name.to_owned(),
+                1 => name.clone(),
                 _ => format!("{name}-{number}"),
             };
+            let has_customers = process == "order";
+            let traffic = if has_customers {
+                &*wanted.traffic
+            } else {
+                "off"
+            };
+            let arguments = ["--service", name, "--traffic", traffic];
             processes.push((process, arguments.map(str::to_owned).to_vec()));
         }
     }
-    let traffic = &*wanted.traffic;
-    let arguments = ["--listen", "127.0.0.1:0", "--traffic", traffic];
-    processes.push((FRONT.to_owned(), arguments.map(str::to_owned).to_vec()));
-    Ok(processes)
+    processes
+}
+
+/// The process that serves all routes: the gateway before the services or, where there is none, one more process of all of them.
+fn front(names: &[String], state: &State) -> Wanted {
+    let mut arguments = vec!["--traffic".to_owned(), "off".to_owned()];
+    if names.iter().any(|name| name == GATEWAY) {
+        arguments.extend(["--service".to_owned(), GATEWAY.to_owned()]);
+        let first = |process: &&Process| names.contains(&process.name);
+        for process in state.processes.iter().filter(first) {
+            let upstream = format!("{}={}", process.name, process.url());
+            arguments.extend(["--upstream".to_owned(), upstream]);
+        }
+    }
+    (FRONT.to_owned(), arguments)
 }
 
 fn show(state: &State, settings: &[(&str, String)], program: &Utf8PathBuf) {

@@ -97,10 +97,16 @@ impl<I: WorkerStore> Engine<I> {
         let housekeeping = tasks.spawn(upkeep(Arc::clone(&work), committed));
         let mut engine = Self {
             commands,
-            holdings: Holdings::new(Bound {
-                messages: work.settings.max_in_flight_messages,
-                bytes: work.settings.max_in_flight_bytes,
-            }),
+            holdings: Holdings::new(
+                Bound {
+                    messages: work.settings.max_in_flight_messages,
+                    bytes: work.settings.max_in_flight_bytes,
+                },
+                Bound {
+                    messages: work.settings.max_in_flight_total_messages,
+                    bytes: work.settings.max_in_flight_total_bytes,
+                },
+            ),
             lanes: Lanes::new(),
             flights: Flights::new(),
             offsets: OffsetCommits {

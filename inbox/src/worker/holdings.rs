@@ -20,7 +20,7 @@ pub(super) struct Holding {
     pub(super) abandon_at: Option<Monotonic>,
 }
 
-/// The largest in-flight window.
+/// The largest in-flight window, of a partition or of all.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bound {
     pub(super) messages: usize,
@@ -49,15 +49,17 @@ pub(super) struct Holdings {
     by_partition: BTreeMap<Partition, Slot>,
     next: u64,
     bound: Bound,
+    total: Bound,
 }
 
 impl Holdings {
-    pub(super) const fn new(bound: Bound) -> Self {
+    pub(super) const fn new(bound: Bound, total: Bound) -> Self {
         Self {
             by_slot: BTreeMap::new(),
             by_partition: BTreeMap::new(),
             next: 0,
             bound,
+            total,
         }
     }
 
@@ -127,14 +129,25 @@ impl Holdings {
     }
 
     /// Partitions to pause, whose window is full, and partitions to resume, whose window is at most
-    /// half full.
+    /// half full. While all windows together are full, a window is full with its share.
     pub(super) fn turn(&mut self) -> Turned {
-        let bound = self.bound;
+        let (bound, share) = (self.bound, self.total.divided_by(self.by_slot.len()));
+        let windows = || self.by_slot.values().map(|holding| &holding.window);
+        let all = self.total.fill(
+            windows().map(Window::len).sum(),
+            windows().map(Window::bytes).sum(),
+        );
         let mut turned = Turned::default();
         for holding in self.by_slot.values_mut() {
-            let partitions = match (holding.paused, holding.fill(bound)) {
-                (false, Fill::Full) => &mut turned.paused,
-                (true, Fill::HalfEmpty) => &mut turned.resumed,
+            let (messages, bytes) = (holding.window.len(), holding.window.bytes());
+            let own = bound.fill(messages, bytes);
+            let of_share = share.fill(messages, bytes);
+            let full = own == Fill::Full || (all == Fill::Full && of_share == Fill::Full);
+            let has_room =
+                own == Fill::HalfEmpty && (all == Fill::HalfEmpty || of_share == Fill::HalfEmpty);
+            let partitions = match holding.paused {
+                false if full => &mut turned.paused,
+                true if has_room => &mut turned.resumed,
                 _ => continue,
             };
             partitions.push(Partition::clone(&holding.partition));
@@ -165,15 +178,94 @@ impl Holding {
             offset,
         })
     }
+}
 
-    fn fill(&self, bound: Bound) -> Fill {
-        let (messages, bytes) = (self.window.len(), self.window.bytes());
-        if messages >= bound.messages || bytes >= bound.bytes {
+impl Bound {
+    fn divided_by(self, count: usize) -> Self {
+        let share = |whole: usize| whole.checked_div(count).unwrap_or(whole).max(1);
+        Self {
+            messages: share(self.messages),
+            bytes: share(self.bytes),
+        }
+    }
+
+    const fn fill(self, messages: usize, bytes: usize) -> Fill {
+        if messages >= self.messages || bytes >= self.bytes {
             Fill::Full
-        } else if messages <= bound.messages / 2 && bytes <= bound.bytes / 2 {
+        } else if messages <= self.messages / 2 && bytes <= self.bytes / 2 {
             Fill::HalfEmpty
         } else {
             Fill::Between
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_messaging::Topic;
+
+    use super::*;
+
+    const ENDLESS: Bound = Bound {
+        messages: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    /// Partitions of one topic that have received these numbers of messages.
+    fn holdings(total: Bound, received: &[i64]) -> Holdings {
+        let mut holdings = Holdings::new(ENDLESS, total);
+        for (number, count) in (0..).zip(received) {
+            let topic = Topic::from_static("t");
+            let partition = Partition { topic, number };
+            holdings.assign(Assignment {
+                partition,
+                start: 0,
+            });
+            receive(&mut holdings, number, 0..*count);
+        }
+        holdings
+    }
+
+    fn receive(holdings: &mut Holdings, number: i32, offsets: std::ops::Range<i64>) {
+        let window = &mut of(holdings, number).window;
+        offsets.for_each(|offset| assert!(window.receive(offset, 10)));
+    }
+
+    fn of(holdings: &mut Holdings, number: i32) -> &mut Holding {
+        let slot = Slot(number.try_into().unwrap());
+        holdings.get_mut(slot).unwrap()
+    }
+
+    fn numbers(partitions: &[Partition]) -> Vec<i32> {
+        partitions
+            .iter()
+            .map(|partition| partition.number)
+            .collect()
+    }
+
+    #[test]
+    fn all_windows_together_pause_the_fullest_and_a_blocked_one_stops_no_other() {
+        let messages = Bound {
+            messages: 100,
+            ..ENDLESS
+        };
+        let bytes = Bound {
+            bytes: 1_000,
+            ..ENDLESS
+        };
+        for total in [messages, bytes] {
+            let mut holdings = holdings(total, &[89, 10, 0, 0]);
+            assert_eq!(numbers(&holdings.turn().paused), Vec::<i32>::new());
+            receive(&mut holdings, 1, 10..11);
+            // Full, and the share is 25.
+            assert_eq!(numbers(&holdings.turn().paused), [0]);
+            receive(&mut holdings, 2, 0..25);
+            assert_eq!(numbers(&holdings.turn().paused), [2]);
+            // Partition 0 is blocked for ever; the other one goes on by itself.
+            (0..13).for_each(|offset| of(&mut holdings, 2).window.finish(offset));
+            assert_eq!(numbers(&holdings.turn().resumed), [2]);
+            (0..89).for_each(|offset| of(&mut holdings, 0).window.finish(offset));
+            assert_eq!(numbers(&holdings.turn().resumed), [0]);
         }
     }
 }

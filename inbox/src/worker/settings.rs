@@ -17,6 +17,8 @@ pub(super) struct Settings {
     pub(super) batch_size: usize,
     pub(super) max_in_flight_messages: usize,
     pub(super) max_in_flight_bytes: usize,
+    pub(super) max_in_flight_total_messages: usize,
+    pub(super) max_in_flight_total_bytes: usize,
     pub(super) handler_deadline: Duration,
     pub(super) backoff: Backoff,
     pub(super) max_attempts: u32,
@@ -37,6 +39,8 @@ impl Default for Settings {
             batch_size: 100,
             max_in_flight_messages: 10_000,
             max_in_flight_bytes: 64 * 1024 * 1024,
+            max_in_flight_total_messages: 100_000,
+            max_in_flight_total_bytes: 256 * 1024 * 1024,
             handler_deadline: Duration::from_secs(30),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(30)),
             max_attempts: 5,
@@ -59,6 +63,11 @@ impl fmt::Debug for Settings {
             .field("batch_size", &self.batch_size)
             .field("max_in_flight_messages", &self.max_in_flight_messages)
             .field("max_in_flight_bytes", &self.max_in_flight_bytes)
+            .field(
+                "max_in_flight_total_messages",
+                &self.max_in_flight_total_messages,
+            )
+            .field("max_in_flight_total_bytes", &self.max_in_flight_total_bytes)
             .field("handler_deadline", &self.handler_deadline)
             .field("backoff", &self.backoff)
             .field("max_attempts", &self.max_attempts)
@@ -93,6 +102,18 @@ impl<I: Inbox, K, S> Worker<I, K, S> {
     pub fn max_in_flight(mut self, messages: usize, bytes: usize) -> Self {
         self.settings.max_in_flight_messages = messages.max(1);
         self.settings.max_in_flight_bytes = bytes.max(1);
+        self
+    }
+
+    /// The in-flight windows of all partitions together, in messages and bytes; default 100,000
+    /// messages or 256 MiB.
+    ///
+    /// When they are full, the fullest partitions pause: those that hold their share, which is the
+    /// same for all, or more. The others go on until they hold it too, so that a blocked partition
+    /// stops no other. All windows together stay below twice the limit.
+    pub fn max_in_flight_total(mut self, messages: usize, bytes: usize) -> Self {
+        self.settings.max_in_flight_total_messages = messages.max(1);
+        self.settings.max_in_flight_total_bytes = bytes.max(1);
         self
     }
 

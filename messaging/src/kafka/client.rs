@@ -11,7 +11,7 @@ use rdkafka::{
     client::Client,
     config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
 };
 
 use super::{builder::Settings, config, error};
@@ -19,6 +19,8 @@ use crate::Error;
 
 /// How long one try of a question lasts. In between, refused credentials are noticed.
 const TRY: Duration = Duration::from_millis(500);
+
+const SERVING: Duration = Duration::from_millis(5);
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
@@ -30,12 +32,12 @@ impl Trouble {
     pub(super) fn note(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, reason, "a connection has an error");
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = |error: &KafkaError| {
-            let code = error.rdkafka_error_code();
-            code.is_some_and(error::is_of_credentials)
-        };
-        // That all nodes are away is a consequence of refused credentials.
-        if refused(&error) || !last.as_ref().is_some_and(|(last, _)| refused(last)) {
+        // That all nodes are away is a consequence, and refused credentials outweigh the rest.
+        let consequence = matches!(error::code(&error), Some(Code::AllBrokersDown));
+        let kept = last.as_ref().is_some_and(|(last, _)| {
+            consequence || error::code(last).is_some_and(error::is_of_credentials)
+        });
+        if !kept {
             *last = Some((error, reason.to_owned()));
         }
     }
@@ -54,7 +56,7 @@ impl Trouble {
     fn is_refusal(&self) -> bool {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().is_some_and(|(error, _)| {
-            let code = error.rdkafka_error_code();
+            let code = error::code(error);
             code.is_some_and(error::is_of_credentials)
         })
     }
@@ -150,8 +152,8 @@ pub(super) async fn ask<T: Send + 'static>(
         let patience = Patience::of(&settings);
         loop {
             let asked = question(asker.client(), patience.left().min(TRY));
-            // Serves the client's errors.
-            while asker.poll(Duration::ZERO).is_some() {}
+            // Serves the client's errors. What it logs counts as nothing.
+            while asker.poll(SERVING).is_some() {}
             match asked {
                 Ok(answer) => return Ok(answer),
                 Err(cause) if patience.is_over() || asker.context().0.is_refusal() => {
@@ -175,9 +177,9 @@ pub(super) async fn ask<T: Send + 'static>(
 pub(super) async fn cluster_id(settings: &Arc<Settings>) -> Result<String, Error> {
     ask(settings, "connecting to the cluster", |client, timeout| {
         // Without an answer there is no id.
-        client.fetch_cluster_id(timeout).ok_or(KafkaError::Global(
-            rdkafka::error::RDKafkaErrorCode::OperationTimedOut,
-        ))
+        client
+            .fetch_cluster_id(timeout)
+            .ok_or(KafkaError::Global(Code::OperationTimedOut))
     })
     .await
 }

@@ -64,7 +64,14 @@ pub(super) fn is_final(error: &KafkaError) -> bool {
         | KafkaError::ClientCreation(_)
         | KafkaError::MessageConsumptionFatal(_)
         | KafkaError::Nul(_) => true,
-        error => error.rdkafka_error_code().is_some_and(is_refusal),
+        error => code(error).is_some_and(is_refusal),
+    }
+}
+
+pub(super) fn code(error: &KafkaError) -> Option<Code> {
+    match error {
+        KafkaError::AdminOp(code) | KafkaError::MockCluster(code) => Some(*code),
+        error => error.rdkafka_error_code(),
     }
 }
 

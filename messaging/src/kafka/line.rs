@@ -66,6 +66,8 @@ struct State {
     /// Whether the consumer waits for news. Only then the thread polls, so that a consumer that
     /// stalls leaves its group.
     wanted: bool,
+    /// Each wait is a sign of life, however short it is.
+    owed: bool,
     /// Whether librdkafka may have something.
     stirred: bool,
     ending: bool,
@@ -109,7 +111,9 @@ impl Line {
 
     /// Lets the thread poll until the answer is dropped.
     pub(super) fn want(&self) -> Wanted<'_> {
-        self.state().wanted = true;
+        let mut state = self.state();
+        (state.wanted, state.owed) = (true, true);
+        drop(state);
         self.thread.notify_one();
         Wanted(self)
     }
@@ -126,8 +130,8 @@ impl Line {
                 return Task::Command(command);
             }
             let polls = state.wanted && state.ahead < limit;
-            if polls && (state.stirred || rested) {
-                state.stirred = false;
+            if state.owed || (polls && (state.stirred || rested)) {
+                (state.owed, state.stirred) = (false, false);
                 return Task::Poll;
             }
             if polls {

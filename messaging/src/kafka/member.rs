@@ -30,12 +30,19 @@ pub(super) struct Membership {
     /// Set when nobody decides any more: rebalances are answered at once.
     leaving: AtomicBool,
     rebalances: Mutex<Vec<Incoming>>,
+    /// Whether something was logged since the last look.
+    logged: AtomicBool,
     pub(super) trouble: Trouble,
 }
 
 impl Membership {
     pub(super) fn set_leaving(&self, leaving: bool) {
         self.leaving.store(leaving, Ordering::Release);
+    }
+
+    /// A poll that only served a log counts as nothing, but there may be more behind it.
+    pub(super) fn has_logged(&self) -> bool {
+        self.logged.swap(false, Ordering::Relaxed)
     }
 
     /// Rebalances since the last call.
@@ -52,6 +59,7 @@ impl Membership {
 
 impl ClientContext for Membership {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.logged.store(true, Ordering::Relaxed);
         client::log(level, facility, message);
     }
 
@@ -93,6 +101,7 @@ pub(super) fn client(
         settings: Arc::clone(settings),
         leaving: AtomicBool::new(false),
         rebalances: Mutex::default(),
+        logged: AtomicBool::new(false),
         trouble: Trouble::default(),
     };
     let mut client =

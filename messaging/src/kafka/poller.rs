@@ -104,7 +104,7 @@ impl Poller {
             }
             // A rebalance counts as nothing, but there may be more behind it.
             let rebalances = self.client.context().rebalances();
-            let quiet = nothing && rebalances.is_empty();
+            let quiet = nothing && rebalances.is_empty() && !self.client.context().has_logged();
             if self.records.len() >= PORTION || quiet || failed.is_some() || !rebalances.is_empty()
             {
                 self.forward_records();

@@ -73,6 +73,10 @@ impl Process {
         self.url.as_deref().unwrap_or("not ready")
     }
 
+    pub(super) fn address(&self) -> Option<&str> {
+        self.url.as_deref()?.strip_prefix("http://")
+    }
+
     pub(super) fn runs(&self) -> bool {
         self.process().runs()
     }

@@ -29,6 +29,14 @@ impl State {
         }
     }
 
+    /// Adds a process, in place of the earlier one of its name.
+    pub(super) fn put(&mut self, process: Process) {
+        match self.processes.iter_mut().find(|it| it.name == process.name) {
+            Some(earlier) => *earlier = process,
+            None => self.processes.push(process),
+        }
+    }
+
     pub(super) fn write(&self, home: &Utf8Path) -> Result<()> {
         let (path, new) = (path(home), home.join("state.new"));
         let text = serde_json::to_string_pretty(self)?;

@@ -15,6 +15,9 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words == ["services"] {
         println!("order\npayment");
+        if std::path::Path::new("gateway").exists() {
+            println!("gateway");
+        }
         return;
     }
     let settings = ["COMMERCE_DATA", "COMMERCE_POSTGRES", "COMMERCE_REDIS_URL", "COMMERCE_KAFKA"];
@@ -25,7 +28,13 @@ fn main() {
         eprintln!("this till is stuck");
         std::process::exit(3);
     }
-    println!("ready http://127.0.0.1:{}", std::process::id());
+    eprintln!("{}", words.join(" "));
+    // Its own id in place of a free port.
+    let after = |word: &str| words.iter().skip_while(|it| *it != word).nth(1).unwrap();
+    match after("--listen").as_str() {
+        "127.0.0.1:0" => println!("ready http://127.0.0.1:{}", std::process::id()),
+        address => println!("ready http://{address}"),
+    }
     loop {
         std::thread::park();
     }
@@ -49,7 +58,9 @@ impl Checkout {
         let manifest = "[package]\nname = \"commerce\"\nedition = \"2024\"\n[features]\ndistributed = []\n[workspace]\n";
         fs::write(folder.join("Cargo.toml"), manifest).unwrap();
         fs::write(folder.join("src/main.rs"), STAND_IN).unwrap();
-        drop(fs::remove_file(folder.join("broken")));
+        for file in ["broken", "gateway"] {
+            drop(fs::remove_file(folder.join(file)));
+        }
         let checkout = Self(folder);
         checkout.succeeds(&["down"]);
         checkout
@@ -75,18 +86,16 @@ impl Checkout {
         stdout
     }
 
-    /// Name and process id of those that run.
-    fn running(&self) -> Vec<(String, String)> {
+    /// Name, process id and URL of those that run.
+    fn running(&self) -> Vec<(String, String, String)> {
         let status: Value = serde_json::from_str(&self.succeeds(&["status"])).unwrap();
         let processes = status["processes"].as_array().unwrap().iter();
         let running = processes.filter(|process| process["running"] == true);
         let mut running: Vec<_> = running
             .map(|process| {
                 let name = process["name"].as_str().unwrap().to_owned();
-                let pid = process["pid"].to_string();
-                // The stand-in says its own id in place of a port.
-                assert_eq!(process["url"], format!("http://127.0.0.1:{pid}"));
-                (name, pid)
+                let url = process["url"].as_str().unwrap().to_owned();
+                (name, process["pid"].to_string(), url)
             })
             .collect();
         running.sort();
@@ -100,8 +109,8 @@ impl Drop for Checkout {
     }
 }
 
-fn names(running: &[(String, String)]) -> Vec<&str> {
-    running.iter().map(|(name, _)| &**name).collect()
+fn names(running: &[(String, String, String)]) -> Vec<&str> {
+    running.iter().map(|(name, ..)| &**name).collect()
 }
 
 fn is_there(pid: &str) -> bool {
@@ -120,7 +129,7 @@ fn it_runs_as_a_process_per_service_and_the_next_up_mends_what_was_killed() {
         "COMMERCE_POSTGRES=postgres://127.0.0.1:1",
         "COMMERCE_REDIS_URL=redis://127.0.0.1:1",
         "COMMERCE_KAFKA=127.0.0.1:1",
-        &format!("COMMERCE_TARGET=http://127.0.0.1:{}", running[0].1),
+        &format!("COMMERCE_TARGET={}", running[0].2),
     ] {
         assert!(first.lines().any(|it| it == line), "{line}: {first}");
         let log = fs::read_to_string(checkout.0.join("target/commerce/order.log")).unwrap();
@@ -133,17 +142,18 @@ fn it_runs_as_a_process_per_service_and_the_next_up_mends_what_was_killed() {
     assert_eq!(checkout.succeeds(&["up"]), first);
     assert_eq!(checkout.running(), running);
 
-    let (_, payment) = &running[2];
+    let (_, payment, url) = &running[2];
     let killed = Command::new("kill").args(["-9", payment]).status();
     assert!(killed.unwrap().success());
     checkout.succeeds(&["up"]);
     let mended = checkout.running();
     assert_eq!(mended[..2], running[..2]);
     assert!(mended[2].0 == "payment" && mended[2].1 != *payment);
+    assert_eq!(mended[2].2, *url, "it is where it was");
 
     let told = checkout.succeeds(&["down"]);
     assert!(told.contains("3 processes stopped"), "{told}");
-    assert!(mended.iter().all(|(_, pid)| !is_there(pid)));
+    assert!(mended.iter().all(|(_, pid, _)| !is_there(pid)));
     assert!(checkout.running().is_empty());
     assert!(!checkout.0.join("target/commerce/state.json").exists());
     assert!(!checkout.0.join("target/commerce/data").exists());
@@ -162,6 +172,20 @@ fn each_service_runs_as_often_as_was_asked() {
 }
 
 #[test]
+fn a_gateway_stands_before_the_services_where_there_is_one() {
+    let checkout = Checkout::new("commerce-gateway");
+    fs::write(checkout.0.join("gateway"), "").unwrap();
+    checkout.succeeds(&["up"]);
+    let running = checkout.running();
+    assert_eq!(names(&running), ["front", "order", "payment"]);
+    let log = fs::read_to_string(checkout.0.join("target/commerce/front.log")).unwrap();
+    for (name, _, url) in &running[1..] {
+        assert!(log.contains(&format!("--upstream {name}={url}")), "{log}");
+    }
+    assert!(log.contains("--service gateway"), "{log}");
+}
+
+#[test]
 fn what_does_not_start_is_named_with_its_last_words_and_down_stops_the_others() {
     let checkout = Checkout::new("commerce-broken");
     fs::write(checkout.0.join("broken"), "").unwrap();
@@ -170,14 +194,14 @@ fn what_does_not_start_is_named_with_its_last_words_and_down_stops_the_others() 
         !succeeded && stderr.contains("payment does not start: this till is stuck"),
         "{stderr}"
     );
-    let running = checkout_of(&checkout.0);
-    assert_eq!(running.len(), 2, "{running:?}");
+    let running = still_there(&checkout.0);
+    assert_eq!(running.len(), 1, "{running:?}");
     checkout.succeeds(&["down"]);
     assert!(running.iter().all(|pid| !is_there(pid)));
 }
 
 /// The processes that its state names and that run.
-fn checkout_of(folder: &Path) -> Vec<String> {
+fn still_there(folder: &Path) -> Vec<String> {
     let state = fs::read_to_string(folder.join("target/commerce/state.json")).unwrap();
     let state: Value = serde_json::from_str(&state).unwrap();
     let processes = state["processes"].as_array().unwrap().iter();
