@@ -1,8 +1,9 @@
 //! `commerce demo poison`: from the alarm to fixed, as an operator goes.
 
 use commerce_chassis::Desk;
+use commerce_contracts::{SUBSCRIPTIONS, ShipmentStatusChanged, Subscription};
 use mainstay_dlq::{DeadLetter, Error, Query, Signature, State};
-use mainstay_messaging::{Message, broker::Content};
+use mainstay_messaging::{Event as _, Message, broker::Content};
 
 use super::{
     scans::{self, RIGHT, WRONG},
@@ -17,7 +18,12 @@ use crate::{
 };
 
 /// The services that handle scans. Each keeps its own copy of what it cannot handle.
-const SERVICES: [&str; 2] = ["order", "inventory"];
+fn services() -> impl Iterator<Item = &'static str> {
+    let handles = |it: &&Subscription| {
+        it.handles(ShipmentStatusChanged::TOPIC, ShipmentStatusChanged::KIND)
+    };
+    SUBSCRIPTIONS.iter().filter(handles).map(|it| it.service)
+}
 
 /// What a service keeps of the order, in the order in which it came.
 struct Kept {
@@ -44,7 +50,7 @@ pub(super) async fn run(stage: &mut Stage, arguments: StorageArguments) -> Resul
         .story
         .step("The alarm: a service cannot handle the scan, and holds the next one behind it")?;
     let mut kept = Vec::new();
-    for service in SERVICES {
+    for service in services() {
         let what = format!("{service} keeps one dead letter and one held message of the order");
         let desk = desk(&storage, service).await?;
         let found = stage

@@ -71,7 +71,7 @@ fn with_dead_letters(data: &Path) -> (Shop, Vec<String>) {
     execute(
         data,
         "broker",
-        "UPDATE broker_records SET payload = CAST(replace(CAST(payload AS TEXT), '\"qty\":1', '\"qty\":\"one\"') AS BLOB)",
+        "UPDATE broker_records SET payload = CAST(replace(CAST(payload AS TEXT), '\"qty\":1', '\"qty\":\"one\"') AS BLOB) WHERE envelope ->> 'kind' = 'ReserveStock'",
     );
     let shop = Shop::open(data);
     wait_for("inventory to keep all", || {

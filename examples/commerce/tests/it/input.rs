@@ -223,8 +223,9 @@ fn unknown_names_and_routes_are_not_found() {
     ] {
         assert_problem(&shop.get(path), 404, "not-found", what);
     }
+    let address = shop.address();
     assert_problem(
-        &shop.get("/api/v1/orders"),
+        &send(address, "DELETE", "/api/v1/orders", &[], "").unwrap(),
         405,
         "method-not-allowed",
         "a wrong method",

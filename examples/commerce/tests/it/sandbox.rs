@@ -239,6 +239,9 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            continue; // sent mails, which nothing reads
+        }
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
     if ON_A_SERVER {
