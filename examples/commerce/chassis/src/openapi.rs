@@ -24,10 +24,11 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
 use utoipa::{
     IntoResponses, PartialSchema as _, ToSchema,
     openapi::{
-        Content, Info, OpenApi, Paths, RefOr, Response, ResponseBuilder,
+        Content, Info, OpenApi, PathItem, Paths, RefOr, Response, ResponseBuilder,
         schema::Schema,
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
@@ -77,12 +78,38 @@ pub fn merged(documents: impl IntoIterator<Item = OpenApi>) -> OpenApi {
     for document in documents {
         whole.merge(document);
     }
+    for item in whole.paths.paths.values_mut() {
+        describe(item);
+    }
     let components = whole.components.get_or_insert_default();
     let bearer = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT");
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
     whole
+}
+
+/// Gives every answer the description that `OpenAPI` asks for: that of its status, if there is no
+/// other.
+fn describe(item: &mut PathItem) {
+    let operations = [
+        &mut item.get,
+        &mut item.post,
+        &mut item.put,
+        &mut item.patch,
+        &mut item.delete,
+    ];
+    for operation in operations.into_iter().flatten() {
+        for (status, response) in &mut operation.responses.responses {
+            let status = status.parse::<StatusCode>().ok();
+            let reason = status.and_then(|status| status.canonical_reason());
+            if let RefOr::T(response) = response
+                && response.description.is_empty()
+            {
+                response.description = reason.unwrap_or("The answer").to_owned();
+            }
+        }
+    }
 }
 
 /// An operation that needs a token.
@@ -95,4 +122,25 @@ pub fn needs_token() -> SecurityRequirement {
 #[must_use]
 pub fn any_json() -> RefOr<Schema> {
     serde_json::Value::schema()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says when.
+    #[utoipa::path(get, path = "/when", operation_id = "when", responses((status = OK, body = String), Refused))]
+    async fn when() -> String {
+        "now".to_owned()
+    }
+
+    #[test]
+    fn a_document_describes_every_answer_and_survives_the_way_to_another_process() {
+        let router = OpenApiRouter::<()>::new().routes(routes!(when));
+        let document = merged([router.into_openapi()]);
+        let json = serde_json::to_string(&document).unwrap();
+        assert!(json.contains(r#""description":"OK""#), "{json}");
+        let read: OpenApi = serde_json::from_str(&json).unwrap();
+        assert!(read == document);
+    }
 }

@@ -244,6 +244,7 @@ enum Ending {
 
 /// What became of a report.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ReportReceipt)]
 struct Heard {
     /// Whether it settled the operation; no, if that was settled before, or is none of ours.
     settled: bool,

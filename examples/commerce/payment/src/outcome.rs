@@ -3,7 +3,8 @@
 
 use commerce_chassis::{Connection, Db, Error, Result};
 use commerce_contracts::{
-    AuthorizePayment, CapturePayment, DeclineStage, Money, PaymentDeclined, RefundKind,
+    AuthorizePayment, CapturePayment, DeclineStage, Money, PaymentDeclined, PaymentRefunded,
+    RefundKind,
 };
 use mainstay_database::Transactions as _;
 use mainstay_outbox::Outbox as _;
@@ -176,7 +177,7 @@ impl Books {
         &self,
         tx: &mut Connection,
         intent: &Intent,
-        returned: &commerce_contracts::PaymentRefunded,
+        returned: &PaymentRefunded,
     ) -> Result<()> {
         let task: Option<UndoTask<AuthorizePayment>> = task(intent)?;
         match task {

@@ -296,6 +296,7 @@ pub(crate) async fn show(reader: &Pool, order_id: &str) -> Result<Option<Payment
 
 /// A ledger entry for a client.
 #[derive(Clone, Serialize, utoipa::ToSchema, Debug)]
+#[schema(as = LedgerEntry)]
 pub(crate) struct Entry {
     operation: String,
     account: String,

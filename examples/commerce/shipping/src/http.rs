@@ -79,6 +79,7 @@ struct Way {
 
 /// When and where a parcel was seen.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = TrackedStatus)]
 struct Seen {
     status: String,
     location: Option<String>,
@@ -190,6 +191,7 @@ impl From<Sight> for ShipmentStatus {
 
 /// What became of a scan.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ScanReceipt)]
 struct Receipt {
     tracking_no: String,
     /// Where the parcel is, as far as is known.

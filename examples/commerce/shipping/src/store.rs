@@ -43,13 +43,22 @@ pub(crate) async fn prepare(
     now: i64,
 ) -> Result<()> {
     create(connection, contents, now).await?;
-    sqlx::query("UPDATE shipments SET task = $2, due_at = $3 WHERE order_id = $1")
-        .bind(contents.order_id.as_str())
-        .bind(json(task)?)
-        .bind(due_at(ShipmentStatus::Created, now))
-        .execute(connection)
-        .await
-        .map_err(sql)?;
+    let status = ShipmentStatus::Created;
+    let prepared = sqlx::query(
+        "UPDATE shipments SET task = $2, due_at = $3 WHERE order_id = $1 AND status = $4",
+    )
+    .bind(contents.order_id.as_str())
+    .bind(json(task)?)
+    .bind(due_at(status, now))
+    .bind(status.name())
+    .execute(connection)
+    .await
+    .map_err(sql)?;
+    if prepared.rows_affected() == 0 {
+        // Another transaction created and cancelled it meanwhile.
+        let what = "a shipment";
+        return Err(Error::Changed { what });
+    }
     Ok(())
 }
 

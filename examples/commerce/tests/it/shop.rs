@@ -266,7 +266,10 @@ fn parse(answer: &str) -> Option<Reply> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
-    let length: usize = headers.get("content-length")?.parse().ok()?;
+    let length = match (status, headers.get("content-length")) {
+        (204, _) => 0, // it has no body
+        (_, length) => length?.parse().ok()?,
+    };
     (body.len() == length).then(|| Reply {
         status,
         headers,

@@ -62,7 +62,7 @@ pub(crate) fn picture(lanes: &[Lane], start: i64) -> Markup {
                 }
                 text.lane x="8" y=(n(strip.y + strip.height / 2.0 + 4.0)) { (strip.lane.name) }
                 @if strip.spots.is_empty() {
-                    text.idle x=(LEFT + PADDING) y=(n(strip.y + strip.height / 2.0 + 4.0)) { "nothing yet" }
+                    text.idle x=(LEFT + PADDING) y=(n(strip.y + strip.height / 2.0 + 4.0)) { "nothing" }
                 }
                 @for spot in &strip.spots { (drawn(spot, &scale, start)) }
             }

@@ -1,0 +1,144 @@
+//! Settings of access: who needs a token, where the keys and the services are, how often a client may
+//! ask.
+
+use std::{net::SocketAddr, num::NonZeroU32};
+
+use axum::http::Uri;
+use commerce_chassis::Access;
+
+use super::{SEED_PASSWORD, SERVICES};
+use crate::{cli::Secret, error::Failure};
+
+/// An open shop lets anybody do anything, so only this machine may reach it.
+pub(super) fn access(given: Option<&str>, listen: SocketAddr) -> Result<Access, Failure> {
+    let is_loopback = listen.ip().is_loopback();
+    match given {
+        Some("required") => Ok(Access::Required),
+        Some("open") | None if is_loopback => Ok(Access::Open),
+        Some("open") | None => Err(Failure::plain(format!(
+            "listen {listen}: others reach this address, so give --auth required"
+        ))),
+        Some(other) => Err(Failure::plain(format!(
+            "auth {other:?}: expected open or required"
+        ))),
+    }
+}
+
+pub(super) fn upstream(text: &str) -> Result<(String, Uri), Failure> {
+    let parts = text
+        .split_once('=')
+        .filter(|(name, _)| SERVICES.contains(name));
+    let upstream = parts.and_then(|(name, address)| Some((name.to_owned(), url(address)?)));
+    upstream.ok_or_else(|| {
+        Failure::plain(format!(
+            "upstream {text:?}: expected SERVICE=URL, such as order=http://127.0.0.1:8081"
+        ))
+    })
+}
+
+/// A plain HTTP URL.
+fn url(text: &str) -> Option<Uri> {
+    let url: Uri = text.parse().ok()?;
+    let is_complete = url.scheme_str() == Some("http") && url.authority().is_some();
+    is_complete.then_some(url)
+}
+
+pub(super) fn jwks_url(
+    given: Option<&str>,
+    services: &[&str],
+    upstreams: &[(String, Uri)],
+    access: Access,
+) -> Result<Option<Uri>, Failure> {
+    if services.contains(&"identity") {
+        return Ok(None);
+    }
+    if let Some(text) = given {
+        let wrong = || Failure::plain(format!("jwks {text:?}: expected an http URL"));
+        return Ok(Some(url(text).ok_or_else(wrong)?));
+    }
+    let identity = upstreams.iter().find(|(name, _)| name == "identity");
+    let found = identity
+        .and_then(|(_, at)| url(&format!("http://{}/.well-known/jwks.json", at.authority()?)));
+    if found.is_none() && access == Access::Required {
+        return Err(Failure::plain(
+            "jwks: with --auth required, a process without identity needs the URL of its key set",
+        ));
+    }
+    Ok(found)
+}
+
+pub(super) fn rate_limit(
+    given: Option<&str>,
+    access: Access,
+) -> Result<Option<NonZeroU32>, Failure> {
+    let default = match access {
+        Access::Open => "off",
+        Access::Required => "100/s",
+    };
+    let text = given.unwrap_or(default);
+    if text == "off" {
+        return Ok(None);
+    }
+    let number = text.strip_suffix("/s").unwrap_or(text).parse().ok();
+    let rate = number.filter(|rate: &NonZeroU32| rate.get() >= 5 && rate.get() <= 1_000_000);
+    let wrong = format!("rate-limit {text:?}: expected 5/s to 1000000/s, or off");
+    Ok(Some(rate.ok_or_else(|| Failure::plain(wrong))?))
+}
+
+/// A password that everyone knows is for a shop that only this machine reaches.
+pub(super) fn seed_password(
+    given: Option<String>,
+    listen: SocketAddr,
+) -> Result<Option<Secret>, Failure> {
+    match given {
+        None if listen.ip().is_loopback() => Ok(Some(Secret(SEED_PASSWORD.to_owned()))),
+        None => Ok(None),
+        Some(password) if password.chars().count() >= 10 => Ok(Some(Secret(password))),
+        Some(_) => Err(Failure::plain(
+            "seed-password: expected at least 10 characters",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_shop_is_for_loopback_only() {
+        let (here, everywhere) = ("127.0.0.1:1".parse().unwrap(), "0.0.0.0:1".parse().unwrap());
+        assert_eq!(access(None, here).unwrap(), Access::Open);
+        for open in [None, Some("open")] {
+            assert!(access(open, everywhere).is_err());
+        }
+        assert_eq!(
+            access(Some("required"), everywhere).unwrap(),
+            Access::Required
+        );
+        assert!(access(Some("maybe"), here).is_err());
+        // Nor does it know a password that everyone knows.
+        assert!(seed_password(None, here).unwrap().is_some());
+        assert!(seed_password(None, everywhere).unwrap().is_none());
+        assert!(seed_password(Some("short".to_owned()), here).is_err());
+    }
+
+    #[test]
+    fn a_process_that_checks_tokens_knows_where_the_keys_are() {
+        let identity = [upstream("identity=http://127.0.0.1:2").unwrap()];
+        let order = [upstream("order=http://127.0.0.1:3").unwrap()];
+        let of = |upstreams, access| jwks_url(None, &[], upstreams, access);
+        let found = of(&identity, Access::Required).unwrap().unwrap();
+        assert_eq!(found, "http://127.0.0.1:2/.well-known/jwks.json");
+        assert!(of(&order, Access::Required).is_err());
+        assert!(of(&order, Access::Open).unwrap().is_none());
+        for wrong in [
+            "order",
+            "orders=http://h",
+            "order=h",
+            "order=https://h",
+            "order=http:",
+        ] {
+            assert!(upstream(wrong).is_err(), "{wrong}");
+        }
+    }
+}
