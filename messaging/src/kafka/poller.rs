@@ -161,7 +161,7 @@ impl Poller {
                     let done = self.client.seek_partitions(list, timeout)?;
                     done.elements()
                         .iter()
-                        .try_for_each(|element| element.error())
+                        .try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error)
                 });
                 self.positioned(positions, sought);
             }
@@ -169,10 +169,10 @@ impl Poller {
                 unassign(&self.client, &self.settings, Some(&partitions));
             }
             Command::Pause(partitions) => {
-                self.note(self.client.pause(&list(&self.settings, &partitions)));
+                note(self.client.pause(&list(&self.settings, &partitions)));
             }
             Command::Resume(partitions) => {
-                self.note(self.client.resume(&list(&self.settings, &partitions)));
+                note(self.client.resume(&list(&self.settings, &partitions)));
             }
             Command::Leave => self.leave(),
         }
@@ -185,13 +185,6 @@ impl Poller {
             Ok(()) => Incoming::Positioned(positions),
             Err(error) => Incoming::NotPositioned(positions, error),
         });
-    }
-
-    /// A partition that was lost meanwhile cannot be paused or resumed, and need not be.
-    fn note(&self, result: KafkaResult<()>) {
-        if let Err(error) = result {
-            tracing::debug!(%error, "partitions were not paused or resumed: the group has moved on");
-        }
     }
 
     /// Gives everything back and leaves the group, which is done when librdkafka has revoked it all.
@@ -210,5 +203,12 @@ impl Poller {
             revoked = !context.rebalances().is_empty();
         }
         self.line.forward(Incoming::Left);
+    }
+}
+
+/// A partition that was lost meanwhile cannot be paused or resumed, and need not be.
+fn note(result: KafkaResult<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "partitions were not paused or resumed: the group has moved on");
     }
 }

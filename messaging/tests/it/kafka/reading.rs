@@ -6,13 +6,19 @@ use mainstay_messaging::{
     Consumer, Group, Message, StartAt, Topic,
     broker::{ConsumerEvent, Partition},
     conformance::ConsumerFixture as _,
-    kafka::rdkafka::admin::{AdminOptions, NewPartitions},
+    kafka::rdkafka::{
+        admin::{AdminOptions, NewPartitions},
+        message::OwnedHeaders,
+    },
 };
 
 use super::{
     fixture::{KafkaFixture, PATIENCE, assigned, event, message, read},
     real,
 };
+
+/// Rounds that are several times what is read ahead, in each partition.
+const COUNT: usize = 300;
 
 const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
@@ -86,7 +92,7 @@ async fn a_partition_that_is_added_is_read_from_its_beginning() {
         .create_partitions([&more], &AdminOptions::new())
         .await;
     added.unwrap().remove(0).unwrap();
-    f.append_raw(&topic, 1, None, Some(b"first"), Default::default());
+    f.append_raw(&topic, 1, None, Some(b"first"), OwnedHeaders::new());
     let mut consumer = f.consumer(&group, &topics, StartAt::Latest).await;
     let deliveries = read(&mut consumer, 1).await;
     assert_eq!(
@@ -103,10 +109,8 @@ async fn a_paused_backlog_does_not_keep_others_from_being_read() {
     let f = real::fixture_with(|builder| builder.read_ahead_bytes(1)).await;
     let Some(f) = f else { return };
     let topic = f.topic(2).await;
-    // Several times what is read ahead, in each partition.
-    const COUNT: usize = 300;
     let messages: Vec<Message> = (0..COUNT)
-        .flat_map(|number| round(number))
+        .flat_map(round)
         .map(|mut message| {
             message.headers.append("ballast", vec![b'.'; 5_000]);
             message
