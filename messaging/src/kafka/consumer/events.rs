@@ -192,14 +192,12 @@ impl LogConsumer {
             let patience = Patience::of(&question.settings);
             loop {
                 let asked = Arc::clone(&question);
-                let answered = tokio::task::spawn_blocking(move || asked.answer()).await;
-                if let Some(claims) = answered.map_err(error::ended)?? {
+                // The first partition may be nobody's yet: its topic may be newer than the group's
+                // assignment.
+                let alone = patience.is_over();
+                let answering = tokio::task::spawn_blocking(move || asked.answer(alone));
+                if let Some(claims) = answering.await.map_err(error::ended)?? {
                     return Ok(claims);
-                }
-                if patience.is_over() {
-                    return Err(error::unavailable(
-                        "the member that begins the new group does not answer",
-                    ));
                 }
                 tokio::time::sleep(BETWEEN_QUESTIONS).await;
             }

@@ -223,3 +223,30 @@ async fn the_progress_of_a_group_is_seen_from_outside() {
     drop(consumer);
     assert_eq!(f.broker.progress(&group).await.unwrap(), progress);
 }
+
+/// librdkafka waits for an answer then, and would stay a member without reading.
+#[tokio::test]
+async fn a_member_that_is_dropped_before_it_reads_leaves_the_group() {
+    let Some(f) =
+        real::fixture_with(|builder| builder.session_timeout(std::time::Duration::from_secs(60)))
+            .await
+    else {
+        return;
+    };
+    let topic = f.topic(2).await;
+    for _ in 0..5 {
+        let mut early = f.join(&topic).await;
+        // Dropped at different points of its way into the group.
+        for _ in 0..20 {
+            let waiting = tokio::time::timeout(std::time::Duration::from_millis(5), early.next());
+            if matches!(waiting.await, Ok(Ok(ConsumerEvent::Assigned(_)))) {
+                break;
+            }
+        }
+    }
+    let mut heir = f.join(&topic).await;
+    let mut held = 0;
+    while held < 2 {
+        held += assigned(&mut heir).await.len();
+    }
+}
