@@ -3,10 +3,11 @@
 
 #[cfg(feature = "kafka")]
 mod gaps;
-#[cfg(all(test, any(feature = "memory", feature = "sqlite")))]
+#[cfg(test)]
+#[cfg(any(feature = "memory", feature = "sqlite"))]
 mod tests;
 #[cfg(any(feature = "memory", feature = "sqlite"))]
-mod view;
+pub(crate) mod view;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,9 +20,6 @@ use crate::{
     Error, Group,
     broker::{Assignment, ConsumerEvent, Partition, Position},
 };
-
-#[cfg(any(feature = "memory", feature = "sqlite"))]
-pub(crate) use view::View;
 
 /// One partition of a group, as the log has it; `K` is the log's id of the partition.
 #[derive(Clone, Debug)]

@@ -147,17 +147,17 @@ pub(super) async fn ask<T: Send + 'static>(
     let settings = Arc::clone(settings);
     let asking = move || {
         let config = config::reader(&settings);
-        let asker = Asker::from_config_and_context(&config, Quiet::default())
+        let client = Asker::from_config_and_context(&config, Quiet::default())
             .map_err(|cause| error::sort(doing, cause))?;
         let patience = Patience::of(&settings);
         loop {
-            let asked = question(asker.client(), patience.left().min(TRY));
+            let asked = question(client.client(), patience.left().min(TRY));
             // Serves the client's errors. What it logs counts as nothing.
-            while asker.poll(SERVING).is_some() {}
+            while client.poll(SERVING).is_some() {}
             match asked {
                 Ok(answer) => return Ok(answer),
-                Err(cause) if patience.is_over() || asker.context().0.is_refusal() => {
-                    return Err(asker.context().0.explain(doing, cause));
+                Err(cause) if patience.is_over() || client.context().0.is_refusal() => {
+                    return Err(client.context().0.explain(doing, cause));
                 }
                 Err(cause) => {
                     if let failed @ Error::Refused(_) = error::sort(doing, cause) {

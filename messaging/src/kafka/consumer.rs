@@ -38,7 +38,7 @@ pub struct LogConsumer {
     line: Arc<Line>,
     topics: Arc<[Topic]>,
     start_at: StartAt,
-    subscribed: bool,
+    standing: Standing,
     holdings: Holdings<Partition>,
     buffers: Buffers,
     commits: Commits,
@@ -58,10 +58,17 @@ pub struct LogConsumer {
     /// Whether the last call of `next` failed.
     failed: bool,
     warned: bool,
-    left: bool,
     /// The partition that the last delivery ended with.
     turn: Option<Partition>,
     _ending: Ending,
+}
+
+/// Whether this is a member of the group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    Outside,
+    Inside,
+    Leaving,
 }
 
 /// How a partition came to this member.
@@ -103,7 +110,7 @@ impl LogConsumer {
             line,
             topics: subscription.topics.into(),
             start_at: subscription.start_at,
-            subscribed: false,
+            standing: Standing::Outside,
             holdings: Holdings::new(subscription.group),
             buffers: Buffers::default(),
             commits: Commits::default(),
@@ -116,7 +123,6 @@ impl LogConsumer {
             error: None,
             failed: false,
             warned: false,
-            left: false,
             turn: None,
         })
     }

@@ -62,6 +62,10 @@ pub(super) struct Line {
 }
 
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each wakes the thread by itself"
+)]
 struct State {
     /// Whether the consumer waits for news. Only then the thread polls, so that a consumer that
     /// stalls leaves its group.

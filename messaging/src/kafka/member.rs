@@ -73,9 +73,9 @@ impl ConsumerContext for Membership {
         &self,
         consumer: &BaseConsumer<Self>,
         what: RDKafkaRespErr,
-        list: &mut TopicPartitionList,
+        offered: &mut TopicPartitionList,
     ) {
-        let partitions = partitions(&self.settings, list);
+        let partitions = partitions(&self.settings, offered);
         let assigned = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.leaving.load(Ordering::Acquire) {
             if !assigned {

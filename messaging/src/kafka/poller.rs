@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use rdkafka::{Message as _, consumer::Consumer as _, error::KafkaResult};
+use rdkafka::{Message as _, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
 
 use super::{
     GroupProtocol,
@@ -28,6 +28,14 @@ pub(super) struct Poller {
     /// What is forwarded next, and how many bytes that is.
     records: Vec<Record>,
     bytes: usize,
+    /// What librdkafka waits for.
+    unanswered: Option<Unanswered>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unanswered {
+    Assignment,
+    Revocation,
 }
 
 /// Records that are forwarded at once, at most.
@@ -54,6 +62,7 @@ impl Poller {
             client: Arc::clone(client),
             records: Vec::new(),
             bytes: 0,
+            unanswered: None,
         };
         std::thread::Builder::new()
             .name("kafka-consumer".to_owned())
@@ -73,6 +82,7 @@ impl Poller {
         }
         // Dropping the client leaves the group. The last holder drops it.
         self.client.context().set_leaving(true);
+        self.settle();
     }
 
     /// Takes everything that has come.
@@ -110,6 +120,10 @@ impl Poller {
                 self.forward_records();
             }
             for rebalance in rebalances {
+                self.unanswered = Some(match rebalance {
+                    Incoming::Assigned(_) => Unanswered::Assignment,
+                    _ => Unanswered::Revocation,
+                });
                 self.line.forward(rebalance);
             }
             if let Some(error) = failed {
@@ -153,6 +167,7 @@ impl Poller {
                         }
                     }
                 });
+                self.unanswered = None;
                 self.positioned(positions, assigned);
             }
             Command::Seek(positions) => {
@@ -161,18 +176,19 @@ impl Poller {
                     let done = self.client.seek_partitions(list, timeout)?;
                     done.elements()
                         .iter()
-                        .try_for_each(|element| element.error())
+                        .try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error)
                 });
                 self.positioned(positions, sought);
             }
             Command::Unassign(partitions) => {
+                self.unanswered = None;
                 unassign(&self.client, &self.settings, Some(&partitions));
             }
             Command::Pause(partitions) => {
-                self.note(self.client.pause(&list(&self.settings, &partitions)));
+                note(self.client.pause(&list(&self.settings, &partitions)));
             }
             Command::Resume(partitions) => {
-                self.note(self.client.resume(&list(&self.settings, &partitions)));
+                note(self.client.resume(&list(&self.settings, &partitions)));
             }
             Command::Leave => self.leave(),
         }
@@ -187,10 +203,20 @@ impl Poller {
         });
     }
 
-    /// A partition that was lost meanwhile cannot be paused or resumed, and need not be.
-    fn note(&self, result: KafkaResult<()>) {
-        if let Err(error) = result {
-            tracing::debug!(%error, "partitions were not paused or resumed: the group has moved on");
+    /// Answers what librdkafka waits for. It would not leave the group before.
+    fn settle(&mut self) {
+        match self.unanswered.take() {
+            Some(Unanswered::Assignment) => {
+                let none = TopicPartitionList::new();
+                note(match self.settings.group_protocol {
+                    GroupProtocol::Eager => self.client.assign(&none),
+                    GroupProtocol::Cooperative | GroupProtocol::Consumer => {
+                        self.client.incremental_assign(&none)
+                    }
+                });
+            }
+            Some(Unanswered::Revocation) => unassign(&self.client, &self.settings, None),
+            None => {}
         }
     }
 
@@ -199,6 +225,7 @@ impl Poller {
         let context = Arc::clone(self.client.context());
         context.set_leaving(true);
         let assigned = self.client.assignment().map_or(0, |list| list.count());
+        self.settle();
         self.client.unsubscribe();
         let mut waited = Duration::ZERO;
         let slice = Duration::from_millis(50);
@@ -210,5 +237,12 @@ impl Poller {
             revoked = !context.rebalances().is_empty();
         }
         self.line.forward(Incoming::Left);
+    }
+}
+
+/// A partition that was lost meanwhile cannot be paused or resumed, and need not be.
+fn note(result: KafkaResult<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "partitions were not paused, resumed or answered for: the group has moved on");
     }
 }

@@ -41,7 +41,7 @@ pub struct TopicReader {
 /// Topics are read one after the other.
 struct Reading {
     settings: Arc<Settings>,
-    asker: Asker,
+    client: Asker,
     topics: VecDeque<Topic>,
     partitions: Vec<(Partition, i64, i64)>,
     /// What is still to come of the present topic, by partition: the end.
@@ -108,14 +108,14 @@ impl Reading {
         let group = Group::from_static("mainstay-reader");
         let mut config = config::observer(&settings, &group);
         config.set("enable.partition.eof", "true");
-        let asker = Asker::from_config_and_context(&config, Quiet::default());
-        let asker = asker.map_err(|cause| error::sort(DOING, cause))?;
+        let client = Asker::from_config_and_context(&config, Quiet::default());
+        let client = client.map_err(|cause| error::sort(DOING, cause))?;
         let patience = Patience::of(&settings);
         let mut all = Vec::new();
         for topic in &topics {
             let name = topics::full(&settings, topic);
-            let count = topics::partitions(asker.client(), &name, patience.left());
-            let count = count.map_err(|cause| asker.context().explain(DOING, cause))?;
+            let count = topics::partitions(client.client(), &name, patience.left());
+            let count = count.map_err(|cause| client.context().explain(DOING, cause))?;
             let count = count.ok_or_else(|| Error::UnknownTopic(topic.clone()))?;
             all.extend((0..count).map(|number| Partition {
                 topic: topic.clone(),
@@ -126,12 +126,12 @@ impl Reading {
             insist(&patience, || {
                 let mut asked = list(&settings, &all);
                 asked.set_all_offsets(end)?;
-                let found = asker.offsets_for_times(asked, patience.left())?;
+                let found = client.offsets_for_times(asked, patience.left())?;
                 absolute(&settings, &found)
             })
         };
         let both = ends(Offset::Beginning).and_then(|first| Ok((first, ends(Offset::End)?)));
-        let (first, next) = both.map_err(|cause| asker.context().explain(DOING, cause))?;
+        let (first, next) = both.map_err(|cause| client.context().explain(DOING, cause))?;
         let partitions = all.into_iter().filter_map(|partition| {
             let (first, next) = (*first.get(&partition)?, *next.get(&partition)?);
             Some((partition, first, next))
@@ -139,7 +139,7 @@ impl Reading {
         Ok(Self {
             partitions: partitions.collect(),
             settings,
-            asker,
+            client,
             topics: topics.into(),
             open: BTreeMap::new(),
         })
@@ -160,7 +160,7 @@ impl Reading {
             } else {
                 Duration::ZERO
             };
-            match self.asker.poll(wait) {
+            match self.client.poll(wait) {
                 Some(Ok(record)) => {
                     let (delivery, time) = delivery(&settings, &record);
                     let there = |delivery: &Delivery| belongs(&mut self.open, delivery);
@@ -173,11 +173,11 @@ impl Reading {
                 Some(Err(KafkaError::PartitionEOF(number))) => {
                     self.open.retain(|partition, _| partition.number != number);
                 }
-                Some(Err(cause)) => return Err(self.asker.context().explain(DOING, cause)),
+                Some(Err(cause)) => return Err(self.client.context().explain(DOING, cause)),
                 None if !deliveries.is_empty() => break,
                 None if patience.is_over() => {
                     let cause = KafkaError::MessageConsumption(Code::OperationTimedOut);
-                    return Err(self.asker.context().explain(DOING, cause));
+                    return Err(self.client.context().explain(DOING, cause));
                 }
                 None => {}
             }
@@ -202,7 +202,7 @@ impl Reading {
             }
             if !starts.is_empty() {
                 let assigned: KafkaResult<()> =
-                    offsets(&self.settings, &starts).and_then(|list| self.asker.assign(&list));
+                    offsets(&self.settings, &starts).and_then(|list| self.client.assign(&list));
                 assigned.map_err(|cause| error::sort(DOING, cause))?;
                 return Ok(true);
             }

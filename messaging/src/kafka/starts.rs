@@ -34,10 +34,11 @@ pub(super) struct Question {
 const DOING: &str = "reading the group's offsets";
 
 impl Question {
-    /// Claims of all `partitions`. None: another member founds the group; ask again.
+    /// Claims of all `partitions`. None: another member founds the group; ask again, and in the end
+    /// `alone`.
     ///
     /// Blocks the thread.
-    pub(super) fn answer(&self) -> Result<Option<Vec<Claim<Partition>>>, Error> {
+    pub(super) fn answer(&self, alone: bool) -> Result<Option<Vec<Claim<Partition>>>, Error> {
         let patience = Patience::of(&self.settings);
         let explain = |cause| self.context().trouble.explain(DOING, cause);
         let mut committed = self
@@ -48,7 +49,7 @@ impl Question {
             .cloned()
             .collect();
         if !new.is_empty() {
-            let Some(starts) = self.begin(&new, &patience)? else {
+            let Some(starts) = self.begin(&new, alone, &patience)? else {
                 return Ok(None);
             };
             committed.extend(starts);
@@ -96,6 +97,7 @@ impl Question {
     fn begin(
         &self,
         new: &[Partition],
+        alone: bool,
         patience: &Patience<'_>,
     ) -> Result<Option<BTreeMap<Partition, i64>>, Error> {
         let explain = |cause| self.context().trouble.explain(DOING, cause);
@@ -110,10 +112,12 @@ impl Question {
             if self.committed(&all, patience).map_err(explain)?.is_empty() {
                 // One member begins all partitions at once, so that the others, which may come a
                 // moment later, find that the group has joined.
-                if all.iter().min() != self.partitions.iter().min() {
+                at = Offset::End;
+                if all.iter().min() == self.partitions.iter().min() {
+                    begun = all;
+                } else if !alone {
                     return Ok(None);
                 }
-                (begun, at) = (all, Offset::End);
             }
         }
         let starts = self.ends(&begun, at, patience).map_err(explain)?;

@@ -10,7 +10,7 @@ use mainstay_clock::Monotonic;
 
 use crate::{
     Partition, StartAt, Topic, assignment,
-    holdings::{self, View},
+    holdings::{self, view::View},
     memory::log::Log,
 };
 

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 
 use crate::{
     Error, Group, Partition, StartAt, Topic, assignment,
-    holdings::{self, View},
+    holdings::{self, view::View},
     sqlite::{Inner, driver, sort},
 };
 

@@ -7,7 +7,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-use super::{Entry, LogConsumer};
+use super::{Entry, LogConsumer, Standing};
 use crate::{
     Topic,
     broker::{Partition, Position},
@@ -30,9 +30,8 @@ const LONG: Duration = Duration::from_secs(3600);
 impl LogConsumer {
     /// Joins the group, unless it is a member.
     pub(super) fn join(&mut self) {
-        if !self.subscribed {
-            self.subscribed = true;
-            self.left = false;
+        if self.standing != Standing::Inside {
+            self.standing = Standing::Inside;
             self.line.command(Command::Subscribe);
         }
     }
@@ -84,7 +83,11 @@ impl LogConsumer {
                     }
                 }
             }
-            Incoming::Left => self.left = true,
+            Incoming::Left if self.standing == Standing::Leaving => {
+                self.standing = Standing::Outside;
+            }
+            // It has joined again since.
+            Incoming::Left => {}
             Incoming::Failed(failed) => self.note_failure(failed),
         }
     }
@@ -174,7 +177,7 @@ impl LogConsumer {
     }
 
     pub(super) fn ask_where_to_start(&mut self) {
-        if self.entering.is_empty() || self.asking.is_some() || self.left {
+        if self.entering.is_empty() || self.asking.is_some() {
             return;
         }
         let question = Arc::new(Question {
@@ -189,14 +192,12 @@ impl LogConsumer {
             let patience = Patience::of(&question.settings);
             loop {
                 let asked = Arc::clone(&question);
-                let answered = tokio::task::spawn_blocking(move || asked.answer()).await;
-                if let Some(claims) = answered.map_err(error::ended)?? {
+                // The first partition may be nobody's yet: its topic may be newer than the group's
+                // assignment.
+                let alone = patience.is_over();
+                let answering = tokio::task::spawn_blocking(move || asked.answer(alone));
+                if let Some(claims) = answering.await.map_err(error::ended)?? {
                     return Ok(claims);
-                }
-                if patience.is_over() {
-                    return Err(error::unavailable(
-                        "the member that begins the new group does not answer",
-                    ));
                 }
                 tokio::time::sleep(BETWEEN_QUESTIONS).await;
             }

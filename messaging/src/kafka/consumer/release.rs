@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use rdkafka::consumer::Consumer as _;
 
-use super::{Entry, LogConsumer};
+use super::{Entry, LogConsumer, Standing};
 use crate::{
     Error,
     broker::Partition,
@@ -39,7 +39,7 @@ impl LogConsumer {
     }
 
     async fn leave(&mut self, held: &[Partition]) -> Result<(), Error> {
-        if !self.subscribed {
+        if self.standing == Standing::Outside {
             return Ok(());
         }
         let patience = self.settings.request_timeout;
@@ -50,13 +50,13 @@ impl LogConsumer {
         self.entering.clear();
         self.positioning.clear();
         self.revoking = None;
-        self.subscribed = false;
+        self.standing = Standing::Leaving;
         self.line.command(Command::Leave);
         let left = async {
             loop {
                 self.incoming.extend(self.line.take());
                 self.note_incoming();
-                if self.left {
+                if self.standing == Standing::Outside {
                     return;
                 }
                 self.line.news().await;

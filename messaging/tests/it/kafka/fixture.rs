@@ -36,9 +36,9 @@ pub(super) struct KafkaFixture {
 pub(super) fn builder(servers: &str, namespace: &str) -> Builder {
     Broker::builder(servers)
         .namespace(namespace)
-        .session_timeout(Duration::from_millis(600))
-        .heartbeat_interval(Duration::from_millis(100))
-        .revocation_timeout(Duration::from_millis(400))
+        .session_timeout(Duration::from_secs(1))
+        .heartbeat_interval(Duration::from_millis(150))
+        .revocation_timeout(Duration::from_millis(500))
         .fetch_bytes(50_000)
         .setting("topic.metadata.refresh.interval.ms", "500")
 }

@@ -6,13 +6,19 @@ use mainstay_messaging::{
     Consumer, Group, Message, StartAt, Topic,
     broker::{ConsumerEvent, Partition},
     conformance::ConsumerFixture as _,
-    kafka::rdkafka::admin::{AdminOptions, NewPartitions},
+    kafka::rdkafka::{
+        admin::{AdminOptions, NewPartitions},
+        message::OwnedHeaders,
+    },
 };
 
 use super::{
     fixture::{KafkaFixture, PATIENCE, assigned, event, message, read},
     real,
 };
+
+/// Rounds that are several times what is read ahead, in each partition.
+const COUNT: usize = 300;
 
 const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
@@ -86,7 +92,7 @@ async fn a_partition_that_is_added_is_read_from_its_beginning() {
         .create_partitions([&more], &AdminOptions::new())
         .await;
     added.unwrap().remove(0).unwrap();
-    f.append_raw(&topic, 1, None, Some(b"first"), Default::default());
+    f.append_raw(&topic, 1, None, Some(b"first"), OwnedHeaders::new());
     let mut consumer = f.consumer(&group, &topics, StartAt::Latest).await;
     let deliveries = read(&mut consumer, 1).await;
     assert_eq!(
@@ -103,10 +109,8 @@ async fn a_paused_backlog_does_not_keep_others_from_being_read() {
     let f = real::fixture_with(|builder| builder.read_ahead_bytes(1)).await;
     let Some(f) = f else { return };
     let topic = f.topic(2).await;
-    // Several times what is read ahead, in each partition.
-    const COUNT: usize = 300;
     let messages: Vec<Message> = (0..COUNT)
-        .flat_map(|number| round(number))
+        .flat_map(round)
         .map(|mut message| {
             message.headers.append("ballast", vec![b'.'; 5_000]);
             message
@@ -218,4 +222,31 @@ async fn the_progress_of_a_group_is_seen_from_outside() {
     assert_eq!(f.broker.progress(&group).await.unwrap(), progress);
     drop(consumer);
     assert_eq!(f.broker.progress(&group).await.unwrap(), progress);
+}
+
+/// librdkafka waits for an answer then, and would stay a member without reading.
+#[tokio::test]
+async fn a_member_that_is_dropped_before_it_reads_leaves_the_group() {
+    let Some(f) =
+        real::fixture_with(|builder| builder.session_timeout(std::time::Duration::from_secs(60)))
+            .await
+    else {
+        return;
+    };
+    let topic = f.topic(2).await;
+    for _ in 0..5 {
+        let mut early = f.join(&topic).await;
+        // Dropped at different points of its way into the group.
+        for _ in 0..20 {
+            let waiting = tokio::time::timeout(std::time::Duration::from_millis(5), early.next());
+            if matches!(waiting.await, Ok(Ok(ConsumerEvent::Assigned(_)))) {
+                break;
+            }
+        }
+    }
+    let mut heir = f.join(&topic).await;
+    let mut held = 0;
+    while held < 2 {
+        held += assigned(&mut heir).await.len();
+    }
 }
