@@ -254,6 +254,7 @@ fn each_damaged_row_breaks_its_invariants_and_is_named() {
     shop.stop();
     assert_holds(&sound, 0);
 
+    let mut wrong = Vec::new();
     for (what, database, sql, invariants, word) in CASES {
         let data = directory.path().join(what.replace(' ', "-"));
         copy(&sound, &data);
@@ -266,8 +267,9 @@ fn each_damaged_row_breaks_its_invariants_and_is_named() {
             .filter(|row| !row["holds"].as_bool().unwrap())
             .map(|row| row["id"].as_str().unwrap())
             .collect();
-        let expected: Vec<&str> = invariants.split(' ').collect();
-        assert_eq!(broken, expected, "{what}: {verdict:#}");
+        if broken.join(" ") != invariants {
+            wrong.push(format!("{what}: {broken:?} instead of {invariants}"));
+        }
         let offenders: String = rows
             .iter()
             .map(|row| row["offenders"].to_string())
@@ -277,6 +279,7 @@ fn each_damaged_row_breaks_its_invariants_and_is_named() {
             drop_databases(&data);
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// Each damage changes one row, except that an operation of the ledger has several, and that two

@@ -224,7 +224,7 @@ fn verify_says_when_it_cannot_check() {
     };
     let (code, line) = verify(&directory.path().join("nowhere"), 0);
     assert_eq!(code, 2, "{line}");
-    assert!(line.as_str().unwrap().contains("order"), "{line}");
+    assert!(line.as_str().unwrap().contains("broker"), "{line}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ const STAGES: [&[&str]; 2] = [
 ];
 
 /// The statuses of a parcel, in their order.
-const SCANS: [&str; 8] = [
+const SCANS: [&str; 10] = [
     "created",
     "allocated",
     "picked",
@@ -22,6 +22,8 @@ const SCANS: [&str; 8] = [
     "in_transit",
     "out_for_delivery",
     "delivered",
+    "delivery_failed",
+    "returned",
 ];
 
 pub(super) fn check(observation: &Observation) -> Finding {

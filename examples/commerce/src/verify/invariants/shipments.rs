@@ -27,13 +27,18 @@ pub(super) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Fin
             None if at_rest && order.status != "cancelled" => {
                 finding.offends(format!("order {order_id} has no shipment"));
             }
-            Some(shipment) if order.status == "cancelled" && shipment.status != "cancelled" => {
+            Some(shipment)
+                if at_rest && order.status == "cancelled" && shipment.status != "cancelled" =>
+            {
                 finding.offends(format!(
                     "order {order_id} is cancelled, its shipment is {}",
                     shipment.status
                 ));
             }
-            Some(shipment) if order.status == "completed" && shipment.status != "delivered" => {
+            Some(shipment)
+                if order.status == "completed"
+                    && !matches!(&*shipment.status, "delivered" | "returned") =>
+            {
                 finding.offends(format!(
                     "order {order_id} is completed, its shipment is {}",
                     shipment.status

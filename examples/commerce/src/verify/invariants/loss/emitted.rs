@@ -13,7 +13,14 @@ pub(super) const TOLD: [(&str, &str); 4] = [
 ];
 
 /// The statuses of a parcel that shipping tells.
-const SCANS: [&str; 4] = ["packed", "dispatched", "delivered", "cancelled"];
+const SCANS: [&str; 6] = [
+    "packed",
+    "dispatched",
+    "delivered",
+    "delivery_failed",
+    "returned",
+    "cancelled",
+];
 
 /// The messages in the log and in the outboxes.
 pub(super) struct Emitted<'a> {
