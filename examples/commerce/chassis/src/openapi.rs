@@ -106,7 +106,9 @@ fn describe(item: &mut PathItem) {
             if let RefOr::T(response) = response
                 && response.description.is_empty()
             {
-                response.description = reason.unwrap_or("The answer").to_owned();
+                reason
+                    .unwrap_or("The answer")
+                    .clone_into(&mut response.description);
             }
         }
     }
@@ -135,12 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn a_document_describes_every_answer_and_survives_the_way_to_another_process() {
+    fn every_answer_has_a_description() {
         let router = OpenApiRouter::<()>::new().routes(routes!(when));
         let document = merged([router.into_openapi()]);
         let json = serde_json::to_string(&document).unwrap();
         assert!(json.contains(r#""description":"OK""#), "{json}");
-        let read: OpenApi = serde_json::from_str(&json).unwrap();
-        assert!(read == document);
     }
 }

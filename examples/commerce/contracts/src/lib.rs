@@ -31,8 +31,9 @@ pub use catalog::{ProductChanged, ProductPrice, ProductStatus, TaxClass};
 pub use contract::{Contract, OrderId, Sku};
 pub use identity::{Channel, Role, UserChanged, UserStatus};
 pub use inventory::{
-    Availability, ExtendReservation, Quantity, ReleaseCause, ReleaseStock, ReserveStock, ReservedLine, Shortage,
-    StockLevelChanged, StockReleased, StockReservationFailed, StockReserved,
+    Availability, ExtendReservation, Quantity, ReleaseCause, ReleaseStock, ReserveStock,
+    ReservedLine, Shortage, StockLevelChanged, StockReleased, StockReservationFailed,
+    StockReserved,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use order::{

@@ -91,6 +91,16 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
         ignored: &[],
     },
     Subscription {
+        service: "inventory",
+        topic: "order",
+        kinds: &[OrderCancelled::KIND],
+        ignored: &[
+            OrderPlaced::KIND,
+            OrderConfirmed::KIND,
+            OrderCompleted::KIND,
+        ],
+    },
+    Subscription {
         service: "payment",
         topic: "payment-commands",
         kinds: &[

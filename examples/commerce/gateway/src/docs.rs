@@ -9,14 +9,11 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use commerce_chassis::{
-    Problem,
-    utoipa::openapi::{OpenApi, PathItem, RefOr, path::Operation},
-};
+use commerce_chassis::Problem;
 use maud::{DOCTYPE, Markup, html};
-use serde::Serialize;
+use serde_json::Value;
 
-use crate::document::{Upstreams, whole};
+use crate::document::{Upstreams, members, whole};
 
 const STYLE: &str = include_str!("docs.css");
 
@@ -50,24 +47,21 @@ async fn docs(State(upstreams): State<Arc<Upstreams>>) -> Result<Response, Probl
     Ok((headers, page).into_response())
 }
 
-fn page(document: &OpenApi) -> Markup {
-    let paths = &document.paths.paths;
+fn page(document: &Value) -> Markup {
+    let paths = members(document, "/paths").into_iter().flatten();
     let operations: Vec<_> = paths
-        .iter()
         .flat_map(|(path, item)| {
-            of(item).map(move |(method, operation)| (path.as_str(), method, operation))
+            let methods = item.as_object().into_iter().flatten();
+            methods.map(move |(method, operation)| (path, method, operation))
         })
         .collect();
-    let tag = |operation: &Operation| {
-        let mut tags = operation.tags.iter().flatten();
-        tags.next().cloned().unwrap_or_default()
-    };
-    let mut tags: Vec<_> = operations
-        .iter()
-        .map(|(.., operation)| tag(operation))
-        .collect();
+    let tag = |operation: &Value| text(&operation["tags"][0]).to_owned();
+    let mut tags: Vec<_> = operations.iter().map(|(.., it)| tag(it)).collect();
     tags.sort_unstable();
     tags.dedup();
+    let schemas = members(document, "/components/schemas")
+        .into_iter()
+        .flatten();
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -91,10 +85,8 @@ fn page(document: &OpenApi) -> Markup {
                         }
                     }
                     h2 id="schemas" { "Schemas" }
-                    @if let Some(components) = &document.components {
-                        @for (name, schema) in &components.schemas {
-                            details id={ "schema-" (name) } { summary { code { (name) } } pre { (pretty(schema)) } }
-                        }
+                    @for (name, schema) in schemas {
+                        details id={ "schema-" (name) } { summary { code { (name) } } pre { (pretty(schema)) } }
                     }
                 }
             }
@@ -102,29 +94,26 @@ fn page(document: &OpenApi) -> Markup {
     }
 }
 
-fn operation(path: &str, method: &str, operation: &Operation) -> Markup {
-    let parameters = operation.parameters.iter().flatten();
-    let body = operation.request_body.as_ref();
+fn operation(path: &str, method: &str, operation: &Value) -> Markup {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
     html! {
-        details id=[operation.operation_id.as_deref()] {
+        details id=(text(&operation["operationId"])) {
             summary {
                 span class={ "method " (method) } { (method) } " " code { (path) }
-                @if operation.security.is_some() { " " span title="needs a token" { "🔒" } }
-                span.what { (operation.summary.as_deref().unwrap_or_default()) }
+                @if operation.get("security").is_some() { " " span title="needs a token" { "🔒" } }
+                span.what { (text(&operation["summary"])) }
             }
-            @if let Some(description) = &operation.description { p { (description) } }
-            @for parameter in parameters {
-                pre { (pretty(parameter)) }
-            }
-            @if let Some(body) = body { h3 { "Body" } pre { (pretty(body)) } }
+            @if let Some(description) = operation.get("description") { p { (text(description)) } }
+            @for parameter in parameters { pre { (pretty(parameter)) } }
+            @if let Some(body) = operation.get("requestBody") { h3 { "Body" } pre { (pretty(body)) } }
             h3 { "Answers" }
             dl {
-                @for (status, response) in &operation.responses.responses {
+                @for (status, response) in members(operation, "/responses").into_iter().flatten() {
                     dt { (status) }
                     dd {
-                        @if let RefOr::T(response) = response {
-                            (response.description)
-                            @for (kind, content) in &response.content { pre { (kind) "\n" (pretty(content)) } }
+                        (text(&response["description"]))
+                        @for (kind, content) in members(response, "/content").into_iter().flatten() {
+                            pre { (kind) "\n" (pretty(content)) }
                         }
                     }
                 }
@@ -133,18 +122,10 @@ fn operation(path: &str, method: &str, operation: &Operation) -> Markup {
     }
 }
 
-fn of(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
-    let all = [
-        ("get", item.get.as_ref()),
-        ("post", item.post.as_ref()),
-        ("put", item.put.as_ref()),
-        ("patch", item.patch.as_ref()),
-        ("delete", item.delete.as_ref()),
-    ];
-    let present = |(method, operation): (_, Option<_>)| Some((method, operation?));
-    all.into_iter().filter_map(present)
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
-fn pretty(value: &impl Serialize) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default()
+fn pretty(value: &Value) -> String {
+    format!("{value:#}")
 }

@@ -155,6 +155,7 @@ pub fn shell(router: Router, ids: Arc<dyn IdGenerator>) -> Router {
 }
 
 /// The answer to a path that no service has.
+#[must_use]
 pub fn unknown_version(path: &str) -> Option<Problem> {
     let version = path.strip_prefix("/api/")?.split('/').next()?;
     let number = version.strip_prefix('v')?;

@@ -11,11 +11,12 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
-use commerce_chassis::{Problem, utoipa::openapi::OpenApi};
+use commerce_chassis::Problem;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use serde_json::Value;
 
 /// Shorter than the services keep idle connections. Otherwise a request would meet a connection that
 /// the service is closing, and a POST is never sent twice.
@@ -77,14 +78,16 @@ impl Remote {
     }
 
     /// The OpenAPI document of the process.
-    pub(crate) async fn document(&self) -> Result<OpenApi, Problem> {
+    pub(crate) async fn document(&self) -> Result<Value, Problem> {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = Uri::from_static("/openapi.json");
         let response = self.call(request).await;
+        let is_document = response.status().is_success();
         let body = to_bytes(response.into_body(), LARGEST_DOCUMENT).await;
         let document = body
             .ok()
             .and_then(|body| serde_json::from_slice(&body).ok());
+        let document = document.filter(|_| is_document);
         document.ok_or_else(Problem::unavailable)
     }
 

@@ -10,13 +10,14 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use commerce_chassis::{Caller, Error, Problem, Result, send_as, utoipa::openapi::OpenApi};
+use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 use tower::{Layer as _, ServiceExt as _, service_fn, util::BoxCloneSyncService};
 use tower_resilience_circuitbreaker::{
     CircuitBreakerError, CircuitBreakerLayer, SlidingWindowType,
 };
 
-use crate::remote::Remote;
+use crate::{document::as_json, remote::Remote};
 
 /// Over which time failures are counted.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -66,7 +67,7 @@ pub(crate) struct Upstream {
     limits: Limits,
     breaker: Breaker,
     remote: Option<Remote>,
-    document: OnceCell<OpenApi>,
+    document: OnceCell<Value>,
 }
 
 impl Upstream {
@@ -74,7 +75,11 @@ impl Upstream {
         let (remote, document, calling) = match place {
             Place::Local(router, document) => {
                 let calling = service_fn(move |request| router.clone().oneshot(request));
-                (None, Some(*document), BoxCloneSyncService::new(calling))
+                (
+                    None,
+                    Some(as_json([*document])),
+                    BoxCloneSyncService::new(calling),
+                )
             }
             Place::Remote(url) => {
                 let remote = Remote::new(url);
@@ -129,10 +134,10 @@ impl Upstream {
     }
 
     /// What the service takes and answers; a service of another process is asked once.
-    pub(crate) async fn document(&self) -> Result<&OpenApi, Problem> {
+    pub(crate) async fn document(&self) -> Result<&Value, Problem> {
         let fetch = async || match &self.remote {
             Some(remote) => remote.document().await,
-            None => Ok(OpenApi::default()),
+            None => Ok(Value::Null),
         };
         self.document.get_or_try_init(fetch).await
     }

@@ -10,7 +10,11 @@ use mainstay_database::Transactions as _;
 use mainstay_messaging::envelope::micros_since_epoch;
 use mainstay_outbox::Outbox as _;
 
-use crate::{handlers::released, reservation::State, store};
+use crate::{
+    handlers::{released, tell},
+    reservation::State,
+    store,
+};
 
 /// Holds ended in one transaction at most. It must stay much shorter than the lease.
 const ENDED_TOGETHER: i64 = 64;
@@ -38,7 +42,8 @@ impl Expiry {
         for order_id in store::expired(tx, now, ENDED_TOGETHER).await? {
             let (_, lines) = store::find(tx, &order_id).await?.unzip();
             let lines = lines.unwrap_or_default();
-            store::give_back(tx, &lines).await?;
+            let levels = store::give_back(tx, &lines).await?;
+            tell(tx, &self.outbox, &levels, "expired").await?;
             store::save(tx, &order_id, State::Expired).await?;
             let released = released(order_id, ReleaseCause::Expired, &lines);
             self.outbox.emit(tx, &released).await?;

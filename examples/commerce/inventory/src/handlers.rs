@@ -1,19 +1,22 @@
-//! The inventory service's handlers of commands, and of shipments that leave.
+//! The inventory service's handlers of commands, and of what other services tell: shipments that
+//! leave, orders that are cancelled, products.
 
 use std::{sync::Arc, time::Duration};
 
-use commerce_chassis::{Connection, Participant, ServiceBuilder};
+use commerce_chassis::{Connection, Outbox, Participant, Result, ServiceBuilder};
 use commerce_contracts::{
-    ExtendReservation, OrderId, ReleaseCause, ReleaseStock, ReserveStock, ReservedLine,
-    ShipmentStatus, ShipmentStatusChanged, Shortage, StockReleased, StockReservationFailed,
-    StockReserved,
+    ExtendReservation, OrderCancelled, OrderId, ProductChanged, ReleaseCause, ReleaseStock,
+    ReserveStock, ReservedLine, ShipmentStatus, ShipmentStatusChanged, Shortage, StockReleased,
+    StockReservationFailed, StockReserved,
 };
 use mainstay_clock::Clock;
 use mainstay_inbox::{HandlerError, Handlers, Received};
 use mainstay_messaging::envelope::micros_since_epoch;
+use mainstay_outbox::Outbox as _;
 
 use crate::{
     WAREHOUSE,
+    level::Level,
     reservation::{Extension, Lines, State, extend, sum},
     store,
 };
@@ -22,6 +25,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Inventory {
     kit: Participant,
+    outbox: Outbox,
     clock: Arc<dyn Clock>,
     /// How long stock is held for an order that is not confirmed.
     hold: Duration,
@@ -29,11 +33,19 @@ pub(crate) struct Inventory {
 
 impl Inventory {
     pub(crate) fn new(builder: &ServiceBuilder, kit: Participant, hold: Duration) -> Self {
-        let clock = Arc::clone(builder.clock());
-        Self { kit, clock, hold }
+        Self {
+            kit,
+            outbox: builder.outbox().clone(),
+            clock: Arc::clone(builder.clock()),
+            hold,
+        }
     }
 
-    fn now(&self) -> i64 {
+    pub(crate) const fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    pub(crate) fn now(&self) -> i64 {
         micros_since_epoch(self.clock.now())
     }
 }
@@ -45,6 +57,21 @@ pub(crate) fn handlers(inventory: Inventory) -> Handlers<Connection, Inventory> 
         .on(extend_hold)
         .on(release)
         .on(shipped)
+        .on(cancelled)
+        .on(product_changed)
+}
+
+/// Tells which of `levels` customers see.
+pub(crate) async fn tell(
+    tx: &mut Connection,
+    outbox: &Outbox,
+    levels: &[Level],
+    cause: &str,
+) -> Result<()> {
+    for level in levels.iter().filter(|level| level.is_seen()) {
+        outbox.emit(tx, &level.event(cause)).await?;
+    }
+    Ok(())
 }
 
 /// Holds all of the order's stock, or none.
@@ -59,12 +86,15 @@ pub(crate) async fn reserve(
     let order_id = command.event.order_id;
     let lines = sum(&command.event.lines);
     store::lock(tx).await?;
-    let shortages = store::take(tx, &lines).await?;
-    if !shortages.is_empty() {
-        store::insert(tx, &order_id, State::Refused, None, &Lines::new()).await?;
-        let failed = failed(order_id, shortages);
-        return Ok(inventory.kit.refused(tx, &task, &failed).await?);
-    }
+    let levels = match store::take(tx, &lines).await? {
+        Ok(levels) => levels,
+        Err(shortages) => {
+            store::insert(tx, &order_id, State::Refused, None, &Lines::new()).await?;
+            let failed = failed(order_id, shortages);
+            return Ok(inventory.kit.refused(tx, &task, &failed).await?);
+        }
+    };
+    tell(tx, &inventory.outbox, &levels, "reserved").await?;
     let hold = i64::try_from(inventory.hold.as_micros()).unwrap_or(i64::MAX);
     let expires_at = Some(inventory.now().saturating_add(hold));
     store::insert(tx, &order_id, State::Held, expires_at, &lines).await?;
@@ -85,18 +115,22 @@ pub(crate) async fn extend_hold(
     store::lock(tx).await?;
     let (state, lines) = store::find(tx, &order_id).await?.unzip();
     let lines = lines.unwrap_or_default();
-    let shortages = match extend(state) {
-        Extension::Keep => Vec::new(),
+    let taken = match extend(state) {
+        Extension::Keep => Ok(Vec::new()),
         Extension::TakeAnew => store::take(tx, &lines).await?,
         Extension::Refuse => {
             let failed = failed(order_id, Vec::new());
             return Ok(inventory.kit.refused(tx, &task, &failed).await?);
         }
     };
-    if !shortages.is_empty() {
-        let failed = failed(order_id, shortages);
-        return Ok(inventory.kit.refused(tx, &task, &failed).await?);
-    }
+    let levels = match taken {
+        Ok(levels) => levels,
+        Err(shortages) => {
+            let failed = failed(order_id, shortages);
+            return Ok(inventory.kit.refused(tx, &task, &failed).await?);
+        }
+    };
+    tell(tx, &inventory.outbox, &levels, "reserved").await?;
     store::save(tx, &order_id, State::Firm).await?;
     let reserved = reserved(order_id, &lines, None);
     Ok(inventory.kit.done(tx, &task, &reserved).await?)
@@ -111,18 +145,54 @@ pub(crate) async fn release(
     let (_, task) = inventory.kit.undo::<ReserveStock>(tx, &undo).await?;
     let order_id = undo.event.order_id;
     store::lock(tx).await?;
-    let held = match store::find(tx, &order_id).await? {
-        Some((state, lines)) if state.holds_stock() => Some(lines),
-        _ => None,
-    };
-    let released = if let Some(lines) = held {
-        store::give_back(tx, &lines).await?;
-        store::save(tx, &order_id, State::Released).await?;
-        released(order_id, ReleaseCause::Compensation, &lines)
-    } else {
-        released(order_id, ReleaseCause::Cancelled, &Lines::new())
+    let held = give_up(tx, &order_id, &inventory.outbox).await?;
+    let released = match held {
+        Some(lines) => released(order_id, ReleaseCause::Compensation, &lines),
+        None => released(order_id, ReleaseCause::Cancelled, &Lines::new()),
     };
     Ok(inventory.kit.undone(tx, &task, &released).await?)
+}
+
+/// Releases what a cancelled order still holds. The saga has released it before: this is the net
+/// below it, and finds nothing.
+pub(crate) async fn cancelled(
+    tx: &mut Connection,
+    received: Received<OrderCancelled>,
+    inventory: Inventory,
+) -> Result<(), HandlerError> {
+    let order_id = received.event.order_id;
+    store::lock(tx).await?;
+    if let Some(lines) = give_up(tx, &order_id, &inventory.outbox).await? {
+        let released = released(order_id, ReleaseCause::Compensation, &lines);
+        inventory.outbox.emit(tx, &released).await?;
+    }
+    Ok(())
+}
+
+/// Makes the stock that the order holds available again; none: it holds nothing.
+async fn give_up(
+    tx: &mut Connection,
+    order_id: &OrderId,
+    outbox: &Outbox,
+) -> Result<Option<Lines>> {
+    let lines = match store::find(tx, order_id).await? {
+        Some((state, lines)) if state.holds_stock() => lines,
+        _ => return Ok(None),
+    };
+    let levels = store::give_back(tx, &lines).await?;
+    tell(tx, outbox, &levels, "released").await?;
+    store::save(tx, order_id, State::Released).await?;
+    Ok(Some(lines))
+}
+
+/// Stock follows the catalog: a new product has a stock item, a retired one is not reserved any more.
+pub(crate) async fn product_changed(
+    tx: &mut Connection,
+    received: Received<ProductChanged>,
+    _: Inventory,
+) -> Result<(), HandlerError> {
+    store::lock(tx).await?;
+    Ok(store::follow(tx, &received.event).await?)
 }
 
 /// Takes the stock of a dispatched order out of the warehouse.

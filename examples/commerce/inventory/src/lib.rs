@@ -3,13 +3,17 @@
 //! | file | what |
 //! |---|---|
 //! | `reservation` | the states of a reservation, pure |
-//! | `handlers` | the commands of the saga, and shipments that leave |
+//! | `level` | what customers hear of stock, pure |
+//! | `handlers` | the commands of the saga, shipments that leave, cancelled orders, products |
+//! | `adjustment` | stock that operators move |
 //! | `expiry` | ends holds that were not extended in time, in one process at a time |
 //! | `http`, `store` | requests, tables |
 
+mod adjustment;
 mod expiry;
 mod handlers;
 mod http;
+mod level;
 mod reservation;
 #[cfg(test)]
 mod simulated;
@@ -23,7 +27,8 @@ use commerce_chassis::{Deployment, Result, Service, ServiceBuilder};
 use mainstay_database::Migrations;
 
 /// The service's tables and seeds.
-pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("inventory", "0001_inventory");
+pub const MIGRATIONS: Migrations =
+    commerce_chassis::migrations!("inventory", "0001_inventory", "0002_products");
 
 /// How long stock is held for an order that is not confirmed, by default.
 pub const HOLD: Duration = Duration::from_secs(15 * 60);
@@ -39,10 +44,11 @@ const MIN_INTERVAL: Duration = Duration::from_millis(500);
 /// # Errors
 /// The database cannot be opened, or its schema is newer than this build.
 pub async fn open(deployment: &Deployment, hold: Duration) -> Result<Service> {
-    let builder = ServiceBuilder::open(deployment, "inventory", &MIGRATIONS).await?;
-    let router = http::router(builder.db().clone());
+    let mut builder = ServiceBuilder::open(deployment, "inventory", &MIGRATIONS).await?;
+    let records = builder.records().await?;
     let kit = builder.participant().await?;
     let inventory = handlers::Inventory::new(&builder, kit, hold);
+    let router = http::router(builder.db().clone(), records, inventory.clone());
     let expiry = expiry::Expiry::new(&builder);
     let builder = builder.lead("expiry", expiry, MIN_INTERVAL).await?;
     let handlers = handlers::handlers(inventory);

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod races;
+mod stock;
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@ use mainstay_inbox::{HandlerError, Handlers, Received};
 use mainstay_messaging::envelope::micros_since_epoch;
 
 use crate::{
+    contact::Contact,
     news::News,
     store::{self, Early, Owner, Written},
     texts::{About, Texts},
@@ -23,6 +24,22 @@ use crate::{
     "customer {0} has no contact: if UserChanged of the identity service was handled since, replay the message"
 )]
 struct NoContact(String);
+
+/// Who is told, and the currency of the order, if it was confirmed.
+#[derive(Debug)]
+struct Customer {
+    id: String,
+    currency: Option<Currency>,
+}
+
+impl From<Owner> for Customer {
+    fn from(owner: Owner) -> Self {
+        Self {
+            id: owner.customer_id,
+            currency: Some(owner.currency),
+        }
+    }
+}
 
 /// What the handlers need besides the transaction.
 #[derive(Clone, Debug)]
@@ -63,9 +80,7 @@ async fn confirmed(
     };
     let mut all = vec![Early { event_id, news }];
     all.extend(store::confirm(tx, &order.order_id, &owner).await?);
-    let currency = Some(owner.currency);
-    desk.tell(tx, &owner.customer_id, &order.order_id, currency, &all)
-        .await
+    desk.tell(tx, &owner.into(), &order.order_id, &all).await
 }
 
 async fn cancelled(
@@ -76,8 +91,11 @@ async fn cancelled(
     let (event_id, order) = (order.message.id.to_string(), order.event);
     let news = News::cancelled(&order);
     let told = [Early { event_id, news }];
-    desk.tell(tx, &order.customer_id, &order.order_id, None, &told)
-        .await
+    let customer = Customer {
+        id: order.customer_id,
+        currency: None,
+    };
+    desk.tell(tx, &customer, &order.order_id, &told).await
 }
 
 async fn refunded(
@@ -121,34 +139,45 @@ impl Desk {
         order_id: &OrderId,
         told: Early,
     ) -> Result<(), HandlerError> {
-        let owner = match store::owner(tx, order_id).await? {
-            None => store::wait_for_owner(tx, order_id, &told).await?,
-            owner => owner,
-        };
-        let Some(owner) = owner else {
-            return Ok(());
-        };
-        let currency = Some(owner.currency);
-        self.tell(tx, &owner.customer_id, order_id, currency, &[told])
-            .await
+        if let Some((owner, contact)) = store::owner(tx, order_id).await? {
+            let contact = contact.ok_or_else(|| NoContact(owner.customer_id.clone()))?;
+            let all = [told];
+            return self
+                .write(tx, &owner.into(), &contact, order_id, &all)
+                .await;
+        }
+        match store::wait_for_owner(tx, order_id, &told).await? {
+            Some(owner) => self.tell(tx, &owner.into(), order_id, &[told]).await,
+            None => Ok(()),
+        }
     }
 
-    /// Writes a notification for each news and each channel of the customer.
     async fn tell(
         &self,
         tx: &mut Connection,
-        user_id: &str,
+        customer: &Customer,
         order_id: &OrderId,
-        currency: Option<Currency>,
         all: &[Early],
     ) -> Result<(), HandlerError> {
-        let contact = store::contact(tx, user_id).await?;
-        let contact = contact.ok_or_else(|| NoContact(user_id.to_owned()))?;
+        let contact = store::contact(tx, &customer.id).await?;
+        let contact = contact.ok_or_else(|| NoContact(customer.id.clone()))?;
+        self.write(tx, customer, &contact, order_id, all).await
+    }
+
+    /// Writes a notification for each news and each channel of the customer.
+    async fn write(
+        &self,
+        tx: &mut Connection,
+        customer: &Customer,
+        contact: &Contact,
+        order_id: &OrderId,
+        all: &[Early],
+    ) -> Result<(), HandlerError> {
         let about = About {
             name: &contact.name,
             locale: &contact.locale,
             order_id,
-            currency,
+            currency: customer.currency,
         };
         let now = micros_since_epoch(self.clock.now());
         for Early { event_id, news } in all {
@@ -158,7 +187,7 @@ impl Desk {
                 let written = Written {
                     event_id,
                     channel,
-                    user_id,
+                    user_id: &customer.id,
                     order_id,
                     news: news.name(),
                     recipient,

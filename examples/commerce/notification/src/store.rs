@@ -5,6 +5,7 @@ pub(crate) mod deliveries;
 use commerce_chassis::{Connection, Error, Result, sql};
 use commerce_contracts::{Channel, Currency, OrderId, UserChanged};
 use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
 
 use crate::{
     contact::{self, Contact},
@@ -70,17 +71,20 @@ pub(crate) async fn contact(connection: &mut Connection, user_id: &str) -> Resul
     .fetch_optional(connection)
     .await
     .map_err(sql)?;
-    let Some((email, phone, name, locale, channels)) = found else {
-        return Ok(None);
-    };
-    Ok(Some(Contact {
+    found.map(read_contact).transpose()
+}
+
+fn read_contact(
+    (email, phone, name, locale, channels): (String, Option<String>, String, String, String),
+) -> Result<Contact> {
+    Ok(Contact {
         email,
         phone,
         name,
         locale,
         channels: contact::split(&channels)
             .ok_or_else(|| Error::damaged("a contact", format!("channels {channels:?}")))?,
-    }))
+    })
 }
 
 /// Writes how a user wants to be told.
@@ -124,18 +128,40 @@ pub(crate) async fn confirm(
         .map_err(|error| Error::damaged("news that waits for its order", error))
 }
 
-/// Whose an order is; none = it is not known to be confirmed.
+/// Whose an order is, with their contact; none = the order is not known to be confirmed.
 pub(crate) async fn owner(
     connection: &mut Connection,
     order_id: &OrderId,
-) -> Result<Option<Owner>> {
-    let found: Option<(Option<String>, Option<String>)> =
-        sqlx::query_as("SELECT customer_id, currency FROM orders WHERE order_id = $1")
-            .bind(order_id.as_str())
-            .fetch_optional(connection)
-            .await
-            .map_err(sql)?;
-    read_owner(found.unwrap_or_default())
+) -> Result<Option<(Owner, Option<Contact>)>> {
+    let row = sqlx::query(
+        "SELECT o.customer_id, o.currency, c.email, c.phone, c.display_name, coalesce(p.locale, c.locale) AS locale, coalesce(p.channels, c.channels) AS channels
+         FROM orders o LEFT JOIN contacts c ON c.user_id = o.customer_id LEFT JOIN preferences p ON p.user_id = o.customer_id
+         WHERE o.order_id = $1",
+    )
+    .bind(order_id.as_str())
+    .fetch_optional(connection)
+    .await
+    .map_err(sql)?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let customer_id = row.try_get("customer_id").map_err(sql)?;
+    let owner = read_owner((customer_id, row.try_get("currency").map_err(sql)?))?;
+    let Some(owner) = owner else {
+        return Ok(None);
+    };
+    let email: Option<String> = row.try_get("email").map_err(sql)?;
+    let Some(email) = email else {
+        return Ok(Some((owner, None)));
+    };
+    let contact = read_contact((
+        email,
+        row.try_get("phone").map_err(sql)?,
+        row.try_get("display_name").map_err(sql)?,
+        row.try_get("locale").map_err(sql)?,
+        row.try_get("channels").map_err(sql)?,
+    ));
+    Ok(Some((owner, Some(contact?))))
 }
 
 /// Lets news wait for the order, or answers whose it is: it may be confirmed by now. The row is

@@ -35,9 +35,11 @@ impl Limits {
         self.connections / 4 * 3
     }
 
-    /// Requests in progress at one service at most: one that is slow leaves room for the others.
+    /// Requests in progress at one service at most: one that is slow leaves room for the others, where
+    /// there is room to share.
     pub(crate) const fn per_service(self) -> usize {
-        self.requests() - self.requests() / 4
+        let all = self.requests();
+        if all < 64 { all } else { all - all / 4 }
     }
 }
 

@@ -147,10 +147,10 @@ fn a_replayed_refresh_token_and_wrong_passwords_are_noticed() {
     assert_eq!((gone.status, &*slug(&gone)), (401, "session-ended"));
 
     let guess = json!({"email": "cust-003@example.com", "password": "not the password"});
-    let locked = (0..6)
-        .map(|_| post(&shop, "/api/v1/auth/login", &guess))
-        .next_back()
-        .unwrap();
+    for _ in 0..5 {
+        assert_eq!(post(&shop, "/api/v1/auth/login", &guess).status, 401);
+    }
+    let locked = post(&shop, "/api/v1/auth/login", &guess);
     assert_eq!((locked.status, &*slug(&locked)), (429, "login-locked"));
     assert!(locked.headers["retry-after"].parse::<u32>().unwrap() <= 30);
 }

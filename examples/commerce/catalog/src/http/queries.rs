@@ -18,6 +18,9 @@ use crate::{
     view::{self, Category, Page},
 };
 
+/// Bytes of an id or a SKU at most.
+const LONGEST_ID: usize = 64;
+
 /// The products for sale.
 #[utoipa::path(get, path = "/api/v1/products", operation_id = "list_products", tag = "catalog",
     params(Parameters), responses((status = OK, body = Page), Refused))]
@@ -44,6 +47,10 @@ pub(super) async fn show(
     PathParam(id): PathParam,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    // What cannot be one takes no place in the cache.
+    if id.len() > LONGEST_ID {
+        return Err(no_such_product());
+    }
     let (db, asked) = (catalog.db, Asked::Product(id.clone()));
     let load = async move {
         let mut reader = db.reader().acquire().await.map_err(sql)?;

@@ -149,6 +149,8 @@ async fn a_remote_service_gets_the_request_with_its_token_and_answers() {
     });
     let url = listen(echo).await;
     let shop = Shop::behind(gateway(Access::Open).remote("inventory", url));
+    let document = shop.send(ask(Method::GET, "/openapi.json")).await;
+    assert_eq!(document.status, StatusCode::OK);
     let request = ask(Method::GET, "/api/v1/stock/SKU-001?x=1")
         .header("host", "shop.example")
         .header("authorization", "Bearer old")

@@ -2,10 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use commerce_chassis::{
-    Connection, Db, Deployment, ON_A_SERVER, ServiceBuilder, Storage, StorageSettings,
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Method, Request, StatusCode},
 };
-use commerce_contracts::StockReleased;
+use commerce_chassis::{
+    Caller, Connection, Db, Deployment, ON_A_SERVER, ServiceBuilder, Storage, StorageSettings,
+    send_as,
+};
+use commerce_contracts::{StockLevelChanged, StockReleased};
 use mainstay_clock::Clock;
 use mainstay_database::Transactions as _;
 use mainstay_inbox::{HandlerError, Handlers};
@@ -16,18 +22,22 @@ use mainstay_messaging::{
     event::decode,
 };
 use mainstay_testkit::postgres::{Server, TestDatabase, URL};
+use serde_json::Value;
 use tempfile::TempDir;
+use tower::ServiceExt as _;
 
 use crate::{
     MIGRATIONS,
     expiry::Expiry,
     handlers::{Inventory, handlers},
+    http,
 };
 
 pub(super) struct Fixture {
     pub(super) db: Db,
     clock: Arc<dyn Clock>,
     expiry: Expiry,
+    router: Router,
     pub(super) handlers: Handlers<Connection, Inventory>,
     _directory: TempDir,
     _database: Option<TestDatabase>,
@@ -51,10 +61,14 @@ impl Fixture {
         let deployment = Deployment::open(storage.unwrap()).await.unwrap();
         // The prefix is the whole name of the database.
         let builder = ServiceBuilder::open(&deployment, "", &MIGRATIONS).await;
-        let builder = builder.unwrap();
+        let mut builder = builder.unwrap();
+        let records = builder.records().await.unwrap();
         let kit = builder.participant().await.unwrap();
+        let inventory = Inventory::new(&builder, kit, hold);
+        let router = http::router(builder.db().clone(), records, inventory.clone());
         Some(Self {
-            handlers: handlers(Inventory::new(&builder, kit, hold)),
+            router: router.split_for_parts().0,
+            handlers: handlers(inventory),
             clock: Arc::clone(builder.clock()),
             expiry: Expiry::new(&builder),
             db: builder.db().clone(),
@@ -107,16 +121,54 @@ impl Fixture {
         self.expiry.end(&mut tx, now).await.unwrap();
         self.db.commit(tx).await.unwrap();
         let messages = self.messages().await;
-        messages[known..]
+        let released = messages[known..]
             .iter()
-            .map(|it| decode(it).unwrap())
-            .collect()
+            .filter(|it| it.kind.as_str() == StockReleased::KIND);
+        released.map(|it| decode(it).unwrap()).collect()
+    }
+
+    /// What customers hear of stock: SKU, pieces that can be ordered, and why.
+    pub(super) async fn levels(&self) -> Vec<(String, i64, String)> {
+        let mut messages = self.messages().await;
+        messages.retain(|message| message.kind.as_str() == StockLevelChanged::KIND);
+        let level = |message: &Message| {
+            let level: StockLevelChanged = decode(message).unwrap();
+            (level.sku.to_string(), level.available, level.cause)
+        };
+        messages.iter().map(level).collect()
+    }
+
+    /// Sends a request of `caller`, with an idempotency key and a body if there are any.
+    pub(super) async fn send(
+        &self,
+        caller: Caller,
+        method: Method,
+        path: &str,
+        keyed: Option<(&str, Value)>,
+    ) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path);
+        let mut body = Body::empty();
+        if let Some((key, value)) = keyed {
+            request = request.header("idempotency-key", key);
+            body = Body::from(value.to_string());
+        }
+        let mut request = request.body(body).unwrap();
+        send_as(&mut request, caller);
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
     }
 
     /// The stock of a SKU: on hand, and reserved. The movements must add up to it.
     pub(super) async fn level(&self, sku: &str) -> (i64, i64) {
         let reader = self.db.reader();
-        let level = crate::store::level(reader, sku).await.unwrap().unwrap();
+        let level: (i64, i64) =
+            sqlx::query_as("SELECT on_hand, reserved FROM stock_items WHERE sku = $1")
+                .bind(sku)
+                .fetch_one(reader)
+                .await
+                .unwrap();
         let moved: i64 = sqlx::query_scalar(
             "SELECT CAST(sum(quantity) AS BIGINT) FROM stock_movements WHERE sku = $1",
         )

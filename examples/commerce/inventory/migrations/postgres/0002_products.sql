@@ -1,0 +1,4 @@
+-- What the catalog says of a product, and what tells one state of its stock from another.
+ALTER TABLE {ns}stock_items ADD COLUMN version BIGINT NOT NULL DEFAULT 1;          -- grows with each change
+ALTER TABLE {ns}stock_items ADD COLUMN status TEXT NOT NULL DEFAULT 'active';  -- active, retired
+ALTER TABLE {ns}stock_items ADD COLUMN product_version BIGINT NOT NULL DEFAULT 1;  -- that the status comes from
