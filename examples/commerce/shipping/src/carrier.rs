@@ -1,12 +1,12 @@
 //! The simulated carrier: moves due shipments. Due times are rows, so they survive a crash.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use commerce_chassis::{
     Connection, Db, Error, Outbox, Participant, Progress, Result, Round, ServiceBuilder,
 };
-use commerce_contracts::ShipmentStatus;
+use commerce_contracts::{OrderId, ShipmentStatus};
 use mainstay_clock::Clock;
 use mainstay_database::Transactions as _;
 use mainstay_messaging::envelope::micros_since_epoch;
@@ -39,33 +39,37 @@ impl Carrier {
         }
     }
 
-    /// Moves the shipments that are due at `now`.
+    /// Moves the shipments that are due at `now`; those that enter one status, together.
     pub(crate) async fn move_due(&self, tx: &mut Connection, now: i64) -> Result<()> {
+        let mut moved: BTreeMap<ShipmentStatus, Vec<OrderId>> = BTreeMap::new();
         for shipment in store::due(tx, now, MOVED_TOGETHER).await? {
-            self.advance(tx, &shipment, now).await?;
+            let to = self.report(tx, &shipment, now).await?;
+            moved.entry(to).or_default().push(shipment.order_id);
+        }
+        for (to, orders) in moved {
+            store::enter(tx, &orders, to, now).await?;
         }
         Ok(())
     }
 
-    async fn advance(&self, tx: &mut Connection, due: &Due, now: i64) -> Result<()> {
-        let (order_id, from) = (&due.order_id, due.status);
-        let to = after(from, Push::Due);
-        let mut to = to.map_err(|illegal| Error::damaged("a due shipment", illegal))?;
-        let moved = report(order_id, from, to, now);
+    /// Tells others that a shipment moves, if it concerns them, and says where it moves to.
+    async fn report(&self, tx: &mut Connection, due: &Due, now: i64) -> Result<ShipmentStatus> {
+        let to = after(due.status, Push::Due);
+        let to = to.map_err(|illegal| Error::damaged("a due shipment", illegal))?;
+        let moved = report(&due.order_id, due.status, to, now);
         match to {
             ShipmentStatus::Packed => {
                 let task = due.task()?;
-                if self.kit.is_wanted(tx, &task).await? {
-                    self.kit.done(tx, &task, &moved).await?;
-                } else {
+                if !self.kit.is_wanted(tx, &task).await? {
                     // It was cancelled before it was created, and that was answered.
-                    to = ShipmentStatus::Cancelled;
+                    return Ok(ShipmentStatus::Cancelled);
                 }
+                self.kit.done(tx, &task, &moved).await?;
             }
             ShipmentStatus::Delivered => self.outbox.emit(tx, &moved).await?,
             _ => {}
         }
-        store::enter(tx, order_id, to, now).await
+        Ok(to)
     }
 }
 

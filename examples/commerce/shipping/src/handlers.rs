@@ -1,6 +1,6 @@
 //! The shipping service's handlers of commands.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use commerce_chassis::{Connection, Participant, ServiceBuilder};
 use commerce_contracts::{CancelShipment, DispatchShipment, PrepareShipment, ShipmentStatus};
@@ -73,7 +73,7 @@ async fn dispatch(
         )));
     };
     let to = after(from, Push::Dispatch)?;
-    store::enter(tx, &order_id, to, now).await?;
+    store::enter(tx, slice::from_ref(&order_id), to, now).await?;
     let dispatched = report(&order_id, from, to, now);
     Ok(shipping.kit.done(tx, &task, &dispatched).await?)
 }
@@ -90,7 +90,8 @@ async fn cancel(
     let (_, task) = shipping.kit.undo::<PrepareShipment>(tx, &undo).await?;
     let to = ShipmentStatus::Cancelled;
     if let Some(from) = from.filter(|from| *from != to) {
-        store::enter(tx, order_id, after(from, Push::Cancel)?, now).await?;
+        let to = after(from, Push::Cancel)?;
+        store::enter(tx, slice::from_ref(order_id), to, now).await?;
     }
     let from = from.unwrap_or(ShipmentStatus::Created);
     let cancelled = report(order_id, from, to, now);

@@ -1,13 +1,16 @@
 //! The tables of the shipping service.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use commerce_chassis::{Connection, Error, Pool, Result, sql};
 use commerce_contracts::{OrderId, PrepareShipment, ShipmentStatus};
 use mainstay_saga::Task;
 use serde::Serialize;
+use sqlx::QueryBuilder;
 
 use crate::shipment::stay;
+
+type Sql = <Connection as sqlx::Connection>::Database;
 
 /// A shipment that is due.
 #[derive(Debug)]
@@ -44,7 +47,7 @@ pub(crate) async fn insert(
     .execute(&mut *connection)
     .await
     .map_err(sql)?;
-    track(connection, &command.order_id, status, now).await
+    track(connection, slice::from_ref(&command.order_id), status, now).await
 }
 
 /// Locks the shipment of an order, and reads its status.
@@ -63,36 +66,41 @@ pub(crate) async fn lock(
     status.as_deref().map(read).transpose()
 }
 
-/// Moves the shipment of an order, which this transaction has locked.
+/// Moves shipments of orders, which this transaction has locked.
 pub(crate) async fn enter(
     connection: &mut Connection,
-    order_id: &OrderId,
+    orders: &[OrderId],
     status: ShipmentStatus,
     now: i64,
 ) -> Result<()> {
-    sqlx::query("UPDATE shipments SET status = $2, due_at = $3 WHERE order_id = $1")
-        .bind(order_id.as_str())
-        .bind(status.name())
-        .bind(due_at(status, now))
-        .execute(&mut *connection)
-        .await
-        .map_err(sql)?;
-    track(connection, order_id, status, now).await
+    let mut update = QueryBuilder::<Sql>::new("UPDATE shipments SET status = ");
+    update.push_bind(status.name());
+    update.push(", due_at = ").push_bind(due_at(status, now));
+    update.push(" WHERE order_id IN (");
+    let mut ids = update.separated(", ");
+    for order in orders {
+        ids.push_bind(order.as_str());
+    }
+    ids.push_unseparated(")");
+    let update = update.build().persistent(orders.len() == 1);
+    update.execute(&mut *connection).await.map_err(sql)?;
+    track(connection, orders, status, now).await
 }
 
 async fn track(
     connection: &mut Connection,
-    order_id: &OrderId,
+    orders: &[OrderId],
     status: ShipmentStatus,
     now: i64,
 ) -> Result<()> {
-    sqlx::query("INSERT INTO tracking_events (order_id, status, occurred_at) VALUES ($1, $2, $3)")
-        .bind(order_id.as_str())
-        .bind(status.name())
-        .bind(now)
-        .execute(connection)
-        .await
-        .map_err(sql)?;
+    let mut insert =
+        QueryBuilder::<Sql>::new("INSERT INTO tracking_events (order_id, status, occurred_at) ");
+    insert.push_values(orders, |mut row, order| {
+        row.push_bind(order.as_str());
+        row.push_bind(status.name()).push_bind(now);
+    });
+    let insert = insert.build().persistent(orders.len() == 1);
+    insert.execute(connection).await.map_err(sql)?;
     Ok(())
 }
 
