@@ -3,7 +3,7 @@
 //!
 //! A handler writes what is left to do at the provider, in the transaction of the command. Settling
 //! does it, outside of any transaction and with the command's id as effect key, and writes the
-//! outcome, the ledger entries and the answer to the saga in one transaction.
+//! outcomes of a round, their ledger entries and the answers to the saga in one transaction.
 //!
 //! | file | what |
 //! |---|---|

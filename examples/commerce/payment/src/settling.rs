@@ -3,7 +3,7 @@
 //! The call is outside of any transaction. If the process dies before it writes the outcome, the
 //! next one calls again with the same effect key, and the provider answers with the first result.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use async_trait::async_trait;
 use commerce_chassis::{Connection, Db, Error, Progress, Remote, Result, Round};
@@ -26,7 +26,7 @@ use crate::{
 
 /// Intents in one round at most.
 const DUE_AT_ONCE: i64 = 256;
-/// Intents that are settled at the same time.
+/// Calls at the same time.
 const CONCURRENT: usize = 32;
 /// Pause before a call whose key another process has.
 const BUSY: Duration = Duration::from_millis(200);
@@ -50,46 +50,83 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Round for Settling<R> {
             let next = store::next_due(self.db.reader()).await?;
             return Ok(Progress::until(next, now));
         }
-        let settled: Vec<Result<()>> = stream::iter(due)
-            .map(|intent| self.settle(intent))
+        let answered: Vec<Answered> = stream::iter(due)
+            .map(|intent| self.ask(intent))
             .buffer_unordered(CONCURRENT)
             .collect()
             .await;
-        settled.into_iter().collect::<Result<()>>()?;
+        self.settle(&answered).await?;
         Ok(Progress::More)
     }
 }
 
+/// What the provider said to an intent; none: it was not asked.
+struct Answered {
+    intent: Intent,
+    answer: Option<Answer>,
+}
+
 impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
-    /// Writes in a transaction of its own. One for all settled only a fifth more on SQLite,
-    /// probably because the provider commits each call.
-    async fn settle(&self, intent: Intent) -> Result<()> {
-        let Some(answer) = self.provider.call(call(&intent)).await else {
+    async fn ask(&self, intent: Intent) -> Answered {
+        let answer = self.provider.call(call(&intent)).await;
+        Answered { intent, answer }
+    }
+
+    /// Writes all answers in one transaction, since each commit is a sync of the disk. If that
+    /// fails, each gets its own, so that one that cannot be written stops no other payment.
+    async fn settle(&self, answered: &[Answered]) -> Result<()> {
+        match self.settle_together(answered).await {
+            Err(error) if !error.is_retryable() => {}
+            settled => return settled,
+        }
+        for answered in answered {
+            let intent = &answered.intent;
+            match self.settle_together(slice::from_ref(answered)).await {
+                Err(error) if !error.is_retryable() => {
+                    let key = &intent.effect_key;
+                    tracing::error!(%error, key, "the outcome of a call to the provider cannot be written; it is tried again in a minute");
+                    let mut tx = self.db.begin().await?;
+                    self.call_again(&mut tx, intent, intent.calls, intent.question, BROKEN)
+                        .await?;
+                    self.db.commit(tx).await?;
+                }
+                settled => settled?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_together(&self, answered: &[Answered]) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        for Answered { intent, answer } in answered {
+            self.settle_one(&mut tx, intent, answer.clone()).await?;
+        }
+        Ok(self.db.commit(tx).await?)
+    }
+
+    async fn settle_one(
+        &self,
+        tx: &mut Connection,
+        intent: &Intent,
+        answer: Option<Answer>,
+    ) -> Result<()> {
+        let Some(answer) = answer else {
             return self
-                .call_again(&intent, intent.calls, intent.question, BUSY)
+                .call_again(tx, intent, intent.calls, intent.question, BUSY)
                 .await;
         };
         let calls = intent.calls + 1;
-        let outcome = match resolve(intent.kind, calls, answer) {
-            Resolution::Settled(outcome) => outcome,
+        match resolve(intent.kind, calls, answer) {
+            Resolution::Settled(outcome) => self.write(tx, intent, outcome).await,
             Resolution::Again(question, after) => {
-                return self.call_again(&intent, calls, question, after).await;
+                self.call_again(tx, intent, calls, question, after).await
             }
-        };
-        match self.write(&intent, outcome).await {
-            // It stops no other payment.
-            Err(error) if !error.is_retryable() => {
-                let key = &intent.effect_key;
-                tracing::error!(%error, key, "the outcome of a call to the provider cannot be written; it is tried again in a minute");
-                self.call_again(&intent, intent.calls, intent.question, BROKEN)
-                    .await
-            }
-            written => written,
         }
     }
 
     async fn call_again(
         &self,
+        tx: &mut Connection,
         intent: &Intent,
         calls: i64,
         question: Question,
@@ -97,30 +134,23 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
     ) -> Result<()> {
         let after = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
         let due_at = self.desk.now().saturating_add(after);
-        let mut tx = self.db.begin().await?;
-        store::call_again(&mut tx, intent, calls, question, due_at).await?;
-        Ok(self.db.commit(tx).await?)
+        store::call_again(tx, intent, calls, question, due_at).await
     }
 
-    /// Writes the outcome, its ledger entries and the answer to the saga in one transaction.
-    async fn write(&self, intent: &Intent, outcome: Outcome) -> Result<()> {
-        let mut tx = self.db.begin().await?;
+    /// Writes the outcome, its ledger entries and the answer to the saga.
+    async fn write(&self, tx: &mut Connection, intent: &Intent, outcome: Outcome) -> Result<()> {
         // Lock the payment before its intent, as the handlers do.
-        let payment = store::find(&mut tx, &intent.order_id).await?;
-        if !store::close(&mut tx, intent).await? {
+        let payment = store::find(tx, &intent.order_id).await?;
+        if !store::close(tx, intent).await? {
             return Ok(());
         }
         let payment = payment.ok_or(Error::Changed { what: "a payment" })?;
         match outcome {
             Outcome::Done { reference, amount } => {
-                self.done(&mut tx, intent, payment, reference, amount)
-                    .await?;
+                self.done(tx, intent, payment, reference, amount).await
             }
-            Outcome::Refused(stage, code) => {
-                self.refused(&mut tx, intent, payment, stage, code).await?;
-            }
+            Outcome::Refused(stage, code) => self.refused(tx, intent, payment, stage, code).await,
         }
-        Ok(self.db.commit(tx).await?)
     }
 
     async fn done(

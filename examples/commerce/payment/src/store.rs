@@ -3,12 +3,15 @@
 use commerce_chassis::{Connection, Error, Pool, Result, sql};
 use commerce_contracts::{AuthorizePayment, Currency, Money, OrderId};
 use serde::Serialize;
+use sqlx::QueryBuilder;
 
 use crate::{
     intent::{Kind, Question},
     ledger,
     payment::{Payment, Status},
 };
+
+type Sql = <Connection as sqlx::Connection>::Database;
 
 /// An operation that is left to do at the provider, and the payment's part of the call.
 #[derive(Clone, Debug)]
@@ -229,21 +232,19 @@ pub(crate) async fn book(
     payment: &Payment,
     now: i64,
 ) -> Result<()> {
-    for (account, amount) in ledger::entries(intent.kind, payment.amount) {
-        sqlx::query(
-            "INSERT INTO ledger_entries (operation, account, order_id, amount_minor, currency, booked_at)
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(&intent.effect_key)
-        .bind(account)
-        .bind(payment.order_id.as_str())
-        .bind(amount)
-        .bind(payment.currency.code())
-        .bind(now)
-        .execute(&mut *connection)
-        .await
-        .map_err(sql)?;
-    }
+    let mut insert = QueryBuilder::<Sql>::new(
+        "INSERT INTO ledger_entries (operation, account, order_id, amount_minor, currency, booked_at) ",
+    );
+    let entries = ledger::entries(intent.kind, payment.amount);
+    insert.push_values(entries, |mut row, (account, amount)| {
+        row.push_bind(&intent.effect_key);
+        row.push_bind(account);
+        row.push_bind(payment.order_id.as_str());
+        row.push_bind(amount);
+        row.push_bind(payment.currency.code());
+        row.push_bind(now);
+    });
+    insert.build().execute(connection).await.map_err(sql)?;
     Ok(())
 }
 
