@@ -1,6 +1,6 @@
 //! The tables of the inventory service.
 
-use commerce_chassis::{Connection, Error, Pool, Result, sql};
+use commerce_chassis::{Connection, Error, ON_A_SERVER, Pool, Result, sql};
 use commerce_contracts::{OrderId, Shortage, Sku};
 
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
 /// A transaction handles the messages of many orders, whose SKUs come in any order. Without this
 /// lock, two transactions that take the same SKUs would deadlock.
 pub(crate) async fn lock(connection: &mut Connection) -> Result<()> {
+    if !ON_A_SERVER {
+        return Ok(()); // one transaction writes at a time
+    }
     sqlx::query(commerce_chassis::locking!(
         "SELECT name FROM warehouses WHERE name = $1",
         "warehouses"
