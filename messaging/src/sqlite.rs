@@ -21,7 +21,12 @@ mod identity;
 mod membership;
 mod statements;
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use mainstay_database::{
     Migration, Migrations,
@@ -65,7 +70,7 @@ const OFFSET_BITS: u32 = 40;
 
 const MAX_PARTITIONS: i64 = (1 << (63 - OFFSET_BITS)) - 1;
 
-/// A log in a SQLite file. Clones share its connections and its notifier.
+/// A log in a SQLite file. Clones share its connections, and wake each other's consumers.
 #[derive(Clone, Debug)]
 pub struct Broker {
     inner: Arc<Inner>,
@@ -80,9 +85,12 @@ struct Inner {
     /// Partition ids by topic; partitions are only ever added with their topic, so this never goes
     /// stale.
     topics: RwLock<HashMap<Topic, Arc<[i64]>>>,
-    /// Counts appends of this process, and wakes its consumers.
-    notifier: watch::Sender<u64>,
+    /// What this process has appended; wakes its consumers.
+    appends: watch::Sender<Ends>,
 }
+
+/// Offsets behind the last record, by the id of the partition.
+type Ends = BTreeMap<i64, i64>;
 
 impl Broker {
     /// Opens the log in the file at `path`, creating both if they are missing, with default

@@ -11,11 +11,14 @@ use tokio::sync::Notify;
 /// Wakes the relay of the same process. Every enqueue arms it; a commit notifies it.
 ///
 /// A foreign commit, such as that of a service's own pool, notifies no relay. An armed relay therefore
-/// polls after 1, 2, 4 … 50 ms until it finds rows.
+/// polls after 1, 2, 4 … 50 ms until it finds rows. If a notification came with the last rows it found,
+/// it polls every 50 ms: looking into open transactions finds nothing.
 #[derive(Debug)]
 pub struct Notifier {
     clock: Box<dyn Clock>,
     armed: AtomicBool,
+    /// Whether something was enqueued since the last commit.
+    uncommitted: AtomicBool,
     /// When something was enqueued last, in microseconds of the clock.
     last_enqueue: AtomicI64,
     enqueued: Notify,
@@ -37,6 +40,7 @@ impl Notifier {
         Self {
             clock: Box::new(clock),
             armed: AtomicBool::new(false),
+            uncommitted: AtomicBool::new(false),
             last_enqueue: AtomicI64::new(i64::MIN),
             enqueued: Notify::new(),
             notified: Notify::new(),
@@ -47,6 +51,7 @@ impl Notifier {
     pub fn arm(&self) {
         let now = self.clock.monotonic().as_micros();
         self.last_enqueue.store(now, Ordering::Release);
+        self.uncommitted.store(true, Ordering::Release);
         // Most enqueues find it armed already.
         if !self.armed.load(Ordering::Acquire) && !self.armed.swap(true, Ordering::AcqRel) {
             self.enqueued.notify_one();
@@ -72,6 +77,12 @@ impl Notifier {
         }
         expected
     }
+
+    /// As [`committed`](Self::committed), of a database where one transaction writes at a time: there, a
+    /// commit that follows another one without an enqueue in between has nothing for the relay.
+    pub fn committed_alone(&self) -> bool {
+        self.uncommitted.swap(false, Ordering::AcqRel) && self.committed()
+    }
 }
 
 /// Measures time by the system's clock.
@@ -86,6 +97,17 @@ impl Default for Notifier {
 pub(crate) struct EarlyPolls {
     interval: Option<Duration>,
     waited: Duration,
+    /// How the last wait ended.
+    ended_by: EndedBy,
+    /// Where the intervals begin.
+    first: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum EndedBy {
+    Notification,
+    EarlyPoll,
+    Time,
 }
 
 impl EarlyPolls {
@@ -93,45 +115,54 @@ impl EarlyPolls {
         Self {
             interval: None,
             waited: Duration::ZERO,
+            ended_by: EndedBy::Time,
+            first: FIRST_INTERVAL,
         }
     }
 
     /// Call it before looking for rows: later enqueues arm the notifier again.
     pub(crate) fn before_looking(&mut self, notifier: &Notifier) {
         if notifier.armed.swap(false, Ordering::AcqRel) {
-            self.interval = Some(FIRST_INTERVAL);
-            self.waited = Duration::ZERO;
+            self.start();
         }
     }
 
-    /// Rows were found: the early polls end.
+    const fn start(&mut self) {
+        self.interval = Some(self.first);
+        self.waited = Duration::ZERO;
+    }
+
+    /// Rows were found: the early polls end, and the next ones begin where these had to.
     pub(crate) const fn found(&mut self) {
         self.interval = None;
+        match self.ended_by {
+            EndedBy::Notification => self.first = LONGEST_INTERVAL,
+            EndedBy::EarlyPoll => self.first = FIRST_INTERVAL,
+            EndedBy::Time => {}
+        }
     }
 
     /// Waits until it is worth looking again, at most `longest`.
     ///
     /// Cancel safe: a notification that was not waited for is kept.
     pub(crate) async fn wait(&mut self, notifier: &Notifier, longest: Duration) {
-        match self.interval {
-            Some(interval) => {
-                tokio::select! {
-                    biased;
-                    () = notifier.notified.notified() => {}
-                    () = tokio::time::sleep(interval.min(longest)) => {
-                        self.waited += interval;
-                        self.interval =
-                            (self.waited < PATIENCE).then(|| (interval * 2).min(LONGEST_INTERVAL));
-                    }
-                }
+        while self.interval.is_none() {
+            tokio::select! {
+                biased;
+                () = notifier.notified.notified() => return self.ended_by = EndedBy::Notification,
+                // Its transaction is still open, unless the relay has looked since.
+                () = notifier.enqueued.notified() => self.before_looking(notifier),
+                () = tokio::time::sleep(longest) => return self.ended_by = EndedBy::Time,
             }
-            None => {
-                tokio::select! {
-                    biased;
-                    () = notifier.notified.notified() => {}
-                    () = notifier.enqueued.notified() => {}
-                    () = tokio::time::sleep(longest) => {}
-                }
+        }
+        let interval = self.interval.unwrap_or(longest);
+        tokio::select! {
+            biased;
+            () = notifier.notified.notified() => self.ended_by = EndedBy::Notification,
+            () = tokio::time::sleep(interval.min(longest)) => {
+                self.ended_by = EndedBy::EarlyPoll;
+                self.waited += interval;
+                self.interval = (self.waited < PATIENCE).then(|| (interval * 2).min(LONGEST_INTERVAL));
             }
         }
     }
@@ -164,9 +195,38 @@ mod tests {
         assert_eq!(polls, [1, 3, 7, 15, 31, 63, 113, 163]);
         early.found();
         early.wait(&notifier, POLL_INTERVAL).await;
-        // The permit that arm() left ends the first wait at once; the next one lasts.
+        assert_eq!(
+            start.elapsed().as_millis(),
+            1163,
+            "nothing was enqueued since"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_relay_whose_rows_come_with_notifications_looks_into_few_open_transactions() {
+        let (notifier, mut early) = (Notifier::default(), EarlyPolls::new());
+        notifier.notify();
         early.wait(&notifier, POLL_INTERVAL).await;
-        assert_eq!(start.elapsed().as_millis(), 1163);
+        early.found();
+        let start = now();
+        let mut poll = async || {
+            notifier.arm();
+            early.wait(&notifier, POLL_INTERVAL).await;
+            early.found();
+            start.elapsed().as_millis()
+        };
+        assert_eq!(poll().await, 50);
+        // That one was committed without a notification: the next one may be, too.
+        assert_eq!(poll().await, 51);
+    }
+
+    #[test]
+    fn where_one_transaction_writes_at_a_time_a_commit_notifies_if_it_enqueued() {
+        let notifier = Notifier::default();
+        assert!(!notifier.committed_alone());
+        notifier.arm();
+        assert!(notifier.committed_alone());
+        assert!(!notifier.committed_alone(), "it enqueued nothing");
     }
 
     #[tokio::test(start_paused = true)]

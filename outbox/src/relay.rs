@@ -56,6 +56,7 @@ struct Settings {
     lease: Duration,
     publish_timeout: Duration,
     poll_interval: Duration,
+    round_interval: Duration,
     limit: Limit,
     backoff: Backoff,
     refusal_backoff: Backoff,
@@ -74,6 +75,7 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
                 lease: Duration::from_secs(10),
                 publish_timeout: Duration::from_secs(30),
                 poll_interval: Duration::from_millis(500),
+                round_interval: Duration::ZERO,
                 limit: Limit {
                     messages: 1_000,
                     bytes: 8 * 1024 * 1024,
@@ -99,6 +101,16 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
     /// processes wrote.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.poll_interval = interval;
+        self
+    }
+
+    /// Minimum interval between the starts of two rounds, unless the first one was full; default: none.
+    ///
+    /// A round costs the database and the broker a sync of their disks, however many messages it
+    /// publishes. An interval lets it wait for more of them, and adds as much to their latency at most. A third of
+    /// the lease is the longest one.
+    pub const fn round_interval(mut self, interval: Duration) -> Self {
+        self.settings.round_interval = interval;
         self
     }
 

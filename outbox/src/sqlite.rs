@@ -152,7 +152,7 @@ async fn commit(transaction: Transaction) -> Result<(), Error> {
 
 impl CommitListener for Inner {
     fn committed(&self) {
-        self.notifier.committed();
+        self.notifier.committed_alone();
     }
 }
 

@@ -51,15 +51,15 @@ const UPDATE: &str = "UPDATE {ns}saga_runs SET state = s.value ->> 1, status = s
 
 /// Entries of journals as JSON.
 const APPEND: &str = "INSERT INTO {ns}saga_journal (run, at, entry)
-    SELECT value ->> 0, {now}, value ->> 1 FROM json_each($1) ORDER BY key";
+    SELECT value ->> 0, {now}, value ->> 1 FROM json_each($2) ORDER BY key";
 
 /// Sagas in a SQLite file, and the steps of its participants. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct SqliteSagas {
     database: Database,
     sql: Statements,
-    update: SqlStr,
-    append: SqlStr,
+    /// [`UPDATE`] and [`APPEND`]: SQLite's thread is woken once for both.
+    save: SqlStr,
 }
 
 impl SqliteSagas {
@@ -110,17 +110,12 @@ impl SqliteSagas {
                 entries.push((saved.run, serde_json::to_string(entry)?));
             }
         }
-        let texts = [
-            (&self.update, serde_json::to_string(&rows)?),
-            (&self.append, serde_json::to_string(&entries)?),
-        ];
-        for (statement, rows) in texts {
-            sqlx::query(statement.clone())
-                .bind(rows)
-                .execute(&mut *connection)
-                .await
-                .map_err(classify)?;
-        }
+        sqlx::query(self.save.clone())
+            .bind(serde_json::to_string(&rows)?)
+            .bind(serde_json::to_string(&entries)?)
+            .execute(connection)
+            .await
+            .map_err(classify)?;
         Ok(())
     }
 }
@@ -157,8 +152,7 @@ impl SagasBuilder<Database> {
     fn build(self) -> SqliteSagas {
         SqliteSagas {
             sql: Statements::new(&self.namespace, DIALECT),
-            update: DIALECT.render(&self.namespace, UPDATE),
-            append: DIALECT.render(&self.namespace, APPEND),
+            save: DIALECT.render(&self.namespace, &format!("{UPDATE};\n{APPEND}")),
             database: self.database,
         }
     }

@@ -18,10 +18,11 @@ mod serve;
 mod telemetry;
 mod verify;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, num::NonZero, process::ExitCode, thread::available_parallelism};
 
 use clap::Parser;
 use cli::{Cli, Command};
+use commerce_chassis::ON_A_SERVER;
 use error::Failure;
 
 fn main() -> ExitCode {
@@ -57,7 +58,13 @@ fn misused(error: &clap::Error) -> Failure {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if !ON_A_SERVER {
+        // SQLite works on threads of its own, and leaves half of the cores to these.
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        runtime.worker_threads(cores.div_ceil(2));
+    }
+    let runtime = runtime
         .enable_all()
         .build()
         .map_err(|error| Failure::new("the runtime cannot be started", &error))?;

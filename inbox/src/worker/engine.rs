@@ -41,6 +41,8 @@ pub(super) struct Engine<I: WorkerStore> {
     holdings: Holdings,
     lanes: Lanes<Arc<Delivery>>,
     flights: Flights,
+    /// When the next transaction may start.
+    next_start: Monotonic,
     offsets: OffsetCommits,
     progress: watch::Sender<Vec<Position>>,
     /// While the database does not answer: when to try it again, and how often that failed.
@@ -109,6 +111,7 @@ impl<I: WorkerStore> Engine<I> {
             ),
             lanes: Lanes::new(),
             flights: Flights::new(),
+            next_start: work.settings.clock.monotonic(),
             offsets: OffsetCommits {
                 due: false,
                 outstanding: false,
@@ -220,7 +223,11 @@ impl<I: WorkerStore> Engine<I> {
                 None
             }
             Some((when, _)) if !when.has_passed_at(now) => Some(when),
-            _ => self.lanes.next_wake(),
+            _ => {
+                let waits = self.lanes.is_any_ready() && !self.next_start.has_passed_at(now);
+                let ready = waits.then_some(now).or_else(|| self.lanes.next_wake());
+                ready.map(|when| when.max(self.next_start))
+            }
         };
         let abandon = self.holdings.iter().filter_map(|(_, h)| h.abandon_at).min();
         let closing = self.closing.map(|closing| match closing {

@@ -160,6 +160,11 @@ impl<D> Lanes<D> {
         self.ready.retain(|id| by_id.contains_key(id));
     }
 
+    /// Whether a lane may start now.
+    pub(super) fn is_any_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// When the next lane with a delay may start.
     pub(super) fn next_wake(&self) -> Option<Monotonic> {
         self.delayed.first().map(|(when, _)| *when)

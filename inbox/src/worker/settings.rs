@@ -15,6 +15,7 @@ use crate::{
 pub(super) struct Settings {
     pub(super) concurrency: usize,
     pub(super) batch_size: usize,
+    pub(super) transaction_interval: Duration,
     pub(super) max_in_flight_messages: usize,
     pub(super) max_in_flight_bytes: usize,
     pub(super) max_in_flight_total_messages: usize,
@@ -37,6 +38,7 @@ impl Default for Settings {
         Self {
             concurrency: 1,
             batch_size: 100,
+            transaction_interval: Duration::ZERO,
             max_in_flight_messages: 10_000,
             max_in_flight_bytes: 64 * 1024 * 1024,
             max_in_flight_total_messages: 100_000,
@@ -61,6 +63,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("concurrency", &self.concurrency)
             .field("batch_size", &self.batch_size)
+            .field("transaction_interval", &self.transaction_interval)
             .field("max_in_flight_messages", &self.max_in_flight_messages)
             .field("max_in_flight_bytes", &self.max_in_flight_bytes)
             .field(
@@ -90,6 +93,16 @@ impl<I: Inbox, K, S> Worker<I, K, S> {
     /// takes fewer.
     pub fn batch_size(mut self, messages: usize) -> Self {
         self.settings.batch_size = messages.max(1);
+        self
+    }
+
+    /// Minimum interval between the start of a transaction that takes all messages that are ready and
+    /// the next start; default: none.
+    ///
+    /// A transaction costs the database a sync of its disk, however many messages it takes. An
+    /// interval lets it wait for more of them, and adds as much to their latency at most.
+    pub fn transaction_interval(mut self, interval: Duration) -> Self {
+        self.settings.transaction_interval = interval;
         self
     }
 

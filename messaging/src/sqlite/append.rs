@@ -127,7 +127,13 @@ impl LogPublisher {
             .await
             .map_err(driver)?;
         self.inner.database.commit(tx).await.map_err(sort)?;
-        self.inner.notifier.send_modify(|appends| *appends += 1);
+        // Answers may come in another order than the commits.
+        self.inner.appends.send_modify(|known| {
+            for (partition, end) in ends {
+                let known = known.entry(partition).or_default();
+                *known = end.max(*known);
+            }
+        });
         Ok(())
     }
 }

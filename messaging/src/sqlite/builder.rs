@@ -160,7 +160,7 @@ impl Builder {
                 database,
                 settings: self.settings,
                 topics: RwLock::default(),
-                notifier: watch::channel(0).0,
+                appends: watch::Sender::default(),
             }),
         })
     }

@@ -1,6 +1,6 @@
 //! Reading: a member of a group that fetches by offset and keeps its lease.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use crate::{
     envelope,
     holdings::Holdings,
     sqlite::{
-        Inner,
+        Ends, Inner,
         append::split,
         driver,
         membership::{self, Member},
@@ -37,9 +37,11 @@ pub struct LogConsumer {
     next_tick: Option<Monotonic>,
     /// The partition that the last fetch ended with.
     turn: i64,
-    notifier: watch::Receiver<u64>,
+    appends: watch::Receiver<Ends>,
+    /// When to look for records of other processes; none = now.
+    next_poll: Option<Monotonic>,
     /// Where each partition ended at the last tick.
-    ends: BTreeMap<i64, i64>,
+    ends: Ends,
     /// Whether the last read of the log failed.
     failed: bool,
 }
@@ -63,8 +65,9 @@ impl LogConsumer {
             start_at: subscription.start_at,
         };
         Self {
-            notifier: inner.notifier.subscribe(),
-            ends: BTreeMap::new(),
+            appends: inner.appends.subscribe(),
+            next_poll: None,
+            ends: Ends::new(),
             failed: false,
             inner,
             me,
@@ -83,25 +86,33 @@ impl LogConsumer {
             if let Some(event) = self.holdings.event() {
                 return Ok(event);
             }
-            // Marked as seen before looking, so that an append in between wakes again.
-            self.notifier.mark_unchanged();
-            let deliveries = self.fetch().await?;
-            if !deliveries.is_empty() {
-                return Ok(ConsumerEvent::Deliveries(deliveries));
+            let polls = self.next_poll.is_none_or(|due| due.has_passed_at(now));
+            if self.is_behind() || polls || self.failed {
+                let deliveries = self.fetch(now).await?;
+                if !deliveries.is_empty() {
+                    return Ok(ConsumerEvent::Deliveries(deliveries));
+                }
+                if self.failed {
+                    return Ok(ConsumerEvent::Recovered);
+                }
             }
-            if self.failed {
-                return Ok(ConsumerEvent::Recovered);
-            }
-            let until_tick = self
-                .next_tick
-                .map_or(self.inner.settings.lease, |due| due.remaining_at(now));
-            let idle = self.inner.settings.poll_interval.min(until_tick);
+            let until =
+                |due: Option<Monotonic>| due.map_or(Duration::ZERO, |due| due.remaining_at(now));
+            let idle = until(self.next_poll).min(until(self.next_tick));
             tokio::select! {
                 () = tokio::time::sleep(idle) => {}
                 // The sender is in `inner`, which this consumer holds.
-                _ = self.notifier.changed() => {}
+                _ = self.appends.changed() => {}
             }
         }
+    }
+
+    /// Whether this process has appended records that are not read yet. Marks the appends as seen, so
+    /// that a later one wakes again.
+    fn is_behind(&mut self) -> bool {
+        let ends = self.appends.borrow_and_update();
+        let mut delivering = self.holdings.delivering();
+        delivering.any(|(id, held)| ends.get(id).is_some_and(|end| held.next < *end))
     }
 
     /// Renews the lease and notes changes. Cancel safe: the next tick reads back what this one did.
@@ -110,6 +121,7 @@ impl LogConsumer {
         let settings = &self.inner.settings;
         let now = settings.clock.monotonic();
         self.next_tick = Some(renewal(now, settings.lease));
+        self.next_poll = None; // what it takes may have records
         self.ends = view
             .held
             .iter()
@@ -125,15 +137,19 @@ impl LogConsumer {
         Ok(())
     }
 
-    async fn fetch(&mut self) -> Result<Vec<Delivery>, Error> {
+    async fn fetch(&mut self, now: Monotonic) -> Result<Vec<Delivery>, Error> {
+        self.next_poll = None;
         let settings = &self.inner.settings;
-        let count = i64::from(settings.fetch_records);
+        let limit = settings.fetch_records;
+        let count = i64::from(limit);
         let mut wanted: Vec<[i64; 3]> = self
             .holdings
             .delivering()
             .map(|(id, held)| [*id, held.next, held.next + count])
             .collect();
+        let next_poll = Some(now + settings.poll_interval);
         if wanted.is_empty() {
+            self.next_poll = next_poll;
             return Ok(Vec::new());
         }
         // The partitions behind the one where the bytes ran out come first this time.
@@ -170,6 +186,9 @@ impl LogConsumer {
             return Err(Error::Refused(
                 "records in the middle of the log are missing".into(),
             ));
+        }
+        if looked_at_all && fetched < usize::from(limit) {
+            self.next_poll = next_poll;
         }
         Ok(deliveries)
     }
@@ -246,6 +265,7 @@ impl Consumer for LogConsumer {
 
     fn resume(&mut self, partitions: &[Partition]) {
         self.holdings.resume(partitions);
+        self.next_poll = None;
     }
 
     async fn release(&mut self, partitions: &[Partition]) -> Result<(), Error> {

@@ -20,6 +20,8 @@ pub(super) struct Session<'a, S, P> {
     /// When the lease ends and when to renew it; none if there is no lease.
     lease: Option<(Monotonic, Monotonic)>,
     early: EarlyPolls,
+    /// When the next round may start; none = at once.
+    not_before: Option<Monotonic>,
     /// Number of failed rounds in a row.
     failures: u32,
 }
@@ -42,6 +44,7 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
             leases: Vec::new(),
             lease: None,
             early: EarlyPolls::new(),
+            not_before: None,
             failures: 0,
         }
     }
@@ -80,10 +83,16 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
                 None => tokio::time::sleep(longest).await,
             },
         }
+        if let Some(start) = self.not_before {
+            let now = self.relay.settings.clock.monotonic();
+            tokio::time::sleep(start.remaining_at(now)).await;
+        }
     }
 
     async fn round(&mut self) -> Result<Next, Error> {
         let settings = &self.relay.settings;
+        let started = settings.clock.monotonic();
+        self.not_before = None;
         let lease_ends = self.renew().await?;
         if self.leases.is_empty() {
             self.succeeded(Activity::Standby);
@@ -102,6 +111,11 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
             ));
         }
         self.early.found();
+        let is_full = fetched.rows.len() >= settings.limit.messages as usize;
+        if !is_full && !settings.round_interval.is_zero() {
+            let interval = settings.round_interval.min(settings.lease / 3);
+            self.not_before = Some(started + interval);
+        }
         let oldest = self.age_of_oldest(&fetched);
         self.looked(&fetched, oldest);
         let pause = self.publish(fetched, lease_ends).await?;

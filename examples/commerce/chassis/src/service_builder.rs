@@ -25,6 +25,10 @@ use crate::{
 /// an operator discarded, it finds the dead letter.
 const RETENTION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
+/// How far apart transactions of a worker and rounds of a relay start, to gather messages. An order is
+/// sixteen messages, and a transaction is a sync of the disk.
+const INTERVAL: Duration = Duration::from_millis(10);
+
 /// Carries out the commands of sagas, and answers them through the service's outbox.
 pub type Participant = mainstay_saga::Participant<Sagas, Outbox>;
 
@@ -257,8 +261,11 @@ impl ServiceBuilder {
             .handlers(handlers)
             .ignore_kinds(&ignored_by(self.name))
             .retention(RETENTION)
+            .transaction_interval(INTERVAL)
             .on_commit(move || on_commit.iter().for_each(|work| work.notify_one()));
-        let relay = Relay::new(self.outbox, self.deployment.publisher()).lease(LEASE);
+        let relay = Relay::new(self.outbox, self.deployment.publisher())
+            .lease(LEASE)
+            .round_interval(INTERVAL);
         let health = HealthCheck {
             service: self.name,
             relay: relay.handle(),

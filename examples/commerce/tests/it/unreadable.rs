@@ -119,9 +119,9 @@ fn a_record_that_is_no_message_is_kept_by_every_service_that_reads_its_topic() {
         assert_eq!(execute(data, "broker", &damage), 1);
     }
     let shop = Shop::open(data);
-    let letters = wait_for("order and inventory to keep it", || {
+    let letters = wait_for("every service that reads the topic to keep it", || {
         let letters = dlq(data, &["list"]);
-        (letters.as_array().unwrap().len() == 2).then_some(letters)
+        (letters.as_array().unwrap().len() == 4).then_some(letters)
     });
     for letter in letters.as_array().unwrap() {
         let reference = format!("{}/{}", letter["service"].as_str().unwrap(), letter["id"]);

@@ -128,11 +128,8 @@ impl<I: WorkerStore> Engine<I> {
 
     /// Starts as many transactions as may run.
     pub(super) fn start(&mut self, now: Monotonic) {
-        if self.closing.is_some()
-            || self
-                .outage
-                .is_some_and(|(when, _)| !when.has_passed_at(now))
-        {
+        let outage = self.outage.map_or(now, |(when, _)| when);
+        if self.closing.is_some() || !outage.max(self.next_start).has_passed_at(now) {
             return;
         }
         while self.flights.len() < self.work.settings.concurrency {
@@ -140,6 +137,9 @@ impl<I: WorkerStore> Engine<I> {
             let Some(first) = portions.first().and_then(|portion| portion.items.first()) else {
                 return;
             };
+            if !self.lanes.is_any_ready() {
+                self.next_start = now + self.work.settings.transaction_interval;
+            }
             let work = Arc::clone(&self.work);
             if let Some(failure) = first.failure.clone() {
                 let delivery = Arc::clone(&first.delivery);
