@@ -30,6 +30,7 @@ pub(super) struct Statements {
 }
 
 impl Statements {
+    #[expect(clippy::too_many_lines, reason = "one statement after the other")]
     pub(super) fn new(namespace: &Namespace) -> Self {
         let sql = |text| statement(namespace, text);
         Self {
