@@ -116,7 +116,12 @@ impl Files {
     }
 
     fn write_all(&self, deliveries: &[Delivery]) -> Vec<std::result::Result<(), Undelivered>> {
-        let write = |delivery| {
+        let write = |delivery: &Delivery| {
+            // The id of an event may be any text, such as a path.
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            if !delivery.name.chars().all(is_plain) {
+                return Err(Undelivered::Refused("it cannot name a file".to_owned()));
+            }
             self.write(delivery)
                 .map_err(|error| Undelivered::Away(error.to_string()))
         };

@@ -400,3 +400,14 @@ async fn a_customer_sees_and_changes_only_what_is_theirs() {
     let (_, nothing) = shop.ask_as(caller, Method::GET, own, None).await;
     assert_eq!(nothing["notifications"], json!([]));
 }
+
+#[tokio::test]
+async fn an_event_whose_id_is_a_path_writes_nowhere() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    shop.handle("../e1", &confirmed("o", "cust-001")).await;
+    shop.send().await;
+    assert_eq!(names(&shop.list("cust-001").await, "status"), ["refused"]);
+    assert!(!shop.mails().with_file_name("e1.email.1.txt").exists());
+}
