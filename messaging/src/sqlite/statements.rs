@@ -65,10 +65,12 @@ impl Statements {
                  FROM json_each($1) a WHERE p.id = a.value ->> 0 RETURNING id, next_offset",
             ),
             // Each row of $1: partition, first offset, offset behind the last. Offsets have no
-            // gaps: a range is a limit.
+            // gaps: a range is a limit. The few pages of the partitions tell which records there
+            // are; to look for each in its own place would read as many pages as partitions.
             fetch: sql(
-                "SELECT r.id, r.key, r.envelope, r.payload FROM json_each($1) w CROSS JOIN {ns}broker_records r
-                 ON r.id >= ((w.value ->> 0) << 40) + (w.value ->> 1) AND r.id < ((w.value ->> 0) << 40) + (w.value ->> 2)",
+                "SELECT r.id, r.key, r.envelope, r.payload FROM json_each($1) w
+                 CROSS JOIN {ns}broker_partitions p ON p.id = w.value ->> 0 AND p.next_offset > w.value ->> 1
+                 CROSS JOIN {ns}broker_records r ON r.id >= ((w.value ->> 0) << 40) + (w.value ->> 1) AND r.id < ((w.value ->> 0) << 40) + (w.value ->> 2)",
             ),
             // Each row of $3: partition, epoch, offset. An offset never moves back; a former owner
             // has an older epoch.
