@@ -26,6 +26,10 @@ const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 /// How long a writer of this process waits for the others of this process, beside `busy_timeout`.
 const QUEUE: Duration = Duration::from_secs(30);
 
+/// Pages of the log after which a commit copies it into the file. What changes often is copied once for
+/// many commits; a log of up to 4,096 pages has an index of one piece.
+const CHECKPOINT_PAGES: &str = "4000";
+
 /// Many more than a process may have open files.
 const MOST_READERS: u32 = 10_000;
 
@@ -117,6 +121,7 @@ impl Builder {
             })
             .busy_timeout(patience)
             .foreign_keys(true)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .optimize_on_close(false, None);
         // A pool closes connections it deems idle or old; reopening costs statements and page
         // cache.
