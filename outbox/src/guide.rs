@@ -11,7 +11,7 @@
 //! | signal | when |
 //! |---|---|
 //! | a commit | A commit through the `Database` handle that the outbox was opened with, or a clone of it, within 30 s after an enqueue of this process. [`Outbox::notify`](crate::Outbox::notify) does the same after a foreign commit. |
-//! | an enqueue | An enqueue of this process starts early polls after 1, 2, 4 … 50 ms, which end when rows are found, or after 30 s. They find a foreign commit without `notify`. |
+//! | an enqueue | An enqueue of this process starts early polls after 1, 2, 4 … 50 ms, which end when rows are found, or after 30 s. They find a foreign commit without `notify`. If the last rows came with a notification, they are every 50 ms. |
 //! | the poll interval | Every [`poll_interval`](crate::Relay::poll_interval), default 500 ms. This finds rows of other processes. |
 //!
 //! # Owning shards

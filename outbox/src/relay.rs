@@ -107,7 +107,8 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
     /// Minimum interval between the starts of two rounds, unless the first one was full; default: none.
     ///
     /// A round costs the database and the broker a sync of their disks, however many messages it
-    /// publishes. An interval lets it wait for more of them, and adds as much to their latency at most.
+    /// publishes. An interval lets it wait for more of them, and adds as much to their latency at most. A third of
+    /// the lease is the longest one.
     pub const fn round_interval(mut self, interval: Duration) -> Self {
         self.settings.round_interval = interval;
         self

@@ -292,3 +292,36 @@ async fn a_statement_that_does_not_end_takes_its_transaction_with_it_once() {
     running.shutdown().await.unwrap();
     assert_eq!(fixture.processed().await, 100);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_gathers_the_messages_that_come_meanwhile() {
+    let script = Script {
+        failing: Failing::Never,
+        way: Way::Error,
+        calls: Arc::default(),
+        events: Arc::default(),
+    };
+    let (fixture, worker) = worker(&[]).await;
+    let commits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&commits);
+    let running = worker
+        .handlers(on(Handlers::new().with_state(script)))
+        .transaction_interval(Duration::from_secs(1))
+        .on_commit(move || {
+            counted.fetch_add(1, SeqCst);
+        })
+        .spawn();
+    for n in 0..20 {
+        fixture
+            .publisher()
+            .publish(&[message(&format!("k{n}"), n)])
+            .await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    while fixture.effects().await.len() < 20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // At once, after a second, and after two.
+    assert_eq!(commits.load(SeqCst), 3);
+    running.shutdown().await.unwrap();
+}

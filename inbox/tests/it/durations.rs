@@ -25,11 +25,12 @@ const DURATIONS: [Duration; 4] = [
 type MemoryWorker = Worker<MemoryInbox, LogConsumer>;
 type Setter = fn(MemoryWorker, Duration) -> MemoryWorker;
 
-const SETTERS: [(&str, Setter); 7] = [
+const SETTERS: [(&str, Setter); 8] = [
     ("handler_deadline", |worker, d| {
         // On a busy host, a call may exceed a deadline that is short.
         worker.handler_deadline(d).max_attempts(1_000)
     }),
+    ("transaction_interval", MemoryWorker::transaction_interval),
     ("commit_interval", MemoryWorker::commit_interval),
     ("drain_timeout", MemoryWorker::drain_timeout),
     ("retention", MemoryWorker::retention),

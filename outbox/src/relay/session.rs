@@ -113,7 +113,8 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
         self.early.found();
         let is_full = fetched.rows.len() >= settings.limit.messages as usize;
         if !is_full && !settings.round_interval.is_zero() {
-            self.not_before = Some(started + settings.round_interval);
+            let interval = settings.round_interval.min(settings.lease / 3);
+            self.not_before = Some(started + interval);
         }
         let oldest = self.age_of_oldest(&fetched);
         self.looked(&fetched, oldest);

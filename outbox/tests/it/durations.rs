@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay_clock::Backoff;
+use mainstay_clock::{Backoff, TokioClock};
 use mainstay_database::memory::Database;
 use mainstay_messaging::Message;
 use mainstay_outbox::{Entry, Error, MemoryOutbox, Outbox as _, Relay, conformance::Tape};
@@ -17,10 +17,11 @@ const DURATIONS: [Duration; 4] = [
 type MemoryRelay = Relay<MemoryOutbox, Tape>;
 type Setter = fn(MemoryRelay, Duration) -> MemoryRelay;
 
-const SETTERS: [(&str, Setter); 7] = [
+const SETTERS: [(&str, Setter); 8] = [
     ("lease", MemoryRelay::lease),
     ("publish_timeout", MemoryRelay::publish_timeout),
     ("poll_interval", MemoryRelay::poll_interval),
+    ("round_interval", MemoryRelay::round_interval),
     ("backoff", |relay, d| relay.backoff(Backoff::new(d, d))),
     ("refusal_backoff", |relay, d| {
         relay.refusal_backoff(Backoff::new(d, d))
@@ -85,4 +86,26 @@ async fn a_relay_works_with_any_duration_or_refuses_it_by_name() {
                 .unwrap_or_else(|_| panic!("{setting}({duration:?}): no progress"));
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_interval_gathers_what_is_committed_meanwhile() {
+    let (database, clock) = (Database::new(), TokioClock::default());
+    let outbox = MemoryOutbox::builder(&database).open().await.unwrap();
+    let tape = Tape::default();
+    let relay = Relay::new(outbox.clone(), tape.clone()).clock(clock);
+    let relay = relay.round_interval(Duration::from_secs(1)).spawn();
+    for n in 0..20 {
+        let mut tx = database.begin().await.unwrap();
+        let message = message(&n.to_string());
+        outbox.enqueue(&mut tx, &message).await.unwrap();
+        database.commit(tx).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    while tape.ids().len() < 20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // At once, after a second, and after two.
+    assert_eq!(tape.batches().len(), 3, "{:?}", tape.batches());
+    relay.shutdown().await.unwrap();
 }

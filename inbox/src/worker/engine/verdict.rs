@@ -45,6 +45,9 @@ impl<I: WorkerStore> Engine<I> {
                 tracing::debug!(%error, "a transaction was abandoned");
             }
         }
+        if !portions.is_empty() {
+            self.next_start = self.now(); // no more of them are waited for
+        }
         // Messages that are not finished become the heads of their lanes again. Each lane goes to
         // the front of the queue, the last one first, so that their order stays.
         for portion in portions.into_iter().rev() {
