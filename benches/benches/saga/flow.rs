@@ -244,6 +244,7 @@ impl Flow {
         let inbox = PostgresInbox::builder(&shop).open().await.unwrap();
         let commands = broker.consumer("shop").subscribe(["commands"]);
         let participant = Worker::new(inbox, commands.await.unwrap())
+            .concurrency(4)
             .with_state(Participant::new(steps, answers))
             .on(reserve)
             .on(release)
