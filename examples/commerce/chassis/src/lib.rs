@@ -37,8 +37,8 @@ mod roles;
 mod roles;
 
 pub use authentication::{Access, Authentication, send_as};
-pub use caller::Caller;
 pub use broker::{Log, LogContents, LogPartition, LogRecord};
+pub use caller::Caller;
 pub use db::{
     ANSWERS_KEPT, Connection, Db, DeadLetters, Desk, FileSnapshot, Inbox, ON_A_SERVER,
     OpenTransaction, Outbox, Pool, Records, Sagas, Snapshot, Storage, StorageSettings, Streams,

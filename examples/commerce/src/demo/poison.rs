@@ -19,9 +19,8 @@ use crate::{
 
 /// The services that handle scans. Each keeps its own copy of what it cannot handle.
 fn services() -> impl Iterator<Item = &'static str> {
-    let handles = |it: &&Subscription| {
-        it.handles(ShipmentStatusChanged::TOPIC, ShipmentStatusChanged::KIND)
-    };
+    let handles =
+        |it: &&Subscription| it.handles(ShipmentStatusChanged::TOPIC, ShipmentStatusChanged::KIND);
     SUBSCRIPTIONS.iter().filter(handles).map(|it| it.service)
 }
 

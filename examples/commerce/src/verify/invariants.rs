@@ -6,7 +6,9 @@ mod idempotency;
 mod locks;
 mod loss;
 mod money;
+mod notifications;
 mod order_of_messages;
+mod projections;
 mod reservations;
 mod shipments;
 mod stock;
@@ -27,8 +29,10 @@ pub(crate) fn check(observation: &Observation, in_flight: &HashSet<&str>) -> Vec
         effects::check(observation),
         loss::check(observation),
         order_of_messages::check(observation),
+        projections::check(observation),
         streams::check(observation),
         shipments::check(observation, in_flight),
+        notifications::check(observation),
         idempotency::check(observation),
         locks::check(observation),
         cards::check(observation),

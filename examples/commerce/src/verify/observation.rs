@@ -8,6 +8,7 @@ mod sagas;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use commerce_analytics::Comparison;
 use commerce_chassis::{Snapshot, Storage};
 use mainstay_clock::{Clock as _, SystemClock};
 use mainstay_messaging::envelope::micros_since_epoch;
@@ -36,6 +37,10 @@ pub(crate) struct Observation {
     pub(crate) mailboxes: BTreeMap<&'static str, Mailbox>,
     /// The version of each row that is told by version, by topic and key.
     pub(crate) versions: BTreeMap<(&'static str, String), i64>,
+    /// The counts of analytics, beside those of a rebuild.
+    pub(crate) projection: Option<Comparison>,
+    /// Event, channel and order of each notification.
+    pub(crate) notifications: Vec<(String, String, String)>,
     /// The locks of services that have any.
     pub(crate) locks: BTreeMap<&'static str, Locks>,
     /// Services that were never started.
@@ -94,6 +99,14 @@ impl Observation {
                     observation
                         .read_versions("identity", users, &mut snapshot)
                         .await?;
+                }
+                "notification" => {
+                    let rows = "SELECT event_id, channel, order_id FROM notifications";
+                    observation.notifications = snapshot.all(rows).await.map_err(cannot_check)?;
+                }
+                "analytics" => {
+                    let comparison = commerce_analytics::compare(&mut snapshot).await;
+                    observation.projection = Some(comparison.map_err(cannot_check)?);
                 }
                 _ => {}
             }

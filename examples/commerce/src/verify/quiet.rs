@@ -98,6 +98,10 @@ fn work_of(service: &str) -> Option<(&'static str, &'static str)> {
             "orders that have not ended",
         )),
         "payment" => Some(("SELECT count(*) FROM intents", "payments to settle")),
+        "notification" => Some((
+            "SELECT count(*) FROM notifications WHERE due_at IS NOT NULL",
+            "notifications to send",
+        )),
         "shipping" => Some((
             "SELECT count(*) FROM shipments WHERE due_at IS NOT NULL",
             "shipments on their way",

@@ -9,7 +9,7 @@ use crate::{
 
 /// The damage, its database, its SQL, the broken invariants, and a word that an offender must
 /// contain.
-const CASES: [(&str, &str, &str, &str, &str); 32] = [
+const CASES: [(&str, &str, &str, &str, &str); 35] = [
     (
         "an order that is stuck",
         "order",
@@ -223,9 +223,30 @@ const CASES: [(&str, &str, &str, &str, &str); 32] = [
     (
         "a token that nobody granted",
         "inventory",
-        "UPDATE dlock_fences SET fence = fence + 1000000",
+        "INSERT INTO dlock_fences (name, fence) VALUES ('nobody', 1000000)",
         "I13",
         "newest that was granted",
+    ),
+    (
+        "a count that no fact leads to",
+        "analytics",
+        "UPDATE daily_sales SET orders = orders + 1 WHERE dimension = 'status' AND member = 'completed'",
+        "I8",
+        "completed",
+    ),
+    (
+        "a mail about nothing",
+        "notification",
+        "UPDATE notifications SET event_id = 'unknown' WHERE news = 'confirmed'",
+        "I11",
+        "which is not in the log",
+    ),
+    (
+        "a product that was changed in silence",
+        "catalog",
+        "UPDATE products SET version = 7 WHERE sku = 'SKU-009'",
+        "I6",
+        "nothing of SKU-009 is told",
     ),
     (
         "a card in a message",
