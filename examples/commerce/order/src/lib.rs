@@ -54,7 +54,7 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     saga.check_live().await?;
 
     let router = http::router(builder.db().clone(), records, saga.clone(), orders.clone());
-    let router = OpenApiRouter::from(router).merge(runs::router(saga.desk()));
+    let router = router.merge(runs::router(saga.desk()));
     let handlers = handlers::handlers(saga.clone(), orders);
     let timers = saga
         .timers()
