@@ -80,7 +80,7 @@ fn drain(bench: &Bench, postgres: &postgres::Server, kafka: &kafka::Server, keys
                 left: AtomicUsize::new(messages.len()),
                 all: all.clone(),
             };
-            to.warm_up(bench, &publisher.publisher);
+            NewTopic::warm_up(bench, &publisher.publisher);
             let relay = Relay::new(ours.outbox.clone(), publisher)
                 .batch_size(BATCH)
                 .batch_bytes(64 << 20);
@@ -93,7 +93,7 @@ fn drain(bench: &Bench, postgres: &postgres::Server, kafka: &kafka::Server, keys
             fill(bench, &by_hand, &messages);
             let to = topic();
             let producer = Raw::new(kafka);
-            to.warm_up(bench, &to.broker.publisher());
+            NewTopic::warm_up(bench, &to.broker.publisher());
             producer.warm_up(bench, &to.full);
             let draining = drain_by_hand(&by_hand, &producer, &to.full, messages.len());
             let took = timed(|| bench.runtime.block_on(draining));
@@ -136,7 +136,7 @@ impl NewTopic {
     }
 
     /// The first calls of a client look the topic up. A key for each partition.
-    fn warm_up(&self, bench: &Bench, publisher: &LogPublisher) {
+    fn warm_up(bench: &Bench, publisher: &LogPublisher) {
         let messages: Vec<Message> = (0..100)
             .map(|number| {
                 let message = Message::builder()
@@ -168,7 +168,7 @@ impl NewTopic {
             .map(|(place, message)| (message.id.as_str(), place))
             .collect();
         let (mut seen, mut twice, mut disorder) = (HashSet::new(), 0, 0);
-        let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut newest: BTreeMap<&str, usize> = BTreeMap::new();
         for message in read
             .iter()
             .filter_map(|delivery| delivery.content.message())
@@ -181,7 +181,7 @@ impl NewTopic {
                 continue;
             }
             let key = message.key.as_ref().map_or("", Key::as_str);
-            if last.insert(key, *place).is_some_and(|last| last > *place) {
+            if newest.insert(key, *place).is_some_and(|last| last > *place) {
                 disorder += 1;
             }
         }

@@ -151,7 +151,7 @@ pub(crate) async fn open(
     names: &[&'static str],
     settings: &Settings,
 ) -> Result<Vec<Service>, Failure> {
-    let opened = open_each(deployment, names, settings).await;
+    let opened = Box::pin(open_each(deployment, names, settings)).await;
     if opened.is_err() {
         deployment.close().await;
     }
@@ -169,7 +169,7 @@ async fn open_each(
         let opened = match *name {
             "order" => commerce_order::open(deployment).await,
             "inventory" => commerce_inventory::open(deployment, settings.hold).await,
-            "payment" => commerce_payment::open(deployment).await,
+            "payment" => Box::pin(commerce_payment::open(deployment)).await,
             "shipping" => commerce_shipping::open(deployment).await,
             "catalog" => commerce_catalog::open(deployment).await,
             "identity" => commerce_identity::open(deployment, seed_password).await,

@@ -146,7 +146,6 @@ mod tests {
             let verified = passwords.verify(secret(guess), Stored::Seed).await;
             assert!(!verified.unwrap());
         }
-        let hash = passwords.hash(secret("correct horse")).await.unwrap();
         assert!(!format!("{passwords:?} {:?}", secret("correct horse")).contains("horse"));
         let damaged = passwords.verify(secret("correct horse"), Stored::Own("no hash".to_owned()));
         assert!(damaged.await.is_err());

@@ -29,7 +29,7 @@ mod saga;
 mod tests;
 mod view;
 
-use commerce_chassis::{Deployment, OpenApiRouter, Result, Service, ServiceBuilder};
+use commerce_chassis::{Deployment, Result, Service, ServiceBuilder};
 use mainstay_database::Migrations;
 
 pub use desk::{Desk, desk};

@@ -42,7 +42,7 @@ impl Fixture {
             data: directory.path().to_owned(),
             postgres: database.as_ref().and_then(|_| std::env::var(URL).ok()),
             postgres_prefix: database.as_ref().map(|it| it.name().to_owned()),
-            redis: None,
+            ..StorageSettings::default()
         });
         let storage = storage.unwrap();
         let deployment = Deployment::open(storage.clone()).await.unwrap();

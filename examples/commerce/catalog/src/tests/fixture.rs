@@ -69,7 +69,7 @@ impl Fixture {
             data: directory.path().to_owned(),
             postgres: database.as_ref().and_then(|_| std::env::var(URL).ok()),
             postgres_prefix: database.as_ref().map(|it| it.name().to_owned()),
-            redis: None,
+            ..StorageSettings::default()
         });
         let deployment = Deployment::open(storage.unwrap()).await.unwrap();
         // The prefix is the whole name of the database.

@@ -193,8 +193,8 @@ async fn stock_follows_the_catalog_and_never_an_older_version() {
 
     let retired = product("KETTLE-1", 3, ProductStatus::Retired);
     shop.handle("event-3", &retired).await;
-    let older = product("KETTLE-1", 2, ProductStatus::Active);
-    shop.handle("event-2", &older).await;
+    let earlier = product("KETTLE-1", 2, ProductStatus::Active);
+    shop.handle("event-2", &earlier).await;
     assert_eq!(show(&shop, "KETTLE-1").await["status"], "retired");
     shop.handle("b:ReserveStock:1", &order("b")).await;
     let failed: StockReservationFailed = shop.answer("b:ReserveStock:1").await;

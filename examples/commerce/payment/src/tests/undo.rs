@@ -153,7 +153,8 @@ async fn the_handlers_keep_the_laws_of_a_participant() {
         };
         bench.close().await;
         let fresh = async || Participant(Bench::open().await.unwrap());
-        laws::participant(fresh, &command(method)).await.unwrap();
+        let command = command(method);
+        Box::pin(laws::participant(fresh, &command)).await.unwrap();
     }
 }
 
