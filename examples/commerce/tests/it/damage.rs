@@ -140,7 +140,7 @@ const CASES: [(&str, &str, &str, &str, &str); 35] = [
         "a lost scan",
         "broker",
         "DELETE FROM broker_records WHERE CAST(payload AS TEXT) LIKE '%\"to\":\"delivered\"%'",
-        "I6",
+        "I6 I11",
         "is delivered, and that",
     ),
     (
@@ -175,14 +175,14 @@ const CASES: [(&str, &str, &str, &str, &str); 35] = [
         "a record that cannot be read",
         "broker",
         "UPDATE broker_records SET envelope = '{' WHERE CAST(payload AS TEXT) LIKE '%\"to\":\"delivered\"%'",
-        "I6",
+        "I6 I11",
         "cannot be read",
     ),
     (
         "messages that changed places",
         "broker",
         "UPDATE broker_records SET envelope = json_set(envelope, '$.kind', CASE envelope ->> 'kind' WHEN 'PaymentCaptured' THEN 'PaymentAuthorized' ELSE 'PaymentCaptured' END) WHERE envelope ->> 'kind' IN ('PaymentAuthorized', 'PaymentCaptured')",
-        "I7",
+        "I6 I7",
         "comes too late",
     ),
     (
