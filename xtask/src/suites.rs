@@ -67,11 +67,16 @@ pub(crate) fn run(
 ) -> Result<()> {
     let mut suites = build::build(choice)?;
     with_servers(run, version, |run, environment| {
-        for Suite { command, .. } in &mut suites {
+        for Suite {
+            command, package, ..
+        } in &mut suites
+        {
             command.envs(environment.to_vec());
             command.envs(seed.map(|seed| ("KILL_SEED", seed.to_string())));
             if env::var_os("RUST_TEST_THREADS").is_none() {
-                command.env("RUST_TEST_THREADS", (2 * cores()).to_string());
+                // A test of the application runs whole shops; most others wait.
+                let at_once = if package == "commerce" { 1 } else { 2 };
+                command.env("RUST_TEST_THREADS", (at_once * cores()).to_string());
             }
         }
         side_by_side(run, suites)

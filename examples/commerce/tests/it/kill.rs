@@ -24,10 +24,10 @@ const POINTS: [&str; 10] = [
     "after-commit:25",
     "after-publish:4",
     "after-effect:2",
-    "before-commit:200",
-    "after-commit:150",
-    "after-publish:40",
-    "after-effect:20",
+    "before-commit:90",
+    "after-commit:80",
+    "after-publish:20",
+    "after-effect:10",
 ];
 
 /// A rate that a busy machine keeps up with: the kills shall hit work in flight, not a backlog.
