@@ -10,7 +10,7 @@ use std::{fmt, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::RangedI64ValueParser};
 
-/// A shop of four services, by default on SQLite files.
+/// A shop of eight services and a gateway, by default on SQLite files.
 #[derive(Parser, Debug)]
 #[command(name = "commerce", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {

@@ -1,4 +1,4 @@
-//! The commerce application: four services, wired by the pattern crates only, in one process or
+//! The commerce application: eight services and a gateway, wired by the pattern crates only, in one process or
 //! several.
 
 mod cli;
