@@ -1,5 +1,5 @@
-//! The commerce application: eight services and a gateway, wired by the pattern crates only, in one process or
-//! several.
+//! The commerce application: eight services and a gateway, wired by the pattern crates only, in one
+//! process or several.
 
 mod cli;
 mod client;
