@@ -74,9 +74,12 @@ pub(crate) fn run(
             command.envs(environment.to_vec());
             command.envs(seed.map(|seed| ("KILL_SEED", seed.to_string())));
             if env::var_os("RUST_TEST_THREADS").is_none() {
-                // A test of the application runs whole shops; most others wait.
-                let at_once = if package == "commerce" { 1 } else { 2 };
-                command.env("RUST_TEST_THREADS", (at_once * cores()).to_string());
+                // A test of the application keeps a core busy with whole shops; most others wait.
+                let at_once = match &**package {
+                    "commerce" => cores().div_ceil(2),
+                    _ => 2 * cores(),
+                };
+                command.env("RUST_TEST_THREADS", at_once.to_string());
             }
         }
         side_by_side(run, suites)

@@ -77,7 +77,7 @@ fn twenty_kills_lose_nothing_and_repeat_no_effect() {
     assert!(verifies_killed > 0, "no `verify` was killed");
 
     let shop = Shop::open(&data);
-    let verdict = assert_holds(&data, 60);
+    let verdict = assert_holds(&data, 180);
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     assert!(
         acknowledged.len() > 50,
