@@ -245,9 +245,8 @@ mod tests {
         let response = Problem::from(error).into_response();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        assert_eq!(
-            body,
-            r#"{"status":500,"title":"Internal Server Error"}"#.as_bytes()
-        );
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let expected = serde_json::json!({"status": 500, "title": "Internal Server Error"});
+        assert_eq!(body, expected);
     }
 }

@@ -40,14 +40,20 @@ pub(super) fn build(choice: Choice) -> Result<VecDeque<Suite>> {
         let artifacts = executables(form)?;
         let programs = kept(&artifacts, &workspace.target.join(format!("suites/{nth}")))?;
         for artifact in artifacts {
-            let Some(path) = artifact.executable.filter(|path| seen.insert(path.clone())) else {
-                continue; // in the form before, too
+            let Some(path) = artifact.executable else {
+                continue;
             };
             let folder = artifact.manifest_path.parent().unwrap_or(&workspace.root);
             let mut packages = workspace.packages.iter();
             let package = packages.find(|package| package.id == artifact.package_id);
             let package = package.with_context(|| format!("{path} is of no package"))?;
             let target = &*artifact.target.name;
+            // The forms differ in the application; what else they hold need not run twice.
+            let form = workspace.is_application(package).then_some(nth);
+            let is_test = artifact.profile.test;
+            if !seen.insert((package.id.clone(), target.to_owned(), is_test, form)) {
+                continue;
+            }
             let patient = [
                 "mainstay-campaigns",
                 "mainstay-models",
