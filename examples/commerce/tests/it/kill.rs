@@ -24,10 +24,10 @@ const POINTS: [&str; 10] = [
     "after-commit:25",
     "after-publish:4",
     "after-effect:2",
-    "before-commit:90",
-    "after-commit:80",
-    "after-publish:20",
-    "after-effect:10",
+    "before-commit:200",
+    "after-commit:150",
+    "after-publish:40",
+    "after-effect:20",
 ];
 
 /// A rate that a busy machine keeps up with: the kills shall hit work in flight, not a backlog.
@@ -77,7 +77,7 @@ fn twenty_kills_lose_nothing_and_repeat_no_effect() {
     assert!(verifies_killed > 0, "no `verify` was killed");
 
     let shop = Shop::open(&data);
-    let verdict = assert_holds(&data, 180);
+    let verdict = assert_holds(&data, 60);
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     assert!(
         acknowledged.len() > 50,

@@ -36,7 +36,7 @@ fn two_processes_ask_the_provider_for_each_effect_as_often_as_one_does() {
         assert_eq!(shop.ended(&order_id)["status"], "completed");
     };
     thread::scope(|scope| {
-        for number in 0..20 {
+        for number in 0..40 {
             let order = &order;
             scope.spawn(move || order(number));
         }
@@ -45,7 +45,7 @@ fn two_processes_ask_the_provider_for_each_effect_as_often_as_one_does() {
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     // A call that outlives its lease on a busy machine is repeated, as one process would.
     let asked = count(sandbox.path(), "psp", ASKED);
-    assert!((20..24).contains(&asked), "{asked} requests for 20 effects");
+    assert!((40..48).contains(&asked), "{asked} requests for 40 effects");
     for shop in shops {
         shop.stop();
     }
