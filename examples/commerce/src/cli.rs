@@ -83,8 +83,8 @@ pub(crate) struct ServeArguments {
     /// required]
     #[arg(long, env = "COMMERCE_RATE_LIMIT", value_name = "N/s|off")]
     pub(crate) rate_limit: Option<String>,
-    /// Password of the seeded users [default: mainstay-demo on a loopback address; elsewhere, they
-    /// cannot log in]
+    /// Password of the seeded users [default: mainstay-demo in an open shop; if tokens are required,
+    /// they cannot log in]
     #[arg(
         long,
         env = "COMMERCE_SEED_PASSWORD",

@@ -23,7 +23,7 @@ use crate::{
     serve::Limits,
 };
 
-/// The password of the seeded users, where only this machine reaches the shop.
+/// The password of the seeded users in an open shop.
 pub(crate) const SEED_PASSWORD: &str = "mainstay-demo";
 
 /// The services, by name.
@@ -128,7 +128,7 @@ impl Config {
             operators: operators(token.or(file.operator_token.take()).as_deref(), access)?,
             jwks: jwks_url(jwks.as_deref(), &services, &upstreams, access)?,
             rate: rate_limit(rate.as_deref(), access)?,
-            seed_password: seed_password(password.or(file.seed_password.take()), listen)?,
+            seed_password: seed_password(password.or(file.seed_password.take()), access)?,
             webhooks: webhooks.map_err(|error| Failure::plain(error.to_string()))?,
             notification,
             services,

@@ -85,13 +85,14 @@ pub(super) fn rate_limit(
     Ok(Some(rate.ok_or_else(|| Failure::plain(wrong))?))
 }
 
-/// A password that everyone knows is for a shop that only this machine reaches.
+/// A password that everyone knows is for a shop that is open anyway: a proxy on the same machine
+/// makes a loopback address public.
 pub(super) fn seed_password(
     given: Option<String>,
-    listen: SocketAddr,
+    access: Access,
 ) -> Result<Option<Secret>, Failure> {
     match given {
-        None if listen.ip().is_loopback() => Ok(Some(Secret(SEED_PASSWORD.to_owned()))),
+        None if access == Access::Open => Ok(Some(Secret(SEED_PASSWORD.to_owned()))),
         None => Ok(None),
         Some(password) if password.chars().count() >= 10 => Ok(Some(Secret(password))),
         Some(_) => Err(Failure::plain(
@@ -116,10 +117,19 @@ mod tests {
             Access::Required
         );
         assert!(access(Some("maybe"), here).is_err());
-        // Nor does it know a password that everyone knows.
-        assert!(seed_password(None, here).unwrap().is_some());
-        assert!(seed_password(None, everywhere).unwrap().is_none());
-        assert!(seed_password(Some("short".to_owned()), here).is_err());
+    }
+
+    #[test]
+    fn only_an_open_shop_takes_the_password_that_everyone_knows() {
+        let known = seed_password(None, Access::Open).unwrap();
+        assert_eq!(known.unwrap().0, SEED_PASSWORD);
+        // On a loopback address, too.
+        assert!(seed_password(None, Access::Required).unwrap().is_none());
+        for access in [Access::Open, Access::Required] {
+            assert!(seed_password(Some("short".to_owned()), access).is_err());
+            let own = seed_password(Some("long enough".to_owned()), access).unwrap();
+            assert_eq!(own.unwrap().0, "long enough");
+        }
     }
 
     #[test]

@@ -11,7 +11,14 @@ use crate::{
 };
 
 const PASSWORD: &str = "mainstay-demo";
-const REQUIRED: [&str; 4] = ["--traffic", "off", "--auth", "required"];
+const REQUIRED: [&str; 6] = [
+    "--traffic",
+    "off",
+    "--auth",
+    "required",
+    "--seed-password",
+    PASSWORD,
+];
 
 fn ask(shop: &Shop, method: &str, path: &str, token: Option<&str>, body: &str) -> Reply {
     let bearer = token.map(|token| format!("Bearer {token}"));
