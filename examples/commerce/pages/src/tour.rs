@@ -55,7 +55,7 @@ async fn tour() -> Page {
             }
             li {
                 h2 { "Check everything" }
-                p { "Nothing is lost, doubled or oversold: the invariants say so, over every row of every service." }
+                p { "Nothing is lost, doubled or oversold. Type " code { "commerce verify --data DIR" } " beside the shop: it checks each invariant over every row." }
                 p { a href="/ops/invariants" { "To the invariants" } " · " a href="/ops/dead-letters" { "to what no service could handle" } }
             }
         }
