@@ -20,6 +20,7 @@ use tower::ServiceExt as _;
 /// A shop with one order. It keeps what is sent to it.
 #[derive(Clone)]
 struct Shop {
+    services: &'static [&'static str],
     status: Arc<Mutex<&'static str>>,
     sent: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
     closing: CancellationToken,
@@ -30,6 +31,7 @@ const AT: &str = "2026-01-01T00:00:00Z";
 impl Shop {
     fn new() -> Self {
         Self {
+            services: &[],
             status: Arc::new(Mutex::new("placed")),
             sent: Arc::default(),
             closing: CancellationToken::new(),
@@ -48,6 +50,11 @@ impl Shop {
             .route("/api/v1/orders", post(kept))
             .route("/api/v1/orders/{id}", get(order))
             .route("/api/v1/sagas/{run}/cancel", post(kept))
+            .route("/readyz", get(ready))
+            .route(
+                "/api/v1/dlq/{service}/groups",
+                get(|| async { Json(json!([])) }),
+            )
             .with_state(self.clone());
         let index = get(|| async { "the index of programs" });
         Pages::new(Api::embedded(api), index, self.closing.clone()).router()
@@ -82,6 +89,14 @@ async fn order(State(shop): State<Shop>, Path(id): Path<String>) -> Response {
         "history": [{"status": status, "at": AT}],
     }))
     .into_response()
+}
+
+async fn ready(State(shop): State<Shop>) -> Json<Value> {
+    let idle = json!({"activity": "idle", "blocked_keys": 0, "oldest_unpublished_seconds": 0.0, "last_error": null});
+    let queue = json!({"running": true, "last_error": null, "dead": 0, "held": 0});
+    let service = |name| json!({"service": name, "healthy": true, "outbox": idle, "inbox": null, "dead_letters": queue, "leaders": []});
+    let services: Vec<_> = shop.services.iter().map(service).collect();
+    Json(json!({"status": "ok", "services": services}))
 }
 
 fn page(path: &str) -> axum::http::request::Builder {
@@ -140,6 +155,27 @@ async fn pages_load_nothing_but_our_own_files() {
             !page.contains("http://") && !page.contains("https://"),
             "{path}"
         );
+    }
+}
+
+#[tokio::test]
+async fn no_answer_is_not_taken_for_everything_handled() {
+    let (status, page) = Shop::new().get("/ops/dead-letters").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("No service answered"), "{page}");
+    assert!(!page.contains("has handled everything"), "{page}");
+    let mut shop = Shop::new();
+    shop.services = &["inventory"];
+    let (_, page) = shop.get("/ops/dead-letters").await;
+    assert!(page.contains("has handled everything"), "{page}");
+    assert!(!page.contains("No service answered"), "{page}");
+}
+
+#[tokio::test]
+async fn pages_name_the_command_that_checks_the_invariants() {
+    for path in ["/tour", "/ops/invariants"] {
+        let (_, page) = Shop::new().get(path).await;
+        assert!(page.contains("commerce verify --data DIR"), "{page}");
     }
 }
 

@@ -83,9 +83,8 @@ async fn groups(State(pages): State<Pages>, visit: Visit) -> Result<Page, Refusa
         let groups = pages.api.get::<Vec<Group>>(&visit, &path).await;
         found.push((health.service.clone(), groups));
     }
-    let is_quiet = found
-        .iter()
-        .all(|(_, it)| matches!(it, Ok(Some(all)) if all.is_empty()));
+    let is_empty = |it: &_| matches!(it, Ok(Some(all)) if Vec::<Group>::is_empty(all));
+    let is_quiet = !found.is_empty() && found.iter().all(|(_, it)| is_empty(it));
     let body = html! {
         h1 { "Dead letters" }
         p { "A message that a service could not handle waits here, and the later messages of its key are held behind it. Repair the cause, then replay." }
@@ -98,6 +97,7 @@ async fn groups(State(pages): State<Pages>, visit: Visit) -> Result<Page, Refusa
                 Err(failed) => section { h2 { (service) } p.trouble { "Not to be had now: " (failed) } },
             }
         }
+        @if found.is_empty() { p.trouble { "No service answered: nobody knows what waits." } }
         @if is_quiet { p.good { "✓ Every service has handled everything." } }
     };
     Ok(page("Dead letters", body))
