@@ -175,7 +175,8 @@ async fn give_back(
     asked: Keyed<Asked>,
 ) -> Result<Response, http::Problem> {
     caller.require_operator()?;
-    let refund = asked.try_map(|asked| read(asked, order_id, &caller))?;
+    let key = asked.request.key.text().to_owned();
+    let refund = asked.try_map(|asked| read(asked, order_id, key, &caller))?;
     let Counter {
         books,
         records,
@@ -187,7 +188,12 @@ async fn give_back(
     answered
 }
 
-fn read(asked: Asked, order_id: String, caller: &Caller) -> Result<Refund, Problem> {
+fn read(
+    asked: Asked,
+    order_id: String,
+    request_key: String,
+    caller: &Caller,
+) -> Result<Refund, Problem> {
     let amount = Money::from_minor(asked.amount_minor);
     let amount = amount.ok().filter(|amount| *amount > Money::ZERO);
     let is_text = is_text(&asked.reason);
@@ -207,6 +213,7 @@ fn read(asked: Asked, order_id: String, caller: &Caller) -> Result<Refund, Probl
         amount,
         reason: asked.reason,
         requested_by: caller.user_id().unwrap_or("anybody").to_owned(),
+        request_key,
     })
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Refund {
     pub(crate) amount: Money,
     pub(crate) reason: String,
     pub(crate) requested_by: String,
+    /// The request's `Idempotency-Key`.
+    pub(crate) request_key: String,
 }
 
 /// Writes what is left to do at the provider, in the transaction that keeps the answer.
@@ -27,6 +29,13 @@ pub(crate) async fn request(
     let Some(mut payment) = store::find(tx, &refund.order_id).await? else {
         return Err(Problem::not_found("there is no payment for such an order").into());
     };
+    let (refund_id, now) = (desk.new_refund_id(), desk.now());
+    // The answer to a key is kept for a day, its refund for ever.
+    if !insert(tx, &refund_id, refund, now).await? {
+        let title = "The refund was requested before";
+        let detail = "the key was used more than a day ago: use a new key for a new refund";
+        return Err(Problem::new(StatusCode::CONFLICT, "refund-known", title, detail).into());
+    }
     let Ok(status) = payment.status.after(Event::RefundRequested) else {
         let title = "The payment cannot be refunded now";
         let detail = format!("it is {}", payment.status.name());
@@ -50,10 +59,8 @@ pub(crate) async fn request(
         )
         .into());
     }
-    let (refund_id, now) = (desk.new_refund_id(), desk.now());
     payment.status = status;
     store::save(tx, &payment, now).await?;
-    insert(tx, &refund_id, refund, now).await?;
     // No command of the saga waits for an answer.
     let (of, task) = ((&refund.order_id, refund.amount), None::<()>);
     store::intend(tx, Kind::Refund, &refund_id, of, &task, now).await?;
@@ -68,10 +75,16 @@ pub(crate) async fn request(
     Ok(Answer::json(StatusCode::ACCEPTED, &answer)?.header("location", location))
 }
 
-async fn insert(tx: &mut Connection, refund_id: &str, refund: &Refund, now: i64) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO refunds (refund_id, order_id, amount_minor, reason, requested_by, requested_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+/// False: the order has a refund of this key.
+async fn insert(
+    tx: &mut Connection,
+    refund_id: &str,
+    refund: &Refund,
+    now: i64,
+) -> Result<bool> {
+    let inserted = sqlx::query(
+        "INSERT INTO refunds (refund_id, order_id, amount_minor, reason, requested_by, requested_at, request_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (order_id, request_key) DO NOTHING",
     )
     .bind(refund_id)
     .bind(refund.order_id.as_str())
@@ -79,10 +92,12 @@ async fn insert(tx: &mut Connection, refund_id: &str, refund: &Refund, now: i64)
     .bind(&refund.reason)
     .bind(&refund.requested_by)
     .bind(now)
+    .bind(&refund.request_key)
     .execute(tx)
     .await
-    .map_err(sql)?;
-    Ok(())
+    .map_err(sql)?
+    .rows_affected();
+    Ok(inserted == 1)
 }
 
 /// The provider gave the money back. The reason of the refund; none: nobody requested it, it is an

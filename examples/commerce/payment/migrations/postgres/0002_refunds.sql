@@ -13,7 +13,9 @@ CREATE TABLE {ns}refunds (
     amount_minor BIGINT NOT NULL,
     reason       TEXT NOT NULL,
     requested_by TEXT NOT NULL,
+    request_key  TEXT NOT NULL,       -- the request's Idempotency-Key: one refund per key, for ever
     requested_at BIGINT NOT NULL,
-    refunded_at  BIGINT              -- none: it is under way
+    refunded_at  BIGINT,              -- none: it is under way
+    UNIQUE (order_id, request_key)
 );
 CREATE INDEX {prefix}refunds_of_order ON {ns}refunds (order_id);

@@ -13,7 +13,9 @@ CREATE TABLE {ns}refunds (
     amount_minor INTEGER NOT NULL,
     reason       TEXT NOT NULL,
     requested_by TEXT NOT NULL,
+    request_key  TEXT NOT NULL,       -- the request's Idempotency-Key: one refund per key, for ever
     requested_at INTEGER NOT NULL,
-    refunded_at  INTEGER              -- none: it is under way
+    refunded_at  INTEGER,             -- none: it is under way
+    UNIQUE (order_id, request_key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX {prefix}refunds_of_order ON {prefix}refunds (order_id);

@@ -297,6 +297,14 @@ impl Bench {
         self.psp.db.commit(tx).await.unwrap();
     }
 
+    /// The answers to keys are kept for a day: it has passed.
+    pub(super) async fn forget_answers(&self) {
+        let mut tx = self.db.begin().await.unwrap();
+        let forgetting = sqlx::query("DELETE FROM idempotency_records").execute(&mut *tx);
+        forgetting.await.unwrap();
+        self.db.commit(tx).await.unwrap();
+    }
+
     pub(super) async fn held_at_provider(&self) -> i64 {
         let operations = self.at_provider().await;
         let signed = operations.iter().map(|(kind, amount)| match &**kind {

@@ -77,6 +77,23 @@ async fn a_repeated_request_is_one_refund_and_one_answer() {
 }
 
 #[tokio::test]
+async fn a_key_is_one_refund_also_when_its_answer_is_forgotten() {
+    let Some(bench) = captured().await else {
+        return;
+    };
+    assert_eq!(bench.refund("key", 300).await.0, 202);
+    bench.settle().await;
+    bench.forget_answers().await;
+    let (status, known) = bench.refund("key", 300).await;
+    assert_eq!(status, 409, "{known}");
+    assert_eq!(known["type"], "urn:commerce:problem:refund-known");
+    assert_eq!(bench.settle().await, []);
+    assert_eq!(bench.balance("provider").await, 400);
+    assert_eq!(bench.refund("another", 300).await.0, 202);
+    bench.close().await;
+}
+
+#[tokio::test]
 async fn a_payment_has_one_refund_under_way_and_a_cancelled_order_waits_for_it() {
     let Some(bench) = captured().await else {
         return;
