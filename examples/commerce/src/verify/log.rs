@@ -137,9 +137,12 @@ impl Log {
             .collect()
     }
 
-    /// Whether `service` has ever read the log.
-    pub(crate) fn has_reader(&self, service: &str) -> bool {
+    /// Whether `service` has ever read or written the log.
+    pub(crate) fn has_member(&self, service: &str) -> bool {
+        let source = format!("/{service}");
+        let mut envelopes = self.records.iter().filter_map(|it| it.envelope.as_ref());
         self.committed.keys().any(|(group, _)| group == service)
+            || envelopes.any(|envelope| envelope.source == source)
     }
 
     /// The offset that `service` committed; it has handled every record below.

@@ -83,6 +83,10 @@ impl Observation {
                 }
                 "inventory" => {
                     observation.read_inventory(&mut snapshot).await?;
+                    let items = "SELECT sku, version FROM stock_items";
+                    observation
+                        .read_versions("stock", items, &mut snapshot)
+                        .await?;
                     let locks = Locks::read(&mut snapshot).await.map_err(cannot_check)?;
                     observation.locks.insert(service, locks);
                 }
@@ -119,9 +123,9 @@ impl Observation {
         }
         let log = storage.log().read().await.map_err(cannot_check)?;
         observation.log = Log::of(log);
-        // A service that has read the log was started, and its database is lost.
+        // A service that has read or written the log was started, and its database is lost.
         for service in &observation.absent {
-            if observation.log.has_reader(service) {
+            if observation.log.has_member(service) {
                 let lost = storage.snapshot(service).await.map_err(cannot_check)?;
                 lost.close().await.map_err(cannot_check)?;
             }

@@ -142,6 +142,9 @@ fn a_shop_on_a_full_disk_of_the_server_resumes_once_there_is_space() {
         let gave_up = ended.to_string().contains("timed_out");
         assert!(ended["status"] == "completed" || gave_up, "{ended:#}");
     }
+    // There was room for the last one.
+    let last = shop.ended(accepted.last().unwrap());
+    assert_eq!(last["status"], "completed", "{last:#}");
     let verdict = assert_holds(data, 60);
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     shop.stop();

@@ -3,13 +3,13 @@
 use commerce_chassis::ON_A_SERVER;
 
 use crate::{
-    sandbox::{Sandbox, copy, drop_databases, execute},
+    sandbox::{DATABASES, Sandbox, copy, drop_databases, execute},
     shop::{Shop, assert_holds, body, verify},
 };
 
 /// The damage, its database, its SQL, the broken invariants, and a word that an offender must
 /// contain.
-const CASES: [(&str, &str, &str, &str, &str); 35] = [
+const CASES: [(&str, &str, &str, &str, &str); 36] = [
     (
         "an order that is stuck",
         "order",
@@ -242,6 +242,13 @@ const CASES: [(&str, &str, &str, &str, &str); 35] = [
         "which is not in the log",
     ),
     (
+        "a lost user",
+        "identity",
+        "DELETE FROM users WHERE user_id = 'cust-009'",
+        "I6",
+        "cust-009 is told, and has no row",
+    ),
+    (
         "a product that was changed in silence",
         "catalog",
         "UPDATE products SET version = 7 WHERE sku = 'SKU-009'",
@@ -312,5 +319,32 @@ fn expected_rows(sql: &str) -> u64 {
         2
     } else {
         1
+    }
+}
+
+#[test]
+fn a_lost_database_is_not_taken_for_one_of_a_service_that_was_never_started() {
+    let Some(directory) = Sandbox::new().filter(|_| !ON_A_SERVER) else {
+        return;
+    };
+    let sound = directory.path().join("sound");
+    let shop = Shop::open(&sound);
+    // Orders reach every service; identity has told of its users.
+    let order_id = shop.accept("ok", &body(&[("SKU-001", 1)], "pm_ok"));
+    shop.ended(&order_id);
+    assert_holds(&sound, 30);
+    shop.stop();
+    for service in DATABASES {
+        let data = directory.path().join(format!("without-{service}"));
+        copy(&sound, &data);
+        for file in ["", "-wal", "-shm"] {
+            let file = data.join(format!("{service}.db{file}"));
+            if file.exists() {
+                std::fs::remove_file(file).unwrap();
+            }
+        }
+        let (code, line) = verify(&data, 0);
+        assert_eq!(code, 2, "{service}: {line}");
+        assert!(line.as_str().unwrap().contains(service), "{line}");
     }
 }

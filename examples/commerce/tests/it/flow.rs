@@ -5,8 +5,8 @@ use std::thread;
 use serde_json::Value;
 
 use crate::{
-    sandbox::{Sandbox, count},
-    shop::{Shop, assert_holds, body, one_answer},
+    sandbox::{Sandbox, count, execute},
+    shop::{Shop, assert_holds, body, one_answer, send, verify, wait_for},
 };
 
 fn history(order: &Value) -> Vec<&str> {
@@ -222,4 +222,38 @@ fn services_in_processes_of_their_own_share_the_data() {
         "delivered"
     );
     assert_holds(directory.path(), 30);
+}
+
+/// Stock is adjusted and money is given back; both are sound, and more money than was requested is
+/// noticed.
+#[test]
+fn what_operators_move_is_checked() {
+    let Some(sandbox) = Sandbox::new() else {
+        return;
+    };
+    let data = sandbox.path();
+    let shop = Shop::open(data);
+    let order_id = shop.accept("k", &body(&[("SKU-001", 2)], "pm_ok"));
+    assert_eq!(shop.ended(&order_id)["status"], "completed");
+    let act = |path: &str, body: &str| {
+        let headers = [("idempotency-key", "act"), ("x-operator", "ada")];
+        send(shop.address(), "POST", path, &headers, body).unwrap()
+    };
+    let adjusted = act("/api/v1/stock/SKU-001/adjust", r#"{"quantity":7}"#);
+    assert!(adjusted.status < 300, "{adjusted:?}");
+    let refunds = format!("/api/v1/payments/{order_id}/refunds");
+    let refund = act(&refunds, r#"{"amount_minor":100,"reason":"a scratch"}"#);
+    assert_eq!(refund.status, 202, "{refund:?}");
+    let paid = format!("/api/v1/payments/{order_id}");
+    wait_for("the money to be given back", || {
+        let refunds = shop.get(&paid).json()["refunds"].clone();
+        (refunds[0]["status"] == "refunded").then_some(())
+    });
+    assert_holds(data, 30);
+    shop.stop();
+    let damage = "UPDATE refunds SET amount_minor = amount_minor + 1";
+    assert_eq!(execute(data, "payment", damage), 1);
+    let (code, verdict) = verify(data, 0);
+    assert_eq!(code, 1, "{verdict:#}");
+    assert!(verdict.to_string().contains("instead of"), "{verdict:#}");
 }

@@ -78,7 +78,7 @@ fn wrong(order: &Order, payment: &Payment, at_rest: bool) -> Option<String> {
         return Some(format!("{held} is held, the provider says otherwise"));
     }
     let due = if order.status == "completed" {
-        order.total - provider("refund")
+        order.total - payment.refunded
     } else {
         0
     };

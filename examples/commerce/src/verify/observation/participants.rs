@@ -41,6 +41,8 @@ pub(crate) struct Payment {
     pub(crate) operations: BTreeMap<String, Operation>,
     /// Sums of the ledger entries by account.
     pub(crate) accounts: BTreeMap<String, i64>,
+    /// What operators gave back, of what was captured.
+    pub(crate) refunded: i64,
     /// The provider's own books: kind and amount by effect key.
     pub(crate) at_provider: BTreeMap<String, (String, i64)>,
 }
@@ -101,6 +103,11 @@ impl Observation {
         let intents: Vec<(String,)> = snapshot.all(intents).await.map_err(cannot_check)?;
         for (order_id,) in intents {
             self.payments.entry(order_id).or_default().has_intent = true;
+        }
+        let refunds = "SELECT order_id, amount_minor FROM refunds WHERE refunded_at IS NOT NULL";
+        let refunds: Vec<(String, i64)> = snapshot.all(refunds).await.map_err(cannot_check)?;
+        for (order_id, amount) in refunds {
+            self.payments.entry(order_id).or_default().refunded += amount;
         }
         let entries = "SELECT order_id, operation, account, amount_minor FROM ledger_entries";
         let entries: Vec<(String, String, String, i64)> =

@@ -1,4 +1,4 @@
-//! What is told by version (products, users) is told without a gap, up to the version of the row.
+//! What is told by version has a row that is not older. Products and users are told without a gap.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -6,6 +6,9 @@ use super::super::super::{
     finding::Finding,
     observation::{Mailbox, Observation},
 };
+
+/// The topic that tells some versions only: those that customers notice.
+const SOME: &str = "stock";
 
 pub(super) fn check(observation: &Observation, finding: &mut Finding) {
     let mut told: BTreeMap<(&str, &str), BTreeSet<i64>> = BTreeMap::new();
@@ -29,9 +32,9 @@ pub(super) fn check(observation: &Observation, finding: &mut Finding) {
         .collect();
     for ((topic, key), version) in &observation.versions {
         let is_excused = waiting.contains(&**key) || unreadable.contains(&**key);
-        let Some(versions) = told.get(&(*topic, &**key)) else {
+        let Some(versions) = told.remove(&(*topic, &**key)) else {
             // Nobody is told of the rows that the service was created with.
-            if *version > 1 && !is_excused {
+            if *version > 1 && *topic != SOME && !is_excused {
                 finding.offends(format!("{topic}: nothing of {key} is told"));
             }
             continue;
@@ -43,13 +46,19 @@ pub(super) fn check(observation: &Observation, finding: &mut Finding) {
                 "{topic}: version {last} of {key} is in the log, its row is at {version}"
             ));
         }
-        let missing: Vec<_> = (first..=*version)
-            .filter(|it| !versions.contains(it))
-            .collect();
+        let missing = (first..=*version).filter(|it| *topic != SOME && !versions.contains(it));
+        let missing: Vec<_> = missing.collect();
         if !missing.is_empty() && !is_excused {
             finding.offends(format!(
                 "{topic}: versions {missing:?} of {key} are not told"
             ));
         }
+    }
+    let has_owner = |topic: &str| {
+        let owner = if topic == SOME { "inventory" } else { topic };
+        !observation.absent.contains(owner)
+    };
+    for (topic, key) in told.keys().filter(|(topic, _)| has_owner(topic)) {
+        finding.offends(format!("{topic}: {key} is told, and has no row"));
     }
 }
