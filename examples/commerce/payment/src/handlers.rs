@@ -126,7 +126,9 @@ async fn order_cancelled(
     desk: Desk,
 ) -> Result<(), HandlerError> {
     let payment = store::find(tx, &cancelled.event.order_id).await?;
-    let Some(payment) = payment.filter(|payment| !payment.status.is_nothing()) else {
+    // A void that is under way ends all there is.
+    let is_open = |it: &Payment| !it.status.is_nothing() && it.status != Status::Voiding;
+    let Some(payment) = payment.filter(is_open) else {
         return Ok(());
     };
     give_back(tx, payment, cancelled.message.id.as_str(), None, &desk).await

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use commerce_contracts::{DeclineStage, Money};
 
-use crate::{payment::UNAVAILABLE, psp::Answer};
+use crate::{
+    payment::{NO_ANSWER, UNAVAILABLE},
+    psp::Answer,
+};
 
 /// An operation at the provider.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,7 +114,7 @@ pub(crate) fn resolve(kind: Kind, calls: i64, answer: Answer) -> Resolution {
         Answer::Expired => refused("auth_expired"),
         // The saga tries again, with another effect key.
         Answer::Unavailable if may_give_up => refused(UNAVAILABLE),
-        Answer::NotDone if may_give_up && calls >= MOST_CALLS => refused("no_answer"),
+        Answer::NotDone if may_give_up && calls >= MOST_CALLS => refused(NO_ANSWER),
         Answer::Silence => Resolution::Again(Question::LookUp, soon),
         Answer::NotDone | Answer::Unavailable => again,
     }

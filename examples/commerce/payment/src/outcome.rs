@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     handlers::Desk,
     intent::{Kind, Outcome, Resolution, resolve},
-    payment::{Event, ORDER_CANCELLED, Payment, declined, returned},
+    payment::{Event, NO_ANSWER, ORDER_CANCELLED, Payment, declined, returned},
     psp::Answer,
     refund,
     store::{self, Intent},
@@ -172,7 +172,7 @@ impl Books {
         })
     }
 
-    /// Answers the saga's undo; without one, tells whoever listens.
+    /// Answers the saga's undo; without one, tells whoever listens, if any money was given back.
     async fn answer(
         &self,
         tx: &mut Connection,
@@ -182,6 +182,7 @@ impl Books {
         let task: Option<UndoTask<AuthorizePayment>> = task(intent)?;
         match task {
             Some(task) => self.desk.kit.undone(tx, &task, returned).await?,
+            None if returned.amount_minor == Money::ZERO => {}
             None => self.desk.outbox.emit(tx, returned).await?,
         }
         Ok(())
@@ -208,7 +209,17 @@ impl Books {
                 kit.refused(tx, &task, &declined).await?;
             }
         }
-        Ok(Event::Declined)
+        if code != NO_ANSWER {
+            return Ok(Event::Declined);
+        }
+        // The provider may still do it. The void releases that, or has it declined.
+        let (effect_key, of) = (
+            format!("{}:void", intent.effect_key),
+            (&intent.order_id, payment.amount),
+        );
+        let (task, now) = (None::<()>, self.desk.now());
+        store::intend(tx, Kind::Void, &effect_key, of, &task, now).await?;
+        Ok(Event::Undone)
     }
 }
 

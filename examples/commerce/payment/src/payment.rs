@@ -205,6 +205,9 @@ pub(crate) fn declined(
 /// The code of the one refusal that another attempt may change.
 pub(crate) const UNAVAILABLE: &str = "unavailable";
 
+/// The code of a refusal that the provider has not confirmed: it may still hold the money, late.
+pub(crate) const NO_ANSWER: &str = "no_answer";
+
 /// The reason of a refund that nobody gave another reason for.
 pub(crate) const ORDER_CANCELLED: &str = "order_cancelled";
 

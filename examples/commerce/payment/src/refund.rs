@@ -76,12 +76,7 @@ pub(crate) async fn request(
 }
 
 /// False: the order has a refund of this key.
-async fn insert(
-    tx: &mut Connection,
-    refund_id: &str,
-    refund: &Refund,
-    now: i64,
-) -> Result<bool> {
+async fn insert(tx: &mut Connection, refund_id: &str, refund: &Refund, now: i64) -> Result<bool> {
     let inserted = sqlx::query(
         "INSERT INTO refunds (refund_id, order_id, amount_minor, reason, requested_by, requested_at, request_key)
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (order_id, request_key) DO NOTHING",

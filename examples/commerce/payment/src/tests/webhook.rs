@@ -2,12 +2,15 @@
 
 use axum::{body::Body, extract::Request};
 use commerce_chassis::{Caller, Round as _};
-use commerce_contracts::{PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded};
+use commerce_contracts::{
+    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded, RefundKind,
+};
 use mainstay_messaging::Event as _;
 use mainstay_saga::Attempt;
 use serde_json::{Value, json};
 
-use super::bench::{Bench, Held, kinds, read, to_authorize, to_capture};
+use super::bench::{Bench, Held, kinds, order_cancelled, read, to_authorize, to_capture};
+use crate::{intent::Kind, psp::Answer};
 
 const AUTHORISE: &str = "run:AuthorizePayment:1";
 
@@ -35,6 +38,46 @@ async fn an_authorisation_of_unknown_outcome_is_settled_by_what_the_provider_tel
     assert_eq!(bench.status().await, "declined");
     assert_eq!(bench.settle().await, [], "nobody asks again");
     bench.close().await;
+}
+
+#[tokio::test]
+async fn a_success_that_comes_after_the_last_look_up_leaves_nothing_held() {
+    for is_before_the_void in [true, false] {
+        let Some(bench) = Bench::open().await else {
+            return;
+        };
+        bench
+            .handle(to_authorize("pm_timeout", Attempt::Do(1)))
+            .await;
+        let mut answers = Vec::new();
+        while answers.is_empty() {
+            answers = bench.rounds(1).await;
+        }
+        assert_eq!(read::<PaymentDeclined>(&answers).code, "no_answer");
+        assert_eq!(bench.status().await, "voiding");
+        if !is_before_the_void {
+            assert_eq!(bench.settle().await, [], "nothing was held");
+        }
+        let fence = i64::MAX;
+        let late = bench.call(Kind::Authorize, AUTHORISE, fence).await;
+        let is_done = matches!(late, Some(Answer::Done { .. }));
+        assert_eq!(is_done, is_before_the_void, "{late:?}");
+        let heard = bench.webhook(&done(AUTHORISE, 700)).await;
+        assert_eq!(heard.1["settled"], false);
+        bench.handle(order_cancelled()).await;
+        let told = bench.settle().await;
+        if is_before_the_void {
+            let released: PaymentRefunded = read(&told);
+            assert_eq!(released.kind, RefundKind::Void);
+            assert_eq!(released.amount_minor.minor(), 700);
+        } else {
+            assert_eq!(told, []);
+        }
+        assert_eq!(bench.held_at_provider().await, 0);
+        assert_eq!(bench.balance("held").await, 0);
+        assert_eq!(bench.status().await, "voided");
+        bench.close().await;
+    }
 }
 
 #[tokio::test]
