@@ -50,7 +50,7 @@ struct Wanted {
     user: Option<String>,
     /// Of this order only.
     order: Option<String>,
-    /// Those before this event: `next` of the answer before.
+    /// Those behind this notification: `next` of the answer before.
     before: Option<String>,
 }
 
@@ -132,11 +132,13 @@ async fn list(
     if texts.into_iter().flatten().any(|text| text.contains('\0')) {
         return Err(Problem::not_found("no name contains a NUL"));
     }
+    let before = before.map(|id| id.rsplit_once('.').ok_or_else(no_place));
+    let before = before.transpose()?;
     let found = deliveries::of_user(desk.db.reader(), &user, order, before, LISTED).await?;
     let is_full = found.len() >= usize::try_from(LISTED).unwrap_or(usize::MAX);
     let next = found.last().filter(|_| is_full);
     Ok(Json(Listed {
-        next: next.map(|last| last.event_id.clone()),
+        next: next.map(id),
         notifications: found.into_iter().map(|one| Shown::of(one, None)).collect(),
     }))
 }
@@ -250,6 +252,14 @@ impl Desk {
         let found = found.filter(|(notification, _)| caller.may_see(&notification.user_id));
         found.ok_or_else(|| Problem::not_found("there is no such notification"))
     }
+}
+
+fn no_place() -> Problem {
+    let (title, detail) = (
+        "There is no such place in the list",
+        "before: expected `next` of an answer, such as EVENT.email",
+    );
+    Problem::new(StatusCode::BAD_REQUEST, "invalid-query", title, detail)
 }
 
 fn invalid(detail: impl Into<String>) -> Problem {

@@ -1,6 +1,7 @@
 //! The handlers and the sender on a database.
 
 mod fixture;
+mod listing;
 mod service;
 #[cfg(feature = "smtp")]
 mod smtp;
@@ -326,42 +327,6 @@ async fn preferences_choose_channels_and_language() {
     ] {
         let (status, answer) = prefer(wrong).await;
         assert_eq!(status, expected, "{answer}");
-    }
-}
-
-#[tokio::test]
-async fn a_list_goes_on_behind_its_last_event() {
-    let Some(shop) = Fixture::open().await else {
-        return;
-    };
-    shop.handle("e000", &confirmed("o", "cust-001")).await;
-    for number in 1..=60 {
-        let id = format!("e{number:03}");
-        shop.handle(&id, &refunded("o", RefundKind::Refund, number))
-            .await;
-    }
-    let path = "/api/v1/notifications?user=cust-001&order=o";
-    let (_, first) = shop.ask(Method::GET, path, None).await;
-    assert_eq!(first["notifications"].as_array().unwrap().len(), 50);
-    assert_eq!(first["next"], "e011");
-    let (_, rest) = shop
-        .ask(Method::GET, &format!("{path}&before=e011"), None)
-        .await;
-    let rest_of = rest["notifications"].as_array().unwrap();
-    assert_eq!((rest_of.len(), &rest["next"]), (11, &Value::Null));
-    let (status, one) = shop
-        .ask(Method::GET, "/api/v1/notifications/e000.email", None)
-        .await;
-    assert_eq!(status, StatusCode::OK);
-    assert!(one["body"].as_str().unwrap().contains("2 x SKU-001"));
-    for (wrong, expected) in [
-        ("", 422),
-        ("?user=%00", 404),
-        ("?user=cust-001&sort=up", 400),
-    ] {
-        let path = format!("/api/v1/notifications{wrong}");
-        let (status, _) = shop.ask(Method::GET, &path, None).await;
-        assert_eq!(status, expected, "{wrong}");
     }
 }
 

@@ -136,23 +136,25 @@ impl<'r> FromRow<'r, Row> for Notification {
     }
 }
 
-/// A user's notifications, the newest event first.
+/// A user's notifications behind an event and channel, the newest event first.
 pub(crate) async fn of_user(
     reader: &Pool,
     user_id: &str,
     order_id: Option<&str>,
-    before: Option<&str>,
+    before: Option<(&str, &str)>,
     limit: i64,
 ) -> Result<Vec<Notification>> {
     sqlx::query_as(
         "SELECT event_id, channel, user_id, order_id, news, recipient, subject, created_at, delivery, due_at, sent_at, error
          FROM notifications
-         WHERE user_id = $1 AND ($2 IS NULL OR order_id = $2) AND ($3 IS NULL OR event_id < $3)
-         ORDER BY event_id DESC, channel LIMIT $4",
+         WHERE user_id = $1 AND ($2 IS NULL OR order_id = $2)
+             AND ($3 IS NULL OR event_id < $3 OR (event_id = $3 AND channel > $4))
+         ORDER BY event_id DESC, channel LIMIT $5",
     )
     .bind(user_id)
     .bind(order_id)
-    .bind(before)
+    .bind(before.map(|(event_id, _)| event_id))
+    .bind(before.map(|(_, channel)| channel))
     .bind(limit)
     .fetch_all(reader)
     .await
