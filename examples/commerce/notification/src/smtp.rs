@@ -1,6 +1,6 @@
 //! Mails over SMTP.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use async_trait::async_trait;
 use commerce_chassis::{Error, Remote, Result};
@@ -18,6 +18,9 @@ const FROM: &str = "Shop <shop@commerce.example>";
 const DOMAIN: &str = "commerce.example";
 /// Mails on their way to the server at the same time.
 const AT_ONCE: usize = 8;
+
+/// Codes that refuse the recipient for good.
+const RECIPIENT: RangeInclusive<u16> = 550..=553;
 
 /// A mail server.
 pub(crate) struct Smtp {
@@ -45,7 +48,11 @@ impl Smtp {
         let sent = self.server.send(mail).await;
         sent.map(|_| ()).map_err(|error| {
             let text = error.to_string();
-            if error.is_permanent() {
+            // Any other code is about the server or our account there, such as 535.
+            if error
+                .status()
+                .is_some_and(|code| RECIPIENT.contains(&code.into()))
+            {
                 Undelivered::Refused(text)
             } else {
                 Undelivered::Away(text)

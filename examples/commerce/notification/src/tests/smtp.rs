@@ -17,10 +17,13 @@ use crate::{
 };
 
 /// A mail server that takes mails, and answers recipients as it is told.
+#[derive(Clone)]
 struct Server {
     url: String,
     mails: Arc<Mutex<Vec<String>>>,
     answers: Arc<Mutex<VecDeque<&'static str>>>,
+    /// Commands that begin with the first are answered with the second.
+    refused: Arc<Mutex<Option<(&'static str, &'static str)>>>,
 }
 
 impl Server {
@@ -30,11 +33,12 @@ impl Server {
             url: format!("smtp://{}", listener.local_addr().unwrap()),
             mails: Arc::default(),
             answers: Arc::default(),
+            refused: Arc::default(),
         };
-        let (mails, answers) = (Arc::clone(&server.mails), Arc::clone(&server.answers));
+        let serving = server.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, Arc::clone(&mails), Arc::clone(&answers)));
+                tokio::spawn(serve(client, serving.clone()));
             }
         });
         server
@@ -49,18 +53,18 @@ impl Server {
     }
 }
 
-async fn serve(
-    client: TcpStream,
-    mails: Arc<Mutex<Vec<String>>>,
-    answers: Arc<Mutex<VecDeque<&'static str>>>,
-) {
+async fn serve(client: TcpStream, server: Server) {
     let mut client = BufReader::new(client);
     client.write_all(b"220 test\r\n").await.unwrap();
     let (mut line, mut mail) = (String::new(), None::<String>);
     while client.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+        let refused = *server.refused.lock().unwrap();
+        let refused = refused.filter(|(command, _)| mail.is_none() && line.starts_with(command));
         let answer = match (&mut mail, &*line) {
+            (None, _) if let Some((_, answer)) = refused => answer,
+            (None, command) if command.starts_with("EHLO") => "250-test\r\n250 AUTH PLAIN\r\n",
             (Some(_), ".\r\n") => {
-                mails.lock().unwrap().extend(mail.take());
+                server.mails.lock().unwrap().extend(mail.take());
                 "250 taken\r\n"
             }
             (Some(mail), part) => {
@@ -73,7 +77,7 @@ async fn serve(
             }
             (None, "QUIT\r\n") => "221 bye\r\n",
             (None, command) if command.starts_with("RCPT") => {
-                let answer = answers.lock().unwrap().pop_front();
+                let answer = server.answers.lock().unwrap().pop_front();
                 answer.unwrap_or("250 ok\r\n")
             }
             _ => "250 ok\r\n",
@@ -143,6 +147,32 @@ async fn a_refused_recipient_is_final_and_anything_else_is_not() {
         "{refused:?}"
     );
     assert_eq!(server.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_shop_does_not_refuse_the_recipient() {
+    let server = Server::start().await;
+    let url = server.url.replace("smtp://", "smtp://shop:secret@");
+    for (command, answer) in [
+        ("AUTH", "535 wrong credentials\r\n"),
+        ("MAIL", "530 authentication required\r\n"),
+        ("EHLO", "502 not implemented\r\n"),
+        ("RCPT", "521 no mail here\r\n"),
+    ] {
+        *server.refused.lock().unwrap() = Some((command, answer));
+        // A connection of its own.
+        let smtp = Smtp::open(&url).unwrap();
+        let [outcome] = &smtp.call(vec![delivery("e1.email.1")]).await[..] else {
+            panic!("one answer");
+        };
+        let Err(Undelivered::Away(why)) = outcome else {
+            panic!("{command}: {outcome:?}");
+        };
+        assert!(why.contains(&answer[..3]), "{command}: {why}");
+    }
+    *server.refused.lock().unwrap() = None;
+    let smtp = Smtp::open(&url).unwrap();
+    assert_eq!(smtp.call(vec![delivery("e1.email.1")]).await, [Ok(())]);
 }
 
 #[tokio::test]
