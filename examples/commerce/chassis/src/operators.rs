@@ -56,9 +56,11 @@ impl Operators {
         }
     }
 
-    /// How the operator calls himself.
-    pub(crate) fn named(headers: &HeaderMap) -> Option<&str> {
-        let name = headers.get(OPERATOR)?.to_str().ok()?.trim();
+    /// How the operator calls himself in `X-Operator`, which is UTF-8.
+    #[must_use]
+    pub fn named(headers: &HeaderMap) -> Option<&str> {
+        let name = str::from_utf8(headers.get(OPERATOR)?.as_bytes());
+        let name = name.ok()?.trim();
         (!name.is_empty()).then_some(name)
     }
 
@@ -113,6 +115,19 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_name_is_any_text() {
+        for (sent, name) in [
+            ("Jörg", Some("Jörg")),
+            (" ada ", Some("ada")),
+            (" ", None),
+            ("", None),
+        ] {
+            let parts = parts(&[("x-operator", sent)]);
+            assert_eq!(Operators::named(&parts.headers), name, "{sent:?}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use commerce_chassis::{
-    Caller, Error, JsonBody, OpenApiRouter, PathParam, Problem, QueryParams, Refused, routes,
-    utoipa,
+    Caller, Error, JsonBody, OpenApiRouter, Operators, PathParam, Problem, QueryParams, Refused,
+    routes, utoipa,
 };
 use mainstay_saga::{Cancellation, Query, RunId, Signature, Status};
 use serde::{Deserialize, Serialize};
@@ -212,9 +212,8 @@ fn late(why: impl Into<String>) -> Problem {
 /// Who acts: the caller, or where anybody is one, the name that the request gives.
 fn signature(caller: &Caller, headers: &HeaderMap, reason: String) -> Result<Signature, Problem> {
     caller.require_operator()?;
-    let named = headers.get("x-operator").and_then(|it| it.to_str().ok());
-    let operator = caller.user_id().or(named).map(str::trim);
-    let operator = operator.filter(|name| !name.is_empty()).ok_or_else(|| {
+    let operator = caller.user_id().or_else(|| Operators::named(headers));
+    let operator = operator.ok_or_else(|| {
         let hint = "say who acts in the header X-Operator";
         Problem::unauthenticated("operator-missing", hint)
     })?;
@@ -243,5 +242,28 @@ fn refused(error: mainstay_saga::Error) -> Problem {
             invalid("invalid-result", "This is no answer to the step", detail)
         }
         error => Error::from(error).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn an_act_is_signed_with_any_name_and_by_nobody_without_one() {
+        let by = |caller: Caller, name: &str| {
+            let name = HeaderValue::from_str(name).unwrap();
+            let headers = HeaderMap::from_iter([(HeaderName::from_static("x-operator"), name)]);
+            signature(&caller, &headers, "it is stuck".to_owned())
+        };
+        let named = by(Caller::anybody(), " Jörg ").unwrap();
+        assert_eq!(named, Signature::new("Jörg", "it is stuck"));
+        let known = by(Caller::operator("op"), "Jörg").unwrap();
+        assert_eq!(known.operator, "op", "the token says who it is");
+        let nobody = by(Caller::anybody(), " ").unwrap_err();
+        assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+        assert!(by(Caller::customer("cust-001"), "Jörg").is_err());
     }
 }
