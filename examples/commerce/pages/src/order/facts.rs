@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -178,23 +179,20 @@ impl Facts {
             of("shipments/{id}"),
             format!("/api/v1/notifications?user={customer}&order={id}"),
         ];
-        let (events, timeline, payment, ledger, shipment, mut mails) = tokio::join!(
+        let skus: BTreeSet<&str> = order.lines.iter().map(|line| &*line.sku).collect();
+        let stock = skus.into_iter().take(SKUS).map(async |sku| {
+            let path = format!("/api/v1/stock/{}", escaped(sku));
+            (sku.to_owned(), api.get(visit, &path).await)
+        });
+        let (events, timeline, payment, ledger, shipment, mails, stock) = tokio::join!(
             api.get(visit, &paths[0]),
             api.get(visit, &paths[1]),
             api.get(visit, &paths[2]),
             api.get(visit, &paths[3]),
             api.get(visit, &paths[4]),
-            api.get::<Mails>(visit, &paths[5]),
+            mails(api, visit, &paths[5]),
+            join_all(stock),
         );
-        if let Ok(Some(mails)) = &mut mails {
-            read(api, visit, mails).await;
-        }
-        let skus: BTreeSet<&str> = order.lines.iter().map(|line| &*line.sku).collect();
-        let mut stock = Vec::new();
-        for sku in skus.into_iter().take(SKUS) {
-            let path = format!("/api/v1/stock/{}", escaped(sku));
-            stock.push((sku.to_owned(), api.get(visit, &path).await));
-        }
         Ok(Some(Self {
             order,
             events,
@@ -226,12 +224,18 @@ impl Facts {
     }
 }
 
-/// Adds the texts of the mails. One that is not to be had shows its subject only.
-async fn read(api: &Api, visit: &Visit, mails: &mut Mails) {
-    for mail in mails.notifications.iter_mut().take(MAILS) {
-        let path = format!("/api/v1/notifications/{}", escaped(&mail.notification_id));
-        if let Ok(Some(whole)) = api.get::<Mail>(visit, &path).await {
-            mail.body = whole.body;
-        }
+/// The mails with their texts. One whose text is not to be had shows its subject only.
+async fn mails(api: &Api, visit: &Visit, path: &str) -> Part<Mails> {
+    let mut mails = api.get::<Mails>(visit, path).await;
+    if let Ok(Some(mails)) = &mut mails {
+        let read = mails.notifications.iter_mut().take(MAILS);
+        join_all(read.map(async |mail| {
+            let path = format!("/api/v1/notifications/{}", escaped(&mail.notification_id));
+            if let Ok(Some(whole)) = api.get::<Mail>(visit, &path).await {
+                mail.body = whole.body;
+            }
+        }))
+        .await;
     }
+    mails
 }
