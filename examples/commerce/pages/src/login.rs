@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::{
     Pages,
     page::{Area, Page, Refusal},
-    visit::{ACCESS, CUSTOMER, Visit, cookie, forgotten},
+    visit::{ACCESS, CUSTOMER, Visit, cookie, forgotten, lasting},
 };
 
 pub(crate) fn router() -> Router<Pages> {
@@ -48,6 +48,8 @@ struct Login {
 #[derive(Deserialize)]
 struct Tokens {
     access_token: String,
+    /// Seconds.
+    expires_in: u64,
     user_id: String,
 }
 
@@ -62,8 +64,9 @@ async fn enter(
         let title = "The answer is no session";
         Refusal::new(StatusCode::BAD_GATEWAY, title, error.to_string())
     })?;
+    let access = lasting(ACCESS, &tokens.access_token, tokens.expires_in);
     let cookies = AppendHeaders([
-        (SET_COOKIE, cookie(ACCESS, &tokens.access_token)),
+        (SET_COOKIE, access),
         (SET_COOKIE, cookie(CUSTOMER, &tokens.user_id)),
     ]);
     Ok((cookies, Redirect::to("/")).into_response())

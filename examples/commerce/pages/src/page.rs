@@ -2,11 +2,14 @@
 
 use axum::{
     http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use maud::{DOCTYPE, Markup, html};
 
-use crate::api::Failed;
+use crate::{
+    api::Failed,
+    visit::{ACCESS, forgotten},
+};
 
 /// The part of the site that a page belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -178,7 +181,10 @@ impl IntoResponse for Refusal {
             p { a href="/" { "To the shop" } " · " a href="/ops" { "to the operators' pages" } }
         };
         let page = Page::new(Area::Shop, "", self.title.clone(), body);
-        let mut response = (self.status, page).into_response();
+        // A token that is refused would be refused again, even where none is needed.
+        let is_unknown = self.status == StatusCode::UNAUTHORIZED;
+        let cookies = is_unknown.then(|| AppendHeaders([(header::SET_COOKIE, forgotten(ACCESS))]));
+        let mut response = (self.status, cookies, page).into_response();
         let seconds = self.retry_after.and_then(|seconds| seconds.parse().ok());
         if let Some(seconds) = seconds {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);

@@ -102,6 +102,11 @@ pub(crate) fn cookie(name: &str, value: &str) -> String {
     )
 }
 
+/// A cookie that the browser drops after so many seconds.
+pub(crate) fn lasting(name: &str, value: &str, seconds: u64) -> String {
+    format!("{}; Max-Age={seconds}", cookie(name, value))
+}
+
 /// Takes a cookie back.
 pub(crate) fn forgotten(name: &str) -> String {
     format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")

@@ -51,6 +51,7 @@ impl Shop {
             .route("/api/v1/orders/{id}", get(order))
             .route("/api/v1/sagas/{run}/cancel", post(kept))
             .route("/readyz", get(ready))
+            .route("/api/v1/auth/login", post(logged_in))
             .route(
                 "/api/v1/dlq/{service}/groups",
                 get(|| async { Json(json!([])) }),
@@ -79,6 +80,9 @@ impl Shop {
 }
 
 async fn order(State(shop): State<Shop>, Path(id): Path<String>) -> Response {
+    if id == "o-closed" {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
     if id != "o-1" {
         return StatusCode::NOT_FOUND.into_response();
     }
@@ -97,6 +101,10 @@ async fn ready(State(shop): State<Shop>) -> Json<Value> {
     let service = |name| json!({"service": name, "healthy": true, "outbox": idle, "inbox": null, "dead_letters": queue, "leaders": []});
     let services: Vec<_> = shop.services.iter().map(service).collect();
     Json(json!({"status": "ok", "services": services}))
+}
+
+async fn logged_in() -> Json<Value> {
+    Json(json!({"access_token": "t-1", "user_id": "cust-002", "expires_in": 900}))
 }
 
 fn page(path: &str) -> axum::http::request::Builder {
@@ -248,6 +256,43 @@ async fn an_act_needs_a_name_a_reason_and_a_confirmation() {
     assert_eq!(sent[0].1, json!({"reason": "stuck"}));
 }
 
+fn cookies(response: &Response) -> Vec<&str> {
+    let cookies = response.headers().get_all(header::SET_COOKIE).iter();
+    cookies.map(|cookie| cookie.to_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_access_cookie_ends_with_its_token_and_with_its_refusal() {
+    let shop = Shop::new();
+    let form = "email=a%40example.com&password=p";
+    let response = shop.post("/login", form, &[]).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    let access = cookies(&response)[0];
+    assert!(access.starts_with("access=t-1;"), "{access}");
+    assert!(access.ends_with("; Max-Age=900"), "{access}");
+
+    let request = page("/orders/o-closed").header(header::COOKIE, "access=old");
+    let request = request.body(Body::empty()).unwrap();
+    let response = shop.pages().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let taken_back = cookies(&response);
+    assert_eq!(taken_back.len(), 1);
+    assert!(
+        taken_back[0].starts_with("access=; Path=/; Max-Age=0"),
+        "{taken_back:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_operator_signs_with_any_name() {
+    let shop = Shop::new();
+    let form = "operator=J%C3%B6rg&reason=stuck&sure=yes";
+    let response = shop.post("/ops/sagas/r-1/cancel", form, &[]).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    let sent = shop.sent.lock().unwrap();
+    assert_eq!(sent[0].0["x-operator"].as_bytes(), "Jörg".as_bytes());
+}
+
 /// The text of the next event of a stream; none = the stream has ended.
 async fn event(body: &mut Body) -> Option<String> {
     loop {
@@ -269,6 +314,20 @@ fn id_of(event: &str) -> &str {
 fn live(page: &str) -> String {
     let (_, rest) = page.split_once("data-live=\"").unwrap();
     rest.split_once('"').unwrap().0.to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_browser_claims_to_have_seen_is_no_part_of_an_event() {
+    for seen in ["a-%0A", "%0A", "%00", "0123456789abcde%0A", "x", "-"] {
+        let shop = Shop::new();
+        let url = format!("/orders/o-1/live?seen={seen}");
+        let request = page(&url).body(Body::empty()).unwrap();
+        let response = shop.pages().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{seen}");
+        let mut body = response.into_body();
+        let summary = event(&mut body).await.unwrap();
+        assert!(summary.contains("id=\"summary\""), "{seen}: {summary}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
