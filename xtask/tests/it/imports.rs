@@ -88,8 +88,11 @@ fn allowed(source: &str, target: &str) -> bool {
             )
         }
         ("commerce-chassis", _) => library(target).is_some() || target == "commerce-contracts",
-        // Pages know the services by HTTP only.
-        ("commerce-pages", _) => matches!(target, "commerce-contracts" | "mainstay-clock"),
+        // Pages know the services by HTTP only. A run's timeline is in the terms of the sagas' library.
+        ("commerce-pages", _) => matches!(
+            target,
+            "commerce-contracts" | "mainstay-clock" | "mainstay-saga"
+        ),
         // A service never imports another service: they talk through contracts.
         (service, _) if service.starts_with("commerce-") => {
             library(target).is_some() || matches!(target, "commerce-chassis" | "commerce-contracts")

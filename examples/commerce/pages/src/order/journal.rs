@@ -1,84 +1,12 @@
-//! The entries of a saga's journal, read.
+//! The entries of a saga's journal, read and told.
 
 use commerce_contracts::SUBSCRIPTIONS;
-use serde::Deserialize;
+use mainstay_saga::{Attempt, Document, Signature, journal::Entry};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::facts::Noted;
-
-/// An entry, as the saga's timeline has it.
-#[derive(Clone, PartialEq, Deserialize, Debug)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Entry {
-    Started,
-    Sent {
-        step: String,
-        attempt: Attempt,
-    },
-    Done {
-        step: String,
-        result: Document,
-    },
-    Refused {
-        step: String,
-        refusal: Document,
-        retry_in: Option<i64>,
-    },
-    Undoing {
-        reason: Value,
-    },
-    StepUndone {
-        step: String,
-    },
-    Overdue {
-        step: Option<String>,
-    },
-    Broken {
-        why: String,
-    },
-    Mended {
-        by: Signature,
-    },
-    Retried {
-        step: String,
-        by: Signature,
-    },
-    Skipped {
-        step: String,
-        by: Signature,
-    },
-    CancelRequested {
-        by: Signature,
-    },
-    Completed,
-    Undone,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Debug)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Attempt {
-    Do(u32),
-    Undo,
-}
-
-/// An answer of a participant.
-#[derive(Clone, PartialEq, Deserialize, Debug)]
-pub(crate) struct Document {
-    pub(crate) kind: String,
-    pub(crate) payload: Value,
-}
-
-#[derive(Clone, PartialEq, Eq, Deserialize, Debug)]
-pub(crate) struct Signature {
-    pub(crate) operator: String,
-    pub(crate) reason: String,
-}
-
-impl Signature {
-    fn text(&self) -> String {
-        format!("by {}: {}", self.operator, self.reason)
-    }
-}
+use crate::time::Span;
 
 /// Reads an entry; nothing if this build does not know it.
 pub(crate) fn read(noted: &Noted) -> Option<Entry> {
@@ -105,66 +33,132 @@ pub(crate) struct Told {
     pub(crate) is_back: bool,
 }
 
-impl Entry {
-    /// What the entry says to people.
-    pub(crate) fn told(&self) -> Told {
-        let at = |step: &str, sign, text: String, is_back| Told {
+impl Told {
+    /// What the entry says to people; nothing if this build does not know its kind.
+    pub(crate) fn of(entry: &Entry) -> Option<Self> {
+        let at = |step: &str, sign, text: String, is_back| Self {
             lane: service_of(step),
             sign,
             text,
             payload: None,
             is_back,
         };
-        let order = |text: String, is_back| Told {
+        let order = |text: String, is_back| Self {
             lane: "order",
             sign: "•",
             text,
             payload: None,
             is_back,
         };
-        match self {
-            Self::Started => order("saga started".to_owned(), false),
-            Self::Sent { step, attempt } => match attempt {
+        Some(match entry {
+            Entry::Started => order("saga started".to_owned(), false),
+            Entry::Sent { step, attempt } => match attempt {
                 Attempt::Do(1) => at(step, "→", step.clone(), false),
                 Attempt::Do(attempt) => at(step, "→", format!("{step}, attempt {attempt}"), false),
                 Attempt::Undo => at(step, "→", format!("undo of {step}"), true),
             },
-            Self::Done { step, result } => Told {
-                payload: Some(result.payload.clone()),
-                ..at(step, "←", result.kind.clone(), false)
+            Entry::Done { step, result } => Self {
+                payload: json(result),
+                ..at(step, "←", result.kind().to_owned(), false)
             },
-            Self::Refused {
+            Entry::Refused {
                 step,
                 refusal,
                 retry_in,
             } => {
                 let again = retry_in
-                    .as_ref()
-                    .map(|micros| format!(", again in {}", crate::time::Span(*micros)));
-                let text = format!("{}{}", refusal.kind, again.unwrap_or_default());
-                Told {
-                    payload: Some(refusal.payload.clone()),
+                    .map(|micros| Span(i64::try_from(micros).unwrap_or(i64::MAX)))
+                    .map(|span| format!(", again in {span}"));
+                let text = format!("{}{}", refusal.kind(), again.unwrap_or_default());
+                Self {
+                    payload: json(refusal),
                     ..at(step, "←", text, true)
                 }
             }
-            Self::Undoing { reason } => Told {
-                payload: Some(reason.clone()),
+            Entry::Undoing { reason } => Self {
+                payload: serde_json::to_value(reason).ok(),
                 ..order("the saga goes back".to_owned(), true)
             },
-            Self::StepUndone { step } => at(step, "←", format!("{step} is undone"), true),
-            Self::Overdue { step: Some(step) } => at(step, "!", format!("{step} is overdue"), true),
-            Self::Overdue { step: None } => order("the deadline has passed".to_owned(), true),
-            Self::Broken { why } => order(format!("broken: {why}"), true),
-            Self::Mended { by } => order(format!("mended {}", by.text()), false),
-            Self::Retried { step, by } => {
-                at(step, "↻", format!("{step} retried {}", by.text()), false)
+            Entry::StepUndone { step } => at(step, "←", format!("{step} is undone"), true),
+            Entry::Overdue { step: Some(step) } => {
+                at(step, "!", format!("{step} is overdue"), true)
             }
-            Self::Skipped { step, by } => {
-                at(step, "↷", format!("{step} skipped {}", by.text()), false)
+            Entry::Overdue { step: None } => order("the deadline has passed".to_owned(), true),
+            Entry::Broken { why } => order(format!("broken: {why}"), true),
+            Entry::Mended { by } => order(format!("mended {}", text(by)), false),
+            Entry::Retried { step, by } => {
+                at(step, "↻", format!("{step} retried {}", text(by)), false)
             }
-            Self::CancelRequested { by } => order(format!("cancelled {}", by.text()), true),
-            Self::Completed => order("saga completed".to_owned(), false),
-            Self::Undone => order("saga undone: every step is taken back".to_owned(), true),
-        }
+            Entry::Skipped { step, by } => {
+                at(step, "↷", format!("{step} skipped {}", text(by)), false)
+            }
+            Entry::CancelRequested { by } => order(format!("cancelled {}", text(by)), true),
+            Entry::Completed => order("saga completed".to_owned(), false),
+            Entry::Undone => order("saga undone: every step is taken back".to_owned(), true),
+            _ => return None,
+        })
+    }
+}
+
+fn text(by: &Signature) -> String {
+    format!("by {}: {}", by.operator, by.reason)
+}
+
+/// The payload of a participant's answer.
+fn json(answer: &Document) -> Option<Value> {
+    serde_json::from_str(answer.json()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_saga::state::Reason;
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(entry: Value) -> Option<Told> {
+        let at = "2026-01-01T00:00:00Z".to_owned();
+        Told::of(&read(&Noted { at, entry })?)
+    }
+
+    /// As the saga's library writes it.
+    fn written(entry: &Entry) -> Value {
+        serde_json::to_value(entry).unwrap()
+    }
+
+    #[test]
+    fn what_the_library_writes_is_told() {
+        let document = Document::new("PaymentDeclined", 1, r#"{"code": "declined"}"#).unwrap();
+        let refused = written(&Entry::Refused {
+            step: "AuthorizePayment".to_owned(),
+            refusal: document,
+            retry_in: Some(2_000_000),
+        });
+        let refused = told(refused).unwrap();
+        assert_eq!((refused.lane, refused.sign), ("payment", "←"));
+        assert_eq!(refused.text, "PaymentDeclined, again in 2.00 s");
+        assert_eq!(refused.payload, Some(json!({"code": "declined"})));
+        assert!(refused.is_back);
+
+        let sent = written(&Entry::Sent {
+            step: "ReserveStock".to_owned(),
+            attempt: Attempt::Do(2),
+        });
+        let sent = told(sent).unwrap();
+        assert_eq!((sent.lane, sent.sign), ("inventory", "→"));
+        assert_eq!(sent.text, "ReserveStock, attempt 2");
+
+        let by = Signature::new("Jörg", "asked by phone");
+        let cancelled = told(written(&Entry::CancelRequested { by: by.clone() })).unwrap();
+        assert_eq!(cancelled.text, "cancelled by Jörg: asked by phone");
+        let reason = Reason::Cancelled { by };
+        let undoing = told(written(&Entry::Undoing { reason })).unwrap();
+        let by = json!({"operator": "Jörg", "reason": "asked by phone"});
+        assert_eq!(undoing.payload, Some(json!({"cancelled": {"by": by}})));
+    }
+
+    #[test]
+    fn an_entry_of_a_newer_build_is_left_out() {
+        assert!(told(json!({"an entry": "of a newer build"})).is_none());
     }
 }

@@ -1,8 +1,10 @@
 //! What happened to an order, lane by lane: pure, from what the services say.
 
+use mainstay_saga::{Attempt, journal::Entry};
+
 use super::{
     facts::{Facts, Mails, Shipment, Timeline},
-    journal::{Attempt, Entry, read, service_of},
+    journal::{read, service_of},
 };
 use crate::time::{Span, micros};
 
@@ -217,7 +219,8 @@ fn steps(timeline: &Timeline, now: i64) -> Vec<(&'static str, Item)> {
             Entry::CancelRequested { .. } => {
                 moment("order", at, "cancel requested".to_owned(), Tone::Back);
             }
-            Entry::Started | Entry::Undoing { .. } | Entry::Completed | Entry::Undone => {}
+            // The others happen at no step.
+            _ => {}
         }
     }
     let named = tracks.into_iter().map(|track| {

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::{
     drawing,
     facts::{Event, Facts, Ledger, Noted, Posting, Stock, Timeline},
-    journal, lanes,
+    journal::{Told, read},
+    lanes,
 };
 use crate::{
     api::escaped,
@@ -257,7 +258,7 @@ fn of_stream(event: &Event) -> Option<Line> {
 }
 
 fn of_saga(noted: &Noted) -> Option<Line> {
-    let told = journal::read(noted)?.told();
+    let told = Told::of(&read(noted)?)?;
     Some(Line {
         at: micros(&noted.at)?,
         lane: told.lane,
