@@ -219,7 +219,7 @@ fn listen(given: Option<&str>) -> Result<SocketAddr, Failure> {
 
 fn operators(token: Option<&str>, access: Access) -> Result<Operators, Failure> {
     match token {
-        None if access == Access::Open => Ok(Operators::on_loopback(true)),
+        None if access == Access::Open => Ok(Operators::everyone()),
         None => Ok(Operators::with_access_token()),
         Some(token) if token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Ok(Operators::with_token(token))

@@ -43,7 +43,7 @@ impl Deployment {
             ids: Arc::new(SystemIds::new()),
             access: Access::Open,
             keys: KeySet::default(),
-            operators: Operators::on_loopback(true),
+            operators: Operators::everyone(),
             webhook_secrets: WebhookSecrets::new(None, None, Access::Required)?,
             shutdown: CancellationToken::new(),
         })

@@ -17,7 +17,7 @@ pub struct Operators(Access);
 
 #[derive(Clone)]
 enum Access {
-    /// Everyone who reaches the listener.
+    /// Everyone who is not refused already.
     Open,
     /// Whoever sends this token.
     Token(Arc<str>),
@@ -26,14 +26,10 @@ enum Access {
 }
 
 impl Operators {
-    /// Everyone is one, if only this machine reaches the listener; otherwise nobody is.
+    /// Everyone who needs no token. Where requests need one, operators need theirs.
     #[must_use]
-    pub const fn on_loopback(is_loopback: bool) -> Self {
-        Self(if is_loopback {
-            Access::Open
-        } else {
-            Access::Nobody
-        })
+    pub const fn everyone() -> Self {
+        Self(Access::Open)
     }
 
     /// Whoever sends an access token of an operator.
@@ -69,9 +65,7 @@ impl Operators {
         let token = bearer(&parts.headers);
         if !token.is_some_and(|token| self.has_token(token)) {
             match parts.extensions.get() {
-                Some(Authenticated(Err(_))) if token.is_some() => {
-                    return Err(Denied::Unauthenticated);
-                }
+                Some(Authenticated(Err(_))) => return Err(Denied::Unauthenticated),
                 Some(Authenticated(Ok(caller))) => {
                     if let Some(user) = caller.user_id() {
                         let user = caller.is_operator().then(|| user.to_owned());
@@ -107,6 +101,7 @@ impl fmt::Debug for Operators {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Caller, Problem};
     use axum::http::Request;
 
     fn parts(headers: &[(&str, &str)]) -> Parts {
@@ -134,13 +129,13 @@ mod tests {
     fn an_act_needs_a_name_and_the_token_if_there_is_one() {
         let ada = parts(&[("x-operator", "ada")]);
         let nameless = parts(&[]);
-        let open = Operators::on_loopback(true);
+        let open = Operators::everyone();
         assert_eq!(open.authorize(&ada, Role::Operator), Ok("ada".to_owned()));
         assert_eq!(open.authorize(&nameless, Role::Reader), Ok(String::new()));
         let denied = open.authorize(&nameless, Role::Operator);
         assert_eq!(denied, Err(Denied::Unauthenticated));
 
-        let closed = Operators::on_loopback(false);
+        let closed = Operators::with_access_token();
         let denied = closed.authorize(&ada, Role::Reader);
         assert_eq!(denied, Err(Denied::Forbidden));
 
@@ -153,5 +148,24 @@ mod tests {
         let asked = parts(&[("x-operator", "ada"), ("authorization", "Bearer secret")]);
         assert!(guarded.authorize(&asked, Role::Operator).is_ok());
         assert!(!format!("{guarded:?}").contains("secret"));
+    }
+
+    #[test]
+    fn whom_the_service_refuses_is_no_operator_even_at_an_open_desk() {
+        let refused = Problem::unauthenticated("token-missing", "send a token");
+        for headers in [&[][..], &[("authorization", "Bearer old")]] {
+            let mut asked = parts(headers);
+            asked.extensions.insert(Authenticated(Err(refused.clone())));
+            for operators in [Operators::everyone(), Operators::with_access_token()] {
+                let denied = operators.authorize(&asked, Role::Reader);
+                assert_eq!(denied, Err(Denied::Unauthenticated), "{operators:?}");
+            }
+        }
+        let mut anybody = parts(&[]);
+        anybody
+            .extensions
+            .insert(Authenticated(Ok(Caller::anybody())));
+        let read = Operators::everyone().authorize(&anybody, Role::Reader);
+        assert_eq!(read, Ok(String::new()));
     }
 }
