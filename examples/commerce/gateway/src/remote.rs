@@ -7,7 +7,7 @@ use axum::{
     extract::Request,
     http::{
         HeaderMap, HeaderName, StatusCode, Uri,
-        header::{CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
+        header::{CONNECTION, HOST, ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
     },
     response::{IntoResponse as _, Response},
 };
@@ -62,6 +62,10 @@ impl Remote {
         if let Some(host) = request.headers_mut().remove(HOST) {
             let forwarded = HeaderName::from_static("x-forwarded-host");
             request.headers_mut().insert(forwarded, host);
+        }
+        // The gateway has judged them. Beside another host they would look like another site's.
+        for name in [ORIGIN, HeaderName::from_static("sec-fetch-site")] {
+            request.headers_mut().remove(name);
         }
         strip(request.headers_mut());
         match self.client.request(request).await {

@@ -136,7 +136,10 @@ impl Upstream {
     /// What the service takes and answers; a service of another process is asked once.
     pub(crate) async fn document(&self) -> Result<&Value, Problem> {
         let fetch = async || match &self.remote {
-            Some(remote) => remote.document().await,
+            Some(remote) => {
+                let asked = tokio::time::timeout(self.limits.deadline, remote.document());
+                asked.await.unwrap_or_else(|_| Err(Problem::unavailable()))
+            }
             None => Ok(Value::Null),
         };
         self.document.get_or_try_init(fetch).await

@@ -139,6 +139,7 @@ async fn listen(router: Router) -> Uri {
 #[tokio::test]
 async fn a_remote_service_gets_the_request_with_its_token_and_answers() {
     let echo = Router::new().fallback(async |uri: Uri, headers: HeaderMap| {
+        assert!(!headers.contains_key("origin") && !headers.contains_key("sec-fetch-site"));
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         Json(json!({
             "path": uri.to_string(),
@@ -153,6 +154,8 @@ async fn a_remote_service_gets_the_request_with_its_token_and_answers() {
     assert_eq!(document.status, StatusCode::OK);
     let request = ask(Method::GET, "/api/v1/stock/SKU-001?x=1")
         .header("host", "shop.example")
+        .header("origin", "http://shop.example")
+        .header("sec-fetch-site", "same-origin")
         .header("authorization", "Bearer old")
         .header("connection", "x-hop")
         .header("x-hop", "1");
@@ -183,6 +186,21 @@ async fn a_remote_service_that_is_down_is_a_503_and_does_not_fail_the_others() {
     // The document of the shop waits for the service, too: half of one would mislead.
     let document = shop.send(ask(Method::GET, "/openapi.json")).await;
     assert_eq!(document.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_document_does_not_wait_for_a_service_that_never_answers() {
+    // It takes connections, and reads nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let shop = Shop::behind(gateway(Access::Open).remote("order", url.parse().unwrap()));
+    let asked = shop.send(ask(Method::GET, "/openapi.json"));
+    let answer = tokio::time::timeout(10 * Limits::default().deadline, asked).await;
+    let answer = answer.expect("an answer");
+    assert_eq!(
+        (answer.status.as_u16(), answer.slug()),
+        (503, "unavailable")
+    );
 }
 
 #[tokio::test]
