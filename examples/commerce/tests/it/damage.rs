@@ -3,7 +3,7 @@
 use commerce_chassis::ON_A_SERVER;
 
 use crate::{
-    sandbox::{DATABASES, Sandbox, copy, drop_databases, execute},
+    sandbox::{DATABASES, Sandbox, copy, execute, keep, put_back},
     shop::{Shop, assert_holds, body, verify},
 };
 
@@ -269,8 +269,8 @@ fn each_damaged_row_breaks_its_invariants_and_is_named() {
     let Some(directory) = Sandbox::new() else {
         return;
     };
-    let sound = directory.path().join("sound");
-    let shop = Shop::open(&sound);
+    let data = directory.path();
+    let shop = Shop::open(data);
     let order_ids = [
         shop.accept("ok", &body(&[("SKU-001", 2)], "pm_ok")),
         shop.accept("declined", &body(&[("SKU-002", 1)], "pm_declined")),
@@ -278,16 +278,15 @@ fn each_damaged_row_breaks_its_invariants_and_is_named() {
     for order_id in &order_ids {
         shop.ended(order_id);
     }
-    assert_holds(&sound, 30);
+    assert_holds(data, 30);
     shop.stop();
-    assert_holds(&sound, 0);
+    assert_holds(data, 0);
 
     let mut wrong = Vec::new();
     for (what, database, sql, invariants, word) in CASES {
-        let data = directory.path().join(what.replace(' ', "-"));
-        copy(&sound, &data);
-        assert_eq!(execute(&data, database, sql), expected_rows(sql), "{what}");
-        let (code, verdict) = verify(&data, 0);
+        keep(data, database);
+        assert_eq!(execute(data, database, sql), expected_rows(sql), "{what}");
+        let (code, verdict) = verify(data, 0);
         assert_eq!(code, 1, "{what}: {verdict:#}");
         let rows = verdict["invariants"].as_array().unwrap();
         let broken: Vec<&str> = rows
@@ -303,11 +302,10 @@ fn each_damaged_row_breaks_its_invariants_and_is_named() {
             .map(|row| row["offenders"].to_string())
             .collect();
         assert!(offenders.contains(word), "{what}: {offenders}");
-        if ON_A_SERVER {
-            drop_databases(&data);
-        }
+        put_back(data, database);
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_holds(data, 0);
 }
 
 /// Each damage changes one row, except that an operation of the ledger has several, and that two

@@ -234,7 +234,7 @@ pub(crate) fn database(data: &Path, name: &str) -> String {
     prefix(data) + name
 }
 
-/// Copies a stopped deployment.
+/// Copies the files of a stopped deployment.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -244,15 +244,42 @@ pub(crate) fn copy(from: &Path, to: &Path) {
         }
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
-    if ON_A_SERVER {
-        on_the_server(async |connection| {
-            for name in DATABASES {
-                let (from, to) = (database(from, name), database(to, name));
-                let statement = format!("CREATE DATABASE {to} TEMPLATE {from}");
-                connection.execute(AssertSqlSafe(statement)).await.unwrap();
-            }
-        });
+}
+
+/// Keeps a copy of one of the databases of a stopped deployment, for [`put_back`].
+pub(crate) fn keep(data: &Path, name: &str) {
+    if !is_on_the_server(name) {
+        let [live, kept] = ["db", "kept"].map(|end| data.join(format!("{name}.{end}")));
+        std::fs::copy(live, kept).unwrap();
+        return;
     }
+    let live = database(data, name);
+    on_the_server(async |connection| {
+        let statement = format!("CREATE DATABASE {live}_kept TEMPLATE {live}");
+        connection.execute(AssertSqlSafe(statement)).await.unwrap();
+    });
+}
+
+/// Puts the copy in place of the database.
+pub(crate) fn put_back(data: &Path, name: &str) {
+    if !is_on_the_server(name) {
+        let [live, kept] = ["db", "kept"].map(|end| data.join(format!("{name}.{end}")));
+        std::fs::rename(kept, live).unwrap();
+        for end in ["db-wal", "db-shm"] {
+            // Of the database before; there may be none.
+            drop(std::fs::remove_file(data.join(format!("{name}.{end}"))));
+        }
+        return;
+    }
+    let live = database(data, name);
+    on_the_server(async |connection| {
+        for statement in [
+            format!("DROP DATABASE {live} WITH (FORCE)"),
+            format!("ALTER DATABASE {live}_kept RENAME TO {live}"),
+        ] {
+            connection.execute(AssertSqlSafe(statement)).await.unwrap();
+        }
+    });
 }
 
 /// Runs a statement on one of the deployment's databases, and returns the number of changed rows.
