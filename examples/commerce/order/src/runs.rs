@@ -3,8 +3,8 @@
 
 use axum::{
     Json,
-    extract::State,
-    http::{HeaderMap, StatusCode},
+    extract::{FromRequestParts, State},
+    http::{StatusCode, request::Parts},
 };
 use commerce_chassis::{
     Caller, Error, JsonBody, OpenApiRouter, Operators, PathParam, Problem, QueryParams, Refused,
@@ -134,12 +134,11 @@ struct Acted {
     responses((status = OK, body = Acted), Refused))]
 async fn retry(
     State(desk): State<Desk>,
-    caller: Caller,
-    headers: HeaderMap,
+    Operator(operator): Operator,
     PathParam(run): PathParam,
     JsonBody(Why { reason }): JsonBody<Why>,
 ) -> Result<Json<Acted>, Problem> {
-    let by = signature(&caller, &headers, reason)?;
+    let by = Signature::new(operator, reason);
     let retried = desk.retry(&RunId::new(&*run), &by).await;
     retried.map_err(refused)?;
     let outcome = "it goes on: what is in flight is sent again".to_owned();
@@ -163,12 +162,11 @@ struct Skip {
     responses((status = OK, body = Acted), Refused))]
 async fn skip(
     State(desk): State<Desk>,
-    caller: Caller,
-    headers: HeaderMap,
+    Operator(operator): Operator,
     PathParam(run): PathParam,
     JsonBody(skip): JsonBody<Skip>,
 ) -> Result<Json<Acted>, Problem> {
-    let by = signature(&caller, &headers, skip.reason)?;
+    let by = Signature::new(operator, skip.reason);
     let result = skip.result.to_string();
     let id = RunId::new(&*run);
     let skipped = desk.skip(&id, &skip.step, &result, &by).await;
@@ -183,12 +181,11 @@ async fn skip(
     responses((status = OK, body = Acted), Refused))]
 async fn cancel(
     State(desk): State<Desk>,
-    caller: Caller,
-    headers: HeaderMap,
+    Operator(operator): Operator,
     PathParam(run): PathParam,
     JsonBody(Why { reason }): JsonBody<Why>,
 ) -> Result<Json<Acted>, Problem> {
-    let by = signature(&caller, &headers, reason)?;
+    let by = Signature::new(operator, reason);
     let cancelled = desk.cancel(&RunId::new(&*run), &by).await;
     let outcome = match cancelled.map_err(refused)? {
         Cancellation::Accepted => "it is undone from here on".to_owned(),
@@ -210,14 +207,24 @@ fn late(why: impl Into<String>) -> Problem {
 }
 
 /// Who acts: the caller, or where anybody is one, the name that the request gives.
-fn signature(caller: &Caller, headers: &HeaderMap, reason: String) -> Result<Signature, Problem> {
-    caller.require_operator()?;
-    let operator = caller.user_id().or_else(|| Operators::named(headers));
-    let operator = operator.ok_or_else(|| {
-        let hint = "say who acts in the header X-Operator";
-        Problem::unauthenticated("operator-missing", hint)
-    })?;
-    Ok(Signature::new(operator, reason))
+#[derive(Debug)]
+struct Operator(String);
+
+impl<S: Sync> FromRequestParts<S> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        caller.require_operator()?;
+        let name = caller
+            .user_id()
+            .or_else(|| Operators::named(&parts.headers));
+        let name = name.ok_or_else(|| {
+            let hint = "say who acts in the header X-Operator";
+            Problem::unauthenticated("operator-missing", hint)
+        })?;
+        Ok(Self(name.to_owned()))
+    }
 }
 
 fn invalid(slug: &'static str, title: &'static str, detail: impl Into<String>) -> Problem {
@@ -242,28 +249,5 @@ fn refused(error: mainstay_saga::Error) -> Problem {
             invalid("invalid-result", "This is no answer to the step", detail)
         }
         error => Error::from(error).into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::{HeaderName, HeaderValue};
-
-    use super::*;
-
-    #[test]
-    fn an_act_is_signed_with_any_name_and_by_nobody_without_one() {
-        let by = |caller: Caller, name: &str| {
-            let name = HeaderValue::from_str(name).unwrap();
-            let headers = HeaderMap::from_iter([(HeaderName::from_static("x-operator"), name)]);
-            signature(&caller, &headers, "it is stuck".to_owned())
-        };
-        let named = by(Caller::anybody(), " Jörg ").unwrap();
-        assert_eq!(named, Signature::new("Jörg", "it is stuck"));
-        let known = by(Caller::operator("op"), "Jörg").unwrap();
-        assert_eq!(known.operator, "op", "the token says who it is");
-        let nobody = by(Caller::anybody(), " ").unwrap_err();
-        assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
-        assert!(by(Caller::customer("cust-001"), "Jörg").is_err());
     }
 }
