@@ -14,6 +14,9 @@ pub struct Builder {
     pub(super) settings: Settings,
 }
 
+/// librdkafka takes no longer one from an admin client.
+const LONGEST_REQUEST: Duration = Duration::from_hours(1);
+
 /// How a group divides its partitions.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
@@ -113,9 +116,9 @@ impl Builder {
     }
 
     /// How long a call waits for an answer of the cluster before it returns
-    /// [`Error::Unavailable`]; default 10 s. Publishing retries until then.
-    pub const fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.request_timeout = timeout;
+    /// [`Error::Unavailable`]; default 10 s, at most an hour. Publishing retries until then.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.request_timeout = timeout.min(LONGEST_REQUEST);
         self
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Call<'m> {
     outcomes: Vec<Option<PublishOutcome>>,
     planned: Vec<Planned<'m>>,
     timed_out: bool,
+    /// Whether librdkafka took no more messages.
+    cut_short: bool,
 }
 
 struct Planned<'m> {
@@ -80,6 +82,7 @@ impl<'m> Call<'m> {
             outcomes,
             planned,
             timed_out: false,
+            cut_short: false,
         }
     }
 
@@ -128,7 +131,11 @@ impl<'m> Call<'m> {
                 .record(&name, planned.partition, planned.number);
             if let Err(failed) = producer.send(record) {
                 tracing::debug!(%failed, "librdkafka takes no more messages in this call");
-                self.do_not_try(&wave[sent..]);
+                let code = failed.rdkafka_error_code().unwrap_or(Code::Unknown);
+                let outcome = failure(&self.messages[planned.number], code, producer);
+                self.outcomes[planned.number] = Some(outcome);
+                self.do_not_try(&wave[sent + 1..]);
+                self.cut_short = true;
                 break;
             }
             if sent % PORTION == PORTION - 1 {
@@ -147,12 +154,13 @@ impl<'m> Call<'m> {
 
     fn all_taken(&self, producer: &Producer) -> bool {
         !self.timed_out
+            && !self.cut_short
             && (producer.answers().iter()).all(|answer| matches!(answer, None | Some(Ok(()))))
     }
 
     /// The outcomes, and whether something that was sent was not taken.
     pub(super) fn finish(self, producer: &Producer) -> (Vec<PublishOutcome>, bool) {
-        let mut failed = false;
+        let mut failed = self.timed_out || self.cut_short;
         let answers = producer.answers();
         let outcomes = (self.outcomes.into_iter().zip(answers).zip(self.messages))
             .map(|((outcome, answer), message)| match (outcome, answer) {
@@ -169,7 +177,7 @@ impl<'m> Call<'m> {
                 }
             })
             .collect();
-        (outcomes, failed || self.timed_out)
+        (outcomes, failed)
     }
 }
 

@@ -12,12 +12,14 @@ use super::{
 use crate::{Error, Group};
 
 /// What the guarantees rest on: settings that only this crate makes.
-const OURS: [&str; 24] = [
+const OURS: [&str; 29] = [
     "acks",
     "allow.auto.create.topics",
     "auto.offset.reset",
+    "batch.size",
     "bootstrap.servers",
     "client.id",
+    "delivery.report.only.error",
     "delivery.timeout.ms",
     "enable.auto.commit",
     "enable.auto.offset.store",
@@ -33,10 +35,13 @@ const OURS: [&str; 24] = [
     "max.in.flight",
     "max.in.flight.requests.per.connection",
     "max.poll.interval.ms",
+    "message.max.bytes",
     "message.timeout.ms",
+    "metadata.broker.list",
     "partition.assignment.strategy",
     "request.required.acks",
     "session.timeout.ms",
+    "transactional.id",
 ];
 
 /// Whether every setting is known, has a good value, and is the user's to make.
@@ -58,15 +63,13 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
 /// For every client.
 pub(super) fn common(settings: &Settings) -> ClientConfig {
     let mut config = ClientConfig::new();
+    let silence = settings.request_timeout.max(Duration::from_secs(1));
     config
         .set("bootstrap.servers", &settings.servers)
         .set("client.id", &settings.client_id)
         .set("allow.auto.create.topics", "false")
         // A connection that is silent for this long is dead.
-        .set(
-            "socket.timeout.ms",
-            millis(settings.request_timeout.max(Duration::from_secs(1))),
-        )
+        .set("socket.timeout.ms", millis(silence, Duration::from_mins(5)))
         .set("socket.keepalive.enable", "true")
         .set("socket.nagle.disable", "true")
         // A cluster that comes back is found within a second, not ten.
@@ -84,8 +87,6 @@ pub(super) fn producer(settings: &Settings, batch: usize) -> ClientConfig {
     let mut config = common(settings);
     for (name, value) in [
         ("linger.ms", "0"),
-        // Sizes are checked against the limit of each topic.
-        ("message.max.bytes", "1000000000"),
         ("queue.buffering.max.messages", "1000000"),
     ] {
         if config.get(name).is_none() {
@@ -94,6 +95,8 @@ pub(super) fn producer(settings: &Settings, batch: usize) -> ClientConfig {
     }
     config
         .set("batch.size", batch.to_string())
+        // Sizes are checked against the limit of each topic.
+        .set("message.max.bytes", "1000000000")
         .set("acks", "all")
         .set("enable.idempotence", "true")
         .set("enable.gapless.guarantee", "true")
@@ -140,7 +143,8 @@ pub(super) fn observer(settings: &Settings, group: &Group) -> ClientConfig {
 /// For a member of `group`.
 pub(super) fn member(settings: &Settings, group: &Group) -> ClientConfig {
     let mut config = observer(settings, group);
-    config.set("max.poll.interval.ms", millis(longest_silence(settings)));
+    let silence = millis(longest_silence(settings), DAY);
+    config.set("max.poll.interval.ms", silence);
     if let Some(id) = &settings.instance_id {
         config.set("group.instance.id", id);
     }
@@ -156,16 +160,18 @@ pub(super) fn member(settings: &Settings, group: &Group) -> ClientConfig {
     let heartbeat = settings.heartbeat_interval.unwrap_or(quarter);
     config
         .set("partition.assignment.strategy", strategy)
-        .set("session.timeout.ms", millis(settings.session_timeout))
-        .set("heartbeat.interval.ms", millis(heartbeat));
+        .set("session.timeout.ms", millis(settings.session_timeout, DAY))
+        .set("heartbeat.interval.ms", millis(heartbeat, DAY));
     config
 }
 
 /// How long a member may not poll. The cluster allows a rebalance as much.
 pub(super) fn longest_silence(settings: &Settings) -> Duration {
-    settings.revocation_timeout + settings.session_timeout
+    (settings.revocation_timeout).saturating_add(settings.session_timeout)
 }
 
-fn millis(duration: Duration) -> String {
-    duration.as_millis().clamp(1, 86_400_000).to_string()
+const DAY: Duration = Duration::from_hours(24);
+
+fn millis(duration: Duration, longest: Duration) -> String {
+    duration.min(longest).as_millis().max(1).to_string()
 }

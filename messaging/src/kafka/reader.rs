@@ -46,6 +46,9 @@ struct Reading {
     partitions: Vec<(Partition, i64, i64)>,
     /// What is still to come of the present topic, by partition: the end.
     open: BTreeMap<Partition, i64>,
+    /// What was read and not handed out yet: the call that read it may have failed.
+    deliveries: Vec<Delivery>,
+    newest: Option<i64>,
 }
 
 const DOING: &str = "reading topics";
@@ -96,9 +99,10 @@ impl TopicReader {
             (reading, read)
         });
         let (reading, read) = reading.await.map_err(error::ended)?;
+        let newest = reading.newest;
         self.reading = Some(reading);
-        let (deliveries, newest) = read?;
-        self.newest = self.newest.max(newest);
+        let deliveries = read?;
+        self.newest = newest;
         Ok((!deliveries.is_empty()).then_some(deliveries))
     }
 }
@@ -142,20 +146,21 @@ impl Reading {
             client,
             topics: topics.into(),
             open: BTreeMap::new(),
+            deliveries: Vec::new(),
+            newest: None,
         })
     }
 
     /// Blocks the thread.
-    fn next(&mut self) -> Result<(Vec<Delivery>, Option<i64>), Error> {
+    fn next(&mut self) -> Result<Vec<Delivery>, Error> {
         let settings = Arc::clone(&self.settings);
         let patience = Patience::of(&settings);
-        let (mut deliveries, mut newest) = (Vec::new(), None);
-        while deliveries.len() < PORTION {
+        while self.deliveries.len() < PORTION {
             if self.open.is_empty() && !self.next_topic()? {
                 break;
             }
             // What has come is handed out before it is waited for more.
-            let wait = if deliveries.is_empty() {
+            let wait = if self.deliveries.is_empty() {
                 patience.left().min(Duration::from_millis(250))
             } else {
                 Duration::ZERO
@@ -165,8 +170,8 @@ impl Reading {
                     let (delivery, time) = delivery(&settings, &record);
                     let there = |delivery: &Delivery| belongs(&mut self.open, delivery);
                     if let Some(delivery) = delivery.filter(there) {
-                        newest = newest.max(time);
-                        deliveries.push(delivery);
+                        self.newest = self.newest.max(time);
+                        self.deliveries.push(delivery);
                     }
                 }
                 // Only one topic is read at a time.
@@ -174,7 +179,7 @@ impl Reading {
                     self.open.retain(|partition, _| partition.number != number);
                 }
                 Some(Err(cause)) => return Err(self.client.context().explain(DOING, cause)),
-                None if !deliveries.is_empty() => break,
+                None if !self.deliveries.is_empty() => break,
                 None if patience.is_over() => {
                     let cause = KafkaError::MessageConsumption(Code::OperationTimedOut);
                     return Err(self.client.context().explain(DOING, cause));
@@ -182,7 +187,7 @@ impl Reading {
                 None => {}
             }
         }
-        Ok((deliveries, newest))
+        Ok(std::mem::take(&mut self.deliveries))
     }
 
     /// Turns to the next topic that has records.

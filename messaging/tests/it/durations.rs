@@ -116,3 +116,32 @@ async fn the_broker_in_a_file_works_with_any_duration() {
         }
     }
 }
+
+#[cfg(all(feature = "conformance", feature = "kafka"))]
+#[tokio::test]
+async fn the_broker_of_kafka_works_with_any_duration() {
+    use crate::kafka::mock::Mock;
+    use mainstay_messaging::kafka::{Broker, Builder};
+    type Setter = fn(Builder, Duration) -> Builder;
+    const LONGEST: &[Duration] = &[Duration::from_hours(24 * 25), Duration::MAX];
+    let setters: [(&str, Setter, &[Duration]); 2] = [
+        (
+            "revocation_timeout",
+            Builder::revocation_timeout,
+            &DURATIONS,
+        ),
+        // Within nothing there is no answer.
+        ("request_timeout", Builder::request_timeout, LONGEST),
+    ];
+    for (setting, set, durations) in setters {
+        for &duration in durations {
+            let mock = Mock::start();
+            mock.create_topic("orders", 2);
+            let builder = Broker::builder(&mock.servers).max_message_size(1_000_000);
+            let broker = set(builder, duration).open().await.unwrap();
+            let join = || broker.consumer("g").subscribe(["orders"]);
+            let members = [join().await.unwrap(), join().await.unwrap()];
+            in_time(setting, duration, serve(broker.publisher(), members)).await;
+        }
+    }
+}

@@ -3,7 +3,7 @@
 mod errors;
 mod fixture;
 mod foreign;
-mod mock;
+pub(crate) mod mock;
 mod protocols;
 mod publishing;
 mod reading;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use rdkafka::consumer::Consumer as _;
 
-use super::{Entry, LogConsumer, Standing};
+use super::{Entry, LogConsumer, Standing, joined};
 use crate::{
     Error,
     broker::Partition,
@@ -56,10 +56,14 @@ impl LogConsumer {
             loop {
                 self.incoming.extend(self.line.take());
                 self.note_incoming();
-                if self.standing == Standing::Outside {
+                if self.standing == Standing::Outside && self.asking.is_none() {
                     return;
                 }
-                self.line.news().await;
+                tokio::select! {
+                    () = self.line.news() => {}
+                    // Nobody needs the answer, but a revocation waits for it.
+                    answer = joined(&mut self.asking) => drop(answer),
+                }
             }
         };
         if tokio::time::timeout(patience, left).await.is_err() {
@@ -84,5 +88,45 @@ impl LogConsumer {
         asked
             .map_err(|_| error::unavailable("the group does not answer"))?
             .map_err(error::ended)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Group, StartAt, Topic,
+        broker::builder::Subscription,
+        kafka::{Builder, line::Incoming},
+    };
+
+    fn subscription() -> Subscription {
+        Subscription {
+            group: Group::from_static("g"),
+            topics: vec![Topic::from_static("orders")],
+            start_at: StartAt::Latest,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_member_leaves_although_a_revocation_waits_for_where_its_partitions_begin() {
+        let builder = Builder::new("127.0.0.1:1".to_owned());
+        let settings = Arc::new(builder.settings);
+        let mut member = LogConsumer::new(settings, subscription()).unwrap();
+        member.standing = Standing::Inside;
+        member.asking = Some(tokio::spawn(async {
+            tokio::task::yield_now().await;
+            Ok(Vec::new())
+        }));
+        member.incoming.push_back(Incoming::Revoked {
+            partitions: vec![Partition {
+                topic: Topic::from_static("orders"),
+                number: 0,
+            }],
+            lost: false,
+        });
+        member.leave(&[]).await.unwrap();
+        assert!(member.asking.is_none() && member.incoming.is_empty());
+        assert_eq!(member.standing, Standing::Outside);
     }
 }

@@ -28,7 +28,12 @@ async fn a_cluster_that_is_not_there_is_unavailable() {
 async fn settings_on_which_the_guarantees_rest_are_refused() {
     for (name, value, expected) in [
         ("acks", "1", "acks"),
+        ("batch.size", "1", "batch.size"),
+        ("delivery.report.only.error", "true", "only.error"),
         ("enable.auto.commit", "true", "enable.auto.commit"),
+        ("message.max.bytes", "1000", "message.max.bytes"),
+        ("metadata.broker.list", "other:9092", "broker.list"),
+        ("transactional.id", "shop", "transactional.id"),
         ("no.such.setting", "1", "no.such.setting"),
         ("linger.ms", "soon", "linger.ms"),
     ] {

@@ -6,14 +6,17 @@ use std::{
     time::Duration,
 };
 
-use mainstay_messaging::kafka::rdkafka::mocking::MockCluster;
+use mainstay_messaging::{
+    Error, Publisher as _, broker::PublishOutcome, conformance::PublisherFixture as _,
+    kafka::rdkafka::mocking::MockCluster,
+};
 
-use super::fixture::KafkaFixture;
+use super::fixture::{KafkaFixture, message};
 
 /// A cluster of one node. librdkafka's handle stays on its thread.
-pub(super) struct Mock {
+pub(crate) struct Mock {
     orders: mpsc::SyncSender<(Order, mpsc::Sender<()>)>,
-    pub(super) servers: String,
+    pub(crate) servers: String,
 }
 
 enum Order {
@@ -23,7 +26,7 @@ enum Order {
 }
 
 impl Mock {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (orders, received) = mpsc::sync_channel::<(Order, mpsc::Sender<()>)>(0);
         let (started, servers) = mpsc::channel();
         thread::spawn(move || {
@@ -53,7 +56,7 @@ impl Mock {
         waiting.recv().unwrap();
     }
 
-    pub(super) fn create_topic(&self, topic: &str, partitions: u16) {
+    pub(crate) fn create_topic(&self, topic: &str, partitions: u16) {
         self.order(Order::CreateTopic(topic.to_owned(), partitions));
     }
 
@@ -84,6 +87,83 @@ async fn fixture_on(mock: Arc<Mock>) -> KafkaFixture {
 }
 
 mainstay_messaging::conformance!(outage: fixture());
+
+#[tokio::test]
+async fn nothing_of_a_key_is_sent_behind_a_message_for_which_there_was_no_room() {
+    let mock = Arc::new(Mock::start());
+    let f = KafkaFixture::new(&mock.servers, Some(Arc::clone(&mock)), |builder| {
+        builder
+            .max_message_size(1_000_000)
+            .setting("queue.buffering.max.messages", "1")
+    })
+    .await;
+    let topic = f.topic(2).await;
+    let first = KEYS.map(|key| message(key, 0));
+    let messages = [first, KEYS.map(|key| message(key, 1))].concat();
+    let outcomes = f.publisher().publish(&messages).await;
+    // The first messages to the two partitions go together, and there is room for one.
+    assert!(outcomes[KEYS.len()..].iter().all(not_tried), "{outcomes:?}");
+    let taken = outcomes.iter().filter(|outcome| outcome.is_acknowledged());
+    assert_eq!(taken.count(), 1, "{outcomes:?}");
+    assert_eq!(f.records(&topic).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_whose_cluster_goes_away_loses_nothing() {
+    let mock = Arc::new(Mock::start());
+    let f = KafkaFixture::new(&mock.servers, Some(Arc::clone(&mock)), |builder| {
+        builder
+            .request_timeout(Duration::from_secs(2))
+            .max_message_size(1_000_000)
+            // A call makes one batch, and a fetch brings one while nothing else waits to be read.
+            .setting("linger.ms", "20")
+            .setting("queued.min.messages", "1")
+    })
+    .await;
+    let topic = f.topic(1).await;
+    let publisher = f.publisher();
+    let mut published = 0;
+    // More than comes at once, and more behind it.
+    for count in [1, 1_500, 100] {
+        let batch: Vec<_> = (published..published + count)
+            .map(|number| message("a", number))
+            .collect();
+        for outcome in publisher.publish(&batch).await {
+            assert!(outcome.is_acknowledged(), "{outcome:?}");
+        }
+        published += count;
+    }
+    let mut reader = f.broker.read([&topic]).await.unwrap();
+    let mut read = 0;
+    while read < 1_001 {
+        read += reader.next().await.unwrap().unwrap().len();
+    }
+    mock.down();
+    // It notices that the cluster is away, and so does the reader.
+    let unanswered = publisher.publish(&[message("a", published)]).await;
+    assert!(!unanswered[0].is_acknowledged(), "{unanswered:?}");
+    let mut failures = 0;
+    loop {
+        match reader.next().await {
+            Ok(None) => break,
+            Ok(Some(more)) => read += more.len(),
+            Err(error) => {
+                assert!(error.is_retryable(), "{error}");
+                failures += 1;
+                mock.up();
+            }
+        }
+    }
+    assert!(failures > 0);
+    assert_eq!(read, published);
+}
+
+/// Both partitions of a topic have some of them.
+const KEYS: [&str; 4] = ["a", "b", "c", "d"];
+
+const fn not_tried(outcome: &PublishOutcome) -> bool {
+    matches!(outcome, PublishOutcome::Unknown(Error::NotTried))
+}
 
 /// Where there is no real cluster. The mocked one cannot remove records, so two cases are missing.
 mod stand_in {
