@@ -35,7 +35,7 @@ pub(crate) struct Grant {
 pub(crate) struct Desk {
     db: Db,
     outbox: Outbox,
-    passwords: Passwords,
+    pub(crate) passwords: Passwords,
     keys: Keys,
     ids: Arc<dyn IdGenerator>,
     clock: Arc<dyn Clock>,
@@ -111,13 +111,15 @@ impl Desk {
         let Some(email) = normal(email) else {
             return Err(wrong_login());
         };
+        // First of all: an attempt counts as wrong until its password is checked, so it must be checked.
+        let turn = self.passwords.turn().await?;
         let mut tx = self.begin().await?;
         if let Some(until) = store::attempt(&mut tx, &email, now).await? {
             return Err(locked(until, now));
         }
         let (user_id, stored) = store::credentials(&mut tx, &email).await?;
         self.commit(tx).await?;
-        let is_right = self.passwords.verify(password, stored).await?;
+        let is_right = self.passwords.verify(turn, password, stored).await?;
         let Some(user_id) = user_id.filter(|_| is_right) else {
             return Err(wrong_login());
         };

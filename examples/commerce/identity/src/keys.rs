@@ -116,6 +116,9 @@ impl Round for Rotation {
         let now = micros_since_epoch(self.clock.now());
         let mut tx = self.db.begin().await?;
         self.keys.look_after(&mut tx, now).await?;
+        self.db.commit(tx).await?;
+        // On its own: a long sweep holds no lock on the keys, and a failed one does not undo their rotation.
+        let mut tx = self.db.begin().await?;
         store::sweep(&mut tx, now).await?;
         self.db.commit(tx).await?;
         Ok(Progress::Due(Duration::from_secs(60)))

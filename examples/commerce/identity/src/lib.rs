@@ -40,7 +40,8 @@ use keys::Rotation;
 pub use seeds::{CUSTOMERS, OPERATOR};
 
 /// The service's tables.
-pub const MIGRATIONS: Migrations = commerce_chassis::migrations!("identity", "0001_identity");
+pub const MIGRATIONS: Migrations =
+    commerce_chassis::migrations!("identity", "0001_identity", "0002_ends");
 
 /// How often keys and expired rows are looked after. Each process reads new keys that often; a key is
 /// published for much longer before it signs.

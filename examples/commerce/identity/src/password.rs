@@ -5,7 +5,11 @@ use std::{fmt, num::NonZero, sync::Arc, time::Duration};
 
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use commerce_chassis::{Error, Problem, Result};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
+};
 
 use crate::{
     secret::{Secret, random},
@@ -37,13 +41,27 @@ impl Passwords {
         })
     }
 
+    /// Waits for a turn. 503 = there is none in time.
+    pub(crate) async fn turn(&self) -> Result<Turn, Problem> {
+        let turn = timeout(WAIT, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.ok().and_then(Result::ok);
+        turn.map(|_permit| Turn { _permit })
+            .ok_or_else(Problem::unavailable)
+    }
+
     /// Hashes a new password.
     pub(crate) async fn hash(&self, password: Secret) -> Result<String, Problem> {
-        Ok(self.take_turn(move || hash(&password.0)).await??)
+        let turn = self.turn().await?;
+        Ok(turn.work(move || hash(&password.0)).await??)
     }
 
     /// Whether the password belongs to a user with this hash. An unknown user costs the same time.
-    pub(crate) async fn verify(&self, password: Secret, stored: Stored) -> Result<bool, Problem> {
+    pub(crate) async fn verify(
+        &self,
+        turn: Turn,
+        password: Secret,
+        stored: Stored,
+    ) -> Result<bool, Problem> {
         let (hash, may_enter): (Arc<str>, bool) = match stored {
             Stored::Own(hash) => (hash.into(), true),
             Stored::Seed => (Arc::clone(&self.seed), self.seeds_may_enter),
@@ -57,21 +75,22 @@ impl Passwords {
                 Err(error) => Err(Error::damaged("the hash of a password", error)),
             }
         };
-        Ok(self.take_turn(check).await?? && may_enter)
+        Ok(turn.work(check).await?? && may_enter)
     }
+}
 
-    async fn take_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
-        let turn = timeout(WAIT, Arc::clone(&self.turns).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else {
-            return Err(Problem::unavailable());
-        };
+/// The right to compute one hash.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    async fn work<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         // The turn ends with the work, even if the client hangs up.
-        let work = spawn_blocking(move || (work(), turn).0);
-        let worked = work.await;
-        Ok(worked.map_err(|error| Error::damaged("the hash of a password", error))?)
+        let work = spawn_blocking(move || (work(), self).0);
+        work.await
+            .map_err(|error| Error::damaged("the hash of a password", error))
     }
 }
 
@@ -134,8 +153,9 @@ mod tests {
             ("of the seeds", Stored::Seed, true),
             ("of the seeds", Stored::Unknown, false),
         ] {
-            let verified = passwords.verify(secret(password), stored).await.unwrap();
-            assert_eq!(verified, is_right, "{password}");
+            let turn = passwords.turn().await.unwrap();
+            let verified = passwords.verify(turn, secret(password), stored).await;
+            assert_eq!(verified.unwrap(), is_right, "{password}");
         }
     }
 
@@ -143,11 +163,14 @@ mod tests {
     async fn without_a_password_of_the_seeds_they_do_not_enter() {
         let passwords = Passwords::new(None).unwrap();
         for guess in ["", "mainstay"] {
-            let verified = passwords.verify(secret(guess), Stored::Seed).await;
+            let turn = passwords.turn().await.unwrap();
+            let verified = passwords.verify(turn, secret(guess), Stored::Seed).await;
             assert!(!verified.unwrap());
         }
         assert!(!format!("{passwords:?} {:?}", secret("correct horse")).contains("horse"));
-        let damaged = passwords.verify(secret("correct horse"), Stored::Own("no hash".to_owned()));
+        let turn = passwords.turn().await.unwrap();
+        let damaged = Stored::Own("no hash".to_owned());
+        let damaged = passwords.verify(turn, secret("correct horse"), damaged);
         assert!(damaged.await.is_err());
     }
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use commerce_chassis::{Caller, KeySet, Problem};
 use commerce_contracts::Role;
+use tokio::task::JoinSet;
 
 use self::fixture::{Fixture, SEED_PASSWORD};
 use crate::{
     CUSTOMERS, OPERATOR, lockout,
     rotation::{SIGNS, TOKEN_LIFETIME},
     secret::Secret,
-    session::{GRACE, IDLE, after},
+    session::{GRACE, IDLE, LONGEST, after},
     user::Registration,
 };
 
@@ -156,6 +157,29 @@ async fn a_session_ends_by_logout_and_by_idleness() {
 }
 
 #[tokio::test]
+async fn what_has_ended_is_swept() {
+    let Some(fixture) = Fixture::open().await else {
+        return;
+    };
+    fixture.log_in(NOW).await;
+    let wrong = fixture
+        .desk
+        .log_in("nobody@example.com", secret("wrong"), NOW);
+    assert!(wrong.await.is_err());
+    let end = after(NOW, LONGEST);
+    for (now, is_left) in [(end, true), (end + 1, false)] {
+        fixture.sweep(now).await;
+        let sessions = fixture.dump("SELECT session_id FROM sessions").await;
+        let tokens = fixture.dump("SELECT token_hash FROM refresh_tokens").await;
+        assert_eq!(
+            (!sessions.is_empty(), !tokens.is_empty()),
+            (is_left, is_left)
+        );
+    }
+    assert_eq!(fixture.dump("SELECT email FROM login_attempts").await, "");
+}
+
+#[tokio::test]
 async fn two_uses_at_once_bring_one_successor() {
     let Some(fixture) = Fixture::open().await else {
         return;
@@ -200,6 +224,31 @@ async fn wrong_passwords_lock_the_login_whether_or_not_the_user_exists() {
     desk.log_in("cust-002@example.com", secret(SEED_PASSWORD), later)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_password_that_was_not_checked_does_not_count_as_wrong() {
+    let Some(fixture) = Fixture::open().await else {
+        return;
+    };
+    let desk = &fixture.desk;
+    let mut taken = Vec::new();
+    for _ in 0..std::thread::available_parallelism().unwrap().get() {
+        taken.push(desk.passwords.turn().await.unwrap());
+    }
+    let email = "cust-002@example.com";
+    let mut attempts = JoinSet::new();
+    for _ in 0..lockout::FREE {
+        let desk = desk.clone();
+        attempts.spawn(async move { desk.log_in(email, secret("wrong"), NOW).await });
+    }
+    for busy in attempts.join_all().await {
+        let busy = refused(busy);
+        assert_eq!(busy, (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+    }
+    drop(taken);
+    let grant = desk.log_in(email, secret(SEED_PASSWORD), NOW).await;
+    grant.unwrap();
 }
 
 #[tokio::test]

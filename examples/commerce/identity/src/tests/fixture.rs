@@ -17,6 +17,7 @@ use crate::{
     desk::{Desk, Grant},
     keys::Keys,
     secret::Secret,
+    store,
 };
 
 pub(super) const SEED_PASSWORD: &str = "the password of the seeds";
@@ -93,6 +94,13 @@ impl Fixture {
         let mut tx = self.db.begin().await.unwrap();
         let keys = self.desk.keys();
         keys.look_after(&mut tx, now).await.unwrap();
+        self.db.commit(tx).await.unwrap();
+    }
+
+    /// Deletes what is over at `now`.
+    pub(super) async fn sweep(&self, now: i64) {
+        let mut tx = self.db.begin().await.unwrap();
+        store::sweep(&mut tx, now).await.unwrap();
         self.db.commit(tx).await.unwrap();
     }
 
