@@ -41,7 +41,7 @@ impl From<JsonRejection> for Problem {
     }
 }
 
-/// The query of a URL.
+/// The query of a URL. One that holds a NUL is refused: PostgreSQL cannot be asked for it.
 #[derive(Clone, Copy, Debug)]
 pub struct QueryParams<T>(pub T);
 
@@ -49,6 +49,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        // In a query, `%` only begins an escape.
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(Self::Rejection::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-query",
+                "The query is not what the route expects",
+                "no parameter contains a NUL",
+            ));
+        }
         let Query(query) = Query::from_request_parts(parts, state).await?;
         Ok(Self(query))
     }

@@ -22,7 +22,7 @@ use crate::{
     listing::{self, Page, Parameters, Query},
     order::{Order, OrderEvent, Status},
     orders::Orders,
-    placement::{self, Placing},
+    placement::{self, Accepted, Placing},
     request::{Body, Placement},
     saga::PlaceOrderSaga,
     view::{self, Row},
@@ -54,14 +54,6 @@ pub(crate) fn router(
             saga,
             orders,
         })
-}
-
-/// An order that was accepted, or is being cancelled.
-#[derive(Serialize, utoipa::ToSchema)]
-struct Accepted {
-    order_id: String,
-    #[schema(example = "placed")]
-    status: &'static str,
 }
 
 /// An order. The amount is in minor units of the currency.

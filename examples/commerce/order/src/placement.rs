@@ -1,9 +1,9 @@
 //! Places an order, in the transaction that keeps its answer.
 
 use axum::http::StatusCode;
-use commerce_chassis::Connection;
+use commerce_chassis::{Connection, utoipa};
 use mainstay_idempotency::{Answer, http::Problem};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{
     order::{Placed, Status},
@@ -19,6 +19,14 @@ use crate::{
 pub(crate) struct Placing {
     pub(crate) saga: PlaceOrderSaga,
     pub(crate) orders: Orders,
+}
+
+/// An order that was accepted, or is being cancelled.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Accepted {
+    pub(crate) order_id: String,
+    #[schema(example = "placed")]
+    pub(crate) status: &'static str,
 }
 
 /// Prices and places an order, and starts its saga. A commit makes it one with its answer; a
@@ -64,8 +72,11 @@ pub(crate) async fn place(
         .start(connection, order_id.as_str(), &input)
         .await?;
 
-    let answer = json!({"order_id": order_id, "status": Status::Placed.name()});
     let location = format!("/api/v1/orders/{order_id}");
+    let answer = Accepted {
+        order_id: order_id.to_string(),
+        status: Status::Placed.name(),
+    };
     Ok(Answer::json(StatusCode::ACCEPTED, &answer)?.header("location", location))
 }
 

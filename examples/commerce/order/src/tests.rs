@@ -3,6 +3,7 @@
 mod access;
 mod fixture;
 mod products;
+mod runs;
 
 use axum::http::StatusCode;
 use commerce_contracts::{

@@ -110,9 +110,10 @@ async fn void_or_refund(
     let (_, task) = desk.kit.undo::<AuthorizePayment>(tx, &undo).await?;
     let (effect_key, order_id) = (undo.message.id, undo.event.order_id);
     let payment = store::find(tx, &order_id).await?;
+    let refunded = payment.as_ref().map_or(Money::ZERO, |it| it.refunded);
     let Some(payment) = payment.filter(|payment| !payment.status.is_nothing()) else {
         let reference = format!("void-{order_id}");
-        let (kind, amounts) = (RefundKind::Void, [Money::ZERO; 2]);
+        let (kind, amounts) = (RefundKind::Void, [Money::ZERO, refunded]);
         let nothing = returned(order_id, reference, kind, amounts, ORDER_CANCELLED);
         return Ok(desk.kit.undone(tx, &task, &nothing).await?);
     };

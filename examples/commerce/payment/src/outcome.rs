@@ -40,6 +40,16 @@ pub(crate) enum Told {
     WrongAmount,
 }
 
+/// What became of an outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Written {
+    Settled,
+    /// The intent has changed or was settled since it was read.
+    Changed,
+    /// The provider did it with another amount than we asked for.
+    WrongAmount,
+}
+
 impl Books {
     /// Takes what the provider tells of the operation with an effect key. The intent is the guard:
     /// only the first outcome finds it.
@@ -48,30 +58,33 @@ impl Books {
             let Some(intent) = store::intent(self.db.reader(), effect_key).await? else {
                 return Ok(Told::Nothing);
             };
-            if let Answer::Done { amount, .. } = answer {
-                let is_exact = matches!(intent.kind, Kind::Authorize | Kind::Capture);
-                if *amount > intent.amount || (is_exact && *amount != intent.amount) {
-                    return Ok(Told::WrongAmount);
-                }
-            }
             let resolution = resolve(intent.kind, intent.calls, answer.clone());
             let Resolution::Settled(outcome) = resolution else {
                 return Ok(Told::Nothing);
             };
-            if self.write(&intent, outcome).await? {
-                return Ok(Told::Settled);
+            match self.write(&intent, outcome).await? {
+                Written::Settled => return Ok(Told::Settled),
+                Written::WrongAmount => return Ok(Told::WrongAmount),
+                Written::Changed => {}
             }
         }
         Err(Error::Changed { what: "an intent" })
     }
 
-    /// Writes an outcome. False: the intent has changed or was settled since it was read.
-    pub(crate) async fn write(&self, intent: &Intent, outcome: Outcome) -> Result<bool> {
+    /// Writes an outcome, or nothing.
+    pub(crate) async fn write(&self, intent: &Intent, outcome: Outcome) -> Result<Written> {
+        if let Outcome::Done { amount, .. } = &outcome {
+            // A void releases what there is.
+            let is_exact = intent.kind != Kind::Void;
+            if *amount > intent.amount || (is_exact && *amount != intent.amount) {
+                return Ok(Written::WrongAmount);
+            }
+        }
         let mut tx = self.db.begin().await?;
         // Lock the payment before its intent, as the handlers do.
         let payment = store::find(&mut tx, &intent.order_id).await?;
         if !store::close(&mut tx, intent).await? {
-            return Ok(false);
+            return Ok(Written::Changed);
         }
         let mut payment = payment.ok_or(Error::Changed { what: "a payment" })?;
         let event = match outcome {
@@ -96,7 +109,7 @@ impl Books {
         payment.status = status.map_err(|illegal| Error::damaged("a stored payment", illegal))?;
         store::save(&mut tx, &payment, self.desk.now()).await?;
         self.db.commit(tx).await?;
-        Ok(true)
+        Ok(Written::Settled)
     }
 
     /// The money is held, or captured.

@@ -5,7 +5,6 @@ use commerce_chassis::{Connection, Pool, Problem, Result, rfc3339, sql, utoipa};
 use commerce_contracts::{Money, OrderId};
 use mainstay_idempotency::{Answer, http};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::{handlers::Desk, intent::Kind, payment::Event, store};
 
@@ -18,6 +17,16 @@ pub(crate) struct Refund {
     pub(crate) requested_by: String,
     /// The request's `Idempotency-Key`.
     pub(crate) request_key: String,
+}
+
+/// A refund that was requested; the provider does it soon.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RequestedRefund)]
+pub(crate) struct Requested {
+    refund_id: String,
+    order_id: String,
+    amount_minor: i64,
+    status: &'static str,
 }
 
 /// Writes what is left to do at the provider, in the transaction that keeps the answer.
@@ -65,12 +74,12 @@ pub(crate) async fn request(
     let (of, task) = ((&refund.order_id, refund.amount), None::<()>);
     store::intend(tx, Kind::Refund, &refund_id, of, &task, now).await?;
 
-    let answer = json!({
-        "refund_id": refund_id,
-        "order_id": refund.order_id,
-        "amount_minor": refund.amount,
-        "status": "requested",
-    });
+    let answer = Requested {
+        refund_id,
+        order_id: refund.order_id.to_string(),
+        amount_minor: refund.amount.minor(),
+        status: "requested",
+    };
     let location = format!("/api/v1/payments/{}", refund.order_id);
     Ok(Answer::json(StatusCode::ACCEPTED, &answer)?.header("location", location))
 }

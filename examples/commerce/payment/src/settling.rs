@@ -13,7 +13,7 @@ use mainstay_database::Transactions as _;
 use crate::{
     intent::{Question, Resolution, resolve},
     leased::Leased,
-    outcome::Books,
+    outcome::{Books, Written},
     psp::{Answer, Call},
     store::{self, Intent},
 };
@@ -74,6 +74,15 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
             Err(error) if !error.is_retryable() => {
                 let key = &intent.effect_key;
                 tracing::error!(%error, key, "the outcome of a call to the provider cannot be written; it is tried again in a minute");
+                self.call_again(&intent, intent.calls, intent.question, BROKEN)
+                    .await
+            }
+            Ok(Written::WrongAmount) => {
+                let key = &intent.effect_key;
+                tracing::error!(
+                    key,
+                    "the provider did another amount than we asked for: compare its books; it is asked again in a minute"
+                );
                 self.call_again(&intent, intent.calls, intent.question, BROKEN)
                     .await
             }

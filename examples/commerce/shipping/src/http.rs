@@ -141,12 +141,7 @@ async fn track(
 
 impl Depot {
     async fn find(&self, name: &str) -> Result<store::Shown, Problem> {
-        // No name contains a NUL, and PostgreSQL refuses a parameter with one.
-        let name = Some(name).filter(|name| !name.contains('\0'));
-        let shipment = match name {
-            Some(name) => store::show(self.db.reader(), name).await?,
-            None => None,
-        };
+        let shipment = store::show(self.db.reader(), name).await?;
         shipment.ok_or_else(no_such_shipment)
     }
 }

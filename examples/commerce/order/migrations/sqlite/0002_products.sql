@@ -8,6 +8,5 @@ CREATE TABLE {ns}priced_products (
 INSERT INTO {ns}priced_products (sku, version, status)
 SELECT DISTINCT sku, 1, 'active' FROM {ns}price_book;
 
--- Lists of orders: ids grow with time.
+-- Lists of orders: ids grow with time. None by status: PostgreSQL would write every change of an order to all indexes.
 CREATE INDEX {prefix}order_view_by_customer ON {prefix}order_view (customer_id, order_id);
-CREATE INDEX {prefix}order_view_by_status ON {prefix}order_view (status, order_id);

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use crate::{MIGRATIONS, handlers, http, orders::Orders, saga};
+use crate::{MIGRATIONS, handlers, http, orders::Orders, runs, saga};
 
 pub(super) struct Fixture {
     pub(super) db: Db,
@@ -62,6 +62,7 @@ impl Fixture {
         let saga = saga::orchestrator(sagas, orders.clone()).unwrap();
         let (db, records) = (builder.db().clone(), builder.records().await.unwrap());
         let router = http::router(db.clone(), records, saga.clone(), orders.clone());
+        let router = router.merge(runs::router(saga.desk()));
         Some(Self {
             router: router.split_for_parts().0,
             handlers: handlers::handlers(saga, orders.clone()),

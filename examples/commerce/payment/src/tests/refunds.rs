@@ -7,6 +7,7 @@ use mainstay_saga::Attempt;
 use serde_json::json;
 
 use super::bench::{Bench, Held, order_cancelled, read};
+use crate::{intent::Kind, psp::Answer};
 
 /// 7.00 EUR are captured.
 async fn captured() -> Option<Bench> {
@@ -134,6 +135,66 @@ async fn after_a_kill_behind_the_call_the_money_is_given_back_once() {
         1
     );
     assert_eq!(bench.balance("provider").await, 400);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_refund_of_another_amount_is_not_written_as_the_one_that_was_asked_for() {
+    let Some(bench) = captured().await else {
+        return;
+    };
+    // The provider gave all back by itself, so nothing is left for the refund.
+    let own = bench.call(Kind::Refund, "by the provider", 1).await;
+    assert!(matches!(own, Some(Answer::Done { .. })), "{own:?}");
+    assert_eq!(bench.refund("key", 300).await.0, 202);
+    assert_eq!(bench.rounds(2).await, []);
+    assert_eq!(bench.status().await, "refunding");
+    assert_eq!(bench.balance("provider").await, 700);
+    let (_, shown) = bench
+        .get("/api/v1/payments/order", Caller::operator("op"))
+        .await;
+    assert_eq!(
+        (&shown["refunded_minor"], &shown["refunds"][0]["status"]),
+        (&json!(0), &json!("requested"))
+    );
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn of_two_refunds_at_the_same_time_one_is_requested() {
+    let Some(bench) = captured().await else {
+        return;
+    };
+    let (first, second) = tokio::join!(bench.refund("first", 400), bench.refund("second", 400));
+    let mut answers = [first.0, second.0];
+    answers.sort_unstable();
+    assert_eq!(answers, [202, 409], "{first:?} {second:?}");
+    let refunded: PaymentRefunded = read(&bench.settle().await);
+    assert_eq!(refunded.cumulative_refunded_minor.minor(), 400);
+    let refunds = bench.at_provider().await;
+    let refunds = refunds.iter().filter(|(kind, _)| kind == "refund");
+    assert_eq!(refunds.map(|(_, amount)| amount).sum::<i64>(), 400);
+    assert_eq!(bench.balance("provider").await, 300);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_refund_and_a_cancelled_order_at_the_same_time_give_all_back_once() {
+    let Some(bench) = captured().await else {
+        return;
+    };
+    let cancelled = order_cancelled();
+    let (refund, handled) = tokio::join!(bench.refund("key", 400), bench.try_handle(&cancelled));
+    let answers = (refund.0, handled.is_ok());
+    assert!(matches!(answers, (202, false) | (409, true)), "{answers:?}");
+    bench.settle().await;
+    bench.handle(cancelled).await;
+    bench.settle().await;
+    let refunds = bench.at_provider().await;
+    let refunds = refunds.iter().filter(|(kind, _)| kind == "refund");
+    assert_eq!(refunds.map(|(_, amount)| amount).sum::<i64>(), 700);
+    assert_eq!(bench.balance("provider").await, 0);
+    assert_eq!(bench.status().await, "refunded");
     bench.close().await;
 }
 

@@ -202,6 +202,8 @@ async fn a_cancelled_order_has_its_hold_and_its_capture_given_back_without_an_un
         // The undo comes late, and finds nothing.
         let returned: PaymentRefunded = read(&bench.undo().await);
         assert_eq!(returned.amount_minor.minor(), 0);
+        let in_all = if is_captured { 700 } else { 0 };
+        assert_eq!(returned.cumulative_refunded_minor.minor(), in_all);
         bench.close().await;
     }
 }
