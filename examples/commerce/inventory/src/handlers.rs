@@ -1,5 +1,5 @@
-//! The inventory service's handlers of commands, and of what other services tell: shipments that
-//! leave, orders that are cancelled, products.
+//! The inventory service's handlers of commands, and of what other services tell: parcels that leave
+//! or come back, orders that are cancelled, products.
 
 use std::{sync::Arc, time::Duration};
 
@@ -56,7 +56,7 @@ pub(crate) fn handlers(inventory: Inventory) -> Handlers<Connection, Inventory> 
         .on(reserve)
         .on(extend_hold)
         .on(release)
-        .on(shipped)
+        .on(parcel_moved)
         .on(cancelled)
         .on(product_changed)
 }
@@ -195,21 +195,31 @@ pub(crate) async fn product_changed(
     Ok(store::follow(tx, &received.event).await?)
 }
 
-/// Takes the stock of a dispatched order out of the warehouse.
-pub(crate) async fn shipped(
+/// Takes the stock of a dispatched order out of the warehouse, and puts that of a parcel that came
+/// back on its shelf.
+pub(crate) async fn parcel_moved(
     tx: &mut Connection,
     changed: Received<ShipmentStatusChanged>,
     inventory: Inventory,
 ) -> Result<(), HandlerError> {
     let ShipmentStatusChanged { order_id, to, .. } = changed.event;
-    if to != ShipmentStatus::Dispatched {
-        return Ok(());
+    match to {
+        ShipmentStatus::Dispatched => left(tx, &order_id, &inventory).await,
+        ShipmentStatus::Returned => came_back(tx, &order_id, &inventory).await,
+        _ => Ok(()),
     }
+}
+
+async fn left(
+    tx: &mut Connection,
+    order_id: &OrderId,
+    inventory: &Inventory,
+) -> Result<(), HandlerError> {
     store::lock(tx).await?;
-    match store::find(tx, &order_id).await? {
+    match store::find(tx, order_id).await? {
         Some((state, lines)) if state.holds_stock() => {
-            store::move_out(tx, &order_id, &lines, inventory.now()).await?;
-            Ok(store::save(tx, &order_id, State::Committed).await?)
+            store::move_out(tx, order_id, &lines, inventory.now()).await?;
+            Ok(store::save(tx, order_id, State::Committed).await?)
         }
         Some((State::Committed, _)) => Ok(()),
         // Goods left that nobody held: an operator must count the shelf.
@@ -217,6 +227,27 @@ pub(crate) async fn shipped(
             let state = found.map_or("missing", |(state, _)| state.name());
             Err(HandlerError::permanent(format!(
                 "the goods of order {order_id} left, but its reservation is {state}"
+            )))
+        }
+    }
+}
+
+async fn came_back(
+    tx: &mut Connection,
+    order_id: &OrderId,
+    inventory: &Inventory,
+) -> Result<(), HandlerError> {
+    store::lock(tx).await?;
+    match store::find(tx, order_id).await? {
+        Some((State::Committed, lines)) => {
+            let levels = store::move_in(tx, order_id, &lines, inventory.now()).await?;
+            Ok(tell(tx, &inventory.outbox, &levels, "returned").await?)
+        }
+        // Goods came back that never left: an operator must count the shelf.
+        found => {
+            let state = found.map_or("missing", |(state, _)| state.name());
+            Err(HandlerError::permanent(format!(
+                "the goods of order {order_id} came back, but its reservation is {state}"
             )))
         }
     }

@@ -123,6 +123,35 @@ pub(crate) async fn move_out(
     Ok(())
 }
 
+/// Puts the stock of an order that had left back on its shelf; at most once per order. The levels of
+/// the SKUs behind it.
+pub(crate) async fn move_in(
+    connection: &mut Connection,
+    order_id: &OrderId,
+    lines: &Lines,
+    now: i64,
+) -> Result<Vec<Level>> {
+    let mut levels = Vec::with_capacity(lines.len());
+    for (sku, quantity) in lines {
+        let key = format!("return:{order_id}:{sku}");
+        if !moved(connection, &key, sku.as_str(), *quantity, now).await? {
+            continue;
+        }
+        let updated: Option<(i64, i64, i64)> = sqlx::query_as(
+            "UPDATE stock_items SET on_hand = on_hand + $2, version = version + 1
+             WHERE sku = $1 RETURNING on_hand, reserved, version",
+        )
+        .bind(sku.as_str())
+        .bind(quantity)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(sql)?;
+        let row = updated.ok_or(Error::Changed { what: "the stock" })?;
+        levels.push(Level::behind(sku, row, *quantity));
+    }
+    Ok(levels)
+}
+
 /// Adds pieces to what is on hand, or takes free ones away; none: so many are not free, or there is
 /// no such SKU. Write the movement first.
 pub(crate) async fn adjust(

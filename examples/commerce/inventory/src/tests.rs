@@ -37,17 +37,25 @@ fn release(order: &str) -> ReleaseStock {
     }
 }
 
-fn dispatched(order: &str) -> ShipmentStatusChanged {
+fn moved(order: &str, to: ShipmentStatus) -> ShipmentStatusChanged {
     ShipmentStatusChanged {
         shipment_id: "shipment".to_owned(),
         order_id: OrderId::new(order),
         tracking_no: "1".to_owned(),
         carrier: "carrier".to_owned(),
         from: ShipmentStatus::Packed,
-        to: ShipmentStatus::Dispatched,
+        to,
         location: None,
         occurred_at: 0,
     }
+}
+
+fn dispatched(order: &str) -> ShipmentStatusChanged {
+    moved(order, ShipmentStatus::Dispatched)
+}
+
+fn returned(order: &str) -> ShipmentStatusChanged {
+    moved(order, ShipmentStatus::Returned)
 }
 
 fn quantities(released: &StockReleased) -> Vec<(&str, i64)> {
@@ -162,6 +170,41 @@ async fn an_expired_hold_is_taken_anew_if_there_is_stock() {
     assert_eq!((reserved.lines[0].qty, reserved.expires_at), (5, None));
     assert_eq!(shop.level("SKU-200").await, (5, 5));
     assert_eq!(shop.expire(HOLD).await, [], "it is firm");
+}
+
+#[tokio::test]
+async fn goods_that_come_back_are_on_their_shelf_once_and_told() {
+    let Some(shop) = Fixture::open(HOLD).await else {
+        return;
+    };
+    shop.handle("a:ReserveStock:1", &reserve("a", &[("SKU-200", 5)]))
+        .await;
+    shop.handle("a:ExtendReservation:1", &extend("a")).await;
+    let early = shop.try_handle("event-0", &returned("a")).await;
+    assert!(early.unwrap_err().is_permanent(), "it has not left");
+    assert_eq!(shop.level("SKU-200").await, (5, 5));
+    shop.handle("event-1", &dispatched("a")).await;
+    assert_eq!(shop.level("SKU-200").await, (0, 0));
+    for event in ["event-2", "event-3"] {
+        shop.handle(event, &returned("a")).await;
+        assert_eq!(shop.level("SKU-200").await, (5, 0));
+    }
+    let told = |available, cause: &str| ("SKU-200".to_owned(), available, cause.to_owned());
+    let levels = [told(0, "reserved"), told(5, "returned")];
+    assert_eq!(shop.levels().await, levels);
+    let of_return = "SELECT movement_key, quantity FROM stock_movements
+                     WHERE sku = 'SKU-200' ORDER BY movement_key";
+    let movements: Vec<(String, i64)> = sqlx::query_as(of_return)
+        .fetch_all(shop.db.reader())
+        .await
+        .unwrap();
+    let named = |name: &str, quantity| (name.to_owned(), quantity);
+    let expected = [
+        named("dispatch:a:SKU-200", -5),
+        named("opening:SKU-200", 5),
+        named("return:a:SKU-200", 5),
+    ];
+    assert_eq!(movements, expected);
 }
 
 #[tokio::test]
