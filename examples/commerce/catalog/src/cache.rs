@@ -121,8 +121,10 @@ impl Round for CatchUp {
 #[cfg(test)]
 mod tests {
     use std::{
-        future::{Ready, ready},
+        future::{Ready, poll_fn, ready},
+        pin::pin,
         sync::atomic::AtomicUsize,
+        task::Poll,
     };
 
     use tokio::sync::{Notify, Semaphore};
@@ -143,20 +145,31 @@ mod tests {
     #[tokio::test]
     async fn many_who_ask_at_the_same_time_load_once() {
         let (cache, loads) = (Cache::new(), Arc::new(AtomicUsize::new(0)));
-        let gate = Arc::new(Semaphore::new(0));
+        let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
+        let asked = Arc::new(Semaphore::new(0));
         let asking = (0..100).map(|_| {
             let (cache, loads, gate) = (cache.clone(), Arc::clone(&loads), Arc::clone(&gate));
+            let (begun, asked) = (Arc::clone(&begun), Arc::clone(&asked));
             tokio::spawn(async move {
                 let load = async move {
                     loads.fetch_add(1, Ordering::SeqCst);
+                    begun.notify_one();
                     let _open = gate.acquire().await;
                     loaded("one").await
                 };
-                cache.get(Asked::Categories, load).await
+                let mut answer = pin!(cache.get(Asked::Categories, load));
+                let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+                asked.add_permits(1);
+                match first {
+                    Poll::Ready(answer) => answer,
+                    Poll::Pending => answer.await,
+                }
             })
         });
         let asking: Vec<_> = asking.collect();
-        gate.add_permits(1);
+        begun.notified().await;
+        let _all = asked.acquire_many(100).await.unwrap();
+        gate.add_permits(100);
         for answer in asking {
             assert_eq!(answer.await.unwrap(), Ok(Some(document("one"))));
         }

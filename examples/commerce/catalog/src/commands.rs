@@ -36,7 +36,8 @@ impl Commands {
         }
     }
 
-    /// Creates a product. Whoever reads after the answer sees it.
+    /// Creates a product. Whoever reads from this process after the answer sees it; other processes
+    /// within 200 ms.
     pub(crate) async fn create(&self, sku: Sku, details: Details) -> Result<Shown, Problem> {
         let product = Product {
             id: format!("prod-{}", self.ids.uuid()),
@@ -66,7 +67,8 @@ impl Commands {
     }
 
     /// Changes a product, if `condition` names the version that there is. A change that changes
-    /// nothing is no new version. Whoever reads after the answer sees it.
+    /// nothing is no new version. Whoever reads from this process after the answer sees
+    /// it; other processes within 200 ms.
     pub(crate) async fn change(
         &self,
         id: &str,

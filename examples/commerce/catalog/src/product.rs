@@ -23,7 +23,6 @@ pub(crate) struct Details {
     /// The category that it is listed in.
     pub(crate) category: String,
     /// Whether it is for sale.
-    #[serde(default = "active")]
     #[schema(value_type = String, example = "active")]
     pub(crate) status: ProductStatus,
     /// What it is taxed as.
@@ -32,10 +31,6 @@ pub(crate) struct Details {
     /// The price of one piece in each currency, without tax.
     #[schema(value_type = Vec<Price>)]
     pub(crate) prices: Vec<ProductPrice>,
-}
-
-const fn active() -> ProductStatus {
-    ProductStatus::Active
 }
 
 impl Details {

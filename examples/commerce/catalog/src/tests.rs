@@ -194,6 +194,35 @@ async fn a_refused_command_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_replacement_says_whether_the_product_is_for_sale() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    let path = "/api/v1/products/SKU-007";
+    let etag = shop.get(path).await.etag().to_owned();
+    let retired = shop.command(Method::DELETE, path, Some(&etag), None).await;
+    assert_eq!(retired.status, StatusCode::NO_CONTENT);
+    let mut details = kettle();
+    details.as_object_mut().unwrap().remove("sku");
+    for (status, expected) in [
+        (None, StatusCode::UNPROCESSABLE_ENTITY),
+        (Some("retired"), StatusCode::OK),
+        (Some("active"), StatusCode::OK),
+    ] {
+        let before = shop.get(path).await;
+        if let Some(status) = status {
+            details["status"] = json!(status);
+        }
+        let replaced = shop
+            .command(Method::PUT, path, Some(before.etag()), Some(&details))
+            .await;
+        assert_eq!(replaced.status, expected, "{status:?}: {replaced:?}");
+        let now = shop.get(path).await.body["status"].clone();
+        assert_eq!(now, status.unwrap_or("retired"));
+    }
+}
+
+#[tokio::test]
 async fn a_version_that_the_client_has_is_not_sent_again() {
     let Some(shop) = Fixture::open().await else {
         return;
