@@ -4,6 +4,8 @@ mod application;
 mod banner;
 mod connections;
 mod front;
+mod host;
+mod insight;
 mod jwks;
 mod limits;
 mod pages;
@@ -13,7 +15,7 @@ mod traffic;
 
 use std::{io::Write, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use commerce_chassis::{Deployment, Error, Service, Storage};
+use commerce_chassis::{Access, Deployment, Error, Service, Storage};
 use mainstay_clock::SystemIds;
 use tokio::{net::TcpListener, signal, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -49,22 +51,23 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         front,
         services,
         health,
+        insight,
         mut tasks,
         shutdown,
         ..
     } = application;
     let pages = pages::router()
-        .merge(pages::readiness(&health))
-        .merge(metrics.router());
+        .merge(pages::readiness(&health, &insight))
+        .merge(insight.guard(metrics.router()));
     tokio::spawn(metrics.keep_up(shutdown.clone()));
     let closing = CancellationToken::new();
-    let people = pages::people(&front, &health, &closing);
-    let mut front = front.merge(people);
-    if config.gateway {
-        front = commerce_gateway::shell(front, Arc::new(SystemIds::new()));
-    }
+    let people = pages::people(&front, &health, &insight, &closing);
+    let front = commerce_gateway::shell(front.merge(people), Arc::new(SystemIds::new()));
     let router = pages.merge(limits::limited(front, config.limits));
-    let router = pages::with_fallbacks(router);
+    let mut router = pages::with_fallbacks(router);
+    if config.access == Access::Open {
+        router = host::of_this_machine(router);
+    }
 
     let serving = server::serve(listener, router, config.limits, closing.clone());
     let mut server = tokio::spawn(serving);

@@ -56,7 +56,7 @@ fn levels() -> Result<Targets, Failure> {
         })
 }
 
-/// The metrics of this process, of the pattern crates and of the business.
+/// The metrics of this process, of the pattern crates.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics(PrometheusHandle);
 

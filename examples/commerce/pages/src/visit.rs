@@ -1,9 +1,9 @@
 //! Who looks at a page: what a visitor's browser says, and what of it the services hear.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, net::SocketAddr};
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{ConnectInfo, FromRequestParts},
     http::{
         HeaderMap, Method, Request,
         header::{ACCEPT, AUTHORIZATION, COOKIE},
@@ -34,6 +34,8 @@ const FORWARDED: [&str; 4] = [
 pub(crate) struct Visit {
     headers: HeaderMap,
     operator: Option<String>,
+    /// The visitor's address; none = the server does not tell it.
+    peer: Option<ConnectInfo<SocketAddr>>,
 }
 
 impl Visit {
@@ -51,7 +53,11 @@ impl Visit {
         if let Some(operator) = &self.operator {
             request = request.header("x-operator", operator);
         }
-        request
+        // A gateway in this process counts the visitor's requests, as if they came directly.
+        match self.peer {
+            Some(peer) => request.extension(peer),
+            None => request,
+        }
     }
 
     /// The same visitor, who signs an act with this name.
@@ -119,6 +125,7 @@ impl<S: Sync> FromRequestParts<S> for Visit {
         Ok(Self {
             headers: parts.headers.clone(),
             operator: None,
+            peer: parts.extensions.get().copied(),
         })
     }
 }

@@ -8,7 +8,7 @@ use mainstay_clock::SystemClock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Presence, Settings, check_log, create, front, jwks, open, open_log};
+use super::{Presence, Settings, check_log, create, front, insight::Insight, jwks, open, open_log};
 use crate::{config::Config, error::Failure};
 
 /// A process that is about to serve.
@@ -18,6 +18,7 @@ pub(super) struct Application {
     /// The services for callers within the process, who pass no gateway.
     pub(super) services: Router,
     pub(super) health: Vec<HealthCheck>,
+    pub(super) insight: Insight,
     pub(super) tasks: JoinSet<Result<(), Failure>>,
     /// Cancel it to end the tasks.
     pub(super) shutdown: CancellationToken,
@@ -43,8 +44,10 @@ impl Application {
             notification: config.notification.clone(),
         };
         let opened = open(&deployment, &config.services, &settings).await?;
+        let insight = Insight::new(config.access, deployment.authentication());
         let mut application = Self {
             front: front::local(config, deployment.authentication(), &opened)?,
+            insight,
             services: Router::new(),
             health: Vec::new(),
             tasks: JoinSet::new(),
@@ -62,8 +65,10 @@ impl Application {
         let (keys, operators) = (KeySet::default(), config.operators.clone());
         let clock = Arc::new(SystemClock::new());
         let authentication = Authentication::new(config.access, keys.clone(), operators, clock);
+        let insight = Insight::new(config.access, authentication.clone());
         let front = front::remote(config, authentication)?;
         let mut application = Self {
+            insight,
             services: front.clone(),
             front,
             health: Vec::new(),

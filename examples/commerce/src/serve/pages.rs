@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, Uri},
+    http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -13,6 +13,8 @@ use commerce_chassis::{HealthCheck, Problem};
 use commerce_pages::{Api, Pages};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+
+use super::insight::Insight;
 
 pub(crate) fn router() -> Router {
     Router::new().route("/healthz", get(alive))
@@ -22,17 +24,20 @@ pub(crate) fn router() -> Router {
 pub(crate) fn people(
     services: &Router,
     health: &[HealthCheck],
+    insight: &Insight,
     closing: &CancellationToken,
 ) -> Router {
-    let api = Api::embedded(services.clone().merge(readiness(health)));
+    // A page without the details is of no use; who may not see them is told so.
+    let details = insight.guard(readiness(health, insight));
+    let api = Api::embedded(services.clone().merge(details));
     Pages::new(api, get(index), closing.clone()).router()
 }
 
-/// Readiness, with the health of each service.
-pub(crate) fn readiness(health: &[HealthCheck]) -> Router {
+/// Readiness, with the health of each service for those who may see it.
+pub(crate) fn readiness(health: &[HealthCheck], insight: &Insight) -> Router {
     Router::new()
         .route("/readyz", get(ready))
-        .with_state(health.into())
+        .with_state((health.into(), insight.clone()))
 }
 
 /// The whole application, once every service is merged in.
@@ -71,14 +76,19 @@ async fn alive() -> Response {
 
 /// A process that answers is ready: it listens only when every service is open, and takes orders
 /// even if the broker is away or a key is blocked. The body says whether an operator should look.
-async fn ready(State(health): State<Arc<[HealthCheck]>>) -> Response {
+async fn ready(
+    State((health, insight)): State<(Arc<[HealthCheck]>, Insight)>,
+    headers: HeaderMap,
+) -> Response {
     let services: Vec<_> = health.iter().map(HealthCheck::check).collect();
     let healthy = services.iter().all(|service| service.healthy);
-    Json(json!({
-        "status": if healthy { "ok" } else { "attention" },
-        "services": services,
-    }))
-    .into_response()
+    let status = if healthy { "ok" } else { "attention" };
+    // Errors name servers, keys and messages.
+    let told = match insight.check(&headers) {
+        Ok(()) => json!({"status": status, "services": services}),
+        Err(_) => json!({"status": status}),
+    };
+    Json(told).into_response()
 }
 
 async fn unknown_route(uri: Uri) -> Problem {

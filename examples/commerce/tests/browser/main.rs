@@ -13,14 +13,16 @@ use browser::Browser;
 use shop::Shop;
 use thirtyfour::prelude::*;
 
-/// The pages of operators.
-const OPS: [(&str, &str); 6] = [
-    ("ops", "/ops"),
-    ("ops-orders", "/ops/orders"),
-    ("ops-sagas", "/ops/sagas"),
-    ("ops-dead-letters", "/ops/dead-letters"),
-    ("ops-invariants", "/ops/invariants"),
-    ("ops-health", "/ops/health"),
+/// Pages with a picture of their own, and their headings. That of a refusal says something else.
+const PAGES: [(&str, &str, &str); 8] = [
+    ("ops", "/ops", "Overview"),
+    ("ops-orders", "/ops/orders", "Orders"),
+    ("ops-sagas", "/ops/sagas", "Sagas"),
+    ("ops-dead-letters", "/ops/dead-letters", "Dead letters"),
+    ("ops-invariants", "/ops/invariants", "Invariants"),
+    ("ops-health", "/ops/health", "Health"),
+    ("tour", "/tour", "Six steps"),
+    ("login", "/login", "Log in"),
 ];
 
 #[tokio::test]
@@ -104,12 +106,9 @@ async fn an_operator_cancels_a_saga(browser: &Browser, shop: &Shop) -> WebDriver
 }
 
 async fn every_page_is_readable(browser: &Browser, shop: &Shop) -> WebDriverResult<()> {
-    for (name, path) in OPS
-        .into_iter()
-        .chain([("tour", "/tour"), ("login", "/login")])
-    {
+    for (name, path, heading) in PAGES {
         browser.goto(&shop.url(path)).await?;
-        browser.wait_for("main h1").await?;
+        browser.wait_for_text("main h1", heading).await?;
         browser.pictures(name).await?;
     }
     browser.goto(&shop.url("/orders/nobody")).await?;

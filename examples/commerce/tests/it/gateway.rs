@@ -1,13 +1,19 @@
 //! Who may call what, in a shop that requires tokens; the gateway before services of other processes.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+};
 
 use serde_json::{Value, json};
 
 use crate::{
     sandbox::Sandbox,
     server::refused,
-    shop::{Reply, Shop, body, command, send, wait_for},
+    shop::{BOUND, Reply, Shop, body, command, send, wait_for},
 };
 
 const PASSWORD: &str = "mainstay-demo";
@@ -30,6 +36,23 @@ fn ask(shop: &Shop, method: &str, path: &str, token: Option<&str>, body: &str) -
 
 fn post(shop: &Shop, path: &str, body: &Value) -> Reply {
     ask(shop, "POST", path, None, &body.to_string())
+}
+
+/// Sends the form of the login page, and returns the status.
+fn enter(shop: &Shop, email: &str) -> u16 {
+    let form = format!("email={email}&password={PASSWORD}");
+    let mut stream = TcpStream::connect(shop.address()).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    let head = format!(
+        "POST /login HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+         content-length: {}\r\n\r\n",
+        shop.address(),
+        form.len()
+    );
+    stream.write_all((head + &form).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// Logs in, and returns the tokens.
@@ -179,6 +202,71 @@ fn a_client_that_asks_too_often_is_slowed_down() {
     assert_eq!(shop.get("/healthz").status, 200);
 }
 
+/// The page calls the gateway within the process, in the name of the client.
+#[test]
+fn whoever_guesses_passwords_on_the_page_is_slowed_down_too() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let arguments: Vec<_> = [&REQUIRED[..], &["--rate-limit", "5/s"]].concat();
+    let shop = Shop::start(directory.path(), &arguments, None).unwrap();
+    assert_eq!(enter(&shop, "cust-001%40example.com"), 303);
+    // An address that is none is refused at once, and never locked.
+    let mut statuses = (0..1_000).map(|_| enter(&shop, "nobody"));
+    let slowed = statuses.find(|status| *status != 401);
+    assert_eq!(slowed, Some(429));
+}
+
+/// A site whose DNS points to this machine.
+#[test]
+fn an_open_shop_answers_to_names_of_this_machine_only() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let ask = |shop: &Shop, path: &str, host: &str| {
+        send(shop.address(), "GET", path, &[("host", host)], "").unwrap()
+    };
+    let open = Shop::open(directory.path());
+    for path in ["/", "/api/v1/orders", "/readyz", "/metrics", "/nothing"] {
+        let foreign = ask(&open, path, "evil.example:8080");
+        assert_eq!((foreign.status, &*slug(&foreign)), (421, "foreign-host"));
+        assert_ne!(ask(&open, path, "localhost:8080").status, 421, "{path}");
+    }
+    open.stop();
+    let closed = Shop::start(directory.path(), &REQUIRED, None).unwrap();
+    assert_eq!(ask(&closed, "/readyz", "shop.example").status, 200);
+}
+
+#[test]
+fn how_a_process_is_inside_is_for_operators_where_tokens_are_required() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let token = "a token of operators";
+    let token = &*token.replace(' ', "-");
+    let arguments: Vec<_> = [&REQUIRED[..], &["--operator-token", token]].concat();
+    let shop = Shop::start(directory.path(), &arguments, None).unwrap();
+    let customer = log_in(&shop, "cust-001@example.com");
+    let operator = log_in(&shop, "operator@example.com");
+    for (token, metrics, is_told) in [
+        (None, 401, false),
+        (Some(access(&customer)), 403, false),
+        (Some(access(&operator)), 200, true),
+        (Some(token), 200, true),
+    ] {
+        let reply = ask(&shop, "GET", "/metrics", token, "");
+        assert_eq!(reply.status, metrics, "{reply:?}");
+        let ready = ask(&shop, "GET", "/readyz", token, "");
+        assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("ok")));
+        let members = ready.json().as_object().unwrap().len();
+        assert_eq!(members, if is_told { 2 } else { 1 }, "{ready:?}");
+    }
+    shop.stop();
+    let open = Shop::open(directory.path());
+    assert_eq!(open.get("/metrics").status, 200);
+    assert!(open.get("/readyz").json()["services"].is_array());
+}
+
 #[test]
 fn the_gateway_stands_before_services_of_other_processes() {
     let Some(directory) = Sandbox::new() else {
@@ -208,6 +296,28 @@ fn the_gateway_stands_before_services_of_other_processes() {
     // The service checks the token itself, whoever reaches it.
     assert_eq!(orders(&order, None), 401);
     assert_eq!(orders(&order, Some(access(&ada))), 200);
+    // And it stands for itself before browsers: ids, and no changes from other sites.
+    let origin = [("origin", "http://evil.example")];
+    let foreign = send(order.address(), "POST", "/api/v1/orders", &origin, "").unwrap();
+    assert_eq!((foreign.status, &*slug(&foreign)), (403, "cross-site"));
+    assert!(
+        order
+            .get("/openapi.json")
+            .headers
+            .contains_key("x-request-id")
+    );
+    // What the gateway has judged, the service does not judge again by its own name.
+    let own = format!("http://{}", gateway.address());
+    let headers = [("origin", &*own), ("sec-fetch-site", "same-origin")];
+    let passed = send(
+        gateway.address(),
+        "POST",
+        "/api/v1/auth/logout",
+        &headers,
+        "{}",
+    )
+    .unwrap();
+    assert_eq!(passed.status, 422, "{passed:?}");
     let document = gateway.get("/openapi.json").json();
     assert!(document["paths"]["/api/v1/orders"]["post"].is_object());
     assert!(document["paths"].get("/api/v1/products").is_none());

@@ -160,7 +160,7 @@ fn a_client_that_hangs_up_gets_its_order_all_the_same() {
     let shop = Shop::open(sandbox.path());
     let order = body(&[("SKU-001", 1)], "pm_ok");
     let head = format!(
-        "POST /api/v1/orders HTTP/1.1\r\nhost: x\r\nidempotency-key: k\r\ncontent-length: {}\r\n\r\n",
+        "POST /api/v1/orders HTTP/1.1\r\nhost: localhost\r\nidempotency-key: k\r\ncontent-length: {}\r\n\r\n",
         order.len()
     );
     let request = head + &order;

@@ -162,7 +162,7 @@ fn a_first_signal_drains_and_a_second_one_exits_at_once() {
     // A request that never ends delays the drain.
     let mut stuck = TcpStream::connect(shop.address()).unwrap();
     stuck
-        .write_all(b"POST /api/v1/orders HTTP/1.1\r\nhost: x\r\nidempotency-key: k2\r\ncontent-length: 100\r\n\r\n{")
+        .write_all(b"POST /api/v1/orders HTTP/1.1\r\nhost: localhost\r\nidempotency-key: k2\r\ncontent-length: 100\r\n\r\n{")
         .unwrap();
     // This request was answered later, so the stuck one was read.
     assert_eq!(shop.get("/healthz").status, 200);
@@ -198,7 +198,7 @@ fn silent_clients_block_nobody() {
     drop(silent);
     let mut stuck = TcpStream::connect(shop.address()).unwrap();
     stuck
-        .write_all(b"POST /api/v1/orders HTTP/1.1\r\nhost: x\r\nidempotency-key: k\r\ncontent-length: 100\r\n\r\n{")
+        .write_all(b"POST /api/v1/orders HTTP/1.1\r\nhost: localhost\r\nidempotency-key: k\r\ncontent-length: 100\r\n\r\n{")
         .unwrap();
     assert_eq!(shop.get("/healthz").status, 200);
     shop.stop();

@@ -13,10 +13,10 @@ use crate::{
     shop::{BOUND, Shop, body, place},
 };
 
-const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
-const HEAD: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: x";
-const BODY: &[u8] = b"POST /api/v1/orders HTTP/1.1\r\nhost: x\r\nidempotency-key: slow\r\ncontent-length: 60000\r\n\r\n{";
-const CHUNKED: &[u8] = b"POST /api/v1/orders HTTP/1.1\r\nhost: x\r\nidempotency-key: slow\r\ntransfer-encoding: chunked\r\n\r\nfff\r\n{";
+const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+const HEAD: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost";
+const BODY: &[u8] = b"POST /api/v1/orders HTTP/1.1\r\nhost: localhost\r\nidempotency-key: slow\r\ncontent-length: 60000\r\n\r\n{";
+const CHUNKED: &[u8] = b"POST /api/v1/orders HTTP/1.1\r\nhost: localhost\r\nidempotency-key: slow\r\ntransfer-encoding: chunked\r\n\r\nfff\r\n{";
 
 fn open(shop: &Shop, start: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(shop.address()).unwrap();
