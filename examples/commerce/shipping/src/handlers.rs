@@ -13,7 +13,7 @@ use mainstay_messaging::envelope::micros_since_epoch;
 use mainstay_outbox::Outbox as _;
 
 use crate::{
-    shipment::{Push, after, has_left, is_served, report},
+    shipment::{PATIENCE, Push, after, has_left, is_carried_by_hand, is_served, report},
     store::{self, Contents},
 };
 
@@ -96,6 +96,9 @@ async fn dispatch(
     };
     let to = after(from, Push::Dispatch)?;
     store::enter(tx, &order_id, to, now).await?;
+    if is_carried_by_hand(&store::ship_to(tx, &order_id).await?) {
+        store::wait(tx, &order_id, PATIENCE, now).await?;
+    }
     let dispatched = report(&order_id, from, to, now);
     Ok(shipping.kit.done(tx, &task, &dispatched).await?)
 }

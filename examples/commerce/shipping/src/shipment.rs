@@ -10,6 +10,11 @@ const SPEED: u32 = 1_000;
 /// The postcode that the simulated carrier does not serve.
 const NOWHERE: &str = "00000";
 
+/// The postcode to which somebody else carries the parcel, and reports scans of it.
+const BY_HAND: &str = "99999";
+/// How long a parcel waits for such a scan. Then the simulated carrier carries it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+
 /// Why a shipment moves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Push {
@@ -86,6 +91,11 @@ pub(crate) const fn stay(status: Status) -> Option<Duration> {
 /// Whether the carrier delivers to the address.
 pub(crate) fn is_served(ship_to: &Address) -> bool {
     ship_to.postcode != NOWHERE
+}
+
+/// Whether somebody else carries the parcel there, while the simulated carrier waits.
+pub(crate) fn is_carried_by_hand(ship_to: &Address) -> bool {
+    ship_to.postcode == BY_HAND
 }
 
 /// The id of an order's shipment.

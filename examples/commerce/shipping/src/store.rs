@@ -144,6 +144,32 @@ pub(crate) async fn enter(
     track(connection, order_id, status, None, now).await
 }
 
+/// Where the shipment of an order goes.
+pub(crate) async fn ship_to(connection: &mut Connection, order_id: &OrderId) -> Result<Address> {
+    let ship_to: String = sqlx::query_scalar("SELECT ship_to FROM shipments WHERE order_id = $1")
+        .bind(order_id.as_str())
+        .fetch_one(connection)
+        .await
+        .map_err(sql)?;
+    serde_json::from_str(&ship_to).map_err(|error| Error::damaged("a stored address", error))
+}
+
+/// Lets the shipment of an order, which this transaction has locked, fall due so much later.
+pub(crate) async fn wait(
+    connection: &mut Connection,
+    order_id: &OrderId,
+    patience: Duration,
+    now: i64,
+) -> Result<()> {
+    sqlx::query("UPDATE shipments SET due_at = $2 WHERE order_id = $1")
+        .bind(order_id.as_str())
+        .bind(later(now, patience))
+        .execute(connection)
+        .await
+        .map_err(sql)?;
+    Ok(())
+}
+
 /// Moves the shipment of an order, which this transaction has locked, to where the carrier saw it.
 pub(crate) async fn enter_scanned(
     connection: &mut Connection,
@@ -295,8 +321,11 @@ pub(crate) async fn show(reader: &Pool, name: &str) -> Result<Option<Shown>> {
 
 /// When a shipment that enters `status` at `now` falls due.
 fn due_at(status: ShipmentStatus, now: i64) -> Option<i64> {
-    let micros = |stay: Duration| i64::try_from(stay.as_micros()).unwrap_or(i64::MAX);
-    stay(status).map(|stay| now.saturating_add(micros(stay)))
+    stay(status).map(|stay| later(now, stay))
+}
+
+fn later(now: i64, by: Duration) -> i64 {
+    now.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX))
 }
 
 fn read(status: &str) -> Result<ShipmentStatus> {

@@ -1,8 +1,11 @@
 //! The service's handlers on a database of the test's own.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -138,6 +141,14 @@ impl Fixture {
         while !self.statuses(order_id).await.contains(&status) {
             self.carry().await;
         }
+    }
+
+    /// What the carrier does so much later than now.
+    pub(super) async fn carry_after(&self, wait: Duration) {
+        let now = micros_since_epoch(self.clock.now() + wait);
+        let mut tx = self.db.begin().await.unwrap();
+        self.carrier.move_due(&mut tx, now).await.unwrap();
+        self.db.commit(tx).await.unwrap();
     }
 
     /// The statuses that an order's shipment has had, by rank: its carrier is hours ahead.

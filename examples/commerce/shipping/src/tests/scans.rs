@@ -1,5 +1,7 @@
 //! The carrier's webhook.
 
+use std::time::Duration;
+
 use axum::{body::Body, extract::Request};
 use commerce_chassis::Caller;
 use commerce_contracts::{ShipmentStatus as Status, ShipmentStatusChanged};
@@ -7,12 +9,16 @@ use mainstay_messaging::event::decode;
 use serde_json::json;
 
 use super::{Fixture, confirmed, dispatch, order_id, prepare};
-use crate::scan::Taken;
+use crate::{scan::Taken, shipment};
 
 /// A shop whose parcel is with the carrier.
 async fn dispatched() -> Option<Fixture> {
+    dispatched_to("10115").await
+}
+
+async fn dispatched_to(postcode: &str) -> Option<Fixture> {
     let shop = Fixture::open().await?;
-    shop.handle("r:PrepareShipment:1", &prepare("10115")).await;
+    shop.handle("r:PrepareShipment:1", &prepare(postcode)).await;
     shop.carry_until(&order_id(), Status::Packed).await;
     shop.handle("r:DispatchShipment:1", &dispatch()).await;
     Some(shop)
@@ -177,4 +183,23 @@ async fn a_customer_sees_the_own_shipment_once_the_order_is_confirmed() {
     assert_eq!(shop.get(path, Caller::operator("op")).await.0, 200);
     let foreign = shop.get(path, Caller::customer("cust-002")).await;
     assert_eq!(foreign.0, 404, "as if there were none");
+}
+
+#[tokio::test]
+async fn the_carrier_waits_ten_minutes_for_whoever_carries_a_parcel_by_hand() {
+    let Some(shop) = dispatched_to("99999").await else {
+        return;
+    };
+    let later = shipment::PATIENCE + Duration::from_secs(60);
+    shop.carry_after(Duration::from_secs(300)).await;
+    let statuses = shop.statuses(&order_id()).await;
+    assert_eq!(statuses.last(), Some(&Status::Dispatched));
+    shop.carry_after(later).await;
+    let statuses = shop.statuses(&order_id()).await;
+    assert_eq!(statuses.last(), Some(&Status::InTransit), "nobody came");
+
+    let others = dispatched().await.unwrap();
+    others.carry_after(Duration::from_secs(300)).await;
+    let statuses = others.statuses(&order_id()).await;
+    assert_eq!(statuses.last(), Some(&Status::InTransit));
 }
