@@ -60,7 +60,7 @@ pub(crate) fn table(rows: &[Row]) -> Markup {
                             td { (status(&row.status)) }
                             td { (row.customer_id) }
                             td.number { (amount(row.total_minor, &row.currency)) }
-                            td { (time::of_text(&row.placed_at)) }
+                            td.time { (time::of_text(&row.placed_at)) }
                         }
                     }
                 }

@@ -135,8 +135,18 @@ impl Browser {
         self.send("Emulation.setDeviceMetricsOverride", phone)
             .await?;
         self.picture(&format!("{name}-phone")).await?;
+        self.assert_fits(name).await?;
         self.send("Emulation.clearDeviceMetricsOverride", json!({}))
             .await
+    }
+
+    /// A page scrolls down, never sideways: what is wide scrolls by itself.
+    async fn assert_fits(&self, name: &str) -> WebDriverResult<()> {
+        let widths = "return [document.documentElement.scrollWidth, window.innerWidth];";
+        let widths = self.driver.execute(widths, Vec::new()).await?;
+        let (page, window): (u32, u32) = widths.convert()?;
+        assert!(page <= window, "{name} is {page} wide, the window {window}");
+        Ok(())
     }
 
     pub(crate) async fn picture(&self, name: &str) -> WebDriverResult<()> {

@@ -53,6 +53,7 @@ async fn an_order_is_watched_live(browser: &Browser, shop: &Shop) -> WebDriverRe
     browser.goto(&shop.url("/")).await?;
     browser.pictures("shop").await?;
     browser.click("button[value=pm_flaky]", true).await?;
+    browser.wait_for("#summary dl").await?;
     let address = browser.driver.current_url().await?;
     assert!(address.path().starts_with("/orders/"), "{address}");
     browser.run("document.body.dataset.loaded = 'once'").await?;

@@ -31,9 +31,13 @@ pub(super) struct Readiness {
 pub(super) struct Health {
     pub(super) service: String,
     healthy: bool,
-    outbox: Outbox,
+    /// Why a service of another process says nothing.
+    error: Option<String>,
+    /// None = it says nothing, or not to this visitor.
+    outbox: Option<Outbox>,
     inbox: Option<Inbox>,
     pub(super) dead_letters: Option<Queue>,
+    #[serde(default)]
     leaders: Vec<Leader>,
 }
 
@@ -88,7 +92,8 @@ impl Health {
         let queue = self.dead_letters.as_ref();
         let queue = queue.and_then(|it| it.last_error.as_deref());
         let own = [
-            ("outbox", self.outbox.last_error.as_deref()),
+            ("service", self.error.as_deref()),
+            ("outbox", self.outbox.as_ref().and_then(|it| it.last_error.as_deref())),
             ("inbox", inbox),
             ("dead letters", queue),
         ];
@@ -152,9 +157,11 @@ fn services(services: &[Health]) -> Markup {
                     tr {
                         td { (health.service) }
                         td { (status(if health.healthy { "ok" } else { "attention" })) }
-                        td { (health.outbox.activity) }
-                        td.number { (format!("{:.1} s", health.outbox.oldest_unpublished_seconds)) }
-                        td.number { (health.outbox.blocked_keys + health.inbox.as_ref().map_or(0, |it| it.blocked_keys.len() as u64)) }
+                        @if let Some(outbox) = &health.outbox {
+                            td { (outbox.activity) }
+                            td.number { (format!("{:.1} s", outbox.oldest_unpublished_seconds)) }
+                            td.number { (outbox.blocked_keys + health.inbox.as_ref().map_or(0, |it| it.blocked_keys.len() as u64)) }
+                        } @else { td { "–" } td.number { "–" } td.number { "–" } }
                         td { (running(health.inbox.as_ref().map(|it| it.running))) }
                         @if let Some(queue) = &health.dead_letters {
                             td.number { a href=(format!("/ops/dead-letters/{}?state=dead", health.service)) { (capped(queue.dead)) } }
@@ -186,15 +193,17 @@ async fn health(State(pages): State<Pages>, visit: Visit) -> Result<Page, Refusa
     let services = known.map(|it| it.services).unwrap_or_default();
     let body = html! {
         h1 { "Health" }
-        @for health in &services {
-            section {
-                h2 { (health.service) " " (status(if health.healthy { "ok" } else { "attention" })) }
-                dl.facts {
-                    dt { "relay" } dd { (health.outbox.activity) }
-                    dt { "worker" } dd { (running(health.inbox.as_ref().map(|it| it.running))) }
-                    dt { "replayer" } dd { (running(health.dead_letters.as_ref().map(|it| it.running))) }
-                    @for leader in &health.leaders { dt { (leader.work) } dd { @if leader.leads { "leads" } @else { "stands by" } } }
-                    @for (what, error) in health.errors() { dt.trouble { "error of " (what) } dd.trouble { (error) } }
+        div.cards {
+            @for health in &services {
+                section {
+                    h2 { (health.service) " " (status(if health.healthy { "ok" } else { "attention" })) }
+                    dl.facts {
+                        dt { "relay" } dd { (health.outbox.as_ref().map_or("–", |it| &*it.activity)) }
+                        dt { "worker" } dd { (running(health.inbox.as_ref().map(|it| it.running))) }
+                        dt { "replayer" } dd { (running(health.dead_letters.as_ref().map(|it| it.running))) }
+                        @for leader in &health.leaders { dt { (leader.work) } dd { @if leader.leads { "leads" } @else { "stands by" } } }
+                        @for (what, error) in health.errors() { dt.trouble { "error of " (what) } dd.trouble { (error) } }
+                    }
                 }
             }
         }

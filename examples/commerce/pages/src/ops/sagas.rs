@@ -91,8 +91,8 @@ fn table(runs: &[Run]) -> Markup {
                 td { a.id href=(format!("/orders/{}", escaped(&run.key))) title=(run.key) { (short(&run.key)) } }
                 td { (status(&run.status)) @if run.is_overdue { " " strong.trouble { "overdue" } } }
                 td { (run.step.as_deref().unwrap_or("–")) }
-                td { (of_text(&run.started_at)) }
-                td { (run.wake_at.as_deref().map(of_text).unwrap_or_default()) }
+                td.time { (of_text(&run.started_at)) }
+                td.time { (run.wake_at.as_deref().map(of_text).unwrap_or_default()) }
             } } }
         } }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// Width of a character, in the units of the picture.
-const CHARACTER: f64 = 6.3;
+const CHARACTER: f64 = 6.6;
 /// Between a shape and its label, and between two items of a row.
 const GAP: f64 = 6.0;
 

@@ -173,7 +173,7 @@ fn acts(visit: &Visit, service: &str, details: &Details) -> Markup {
             @if let (true, Some(Bytes::Text(payload)), None) = (is_kept, &details.payload, &details.unreadable) {
                 (form(visit, &to("edit"), "Edit: the original is kept", "Save the body", &html! {
                     input type="hidden" name="revision" value=(letter.revision);
-                    label.wide { "Body" textarea name="payload" required spellcheck="false" { (payload) } }
+                    label.wide { "Body" textarea rows="12" name="payload" required spellcheck="false" { (payload) } }
                 }))
             }
             @if is_kept {
