@@ -10,6 +10,7 @@ mod jwks;
 mod limits;
 mod pages;
 mod presence;
+mod readiness;
 mod server;
 mod traffic;
 
@@ -47,21 +48,21 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         .local_addr()
         .map_err(|error| Failure::new("cannot listen", &error))?;
     let application = Application::start(&config).await?;
+    let readiness = application.readiness();
     let Application {
         front,
         services,
-        health,
         insight,
         mut tasks,
         shutdown,
         ..
     } = application;
     let pages = pages::router()
-        .merge(pages::readiness(&health, &insight))
+        .merge(readiness.router())
         .merge(insight.guard(metrics.router()));
     tokio::spawn(metrics.keep_up(shutdown.clone()));
     let closing = CancellationToken::new();
-    let people = pages::people(&front, &health, &insight, &closing);
+    let people = pages::people(&front, &readiness, &closing);
     let front = commerce_gateway::shell(front.merge(people), Arc::new(SystemIds::new()));
     let router = pages.merge(limits::limited(front, config.limits));
     let mut router = pages::with_fallbacks(router);

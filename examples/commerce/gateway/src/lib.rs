@@ -10,12 +10,14 @@
 //! | `limit` | requests per client, with `Retry-After` |
 //! | `upstream` | per service: bulkhead, circuit breaker, deadline |
 //! | `remote` | a service in another process; a service in this one is its router, without a loopback hop |
+//! | `readiness` | how the services of other processes are |
 //! | `document`, `docs` | the OpenAPI document of all services, and a page for it |
 
 mod docs;
 mod document;
 mod guard;
 mod limit;
+mod readiness;
 mod remote;
 mod routes;
 #[cfg(test)]
@@ -42,6 +44,7 @@ use tower_http::{
     sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 
+pub use readiness::{Readiness, Told};
 pub use routes::{Access, ROUTES, Route, routes};
 pub use upstream::Limits;
 

@@ -13,7 +13,7 @@ use axum::{
 };
 use commerce_chassis::Problem;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{self, Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use serde_json::Value;
@@ -56,7 +56,16 @@ impl Remote {
     }
 
     /// The service's answer, or a problem.
-    pub(crate) async fn call(&self, mut request: Request) -> Response {
+    pub(crate) async fn call(&self, request: Request) -> Response {
+        self.send(request).await.unwrap_or_else(|error| {
+            let refused = error.is_connect();
+            tracing::warn!(service = %self.url, %error, "a service does not answer");
+            unreachable(refused).into_response()
+        })
+    }
+
+    /// The service's answer, if there is one.
+    pub(crate) async fn send(&self, mut request: Request) -> Result<Response, legacy::Error> {
         *request.uri_mut() = self.uri(request.uri());
         // The original host stays readable; the client sets the service's own.
         if let Some(host) = request.headers_mut().remove(HOST) {
@@ -68,17 +77,9 @@ impl Remote {
             request.headers_mut().remove(name);
         }
         strip(request.headers_mut());
-        match self.client.request(request).await {
-            Ok(mut response) => {
-                strip(response.headers_mut());
-                response.map(Body::new)
-            }
-            Err(error) => {
-                let refused = error.is_connect();
-                tracing::warn!(service = %self.url, %error, "a service does not answer");
-                unreachable(refused).into_response()
-            }
-        }
+        let mut response = self.client.request(request).await?;
+        strip(response.headers_mut());
+        Ok(response.map(Body::new))
     }
 
     /// The OpenAPI document of the process.

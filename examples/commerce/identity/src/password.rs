@@ -45,7 +45,7 @@ impl Passwords {
     pub(crate) async fn turn(&self) -> Result<Turn, Problem> {
         let turn = timeout(WAIT, Arc::clone(&self.turns).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok);
-        turn.map(|_permit| Turn { _permit })
+        turn.map(|permit| Turn { _permit: permit })
             .ok_or_else(Problem::unavailable)
     }
 

@@ -8,7 +8,10 @@ use mainstay_clock::SystemClock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Presence, Settings, check_log, create, front, insight::Insight, jwks, open, open_log};
+use super::{
+    Presence, Settings, check_log, create, front, insight::Insight, jwks, open, open_log,
+    readiness::Readiness,
+};
 use crate::{config::Config, error::Failure};
 
 /// A process that is about to serve.
@@ -17,7 +20,8 @@ pub(super) struct Application {
     pub(super) front: Router,
     /// The services for callers within the process, who pass no gateway.
     pub(super) services: Router,
-    pub(super) health: Vec<HealthCheck>,
+    health: Vec<HealthCheck>,
+    elsewhere: commerce_gateway::Readiness,
     pub(super) insight: Insight,
     pub(super) tasks: JoinSet<Result<(), Failure>>,
     /// Cancel it to end the tasks.
@@ -50,6 +54,7 @@ impl Application {
             insight,
             services: Router::new(),
             health: Vec::new(),
+            elsewhere: commerce_gateway::Readiness::default(),
             tasks: JoinSet::new(),
             shutdown: deployment.shutdown().clone(),
             _presence: Some(presence),
@@ -67,7 +72,9 @@ impl Application {
         let authentication = Authentication::new(config.access, keys.clone(), operators, clock);
         let insight = Insight::new(config.access, authentication.clone());
         let front = front::remote(config, authentication)?;
+        let upstreams = config.upstreams.iter().map(|(name, url)| (&**name, url));
         let mut application = Self {
+            elsewhere: commerce_gateway::Readiness::new(upstreams),
             insight,
             services: front.clone(),
             front,
@@ -84,6 +91,14 @@ impl Application {
             Ok(())
         });
         Ok(application)
+    }
+
+    pub(super) fn readiness(&self) -> Readiness {
+        Readiness {
+            here: self.health.clone().into(),
+            elsewhere: self.elsewhere.clone(),
+            insight: self.insight.clone(),
+        }
     }
 
     fn add(&mut self, service: Service) {

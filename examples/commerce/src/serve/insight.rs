@@ -26,6 +26,15 @@ impl Insight {
         }
     }
 
+    /// The user whom a token names; none = nobody needs one.
+    pub(crate) fn user(&self, headers: &HeaderMap) -> Result<Option<String>, Problem> {
+        let Some(authentication) = &self.0 else {
+            return Ok(None);
+        };
+        let caller = authentication.caller(headers)?;
+        Ok(caller.user_id().map(str::to_owned))
+    }
+
     /// The same routes, for those who may.
     pub(crate) fn guard(&self, router: Router) -> Router {
         router.route_layer(from_fn_with_state(self.clone(), guard))

@@ -1,20 +1,17 @@
 //! The routes that belong to no service: the index, health, and the problems of unknown routes.
 
-use std::sync::Arc;
-
 use axum::{
     Json, Router,
-    extract::State,
-    http::{HeaderMap, StatusCode, Uri},
+    http::{StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::get,
 };
-use commerce_chassis::{HealthCheck, Problem};
+use commerce_chassis::Problem;
 use commerce_pages::{Api, Pages};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::insight::Insight;
+use super::readiness::Readiness;
 
 pub(crate) fn router() -> Router {
     Router::new().route("/healthz", get(alive))
@@ -23,21 +20,12 @@ pub(crate) fn router() -> Router {
 /// The pages for people; programs get the index at `/`.
 pub(crate) fn people(
     services: &Router,
-    health: &[HealthCheck],
-    insight: &Insight,
+    readiness: &Readiness,
     closing: &CancellationToken,
 ) -> Router {
     // A page without the details is of no use; who may not see them is told so.
-    let details = insight.guard(readiness(health, insight));
-    let api = Api::embedded(services.clone().merge(details));
+    let api = Api::embedded(services.clone().merge(readiness.details()));
     Pages::new(api, get(index), closing.clone()).router()
-}
-
-/// Readiness, with the health of each service for those who may see it.
-pub(crate) fn readiness(health: &[HealthCheck], insight: &Insight) -> Router {
-    Router::new()
-        .route("/readyz", get(ready))
-        .with_state((health.into(), insight.clone()))
 }
 
 /// The whole application, once every service is merged in.
@@ -72,23 +60,6 @@ async fn index() -> Response {
 /// The process ends if one of its tasks ends, so a process that answers is alive.
 async fn alive() -> Response {
     Json(json!({"status": "ok"})).into_response()
-}
-
-/// A process that answers is ready: it listens only when every service is open, and takes orders
-/// even if the broker is away or a key is blocked. The body says whether an operator should look.
-async fn ready(
-    State((health, insight)): State<(Arc<[HealthCheck]>, Insight)>,
-    headers: HeaderMap,
-) -> Response {
-    let services: Vec<_> = health.iter().map(HealthCheck::check).collect();
-    let healthy = services.iter().all(|service| service.healthy);
-    let status = if healthy { "ok" } else { "attention" };
-    // Errors name servers, keys and messages.
-    let told = match insight.check(&headers) {
-        Ok(()) => json!({"status": status, "services": services}),
-        Err(_) => json!({"status": status}),
-    };
-    Json(told).into_response()
 }
 
 async fn unknown_route(uri: Uri) -> Problem {

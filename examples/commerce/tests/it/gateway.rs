@@ -322,7 +322,30 @@ fn the_gateway_stands_before_services_of_other_processes() {
     assert!(document["paths"]["/api/v1/orders"]["post"].is_object());
     assert!(document["paths"].get("/api/v1/products").is_none());
 
+    // How the services are: the gateway asks them, with the token of whoever asks it.
+    let operator = log_in(&gateway, "operator@example.com");
+    let ready = ask(&gateway, "GET", "/readyz", Some(access(&operator)), "").json();
+    assert_eq!(ready["status"], "ok", "{ready:#}");
+    let told = |ready: &Value, name: &str| {
+        let mut all = ready["services"].as_array().unwrap().iter();
+        let found = all.find(|it| it["service"] == name);
+        found.unwrap().clone()
+    };
+    for name in ["identity", "order"] {
+        assert!(told(&ready, name)["outbox"].is_object(), "{ready:#}");
+    }
+    let public = ask(&gateway, "GET", "/readyz", None, "").json();
+    assert_eq!(public, json!({"status": "ok"}));
+
     order.kill();
+    let ready = ask(&gateway, "GET", "/readyz", Some(access(&operator)), "").json();
+    assert_eq!(ready["status"], "attention");
+    assert_eq!(told(&ready, "identity")["healthy"], true);
+    let error = told(&ready, "order")["error"].to_string();
+    assert!(error.contains("refused"), "{error}");
+    let public = ask(&gateway, "GET", "/readyz", None, "").json();
+    assert_eq!(public, json!({"status": "attention"}));
+    assert_eq!(gateway.get("/healthz").json()["status"], "ok");
     let away = ask(&gateway, "GET", "/api/v1/orders", Some(access(&ada)), "");
     assert_eq!((away.status, &*slug(&away)), (503, "service-away"));
     assert_eq!(away.headers["retry-after"], "1");
