@@ -19,19 +19,16 @@ use crate::{
     steps::CARGO,
     workspace::{ON_SERVERS, Workspace},
 };
-use process::Process;
+use process::{Build, Process, Run, Settings};
 use state::State;
 
-/// The process that serves the routes of all services.
+/// The process that serves the routes of all services: the gateway.
 const FRONT: &str = "front";
-
-/// As the application lists it, where it has one.
-const GATEWAY: &str = "gateway";
 
 #[derive(Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Builds the application, starts the servers that are missing and a process for each service, and prints how to
-    /// reach them; a second `up` starts what has ended since.
+    /// Builds the application, starts the servers that are missing, a process for each service and the gateway, and
+    /// prints how to reach them. A second `up` starts what has ended since, and anew what shall run otherwise.
     ///
     /// Standard output has what other commands of the application read: `export $(cargo xtask commerce up)`.
     Up(Up),
@@ -68,47 +65,65 @@ pub(crate) fn run(command: Command) -> Result<()> {
 }
 
 fn up(home: &Utf8PathBuf, wanted: &Up) -> Result<()> {
-    let program = build(home, wanted.release)?;
+    let build = build(home, wanted.release)?;
     let mut state = State::read(home)?;
     let settings = servers(home, &mut state)?;
-    let start = |state: &mut State, processes| {
-        let command = || {
-            let mut command = Program::new(&program);
-            command.arg("serve");
-            command.envs(settings.iter().map(|(name, value)| (name, value)));
-            command
-        };
-        start_missing(home, state, processes, command)
+    let run = |arguments| Run {
+        build: build.clone(),
+        settings: settings.clone(),
+        arguments,
     };
-    let names = names(&program)?;
-    start(&mut state, services_of(&names, wanted))?;
-    // It may have to know where they are.
-    let front = front(&names, &state);
-    start(&mut state, vec![front])?;
-    show(&state, &settings, &program);
+    let names = names(&build.program)?;
+    let services = services_of(&names, wanted);
+    let services = services.map(|(name, arguments)| (name, run(arguments)));
+    let services: Vec<Wanted> = services.collect();
+    stop_unwanted(home, &mut state, &services)?;
+    start_missing(home, &mut state, services)?;
+    // It has to know where they are.
+    let front = run(front(&names, &state));
+    start_missing(home, &mut state, vec![(FRONT.to_owned(), front)])?;
+    show(&state, &settings, &build.program);
     Ok(())
 }
 
-/// Name and arguments.
-type Wanted = (String, Vec<String>);
+/// A process by its name, and what it is to run.
+type Wanted = (String, Run);
 
-/// Starts those that do not run, each where it was before; returns when all are ready.
-fn start_missing(
-    home: &Utf8PathBuf,
-    state: &mut State,
-    processes: Vec<Wanted>,
-    command: impl Fn() -> Program,
-) -> Result<()> {
+/// Stops those that are no more to run, such as the second process of each service.
+fn stop_unwanted(home: &Utf8PathBuf, state: &mut State, services: &[Wanted]) -> Result<()> {
+    let is_wanted = |process: &Process| {
+        process.name == FRONT || services.iter().any(|(name, _)| *name == process.name)
+    };
+    stop_all(state.processes.iter().filter(|it| !is_wanted(it)))?;
+    state.processes.retain(is_wanted);
+    state.write(home)
+}
+
+/// Starts those that do not run, each where it was before, and anew those that run something else;
+/// returns when all are ready.
+fn start_missing(home: &Utf8PathBuf, state: &mut State, wanted: Vec<Wanted>) -> Result<()> {
+    let running = |(name, _): &Wanted| {
+        let mut processes = state.processes.iter();
+        processes.find(|it| it.name == *name && it.runs())
+    };
+    let is_outdated =
+        |wanted: &Wanted| running(wanted).filter(|it| it.run.as_ref() != Some(&wanted.1));
+    let outdated: Vec<&Process> = wanted.iter().filter_map(is_outdated).collect();
+    for process in &outdated {
+        eprintln!(
+            "{}: runs an older program or other settings; started anew",
+            process.name
+        );
+    }
+    stop_all(outdated)?;
     let mut started = Vec::new();
-    for (name, arguments) in processes {
+    for (name, run) in wanted {
         let before = state.processes.iter().find(|it| it.name == name);
         if before.is_some_and(Process::runs) {
             continue;
         }
         let address = before.and_then(Process::address).unwrap_or("127.0.0.1:0");
-        let mut command = command();
-        command.args(["--listen", address]).args(arguments);
-        let process = Process::start(home, &name, command)?;
+        let process = Process::start(home, &name, address, run)?;
         // Written before it is ready: `down` stops it in any case.
         state.put(process.clone());
         state.write(home)?;
@@ -130,8 +145,24 @@ fn start_missing(
     state.write(home)
 }
 
+/// Stops processes, all at once.
+fn stop_all<'a>(processes: impl IntoIterator<Item = &'a Process>) -> Result<()> {
+    let stuck: Vec<&str> = thread::scope(|scope| {
+        let stopping: Vec<_> = (processes.into_iter())
+            .map(|process| (process, scope.spawn(|| process.stop())))
+            .collect();
+        let stuck = stopping.into_iter().filter_map(|(process, stopping)| {
+            let is_gone = stopping.join().unwrap_or(false);
+            (!is_gone).then_some(&*process.name)
+        });
+        stuck.collect()
+    });
+    ensure!(stuck.is_empty(), "does not end: {}", stuck.join(", "));
+    Ok(())
+}
+
 /// Builds the program, and keeps it from later builds of the other form.
-fn build(home: &Utf8PathBuf, release: bool) -> Result<Utf8PathBuf> {
+fn build(home: &Utf8PathBuf, release: bool) -> Result<Build> {
     let workspace = Workspace::read()?;
     let mut cargo = Program::new(CARGO);
     cargo
@@ -148,17 +179,23 @@ fn build(home: &Utf8PathBuf, release: bool) -> Result<Utf8PathBuf> {
         home.join("program"),
     );
     let new = home.join("program.new");
+    // A build that changes nothing keeps it.
+    let built = fs::metadata(&program).and_then(|it| it.modified());
+    let built = built.with_context(|| program.to_string())?;
     // Under another name first: the one that is there may be running.
     fs::copy(&program, &new).with_context(|| program.to_string())?;
     fs::rename(&new, &kept)?;
-    Ok(kept)
+    Ok(Build {
+        program: kept,
+        at: built,
+    })
 }
 
 /// Starts the servers, and says by which settings the application finds them.
-fn servers(home: &Utf8PathBuf, state: &mut State) -> Result<Vec<(&'static str, String)>> {
+fn servers(home: &Utf8PathBuf, state: &mut State) -> Result<Settings> {
     let place = Place::of_workspace()?;
     let were_there = services::each(|service| Ok(service.status(&place)));
-    let mut settings = vec![("COMMERCE_DATA", home.join("data").into_string())];
+    let mut settings = vec![("COMMERCE_DATA".to_owned(), home.join("data").into_string())];
     let found = services::each(|service| service.server(&place, None, true));
     let mut wrong = Vec::new();
     for ((service, found), (_, before)) in found.into_iter().zip(were_there) {
@@ -169,7 +206,7 @@ fn servers(home: &Utf8PathBuf, state: &mut State) -> Result<Vec<(&'static str, S
                     state.servers.push(service.name.to_owned());
                 }
                 let url = running.url().unwrap_or_default().to_owned();
-                settings.push((setting(service)?, url));
+                settings.push((setting(service)?.to_owned(), url));
             }
             Err(why) => wrong.push(format!("there is no {}: {why:#}", service.title)),
         }
@@ -189,7 +226,7 @@ fn setting(service: &Service) -> Result<&'static str> {
     }
 }
 
-/// The services, and perhaps a gateway, by the application's own list.
+/// The services, by the application's own list.
 fn names(program: &Utf8PathBuf) -> Result<Vec<String>> {
     let listed = Program::new(program).arg("services").output()?;
     let listed = String::from_utf8(listed.stdout).context("the list of services")?;
@@ -197,42 +234,42 @@ fn names(program: &Utf8PathBuf) -> Result<Vec<String>> {
     Ok(listed.lines().map(str::to_owned).collect())
 }
 
-fn services_of(names: &[String], wanted: &Up) -> Vec<Wanted> {
-    let mut processes = Vec::new();
-    for name in names.iter().filter(|name| *name != GATEWAY) {
-        for number in 1..=wanted.replicas {
-            let process = match number {
-                1 => name.clone(),
-                _ => format!("{name}-{number}"),
-            };
-            let has_customers = process == "order";
-            let traffic = if has_customers {
-                &*wanted.traffic
-            } else {
-                "off"
-            };
-            let arguments = ["--service", name, "--traffic", traffic];
-            processes.push((process, arguments.map(str::to_owned).to_vec()));
-        }
-    }
-    processes
+/// The processes of services, with their arguments.
+fn services_of(names: &[String], wanted: &Up) -> impl Iterator<Item = (String, Vec<String>)> {
+    let numbered = names.iter().flat_map(|name| {
+        (1..=wanted.replicas).map(move |number| match number {
+            1 => (name, name.clone()),
+            _ => (name, format!("{name}-{number}")),
+        })
+    });
+    numbered.map(|(name, process)| {
+        let has_customers = process == "order";
+        let traffic = if has_customers {
+            &*wanted.traffic
+        } else {
+            "off"
+        };
+        let arguments = ["--service", name, "--traffic", traffic];
+        (process, arguments.map(str::to_owned).to_vec())
+    })
 }
 
-/// The process that serves all routes: the gateway before the services or, where there is none, one more process of all of them.
-fn front(names: &[String], state: &State) -> Wanted {
-    let mut arguments = vec!["--traffic".to_owned(), "off".to_owned()];
-    if names.iter().any(|name| name == GATEWAY) {
-        arguments.extend(["--service".to_owned(), GATEWAY.to_owned()]);
-        let first = |process: &&Process| names.contains(&process.name);
-        for process in state.processes.iter().filter(first) {
-            let upstream = format!("{}={}", process.name, process.url());
-            arguments.extend(["--upstream".to_owned(), upstream]);
-        }
-    }
-    (FRONT.to_owned(), arguments)
+/// The arguments of the gateway before the first process of each service.
+fn front(names: &[String], state: &State) -> Vec<String> {
+    let first = |process: &&Process| names.contains(&process.name);
+    let upstreams = state.processes.iter().filter(first).flat_map(|process| {
+        let upstream = format!("{}={}", process.name, process.url());
+        ["--upstream".to_owned(), upstream]
+    });
+    let arguments = ["--service", "gateway", "--traffic", "off"];
+    arguments
+        .map(str::to_owned)
+        .into_iter()
+        .chain(upstreams)
+        .collect()
 }
 
-fn show(state: &State, settings: &[(&str, String)], program: &Utf8PathBuf) {
+fn show(state: &State, settings: &Settings, program: &Utf8PathBuf) {
     for process in &state.processes {
         let Process { name, pid, .. } = process;
         eprintln!(
@@ -242,7 +279,7 @@ fn show(state: &State, settings: &[(&str, String)], program: &Utf8PathBuf) {
         );
     }
     let target = state.processes.iter().find(|it| it.name == FRONT);
-    let target = target.map(|front| ("COMMERCE_TARGET", front.url().to_owned()));
+    let target = target.map(|front| ("COMMERCE_TARGET".to_owned(), front.url().to_owned()));
     for (name, value) in settings.iter().cloned().chain(target) {
         println!("{name}={value}");
     }
@@ -253,17 +290,7 @@ fn show(state: &State, settings: &[(&str, String)], program: &Utf8PathBuf) {
 
 fn down(home: &Utf8PathBuf) -> Result<()> {
     let state = State::read(home)?;
-    let stuck: Vec<&str> = thread::scope(|scope| {
-        let stopping: Vec<_> = (state.processes.iter())
-            .map(|process| (process, scope.spawn(|| process.stop())))
-            .collect();
-        let stuck = stopping.into_iter().filter_map(|(process, stopping)| {
-            let is_gone = stopping.join().unwrap_or(false);
-            (!is_gone).then_some(&*process.name)
-        });
-        stuck.collect()
-    });
-    ensure!(stuck.is_empty(), "does not end: {}", stuck.join(", "));
+    stop_all(&state.processes)?;
     let place = Place::of_workspace()?;
     for (service, down) in services::each(|service| {
         let ours = state.servers.iter().any(|name| name == service.name);

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     process::Command,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -17,10 +17,32 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Longer than the application's own two deadlines for draining.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// A build of the application.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Build {
+    pub(super) program: Utf8PathBuf,
+    /// When it was linked: that tells builds apart.
+    pub(super) at: SystemTime,
+}
+
+/// Names and values in the environment.
+pub(super) type Settings = Vec<(String, String)>;
+
+/// What a process runs, apart from where it listens.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Run {
+    pub(super) build: Build,
+    pub(super) settings: Settings,
+    pub(super) arguments: Vec<String>,
+}
+
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Process {
     pub(super) name: String,
     pub(super) pid: u32,
+    /// None if an earlier version of this command started it.
+    #[serde(default)]
+    pub(super) run: Option<Run>,
     started: String,
     /// Its standard output, where it says when it is ready.
     said: Utf8PathBuf,
@@ -30,7 +52,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn start(home: &Utf8Path, name: &str, command: Command) -> Result<Self> {
+    pub(super) fn start(home: &Utf8Path, name: &str, listen: &str, run: Run) -> Result<Self> {
+        let mut command = Command::new(&run.build.program);
+        command.args(["serve", "--listen", listen]);
+        command.args(&run.arguments);
+        command.envs(run.settings.iter().map(|(name, value)| (name, value)));
         let [said, log] = ["said", "log"].map(|end| home.join(format!("{name}.{end}")));
         let open = |path| File::create(path).with_context(|| format!("{path}"));
         let process = Background::start(command, open(&said)?, open(&log)?);
@@ -38,6 +64,7 @@ impl Process {
         Ok(Self {
             name: name.to_owned(),
             pid,
+            run: Some(run),
             started,
             said,
             log,

@@ -2,6 +2,7 @@
 //! matter here; the tests of the application itself are in examples/commerce.
 
 use std::{
+    cell::Cell,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -15,9 +16,6 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words == ["services"] {
         println!("order\npayment");
-        if std::path::Path::new("gateway").exists() {
-            println!("gateway");
-        }
         return;
     }
     let settings = ["COMMERCE_DATA", "COMMERCE_POSTGRES", "COMMERCE_REDIS_URL", "COMMERCE_KAFKA"];
@@ -42,14 +40,16 @@ fn main() {
 "#;
 
 /// What it is told of servers, none of which is ever asked.
-const SERVERS: [(&str, &str); 3] = [
+const SERVERS: [(&str, &str); 2] = [
     ("MAINSTAY_POSTGRES_URL", "postgres://127.0.0.1:1"),
     ("MAINSTAY_REDIS_URL", "redis://127.0.0.1:1"),
-    ("MAINSTAY_KAFKA_URL", "127.0.0.1:1"),
 ];
 
 /// A checkout of its own; what runs in it goes with it.
-struct Checkout(PathBuf);
+struct Checkout {
+    folder: PathBuf,
+    kafka: Cell<&'static str>,
+}
 
 impl Checkout {
     fn new(name: &str) -> Self {
@@ -58,10 +58,9 @@ impl Checkout {
         let manifest = "[package]\nname = \"commerce\"\nedition = \"2024\"\n[features]\ndistributed = []\n[workspace]\n";
         fs::write(folder.join("Cargo.toml"), manifest).unwrap();
         fs::write(folder.join("src/main.rs"), STAND_IN).unwrap();
-        for file in ["broken", "gateway"] {
-            drop(fs::remove_file(folder.join(file)));
-        }
-        let checkout = Self(folder);
+        drop(fs::remove_file(folder.join("broken")));
+        let kafka = Cell::new("127.0.0.1:1");
+        let checkout = Self { folder, kafka };
         checkout.succeeds(&["down"]);
         checkout
     }
@@ -71,9 +70,10 @@ impl Checkout {
         command
             .arg("commerce")
             .args(arguments)
-            .current_dir(&self.0)
-            .env("CARGO_TARGET_DIR", self.0.join("target"))
-            .envs(SERVERS);
+            .current_dir(&self.folder)
+            .env("CARGO_TARGET_DIR", self.folder.join("target"))
+            .envs(SERVERS)
+            .env("MAINSTAY_KAFKA_URL", self.kafka.get());
         let output = command.output().unwrap();
         let text = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
         let [stdout, stderr] = text;
@@ -132,7 +132,7 @@ fn it_runs_as_a_process_per_service_and_the_next_up_mends_what_was_killed() {
         &format!("COMMERCE_TARGET={}", running[0].2),
     ] {
         assert!(first.lines().any(|it| it == line), "{line}: {first}");
-        let log = fs::read_to_string(checkout.0.join("target/commerce/order.log")).unwrap();
+        let log = fs::read_to_string(checkout.folder.join("target/commerce/order.log")).unwrap();
         assert!(
             log.contains(line) || line.starts_with("COMMERCE_TARGET"),
             "{log}"
@@ -155,8 +155,8 @@ fn it_runs_as_a_process_per_service_and_the_next_up_mends_what_was_killed() {
     assert!(told.contains("3 processes stopped"), "{told}");
     assert!(mended.iter().all(|(_, pid, _)| !is_there(pid)));
     assert!(checkout.running().is_empty());
-    assert!(!checkout.0.join("target/commerce/state.json").exists());
-    assert!(!checkout.0.join("target/commerce/data").exists());
+    assert!(!checkout.folder.join("target/commerce/state.json").exists());
+    assert!(!checkout.folder.join("target/commerce/data").exists());
 }
 
 #[test]
@@ -169,16 +169,62 @@ fn each_service_runs_as_often_as_was_asked() {
     assert!(once.iter().all(|process| running.contains(process)));
     let expected = ["front", "order", "order-2", "payment", "payment-2"];
     assert_eq!(names(&running), expected);
+    checkout.succeeds(&["up"]);
+    assert_eq!(checkout.running(), once, "the second ones are stopped");
+    assert!(
+        running
+            .iter()
+            .all(|it| once.contains(it) || !is_there(&it.1))
+    );
 }
 
 #[test]
-fn a_gateway_stands_before_the_services_where_there_is_one() {
+fn what_runs_an_older_program_or_other_settings_is_started_anew_where_it_was() {
+    let checkout = Checkout::new("commerce-anew");
+    checkout.succeeds(&["up"]);
+    let mut before = checkout.running();
+    let mut anew = |checkout: &Checkout, arguments: &[&str]| -> Vec<String> {
+        let (succeeded, _, stderr) = checkout.xtask(arguments);
+        assert!(succeeded, "{stderr}");
+        let after = checkout.running();
+        assert_eq!(names(&after), ["front", "order", "payment"]);
+        let pairs = before.iter().zip(&after);
+        let anew = pairs.filter(|((_, earlier, url), (_, later, now_at))| {
+            assert_eq!(url, now_at, "it is where it was");
+            assert!(earlier == later || !is_there(earlier));
+            earlier != later
+        });
+        let anew: Vec<String> = anew.map(|(_, (name, ..))| name.clone()).collect();
+        for name in &anew {
+            assert!(
+                stderr.contains(&format!("{name}: runs an older")),
+                "{stderr}"
+            );
+        }
+        before = after;
+        anew
+    };
+    // Only the process of orders has customers.
+    assert_eq!(anew(&checkout, &["up", "--traffic", "5/s"]), ["order"]);
+    let traffic = ["up", "--traffic", "5/s"];
+    assert!(anew(&checkout, &traffic).is_empty());
+    let newer = STAND_IN.to_owned() + "// newer\n";
+    fs::write(checkout.folder.join("src/main.rs"), newer).unwrap();
+    assert_eq!(anew(&checkout, &traffic), ["front", "order", "payment"]);
+    assert!(anew(&checkout, &traffic).is_empty());
+    let release = [&traffic[..], &["--release"]].concat();
+    assert_eq!(anew(&checkout, &release), ["front", "order", "payment"]);
+    checkout.kafka.set("127.0.0.1:2");
+    assert_eq!(anew(&checkout, &release), ["front", "order", "payment"]);
+}
+
+#[test]
+fn the_gateway_stands_before_the_services() {
     let checkout = Checkout::new("commerce-gateway");
-    fs::write(checkout.0.join("gateway"), "").unwrap();
     checkout.succeeds(&["up"]);
     let running = checkout.running();
     assert_eq!(names(&running), ["front", "order", "payment"]);
-    let log = fs::read_to_string(checkout.0.join("target/commerce/front.log")).unwrap();
+    let log = fs::read_to_string(checkout.folder.join("target/commerce/front.log")).unwrap();
     for (name, _, url) in &running[1..] {
         assert!(log.contains(&format!("--upstream {name}={url}")), "{log}");
     }
@@ -188,13 +234,13 @@ fn a_gateway_stands_before_the_services_where_there_is_one() {
 #[test]
 fn what_does_not_start_is_named_with_its_last_words_and_down_stops_the_others() {
     let checkout = Checkout::new("commerce-broken");
-    fs::write(checkout.0.join("broken"), "").unwrap();
+    fs::write(checkout.folder.join("broken"), "").unwrap();
     let (succeeded, _, stderr) = checkout.xtask(&["up"]);
     assert!(
         !succeeded && stderr.contains("payment does not start: this till is stuck"),
         "{stderr}"
     );
-    let running = still_there(&checkout.0);
+    let running = still_there(&checkout.folder);
     assert_eq!(running.len(), 1, "{running:?}");
     checkout.succeeds(&["down"]);
     assert!(running.iter().all(|pid| !is_there(pid)));
