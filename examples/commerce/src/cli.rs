@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Services,
     /// Migrate every database and exit
     Migrate(MigrateArguments),
+    /// Delete the shop in a data directory, to start over
+    Reset(ResetArguments),
 }
 
 #[derive(Args, Debug)]
@@ -53,8 +55,8 @@ pub(crate) struct ServeArguments {
     /// Orders per second of the built-in customers, or off [default: 5/s]
     #[arg(long, env = "COMMERCE_TRAFFIC", value_name = "N/s|off")]
     pub(crate) traffic: Option<String>,
-    /// Token that operators send to /api/v1/dlq, as `Authorization: Bearer TOKEN` [default: none;
-    /// then only a shop on a loopback address takes acts]
+    /// Token that makes its sender an operator on every route, as `Authorization: Bearer TOKEN`. In an
+    /// open shop only /api/v1/dlq asks for it [default: none; then operators log in]
     #[arg(
         long,
         env = "COMMERCE_OPERATOR_TOKEN",
@@ -278,6 +280,15 @@ pub(crate) enum Scenario {
     ConcurrentOrders,
     /// A message that no handler can read: from the alarm to fixed
     Poison,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ResetArguments {
+    #[command(flatten)]
+    pub(crate) storage: StorageArguments,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Args, Debug)]

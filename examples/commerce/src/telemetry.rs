@@ -56,7 +56,7 @@ fn levels() -> Result<Targets, Failure> {
         })
 }
 
-/// The metrics of this process, of the pattern crates.
+/// The metrics that the pattern crates count in this process.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics(PrometheusHandle);
 

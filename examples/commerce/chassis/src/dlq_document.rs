@@ -1,5 +1,6 @@
 //! The OpenAPI document of the routes that `mainstay_dlq` gives to every service with an inbox.
 
+use axum::http::Method;
 use utoipa::openapi::{
     Content, HttpMethod, ObjectBuilder, OpenApi, Required, ResponseBuilder, ResponsesBuilder, Type,
     path::{OperationBuilder, ParameterBuilder, ParameterIn},
@@ -52,7 +53,7 @@ const ROUTES: [Route; 14] = [
         HttpMethod::Post,
         "/messages/{id}/edit",
         "edit",
-        "Corrects its payload and handles it again",
+        "Stores a corrected revision; a replay tries it",
     ),
     Route(
         HttpMethod::Post,
@@ -92,6 +93,14 @@ const ROUTES: [Route; 14] = [
     ),
     Route(HttpMethod::Get, "/audit", "audit", "Who did what, and why"),
 ];
+
+/// The methods and paths behind `/api/v1/dlq/SERVICE`, for whoever stands before the services.
+pub fn dead_letter_routes() -> impl Iterator<Item = (Method, &'static str)> {
+    ROUTES.iter().map(|Route(method, path, ..)| {
+        let reads = matches!(method, HttpMethod::Get);
+        (if reads { Method::GET } else { Method::POST }, *path)
+    })
+}
 
 /// The document of the dead letter queue of `service`.
 pub(crate) fn of(service: &str) -> OpenApi {

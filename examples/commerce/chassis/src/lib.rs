@@ -45,6 +45,7 @@ pub use db::{
     sql,
 };
 pub use deployment::Deployment;
+pub use dlq_document::dead_letter_routes;
 pub use error::{Error, Result};
 pub use health::{Health, HealthCheck};
 pub use leading::{LedRound, Term};

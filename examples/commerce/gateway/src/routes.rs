@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use axum::http::Method;
+use commerce_chassis::dead_letter_routes;
+use commerce_contracts::SUBSCRIPTIONS;
 
 /// Who may call a route. A service checks further: a customer sees own objects only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,35 +114,6 @@ pub const ROUTES: &[Row] = {
     ]
 };
 
-/// The routes that every service with an inbox has under `/api/v1/dlq/SERVICE`.
-const DEAD_LETTERS: &[(Method, &str)] = &[
-    (GET, "/groups"),
-    (GET, "/messages"),
-    (GET, "/messages/{id}"),
-    (POST, "/messages/{id}/replay"),
-    (POST, "/messages/{id}/discard"),
-    (POST, "/messages/{id}/restore"),
-    (POST, "/messages/{id}/edit"),
-    (POST, "/messages/{id}/dry-run"),
-    (POST, "/keys/replay"),
-    (GET, "/jobs"),
-    (POST, "/jobs"),
-    (GET, "/jobs/{id}"),
-    (POST, "/jobs/{id}/cancel"),
-    (GET, "/audit"),
-];
-
-/// The services with an inbox.
-const WITH_INBOX: [&str; 7] = [
-    "order",
-    "inventory",
-    "payment",
-    "shipping",
-    "catalog",
-    "notification",
-    "analytics",
-];
-
 /// All routes.
 pub fn routes() -> impl Iterator<Item = Route> {
     let rows = ROUTES.iter().map(|(method, path, service, access)| Route {
@@ -149,9 +122,12 @@ pub fn routes() -> impl Iterator<Item = Route> {
         service: (*service).into(),
         access: *access,
     });
-    let queues = WITH_INBOX.into_iter().flat_map(|service| {
-        DEAD_LETTERS.iter().map(move |(method, path)| Route {
-            method: method.clone(),
+    let mut with_inbox: Vec<_> = SUBSCRIPTIONS.iter().map(|it| it.service).collect();
+    with_inbox.sort_unstable();
+    with_inbox.dedup();
+    let queues = with_inbox.into_iter().flat_map(|service| {
+        dead_letter_routes().map(move |(method, path)| Route {
+            method,
             path: format!("/api/v1/dlq/{service}{path}").into(),
             service: service.into(),
             access: Access::Operator,

@@ -38,21 +38,10 @@ pub(crate) fn with_fallbacks(router: Router) -> Router {
 async fn index() -> Response {
     Json(json!({
         "application": "commerce",
-        "routes": [
-            "POST /api/v1/orders",
-            "GET /api/v1/orders/{order_id}",
-            "GET /api/v1/orders/{order_id}/events",
-            "GET /api/v1/orders/{order_id}/timeline",
-            "POST /api/v1/orders/{order_id}/cancel",
-            "GET /api/v1/stock/{sku}",
-            "GET /api/v1/payments/{order_id}",
-            "GET /api/v1/payments/{order_id}/ledger",
-            "GET /api/v1/shipments/{order_id}",
-            "GET /api/v1/dlq/{service}/groups",
-            "GET /api/v1/dlq/{service}/messages",
-            "GET /healthz",
-            "GET /readyz",
-        ],
+        "document": "/openapi.json",
+        "pages": ["/", "/tour", "/ops", "/docs"],
+        "probes": ["/healthz", "/readyz"],
+        "metrics": "/metrics",
     }))
     .into_response()
 }
@@ -67,7 +56,7 @@ async fn unknown_route(uri: Uri) -> Problem {
         return problem;
     }
     let path: String = uri.path().chars().take(100).collect();
-    Problem::not_found(format!("no route {path:?}; GET / lists them"))
+    Problem::not_found(format!("no route {path:?}; GET /openapi.json lists them"))
 }
 
 async fn wrong_method() -> Problem {
@@ -75,6 +64,6 @@ async fn wrong_method() -> Problem {
         StatusCode::METHOD_NOT_ALLOWED,
         "method-not-allowed",
         "This route does not take this method",
-        "GET / lists the routes with their methods",
+        "GET /openapi.json lists the routes with their methods",
     )
 }
