@@ -37,6 +37,10 @@ impl Insight {
 
     /// The same routes, for those who may.
     pub(crate) fn guard(&self, router: Router) -> Router {
+        // A layer of no route would panic.
+        if !router.has_routes() {
+            return router;
+        }
         router.route_layer(from_fn_with_state(self.clone(), guard))
     }
 }
