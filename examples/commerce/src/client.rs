@@ -1,11 +1,14 @@
-//! A small HTTP client: one host, plain HTTP, kept-alive connections.
+//! A small HTTP client of one shop: elsewhere, over plain HTTP on kept-alive connections, or in this
+//! process.
 
 use std::time::Duration;
 
 use axum::{
-    body::Bytes,
+    Router,
+    body::{Body, Bytes},
     http::{Method, Request, StatusCode},
 };
+use commerce_chassis::{Caller, send_as};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
     client::legacy::{Client as Pool, connect::HttpConnector},
@@ -13,6 +16,7 @@ use hyper_util::{
 };
 use serde::Deserialize;
 use serde_json::Value;
+use tower::ServiceExt as _;
 
 use crate::error::Failure;
 
@@ -22,8 +26,16 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// A client of one shop; clones share its connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
-    pool: Pool<HttpConnector, Full<Bytes>>,
+    way: Way,
+    /// Empty in this process: an address is then a path.
     target: String,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    Connections(Pool<HttpConnector, Full<Bytes>>),
+    /// The services of this process, and who asks them.
+    Here(Router, Caller),
 }
 
 /// An answered request.
@@ -79,10 +91,19 @@ impl Client {
         }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        let pool = Pool::builder(TokioExecutor::new()).build(connector);
         Ok(Self {
-            pool: Pool::builder(TokioExecutor::new()).build(connector),
+            way: Way::Connections(pool),
             target: target.to_owned(),
         })
+    }
+
+    /// A client of the services of this process, which needs no token.
+    pub(crate) const fn here(services: Router, caller: Caller) -> Self {
+        Self {
+            way: Way::Here(services, caller),
+            target: String::new(),
+        }
     }
 
     /// Checks that a healthy shop answers.
@@ -168,7 +189,7 @@ impl Client {
             request = request.header("idempotency-key", key);
         }
         let request = request
-            .body(Full::new(body))
+            .body(body)
             .map_err(|error| Failure::new("the request cannot be written", &error).unanswered())?;
         tokio::time::timeout(DEADLINE, self.exchange(request))
             .await
@@ -178,15 +199,23 @@ impl Client {
             })?
     }
 
-    async fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(StatusCode, Bytes), Failure> {
-        let response = self
-            .pool
-            .request(request)
-            .await
-            .map_err(|error| Failure::new("no answer", &error).unanswered())?;
+    async fn exchange(&self, request: Request<Bytes>) -> Result<(StatusCode, Bytes), Failure> {
+        let response = match &self.way {
+            Way::Connections(pool) => {
+                let answered = pool.request(request.map(Full::new)).await;
+                answered
+                    .map_err(|error| Failure::new("no answer", &error).unanswered())?
+                    .map(Body::new)
+            }
+            Way::Here(services, caller) => {
+                let mut request = request.map(Body::from);
+                send_as(&mut request, caller.clone());
+                match services.clone().oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+        };
         let status = response.status();
         let body = response
             .into_body()

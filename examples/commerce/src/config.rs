@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) seed_password: Option<Secret>,
     /// The secrets that parties outside sign webhooks with.
     pub(crate) webhooks: WebhookSecrets,
+    /// Whether nobody but the simulated carrier signs scans.
+    pub(crate) carrier_is_simulated: bool,
     /// How notification sends.
     pub(crate) notification: commerce_notification::Settings,
     pub(crate) listen: SocketAddr,
@@ -130,6 +132,7 @@ impl Config {
             rate: rate_limit(rate.as_deref(), access)?,
             seed_password: seed_password(password.or(file.seed_password.take()), access)?,
             webhooks: webhooks.map_err(|error| Failure::plain(error.to_string()))?,
+            carrier_is_simulated: carrier.is_none(),
             notification,
             services,
             gateway,

@@ -13,6 +13,7 @@ mod load;
 mod migrate;
 mod operator;
 mod output;
+mod reset;
 mod sagas;
 mod serve;
 mod telemetry;
@@ -80,6 +81,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Services) => {
             output::print(&config::SERVICES.join("\n")).map(|()| ExitCode::SUCCESS)
         }
+        Some(Command::Reset(arguments)) => reset::run(arguments),
         Some(Command::Migrate(arguments)) => runtime.block_on(migrate::run(arguments)),
     }
 }

@@ -26,6 +26,12 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
         .map_err(|error| Failure::new("the answer cannot be written", &error))
 }
 
+/// A value as JSON.
+pub(crate) fn value(value: &impl Serialize) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(value)
+        .map_err(|error| Failure::new("the answer cannot be written", &error))
+}
+
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value);
     print(&text.map_err(|error| Failure::new("the answer cannot be written", &error))?)

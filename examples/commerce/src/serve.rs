@@ -3,6 +3,7 @@
 mod application;
 mod banner;
 mod connections;
+mod console;
 mod front;
 mod host;
 mod insight;
@@ -29,8 +30,10 @@ use crate::{
 };
 
 use application::Application;
+pub(crate) use console::ACTS;
 pub(crate) use limits::Limits;
-pub(crate) use presence::{Presence, is_running};
+pub(crate) use presence::{Absence, Presence, is_running};
+use traffic::Readers;
 
 /// Time for open requests to end, and then for background work.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -62,13 +65,20 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         .merge(insight.guard(metrics.router()));
     tokio::spawn(metrics.keep_up(shutdown.clone()));
     let closing = CancellationToken::new();
-    let people = pages::people(&front, &readiness, &closing);
+    let ready = services
+        .clone()
+        .merge(pages::router())
+        .merge(readiness.router());
+    let console = console::router(&config, &ready, &insight, &closing);
+    let people = pages::people(&front.clone().merge(console), &readiness, &closing);
     let front = commerce_gateway::shell(front.merge(people), Arc::new(SystemIds::new()));
     let router = pages.merge(limits::limited(front, config.limits));
     let mut router = pages::with_fallbacks(router);
     if config.access == Access::Open {
         router = host::of_this_machine(router);
     }
+    let readers = Readers::default();
+    router = readers.noting(router);
 
     let serving = server::serve(listener, router, config.limits, closing.clone());
     let mut server = tokio::spawn(serving);
@@ -77,7 +87,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let customers = config
         .traffic
         .filter(|_| config.services.contains(&"order"))
-        .map(|every| tokio::spawn(traffic::run(services, every, closing.clone())));
+        .map(|every| tokio::spawn(traffic::run(services, every, readers, closing.clone())));
 
     let outcome = tokio::select! {
         () = signals.next() => Ok(()),

@@ -37,7 +37,8 @@ const PAUSE: Duration = Duration::from_millis(700);
 pub(crate) async fn run(arguments: VerifyArguments) -> Result<ExitCode, Failure> {
     let storage = storage(arguments.storage)?;
     // A failure to read is not a broken invariant.
-    let verdict = verify(&storage, Duration::from_secs(arguments.settle))
+    let settle = Duration::from_secs(arguments.settle);
+    let verdict = verify(&storage, settle, &report::progress)
         .await
         .map_err(Failure::unanswered)?;
     report::print(&verdict, arguments.json)?;
@@ -62,12 +63,18 @@ pub(crate) struct Verdict {
     pub(crate) absent: Vec<&'static str>,
 }
 
-async fn verify(storage: &Storage, settle: Duration) -> Result<Verdict, Failure> {
+/// Checks all invariants once nothing is in progress, at most after `settle`. `progress` hears of the
+/// wait.
+pub(crate) async fn verify(
+    storage: &Storage,
+    settle: Duration,
+    progress: &(impl Fn(&str) + ?Sized),
+) -> Result<Verdict, Failure> {
     // With the wrong log, every invariant over messages would be broken.
     commerce_chassis::check_log(storage, &SERVICES)
         .await
         .map_err(cannot_check)?;
-    quiet::wait(storage, settle).await?;
+    quiet::wait(storage, settle, progress).await?;
     let mut verdict = observe(storage).await?;
     for _ in 1..OBSERVATIONS {
         if !verdict.running || verdict.findings.iter().all(Finding::holds) {

@@ -129,6 +129,12 @@ impl Api {
         }
     }
 
+    /// Whether there is such a thing, and this visitor may have it.
+    pub(crate) async fn is_there(&self, visit: &Visit, path: &str) -> bool {
+        let request = visit.forwarded(Method::GET, path);
+        self.send(request, Body::empty()).await.is_ok()
+    }
+
     /// Sends an act in the name of the visitor. `key` makes it safe to send twice.
     pub(crate) async fn post(
         &self,

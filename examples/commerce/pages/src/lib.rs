@@ -18,14 +18,18 @@
 //! |---|---|
 //! | `shop`, `tour`, `login` | what customers see first |
 //! | `order` | the page of an order: lanes, journal, money, parcel, mails, live |
+//! | `courier` | a visitor carries a parcel |
 //! | `ops` | the operators' console |
+//! | `live` | sends the parts of a page that have changed |
 //! | `api` | the port to the services |
 //! | `page`, `assets` | the frame of a page, its style sheet and its script |
 //! | `visit` | who looks, and what of it the services hear |
 
 mod api;
 mod assets;
+mod courier;
 mod listing;
+mod live;
 mod login;
 mod money;
 mod ops;
@@ -86,6 +90,7 @@ impl Pages {
         Router::new()
             .merge(shop::router())
             .merge(order::router())
+            .merge(courier::router())
             .merge(ops::router())
             .merge(tour::router())
             .merge(login::router())

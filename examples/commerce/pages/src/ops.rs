@@ -8,9 +8,11 @@
 //! | `sagas` | runs, and acts on them |
 //! | `dead_letters` | what no service could handle: groups, messages, acts |
 //! | `invariants` | what has to hold, and the scenarios |
+//! | `acts` | who did what, and why |
 //! | `act` | what acts have in common |
 
 mod act;
+mod acts;
 mod dead_letters;
 mod invariants;
 mod orders;
@@ -28,4 +30,5 @@ pub(crate) fn router() -> Router<Pages> {
         .merge(sagas::router())
         .merge(dead_letters::router())
         .merge(invariants::router())
+        .merge(acts::router())
 }

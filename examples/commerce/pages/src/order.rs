@@ -8,20 +8,19 @@
 //! | `lanes` | what each service did: pure |
 //! | `scale`, `drawing` | the picture of the lanes |
 //! | `sections` | the parts of the page |
-//! | `live` | sends the parts that have changed |
 
 mod drawing;
 mod facts;
 mod journal;
 mod lanes;
-mod live;
 mod scale;
 mod sections;
 
 use axum::{
     Form, Router,
-    extract::{Path, State},
-    response::Redirect,
+    extract::{Path, Query, State},
+    http::HeaderMap,
+    response::{Redirect, Response},
     routing::{get, post},
 };
 use maud::html;
@@ -30,6 +29,7 @@ use serde_json::json;
 use crate::{
     Pages,
     api::escaped,
+    live::{self, LOOK, LOOK_AT_ENDED, Look, Since},
     page::{Area, Page, Refusal},
     time,
     visit::Visit,
@@ -42,7 +42,7 @@ pub(crate) use sections::{journal_of, pretty, short};
 pub(crate) fn router() -> Router<Pages> {
     Router::new()
         .route("/orders/{id}", get(show))
-        .route("/orders/{id}/live", get(live::stream))
+        .route("/orders/{id}/live", get(watch))
         .route("/orders/{id}/cancel", post(cancel))
 }
 
@@ -67,6 +67,35 @@ async fn show(
     } else {
         page.refreshed(2)
     })
+}
+
+/// The parts of the page that change.
+async fn watch(
+    State(pages): State<Pages>,
+    Path(id): Path<String>,
+    Query(since): Query<Since>,
+    headers: HeaderMap,
+    visit: Visit,
+) -> Result<Response, Refusal> {
+    if Facts::ask(&pages.api, &visit, &id).await?.is_none() {
+        return Err(Refusal::nothing(format!("no order {id:?}")));
+    }
+    let api = pages.api.clone();
+    Ok(live::stream(&pages, &since, &headers, move || {
+        let (api, visit, id) = (api.clone(), visit.clone(), id.clone());
+        async move {
+            let facts = Facts::ask(&api, &visit, &id).await.ok().flatten()?;
+            Some(Look {
+                parts: sections::of(&facts, time::now()),
+                // Mails and refunds may follow the end.
+                pause: if facts.has_ended() {
+                    LOOK_AT_ENDED
+                } else {
+                    LOOK
+                },
+            })
+        }
+    }))
 }
 
 #[derive(serde::Deserialize)]

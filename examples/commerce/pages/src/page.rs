@@ -20,12 +20,13 @@ pub(crate) enum Area {
 }
 
 /// The pages of operators, in the order of their menu.
-const OPS: [(&str, &str); 6] = [
+const OPS: [(&str, &str); 7] = [
     ("/ops", "Overview"),
     ("/ops/orders", "Orders"),
     ("/ops/sagas", "Sagas"),
     ("/ops/dead-letters", "Dead letters"),
     ("/ops/invariants", "Invariants"),
+    ("/ops/acts", "Acts"),
     ("/ops/health", "Health"),
 ];
 

@@ -16,6 +16,7 @@ use tower::ServiceExt as _;
 use crate::{
     Pages,
     api::{Api, Failed, escaped},
+    courier,
     listing::orders,
     money::amount,
     page::{Area, Page, Refusal, absent},
@@ -70,14 +71,15 @@ async fn index(
 async fn shop(pages: &Pages, visit: &Visit, search: &Search) -> Page {
     let customer = visit.customer();
     let of_customer = [("customer_id", &*customer)];
-    let (offer, latest) = tokio::join!(
+    let (offer, latest, may_carry) = tokio::join!(
         Offer::ask(&pages.api, visit, search),
         orders(&pages.api, visit, &of_customer, LATEST),
+        courier::is_open(&pages.api, visit),
     );
     let body = html! {
         h1 { "A shop that loses nothing" }
         p { "Every order below runs through eight services. Break what you like: " a href="/tour" { "six steps" } " show how." }
-        (counter(&offer, &customer))
+        (counter(&offer, &customer, may_carry))
         section {
             h2 { "Products" }
             (find(search))
@@ -95,7 +97,7 @@ async fn shop(pages: &Pages, visit: &Visit, search: &Search) -> Page {
 }
 
 /// Where visitors buy.
-fn counter(offer: &Offer, customer: &str) -> Markup {
+fn counter(offer: &Offer, customer: &str, may_carry: bool) -> Markup {
     html! {
         form.counter method="post" action="/buy" {
             (key())
@@ -105,12 +107,16 @@ fn counter(offer: &Offer, customer: &str) -> Markup {
             div.buttons {
                 button name="payment_method" value="pm_ok" { "Buy" }
                 button.back name="payment_method" value="pm_declined" { "Buy with a declined card" }
+                @if may_carry { button name="courier" value="me" { "Buy, and be the courier" } }
             }
             details id="ways" {
                 summary { "or pay with …" }
                 div.buttons { @for (way, what) in OTHER_WAYS { button.quiet name="payment_method" value=(way) { (what) } } }
             }
-            p.fine { "The courier brings parcels by himself: watch his scans on the page of an order." }
+            p.fine {
+                "A simulated courier brings parcels within seconds."
+                @if may_carry { " Be the courier yourself: the parcel waits for your word on the page of the order, for ten minutes." }
+            }
         }
     }
 }
@@ -281,7 +287,16 @@ struct Purchase {
     quantity: u32,
     #[serde(default)]
     customer: String,
+    /// A button that says something else says nothing of the payment.
+    #[serde(default = "card")]
     payment_method: String,
+    /// Whether the visitor carries the parcel.
+    #[serde(default)]
+    courier: Option<String>,
+}
+
+fn card() -> String {
+    "pm_ok".to_owned()
 }
 
 const fn one() -> u32 {
@@ -301,13 +316,15 @@ async fn buy(
 ) -> Result<Response, Refusal> {
     let named = Some(purchase.customer).filter(|name| !name.trim().is_empty());
     let customer = named.unwrap_or_else(|| visit.customer());
+    let carries = purchase.courier.is_some() && courier::is_open(&pages.api, &visit).await;
+    let postcode = if carries { courier::POSTCODE } else { "10115" };
     let order = json!({
         "customer_id": customer,
         "currency": "EUR",
         "lines": [{"sku": purchase.sku, "quantity": purchase.quantity}],
         "payment_method": purchase.payment_method,
         "ship_to": {
-            "name": "Ada Example", "street": "Example Street 1", "city": "Berlin", "postcode": "10115", "country": "DE",
+            "name": "Ada Example", "street": "Example Street 1", "city": "Berlin", "postcode": postcode, "country": "DE",
         },
     });
     let key = Some(&*purchase.key);

@@ -20,6 +20,8 @@ use tower::ServiceExt as _;
 /// A shop with one order. It keeps what is sent to it.
 #[derive(Clone)]
 struct Shop {
+    /// Whether the whole shop is one process, with a simulated carrier.
+    is_whole: bool,
     services: &'static [&'static str],
     status: Arc<Mutex<&'static str>>,
     sent: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
@@ -31,6 +33,7 @@ const AT: &str = "2026-01-01T00:00:00Z";
 impl Shop {
     fn new() -> Self {
         Self {
+            is_whole: false,
             services: &[],
             status: Arc::new(Mutex::new("placed")),
             sent: Arc::default(),
@@ -46,8 +49,30 @@ impl Shop {
                 Json(json!({"order_id": "o-1", "status": "placed"})),
             )
         };
-        let api = Router::new()
+        let mut api = Router::new();
+        if self.is_whole {
+            let there = async || StatusCode::NO_CONTENT;
+            let act = json!({"at": AT, "operator": "ada", "act": "cancel", "object": "saga r-1", "reason": "stuck", "page": "/ops/sagas/r-1"});
+            let played = json!({"running": true, "scenario": "poison", "lines": ["1. It begins", "     ok   it holds"], "held": null, "failure": null});
+            let scenarios = json!({"scenarios": [{"name": "poison", "what": "no handler reads it"}], "played": played});
+            let row = json!({"id": "I1", "name": "orders end", "checked": 1, "unit": "orders", "holds": false, "offenders": ["order o is stuck"]});
+            let verdict = json!({"holds": false, "orders_in_flight": 2, "dead_letters": {"dead": 0, "held": 0}, "invariants": [row]});
+            let check = json!({"running": false, "progress": null, "ended_at": AT, "verdict": verdict, "failure": null});
+            api = api
+                .route("/console/scans", get(there).post(kept))
+                .route("/console/acts", get(async move || Json(json!([act]))))
+                .route("/console/check", get(async move || Json(check)).post(kept))
+                .route("/console/scenarios", get(async move || Json(scenarios)))
+                .route("/console/scenarios/{name}", post(kept));
+        }
+        let api = api
             .route("/api/v1/orders", post(kept))
+            .route(
+                "/api/v1/shipments/{id}",
+                get(async || {
+                    Json(json!({"tracking_no": "MS1", "status": "dispatched", "tracking": []}))
+                }),
+            )
             .route("/api/v1/orders/{id}", get(order))
             .route("/api/v1/sagas/{run}/cancel", post(kept))
             .route("/readyz", get(ready))
@@ -369,4 +394,94 @@ async fn a_page_hears_what_changed_and_a_returning_one_what_it_missed() {
         None,
         "the stream ends with the shop"
     );
+}
+
+#[tokio::test]
+async fn a_visitor_carries_a_parcel_where_the_carrier_is_simulated_and_nowhere_else() {
+    let mut shop = Shop::new();
+    for path in ["/", "/orders/o-1"] {
+        let (_, page) = shop.get(path).await;
+        assert!(
+            !page.contains("ou are the courier") && !page.contains("be the courier"),
+            "{page}"
+        );
+    }
+    let carried = "key=k-1&sku=SKU-001&courier=me";
+    shop.post("/buy", carried, &[]).await;
+    assert_eq!(
+        shop.sent.lock().unwrap()[0].1["ship_to"]["postcode"],
+        "10115"
+    );
+
+    shop.is_whole = true;
+    let (_, page) = shop.get("/").await;
+    assert!(page.contains("Buy, and be the courier"), "{page}");
+    shop.post("/buy", carried, &[]).await;
+    let order = shop.sent.lock().unwrap()[1].1.clone();
+    assert_eq!(order["ship_to"]["postcode"], "99999");
+    assert_eq!(order["payment_method"], "pm_ok");
+    let (_, page) = shop.get("/orders/o-1").await;
+    for status in ["delivered", "delivery_failed", "returned"] {
+        assert!(
+            page.contains(&format!("name=\"status\" value=\"{status}\"")),
+            "{page}"
+        );
+    }
+    let report = "tracking_no=MS1&status=returned";
+    let foreign = ("sec-fetch-site", "cross-site");
+    let response = shop.post("/orders/o-1/courier", report, &[foreign]).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let response = shop.post("/orders/o-1/courier", report, &[]).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    assert_eq!(response.headers()[header::LOCATION], "/orders/o-1");
+    let sent = shop.sent.lock().unwrap();
+    assert_eq!(sent.len(), 3);
+    assert_eq!(
+        sent[2].1,
+        json!({"tracking_no": "MS1", "status": "returned"})
+    );
+}
+
+#[tokio::test]
+async fn the_console_of_a_whole_shop_checks_plays_and_says_who_acted() {
+    let mut shop = Shop::new();
+    let (_, page) = shop.get("/ops/acts").await;
+    assert!(page.contains("commerce dlq audit"), "{page}");
+    let (_, page) = shop.get("/ops/invariants").await;
+    assert!(page.contains("commerce demo NAME"), "{page}");
+    assert!(!page.contains("/ops/invariants/check"), "{page}");
+
+    shop.is_whole = true;
+    let (_, page) = shop.get("/ops/acts").await;
+    assert!(page.contains("ada") && page.contains("stuck"), "{page}");
+    let (_, page) = shop.get("/ops/invariants").await;
+    for part in [
+        "order o is stuck",
+        "status broken",
+        "1. It begins",
+        "✓ it holds",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let response = shop.post("/ops/invariants/check", "", &[]).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    let play = "/ops/invariants/play";
+    for unsigned in [
+        "scenario=poison",
+        "scenario=poison&operator=ada&reason=+&sure=yes",
+    ] {
+        let response = shop.post(play, unsigned, &[]).await;
+        assert_eq!(
+            response.status(),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{unsigned}"
+        );
+    }
+    let signed = "scenario=poison&operator=ada&reason=to+see&sure=yes";
+    let response = shop.post(play, signed, &[]).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    let sent = shop.sent.lock().unwrap();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[1].0["x-operator"], "ada");
+    assert_eq!(sent[1].1, json!({"reason": "to see"}));
 }

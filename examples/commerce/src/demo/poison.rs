@@ -8,11 +8,10 @@ use mainstay_messaging::{Event as _, Message, broker::Content};
 use super::{
     scans::{self, RIGHT, WRONG},
     scenarios::WHOLE_WAY,
-    stage::{Stage, running},
+    stage::Stage,
     story::Story,
 };
 use crate::{
-    cli::StorageArguments,
     dlq::{desk, refused},
     error::Failure,
 };
@@ -31,8 +30,8 @@ struct Kept {
     letters: Vec<DeadLetter>,
 }
 
-pub(super) async fn run(stage: &mut Stage, arguments: StorageArguments) -> Result<(), Failure> {
-    let storage = running(arguments)?;
+pub(super) async fn run(stage: &mut Stage) -> Result<(), Failure> {
+    let storage = stage.beside.running()?;
     let was_ok = stage.client.status().await? == "ok";
 
     stage.story.step("An order is placed and delivered")?;
@@ -108,7 +107,7 @@ pub(super) async fn run(stage: &mut Stage, arguments: StorageArguments) -> Resul
 
 /// Waits until the shop says so about its readiness.
 async fn says(stage: &mut Stage, status: &str) -> Result<(), Failure> {
-    let Stage { story, client } = stage;
+    let Stage { story, client, .. } = stage;
     let says_so = async || Ok((client.status().await? == status).then_some(()));
     let what = format!("GET /readyz says {status}");
     story.wait_for(&what, says_so).await?;

@@ -1,4 +1,4 @@
-//! The shop on which a scenario is played: places orders, follows them, and prints links.
+//! The shop on which a scenario is played: places orders, follows them, and tells links.
 
 use commerce_chassis::{Storage, from_rfc3339};
 use mainstay_clock::{IdGenerator as _, SystemIds};
@@ -14,18 +14,48 @@ use crate::{
     serve::is_running,
 };
 
-pub(super) struct Stage {
+pub(crate) struct Stage {
     pub(super) story: Story,
     pub(super) client: Client,
+    pub(super) beside: Beside,
+}
+
+/// Where the data of the shop is, for what a customer cannot see.
+pub(crate) enum Beside {
+    /// As a person says.
+    Named(StorageArguments),
+    /// The shop is this process.
+    Here(Storage),
+}
+
+impl Beside {
+    /// The storage of the running deployment.
+    pub(super) fn running(&self) -> Result<Storage, Failure> {
+        let storage = match self {
+            Self::Named(arguments) => storage(arguments.clone())?,
+            Self::Here(storage) => storage.clone(),
+        };
+        if is_running(storage.data()) {
+            return Ok(storage);
+        }
+        let line = format!("no process serves {storage}: run `commerce serve` first");
+        Err(Failure::plain(line).unanswered())
+    }
 }
 
 impl Stage {
-    /// Goes to the shop at `target`, which must answer.
-    pub(super) async fn open(target: &str) -> Result<Self, Failure> {
-        let client = Client::new(target)?;
+    /// Goes to a shop, which must answer.
+    pub(crate) async fn open(
+        client: Client,
+        beside: Beside,
+        story: Story,
+    ) -> Result<Self, Failure> {
         client.check().await?;
-        let story = Story::new();
-        Ok(Self { story, client })
+        Ok(Self {
+            story,
+            client,
+            beside,
+        })
     }
 
     /// Places an order that must be accepted; its id.
@@ -38,7 +68,7 @@ impl Stage {
         let body = order_of(lines, payment_method);
         let reply = self.client.place(key, body).await?;
         if let Some(order) = &reply.order_id {
-            self.link(&format!("/api/v1/orders/{order}"))?;
+            self.link(&format!("/orders/{order}"))?;
         } else {
             let what = format!("the order is accepted: {}", reply.status);
             self.story.expect(&what, false)?;
@@ -54,7 +84,7 @@ impl Stage {
         statuses: &[&str],
     ) -> Result<Option<Shown>, Failure> {
         let mut printed = 0;
-        let Self { story, client } = self;
+        let Self { story, client, .. } = self;
         let story = &*story;
         let ended = async || {
             let shown = client.show(order).await?;
@@ -109,14 +139,4 @@ fn line(entry: &Entered, history: &[Entered]) -> String {
     let reason = entry.reason.as_deref();
     let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
     format!("{seconds:>4}.{millis:03} s  {}{reason}", entry.status)
-}
-
-/// The storage of the running deployment, for what a customer cannot see.
-pub(super) fn running(arguments: StorageArguments) -> Result<Storage, Failure> {
-    let storage = storage(arguments)?;
-    if is_running(storage.data()) {
-        return Ok(storage);
-    }
-    let line = format!("no process serves {storage}: run `commerce serve` first");
-    Err(Failure::plain(line).unanswered())
 }

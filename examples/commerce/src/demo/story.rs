@@ -1,41 +1,44 @@
-//! What a scenario prints, and whether its expectations held.
+//! What a scenario tells, and whether its expectations held.
 
 use std::time::Duration;
 
 use mainstay_clock::{Clock as _, SystemClock};
 
-use crate::{error::Failure, output};
+use crate::error::Failure;
 
 /// No step of a healthy deployment takes that long.
 const LONGEST: Duration = Duration::from_secs(180);
 /// Interval between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Who hears a story, line by line.
+pub(crate) type Listener = Box<dyn Fn(&str) -> Result<(), Failure>>;
+
 /// The steps so far.
-#[derive(Debug)]
-pub(super) struct Story {
+pub(crate) struct Story {
     steps: u32,
     broken: u32,
+    tell: Listener,
 }
 
 impl Story {
-    pub(super) const fn new() -> Self {
+    pub(crate) fn told_to(tell: Listener) -> Self {
         Self {
             steps: 0,
             broken: 0,
+            tell,
         }
     }
 
     /// Starts a step.
     pub(super) fn step(&mut self, what: &str) -> Result<(), Failure> {
         self.steps += 1;
-        output::print(&format!("{}. {what}", self.steps))
+        (self.tell)(&format!("{}. {what}", self.steps))
     }
 
     /// A line below the step: what is seen, or what to type.
-    #[expect(clippy::unused_self, reason = "a line belongs to a story")]
     pub(super) fn note(&self, line: &str) -> Result<(), Failure> {
-        output::print(&format!("     {line}"))
+        (self.tell)(&format!("     {line}"))
     }
 
     /// Says whether an expectation held.
@@ -59,7 +62,7 @@ impl Story {
     /// Says how it ended; whether every expectation held.
     pub(super) fn end(&self) -> Result<bool, Failure> {
         let kept = self.broken == 0;
-        output::print(&match self.broken {
+        (self.tell)(&match self.broken {
             0 => "every expectation held".to_owned(),
             broken => format!("{broken} expectations did not hold"),
         })?;

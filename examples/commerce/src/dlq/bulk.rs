@@ -15,7 +15,7 @@ use super::{acts::LOOK, desk, query, reads::Of, refused, services};
 use crate::{
     cli::dead_letters::{ManyArguments, Which},
     error::Failure,
-    operator::storage,
+    operator::{confirm, storage},
     output,
     serve::is_running,
 };
@@ -71,7 +71,7 @@ async fn start(
         }
     }
     if !found.is_empty() && !which.yes {
-        confirm(act, &found)?;
+        confirm(&question(act, &found))?;
     }
     let mut started = Vec::new();
     for (service, desk, _) in found {
@@ -98,28 +98,12 @@ async fn count(desk: &Desk, act: BulkAct, query: &Query) -> Result<u64, Failure>
     Ok(of(State::Dead).await? + held)
 }
 
-/// Asks a person; a script says `--yes`.
-fn confirm(act: BulkAct, found: &[(&'static str, Desk, u64)]) -> Result<(), Failure> {
+fn question(act: BulkAct, found: &[(&'static str, Desk, u64)]) -> String {
     let counts: Vec<_> = found
         .iter()
         .map(|(service, _, count)| format!("{count} of {service}"))
         .collect();
-    let what = format!("{act:?} {}", counts.join(", "));
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return Err(Failure::plain(format!("{what}? confirm with --yes")).unanswered());
-    }
-    // The question goes to stderr, so that stdout stays one JSON value.
-    let mut stderr = std::io::stderr();
-    let mut answer = String::new();
-    let asked = write!(stderr, "{what}? [y/N] ")
-        .and_then(|()| stderr.flush())
-        .and_then(|()| stdin.read_line(&mut answer));
-    asked.map_err(|error| Failure::new("cannot ask", &error))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    Err(Failure::plain("nothing was done"))
+    format!("{act:?} {}", counts.join(", "))
 }
 
 async fn look(started: &[Started]) -> Result<Vec<Of<Job>>, Failure> {

@@ -33,6 +33,33 @@ impl Presence {
     }
 }
 
+/// Keeps processes from serving a directory, until it is dropped: one that starts waits.
+#[derive(Debug)]
+pub(crate) struct Absence {
+    _locked: File,
+}
+
+impl Absence {
+    /// None: a process serves the directory now.
+    pub(crate) fn hold(data: &Path) -> Result<Option<Self>, Failure> {
+        let path = data.join(NAME);
+        let opened = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
+        let wrong = |error: std::io::Error| {
+            Failure::new(format!("{} cannot be locked", path.display()), &error)
+        };
+        let file = opened.map_err(wrong)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _locked: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(wrong(error)),
+        }
+    }
+}
+
 /// Whether a process serves the directory now.
 pub(crate) fn is_running(data: &Path) -> bool {
     let Ok(file) = File::options().write(true).open(data.join(NAME)) else {

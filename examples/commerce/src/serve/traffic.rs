@@ -1,11 +1,21 @@
-//! Built-in customers. They call the services without a socket.
+//! Built-in customers. They call the services without a socket, while somebody looks at the shop.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, http::Request};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
 use commerce_chassis::{Caller, send_as};
 use mainstay_clock::{IdGenerator, SystemIds};
-use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, Interval, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -13,8 +23,61 @@ use crate::demand::{Mix, TRAFFIC_MIX, order};
 
 /// One order in this many exceeds the stock.
 const SHORTAGES: u64 = 40;
+/// The customers rest when nobody has asked the shop anything for so long.
+const UNREAD: Duration = Duration::from_secs(15 * 60);
 
-pub(crate) async fn run(services: Router, every: Duration, shutdown: CancellationToken) {
+/// When a client asked last. Clones are the same. The built-in customers pass no listener, so they
+/// do not count.
+#[derive(Clone, Debug)]
+pub(crate) struct Readers(Arc<watch::Sender<Instant>>);
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(Instant::now())))
+    }
+}
+
+impl Readers {
+    /// Notes each request to `router`.
+    pub(crate) fn noting(&self, router: Router) -> Router {
+        router.layer(from_fn_with_state(self.clone(), note))
+    }
+
+    /// Whether somebody has asked lately.
+    fn are_there(&self) -> bool {
+        self.0.borrow().elapsed() < UNREAD
+    }
+
+    async fn next(&self) {
+        // `self` has the sender, so the channel does not close.
+        let _ = self.0.subscribe().changed().await;
+    }
+}
+
+async fn note(State(readers): State<Readers>, request: Request, next: Next) -> Response {
+    readers.0.send_replace(Instant::now());
+    next.run(request).await
+}
+
+/// Waits for the time of the next order, and for a reader.
+async fn due(ticks: &mut Interval, readers: &Readers) {
+    ticks.tick().await;
+    if readers.are_there() {
+        return;
+    }
+    let minutes = UNREAD.as_secs() / 60;
+    tracing::info!("the built-in customers rest: nobody has looked for {minutes} minutes");
+    readers.next().await;
+    ticks.reset_immediately();
+    ticks.tick().await;
+}
+
+pub(crate) async fn run(
+    services: Router,
+    every: Duration,
+    readers: Readers,
+    shutdown: CancellationToken,
+) {
     let ids = SystemIds::new();
     let Some(mix) = Mix::read(TRAFFIC_MIX) else {
         return;
@@ -25,7 +88,7 @@ pub(crate) async fn run(services: Router, every: Duration, shutdown: Cancellatio
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            _ = ticks.tick() => {}
+            () = due(&mut ticks, &readers) => {}
         }
         let key = ids.uuid().to_string();
         let request = Request::post("/api/v1/orders")
@@ -51,4 +114,46 @@ pub(crate) async fn run(services: Router, every: Duration, shutdown: Cancellatio
         }
     }
     while orders.join_next().await.is_some() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::{http::StatusCode, routing::post};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_customers_rest_after_a_quarter_of_an_hour_until_somebody_looks() {
+        let placed = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&placed);
+        let take = post(async move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            StatusCode::ACCEPTED
+        });
+        let shop = Router::new().route("/api/v1/orders", take);
+        let (readers, shutdown) = (Readers::default(), CancellationToken::new());
+        let front = readers.noting(shop.clone());
+        let every = Duration::from_secs(1);
+        let customers = tokio::spawn(run(shop, every, readers, shutdown.clone()));
+        let after = async |minutes: u64| {
+            tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
+            placed.load(Ordering::Relaxed)
+        };
+        let quarter = after(15).await;
+        assert!((899..=901).contains(&quarter), "{quarter}");
+        let (hour, day) = (after(45).await, after(23 * 60).await);
+        assert_eq!((hour, day), (quarter, quarter), "nobody looks");
+
+        let looked = Request::get("/anything").body(Body::empty()).unwrap();
+        let answer = front.oneshot(looked).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "any request counts");
+        let more = after(5).await - day;
+        assert!((299..=301).contains(&more), "{more}");
+        let rest = after(60).await - day;
+        assert!((899..=901).contains(&rest), "{rest}");
+        shutdown.cancel();
+        customers.await.unwrap();
+    }
 }

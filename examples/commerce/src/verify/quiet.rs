@@ -1,6 +1,6 @@
 //! Waits until a running deployment has nothing in progress.
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
 use commerce_chassis::{Result, Storage};
 use mainstay_clock::{Clock, SystemClock};
@@ -11,15 +11,19 @@ use crate::{
     serve::is_running,
 };
 
-/// Interval between two lines on stderr.
+/// Interval between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Messages that a service is to publish, and those that wait for an operator.
 const MESSAGES: &str = "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dlq_messages WHERE state IN ('dead', 'held'))";
 
-/// Waits until nothing is in progress, at most for `settle`, and reports the wait on stderr. A
-/// stopped deployment has nothing in progress.
-pub(crate) async fn wait(storage: &Storage, settle: Duration) -> Result<(), Failure> {
+/// Waits until nothing is in progress, at most for `settle`, and reports the wait. A stopped
+/// deployment has nothing in progress.
+pub(crate) async fn wait(
+    storage: &Storage,
+    settle: Duration,
+    report: &(impl Fn(&str) + ?Sized),
+) -> Result<(), Failure> {
     if settle.is_zero() {
         return Ok(());
     }
@@ -52,14 +56,9 @@ pub(crate) async fn wait(storage: &Storage, settle: Duration) -> Result<(), Fail
     Ok(())
 }
 
-fn report(line: &str) {
-    // These lines are optional: stderr may be closed.
-    drop(writeln!(std::io::stderr(), "{line}"));
-}
-
 /// The work in progress, such as `3 orders that have not ended`.
 async fn unfinished(storage: &Storage) -> Result<Vec<String>> {
-    let mut unfinished = Vec::new();
+    let (mut unfinished, mut started) = (Vec::new(), Vec::new());
     let mut note = |count: i64, what: &str| {
         if count > 0 {
             unfinished.push(format!("{count} {what}"));
@@ -69,6 +68,7 @@ async fn unfinished(storage: &Storage) -> Result<Vec<String>> {
         let Some(mut snapshot) = storage.find_snapshot(service).await? else {
             continue; // never started
         };
+        started.push(service);
         let waiting: Vec<(i64, i64)> = snapshot.all(MESSAGES).await?;
         for (outbox, letters) in waiting {
             note(outbox, &format!("messages in the outbox of {service}"));
@@ -85,7 +85,7 @@ async fn unfinished(storage: &Storage) -> Result<Vec<String>> {
         }
         snapshot.close().await?;
     }
-    let unread = storage.log().unread().await?;
+    let unread = storage.log().unread(&started).await?;
     note(unread, "messages of the log to handle");
     Ok(unfinished)
 }

@@ -30,11 +30,17 @@ struct Row<'a> {
     offenders: Vec<&'a str>,
 }
 
+/// Reports a wait on stderr.
+pub(crate) fn progress(line: &str) {
+    // These lines are optional: stderr may be closed.
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
 pub(crate) fn print(verdict: &Verdict, json: bool) -> Result<(), Failure> {
     let wrong =
         |error: &dyn std::error::Error| Failure::new("the verdict cannot be written", error);
     let text = if json {
-        let text = serde_json::to_string_pretty(&of(verdict)).map_err(|error| wrong(&error))?;
+        let text = serde_json::to_string_pretty(&verdict.told()).map_err(|error| wrong(&error))?;
         text + "\n"
     } else {
         table(verdict)
@@ -44,14 +50,17 @@ pub(crate) fn print(verdict: &Verdict, json: bool) -> Result<(), Failure> {
         .map_err(|error| wrong(&error))
 }
 
-fn of(verdict: &Verdict) -> Json<'_> {
-    Json {
-        holds: verdict.findings.iter().all(Finding::holds),
-        running: verdict.running,
-        orders_in_flight: verdict.in_flight,
-        dead_letters: verdict.dead_letters,
-        never_started: &verdict.absent,
-        invariants: verdict.findings.iter().map(row).collect(),
+impl Verdict {
+    /// The verdict as programs read it.
+    pub(crate) fn told(&self) -> impl Serialize {
+        Json {
+            holds: self.findings.iter().all(Finding::holds),
+            running: self.running,
+            orders_in_flight: self.in_flight,
+            dead_letters: self.dead_letters,
+            never_started: &self.absent,
+            invariants: self.findings.iter().map(row).collect(),
+        }
     }
 }
 

@@ -14,12 +14,13 @@ use shop::Shop;
 use thirtyfour::prelude::*;
 
 /// Pages with a picture of their own, and their headings. That of a refusal says something else.
-const PAGES: [(&str, &str, &str); 8] = [
+const PAGES: [(&str, &str, &str); 9] = [
     ("ops", "/ops", "Overview"),
     ("ops-orders", "/ops/orders", "Orders"),
     ("ops-sagas", "/ops/sagas", "Sagas"),
     ("ops-dead-letters", "/ops/dead-letters", "Dead letters"),
     ("ops-invariants", "/ops/invariants", "Invariants"),
+    ("ops-acts", "/ops/acts", "Acts"),
     ("ops-health", "/ops/health", "Health"),
     ("tour", "/tour", "Six steps"),
     ("login", "/login", "Log in"),
@@ -42,7 +43,9 @@ async fn people_buy_watch_and_act_in_a_browser() -> WebDriverResult<()> {
 async fn visit(browser: &Browser, shop: &Shop) -> WebDriverResult<()> {
     an_order_is_watched_live(browser, shop).await?;
     a_declined_card_is_taken_back(browser, shop).await?;
+    a_visitor_is_the_courier(browser, shop).await?;
     an_operator_cancels_a_saga(browser, shop).await?;
+    an_operator_plays_and_checks(browser, shop).await?;
     every_page_is_readable(browser, shop).await?;
     the_keyboard_is_enough(browser, shop).await?;
     no_script_is_needed(browser, shop).await
@@ -73,6 +76,41 @@ async fn a_declined_card_is_taken_back(browser: &Browser, shop: &Shop) -> WebDri
     browser.wait_for("svg g.back rect").await?;
     browser.wait_for("#journal tr.back").await?;
     browser.pictures("order-cancelled").await
+}
+
+/// The parcel waits until the visitor says what happened.
+async fn a_visitor_is_the_courier(browser: &Browser, shop: &Shop) -> WebDriverResult<()> {
+    browser.goto(&shop.url("/")).await?;
+    browser.click("button[name=courier]", false).await?;
+    browser.wait_for("form.courier").await?;
+    browser.pictures("order-courier").await?;
+    browser.click("button[value=delivered]", false).await?;
+    browser.wait_for("#summary .status.completed").await?;
+    Ok(())
+}
+
+/// The steps of the scenario and the verdict appear without a reload.
+async fn an_operator_plays_and_checks(browser: &Browser, shop: &Shop) -> WebDriverResult<()> {
+    browser.goto(&shop.url("/ops/invariants")).await?;
+    for (name, text) in [("operator", "ada"), ("reason", "to see it")] {
+        let field = browser.wait_for(&format!("input[name={name}]")).await?;
+        field.clear().await?;
+        field.send_keys(text).await?;
+    }
+    browser.click("input[name=sure]", false).await?;
+    browser
+        .click("button[value=payment-failure]", false)
+        .await?;
+    browser.wait_for("#played .status.ok").await?;
+    browser
+        .click("form[action$='/check'] button", false)
+        .await?;
+    browser.wait_for("#checked table").await?;
+    let broken = browser.driver.find_all(By::Css(".status.broken")).await?;
+    assert!(broken.is_empty(), "{}", browser.driver.source().await?);
+    browser.pictures("ops-checked").await?;
+    browser.goto(&shop.url("/ops/acts")).await?;
+    browser.wait_for_text("tr", "payment-failure").await
 }
 
 /// A provider that says nothing keeps the saga waiting.

@@ -7,6 +7,7 @@
 )]
 
 mod conditions;
+mod console;
 mod customer;
 mod damage;
 mod dead_letters;
@@ -23,6 +24,7 @@ mod paths;
 mod process;
 mod races;
 mod redis;
+mod reset;
 mod sagas;
 mod sandbox;
 mod scenarios;

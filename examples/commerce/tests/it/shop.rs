@@ -222,7 +222,8 @@ pub(crate) fn place(address: &str, key: &str, body: &str) -> std::io::Result<Rep
     )
 }
 
-/// Sends one request on a new connection. An incomplete answer is an error.
+/// Sends one request on a new connection, as JSON unless a header says otherwise. An incomplete answer
+/// is an error.
 pub(crate) fn send(
     address: &str,
     method: &str,
@@ -233,10 +234,12 @@ pub(crate) fn send(
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(BOUND))?;
     let mut request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n",
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n",
         body.len()
     );
+    if !headers.iter().any(|(name, _)| *name == "content-type") {
+        request.push_str("content-type: application/json\r\n");
+    }
     for (name, value) in headers {
         for part in [name, ": ", value, "\r\n"] {
             request.push_str(part);

@@ -122,6 +122,12 @@ impl Storage {
         &self.data
     }
 
+    /// The name of the database of `name` on the server.
+    #[must_use]
+    pub fn database(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
     /// The broker's log.
     #[must_use]
     pub const fn log(&self) -> &Log {

@@ -89,6 +89,12 @@ impl Storage {
         &self.data
     }
 
+    /// The name of the database of `name`: a file in the directory.
+    #[must_use]
+    pub fn database(&self, name: &str) -> String {
+        format!("{name}.db")
+    }
+
     /// The broker's log.
     #[must_use]
     pub const fn log(&self) -> &Log {

@@ -93,7 +93,10 @@ impl Health {
         let queue = queue.and_then(|it| it.last_error.as_deref());
         let own = [
             ("service", self.error.as_deref()),
-            ("outbox", self.outbox.as_ref().and_then(|it| it.last_error.as_deref())),
+            (
+                "outbox",
+                self.outbox.as_ref().and_then(|it| it.last_error.as_deref()),
+            ),
             ("inbox", inbox),
             ("dead letters", queue),
         ];

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     api::{Api, Failed, escaped},
+    courier,
     time::micros,
     visit::Visit,
 };
@@ -31,6 +32,8 @@ pub(crate) struct Facts {
     pub(crate) shipment: Part<Shipment>,
     pub(crate) mails: Part<Mails>,
     pub(crate) stock: Vec<(String, Part<Stock>)>,
+    /// Whether the visitor may carry the parcel.
+    pub(crate) may_carry: bool,
 }
 
 #[derive(Deserialize, Debug)]
@@ -193,7 +196,10 @@ impl Facts {
             mails(api, visit, &paths[5]),
             join_all(stock),
         );
+        let parcel = shipment.as_ref().ok().and_then(Option::as_ref);
+        let waits = parcel.is_some_and(|it: &Shipment| courier::waits(&it.status));
         Ok(Some(Self {
+            may_carry: waits && courier::is_open(api, visit).await,
             order,
             events,
             timeline,

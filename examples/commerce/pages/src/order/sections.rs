@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     api::escaped,
+    courier,
     money::{amount, digits},
     page::absent,
     time::{Span, micros, of_day},
@@ -168,6 +169,7 @@ fn parcel(facts: &Facts) -> Markup {
             h2 { "Parcel" }
             @if let Ok(Some(shipment)) = &facts.shipment {
                 p { code { (shipment.tracking_no) } " is " strong { (shipment.status.replace('_', " ")) } }
+                @if facts.may_carry { (courier::buttons(&facts.order.id, &shipment.tracking_no)) }
                 table {
                     thead { tr { th { "scan" } th { "at" } } }
                     tbody {

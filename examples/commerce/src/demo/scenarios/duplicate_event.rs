@@ -3,19 +3,13 @@
 use serde_json::Value;
 
 use super::{
-    super::{
-        recorded::Recorded,
-        stage::{Stage, running},
-    },
+    super::{recorded::Recorded, stage::Stage},
     WHOLE_WAY,
 };
-use crate::{cli::StorageArguments, error::Failure};
+use crate::error::Failure;
 
-pub(in super::super) async fn run(
-    stage: &mut Stage,
-    arguments: StorageArguments,
-) -> Result<(), Failure> {
-    let storage = running(arguments)?;
+pub(in super::super) async fn run(stage: &mut Stage) -> Result<(), Failure> {
+    let storage = stage.beside.running()?;
     stage.story.step("An order is placed and delivered")?;
     let Some(order) = stage.place(&[("SKU-004", 1)], "pm_ok").await? else {
         return Ok(());

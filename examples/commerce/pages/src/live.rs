@@ -1,4 +1,4 @@
-//! `/orders/{id}/live`: sends the parts of an order's page that have changed.
+//! Sends the parts of a page that have changed. Each part is an element with an id.
 //!
 //! The id of an event names what the browser has then seen: a fingerprint of each part. A browser
 //! that comes back says it (`Last-Event-ID`), so it gets what it missed, and no process has to
@@ -11,7 +11,6 @@ use std::{
 };
 
 use axum::{
-    extract::{Path, Query, State},
     http::HeaderMap,
     response::{
         IntoResponse, Response,
@@ -22,24 +21,30 @@ use futures_util::{StreamExt as _, stream};
 use maud::Markup;
 use serde::Deserialize;
 
-use super::{facts::Facts, sections};
-use crate::{Pages, page::Refusal, time, visit::Visit};
+use crate::Pages;
 
 /// Pause between two looks.
-const LOOK: Duration = Duration::from_millis(400);
-/// Pause between two looks at an order that has ended: mails and refunds may follow.
-const LOOK_AT_ENDED: Duration = Duration::from_secs(3);
+pub(crate) const LOOK: Duration = Duration::from_millis(400);
+/// Pause between two looks at what has ended: little may follow.
+pub(crate) const LOOK_AT_ENDED: Duration = Duration::from_secs(3);
 /// Connections on which nothing moves are closed, so a comment is sent.
 const ALIVE: Duration = Duration::from_secs(3);
 
 #[derive(Deserialize)]
-pub(super) struct Since {
+pub(crate) struct Since {
     #[serde(default)]
     seen: String,
 }
 
+/// The parts of a page, and when to look again.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) parts: Vec<Markup>,
+    pub(crate) pause: Duration,
+}
+
 /// What a browser that has all of these parts has seen.
-pub(super) fn seen(parts: &[Markup]) -> String {
+pub(crate) fn seen(parts: &[Markup]) -> String {
     let texts: Vec<_> = parts.iter().map(fingerprint).collect();
     texts.join("-")
 }
@@ -61,57 +66,54 @@ fn known(print: &str) -> String {
 }
 
 /// What a stream goes on with.
-struct Watch {
-    pages: Pages,
-    visit: Visit,
-    id: String,
+struct Watch<L> {
+    look: L,
     /// Fingerprints of the parts that the browser has.
     seen: Vec<String>,
     pause: Duration,
 }
 
-pub(super) async fn stream(
-    State(pages): State<Pages>,
-    Path(id): Path<String>,
-    Query(Since { seen }): Query<Since>,
-    headers: HeaderMap,
-    visit: Visit,
-) -> Result<Response, Refusal> {
-    if Facts::ask(&pages.api, &visit, &id).await?.is_none() {
-        return Err(Refusal::nothing(format!("no order {id:?}")));
-    }
+/// A stream of what changes, until the pages close. `look` says what there is now; nothing: the
+/// services may be away for a while, and the next look may find them.
+pub(crate) fn stream<L, F>(
+    pages: &Pages,
+    Since { seen }: &Since,
+    headers: &HeaderMap,
+    look: L,
+) -> Response
+where
+    L: FnMut() -> F + Send + 'static,
+    F: Future<Output = Option<Look>> + Send,
+{
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let seen = last.unwrap_or(&seen).split('-').map(known).collect();
-    let closing = pages.closing.clone();
     let watch = Watch {
-        pages,
-        visit,
-        id,
-        seen,
+        look,
+        seen: last.unwrap_or(seen).split('-').map(known).collect(),
         pause: Duration::ZERO,
     };
     let events = stream::unfold(watch, |mut watch| async {
-        let changed = watch.look().await;
+        let changed = watch.next().await;
         Some((stream::iter(changed), watch))
     });
+    let closing = pages.closing.clone();
     let events = events.flatten().take_until(closing.cancelled_owned());
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE));
-    Ok(events.into_response())
+    events.into_response()
 }
 
-impl Watch {
+impl<L, F> Watch<L>
+where
+    L: FnMut() -> F,
+    F: Future<Output = Option<Look>>,
+{
     /// Waits, and says what has changed.
-    async fn look(&mut self) -> Vec<Result<Event, Infallible>> {
+    async fn next(&mut self) -> Vec<Result<Event, Infallible>> {
         tokio::time::sleep(self.pause).await;
         self.pause = LOOK;
-        // The services may be away for a while: the next look may find them.
-        let Ok(Some(facts)) = Facts::ask(&self.pages.api, &self.visit, &self.id).await else {
+        let Some(Look { parts, pause }) = (self.look)().await else {
             return Vec::new();
         };
-        if facts.has_ended() {
-            self.pause = LOOK_AT_ENDED;
-        }
-        let parts = sections::of(&facts, time::now());
+        self.pause = pause;
         self.seen.resize(parts.len(), String::new());
         let mut changed = Vec::new();
         for (index, part) in parts.iter().enumerate() {
