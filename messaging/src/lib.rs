@@ -144,6 +144,7 @@
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod assignment;
 pub mod broker;
+mod cause;
 pub mod cloudevents;
 mod consumer;
 pub mod envelope;
@@ -165,6 +166,7 @@ pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+pub use cause::Cause;
 pub use consumer::{Consumer, Delivery, Partition, Position, StartAt};
 pub use error::{Error, InvalidName};
 pub use event::Event;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
-use mainstay_messaging::{Message, MessageId, Source, event::AnyEvent};
+use mainstay_messaging::{Cause, Message, MessageId, Source, event::AnyEvent};
 
 use crate::Error;
 
@@ -40,20 +40,22 @@ impl Origin {
         &self.ids
     }
 
-    /// Makes a message of `event`.
+    /// Makes a message of `event`, with the trace and ids of the [`Cause`] of the work in progress.
     ///
     /// # Errors
     /// [`Error::NoSource`], and [`Error::Event`] when the event names an invalid topic or key, or
     /// does not serialise.
     pub fn message(&self, event: &dyn AnyEvent) -> Result<Message, Error> {
         let source = self.source.clone().ok_or(Error::NoSource)?;
-        Message::builder()
+        let made = Message::builder()
             .source(source)
             .event(event)
             .id(MessageId::minted_by(&self.ids))
             .occurred_at(self.clock.now())
-            .build()
-            .map_err(Error::Event)
+            .build();
+        let mut message = made.map_err(Error::Event)?;
+        Cause::mark(&mut message);
+        Ok(message)
     }
 }
 
@@ -65,5 +67,32 @@ impl Default for Origin {
             Arc::new(SystemClock::new()),
             Arc::new(SystemIds::new()),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mainstay_messaging::Event;
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Placed;
+
+    impl Event for Placed {
+        const TOPIC: &'static str = "orders";
+        const KIND: &'static str = "Placed";
+    }
+
+    #[tokio::test]
+    async fn an_event_has_the_trace_of_the_work_that_emits_it() {
+        let source = Source::new("/shop").unwrap();
+        let origin = Origin::new(
+            Some(source),
+            Arc::new(SystemClock::new()),
+            Arc::new(SystemIds::new()),
+        );
+        let emitted = Cause::traced("trace").scope(async { origin.message(&Placed) });
+        assert_eq!(emitted.await.unwrap().traceparent.as_deref(), Some("trace"));
+        assert_eq!(origin.message(&Placed).unwrap().traceparent, None);
     }
 }

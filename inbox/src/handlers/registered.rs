@@ -4,7 +4,7 @@ use std::{any::Any, marker::PhantomData};
 
 use futures_util::future::BoxFuture;
 use mainstay_messaging::{
-    Message, Position,
+    Cause, Message, Position,
     event::{DecodeError, Event, decode},
 };
 
@@ -84,8 +84,9 @@ where
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         Box::pin(async move {
             for call in calls {
+                let cause = Cause::of(&call.message);
                 let running = self.handler.call(&self.state, connection, received(call)?);
-                running.await?;
+                cause.scope(running).await?;
             }
             Ok(())
         })
@@ -172,5 +173,50 @@ fn received<E: 'static>(call: Call) -> Result<Received<E>, HandlerError> {
         Err(_) => Err(HandlerError::permanent(
             "an event was decoded as another type",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_messaging::Partition;
+
+    use super::*;
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Placed;
+
+    impl Event for Placed {
+        const TOPIC: &'static str = "orders";
+        const KIND: &'static str = "Placed";
+    }
+
+    #[tokio::test]
+    async fn what_a_handler_emits_is_caused_by_its_message() {
+        async fn handle(seen: &mut Vec<Cause>, _: Received<Placed>) -> Result<(), HandlerError> {
+            seen.push(Cause::current());
+            Ok(())
+        }
+        let handler = OneByOne {
+            state: (),
+            handler: handle,
+            types: PhantomData,
+        };
+        let built = Message::builder().source("/s").event(&Placed);
+        let message = built.traceparent("trace").build().unwrap();
+        let position = Position {
+            partition: Partition {
+                topic: message.topic.clone(),
+                number: 0,
+            },
+            offset: 0,
+        };
+        let call = Call {
+            event: Box::new(Placed),
+            message: message.clone(),
+            position,
+        };
+        let mut seen = Vec::new();
+        handler.run(&mut seen, vec![call]).await.unwrap();
+        assert_eq!(seen, [Cause::of(&message)]);
     }
 }

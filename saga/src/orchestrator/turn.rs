@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use mainstay_inbox::HandlerError;
-use mainstay_messaging::{Key, Kind, Message, MessageId, Topic};
+use mainstay_messaging::{Cause, Key, Kind, Message, MessageId, Topic};
 use mainstay_outbox::{Entry as OutboxEntry, Outbox};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -60,7 +60,7 @@ impl<'d, I> Running<'d, I> {
             state,
             journal: Vec::new(),
             messages: Vec::new(),
-            traceparent: None,
+            traceparent: Cause::current().traceparent().map(str::to_owned),
         }
     }
 
