@@ -53,7 +53,7 @@ trait Place: fmt::Debug + fmt::Display + Send + Sync {
     /// Its id; nothing is created.
     async fn id(&self) -> Result<LogId>;
     async fn read(&self, key: Option<&str>) -> Result<LogContents>;
-    async fn unread(&self) -> Result<i64>;
+    async fn unread(&self, services: &[&'static str]) -> Result<i64>;
     /// What an operator does about a wrong log.
     fn remedy(&self) -> &'static str;
 }
@@ -114,12 +114,12 @@ impl Log {
         self.place.read(Some(key)).await
     }
 
-    /// How many records services have not handled yet, counted once per service.
+    /// How many records these services have not handled yet, counted once per service.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub async fn unread(&self) -> Result<i64> {
-        self.place.unread().await
+    pub async fn unread(&self, services: &[&'static str]) -> Result<i64> {
+        self.place.unread(services).await
     }
 }
 

@@ -16,8 +16,8 @@ const RECORDS: &str = "SELECT id >> 40, id & ((1 << 40) - 1), key, envelope, pay
     FROM broker_records WHERE $1 IS NULL OR key = $1 ORDER BY id";
 const NEWEST: &str = "SELECT coalesce(max(appended_at), 0) FROM broker_records";
 const COMMITTED: &str = "SELECT grp, partition, committed FROM broker_claims";
-const UNREAD: &str = "SELECT CAST(coalesce(sum(p.next_offset - c.committed), 0) AS BIGINT)
-    FROM broker_claims c JOIN broker_partitions p ON p.id = c.partition WHERE c.committed < p.next_offset";
+const UNREAD: &str = "SELECT c.grp, CAST(sum(p.next_offset - c.committed) AS BIGINT)
+    FROM broker_claims c JOIN broker_partitions p ON p.id = c.partition WHERE c.committed < p.next_offset GROUP BY c.grp";
 
 #[derive(Debug)]
 pub(super) struct FilePlace {
@@ -109,11 +109,14 @@ impl Place for FilePlace {
         })
     }
 
-    async fn unread(&self) -> Result<i64> {
+    async fn unread(&self, services: &[&'static str]) -> Result<i64> {
         let mut log = self.snapshot().await?;
-        let found: Vec<(i64,)> = log.all(UNREAD).await?;
+        let found: Vec<(String, i64)> = log.all(UNREAD).await?;
         log.close().await?;
-        Ok(found.first().map_or(0, |(records,)| *records))
+        let of_services = found
+            .iter()
+            .filter(|(group, _)| services.contains(&&**group));
+        Ok(of_services.map(|(_, records)| records).sum())
     }
 
     fn remedy(&self) -> &'static str {

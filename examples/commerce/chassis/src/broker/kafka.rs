@@ -136,19 +136,20 @@ impl Place for KafkaPlace {
         Ok(contents)
     }
 
-    async fn unread(&self) -> Result<i64> {
+    async fn unread(&self, services: &[&'static str]) -> Result<i64> {
         let broker = self.broker().await?;
         let mut committed = HashMap::new();
-        for service in services() {
+        for service in services {
             for (partition, at, _) in broker.progress(&Group::from_static(service)).await? {
-                committed.insert((service, partition), at);
+                committed.insert((*service, partition), at);
             }
         }
         let reader = broker.read(TOPICS.iter().copied()).await?;
         let mut unread = 0;
         for (partition, first, next) in reader.partitions() {
             let topic = partition.topic.as_str();
-            for reads in SUBSCRIPTIONS.iter().filter(|it| it.topic == topic) {
+            let readers = SUBSCRIPTIONS.iter().filter(|it| it.topic == topic);
+            for reads in readers.filter(|it| services.contains(&it.service)) {
                 let at = committed.get(&(reads.service, partition.clone()));
                 unread += (next - at.unwrap_or(first)).max(0);
             }
