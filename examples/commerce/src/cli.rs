@@ -85,6 +85,10 @@ pub(crate) struct ServeArguments {
     /// required]
     #[arg(long, env = "COMMERCE_RATE_LIMIT", value_name = "N/s|off")]
     pub(crate) rate_limit: Option<String>,
+    /// Collector that spans are sent to, as OTLP over HTTP, in builds with `--features otel`, such as
+    /// `http://127.0.0.1:4318` [default: none]
+    #[arg(long, env = "COMMERCE_OTLP", value_name = "URL")]
+    pub(crate) otlp: Option<String>,
     /// Password of the seeded users [default: mainstay-demo in an open shop; if tokens are required,
     /// they cannot log in]
     #[arg(

@@ -15,7 +15,7 @@ use commerce_chassis::{Access, Operators, Storage, StorageSettings, WebhookSecre
 use commerce_inventory::HOLD;
 use serde::Deserialize;
 
-use access::{access, jwks_url, rate_limit, seed_password, upstream};
+use access::{access, jwks_url, otlp, rate_limit, seed_password, upstream};
 
 use crate::{
     cli::{Secret, ServeArguments, StorageArguments},
@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) jwks: Option<Uri>,
     /// Requests per second of one client; none = any number.
     pub(crate) rate: Option<NonZeroU32>,
+    /// The collector of spans; none = they are not exported.
+    pub(crate) otlp: Option<String>,
     /// The password of the seeded users; none = they cannot log in.
     pub(crate) seed_password: Option<Secret>,
     /// The secrets that parties outside sign webhooks with.
@@ -90,6 +92,7 @@ struct File {
     upstream: Option<Vec<String>>,
     jwks: Option<String>,
     rate_limit: Option<String>,
+    otlp: Option<String>,
     seed_password: Option<String>,
     carrier_secret: Option<String>,
     psp_secret: Option<String>,
@@ -129,6 +132,7 @@ impl Config {
         Ok(Self {
             operators: operators(token.or(file.operator_token.take()).as_deref(), access)?,
             jwks: jwks_url(jwks.as_deref(), &services, &upstreams, access)?,
+            otlp: otlp(arguments.otlp.or(file.otlp.take()))?,
             rate: rate_limit(rate.as_deref(), access)?,
             seed_password: seed_password(password.or(file.seed_password.take()), access)?,
             webhooks: webhooks.map_err(|error| Failure::plain(error.to_string()))?,

@@ -40,7 +40,7 @@ const DRAIN: Duration = Duration::from_secs(8);
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let config = Config::read(arguments)?;
-    telemetry::log()?;
+    let telling = telemetry::start(&config)?;
     let metrics = Metrics::collect()?;
     let mut signals = Signals::listen()?;
     // First of all: if the port is taken, nothing is written.
@@ -116,6 +116,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         // The next start redoes it.
         tracing::warn!("background work did not end in time and was cut off");
     }
+    telling.end();
     outcome.map(|()| ExitCode::SUCCESS)
 }
 

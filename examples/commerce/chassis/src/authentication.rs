@@ -13,8 +13,9 @@ use axum::{
     response::Response,
 };
 use mainstay_clock::Clock;
+use mainstay_messaging::Cause;
 
-use crate::{Caller, KeySet, Operators, Problem, Refusal, caller::Authenticated};
+use crate::{Caller, KeySet, Operators, Problem, Refusal, caller::Authenticated, traceparent};
 
 /// Whether requests need a token.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -113,7 +114,9 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Response {
     drop(authentication.identify(&mut request));
-    next.run(request).await
+    // What the handlers emit belongs to the trace of the request.
+    let trace = traceparent(request.headers()).map(Cause::traced);
+    trace.unwrap_or_default().scope(next.run(request)).await
 }
 
 /// The token of a request.

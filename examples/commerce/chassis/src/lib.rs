@@ -27,6 +27,7 @@ mod service;
 mod service_builder;
 mod timestamp;
 mod tokens;
+mod trace;
 mod webhook;
 
 #[cfg(feature = "fault-points")]
@@ -63,4 +64,5 @@ pub use service::{Service, Task};
 pub use service_builder::{Participant, ServiceBuilder};
 pub use timestamp::{from_rfc3339, rfc3339};
 pub use tokens::{Claims, KeySet, Refusal, SigningKey};
+pub use trace::{request_span, trace_spans, traceparent};
 pub use webhook::{Signatures, Signed, WebhookSecret, WebhookSecrets};

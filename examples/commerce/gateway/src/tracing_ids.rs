@@ -9,10 +9,11 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use commerce_chassis::request_span;
 use mainstay_clock::IdGenerator;
+use tracing::Instrument as _;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const LONGEST: usize = 64;
 
 /// The outermost layer.
@@ -26,16 +27,19 @@ pub(crate) async fn assign(
     let id = given
         .cloned()
         .or_else(|| value(&ids.uuid().simple().to_string()));
-    let is_sound = |trace: &HeaderValue| is_traceparent(trace.as_bytes());
-    if !headers.get(&TRACEPARENT).is_some_and(is_sound) {
-        let trace = value(&traceparent(&*ids));
-        headers.remove(&TRACEPARENT);
-        headers.extend(trace.map(|trace| (TRACEPARENT, trace)));
-    }
     if let Some(id) = &id {
         headers.insert(REQUEST_ID, id.clone());
     }
-    let mut response = next.run(request).await;
+    let given = commerce_chassis::traceparent(headers);
+    let given = given.filter(|trace| is_traceparent(trace.as_bytes()));
+    let given = given.map(str::to_owned);
+    let span = request_span(&mut request, given, || traceparent(&*ids));
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
     response.headers_mut().extend(id.map(|id| (REQUEST_ID, id)));
     response
 }

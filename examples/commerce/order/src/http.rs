@@ -13,7 +13,7 @@ use commerce_chassis::{
 use mainstay_database::Transactions as _;
 use mainstay_eventstore::{Aggregate as _, Events as _, Recorded};
 use mainstay_idempotency::{Keyed, http};
-use mainstay_messaging::envelope::micros_since_epoch;
+use mainstay_messaging::{Cause, envelope::micros_since_epoch};
 use mainstay_saga::{Cancellation, Query as Runs, Signature};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
@@ -107,7 +107,12 @@ async fn place(
     let mut order = order.try_map(|body| Placement::read(&body, &caller))?;
     order.request = order.body.keyed(&order.request.key)?;
     let Shop { saga, orders, .. } = shop;
-    let placing = Placing { saga, orders };
+    let cause = Cause::current();
+    let placing = Placing {
+        saga,
+        orders,
+        cause,
+    };
     order
         .run_with(&shop.records, placing, placement::place)
         .await

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use commerce_chassis::{Connection, utoipa};
 use mainstay_idempotency::{Answer, http::Problem};
+use mainstay_messaging::Cause;
 use serde::Serialize;
 
 use crate::{
@@ -19,6 +20,8 @@ use crate::{
 pub(crate) struct Placing {
     pub(crate) saga: PlaceOrderSaga,
     pub(crate) orders: Orders,
+    /// The request, whose trace the order's messages belong to.
+    pub(crate) cause: Cause,
 }
 
 /// An order that was accepted, or is being cancelled.
@@ -32,6 +35,15 @@ pub(crate) struct Accepted {
 /// Prices and places an order, and starts its saga. A commit makes it one with its answer; a
 /// rollback leaves nothing.
 pub(crate) async fn place(
+    connection: &mut Connection,
+    placement: &Placement,
+    placing: &Placing,
+) -> Result<Answer, Problem> {
+    let cause = placing.cause.clone();
+    cause.scope(write(connection, placement, placing)).await
+}
+
+async fn write(
     connection: &mut Connection,
     placement: &Placement,
     placing: &Placing,

@@ -67,6 +67,19 @@ pub(super) fn jwks_url(
     Ok(found)
 }
 
+/// The collector; the exporter adds the path of the API.
+pub(super) fn otlp(given: Option<String>) -> Result<Option<String>, Failure> {
+    let Some(text) = given else {
+        return Ok(None);
+    };
+    if url(&text).is_none() {
+        return Err(Failure::plain(
+            "otlp: expected a plain http URL of a collector, such as http://127.0.0.1:4318",
+        ));
+    }
+    Ok(Some(text))
+}
+
 pub(super) fn rate_limit(
     given: Option<&str>,
     access: Access,

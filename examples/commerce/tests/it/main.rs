@@ -32,5 +32,7 @@ mod server;
 mod settings;
 mod shop;
 mod slow_clients;
+#[cfg(feature = "otel")]
+mod traces;
 mod unreadable;
 mod urls;
