@@ -8,7 +8,7 @@
 //!
 //! | producer | events | commands |
 //! |---|---|---|
-//! | order | `OrderPlaced`, `OrderConfirmed`, `OrderCompleted`, `OrderCancelled` | `ReserveStock`, `ExtendReservation`, `ReleaseStock`, `AuthorizePayment`, `CapturePayment`, `VoidOrRefundPayment`, `PrepareShipment`, `DispatchShipment`, `CancelShipment` |
+//! | order | `OrderPlaced`, `OrderConfirmed`, `OrderCompleted`, `OrderCancelled` | `ReserveStock`, `ExtendReservation`, `ReleaseStock`, `AuthorizePayment`, `CapturePayment`, `VoidOrRefundPayment`, `RefundPayment`, `PrepareShipment`, `DispatchShipment`, `CancelShipment` |
 //! | inventory | `StockReserved`, `StockReservationFailed`, `StockReleased`, `StockLevelChanged` | |
 //! | payment | `PaymentAuthorized`, `PaymentDeclined`, `PaymentCaptured`, `PaymentRefunded` | |
 //! | shipping | `ShipmentStatusChanged` | |
@@ -42,7 +42,7 @@ pub use order::{
 };
 pub use payment::{
     AuthorizePayment, CapturePayment, DeclineStage, PaymentAuthorized, PaymentCaptured,
-    PaymentDeclined, PaymentRefunded, RefundKind, VoidOrRefundPayment,
+    PaymentDeclined, PaymentRefunded, RefundKind, RefundPayment, VoidOrRefundPayment,
 };
 pub use shipping::{
     CancelShipment, DispatchShipment, PrepareShipment, ShipmentStatus, ShipmentStatusChanged,

@@ -67,7 +67,7 @@ pub struct OrderConfirmed {
 }
 contract!(OrderConfirmed on "order");
 
-/// The order was delivered and paid.
+/// The order was delivered and paid; or its parcel came back, and its money was given back.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct OrderCompleted {
     /// The order.
@@ -76,7 +76,7 @@ pub struct OrderCompleted {
     pub customer_id: String,
     /// The captured amount.
     pub captured_minor: Money,
-    /// The lines.
+    /// The lines that were delivered: none if the parcel came back.
     pub lines: Vec<OrderLine>,
     /// When it was completed, in microseconds since 1970.
     pub completed_at: i64,

@@ -44,6 +44,21 @@ pub struct CapturePayment {
 }
 contract!(CapturePayment on "payment-commands");
 
+/// Command: give captured money back for a return, once. It is no step of a saga: the answer is
+/// [`PaymentRefunded`] with the return's id, also if nothing was left to give back.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct RefundPayment {
+    /// The order.
+    pub order_id: OrderId,
+    /// The return, which is also the effect key at the provider.
+    pub return_id: String,
+    /// The amount. If less of the captured money is left, all that is left is given back.
+    pub amount_minor: Money,
+    /// The reason.
+    pub reason: String,
+}
+contract!(RefundPayment on "payment-commands");
+
 impl Command for AuthorizePayment {
     type Done = PaymentAuthorized;
     type Refused = PaymentDeclined;
@@ -151,6 +166,9 @@ pub struct PaymentRefunded {
     pub cumulative_refunded_minor: Money,
     /// The reason.
     pub reason: String,
+    /// The return that asked for it; none: an operator did, or the saga undid the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_id: Option<String>,
 }
 contract!(PaymentRefunded on "payment");
 

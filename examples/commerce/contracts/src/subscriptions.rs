@@ -6,8 +6,8 @@ use crate::{
     AuthorizePayment, CancelShipment, CapturePayment, DispatchShipment, ExtendReservation,
     OrderCancelled, OrderCompleted, OrderConfirmed, OrderPlaced, PaymentAuthorized,
     PaymentCaptured, PaymentDeclined, PaymentRefunded, PrepareShipment, ProductChanged,
-    ReleaseStock, ReserveStock, ShipmentStatusChanged, StockLevelChanged, StockReleased,
-    StockReservationFailed, StockReserved, UserChanged, VoidOrRefundPayment,
+    RefundPayment, ReleaseStock, ReserveStock, ShipmentStatusChanged, StockLevelChanged,
+    StockReleased, StockReservationFailed, StockReserved, UserChanged, VoidOrRefundPayment,
 };
 
 /// All topics.
@@ -107,6 +107,7 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
             AuthorizePayment::KIND,
             CapturePayment::KIND,
             VoidOrRefundPayment::KIND,
+            RefundPayment::KIND,
         ],
         ignored: &[],
     },

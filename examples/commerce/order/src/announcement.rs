@@ -1,6 +1,8 @@
 //! What other services hear of an order.
 
-use commerce_contracts::{OrderCancelled, OrderCompleted, OrderConfirmed, OrderPlaced};
+use commerce_contracts::{
+    OrderCancelled, OrderCompleted, OrderConfirmed, OrderLine, OrderPlaced, RefundPayment,
+};
 use mainstay_messaging::event::AnyEvent;
 
 use crate::order::{Order, OrderEvent, Placed, Status};
@@ -20,13 +22,9 @@ pub(crate) fn of(order: &Order, event: &OrderEvent, now: i64) -> Option<Box<dyn 
             lines: placed.lines.clone(),
             ship_to: placed.ship_to.clone(),
         }),
-        OrderEvent::Delivered(_) => Box::new(OrderCompleted {
-            order_id: placed.order_id.clone(),
-            customer_id: placed.customer_id.clone(),
-            captured_minor: placed.total,
-            lines: placed.lines.clone(),
-            completed_at: now,
-        }),
+        OrderEvent::CameBack(came) => Box::new(refund(order, placed, &came.return_id)?),
+        OrderEvent::Delivered(_) => Box::new(completed(placed, placed.lines.clone(), now)),
+        OrderEvent::ReturnRefunded(_) => Box::new(completed(placed, Vec::new(), now)),
         OrderEvent::Cancelled(_) => {
             let cancellation = order.cancellation.as_ref()?;
             Box::new(OrderCancelled {
@@ -38,6 +36,27 @@ pub(crate) fn of(order: &Order, event: &OrderEvent, now: i64) -> Option<Box<dyn 
             })
         }
         _ => return None,
+    })
+}
+
+fn completed(placed: &Placed, lines: Vec<OrderLine>, now: i64) -> OrderCompleted {
+    OrderCompleted {
+        order_id: placed.order_id.clone(),
+        customer_id: placed.customer_id.clone(),
+        captured_minor: placed.total,
+        lines,
+        completed_at: now,
+    }
+}
+
+/// Asks for the money of a return.
+fn refund(order: &Order, placed: &Placed, return_id: &str) -> Option<RefundPayment> {
+    let returned = order.returned(return_id)?;
+    Some(RefundPayment {
+        order_id: placed.order_id.clone(),
+        return_id: returned.id.clone(),
+        amount_minor: returned.amount,
+        reason: returned.reason.clone(),
     })
 }
 

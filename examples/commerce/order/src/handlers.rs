@@ -1,11 +1,11 @@
-//! Replies to the saga's commands, the news that a parcel was delivered, and products.
+//! Replies to the saga's commands, news of parcels and of the money of returns, and products.
 
 use commerce_chassis::Connection;
-use commerce_contracts::{OrderId, ProductChanged, ShipmentStatus, ShipmentStatusChanged};
+use commerce_contracts::{PaymentRefunded, ProductChanged, ShipmentStatus, ShipmentStatusChanged};
 use mainstay_inbox::{HandlerError, Handlers, Received};
 use mainstay_messaging::{
     Message,
-    event::{DecodeError, Event, decode},
+    event::{Event, decode},
 };
 use mainstay_saga::{CommandId, Error};
 
@@ -41,16 +41,46 @@ async fn handle(
         Error::Handler { failure, .. } => failure,
         error => error.into(),
     })?;
-    // A parcel is delivered behind the reply that it was dispatched.
+    // A parcel is delivered, or comes back, behind the reply that it was dispatched.
     for (place, message) in messages.into_iter().enumerate() {
-        let delivered = delivered(message);
-        let delivered = delivered.map_err(|error| HandlerError::permanent(error).at(place))?;
-        if let Some(order_id) = delivered {
-            let recorded = context.orders.deliver(connection, &order_id).await;
-            recorded.map_err(|error| error.at(place))?;
-        }
+        let heard = hear(connection, message, &context.orders).await;
+        heard.map_err(|error| error.at(place))?;
     }
     Ok(())
+}
+
+/// Takes what is news and no reply.
+async fn hear(
+    connection: &mut Connection,
+    message: &Message,
+    orders: &Orders,
+) -> Result<(), HandlerError> {
+    let answers = message.causation_id.as_deref().unwrap_or_default();
+    if answers.parse::<CommandId>().is_ok() {
+        return Ok(());
+    }
+    match message.kind.as_str() {
+        ShipmentStatusChanged::KIND => {
+            let changed: ShipmentStatusChanged =
+                decode(message).map_err(HandlerError::permanent)?;
+            let id = &changed.order_id;
+            match changed.to {
+                ShipmentStatus::Delivered => orders.deliver(connection, id).await,
+                ShipmentStatus::Returned => orders.came_back(connection, id).await,
+                _ => Ok(()),
+            }
+        }
+        PaymentRefunded::KIND => {
+            let refunded: PaymentRefunded = decode(message).map_err(HandlerError::permanent)?;
+            // What operators give back is no return.
+            let Some(return_id) = refunded.return_id else {
+                return Ok(());
+            };
+            let (id, amount) = (&refunded.order_id, refunded.amount_minor);
+            orders.refunded(connection, id, return_id, amount).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The price book follows the catalog.
@@ -60,16 +90,4 @@ async fn product_changed(
     _: Context,
 ) -> Result<(), HandlerError> {
     Ok(price_book::put(connection, &received.event).await?)
-}
-
-/// The order whose delivery the message tells.
-fn delivered(message: &Message) -> Result<Option<OrderId>, DecodeError> {
-    let answers = message.causation_id.as_deref().unwrap_or_default();
-    let is_reply = answers.parse::<CommandId>().is_ok();
-    if is_reply || message.kind.as_str() != ShipmentStatusChanged::KIND {
-        return Ok(None);
-    }
-    let changed: ShipmentStatusChanged = decode(message)?;
-    let is_delivered = changed.to == ShipmentStatus::Delivered;
-    Ok(is_delivered.then_some(changed.order_id))
 }

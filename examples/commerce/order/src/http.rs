@@ -10,6 +10,7 @@ use commerce_chassis::{
     Caller, Connection, Db, Error, OpenApiRouter, PathParam, Problem, QueryParams, Records,
     Refused, rfc3339, routes, sql, utoipa,
 };
+use commerce_contracts::{Money, Quantity};
 use mainstay_database::Transactions as _;
 use mainstay_eventstore::{Aggregate as _, Events as _, Recorded};
 use mainstay_idempotency::{Keyed, http};
@@ -20,7 +21,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     listing::{self, Page, Parameters, Query},
-    order::{Order, OrderEvent, Status},
+    order::{CAME_BACK, Order, OrderEvent, Return, Status},
     orders::Orders,
     placement::{self, Accepted, Placing},
     request::{Body, Placement},
@@ -68,6 +69,24 @@ struct Shown {
     #[schema(value_type = Vec<Object>)]
     lines: Value,
     history: Vec<Entered>,
+    /// What comes back, or came back.
+    returns: Vec<Returned>,
+}
+
+/// Goods that come back. Amounts are in minor units of the order's currency.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Return)]
+struct Returned {
+    return_id: String,
+    /// `requested`, or `refunded` once the money was given back.
+    status: &'static str,
+    reason: String,
+    #[schema(value_type = Vec<Object>)]
+    lines: Vec<Quantity>,
+    amount_minor: i64,
+    /// What was given back: less than the amount if an operator had given back money before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunded_minor: Option<i64>,
 }
 
 /// A status that an order has entered.
@@ -76,7 +95,7 @@ struct Entered {
     status: &'static str,
     #[schema(format = DateTime)]
     at: String,
-    /// Why it is cancelled.
+    /// Why it is cancelled, or completed although it was not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -147,7 +166,24 @@ async fn show(
         total_minor: row.total_minor,
         lines: row.lines,
         history: history(&events),
+        returns: returns(&events),
     }))
+}
+
+fn returns(events: &[Recorded<OrderEvent>]) -> Vec<Returned> {
+    let mut order = Order::default();
+    for recorded in events {
+        order.apply(&recorded.event);
+    }
+    let shown = |it: Return| Returned {
+        return_id: it.id,
+        status: it.refunded.map_or("requested", |_| "refunded"),
+        reason: it.reason,
+        lines: it.lines,
+        amount_minor: it.amount.minor(),
+        refunded_minor: it.refunded.map(Money::minor),
+    };
+    order.returns.into_iter().map(shown).collect()
 }
 
 /// The statuses that an order has entered.
@@ -161,13 +197,16 @@ fn history(events: &[Recorded<OrderEvent>]) -> Vec<Entered> {
             continue;
         };
         let reason = match &recorded.event {
-            OrderEvent::CancellationBegun(begun) => Some(&begun.reason),
+            OrderEvent::CancellationBegun(begun) => {
+                Some(format!("{}: {}", begun.reason.code, begun.reason.detail))
+            }
+            OrderEvent::ReturnRefunded(_) => Some(format!("returned: {CAME_BACK}")),
             _ => None,
         };
         entered.push(Entered {
             status: status.name(),
             at: time(recorded),
-            reason: reason.map(|reason| format!("{}: {}", reason.code, reason.detail)),
+            reason,
         });
     }
     entered

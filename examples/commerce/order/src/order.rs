@@ -1,7 +1,9 @@
 //! An order as its events make it. Pure: no database, no clock.
 
+use std::collections::BTreeMap;
+
 use commerce_contracts::{
-    Address, CancelReason, Compensation, Currency, Money, OrderId, OrderLine,
+    Address, CancelReason, Compensation, Currency, Money, OrderId, OrderLine, Quantity, Sku,
 };
 use mainstay_eventstore::{Aggregate, Snapshots, events};
 use mainstay_saga::messages;
@@ -38,6 +40,10 @@ messages! {
         Dispatched {},
         /// The parcel was delivered.
         Delivered {},
+        /// The carrier brought the parcel back: all of the order is returned.
+        CameBack { return_id: String },
+        /// The money of a return was given back; `amount` of it, if some had been given back before.
+        ReturnRefunded { return_id: String, amount: Money },
         /// The order will not be fulfilled; each step that had begun is undone.
         CancellationBegun { reason: CancelReason },
         /// A step is undone.
@@ -51,9 +57,12 @@ events! {
     #[derive(Clone, PartialEq, Debug)]
     pub(crate) enum OrderEvent {
         Placed, StockReserved, PaymentAuthorized, Confirmed, Packed, PaymentCaptured, Dispatched, Delivered,
-        CancellationBegun, StepUndone, Cancelled,
+        CameBack, ReturnRefunded, CancellationBegun, StepUndone, Cancelled,
     }
 }
+
+/// The reason of the return of a parcel that nobody took.
+pub(crate) const CAME_BACK: &str = "the parcel came back";
 
 /// The status of an order.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -116,6 +125,31 @@ pub(crate) struct Order {
     pub(crate) reservation_id: String,
     pub(crate) payment_id: String,
     pub(crate) cancellation: Option<Cancellation>,
+    pub(crate) returns: Vec<Return>,
+}
+
+/// Goods that come back, and the money for them.
+#[derive(Clone, PartialEq, Serialize, Deserialize, Debug)]
+pub(crate) struct Return {
+    pub(crate) id: String,
+    pub(crate) lines: Vec<Quantity>,
+    pub(crate) amount: Money,
+    pub(crate) reason: String,
+    /// None: the money was not given back yet.
+    pub(crate) refunded: Option<Money>,
+}
+
+/// The quantities, summed by SKU. The total of the order bounds each sum.
+pub(crate) fn quantities(lines: &[OrderLine]) -> Vec<Quantity> {
+    let mut sums: BTreeMap<&Sku, i64> = BTreeMap::new();
+    for line in lines {
+        *sums.entry(&line.sku).or_default() += line.qty;
+    }
+    let quantity = |(sku, qty): (&Sku, i64)| Quantity {
+        sku: sku.clone(),
+        qty,
+    };
+    sums.into_iter().map(quantity).collect()
 }
 
 /// Why and when an order was cancelled, and what was undone so far.
@@ -139,7 +173,7 @@ impl Aggregate for Order {
     const STREAM: &'static str = "order";
     /// An order has about nine events, so it has one snapshot on its way. Raise the number with each
     /// change of the state or of `apply`.
-    const SNAPSHOTS: Option<Snapshots<Self>> = Some(Snapshots::json(1).every(5));
+    const SNAPSHOTS: Option<Snapshots<Self>> = Some(Snapshots::json(2).every(5));
     type Event = OrderEvent;
 
     fn apply(&mut self, event: &OrderEvent) {
@@ -152,6 +186,23 @@ impl Aggregate for Order {
             }
             OrderEvent::PaymentAuthorized(authorized) => {
                 self.payment_id.clone_from(&authorized.payment_id);
+            }
+            OrderEvent::CameBack(came) => {
+                let all = self.placed.as_ref();
+                self.returns.push(Return {
+                    id: came.return_id.clone(),
+                    lines: all.map_or_else(Vec::new, |placed| quantities(&placed.lines)),
+                    amount: all.map_or(Money::ZERO, |placed| placed.total),
+                    reason: CAME_BACK.to_owned(),
+                    refunded: None,
+                });
+            }
+            OrderEvent::ReturnRefunded(refunded) => {
+                let mut returns = self.returns.iter_mut();
+                let returned = returns.find(|it| it.id == refunded.return_id);
+                if let Some(returned) = returned {
+                    returned.refunded = Some(refunded.amount);
+                }
             }
             OrderEvent::CancellationBegun(begun) => {
                 self.cancellation = Some(Cancellation {
@@ -183,8 +234,13 @@ impl Order {
         Ok(())
     }
 
+    /// The return with this id.
+    pub(crate) fn returned(&self, return_id: &str) -> Option<&Return> {
+        self.returns.iter().find(|it| it.id == return_id)
+    }
+
     /// The status that an event leads to; none: it is not allowed.
-    const fn after(&self, event: &OrderEvent) -> Option<Status> {
+    fn after(&self, event: &OrderEvent) -> Option<Status> {
         let Some(status) = self.status else {
             let is_first = matches!(event, OrderEvent::Placed(_));
             return if is_first { Some(Status::Placed) } else { None };
@@ -196,7 +252,19 @@ impl Order {
             (Status::Confirmed, OrderEvent::Packed(_)) => Status::Fulfilling,
             (Status::Fulfilling, OrderEvent::PaymentCaptured(_)) => Status::Captured,
             (Status::Captured, OrderEvent::Dispatched(_)) => Status::Dispatched,
-            (Status::Dispatched, OrderEvent::Delivered(_)) => Status::Completed,
+            (Status::Dispatched, OrderEvent::Delivered(_)) if self.returns.is_empty() => {
+                Status::Completed
+            }
+            (Status::Dispatched, OrderEvent::CameBack(_)) if self.returns.is_empty() => {
+                Status::Dispatched
+            }
+            (Status::Dispatched, OrderEvent::ReturnRefunded(refunded)) => {
+                let returned = self.returned(&refunded.return_id)?;
+                if returned.refunded.is_some() {
+                    return None;
+                }
+                Status::Completed
+            }
             (
                 Status::Placed
                 | Status::StockReserved
@@ -268,6 +336,12 @@ pub(crate) mod tests {
             PaymentCaptured {}.into(),
             Dispatched {}.into(),
             Delivered {}.into(),
+            CameBack { return_id: text() }.into(),
+            ReturnRefunded {
+                return_id: text(),
+                amount: Money::ZERO,
+            }
+            .into(),
             CancellationBegun { reason }.into(),
             StepUndone { compensation }.into(),
             Cancelled {}.into(),

@@ -1,7 +1,7 @@
 //! Records what happened to orders: their streams, their rows, and what other services hear.
 
 use commerce_chassis::{Connection, Outbox, Result, Streams};
-use commerce_contracts::OrderId;
+use commerce_contracts::{Money, OrderId};
 use mainstay_eventstore::{EventStore as _, Loaded, Recorded};
 use mainstay_inbox::HandlerError;
 use mainstay_messaging::envelope::micros_since_epoch;
@@ -9,7 +9,7 @@ use mainstay_outbox::Outbox as _;
 
 use crate::{
     announcement,
-    order::{Delivered, Order, OrderEvent, Placed},
+    order::{CameBack, Delivered, Order, OrderEvent, Placed, ReturnRefunded},
     view,
 };
 
@@ -74,6 +74,38 @@ impl Orders {
     ) -> Result<(), HandlerError> {
         let delivered = Delivered {}.into();
         self.record(connection, id.as_str(), vec![delivered]).await
+    }
+
+    /// The carrier has brought the parcel back. The order asks for its money once.
+    pub(crate) async fn came_back(
+        &self,
+        connection: &mut Connection,
+        id: &OrderId,
+    ) -> Result<(), HandlerError> {
+        let return_id = format!("return-{id}");
+        let order: Loaded<Order> = self.streams.load(connection, id.as_str()).await?;
+        if order.returned(&return_id).is_some() {
+            return Ok(());
+        }
+        let came_back = CameBack { return_id }.into();
+        self.record(connection, id.as_str(), vec![came_back]).await
+    }
+
+    /// The money of a return was given back. It is told once.
+    pub(crate) async fn refunded(
+        &self,
+        connection: &mut Connection,
+        id: &OrderId,
+        return_id: String,
+        amount: Money,
+    ) -> Result<(), HandlerError> {
+        let order: Loaded<Order> = self.streams.load(connection, id.as_str()).await?;
+        let returned = order.returned(&return_id);
+        if returned.is_some_and(|it| it.refunded.is_some()) {
+            return Ok(());
+        }
+        let refunded = ReturnRefunded { return_id, amount }.into();
+        self.record(connection, id.as_str(), vec![refunded]).await
     }
 
     /// The events of an order up to `version`, in order.

@@ -3,14 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use commerce_chassis::{Connection, Outbox, Sagas};
 use commerce_contracts::{
     Address, AuthorizePayment, CancelReason, CapturePayment, Compensation, Currency,
     DispatchShipment, ExtendReservation, Money, OrderId, OrderLine, PaymentAuthorized,
-    PaymentDeclined, PrepareShipment, Quantity, ReserveStock, ShipmentStatusChanged, Shortage, Sku,
+    PaymentDeclined, PrepareShipment, ReserveStock, ShipmentStatusChanged, Shortage,
     StockReservationFailed, StockReserved,
 };
 use mainstay_inbox::HandlerError;
@@ -22,7 +20,7 @@ use mainstay_saga::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    order::{self, OrderEvent, Placed},
+    order::{self, OrderEvent, Placed, quantities},
     orders::Orders,
 };
 
@@ -198,17 +196,4 @@ fn short(shortages: &[Shortage]) -> String {
     };
     let texts: Vec<String> = shortages.iter().map(short).collect();
     texts.join("; ")
-}
-
-/// The quantities, summed by SKU. The total of the order bounds each sum.
-fn quantities(lines: &[OrderLine]) -> Vec<Quantity> {
-    let mut sums: BTreeMap<&Sku, i64> = BTreeMap::new();
-    for line in lines {
-        *sums.entry(&line.sku).or_default() += line.qty;
-    }
-    let quantity = |(sku, qty): (&Sku, i64)| Quantity {
-        sku: sku.clone(),
-        qty,
-    };
-    sums.into_iter().map(quantity).collect()
 }

@@ -3,6 +3,7 @@
 mod access;
 mod fixture;
 mod products;
+mod returns;
 mod runs;
 
 use axum::http::StatusCode;

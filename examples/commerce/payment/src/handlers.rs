@@ -6,7 +6,7 @@ use std::sync::Arc;
 use commerce_chassis::{Connection, Outbox, Participant, ServiceBuilder};
 use commerce_contracts::{
     AuthorizePayment, CapturePayment, DeclineStage, Money, OrderCancelled, RefundKind,
-    VoidOrRefundPayment,
+    RefundPayment, VoidOrRefundPayment,
 };
 use mainstay_clock::{Clock, IdGenerator};
 use mainstay_inbox::{HandlerError, Handlers, Received};
@@ -16,7 +16,7 @@ use mainstay_saga::UndoTask;
 use crate::{
     intent::Kind,
     payment::{Event, ORDER_CANCELLED, Payment, Status, declined, returned},
-    store,
+    refund, store,
 };
 
 /// What the handlers work with.
@@ -55,6 +55,7 @@ pub(crate) fn handlers(desk: Desk) -> Handlers<Connection, Desk> {
         .on(authorize)
         .on(capture)
         .on(void_or_refund)
+        .on(refund_return)
         .on(order_cancelled)
 }
 
@@ -118,6 +119,15 @@ async fn void_or_refund(
         return Ok(desk.kit.undone(tx, &task, &nothing).await?);
     };
     give_back(tx, payment, effect_key.as_str(), Some(task), &desk).await
+}
+
+/// Gives money back for a return.
+async fn refund_return(
+    tx: &mut Connection,
+    command: Received<RefundPayment>,
+    desk: Desk,
+) -> Result<(), HandlerError> {
+    refund::for_return(tx, command.event, &desk).await
 }
 
 /// Gives back what is still held or captured for a cancelled order. Usually the saga has done so.

@@ -195,6 +195,7 @@ fn read(
         reason: asked.reason,
         requested_by: caller.user_id().unwrap_or("anybody").to_owned(),
         request_key,
+        return_id: None,
     })
 }
 

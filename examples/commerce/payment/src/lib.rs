@@ -15,7 +15,7 @@
 //! | `leased` | calls the provider for one effect at a time, with its key and a fencing token |
 //! | `settling` | calls the provider for due intents |
 //! | `outcome` | writes what came of an operation, whoever tells it |
-//! | `refund` | gives back captured money on an operator's request |
+//! | `refund` | gives back captured money, for an operator or for a return |
 //! | `handlers`, `http`, `store` | the edges: commands, requests, tables |
 
 mod handlers;
@@ -40,7 +40,7 @@ use tokio::sync::Notify;
 
 /// The service's tables.
 pub const MIGRATIONS: Migrations =
-    commerce_chassis::migrations!("payment", "0001_payment", "0002_refunds");
+    commerce_chassis::migrations!("payment", "0001_payment", "0002_refunds", "0003_returns");
 
 /// Rounds at the provider start at least this far apart.
 const MIN_INTERVAL: Duration = Duration::from_millis(5);

@@ -159,7 +159,7 @@ impl Books {
         Ok(Event::Returned)
     }
 
-    /// Captured money was given back: for an operator, or all of it for an undo.
+    /// Captured money was given back: for an operator or a return, or all of it for an undo.
     async fn refunded(
         &self,
         tx: &mut Connection,
@@ -173,11 +173,13 @@ impl Books {
         let refunded = payment.refunded.plus(amount);
         payment.refunded = refunded.map_err(|error| Error::damaged("a refund", error))?;
         let requested = refund::finish(tx, &intent.effect_key, now).await?;
-        let reason = requested.as_deref().unwrap_or(ORDER_CANCELLED);
-        let (order_id, amounts) = (intent.order_id.clone(), [amount, payment.refunded]);
-        let returned = returned(order_id, reference, RefundKind::Refund, amounts, reason);
-        self.answer(tx, intent, &returned).await?;
         let is_part = requested.is_some() && payment.refunded < payment.amount;
+        let undo = || (ORDER_CANCELLED.to_owned(), None);
+        let (reason, return_id) = requested.unwrap_or_else(undo);
+        let (order_id, amounts) = (intent.order_id.clone(), [amount, payment.refunded]);
+        let mut returned = returned(order_id, reference, RefundKind::Refund, amounts, &reason);
+        returned.return_id = return_id;
+        self.answer(tx, intent, &returned).await?;
         Ok(if is_part {
             Event::PartlyReturned
         } else {

@@ -66,7 +66,7 @@ pub(crate) enum Event {
     Captured,
     /// The saga undoes the payment.
     Undone,
-    /// An operator gives back captured money.
+    /// An operator or a return gives back captured money.
     RefundRequested,
     /// The provider gave back some of the captured money.
     PartlyReturned,
@@ -228,6 +228,7 @@ pub(crate) fn returned(
         amount_minor: amount,
         cumulative_refunded_minor: refunded,
         reason: reason.to_owned(),
+        return_id: None,
     }
 }
 

@@ -1,14 +1,21 @@
-//! Refunds that operators request: part of the captured money, or all of it.
+//! Refunds of captured money, part of it or all: those that operators request, and those of returns.
 
 use axum::http::StatusCode;
 use commerce_chassis::{Connection, Pool, Problem, Result, rfc3339, sql, utoipa};
-use commerce_contracts::{Money, OrderId};
+use commerce_contracts::{Money, OrderId, RefundKind, RefundPayment};
 use mainstay_idempotency::{Answer, http};
+use mainstay_inbox::HandlerError;
+use mainstay_outbox::Outbox as _;
 use serde::Serialize;
 
-use crate::{handlers::Desk, intent::Kind, payment::Event, store};
+use crate::{
+    handlers::Desk,
+    intent::Kind,
+    payment::{Event, returned},
+    store,
+};
 
-/// A refund as an operator requests it.
+/// A refund as an operator or a return requests it.
 #[derive(Debug)]
 pub(crate) struct Refund {
     pub(crate) order_id: OrderId,
@@ -17,6 +24,8 @@ pub(crate) struct Refund {
     pub(crate) requested_by: String,
     /// The request's `Idempotency-Key`.
     pub(crate) request_key: String,
+    /// The return that requests it; none: an operator does.
+    pub(crate) return_id: Option<String>,
 }
 
 /// A refund that was requested; the provider does it soon.
@@ -84,11 +93,56 @@ pub(crate) async fn request(
     Ok(Answer::json(StatusCode::ACCEPTED, &answer)?.header("location", location))
 }
 
+/// Has the money of a return given back: at most what is left. A return has one refund, whatever
+/// comes twice. While another refund is under way this fails, and the message is tried again.
+pub(crate) async fn for_return(
+    tx: &mut Connection,
+    asked: RefundPayment,
+    desk: &Desk,
+) -> Result<(), HandlerError> {
+    let RefundPayment {
+        order_id,
+        return_id,
+        amount_minor,
+        reason,
+    } = asked;
+    let Some(mut payment) = store::find(tx, &order_id).await? else {
+        let missing = format!("order {order_id} has no payment to give back");
+        return Err(HandlerError::permanent(missing));
+    };
+    let kept = payment.kept().map_err(HandlerError::permanent)?;
+    let (amount, now) = (amount_minor.min(kept), desk.now());
+    let refund = Refund {
+        amount,
+        reason,
+        requested_by: "order".to_owned(),
+        // A client's key is printable: none is the same.
+        request_key: format!("\t{return_id}"),
+        return_id: Some(return_id.clone()),
+        order_id,
+    };
+    if !insert(tx, &return_id, &refund, now).await? {
+        return Ok(());
+    }
+    let order_id = refund.order_id;
+    if amount > Money::ZERO {
+        payment.status = payment.status.after(Event::RefundRequested)?;
+        store::save(tx, &payment, now).await?;
+        let (of, task) = ((&order_id, amount), None::<()>);
+        return Ok(store::intend(tx, Kind::Refund, &return_id, of, &task, now).await?);
+    }
+    finish(tx, &return_id, now).await?;
+    let (kind, amounts) = (RefundKind::Refund, [amount, payment.refunded]);
+    let mut nothing = returned(order_id, return_id.clone(), kind, amounts, &refund.reason);
+    nothing.return_id = Some(return_id);
+    Ok(desk.outbox.emit(tx, &nothing).await?)
+}
+
 /// False: the order has a refund of this key.
 async fn insert(tx: &mut Connection, refund_id: &str, refund: &Refund, now: i64) -> Result<bool> {
     let inserted = sqlx::query(
-        "INSERT INTO refunds (refund_id, order_id, amount_minor, reason, requested_by, requested_at, request_key)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (order_id, request_key) DO NOTHING",
+        "INSERT INTO refunds (refund_id, order_id, amount_minor, reason, requested_by, requested_at, request_key, return_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
     )
     .bind(refund_id)
     .bind(refund.order_id.as_str())
@@ -97,6 +151,7 @@ async fn insert(tx: &mut Connection, refund_id: &str, refund: &Refund, now: i64)
     .bind(&refund.requested_by)
     .bind(now)
     .bind(&refund.request_key)
+    .bind(&refund.return_id)
     .execute(tx)
     .await
     .map_err(sql)?
@@ -104,19 +159,21 @@ async fn insert(tx: &mut Connection, refund_id: &str, refund: &Refund, now: i64)
     Ok(inserted == 1)
 }
 
-/// The provider gave the money back. The reason of the refund; none: nobody requested it, it is an
-/// undo.
+/// The provider gave the money back. The reason of the refund, and its return; none: nobody requested
+/// it, it is an undo.
 pub(crate) async fn finish(
     tx: &mut Connection,
     effect_key: &str,
     now: i64,
-) -> Result<Option<String>> {
-    sqlx::query_scalar("UPDATE refunds SET refunded_at = $2 WHERE refund_id = $1 RETURNING reason")
-        .bind(effect_key)
-        .bind(now)
-        .fetch_optional(tx)
-        .await
-        .map_err(sql)
+) -> Result<Option<(String, Option<String>)>> {
+    sqlx::query_as(
+        "UPDATE refunds SET refunded_at = $2 WHERE refund_id = $1 RETURNING reason, return_id",
+    )
+    .bind(effect_key)
+    .bind(now)
+    .fetch_optional(tx)
+    .await
+    .map_err(sql)
 }
 
 /// A refund for a client.

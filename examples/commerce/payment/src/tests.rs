@@ -2,6 +2,7 @@
 
 mod bench;
 mod refunds;
+mod returns;
 mod undo;
 mod webhook;
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use commerce_chassis::{LogContents, LogPartition, LogRecord};
+use commerce_contracts::SUBSCRIPTIONS;
 use mainstay_saga::CommandId;
 use serde::Deserialize;
 
@@ -63,8 +64,13 @@ impl Envelope {
         self.id.parse().ok()
     }
 
-    /// The command of a saga that this answers.
+    /// The command of a saga that this answers. What else the command led to is of kinds that the
+    /// order service does not hear.
     pub(crate) fn answers(&self) -> Option<CommandId> {
+        let mut heard = SUBSCRIPTIONS.iter().filter(|it| it.service == "order");
+        if !heard.any(|it| it.kinds.contains(&&*self.kind)) {
+            return None;
+        }
         self.causation_id.as_deref()?.parse().ok()
     }
 }

@@ -1,5 +1,7 @@
 //! Orders from placement to end.
 
+mod returns;
+
 use std::thread;
 
 use serde_json::Value;

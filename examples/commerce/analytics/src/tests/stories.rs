@@ -228,6 +228,7 @@ impl Order {
             amount_minor: money(sum),
             cumulative_refunded_minor: money(sum),
             reason: "returned".to_owned(),
+            return_id: None,
         };
         self.message(&refunded, after)
     }

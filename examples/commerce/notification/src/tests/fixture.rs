@@ -290,6 +290,7 @@ pub(super) fn refunded(order_id: &str, kind: RefundKind, minor: i64) -> PaymentR
         amount_minor: amount,
         cumulative_refunded_minor: amount,
         reason: "returned".to_owned(),
+        return_id: None,
     }
 }
 

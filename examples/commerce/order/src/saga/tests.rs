@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use commerce_contracts::Sku;
 use mainstay_saga::{
     Attempt, Signature, Status as RunStatus,
     check::{Faults, check_all_interleavings},

@@ -248,6 +248,7 @@ fn reply(command: &Message, order: &str) -> Message {
             amount_minor: Money::ZERO,
             cumulative_refunded_minor: Money::ZERO,
             reason: "the order is cancelled".to_owned(),
+            return_id: None,
         }),
         "CapturePayment" => Box::new(PaymentCaptured {
             payment_id: "pay".to_owned(),

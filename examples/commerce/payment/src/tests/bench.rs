@@ -18,7 +18,7 @@ use commerce_chassis::{
 };
 use commerce_contracts::{
     AuthorizePayment, CancelReason, CapturePayment, Contract, Currency, Money, OrderCancelled,
-    OrderId, VoidOrRefundPayment,
+    OrderId, RefundPayment, VoidOrRefundPayment,
 };
 use mainstay_clock::{BootId, Clock, Monotonic};
 use mainstay_database::Transactions as _;
@@ -448,6 +448,18 @@ pub(super) fn to_undo() -> Message {
         order_id: order_id(),
     };
     message(&undo, AuthorizePayment::KIND, Attempt::Undo)
+}
+
+/// As the order service asks for the money of a return.
+pub(super) fn to_refund(return_id: &str, minor: i64) -> Message {
+    let command = RefundPayment {
+        order_id: order_id(),
+        return_id: return_id.to_owned(),
+        amount_minor: Money::from_minor(minor).unwrap(),
+        reason: "the parcel came back".to_owned(),
+    };
+    let message = Message::builder().source("/order").event(&command);
+    message.build().unwrap()
 }
 
 /// As the order service tells it behind every undo.

@@ -77,8 +77,13 @@ fn wrong(order: &Order, payment: &Payment, at_rest: bool) -> Option<String> {
     if held != authorized - provider("capture") {
         return Some(format!("{held} is held, the provider says otherwise"));
     }
+    let mut returns = order.returns.iter();
+    if let Some((id, _)) = returns.find(|(_, refunded)| refunded.is_none()) {
+        return Some(format!("the money of {id} was never given back"));
+    }
+    let returned: i64 = order.returns.values().flatten().sum();
     let due = if order.status == "completed" {
-        order.total - payment.refunded
+        order.total - payment.refunded - returned
     } else {
         0
     };

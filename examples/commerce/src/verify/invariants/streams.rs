@@ -6,7 +6,7 @@ use super::super::{
 };
 
 /// The status that each event leads to. It is written down here once more on purpose.
-const STATUSES: [(&str, &str); 11] = [
+const STATUSES: [(&str, &str); 13] = [
     ("Placed", "placed"),
     ("StockReserved", "stock_reserved"),
     ("PaymentAuthorized", "payment_authorized"),
@@ -15,6 +15,8 @@ const STATUSES: [(&str, &str); 11] = [
     ("PaymentCaptured", "captured"),
     ("Dispatched", "dispatched"),
     ("Delivered", "completed"),
+    ("CameBack", "dispatched"),
+    ("ReturnRefunded", "completed"),
     ("CancellationBegun", "cancelling"),
     ("StepUndone", "cancelling"),
     ("Cancelled", "cancelled"),

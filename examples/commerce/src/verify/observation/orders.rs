@@ -20,6 +20,8 @@ pub(crate) struct Order {
     pub(crate) lines: BTreeMap<String, i64>,
     /// Version and kind of each event of its stream, in order.
     pub(crate) events: Vec<(i64, String)>,
+    /// Its returns by id, and what was given back for each; none: nothing yet.
+    pub(crate) returns: BTreeMap<String, Option<i64>>,
 }
 
 impl Order {
@@ -38,6 +40,14 @@ pub(crate) struct Key {
     pub(crate) name: String,
     /// The body of its answer; none = too large to keep.
     pub(crate) answer: Option<Vec<u8>>,
+}
+
+/// An event about a return.
+#[derive(Deserialize)]
+struct Returned {
+    return_id: String,
+    /// What was given back, once it was.
+    amount: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +76,7 @@ impl Observation {
                 since,
                 lines,
                 events: Vec::new(),
+                returns: BTreeMap::new(),
             };
             self.orders.insert(order_id, order);
         }
@@ -79,6 +90,7 @@ impl Observation {
                 None => drop(self.orphans.insert(stream)),
             }
         }
+        self.read_returns(snapshot).await?;
         let keys = "SELECT tenant, key, body FROM idempotency_records";
         let keys: Vec<(String, String, Option<Vec<u8>>)> =
             snapshot.all(keys).await.map_err(cannot_check)?;
@@ -87,6 +99,26 @@ impl Observation {
             answer,
         };
         self.keys = keys.into_iter().map(read).collect();
+        Ok(())
+    }
+
+    async fn read_returns(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        let events = "SELECT stream, kind, payload FROM eventstore_events
+             WHERE kind IN ('CameBack', 'ReturnRefunded') ORDER BY stream, version";
+        let events: Vec<(String, String, String)> =
+            snapshot.all(events).await.map_err(cannot_check)?;
+        for (stream, kind, payload) in events {
+            let Returned { return_id, amount } =
+                serde_json::from_str(&payload).map_err(|error| {
+                    Failure::new(format!("cannot check: {kind} of {stream}"), &error)
+                })?;
+            let order_id = stream.strip_prefix("order/").unwrap_or(&stream);
+            if let Some(order) = self.orders.get_mut(order_id) {
+                let refunded = (kind == "ReturnRefunded").then_some(amount.unwrap_or(0));
+                let known = order.returns.entry(return_id).or_default();
+                *known = refunded.or(*known);
+            }
+        }
         Ok(())
     }
 }

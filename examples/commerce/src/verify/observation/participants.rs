@@ -41,7 +41,7 @@ pub(crate) struct Payment {
     pub(crate) operations: BTreeMap<String, Operation>,
     /// Sums of the ledger entries by account.
     pub(crate) accounts: BTreeMap<String, i64>,
-    /// What operators gave back, of what was captured.
+    /// What operators gave back, of what was captured; returns are with their orders.
     pub(crate) refunded: i64,
     /// The provider's own books: kind and amount by effect key.
     pub(crate) at_provider: BTreeMap<String, (String, i64)>,
@@ -104,7 +104,8 @@ impl Observation {
         for (order_id,) in intents {
             self.payments.entry(order_id).or_default().has_intent = true;
         }
-        let refunds = "SELECT order_id, amount_minor FROM refunds WHERE refunded_at IS NOT NULL";
+        let refunds = "SELECT order_id, amount_minor FROM refunds
+             WHERE refunded_at IS NOT NULL AND return_id IS NULL";
         let refunds: Vec<(String, i64)> = snapshot.all(refunds).await.map_err(cannot_check)?;
         for (order_id, amount) in refunds {
             self.payments.entry(order_id).or_default().refunded += amount;

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use super::super::super::{finding::Finding, log::Envelope, observation::Observation};
 
-/// The integration event that each event of an order's stream leads to.
-pub(super) const TOLD: [(&str, &str); 4] = [
+/// The message that each event of an order's stream leads to.
+pub(super) const TOLD: [(&str, &str); 6] = [
     ("Placed", "OrderPlaced"),
     ("Confirmed", "OrderConfirmed"),
     ("Delivered", "OrderCompleted"),
+    ("CameBack", "RefundPayment"),
+    ("ReturnRefunded", "OrderCompleted"),
     ("Cancelled", "OrderCancelled"),
 ];
 
