@@ -36,7 +36,7 @@ async fn a_list_goes_on_behind_its_last_event() {
     assert!(one["body"].as_str().unwrap().contains("2 x SKU-001"));
     for (wrong, expected) in [
         ("", 422),
-        ("?user=%00", 404),
+        ("?user=%00", 422),
         ("?user=cust-001&sort=up", 400),
         ("?user=cust-001&before=e011", 400),
     ] {
