@@ -122,16 +122,16 @@ async fn a_reader_whose_cluster_goes_away_loses_nothing() {
     .await;
     let topic = f.topic(1).await;
     let publisher = f.publisher();
-    let mut published = 0;
+    let mut total = 0;
     // More than comes at once, and more behind it.
     for count in [1, 1_500, 100] {
-        let batch: Vec<_> = (published..published + count)
+        let batch: Vec<_> = (total..total + count)
             .map(|number| message("a", number))
             .collect();
         for outcome in publisher.publish(&batch).await {
             assert!(outcome.is_acknowledged(), "{outcome:?}");
         }
-        published += count;
+        total += count;
     }
     let mut reader = f.broker.read([&topic]).await.unwrap();
     let mut read = 0;
@@ -140,7 +140,7 @@ async fn a_reader_whose_cluster_goes_away_loses_nothing() {
     }
     mock.down();
     // It notices that the cluster is away, and so does the reader.
-    let unanswered = publisher.publish(&[message("a", published)]).await;
+    let unanswered = publisher.publish(&[message("a", total)]).await;
     assert!(!unanswered[0].is_acknowledged(), "{unanswered:?}");
     let mut failures = 0;
     loop {
@@ -155,7 +155,7 @@ async fn a_reader_whose_cluster_goes_away_loses_nothing() {
         }
     }
     assert!(failures > 0);
-    assert_eq!(read, published);
+    assert_eq!(read, total);
 }
 
 /// Both partitions of a topic have some of them.
