@@ -1,7 +1,7 @@
 //! Tells a relay in the same process that there are new rows, so that it need not poll for them.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicI64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering},
     time::Duration,
 };
 
@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 pub struct Notifier {
     clock: Box<dyn Clock>,
     armed: AtomicBool,
-    /// Whether something was enqueued since the last commit.
-    uncommitted: AtomicBool,
+    /// How many commits may still be that of the last enqueue.
+    uncommitted: AtomicU8,
     /// When something was enqueued last, in microseconds of the clock.
     last_enqueue: AtomicI64,
     enqueued: Notify,
@@ -40,7 +40,7 @@ impl Notifier {
         Self {
             clock: Box::new(clock),
             armed: AtomicBool::new(false),
-            uncommitted: AtomicBool::new(false),
+            uncommitted: AtomicU8::new(0),
             last_enqueue: AtomicI64::new(i64::MIN),
             enqueued: Notify::new(),
             notified: Notify::new(),
@@ -51,7 +51,8 @@ impl Notifier {
     pub fn arm(&self) {
         let now = self.clock.monotonic().as_micros();
         self.last_enqueue.store(now, Ordering::Release);
-        self.uncommitted.store(true, Ordering::Release);
+        // The commit before may be told of after this transaction has begun and enqueued.
+        self.uncommitted.store(2, Ordering::Release);
         // Most enqueues find it armed already.
         if !self.armed.load(Ordering::Acquire) && !self.armed.swap(true, Ordering::AcqRel) {
             self.enqueued.notify_one();
@@ -79,9 +80,13 @@ impl Notifier {
     }
 
     /// As [`committed`](Self::committed), of a database where one transaction writes at a time: there, a
-    /// commit that follows another one without an enqueue in between has nothing for the relay.
+    /// commit that follows two others without an enqueue in between has nothing for the relay.
     pub fn committed_alone(&self) -> bool {
-        self.uncommitted.swap(false, Ordering::AcqRel) && self.committed()
+        let left =
+            (self.uncommitted).fetch_update(Ordering::AcqRel, Ordering::Acquire, |commits| {
+                commits.checked_sub(1)
+            });
+        left.is_ok() && self.committed()
     }
 }
 
@@ -226,7 +231,20 @@ mod tests {
         assert!(!notifier.committed_alone());
         notifier.arm();
         assert!(notifier.committed_alone());
+        assert!(
+            notifier.committed_alone(),
+            "the first may have been an earlier one"
+        );
         assert!(!notifier.committed_alone(), "it enqueued nothing");
+    }
+
+    #[test]
+    fn a_commit_that_is_told_of_late_takes_no_notification_from_the_next() {
+        let notifier = Notifier::default();
+        notifier.arm(); // and its transaction commits
+        notifier.arm(); // in the next one
+        assert!(notifier.committed_alone(), "the first is told of");
+        assert!(notifier.committed_alone(), "the second");
     }
 
     #[tokio::test(start_paused = true)]

@@ -155,6 +155,9 @@ pub const MOST_COUNTED: u64 = 1_000;
 pub struct Fetched {
     /// Rows, per key in the order in which they are to be published.
     pub rows: Vec<Row>,
+    /// Whether the limit may have left rows out. The relay then looks again at once, whatever its
+    /// [`round_interval`](crate::Relay::round_interval).
+    pub more: bool,
     /// Time until the next row of the deferred table is due.
     pub next_due: Option<Duration>,
     /// Number of blocked keys in the shards. A store need not count beyond [`MOST_COUNTED`].

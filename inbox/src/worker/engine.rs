@@ -225,8 +225,8 @@ impl<I: WorkerStore> Engine<I> {
             Some((when, _)) if !when.has_passed_at(now) => Some(when),
             _ => {
                 let waits = self.lanes.is_any_ready() && !self.next_start.has_passed_at(now);
-                let ready = waits.then_some(now).or_else(|| self.lanes.next_wake());
-                ready.map(|when| when.max(self.next_start))
+                let ready = waits.then_some(self.next_start);
+                ready.into_iter().chain(self.lanes.next_wake()).min()
             }
         };
         let abandon = self.holdings.iter().filter_map(|(_, h)| h.abandon_at).min();

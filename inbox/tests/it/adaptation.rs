@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_clock::{SeededIds, TokioClock};
+use mainstay_clock::{Backoff, Clock as _, SeededIds, TokioClock};
 use mainstay_database::memory::{Connection, Inserted, Record};
 use mainstay_inbox::{
     HandlerError, Handlers, MemoryInbox, Received, Worker, conformance::Fixture as _,
@@ -323,5 +323,38 @@ async fn an_interval_gathers_the_messages_that_come_meanwhile() {
     }
     // At once, after a second, and after two.
     assert_eq!(commits.load(SeqCst), 3);
+    running.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_does_not_delay_what_is_tried_again() {
+    let script = Script {
+        failing: Failing::Message(2),
+        way: Way::Error,
+        calls: Arc::default(),
+        events: Arc::default(),
+    };
+    let second = Duration::from_secs(1);
+    let (fixture, worker) = worker(&[message("fails", 1)]).await;
+    let calls = Arc::clone(&script.calls);
+    let until = async |count| {
+        while calls.load(SeqCst) < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let running = worker
+        .handlers(on(Handlers::new().with_state(script)))
+        .transaction_interval(second * 60)
+        .backoff(Backoff::new(second, second))
+        .spawn();
+    until(1).await;
+    // The interval begins anew with another one, which succeeds.
+    fixture.publisher().publish(&[message("other", 0)]).await;
+    until(2).await;
+    let clock = TokioClock::default();
+    let other = clock.monotonic();
+    until(3).await;
+    let took = clock.monotonic() - other;
+    assert!(took < second * 2, "{took:?}");
     running.shutdown().await.unwrap();
 }

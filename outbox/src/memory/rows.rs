@@ -77,13 +77,14 @@ impl Inner {
             content: row.content,
         });
         let mut bytes = 0;
-        let mut rows: Vec<Row> = Vec::new();
+        let (mut rows, mut more): (Vec<Row>, bool) = (Vec::new(), false);
         for row in due.take(count).chain(log) {
             bytes += match &row.content {
                 Content::Message(message) => message.size(),
                 Content::Unreadable(_) => 0,
             };
             if bytes > limit.bytes && !rows.is_empty() {
+                more = true;
                 break;
             }
             rows.push(row);
@@ -96,6 +97,7 @@ impl Inner {
             .filter(|wait| !wait.is_zero())
             .min();
         Ok(Fetched {
+            more: more || rows.len() >= count,
             rows,
             next_due,
             blocked_keys: u64::try_from(heads.len()).unwrap_or(u64::MAX),

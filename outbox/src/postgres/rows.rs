@@ -33,9 +33,15 @@ impl Inner {
             .map_err(driver)?;
         drop(tx);
         let mut fetched = Fetched::default();
+        let found: i64 = match rows.first() {
+            Some(row) => row.try_get(8).map_err(driver)?,
+            None => 0,
+        };
+        let too_large = i64::try_from(rows.len()).is_ok_and(|returned| returned < found);
         for row in rows {
             read(&row, &mut fetched).map_err(driver)?;
         }
+        fetched.more = too_large || fetched.rows.len() >= limit.messages as usize;
         Ok(fetched)
     }
 

@@ -158,15 +158,17 @@ impl Statements {
             ),
             // One statement, so one snapshot: the state of the deferred table, its due rows, then the log.
             // All rows of a blocked key are due when its head is. Keys that are due share the limit.
-            // Columns: kind (see `rows::row_ref`), position, shard, attempts, topic, key, envelope, payload.
+            // Columns: kind (see `rows::row_ref`), position, shard, attempts, topic, key, envelope, payload, and
+            // how many rows there are with those beyond the limit of bytes.
             fetch: sql(&format!(
                 "WITH due AS MATERIALIZED (
                    SELECT d.* FROM unnest($1::int4[]) o(shard) CROSS JOIN LATERAL
                      (SELECT position, topic, key, due_at FROM {{ns}}outbox_deferred
                       WHERE head AND shard = o.shard AND due_at <= {NOW} ORDER BY due_at LIMIT $2) d
                    ORDER BY d.due_at, d.position LIMIT $2)
-                 SELECT kind, position, shard, attempts, topic, key, envelope, payload FROM (
-                   SELECT r.*, sum(size) OVER (ORDER BY section, position ROWS UNBOUNDED PRECEDING) AS total
+                 SELECT kind, position, shard, attempts, topic, key, envelope, payload, found FROM (
+                   SELECT r.*, sum(size) OVER (ORDER BY section, position ROWS UNBOUNDED PRECEDING) AS total,
+                          count(*) OVER () AS found
                    FROM (
                      SELECT 0 AS section, 9 AS kind,
                             least((SELECT min(n.due_at) FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL

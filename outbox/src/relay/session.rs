@@ -111,9 +111,10 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
             ));
         }
         self.early.found();
-        let is_full = fetched.rows.len() >= settings.limit.messages as usize;
-        if !is_full && !settings.round_interval.is_zero() {
+        if !fetched.more && !settings.round_interval.is_zero() {
             let interval = settings.round_interval.min(settings.lease / 3);
+            // What is tried again is not delayed.
+            let interval = fetched.next_due.map_or(interval, |due| interval.min(due));
             self.not_before = Some(started + interval);
         }
         let oldest = self.age_of_oldest(&fetched);
@@ -188,6 +189,11 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
         if !outcome.is_empty() {
             self.record(&outcome, lease_ends).await?;
         }
+        let retries = outcome.refused.iter().map(|refusal| refusal.retry_after);
+        if let Some(retry) = retries.min() {
+            let due = settings.clock.monotonic() + retry;
+            self.not_before = self.not_before.map(|start| start.min(due));
+        }
         let published = u64::try_from(acknowledged).unwrap_or(u64::MAX);
         metrics::counter!("mainstay_outbox_published").increment(published);
         self.relay
@@ -242,6 +248,7 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
 
     fn back_off(&mut self, reason: String) -> Duration {
         let settings = &self.relay.settings;
+        self.not_before = None;
         let pause = settings.backoff.delay(self.failures, &settings.ids);
         self.failures = self.failures.saturating_add(1);
         self.relay.shared.with_status(|status| {

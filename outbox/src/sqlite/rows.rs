@@ -36,11 +36,13 @@ impl Inner {
                 let (row, size) = read(&row).map_err(driver)?;
                 bytes += size;
                 if bytes > limit.bytes && !fetched.rows.is_empty() {
+                    fetched.more = true;
                     break;
                 }
                 fetched.rows.push(row);
             }
         }
+        fetched.more |= fetched.rows.len() >= limit.messages as usize;
         let (delayed, head, blocked): (Option<i64>, Option<i64>, i64) =
             sqlx::query_as(self.statements.summary.clone())
                 .bind(&shards)

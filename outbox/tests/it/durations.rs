@@ -1,8 +1,8 @@
 //! Every duration that can be set, down to nothing and up to the longest, and then a run.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use mainstay_clock::{Backoff, TokioClock};
+use mainstay_clock::{Backoff, Clock as _, TokioClock};
 use mainstay_database::memory::Database;
 use mainstay_messaging::Message;
 use mainstay_outbox::{Entry, Error, MemoryOutbox, Outbox as _, Relay, conformance::Tape};
@@ -107,5 +107,82 @@ async fn a_round_interval_gathers_what_is_committed_meanwhile() {
     }
     // At once, after a second, and after two.
     assert_eq!(tape.batches().len(), 3, "{:?}", tape.batches());
+    relay.shutdown().await.unwrap();
+}
+
+/// A relay on paused time that starts a round every ten seconds, with the rows that are committed at once.
+async fn gathering(
+    messages: &[Message],
+    settings: impl FnOnce(MemoryRelay) -> MemoryRelay,
+) -> (Database, MemoryOutbox, Tape, MemoryRelay) {
+    let clock = Arc::new(TokioClock::default());
+    let database = Database::builder().clock(Arc::clone(&clock)).build();
+    let outbox = MemoryOutbox::builder(&database).open().await.unwrap();
+    let tape = Tape::default();
+    let relay = Relay::new(outbox.clone(), tape.clone()).clock(clock);
+    let relay = settings(relay.round_interval(Duration::from_secs(10)));
+    let mut tx = database.begin().await.unwrap();
+    for message in messages {
+        outbox.enqueue(&mut tx, message).await.unwrap();
+    }
+    database.commit(tx).await.unwrap();
+    (database, outbox, tape, relay)
+}
+
+/// How long it takes until the tape has so many messages.
+async fn until_published(tape: &Tape, count: usize) -> Duration {
+    let clock = TokioClock::default();
+    let started = clock.monotonic();
+    while tape.ids().len() < count {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    clock.monotonic() - started
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_interval_does_not_delay_a_backlog() {
+    let messages: Vec<_> = (0..10).map(|n| message(&n.to_string())).collect();
+    let limits: [fn(MemoryRelay) -> MemoryRelay; 2] =
+        [|relay| relay.batch_size(2), |relay| relay.batch_bytes(1)];
+    for limit in limits {
+        let (_database, _outbox, tape, relay) = gathering(&messages, limit).await;
+        let relay = relay.spawn();
+        let took = until_published(&tape, messages.len()).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        relay.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_interval_does_not_delay_what_is_tried_again() {
+    let second = Duration::from_secs(1);
+    let backoff = Backoff::new(second, second);
+    let (_database, _outbox, tape, relay) = gathering(&[message("refused")], |relay| {
+        relay.refusal_backoff(backoff)
+    })
+    .await;
+    tape.refuse("refused");
+    let relay = relay.spawn();
+    while tape.refusals() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tape.accept();
+    let took = until_published(&tape, 1).await;
+    assert!(took < 2 * second, "{took:?}");
+    relay.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_interval_does_not_outlast_a_third_of_the_lease() {
+    let lease = Duration::from_millis(900);
+    let (database, outbox, tape, relay) =
+        gathering(&[message("first")], |relay| relay.lease(lease)).await;
+    let relay = relay.spawn();
+    until_published(&tape, 1).await;
+    let mut tx = database.begin().await.unwrap();
+    outbox.enqueue(&mut tx, &message("second")).await.unwrap();
+    database.commit(tx).await.unwrap();
+    let took = until_published(&tape, 2).await;
+    assert!(took > lease / 4 && took <= lease / 3, "{took:?}");
     relay.shutdown().await.unwrap();
 }

@@ -129,7 +129,10 @@ impl<I: WorkerStore> Engine<I> {
     /// Starts as many transactions as may run.
     pub(super) fn start(&mut self, now: Monotonic) {
         let outage = self.outage.map_or(now, |(when, _)| when);
-        if self.closing.is_some() || !outage.max(self.next_start).has_passed_at(now) {
+        // The interval does not delay what is tried again.
+        let retry = self.lanes.next_wake().unwrap_or(self.next_start);
+        let start = outage.max(self.next_start.min(retry));
+        if self.closing.is_some() || !start.has_passed_at(now) {
             return;
         }
         while self.flights.len() < self.work.settings.concurrency {
