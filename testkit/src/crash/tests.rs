@@ -35,6 +35,22 @@ async fn points_are_tried_until_a_run_gets_to_its_end() {
     assert_eq!(tried.await, 3);
 }
 
+#[tokio::test]
+async fn a_run_that_meets_fewer_points_by_chance_leaves_no_later_point_untried() {
+    let tried = AtomicUsize::new(0);
+    let last = at_every_point("one short run", async |point| {
+        // Another thread had answered before it would have suspended.
+        if point == 2 {
+            return Reached::End;
+        }
+        let reached = after_polls(point, three_steps(&AtomicUsize::new(0))).await;
+        tried.fetch_add(usize::from(reached.is_none()), SeqCst);
+        Reached::of(reached.as_ref())
+    });
+    assert_eq!(last.await, 3);
+    assert_eq!(tried.load(SeqCst), 2);
+}
+
 /// Two calls, the first of which waits twice.
 async fn calls(points: &Points, began: &AtomicUsize, ended: &AtomicUsize) {
     for waits in [2, 0] {
