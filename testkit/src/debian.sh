@@ -29,6 +29,7 @@ setting=/etc/postgresql-common/createcluster.conf
 # Asked whether a package may start its daemon when it is installed.
 policy=/usr/sbin/policy-rc.d
 trap put_back EXIT
+trap 'exit 1' HUP INT TERM
 
 put "$policy" '#!/bin/sh\nexit 101\n'
 chmod 755 "$policy"
@@ -37,5 +38,7 @@ if [ "$1" = postgresql ]; then
     put "$setting" 'create_main_cluster = false\n'
 fi
 install "$1"
-# Nor at the next start of the machine; where services are started otherwise, there is nothing to disable.
-[ "$1" = postgresql ] || update-rc.d "$1" disable || true
+# Nor at the next start of the machine. What is no service, such as Java, has nothing to disable.
+if [ "$1" != postgresql ] && [ -e "/etc/init.d/$1" ]; then
+    update-rc.d "$1" disable
+fi

@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 const QUEUE: Duration = Duration::from_secs(30);
 
 /// Pages of the log after which a commit copies it into the file. What changes often is copied once for
-/// many commits; a log of up to 4,096 pages has an index of one piece.
+/// many commits; the index of a log of up to 4,062 pages has one piece.
 const CHECKPOINT_PAGES: &str = "4000";
 
 /// Many more than a process may have open files.

@@ -69,7 +69,8 @@ impl Binaries {
 
 fn install() -> Result<(), String> {
     if java().is_err() {
-        install::debian(&format!("openjdk-{JAVA}-jre-headless"))?;
+        // Debian's default; what it is too old for is said by the search that follows.
+        install::debian("default-jre-headless")?;
     }
     if fetched().is_ok_and(|directory| version(&directory).is_some()) {
         return Ok(());

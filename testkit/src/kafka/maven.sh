@@ -5,6 +5,7 @@ echo "fetching Kafka $1 through Maven" >&2
 mkdir -p "$2"
 new=$(mktemp -d "$2/.new-XXXXXX")
 trap 'rm -rf "$new"' EXIT
+trap 'exit 1' HUP INT TERM
 cat > "$new/pom.xml" <<POM
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>

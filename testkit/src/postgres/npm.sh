@@ -12,6 +12,7 @@ version=$(npm view "$package" versions --json | tr -d '[]", ' | grep "^$1\." | s
 mkdir -p "$2"
 new=$(mktemp -d "$2/.new-XXXXXX")
 trap 'rm -rf "$new"' EXIT
+trap 'exit 1' HUP INT TERM
 npm install --silent --no-save --no-package-lock --ignore-scripts --prefix "$new" "$package@$version"
 cd "$new/node_modules/$package"
 # An archive of npm has no symbolic links; the package makes those that belong there.
