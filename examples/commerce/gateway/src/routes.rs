@@ -84,6 +84,7 @@ pub const ROUTES: &[Row] = {
         (GET, "/api/v1/orders/{id}/events", "order", User),
         (GET, "/api/v1/orders/{id}/timeline", "order", User),
         (POST, "/api/v1/orders/{id}/cancel", "order", User),
+        (POST, "/api/v1/orders/{id}/returns", "order", User),
         (GET, "/api/v1/sagas", "order", Operator),
         (GET, "/api/v1/sagas/counts", "order", Operator),
         (GET, "/api/v1/sagas/{run}", "order", Operator),

@@ -23,8 +23,12 @@ pub(crate) fn of(order: &Order, event: &OrderEvent, now: i64) -> Option<Box<dyn 
             ship_to: placed.ship_to.clone(),
         }),
         OrderEvent::CameBack(came) => Box::new(refund(order, placed, &came.return_id)?),
+        OrderEvent::ReturnRequested(it) => Box::new(refund(order, placed, &it.return_id)?),
         OrderEvent::Delivered(_) => Box::new(completed(placed, placed.lines.clone(), now)),
-        OrderEvent::ReturnRefunded(_) => Box::new(completed(placed, Vec::new(), now)),
+        // Of a return by the customer nobody hears: the order was completed before.
+        OrderEvent::ReturnRefunded(it) if order.returned(&it.return_id)?.is_of_parcel() => {
+            Box::new(completed(placed, Vec::new(), now))
+        }
         OrderEvent::Cancelled(_) => {
             let cancellation = order.cancellation.as_ref()?;
             Box::new(OrderCancelled {

@@ -1,4 +1,4 @@
-//! `/api/v1/orders`: place, list, show, cancel; the events and the timeline of an order.
+//! `/api/v1/orders`: place, list, show, cancel, return; the events and the timeline of an order.
 
 use axum::{
     Json,
@@ -10,7 +10,6 @@ use commerce_chassis::{
     Caller, Connection, Db, Error, OpenApiRouter, PathParam, Problem, QueryParams, Records,
     Refused, rfc3339, routes, sql, utoipa,
 };
-use commerce_contracts::{Money, Quantity};
 use mainstay_database::Transactions as _;
 use mainstay_eventstore::{Aggregate as _, Events as _, Recorded};
 use mainstay_idempotency::{Keyed, http};
@@ -21,10 +20,11 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     listing::{self, Page, Parameters, Query},
-    order::{CAME_BACK, Order, OrderEvent, Return, Status},
+    order::{CAME_BACK, Order, OrderEvent, Status},
     orders::Orders,
     placement::{self, Accepted, Placing},
     request::{Body, Placement},
+    returns,
     saga::PlaceOrderSaga,
     view::{self, Row},
 };
@@ -49,6 +49,7 @@ pub(crate) fn router(
         .routes(routes!(events))
         .routes(routes!(timeline))
         .routes(routes!(cancel))
+        .routes(routes!(send_back))
         .with_state(Shop {
             db,
             records,
@@ -70,23 +71,7 @@ struct Shown {
     lines: Value,
     history: Vec<Entered>,
     /// What comes back, or came back.
-    returns: Vec<Returned>,
-}
-
-/// Goods that come back. Amounts are in minor units of the order's currency.
-#[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = Return)]
-struct Returned {
-    return_id: String,
-    /// `requested`, or `refunded` once the money was given back.
-    status: &'static str,
-    reason: String,
-    #[schema(value_type = Vec<Object>)]
-    lines: Vec<Quantity>,
-    amount_minor: i64,
-    /// What was given back: less than the amount if an operator had given back money before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refunded_minor: Option<i64>,
+    returns: Vec<returns::Shown>,
 }
 
 /// A status that an order has entered.
@@ -166,24 +151,8 @@ async fn show(
         total_minor: row.total_minor,
         lines: row.lines,
         history: history(&events),
-        returns: returns(&events),
+        returns: returns::of_order(&events),
     }))
-}
-
-fn returns(events: &[Recorded<OrderEvent>]) -> Vec<Returned> {
-    let mut order = Order::default();
-    for recorded in events {
-        order.apply(&recorded.event);
-    }
-    let shown = |it: Return| Returned {
-        return_id: it.id,
-        status: it.refunded.map_or("requested", |_| "refunded"),
-        reason: it.reason,
-        lines: it.lines,
-        amount_minor: it.amount.minor(),
-        refunded_minor: it.refunded.map(Money::minor),
-    };
-    order.returns.into_iter().map(shown).collect()
 }
 
 /// The statuses that an order has entered.
@@ -305,6 +274,29 @@ async fn cancel(
     let status = Status::Cancelling.name();
     let answer = Accepted { order_id, status };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+/// Returns some of what was delivered. One return per key, and one answer; its money is given back
+/// soon.
+#[utoipa::path(post, path = "/api/v1/orders/{id}/returns", operation_id = "return_order", tag = "order",
+    params(("id" = String, Path), ("Idempotency-Key" = String, Header)),
+    request_body = returns::Body,
+    responses((status = ACCEPTED, body = returns::Requested, headers(("Location" = String))), Refused))]
+async fn send_back(
+    State(shop): State<Shop>,
+    caller: Caller,
+    PathParam(order_id): PathParam,
+    mut asked: Keyed<returns::Body>,
+) -> Result<Response, http::Problem> {
+    let (row, _) = shop.read(&order_id, &caller).await?;
+    asked.request = asked
+        .body
+        .keyed(&row.customer_id, &order_id, &asked.request.key)?;
+    let key = asked.request.key.text().to_owned();
+    let asked = asked.try_map(|body| body.read(order_id, key))?;
+    asked
+        .run_with(&shop.records, shop.orders, returns::take)
+        .await
 }
 
 impl Shop {

@@ -7,6 +7,7 @@
 //! | `pricing` | the price of an order, pure |
 //! | `orders` | records what happened to an order: its stream, its view, and what others hear |
 //! | `request`, `placement` | a client's request, and the order that is made of it |
+//! | `returning`, `returns` | what comes back and what it is worth, pure; a customer's return |
 //! | `announcement` | what other services hear |
 //! | `handlers`, `http`, `listing` | the edges: replies and products, requests, lists |
 //! | `runs` | the runs of the saga, for operators |
@@ -23,6 +24,8 @@ mod placement;
 mod price_book;
 mod pricing;
 mod request;
+mod returning;
+mod returns;
 mod runs;
 mod saga;
 #[cfg(test)]

@@ -42,6 +42,8 @@ messages! {
         Delivered {},
         /// The carrier brought the parcel back: all of the order is returned.
         CameBack { return_id: String },
+        /// The customer returns some of what was delivered.
+        ReturnRequested { return_id: String, request_key: String, lines: Vec<Quantity>, amount: Money, reason: String },
         /// The money of a return was given back; `amount` of it, if some had been given back before.
         ReturnRefunded { return_id: String, amount: Money },
         /// The order will not be fulfilled; each step that had begun is undone.
@@ -57,7 +59,14 @@ events! {
     #[derive(Clone, PartialEq, Debug)]
     pub(crate) enum OrderEvent {
         Placed, StockReserved, PaymentAuthorized, Confirmed, Packed, PaymentCaptured, Dispatched, Delivered,
-        CameBack, ReturnRefunded, CancellationBegun, StepUndone, Cancelled,
+        CameBack, ReturnRequested, ReturnRefunded, CancellationBegun, StepUndone, Cancelled,
+    }
+}
+
+impl Return {
+    /// Whether it is of a parcel that nobody took.
+    pub(crate) const fn is_of_parcel(&self) -> bool {
+        self.request_key.is_none()
     }
 }
 
@@ -132,6 +141,8 @@ pub(crate) struct Order {
 #[derive(Clone, PartialEq, Serialize, Deserialize, Debug)]
 pub(crate) struct Return {
     pub(crate) id: String,
+    /// The request's `Idempotency-Key`; none: the carrier brought the parcel back.
+    pub(crate) request_key: Option<String>,
     pub(crate) lines: Vec<Quantity>,
     pub(crate) amount: Money,
     pub(crate) reason: String,
@@ -191,12 +202,21 @@ impl Aggregate for Order {
                 let all = self.placed.as_ref();
                 self.returns.push(Return {
                     id: came.return_id.clone(),
+                    request_key: None,
                     lines: all.map_or_else(Vec::new, |placed| quantities(&placed.lines)),
                     amount: all.map_or(Money::ZERO, |placed| placed.total),
                     reason: CAME_BACK.to_owned(),
                     refunded: None,
                 });
             }
+            OrderEvent::ReturnRequested(requested) => self.returns.push(Return {
+                id: requested.return_id.clone(),
+                request_key: Some(requested.request_key.clone()),
+                lines: requested.lines.clone(),
+                amount: requested.amount,
+                reason: requested.reason.clone(),
+                refunded: None,
+            }),
             OrderEvent::ReturnRefunded(refunded) => {
                 let mut returns = self.returns.iter_mut();
                 let returned = returns.find(|it| it.id == refunded.return_id);
@@ -258,7 +278,13 @@ impl Order {
             (Status::Dispatched, OrderEvent::CameBack(_)) if self.returns.is_empty() => {
                 Status::Dispatched
             }
-            (Status::Dispatched, OrderEvent::ReturnRefunded(refunded)) => {
+            (Status::Completed, OrderEvent::ReturnRequested(requested)) => {
+                if self.returned(&requested.return_id).is_some() {
+                    return None;
+                }
+                Status::Completed
+            }
+            (Status::Dispatched | Status::Completed, OrderEvent::ReturnRefunded(refunded)) => {
                 let returned = self.returned(&refunded.return_id)?;
                 if returned.refunded.is_some() {
                     return None;
@@ -337,6 +363,14 @@ pub(crate) mod tests {
             Dispatched {}.into(),
             Delivered {}.into(),
             CameBack { return_id: text() }.into(),
+            ReturnRequested {
+                return_id: "another".to_owned(),
+                request_key: text(),
+                lines: Vec::new(),
+                amount: Money::ZERO,
+                reason: text(),
+            }
+            .into(),
             ReturnRefunded {
                 return_id: text(),
                 amount: Money::ZERO,

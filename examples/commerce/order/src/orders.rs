@@ -9,7 +9,7 @@ use mainstay_outbox::Outbox as _;
 
 use crate::{
     announcement,
-    order::{CameBack, Delivered, Order, OrderEvent, Placed, ReturnRefunded},
+    order::{CameBack, Delivered, Illegal, Order, OrderEvent, Placed, ReturnRefunded},
     view,
 };
 
@@ -34,6 +34,11 @@ impl Orders {
         OrderId::new(self.outbox.origin().ids().uuid().to_string())
     }
 
+    /// The id of a new return.
+    pub(crate) fn new_return_id(&self) -> String {
+        format!("return-{}", self.outbox.origin().ids().uuid())
+    }
+
     /// Begins the stream of an order.
     pub(crate) async fn place(&self, connection: &mut Connection, placed: Placed) -> Result<()> {
         let (id, now) = (placed.order_id.clone(), self.now());
@@ -46,6 +51,15 @@ impl Orders {
         self.announce(connection, &order, &event, now).await
     }
 
+    /// Loads an order.
+    pub(crate) async fn load(
+        &self,
+        connection: &mut Connection,
+        id: &str,
+    ) -> Result<Loaded<Order>> {
+        Ok(self.streams.load(connection, id).await?)
+    }
+
     /// Appends events to the stream of an order.
     pub(crate) async fn record(
         &self,
@@ -53,17 +67,31 @@ impl Orders {
         id: &str,
         happened: Vec<OrderEvent>,
     ) -> Result<(), HandlerError> {
+        let order = self.load(connection, id).await?;
+        let appended = self.append(connection, order, happened).await?;
+        appended.map_err(HandlerError::permanent)
+    }
+
+    /// Appends events to the stream of a loaded order. Roll back if it does not allow one of them.
+    pub(crate) async fn append(
+        &self,
+        connection: &mut Connection,
+        mut loaded: Loaded<Order>,
+        happened: Vec<OrderEvent>,
+    ) -> Result<Result<(), Illegal>> {
         let now = self.now();
-        let mut loaded: Loaded<Order> = self.streams.load(connection, id).await?;
         let mut order = Order::clone(&loaded);
         for event in &happened {
-            order.accept(event).map_err(HandlerError::permanent)?;
+            if let Err(illegal) = order.accept(event) {
+                return Ok(Err(illegal));
+            }
             self.announce(connection, &order, event, now).await?;
         }
-        let appended = self.streams.append(connection, id, &mut loaded, happened);
+        let id = loaded.id().to_owned();
+        let appended = self.streams.append(connection, &id, &mut loaded, happened);
         appended.await?;
         view::update(connection, &loaded, now).await?;
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// The carrier has delivered the order.
@@ -83,12 +111,13 @@ impl Orders {
         id: &OrderId,
     ) -> Result<(), HandlerError> {
         let return_id = format!("return-{id}");
-        let order: Loaded<Order> = self.streams.load(connection, id.as_str()).await?;
+        let order = self.load(connection, id.as_str()).await?;
         if order.returned(&return_id).is_some() {
             return Ok(());
         }
-        let came_back = CameBack { return_id }.into();
-        self.record(connection, id.as_str(), vec![came_back]).await
+        let came_back = vec![CameBack { return_id }.into()];
+        let appended = self.append(connection, order, came_back).await?;
+        appended.map_err(HandlerError::permanent)
     }
 
     /// The money of a return was given back. It is told once.
@@ -99,13 +128,14 @@ impl Orders {
         return_id: String,
         amount: Money,
     ) -> Result<(), HandlerError> {
-        let order: Loaded<Order> = self.streams.load(connection, id.as_str()).await?;
+        let order = self.load(connection, id.as_str()).await?;
         let returned = order.returned(&return_id);
         if returned.is_some_and(|it| it.refunded.is_some()) {
             return Ok(());
         }
-        let refunded = ReturnRefunded { return_id, amount }.into();
-        self.record(connection, id.as_str(), vec![refunded]).await
+        let refunded = vec![ReturnRefunded { return_id, amount }.into()];
+        let appended = self.append(connection, order, refunded).await?;
+        appended.map_err(HandlerError::permanent)
     }
 
     /// The events of an order up to `version`, in order.

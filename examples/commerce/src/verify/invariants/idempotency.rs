@@ -1,4 +1,4 @@
-//! I12: one idempotency key, one order, one answer.
+//! I12: one idempotency key, one order or return, one answer.
 
 use std::collections::HashMap;
 
@@ -10,6 +10,8 @@ use super::super::{finding::Finding, observation::Observation};
 #[derive(Deserialize)]
 struct Answer {
     order_id: String,
+    /// None: the key is of an order.
+    return_id: Option<String>,
 }
 
 pub(super) fn check(observation: &Observation) -> Finding {
@@ -19,18 +21,35 @@ pub(super) fn check(observation: &Observation) -> Finding {
         "keys",
     );
     let mut placed: HashMap<String, &str> = HashMap::new();
+    let mut returned: HashMap<String, &str> = HashMap::new();
     for key in &observation.keys {
         finding.checked += 1;
         let name = &key.name;
         let body = key.answer.as_deref().unwrap_or_default();
-        let Ok(Answer { order_id }) = serde_json::from_slice(body) else {
+        let Ok(Answer {
+            order_id,
+            return_id,
+        }) = serde_json::from_slice(body)
+        else {
             finding.offends(format!("key {name} does not answer with an order"));
             continue;
         };
-        if !observation.orders.contains_key(&order_id) {
+        let order = observation.orders.get(&order_id);
+        if order.is_none() {
             finding.offends(format!(
                 "key {name} answers with order {order_id}, which does not exist"
             ));
+        }
+        if let Some(id) = return_id {
+            if order.is_some_and(|order| !order.returns.contains_key(&id)) {
+                finding.offends(format!(
+                    "key {name} answers with {id}, which does not exist"
+                ));
+            }
+            if let Some(other) = returned.insert(id.clone(), name) {
+                finding.offends(format!("keys {other} and {name} share {id}"));
+            }
+            continue;
         }
         if let Some(other) = placed.insert(order_id.clone(), name) {
             finding.offends(format!("keys {other} and {name} share order {order_id}"));

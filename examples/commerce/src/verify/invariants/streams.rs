@@ -6,7 +6,7 @@ use super::super::{
 };
 
 /// The status that each event leads to. It is written down here once more on purpose.
-const STATUSES: [(&str, &str); 13] = [
+const STATUSES: [(&str, &str); 14] = [
     ("Placed", "placed"),
     ("StockReserved", "stock_reserved"),
     ("PaymentAuthorized", "payment_authorized"),
@@ -16,6 +16,7 @@ const STATUSES: [(&str, &str); 13] = [
     ("Dispatched", "dispatched"),
     ("Delivered", "completed"),
     ("CameBack", "dispatched"),
+    ("ReturnRequested", "completed"),
     ("ReturnRefunded", "completed"),
     ("CancellationBegun", "cancelling"),
     ("StepUndone", "cancelling"),

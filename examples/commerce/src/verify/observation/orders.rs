@@ -104,7 +104,7 @@ impl Observation {
 
     async fn read_returns(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
         let events = "SELECT stream, kind, payload FROM eventstore_events
-             WHERE kind IN ('CameBack', 'ReturnRefunded') ORDER BY stream, version";
+             WHERE kind IN ('CameBack', 'ReturnRequested', 'ReturnRefunded') ORDER BY stream, version";
         let events: Vec<(String, String, String)> =
             snapshot.all(events).await.map_err(cannot_check)?;
         for (stream, kind, payload) in events {

@@ -1,13 +1,13 @@
-//! What comes back: parcels that nobody took.
+//! What comes back: parcels that nobody took, and goods that a customer returns.
 
-use std::time::SystemTime;
+use std::{path::Path, time::SystemTime};
 
 use commerce_chassis::{WebhookSecret, WebhookSecrets, rfc3339};
 use serde_json::{Value, json};
 
 use super::{history, last_reason};
 use crate::{
-    sandbox::{Sandbox, execute},
+    sandbox::{Sandbox, execute, keep, put_back},
     shop::{Reply, Shop, assert_holds, body, send, verify, wait_for},
 };
 
@@ -83,34 +83,80 @@ fn a_parcel_that_comes_back_is_refunded_restocked_and_ends_its_order() {
     shop.stop();
     assert_holds(data, 0);
 
-    // Whatever was given back for a return is in both books.
-    let damages = [
-        (
-            "eventstore_events",
-            "order",
-            "UPDATE eventstore_events SET payload = replace(payload, '\"amount\":', '\"amount\":1') WHERE kind = 'ReturnRefunded'",
-            "instead of",
-        ),
-        (
-            "eventstore_events",
-            "order",
-            "UPDATE eventstore_events SET kind = 'Dispatched' WHERE kind = 'ReturnRefunded'",
-            "was never given back",
-        ),
-    ];
-    for (what, database, sql, word) in damages {
-        crate::sandbox::keep(data, database);
-        assert_eq!(execute(data, database, sql), 1, "{what}");
+    assert_damage_is_named(data, &order_id);
+}
+
+/// Whatever was given back for a return is in both books.
+fn assert_damage_is_named(data: &Path, order_id: &str) {
+    let another = "UPDATE eventstore_events SET payload = replace(payload, '\"amount\":', '\"amount\":1') WHERE kind = 'ReturnRefunded'";
+    let none = "UPDATE eventstore_events SET kind = 'Dispatched' WHERE kind = 'ReturnRefunded'";
+    for (sql, word) in [(another, "instead of"), (none, "was never given back")] {
+        keep(data, "order");
+        assert_eq!(execute(data, "order", sql), 1, "{sql}");
         let (code, verdict) = verify(data, 0);
         assert_eq!(code, 1, "{verdict:#}");
         let money = &verdict["invariants"][1];
         assert_eq!(money["id"], "I2");
         let offenders = money["offenders"].to_string();
-        assert!(
-            offenders.contains(word) && offenders.contains(&order_id),
-            "{offenders}"
-        );
-        crate::sandbox::put_back(data, database);
+        let is_named = offenders.contains(word) && offenders.contains(order_id);
+        assert!(is_named, "{offenders}");
+        put_back(data, "order");
     }
     assert_holds(data, 0);
+}
+
+#[test]
+fn a_customer_returns_goods_once_per_key_and_gets_the_money() {
+    let Some(sandbox) = Sandbox::new() else {
+        return;
+    };
+    let data = sandbox.path();
+    let shop = Shop::open(data);
+    let order_id = shop.accept("k", &body(&[("SKU-001", 3), ("SKU-002", 1)], "pm_ok"));
+    assert_eq!(shop.ended(&order_id)["status"], "completed");
+    let path = format!("/api/v1/orders/{order_id}");
+    let ask = |key: &str, quantity: i64| {
+        let lines = json!([{"sku": "SKU-001", "quantity": quantity}]);
+        let body = json!({ "lines": lines }).to_string();
+        let headers = [("idempotency-key", key)];
+        let returns = format!("{path}/returns");
+        send(shop.address(), "POST", &returns, &headers, &body).unwrap()
+    };
+    let first = ask("first", 2);
+    assert_eq!(first.status, 202, "{first:?}");
+    let again = ask("first", 2);
+    assert_eq!((again.status, &again.body), (202, &first.body));
+    assert_eq!(ask("second", 2).status, 409);
+    let refunded = |count: usize| {
+        wait_for("the money of a return", || {
+            let order = shop.get(&path).json();
+            let returns = order["returns"].as_array().unwrap().clone();
+            let done = returns.iter().filter(|it| it["status"] == "refunded");
+            (done.count() == count).then_some(returns)
+        })
+    };
+    let returns = refunded(1);
+    assert_eq!(returns[0]["refunded_minor"], first.json()["amount_minor"]);
+    assert_eq!(ask("second", 1).status, 202);
+    let returns = refunded(2);
+    let sum: i64 = returns
+        .iter()
+        .map(|it| it["refunded_minor"].as_i64().unwrap())
+        .sum();
+    let paid = shop.get(&format!("/api/v1/payments/{order_id}")).json();
+    assert_eq!(
+        (&paid["status"], &paid["refunded_minor"]),
+        (&json!("partially_refunded"), &json!(sum))
+    );
+    assert_holds(data, 30);
+    shop.stop();
+    let damage = "UPDATE refunds SET return_id = NULL WHERE amount_minor = (SELECT min(amount_minor) FROM refunds)";
+    assert_eq!(execute(data, "payment", damage), 1);
+    let (code, verdict) = verify(data, 0);
+    let money = verdict["invariants"][1]["offenders"].to_string();
+    assert_eq!(code, 1, "{verdict:#}");
+    assert!(
+        money.contains("instead of") && money.contains(&order_id),
+        "{money}"
+    );
 }

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use super::super::super::{finding::Finding, log::Envelope, observation::Observation};
 
 /// The message that each event of an order's stream leads to.
-pub(super) const TOLD: [(&str, &str); 6] = [
+pub(super) const TOLD: [(&str, &str); 7] = [
     ("Placed", "OrderPlaced"),
     ("Confirmed", "OrderConfirmed"),
     ("Delivered", "OrderCompleted"),
     ("CameBack", "RefundPayment"),
+    ("ReturnRequested", "RefundPayment"),
     ("ReturnRefunded", "OrderCompleted"),
     ("Cancelled", "OrderCancelled"),
 ];
