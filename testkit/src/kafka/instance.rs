@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::{
     Binaries, answer, remains,
-    settings::{self, Ports},
+    settings::{self, Further, Ports},
 };
 use crate::{
     Directory, Error,
@@ -52,6 +52,7 @@ pub struct Instance {
     options: Options,
     daemon: Daemon,
     ports: Ports,
+    further: Option<Further>,
 }
 
 impl Instance {
@@ -66,6 +67,7 @@ impl Instance {
             options,
             daemon,
             ports: Ports::default(),
+            further: None,
         };
         instance.take_ports()?;
         instance.format()?;
@@ -143,7 +145,8 @@ impl Instance {
             remains::settings(directory.path()),
             directory.path().join("data"),
         );
-        let text = settings::text(&data, self.ports, &self.options.settings);
+        let (further, more) = (self.further.as_ref(), &self.options.settings);
+        let text = settings::text(&data, self.ports, further, more);
         let logging = remains::logging(directory.path());
         for (path, text) in [(&path, &*text), (&logging, settings::LOGGING)] {
             fs::write(path, text)?;
@@ -194,6 +197,14 @@ impl Instance {
     /// Settings for the next start, on top of the earlier ones.
     pub fn set(&mut self, settings: Vec<(String, String)>) {
         self.options.settings.extend(settings);
+    }
+
+    /// From the next start on, clients may also use the listener `FURTHER` with this protocol, as
+    /// `SASL_PLAINTEXT`, at the port that is returned.
+    pub fn listen_also(&mut self, protocol: &str) -> Result<u16, Error> {
+        let (port, protocol) = (free_port()?, protocol.to_owned());
+        self.further = Some(Further { port, protocol });
+        Ok(port)
     }
 
     /// Leaves the server running when this process ends; [`super::remove`] ends it.

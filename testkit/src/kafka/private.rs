@@ -56,12 +56,29 @@ impl PrivateServer {
     /// Stops the server and starts it again, with these settings on top of all earlier ones, as
     /// `("message.max.bytes", "1000")`.
     pub async fn restart_with(&self, settings: &[(&str, &str)]) -> Result<(), Error> {
-        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
-        let settings = settings.iter().map(owned).collect();
+        let settings = owned(settings);
         self.with(move |instance| {
             instance.stop()?;
             instance.set(settings);
             instance.start_again()
+        })
+        .await
+    }
+
+    /// As [`restart_with`](Self::restart_with), with one more listener, of the name `FURTHER` and a protocol as
+    /// `SASL_PLAINTEXT`. Returns what its clients are told.
+    pub async fn listen_also(
+        &self,
+        protocol: &str,
+        settings: &[(&str, &str)],
+    ) -> Result<String, Error> {
+        let (protocol, settings) = (protocol.to_owned(), owned(settings));
+        self.with(move |instance| {
+            instance.stop()?;
+            instance.set(settings);
+            let port = instance.listen_also(&protocol)?;
+            instance.start_again()?;
+            Ok(format!("127.0.0.1:{port}"))
         })
         .await
     }
@@ -89,10 +106,10 @@ impl PrivateServer {
         self.with(Instance::end_and_clear).await
     }
 
-    async fn with(
+    async fn with<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&mut Instance) -> Result<(), Error> + Send + 'static,
-    ) -> Result<(), Error> {
+        act: impl FnOnce(&mut Instance) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let instance = Arc::clone(&self.instance);
         elsewhere(move || act(&mut instance.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
@@ -101,4 +118,9 @@ impl PrivateServer {
     pub fn url(&self) -> &str {
         &self.url
     }
+}
+
+fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+    settings.iter().map(owned).collect()
 }

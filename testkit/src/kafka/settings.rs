@@ -15,6 +15,7 @@ const USUAL: &[(&str, &str)] = &[
     ("group.consumer.session.timeout.ms", "1500"),
     ("group.consumer.min.heartbeat.interval.ms", "100"),
     ("group.consumer.heartbeat.interval.ms", "300"),
+    ("log.cleaner.backoff.ms", "500"),
     ("log.index.size.max.bytes", "1048576"),
     ("offsets.topic.num.partitions", "1"),
     ("offsets.topic.replication.factor", "1"),
@@ -39,6 +40,14 @@ logger.server.name = kafka.server.KafkaRaftServer
 logger.server.level = info
 ";
 
+/// A listener beside the usual ones.
+#[derive(Clone, Debug)]
+pub(super) struct Further {
+    pub(super) port: u16,
+    /// As `SASL_PLAINTEXT`.
+    pub(super) protocol: String,
+}
+
 /// Where a server listens.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Ports {
@@ -47,21 +56,31 @@ pub(super) struct Ports {
 }
 
 /// The file of settings; of two that name the same, the later holds.
-pub(super) fn text(data: &Path, ports: Ports, more: &[(String, String)]) -> String {
+pub(super) fn text(
+    data: &Path,
+    ports: Ports,
+    further: Option<&Further>,
+    more: &[(String, String)],
+) -> String {
     let Ports {
         clients,
         controller,
     } = ports;
+    let (more_listeners, more_protocols) = match further {
+        Some(Further { port, protocol }) => (
+            format!(",FURTHER://127.0.0.1:{port}"),
+            format!(",FURTHER:{protocol}"),
+        ),
+        None => Default::default(),
+    };
+    let listeners = format!("PLAINTEXT://127.0.0.1:{clients}{more_listeners}");
+    let protocols = format!("PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{more_protocols}");
+    let controllers = format!("CONTROLLER://127.0.0.1:{controller}");
     let own = [
         ("log.dirs", data.display().to_string()),
-        (
-            "listeners",
-            format!("PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}"),
-        ),
-        (
-            "advertised.listeners",
-            format!("PLAINTEXT://127.0.0.1:{clients}"),
-        ),
+        ("listeners", format!("{listeners},{controllers}")),
+        ("advertised.listeners", listeners),
+        ("listener.security.protocol.map", protocols),
         (
             "controller.quorum.voters",
             format!("1@127.0.0.1:{controller}"),
