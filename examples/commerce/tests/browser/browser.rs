@@ -10,7 +10,9 @@ use std::{
 use mainstay_testkit::skipped;
 use serde_json::json;
 use tempfile::TempDir;
-use thirtyfour::{ChromiumLikeCapabilities as _, prelude::*};
+use thirtyfour::{
+    ChromiumLikeCapabilities as _, error::WebDriverErrorInner::StaleElementReference, prelude::*,
+};
 
 /// No wait takes that long, even on a busy machine, unless something is broken.
 const LOOKS: u32 = 1_200;
@@ -85,6 +87,19 @@ impl Browser {
             self.wait_for("#ways summary").await?.click().await?;
         }
         self.wait_for(css).await?.click().await
+    }
+
+    /// Presses the mouse button on an element, and holds it. The page may replace the element at any
+    /// time before.
+    pub(crate) async fn hold(&self, css: &str) -> WebDriverResult<()> {
+        loop {
+            let element = self.wait_for(css).await?;
+            let chain = self.driver.action_chain();
+            match chain.click_and_hold_element(&element).perform().await {
+                Err(error) if matches!(error.as_inner(), StaleElementReference(_)) => {}
+                held => return held,
+            }
+        }
     }
 
     /// Waits for an element.

@@ -23,6 +23,7 @@ use crate::{
 pub(crate) fn of(facts: &Facts, now: i64) -> Vec<Markup> {
     vec![
         summary(facts, now),
+        acts(facts),
         picture(facts, now),
         money(facts),
         parcel(facts),
@@ -46,10 +47,6 @@ pub(crate) fn short(id: &str) -> String {
 fn summary(facts: &Facts, now: i64) -> Markup {
     let order = &facts.order;
     let reason = order.history.iter().rev().find_map(|it| it.reason.as_ref());
-    let can_cancel = matches!(
-        &*order.status,
-        "placed" | "stock_reserved" | "payment_authorized" | "confirmed" | "fulfilling"
-    );
     html! {
         section #summary aria-live="polite" {
             h1 { "Order " span.id title=(order.id) { (short(&order.id)) } " " span class=(format!("status {}", order.status)) { (order.status.replace('_', " ")) } }
@@ -69,6 +66,19 @@ fn summary(facts: &Facts, now: i64) -> Markup {
                 dt { "saga" } dd { (saga(facts, now)) }
                 @if let Some(reason) = reason { dt { "reason" } dd.back { (reason) } }
             }
+        }
+    }
+}
+
+/// What the customer may do. It changes rarely: a button that is replaced loses its press.
+fn acts(facts: &Facts) -> Markup {
+    let order = &facts.order;
+    let can_cancel = matches!(
+        &*order.status,
+        "placed" | "stock_reserved" | "payment_authorized" | "confirmed" | "fulfilling"
+    );
+    html! {
+        section #acts {
             @if can_cancel {
                 form method="post" action=(format!("/orders/{}/cancel", escaped(&order.id))) {
                     button { "Cancel the order" }

@@ -45,6 +45,20 @@ impl Checking {
     fn change<T>(&self, change: impl FnOnce(&mut Shown) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// Begins a check, unless one is under way.
+    fn begin(&self) -> bool {
+        self.change(|shown| {
+            let begins = !shown.running;
+            if begins {
+                *shown = Shown {
+                    running: true,
+                    ..Shown::default()
+                };
+            }
+            begins
+        })
+    }
 }
 
 async fn show(State(console): State<Console>) -> Json<Shown> {
@@ -62,18 +76,7 @@ async fn start(State(console): State<Console>) -> Result<StatusCode, Problem> {
         ));
     }
     let checking = Arc::clone(&console.checking);
-    let starts = checking.change(|shown| {
-        let starts = !shown.running;
-        if starts {
-            let running = true;
-            *shown = Shown {
-                running,
-                ..Shown::default()
-            };
-        }
-        starts
-    });
-    if !starts {
+    if !checking.begin() {
         return Err(busy("a check takes seconds: wait for its result"));
     }
     let (storage, progress) = (console.storage, Arc::clone(&checking));
@@ -106,4 +109,28 @@ fn bytes_below(data: &Path) -> u64 {
         .filter_map(|file| file.metadata().ok())
         .map(|it| it.len())
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_check_is_under_way_at_a_time() {
+        let checking = Checking::default();
+        assert!(checking.begin());
+        assert!(!checking.begin());
+        checking.change(|shown| shown.running = false);
+        assert!(checking.begin());
+    }
+
+    #[test]
+    fn only_databases_count() {
+        let data = tempfile::tempdir().unwrap();
+        for (name, bytes) in [("order.db", 3), ("order.db-wal", 4), ("notes.txt", 5)] {
+            std::fs::write(data.path().join(name), vec![0; bytes]).unwrap();
+        }
+        assert_eq!(bytes_below(data.path()), 7);
+        assert_eq!(bytes_below(&data.path().join("nowhere")), 0);
+    }
 }

@@ -134,3 +134,18 @@ async fn start(
     });
     Ok(StatusCode::ACCEPTED)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_scenario_is_played_at_a_time() {
+        let playing = Playing::default();
+        assert!(playing.begin("poison"));
+        assert!(!playing.begin("happy-path"));
+        assert_eq!(playing.change(|shown| shown.scenario.clone()), "poison");
+        playing.change(|shown| shown.running = false);
+        assert!(playing.begin("happy-path"));
+    }
+}
