@@ -1,5 +1,6 @@
 //! Apache Kafka: a real cluster or, where there is none, the one that librdkafka mocks.
 
+mod compacted;
 mod errors;
 mod fixture;
 mod foreign;
@@ -8,3 +9,4 @@ mod protocols;
 mod publishing;
 mod reading;
 mod real;
+mod security;

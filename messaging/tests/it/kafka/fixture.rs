@@ -93,8 +93,15 @@ impl KafkaFixture {
     }
 
     pub(super) async fn set(&self, topic: &Topic, name: &str, value: &str) {
+        self.configure(topic, &[(name, value)]).await;
+    }
+
+    /// Gives a topic these settings; all others are the cluster's again.
+    pub(super) async fn configure(&self, topic: &Topic, settings: &[(&str, &str)]) {
         let topic = self.full(topic);
-        let change = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set(name, value);
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&topic));
+        let change =
+            (settings.iter()).fold(change, |change, (name, value)| change.set(name, value));
         let changed = self
             .admin()
             .alter_configs([&change], &AdminOptions::new())
