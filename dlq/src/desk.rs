@@ -142,6 +142,22 @@ where
         details.ok_or(Error::NotFound(id))
     }
 
+    /// The dead letter that a held message waits behind: the first of its key. `None` for a message that is
+    /// not held, and while a replay makes the effects of its key.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn head_of(&self, held: &DeadLetter) -> Result<Option<DeadLetter>, Error> {
+        let Some(key) = held.blocked_key().filter(|_| held.state == State::Held) else {
+            return Ok(None);
+        };
+        let of_key = Query::dead().consumer(&key.consumer).topic(&key.topic);
+        let before = Some(held.id);
+        let store = self.queue.store();
+        let dead = store.list(&of_key.key(key.key), before, LONGEST).await?;
+        Ok(dead.into_iter().next_back())
+    }
+
     /// The audit log, of one message or of all, newest first: entries below `before`, at most
     /// `limit`, up to 1,000.
     ///

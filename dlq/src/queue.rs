@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use crate::{
     Error,
     desk::Desk,
+    letter::BlockedKey,
     replayer::Replayer,
     store::{DeadLetterDatabase, DeadLetterStore, Fault, QueueStore},
 };
@@ -335,7 +336,8 @@ where
             database.commit(tx).await?;
             let position = &delivery.position;
             let (kind, error) = (fault.kind, &fault.error);
-            tracing::error!(%consumer, %position, kind, error, "a message cannot be handled: it is in the dead letter queue, and its key is blocked");
+            let key = BlockedKey::of(consumer, delivery).map(|key| key.key);
+            tracing::error!(%consumer, %position, key = key.as_deref(), kind, error, "a message cannot be handled: it is in the dead letter queue, and its key is blocked");
             counter!("mainstay_dlq_dead_lettered", "consumer" => consumer.to_string(), "failure" => kind)
                 .increment(1);
         }

@@ -51,6 +51,12 @@ pub async fn a_dead_letter_is_kept_and_later_messages_of_its_key_are_held_in_ord
     assert_eq!(letter.error.as_deref(), Some("a-1 is poison"));
     assert_eq!(letter.position.offset, 3);
     assert_eq!((details.held, details.failures.len()), (3, 1));
+    let last = id_of::<F>(&queue, "a-4").await;
+    let last = queue.desk().show(last).await.unwrap().letter;
+    let head = queue.desk().head_of(&last).await.unwrap();
+    assert_eq!(head.map(|head| head.id), Some(letter.id));
+    let head = queue.desk().head_of(letter).await.unwrap();
+    assert_eq!(head.map(|head| head.id), None, "it is no held message");
     let kept = details.content.message().unwrap();
     assert_eq!(kept.id.as_str(), "a-1");
     assert_eq!(kept.payload, message("a", 1).payload);

@@ -113,6 +113,7 @@ async fn cancel(arguments: OneArguments) -> Result<ExitCode, Failure> {
             let then = "is not undone: its payment is captured, and it completes";
             (then.to_owned(), ExitCode::FAILURE)
         }
+        Cancellation::Not(Status::Undone) => ("was undone before".to_owned(), ExitCode::SUCCESS),
         Cancellation::Not(status) => (format!("stays as it is: {status}"), ExitCode::FAILURE),
     };
     act.done("cancel", &then)?;

@@ -122,11 +122,14 @@ pub(super) async fn show(arguments: ShowArguments) -> Result<(), Failure> {
     if arguments.body {
         return body(&details);
     }
-    let value = of_details(service, &details)?;
+    let head = desk.head_of(&details.letter).await.map_err(refused)?;
+    let head = head.map(|head| format!("{service}/{}", head.id));
     if arguments.target.json {
+        let mut value = of_details(service, &details)?;
+        value["held_behind"] = json!(head);
         return output::json(&value);
     }
-    output::print(&text(arguments.message, &details))
+    output::print(&text(arguments.message, &details, head))
 }
 
 /// The bytes alone, for a file.
@@ -152,7 +155,7 @@ fn of_details(service: &str, details: &Details) -> Result<Value, Failure> {
     Ok(value)
 }
 
-fn text(reference: Reference, details: &Details) -> String {
+fn text(reference: Reference, details: &Details, head: Option<String>) -> String {
     let letter = &details.letter;
     let mut lines = Vec::new();
     let mut line = |name: &str, value: String| lines.push(format!("{name:<12} {value}"));
@@ -163,6 +166,9 @@ fn text(reference: Reference, details: &Details) -> String {
             letter.state, details.held
         ),
     );
+    if let Some(head) = head {
+        line("held behind", head);
+    }
     line(
         "kind",
         letter

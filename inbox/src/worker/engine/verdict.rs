@@ -246,10 +246,6 @@ impl<I: WorkerStore> Engine<I> {
         };
         let error = chain(&*failure.error);
         let position = item.delivery.position.clone();
-        tracing::error!(
-            consumer = %self.work.group, %position, attempts = failure.attempts, kind = %failure.kind, error,
-            "a message cannot be handled: its key is blocked until the message succeeds"
-        );
         let key = match &item.delivery.content {
             Content::Message(message) => message.key.clone(),
             Content::Raw(raw) => raw
@@ -257,6 +253,11 @@ impl<I: WorkerStore> Engine<I> {
                 .as_deref()
                 .and_then(|key| Key::new(std::str::from_utf8(key).ok()?).ok()),
         };
+        tracing::error!(
+            consumer = %self.work.group, %position, key = key.as_ref().map(Key::as_str),
+            attempts = failure.attempts, kind = %failure.kind, error,
+            "a message cannot be handled: its key is blocked until the message succeeds"
+        );
         let now = self.work.settings.clock.now();
         let since = self.blocked.get(&portion.lane).map_or(now, |key| key.since);
         self.blocked.insert(
