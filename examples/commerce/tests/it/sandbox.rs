@@ -80,7 +80,8 @@ impl Sandbox {
         Some((Self::new()?.on(kafka.url()), kafka))
     }
 
-    fn on(self, servers: &str) -> Self {
+    /// With the log on the Kafka at these servers.
+    pub(crate) fn on(self, servers: &str) -> Self {
         let here = (self.path().to_owned(), servers.to_owned());
         ON_KAFKA.lock().unwrap().push(here);
         self
