@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 const MOST_LINES: usize = 50;
 const LONGEST_TEXT: usize = 200;
-const PAYMENT_METHODS: [&str; 7] = [
+const PAYMENT_METHODS: [&str; 9] = [
     "pm_ok",
     "pm_declined",
     "pm_timeout",
@@ -17,6 +17,8 @@ const PAYMENT_METHODS: [&str; 7] = [
     "pm_late",
     "pm_flaky",
     "pm_3ds",
+    "pm_expires",
+    "pm_lapses",
 ];
 
 /// An order that a customer asks for.

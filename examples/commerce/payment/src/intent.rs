@@ -5,7 +5,7 @@ use std::time::Duration;
 use commerce_contracts::{DeclineStage, Money};
 
 use crate::{
-    payment::{NO_ANSWER, UNAVAILABLE},
+    payment::{AUTH_EXPIRED, NO_ANSWER, UNAVAILABLE},
     psp::Answer,
 };
 
@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Void,
     /// Gives back what was captured.
     Refund,
+    /// Holds the money of an expired authorisation anew.
+    Reauthorize,
 }
 
 /// The next call to the provider.
@@ -54,7 +56,13 @@ pub(crate) enum Outcome {
 const MOST_CALLS: i64 = 6;
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Authorize, Self::Capture, Self::Void, Self::Refund];
+    const ALL: [Self; 5] = [
+        Self::Authorize,
+        Self::Capture,
+        Self::Void,
+        Self::Refund,
+        Self::Reauthorize,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -62,6 +70,7 @@ impl Kind {
             Self::Capture => "capture",
             Self::Void => "void",
             Self::Refund => "refund",
+            Self::Reauthorize => "reauthorize",
         }
     }
 
@@ -73,7 +82,7 @@ impl Kind {
     const fn stage(self) -> Option<DeclineStage> {
         match self {
             Self::Authorize => Some(DeclineStage::Authorize),
-            Self::Capture => Some(DeclineStage::Capture),
+            Self::Capture | Self::Reauthorize => Some(DeclineStage::Capture),
             Self::Void | Self::Refund => None,
         }
     }
@@ -98,7 +107,10 @@ impl Question {
 pub(crate) fn resolve(kind: Kind, calls: i64, answer: Answer) -> Resolution {
     let soon = Duration::from_millis(20) * u32::try_from(calls.clamp(1, 50)).unwrap_or(50);
     let again = Resolution::Again(Question::Ask, soon);
+    let is_renewal = kind == Kind::Reauthorize;
     let refused = |code| {
+        // Why a hold is not renewed does not matter: it has expired.
+        let code = if is_renewal { AUTH_EXPIRED } else { code };
         kind.stage().map_or(again.clone(), |stage| {
             Resolution::Settled(Outcome::Refused(stage, code))
         })
@@ -111,9 +123,9 @@ pub(crate) fn resolve(kind: Kind, calls: i64, answer: Answer) -> Resolution {
         }
         Answer::Declined => refused("declined"),
         Answer::RequiresAction => refused("requires_action"),
-        Answer::Expired => refused("auth_expired"),
+        Answer::Expired => refused(AUTH_EXPIRED),
         // The saga tries again, with another effect key.
-        Answer::Unavailable if may_give_up => refused(UNAVAILABLE),
+        Answer::Unavailable if may_give_up || is_renewal => refused(UNAVAILABLE),
         Answer::NotDone if may_give_up && calls >= MOST_CALLS => refused(NO_ANSWER),
         Answer::Silence => Resolution::Again(Question::LookUp, soon),
         Answer::NotDone | Answer::Unavailable => again,
@@ -178,6 +190,19 @@ mod tests {
             let resolution = resolve(kind, calls, answer);
             prop_assert_eq!(is_done, matches!(resolution, Resolution::Settled(Outcome::Done { .. })));
             prop_assert_eq!(!is_done, matches!(resolution, Resolution::Again(..)));
+        }
+
+        #[test]
+        fn a_hold_that_is_not_renewed_has_expired(calls in 1..100_i64, answer in answer()) {
+            let is_open = matches!(answer, Answer::Silence | Answer::NotDone);
+            let done = matches!(answer, Answer::Done { .. });
+            match resolve(Kind::Reauthorize, calls, answer) {
+                Resolution::Again(..) => prop_assert!(is_open),
+                Resolution::Settled(Outcome::Done { .. }) => prop_assert!(done),
+                Resolution::Settled(refused) => {
+                    prop_assert_eq!(refused, Outcome::Refused(DeclineStage::Capture, AUTH_EXPIRED));
+                }
+            }
         }
 
         #[test]

@@ -25,6 +25,8 @@ pub(crate) fn entries(kind: Kind, amount: Money) -> Vec<(&'static str, i64)> {
         ],
         Kind::Void => vec![(HELD, -amount), (HELD_FROM, amount)],
         Kind::Refund => vec![(PROVIDER, -amount), (CUSTOMER, amount)],
+        // The money stays held.
+        Kind::Reauthorize => Vec::new(),
     }
 }
 

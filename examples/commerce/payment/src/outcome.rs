@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     handlers::Desk,
     intent::{Kind, Outcome, Resolution, resolve},
-    payment::{Event, NO_ANSWER, ORDER_CANCELLED, Payment, declined, returned},
+    payment::{AUTH_EXPIRED, Event, NO_ANSWER, ORDER_CANCELLED, Payment, declined, returned},
     psp::Answer,
     refund,
     store::{self, Intent},
@@ -22,6 +22,9 @@ use crate::{
 
 /// How often a webhook is written again that met an answer to a call.
 const MEETINGS: u32 = 8;
+
+/// What the effect key of a renewal adds to that of its capture.
+const RENEWAL: &str = ":renewal";
 
 /// The books, in which outcomes are written.
 #[derive(Clone, Debug)]
@@ -89,6 +92,7 @@ impl Books {
         let mut payment = payment.ok_or(Error::Changed { what: "a payment" })?;
         let event = match outcome {
             Outcome::Done { reference, amount } => match intent.kind {
+                Kind::Reauthorize => self.renewed(&mut tx, intent, &mut payment, reference).await,
                 Kind::Authorize | Kind::Capture => {
                     self.taken(&mut tx, intent, &mut payment, reference).await
                 }
@@ -131,6 +135,23 @@ impl Books {
         let authorized = payment.authorized(reference.clone(), now);
         payment.provider_ref = Some(reference);
         kit.done(tx, &task, &authorized).await?;
+        Ok(Event::Authorized)
+    }
+
+    /// The expired hold is renewed. It is captured again, by the same operation.
+    async fn renewed(
+        &self,
+        tx: &mut Connection,
+        intent: &Intent,
+        payment: &mut Payment,
+        reference: String,
+    ) -> Result<Event> {
+        let capture = intent.effect_key.strip_suffix(RENEWAL);
+        let unknown = || Error::damaged("a stored intent", "it renews the hold of no capture");
+        let effect_key = capture.ok_or_else(unknown)?.to_owned();
+        payment.provider_ref = Some(reference);
+        let again = (Kind::Capture, effect_key);
+        store::go_on(tx, intent, again, self.desk.now()).await?;
         Ok(Event::Authorized)
     }
 
@@ -211,6 +232,13 @@ impl Books {
         stage: DeclineStage,
         code: &str,
     ) -> Result<Event> {
+        let can_renew = payment.status.after(Event::Expired).is_ok();
+        if intent.kind == Kind::Capture && code == AUTH_EXPIRED && can_renew {
+            let effect_key = format!("{}{RENEWAL}", intent.effect_key);
+            let renewal = (Kind::Reauthorize, effect_key);
+            store::go_on(tx, intent, renewal, self.desk.now()).await?;
+            return Ok(Event::Expired);
+        }
         let kit = &self.desk.kit;
         let declined: PaymentDeclined =
             declined(intent.order_id.clone(), stage, code, payment.attempts);

@@ -37,6 +37,10 @@ pub(crate) enum Status {
     Declined,
     /// The capture is requested, and its outcome is unknown.
     Capturing,
+    /// The hold had expired before the capture. It is being renewed.
+    Reauthorizing,
+    /// The hold is renewed, and the capture requested again.
+    Recapturing,
     /// The money was captured.
     Captured,
     /// The payment is undone; whether the provider holds money is unknown.
@@ -62,6 +66,8 @@ pub(crate) enum Event {
     Declined,
     /// The capture begins.
     Capturing,
+    /// The hold had expired before it was captured.
+    Expired,
     /// The provider captured the money.
     Captured,
     /// The saga undoes the payment.
@@ -83,11 +89,13 @@ pub(crate) struct Illegal {
 }
 
 impl Status {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Requested,
         Self::Authorized,
         Self::Declined,
         Self::Capturing,
+        Self::Reauthorizing,
+        Self::Recapturing,
         Self::Captured,
         Self::Voiding,
         Self::Voided,
@@ -102,6 +110,8 @@ impl Status {
             Self::Authorized => "authorized",
             Self::Declined => "declined",
             Self::Capturing => "capturing",
+            Self::Reauthorizing => "reauthorizing",
+            Self::Recapturing => "recapturing",
             Self::Captured => "captured",
             Self::Voiding => "voiding",
             Self::Voided => "voided",
@@ -133,12 +143,16 @@ impl Status {
         match (self, event) {
             (Self::Declined, Event::Requested) => Ok(Self::Requested),
             // If a capture is refused, the hold may still be there: the saga undoes it.
-            (Self::Requested, Event::Authorized) | (Self::Capturing, Event::Declined) => {
+            (Self::Requested, Event::Authorized)
+            | (Self::Capturing | Self::Reauthorizing | Self::Recapturing, Event::Declined) => {
                 Ok(Self::Authorized)
             }
+            // Once: a second one has no way to be renewed.
+            (Self::Capturing, Event::Expired) => Ok(Self::Reauthorizing),
+            (Self::Reauthorizing, Event::Authorized) => Ok(Self::Recapturing),
             (Self::Requested, Event::Declined) => Ok(Self::Declined),
             (Self::Authorized, Event::Capturing) => Ok(Self::Capturing),
-            (Self::Capturing, Event::Captured) => Ok(Self::Captured),
+            (Self::Capturing | Self::Recapturing, Event::Captured) => Ok(Self::Captured),
             (Self::Requested | Self::Authorized, Event::Undone) => Ok(Self::Voiding),
             (Self::Captured | Self::PartiallyRefunded, Event::Undone | Event::RefundRequested) => {
                 Ok(Self::Refunding)
@@ -205,6 +219,9 @@ pub(crate) fn declined(
 /// The code of the one refusal that another attempt may change.
 pub(crate) const UNAVAILABLE: &str = "unavailable";
 
+/// The code of a capture whose hold had expired, and was not renewed.
+pub(crate) const AUTH_EXPIRED: &str = "auth_expired";
+
 /// The code of a refusal that the provider has not confirmed: it may still hold the money, late.
 pub(crate) const NO_ANSWER: &str = "no_answer";
 
@@ -247,6 +264,7 @@ mod tests {
             Just(Event::Authorized),
             Just(Event::Declined),
             Just(Event::Capturing),
+            Just(Event::Expired),
             Just(Event::Captured),
             Just(Event::Undone),
             Just(Event::RefundRequested),
@@ -260,6 +278,7 @@ mod tests {
         fn money_is_captured_only_after_a_hold_and_given_back_only_on_request(events in proptest::collection::vec(event(), 0..40)) {
             let mut status = Status::Requested;
             let (mut held, mut captured, mut requested, mut returned, mut parts) = (0, 0, 0, 0, 0);
+            let (mut captures, mut expired) = (0, 0);
             for event in events {
                 if let Ok(next) = status.after(event) {
                     status = next;
@@ -269,10 +288,13 @@ mod tests {
                         Event::Undone | Event::RefundRequested => requested += 1,
                         Event::PartlyReturned => parts += 1,
                         Event::Returned => returned += 1,
-                        Event::Requested | Event::Declined | Event::Capturing => {}
+                        Event::Capturing => captures += 1,
+                        Event::Expired => expired += 1,
+                        Event::Requested | Event::Declined => {}
                     }
                 }
-                prop_assert!(held <= 1 && captured <= held && returned <= 1 && returned + parts <= requested);
+                prop_assert!(held <= 1 + expired && captured <= held.min(1) && returned <= 1 && returned + parts <= requested);
+                prop_assert!(expired <= captures, "a hold is renewed once for a capture");
                 prop_assert!(parts <= captured * requested, "only captured money is given back in parts");
                 prop_assert!(returned == 0 || status.is_nothing(), "{status:?} after it was undone");
             }
@@ -281,7 +303,7 @@ mod tests {
 
         #[test]
         fn whatever_is_not_nothing_can_be_undone_once_its_capture_is_decided(status in proptest::sample::select(&Status::ALL[..])) {
-            let is_under_way = matches!(status, Status::Capturing | Status::Voiding | Status::Refunding);
+            let is_under_way = matches!(status, Status::Capturing | Status::Reauthorizing | Status::Recapturing | Status::Voiding | Status::Refunding);
             prop_assert_eq!(status.after(Event::Undone).is_ok(), !status.is_nothing() && !is_under_way);
         }
     }

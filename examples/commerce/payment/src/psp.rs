@@ -10,11 +10,13 @@
 //! | `pm_flaky` | is unavailable for the first two requests of an order, then succeeds |
 //! | `pm_timeout` | is not done, and no answer comes |
 //! | `pm_late` | is done, and the answer is lost |
+//! | `pm_expires` | succeeds, and expires before it is captured; it can be renewed |
+//! | `pm_lapses` | succeeds, and expires before it is captured; it is not renewed |
 //! | `pm_silent` | is not done, and neither requests nor look-ups are answered until the void |
 //!
 //! The provider does an operation at most once per effect key, and answers a repeated request with
 //! the first result. If it is unavailable, it is so for that key from then on, so a caller may ask
-//! under another one. It captures no hold that is older than a week. A void ends all authorisations of its order, those too that it has not been
+//! under another one. It captures no hold that is older than a week, unless that was renewed. A void ends all authorisations of its order, those too that it has not been
 //! asked for yet. It refuses a caller whose fencing token is older than one that it has seen for the
 //! key.
 
@@ -70,7 +72,7 @@ pub(crate) enum Answer {
     NotDone,
     /// The operation was not done, and will not be under this key; request it under another one.
     Unavailable,
-    /// Answer to a capture: the hold is too old.
+    /// Answer to a capture: the hold is too old. It may be renewed.
     Expired,
 }
 
@@ -79,11 +81,7 @@ impl Answer {
     pub(crate) const fn is_final(&self) -> bool {
         matches!(
             self,
-            Self::Done { .. }
-                | Self::Declined
-                | Self::RequiresAction
-                | Self::Unavailable
-                | Self::Expired
+            Self::Done { .. } | Self::Declined | Self::RequiresAction | Self::Unavailable
         )
     }
 }
@@ -239,8 +237,7 @@ fn decide(
     }
     let captured = sum(Kind::Capture) - sum(Kind::Refund);
     let held = sum(Kind::Authorize) - sum(Kind::Capture) - sum(Kind::Void);
-    let mut holds = operations.iter().filter(|o| o.kind == Kind::Authorize);
-    let is_expired = holds.any(|hold| now >= hold.done_at.saturating_add(HOLD));
+    let is_expired = is_expired(&call.payment_method, operations, now);
     let amount = match call.kind {
         Kind::Authorize if is_voided => return (Answer::Declined, None),
         Kind::Authorize => match (&*call.payment_method, requested) {
@@ -251,9 +248,12 @@ fn decide(
             ("pm_late", _) => return (Answer::Silence, Some(call.amount)),
             _ => call.amount,
         },
-        Kind::Capture if held < call.amount.minor() => return (Answer::Declined, None),
+        Kind::Capture | Kind::Reauthorize if held < call.amount.minor() => {
+            return (Answer::Declined, None);
+        }
+        Kind::Reauthorize if call.payment_method == "pm_lapses" => return (Answer::Declined, None),
         Kind::Capture if is_expired => return (Answer::Expired, None),
-        Kind::Capture => call.amount,
+        Kind::Capture | Kind::Reauthorize => call.amount,
         Kind::Void => Money::from_minor(held).unwrap_or(Money::MAX),
         Kind::Refund => call
             .amount
@@ -261,6 +261,15 @@ fn decide(
     };
     let reference = reference(call);
     (Answer::Done { reference, amount }, Some(amount))
+}
+
+/// Whether the newest hold is too old to be captured.
+fn is_expired(payment_method: &str, operations: &[Operation], now: i64) -> bool {
+    let done = |kind| operations.iter().filter(move |o| o.kind == kind);
+    let mut holds = done(Kind::Authorize).chain(done(Kind::Reauthorize));
+    let is_renewed = done(Kind::Reauthorize).next().is_some();
+    let is_short = matches!(payment_method, "pm_expires" | "pm_lapses") && !is_renewed;
+    is_short || holds.all(|hold| now >= hold.done_at.saturating_add(HOLD))
 }
 
 #[cfg(test)]
@@ -282,10 +291,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_hold_of_a_week_is_captured_only_behind_its_renewal() {
+        let done = |kind, done_at| Operation {
+            effect_key: format!("{kind:?}"),
+            kind,
+            amount: Money::from_minor(700).unwrap(),
+            reference: String::new(),
+            done_at,
+        };
+        let capture = call(Kind::Capture, "capture".to_owned());
+        let held = [done(Kind::Authorize, 0)];
+        let renewed = [done(Kind::Authorize, 0), done(Kind::Reauthorize, HOLD)];
+        for (operations, now, is_captured) in [
+            (&held[..], HOLD - 1, true),
+            (&held, HOLD, false),
+            (&renewed, HOLD, true),
+            (&renewed, 2 * HOLD, false),
+        ] {
+            let (answer, does) = decide(&capture, 1, operations, now);
+            assert_eq!(answer == Answer::Expired, !is_captured, "{now}");
+            assert_eq!(does.is_some(), is_captured);
+        }
+    }
+
     proptest! {
         #[test]
         fn nothing_is_held_behind_a_void_and_nothing_is_given_back_twice(kinds in proptest::collection::vec(
-            prop_oneof![Just(Kind::Authorize), Just(Kind::Capture), Just(Kind::Void), Just(Kind::Refund)], 0..12,
+            prop_oneof![Just(Kind::Authorize), Just(Kind::Capture), Just(Kind::Reauthorize), Just(Kind::Void), Just(Kind::Refund)], 0..12,
         )) {
             let mut operations: Vec<Operation> = Vec::new();
             for (number, kind) in kinds.into_iter().enumerate() {

@@ -128,14 +128,51 @@ pub(crate) async fn intend(
     now: i64,
 ) -> Result<()> {
     let task = serde_json::to_string(task).map_err(|error| Error::damaged("a task", error))?;
+    insert(
+        connection,
+        (kind, effect_key),
+        (order_id, amount),
+        (&task, 0),
+        now,
+    )
+    .await
+}
+
+/// Inserts another operation behind a closed intent, for the same command. It counts on the calls of
+/// that one, so that an answer to an earlier call never closes a later intent with the same key.
+pub(crate) async fn go_on(
+    connection: &mut Connection,
+    closed: &Intent,
+    (kind, effect_key): (Kind, String),
+    now: i64,
+) -> Result<()> {
+    let (of, calls) = ((&closed.order_id, closed.amount), closed.calls + 1);
+    insert(
+        connection,
+        (kind, &effect_key),
+        of,
+        (&closed.task, calls),
+        now,
+    )
+    .await
+}
+
+async fn insert(
+    connection: &mut Connection,
+    (kind, effect_key): (Kind, &str),
+    (order_id, amount): (&OrderId, Money),
+    (task, calls): (&str, i64),
+    now: i64,
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO intents (effect_key, order_id, kind, question, calls, due_at, task, amount_minor)
-         VALUES ($1, $2, $3, $4, 0, $5, $6, $7)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(effect_key)
     .bind(order_id.as_str())
     .bind(kind.name())
     .bind(Question::Ask.name())
+    .bind(calls)
     .bind(now)
     .bind(task)
     .bind(amount.minor())

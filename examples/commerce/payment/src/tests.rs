@@ -1,6 +1,7 @@
 //! The handlers and the settling on real tables, with the simulated provider.
 
 mod bench;
+mod expiry;
 mod refunds;
 mod returns;
 mod undo;

@@ -35,13 +35,15 @@ fn every_payment_method_ends_as_it_should() {
     let shop = Shop::open(directory.path());
     let place =
         |method: &str| shop.accept(method, &body(&[("SKU-001", 2), ("SKU-002", 1)], method));
-    let [ok, declined, timeout, late, flaky, action] = [
+    let [ok, declined, timeout, late, flaky, action, expires, lapses] = [
         "pm_ok",
         "pm_declined",
         "pm_timeout",
         "pm_late",
         "pm_flaky",
         "pm_3ds",
+        "pm_expires",
+        "pm_lapses",
     ]
     .map(place);
 
@@ -55,7 +57,7 @@ fn every_payment_method_ends_as_it_should() {
         "dispatched",
         "completed",
     ];
-    for order_id in [&ok, &late, &flaky] {
+    for order_id in [&ok, &late, &flaky, &expires] {
         let order = shop.ended(order_id);
         assert_eq!(history(&order), whole_way, "{order:#}");
     }
@@ -73,6 +75,11 @@ fn every_payment_method_ends_as_it_should() {
         assert_eq!(last_reason(&order), format!("payment_declined: {code}"));
     }
 
+    let order = shop.ended(&lapses);
+    let way = history(&order);
+    assert_eq!(way[4..], ["fulfilling", "cancelling", "cancelled"]);
+    assert_eq!(last_reason(&order), "payment_declined: auth_expired");
+
     let verdict = assert_holds(shop.data(), 30);
     assert!(verdict["running"].as_bool().unwrap());
     for row in verdict["invariants"].as_array().unwrap() {
@@ -84,12 +91,17 @@ fn every_payment_method_ends_as_it_should() {
     // `pm_late` is found by its key, so it is requested once; `pm_flaky` and `pm_timeout` are
     // requested three times.
     let asked = "SELECT CAST(sum(requested) AS BIGINT) FROM orders";
-    assert_eq!(count(shop.data(), "psp", asked), 1 + 1 + 3 + 1 + 3 + 1);
+    assert_eq!(
+        count(shop.data(), "psp", asked),
+        1 + 1 + 3 + 1 + 3 + 1 + 1 + 1
+    );
     let held = "SELECT count(*) FROM operations WHERE kind = 'authorize'";
-    assert_eq!(count(shop.data(), "psp", held), 3);
+    assert_eq!(count(shop.data(), "psp", held), 3 + 2);
+    let renewed = "SELECT count(*) FROM operations WHERE kind = 'reauthorize'";
+    assert_eq!(count(shop.data(), "psp", renewed), 1);
     assert_eq!(
         shop.get("/api/v1/stock/SKU-001").json()["on_hand"],
-        1_000_000 - 3 * 2
+        1_000_000 - 4 * 2
     );
 
     let ledger = shop.get(&format!("/api/v1/payments/{ok}/ledger")).json();

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use commerce_chassis::Round as _;
-use commerce_contracts::{PaymentDeclined, PaymentRefunded, RefundKind};
+use commerce_contracts::{PaymentRefunded, RefundKind};
 use mainstay_messaging::{Event as _, Message};
 use mainstay_saga::{Attempt, laws};
 
@@ -157,27 +157,6 @@ async fn the_handlers_keep_the_laws_of_a_participant() {
         let command = command(method);
         Box::pin(laws::participant(fresh, &command)).await.unwrap();
     }
-}
-
-#[tokio::test]
-async fn a_hold_that_has_expired_is_not_captured_and_is_undone() {
-    let Some(bench) = Bench::open().await else {
-        return;
-    };
-    bench.authorize("pm_ok", Attempt::Do(1)).await;
-    bench.age_at_provider().await;
-    let declined: PaymentDeclined = read(&bench.capture().await);
-    assert_eq!(
-        (&*declined.code, declined.retryable),
-        ("auth_expired", false)
-    );
-    assert_eq!(bench.status().await, "authorized");
-    bench.undo().await;
-    assert_eq!(bench.status().await, "voided");
-    assert_eq!(bench.balance("held").await, 0);
-    let done = bench.at_provider().await;
-    assert!(done.iter().all(|(kind, _)| kind != "capture"), "{done:?}");
-    bench.close().await;
 }
 
 #[tokio::test]
