@@ -115,7 +115,8 @@ async fn an_operator_plays_and_checks(browser: &Browser, shop: &Shop) -> WebDriv
     assert!(broken.is_empty(), "{}", browser.driver.source().await?);
     browser.pictures("ops-checked").await?;
     browser.goto(&shop.url("/ops/acts")).await?;
-    browser.wait_for_text("tr", "payment-failure").await
+    browser.wait_for_text("tr", "payment-failure").await?;
+    browser.wait_for_text("tr", "the provider is silent").await
 }
 
 /// A provider that says nothing keeps the saga waiting.

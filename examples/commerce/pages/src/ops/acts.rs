@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     Pages,
+    order::short,
     page::{Area, Page, Refusal},
     time::of_text,
     visit::Visit,
@@ -31,7 +32,7 @@ async fn show(State(pages): State<Pages>, visit: Visit) -> Result<Page, Refusal>
     let acts: Option<Vec<Act>> = pages.api.get(&visit, "/console/acts").await?;
     let body = html! {
         h1 { "Acts" }
-        p { "Whoever changes something gives a name and a reason. The service that does it records both, in the transaction of the act." }
+        p { "Whoever changes something gives a name and a reason. Both are recorded with the act." }
         @match &acts {
             Some(acts) if acts.is_empty() => p.idle { "Nobody has done anything." },
             Some(acts) => (table(acts)),
@@ -54,9 +55,27 @@ fn table(acts: &[Act]) -> Markup {
             thead { tr { th { "when (UTC)" } th { "who" } th { "act" } th { "on" } th { "reason" } } }
             tbody { @for act in acts { tr {
                 td.time { (of_text(&act.at)) } td { (act.operator) } td { (act.act) }
-                td { @if let Some(page) = &act.page { a href=(page) { (act.object) } } @else { (act.object) } }
+                td { @if let Some(page) = &act.page { a href=(page) title=(act.object) { (shortened(&act.object)) } } @else { (act.object) } }
                 td.text { (act.reason) }
             } } }
         } }
+    }
+}
+
+/// A text whose ids are shortened.
+fn shortened(text: &str) -> String {
+    let words: Vec<_> = text.split(' ').map(short).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_shortened_and_words_are_not() {
+        let saga = "saga 01a22a44-9eda-7212-883d-b2592be8f0b2";
+        assert_eq!(shortened(saga), "saga 01a22a44…f0b2");
+        assert_eq!(shortened("dead letter order/7"), "dead letter order/7");
     }
 }

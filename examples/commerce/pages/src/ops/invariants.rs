@@ -193,11 +193,12 @@ fn told(verdict: &Verdict, at: Option<&str>) -> Markup {
             @if dead + held > 0 { ", " a href="/ops/dead-letters" { (dead) " dead letters and " (held) " held behind them" } }
         }
         div.wide { table.invariants {
-            thead { tr { th {} th { "what has to hold" } th.number { "checked" } th {} th {} } }
+            thead { tr { th {} th {} th { "what has to hold" } th.number { "checked" } th {} } }
             tbody { @for it in &verdict.invariants {
                 tr {
-                    td { (it.id) } td { (it.name) } td.number { (it.checked) } td { (it.unit) }
+                    td { (it.id) }
                     td { (status(if !it.holds { "broken" } else if it.checked == 0 { "nothing to check" } else { "holds" })) }
+                    td { (it.name) } td.number { (it.checked) } td { (it.unit) }
                 }
                 @if !it.holds { tr { td {} td.text colspan="4" { ul.offenders {
                     @for offender in it.offenders.iter().take(SHOWN) { li { (linked(offender)) } }
