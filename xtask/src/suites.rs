@@ -74,9 +74,9 @@ pub(crate) fn run(
             command.envs(environment.to_vec());
             command.envs(seed.map(|seed| ("KILL_SEED", seed.to_string())));
             if env::var_os("RUST_TEST_THREADS").is_none() {
-                // A test of the application keeps a core busy with whole shops; most others wait.
+                // A test of the application or of chaos is several processes; most others wait.
                 let at_once = match &**package {
-                    "commerce" => cores().div_ceil(2),
+                    "commerce" | "mainstay-chaos" => cores(),
                     _ => 2 * cores(),
                 };
                 command.env("RUST_TEST_THREADS", at_once.to_string());

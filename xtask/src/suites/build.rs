@@ -17,6 +17,9 @@ use crate::workspace::Workspace;
 /// How many seeds of the simulation a run tries, beside the corpus.
 const SEEDS: &str = "5000";
 
+/// Tests of the application that need no database: one form suffices.
+const NO_DATABASE: [&str; 4] = ["--skip", "settings::", "--skip", "slow_clients::"];
+
 /// What cargo built, as JSON; what the compiler has to say, as usual.
 const FORMAT: &str = "--message-format=json-render-diagnostics";
 
@@ -79,6 +82,9 @@ pub(super) fn build(choice: Choice) -> Result<VecDeque<Suite>> {
                 (false, "simulation") => (format!("{SEEDS} seeds of the simulation"), ""),
                 (false, _) => continue,
             };
+            if on_servers && target == "it" {
+                command.args(NO_DATABASE);
+            }
             if owner.is_empty() {
                 command.args(["seeds", "--count", SEEDS]);
             }
