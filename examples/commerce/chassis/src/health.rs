@@ -9,8 +9,9 @@ use mainstay_inbox::{
 use mainstay_messaging::envelope::micros_since_epoch;
 use mainstay_outbox::{Activity, RelayHandle};
 use serde::Serialize;
+use tokio::sync::watch;
 
-use crate::timestamp::rfc3339;
+use crate::{saga_watch::StalledRuns, timestamp::rfc3339};
 
 /// Reports the health of a service's relay, worker and replayer.
 #[derive(Clone, Debug)]
@@ -20,19 +21,23 @@ pub struct HealthCheck {
     /// None = the service subscribes to nothing.
     pub(crate) inbox: Option<(WorkerHandle, ReplayerHandle)>,
     pub(crate) leaders: Vec<(&'static str, LeaderHandle)>,
+    /// None = the service orchestrates nothing.
+    pub(crate) sagas: Option<watch::Receiver<StalledRuns>>,
 }
 
 /// The health of a service's background work at one moment.
 #[derive(Serialize, Debug)]
 pub struct Health {
     service: &'static str,
-    /// Whether relay and worker are healthy, and no message waits for an operator.
+    /// Whether relay and worker are healthy, and no message and no run of a saga waits for an operator.
     pub healthy: bool,
     outbox: OutboxHealth,
     /// None = the service subscribes to nothing.
     inbox: Option<InboxHealth>,
     dead_letters: Option<QueueHealth>,
     leaders: Vec<LeaderHealth>,
+    /// None = the service orchestrates nothing.
+    sagas: Option<StalledRuns>,
 }
 
 /// A candidate for work that one process does at a time.
@@ -87,6 +92,7 @@ impl HealthCheck {
         let worker = inbox.map(|(worker, _)| worker.status());
         let replayer = inbox.map(|(_, replayer)| replayer.status());
         let leaders: Vec<_> = self.leaders.iter().map(LeaderHealth::of).collect();
+        let sagas = self.sagas.as_ref().map(|it| it.borrow().clone());
         Health {
             service: self.service,
             healthy: relay.is_healthy()
@@ -94,7 +100,8 @@ impl HealthCheck {
                 && replayer.as_ref().is_none_or(|replayer| {
                     replayer.last_error.is_none() && replayer.totals == Totals::default()
                 })
-                && leaders.iter().all(|leader| leader.last_error.is_none()),
+                && leaders.iter().all(|leader| leader.last_error.is_none())
+                && sagas.as_ref().is_none_or(StalledRuns::is_healthy),
             outbox: OutboxHealth {
                 activity: match relay.activity {
                     Activity::Standby => "standby",
@@ -117,6 +124,7 @@ impl HealthCheck {
                 totals: replayer.totals,
             }),
             leaders,
+            sagas,
         }
     }
 }

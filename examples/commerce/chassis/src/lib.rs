@@ -7,6 +7,7 @@
 
 mod authentication;
 mod broker;
+mod business;
 mod caller;
 mod db;
 mod deployment;
@@ -20,9 +21,11 @@ mod openapi;
 mod operators;
 mod path_param;
 mod problem;
+mod rate_limit;
 mod remote;
 mod request;
 mod rounds;
+mod saga_watch;
 mod service;
 mod service_builder;
 mod timestamp;
@@ -56,6 +59,7 @@ pub use openapi::{OpenApiRouter, Refused, any_json, merged, needs_token, routes,
 pub use operators::Operators;
 pub use path_param::PathParam;
 pub use problem::Problem;
+pub use rate_limit::{LocalRateLimits, RateLimits, Uncounted};
 pub use remote::Remote;
 pub use request::{JsonBody, QueryParams};
 pub use roles::remote;

@@ -12,12 +12,20 @@ use mainstay_dlq::http::Routes;
 use mainstay_idempotency::Sweeper;
 use mainstay_inbox::Handlers;
 use mainstay_outbox::Relay;
-use tokio::sync::Notify;
+use mainstay_saga::Desk;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::{Notify, watch};
 
 use crate::{
     Connection, Db, DeadLetters, Deployment, HealthCheck, LedRound, LogBinding, OpenApiRouter,
-    Outbox, Records, Result, Round, Sagas, Service, Streams, Task, authentication::authenticate,
-    deployment::LEASE, dlq_document, leading::lead, rounds,
+    Outbox, Records, Result, Round, Sagas, Service, Streams, Task,
+    authentication::authenticate,
+    business::Counting,
+    deployment::LEASE,
+    dlq_document,
+    leading::lead,
+    rounds,
+    saga_watch::{self, StalledRuns},
 };
 
 /// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds
@@ -42,6 +50,7 @@ pub struct ServiceBuilder {
     log_binding: LogBinding,
     tasks: Vec<(&'static str, Task)>,
     leaders: Vec<(&'static str, LeaderHandle)>,
+    sagas: Option<watch::Receiver<StalledRuns>>,
 }
 
 impl ServiceBuilder {
@@ -72,6 +81,7 @@ impl ServiceBuilder {
             deployment: deployment.clone(),
             tasks: Vec::new(),
             leaders: Vec::new(),
+            sagas: None,
         })
     }
 
@@ -185,6 +195,19 @@ impl ServiceBuilder {
         Ok(self.task(name, leading))
     }
 
+    /// Watches for runs of the service's saga that wait for an operator; its health names them.
+    #[must_use]
+    pub fn watch_sagas<I>(mut self, desk: Desk<I, Sagas, Outbox>) -> Self
+    where
+        I: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let (counts, counted) = watch::channel(StalledRuns::default());
+        let shutdown = self.deployment.shutdown.clone();
+        let watching = saga_watch::watch(self.name, desk, counts, shutdown);
+        self.sagas = Some(counted);
+        self.task("watch over sagas", watching.map(Ok))
+    }
+
     /// Adds a task; the process runs it until it ends by itself.
     #[must_use]
     pub fn task(
@@ -203,12 +226,13 @@ impl ServiceBuilder {
         let (router, document) = router.into().split_for_parts();
         let authentication = self.deployment.authentication();
         let shutdown = self.deployment.shutdown.clone();
-        let relay = Relay::new(self.outbox, self.deployment.publisher()).lease(LEASE);
+        let relay = Relay::new(self.outbox, Counting(self.deployment.publisher())).lease(LEASE);
         let health = HealthCheck {
             service: self.name,
             relay: relay.handle(),
             inbox: None,
             leaders: self.leaders,
+            sagas: self.sagas,
         };
         let relaying = relay.run_until(shutdown.cancelled_owned());
         let mut tasks = self.tasks;
@@ -263,7 +287,7 @@ impl ServiceBuilder {
             .retention(RETENTION)
             .transaction_interval(INTERVAL)
             .on_commit(move || on_commit.iter().for_each(|work| work.notify_one()));
-        let relay = Relay::new(self.outbox, self.deployment.publisher())
+        let relay = Relay::new(self.outbox, Counting(self.deployment.publisher()))
             .lease(LEASE)
             .round_interval(INTERVAL);
         let health = HealthCheck {
@@ -271,6 +295,7 @@ impl ServiceBuilder {
             relay: relay.handle(),
             inbox: Some((worker.handle(), replayer.handle())),
             leaders: self.leaders,
+            sagas: self.sagas,
         };
         let working = worker.run_until(shutdown.clone().cancelled_owned());
         let replays = replayer.run_until(shutdown.clone().cancelled_owned());

@@ -27,17 +27,20 @@ pub(crate) struct Guarded {
 
 impl Guarded {
     pub(crate) async fn answer(self: Arc<Self>, mut request: Request) -> Response {
-        match self.admit(&mut request) {
+        match self.admit(&mut request).await {
             Ok(caller) => self.upstream.call(request, caller).await,
             Err(problem) => problem.into_response(),
         }
     }
 
     /// The caller; none = somebody whom a public route does not ask for a token.
-    fn admit(&self, request: &mut Request) -> Result<Option<Caller>, Problem> {
+    async fn admit(&self, request: &mut Request) -> Result<Option<Caller>, Problem> {
         let found = self.authentication.identify(request);
         // Guesses of tokens count too.
-        self.count(request, found.as_ref().ok())?;
+        let client = self.client(request, found.as_ref().ok());
+        if let (Some(limiter), Some(client)) = (&*self.limiter, client) {
+            limiter.count(&client, self.cost).await?;
+        }
         match self.access {
             Access::Public | Access::Login | Access::Signed => Ok(found.ok()),
             Access::User => found.map(Some),
@@ -49,19 +52,15 @@ impl Guarded {
         }
     }
 
-    fn count(&self, request: &Request, caller: Option<&Caller>) -> Result<(), Problem> {
-        let Some(limiter) = &*self.limiter else {
-            return Ok(());
-        };
+    /// Whose request it is; none = it comes from within the process.
+    fn client(&self, request: &Request, caller: Option<&Caller>) -> Option<Client> {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
         let user = caller.and_then(Caller::user_id);
         // Logins count by address: whoever guesses passwords takes many names.
-        let client = match (user, peer) {
-            (Some(user), _) if self.access != Access::Login => Client::User(user.to_owned()),
-            (_, Some(ConnectInfo(peer))) => Client::at(peer.ip()),
-            // From within the process.
-            (_, None) => return Ok(()),
-        };
-        limiter.count(&client, self.cost)
+        match (user, peer) {
+            (Some(user), _) if self.access != Access::Login => Some(Client::User(user.to_owned())),
+            (_, Some(ConnectInfo(peer))) => Some(Client::at(peer.ip())),
+            (_, None) => None,
+        }
     }
 }

@@ -37,7 +37,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, MethodRouter},
 };
-use commerce_chassis::{Authentication, Problem, Result, utoipa::openapi::OpenApi};
+use commerce_chassis::{Authentication, Problem, RateLimits, Result, utoipa::openapi::OpenApi};
 use mainstay_clock::IdGenerator;
 use tower_http::{
     catch_panic::CatchPanicLayer, csrf::CsrfLayer,
@@ -58,6 +58,7 @@ pub struct Gateway {
     authentication: Authentication,
     limits: Limits,
     rate: Option<NonZeroU32>,
+    shared: Option<Arc<dyn RateLimits>>,
     places: BTreeMap<String, Place>,
 }
 
@@ -69,6 +70,7 @@ impl Gateway {
             authentication,
             limits: Limits::DEFAULT,
             rate: None,
+            shared: None,
             places: BTreeMap::new(),
         }
     }
@@ -85,6 +87,14 @@ impl Gateway {
     #[must_use]
     pub const fn rate_limit(mut self, per_second: NonZeroU32) -> Self {
         self.rate = Some(per_second);
+        self
+    }
+
+    /// Counts them together with other gateways. While these counts cannot be had, this gateway counts
+    /// alone.
+    #[must_use]
+    pub fn counted_by(mut self, shared: Arc<dyn RateLimits>) -> Self {
+        self.shared = Some(shared);
         self
     }
 
@@ -108,7 +118,8 @@ impl Gateway {
     /// # Errors
     /// [`Error::Setting`](commerce_chassis::Error::Setting): the limits are invalid.
     pub fn into_router(self) -> Result<Router> {
-        let limiter = Arc::new(self.rate.map(Limiter::new));
+        let shared = self.shared;
+        let limiter = Arc::new(self.rate.map(|rate| Limiter::new(rate, shared)));
         let places = self.places.into_iter();
         let upstreams = places.map(|(name, place)| {
             let upstream = Upstream::new(&name, place, self.limits)?;

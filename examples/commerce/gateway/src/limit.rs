@@ -4,23 +4,21 @@ use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use axum::http::StatusCode;
-use commerce_chassis::Problem;
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock as _, DefaultClock},
-    state::keyed::HashMapStateStore,
-};
+use commerce_chassis::{LocalRateLimits, Problem, RateLimits};
 
-/// Clients that have been quiet are forgotten once per this many requests.
-const SWEEP: u32 = 4_096;
+/// How long a server that does not answer is left alone.
+const REST: Duration = Duration::from_secs(1);
 
 /// Whose requests are counted together.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Client {
     User(String),
     Address(IpAddr),
@@ -39,44 +37,71 @@ impl Client {
     }
 }
 
-/// Lets a client send so many requests per second, and twice as many at once (GCRA).
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Address(address) => write!(f, "address:{address}"),
+        }
+    }
+}
+
+/// Lets a client send so many requests per second, and twice as many at once.
+#[derive(Debug)]
 pub(crate) struct Limiter {
-    cells: RateLimiter<Client, HashMapStateStore<Client>, DefaultClock>,
-    clock: DefaultClock,
-    counted: AtomicU32,
+    local: LocalRateLimits,
+    shared: Option<Shared>,
+}
+
+/// Counts for all gateways together, while its server answers.
+#[derive(Debug)]
+struct Shared {
+    limits: Arc<dyn RateLimits>,
+    rests: Arc<AtomicBool>,
 }
 
 impl Limiter {
-    pub(crate) fn new(per_second: NonZeroU32) -> Self {
-        let burst = per_second.saturating_mul(const { NonZeroU32::new(2).unwrap() });
-        let quota = Quota::per_second(per_second).allow_burst(burst);
+    pub(crate) fn new(per_second: NonZeroU32, shared: Option<Arc<dyn RateLimits>>) -> Self {
+        let rests = Arc::default();
         Self {
-            cells: RateLimiter::hashmap(quota),
-            clock: DefaultClock::default(),
-            counted: AtomicU32::new(0),
+            local: LocalRateLimits::new(per_second),
+            shared: shared.map(|limits| Shared { limits, rests }),
         }
     }
 
     /// Counts a request that costs as much as `cost` requests.
-    pub(crate) fn count(&self, client: &Client, cost: u32) -> Result<(), Problem> {
-        if self.counted.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
-            self.cells.retain_recent();
-        }
-        let cost = NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN);
-        match self.cells.check_key_n(client, cost) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(later)) => Err(too_many(later.wait_time_from(self.clock.now()))),
-            // A burst smaller than the cost: it never fits.
-            Err(_) => Err(too_many(Duration::from_secs(1))),
-        }
+    pub(crate) async fn count(&self, client: &Client, cost: u32) -> Result<(), Problem> {
+        let (client, cost) = (client.to_string(), NonZeroU32::new(cost));
+        let cost = cost.unwrap_or(NonZeroU32::MIN);
+        let counted = match &self.shared {
+            Some(shared) => shared.count(&client, cost).await,
+            None => None,
+        };
+        let wait = counted.unwrap_or_else(|| self.local.count_here(&client, cost));
+        wait.map_or(Ok(()), |wait| Err(too_many(wait)))
     }
 }
 
-impl fmt::Debug for Limiter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter")
-            .field("clients", &self.cells.len())
-            .finish_non_exhaustive()
+impl Shared {
+    /// None = nobody counted.
+    async fn count(&self, client: &str, cost: NonZeroU32) -> Option<Option<Duration>> {
+        if self.rests.load(Ordering::Relaxed) {
+            return None;
+        }
+        match self.limits.count(client, cost).await {
+            Ok(wait) => Some(wait),
+            Err(error) => {
+                if !self.rests.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "requests are counted by this process alone for a while");
+                    let rests = Arc::clone(&self.rests);
+                    tokio::spawn(async move {
+                        tokio::time::sleep(REST).await;
+                        rests.store(false, Ordering::Relaxed);
+                    });
+                }
+                None
+            }
+        }
     }
 }
 
@@ -94,31 +119,54 @@ fn too_many(wait: Duration) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use async_trait::async_trait;
+    use commerce_chassis::Uncounted;
+
     use super::*;
 
-    #[test]
-    fn a_client_has_twice_its_rate_at_once_and_others_have_their_own() {
-        // So slow that no cell comes back during the test.
-        let limiter = Limiter {
-            cells: RateLimiter::hashmap(
-                Quota::per_hour(NonZeroU32::MIN).allow_burst(NonZeroU32::new(20).unwrap()),
-            ),
-            clock: DefaultClock::default(),
-            counted: AtomicU32::new(0),
-        };
-        let ada = || Client::User("ada".to_owned());
-        limiter.count(&ada(), 10).unwrap();
-        for _ in 0..10 {
-            limiter.count(&ada(), 1).unwrap();
+    /// Allows one request of a client and answers while it is there.
+    #[derive(Debug, Default)]
+    struct Server {
+        away: AtomicBool,
+        asked: AtomicU32,
+    }
+
+    #[async_trait]
+    impl RateLimits for Server {
+        async fn count(&self, _: &str, _: NonZeroU32) -> Result<Option<Duration>, Uncounted> {
+            let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.away.load(Ordering::Relaxed) {
+                return Err(Uncounted::new("away"));
+            }
+            Ok((asked > 0).then_some(Duration::from_millis(2_100)))
         }
-        let refused = limiter.count(&ada(), 1).unwrap_err();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_shared_limit_counts_and_while_its_server_is_away_the_local_one() {
+        let server = Arc::new(Server::default());
+        let shared: Arc<dyn RateLimits> = Arc::clone(&server) as _;
+        let limiter = Limiter::new(NonZeroU32::new(1_000).unwrap(), Some(shared));
+        let ada = Client::User("ada".to_owned());
+        limiter.count(&ada, 1).await.unwrap();
+        let refused = limiter.count(&ada, 1).await.unwrap_err();
         assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
-        assert!(refused.retry_after.unwrap() > 3_000, "{refused:?}");
-        limiter.count(&Client::User("bob".to_owned()), 20).unwrap();
-        limiter
-            .count(&Client::at([127, 0, 0, 1].into()), 20)
-            .unwrap();
-        assert!(limiter.count(&Client::User("eve".to_owned()), 21).is_err());
+        assert_eq!(refused.retry_after, Some(3));
+
+        server.away.store(true, Ordering::Relaxed);
+        limiter.count(&ada, 1).await.unwrap();
+        let asked = server.asked.load(Ordering::Relaxed);
+        // Left alone for a while: a request does not wait for it.
+        let refused = limiter.count(&ada, 3_000).await.unwrap_err();
+        assert_eq!(refused.retry_after, Some(1));
+        assert_eq!(server.asked.load(Ordering::Relaxed), asked);
+
+        server.away.store(false, Ordering::Relaxed);
+        tokio::time::sleep(REST * 2).await;
+        let refused = limiter.count(&ada, 1).await.unwrap_err();
+        assert_eq!(refused.retry_after, Some(3));
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     saga.check_live().await?;
 
     let router = http::router(builder.db().clone(), records, saga.clone(), orders.clone());
+    let desk = saga.desk();
     let router = router.merge(runs::router(saga.desk()));
     let handlers = handlers::handlers(saga.clone(), orders);
     let timers = saga
@@ -68,6 +69,7 @@ pub async fn open(deployment: &Deployment) -> Result<Service> {
     };
     builder
         .task("timers of sagas", timers)
+        .watch_sagas(desk)
         .build(router, handlers, Vec::new())
         .await
 }

@@ -20,7 +20,7 @@ pub(super) fn local(
         let own = Router::new().route("/openapi.json", get(async move || Json(document)));
         return Ok(routers.fold(own, Router::merge));
     }
-    let gateway = gateway(config, authentication);
+    let gateway = gateway(config, authentication)?;
     let gateway = services.iter().fold(gateway, |gateway, service| {
         gateway.local(
             service.name,
@@ -33,7 +33,7 @@ pub(super) fn local(
 
 /// The gateway before services of other processes.
 pub(super) fn remote(config: &Config, authentication: Authentication) -> Result<Router> {
-    let gateway = gateway(config, authentication);
+    let gateway = gateway(config, authentication)?;
     let upstreams = config.upstreams.iter();
     let gateway = upstreams.fold(gateway, |gateway, (name, url): &(String, Uri)| {
         gateway.remote(name, url.clone())
@@ -41,14 +41,18 @@ pub(super) fn remote(config: &Config, authentication: Authentication) -> Result<
     gateway.into_router()
 }
 
-fn gateway(config: &Config, authentication: Authentication) -> Gateway {
+fn gateway(config: &Config, authentication: Authentication) -> Result<Gateway> {
     let limits = Limits {
         at_once: config.limits.per_service(),
         ..Limits::default()
     };
     let gateway = Gateway::new(authentication).limits(limits);
-    match config.rate {
-        Some(per_second) => gateway.rate_limit(per_second),
+    let Some(per_second) = config.rate else {
+        return Ok(gateway);
+    };
+    let gateway = gateway.rate_limit(per_second);
+    Ok(match config.storage.rate_limits(per_second)? {
+        Some(shared) => gateway.counted_by(shared),
         None => gateway,
-    }
+    })
 }

@@ -284,3 +284,37 @@ fn load_places_orders_and_reports_how_they_ended() {
     assert_eq!(nobody.status.code(), Some(2));
     assert_eq!(String::from_utf8(nobody.stderr).unwrap().lines().count(), 1);
 }
+
+#[test]
+fn a_run_of_a_saga_that_waits_for_an_operator_is_told() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let shop = Shop::open(directory.path());
+    let order = shop.accept("k", &body(&[("SKU-001", 1)], "pm_ok"));
+    assert_eq!(shop.ended(&order)["status"], "completed");
+    let says = |status: &str| {
+        let ready = wait_for(status, || {
+            Some(shop.get("/readyz").json()).filter(|ready| ready["status"] == status)
+        });
+        let mut services = ready["services"].as_array().unwrap().iter();
+        let order = services.find(|it| it["service"] == "order");
+        order.unwrap()["sagas"].clone()
+    };
+    assert_eq!(says("ok")["overdue"], 0);
+    for (is_overdue, status) in [("1 = 1", "attention"), ("1 = 0", "ok")] {
+        let mark = format!("UPDATE saga_runs SET is_overdue = ({is_overdue})");
+        assert_eq!(execute(shop.data(), "order", &mark), 1);
+        assert_eq!(says(status)["overdue"], u8::from(status != "ok"));
+    }
+    // And counted, beside what the shop has sold.
+    let metrics = shop.get("/metrics").body;
+    for line in [
+        r#"commerce_stalled_sagas{service="order",state="overdue"} 0"#,
+        r#"commerce_orders_placed{currency="EUR"} 1"#,
+        "commerce_orders_completed 1",
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{line}: {metrics}");
+    }
+    shop.stop();
+}

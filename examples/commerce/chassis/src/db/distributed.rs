@@ -3,9 +3,11 @@
 
 mod creation;
 mod server_snapshot;
+mod shared_limits;
 
 use std::{
     fmt,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -16,7 +18,8 @@ use mainstay_idempotency::{Error as KeysError, MemoryLeases, RedisLeases, redis:
 use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 
 use super::StorageSettings;
-use crate::{Error, Leases, Log, Result, leases::CALLS_KEPT};
+use crate::{Error, Leases, Log, RateLimits, Result, leases::CALLS_KEPT};
+use shared_limits::SharedRateLimits;
 
 pub(crate) use mainstay_database::postgres::{Database, classify};
 pub(crate) use mainstay_dlock::postgres::{
@@ -114,6 +117,23 @@ impl Storage {
         })?;
         let leases = RedisLeases::builder(connection).namespace(namespace);
         Ok(Arc::new(leases.lifetime(CALLS_KEPT).open().await?))
+    }
+
+    /// What counts the requests of clients for all processes; none without a Redis server. It is
+    /// connected with the first request.
+    ///
+    /// # Errors
+    /// [`Error::Setting`]: the URL of the server names an option that it does not have.
+    pub fn rate_limits(&self, per_second: NonZeroU32) -> Result<Option<Arc<dyn RateLimits>>> {
+        let Some(client) = &self.redis else {
+            return Ok(None);
+        };
+        let limits = SharedRateLimits::new(client, &self.prefix, per_second);
+        // The error may hold the password.
+        let limits = limits.map_err(|_| Error::Setting {
+            what: "the Redis URL is invalid: it cannot be connected to",
+        })?;
+        Ok(Some(Arc::new(limits)))
     }
 
     /// The directory that processes of one machine share: it has the log, unless Kafka has it.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,7 +12,7 @@ use mainstay_idempotency::MemoryLeases;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{FileSnapshot, StorageSettings, file_snapshot};
-use crate::{Error, Leases, Log, Result, leases::CALLS_KEPT};
+use crate::{Error, Leases, Log, RateLimits, Result, leases::CALLS_KEPT};
 
 pub(crate) use mainstay_database::sqlite::{Database, classify};
 pub(crate) use mainstay_dlock::sqlite::{
@@ -81,6 +82,19 @@ impl Storage {
     pub(crate) async fn leases(&self) -> Result<Leases> {
         let leases = MemoryLeases::builder().lifetime(CALLS_KEPT);
         Ok(Arc::new(leases.build()))
+    }
+
+    /// What counts the requests of clients for all processes: nothing in this build.
+    ///
+    /// # Errors
+    /// None in this build.
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the other backend connects to a server"
+    )]
+    pub fn rate_limits(&self, _: NonZeroU32) -> Result<Option<Arc<dyn RateLimits>>> {
+        Ok(None)
     }
 
     /// The directory of the files.
