@@ -83,11 +83,12 @@ mod tests {
     impl Publisher for Broker {
         async fn publish(&self, messages: &[Message]) -> Vec<PublishOutcome> {
             let is_back = self.0.swap(true, Ordering::Relaxed);
-            let outcome = |_: &Message| match is_back {
-                true => PublishOutcome::Acknowledged,
-                false => {
-                    PublishOutcome::Unknown(mainstay_messaging::Error::Unavailable("away".into()))
+            let outcome = |_: &Message| {
+                if is_back {
+                    return PublishOutcome::Acknowledged;
                 }
+                let away = mainstay_messaging::Error::Unavailable("away".into());
+                PublishOutcome::Unknown(away)
             };
             messages.iter().map(outcome).collect()
         }

@@ -88,11 +88,6 @@ impl Storage {
     ///
     /// # Errors
     /// None in this build.
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "the other backend connects to a server"
-    )]
     pub fn rate_limits(&self, _: NonZeroU32) -> Result<Option<Arc<dyn RateLimits>>> {
         Ok(None)
     }
