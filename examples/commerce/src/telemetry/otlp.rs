@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
     trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider},
 };
 use tracing::{
-    Span, Subscriber,
+    Metadata, Span, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id},
 };
@@ -75,7 +75,7 @@ impl Export {
         let ours = Targets::new()
             .with_target("commerce", LevelFilter::INFO)
             .with_target("mainstay", LevelFilter::INFO);
-        let only_spans = tracing_subscriber::filter::filter_fn(|it| it.is_span());
+        let only_spans = tracing_subscriber::filter::filter_fn(Metadata::is_span);
         // What is attached lasts for the creation of one span.
         Attach
             .and_then(spans)

@@ -81,18 +81,15 @@ fn spans(request: &[u8]) -> Vec<Span> {
         let process = attributes(resource, 1).remove("service.name");
         for scope in parts(of_process, 2) {
             for span in parts(scope, 2) {
-                let hex = |number| {
-                    parts(span, number)
-                        .concat()
-                        .iter()
-                        .map(|it| format!("{it:02x}"))
-                        .collect()
+                let id = |number| {
+                    let hex = |text: String, byte: &u8| text + &format!("{byte:02x}");
+                    parts(span, number).concat().iter().fold(String::new(), hex)
                 };
                 all.push(Span {
                     process: process.clone().unwrap_or_default(),
-                    trace: hex(1),
-                    id: hex(2),
-                    parent: hex(4),
+                    trace: id(1),
+                    id: id(2),
+                    parent: id(4),
                     name: String::from_utf8(parts(span, 5).concat()).unwrap(),
                     attributes: attributes(span, 9),
                 });
