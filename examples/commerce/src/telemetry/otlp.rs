@@ -22,7 +22,7 @@ use tracing::{
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{
     Layer,
-    filter::{LevelFilter, Targets},
+    filter::{LevelFilter, Targets, filter_fn},
     layer,
     registry::LookupSpan,
 };
@@ -75,13 +75,11 @@ impl Export {
         let ours = Targets::new()
             .with_target("commerce", LevelFilter::INFO)
             .with_target("mainstay", LevelFilter::INFO);
-        let only_spans = tracing_subscriber::filter::filter_fn(Metadata::is_span);
+        let is_ours =
+            move |it: &Metadata<'_>| it.is_span() && ours.would_enable(it.target(), it.level());
+        let filter = filter_fn(is_ours).with_max_level_hint(LevelFilter::INFO);
         // What is attached lasts for the creation of one span.
-        Attach
-            .and_then(spans)
-            .and_then(Detach)
-            .with_filter(ours)
-            .with_filter(only_spans)
+        Attach.and_then(spans).and_then(Detach).with_filter(filter)
     }
 
     /// Sends what is left, for two seconds at most.
