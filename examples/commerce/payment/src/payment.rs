@@ -309,6 +309,21 @@ mod tests {
     }
 
     #[test]
+    fn an_expired_hold_is_renewed_once_for_a_capture() {
+        let way = [
+            Event::Authorized,
+            Event::Capturing,
+            Event::Expired,
+            Event::Authorized,
+        ];
+        let renewed = way.into_iter().try_fold(Status::Requested, Status::after);
+        let renewed = renewed.unwrap();
+        assert_eq!(renewed, Status::Recapturing);
+        assert!(renewed.after(Event::Expired).is_err());
+        assert_eq!(renewed.after(Event::Declined), Ok(Status::Authorized));
+    }
+
+    #[test]
     fn names_read_back() {
         for status in Status::ALL {
             assert_eq!(Status::from_name(status.name()), Some(status));
