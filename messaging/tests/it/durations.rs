@@ -46,7 +46,15 @@ async fn serve(publisher: impl Publisher, [mut one, mut two]: [impl Consumer; 2]
                 event = one.next() => (&mut one, event),
                 event = two.next() => (&mut two, event),
             };
-            match event.unwrap() {
+            let event = match event {
+                Ok(event) => event,
+                // The group was divided anew before a member had begun: it goes on.
+                Err(error) => {
+                    assert!(error.is_retryable(), "{error}");
+                    continue;
+                }
+            };
+            match event {
                 ConsumerEvent::Deliveries(deliveries) => {
                     read.extend(deliveries.iter().map(number_of));
                     for delivery in deliveries {
