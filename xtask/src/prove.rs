@@ -16,7 +16,7 @@ use crate::{
     report::{self, Run, Step, table},
     steps::{CARGO, REFUSED},
     suites,
-    workspace::Workspace,
+    workspace::{ON_SERVERS, Workspace},
 };
 
 /// The oldest and the newest PostgreSQL that the suites run on.
@@ -63,7 +63,7 @@ pub(crate) const PARTS: &[Step] = &[
     },
     Step {
         name: "chaos",
-        what: "the chaos tests pass five times, each time with other moments",
+        what: "the chaos tests pass five times, each time with other moments; the shop as nine processes outlives outages",
         run: chaos,
     },
     Step {
@@ -226,7 +226,29 @@ fn on_each_version(run: &mut Run) -> Result<()> {
 }
 
 fn chaos(run: &mut Run) -> Result<()> {
-    (1..=ROUNDS).try_for_each(|seed| suites::run(run, None, Some(seed), suites::CHAOS))
+    (1..=ROUNDS).try_for_each(|seed| suites::run(run, None, Some(seed), suites::CHAOS))?;
+    outages(run)
+}
+
+/// The application as nine processes, whose servers go away; the test says what it counted.
+fn outages(run: &mut Run) -> Result<()> {
+    let shell = Shell::new()?;
+    let suite = cmd!(
+        shell,
+        "{CARGO} test --quiet -p commerce --features {ON_SERVERS} --test outages -- --nocapture"
+    );
+    suites::with_servers(run, None, |run, environment| {
+        let (text, outcome) = said(suite.envs(environment.to_vec()))?;
+        run.counts += suites::counted(&text);
+        let counted: Vec<&str> = (text.lines())
+            .filter_map(|line| line.trim_start_matches('.').strip_prefix("outage: "))
+            .collect();
+        (run.sections).push(format!(
+            "## Outages of the application\n\n{}",
+            counted.join("\n")
+        ));
+        outcome.with_context(|| text.clone())
+    })
 }
 
 /// Passes over the test where there is no browser, unless `MAINSTAY_REQUIRE` lists `chromium`.

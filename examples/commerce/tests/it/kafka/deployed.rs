@@ -103,9 +103,10 @@ impl Deployed {
         self.running.insert(name, shop);
     }
 
-    /// One more process of a service.
+    /// One more process of a service, with a log of its own.
     pub(crate) fn twin(&self, name: &'static str) -> Shop {
-        process(&self.data, name, ANYWHERE, &[])
+        let log = format!("{name}-twin");
+        started(&self.data, name, &log, ANYWHERE, &[])
     }
 
     /// Stops all of them, as an operator does.
@@ -120,9 +121,13 @@ impl Deployed {
     }
 }
 
-/// Its log goes to a file of its name, over all its starts.
+/// A process whose log is a file of its name, over all its starts.
 fn process(data: &Path, name: &str, address: &str, arguments: &[String]) -> Shop {
-    let log = data.join(format!("{name}.log"));
+    started(data, name, name, address, arguments)
+}
+
+fn started(data: &Path, name: &str, log: &str, address: &str, arguments: &[String]) -> Shop {
+    let log = data.join(format!("{log}.log"));
     let log = File::options().create(true).append(true).open(log).unwrap();
     let mut command = command();
     command
