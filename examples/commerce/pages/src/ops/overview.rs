@@ -128,7 +128,7 @@ async fn overview(State(pages): State<Pages>, visit: Visit) -> Result<Page, Refu
         section {
             h2 { "Services" }
             div.wide { (services(&ready.services)) }
-            p.fine { "A service needs you if it has dead letters, blocked keys or an error." }
+            p.fine { "A service needs you if it has dead letters, blocked keys, sagas that stand still, or an error." }
         }
         section {
             h2 { "Sagas under way" }
