@@ -120,7 +120,7 @@ pub(crate) async fn take(
         let detail = "the key was used more than a day ago: use a new key for a new return";
         return Err(conflict("return-known", title, detail).into());
     }
-    let amount = amount(&order, &asked.lines).map_err(refused)?;
+    let amount = amount(&order, &asked.lines).map_err(|refusal| refused(&refusal))?;
     let (return_id, status) = (orders.new_return_id(), order.status);
     let requested = ReturnRequested {
         return_id: return_id.clone(),
@@ -145,7 +145,7 @@ pub(crate) async fn take(
     Ok(Answer::json(StatusCode::ACCEPTED, &answer)?.header("location", location))
 }
 
-fn refused(refusal: Refusal) -> Problem {
+fn refused(refusal: &Refusal) -> Problem {
     let detail = clip(&refusal.to_string());
     match refusal {
         Refusal::NotOrdered(_) => invalid("not-ordered", "The product was not ordered", detail),
