@@ -9,8 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use commerce_chassis::{Health, HealthCheck};
-use serde::Serialize;
+use commerce_chassis::HealthCheck;
 use serde_json::{Value, json};
 
 use super::insight::Insight;
@@ -22,13 +21,6 @@ pub(crate) struct Readiness {
     /// Those that the gateway stands before.
     pub(super) elsewhere: commerce_gateway::Readiness,
     pub(super) insight: Insight,
-}
-
-#[derive(Serialize, Debug)]
-#[serde(untagged)]
-enum Service {
-    Here(Health),
-    Elsewhere(Value),
 }
 
 impl Readiness {
@@ -56,13 +48,8 @@ async fn ready(State(readiness): State<Readiness>, headers: HeaderMap) -> Respon
     if readiness.insight.check(&headers).is_err() {
         return Json(json!({"status": status})).into_response();
     }
-    let elsewhere = elsewhere
-        .into_iter()
-        .map(|it| Service::Elsewhere(it.details));
-    let services: Vec<_> = here
-        .into_iter()
-        .map(Service::Here)
-        .chain(elsewhere)
-        .collect();
+    let here = here.iter().map(|health| json!(health));
+    let elsewhere = elsewhere.into_iter().map(|told| told.details);
+    let services: Vec<Value> = here.chain(elsewhere).collect();
     Json(json!({"status": status, "services": services})).into_response()
 }
