@@ -68,7 +68,7 @@ pub(crate) struct Verdict {
 pub(crate) async fn verify(
     storage: &Storage,
     settle: Duration,
-    progress: &(impl Fn(&str) + ?Sized),
+    progress: &(impl Fn(&str) + Sync + ?Sized),
 ) -> Result<Verdict, Failure> {
     // With the wrong log, every invariant over messages would be broken.
     commerce_chassis::check_log(storage, &SERVICES)

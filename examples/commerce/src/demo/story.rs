@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Who hears a story, line by line.
-pub(crate) type Listener = Box<dyn Fn(&str) -> Result<(), Failure>>;
+pub(crate) type Listener = Box<dyn Fn(&str) -> Result<(), Failure> + Send + Sync>;
 
 /// The steps so far.
 pub(crate) struct Story {

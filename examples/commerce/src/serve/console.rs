@@ -61,9 +61,8 @@ pub(super) fn router(
             playing: Arc::default(),
             closing: closing.clone(),
         };
-        let routes = playing::router().merge(acts::router());
-        let routes = routes.merge(checking::router()).with_state(console);
-        router = router.merge(routes);
+        let whole = playing::router().merge(acts::router());
+        router = router.merge(whole.merge(checking::router()).with_state(console));
     }
     insight.guard(router)
 }

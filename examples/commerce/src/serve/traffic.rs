@@ -1,6 +1,6 @@
 //! Built-in customers. They call the services without a socket, while somebody looks at the shop.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -14,7 +14,7 @@ use mainstay_clock::{IdGenerator, SystemIds};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, Interval, MissedTickBehavior},
+    time::{Interval, MissedTickBehavior, Sleep, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -26,50 +26,62 @@ const SHORTAGES: u64 = 40;
 /// The customers rest when nobody has asked the shop anything for so long.
 const UNREAD: Duration = Duration::from_secs(15 * 60);
 
-/// When a client asked last. Clones are the same. The built-in customers pass no listener, so they
-/// do not count.
-#[derive(Clone, Debug)]
-pub(crate) struct Readers(Arc<watch::Sender<Instant>>);
-
-impl Default for Readers {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(Instant::now())))
-    }
-}
+/// Hears of each request. Clones are the same. The built-in customers pass no listener, so they do
+/// not count.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Readers(Arc<watch::Sender<()>>);
 
 impl Readers {
     /// Notes each request to `router`.
     pub(crate) fn noting(&self, router: Router) -> Router {
         router.layer(from_fn_with_state(self.clone(), note))
     }
-
-    /// Whether somebody has asked lately.
-    fn are_there(&self) -> bool {
-        self.0.borrow().elapsed() < UNREAD
-    }
-
-    async fn next(&self) {
-        // `self` has the sender, so the channel does not close.
-        let _ = self.0.subscribe().changed().await;
-    }
 }
 
 async fn note(State(readers): State<Readers>, request: Request, next: Next) -> Response {
-    readers.0.send_replace(Instant::now());
+    readers.0.send_replace(());
     next.run(request).await
 }
 
-/// Waits for the time of the next order, and for a reader.
-async fn due(ticks: &mut Interval, readers: &Readers) {
-    ticks.tick().await;
-    if readers.are_there() {
-        return;
+/// When the customers order: at their rate, while somebody looks.
+struct Rhythm {
+    ticks: Interval,
+    requests: watch::Receiver<()>,
+    /// Ends when nobody has looked for a while.
+    unread: Pin<Box<Sleep>>,
+    /// Keeps the channel of requests open.
+    _readers: Readers,
+}
+
+impl Rhythm {
+    fn new(every: Duration, readers: Readers) -> Self {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            ticks,
+            requests: readers.0.subscribe(),
+            unread: Box::pin(sleep(UNREAD)),
+            _readers: readers,
+        }
     }
-    let minutes = UNREAD.as_secs() / 60;
-    tracing::info!("the built-in customers rest: nobody has looked for {minutes} minutes");
-    readers.next().await;
-    ticks.reset_immediately();
-    ticks.tick().await;
+
+    /// Waits for the time of the next order.
+    async fn next(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.ticks.tick() => return,
+                _ = self.requests.changed() => self.unread.set(sleep(UNREAD)),
+                () = &mut self.unread => {
+                    let minutes = UNREAD.as_secs() / 60;
+                    tracing::info!("the built-in customers rest: nobody has looked for {minutes} minutes");
+                    // The channel is open.
+                    let _ = self.requests.changed().await;
+                    self.unread.set(sleep(UNREAD));
+                    self.ticks.reset_immediately();
+                }
+            }
+        }
+    }
 }
 
 pub(crate) async fn run(
@@ -82,13 +94,12 @@ pub(crate) async fn run(
     let Some(mix) = Mix::read(TRAFFIC_MIX) else {
         return;
     };
-    let mut ticks = tokio::time::interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rhythm = Rhythm::new(every, readers);
     let mut orders = JoinSet::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            () = due(&mut ticks, &readers) => {}
+            () = rhythm.next() => {}
         }
         let key = ids.uuid().to_string();
         let request = Request::post("/api/v1/orders")
@@ -138,7 +149,7 @@ mod tests {
         let every = Duration::from_secs(1);
         let customers = tokio::spawn(run(shop, every, readers, shutdown.clone()));
         let after = async |minutes: u64| {
-            tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
+            sleep(Duration::from_secs(60 * minutes)).await;
             placed.load(Ordering::Relaxed)
         };
         let quarter = after(15).await;

@@ -22,7 +22,7 @@ const MESSAGES: &str = "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) F
 pub(crate) async fn wait(
     storage: &Storage,
     settle: Duration,
-    report: &(impl Fn(&str) + ?Sized),
+    report: &(impl Fn(&str) + Sync + ?Sized),
 ) -> Result<(), Failure> {
     if settle.is_zero() {
         return Ok(());

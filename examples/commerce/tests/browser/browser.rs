@@ -2,12 +2,14 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use mainstay_testkit::skipped;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use tempfile::TempDir;
 use thirtyfour::{
@@ -22,7 +24,7 @@ const PHONE: u32 = 390;
 
 pub(crate) struct Browser {
     pub(crate) driver: WebDriver,
-    server: Child,
+    _server: Server,
     _profile: TempDir,
     pictures: PathBuf,
 }
@@ -58,20 +60,14 @@ impl Browser {
         std::fs::create_dir_all(&pictures).unwrap();
         Ok(Some(Self {
             driver,
-            server,
+            _server: server,
             _profile: profile,
             pictures,
         }))
     }
 
     pub(crate) async fn close(self) -> WebDriverResult<()> {
-        let Self {
-            driver, mut server, ..
-        } = self;
-        let outcome = driver.quit().await;
-        server.kill().unwrap();
-        server.wait().unwrap();
-        outcome
+        self.driver.quit().await
     }
 
     pub(crate) async fn goto(&self, url: &str) -> WebDriverResult<()> {
@@ -179,8 +175,19 @@ impl Browser {
     }
 }
 
+/// chromedriver and the browsers that it has started. They end with a test that fails, too.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It leads a group of processes of its own.
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+        drop(self.0.wait());
+    }
+}
+
 /// chromedriver on a port of its choice; none if it is not installed.
-fn driver() -> Option<(Child, u16)> {
+fn driver() -> Option<(Server, u16)> {
     let installed = |program: &str| {
         let mut command = Command::new(program);
         let version = command.arg("--version").stdout(Stdio::null()).status();
@@ -190,12 +197,12 @@ fn driver() -> Option<(Child, u16)> {
         return None;
     }
     let mut command = Command::new("chromedriver");
-    let child = command.arg("--port=0").stdout(Stdio::piped()).spawn();
-    let mut child = child.ok()?;
-    let lines = BufReader::new(child.stdout.take()?).lines();
+    let command = command.arg("--port=0").process_group(0);
+    let mut server = Server(command.stdout(Stdio::piped()).spawn().ok()?);
+    let lines = BufReader::new(server.0.stdout.take()?).lines();
     let port = lines.map_while(Result::ok).find_map(|line| {
         let (_, port) = line.split_once("started successfully on port ")?;
         port.trim_end_matches('.').parse().ok()
     });
-    Some((child, port.unwrap()))
+    Some((server, port.unwrap()))
 }

@@ -18,7 +18,7 @@ pub(super) fn router() -> Router<Pages> {
 
 /// An act, as it was recorded.
 #[derive(Deserialize, Debug)]
-struct Act {
+struct Entry {
     at: String,
     operator: String,
     act: String,
@@ -29,7 +29,7 @@ struct Act {
 }
 
 async fn show(State(pages): State<Pages>, visit: Visit) -> Result<Page, Refusal> {
-    let acts: Option<Vec<Act>> = pages.api.get(&visit, "/console/acts").await?;
+    let acts: Option<Vec<Entry>> = pages.api.get(&visit, "/console/acts").await?;
     let body = html! {
         h1 { "Acts" }
         p { "Whoever changes something gives a name and a reason. Both are recorded with the act." }
@@ -49,7 +49,7 @@ async fn show(State(pages): State<Pages>, visit: Visit) -> Result<Page, Refusal>
     Ok(Page::new(Area::Ops, "/ops/acts", "Acts", body))
 }
 
-fn table(acts: &[Act]) -> Markup {
+fn table(acts: &[Entry]) -> Markup {
     html! {
         div.wide { table {
             thead { tr { th { "when (UTC)" } th { "who" } th { "act" } th { "on" } th { "reason" } } }

@@ -41,7 +41,7 @@ pub(super) fn router() -> Router<Console> {
 
 /// An act.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Act {
+pub(super) struct Entry {
     at: String,
     operator: String,
     act: String,
@@ -53,7 +53,7 @@ pub(super) struct Act {
     page: Option<String>,
 }
 
-impl Act {
+impl Entry {
     /// An act of now, which needs a name and a reason.
     pub(super) fn new(
         operator: String,
@@ -95,7 +95,7 @@ impl Acts {
     }
 
     /// Records an act that is about to be done. Whoever cannot record it does not do it.
-    pub(super) fn record(&self, act: &Act) -> std::result::Result<(), Problem> {
+    pub(super) fn record(&self, act: &Entry) -> std::result::Result<(), Problem> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.append(act).map_err(|error| {
             let title = "The act cannot be recorded, so it is not done";
@@ -104,7 +104,7 @@ impl Acts {
         })
     }
 
-    fn append(&self, act: &Act) -> std::io::Result<()> {
+    fn append(&self, act: &Entry) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(act)?;
         line.push(b'\n');
         let mut file = File::options().create(true).append(true).open(&self.path)?;
@@ -113,7 +113,7 @@ impl Acts {
     }
 
     /// The newest ones. A line that was cut short by a crash is passed over.
-    fn read(&self) -> std::io::Result<Vec<Act>> {
+    fn read(&self) -> std::io::Result<Vec<Entry>> {
         let mut file = match File::open(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             opened => opened?,
@@ -129,7 +129,7 @@ impl Acts {
     }
 }
 
-async fn list(State(console): State<Console>) -> std::result::Result<Json<Vec<Act>>, Problem> {
+async fn list(State(console): State<Console>) -> std::result::Result<Json<Vec<Entry>>, Problem> {
     let mut acts = console.acts.read().map_err(|error| {
         tracing::error!(%error, "the acts of the console cannot be read");
         Problem::unavailable()
@@ -142,8 +142,11 @@ async fn list(State(console): State<Console>) -> std::result::Result<Json<Vec<Ac
     Ok(Json(acts))
 }
 
+/// When, who, the act, on what, and why.
+type Row<T> = (i64, String, String, Option<T>, String);
+
 /// The acts that a service has recorded.
-async fn of(storage: &Storage, service: &'static str) -> Result<Vec<Act>> {
+async fn of(storage: &Storage, service: &'static str) -> Result<Vec<Entry>> {
     let Some(mut snapshot) = storage.find_snapshot(service).await? else {
         return Ok(Vec::new());
     };
@@ -151,7 +154,6 @@ async fn of(storage: &Storage, service: &'static str) -> Result<Vec<Act>> {
     if service == "order" {
         acts.extend(on_sagas(&mut snapshot).await?);
     }
-    type Row<T> = (i64, String, String, Option<T>, String);
     let letters: Vec<Row<i64>> = snapshot.all(ON_DEAD_LETTERS).await?;
     for (at, operator, act, letter, reason) in letters {
         let page = letter.map(|id| format!("/ops/dead-letters/{service}/{id}"));
@@ -159,7 +161,7 @@ async fn of(storage: &Storage, service: &'static str) -> Result<Vec<Act>> {
             || format!("many dead letters of {service}"),
             |id| format!("dead letter {service}/{id}"),
         );
-        acts.push(Act {
+        acts.push(Entry {
             at: rfc3339(at),
             operator,
             act,
@@ -171,7 +173,7 @@ async fn of(storage: &Storage, service: &'static str) -> Result<Vec<Act>> {
     let refused: Vec<Row<String>> = snapshot.all(ON_REFUSED).await?;
     for (at, operator, act, message, reason) in refused {
         let message = message.unwrap_or_else(|| "unreadable".to_owned());
-        acts.push(Act {
+        acts.push(Entry {
             at: rfc3339(at),
             operator,
             act,
@@ -184,13 +186,13 @@ async fn of(storage: &Storage, service: &'static str) -> Result<Vec<Act>> {
     Ok(acts)
 }
 
-async fn on_sagas(snapshot: &mut Snapshot) -> Result<Vec<Act>> {
+async fn on_sagas(snapshot: &mut Snapshot) -> Result<Vec<Entry>> {
     let entries: Vec<(i64, String, String)> = snapshot.all(ON_SAGAS).await?;
     Ok(entries.into_iter().filter_map(on_saga).collect())
 }
 
 /// An entry of a journal that says who acted.
-fn on_saga((at, run, entry): (i64, String, String)) -> Option<Act> {
+fn on_saga((at, run, entry): (i64, String, String)) -> Option<Entry> {
     let entry: Value = serde_json::from_str(&entry).ok()?;
     let (kind, told) = entry.as_object()?.iter().next()?;
     let text = |of: &Value, name: &str| of.get(name)?.as_str().map(str::to_owned);
@@ -202,7 +204,7 @@ fn on_saga((at, run, entry): (i64, String, String)) -> Option<Act> {
         ("mended", _) => "retry".to_owned(),
         (other, _) => other.to_owned(),
     };
-    Some(Act {
+    Some(Entry {
         at: rfc3339(at),
         operator: text(by, "operator")?,
         act,
@@ -240,7 +242,7 @@ mod tests {
         };
         assert!(acts.read().unwrap().is_empty());
         std::fs::write(&acts.path, "{\"at\":\"20\n").unwrap();
-        let act = Act::new(
+        let act = Entry::new(
             "ada".to_owned(),
             "play",
             "poison".to_owned(),
@@ -250,6 +252,6 @@ mod tests {
         let kept = acts.read().unwrap();
         assert_eq!(kept.len(), 1);
         assert_eq!((&*kept[0].operator, &*kept[0].reason), ("ada", "to see"));
-        assert!(Act::new("ada".to_owned(), "play", String::new(), " ".to_owned()).is_err());
+        assert!(Entry::new("ada".to_owned(), "play", String::new(), " ".to_owned()).is_err());
     }
 }

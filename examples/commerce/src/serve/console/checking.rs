@@ -103,8 +103,11 @@ async fn start(State(console): State<Console>) -> Result<StatusCode, Problem> {
 /// The bytes of the databases in a directory. What cannot be read is not counted: the check says why.
 fn bytes_below(data: &Path) -> u64 {
     let files = std::fs::read_dir(data).into_iter().flatten().flatten();
-    let is_database = |name: &str| name.ends_with(".db") || name.ends_with(".db-wal");
-    let databases = files.filter(|file| file.file_name().to_str().is_some_and(is_database));
+    let databases = files.filter(|file| {
+        let path = file.path();
+        path.extension()
+            .is_some_and(|it| it == "db" || it == "db-wal")
+    });
     databases
         .filter_map(|file| file.metadata().ok())
         .map(|it| it.len())

@@ -12,7 +12,7 @@ use clap::ValueEnum as _;
 use commerce_chassis::{Caller, Problem};
 use serde::Serialize;
 
-use super::{Console, Why, acts::Act, busy, operator, work};
+use super::{Console, Why, acts::Entry, busy, operator, work};
 use crate::{
     cli::Scenario,
     client::Client,
@@ -109,7 +109,7 @@ async fn start(
     if !playing.begin(&name) {
         return Err(busy("a scenario is played: wait for its end"));
     }
-    let act = Act::new(operator, "play a scenario", name, reason);
+    let act = Entry::new(operator, "play a scenario", name, reason);
     if let Err(problem) = act.and_then(|act| console.acts.record(&act)) {
         playing.change(|shown| *shown = Shown::default());
         return Err(problem);
