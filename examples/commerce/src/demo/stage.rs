@@ -25,7 +25,7 @@ pub(crate) enum Beside {
     /// As a person says.
     Named(StorageArguments),
     /// The shop is this process.
-    Here(Storage),
+    Here(Box<Storage>),
 }
 
 impl Beside {
@@ -33,7 +33,7 @@ impl Beside {
     pub(super) fn running(&self) -> Result<Storage, Failure> {
         let storage = match self {
             Self::Named(arguments) => storage(arguments.clone())?,
-            Self::Here(storage) => storage.clone(),
+            Self::Here(storage) => Storage::clone(storage),
         };
         if is_running(storage.data()) {
             return Ok(storage);

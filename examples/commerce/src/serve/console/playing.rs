@@ -120,7 +120,12 @@ async fn start(
             heard.change(|shown| shown.lines.push(line.to_owned()));
             Ok(())
         }));
-        let stage = Stage::open(console.client, Beside::Here(console.storage), told).await?;
+        let stage = Stage::open(
+            console.client,
+            Beside::Here(Box::new(console.storage)),
+            told,
+        )
+        .await?;
         demo::play(stage, scenario).await
     };
     work::start(play, console.closing, move |played| {
