@@ -86,7 +86,8 @@ where
 
     /// Runs `handler` once for all events `E` of a transaction: as [`on`](Self::on), with a
     /// `Vec<Received<E>>` in which the events of each key are in order. After failures a transaction
-    /// has several parts, and the handler runs once for each.
+    /// has several parts, and the handler runs once for each. It runs within no
+    /// [`Cause`](mainstay_messaging::Cause): its messages have several.
     ///
     /// A handler that knows which event failed names it with [`HandlerError::at`]. Otherwise the
     /// worker halves the part until the failing event is alone.

@@ -2,17 +2,19 @@
 
 use std::{cell::RefCell, future::poll_fn, mem, pin::pin, sync::Arc};
 
-use crate::Message;
+use crate::{Message, MessageId};
 
 thread_local! {
     /// Set while a future within [`Cause::scope`] is polled.
     static CURRENT: RefCell<Cause> = const { RefCell::new(Cause(None)) };
 }
 
-/// What the work in progress is caused by: a request or a message. The default is that nobody knows.
+/// The request or message that the work in progress is caused by. The default names none.
 ///
-/// An inbox calls each handler within the cause of its message, and an outbox marks the events that are
-/// emitted within a cause. So whatever a request leads to has one trace, without a line in a handler:
+/// A worker calls each handler of single events within the cause of its message. An outbox gives the
+/// events that are emitted within a cause its trace, correlation id and causation id; messages that are
+/// enqueued as they are stay as they are. **A batch handler has no cause**, since it has several messages:
+/// use `Cause::of(&received.message).scope(…)` for each.
 ///
 /// ```
 /// use mainstay_messaging::{Cause, Message};
@@ -30,7 +32,7 @@ thread_local! {
 /// # }
 /// ```
 ///
-/// A task that is spawned has no cause of its own: take [`current`](Self::current) along.
+/// A spawned task has no cause: take [`current`](Self::current) along.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Cause(Option<Arc<Parts>>);
 
@@ -38,7 +40,7 @@ pub struct Cause(Option<Arc<Parts>>);
 struct Parts {
     traceparent: Option<String>,
     correlation_id: Option<String>,
-    causation_id: Option<String>,
+    message: Option<MessageId>,
 }
 
 impl Cause {
@@ -47,20 +49,18 @@ impl Cause {
         Self(Some(Arc::new(Parts {
             traceparent: Some(traceparent.into()),
             correlation_id: None,
-            causation_id: None,
+            message: None,
         })))
     }
 
-    /// A message. What it causes has its trace and its correlation id, which is its own id if it has none,
-    /// as with [`MessageBuilder::caused_by`](crate::MessageBuilder::caused_by).
+    /// A message. Its effects have its trace, its id as their causation id, and its correlation id; a
+    /// message without one is correlated by its id.
     #[must_use]
     pub fn of(message: &Message) -> Self {
-        let id = message.id.as_str();
-        let correlation_id = message.correlation_id.as_deref().unwrap_or(id);
         Self(Some(Arc::new(Parts {
             traceparent: message.traceparent.clone(),
-            correlation_id: Some(correlation_id.to_owned()),
-            causation_id: Some(id.to_owned()),
+            correlation_id: message.correlation_id.clone(),
+            message: Some(message.id.clone()),
         })))
     }
 
@@ -76,7 +76,8 @@ impl Cause {
         self.0.as_ref()?.traceparent.as_deref()
     }
 
-    /// Does `work`, which is caused by this.
+    /// Does `work`. While it is polled, [`current`](Self::current) is this cause; a scope within a scope
+    /// hides the outer one.
     ///
     /// # Cancel safety
     /// That of `work`.
@@ -96,14 +97,16 @@ impl Cause {
         let Self(Some(parts)) = Self::current() else {
             return;
         };
-        let fill = |own: &mut Option<String>, cause: &Option<String>| {
+        let id = parts.message.as_ref().map(MessageId::as_str);
+        let correlation_id = parts.correlation_id.as_deref().or(id);
+        let fill = |own: &mut Option<String>, cause: Option<&str>| {
             if own.is_none() {
-                own.clone_from(cause);
+                *own = cause.map(str::to_owned);
             }
         };
-        fill(&mut message.traceparent, &parts.traceparent);
-        fill(&mut message.correlation_id, &parts.correlation_id);
-        fill(&mut message.causation_id, &parts.causation_id);
+        fill(&mut message.traceparent, parts.traceparent.as_deref());
+        fill(&mut message.correlation_id, correlation_id);
+        fill(&mut message.causation_id, id);
     }
 }
 

@@ -104,7 +104,8 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
         self
     }
 
-    /// Minimum interval between the starts of two rounds, unless the first one was full; default: none.
+    /// Minimum interval between the starts of two rounds; default: none. It delays neither a backlog
+    /// nor messages that are tried again.
     ///
     /// A round costs the database and the broker a sync of their disks, however many messages it
     /// publishes. An interval lets it wait for more of them, and adds as much to their latency at most. A third of

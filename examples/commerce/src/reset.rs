@@ -44,7 +44,7 @@ fn reset(storage: &Storage, is_confirmed: bool) -> Result<(), Failure> {
         let line = format!("a process serves {}: stop it first", data.display());
         Failure::plain(line).unanswered()
     };
-    // Nobody starts on the directory while a person thinks, or while half of it is deleted.
+    // No process starts on the directory while a person thinks, or while half of it is deleted.
     let _absence = Absence::hold(data)?.ok_or_else(running)?;
     let files = written(storage)?;
     let what = format!(
@@ -58,7 +58,7 @@ fn reset(storage: &Storage, is_confirmed: bool) -> Result<(), Failure> {
     for file in &files {
         delete(file)?;
     }
-    // Other files of that folder keep it.
+    // Other files of that folder keep it, and so does a link.
     let mails = data.join(MAILS);
     match fs::remove_dir(&mails) {
         Err(error) if !is_kept(&error) => return Err(cannot_delete(&mails, &error)),
@@ -71,13 +71,17 @@ fn reset(storage: &Storage, is_confirmed: bool) -> Result<(), Failure> {
 /// The files that the shop has written. The lock of the directory stays: others may wait for it.
 fn written(storage: &Storage) -> Result<Vec<PathBuf>, Failure> {
     let data = storage.data();
-    let databases = SERVICES.iter().chain(&OTHERS);
+    // The log first: without it, what an interrupted reset leaves does not start.
+    let databases = OTHERS.iter().chain(&SERVICES);
     let databases = databases.map(|name| storage.database(name));
     let databases = databases.flat_map(|name| BESIDE.map(|end| format!("{name}{end}")));
     let named = databases.chain([ACTS.to_owned()]);
     let named = named.map(|name| data.join(name));
     let mut files: Vec<PathBuf> = named.filter(|path| path.is_file()).collect();
     let mails = data.join(MAILS);
+    if mails.is_symlink() {
+        return Ok(files);
+    }
     let wrong = |error| Failure::new(format!("{} cannot be read", mails.display()), &error);
     let entries = match fs::read_dir(&mails) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
@@ -85,11 +89,20 @@ fn written(storage: &Storage) -> Result<Vec<PathBuf>, Failure> {
     };
     for entry in entries {
         let path = entry.map_err(wrong)?.path();
-        if path.extension().is_some_and(|it| it == "txt") && path.is_file() {
+        if is_mail(&path) && path.is_file() {
             files.push(path);
         }
     }
     Ok(files)
+}
+
+/// Whether the notification service gives its mails such names: `EVENT.CHANNEL.NUMBER.txt`.
+fn is_mail(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let mut parts = name.unwrap_or_default().rsplit('.');
+    parts.next() == Some("txt")
+        && parts.next().is_some_and(|number| number.parse::<u64>().is_ok())
+        && matches!(parts.next(), Some("email" | "sms"))
 }
 
 fn delete(file: &Path) -> Result<(), Failure> {
@@ -101,8 +114,8 @@ fn cannot_delete(what: &Path, error: &io::Error) -> Failure {
 }
 
 fn is_kept(error: &io::Error) -> bool {
-    use io::ErrorKind::{DirectoryNotEmpty, NotFound};
-    matches!(error.kind(), NotFound | DirectoryNotEmpty)
+    use io::ErrorKind::{DirectoryNotEmpty, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | DirectoryNotEmpty | NotADirectory)
 }
 
 /// What an administrator has to run: databases of a server may have other readers, and backups.

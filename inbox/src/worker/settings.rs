@@ -100,7 +100,8 @@ impl<I: Inbox, K, S> Worker<I, K, S> {
     /// the next start; default: none.
     ///
     /// A transaction costs the database a sync of its disk, however many messages it takes. An
-    /// interval lets it wait for more of them, and adds as much to their latency at most.
+    /// interval lets it wait for more of them, and adds as much to their latency at most. It does not
+    /// delay messages that are tried again; what is ready then starts with them.
     pub fn transaction_interval(mut self, interval: Duration) -> Self {
         self.settings.transaction_interval = interval;
         self

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ConsumerFixture, KEYS, PATIENCE, assigned, behind, group, keyed, message, other_topic, read,
-    topic,
+    ConsumerFixture, KEYS, PATIENCE, assigned, behind, group, keyed, message, next, other_topic,
+    read, topic,
 };
 use crate::{
     Error, StartAt,
@@ -28,11 +28,11 @@ pub async fn partitions_are_divided_and_revoked_before_they_go<F: ConsumerFixtur
     let dividing = async {
         while held_by_second.len() != 2 {
             tokio::select! {
-                event = first.next() => if let ConsumerEvent::Revoked { partitions, .. } = event.unwrap() {
+                event = next(&mut first) => if let ConsumerEvent::Revoked { partitions, .. } = event {
                     held_by_first.retain(|p| !partitions.contains(p));
                     first.release(&partitions).await.unwrap();
                 },
-                event = second.next() => if let ConsumerEvent::Assigned(more) = event.unwrap() {
+                event = next(&mut second) => if let ConsumerEvent::Assigned(more) = event {
                     for assignment in more {
                         assert!(!held_by_first.contains(&assignment.partition), "assigned before it was given back");
                         held_by_second.push(assignment.partition);
@@ -58,13 +58,13 @@ pub async fn a_revoked_partition_may_be_committed_until_it_is_released<F: Consum
     let moving = async {
         loop {
             tokio::select! {
-                event = first.next() => if let ConsumerEvent::Revoked { partitions, .. } = event.unwrap() {
+                event = next(&mut first) => if let ConsumerEvent::Revoked { partitions, .. } = event {
                     let mut revoked = ends.clone();
                     revoked.retain(|end| partitions.contains(&end.partition));
                     first.commit(&revoked).await.unwrap();
                     first.release(&partitions).await.unwrap();
                 },
-                event = second.next() => match event.unwrap() {
+                event = next(&mut second) => match event {
                     ConsumerEvent::Assigned(assigned) => {
                         // Which of them moves is the broker's choice.
                         for Assignment { partition, start } in assigned {
@@ -184,12 +184,12 @@ pub async fn a_revocation_without_an_answer_ends_in_a_loss<F: ConsumerFixture>(f
     let moving = async {
         while moved.is_empty() || lost.is_empty() {
             tokio::select! {
-                event = first.next() => match event.unwrap() {
+                event = next(&mut first) => match event {
                     ConsumerEvent::Revoked { partitions, .. } => asked.extend(partitions),
                     ConsumerEvent::Lost(partitions) => lost.extend(partitions),
                     other => panic!("{other:?}"),
                 },
-                event = second.next() => match event.unwrap() {
+                event = next(&mut second) => match event {
                     ConsumerEvent::Assigned(assigned) => moved.extend(assigned.into_iter().map(|a| a.partition)),
                     other => panic!("{other:?}"),
                 },
@@ -269,7 +269,7 @@ async fn again(consumer: &mut impl Consumer, count: usize) -> (Vec<Delivery>, Ve
     let (mut deliveries, mut starts) = (Vec::new(), Vec::new());
     let reading = async {
         while starts.is_empty() || deliveries.len() < count {
-            match consumer.next().await.unwrap() {
+            match next(consumer).await {
                 ConsumerEvent::Assigned(assigned) => {
                     starts.extend(assigned.into_iter().map(|a| Position {
                         partition: a.partition,

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    ConsumerFixture, FOREIGN, KEYS, PATIENCE, assigned, behind, group, keyed, message, other_topic,
-    read, topic,
+    ConsumerFixture, FOREIGN, KEYS, PATIENCE, assigned, behind, group, keyed, message, next,
+    other_topic, read, topic,
 };
 use crate::{
     Error, StartAt, Topic,
@@ -123,7 +123,7 @@ pub async fn an_assignment_comes_before_its_first_delivery<F: ConsumerFixture>(f
     let reading = async {
         let mut missing = KEYS.len();
         while missing > 0 {
-            match consumer.next().await.unwrap() {
+            match next(&mut consumer).await {
                 ConsumerEvent::Assigned(assigned) => {
                     starts.extend(assigned.into_iter().map(|a| (a.partition, a.start)));
                 }
@@ -266,7 +266,7 @@ pub async fn a_fetch_is_bounded_in_bytes_and_every_partition_has_its_turn<F: Con
     let mut read_of: BTreeMap<Partition, usize> = BTreeMap::new();
     let reading = async {
         while read_of.values().sum::<usize>() < messages.len() {
-            if let ConsumerEvent::Deliveries(deliveries) = consumer.next().await.unwrap() {
+            if let ConsumerEvent::Deliveries(deliveries) = next(&mut consumer).await {
                 assert!(deliveries.len() * 5_000 <= 60_000, "{}", deliveries.len());
                 for delivery in deliveries {
                     *read_of.entry(delivery.position.partition).or_default() += 1;

@@ -61,12 +61,14 @@ async fn serve(publisher: impl Publisher, [mut one, mut two]: [impl Consumer; 2]
                         match member.commit(&[delivery.position.next()]).await {
                             // The other member has taken it: a lease may be over at once.
                             Ok(()) | Err(Error::NotAssigned(_)) => {}
-                            Err(error) => panic!("{error}"),
+                            Err(error) => assert!(error.is_retryable(), "{error}"),
                         }
                     }
                 }
                 ConsumerEvent::Revoked { partitions, .. } => {
-                    member.release(&partitions).await.unwrap();
+                    while let Err(error) = member.release(&partitions).await {
+                        assert!(error.is_retryable(), "{error}");
+                    }
                 }
                 ConsumerEvent::Assigned(_) | ConsumerEvent::Lost(_) | ConsumerEvent::Recovered => {}
             }

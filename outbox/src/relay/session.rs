@@ -10,7 +10,7 @@ use crate::{
     notifier::EarlyPolls,
     relay::Relay,
     round::{Round, with_causes},
-    store::{Content, Fetched, Outcome, RelayStore, ShardLease},
+    store::{Content, Fetched, Outcome, RelayStore, RowRef, ShardLease},
 };
 
 pub(super) struct Session<'a, S, P> {
@@ -111,7 +111,10 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
             ));
         }
         self.early.found();
-        if !fetched.more && !settings.round_interval.is_zero() {
+        // Keys that are due share the limit, so a round that is not full may have left rows of them out.
+        let has_retries =
+            (fetched.rows.iter()).any(|row| matches!(row.row_ref, RowRef::Blocked(_)));
+        if !fetched.more && !has_retries && !settings.round_interval.is_zero() {
             let interval = settings.round_interval.min(settings.lease / 3);
             // What is tried again is not delayed.
             let interval = fetched.next_due.map_or(interval, |due| interval.min(due));

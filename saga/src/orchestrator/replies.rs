@@ -1,7 +1,7 @@
 //! Replies: each run of a batch is locked once, and takes its replies in order.
 
 use mainstay_inbox::{HandlerError, Received};
-use mainstay_messaging::Message;
+use mainstay_messaging::{Cause, Message};
 use mainstay_outbox::Outbox;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -91,7 +91,7 @@ where
         let definition = running.definition;
         match Running::<I>::guard(|| definition.read(step, attempt, message)) {
             Ok(Some(reply)) => {
-                running.traceparent.clone_from(&message.traceparent);
+                running.cause = Cause::of(message);
                 let input = Input::Reply {
                     step,
                     attempt,

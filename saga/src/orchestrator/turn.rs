@@ -38,7 +38,7 @@ pub(crate) struct Running<'d, I> {
     journal: Vec<Entry>,
     messages: Vec<Message>,
     /// The trace that the next commands belong to.
-    pub(crate) traceparent: Option<String>,
+    pub(crate) cause: Cause,
 }
 
 impl<'d, I> Running<'d, I> {
@@ -60,7 +60,7 @@ impl<'d, I> Running<'d, I> {
             state,
             journal: Vec::new(),
             messages: Vec::new(),
-            traceparent: Cause::current().traceparent().map(str::to_owned),
+            cause: Cause::current(),
         }
     }
 
@@ -153,7 +153,9 @@ where
                     running.messages.push(message);
                     continue;
                 }
-                let reply = self.run_local(connection, sending, &made).await?;
+                let reply = self
+                    .run_local(connection, &running.cause, sending, &made)
+                    .await?;
                 inputs.push_back(Input::Reply {
                     step: sending.step,
                     attempt: sending.attempt,
@@ -167,6 +169,7 @@ where
     async fn run_local(
         &self,
         connection: &mut S::Connection,
+        cause: &Cause,
         sending: Sending,
         made: &Made,
     ) -> Result<Reply, Error> {
@@ -180,10 +183,12 @@ where
             Attempt::Undo => 1,
         };
         let running = handler.run(connection, &made.document, attempt);
-        guarded(running).await.map_err(|failure| Error::Handler {
-            what: format!("the local step {kind}"),
-            failure,
-        })
+        guarded(cause.clone().scope(running))
+            .await
+            .map_err(|failure| Error::Handler {
+                what: format!("the local step {kind}"),
+                failure,
+            })
     }
 
     /// A command and its undo go to one topic and key, so that they keep their order.
@@ -208,7 +213,7 @@ where
         message.key = Some(Key::new(key.as_str())?);
         message.occurred_at = Some(origin.clock().now());
         message.correlation_id = Some(running.run.to_string());
-        message.traceparent.clone_from(&running.traceparent);
+        message.traceparent = running.cause.traceparent().map(str::to_owned);
         Ok(message)
     }
 
@@ -267,6 +272,7 @@ where
         };
         for observer in &self.inner.observers {
             let observing = observer.observe(connection, &transition);
+            let observing = running.cause.clone().scope(observing);
             guarded(observing).await.map_err(|failure| Error::Handler {
                 what: "an observer of the saga".to_owned(),
                 failure,

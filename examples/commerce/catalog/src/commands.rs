@@ -36,7 +36,7 @@ impl Commands {
         }
     }
 
-    /// Creates a product. Whoever reads from this process after the answer sees it; other processes
+    /// Creates a product. Reads from this process see it after the answer; other processes
     /// within 200 ms.
     pub(crate) async fn create(&self, sku: Sku, details: Details) -> Result<Shown, Problem> {
         let product = Product {
@@ -67,8 +67,8 @@ impl Commands {
     }
 
     /// Changes a product, if `condition` names the version that there is. A change that changes
-    /// nothing is no new version. Whoever reads from this process after the answer sees
-    /// it; other processes within 200 ms.
+    /// nothing is no new version. Reads from this process see it after the
+    /// answer; other processes within 200 ms.
     pub(crate) async fn change(
         &self,
         id: &str,

@@ -1,5 +1,5 @@
-//! What the shop does, in numbers: a service's messages are counted when the broker has them. A message that
-//! is published twice, after a kill, counts twice.
+//! What the shop does, in numbers: a service's messages are counted when the broker has them. A
+//! message that is published twice, after a kill, counts twice.
 
 use async_trait::async_trait;
 use commerce_contracts::{

@@ -45,7 +45,7 @@ pub struct CapturePayment {
 contract!(CapturePayment on "payment-commands");
 
 /// Command: give captured money back for a return, once. It is no step of a saga: the answer is
-/// [`PaymentRefunded`] with the return's id, also if nothing was left to give back.
+/// [`PaymentRefunded`] with the return's id, even if nothing is left to give back.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct RefundPayment {
     /// The order.

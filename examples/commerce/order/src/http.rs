@@ -294,9 +294,8 @@ async fn send_back(
         .keyed(&row.customer_id, &order_id, &asked.request.key)?;
     let key = asked.request.key.text().to_owned();
     let asked = asked.try_map(|body| body.read(order_id, key))?;
-    asked
-        .run_with(&shop.records, shop.orders, returns::take)
-        .await
+    let state = (shop.orders, Cause::current());
+    asked.run_with(&shop.records, state, returns::take).await
 }
 
 impl Shop {

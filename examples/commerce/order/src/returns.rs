@@ -7,6 +7,7 @@ use commerce_chassis::{Connection, Problem, utoipa};
 use commerce_contracts::{Money, Quantity, Sku};
 use mainstay_eventstore::{Aggregate as _, Recorded};
 use mainstay_idempotency::{Answer, InvalidKey, Key, KeyedRequest, Scope, http};
+use mainstay_messaging::Cause;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -106,8 +107,18 @@ pub(crate) struct Requested<'a> {
     status: &'static str,
 }
 
-/// Takes a return, and asks for its money. A commit makes it one with its answer.
+/// Takes a return, and asks for its money. A commit makes it one with its answer. The cause is the
+/// request, whose trace the return's messages belong to.
 pub(crate) async fn take(
+    connection: &mut Connection,
+    asked: &Asked,
+    (orders, cause): &(Orders, Cause),
+) -> Result<Answer, http::Problem> {
+    let cause = cause.clone();
+    cause.scope(write(connection, asked, orders)).await
+}
+
+async fn write(
     connection: &mut Connection,
     asked: &Asked,
     orders: &Orders,

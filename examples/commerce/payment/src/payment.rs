@@ -130,6 +130,14 @@ impl Status {
         matches!(self, Self::Declined | Self::Voided | Self::Refunded)
     }
 
+    /// Whether the capture is under way: it is unknown whether there is money to give back.
+    pub(crate) const fn is_being_captured(self) -> bool {
+        matches!(
+            self,
+            Self::Capturing | Self::Reauthorizing | Self::Recapturing
+        )
+    }
+
     /// Whether the money was captured, given back or not.
     pub(crate) const fn is_captured(self) -> bool {
         matches!(

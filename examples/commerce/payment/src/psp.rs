@@ -16,9 +16,9 @@
 //!
 //! The provider does an operation at most once per effect key, and answers a repeated request with
 //! the first result. If it is unavailable, it is so for that key from then on, so a caller may ask
-//! under another one. It captures no hold that is older than a week, unless that was renewed. A void ends all authorisations of its order, those too that it has not been
-//! asked for yet. It refuses a caller whose fencing token is older than one that it has seen for the
-//! key.
+//! under another one. It captures no hold that is older than a week, unless that was renewed. A
+//! void ends all authorisations of its order, those too that it has not been asked for yet. It
+//! refuses a caller whose fencing token is older than one that it has seen for the key.
 
 use std::sync::Arc;
 

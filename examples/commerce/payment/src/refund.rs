@@ -94,7 +94,8 @@ pub(crate) async fn request(
 }
 
 /// Has the money of a return given back: at most what is left. A return has one refund, whatever
-/// comes twice. While another refund is under way this fails, and the message is tried again.
+/// comes twice. While the capture or another refund is under way this fails, and the message is
+/// tried again.
 pub(crate) async fn for_return(
     tx: &mut Connection,
     asked: RefundPayment,
@@ -110,6 +111,10 @@ pub(crate) async fn for_return(
         let missing = format!("order {order_id} has no payment to give back");
         return Err(HandlerError::permanent(missing));
     };
+    if payment.status.is_being_captured() {
+        let undecided = format!("the capture of order {order_id} is not decided");
+        return Err(HandlerError::unavailable(undecided));
+    }
     let kept = payment.kept().map_err(HandlerError::permanent)?;
     let (amount, now) = (amount_minor.min(kept), desk.now());
     let refund = Refund {
@@ -126,7 +131,9 @@ pub(crate) async fn for_return(
     }
     let order_id = refund.order_id;
     if amount > Money::ZERO {
-        payment.status = payment.status.after(Event::RefundRequested)?;
+        // Another refund is under way: it ends by itself, so no attempt is counted.
+        let refunding = payment.status.after(Event::RefundRequested);
+        payment.status = refunding.map_err(HandlerError::unavailable)?;
         store::save(tx, &payment, now).await?;
         let (of, task) = ((&order_id, amount), None::<()>);
         return Ok(store::intend(tx, Kind::Refund, &return_id, of, &task, now).await?);

@@ -69,7 +69,7 @@ impl Rhythm {
     async fn next(&mut self) {
         loop {
             tokio::select! {
-                _ = self.ticks.tick() => return,
+                biased;
                 _ = self.requests.changed() => self.unread.set(sleep(UNREAD)),
                 () = &mut self.unread => {
                     let minutes = UNREAD.as_secs() / 60;
@@ -79,6 +79,7 @@ impl Rhythm {
                     self.unread.set(sleep(UNREAD));
                     self.ticks.reset_immediately();
                 }
+                _ = self.ticks.tick() => return,
             }
         }
     }

@@ -28,6 +28,7 @@ fn a_reset_deletes_what_the_shop_made_and_nothing_else() {
     fs::write(data.join("notes.db"), "mine").unwrap();
     fs::create_dir_all(data.join("mails")).unwrap();
     fs::write(data.join("mails/list.csv"), "mine").unwrap();
+    fs::write(data.join("mails/notes.txt"), "mine").unwrap();
     let (code, text) = run(data, &["reset"]);
     assert_eq!(code, 2, "nobody confirms: {text}");
     assert!(data.join("order.db").is_file(), "{text}");
@@ -41,7 +42,7 @@ fn a_reset_deletes_what_the_shop_made_and_nothing_else() {
         names
     };
     assert_eq!(names(data), ["mails", "notes.db", "serving.lock"]);
-    assert_eq!(names(&data.join("mails")), ["list.csv"]);
+    assert_eq!(names(&data.join("mails")), ["list.csv", "notes.txt"]);
     let (code, text) = run(data, &["reset", "--yes"]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("there is no shop"), "{text}");

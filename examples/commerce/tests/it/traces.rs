@@ -117,7 +117,9 @@ fn a_collector_that_is_away_or_hangs_stops_nothing() {
             hanging.set_nonblocking(true).unwrap();
             // It has begun to send, and waits.
             let _kept = wait_for("the exporter", || hanging.accept().ok());
-            assert_eq!(shop.get("/readyz").json()["status"], "ok");
+            wait_for("a process that is well", || {
+                (shop.get("/readyz").json()["status"] == "ok").then_some(())
+            });
             shop.stop();
         } else {
             shop.stop();

@@ -140,9 +140,12 @@ impl<I: WorkerStore> Engine<I> {
             let Some(first) = portions.first().and_then(|portion| portion.items.first()) else {
                 return;
             };
-            if !self.lanes.is_any_ready() {
-                self.next_start = now + self.work.settings.transaction_interval;
-            }
+            // A start that a retry caused goes on until nothing is ready.
+            self.next_start = if self.lanes.is_any_ready() {
+                now
+            } else {
+                now + self.work.settings.transaction_interval
+            };
             let work = Arc::clone(&self.work);
             if let Some(failure) = first.failure.clone() {
                 let delivery = Arc::clone(&first.delivery);

@@ -144,8 +144,13 @@ pub(super) async fn event<T>(
 ) -> T {
     let waiting = async {
         loop {
-            if let Some(found) = wanted(consumer.next().await.unwrap()) {
-                return found;
+            match consumer.next().await {
+                Ok(event) => {
+                    if let Some(found) = wanted(event) {
+                        return found;
+                    }
+                }
+                Err(error) => assert!(error.is_retryable(), "{error}"),
             }
         }
     };

@@ -94,6 +94,8 @@ async fn nothing_of_a_key_is_sent_behind_a_message_for_which_there_was_no_room()
     let f = KafkaFixture::new(&mock.servers, Some(Arc::clone(&mock)), |builder| {
         builder
             .max_message_size(1_000_000)
+            // The first message stays in the queue until the others were to be put there.
+            .setting("linger.ms", "500")
             .setting("queue.buffering.max.messages", "1")
     })
     .await;
@@ -116,7 +118,7 @@ async fn a_reader_whose_cluster_goes_away_loses_nothing() {
             .request_timeout(Duration::from_secs(2))
             .max_message_size(1_000_000)
             // A call makes one batch, and a fetch brings one while nothing else waits to be read.
-            .setting("linger.ms", "20")
+            .setting("linger.ms", "500")
             .setting("queued.min.messages", "1")
     })
     .await;

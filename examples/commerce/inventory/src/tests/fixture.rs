@@ -106,7 +106,9 @@ impl Fixture {
     /// The one answer to a command.
     pub(super) async fn answer<E: Event>(&self, command: &str) -> E {
         let mut messages = self.messages().await;
-        messages.retain(|message| message.causation_id.as_deref() == Some(command));
+        messages.retain(|message| {
+            message.causation_id.as_deref() == Some(command) && message.kind.as_str() == E::KIND
+        });
         let [answer] = &messages[..] else {
             panic!("{command} is answered once, and not so: {messages:?}");
         };

@@ -10,7 +10,7 @@ use commerce_contracts::{
     ShipmentStatus,
 };
 use mainstay_database::Transactions as _;
-use mainstay_messaging::event::decode;
+use mainstay_messaging::{Cause, event::decode};
 use serde_json::{Value, json};
 
 use super::{
@@ -203,6 +203,21 @@ async fn a_customer_returns_what_was_bought_and_not_more() {
     assert_eq!(statuses, [json!("refunded"), json!("requested")]);
     assert_eq!(shown["returns"][0]["reason"], "too small");
     let _once: OrderCompleted = shop.emitted().await;
+}
+
+#[tokio::test]
+async fn the_money_of_a_return_is_asked_for_within_the_trace_of_the_request() {
+    let Some((shop, order)) = delivered().await else {
+        return;
+    };
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let asking = ask(&shop, "cust-001", &order, "key", pieces("SKU-001", 1));
+    let (status, answer) = Cause::traced(trace).scope(asking).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    let newest = shop.newest().await;
+    let asked: RefundPayment = decode(&newest).unwrap();
+    assert_eq!(answer["return_id"], asked.return_id);
+    assert_eq!(newest.traceparent.as_deref(), Some(trace));
 }
 
 #[tokio::test]

@@ -77,8 +77,8 @@ pub(crate) fn form(
 /// What signs an act.
 pub(super) fn signature(visit: &Visit) -> Markup {
     html! {
-            label { "Your name" input.short name="operator" required maxlength="80" autocomplete="username" value=(visit.operator()); }
-            label.wide { "Reason (it is recorded)" input name="reason" required maxlength="200"; }
-            label.sure { input type="checkbox" name="sure" value="yes" required; "I mean it" }
+        label { "Your name" input.short name="operator" required maxlength="80" autocomplete="username" value=(visit.operator()); }
+        label.wide { "Reason (it is recorded)" input name="reason" required maxlength="200"; }
+        label.sure { input type="checkbox" name="sure" value="yes" required; "I mean it" }
     }
 }

@@ -5,7 +5,7 @@ use commerce_contracts::{PaymentRefunded, RefundKind};
 use mainstay_saga::Attempt;
 use serde_json::json;
 
-use super::bench::{Bench, Held, read, to_refund};
+use super::bench::{Bench, Held, read, to_capture, to_refund};
 
 /// 7.00 EUR are captured.
 async fn captured() -> Option<Bench> {
@@ -72,6 +72,48 @@ async fn a_return_gets_what_an_operator_left_even_if_that_is_nothing() {
         (statuses.count(), &shown["refunded_minor"]),
         (3, &json!(700))
     );
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_return_waits_for_the_refund_of_another_and_counts_no_attempt() {
+    let Some(bench) = captured().await else {
+        return;
+    };
+    bench.handle(to_refund("return-1", 300)).await;
+    let second = to_refund("return-2", 200);
+    let waits = bench.try_handle(&second).await.unwrap_err();
+    assert!(!waits.counts_attempt() && !waits.is_permanent(), "{waits}");
+    let refunded: PaymentRefunded = read(&bench.settle().await);
+    assert_eq!(refunded.return_id.as_deref(), Some("return-1"));
+
+    bench.handle(second).await;
+    let refunded: PaymentRefunded = read(&bench.settle().await);
+    assert_eq!(refunded.return_id.as_deref(), Some("return-2"));
+    assert_eq!(refunded.cumulative_refunded_minor.minor(), 500);
+    assert_eq!(given_back(&bench).await, [300, 200]);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_return_waits_until_the_capture_is_decided() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    bench.authorize("pm_expires", Attempt::Do(1)).await;
+    bench.handle(to_capture()).await;
+    let asked = to_refund("return-1", 300);
+    for status in ["capturing", "reauthorizing", "recapturing"] {
+        assert_eq!(bench.status().await, status);
+        let waits = bench.try_handle(&asked).await.unwrap_err();
+        assert!(!waits.counts_attempt() && !waits.is_permanent(), "{waits}");
+        bench.rounds(1).await;
+    }
+    assert_eq!(bench.status().await, "captured");
+    bench.handle(asked).await;
+    let refunded: PaymentRefunded = read(&bench.settle().await);
+    assert_eq!(refunded.amount_minor.minor(), 300);
+    assert_eq!(given_back(&bench).await, [300]);
     bench.close().await;
 }
 

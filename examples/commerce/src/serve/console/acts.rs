@@ -94,7 +94,7 @@ impl Acts {
         }
     }
 
-    /// Records an act that is about to be done. Whoever cannot record it does not do it.
+    /// Records an act that is about to be done. An act that cannot be recorded is not done.
     pub(super) fn record(&self, act: &Entry) -> std::result::Result<(), Problem> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.append(act).map_err(|error| {
@@ -105,7 +105,9 @@ impl Acts {
     }
 
     fn append(&self, act: &Entry) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(act)?;
+        // A line that a crash has cut short ends here.
+        let mut line = vec![b'\n'];
+        serde_json::to_writer(&mut line, act)?;
         line.push(b'\n');
         let mut file = File::options().create(true).append(true).open(&self.path)?;
         file.write_all(&line)?;
@@ -241,7 +243,7 @@ mod tests {
             writing: Arc::default(),
         };
         assert!(acts.read().unwrap().is_empty());
-        std::fs::write(&acts.path, "{\"at\":\"20\n").unwrap();
+        std::fs::write(&acts.path, "{\"at\":\"20").unwrap();
         let act = Entry::new(
             "ada".to_owned(),
             "play",

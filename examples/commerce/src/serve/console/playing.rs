@@ -105,12 +105,12 @@ async fn start(
     let scenario = Scenario::from_str(&name, false)
         .map_err(|_| Problem::not_found(format!("there is no scenario {name:?}")))?;
     let operator = operator(&console.insight, &headers)?;
+    let act = Entry::new(operator, "play a scenario", name.clone(), reason)?;
     let playing = Arc::clone(&console.playing);
     if !playing.begin(&name) {
         return Err(busy("a scenario is played: wait for its end"));
     }
-    let act = Entry::new(operator, "play a scenario", name, reason);
-    if let Err(problem) = act.and_then(|act| console.acts.record(&act)) {
+    if let Err(problem) = console.acts.record(&act) {
         playing.change(|shown| *shown = Shown::default());
         return Err(problem);
     }
