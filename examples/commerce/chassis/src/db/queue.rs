@@ -5,8 +5,8 @@ use commerce_contracts::{
     AuthorizePayment, CancelShipment, CapturePayment, DispatchShipment, ExtendReservation,
     OrderCancelled, OrderCompleted, OrderConfirmed, OrderPlaced, PaymentAuthorized,
     PaymentCaptured, PaymentDeclined, PaymentRefunded, PrepareShipment, ProductChanged,
-    ReleaseStock, ReserveStock, ShipmentStatusChanged, StockLevelChanged, StockReleased,
-    StockReservationFailed, StockReserved, UserChanged, VoidOrRefundPayment,
+    RefundPayment, ReleaseStock, ReserveStock, ShipmentStatusChanged, StockLevelChanged,
+    StockReleased, StockReservationFailed, StockReserved, UserChanged, VoidOrRefundPayment,
 };
 use mainstay_database::Namespace;
 use mainstay_dlq::{DeadLetterQueue, Error, StoreOf, store::DeadLetterDatabase};
@@ -38,6 +38,7 @@ pub(super) fn checked(desk: Desk) -> Desk {
         .check::<AuthorizePayment>()
         .check::<CapturePayment>()
         .check::<VoidOrRefundPayment>()
+        .check::<RefundPayment>()
         .check::<PaymentAuthorized>()
         .check::<PaymentDeclined>()
         .check::<PaymentCaptured>()
