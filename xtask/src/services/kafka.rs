@@ -28,7 +28,7 @@ fn prepare(_: Option<u32>) -> Result<Programs, Error> {
         directory: binaries.directory.clone(),
         version: binaries.version.clone(),
         found: binaries.found.clone(),
-        start: Box::new(|directory: Directory, log| {
+        start: Box::new(|directory: Directory, log, _stays| {
             let mut options = Options::new(binaries);
             options.log = Some(log);
             Ok(Box::new(Instance::start(directory, options)?))

@@ -31,11 +31,16 @@ fn prepare(wanted: Option<u32>) -> Result<Programs, Error> {
         directory: binaries.directory.clone(),
         version: binaries.version.clone(),
         found: binaries.found.clone(),
-        start: Box::new(|directory: Directory, log| {
+        start: Box::new(|directory: Directory, log, stays| {
             let mut options = Options::new(binaries);
             options.log = Some(log);
             // Suites side by side open more connections than one suite does.
             options.settings = vec![("max_connections".to_owned(), "500".to_owned())];
+            if !stays {
+                // No test cuts the power: what a killed server has written, the system keeps. Each database that a test
+                // drops costs a second otherwise. Benches have a server that stays.
+                (options.settings).push(("fsync".to_owned(), "off".to_owned()));
+            }
             Ok(Box::new(Instance::start(directory, options)?))
         }),
     })

@@ -37,8 +37,8 @@ pub(crate) struct Service {
     pub(super) remove_abandoned: fn() -> Result<usize, Error>,
 }
 
-/// Starts a server in a directory, with its log in this file.
-type Start = Box<dyn FnOnce(Directory, PathBuf) -> Result<Box<dyn Started>, Error>>;
+/// Starts a server in a directory, with its log in this file, to stay or for one run of tests.
+type Start = Box<dyn FnOnce(Directory, PathBuf, bool) -> Result<Box<dyn Started>, Error>>;
 
 /// Programs of a server.
 pub(super) struct Programs {
@@ -160,7 +160,7 @@ impl Service {
         if stays {
             place.write(&self.state(), &running)?;
         }
-        let started = match (programs.start)(directory, log) {
+        let started = match (programs.start)(directory, log, stays) {
             Ok(started) => started,
             Err(error) => {
                 if stays {
