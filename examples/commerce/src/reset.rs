@@ -101,7 +101,9 @@ fn is_mail(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     let mut parts = name.unwrap_or_default().rsplit('.');
     parts.next() == Some("txt")
-        && parts.next().is_some_and(|number| number.parse::<u64>().is_ok())
+        && parts
+            .next()
+            .is_some_and(|number| number.parse::<u64>().is_ok())
         && matches!(parts.next(), Some("email" | "sms"))
 }
 
