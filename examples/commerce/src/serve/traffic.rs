@@ -12,7 +12,7 @@ use axum::{
 use commerce_chassis::{Caller, send_as};
 use mainstay_clock::{IdGenerator, SystemIds};
 use tokio::{
-    sync::watch,
+    sync::Notify,
     task::JoinSet,
     time::{Interval, MissedTickBehavior, Sleep, interval, sleep},
 };
@@ -29,7 +29,7 @@ const UNREAD: Duration = Duration::from_secs(15 * 60);
 /// Hears of each request. Clones are the same. The built-in customers pass no listener, so they do
 /// not count.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Readers(Arc<watch::Sender<()>>);
+pub(crate) struct Readers(Arc<Notify>);
 
 impl Readers {
     /// Notes each request to `router`.
@@ -39,18 +39,16 @@ impl Readers {
 }
 
 async fn note(State(readers): State<Readers>, request: Request, next: Next) -> Response {
-    readers.0.send_replace(());
+    readers.0.notify_one();
     next.run(request).await
 }
 
 /// When the customers order: at their rate, while somebody looks.
 struct Rhythm {
     ticks: Interval,
-    requests: watch::Receiver<()>,
+    readers: Readers,
     /// Ends when nobody has looked for a while.
     unread: Pin<Box<Sleep>>,
-    /// Keeps the channel of requests open.
-    _readers: Readers,
 }
 
 impl Rhythm {
@@ -59,9 +57,8 @@ impl Rhythm {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             ticks,
-            requests: readers.0.subscribe(),
+            readers,
             unread: Box::pin(sleep(UNREAD)),
-            _readers: readers,
         }
     }
 
@@ -70,12 +67,11 @@ impl Rhythm {
         loop {
             tokio::select! {
                 biased;
-                _ = self.requests.changed() => self.unread.set(sleep(UNREAD)),
+                () = self.readers.0.notified() => self.unread.set(sleep(UNREAD)),
                 () = &mut self.unread => {
                     let minutes = UNREAD.as_secs() / 60;
                     tracing::info!("the built-in customers rest: nobody has looked for {minutes} minutes");
-                    // The channel is open.
-                    let _ = self.requests.changed().await;
+                    self.readers.0.notified().await;
                     self.unread.set(sleep(UNREAD));
                     self.ticks.reset_immediately();
                 }
