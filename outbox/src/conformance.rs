@@ -125,6 +125,7 @@ macro_rules! conformance {
             run_until_finishes_the_round_in_flight
             a_spawned_relay_shows_its_status_and_shuts_down
             a_batch_is_bounded_in_messages_and_in_bytes
+            a_fetch_says_whether_its_limit_left_rows_out
             another_number_of_shards_is_refused
             status_shows_blocked_keys
             an_operator_sees_what_was_refused_and_what_is_held_behind_it

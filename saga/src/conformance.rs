@@ -108,6 +108,7 @@ macro_rules! conformance {
             a_group_is_undone_with_what_is_in_flight
             one_kind_of_event_may_be_done_and_refused
             an_observer_writes_in_the_transitions_transaction
+            an_observer_has_the_trace_of_the_reply
             an_incompatible_definition_refuses_old_runs_by_name_and_leaves_them_untouched
             an_older_definition_continues_its_runs
             runs_that_a_build_cannot_continue_are_found_before_it_starts

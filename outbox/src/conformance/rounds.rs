@@ -5,12 +5,12 @@ use std::sync::Arc;
 use mainstay_database::Transactions as _;
 
 use super::{
-    Fixture, PATIENCE, Running, Tape, commit, counted::Counted, message, until, until_empty,
+    ALL, Fixture, PATIENCE, Running, Tape, commit, counted::Counted, message, until, until_empty,
 };
 use crate::{
     Activity, Error, Outbox as _, Relay,
     notifier::EarlyPolls,
-    store::{RelayStore, shard_of},
+    store::{Limit, RelayStore, shard_of},
 };
 
 /// With settings that leave only notifications to find rows in time.
@@ -133,6 +133,22 @@ pub async fn a_spawned_relay_shows_its_status_and_shuts_down<F: Fixture>(f: &F) 
     relay.clone().shutdown().await.unwrap();
     let leases = f.store().lease("another", PATIENCE).await.unwrap();
     assert_eq!(leases.len(), 4);
+}
+
+pub async fn a_fetch_says_whether_its_limit_left_rows_out<F: Fixture>(f: &F) {
+    let messages: Vec<_> = (0..3).map(|number| message("a", number)).collect();
+    commit(f, &messages).await;
+    let leases = f.store().lease("relay", PATIENCE).await.unwrap();
+    let few = Limit { messages: 2, ..ALL };
+    let small = Limit { bytes: 1, ..ALL };
+    for (limit, rows, more) in [(few, 2, true), (small, 1, true), (ALL, 3, false)] {
+        let fetched = f.store().fetch(&leases, limit).await.unwrap();
+        assert_eq!(
+            (fetched.rows.len(), fetched.more),
+            (rows, more),
+            "{limit:?}"
+        );
+    }
 }
 
 pub async fn a_batch_is_bounded_in_messages_and_in_bytes<F: Fixture>(f: &F) {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use mainstay_clock::{Backoff, Clock as _, TokioClock};
 use mainstay_database::memory::Database;
-use mainstay_messaging::Message;
+use mainstay_messaging::{Message, MessageId};
 use mainstay_outbox::{Entry, Error, MemoryOutbox, Outbox as _, Relay, conformance::Tape};
 
 const DURATIONS: [Duration; 4] = [
@@ -169,6 +169,33 @@ async fn a_round_interval_does_not_delay_what_is_tried_again() {
     tape.accept();
     let took = until_published(&tape, 1).await;
     assert!(took < 2 * second, "{took:?}");
+    relay.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_interval_does_not_delay_the_backlog_of_a_key_that_is_tried_again() {
+    let second = Duration::from_secs(1);
+    let of = |key: &str, number: i32| {
+        let mut message = message(key);
+        message.id = MessageId::new(format!("{key}-{number}")).unwrap();
+        message
+    };
+    // Two keys that are due share a round of four, so no round of theirs is full.
+    let messages: Vec<_> = (0..10).map(|n| of("a", n)).chain([of("b", 0)]).collect();
+    let (_database, _outbox, tape, relay) = gathering(&messages, |relay| {
+        let backoff = Backoff::new(second, second);
+        relay.batch_size(4).refusal_backoff(backoff)
+    })
+    .await;
+    tape.refuse("a-0");
+    tape.refuse("b-0");
+    let relay = relay.spawn();
+    while tape.refusals() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tape.accept();
+    let took = until_published(&tape, messages.len()).await;
+    assert!(took < 3 * second, "{took:?}");
     relay.shutdown().await.unwrap();
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mainstay_database::Transactions as _;
 use mainstay_inbox::HandlerError;
+use mainstay_messaging::Cause;
 
 use super::{
     Connection, Fixture,
@@ -188,6 +189,35 @@ impl<F: Fixture> Observer<Order, Connection<F>> for History<F> {
         assert_eq!(self.1.name, "Reserve");
         Ok(())
     }
+}
+
+/// Writes the trace of each transition as an effect.
+struct Traces<F>(std::marker::PhantomData<fn() -> F>);
+
+#[async_trait]
+impl<F: Fixture> Observer<Order, Connection<F>> for Traces<F> {
+    async fn observe(
+        &self,
+        connection: &mut Connection<F>,
+        _: &Transition<'_, Order>,
+    ) -> Result<(), HandlerError> {
+        let cause = Cause::current();
+        Ok(F::write(connection, cause.traceparent().unwrap_or("none")).await?)
+    }
+}
+
+pub async fn an_observer_has_the_trace_of_the_reply<F: Fixture>(fixture: F) {
+    let scene = Scene::built(Arc::new(fixture), place_order(1), |builder| {
+        builder
+            .observe(Traces::<F>(std::marker::PhantomData))
+            .build()
+    });
+    let scene = scene.unwrap();
+    scene.start("o-1").await;
+    let mut answer = reply(&scene.sent_one(), &held());
+    answer.traceparent = Some("trace".to_owned());
+    scene.take(&[&answer]).await.unwrap();
+    assert_eq!(scene.fixture.effects().await, ["none", "trace"]);
 }
 
 pub async fn an_observer_writes_in_the_transitions_transaction<F: Fixture>(fixture: F) {
