@@ -1,6 +1,7 @@
 //! An HTTP service on a `PgPool` that exists: it places orders, and bills them in a worker.
 //!
 //! ```console
+//! $ createdb shop
 //! $ DATABASE_URL=postgres://localhost/shop cargo run -p mainstay-examples --bin axum_service
 //! $ curl -d '{"id":"17","cents":4200}' -H 'content-type: application/json' localhost:3000/orders
 //! ```

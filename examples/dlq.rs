@@ -1,12 +1,12 @@
-//! A poison message, and the way from alarm to fixed.
+//! A poison message, and how an operator finds, corrects and replays it.
 //!
 //! ```console
 //! $ cargo run -p mainstay-examples --bin dlq
 //! ```
 //!
 //! Publishes orders of two customers. One order has no amount: it becomes a dead letter, the later
-//! orders of its customer are held behind it, and the other customer's go on. Then an operator mends
-//! it, and the held ones follow in order.
+//! orders of its customer are held behind it, and the other customer's go on. Then an operator corrects
+//! it, and the held ones follow in order. It works in a temporary directory, so each run begins anew.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{borrow::Cow, error::Error, time::Duration};
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 struct OrderPlaced {
-    order: String,
+    id: String,
     customer: String,
     cents: i64,
 }
@@ -36,18 +36,15 @@ impl Event for OrderPlaced {
     }
 }
 
-async fn bill(
-    connection: &mut SqliteConnection,
-    received: Received<OrderPlaced>,
-) -> Result<(), HandlerError> {
-    let OrderPlaced { order, cents, .. } = received.event;
+async fn bill(tx: &mut SqliteConnection, order: Received<OrderPlaced>) -> Result<(), HandlerError> {
+    let OrderPlaced { id, cents, .. } = order.event;
     if cents <= 0 {
         return Err(HandlerError::permanent("an order costs something"));
     }
     sqlx::query("INSERT INTO invoices (order_id, cents) VALUES ($1, $2)")
-        .bind(order)
+        .bind(id)
         .bind(cents)
-        .execute(connection)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -77,21 +74,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let worker = queue.worker(consumer).handlers(handlers.clone()).spawn();
     let replayer = queue.replayer("billing", handlers)?.spawn();
 
-    for (order, customer, cents) in [
+    for (id, customer, cents) in [
         ("ada-1", "ada", 500),
         ("ada-2", "ada", 0),
         ("bob-1", "bob", 700),
         ("ada-3", "ada", 300),
     ] {
-        let (order, customer) = (order.to_owned(), customer.to_owned());
+        let (id, customer) = (id.to_owned(), customer.to_owned());
         let event = OrderPlaced {
-            order,
+            id,
             customer,
             cents,
         };
-        let message = Message::builder().source("/shop").event(&event).build()?;
+        let message = Message::builder().source("/orders").event(&event).build()?;
         for outcome in broker.publisher().publish(&[message]).await {
-            println!("published {}: {outcome:?}", event.order);
+            println!("published {}: {outcome:?}", event.id);
         }
     }
 
@@ -105,12 +102,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{} × {:?}", group.count, group.example.error);
         let shown = desk.show(group.example.id).await?;
         println!("held behind it: {}", shown.held);
-        let Some(mut mended) = shown.content.message().cloned() else {
+        let Some(mut corrected) = shown.content.message().cloned() else {
             continue;
         };
-        mended.payload = Some(r#"{"order":"ada-2","customer":"ada","cents":200}"#.into());
+        corrected.payload = Some(r#"{"id":"ada-2","customer":"ada","cents":200}"#.into());
         let by = Signature::new("ada", "the amount was lost, the customer says 2.00");
-        desk.edit(shown.letter.id, shown.letter.revision, mended, &by)
+        desk.edit(shown.letter.id, shown.letter.revision, corrected, &by)
             .await?;
         let key = BlockedKey {
             consumer: Group::from_static("billing"),

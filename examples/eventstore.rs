@@ -1,4 +1,4 @@
-//! Eight clerks sell one scarce item, whose stock is the fold of its events. Nobody sells what is not there.
+//! Eight clerks sell one scarce item, whose stock is the fold of its events. No clerk sells more than there is.
 //!
 //! ```console
 //! $ cargo run -p mainstay-examples --bin eventstore -- DIRECTORY

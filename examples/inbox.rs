@@ -23,7 +23,7 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS invoices (id INTEGER PRIMARY KE
 
 #[derive(Serialize, Deserialize)]
 struct OrderPlaced {
-    order: String,
+    id: String,
     cents: i64,
 }
 
@@ -32,18 +32,15 @@ impl Event for OrderPlaced {
     const KIND: &'static str = "OrderPlaced";
 }
 
-async fn bill(
-    connection: &mut SqliteConnection,
-    received: Received<OrderPlaced>,
-) -> Result<(), HandlerError> {
-    let OrderPlaced { order, cents } = received.event;
-    let id: i64 =
+async fn bill(tx: &mut SqliteConnection, order: Received<OrderPlaced>) -> Result<(), HandlerError> {
+    let OrderPlaced { id, cents } = order.event;
+    let invoice: i64 =
         sqlx::query_scalar("INSERT INTO invoices (order_id, cents) VALUES ($1, $2) RETURNING id")
-            .bind(&order)
+            .bind(&id)
             .bind(cents)
-            .fetch_one(connection)
+            .fetch_one(tx)
             .await?;
-    println!("invoice {id}: order {order}, {cents} cents");
+    println!("invoice {invoice}: order {id}, {cents} cents");
     Ok(())
 }
 

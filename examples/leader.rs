@@ -43,7 +43,7 @@ async fn main() -> Result<(), Failure> {
     let fences = SqliteFences::builder(&db).guards_tables(true);
     let fences = fences.open().await?;
 
-    // From now on nobody writes to the table who has checked no token.
+    // From now on the table refuses writers that have checked no token.
     let mut tx = db.begin().await?;
     sqlx::query(SCHEMA).execute(&mut *tx).await?;
     sqlx::raw_sql(guarded(&Namespace::plain(), "swept", "sweeper"))

@@ -7,7 +7,7 @@
 //! | `idempotency` | an HTTP service that processes each request once, however often it is sent |
 //! | `eventstore` | eight clerks sell one scarce item, whose stock is the fold of its events |
 //! | `leader` | one process of many sweeps, and a former leader's writes are refused |
-//! | `dlq` | a poison message: its key waits in order, and goes on once it is mended |
+//! | `dlq` | a poison message: its key waits in order, and goes on once it is corrected |
 //! | `saga` | an order over three services that goes through, one that is undone, and one that needs an operator |
 //! | `dual_write` | what a crash loses or invents with and without an outbox |
 //! | `axum_service` | an HTTP service with outbox and inbox on a `PgPool` that exists |

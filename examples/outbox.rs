@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 struct OrderPlaced {
-    order: String,
+    id: String,
     cents: i64,
 }
 
@@ -30,7 +30,7 @@ impl Event for OrderPlaced {
     const KIND: &'static str = "OrderPlaced";
 
     fn key(&self) -> Option<Cow<'_, str>> {
-        Some(self.order.as_str().into())
+        Some(self.id.as_str().into())
     }
 }
 
@@ -57,21 +57,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let ids = SystemIds::new();
     for number in 1..=ORDERS {
         let placed = OrderPlaced {
-            order: ids.uuid().to_string(),
+            id: ids.uuid().to_string(),
             cents: number * 100,
         };
         let mut tx = db.begin().await?;
         sqlx::query("INSERT INTO orders (id, cents) VALUES ($1, $2)")
-            .bind(&placed.order)
+            .bind(&placed.id)
             .bind(placed.cents)
             .execute(&mut *tx)
             .await?;
         outbox.emit(&mut tx, &placed).await?;
         if number % 5 == 0 {
-            println!(
-                "order {} is rolled back, and with it its event",
-                placed.order
-            );
+            println!("order {} is rolled back, and with it its event", placed.id);
             drop(tx);
             continue;
         }

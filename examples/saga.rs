@@ -154,7 +154,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut tx = db.begin().await?;
     sqlx::query(SCHEMA).execute(&mut *tx).await?;
     db.commit(tx).await?;
-    let outbox = SqliteOutbox::builder(&db).source("/shop").open().await?;
+    let outbox = SqliteOutbox::builder(&db).source("/orders").open().await?;
     let relay = Relay::new(outbox.clone(), broker.publisher()).spawn();
 
     // The participants.
