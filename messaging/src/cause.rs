@@ -23,7 +23,7 @@ thread_local! {
 /// let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 /// let request = Cause::traced(trace);
 /// let made = request.scope(async {
-///     let mut message = Message::builder().topic("orders").kind("Placed").source("/shop").build()?;
+///     let mut message = Message::builder().topic("orders").kind("Placed").source("/orders").build()?;
 ///     Cause::mark(&mut message);
 ///     Ok::<_, mainstay_messaging::Error>(message)
 /// });

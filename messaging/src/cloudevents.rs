@@ -28,7 +28,7 @@
 //! ```
 //! use mainstay_messaging::{Message, cloudevents};
 //!
-//! let message = Message::builder().topic("orders").kind("OrderPlaced").source("/shop").build()?;
+//! let message = Message::builder().topic("orders").kind("OrderPlaced").source("/orders").build()?;
 //! let headers = cloudevents::write(&message);
 //! assert_eq!(headers.get("ce_type").unwrap(), "OrderPlaced");
 //! let read = cloudevents::read(message.topic.clone(), None, &headers, None)?;

@@ -9,7 +9,7 @@
 //! broker.create_topic("orders", 6).await?;
 //!
 //! let message = Message::builder()
-//!     .topic("orders").kind("OrderPlaced").source("/shop").key("order-7")
+//!     .topic("orders").kind("OrderPlaced").source("/orders").key("order-7")
 //!     .json(&serde_json::json!({ "cents": 1250 }))
 //!     .build()?;
 //! for outcome in broker.publisher().publish(&[message]).await {

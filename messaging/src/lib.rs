@@ -24,14 +24,14 @@
 //! impl Event for OrderPlaced {
 //!     const TOPIC: &'static str = "orders";
 //!     const KIND: &'static str = "OrderPlaced";
-//!     fn key(&self) -> Option<std::borrow::Cow<'_, str>> { Some(self.id.as_str().into()) }
+//!     fn key(&self) -> Option<std::borrow::Cow<'_, str>> { Some(self.id.as_str().into()) } // order per id
 //! }
 //!
 //! let broker = Broker::new();
-//! broker.create_topic("orders", 4).await?;
+//! broker.create_topic("orders", 4).await?; // one that exists stays as it is
 //!
 //! let event = OrderPlaced { id: "17".into() };
-//! let message = Message::builder().event(&event).source("/shop").build()?;
+//! let message = Message::builder().source("/orders").event(&event).build()?;
 //! for outcome in broker.publisher().publish(&[message]).await {
 //!     assert!(outcome.is_acknowledged());
 //! }

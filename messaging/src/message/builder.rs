@@ -22,13 +22,13 @@ use crate::{
 /// use mainstay_messaging::Message;
 ///
 /// let message = Message::builder()
-///     .topic("orders").kind("OrderPlaced").source("/shop").key("order-7")
+///     .topic("orders").kind("OrderPlaced").source("/orders").key("order-7")
 ///     .json(&serde_json::json!({ "cents": 1250 }))
 ///     .header("tenant", "blue")
 ///     .build()?;
 /// assert_eq!(message.key.unwrap().as_str(), "order-7");
 ///
-/// let error = Message::builder().topic("").kind("OrderPlaced").source("/shop").build().unwrap_err();
+/// let error = Message::builder().topic("").kind("OrderPlaced").source("/orders").build().unwrap_err();
 /// assert_eq!(error.to_string(), r#"invalid topic "": it is empty"#);
 /// # Ok::<_, mainstay_messaging::Error>(())
 /// ```
