@@ -30,7 +30,7 @@ impl Guard {
         &self.lease.name
     }
 
-    /// The fencing token of this holder, to be checked by whoever is written to.
+    /// The fencing token of this holder, which the written resource checks.
     #[must_use]
     pub fn token(&self) -> FencingToken {
         self.lease.token

@@ -2,7 +2,7 @@
 //!
 //! Every lock with a lease can have two holders. The first one is paused (by the scheduler, a garbage collector, a
 //! suspended machine), its lease ends, a second one takes over, and then the first one wakes up and writes. A
-//! *fencing token* grows with each holder, and whoever is written to refuses an older one.
+//! *fencing token* grows with each holder, and the written resource refuses an older one.
 //!
 //! **Guarantee:** a write that checks its token in its own transaction never follows a write of a newer holder, however
 //! long its process was paused and whatever the lock's store lost. **Without a checked token a lock is an optimisation:**
@@ -27,7 +27,8 @@
 //! let locks = Locks::new(SqliteLeases::builder(&db).open().await?);
 //! let fences = SqliteFences::builder(&db).open().await?;
 //!
-//! let guard = locks.acquire("stocktaking", Duration::from_secs(30)).await?; // waits at most so long
+//! // Waits up to 30 s for the lock. The lease (10 s) is renewed by itself.
+//! let guard = locks.acquire("stocktaking", Duration::from_secs(30)).await?;
 //! guard.run(async {                                   // dropped if the lease ends
 //!     let mut tx = db.begin().await?;
 //!     guard.check(&fences, &mut tx).await?;           // refuses a former holder; call it first
@@ -93,11 +94,11 @@
 //! | That effects outside a transaction (a mail, a call) happen under one holder only. | Send the [`token`](Guard::token) along, and let the receiver refuse older ones. |
 //! | Fairness among waiters. | Keep locks short; use a queue for work. |
 //! | Re-entrance: a second acquisition waits for the first, even in the same task. | Pass the guard on. |
-//! | A lock that survives a failover of Redis or of an asynchronous replica. | The fence refuses whoever was overtaken; that is what it is for. |
+//! | A lock that survives a failover of Redis or of an asynchronous replica. | The fence refuses the former holder. |
 //!
 //! # How it works
 //!
-//! A lock is a row: owner, token, end of the lease. Taking it is one statement or script: it is granted if it is
+//! A lock is a row: owner, token, end of the lease (10 s by default, [`lease`](LocksBuilder::lease)). Taking it is one statement or script: it is granted if it is
 //! free, if its lease has ended by the store's clock, or if the same owner asks again. The guard counts its
 //! own deadline from before that request, a hundredth and two milliseconds shorter than the lease, so it ends first. A task renews
 //! all leases of a process after a third of their length, and tries again soon after a failure.
@@ -120,7 +121,7 @@
 //! | Redis forgets its scripts. | They are sent again. |
 //! | Redis is set to evict keys. | Opening is refused with the name of the setting: [`Error::Evicts`]. |
 //! | A server's clock jumps ahead. | Leases end early: a change of holder, and the fence refuses the former one. |
-//! | An acquisition that was given up was still under way to the store. | It may be granted to nobody: the lock is free when that lease ends. |
+//! | An acquisition that was given up was still under way to the store. | The lock may be taken without a holder; it is free when that lease ends. |
 //! | On SQLite, a write transaction lasts longer than a third of the lease. | Renewals wait for it, and the lease may end. Keep them short. |
 //!
 //! # Schema

@@ -92,7 +92,7 @@ impl Locks {
 
     /// Takes the lock `name` if it is free; `None` if another owner has it.
     ///
-    /// Whoever acquires is an owner of their own: a second call waits for the guard of the first one.
+    /// Each acquisition has an owner of its own: a second call waits for the guard of the first one.
     ///
     /// # Errors
     /// Those of the store. If it failed, the lock may have been taken all the same; it is given back in the background.

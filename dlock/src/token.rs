@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A number that grows with each change of a lock's holder. Whoever is written to refuses writes with an older one.
+/// A number that grows with each change of a lock's holder. The written resource refuses an older one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FencingToken(i64);
 

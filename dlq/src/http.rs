@@ -48,7 +48,7 @@ pub enum Role {
 pub enum Denied {
     /// It does not say who asks.
     Unauthenticated,
-    /// Whoever asks may not do this.
+    /// The caller may not do this.
     Forbidden,
 }
 

@@ -1,12 +1,13 @@
 //! Dead letter queues that keep the order of each key.
 //!
-//! A message that no handler can process stops its key. A usual dead letter queue puts it aside, and
-//! later messages of its key overtake it. This crate keeps the message *and* the order: the others
-//! of its key are *held* behind it, all other keys go on and the offset advances. A replay continues
-//! where the key stopped.
+//! A poison message, which no handler can process, blocks its key. A usual dead letter queue puts it
+//! aside, and later messages of its key overtake it. This crate keeps the message *and* the order:
+//! later messages of its key are *held* behind it, other keys go on, and the offset advances. A
+//! replay continues where the key stopped.
 //!
-//! **The guarantee:** nothing disappears; after a replay the handler has seen the messages of the
-//! key in their original order, and each effect is applied once.
+//! **The guarantee:** no message is dropped unless an operator discards it; after a replay the
+//! handler has seen the messages of the key in their original order, and each effect is applied
+//! once.
 //!
 //! # Quickstart
 //!
@@ -29,7 +30,7 @@
 //! # let db = Database::open(directory.path().join("billing.db")).await?;
 //! # let broker = Broker::open(directory.path().join("log.db")).await?;
 //! # broker.create_topic("orders", 1).await?;
-//! # let message = Message::builder().source("/shop").event(&OrderPlaced { cents: -1 }).key("ada").build()?;
+//! # let message = Message::builder().source("/orders").event(&OrderPlaced { cents: -1 }).key("ada").build()?;
 //! # for outcome in broker.publisher().publish(&[message]).await { assert!(outcome.is_acknowledged()); }
 //! let inbox = SqliteInbox::builder(&db).open().await?;
 //! let queue = DeadLetterQueue::builder(inbox).open().await?;
@@ -61,7 +62,7 @@
 //! | Later messages of its key are held behind it, in order. Other keys go on, and the offset advances. | Admission inserts processed records first, then looks at blocked keys in a second statement. |
 //! | After a replay the handler has seen the key's messages in their original order. | Only the lowest message is replayed; the key drains message by message before the worker has it again. |
 //! | Each effect is applied once, however many replayers and operators there are, and however old the message is. | Effect and state commit together, under the lock of the message. |
-//! | What is to go on goes on after a crash. | It is in the tables: due times, draining keys, cursors of jobs. A sweep looks at each poll. |
+//! | Replays and jobs continue after a crash. | Due times, draining keys and cursors of jobs are in the tables, and the replayer reads them at each poll. |
 //! | An outage of the database or of a dependency counts no attempt and keeps nothing. | [`HandlerError::unavailable`](inbox::HandlerError::unavailable), and retryable database errors. |
 //! | Every act of an operator is recorded: who, when, why. | The record is in the transaction of the act. |
 //! | A discarded message can be restored until its [retention](Replayer::retention) ends. | Discarding is a state; kept messages are never pruned. |
@@ -91,6 +92,7 @@
 //! |---|---|
 //! | counts of groups, queries and gauges | 10,000; then "more" |
 //! | a page of a list | 1,000 |
+//! | replayed and discarded messages are kept | 30 days ([`Replayer::retention`]) |
 //! | an error text | 8 KiB; the rest is cut |
 //! | SQLite | a replay holds the file's only writer for a handler's length |
 //!

@@ -38,14 +38,18 @@
 //! # std::env::set_current_dir(&directory)?;
 //! let db = Database::open("shop.db").await?;
 //! let store = SqliteEventStore::builder(&db).open().await?; // creates its tables
-//! # let mut tx = db.begin().await?;
-//! # let placed: Loaded<Order> = store.create(&mut tx, "17", [OrderPlaced { cents: 1250 }]).await?;
+//!
+//! let mut tx = db.begin().await?;
+//! let placed: Loaded<Order> = store.create(&mut tx, "17", [OrderPlaced { cents: 1250 }]).await?;
+//! db.commit(tx).await?; // with your own rows, and what outbox.emit(&mut tx, …) wrote
 //! # assert_eq!(placed.version(), 1);
-//! # db.commit(tx).await?;
+//!
 //! let mut tx = db.begin().await?;
 //! let mut order: Loaded<Order> = store.load(&mut tx, "17").await?;
-//! if !order.is_paid { store.append(&mut tx, "17", &mut order, [OrderPaid {}]).await?; }
-//! db.commit(tx).await?; // with your own rows, and what outbox.emit(&mut tx, …) published
+//! if !order.is_paid {
+//!     store.append(&mut tx, "17", &mut order, [OrderPaid {}]).await?; // Error::Conflict: load and decide again
+//! }
+//! db.commit(tx).await?;
 //! # let mut tx = db.begin().await?;
 //! # let order: Loaded<Order> = store.load(&mut tx, "17").await?;
 //! # assert!(order.is_paid && order.version() == 2);
@@ -113,12 +117,13 @@
 //!
 //! # Projections
 //!
-//! There is no global position and no subscription, so there is no follower that can lose events.
+//! There is no global position and no subscription. To follow events, emit them through the outbox,
+//! whose relay loses none.
 //!
 //! | the read model is | written by |
 //! |---|---|
 //! | inline | your own SQL in the transaction that appends |
-//! | asynchronous | a consumer of what `outbox.emit(&mut tx, event.as_event())` published, with an inbox: in order per key, each effect once |
+//! | asynchronous | a consumer of what `outbox.emit(&mut tx, event.as_event())` wrote, with an inbox: in order per key, each effect once |
 //!
 //! Both are made anew from the streams by a [`Rebuild`], which can be interrupted and goes on where
 //! it was:
@@ -196,7 +201,7 @@
 //!
 //! | not guaranteed | what to do |
 //! |---|---|
-//! | Order between streams. | What must be in order belongs into one stream. |
+//! | Order between streams. | Put events that must be in order into one stream. |
 //! | That a rebuild sees events which are appended while it runs. | [`Rebuild`] says how to miss none. |
 //! | Erasing a person's data: events are never changed. | Keep it in a table of its own, or encrypt it with a key per person. |
 //! | That `apply` is right after its code changed. | Raise the numbers of the shapes. |

@@ -5,8 +5,9 @@
 //! key, which the client chooses and sends with each attempt, the service deduplicates: it makes the
 //! effect once and gives the same answer again.
 //!
-//! **Guarantee:** of all requests with one key, one makes its effect, and each is answered with the
-//! same bytes, or asked to come again, even if processes are killed mid-way.
+//! **Guarantee:** for 24 hours (`lifetime`), of all requests with one key one makes its effect in your
+//! database. Each is answered with the same bytes or asked to come again, even if processes are killed
+//! mid-way.
 //!
 //! # Quickstart
 //!
@@ -14,7 +15,7 @@
 //! # #[cfg(not(all(feature = "axum", feature = "sqlite")))] fn main() {}
 //! # #[cfg(all(feature = "axum", feature = "sqlite"))] mod example {
 //! use axum::{Router, extract::State, http::StatusCode, response::Response, routing::post};
-//! use mainstay_idempotency::{Answer, Keyed, SqliteRecords, http::Problem};
+//! use mainstay_idempotency::{Answer, Keyed, SqliteRecords, Sweeper, http::Problem};
 //! use mainstay_idempotency::{database::sqlite::Database, sqlx::{self, SqliteConnection}};
 //!
 //! # #[derive(serde::Deserialize, serde::Serialize)] struct PlaceOrder { sku: String }
@@ -37,6 +38,7 @@
 //! # sqlx::query("CREATE TABLE orders (sku TEXT)").execute(&mut *tx).await?;
 //! # db.commit(tx).await?;
 //! let records = SqliteRecords::builder(&db).open().await?;
+//! let sweeper = Sweeper::new(records.clone()).spawn(); // deletes answers after 24 h
 //! let app = Router::new().route("/orders", post(post_order)).with_state(records);
 //! # use axum::{body::Body, http::Request};
 //! # for _ in 0..2 {
@@ -47,6 +49,8 @@
 //! # }
 //! # let orders: i64 = sqlx::query_scalar("SELECT count(*) FROM orders").fetch_one(db.reader()).await?;
 //! # assert_eq!(orders, 1);
+//! // … serve `app`; at the end of the process:
+//! sweeper.shutdown().await?;
 //! # Ok(())
 //! # } }
 //! # #[cfg(all(feature = "axum", feature = "sqlite"))] fn main() { example::main().unwrap() }
@@ -172,7 +176,7 @@
 //! | Redis restarts empty. | Holders are refused, new tokens are higher than all before, and answers given before are forgotten. |
 //! | `maxmemory-policy` is not `noeviction`. | [`Error::Evicting`] at `open`. |
 //! | A handler panics, or answers 5xx, 408, 409, 425 or 429 (layer). | Nothing is kept, and the key is free. |
-//! | Nobody sweeps. | Expired records stay in the table and are ignored. Run a [`Sweeper`]. |
+//! | No [`Sweeper`] runs. | Expired records stay in the table and are ignored. |
 //! | A wall clock jumps. | Records expire by the database's clock, on SQLite by the host's. Leases in memory count on the monotonic clock, in Redis on the server's. |
 //!
 //! # Schema
@@ -185,8 +189,8 @@
 //! The builder's `namespace` puts them under a prefix, and on PostgreSQL into a schema. `open`
 //! migrates. A service that runs migrations itself takes `postgres::MIGRATIONS` or
 //! `sqlite::MIGRATIONS` and calls `open_without_migrating`. `postgres::roles` is the SQL of a role
-//! with the least privileges. Headers and bodies are stored as they are: whoever reads the table
-//! reads the answers.
+//! with the least privileges. Headers and bodies are stored as they are: a login that may read the
+//! table may read the answers.
 //!
 //! In Redis each key is one hash, `idempotency:<length>:<tenant>:<length>:<operation>:<key>`, which
 //! expires.

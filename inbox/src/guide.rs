@@ -41,8 +41,8 @@
 //! does about a message of an unknown kind, if the worker
 //! [blocks](Worker::block_unknown_kinds) such kinds.
 //! [`BlockKey`], the default, stores nothing: the message stays in the broker's log with its offset
-//! uncommitted, its key is blocked, and
-//! [`Status::blocked_keys`] lists it.
+//! uncommitted, its key is blocked, and [`Status::blocked_keys`] lists it. `mainstay-dlq` has a policy
+//! that puts the message aside, so that the offset advances.
 //!
 //! # Offsets
 //!

@@ -5,8 +5,9 @@
 //! deduplication: it inserts a *processed record* for each message, in the transaction that makes
 //! the handler's effect.
 //!
-//! **The guarantee:** no message is lost, and each handler's database effect is applied once, even
-//! if a process is killed mid-way.
+//! **The guarantee:** each handler's database effect is applied once, in order per key, even if a
+//! process is killed mid-way. No message is lost. One whose kind has no handler is acknowledged
+//! without effect, unless [`Worker::block_unknown_kinds`] keeps it.
 //!
 //! # Quickstart
 //!
@@ -28,8 +29,7 @@
 //! /// Everything written through `tx` commits together with the processed record, or not at all.
 //! async fn bill(tx: &mut sqlx::SqliteConnection, order: Received<OrderPlaced>) -> Result<(), HandlerError> {
 //!     sqlx::query("INSERT INTO invoices (order_id, cents) VALUES ($1, $2)")
-//!         .bind(order.event.id).bind(order.event.cents)
-//!         .execute(tx).await?;
+//!         .bind(order.event.id).bind(order.event.cents).execute(tx).await?;
 //!     Ok(())
 //! }
 //!
@@ -38,31 +38,31 @@
 //! # use mainstay_inbox::messaging::{Message, Publisher};
 //! # let directory = tempfile::tempdir()?;
 //! # std::env::set_current_dir(&directory)?;
+//! let broker = Broker::open("log.db").await?;
+//! broker.create_topic("orders", 4).await?; // one that exists stays as it is
 //! let db = Database::open("billing.db").await?; // with a table `invoices`
 //! # let mut tx = db.begin().await?;
 //! # sqlx::query("CREATE TABLE invoices (order_id TEXT, cents INTEGER)").execute(&mut *tx).await?;
 //! # db.commit(tx).await?;
 //! # let reader = db.reader().clone();
-//! # let shutdown_signal = async move || {
+//! # let shutdown = async move {
 //! #     let billed = || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM invoices").fetch_one(&reader);
 //! #     while billed().await.is_ok_and(|invoices| invoices == 0) {
 //! #         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
 //! #     }
 //! # };
 //! let inbox = SqliteInbox::builder(&db).open().await?;
-//! let broker = Broker::open("log.db").await?;
-//! # broker.create_topic("orders", 4).await?;
 //! # let placed = OrderPlaced { id: "17".to_owned(), cents: 500 };
 //! # let message = Message::builder().source("/orders").event(&placed).build()?;
 //! # broker.publisher().publish(&[message]).await;
 //! let consumer = broker.consumer("billing").subscribe(["orders"]).await?;
-//! Worker::new(inbox, consumer).on(bill).run_until(shutdown_signal()).await?;
+//! Worker::new(inbox, consumer).on(bill).run_until(shutdown).await?; // a future, such as Ctrl-C
 //! # Ok(())
 //! # } }
 //! # #[cfg(feature = "sqlite")] fn main() { example::main().unwrap() }
 //! ```
 //!
-//! The same on a `PgPool` that the service has already. `consumer` comes from your broker's crate:
+//! The same on a `PgPool` that exists:
 //!
 //! ```no_run
 //! # #[cfg(feature = "postgres")] mod example {
@@ -77,14 +77,13 @@
 //! async fn consume(
 //!     pool: PgPool, consumer: impl Consumer, shutdown: impl Future<Output = ()> + Send,
 //! ) -> Result<(), mainstay_inbox::Error> {
-//!     let inbox = PostgresInbox::builder(pool).open().await?;
+//!     let inbox = PostgresInbox::builder(&pool).open().await?;
 //!     Worker::new(inbox, consumer).on(bill).run_until(shutdown).await
 //! }
 //!
 //! async fn bill(tx: &mut PgConnection, order: Received<OrderPlaced>) -> Result<(), HandlerError> {
 //!     sqlx::query("INSERT INTO invoices (order_id, cents) VALUES ($1, $2)")
-//!         .bind(order.event.id).bind(order.event.cents)
-//!         .execute(tx).await?;
+//!         .bind(order.event.id).bind(order.event.cents).execute(tx).await?;
 //!     Ok(())
 //! }
 //! # }
@@ -103,7 +102,9 @@
 //! | [`HandlerError::unavailable`]: a service that the handler calls is away | tries again, as long as it takes | no |
 //!
 //! The default policy, [`BlockKey`], stores nothing: the key of the message waits, is listed in
-//! [`Status::blocked_keys`], and is tried again every 30 s unless the failure is permanent.
+//! [`Status::blocked_keys`], and is tried again every 30 s unless the failure is permanent. With
+//! `mainstay-dlq`, a dead letter queue, the message is put aside, the later messages of its key are
+//! held behind it in order, and the offset advances.
 //!
 //! # State, status, shutdown
 //!
@@ -257,7 +258,7 @@
 //! |---|---|
 //! | The effect of a message on a consumer is applied once, however often the message is delivered. | Processed record and effect commit together. The record's key is (consumer, source, message id), never a hash. |
 //! | No message is lost: each one is handled, is a duplicate, blocks its key visibly, or has a [kind without handler](#new-kinds-of-events). | The worker commits an offset only when every message below it is finished. |
-//! | Messages of one key run one at a time and in order, through failures and retries. Other keys go on: no head-of-line blocking. | One lane per key; a failed message returns to the head of its lane. |
+//! | Messages of one key run one at a time and in order, through failures and retries. Other keys go on, without head-of-line blocking, until the partition's in-flight window is full ([`Worker::max_in_flight`], 10,000 messages or 64 MiB). `mainstay-dlq` lifts this limit. | One lane per key; a failed message returns to the head of its lane. |
 //! | A failing message does not fail the rest of its batch, and costs the others little. | Savepoints, set as often as messages fail: only the failing message and the few around it are undone. |
 //! | A record that cannot be read (not a message, unknown version, does not decode) blocks only its key, and stays in the log. | [`BlockKey`] never acknowledges it. |
 //! | Order and deduplication hold across a rebalance. | The unique processed record turns the later of two transactions into a duplicate. |
@@ -267,7 +268,7 @@
 //! | not guaranteed | what to do |
 //! |---|---|
 //! | At most one effect outside the transaction, such as a mail or a call to another service. | Pass the message id as idempotency key. |
-//! | Deduplication of a message that comes again later than the retention window. | Set [`Worker::retention`] above the broker's retention. |
+//! | Deduplication of a message that comes again later than 7 days after its offset was committed. | Set [`Worker::retention`] above the broker's retention. |
 //! | Order among messages without a key, or of different keys. | Give them a key. |
 //!
 //! # Failure modes
@@ -280,7 +281,7 @@
 //! | The database or the broker does not answer. | The worker waits with backoff, [`Status::last_error`] says why, no attempt is counted. |
 //! | A process is suspended in the middle of a transaction (PostgreSQL). | The server ends it after `idle_in_transaction_timeout`, and another worker does its messages. A longer [handler deadline](Worker::handler_deadline) is refused. |
 //! | A handler ignores an SQL error (PostgreSQL). | What it wrote is rolled back; the handler has failed. |
-//! | A handler fails permanently, or in all attempts. | Its key is blocked. Other keys go on until the in-flight window is full; then the partition pauses. |
+//! | A handler fails permanently, or in all attempts. | Its key is blocked. Other keys go on until the in-flight window is full; then the partition pauses. To let it go on, add `mainstay-dlq`. |
 //! | The database refuses what an operator must mend: a privilege, credentials. | No attempt is counted. The worker goes on by itself once the operator has mended it; until then [`Status::last_error`] says why. |
 //! | A handler blocks its thread. | Its deadline cannot end it. A shutdown stops waiting for it after twice [`Worker::drain_timeout`]. |
 //! | A key stays blocked longer than the broker keeps its log. | The group's offset falls out of the log, and the consumer ends with an error. Alert on `mainstay_inbox_blocked_keys`. |
@@ -300,9 +301,9 @@
 //! Roll back in the opposite order. The same order serves a new version of a kind; there the wrong
 //! order loses nothing, because a worker blocks the key of a message whose version it does not know.
 //!
-//! [`Worker::block_unknown_kinds`] makes the order a matter of delay only: a worker blocks the key of
-//! such a message, leaves the message in the log, and a build that has a handler goes on with it when
-//! it gets the partition.
+//! With [`Worker::block_unknown_kinds`], a wrong order only delays messages. The worker blocks the key
+//! of a message whose kind it does not know, and leaves the message in the log. A build with a handler
+//! handles it when it gets the partition.
 //!
 //! # Schema
 //!

@@ -22,8 +22,9 @@
 //! token. Every transaction that records an outcome checks the tokens, so a relay that was suspended past
 //! its lease changes nothing.
 //!
-//! The number of shards is the largest number of relays that can share the work. It is written into the
-//! schema, because the hash depends on it. A process with another number refuses to open the outbox.
+//! The number of shards is the largest number of relays that can share the work. It is 1 by default, so a
+//! second relay only stands by. The first open writes it into the schema for good, because the hash depends
+//! on it. A process with another number refuses to open the outbox.
 //!
 //! # Blocked keys
 //!
@@ -49,7 +50,7 @@
 //! |---|---|
 //! | Wake-ups across processes | Run `PostgresOutbox::announce` in processes that write and `PostgresOutbox::listen` in those that relay. NOTIFY uses a connection of its own and never your transaction. If it fails, relays still poll. |
 //! | Combined statements | `PostgresOutbox::enqueue_with` performs a business write and enqueues its message in one round trip. |
-//! | Roles | `postgres::roles` is the SQL for least privileges: one role for writers, one for relays. |
+//! | Roles | `postgres::roles` is the SQL for least privileges: one role for writers, one for relays, one for operators. |
 //! | Poolers | Everything but `listen` works behind a pooler in transaction mode. Set `transaction_pooler(true)` on the `Database`, since such a pooler keeps no prepared statements. Give `listen_at` the server's own address. |
 //! | Old snapshots | A long transaction elsewhere delays no message. Rows that were deleted meanwhile stay in the table until it ends, and slow down every round. |
 //! | Suspended relays | The server ends a relay's transaction after 5 s of idling, because the next owner waits for its locks. |

@@ -32,7 +32,7 @@
 //! # std::env::set_current_dir(&directory)?;
 //!
 //! let broker = Broker::open("log.db").await?;
-//! broker.create_topic("orders", 4).await?;
+//! broker.create_topic("orders", 4).await?; // one that exists stays as it is
 //! let db = Database::open("orders.db").await?;
 //! let outbox = SqliteOutbox::builder(&db).source("/orders").open().await?;
 //! let relay = Relay::new(outbox.clone(), broker.publisher()).spawn();
@@ -48,7 +48,8 @@
 //! db.commit(tx).await?;                // wakes the relay
 //! # while relay.status().published == 0 { tokio::task::yield_now().await; }
 //!
-//! relay.shutdown().await?;             // at the end of the process
+//! // At the end of the process. The next start publishes what is not published by then.
+//! relay.shutdown().await?;
 //! # Ok(()) }
 //! ```
 //!
@@ -75,7 +76,7 @@
 //!     .bind(&order.id).bind(order.cents).execute(&mut *tx).await?;
 //! outbox.emit(&mut tx, &order).await?;
 //! tx.commit().await?;
-//! outbox.notify();                     // the commit of a foreign pool does not wake the relay
+//! outbox.notify();                     // optional: wakes the relay at once; without it, up to 50 ms later
 //! # relay.shutdown().await?;
 //! # Ok(()) } }
 //! # fn main() {}
@@ -93,7 +94,7 @@
 //! | Per (topic, key): if A had committed before B's enqueue began, A is published first. | A relay reads all visible rows in position order, and no message overtakes another of its key. |
 //! | Each shard has one owner. After a change of owner, every write of the former owner is refused. | A fencing token grows with each change of owner. Publish calls end before the lease does. |
 //! | A refused or unreadable message blocks only its own key and is retried with backoff. | It moves to the deferred table, and later messages of its key are held behind it. |
-//! | What waits slows nothing down: a round costs what its limit allows, however many messages are blocked or delayed. | It reads the deferred table by the indexes of what is due. |
+//! | Waiting messages slow nothing down: a round costs what its limit allows, however many messages are blocked or delayed. | It reads the deferred table by the indexes of what is due. |
 //! | A broker outage counts as no attempt, and the backlog drains in order afterwards. | Unknown outcomes move no row. |
 //!
 //! | not guaranteed | what to do |
@@ -101,6 +102,15 @@
 //! | Exactly once through crashes. | Make the consumer idempotent: `mainstay-inbox` skips duplicates. |
 //! | An order among messages of concurrent transactions of one key. | Lock the aggregate's row first; then it is commit order. |
 //! | The order of a message with [`deliver_after`](Entry::deliver_after). | A delayed message leaves the order of its key by design. |
+//! | Publication of a message that an operator discarded, or whose [deduplication key](DeduplicationKey) was used before. | Discards are recorded in `outbox_acts`; [`Enqueued`] tells of a repeated key. |
+//!
+//! # Limits
+//!
+//! | limit | default | set by |
+//! |---|---|---|
+//! | relays that can share the work (shards); fixed at the first open | 1 | [`shards`](OutboxBuilder::shards) |
+//! | size of a message | 1 MiB | [`max_message_size`](OutboxBuilder::max_message_size) |
+//! | time for which a deduplication key is remembered | 7 days | [`deduplication_retention`](OutboxBuilder::deduplication_retention) |
 //!
 //! # How it works
 //!

@@ -76,11 +76,11 @@
 //! # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
 //! # std::env::set_current_dir(&directory)?;
-//! let db = Database::open("orders.db").await?; // with the service's own tables
 //! let broker = Broker::open("log.db").await?;
-//! # for topic in ["stock-commands", "stock", "payment-commands", "payments", "shipping-commands", "shipping"] {
-//! #     broker.create_topic(topic, 1).await?;
-//! # }
+//! for topic in ["stock-commands", "stock", "payment-commands", "payments", "shipping-commands", "shipping"] {
+//!     broker.create_topic(topic, 4).await?; // one that exists stays as it is
+//! }
+//! let db = Database::open("orders.db").await?; // with the service's own tables
 //! let outbox = SqliteOutbox::builder(&db).source("/orders").open().await?;
 //! let relay = Relay::new(outbox.clone(), broker.publisher()).spawn(); // publishes the commands
 //! let sagas = SqliteSagas::builder(&db).open().await?;                // creates its tables
@@ -130,11 +130,11 @@
 //! | A late, repeated or foreign reply changes nothing. | A reply counts only if its causation id names the command that its run waits for. Command ids carry the run: `run:step:attempt`. |
 //! | A command is repeated under a new id only after a known refusal. | The attempt rises with a refusal, never with a timeout. |
 //! | Once the pivot was sent, nothing is undone unless the pivot is refused. | A timeout then reports, and a cancel is undecided. |
-//! | An undo never overtakes its do, and is not given up. | Both go to one topic and key; the participant's worker retries, then dead-letters, and the run is overdue. |
+//! | A compensation (undo) never overtakes the command that it undoes, and is not given up. | Both go to one topic and key; the participant's worker retries, then dead-letters, and the run is overdue. |
 //! | Nothing needs recovery after `kill -9`. | No process owns a run. A reply is handled by any worker, a timer by any process. |
 //! | A run that cannot go on stops no other. | It is `broken`, keeps the replies that it could not take, and waits for an operator. |
 //! | A run is continued by its own definition only. | Version, and a fingerprint over stages, names, kinds and undos, are stored with each run. |
-//! | Every act of an operator is recorded: who, when, why. | It is an entry of the run's journal, in the transaction of the act. |
+//! | Every act of an operator is recorded: who, when, why, for as long as its run is kept. | It is an entry of the run's journal, in the transaction of the act. |
 //!
 //! | not guaranteed | what to do |
 //! |---|---|
@@ -188,11 +188,13 @@
 //!
 //! | table | rows |
 //! |---|---|
-//! | `saga_runs` | one per run: its state, and what lists need |
-//! | `saga_journal` | what happened to each run |
+//! | `saga_runs` | one per run: its state, and what lists need; deleted 30 days after its end ([`Timers::retention`]) |
+//! | `saga_journal` | what happened to each run; deleted with it |
 //! | `saga_steps` | at participants: steps that were begun or undone; delete old ones with [`prune`](Participant::prune) |
+//! | `saga_schema` | the schema's version |
 //!
-//! [`store`] has their columns and indexes.
+//! [`store`] has their columns and indexes. The builder's `namespace` puts them under a prefix, and on
+//! PostgreSQL into a schema.
 //!
 //! # Metrics
 //!
