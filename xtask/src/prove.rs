@@ -1,5 +1,7 @@
 //! `cargo xtask prove`: the checks that take hours. Their counts stay in `target/prove`, with a report.
 
+mod openapi;
+
 use std::{
     env, fs,
     process::{Command, Stdio},
@@ -70,6 +72,11 @@ pub(crate) const PARTS: &[Step] = &[
         name: "browser",
         what: "people buy, watch and act in Chromium; the pictures are in target/screenshots",
         run: |_| browser(),
+    },
+    Step {
+        name: "openapi",
+        what: "schemathesis gets no 5xx and no answer that the API's document does not name",
+        run: openapi::check,
     },
 ];
 

@@ -2,7 +2,8 @@
 
 use axum::http::Method;
 use utoipa::openapi::{
-    Content, HttpMethod, ObjectBuilder, OpenApi, Required, ResponseBuilder, ResponsesBuilder, Type,
+    Content, HttpMethod, KnownFormat, ObjectBuilder, OpenApi, Required, ResponseBuilder,
+    ResponsesBuilder, SchemaFormat, Type,
     path::{OperationBuilder, ParameterBuilder, ParameterIn},
     request_body::RequestBodyBuilder,
 };
@@ -123,7 +124,7 @@ pub(crate) fn of(service: &str) -> OpenApi {
                 .name("id")
                 .parameter_in(ParameterIn::Path)
                 .required(Required::True);
-            operation = operation.parameter(id.schema(Some(text())));
+            operation = operation.parameter(id.schema(Some(number())));
         }
         if !reads {
             let body = Content::new(Some(any_json()));
@@ -138,6 +139,10 @@ pub(crate) fn of(service: &str) -> OpenApi {
     document
 }
 
-fn text() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String)
+/// What numbers dead letters and jobs.
+fn number() -> ObjectBuilder {
+    let format = SchemaFormat::KnownFormat(KnownFormat::Int64);
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(format))
 }

@@ -44,7 +44,8 @@ struct Wanted {
     overdue: Option<bool>,
     /// Those before this run: `next` of the page before.
     before: Option<String>,
-    /// Up to 1,000.
+    /// Up to 1,000; of a larger number, 1,000.
+    #[param(value_type = Option<i64>, minimum = 0)]
     limit: Option<u32>,
 }
 
