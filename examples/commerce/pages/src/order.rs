@@ -8,11 +8,13 @@
 //! | `lanes` | what each service did: pure |
 //! | `scale`, `drawing` | the picture of the lanes |
 //! | `sections` | the parts of the page |
+//! | `returns` | what comes back, and the form that asks for it |
 
 mod drawing;
 mod facts;
 mod journal;
 mod lanes;
+mod returns;
 mod scale;
 mod sections;
 
@@ -44,6 +46,7 @@ pub(crate) fn router() -> Router<Pages> {
         .route("/orders/{id}", get(show))
         .route("/orders/{id}/live", get(watch))
         .route("/orders/{id}/cancel", post(cancel))
+        .route("/orders/{id}/returns", post(returns::send_back))
 }
 
 async fn show(

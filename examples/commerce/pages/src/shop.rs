@@ -28,12 +28,14 @@ const SHOWN: usize = 12;
 /// Orders of the visitor on the page.
 const LATEST: usize = 10;
 /// What the simulated payment provider makes of each way to pay.
-const OTHER_WAYS: [(&str, &str); 5] = [
+const OTHER_WAYS: [(&str, &str); 7] = [
     ("pm_flaky", "a provider that fails twice"),
     ("pm_late", "a provider that answers too late"),
     ("pm_timeout", "a provider that does not answer"),
     ("pm_silent", "a provider that says nothing at all"),
     ("pm_3ds", "a card that asks for more"),
+    ("pm_expires", "a card whose hold expires, and is renewed"),
+    ("pm_lapses", "a card whose hold expires for good"),
 ];
 
 pub(crate) fn router() -> Router<Pages> {

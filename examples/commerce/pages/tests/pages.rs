@@ -74,6 +74,7 @@ impl Shop {
                 }),
             )
             .route("/api/v1/orders/{id}", get(order))
+            .route("/api/v1/orders/{id}/returns", post(kept))
             .route("/api/v1/sagas/{run}/cancel", post(kept))
             .route("/readyz", get(ready))
             .route("/api/v1/auth/login", post(logged_in))
@@ -112,7 +113,13 @@ async fn order(State(shop): State<Shop>, Path(id): Path<String>) -> Response {
         return StatusCode::NOT_FOUND.into_response();
     }
     let status = *shop.status.lock().unwrap();
+    let returned = json!({
+        "return_id": "r-1", "status": "refunded", "reason": "too <small>", "amount_minor": 400, "refunded_minor": 400,
+        "lines": [{"sku": "SKU-001", "qty": 1}],
+    });
+    let is_over = status == "completed";
     Json(json!({
+        "returns": is_over.then_some(returned).as_slice(),
         "order_id": id, "status": status, "customer_id": "<script>alert(1)</script>", "currency": "EUR",
         "total_minor": 1299, "lines": [{"line_no": 1, "sku": "SKU-001", "qty": 2, "unit_price_minor": 400, "tax_minor": 0}],
         "history": [{"status": status, "at": AT}],
@@ -322,6 +329,38 @@ async fn an_operator_signs_with_any_name() {
     assert_eq!(sent[0].0["x-operator"].as_bytes(), "Jörg".as_bytes());
 }
 
+#[tokio::test]
+async fn the_customer_of_a_completed_order_returns_what_is_left_of_it_once_per_form() {
+    let shop = Shop::new();
+    let (_, page) = shop.get("/orders/o-1").await;
+    assert!(!page.contains("Return it"), "{page}");
+    *shop.status.lock().unwrap() = "completed";
+    let (_, page) = shop.get("/orders/o-1").await;
+    for part in [
+        "too &lt;small&gt;",
+        "status refunded",
+        "name=\"key\" value=\"return-2-of-o-1\"",
+        "name=\"pieces:SKU-001\" min=\"0\" max=\"1\"",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let path = "/orders/o-1/returns";
+    for nothing in ["key=k", "key=k&pieces:SKU-001=0", "key=k&pieces:SKU-001=x"] {
+        let response = shop.post(path, nothing, &[]).await;
+        let status = response.status();
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{nothing}");
+    }
+    assert!(shop.sent.lock().unwrap().is_empty());
+    let form = "key=return-2-of-o-1&pieces%3ASKU-001=1&pieces%3ASKU-002=&reason=+too+big+";
+    let response = shop.post(path, form, &[]).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    assert_eq!(response.headers()[header::LOCATION], "/orders/o-1#returns");
+    let sent = shop.sent.lock().unwrap();
+    assert_eq!(sent[0].0["idempotency-key"], "return-2-of-o-1");
+    let line = json!({"sku": "SKU-001", "quantity": 1});
+    assert_eq!(sent[0].1, json!({"lines": [line], "reason": "too big"}));
+}
+
 /// The text of the next event of a stream; none = the stream has ended.
 async fn event(body: &mut Body) -> Option<String> {
     loop {
@@ -362,7 +401,7 @@ async fn what_a_browser_claims_to_have_seen_is_no_part_of_an_event() {
 #[tokio::test(start_paused = true)]
 async fn a_page_hears_what_changed_and_a_returning_one_what_it_missed() {
     let shop = Shop::new();
-    *shop.status.lock().unwrap() = "completed";
+    *shop.status.lock().unwrap() = "cancelling";
     let (_, page_of_order) = shop.get("/orders/o-1").await;
     let url = live(&page_of_order);
     let stream = async |last: Option<&str>| {

@@ -82,7 +82,7 @@ fn shop(config: &Config, address: SocketAddr) -> String {
   limit     {rate}    traffic {traffic}
   data      {storage}
   seeds     SKU-001 … SKU-200 (scarce: SKU-198, SKU-199, SKU-200), cust-001 … cust-050
-            pm_ok pm_declined pm_timeout pm_late pm_flaky pm_3ds pm_silent
+            pm_ok pm_declined pm_timeout pm_late pm_flaky pm_3ds pm_silent pm_expires pm_lapses
   logins    cust-001@example.com … cust-050@example.com, {OPERATOR}
             password {logins}
 

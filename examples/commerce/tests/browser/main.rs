@@ -49,6 +49,7 @@ async fn visit(browser: &Browser, shop: &Shop) -> WebDriverResult<()> {
     an_order_is_watched_live(browser, shop).await?;
     a_declined_card_is_taken_back(browser, shop).await?;
     a_visitor_is_the_courier(browser, shop).await?;
+    a_customer_returns_a_piece(browser, shop).await?;
     an_operator_cancels_a_saga(browser, shop).await?;
     an_operator_plays_and_checks(browser, shop).await?;
     every_page_is_readable(browser, shop).await?;
@@ -92,6 +93,20 @@ async fn a_visitor_is_the_courier(browser: &Browser, shop: &Shop) -> WebDriverRe
     browser.click("button[value=delivered]", false).await?;
     browser.wait_for("#summary .status.completed").await?;
     Ok(())
+}
+
+/// The money comes back while the page is open.
+async fn a_customer_returns_a_piece(browser: &Browser, shop: &Shop) -> WebDriverResult<()> {
+    browser.goto(&shop.url("/")).await?;
+    browser.click("button[value=pm_ok]", false).await?;
+    browser.wait_for("#return-form").await?;
+    browser.click("#return-form summary", false).await?;
+    let pieces = browser.wait_for("input[name^='pieces:']").await?;
+    pieces.clear().await?;
+    pieces.send_keys("1").await?;
+    browser.click("#return-form button", false).await?;
+    browser.wait_for("#returns .status.refunded").await?;
+    browser.pictures("order-returned").await
 }
 
 /// The steps of the scenario and the verdict appear without a reload.

@@ -46,6 +46,9 @@ pub(crate) struct Order {
     pub(crate) total_minor: i64,
     pub(crate) lines: Vec<Line>,
     pub(crate) history: Vec<Entered>,
+    /// What comes back, or came back.
+    #[serde(default)]
+    pub(crate) returns: Vec<Return>,
 }
 
 #[derive(Deserialize, Debug)]
@@ -53,6 +56,27 @@ pub(crate) struct Line {
     pub(crate) sku: String,
     pub(crate) qty: i64,
     pub(crate) unit_price_minor: i64,
+}
+
+/// Goods of the order that come back.
+#[derive(Deserialize, Debug)]
+pub(crate) struct Return {
+    #[serde(rename = "return_id")]
+    pub(crate) id: String,
+    pub(crate) status: String,
+    pub(crate) reason: String,
+    pub(crate) lines: Vec<Returned>,
+    pub(crate) amount_minor: i64,
+    /// None: the money was not given back yet.
+    #[serde(default)]
+    pub(crate) refunded_minor: Option<i64>,
+}
+
+/// Pieces that come back.
+#[derive(Deserialize, Debug)]
+pub(crate) struct Returned {
+    pub(crate) sku: String,
+    pub(crate) qty: i64,
 }
 
 /// A status that the order has entered.

@@ -9,7 +9,7 @@ use super::{
     drawing,
     facts::{Event, Facts, Ledger, Noted, Posting, Stock, Timeline},
     journal::{Told, read},
-    lanes,
+    lanes, returns,
 };
 use crate::{
     api::escaped,
@@ -24,6 +24,7 @@ pub(crate) fn of(facts: &Facts, now: i64) -> Vec<Markup> {
     vec![
         summary(facts, now),
         acts(facts),
+        returns::section(facts),
         picture(facts, now),
         money(facts),
         parcel(facts),
