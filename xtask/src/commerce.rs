@@ -254,19 +254,28 @@ fn services_of(names: &[String], wanted: &Up) -> impl Iterator<Item = (String, V
     })
 }
 
-/// The arguments of the gateway before the first process of each service.
+/// The arguments of the gateway before all processes of each service.
 fn front(names: &[String], state: &State) -> Vec<String> {
-    let first = |process: &&Process| names.contains(&process.name);
-    let upstreams = state.processes.iter().filter(first).flat_map(|process| {
-        let upstream = format!("{}={}", process.name, process.url());
-        ["--upstream".to_owned(), upstream]
+    let upstreams = state.processes.iter().filter_map(|process| {
+        let service = names.iter().find(|name| is_of(process, name))?;
+        Some([
+            "--upstream".to_owned(),
+            format!("{service}={}", process.url()),
+        ])
     });
+    let upstreams = upstreams.flatten();
     let arguments = ["--service", "gateway", "--traffic", "off"];
     arguments
         .map(str::to_owned)
         .into_iter()
         .chain(upstreams)
         .collect()
+}
+
+/// Whether a process is the first of a service, or another one: `order` and `order-2` are of `order`.
+fn is_of(process: &Process, service: &str) -> bool {
+    let rest = process.name.strip_prefix(service);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 fn show(state: &State, settings: &Settings, program: &Utf8PathBuf) {

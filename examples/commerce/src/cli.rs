@@ -69,7 +69,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "COMMERCE_AUTH", value_name = "open|required")]
     pub(crate) auth: Option<String>,
     /// Where a service is that the gateway stands before, such as order=http://127.0.0.1:8081; once
-    /// per service
+    /// per process of a service. While one of them does not answer, the next one is asked
     #[arg(
         long,
         env = "COMMERCE_UPSTREAM",

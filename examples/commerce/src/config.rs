@@ -15,7 +15,7 @@ use commerce_chassis::{Access, Operators, Storage, StorageSettings, WebhookSecre
 use commerce_inventory::HOLD;
 use serde::Deserialize;
 
-use access::{access, jwks_url, otlp, rate_limit, seed_password, upstream};
+use access::{access, jwks_urls, otlp, rate_limit, seed_password, upstream};
 
 use crate::{
     cli::{Secret, ServeArguments, StorageArguments},
@@ -49,8 +49,9 @@ pub(crate) struct Config {
     pub(crate) access: Access,
     /// The services of other processes that the gateway stands before.
     pub(crate) upstreams: Vec<(String, Uri)>,
-    /// The key set of identity; none = identity is in this process, or no token is needed.
-    pub(crate) jwks: Option<Uri>,
+    /// The key set of identity, at each of its processes; none = identity is in this process, or no
+    /// token is needed.
+    pub(crate) jwks: Vec<Uri>,
     /// Requests per second of one client; none = any number.
     pub(crate) rate: Option<NonZeroU32>,
     /// The collector of spans; none = they are not exported.
@@ -131,7 +132,7 @@ impl Config {
         };
         Ok(Self {
             operators: operators(token.or(file.operator_token.take()).as_deref(), access)?,
-            jwks: jwks_url(jwks.as_deref(), &services, &upstreams, access)?,
+            jwks: jwks_urls(jwks.as_deref(), &services, &upstreams, access)?,
             otlp: otlp(arguments.otlp.or(file.otlp.take()))?,
             rate: rate_limit(rate.as_deref(), access)?,
             seed_password: seed_password(password.or(file.seed_password.take()), access)?,

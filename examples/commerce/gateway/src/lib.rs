@@ -9,7 +9,7 @@
 //! | `routes`, `guard` | token → role of the route |
 //! | `limit` | requests per client, with `Retry-After` |
 //! | `upstream` | per service: bulkhead, circuit breaker, deadline |
-//! | `remote` | a service in another process; a service in this one is its router, without a loopback hop |
+//! | `replicas`, `remote` | a service in other processes; a service in this one is its router, without a loopback hop |
 //! | `readiness` | how the services of other processes are |
 //! | `document`, `docs` | the OpenAPI document of all services, and a page for it |
 
@@ -19,6 +19,7 @@ mod guard;
 mod limit;
 mod readiness;
 mod remote;
+mod replicas;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -106,10 +107,16 @@ impl Gateway {
         self
     }
 
-    /// Adds a service of another process, at a URL such as `http://127.0.0.1:8081`.
+    /// Adds a service of another process, at a URL such as `http://127.0.0.1:8081`. A service may run
+    /// in several: while one of them does not answer, the next one is asked.
     #[must_use]
     pub fn remote(mut self, service: &str, url: Uri) -> Self {
-        self.places.insert(service.to_owned(), Place::Remote(url));
+        if let Some(Place::Remote(urls)) = self.places.get_mut(service) {
+            urls.push(url);
+        } else {
+            let place = Place::Remote(vec![url]);
+            self.places.insert(service.to_owned(), place);
+        }
         self
     }
 

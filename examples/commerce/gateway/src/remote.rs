@@ -1,29 +1,25 @@
-//! A service in another process: plain HTTP over kept-alive connections.
+//! A process of a service: plain HTTP over kept-alive connections.
 
 use std::time::Duration;
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::Request,
     http::{
-        HeaderMap, HeaderName, StatusCode, Uri,
+        HeaderMap, HeaderName, Uri,
         header::{CONNECTION, HOST, ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
     },
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
-use commerce_chassis::Problem;
 use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use serde_json::Value;
 
 /// Shorter than the services keep idle connections. Otherwise a request would meet a connection that
 /// the service is closing, and a POST is never sent twice.
 const IDLE: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(2);
-/// The largest OpenAPI document, in bytes.
-const LARGEST_DOCUMENT: usize = 4 << 20;
 
 /// Headers that concern one connection (RFC 9110, section 7.6.1).
 const OF_CONNECTION: [HeaderName; 7] = [
@@ -36,7 +32,7 @@ const OF_CONNECTION: [HeaderName; 7] = [
     UPGRADE,
 ];
 
-/// A client of one service. Clones share the connections.
+/// A client of one process. Clones share the connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Remote {
     client: Client<HttpConnector, Body>,
@@ -55,16 +51,7 @@ impl Remote {
         Self { client, url }
     }
 
-    /// The service's answer, or a problem.
-    pub(crate) async fn call(&self, request: Request) -> Response {
-        self.send(request).await.unwrap_or_else(|error| {
-            let refused = error.is_connect();
-            tracing::warn!(service = %self.url, %error, "a service does not answer");
-            unreachable(refused).into_response()
-        })
-    }
-
-    /// The service's answer, if there is one.
+    /// The process's answer, if there is one.
     pub(crate) async fn send(&self, mut request: Request) -> Result<Response, legacy::Error> {
         *request.uri_mut() = self.uri(request.uri());
         // The original host stays readable; the client sets the service's own.
@@ -82,18 +69,8 @@ impl Remote {
         Ok(response.map(Body::new))
     }
 
-    /// The OpenAPI document of the process.
-    pub(crate) async fn document(&self) -> Result<Value, Problem> {
-        let mut request = Request::new(Body::empty());
-        *request.uri_mut() = Uri::from_static("/openapi.json");
-        let response = self.call(request).await;
-        let is_document = response.status().is_success();
-        let body = to_bytes(response.into_body(), LARGEST_DOCUMENT).await;
-        let document = body
-            .ok()
-            .and_then(|body| serde_json::from_slice(&body).ok());
-        let document = document.filter(|_| is_document);
-        document.ok_or_else(Problem::unavailable)
+    pub(crate) const fn url(&self) -> &Uri {
+        &self.url
     }
 
     /// The service's URL of a request's path and query.
@@ -117,22 +94,6 @@ fn strip(headers: &mut HeaderMap) {
     for name in OF_CONNECTION.iter().chain(&named) {
         headers.remove(name);
     }
-}
-
-fn unreachable(refused: bool) -> Problem {
-    let title = "The service does not answer now";
-    if refused {
-        let detail = "nothing was done; send the same request again";
-        let away = Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "service-away",
-            title,
-            detail,
-        );
-        return away.retry_after(1);
-    }
-    let detail = "the answer was lost: the request may have been carried out; repeat it with the same idempotency key";
-    Problem::new(StatusCode::BAD_GATEWAY, "answer-lost", title, detail)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What passes the gateway, and what does not.
 
 mod breaker;
+mod replicas;
 mod shop;
 
 use std::time::Duration;

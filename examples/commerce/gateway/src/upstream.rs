@@ -17,7 +17,7 @@ use tower_resilience_circuitbreaker::{
     CircuitBreakerError, CircuitBreakerLayer, SlidingWindowType,
 };
 
-use crate::{document::as_json, remote::Remote};
+use crate::{document::as_json, replicas::Replicas};
 
 /// Over which time failures are counted.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -54,8 +54,8 @@ impl Default for Limits {
 pub(crate) enum Place {
     /// In this process.
     Local(Router, Box<OpenApi>),
-    /// In another one.
-    Remote(Uri),
+    /// In other ones; each of them has the whole service.
+    Remote(Vec<Uri>),
 }
 
 type Breaker = BoxCloneSyncService<Request, Response, CircuitBreakerError<Infallible>>;
@@ -66,7 +66,7 @@ pub(crate) struct Upstream {
     slots: Semaphore,
     limits: Limits,
     breaker: Breaker,
-    remote: Option<Remote>,
+    remote: Option<Replicas>,
     document: OnceCell<Value>,
 }
 
@@ -81,8 +81,8 @@ impl Upstream {
                     BoxCloneSyncService::new(calling),
                 )
             }
-            Place::Remote(url) => {
-                let remote = Remote::new(url);
+            Place::Remote(urls) => {
+                let remote = Replicas::new(urls);
                 let client = remote.clone();
                 let calling = service_fn(move |request| {
                     let client = client.clone();
@@ -170,7 +170,7 @@ impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(..) => f.write_str("Local"),
-            Self::Remote(url) => write!(f, "Remote({url})"),
+            Self::Remote(urls) => f.debug_tuple("Remote").field(urls).finish(),
         }
     }
 }

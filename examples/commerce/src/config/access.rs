@@ -43,23 +43,25 @@ fn url(text: &str) -> Option<Uri> {
     is_complete.then_some(url)
 }
 
-pub(super) fn jwks_url(
+/// Where the keys of identity are; each of its processes has them.
+pub(super) fn jwks_urls(
     given: Option<&str>,
     services: &[&str],
     upstreams: &[(String, Uri)],
     access: Access,
-) -> Result<Option<Uri>, Failure> {
+) -> Result<Vec<Uri>, Failure> {
     if services.contains(&"identity") {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     if let Some(text) = given {
         let wrong = || Failure::plain(format!("jwks {text:?}: expected an http URL"));
-        return Ok(Some(url(text).ok_or_else(wrong)?));
+        return Ok(vec![url(text).ok_or_else(wrong)?]);
     }
-    let identity = upstreams.iter().find(|(name, _)| name == "identity");
+    let identity = upstreams.iter().filter(|(name, _)| name == "identity");
     let found = identity
-        .and_then(|(_, at)| url(&format!("http://{}/.well-known/jwks.json", at.authority()?)));
-    if found.is_none() && access == Access::Required {
+        .filter_map(|(_, at)| url(&format!("http://{}/.well-known/jwks.json", at.authority()?)));
+    let found: Vec<Uri> = found.collect();
+    if found.is_empty() && access == Access::Required {
         return Err(Failure::plain(
             "jwks: with --auth required, a process without identity needs the URL of its key set",
         ));
@@ -147,13 +149,18 @@ mod tests {
 
     #[test]
     fn a_process_that_checks_tokens_knows_where_the_keys_are() {
-        let identity = [upstream("identity=http://127.0.0.1:2").unwrap()];
+        let identity = [
+            upstream("identity=http://127.0.0.1:2").unwrap(),
+            upstream("identity=http://127.0.0.1:4").unwrap(),
+        ];
         let order = [upstream("order=http://127.0.0.1:3").unwrap()];
-        let of = |upstreams, access| jwks_url(None, &[], upstreams, access);
-        let found = of(&identity, Access::Required).unwrap().unwrap();
-        assert_eq!(found, "http://127.0.0.1:2/.well-known/jwks.json");
+        let of = |upstreams, access| jwks_urls(None, &[], upstreams, access);
+        let found = of(&identity, Access::Required).unwrap();
+        let keys = ["2", "4"].map(|port| format!("http://127.0.0.1:{port}/.well-known/jwks.json"));
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, keys);
         assert!(of(&order, Access::Required).is_err());
-        assert!(of(&order, Access::Open).unwrap().is_none());
+        assert!(of(&order, Access::Open).unwrap().is_empty());
         for wrong in [
             "order",
             "orders=http://h",

@@ -115,8 +115,9 @@ impl Application {
     }
 
     fn follow(&mut self, config: &Config, keys: &KeySet) {
-        if let Some(url) = config.jwks.clone() {
-            let following = jwks::follow(keys.clone(), url, self.shutdown.clone());
+        if !config.jwks.is_empty() {
+            let (keys, urls) = (keys.clone(), config.jwks.clone());
+            let following = jwks::follow(keys, urls, self.shutdown.clone());
             self.tasks.spawn(following);
         }
     }

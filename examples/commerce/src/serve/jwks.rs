@@ -22,17 +22,19 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// The largest key set, in bytes.
 const LARGEST: usize = 64 * 1024;
 
-/// Reads the key set at `url` again and again, and when a token names a key that is not in it.
+/// Reads the key set again and again, and when a token names a key that is not in it. It is at each of
+/// `urls`: after a failure, the next one is asked.
 pub(super) async fn follow(
     keys: KeySet,
-    url: Uri,
+    urls: Vec<Uri>,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
     let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
     let (ids, mut failures) = (SystemIds::new(), 0);
-    loop {
-        let read = tokio::time::timeout(DEADLINE, read(&client, &url)).await;
+    let mut urls = urls.iter().cycle().peekable();
+    while let Some(url) = urls.peek().copied() {
+        let read = tokio::time::timeout(DEADLINE, read(&client, url)).await;
         let read = read.unwrap_or_else(|_| Err("no answer in time".into()));
         let pause = match read.and_then(|body| Ok(keys.publish_json(&body)?)) {
             Ok(()) => {
@@ -41,6 +43,7 @@ pub(super) async fn follow(
             }
             Err(error) => {
                 tracing::warn!(%url, %error, "the keys of identity cannot be read; it is tried again");
+                urls.next();
                 failures += 1;
                 backoff.delay(failures - 1, &ids)
             }
@@ -58,6 +61,7 @@ pub(super) async fn follow(
             () = next => {}
         }
     }
+    Ok(())
 }
 
 type Reason = Box<dyn std::error::Error + Send + Sync>;

@@ -1,4 +1,5 @@
-//! Leases of calls to the payment provider in Redis, shared by the processes of a deployment.
+//! What the processes of a deployment share in Redis: leases of calls to the payment provider, and
+//! counts of requests.
 
 use std::thread;
 
@@ -82,6 +83,54 @@ fn while_redis_is_away_orders_are_taken_and_the_provider_is_not_asked() {
     assert_holds(sandbox.path(), 60);
     shop.stop();
     block_on(redis.close()).unwrap();
+}
+
+/// Twice as many requests at once as the limit lets through per second.
+const AT_ONCE: usize = 10;
+
+/// Sends requests until one is refused; how many passed before.
+fn passed(gateway: &Shop) -> usize {
+    let mut passed = 0;
+    wait_for("a refusal", || {
+        let reply = gateway.get("/api/v1/categories");
+        if reply.status == 200 {
+            passed += 1;
+            return None;
+        }
+        assert_eq!(reply.status, 429, "{reply:?}");
+        assert!(reply.headers.contains_key("retry-after"), "{reply:?}");
+        Some(passed)
+    })
+}
+
+/// Each alone would let its own number of requests pass.
+#[test]
+fn two_gateways_count_the_requests_of_a_client_together() {
+    let Some(sandbox) = on_a_server() else {
+        return;
+    };
+    let Some(redis) = Server::for_suite("commerce") else {
+        return;
+    };
+    let start = |arguments: &[&str]| {
+        let arguments = [&["--traffic", "off"], arguments].concat();
+        Shop::start(sandbox.path(), &arguments, None).unwrap()
+    };
+    let catalog = start(&["--service", "catalog"]);
+    let upstream = format!("catalog=http://{}", catalog.address());
+    let gateway = || {
+        let limit = ["--rate-limit", "5/s", "--redis", redis.url()];
+        let place = ["--service", "gateway", "--upstream", &upstream];
+        start(&[&place[..], &limit].concat())
+    };
+    let (first, second) = (gateway(), gateway());
+    assert!(passed(&first) >= AT_ONCE);
+    // As many more as are due while the machine is busy.
+    let more = passed(&second);
+    assert!(more < AT_ONCE, "the second gateway let {more} more pass");
+    for shop in [first, second, catalog] {
+        shop.stop();
+    }
 }
 
 /// Only that build has Redis; the other one says so.

@@ -129,7 +129,7 @@ async fn a_slow_service_takes_no_more_than_its_share() {
 }
 
 /// A service in "another process": behind a socket.
-async fn listen(router: Router) -> Uri {
+pub(super) async fn listen(router: Router) -> Uri {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async { axum::serve(listener, router).await });

@@ -95,7 +95,11 @@ impl Shop {
     }
 
     pub(super) async fn send(&self, request: Builder) -> Answer {
-        let request = request.body(Body::empty()).unwrap();
+        self.send_body(request, "").await
+    }
+
+    pub(super) async fn send_body(&self, request: Builder, body: &'static str) -> Answer {
+        let request = request.body(Body::from(body)).unwrap();
         let response = self.0.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.into_body().collect().await.unwrap().to_bytes();
