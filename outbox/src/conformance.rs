@@ -126,6 +126,10 @@ macro_rules! conformance {
             a_spawned_relay_shows_its_status_and_shuts_down
             a_batch_is_bounded_in_messages_and_in_bytes
             a_fetch_says_whether_its_limit_left_rows_out
+            a_fetch_leaves_out_what_is_in_flight
+            a_relay_reads_on_while_a_batch_is_published
+            what_was_read_behind_a_refused_message_is_read_again
+            what_was_read_behind_an_unknown_answer_is_read_again
             another_number_of_shards_is_refused
             status_shows_blocked_keys
             an_operator_sees_what_was_refused_and_what_is_held_behind_it

@@ -14,6 +14,13 @@
 //! | an enqueue | An enqueue of this process starts early polls after 1, 2, 4 … 50 ms, which end when rows are found, or after 30 s. They find a foreign commit without `notify`. If the last rows came with a notification, they are every 50 ms. |
 //! | the poll interval | Every [`poll_interval`](crate::Relay::poll_interval), default 500 ms. This finds rows of other processes. |
 //!
+//! # Reading ahead
+//!
+//! While rows are left, the relay reads the next batch when it begins to publish one; otherwise when all of it
+//! is acknowledged, while it deletes it. The read leaves out exactly the rows in flight. Where one of them is not
+//! acknowledged, what was read behind it is dropped and read again. A batch is deleted before the next one is
+//! published, so a relay that is killed repeats one batch at most.
+//!
 //! # Owning shards
 //!
 //! (topic, key) hashes to a shard; a message without a key hashes by its id. Every relay renews its lease

@@ -24,8 +24,8 @@ use crate::{
     builder::Settings,
     delay::later,
     store::{
-        Content, FencingToken, Fetched, Limit, Notifier, Origin, Outcome, RelayStore, SHARD_HASH,
-        ShardLease, shard_of,
+        Content, FencingToken, Fetched, Limit, Notifier, Origin, Outcome, RelayStore, RowRef,
+        SHARD_HASH, ShardLease, shard_of,
     },
 };
 use records::{DeduplicationKeyRow, DeferredRow, LayoutRow, LogRow, ShardRow};
@@ -249,8 +249,13 @@ impl RelayStore for MemoryOutbox {
         self.inner.lease(owner, lease).await
     }
 
-    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        self.inner.fetch(leases, limit).await
+    async fn fetch(
+        &self,
+        leases: &[ShardLease],
+        limit: Limit,
+        in_flight: &[RowRef],
+    ) -> Result<Fetched, Error> {
+        self.inner.fetch(leases, limit, in_flight).await
     }
 
     async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {

@@ -32,7 +32,7 @@ use sqlx::{PgConnection, SqlStr};
 use crate::{
     Enqueued, Entry, Error, Outbox, OutboxBuilder,
     builder::Settings,
-    store::{Fetched, Limit, Notifier, Origin, Outcome, RelayStore, SHARD_HASH, ShardLease},
+    store::{Fetched, Limit, Notifier, Origin, Outcome, RelayStore, RowRef, SHARD_HASH, ShardLease},
 };
 use statements::Statements;
 use wakeup::Wakeup;
@@ -230,8 +230,13 @@ impl RelayStore for PostgresOutbox {
         self.inner.lease(owner, lease).await
     }
 
-    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        self.inner.fetch(leases, limit).await
+    async fn fetch(
+        &self,
+        leases: &[ShardLease],
+        limit: Limit,
+        in_flight: &[RowRef],
+    ) -> Result<Fetched, Error> {
+        self.inner.fetch(leases, limit, in_flight).await
     }
 
     async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {

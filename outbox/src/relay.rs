@@ -1,6 +1,7 @@
 //! The relay: publishes committed rows in order and removes them once they are acknowledged.
 
 mod handle;
+mod in_flight;
 mod session;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -121,7 +122,8 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
         self
     }
 
-    /// Bytes per publish call; default 8 MiB. A larger message goes alone.
+    /// Bytes per publish call; default 8 MiB. A larger message goes alone. The relay holds as much again
+    /// of what it has read ahead.
     pub const fn batch_bytes(mut self, bytes: usize) -> Self {
         self.settings.limit.bytes = bytes;
         self

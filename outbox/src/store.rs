@@ -32,11 +32,14 @@ pub trait RelayStore: Send + Sync + 'static {
     /// Cancel safe: the next call returns what this one took.
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error>;
 
-    /// Reads the rows that can be published now.
+    /// Reads the rows that can be published now, besides those that are `in_flight`.
     ///
     /// # Behaviour
     /// - Returns rows of the log in position order, as far as they are *visible*. A store never reads
     ///   "after the last position seen": positions are drawn before the commit, and gaps fill later.
+    /// - Leaves out exactly the rows of the log that `in_flight` names: the relay is publishing or
+    ///   recording them. It returns a row that became visible between two of them. They take nothing
+    ///   of the limit.
     /// - Returns delayed rows whose delivery time has come.
     /// - Returns all rows of a blocked key in order once its first row is due for another attempt,
     ///   whatever the due times of the others. Keys that are due share the limit.
@@ -46,7 +49,12 @@ pub trait RelayStore: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
-    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error>;
+    async fn fetch(
+        &self,
+        leases: &[ShardLease],
+        limit: Limit,
+        in_flight: &[RowRef],
+    ) -> Result<Fetched, Error>;
 
     /// Records the outcome of fetched rows, all of it or nothing.
     ///
@@ -78,8 +86,13 @@ impl<S: RelayStore + ?Sized> RelayStore for Arc<S> {
         (**self).lease(owner, lease).await
     }
 
-    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        (**self).fetch(leases, limit).await
+    async fn fetch(
+        &self,
+        leases: &[ShardLease],
+        limit: Limit,
+        in_flight: &[RowRef],
+    ) -> Result<Fetched, Error> {
+        (**self).fetch(leases, limit, in_flight).await
     }
 
     async fn record(&self, leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error> {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use crate::{
     Error,
-    store::{Fetched, Limit, Notifier, Outcome, RelayStore, ShardLease},
+    store::{Fetched, Limit, Notifier, Outcome, RelayStore, RowRef, ShardLease},
 };
 
 pub(super) struct Counted<S> {
@@ -49,8 +49,13 @@ impl<S: RelayStore> RelayStore for Counted<S> {
         leases
     }
 
-    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        let fetched = self.store.fetch(leases, limit).await;
+    async fn fetch(
+        &self,
+        leases: &[ShardLease],
+        limit: Limit,
+        in_flight: &[RowRef],
+    ) -> Result<Fetched, Error> {
+        let fetched = self.store.fetch(leases, limit, in_flight).await;
         self.looks.fetch_add(1, Ordering::SeqCst);
         fetched
     }

@@ -42,7 +42,7 @@ pub async fn an_endless_delay_is_never_due<F: Fixture>(f: &F) {
     assert_eq!(answers, [Enqueued::Added]);
     f.database().commit(tx).await.unwrap();
     let leases = store.lease("relay", LEASE).await.unwrap();
-    let fetched = store.fetch(&leases, ALL).await.unwrap();
+    let fetched = store.fetch(&leases, ALL, &[]).await.unwrap();
     assert_eq!((fetched.rows.len(), f.rows().await), (0, (0, 1)));
     assert!(fetched.next_due > Some(LEASE * 1_000_000));
 }

@@ -85,7 +85,7 @@ pub async fn all_rows_of_a_blocked_key_are_due_when_its_head_is<F: Fixture>(f: &
     let store = f.store();
     let leases = store.lease("relay", LEASE).await.unwrap();
     commit(f, &[message("a", 0), message("a", 1), message("a", 2)]).await;
-    let fetch = async || store.fetch(&leases, ALL).await.unwrap().rows;
+    let fetch = async || store.fetch(&leases, ALL, &[]).await.unwrap().rows;
     let refuse = |row: &Row, retry_after| Refusal {
         row_ref: row.row_ref,
         attempts: 1,
@@ -120,7 +120,7 @@ pub async fn blocked_keys_that_are_due_share_a_round<F: Fixture>(f: &F) {
     }
     let fetch = async |messages| {
         let limit = Limit { messages, ..ALL };
-        store.fetch(&leases, limit).await.unwrap().rows
+        store.fetch(&leases, limit, &[]).await.unwrap().rows
     };
     let (heads, held): (Vec<Row>, Vec<Row>) = fetch(100)
         .await

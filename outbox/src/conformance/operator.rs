@@ -239,7 +239,7 @@ pub async fn an_act_during_a_round_keeps_the_order_of_the_key<F: Fixture>(f: &F)
     let of_a = of_key(f, "a").await;
     store.retry_now(of_a[0].position, &ada()).await.unwrap();
     let leases = store.lease("relay", LEASE).await.unwrap();
-    let rows = store.fetch(&leases, ALL).await.unwrap().rows;
+    let rows = store.fetch(&leases, ALL, &[]).await.unwrap().rows;
     store.discard(of_a[0].position, &ada()).await.unwrap();
     let refusal = Refusal {
         row_ref: rows[0].row_ref,

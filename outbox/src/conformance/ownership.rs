@@ -15,7 +15,7 @@ pub async fn a_former_owner_records_nothing<F: Fixture>(f: &F) {
     let old = store.lease("old", Duration::ZERO).await.unwrap();
     assert_eq!(old.len(), 4);
     commit(f, &[message("a", 0)]).await;
-    let fetched = store.fetch(&old, ALL).await.unwrap();
+    let fetched = store.fetch(&old, ALL, &[]).await.unwrap();
     let new = store.lease("new", LEASE).await.unwrap();
     assert_eq!(new.len(), 4, "the lease of the old owner has ended");
     for (old, new) in old.iter().zip(&new) {

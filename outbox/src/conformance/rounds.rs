@@ -5,7 +5,8 @@ use std::sync::Arc;
 use mainstay_database::Transactions as _;
 
 use super::{
-    ALL, Fixture, PATIENCE, Running, Tape, commit, counted::Counted, message, until, until_empty,
+    ALL, Fixture, PATIENCE, Running, Tape, commit, counted::Counted, ids, message, until,
+    until_empty,
 };
 use crate::{
     Activity, Error, Outbox as _, Relay,
@@ -142,13 +143,88 @@ pub async fn a_fetch_says_whether_its_limit_left_rows_out<F: Fixture>(f: &F) {
     let few = Limit { messages: 2, ..ALL };
     let small = Limit { bytes: 1, ..ALL };
     for (limit, rows, more) in [(few, 2, true), (small, 1, true), (ALL, 3, false)] {
-        let fetched = f.store().fetch(&leases, limit).await.unwrap();
+        let fetched = f.store().fetch(&leases, limit, &[]).await.unwrap();
         assert_eq!(
             (fetched.rows.len(), fetched.more),
             (rows, more),
             "{limit:?}"
         );
     }
+}
+
+pub async fn a_fetch_leaves_out_what_is_in_flight<F: Fixture>(f: &F) {
+    let messages: Vec<_> = (0..6).map(|number| message("a", number)).collect();
+    commit(f, &messages).await;
+    let (store, few) = (f.store(), Limit { messages: 2, ..ALL });
+    let leases = store.lease("relay", PATIENCE).await.unwrap();
+    let all = store.fetch(&leases, ALL, &[]).await.unwrap().rows;
+    let row_refs: Vec<_> = all.iter().map(|row| row.row_ref).collect();
+    // They take nothing of the limit, and a row between two of them is found.
+    for (in_flight, found) in [
+        (vec![0, 1], vec![2, 3]),
+        (vec![0, 2, 3], vec![1, 4]),
+        (vec![0, 1, 2, 3, 4], vec![5]),
+    ] {
+        let in_flight: Vec<_> = in_flight.iter().map(|at| row_refs[*at]).collect();
+        let fetched = store.fetch(&leases, few, &in_flight).await.unwrap();
+        let found: Vec<_> = found.iter().map(|at| row_refs[*at]).collect();
+        let fetched_refs: Vec<_> = fetched.rows.iter().map(|row| row.row_ref).collect();
+        assert_eq!(
+            (fetched_refs, fetched.more),
+            (found.clone(), found.len() == 2)
+        );
+    }
+}
+
+/// Batches of two.
+fn in_pairs<S: RelayStore>(relay: Relay<S, Tape>) -> Relay<S, Tape> {
+    without_polls(relay).batch_size(2).batch_bytes(1_000_000)
+}
+
+pub async fn a_relay_reads_on_while_a_batch_is_published<F: Fixture>(f: &F) {
+    let messages: Vec<_> = (0..6).map(|number| message("a", number)).collect();
+    commit(f, &messages).await;
+    let tape = Tape::default();
+    tape.hold(true);
+    let store = Counted::new(f.store());
+    let running = Running::start_as(Arc::clone(&store), &tape, in_pairs);
+    until("it has read twice", async || store.looks() == 2).await;
+    assert_eq!(tape.calls(), 1, "the first batch is in flight");
+    tape.hold(false);
+    until_empty(f).await;
+    running.stop().await;
+    assert_eq!(tape.ids(), ids("a", 0..6));
+    assert_eq!(tape.batches(), [2, 2, 2]);
+}
+
+pub async fn what_was_read_behind_a_refused_message_is_read_again<F: Fixture>(f: &F) {
+    let messages: Vec<_> = (0..6).map(|number| message("a", number)).collect();
+    commit(f, &messages).await;
+    let tape = Tape::default();
+    tape.refuse("a-1");
+    let store = Counted::new(f.store());
+    let running = Running::start_as(Arc::clone(&store), &tape, in_pairs);
+    until("it is refused again", async || tape.refusals() > 1).await;
+    assert_eq!(tape.ids(), ids("a", 0..1));
+    tape.accept();
+    until_empty(f).await;
+    running.stop().await;
+    assert_eq!(tape.ids(), ids("a", 0..6));
+}
+
+pub async fn what_was_read_behind_an_unknown_answer_is_read_again<F: Fixture>(f: &F) {
+    let messages: Vec<_> = (0..6).map(|number| message("a", number)).collect();
+    commit(f, &messages).await;
+    let tape = Tape::default();
+    tape.go_away(true);
+    let store = Counted::new(f.store());
+    let running = Running::start_as(Arc::clone(&store), &tape, in_pairs);
+    until("several attempts failed", async || tape.calls() > 2).await;
+    assert_eq!(f.rows().await, (6, 0));
+    tape.go_away(false);
+    until_empty(f).await;
+    running.stop().await;
+    assert_eq!(tape.ids(), ids("a", 0..6));
 }
 
 pub async fn a_batch_is_bounded_in_messages_and_in_bytes<F: Fixture>(f: &F) {

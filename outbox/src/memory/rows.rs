@@ -22,6 +22,7 @@ impl Inner {
         &self,
         leases: &[ShardLease],
         limit: Limit,
+        in_flight: &[RowRef],
     ) -> Result<Fetched, Error> {
         let shards: BTreeSet<u16> = leases.iter().map(|lease| lease.shard).collect();
         let mut tx = self.database.begin().await?;
@@ -68,7 +69,10 @@ impl Inner {
                 content: row.content.clone(),
             })
         });
-        let log = statement.select(.., count, |row: &LogRow| shards.contains(&row.shard));
+        let in_flight: BTreeSet<i64> = in_flight.iter().copied().map(position).collect();
+        let log = statement.select(.., count, |row: &LogRow| {
+            shards.contains(&row.shard) && !in_flight.contains(&row.position)
+        });
         let log = log.into_iter().map(|row| Row {
             row_ref: RowRef::Log(row.position),
             blocked: is_blocked(&row.ordering_key),

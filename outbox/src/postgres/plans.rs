@@ -89,9 +89,9 @@ impl Bench {
         for (begin, sql) in [
             (
                 begin_fetch,
-                format!("PREPARE reading (int4[], int8, int8) AS {fetch}"),
+                format!("PREPARE reading (int4[], int8, int8, int8[]) AS {fetch}"),
             ),
-            (begin_fetch, format!("EXECUTE reading ('{{0}}', {BATCH}, 1)")),
+            (begin_fetch, format!("EXECUTE reading ('{{0}}', {BATCH}, 1, '{{}}')")),
             (
                 begin_rows,
                 format!(
@@ -152,8 +152,15 @@ impl Bench {
     }
 
     async fn fetch(&mut self) -> Cost {
+        self.fetch_without(0).await
+    }
+
+    /// With the first rows of the log in flight.
+    async fn fetch_without(&mut self, in_flight: u64) -> Cost {
         let begin = self.outbox.inner.statements.begin_fetch.as_str().to_owned();
-        let execute = format!("reading ('{{0}}', {BATCH}, 100000000)");
+        let positions: Vec<_> = (1..=in_flight).map(|n| n.to_string()).collect();
+        let positions = positions.join(",");
+        let execute = format!("reading ('{{0}}', {BATCH}, 100000000, '{{{positions}}}')");
         self.cost(&begin, &execute).await
     }
 
@@ -271,6 +278,7 @@ async fn a_round_reads_no_more_than_a_batch_however_many_rows_wait() {
             bench.late().await;
             for (statement, cost) in [
                 ("fetch", bench.fetch().await),
+                ("read ahead", bench.fetch_without(BATCH).await),
                 ("record", bench.record().await),
             ] {
                 let told = format!("{what}, {planned:?}: {statement} reads {cost}");

@@ -18,6 +18,15 @@ pub(super) fn shard_and_position(number: i64) -> (i32, i64) {
     (shard, number & ((1 << POSITION_BITS) - 1))
 }
 
+/// The positions of those rows that are in the log. No two shards share one.
+pub(super) fn log_positions(row_refs: &[RowRef]) -> Vec<i64> {
+    let of_log = |row_ref: &RowRef| match row_ref {
+        RowRef::Log(number) => Some(shard_and_position(*number).1),
+        RowRef::Delayed(_) | RowRef::Blocked(_) => None,
+    };
+    row_refs.iter().filter_map(of_log).collect()
+}
+
 /// Runs of such numbers as three columns: shard, first position, last position. No run crosses the end
 /// of a shard.
 pub(super) fn columns(runs: &[(i64, i64)]) -> (Vec<i32>, Vec<i64>, Vec<i64>) {

@@ -8,7 +8,7 @@ use crate::{
     Error,
     postgres::{
         Inner, commit, driver, micros,
-        row_refs::{columns, in_log, shard_and_position},
+        row_refs::{columns, in_log, log_positions, shard_and_position},
     },
     sql_rows::{content, position, runs, split},
     store::{Fetched, Limit, Outcome, Row, RowRef, ShardLease},
@@ -20,6 +20,7 @@ impl Inner {
         &self,
         leases: &[ShardLease],
         limit: Limit,
+        in_flight: &[RowRef],
     ) -> Result<Fetched, Error> {
         let shards: Vec<i32> = leases.iter().map(|lease| lease.shard.into()).collect();
         let mut tx = self.begin(&self.statements.begin_fetch).await?;
@@ -28,6 +29,7 @@ impl Inner {
             .bind(shards)
             .bind(i64::from(limit.messages))
             .bind(i64::try_from(limit.bytes).unwrap_or(i64::MAX))
+            .bind(log_positions(in_flight))
             .fetch_all(&mut *tx)
             .await
             .map_err(driver)?;

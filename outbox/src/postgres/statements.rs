@@ -204,7 +204,8 @@ impl Statements {
                             position, shard, 0, topic, key, envelope, payload, {SIZE}
                      FROM (
                        SELECT o.* FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
-                         (SELECT * FROM {{ns}}outbox WHERE shard = h.shard ORDER BY position LIMIT $2) o
+                         (SELECT * FROM {{ns}}outbox WHERE shard = h.shard AND position NOT IN (SELECT unnest($4::int8[]))
+                          ORDER BY position LIMIT $2) o
                        ORDER BY o.position LIMIT $2) o
                    ) r
                  ) r WHERE total <= $3 OR total = size ORDER BY section, position"

@@ -1,16 +1,20 @@
-//! One run of a relay: renew the lease, look for rows, publish them, record the outcome, wait.
+//! One run of a relay: renew the lease, look for rows, publish them and record the outcome, wait.
 
 use std::{pin::pin, time::Duration};
 
 use mainstay_clock::{Clock as _, Monotonic};
 use mainstay_messaging::Publisher;
+use tokio::sync::oneshot;
 
 use crate::{
     Activity, Error,
     notifier::EarlyPolls,
-    relay::Relay,
-    round::{Round, with_causes},
-    store::{Content, Fetched, Outcome, RelayStore, RowRef, ShardLease},
+    relay::{
+        Relay,
+        in_flight::{Ahead, InFlight},
+    },
+    round::with_causes,
+    store::{Content, Fetched, RelayStore, RowRef, ShardLease},
 };
 
 pub(super) struct Session<'a, S, P> {
@@ -20,6 +24,8 @@ pub(super) struct Session<'a, S, P> {
     /// When the lease ends and when to renew it; none if there is no lease.
     lease: Option<(Monotonic, Monotonic)>,
     early: EarlyPolls,
+    /// What the next round begins with.
+    ahead: Option<Ahead>,
     /// When the next round may start; none = at once.
     not_before: Option<Monotonic>,
     /// Number of failed rounds in a row.
@@ -44,6 +50,7 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
             leases: Vec::new(),
             lease: None,
             early: EarlyPolls::new(),
+            ahead: None,
             not_before: None,
             failures: 0,
         }
@@ -98,10 +105,7 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
             self.succeeded(Activity::Standby);
             return Ok(Next::Idle(self.until_renewal()));
         }
-        if let Some(notifier) = self.relay.store.notifier() {
-            self.early.before_looking(notifier);
-        }
-        let fetched = self.relay.store.fetch(&self.leases, settings.limit).await?;
+        let fetched = self.look().await?;
         if fetched.rows.is_empty() {
             self.looked(&fetched, Duration::ZERO);
             self.succeeded(Activity::Publishing);
@@ -136,7 +140,12 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
             return Ok(ends);
         }
         self.lease = None;
-        self.leases = self.relay.store.lease(&self.owner, settings.lease).await?;
+        let leases = self.relay.store.lease(&self.owner, settings.lease).await?;
+        if leases != self.leases {
+            // It may hold rows of a shard that is another relay's now.
+            self.ahead = None;
+        }
+        self.leases = leases;
         // Measured from before the request, so that it ends here before it ends in the store.
         let ends = now + settings.lease;
         self.lease = Some((ends, now + settings.lease / 3));
@@ -152,61 +161,61 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
             .map_or(Duration::ZERO, |(_, renewal)| renewal.remaining_at(now))
     }
 
-    /// Publishes a round and records it. Returns a pause if the broker does not answer.
+    /// What was read while the round before was in flight, or what a look finds now.
+    async fn look(&mut self) -> Result<Fetched, Error> {
+        let settings = &self.relay.settings;
+        let Some(Ahead { read, at }) = self.ahead.take() else {
+            if let Some(notifier) = self.relay.store.notifier() {
+                self.early.before_looking(notifier);
+            }
+            let store = &self.relay.store;
+            return store.fetch(&self.leases, settings.limit, &[]).await;
+        };
+        let mut fetched = read?;
+        let passed = settings.clock.monotonic() - at;
+        fetched.next_due = fetched.next_due.map(|due| due.saturating_sub(passed));
+        Ok(fetched)
+    }
+
+    /// Publishes a round and records it, and reads the next rows meanwhile. Returns a pause if the
+    /// broker does not answer.
     async fn publish(
         &mut self,
         fetched: Fetched,
         lease_ends: Monotonic,
     ) -> Result<Option<Duration>, Error> {
-        let settings = &self.relay.settings;
-        let retry_after =
-            |attempts: u32| settings.refusal_backoff.delay(attempts - 1, &settings.ids);
-        let round = Round::new(fetched.rows, &retry_after);
-        let left = lease_ends.remaining_at(settings.clock.monotonic());
-        // A publish call that outlives the lease could overtake those of the next owner.
-        let deadline = settings.publish_timeout.min(left);
-        let answers = if round.messages.is_empty() {
-            Ok(Vec::new())
-        } else {
-            let publishing = self.relay.publisher.publish(&round.messages);
-            tokio::time::timeout(deadline, publishing).await
+        let in_flight = InFlight::new(self.relay, &self.leases, lease_ends);
+        // An interval would make what is read now out of date.
+        let rows = log_rows(&fetched).filter(|_| self.not_before.is_none());
+        let (early, more) = (&mut self.early, fetched.more);
+        let (published, acknowledged) = oneshot::channel();
+        let reading = async {
+            let rows = rows?;
+            // While rows are left, the next ones are there. Otherwise they may still come.
+            let is_time = more || acknowledged.await == Ok(true);
+            if !is_time {
+                return None;
+            }
+            if let Some(notifier) = self.relay.store.notifier() {
+                early.before_looking(notifier);
+            }
+            Some(in_flight.read_ahead(&rows).await)
         };
-        let (outcome, acknowledged, unknown) = if let Ok(answers) = answers {
-            let verdict = round.judge(answers, &retry_after);
-            let unknown = verdict.unknown.map(|error| with_causes(&error));
-            (verdict.outcome, verdict.acknowledged, unknown)
-        } else {
-            let reason = format!("the broker did not answer within {deadline:?}");
-            (round.unanswered(), 0, Some(reason))
-        };
-        for refusal in &outcome.refused {
-            metrics::counter!("mainstay_outbox_refused").increment(1);
-            tracing::error!(
-                row = ?refusal.row_ref,
-                attempts = refusal.attempts,
-                reason = refusal.reason,
-                retry_after = ?refusal.retry_after,
-                "a message was refused and blocks its key until the broker accepts it"
-            );
-        }
-        if !outcome.is_empty() {
-            self.record(&outcome, lease_ends).await?;
-        }
-        let retries = outcome.refused.iter().map(|refusal| refusal.retry_after);
-        if let Some(retry) = retries.min() {
-            let due = settings.clock.monotonic() + retry;
+        let publishing = in_flight.publish(fetched.rows, published);
+        // The statement is on its way before the messages take the thread.
+        let (ahead, settled) = tokio::join!(reading, publishing);
+        let settled = settled?;
+        // Behind rows that stay, the next ones of their keys must stay, too.
+        self.ahead = ahead.filter(|_| settled.all_acknowledged);
+        if let Some(retry) = settled.next_retry {
+            let due = self.relay.settings.clock.monotonic() + retry;
             self.not_before = self.not_before.map(|start| start.min(due));
         }
-        let published = u64::try_from(acknowledged).unwrap_or(u64::MAX);
-        metrics::counter!("mainstay_outbox_published").increment(published);
-        self.relay
-            .shared
-            .with_status(|status| status.published += published);
-        let Some(reason) = unknown else {
+        let Some(reason) = settled.unknown else {
             self.succeeded(Activity::Publishing);
             return Ok(None);
         };
-        if acknowledged > 0 {
+        if settled.acknowledged > 0 {
             self.failures = 0;
         }
         tracing::warn!(
@@ -216,34 +225,11 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
         Ok(Some(self.back_off(reason)))
     }
 
-    /// Records a round and retries as long as the lease lasts: without a record, its messages are
-    /// published again.
-    async fn record(&self, outcome: &Outcome, lease_ends: Monotonic) -> Result<(), Error> {
-        let settings = &self.relay.settings;
-        let mut attempt = 0;
-        loop {
-            match self.relay.store.record(&self.leases, outcome).await {
-                Err(error) if error.is_retryable() && !matches!(error, Error::Fenced) => {
-                    let delay = settings.backoff.delay(attempt, &settings.ids);
-                    if lease_ends.remaining_at(settings.clock.monotonic()) <= delay {
-                        return Err(error);
-                    }
-                    tracing::warn!(
-                        error = %with_causes(&error),
-                        "published messages could not be recorded; trying again"
-                    );
-                    tokio::time::sleep(delay).await;
-                    attempt += 1;
-                }
-                result => return result,
-            }
-        }
-    }
-
     fn failed(&mut self, error: &Error) -> Next {
         // Whatever failed, ask again which shards this relay owns.
         self.lease = None;
         self.leases.clear();
+        self.ahead = None;
         let reason = with_causes(error);
         tracing::warn!(reason, "the relay cannot use the outbox; trying again");
         Next::Pause(self.back_off(reason))
@@ -289,4 +275,15 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
             .max()
             .unwrap_or_default()
     }
+}
+
+/// The rows of a round that takes none but those of the log whose keys are not blocked: the only ones
+/// that the next read can leave out.
+fn log_rows(fetched: &Fetched) -> Option<Vec<RowRef>> {
+    let rows = fetched.rows.iter();
+    rows.map(|row| match row.row_ref {
+        RowRef::Log(_) if !row.blocked => Some(row.row_ref),
+        _ => None,
+    })
+    .collect()
 }

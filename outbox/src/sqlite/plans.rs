@@ -126,7 +126,7 @@ impl Bench {
             messages: BATCH,
             bytes: usize::MAX,
         };
-        self.steps_of(async { self.outbox.fetch(&leases(), limit).await.unwrap() })
+        self.steps_of(async { self.outbox.fetch(&leases(), limit, &[]).await.unwrap() })
             .await
     }
 

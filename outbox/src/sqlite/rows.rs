@@ -21,6 +21,7 @@ impl Inner {
         &self,
         leases: &[ShardLease],
         limit: Limit,
+        in_flight: &[RowRef],
     ) -> Result<Fetched, Error> {
         let shards = json(&leases.iter().map(|lease| lease.shard).collect::<Vec<_>>())?;
         let now = envelope::micros_since_epoch(self.origin.clock().now());
@@ -31,6 +32,7 @@ impl Inner {
                 .bind(&shards)
                 .bind(limit.messages)
                 .bind(now)
+                .bind(json(&positions(in_flight))?)
                 .fetch(self.database.reader());
             while let Some(row) = rows.try_next().await.map_err(driver)? {
                 let (row, size) = read(&row).map_err(driver)?;

@@ -154,6 +154,7 @@ impl Statements {
                  SELECT * FROM (
                    SELECT {BLOCKED}, position, 0, topic, key, envelope, payload
                    FROM {{ns}}outbox o WHERE o.shard IN (SELECT value FROM json_each($1))
+                     AND o.position NOT IN (SELECT value FROM json_each($4))
                    ORDER BY position LIMIT $2)",
                 LAST = i64::MAX
             )),

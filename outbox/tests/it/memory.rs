@@ -8,7 +8,7 @@ use mainstay_messaging::{Message, MessageId};
 use mainstay_outbox::{
     Error, Event, MemoryOutbox, Outbox as _, Relay,
     conformance::{Fixture, Tape},
-    store::{Content, Fetched, Limit, Outcome, RelayStore, Row, ShardLease},
+    store::{Content, Fetched, Limit, Outcome, RelayStore, Row, RowRef, ShardLease},
 };
 
 struct MemoryFixture {
@@ -104,7 +104,7 @@ const ALL: Limit = Limit {
 const LEASE: Duration = Duration::from_secs(60);
 
 async fn ids(store: &MemoryOutbox, leases: &[ShardLease]) -> Vec<String> {
-    let fetched = store.fetch(leases, ALL).await.unwrap();
+    let fetched = store.fetch(leases, ALL, &[]).await.unwrap();
     let id = |row: Row| match row.content {
         Content::Message(message) => message.id.to_string(),
         Content::Unreadable(reason) => panic!("{reason}"),
@@ -126,7 +126,7 @@ async fn a_gap_in_the_positions_that_fills_later_is_published() {
     f.store.enqueue(&mut late, &message("late")).await.unwrap();
     f.database.commit(late).await.unwrap();
     assert_eq!(ids(&f.store, &leases).await, ["late"]);
-    let rows = f.store.fetch(&leases, ALL).await.unwrap().rows;
+    let rows = f.store.fetch(&leases, ALL, &[]).await.unwrap().rows;
     let outcome = Outcome {
         acknowledged: rows.iter().map(|row| row.row_ref).collect(),
         ..Outcome::default()
@@ -144,7 +144,7 @@ async fn a_takeover_waits_for_a_record_in_flight_or_fences_it() {
     let mut tx = f.database.begin().await.unwrap();
     f.store.enqueue(&mut tx, &message("a")).await.unwrap();
     f.database.commit(tx).await.unwrap();
-    let row_ref = f.store.fetch(&old, ALL).await.unwrap().rows[0].row_ref;
+    let row_ref = f.store.fetch(&old, ALL, &[]).await.unwrap().rows[0].row_ref;
     let outcome = Outcome {
         acknowledged: vec![row_ref],
         ..Outcome::default()
@@ -188,7 +188,7 @@ impl RelayStore for Unusable {
         Err(Error::NoSource)
     }
 
-    async fn fetch(&self, _: &[ShardLease], _: Limit) -> Result<Fetched, Error> {
+    async fn fetch(&self, _: &[ShardLease], _: Limit, _: &[RowRef]) -> Result<Fetched, Error> {
         Err(Error::NoSource)
     }
 

@@ -157,7 +157,7 @@ fn id(row: &Row) -> String {
 }
 
 async fn fetched(outbox: &PostgresOutbox, leases: &[ShardLease]) -> Fetched {
-    outbox.fetch(leases, ALL).await.unwrap()
+    outbox.fetch(leases, ALL, &[]).await.unwrap()
 }
 
 async fn ids(outbox: &PostgresOutbox, leases: &[ShardLease]) -> Vec<String> {

@@ -283,7 +283,7 @@ async fn the_head_of_a_key_is_its_first_row_after_every_kind_of_write() {
         bytes: usize::MAX,
     };
     for retry_after in [Duration::ZERO, Duration::from_secs(1_000)] {
-        let fetched = outbox.fetch(&leases, limit).await.unwrap();
+        let fetched = outbox.fetch(&leases, limit, &[]).await.unwrap();
         assert_eq!(fetched.rows.len(), 14);
         let refused = fetched.rows.iter().map(|row| Refusal {
             row_ref: row.row_ref,

@@ -143,7 +143,7 @@ mod outbox {
     use mainstay_messaging::Message;
     use mainstay_outbox::{
         Enqueued, Entry, Error, Outbox,
-        store::{Fetched, Limit, Notifier, Origin, Outcome, RelayStore, ShardLease},
+        store::{Fetched, Limit, Notifier, Origin, Outcome, RelayStore, RowRef, ShardLease},
     };
 
     use crate::Ports;
@@ -158,7 +158,7 @@ mod outbox {
 
     shared_port!([T: RelayStore] RelayStore for Ports<Arc<T>> {
         point lease(owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error>;
-        point fetch(leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error>;
+        point fetch(leases: &[ShardLease], limit: Limit, in_flight: &[RowRef]) -> Result<Fetched, Error>;
         point record(leases: &[ShardLease], outcome: &Outcome) -> Result<(), Error>;
         point release(owner: &str) -> Result<(), Error>;
         other notifier() -> Option<&Notifier>;

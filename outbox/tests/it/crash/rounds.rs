@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mainstay_outbox::{
     Error,
-    store::{Fetched, Limit, Notifier, Outcome, RelayStore, ShardLease},
+    store::{Fetched, Limit, Notifier, Outcome, RelayStore, RowRef, ShardLease},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -26,8 +26,13 @@ impl<S: RelayStore> RelayStore for Rounds<S> {
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Vec<ShardLease>, Error> {
         self.store.lease(owner, lease).await
     }
-    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        let fetched = self.store.fetch(leases, limit).await?;
+    async fn fetch(
+        &self,
+        leases: &[ShardLease],
+        limit: Limit,
+        in_flight: &[RowRef],
+    ) -> Result<Fetched, Error> {
+        let fetched = self.store.fetch(leases, limit, in_flight).await?;
         if fetched.rows.is_empty() && fetched.blocked_keys == 0 && fetched.next_due.is_none() {
             self.quiet.cancel();
         }

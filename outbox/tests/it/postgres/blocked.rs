@@ -73,7 +73,7 @@ async fn the_head_of_a_key_is_its_first_row_after_every_kind_of_write() {
     check("rows were inserted").await;
     // By the relay: everything that is due is refused.
     for retry_after in [Duration::ZERO, Duration::from_secs(1_000)] {
-        let fetched = shop.outbox.fetch(&leases, ALL).await.unwrap();
+        let fetched = shop.outbox.fetch(&leases, ALL, &[]).await.unwrap();
         assert_eq!(fetched.rows.len(), 15);
         let refused = fetched.rows.iter().map(|row| Refusal {
             row_ref: row.row_ref,

@@ -193,7 +193,7 @@ async fn a_writer_a_relay_and_an_operator_need_no_more_than_their_roles() {
         messages: 100,
         bytes: usize::MAX,
     };
-    let rows = relays_outbox.fetch(&leases, limit).await.unwrap().rows;
+    let rows = relays_outbox.fetch(&leases, limit, &[]).await.unwrap().rows;
     let of_b = |row: &&Row| matches!(&row.content, Content::Message(m) if m.id.as_str() == "b-0");
     let refusal = Refusal {
         row_ref: rows.iter().find(of_b).unwrap().row_ref,

@@ -92,8 +92,13 @@ impl RelayStore for Faulty<dyn RelayStore> {
         self.sound.lease(owner, lease).await
     }
 
-    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
-        let mut fetched = self.sound.fetch(leases, limit).await?;
+    async fn fetch(
+        &self,
+        leases: &[ShardLease],
+        limit: Limit,
+        in_flight: &[RowRef],
+    ) -> Result<Fetched, Error> {
+        let mut fetched = self.sound.fetch(leases, limit, in_flight).await?;
         let published = self.published.load(Relaxed);
         match self.fault {
             Adapter::AcknowledgeBeforePublish => {

@@ -47,7 +47,7 @@ async fn cost_of_a_round(stage: &Stage, rows: i64) -> i64 {
         bytes: usize::MAX,
     };
     for _ in 0..ROUNDS {
-        let fetched = outbox.fetch(&leases, limit).await.unwrap();
+        let fetched = outbox.fetch(&leases, limit, &[]).await.unwrap();
         assert_eq!(i64::try_from(fetched.rows.len()).unwrap(), rows);
     }
     outbox.release("rounds").await.unwrap();

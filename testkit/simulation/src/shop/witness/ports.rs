@@ -28,13 +28,31 @@ pub(in crate::shop) struct Watched<P> {
     read: Arc<Mutex<Read>>,
 }
 
-/// The rows that a relay has read, and its fencing tokens.
+/// The rows that a relay has read. It reads once while it publishes and records what it read before.
 #[derive(Default)]
 struct Read {
     owner: String,
+    last: Rows,
+    before: Rows,
+}
+
+/// Rows, and the fencing tokens of their relay.
+#[derive(Default)]
+struct Rows {
     /// Shard, fencing token, and whether the row was recorded already.
     sends: HashMap<String, (u16, FencingToken, bool)>,
-    rows: HashMap<RowRef, Message>,
+    messages: HashMap<RowRef, Message>,
+}
+
+impl Read {
+    fn send(&self, id: &str) -> Option<&(u16, FencingToken, bool)> {
+        (self.last.sends.get(id)).or_else(|| self.before.sends.get(id))
+    }
+
+    fn message(&self, row_ref: RowRef) -> Option<&Message> {
+        let Self { last, before, .. } = self;
+        (last.messages.get(&row_ref)).or_else(|| before.messages.get(&row_ref))
+    }
 }
 
 impl<P> Watched<P> {
@@ -75,26 +93,31 @@ impl RelayStore for Watched<MemoryOutbox> {
         self.port.lease(owner, lease).await
     }
 
-    async fn fetch(&self, leases: &[ShardLease], limit: Limit) -> Result<Fetched, Error> {
+    async fn fetch(
+        &self,
+        leases: &[ShardLease],
+        limit: Limit,
+        in_flight: &[RowRef],
+    ) -> Result<Fetched, Error> {
         // What was recorded by now, no read that begins now may find.
         let recorded = self.witness.seen.lock().recorded.len();
-        let fetched = self.port.fetch(leases, limit).await?;
+        let fetched = self.port.fetch(leases, limit, in_flight).await?;
         let seen = self.witness.seen.lock();
-        let mut read = self.read.lock();
-        read.sends.clear();
-        read.rows.clear();
+        let mut rows = Rows::default();
         for row in &fetched.rows {
             let Content::Message(message) = &row.content else {
                 continue;
             };
-            read.rows.insert(row.row_ref, message.clone());
+            rows.messages.insert(row.row_ref, message.clone());
             let shard = shard_of(message, self.witness.shards);
             if let Some(lease) = leases.iter().find(|lease| lease.shard == shard) {
                 let id = message.id.to_string();
                 let again = seen.recorded.get(&id).is_some_and(|nth| *nth < recorded);
-                read.sends.insert(id, (shard, lease.fence, again));
+                rows.sends.insert(id, (shard, lease.fence, again));
             }
         }
+        let mut read = self.read.lock();
+        read.before = std::mem::replace(&mut read.last, rows);
         Ok(fetched)
     }
 
@@ -102,7 +125,7 @@ impl RelayStore for Watched<MemoryOutbox> {
         self.port.record(leases, outcome).await?;
         let read = self.read.lock();
         let refused = outcome.refused.iter();
-        for message in refused.filter_map(|refusal| read.rows.get(&refusal.row_ref)) {
+        for message in refused.filter_map(|refusal| read.message(refusal.row_ref)) {
             self.blocked(Place::Outbox, message);
         }
         Ok(())
@@ -125,7 +148,7 @@ impl Publisher for Watched<HostPublisher> {
             let mut seen = self.witness.seen.lock();
             for message in messages {
                 let id = message.id.as_str();
-                if let Some((shard, fence, recorded)) = read.sends.get(id) {
+                if let Some((shard, fence, recorded)) = read.send(id) {
                     seen.history.sends.push(Sent {
                         id: id.to_owned(),
                         shard: shard.to_string(),
