@@ -4,6 +4,8 @@
 mod plans;
 mod roles;
 
+use std::sync::{Arc, atomic::AtomicBool};
+
 use async_trait::async_trait;
 use mainstay_database::{
     Migration, Migrations, Namespace,
@@ -53,6 +55,8 @@ const DIALECT: Dialect = Dialect {
 pub struct PostgresDeadLetters {
     database: Database,
     sql: Statements,
+    /// Whether the last look found anything kept. It only decides which statement goes first.
+    is_any_kept: Arc<AtomicBool>,
 }
 
 impl PostgresDeadLetters {
@@ -83,6 +87,7 @@ impl DeadLetterDatabase for Database {
         Ok(PostgresDeadLetters {
             database: self.clone(),
             sql: Statements::new(namespace, DIALECT),
+            is_any_kept: Arc::default(),
         })
     }
 }

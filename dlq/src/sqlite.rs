@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod plans;
 
+use std::sync::{Arc, atomic::AtomicBool};
+
 use async_trait::async_trait;
 use mainstay_database::{
     Migration, Migrations, Namespace,
@@ -47,6 +49,8 @@ const DIALECT: Dialect = Dialect {
 pub struct SqliteDeadLetters {
     database: Database,
     sql: Statements,
+    /// Whether the last look found anything kept. It only decides which statement goes first.
+    is_any_kept: Arc<AtomicBool>,
 }
 
 impl SqliteDeadLetters {
@@ -81,6 +85,7 @@ impl DeadLetterDatabase for Database {
         Ok(SqliteDeadLetters {
             database: self.clone(),
             sql: Statements::new(namespace, DIALECT),
+            is_any_kept: Arc::default(),
         })
     }
 }

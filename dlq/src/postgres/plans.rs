@@ -70,8 +70,8 @@ async fn neither_admission_nor_the_replayer_reads_a_table_from_end_to_end() {
     for (what, statement, types, values, index) in [
         ("any", &sql.is_any_kept, "text", "'c'".to_owned(), "by_"),
         (
-            "known",
-            &sql.known,
+            "look",
+            &sql.look,
             "text, text",
             format!("'c', {names}"),
             "dlq_messages_by_identity",

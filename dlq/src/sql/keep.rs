@@ -140,40 +140,35 @@ macro_rules! implement_keep {
                 consumer: &mainstay_messaging::Group,
                 fresh: &[&mainstay_messaging::Delivery],
             ) -> Result<Vec<usize>, crate::Error> {
-                let (is_any, level) =
-                    sqlx::query_as::<$driver, (i32, String)>(self.sql.is_any_kept.clone())
-                        .persistent(self.persists())
-                        .bind(consumer.as_str())
-                        .fetch_one(&mut *connection)
-                        .await
-                        .map_err($classify)?;
-                if !level.starts_with("read ") {
-                    return Err(crate::Error::Isolation { level });
+                // One round trip: the look itself where something was kept the last time, and the
+                // cheaper question first where nothing was.
+                if !self.is_any_kept.load(std::sync::atomic::Ordering::Relaxed) {
+                    let (is_any, level) =
+                        sqlx::query_as::<$driver, (i32, String)>(self.sql.is_any_kept.clone())
+                            .persistent(self.persists())
+                            .bind(consumer.as_str())
+                            .fetch_one(&mut *connection)
+                            .await
+                            .map_err($classify)?;
+                    crate::sql::check_isolation(level)?;
+                    if is_any == 0 {
+                        return Ok(Vec::new());
+                    }
                 }
-                if is_any == 0 {
-                    return Ok(Vec::new());
-                }
-                let names = crate::sql::names(consumer, fresh)?;
-                let blocked: std::collections::HashSet<(String, String)> =
-                    sqlx::query_as::<$driver, (String, String)>(self.sql.lock_blocked.clone())
-                        .persistent(self.persists())
-                        .bind(consumer.as_str())
-                        .bind(&names)
-                        .fetch_all(&mut *connection)
-                        .await
-                        .map_err($classify)?
-                        .into_iter()
-                        .collect();
-                let known: std::collections::HashSet<(String, String)> =
-                    sqlx::query_as::<$driver, (String, String)>(self.sql.known.clone())
-                        .persistent(self.persists())
-                        .bind(consumer.as_str())
-                        .bind(&names)
-                        .fetch_all(&mut *connection)
-                        .await
-                        .map_err($classify)?
-                        .into_iter()
-                        .collect();
+                let rows = sqlx::query_as::<$driver, (i32, String, String)>(self.sql.look.clone())
+                    .persistent(self.persists())
+                    .bind(consumer.as_str())
+                    .bind(crate::sql::names(consumer, fresh)?)
+                    .fetch_all(&mut *connection)
+                    .await
+                    .map_err($classify)?;
+                let crate::sql::Look {
+                    is_any_kept,
+                    blocked,
+                    known,
+                } = crate::sql::Look::of(rows)?;
+                self.is_any_kept
+                    .store(is_any_kept, std::sync::atomic::Ordering::Relaxed);
                 let (mut held, mut waiting) = (Vec::new(), Vec::new());
                 for (place, delivery) in fresh.iter().copied().enumerate() {
                     let identity = mainstay_inbox::store::Identity::of(delivery);

@@ -35,6 +35,7 @@ impl Dialect {
             .replace("{letter}", LETTER)
             .replace("{job}", JOB)
             .replace("{matches}", MATCHES)
+            .replace("{is_any_kept}", IS_ANY_KEPT)
             .replace("{now}", self.now)
             .replace("{isolation}", self.isolation)
             .replace("{begin_snapshot}", self.begin_snapshot)
@@ -59,6 +60,11 @@ const LETTER: &str = "m.id, m.consumer, m.topic, m.partition, m.\"offset\", m.so
     m.failure, m.attempts, m.retries, m.error, m.fingerprint, m.kept_at, m.failed_at, m.due_at, m.resolved_at, m.revision, m.job";
 
 const JOB: &str = "j.id, j.act, j.query, j.rate, j.operator, j.reason, j.state, j.started_at, j.finished_at, j.cursor, j.last, j.done";
+
+/// For the consumer $1.
+const IS_ANY_KEPT: &str =
+    "CASE WHEN EXISTS (SELECT 1 FROM {ns}dlq_blocked_keys WHERE consumer = $1)
+    OR EXISTS (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND {kept}) THEN 1 ELSE 0 END";
 
 /// Parameters 1 to 9 are a query.
 const MATCHES: &str = "(CAST($1 AS TEXT) IS NULL OR m.consumer = $1) AND (CAST($2 AS TEXT) IS NULL OR m.topic = $2)
@@ -85,16 +91,23 @@ macro_rules! statements {
 
 statements! {
     /// Whether anything is kept for the consumer. Mostly nothing is, and this is all that admission costs.
-    is_any_kept: "SELECT CASE WHEN EXISTS (SELECT 1 FROM {ns}dlq_blocked_keys WHERE consumer = $1)
-          OR EXISTS (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND {kept}) THEN 1 ELSE 0 END, {isolation}";
-    /// Rows that a hand-back has deleted during the wait are not among the answers.
-    lock_blocked: "SELECT b.topic, b.key FROM {ns}dlq_blocked_keys AS b
-        WHERE b.consumer = $1 AND (b.topic, b.key) IN (
-            SELECT row.value ->> 0, row.value ->> 1 FROM {each}($2{json}) AS row{value})
-        ORDER BY b.topic, b.key {share}";
-    /// SQLite keeps the order of a CROSS JOIN. Otherwise it would read everything that is kept.
-    known: "SELECT m.source, m.message_id FROM {each}($2{json}) AS row{value} CROSS JOIN {ns}dlq_messages AS m
-        WHERE m.consumer = $1 AND m.{kept} AND m.source = row.value ->> 2 AND m.message_id = row.value ->> 3";
+    is_any_kept: "SELECT {is_any_kept}, {isolation}";
+    /// What a batch meets, in one statement. A row tells in its first column what it is: 0 is the isolation level and whether
+    /// anything is kept for the consumer, 1 a blocked key with its topic, 2 a message that is kept already. Each element
+    /// of $2: topic, key, source, message id.
+    ///
+    /// Keys that a hand-back has deleted during the wait are not among the answers. SQLite keeps the order of a CROSS JOIN;
+    /// otherwise it would read everything that is kept.
+    look: "WITH blocked AS (
+            SELECT b.topic, b.key FROM {ns}dlq_blocked_keys AS b
+            WHERE b.consumer = $1 AND (b.topic, b.key) IN (
+                SELECT row.value ->> 0, row.value ->> 1 FROM {each}($2{json}) AS row{value})
+            ORDER BY b.topic, b.key {share}),
+        known AS (
+            SELECT m.source, m.message_id FROM {each}($2{json}) AS row{value} CROSS JOIN {ns}dlq_messages AS m
+            WHERE m.consumer = $1 AND m.{kept} AND m.source = row.value ->> 2 AND m.message_id = row.value ->> 3)
+        SELECT 0, {isolation}, CAST({is_any_kept} AS TEXT)
+        UNION ALL SELECT 1, topic, key FROM blocked UNION ALL SELECT 2, source, message_id FROM known";
     insert: "INSERT INTO {ns}dlq_messages (consumer, topic, partition, \"offset\", source, message_id, key, kind, state, failure,
             attempts, retries, error, fingerprint, kept_at, failed_at, due_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'dead', $9, $10, $11, $12, $13, {now}, {now}, {now} + CAST($14 AS BIGINT)) RETURNING id";

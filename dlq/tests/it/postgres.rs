@@ -5,6 +5,7 @@
 
 mod isolation;
 mod privileges;
+mod round_trips;
 
 use std::time::Duration;
 
@@ -20,11 +21,14 @@ use mainstay_dlq::{
 };
 use mainstay_inbox::PostgresInbox;
 use mainstay_messaging::{
-    Group, Headers, Partition, Topic,
-    broker::Raw,
+    Delivery, Group, Headers, Key, Kind, Message, MessageId, Partition, Position, Source, Topic,
+    broker::{Content, Raw},
     memory::{Broker, LogConsumer, LogPublisher},
 };
-use mainstay_testkit::postgres::{Server, TestDatabase};
+use mainstay_testkit::{
+    Wire,
+    postgres::{Server, TestDatabase},
+};
 use sqlx::{PgConnection, PgPool};
 
 /// The role that `roles` creates in this namespace. It owns nothing and stays on the server, where
@@ -38,7 +42,7 @@ pub(crate) struct PostgresFixture {
     pub(crate) broker: Broker,
     /// As the owner.
     owner: PgPool,
-    _server: TestDatabase,
+    server: TestDatabase,
 }
 
 pub(crate) async fn fixture() -> Option<PostgresFixture> {
@@ -87,7 +91,25 @@ async fn fixture_through(
         queue: queue(&database).await,
         broker: broker(),
         owner,
-        _server: server,
+        server,
+    }
+}
+
+impl PostgresFixture {
+    /// The same queue over a connection whose round trips are counted.
+    async fn over_a_wire(&self) -> (Wire, Queue) {
+        let options = self.server.options();
+        let wire = Wire::to(options.get_host(), options.get_port()).await;
+        let wire = wire.unwrap();
+        // The wire sees commits only in unencrypted connections.
+        let options = options
+            .host("127.0.0.1")
+            .port(wire.port())
+            .ssl_mode(sqlx::postgres::PgSslMode::Disable);
+        let url: String = sqlx::ConnectOptions::to_url_lossy(&options).into();
+        let database = Database::builder(as_service(&url)).max_connections(1);
+        let database = database.open().await.unwrap();
+        (wire, queue(&database).await)
     }
 }
 
@@ -112,6 +134,28 @@ const EFFECTS: &str =
 fn as_service(url: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}options[role]={ROLE}&application_name=service")
+}
+
+/// Of a key of its own.
+fn delivery(offset: i64) -> Delivery {
+    Delivery {
+        position: Position {
+            partition: Partition {
+                topic: Topic::from_static("orders"),
+                number: 0,
+            },
+            offset,
+        },
+        content: Content::Message(
+            Message::with_id(
+                MessageId::new(offset.to_string()).unwrap(),
+                Source::from_static("/shop"),
+                Topic::from_static("orders"),
+                Kind::from_static("OrderPlaced"),
+            )
+            .with_key(Key::new(format!("key-{offset}")).unwrap()),
+        ),
+    }
 }
 
 fn broker() -> Broker {

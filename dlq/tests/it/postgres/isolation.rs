@@ -2,32 +2,16 @@
 
 use mainstay_dlq::conformance::Fixture as _;
 use mainstay_inbox::{Inbox as _, store::WorkerStore as _};
-use mainstay_messaging::{
-    Delivery, Group, Kind, Message, MessageId, Partition, Position, Source, Topic, broker::Content,
-};
+use mainstay_messaging::Group;
 use sqlx::SqlSafeStr as _;
 
-use super::fixture;
+use super::{delivery, fixture};
 
 #[tokio::test]
 async fn repeatable_read_is_refused() {
     let Some(f) = fixture().await else { return };
     let queue = f.queue(&[]);
-    let delivery = Delivery {
-        position: Position {
-            partition: Partition {
-                topic: Topic::from_static("orders"),
-                number: 0,
-            },
-            offset: 0,
-        },
-        content: Content::Message(Message::with_id(
-            MessageId::from_static("1"),
-            Source::from_static("/shop"),
-            Topic::from_static("orders"),
-            Kind::from_static("OrderPlaced"),
-        )),
-    };
+    let delivery = delivery(0);
     let group = Group::from_static("billing");
     for (level, is_allowed) in [
         ("BEGIN ISOLATION LEVEL READ COMMITTED", true),
