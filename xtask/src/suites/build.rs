@@ -15,7 +15,7 @@ use super::{Choice, Suite};
 use crate::workspace::Workspace;
 
 /// How many seeds of the simulation a run tries, beside the corpus.
-const SEEDS: &str = "5000";
+const SEEDS: &str = "2000";
 
 /// Tests of the application that need no database: one form suffices.
 const NO_DATABASE: [&str; 4] = ["--skip", "settings::", "--skip", "slow_clients::"];
