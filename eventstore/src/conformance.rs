@@ -18,6 +18,7 @@
 
 mod accounts;
 mod appends;
+mod batches;
 mod concurrent;
 mod reads;
 mod rebuilds;
@@ -32,6 +33,7 @@ use mainstay_database::Transactions;
 use crate::store::{RebuildStore, SnapshotStore, StoredEvent, StreamStore};
 
 pub use appends::*;
+pub use batches::*;
 pub use concurrent::*;
 pub use reads::*;
 pub use rebuilds::*;
@@ -90,6 +92,11 @@ macro_rules! conformance {
             a_later_appender_waits_and_is_refused_if_the_first_one_commits
             a_later_appender_waits_and_goes_on_if_the_first_one_rolls_back
             a_batch_behind_a_commit_in_progress_is_written_whole_or_not_at_all
+            a_batch_is_loaded_as_each_aggregate_alone
+            a_batch_is_appended_with_the_snapshots_that_are_due
+            a_conflict_in_a_batch_keeps_no_other_aggregate_from_being_written
+            an_aggregate_that_is_in_a_batch_twice_is_refused
+            of_concurrent_batches_one_wins_each_aggregate_and_none_is_a_victim
             every_stored_version_decodes
             an_unreadable_event_names_stream_and_version
             streams_with_names_alike_never_meet

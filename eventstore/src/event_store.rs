@@ -1,5 +1,7 @@
 //! What an application does with streams.
 
+mod batch;
+
 use std::sync::Arc;
 
 use mainstay_messaging::event::EncodeError;
@@ -36,12 +38,14 @@ pub trait EventStore: SnapshotStore {
                     self.read_events(connection, &loaded.stream, 0, u64::MAX)
                         .await?
                 }
-                Some(snapshots) => from_snapshot(self, connection, snapshots, &mut loaded).await?,
+                Some(snapshots) => {
+                    let stream = &loaded.stream;
+                    let reading = self.read_from_snapshot(connection, stream, snapshots.shape);
+                    let read = reading.await?;
+                    from_snapshot(self, connection, snapshots, read, &mut loaded).await?
+                }
             };
-            for event in &events {
-                loaded.state.apply(&decode(&loaded.stream, event)?);
-                loaded.version = event.version;
-            }
+            fold_onto(&mut loaded, &events)?;
             Ok(loaded)
         }
     }
@@ -102,6 +106,43 @@ pub trait EventStore: SnapshotStore {
         }
     }
 
+    /// Loads several aggregates, in the order of their ids: one statement for all of them.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    ///
+    /// # Cancel safety
+    /// As [`load`](Self::load).
+    fn load_batch<A: Aggregate>(
+        &self,
+        connection: &mut Self::Connection,
+        ids: &[&str],
+    ) -> impl Future<Output = Result<Vec<Loaded<A>>, Error>> + Send {
+        batch::load(self, connection, ids)
+    }
+
+    /// Appends to several aggregates, each behind the version at which it was loaded, and applies the
+    /// events: one statement for all of them, and one for the snapshots that are due.
+    ///
+    /// # Behaviour
+    /// - As [`append`](Self::append) for each. One that is in a conflict is as it was loaded, and the
+    ///   others are written: their versions have grown. Whoever wants all or none rolls back.
+    /// - One without events is left alone.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] names the first one whose stream has another version by now, or that is in
+    /// the batch twice; then nothing was written. Others as [`append`](Self::append).
+    ///
+    /// # Cancel safety
+    /// As [`append`](Self::append).
+    fn append_batch<A: Aggregate>(
+        &self,
+        connection: &mut Self::Connection,
+        appends: &mut [(Loaded<A>, Vec<A::Event>)],
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        batch::append(self, connection, appends)
+    }
+
     /// The events of an aggregate above version `after`, in order, at most `limit`: for a page that
     /// shows what happened.
     ///
@@ -136,17 +177,14 @@ pub trait EventStore: SnapshotStore {
 
 impl<S: SnapshotStore + ?Sized> EventStore for S {}
 
-/// Takes the state of the newest snapshot; returns the events above it.
+/// Takes the state of the snapshot that was read; returns the events above it.
 async fn from_snapshot<S: SnapshotStore + ?Sized, A: Aggregate>(
     store: &S,
     connection: &mut S::Connection,
     snapshots: Snapshots<A>,
+    (snapshot, events): (Option<StoredSnapshot>, Vec<StoredEvent>),
     loaded: &mut Loaded<A>,
 ) -> Result<Vec<StoredEvent>, Error> {
-    let stream = &loaded.stream;
-    let (snapshot, events) = store
-        .read_from_snapshot(connection, stream, snapshots.shape)
-        .await?;
     let Some(snapshot) = snapshot else {
         return Ok(events);
     };
@@ -159,10 +197,20 @@ async fn from_snapshot<S: SnapshotStore + ?Sized, A: Aggregate>(
         }
         // It is only a cache: the stream has everything.
         Err(error) => {
+            let stream = &loaded.stream;
             telemetry::undecodable_snapshot(stream, snapshot.shape, &*error);
             store.read_events(connection, stream, 0, u64::MAX).await
         }
     }
+}
+
+/// Applies what was read.
+fn fold_onto<A: Aggregate>(loaded: &mut Loaded<A>, events: &[StoredEvent]) -> Result<(), Error> {
+    for event in events {
+        loaded.state.apply(&decode(&loaded.stream, event)?);
+        loaded.version = event.version;
+    }
+    Ok(())
 }
 
 async fn append<S: SnapshotStore + ?Sized, A: Aggregate>(
@@ -171,35 +219,48 @@ async fn append<S: SnapshotStore + ?Sized, A: Aggregate>(
     loaded: &mut Loaded<A>,
     events: Vec<A::Event>,
 ) -> Result<(), Error> {
-    let encoded: Vec<NewEvent> = events
-        .iter()
-        .map(Events::encode)
-        .collect::<Result<_, EncodeError>>()?;
+    let encoded = encode::<A>(&events)?;
     let written = store
         .append_events(connection, &loaded.stream, loaded.version, &encoded)
         .await;
     telemetry::appended(A::STREAM, encoded.len(), &written);
     written?;
-    for event in &events {
+    apply(loaded, &events);
+    if let Some(snapshot) = due_snapshot(loaded)? {
+        store
+            .write_snapshot(connection, &loaded.stream, &snapshot)
+            .await?;
+        loaded.snapshot = loaded.version;
+    }
+    Ok(())
+}
+
+fn encode<A: Aggregate>(events: &[A::Event]) -> Result<Vec<NewEvent>, EncodeError> {
+    events.iter().map(Events::encode).collect()
+}
+
+/// The events were appended.
+fn apply<A: Aggregate>(loaded: &mut Loaded<A>, events: &[A::Event]) {
+    for event in events {
         loaded.state.apply(event);
         loaded.version += 1;
     }
+}
+
+/// The snapshot to write, if one is due.
+fn due_snapshot<A: Aggregate>(loaded: &Loaded<A>) -> Result<Option<StoredSnapshot>, Error> {
     let Some(snapshots) = A::SNAPSHOTS else {
-        return Ok(());
+        return Ok(None);
     };
     if loaded.version - loaded.snapshot < snapshots.every {
-        return Ok(());
+        return Ok(None);
     }
     let state = (snapshots.encode)(&loaded.state).map_err(|source| Error::Snapshot {
         stream: loaded.stream.to_string(),
         source,
     })?;
     let snapshot = StoredSnapshot::new(loaded.version, snapshots.shape, state);
-    store
-        .write_snapshot(connection, &loaded.stream, &snapshot)
-        .await?;
-    loaded.snapshot = loaded.version;
-    Ok(())
+    Ok(Some(snapshot))
 }
 
 fn decode<E: Events>(stream: &StreamName, event: &StoredEvent) -> Result<E, Error> {

@@ -2,6 +2,7 @@
 //!
 //! Nothing is kept in the session, so they work behind a pooler in transaction mode.
 
+mod batch;
 mod roles;
 
 use async_trait::async_trait;
@@ -15,8 +16,8 @@ use crate::{
     Error, EventStoreBuilder,
     sql::{self, EventColumns, MixedColumns, PROBES, RebuildColumns, ScannedColumns, signed},
     store::{
-        NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent, StoredSnapshot,
-        StreamName, StreamStore, Visit,
+        Appended, NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent,
+        StoredSnapshot, StreamAppend, StreamName, StreamStore, Visit,
     },
 };
 
@@ -46,12 +47,15 @@ pub struct PostgresEventStore {
     database: Database,
     append: SqlStr,
     append_many: SqlStr,
+    append_to_streams: SqlStr,
     head: SqlStr,
     read: SqlStr,
     scan: SqlStr,
     count: SqlStr,
     read_from_snapshot: SqlStr,
+    read_from_snapshots: SqlStr,
     write_snapshot: SqlStr,
+    write_snapshots: SqlStr,
     lock_rebuild: SqlStr,
     save_rebuild: SqlStr,
 }
@@ -114,6 +118,7 @@ impl PostgresEventStore {
                  FROM first, UNNEST($6::text[], $7::int4[], $8::text[])
                    WITH ORDINALITY AS e (kind, schema_version, payload, n)",
             ),
+            append_to_streams: sql(batch::APPEND),
             head: sql("SELECT {head}"),
             read: sql(
                 "SELECT version, kind, schema_version, payload, recorded_at FROM {ns}eventstore_events
@@ -135,11 +140,13 @@ impl PostgresEventStore {
                  WHERE stream = $1 AND version > coalesce((SELECT version FROM snapshot), 0)
                  ORDER BY 1",
             ),
+            read_from_snapshots: sql(batch::READ),
             write_snapshot: sql(
                 "INSERT INTO {ns}eventstore_snapshots (stream, version, shape, state) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (stream) DO UPDATE
                  SET version = excluded.version, shape = excluded.shape, state = excluded.state",
             ),
+            write_snapshots: sql(batch::WRITE),
             // The newest version of the row, whatever the snapshot has.
             lock_rebuild: sql(
                 "INSERT INTO {ns}eventstore_rebuilds AS r (projection, shape, stream, version, events, total, is_done)
@@ -195,13 +202,16 @@ impl StreamStore for PostgresEventStore {
         if appended.rows_affected() > 0 {
             return Ok(());
         }
-        let actual: i64 = sqlx::query_scalar(self.head.clone())
-            .persistent(self.database.keeps_statements())
-            .bind(stream.as_str())
-            .fetch_one(connection)
-            .await
-            .map_err(classify)?;
+        let actual = self.head_of(connection, stream).await?;
         Err(sql::conflict(stream, expected, actual))
+    }
+
+    async fn append_to_streams(
+        &self,
+        connection: &mut PgConnection,
+        appends: &[StreamAppend<'_>],
+    ) -> Result<Vec<Appended>, Error> {
+        self.append_batch(connection, appends).await
     }
 
     async fn read_events(
@@ -284,6 +294,15 @@ impl SnapshotStore for PostgresEventStore {
         Ok(sql::from_snapshot(rows, shape))
     }
 
+    async fn read_from_snapshots(
+        &self,
+        connection: &mut PgConnection,
+        streams: &[&StreamName],
+        shape: u32,
+    ) -> Result<Vec<(Option<StoredSnapshot>, Vec<StoredEvent>)>, Error> {
+        self.read_batch(connection, streams, shape).await
+    }
+
     async fn write_snapshot(
         &self,
         connection: &mut PgConnection,
@@ -300,6 +319,14 @@ impl SnapshotStore for PostgresEventStore {
             .await
             .map_err(classify)?;
         Ok(())
+    }
+
+    async fn write_snapshots(
+        &self,
+        connection: &mut PgConnection,
+        snapshots: &[(&StreamName, StoredSnapshot)],
+    ) -> Result<(), Error> {
+        self.write_batch(connection, snapshots).await
     }
 }
 

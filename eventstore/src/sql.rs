@@ -45,6 +45,28 @@ pub(crate) fn from_snapshot(
     (snapshot, events)
 }
 
+/// As [`MixedColumns`], behind the stream's place among several.
+pub(crate) type PlacedColumns = (i64, i64, Option<String>, i32, String, i64);
+
+/// What [`from_snapshot`] reads, for each of so many streams.
+pub(crate) fn from_snapshots(
+    rows: Vec<PlacedColumns>,
+    streams: usize,
+    shape: u32,
+) -> Vec<(Option<StoredSnapshot>, Vec<StoredEvent>)> {
+    let mut of_stream: Vec<Vec<MixedColumns>> = vec![Vec::new(); streams];
+    for (place, version, kind, schema, text, at) in rows {
+        if let Some(rows) = usize::try_from(place)
+            .ok()
+            .and_then(|at| of_stream.get_mut(at))
+        {
+            rows.push((version, kind, schema, text, at));
+        }
+    }
+    let read = |rows| from_snapshot(rows, shape);
+    of_stream.into_iter().map(read).collect()
+}
+
 /// As [`EventColumns`], behind the stream.
 pub(crate) type ScannedColumns<'r> = (&'r str, i64, &'r str, i32, &'r str, i64);
 

@@ -3,6 +3,8 @@
 //! SQLite has one writer. A second transaction that appends waits until the first one has ended, and
 //! is then refused.
 
+mod batch;
+
 use async_trait::async_trait;
 use mainstay_database::{
     Migration, Migrations,
@@ -14,8 +16,8 @@ use crate::{
     Error, EventStoreBuilder,
     sql::{self, EventColumns, MixedColumns, PROBES, RebuildColumns, ScannedColumns, signed},
     store::{
-        NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent, StoredSnapshot,
-        StreamName, StreamStore, Visit,
+        Appended, NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent,
+        StoredSnapshot, StreamAppend, StreamName, StreamStore, Visit, batch::append_to_each,
     },
 };
 
@@ -44,12 +46,15 @@ pub struct SqliteEventStore {
     database: Database,
     append: SqlStr,
     append_many: SqlStr,
+    append_to_streams: SqlStr,
     head: SqlStr,
     read: SqlStr,
     scan: SqlStr,
     count: SqlStr,
     read_from_snapshot: SqlStr,
+    read_from_snapshots: SqlStr,
     write_snapshot: SqlStr,
+    write_snapshots: SqlStr,
     lock_rebuild: SqlStr,
     save_rebuild: SqlStr,
 }
@@ -102,6 +107,14 @@ impl SqliteEventStore {
                  SELECT $1, $2 + 1 + e.key, e.value ->> 0, e.value ->> 1, e.value ->> 2, {now}
                  FROM json_each($3) AS e WHERE {head} = $2",
             ),
+            // All streams, or none.
+            append_to_streams: sql(
+                "INSERT INTO {ns}eventstore_events (stream, version, kind, schema_version, payload, recorded_at)
+                 SELECT e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4, {now}
+                 FROM json_each($1) AS e WHERE NOT EXISTS (
+                   SELECT 1 FROM json_each($2) AS s WHERE s.value ->> 1 <>
+                     (SELECT coalesce(max(version), 0) FROM {ns}eventstore_events WHERE stream = s.value ->> 0))",
+            ),
             head: sql("SELECT {head}"),
             read: sql(
                 "SELECT version, kind, schema_version, payload, recorded_at FROM {ns}eventstore_events
@@ -123,8 +136,27 @@ impl SqliteEventStore {
                  WHERE stream = $1 AND version > coalesce((SELECT version FROM snapshot), 0)
                  ORDER BY 1",
             ),
+            // As one row: SQLite's thread hands over each.
+            read_from_snapshots: sql(
+                "WITH wanted AS MATERIALIZED (
+                   SELECT w.key AS place, w.value AS stream, s.version, s.state
+                   FROM json_each($1) AS w LEFT JOIN {ns}eventstore_snapshots AS s ON s.stream = w.value AND s.shape = $2)
+                 SELECT json_group_array(json_array(place, version, kind, schema_version, text, at) ORDER BY place, version)
+                 FROM (
+                   SELECT place, version, NULL AS kind, 0 AS schema_version, state AS text, 0 AS at
+                   FROM wanted WHERE version IS NOT NULL
+                   UNION ALL
+                   SELECT w.place, e.version, e.kind, e.schema_version, e.payload, e.recorded_at
+                   FROM wanted AS w CROSS JOIN {ns}eventstore_events AS e
+                   WHERE e.stream = w.stream AND e.version > coalesce(w.version, 0))",
+            ),
             write_snapshot: sql(
                 "INSERT INTO {ns}eventstore_snapshots (stream, version, shape, state) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT DO UPDATE SET version = excluded.version, shape = excluded.shape, state = excluded.state",
+            ),
+            write_snapshots: sql(
+                "INSERT INTO {ns}eventstore_snapshots (stream, version, shape, state)
+                 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($1) WHERE true
                  ON CONFLICT DO UPDATE SET version = excluded.version, shape = excluded.shape, state = excluded.state",
             ),
             lock_rebuild: sql(
@@ -164,7 +196,7 @@ impl StreamStore for SqliteEventStore {
             events => sqlx::query(self.append_many.clone())
                 .bind(stream.as_str())
                 .bind(signed(expected))
-                .bind(as_json(events)?),
+                .bind(batch::events(events)?),
         };
         let appended = appending
             .execute(&mut *connection)
@@ -179,6 +211,24 @@ impl StreamStore for SqliteEventStore {
             .await
             .map_err(classify)?;
         Err(sql::conflict(stream, expected, actual))
+    }
+
+    async fn append_to_streams(
+        &self,
+        connection: &mut SqliteConnection,
+        appends: &[StreamAppend<'_>],
+    ) -> Result<Vec<Appended>, Error> {
+        let (rows, heads) = batch::rows(appends)?;
+        let appended = sqlx::query(self.append_to_streams.clone())
+            .bind(rows)
+            .bind(heads)
+            .execute(&mut *connection)
+            .await
+            .map_err(classify)?;
+        if appended.rows_affected() > 0 {
+            return Ok(vec![Appended::Written; appends.len()]);
+        }
+        append_to_each(self, connection, appends).await
     }
 
     async fn read_events(
@@ -229,16 +279,6 @@ impl StreamStore for SqliteEventStore {
     }
 }
 
-/// `[[kind, version of its schema, payload], …]`: a set of rows as one parameter.
-fn as_json(events: &[NewEvent]) -> Result<String, Error> {
-    let rows: Vec<_> = events
-        .iter()
-        .map(|event| (event.kind, event.schema_version, &event.payload))
-        .collect();
-    serde_json::to_string(&rows)
-        .map_err(|error| mainstay_database::Error::Failed(error.into()).into())
-}
-
 fn columns(row: &SqliteRow) -> Result<ScannedColumns<'_>, sqlx::Error> {
     Ok((
         row.try_get(0)?,
@@ -267,6 +307,22 @@ impl SnapshotStore for SqliteEventStore {
         Ok(sql::from_snapshot(rows, shape))
     }
 
+    async fn read_from_snapshots(
+        &self,
+        connection: &mut SqliteConnection,
+        streams: &[&StreamName],
+        shape: u32,
+    ) -> Result<Vec<(Option<StoredSnapshot>, Vec<StoredEvent>)>, Error> {
+        let found: String = sqlx::query_scalar(self.read_from_snapshots.clone())
+            .bind(batch::names(streams)?)
+            .bind(shape)
+            .fetch_one(connection)
+            .await
+            .map_err(classify)?;
+        let rows = batch::read(&found)?;
+        Ok(sql::from_snapshots(rows, streams.len(), shape))
+    }
+
     async fn write_snapshot(
         &self,
         connection: &mut SqliteConnection,
@@ -278,6 +334,19 @@ impl SnapshotStore for SqliteEventStore {
             .bind(signed(snapshot.version))
             .bind(snapshot.shape)
             .bind(&snapshot.state)
+            .execute(connection)
+            .await
+            .map_err(classify)?;
+        Ok(())
+    }
+
+    async fn write_snapshots(
+        &self,
+        connection: &mut SqliteConnection,
+        snapshots: &[(&StreamName, StoredSnapshot)],
+    ) -> Result<(), Error> {
+        sqlx::query(self.write_snapshots.clone())
+            .bind(batch::snapshots(snapshots)?)
             .execute(connection)
             .await
             .map_err(classify)?;

@@ -10,6 +10,7 @@
 //! `conformance`) against them.
 
 mod arc;
+pub(crate) mod batch;
 
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +24,7 @@ use mainstay_messaging::{
 use crate::Error;
 
 pub use crate::{events::UnreadableEvent, stream::StreamName};
+pub use batch::{Appended, StreamAppend};
 
 /// An event to append.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -196,6 +198,28 @@ pub trait StreamStore: Send + Sync + 'static {
         events: &[NewEvent],
     ) -> Result<(), Error>;
 
+    /// Appends to several streams, none of which is named twice or has no events. The default
+    /// appends to one after another.
+    ///
+    /// # Behaviour
+    /// - As [`append_events`](Self::append_events) for each stream, but a conflict is an answer, and
+    ///   keeps no other stream from being written.
+    /// - Two transactions that append to the same streams do not deadlock, in whatever order they
+    ///   name them.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; the transaction must then be rolled back.
+    ///
+    /// # Cancel safety
+    /// As [`append_events`](Self::append_events).
+    async fn append_to_streams(
+        &self,
+        connection: &mut Self::Connection,
+        appends: &[StreamAppend<'_>],
+    ) -> Result<Vec<Appended>, Error> {
+        batch::append_to_each(self, connection, appends).await
+    }
+
     /// Reads the events of a stream above version `after`, in order, at most `limit`.
     ///
     /// # Errors
@@ -258,6 +282,23 @@ pub trait SnapshotStore: StreamStore {
         shape: u32,
     ) -> Result<(Option<StoredSnapshot>, Vec<StoredEvent>), Error>;
 
+    /// As [`read_from_snapshot`](Self::read_from_snapshot) for several streams, in their order. The
+    /// default reads one after another.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    ///
+    /// # Cancel safety
+    /// As [`read_events`](StreamStore::read_events).
+    async fn read_from_snapshots(
+        &self,
+        connection: &mut Self::Connection,
+        streams: &[&StreamName],
+        shape: u32,
+    ) -> Result<Vec<(Option<StoredSnapshot>, Vec<StoredEvent>)>, Error> {
+        batch::read_each(self, connection, streams, shape).await
+    }
+
     /// Replaces the stream's snapshot. Called in the transaction that appended its last event, so
     /// that two never meet.
     ///
@@ -272,6 +313,22 @@ pub trait SnapshotStore: StreamStore {
         stream: &StreamName,
         snapshot: &StoredSnapshot,
     ) -> Result<(), Error>;
+
+    /// As [`write_snapshot`](Self::write_snapshot) for several streams, none of which is named twice.
+    /// The default writes one after another.
+    ///
+    /// # Errors
+    /// As [`write_snapshot`](Self::write_snapshot).
+    ///
+    /// # Cancel safety
+    /// As [`append_events`](StreamStore::append_events).
+    async fn write_snapshots(
+        &self,
+        connection: &mut Self::Connection,
+        snapshots: &[(&StreamName, StoredSnapshot)],
+    ) -> Result<(), Error> {
+        batch::write_each(self, connection, snapshots).await
+    }
 }
 
 /// Keeps how far the rebuilds of projections are, in the database of the streams.

@@ -5,12 +5,21 @@ use crate::{Error, store::StreamName};
 /// Events were appended, or refused.
 pub(crate) fn appended(aggregate: &'static str, events: usize, written: &Result<(), Error>) {
     match written {
-        Ok(()) => metrics::counter!("mainstay_eventstore_appended", "stream" => aggregate)
-            .increment(events as u64),
-        Err(Error::Conflict { .. }) => {
-            metrics::counter!("mainstay_eventstore_conflicts", "stream" => aggregate).increment(1);
-        }
+        Ok(()) => counted(aggregate, events, 0),
+        Err(Error::Conflict { .. }) => counted(aggregate, 0, 1),
         Err(_) => {}
+    }
+}
+
+/// So many events were appended, and so many streams had another version.
+pub(crate) fn counted(aggregate: &'static str, events: usize, conflicts: usize) {
+    if events > 0 {
+        metrics::counter!("mainstay_eventstore_appended", "stream" => aggregate)
+            .increment(events as u64);
+    }
+    if conflicts > 0 {
+        metrics::counter!("mainstay_eventstore_conflicts", "stream" => aggregate)
+            .increment(conflicts as u64);
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent, StoredSnapshot,
-    StreamName, StreamStore, Visit,
+    Appended, NewEvent, Page, RebuildState, RebuildStore, SnapshotStore, StoredEvent,
+    StoredSnapshot, StreamAppend, StreamName, StreamStore, Visit,
 };
 use crate::Error;
 
@@ -23,6 +23,14 @@ impl<S: StreamStore + ?Sized> StreamStore for Arc<S> {
     ) -> Result<(), Error> {
         let appending = (**self).append_events(connection, stream, expected, events);
         appending.await
+    }
+
+    async fn append_to_streams(
+        &self,
+        connection: &mut S::Connection,
+        appends: &[StreamAppend<'_>],
+    ) -> Result<Vec<Appended>, Error> {
+        (**self).append_to_streams(connection, appends).await
     }
 
     async fn read_events(
@@ -65,6 +73,16 @@ impl<S: SnapshotStore + ?Sized> SnapshotStore for Arc<S> {
         (**self).read_from_snapshot(connection, stream, shape).await
     }
 
+    async fn read_from_snapshots(
+        &self,
+        connection: &mut S::Connection,
+        streams: &[&StreamName],
+        shape: u32,
+    ) -> Result<Vec<(Option<StoredSnapshot>, Vec<StoredEvent>)>, Error> {
+        let reading = (**self).read_from_snapshots(connection, streams, shape);
+        reading.await
+    }
+
     async fn write_snapshot(
         &self,
         connection: &mut S::Connection,
@@ -72,6 +90,14 @@ impl<S: SnapshotStore + ?Sized> SnapshotStore for Arc<S> {
         snapshot: &StoredSnapshot,
     ) -> Result<(), Error> {
         (**self).write_snapshot(connection, stream, snapshot).await
+    }
+
+    async fn write_snapshots(
+        &self,
+        connection: &mut S::Connection,
+        snapshots: &[(&StreamName, StoredSnapshot)],
+    ) -> Result<(), Error> {
+        (**self).write_snapshots(connection, snapshots).await
     }
 }
 

@@ -76,6 +76,31 @@ async fn each_operation_is_one_statement_and_no_commit() {
 }
 
 #[tokio::test]
+async fn a_batch_costs_as_much_as_one_aggregate() {
+    let Some(f) = fixture().await else { return };
+    let (wire, database, store) = f.over_a_wire().await;
+    let mut tx = database.begin().await.unwrap();
+    for count in [1, 30] {
+        let ids: Vec<String> = (0..count).map(|nth| format!("{nth} of {count}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let appending = cost(&wire, async |_| {
+            let all = store.load_batch::<Order>(&mut tx, &ids).await.unwrap();
+            let mut changes: Vec<_> = all.into_iter().map(|order| (order, notes(3))).collect();
+            let appending = store.append_batch(&mut tx, &mut changes);
+            appending.await.unwrap();
+        });
+        assert_eq!(appending.await, (2, 0), "load and append {count}");
+        let kept = cost(&wire, async |_| {
+            let all = store.load_batch::<Kept>(&mut tx, &ids).await.unwrap();
+            let mut changes: Vec<_> = all.into_iter().map(|order| (order, notes(2))).collect();
+            let appending = store.append_batch(&mut tx, &mut changes);
+            appending.await.unwrap();
+        });
+        assert_eq!(kept.await, (3, 0), "load, append and snapshot {count}");
+    }
+}
+
+#[tokio::test]
 async fn a_snapshot_costs_one_statement_when_it_is_due() {
     let Some(f) = fixture().await else { return };
     let (wire, database, store) = f.over_a_wire().await;
