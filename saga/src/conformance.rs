@@ -109,6 +109,7 @@ macro_rules! conformance {
             one_kind_of_event_may_be_done_and_refused
             an_observer_writes_in_the_transitions_transaction
             an_observer_has_the_trace_of_the_reply
+            an_observer_may_take_all_transitions_of_a_transaction_at_once
             an_incompatible_definition_refuses_old_runs_by_name_and_leaves_them_untouched
             an_older_definition_continues_its_runs
             runs_that_a_build_cannot_continue_are_found_before_it_starts

@@ -120,14 +120,23 @@ where
             fingerprint: self.inner.fingerprints[0],
             input: &input,
         };
-        if let Created::Exists(run) = self.inner.store.create(connection, &new).await? {
+        // The effects of a local step need the run: nothing is done for one that exists.
+        let has_local = definition.shape().steps.iter().any(|step| step.is_local);
+        if has_local && let Created::Exists(run) = self.inner.store.create(connection, &new).await?
+        {
             return Ok(Started::Exists(run));
         }
-        let state = State::new(definition.shape());
-        let input = serde_json::from_str(&input)?;
-        let mut running = Running::new(definition, run.clone(), key.to_owned(), state, input);
+        let (state, given) = (
+            State::new(definition.shape()),
+            serde_json::from_str(&input)?,
+        );
+        let mut running = Running::new(definition, run.clone(), key.to_owned(), state, given);
         self.give(connection, &mut running, Input::Start).await?;
-        self.finish(connection, vec![running]).await?;
+        if has_local {
+            self.finish(connection, vec![running]).await?;
+        } else if let Created::Exists(run) = self.create(connection, &new, running).await? {
+            return Ok(Started::Exists(run));
+        }
         metrics::counter!("mainstay_saga_started", "saga" => definition.shape().name).increment(1);
         Ok(Started::New(run))
     }

@@ -16,6 +16,7 @@ use sqlx::{PgConnection, PgPool, Postgres, SqlStr};
 use crate::{
     Error, RunId, SagasBuilder,
     builder::micros,
+    journal::Entry,
     sql::{Dialect, PROBES, Statements, implement_roles},
     store::SavedRun,
 };
@@ -57,11 +58,22 @@ const SAVE: &str = "WITH saved AS (
     SELECT j.run, {now}, j.entry FROM UNNEST($8::text[], $9::text[]) WITH ORDINALITY AS j (run, entry, place)
     ORDER BY j.place";
 
+/// A run with what its first transition saves, and its journal.
+const CREATE_SAVED: &str = "WITH created AS (
+        INSERT INTO {ns}saga_runs (run, saga, business_key, version, fingerprint, input, state,
+            status, is_overdue, step, started_at, saved_at, wake_at, ended_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {now}, {now}, {now} + $11::int8, CASE WHEN $12::bool THEN {now} END)
+        ON CONFLICT (saga, business_key, {is_live}) DO NOTHING RETURNING run)
+    INSERT INTO {ns}saga_journal (run, at, entry)
+    SELECT created.run, {now}, j.entry FROM created, UNNEST($13::text[]) WITH ORDINALITY AS j (entry, place)
+    ORDER BY j.place";
+
 /// Sagas in a PostgreSQL database, and the steps of its participants. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct PostgresSagas {
     database: Database,
     sql: Statements,
+    create_saved: SqlStr,
     save: SqlStr,
 }
 
@@ -83,6 +95,11 @@ impl PostgresSagas {
     #[expect(clippy::unnecessary_wraps, reason = "a list of another store is JSON")]
     fn texts(runs: &[RunId]) -> Result<Vec<&str>, Error> {
         Ok(runs.iter().map(RunId::as_str).collect())
+    }
+
+    fn entries(journal: &[Entry]) -> Result<Vec<String>, Error> {
+        let entries = journal.iter().map(serde_json::to_string);
+        Ok(entries.collect::<Result<_, _>>()?)
     }
 
     async fn save_runs(
@@ -177,6 +194,7 @@ impl SagasBuilder<Database> {
     fn build(self) -> PostgresSagas {
         PostgresSagas {
             sql: Statements::new(&self.namespace, DIALECT),
+            create_saved: DIALECT.render(&self.namespace, CREATE_SAVED),
             save: DIALECT.render(&self.namespace, SAVE),
             database: self.database,
         }

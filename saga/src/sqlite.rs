@@ -12,6 +12,7 @@ use sqlx::{SqlStr, Sqlite, SqliteConnection, SqlitePool};
 use crate::{
     Error, RunId, SagasBuilder,
     builder::micros,
+    journal::Entry,
     sql::{Dialect, PROBES, Statements, implement_roles},
     store::SavedRun,
 };
@@ -53,11 +54,20 @@ const UPDATE: &str = "UPDATE {ns}saga_runs SET state = s.value ->> 1, status = s
 const APPEND: &str = "INSERT INTO {ns}saga_journal (run, at, entry)
     SELECT value ->> 0, {now}, value ->> 1 FROM json_each($2) ORDER BY key";
 
+/// A run with what its first transition saves, and its journal.
+const CREATE_SAVED: &str = "INSERT INTO {ns}saga_runs (run, saga, business_key, version, fingerprint, input, state,
+        status, is_overdue, step, started_at, saved_at, wake_at, ended_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {now}, {now}, {now} + $11, CASE WHEN $12 THEN {now} END)
+    ON CONFLICT (saga, business_key, {is_live}) DO NOTHING;
+    INSERT INTO {ns}saga_journal (run, at, entry)
+    SELECT $1, {now}, value FROM json_each($13) WHERE EXISTS (SELECT 1 FROM {ns}saga_runs WHERE run = $1) ORDER BY key";
+
 /// Sagas in a SQLite file, and the steps of its participants. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct SqliteSagas {
     database: Database,
     sql: Statements,
+    create_saved: SqlStr,
     /// [`UPDATE`] and [`APPEND`]: SQLite's thread is woken once for both.
     save: SqlStr,
 }
@@ -82,6 +92,12 @@ impl SqliteSagas {
 
     fn texts(runs: &[RunId]) -> Result<String, Error> {
         Ok(serde_json::to_string(runs)?)
+    }
+
+    fn entries(journal: &[Entry]) -> Result<String, Error> {
+        let entries = journal.iter().map(serde_json::to_string);
+        let entries: Vec<String> = entries.collect::<Result<_, _>>()?;
+        Ok(serde_json::to_string(&entries)?)
     }
 
     async fn save_runs(
@@ -152,6 +168,7 @@ impl SagasBuilder<Database> {
     fn build(self) -> SqliteSagas {
         SqliteSagas {
             sql: Statements::new(&self.namespace, DIALECT),
+            create_saved: DIALECT.render(&self.namespace, CREATE_SAVED),
             save: DIALECT.render(&self.namespace, &format!("{UPDATE};\n{APPEND}")),
             database: self.database,
         }

@@ -144,6 +144,31 @@ pub trait SagaStore: Send + Sync + 'static {
         run: &NewRun<'_>,
     ) -> Result<Created, Error>;
 
+    /// As [`create`](Self::create), with what its first transition saves. The default creates it, and
+    /// saves it if it is new.
+    ///
+    /// # Behaviour
+    /// - As [`create`](Self::create), and as [`save`](Self::save) if it is new.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    ///
+    /// # Cancel safety
+    /// As [`create`](Self::create).
+    async fn create_saved(
+        &self,
+        connection: &mut Self::Connection,
+        run: &NewRun<'_>,
+        saved: &SavedRun<'_>,
+    ) -> Result<Created, Error> {
+        let created = self.create(connection, run).await?;
+        if created == Created::New {
+            let saved = std::slice::from_ref(saved);
+            self.save(connection, saved).await?;
+        }
+        Ok(created)
+    }
+
     /// The run of the business key that has not ended.
     async fn find(
         &self,

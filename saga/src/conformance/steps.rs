@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mainstay_database::Transactions as _;
 use mainstay_inbox::HandlerError;
-use mainstay_messaging::Cause;
+use mainstay_messaging::{Cause, Message};
 
 use super::{
     Connection, Fixture,
@@ -218,6 +218,64 @@ pub async fn an_observer_has_the_trace_of_the_reply<F: Fixture>(fixture: F) {
     answer.traceparent = Some("trace".to_owned());
     scene.take(&[&answer]).await.unwrap();
     assert_eq!(scene.fixture.effects().await, ["none", "trace"]);
+}
+
+/// Writes the keys and the traces of all transitions of a transaction as one effect.
+struct Batches<F>(std::marker::PhantomData<fn() -> F>);
+
+#[async_trait]
+impl<F: Fixture> Observer<Order, Connection<F>> for Batches<F> {
+    async fn observe(
+        &self,
+        _: &mut Connection<F>,
+        _: &Transition<'_, Order>,
+    ) -> Result<(), HandlerError> {
+        Err(HandlerError::permanent("one by one"))
+    }
+
+    async fn observe_batch(
+        &self,
+        connection: &mut Connection<F>,
+        transitions: &[Transition<'_, Order>],
+    ) -> Result<(), HandlerError> {
+        let told = transitions.iter().map(|transition| {
+            let trace = transition.cause.traceparent().unwrap_or("none");
+            format!("{} {trace}", transition.key)
+        });
+        let mut told: Vec<String> = told.collect();
+        told.sort();
+        Ok(F::write(connection, &told.join(", ")).await?)
+    }
+}
+
+pub async fn an_observer_may_take_all_transitions_of_a_transaction_at_once<F: Fixture>(fixture: F) {
+    let scene = Scene::built(Arc::new(fixture), place_order(1), |builder| {
+        builder
+            .observe(Batches::<F>(std::marker::PhantomData))
+            .build()
+    });
+    let scene = scene.unwrap();
+    let mut answers = Vec::new();
+    for key in ["o-1", "o-2", "o-3"] {
+        scene.start(key).await;
+        let mut answer = reply(&scene.sent_one(), &held());
+        answer.traceparent = Some(format!("of-{key}"));
+        answers.push(answer);
+    }
+    let answers: Vec<&Message> = answers.iter().chain(answers.first()).collect();
+    scene.take(&answers).await.unwrap();
+    scene.take(&answers).await.unwrap();
+    let wanted = [
+        "o-1 none",
+        "o-2 none",
+        "o-3 none",
+        "o-1 of-o-1, o-2 of-o-2, o-3 of-o-3",
+    ];
+    assert_eq!(
+        scene.fixture.effects().await,
+        wanted,
+        "once for all of them"
+    );
 }
 
 pub async fn an_observer_writes_in_the_transitions_transaction<F: Fixture>(fixture: F) {

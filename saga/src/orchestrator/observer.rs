@@ -4,6 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use mainstay_inbox::HandlerError;
+use mainstay_messaging::Cause;
 
 use crate::{
     Command, Error, RunId,
@@ -45,6 +46,34 @@ pub trait Observer<I, C: Send>: Send + Sync + 'static {
         connection: &mut C,
         transition: &Transition<'_, I>,
     ) -> Result<(), HandlerError>;
+
+    /// Called once per transaction, with the transitions of all runs that it changes: at most one of
+    /// each run, in no order that means anything. The default gives them to
+    /// [`observe`](Self::observe), one after another, each within its cause.
+    ///
+    /// Write it where a statement for all of them saves one for each. What it emits has no cause of
+    /// its own: use [`Transition::cause`].
+    ///
+    /// # Errors
+    /// The transaction is rolled back. The worker tries again with fewer transitions, until it has
+    /// found the one that fails.
+    ///
+    /// # Cancel safety
+    /// As [`observe`](Self::observe).
+    async fn observe_batch(
+        &self,
+        connection: &mut C,
+        transitions: &[Transition<'_, I>],
+    ) -> Result<(), HandlerError>
+    where
+        I: Sync,
+    {
+        for transition in transitions {
+            let observing = self.observe(connection, transition);
+            transition.cause.clone().scope(observing).await?;
+        }
+        Ok(())
+    }
 }
 
 /// A change of a run.
@@ -68,6 +97,8 @@ pub struct Transition<'a, I> {
     pub journal: &'a [Entry],
     /// Everything that is known of the run.
     pub state: &'a State,
+    /// The reply that it follows from, or the request that starts the run; the default behind a timer.
+    pub cause: &'a Cause,
 }
 
 impl<I> Transition<'_, I> {

@@ -22,7 +22,7 @@ use crate::{
     journal::Entry,
     raw_reply::RawReply,
     state::{Broken, State, Status},
-    store::{Face, SagaStore, SavedRun},
+    store::{Created, Face, NewRun, SagaStore, SavedRun},
 };
 
 /// A run while it changes.
@@ -102,6 +102,27 @@ impl<'d, I> Running<'d, I> {
         Ok(made)
     }
 
+    fn transition(&self) -> Transition<'_, I> {
+        let shape = self.definition.shape();
+        Transition {
+            saga: shape.name,
+            version: shape.version,
+            run: &self.run,
+            key: &self.key,
+            input: &self.input,
+            before: self.before,
+            after: self.state.status(),
+            journal: &self.journal,
+            state: &self.state,
+            cause: &self.cause,
+        }
+    }
+
+    fn stored(&self) -> Result<Stored, Error> {
+        let (state, face) = (serde_json::to_string(&self.state)?, self.face());
+        Ok(Stored { state, face })
+    }
+
     fn face(&self) -> Face {
         let status = self.state.status();
         Face {
@@ -109,6 +130,23 @@ impl<'d, I> Running<'d, I> {
             is_overdue: self.state.is_overdue(),
             step: self.state.at().map(|step| step.name.clone()),
             wake_in: self.state.wake_in(),
+        }
+    }
+}
+
+/// What is stored of a run.
+struct Stored {
+    state: String,
+    face: Face,
+}
+
+impl Stored {
+    fn of<'a, I>(&'a self, running: &'a Running<'_, I>) -> SavedRun<'a> {
+        SavedRun {
+            run: &running.run,
+            state: &self.state,
+            face: &self.face,
+            journal: &running.journal,
         }
     }
 }
@@ -228,18 +266,39 @@ where
         if runs.is_empty() {
             return Ok(());
         }
-        let states = (runs.iter())
-            .map(|running| Ok((serde_json::to_string(&running.state)?, running.face())))
-            .collect::<Result<Vec<_>, Error>>()?;
+        let states: Vec<Stored> = (runs.iter())
+            .map(Running::stored)
+            .collect::<Result<_, Error>>()?;
         let saved: Vec<SavedRun<'_>> = (runs.iter().zip(&states))
-            .map(|(running, (state, face))| SavedRun {
-                run: &running.run,
-                state,
-                face,
-                journal: &running.journal,
-            })
+            .map(|(running, stored)| stored.of(running))
             .collect();
         self.store().save(connection, &saved).await?;
+        self.follow(connection, &mut runs).await
+    }
+
+    /// As [`finish`](Self::finish), for a run that begins; nothing is written if its business key has
+    /// one that has not ended.
+    pub(super) async fn create(
+        &self,
+        connection: &mut S::Connection,
+        new: &NewRun<'_>,
+        running: Running<'_, I>,
+    ) -> Result<Created, Error> {
+        let stored = running.stored()?;
+        let saved = stored.of(&running);
+        let created = self.store().create_saved(connection, new, &saved).await?;
+        if created == Created::New {
+            self.follow(connection, &mut [running]).await?;
+        }
+        Ok(created)
+    }
+
+    /// Sends the commands of runs that were saved, and tells observers.
+    async fn follow(
+        &self,
+        connection: &mut S::Connection,
+        runs: &mut [Running<'_, I>],
+    ) -> Result<(), Error> {
         let messages: Vec<Message> = (runs.iter_mut())
             .flat_map(|running| mem::take(&mut running.messages))
             .collect();
@@ -247,44 +306,32 @@ where
             let entries: Vec<OutboxEntry<'_>> = messages.iter().map(OutboxEntry::new).collect();
             for _added in self.outbox().enqueue_batch(connection, &entries).await? {}
         }
-        for running in &runs {
-            self.observed(connection, running).await?;
-        }
-        Ok(())
+        self.observed(connection, runs).await
     }
 
     async fn observed(
         &self,
         connection: &mut S::Connection,
-        running: &Running<'_, I>,
+        runs: &[Running<'_, I>],
     ) -> Result<(), Error> {
-        let shape = running.definition.shape();
-        let transition = Transition {
-            saga: shape.name,
-            version: shape.version,
-            run: &running.run,
-            key: &running.key,
-            input: &running.input,
-            before: running.before,
-            after: running.state.status(),
-            journal: &running.journal,
-            state: &running.state,
-        };
+        let transitions: Vec<Transition<'_, I>> = runs.iter().map(Running::transition).collect();
         for observer in &self.inner.observers {
-            let observing = observer.observe(connection, &transition);
-            let observing = running.cause.clone().scope(observing);
+            let observing = observer.observe_batch(connection, &transitions);
             guarded(observing).await.map_err(|failure| Error::Handler {
                 what: "an observer of the saga".to_owned(),
                 failure,
             })?;
         }
-        let is_overdue = |entry: &&Entry| matches!(entry, Entry::Overdue { .. });
-        for _overdue in running.journal.iter().filter(is_overdue) {
-            let (run, key) = (&running.run, &running.key);
-            tracing::warn!(saga = shape.name, %run, key, "a run is overdue; see its timeline");
-            metrics::counter!("mainstay_saga_overdue", "saga" => shape.name).increment(1);
+        for running in runs {
+            let saga = running.definition.shape().name;
+            let is_overdue = |entry: &&Entry| matches!(entry, Entry::Overdue { .. });
+            for _overdue in running.journal.iter().filter(is_overdue) {
+                let (run, key) = (&running.run, &running.key);
+                tracing::warn!(saga, %run, key, "a run is overdue; see its timeline");
+                metrics::counter!("mainstay_saga_overdue", "saga" => saga).increment(1);
+            }
+            count_ends(saga, running.state.status());
         }
-        count_ends(shape.name, running.state.status());
         Ok(())
     }
 }

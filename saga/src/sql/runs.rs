@@ -40,6 +40,45 @@ macro_rules! implement_runs {
                 }
             }
 
+            async fn create_saved(
+                &self,
+                connection: &mut $connection,
+                run: &crate::store::NewRun<'_>,
+                saved: &crate::store::SavedRun<'_>,
+            ) -> Result<crate::store::Created, crate::Error> {
+                use crate::store::Created;
+                loop {
+                    let face = saved.face;
+                    let created = sqlx::query::<$driver>(self.create_saved.clone())
+                        .persistent(self.persists())
+                        .bind(run.run.as_str())
+                        .bind(run.saga)
+                        .bind(run.key)
+                        .bind(i64::from(run.version))
+                        .bind(run.fingerprint.0)
+                        .bind(run.input)
+                        .bind(saved.state)
+                        .bind(face.status.as_str())
+                        .bind(face.is_overdue)
+                        .bind(face.step.as_deref())
+                        .bind(face.wake_in.map(crate::builder::micros))
+                        .bind(face.status.is_ended())
+                        .bind(Self::entries(saved.journal)?)
+                        .execute(&mut *connection)
+                        .await
+                        .map_err($classify)?;
+                    // Each has an entry in its journal.
+                    if created.rows_affected() > 0 {
+                        return Ok(Created::New);
+                    }
+                    let found = self.find(&mut *connection, run.saga, run.key).await?;
+                    if let Some(found) = found {
+                        return Ok(Created::Exists(found));
+                    }
+                    // It ended between the two statements.
+                }
+            }
+
             async fn find(
                 &self,
                 connection: &mut $connection,

@@ -31,6 +31,15 @@ impl<S: SagaStore + ?Sized> SagaStore for Arc<S> {
         (**self).create(connection, run).await
     }
 
+    async fn create_saved(
+        &self,
+        connection: &mut S::Connection,
+        run: &NewRun<'_>,
+        saved: &SavedRun<'_>,
+    ) -> Result<Created, Error> {
+        (**self).create_saved(connection, run, saved).await
+    }
+
     async fn find(
         &self,
         connection: &mut S::Connection,
