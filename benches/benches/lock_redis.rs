@@ -119,7 +119,7 @@ fn round(
     timed(|| bench.runtime.block_on(join_all(names.iter().map(client))))
 }
 
-/// The scripts of the store, by hand: no id of an owner is drawn, nothing is renewed, and nobody looks at a clock.
+/// Two scripts for one lock each, over a hash: no id of an owner is drawn, nothing is renewed, and nobody looks at a clock.
 struct ByHand {
     connection: ConnectionManager,
     prefix: String,
@@ -131,9 +131,9 @@ impl ByHand {
     fn new(connection: ConnectionManager, prefix: &Namespace) -> Self {
         Self {
             connection,
-            prefix: prefix.render("{prefix}dlock:").to_string(),
-            acquire: Script::new(include_str!("../../dlock/src/redis/acquire.lua")),
-            release: Script::new(include_str!("../../dlock/src/redis/release.lua")),
+            prefix: prefix.render("{prefix}hand:").to_string(),
+            acquire: Script::new(include_str!("lock_redis/acquire.lua")),
+            release: Script::new(include_str!("lock_redis/release.lua")),
         }
     }
 

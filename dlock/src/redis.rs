@@ -1,17 +1,18 @@
 //! Leases in Redis 6.2 or newer: one server, or a primary with replicas.
 //!
-//! Each lock is one hash: its owner, the end of its lease and its token. Each operation is one script in one round trip,
-//! and the server's clock decides. A token is larger than the last one of the lock, and not below the server's time in
+//! Each lock is one text: its token, the end of its lease and its owner. Each operation takes one round trip, and
+//! operations that overlap share one call of a script. The server's clock decides. A token is larger than the last one of the lock, and not below the server's time in
 //! microseconds, so tokens grow even after Redis has lost its data. If its clock was set back as well, the guarded
 //! resource refuses the new token, and the next one is [above](Claim::above) what the resource has seen.
 //!
 //! One call renews many locks, so a Redis Cluster is not supported.
 
+mod batches;
 mod script;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use ::redis::{RedisError, RetryMethod};
+use ::redis::{RedisError, RetryMethod, from_redis_value};
 use async_trait::async_trait;
 use mainstay_database::Namespace;
 
@@ -19,6 +20,7 @@ use crate::{
     Error, FencingToken,
     store::{Acquired, Claim, Holding, LeaseStore},
 };
+use batches::{Batches, Operation, Wish};
 use script::Script;
 
 pub use ::redis::{self as driver, Client, aio::ConnectionManager};
@@ -36,9 +38,8 @@ struct Inner {
     connection: ConnectionManager,
     /// What the keys of locks begin with.
     prefix: String,
-    acquire: Script,
+    operations: Batches,
     renew: Script,
-    release: Script,
 }
 
 /// Opens [`RedisLeases`].
@@ -89,11 +90,11 @@ impl Builder {
             .await
             .map_err(classify)?;
         refuse_eviction(&info)?;
+        let operate = Script::load(&mut connection, include_str!("redis/operate.lua")).await?;
         let inner = Inner {
             prefix: self.namespace.render("{prefix}dlock:").to_string(),
-            acquire: Script::load(&mut connection, include_str!("redis/acquire.lua")).await?,
             renew: Script::load(&mut connection, include_str!("redis/renew.lua")).await?,
-            release: Script::load(&mut connection, include_str!("redis/release.lua")).await?,
+            operations: Batches::new(connection.clone(), operate),
             connection,
         };
         Ok(RedisLeases {
@@ -105,6 +106,15 @@ impl Builder {
 impl Inner {
     fn key(&self, name: &str) -> String {
         [&self.prefix, name].concat()
+    }
+
+    async fn run(&self, holding: Holding<'_>, wish: Wish) -> Result<i64, Error> {
+        let operation = Operation {
+            key: self.key(holding.name),
+            owner: holding.owner.to_owned(),
+            wish,
+        };
+        self.operations.run(operation).await
     }
 }
 
@@ -126,13 +136,12 @@ fn refuse_eviction(info: &str) -> Result<(), Error> {
 #[async_trait]
 impl LeaseStore for RedisLeases {
     async fn acquire(&self, claim: Claim<'_>) -> Result<Acquired, Error> {
-        let key = self.inner.key(claim.holding.name);
-        let mut call = self.inner.acquire.call(&[key]);
-        call.arg(claim.holding.owner)
-            .arg(micros(claim.lease))
-            .arg(claim.above.as_i64())
-            .arg(kept(claim.lease));
-        let answer: i64 = call.send(&self.inner.connection).await?;
+        let wish = Wish::Acquire {
+            lease: micros(claim.lease),
+            above: claim.above.as_i64(),
+            kept: kept(claim.lease),
+        };
+        let answer = self.inner.run(claim.holding, wish).await?;
         Ok(match u64::try_from(answer) {
             Ok(_) => Acquired::Granted(FencingToken::new(answer)),
             Err(_) => Acquired::Held {
@@ -145,19 +154,20 @@ impl LeaseStore for RedisLeases {
         if held.is_empty() {
             return Ok(Vec::new());
         }
-        let keys: Vec<String> = held.iter().map(|held| self.inner.key(held.name)).collect();
-        let mut call = self.inner.renew.call(&keys);
+        let keys = held.iter().map(|held| self.inner.key(held.name));
+        let mut call = self.inner.renew.call(keys);
         call.arg(micros(lease)).arg(kept(lease));
         for holding in held {
             call.arg(holding.owner);
         }
-        call.send(&self.inner.connection).await
+        let renewed = call.send(&self.inner.connection).await;
+        let renewed = renewed.and_then(|renewed| Ok(from_redis_value(renewed)?));
+        renewed.map_err(classify)
     }
 
     async fn release(&self, held: Holding<'_>) -> Result<(), Error> {
-        let mut call = self.inner.release.call(&[self.inner.key(held.name)]);
-        call.arg(held.owner);
-        call.send(&self.inner.connection).await
+        self.inner.run(held, Wish::Release).await?;
+        Ok(())
     }
 }
 

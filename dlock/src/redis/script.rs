@@ -1,6 +1,9 @@
 //! A script of the server, called by its hash.
 
-use redis::{Cmd, ErrorKind, FromRedisValue, ServerErrorKind, aio::ConnectionManager};
+use redis::{
+    Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, ToRedisArgs, Value,
+    aio::{ConnectionLike as _, ConnectionManager},
+};
 
 use super::classify;
 use crate::Error;
@@ -22,9 +25,12 @@ impl Script {
     }
 
     /// A call on these keys; its arguments follow.
-    pub(super) fn call(&self, keys: &[String]) -> Call {
+    pub(super) fn call(&self, keys: impl ExactSizeIterator<Item: ToRedisArgs>) -> Call {
         let mut by_hash = redis::cmd("EVALSHA");
-        by_hash.arg(&self.hash).arg(keys.len()).arg(keys);
+        by_hash.arg(&self.hash).arg(keys.len());
+        for key in keys {
+            by_hash.arg(key);
+        }
         Call {
             by_hash,
             text: self.text,
@@ -39,30 +45,46 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn arg(&mut self, argument: impl redis::ToRedisArgs) -> &mut Self {
+    pub(super) fn arg(&mut self, argument: impl ToRedisArgs) -> &mut Self {
         self.by_hash.arg(argument);
         self
     }
 
-    pub(super) async fn send<T: FromRedisValue>(
-        &self,
-        connection: &ConnectionManager,
-    ) -> Result<T, Error> {
+    /// The call without a second try, for pipelines.
+    pub(super) fn into_command(self) -> Cmd {
+        self.by_hash
+    }
+
+    /// What the server answers; an error in a list of answers is that answer.
+    pub(super) async fn send(&self, connection: &ConnectionManager) -> RedisResult<Value> {
         let mut connection = connection.clone();
-        let answer = self.by_hash.query_async(&mut connection).await;
-        match answer {
+        let answer = connection.req_packed_command(&self.by_hash).await;
+        match answer.and_then(refused) {
             // A restart or a failover emptied the cache of scripts. The text fills it again.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                let mut by_text = redis::cmd("EVAL");
-                by_text.arg(self.text);
-                for argument in self.by_hash.args_iter().skip(2) {
-                    if let redis::Arg::Simple(argument) = argument {
-                        by_text.arg(argument);
-                    }
-                }
-                by_text.query_async(&mut connection).await.map_err(classify)
+                let by_text = self.by_text();
+                let answer = connection.req_packed_command(&by_text).await;
+                answer.and_then(refused)
             }
-            answer => answer.map_err(classify),
+            answer => answer,
         }
+    }
+
+    fn by_text(&self) -> Cmd {
+        let mut by_text = redis::cmd("EVAL");
+        by_text.arg(self.text);
+        for argument in self.by_hash.args_iter().skip(2) {
+            if let redis::Arg::Simple(argument) = argument {
+                by_text.arg(argument);
+            }
+        }
+        by_text
+    }
+}
+
+fn refused(answer: Value) -> RedisResult<Value> {
+    match answer {
+        Value::ServerError(error) => Err(RedisError::from(error)),
+        answer => Ok(answer),
     }
 }
