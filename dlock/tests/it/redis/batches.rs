@@ -1,0 +1,331 @@
+//! Operations that overlap and share a call of the server.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+};
+
+use futures_util::future::{BoxFuture, join, join_all};
+
+use super::*;
+
+fn claim<'a>(name: &'a str, owner: &'a str) -> Claim<'a> {
+    Claim {
+        holding: Holding { name, owner },
+        lease: LONG,
+        above: FencingToken::ZERO,
+    }
+}
+
+fn token(acquired: Result<Acquired, Error>) -> FencingToken {
+    match acquired {
+        Ok(Acquired::Granted(token)) => token,
+        other => panic!("it is not granted: {other:?}"),
+    }
+}
+
+async fn is_free(store: &RedisLeases, name: &str) -> bool {
+    let holding = Holding {
+        name,
+        owner: "who asks",
+    };
+    let asking = Claim {
+        lease: Duration::ZERO,
+        ..claim(name, holding.owner)
+    };
+    let answer = store.acquire(asking).await.unwrap();
+    store.release(holding).await.unwrap();
+    matches!(answer, Acquired::Granted(_))
+}
+
+/// After operations that overlapped, the next ones that do share a call from the first on.
+async fn overlap(store: &RedisLeases) {
+    let holdings = ["x", "y", "z"].map(|name| Holding { name, owner: "me" });
+    let acquiring = holdings.map(|held| store.acquire(claim(held.name, held.owner)));
+    for acquired in join_all(acquiring).await {
+        token(acquired);
+    }
+    for released in join_all(holdings.map(|held| store.release(held))).await {
+        released.unwrap();
+    }
+}
+
+async fn tell(connection: &mut ConnectionManager, command: &str, arguments: &[&str]) {
+    let mut command = driver::cmd(command);
+    let told = command.arg(arguments).exec_async(connection).await;
+    told.unwrap();
+}
+
+/// Polls once a future that has to wait.
+async fn start<T>(future: &mut (impl Future<Output = T> + Unpin)) {
+    poll_fn(|context| {
+        assert!(Pin::new(&mut *future).poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn operations_that_overlap_share_calls_of_a_bounded_size() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    let mut last = 0;
+    // The first of those that overlap is alone when it asks.
+    for (count, expected) in [(1, 1 + 1), (32, 2 + 1), (300, 3 + 3)] {
+        let names: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+        let acquiring = names.iter().map(|name| store.acquire(claim(name, "me")));
+        for acquired in join_all(acquiring).await {
+            assert!(token(acquired) > FencingToken::ZERO);
+        }
+        let releasing = names.iter().map(|name| Holding { name, owner: "me" });
+        for released in join_all(releasing.map(|held| store.release(held))).await {
+            released.unwrap();
+        }
+        let calls = calls(&mut connection, "evalsha").await;
+        assert_eq!(calls - last, expected, "{count} acquired and released");
+        last = calls;
+    }
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_acquisitions_of_a_lock_in_one_call_one_is_granted() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    overlap(&store).await;
+    let before = calls(&mut connection, "evalsha").await;
+    let both = [claim("a", "one"), claim("a", "other")].map(|claim| store.acquire(claim));
+    let answers = join_all(both).await;
+    assert!(
+        matches!(answers[0], Ok(Acquired::Granted(_))),
+        "{answers:?}"
+    );
+    assert!(matches!(answers[1], Ok(Acquired::Held { remaining }) if remaining == LONG));
+    assert_eq!(calls(&mut connection, "evalsha").await, before + 1);
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn operations_on_a_lock_in_one_call_run_in_their_order() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let store = leases(&server).await.unwrap();
+    let held = |owner| Holding { name: "a", owner };
+    let first = token(store.acquire(claim("a", "one")).await);
+    overlap(&store).await;
+    let (released, next) = join(store.release(held("one")), store.acquire(claim("a", "two"))).await;
+    released.unwrap();
+    let next = token(next);
+    assert!(first < next);
+    // The same owner again: what it is granted last is what it has.
+    let (released, again) =
+        join(store.release(held("two")), store.acquire(claim("a", "two"))).await;
+    released.unwrap();
+    assert!(next < token(again));
+    assert!(!is_free(&store, "a").await);
+    overlap(&store).await;
+    let (again, released) =
+        join(store.acquire(claim("a", "two")), store.release(held("two"))).await;
+    released.unwrap();
+    assert!(next < token(again));
+    assert!(is_free(&store, "a").await);
+    server.close().await.unwrap();
+}
+
+/// On two threads, where the tasks of two calls run at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_that_is_given_up_does_not_overtake_the_owners_next_acquisition() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let store = leases(&server).await.unwrap();
+    let held = Holding {
+        name: "a",
+        owner: "me",
+    };
+    for turn in 0..300 {
+        if turn % 2 == 0 {
+            overlap(&store).await;
+        }
+        token(store.acquire(claim("a", "me")).await);
+        let mut releasing = store.release(held);
+        // The answer may be there already.
+        let _: Poll<_> = futures_util::poll!(&mut releasing);
+        for _ in 0..turn % 5 {
+            tokio::task::yield_now().await;
+        }
+        drop(releasing);
+        token(store.acquire(claim("a", "me")).await);
+        assert!(!is_free(&store, "a").await, "turn {turn}");
+        store.release(held).await.unwrap();
+    }
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_harms_no_other_in_its_call() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let store = leases(&server).await.unwrap();
+    let names = ["a", "b", "c"];
+    for victim in 0..names.len() {
+        for turns in 0..6 {
+            let owner = format!("{victim}, {turns}");
+            overlap(&store).await;
+            let mut callers: Vec<BoxFuture<'_, _>> = Vec::new();
+            for name in names {
+                let mut acquiring = store.acquire(claim(name, &owner));
+                start(&mut acquiring).await;
+                callers.push(acquiring);
+            }
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            drop(callers.remove(victim));
+            for acquired in join_all(callers).await {
+                token(acquired);
+            }
+            // The lock of the one that gave up may have been taken.
+            for name in names {
+                let owner = &*owner;
+                store.release(Holding { name, owner }).await.unwrap();
+                assert!(is_free(&store, name).await, "{name}");
+            }
+        }
+    }
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_acquisition_that_is_given_up_before_its_call_takes_no_lock() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let store = leases(&server).await.unwrap();
+    overlap(&store).await;
+    let mut given_up = store.acquire(claim("a", "one"));
+    start(&mut given_up).await;
+    let other = store.acquire(claim("b", "two"));
+    drop(given_up);
+    token(other.await);
+    assert!(is_free(&store, "a").await);
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_of_a_call_reaches_all_its_callers() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    let names = ["a", "b", "c", "d"];
+    let acquire = async || join_all(names.map(|name| store.acquire(claim(name, "me")))).await;
+    overlap(&store).await;
+    server.pause().await.unwrap();
+    for answer in acquire().await {
+        assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+    }
+    server.resume().await.unwrap();
+    for answer in acquire().await {
+        token(answer);
+    }
+
+    let forbid = ["SETUSER", "default", "-evalsha"];
+    tell(&mut connection, "ACL", &forbid).await;
+    for answer in acquire().await {
+        assert!(matches!(answer, Err(Error::Refused(_))), "{answer:?}");
+    }
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_name_that_may_not_be_touched_fails_alone() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    overlap(&store).await;
+    let limit = ["SETUSER", "default", "resetkeys", "~dlock:ours*"];
+    tell(&mut connection, "ACL", &limit).await;
+    let names = ["ours 1", "theirs", "ours 2"];
+    let answers = join_all(names.map(|name| store.acquire(claim(name, "me")))).await;
+    for (name, answer) in names.into_iter().zip(answers) {
+        if name == "theirs" {
+            assert!(matches!(answer, Err(Error::Refused(_))), "{answer:?}");
+        } else {
+            token(answer);
+        }
+    }
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_without_memory_frees_locks_and_grants_none() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    let mut limit =
+        async |bytes| tell(&mut connection, "CONFIG", &["SET", "maxmemory", bytes]).await;
+    let first = token(store.acquire(claim("a", "one")).await);
+    overlap(&store).await;
+    limit("1").await;
+    let release = store.release(Holding {
+        name: "a",
+        owner: "one",
+    });
+    // The acquisition comes first, and takes nothing from the release.
+    let (refused, released) = join(store.acquire(claim("b", "one")), release).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    released.unwrap();
+    limit("0").await;
+    let next = token(store.acquire(claim("a", "other")).await);
+    assert!(first < next);
+    server.close().await.unwrap();
+}
+
+/// Its callers on other runtimes would wait for ever.
+#[test]
+fn a_call_whose_runtime_shuts_down_is_an_outage() {
+    let start_runtime = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap()
+    };
+    let (here, there) = (start_runtime(), start_runtime());
+    let Some((server, store)) = here.block_on(async {
+        let server = private().await?;
+        let store = leases(&server).await.unwrap();
+        overlap(&store).await;
+        Some((server, store))
+    }) else {
+        return;
+    };
+    // Its task is there, where nothing runs any more.
+    let mut first = store.acquire(claim("a", "one"));
+    there.block_on(start(&mut first));
+    let mut second = store.acquire(claim("b", "two"));
+    here.block_on(start(&mut second));
+    drop(there);
+    let (first, second) = here.block_on(join(first, second));
+    for answer in [first, second] {
+        assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+    }
+    here.block_on(async {
+        token(store.acquire(claim("b", "two")).await);
+        server.close().await.unwrap();
+    });
+}
