@@ -107,6 +107,9 @@
 //! locks that row in the caller's transaction. It never touches the row of the lease, so a long transaction does not keep its own
 //! lease from being renewed. Transactions that check the same name run one after another.
 //!
+//! In Redis, operations of a process that overlap share one call of a script, at most 128 of them. An operation never waits for
+//! another one's answer, and one that fails does not fail the others of its call.
+//!
 //! Waiters ask again at the [`poll_interval`](LocksBuilder::poll_interval), or when the lease ends.
 //!
 //! # Failure modes
@@ -119,6 +122,7 @@
 //! | The store does not answer. | Renewals are repeated; the lease ends at its deadline, and work is dropped. Acquiring fails with [`Error::Unavailable`] or [`Error::Database`]. |
 //! | Redis restarts empty or fails over without the last writes. | Two may hold the lock for up to a lease. The fence refuses one of them. |
 //! | Redis forgets its scripts. | They are sent again. |
+//! | Redis has no memory left. | Locks are released, and none is granted: [`Error::Unavailable`]. |
 //! | Redis is set to evict keys. | Opening is refused with the name of the setting: [`Error::Evicts`]. |
 //! | A server's clock jumps ahead. | Leases end early: a change of holder, and the fence refuses the former one. |
 //! | An acquisition that was given up was still under way to the store. | The lock may be taken without a holder; it is free when that lease ends. |
@@ -133,7 +137,7 @@
 //! | `dlock_fences` | the newest token accepted for each name; never deleted, so guard by few names |
 //! | `dlock_checked` (SQLite) | tokens accepted in a transaction, for guarded tables |
 //! | `dlock_schema` | applied migrations |
-//! | `dlock:<name>` (Redis) | a hash: owner, end, token; removed an hour after its lease |
+//! | `dlock:<name>` (Redis) | a text: the last token; while the lock is held also the end of the lease and the owner; removed an hour after its lease |
 //!
 //! All names may have a prefix, and on PostgreSQL a schema, of your choice ([`namespace`](database::Namespace)). A
 //! service that runs migrations itself takes `postgres::MIGRATIONS` or `sqlite::MIGRATIONS` and calls
