@@ -93,7 +93,7 @@ async fn business(connection: &mut PgConnection) {
 
 async fn begin_by_hand(connection: &mut PgConnection, request: &KeyedRequest, lock: i64) -> bool {
     type Row = (
-        bool,
+        Option<bool>,
         Option<Vec<u8>>,
         Option<i16>,
         Option<String>,
@@ -101,10 +101,10 @@ async fn begin_by_hand(connection: &mut PgConnection, request: &KeyedRequest, lo
     );
     let (key, scope) = (&request.key, request.key.scope());
     let row: Row = sqlx::query_as(
-        "SELECT CASE WHEN r.key IS NULL THEN pg_try_advisory_xact_lock($4) ELSE true END,
+        "SELECT CASE WHEN r.expires_at > statement_timestamp() THEN NULL ELSE pg_try_advisory_xact_lock($4) END,
                 r.fingerprint, r.status, r.headers, r.body
          FROM (SELECT) AS one LEFT JOIN idempotency_records AS r
-           ON r.tenant = $1 AND r.operation = $2 AND r.key = $3 AND r.expires_at > statement_timestamp()",
+           ON r.tenant = $1 AND r.operation = $2 AND r.key = $3",
     )
     .bind(scope.tenant())
     .bind(scope.operation())
@@ -113,19 +113,15 @@ async fn begin_by_hand(connection: &mut PgConnection, request: &KeyedRequest, lo
     .fetch_one(connection)
     .await
     .unwrap();
-    row.0 && row.1.is_none()
+    row.0 == Some(true) && row.1.is_none()
 }
 
 async fn complete_by_hand(connection: &mut PgConnection, request: &KeyedRequest) {
     let (key, scope) = (&request.key, request.key.scope());
     let written = sqlx::query(
-        "INSERT INTO idempotency_records AS r
+        "INSERT INTO idempotency_records
            (tenant, operation, key, fingerprint, status, headers, body, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8 * interval '1 microsecond')
-         ON CONFLICT (tenant, operation, key) DO UPDATE
-         SET fingerprint = excluded.fingerprint, status = excluded.status,
-             headers = excluded.headers, body = excluded.body, expires_at = excluded.expires_at
-         WHERE r.expires_at <= clock_timestamp()",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8 * interval '1 microsecond')",
     )
     .bind(scope.tenant())
     .bind(scope.operation())

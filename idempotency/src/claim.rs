@@ -36,12 +36,31 @@ pub enum Settled {
 #[must_use = "complete the claim in the same transaction; otherwise the key stays unused"]
 pub struct Claim {
     request: KeyedRequest,
+    /// Whether the key had a record, which has expired.
+    replaces: bool,
 }
 
 impl Claim {
     /// For stores: a claim on this request.
     pub const fn new(request: KeyedRequest) -> Self {
-        Self { request }
+        Self {
+            request,
+            replaces: false,
+        }
+    }
+
+    /// A claim on a request whose key has a record that has expired.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn replacing(request: KeyedRequest) -> Self {
+        Self {
+            request,
+            replaces: true,
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn replaces(&self) -> bool {
+        self.replaces
     }
 
     /// What was claimed.

@@ -8,6 +8,9 @@ use crate::{Begun, Claim, Key, KeyedRequest, Settled, records::SOON};
 pub(crate) enum Found {
     /// Nothing that has not expired.
     Nothing,
+    /// A record that has expired.
+    #[cfg(feature = "postgres")]
+    Expired,
     /// A record that has not expired, or another open transaction that has the key.
     Settled(Settled),
 }
@@ -16,6 +19,8 @@ impl Found {
     pub(crate) fn begin(self, request: &KeyedRequest) -> Begun<Claim> {
         match self {
             Self::Nothing => Begun::Fresh(Claim::new(request.clone())),
+            #[cfg(feature = "postgres")]
+            Self::Expired => Begun::Fresh(Claim::replacing(request.clone())),
             Self::Settled(settled) => Begun::Settled(settled),
         }
     }
@@ -32,7 +37,7 @@ pub(crate) fn begun_batch(
         let earlier = *first.entry(&request.key).or_insert(request);
         let is_repeated = !std::ptr::eq(earlier, request);
         answers.push(match found {
-            Found::Nothing if is_repeated => {
+            found if is_repeated && !matches!(found, Found::Settled(_)) => {
                 let same = earlier.fingerprint == request.fingerprint;
                 Begun::Settled(if same { running() } else { Settled::Mismatch })
             }

@@ -14,7 +14,7 @@ use mainstay_database::{
     Migration, Migrations, Namespace,
     postgres::{Database, classify, statement},
 };
-use sqlx::{PgConnection, SqlStr};
+use sqlx::{PgConnection, Row as _, SqlStr};
 
 use crate::{
     Answer, Begun, Claim, Error, KeyedRequest, Records, RecordsBuilder,
@@ -24,7 +24,7 @@ use crate::{
     store::RecordStore,
     sweep::Sweep,
 };
-use rows::{Columns, Completions, Locks, Requests, found, smallint};
+use rows::{Completions, Locks, Requests, found, smallint};
 
 pub use roles::roles;
 pub use sqlx;
@@ -51,7 +51,9 @@ pub struct PostgresRecords {
     lifetime: i64,
     begin: SqlStr,
     begin_many: SqlStr,
-    complete: SqlStr,
+    /// Completes where there is no record: without the price of ON CONFLICT.
+    insert: SqlStr,
+    replace: SqlStr,
     complete_many: SqlStr,
     sweep: SqlStr,
 }
@@ -104,24 +106,29 @@ impl PostgresRecords {
             // A lock that is had after this snapshot was taken may be that of a transaction which
             // has committed since. Completing then finds its record.
             begin: sql(
-                "SELECT CASE WHEN r.key IS NULL THEN pg_try_advisory_xact_lock($4) ELSE true END,
+                "SELECT CASE WHEN r.expires_at > statement_timestamp() THEN NULL ELSE pg_try_advisory_xact_lock($4) END,
                         r.fingerprint, r.status, r.headers, r.body
                  FROM (SELECT) AS one LEFT JOIN {ns}idempotency_records AS r
-                   ON r.tenant = $1 AND r.operation = $2 AND r.key = $3 AND r.expires_at > statement_timestamp()",
+                   ON r.tenant = $1 AND r.operation = $2 AND r.key = $3",
             ),
             // In the order of the locks, so that of two batches with the same keys one gets most.
             begin_many: sql(
-                "SELECT row.number, CASE WHEN r.key IS NULL THEN pg_try_advisory_xact_lock(row.lock) ELSE true END,
+                "SELECT row.number,
+                        CASE WHEN r.expires_at > statement_timestamp() THEN NULL ELSE pg_try_advisory_xact_lock(row.lock) END,
                         r.fingerprint, r.status, r.headers, r.body
                  FROM (SELECT * FROM UNNEST($1::int4[], $2::int8[], $3::text[], $4::text[], $5::text[])
                          AS request (number, lock, tenant, operation, key)
                        ORDER BY lock) AS row
                  LEFT JOIN {ns}idempotency_records AS r
-                   ON r.tenant = row.tenant AND r.operation = row.operation AND r.key = row.key
-                  AND r.expires_at > statement_timestamp()",
+                   ON r.tenant = row.tenant AND r.operation = row.operation AND r.key = row.key",
             ),
             // The clock, not the statement's beginning: it may have waited.
-            complete: sql(
+            insert: sql(
+                "INSERT INTO {ns}idempotency_records
+                   (tenant, operation, key, fingerprint, status, headers, body, expires_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8 * interval '1 microsecond')",
+            ),
+            replace: sql(
                 "INSERT INTO {ns}idempotency_records AS r
                    (tenant, operation, key, fingerprint, status, headers, body, expires_at)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8 * interval '1 microsecond')
@@ -165,14 +172,7 @@ impl Records for PostgresRecords {
         requests: &[&KeyedRequest],
     ) -> Result<Vec<Begun<Claim>>, Error> {
         let columns = Requests::of(requests, &self.locks);
-        let rows: Vec<(
-            i32,
-            bool,
-            Option<Vec<u8>>,
-            Option<i16>,
-            Option<String>,
-            Option<Vec<u8>>,
-        )> = sqlx::query_as(self.begin_many.clone())
+        let rows = sqlx::query(self.begin_many.clone())
             .persistent(self.database.keeps_statements())
             .bind(columns.numbers)
             .bind(columns.locks)
@@ -183,10 +183,11 @@ impl Records for PostgresRecords {
             .await
             .map_err(classify)?;
         let mut answers: Vec<Found> = requests.iter().map(|_| Found::Settled(running())).collect();
-        for (number, is_ours, fingerprint, status, headers, body) in rows {
+        for row in rows {
+            let number: i32 = row.try_get(0).map_err(classify)?;
             let number = usize::try_from(number).unwrap_or(usize::MAX);
             if let (Some(answer), Some(request)) = (answers.get_mut(number), requests.get(number)) {
-                *answer = found(request, (is_ours, fingerprint, status, headers, body))?;
+                *answer = found(request, &row, 1)?;
             }
         }
         Ok(begun_batch(requests, answers))
@@ -228,7 +229,7 @@ impl Records for PostgresRecords {
         request: &KeyedRequest,
     ) -> Result<Begun<Claim>, Error> {
         let (key, scope) = (&request.key, request.key.scope());
-        let row: Columns = sqlx::query_as(self.begin.clone())
+        let row = sqlx::query(self.begin.clone())
             .persistent(self.database.keeps_statements())
             .bind(scope.tenant())
             .bind(scope.operation())
@@ -237,7 +238,7 @@ impl Records for PostgresRecords {
             .fetch_one(connection)
             .await
             .map_err(classify)?;
-        Ok(found(request, row)?.begin(request))
+        Ok(found(request, &row, 0)?.begin(request))
     }
 
     async fn complete(
@@ -247,7 +248,12 @@ impl Records for PostgresRecords {
         answer: &Answer,
     ) -> Result<(), Error> {
         let KeyedRequest { key, fingerprint } = claim.request();
-        let written = sqlx::query(self.complete.clone())
+        let statement = if claim.replaces() {
+            &self.replace
+        } else {
+            &self.insert
+        };
+        let written = sqlx::query(statement.clone())
             .persistent(self.database.keeps_statements())
             .bind(key.scope().tenant())
             .bind(key.scope().operation())
@@ -258,13 +264,15 @@ impl Records for PostgresRecords {
             .bind(answer.body().map(|body| &**body))
             .bind(self.lifetime)
             .execute(connection)
-            .await
-            .map_err(classify)?
-            .rows_affected();
-        if written == 0 {
-            return Err(Error::Conflict { key: key.clone() });
+            .await;
+        let conflict = || Error::Conflict { key: key.clone() };
+        match written {
+            Ok(written) if written.rows_affected() == 0 => Err(conflict()),
+            Ok(_) => Ok(()),
+            // Another transaction has committed a record since this one began.
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(conflict()),
+            Err(error) => Err(classify(error).into()),
         }
-        Ok(())
     }
 }
 

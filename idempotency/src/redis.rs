@@ -239,7 +239,7 @@ fn understand(request: &KeyedRequest, answered: Answered) -> Result<Begun<Lease>
         ("mismatch", ..) => Begun::Settled(Settled::Mismatch),
         ("done", _, Some(status), Some(headers)) => {
             let read = headers::decode(status, &headers, body);
-            let read = read.map_err(|source| unreadable(request, source))?;
+            let read = read.map_err(|source| unreadable(request, source.into()))?;
             Begun::Settled(Settled::Done(read))
         }
         _ => return Err(unreadable(request, format!("it says {what:?}").into())),

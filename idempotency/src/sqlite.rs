@@ -127,9 +127,9 @@ fn found(
     (fingerprint, status, headers, body): Columns,
 ) -> Result<Found, Error> {
     let stored = StoredAnswer {
-        fingerprint,
+        fingerprint: &fingerprint,
         status: u16::try_from(status).unwrap_or_default(),
-        headers,
+        headers: &headers,
         body,
     };
     Ok(Found::Settled(stored.settle(request)?))

@@ -1,27 +1,38 @@
 //! Headers as text, for columns and fields that people look into.
 
-use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::Answer;
 
-/// A value that is not UTF-8 is stored as hex.
-#[derive(Serialize, Deserialize)]
+/// A value to store; one that is not UTF-8 is stored as hex.
+#[derive(Serialize)]
 #[serde(untagged)]
 enum Value<'a> {
-    Text(Cow<'a, str>),
-    Hex { hex: String },
+    Text(&'a str),
+    Hex(Hex),
 }
+
+#[derive(Serialize, Deserialize)]
+struct Hex {
+    hex: String,
+}
+
+/// A value that was stored.
+struct Stored(Bytes);
 
 /// The headers of `answer` as JSON.
 pub(crate) fn encode(answer: &Answer) -> String {
-    let value = |value: &'_ [u8]| match str::from_utf8(value) {
-        Ok(text) => Value::Text(text.to_owned().into()),
-        Err(_) => Value::Hex {
+    let value = |value| match str::from_utf8(value) {
+        Ok(text) => Value::Text(text),
+        Err(_) => Value::Hex(Hex {
             hex: hex::encode(value),
-        },
+        }),
     };
     let headers = answer.headers();
     let headers: Vec<_> = headers.map(|(name, bytes)| (name, value(bytes))).collect();
@@ -33,22 +44,44 @@ pub(crate) fn encode(answer: &Answer) -> String {
 pub(crate) fn decode(
     status: u16,
     headers: &str,
-    body: Option<Vec<u8>>,
-) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
-    let headers: Vec<(String, Value<'_>)> = serde_json::from_str(headers)?;
-    let mut read = Vec::with_capacity(headers.len());
-    for (name, value) in headers {
-        let value = match value {
-            Value::Text(text) => text.into_owned().into_bytes(),
-            Value::Hex { hex } => hex::decode(hex)?,
-        };
-        read.push((name, Bytes::from(value)));
-    }
+    body: Option<impl Into<Bytes>>,
+) -> Result<Answer, serde_json::Error> {
+    let headers: Vec<(String, Stored)> = serde_json::from_str(headers)?;
+    let headers = headers
+        .into_iter()
+        .map(|(name, Stored(value))| (name, value));
     Ok(Answer {
         status,
-        headers: read,
-        body: body.map(Bytes::from),
+        headers: headers.collect(),
+        body: body.map(Into::into),
     })
+}
+
+/// By hand: what serde derives for an untagged value keeps a copy of it first.
+impl<'de> Deserialize<'de> for Stored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrHex;
+
+        impl<'de> Visitor<'de> for TextOrHex {
+            type Value = Stored;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the value of a header: text, or an object with its hex")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Stored, E> {
+                Ok(Stored(Bytes::copy_from_slice(text.as_bytes())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Stored, A::Error> {
+                let Hex { hex } = Hex::deserialize(MapAccessDeserializer::new(map))?;
+                let bytes = hex::decode(hex).map_err(A::Error::custom)?;
+                Ok(Stored(bytes.into()))
+            }
+        }
+
+        deserializer.deserialize_any(TextOrHex)
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Requests and completions column by column, as statements take them, and the keys of locks.
 
-use mainstay_database::Namespace;
+use mainstay_database::{Namespace, postgres::classify};
+use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{
     Answer, Claim, Error, Key, KeyedRequest,
@@ -9,29 +10,25 @@ use crate::{
     stored::StoredAnswer,
 };
 
-/// Whether the key is ours, and the columns of its record.
-pub(super) type Columns = (
-    bool,
-    Option<Vec<u8>>,
-    Option<i16>,
-    Option<String>,
-    Option<Vec<u8>>,
-);
-
-pub(super) fn found(request: &KeyedRequest, row: Columns) -> Result<Found, Error> {
-    Ok(match row {
-        (_, Some(fingerprint), Some(status), Some(headers), body) => {
-            let stored = StoredAnswer {
-                fingerprint,
-                status: status.cast_unsigned(),
-                headers,
-                body,
-            };
-            Found::Settled(stored.settle(request)?)
-        }
-        (true, ..) => Found::Nothing,
-        (false, ..) => Found::Settled(running()),
-    })
+/// What a row says whose columns from `first` on are: whether the lock was taken, NULL if none is needed; then
+/// fingerprint, status, headers and body of the record, if there is one.
+pub(super) fn found(request: &KeyedRequest, row: &PgRow, first: usize) -> Result<Found, Error> {
+    let takes: Option<bool> = row.try_get(first).map_err(classify)?;
+    let fingerprint: Option<&[u8]> = row.try_get(first + 1).map_err(classify)?;
+    match (takes, fingerprint) {
+        (Some(false), _) => return Ok(Found::Settled(running())),
+        (Some(true), None) => return Ok(Found::Nothing),
+        (Some(true), Some(_)) => return Ok(Found::Expired),
+        (None, _) => {}
+    }
+    let status: i16 = row.try_get(first + 2).map_err(classify)?;
+    let stored = StoredAnswer {
+        fingerprint: fingerprint.unwrap_or_default(),
+        status: status.cast_unsigned(),
+        headers: row.try_get(first + 3).map_err(classify)?,
+        body: row.try_get(first + 4).map_err(classify)?,
+    };
+    Ok(Found::Settled(stored.settle(request)?))
 }
 
 /// A status has 16 bits, as the column has; it is signed there.
