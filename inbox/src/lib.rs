@@ -57,8 +57,7 @@
 //! # broker.publisher().publish(&[message]).await;
 //! let consumer = broker.consumer("billing").subscribe(["orders"]).await?;
 //! Worker::new(inbox, consumer).on(bill).run_until(shutdown).await?; // a future, such as Ctrl-C
-//! # Ok(())
-//! # } }
+//! # Ok(()) } }
 //! # #[cfg(feature = "sqlite")] fn main() { example::main().unwrap() }
 //! ```
 //!
@@ -165,8 +164,7 @@
 //!
 //! let cents: i64 = sqlx::query_scalar("SELECT cents FROM invoices").fetch_one(&mut tx).await?;
 //! assert_eq!(cents, 500);
-//! # Ok(())
-//! # } }
+//! # Ok(()) } }
 //! # #[cfg(feature = "sqlite")] fn main() { example::main().unwrap() }
 //! ```
 //!
@@ -236,8 +234,7 @@
 //! let invoices = InMemory::default();
 //! bill(&mut (), Received::of(OrderPlaced { id: "17".to_owned(), cents: 500 }), invoices.clone()).await?;
 //! assert_eq!(*invoices.0.lock().unwrap(), [500]);
-//! # Ok(())
-//! # } }
+//! # Ok(()) } }
 //! # #[cfg(feature = "postgres")] fn main() { example::main().unwrap() }
 //! ```
 //!
