@@ -28,6 +28,7 @@ mod rounds;
 mod saga_watch;
 mod service;
 mod service_builder;
+mod steps;
 mod timestamp;
 mod tokens;
 mod trace;

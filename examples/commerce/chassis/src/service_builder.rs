@@ -26,6 +26,7 @@ use crate::{
     leading::lead,
     rounds,
     saga_watch::{self, StalledRuns},
+    steps,
 };
 
 /// As long as the log is kept: for ever. A consumer that starts again at the earliest offset finds
@@ -141,13 +142,17 @@ impl ServiceBuilder {
         }
     }
 
-    /// The service as a participant of sagas.
+    /// The service as a participant of sagas. Adds the task that deletes what it knows of steps that
+    /// nobody asks about any more.
     ///
     /// # Errors
     /// [`Error::Database`](crate::Error::Database): the schema is newer than this build.
-    pub fn participant(&self) -> impl Future<Output = Result<Participant>> + Send + use<> {
-        let (sagas, outbox) = (self.sagas(), self.outbox.clone());
-        async move { Ok(Participant::new(sagas.await?, outbox)) }
+    pub async fn participant(&mut self) -> Result<Participant> {
+        let kit = Participant::new(self.sagas().await?, self.outbox.clone());
+        let shutdown = self.deployment.shutdown.clone();
+        let pruning = steps::prune(self.db.clone(), kit.clone(), shutdown);
+        self.tasks.push(("pruning of steps", Box::pin(pruning)));
+        Ok(kit)
     }
 
     /// The service's outbox.

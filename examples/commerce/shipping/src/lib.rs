@@ -36,7 +36,7 @@ const MIN_INTERVAL: Duration = Duration::from_millis(20);
 /// # Errors
 /// The database cannot be opened, or its schema is newer than this build.
 pub async fn open(deployment: &Deployment) -> Result<Service> {
-    let builder = ServiceBuilder::open(deployment, "shipping", &MIGRATIONS).await?;
+    let mut builder = ServiceBuilder::open(deployment, "shipping", &MIGRATIONS).await?;
     let work = Arc::new(Notify::new());
     let kit = builder.participant().await?;
     let carrier = carrier::Carrier::new(&builder, kit.clone());

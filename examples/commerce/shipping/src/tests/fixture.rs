@@ -72,7 +72,7 @@ impl Fixture {
         let deployment = Deployment::open(storage.unwrap()).await.unwrap();
         // The prefix is the whole name of the database.
         let builder = ServiceBuilder::open(&deployment, "", &MIGRATIONS).await;
-        let builder = builder.unwrap();
+        let mut builder = builder.unwrap();
         let kit = builder.participant().await.unwrap();
         let secret = deployment.webhook_secrets().carrier.clone();
         let (router, _) = http::router(&builder, secret.clone()).split_for_parts();
