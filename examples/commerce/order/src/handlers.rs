@@ -1,16 +1,19 @@
 //! Replies to the saga's commands, news of parcels and of the money of returns, and products.
 
 use commerce_chassis::Connection;
-use commerce_contracts::{PaymentRefunded, ProductChanged, ShipmentStatus, ShipmentStatusChanged};
+use commerce_contracts::{
+    OrderId, PaymentRefunded, ProductChanged, ShipmentStatus, ShipmentStatusChanged,
+};
 use mainstay_inbox::{HandlerError, Handlers, Received};
 use mainstay_messaging::{
-    Message,
+    Cause, Message,
     event::{Event, decode},
 };
 use mainstay_saga::{CommandId, Error};
 
 use crate::{
-    orders::Orders,
+    order::Delivered,
+    orders::{Happened, Orders},
     price_book,
     saga::{PlaceOrderSaga, place_order},
 };
@@ -42,18 +45,28 @@ async fn handle(
         error => error.into(),
     })?;
     // A parcel is delivered, or comes back, behind the reply that it was dispatched.
-    for (place, message) in messages.into_iter().enumerate() {
-        let heard = hear(connection, message, &context.orders).await;
-        heard.map_err(|error| error.at(place))?;
+    let mut delivered = Vec::new();
+    for (place, message) in messages.iter().enumerate() {
+        let (cause, orders) = (Cause::of(message), &context.orders);
+        let heard = cause.scope(hear(connection, message, orders, &mut delivered));
+        heard.await.map_err(|error| error.at(place))?;
     }
-    Ok(())
+    let delivered: Vec<Happened<'_>> = (delivered.iter())
+        .map(|(id, cause)| Happened {
+            id: id.as_str(),
+            events: vec![Delivered {}.into()],
+            cause: cause.clone(),
+        })
+        .collect();
+    context.orders.record_batch(connection, delivered).await
 }
 
-/// Takes what is news and no reply.
+/// Takes what is news and no reply. Parcels that are delivered are written together.
 async fn hear(
     connection: &mut Connection,
     message: &Message,
     orders: &Orders,
+    delivered: &mut Vec<(OrderId, Cause)>,
 ) -> Result<(), HandlerError> {
     let answers = message.causation_id.as_deref().unwrap_or_default();
     if answers.parse::<CommandId>().is_ok() {
@@ -65,7 +78,10 @@ async fn hear(
                 decode(message).map_err(HandlerError::permanent)?;
             let id = &changed.order_id;
             match changed.to {
-                ShipmentStatus::Delivered => orders.deliver(connection, id).await,
+                ShipmentStatus::Delivered => {
+                    delivered.push((changed.order_id, Cause::current()));
+                    Ok(())
+                }
                 ShipmentStatus::Returned => orders.came_back(connection, id).await,
                 _ => Ok(()),
             }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     order::{self, OrderEvent, Placed, quantities},
-    orders::Orders,
+    orders::{Happened, Orders},
 };
 
 /// What a run of the saga starts with.
@@ -103,11 +103,26 @@ impl Observer<PlaceOrder, Connection> for Orders {
         connection: &mut Connection,
         transition: &Transition<'_, PlaceOrder>,
     ) -> Result<(), HandlerError> {
-        let happened = happened(transition.journal)?;
-        if happened.is_empty() {
+        let one = std::slice::from_ref(transition);
+        self.observe_batch(connection, one).await
+    }
+
+    async fn observe_batch(
+        &self,
+        connection: &mut Connection,
+        transitions: &[Transition<'_, PlaceOrder>],
+    ) -> Result<(), HandlerError> {
+        let mut all = Vec::with_capacity(transitions.len());
+        for transition in transitions {
+            let (id, events) = (transition.key, happened(transition.journal)?);
+            let cause = transition.cause.clone();
+            all.push(Happened { id, events, cause });
+        }
+        all.retain(|happened| !happened.events.is_empty());
+        if all.is_empty() {
             return Ok(());
         }
-        self.record(connection, transition.key, happened).await
+        self.record_batch(connection, all).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! The read model: one row per order, written with each event of its stream.
 
+use std::{iter::repeat, sync::LazyLock};
+
 use commerce_chassis::{Connection, Error, Result, sql};
 use mainstay_eventstore::Loaded;
 use serde_json::Value;
@@ -56,6 +58,50 @@ pub(crate) async fn update(
     .execute(connection)
     .await
     .map_err(sql)?;
+    Ok(())
+}
+
+/// Rows that one statement writes.
+const ROWS: usize = 16;
+
+/// As [`update`], for several orders. Both databases name the columns of VALUES so.
+static UPDATE_ALL: LazyLock<String> = LazyLock::new(|| {
+    let row = |nth: usize| {
+        let first = 2 + 3 * nth;
+        format!("(${first}, ${}, CAST(${} AS BIGINT))", first + 1, first + 2)
+    };
+    let rows: Vec<String> = (0..ROWS).map(row).collect();
+    format!(
+        "UPDATE order_view SET status = v.column2, version = v.column3, updated_at = $1
+         FROM (VALUES {}) AS v WHERE order_view.order_id = v.column1",
+        rows.join(", ")
+    )
+});
+
+/// Writes what has changed of several orders.
+pub(crate) async fn update_all(
+    connection: &mut Connection,
+    orders: &[&Loaded<Order>],
+    now: i64,
+) -> Result<()> {
+    for orders in orders.chunks(ROWS) {
+        let [first, others @ ..] = orders else {
+            continue;
+        };
+        if others.is_empty() {
+            update(connection, first, now).await?;
+            continue;
+        }
+        let mut updating = sqlx::query(UPDATE_ALL.as_str()).bind(now);
+        // The first one fills what is left: the statement has always as many rows.
+        for order in orders.iter().chain(repeat(first)).take(ROWS) {
+            updating = updating
+                .bind(order.id())
+                .bind(order.status.map(Status::name))
+                .bind(order.version().cast_signed());
+        }
+        updating.execute(&mut *connection).await.map_err(sql)?;
+    }
     Ok(())
 }
 

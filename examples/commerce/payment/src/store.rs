@@ -299,10 +299,13 @@ pub(crate) async fn book(
     amount: Money,
     now: i64,
 ) -> Result<()> {
-    for (account, amount) in ledger::entries(intent.kind, amount) {
+    for pair in ledger::entries(intent.kind, amount).chunks(2) {
+        let [(account, amount), (against, counter)] = *pair else {
+            return Err(Error::damaged("an operation", "its entries are no pairs"));
+        };
         sqlx::query(
             "INSERT INTO ledger_entries (operation, account, order_id, amount_minor, currency, booked_at)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+             VALUES ($1, $2, $3, $4, $5, $6), ($1, $7, $3, $8, $5, $6)",
         )
         .bind(&intent.effect_key)
         .bind(account)
@@ -310,6 +313,8 @@ pub(crate) async fn book(
         .bind(amount)
         .bind(intent.currency.code())
         .bind(now)
+        .bind(against)
+        .bind(counter)
         .execute(&mut *connection)
         .await
         .map_err(sql)?;

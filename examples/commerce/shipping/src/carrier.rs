@@ -1,16 +1,16 @@
 //! The simulated carrier: moves due shipments. Due times are rows, so they survive a crash.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use commerce_chassis::{
     Connection, Db, Error, Outbox, Participant, Progress, Result, Round, ServiceBuilder,
 };
-use commerce_contracts::ShipmentStatus;
+use commerce_contracts::{OrderId, ShipmentStatus};
 use mainstay_clock::Clock;
 use mainstay_database::Transactions as _;
-use mainstay_messaging::envelope::micros_since_epoch;
-use mainstay_outbox::Outbox as _;
+use mainstay_messaging::{Message, envelope::micros_since_epoch};
+use mainstay_outbox::{Entry, Outbox as _};
 
 use crate::{
     shipment::{Push, after, is_announced, report},
@@ -39,33 +39,48 @@ impl Carrier {
         }
     }
 
-    /// Moves the shipments that are due at `now`.
+    /// Moves the shipments that are due at `now`. Here sets of rows are written: each shipment enters
+    /// six statuses by itself.
     pub(crate) async fn move_due(&self, tx: &mut Connection, now: i64) -> Result<()> {
-        for shipment in store::due(tx, now, MOVED_TOGETHER).await? {
-            self.advance(tx, &shipment, now).await?;
+        let (mut entering, mut heard) = (BTreeMap::<_, Vec<OrderId>>::new(), Vec::new());
+        for due in store::due(tx, now, MOVED_TOGETHER).await? {
+            let to = self.advance(tx, &due, now, &mut heard).await?;
+            entering.entry(to).or_default().push(due.order_id);
+        }
+        for (to, order_ids) in entering {
+            store::enter_all(tx, &order_ids, to, now).await?;
+        }
+        let entries: Vec<Entry<'_>> = heard.iter().map(Entry::new).collect();
+        if !entries.is_empty() {
+            // Without deduplication keys, each of them is added.
+            let _added = self.outbox.enqueue_batch(tx, &entries).await?;
         }
         Ok(())
     }
 
-    async fn advance(&self, tx: &mut Connection, due: &Due, now: i64) -> Result<()> {
+    /// The status that a shipment enters. What others hear of it is answered, or added to `heard`.
+    async fn advance(
+        &self,
+        tx: &mut Connection,
+        due: &Due,
+        now: i64,
+        heard: &mut Vec<Message>,
+    ) -> Result<ShipmentStatus> {
         let (order_id, from) = (&due.order_id, due.status);
         let to = after(from, Push::Due);
-        let mut to = to.map_err(|illegal| Error::damaged("a due shipment", illegal))?;
+        let to = to.map_err(|illegal| Error::damaged("a due shipment", illegal))?;
         let moved = report(order_id, from, to, now);
-        match to {
-            ShipmentStatus::Packed => {
-                let task = due.task()?;
-                if self.kit.is_wanted(tx, &task).await? {
-                    self.kit.done(tx, &task, &moved).await?;
-                } else {
-                    // It was cancelled before it was created, and that was answered.
-                    to = ShipmentStatus::Cancelled;
-                }
+        if to == ShipmentStatus::Packed {
+            let task = due.task()?;
+            if !self.kit.is_wanted(tx, &task).await? {
+                // It was cancelled before it was created, and that was answered.
+                return Ok(ShipmentStatus::Cancelled);
             }
-            to if is_announced(to) => self.outbox.emit(tx, &moved).await?,
-            _ => {}
+            self.kit.done(tx, &task, &moved).await?;
+        } else if is_announced(to) {
+            heard.push(self.outbox.message(&moved)?);
         }
-        store::enter(tx, order_id, to, now).await
+        Ok(to)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables of the shipping service.
 
-use std::time::Duration;
+use std::{iter::repeat, time::Duration};
 
 use commerce_chassis::{Connection, Error, Pool, Result, sql};
 use commerce_contracts::{Address, OrderId, OrderLine, PrepareShipment, ShipmentStatus};
@@ -142,6 +142,55 @@ pub(crate) async fn enter(
 ) -> Result<()> {
     move_to(connection, order_id, status, now).await?;
     track(connection, order_id, status, None, now).await
+}
+
+/// Shipments that one statement moves.
+const TOGETHER: usize = 16;
+
+/// `($3, $4, …)`: the orders of the shipments that a statement moves.
+macro_rules! together {
+    ($head:literal) => {
+        concat!(
+            $head,
+            " WHERE order_id IN ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+        )
+    };
+}
+
+/// As [`enter`], for shipments that all enter one status.
+pub(crate) async fn enter_all(
+    connection: &mut Connection,
+    order_ids: &[OrderId],
+    status: ShipmentStatus,
+    now: i64,
+) -> Result<()> {
+    for order_ids in order_ids.chunks(TOGETHER) {
+        let [first, others @ ..] = order_ids else {
+            continue;
+        };
+        if others.is_empty() {
+            enter(connection, first, status, now).await?;
+            continue;
+        }
+        // The first one fills what is left: the statements have always as many parameters.
+        let listed = || order_ids.iter().chain(repeat(first)).take(TOGETHER);
+        let mut moving = sqlx::query(together!("UPDATE shipments SET status = $1, due_at = $2"))
+            .bind(status.name())
+            .bind(due_at(status, now));
+        let mut tracking = sqlx::query(together!(
+            "INSERT INTO tracking_events (order_id, status, location, occurred_at)
+             SELECT order_id, $1, NULL, $2 FROM shipments"
+        ))
+        .bind(status.name())
+        .bind(now);
+        for order_id in listed() {
+            moving = moving.bind(order_id.as_str());
+            tracking = tracking.bind(order_id.as_str());
+        }
+        moving.execute(&mut *connection).await.map_err(sql)?;
+        tracking.execute(&mut *connection).await.map_err(sql)?;
+    }
+    Ok(())
 }
 
 /// Where the shipment of an order goes.
