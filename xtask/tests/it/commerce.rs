@@ -166,15 +166,28 @@ fn each_service_runs_as_often_as_was_asked() {
     let once = checkout.running();
     checkout.succeeds(&["up", "--replicas", "2"]);
     let running = checkout.running();
-    assert!(once.iter().all(|process| running.contains(process)));
+    // The gateway stands before all of them, so it is started anew, where it was.
+    let (front, services) = once.split_first().unwrap();
+    assert_eq!((&*running[0].0, &running[0].2), ("front", &front.2));
+    assert!(services.iter().all(|process| running.contains(process)));
     let expected = ["front", "order", "order-2", "payment", "payment-2"];
     assert_eq!(names(&running), expected);
+    let log = fs::read_to_string(checkout.folder.join("target/commerce/front.log")).unwrap();
+    for (name, _, url) in &running[1..] {
+        let service = name.trim_end_matches("-2");
+        assert!(
+            log.contains(&format!("--upstream {service}={url}")),
+            "{log}"
+        );
+    }
     checkout.succeeds(&["up"]);
-    assert_eq!(checkout.running(), once, "the second ones are stopped");
+    let after = checkout.running();
+    assert_eq!(after[1..], *services, "the second ones are stopped");
+    assert_eq!(after[0].2, front.2);
     assert!(
         running
             .iter()
-            .all(|it| once.contains(it) || !is_there(&it.1))
+            .all(|it| after.contains(it) || !is_there(&it.1))
     );
 }
 
