@@ -1,22 +1,24 @@
 //! The processes of one service in other places. Requests go to one of them until it fails, and then to
 //! the next one.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, to_bytes},
     extract::Request,
-    http::{StatusCode, Uri, request::Parts},
+    http::{StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
 use commerce_chassis::Problem;
-use hyper_util::client::legacy::Error;
 use serde_json::Value;
 
-use crate::remote::Remote;
+use crate::{remote::Remote, upstream::too_slow};
 
 /// The largest body of a request, in bytes; the listener has bounded it before.
 const LARGEST_BODY: usize = 1 << 20;
@@ -29,30 +31,43 @@ pub(crate) struct Replicas {
     all: Arc<[Remote]>,
     /// Counts failures: the process in turn is the one with this number, modulo their number.
     turn: Arc<AtomicUsize>,
+    /// Time until the head of an answer.
+    deadline: Duration,
 }
 
 impl Replicas {
-    pub(crate) fn new(urls: impl IntoIterator<Item = Uri>) -> Self {
+    pub(crate) fn new(urls: impl IntoIterator<Item = Uri>, deadline: Duration) -> Self {
         Self {
             all: urls.into_iter().map(Remote::new).collect(),
             turn: Arc::default(),
+            deadline,
         }
     }
 
     /// The service's answer, or a problem. A request is sent again only if the process before cannot
-    /// have carried it out, or if it changes nothing.
+    /// have carried it out, or if it changes nothing. One that takes too long is not.
     pub(crate) async fn call(&self, request: Request) -> Response {
         let (head, body) = request.into_parts();
         let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
             return unreadable().into_response();
         };
+        let first = self.turn.load(Ordering::Relaxed);
         let mut was_refused = true;
-        for _ in 0..self.all.len() {
-            let error = match self.ask(&head, &body).await {
-                Some(Ok(response)) => return response,
-                Some(Err(error)) => error,
-                None => break,
+        for attempt in 0..self.all.len() {
+            let number = first.wrapping_add(attempt);
+            let remote = &self.all[number % self.all.len()];
+            let request = Request::from_parts(head.clone(), Body::from(body.clone()));
+            let answered = tokio::time::timeout(self.deadline, remote.send(request)).await;
+            let Ok(answered) = answered else {
+                self.failed(number);
+                return too_slow(self.deadline).into_response();
             };
+            let error = match answered {
+                Ok(response) => return response,
+                Err(error) => error,
+            };
+            tracing::warn!(service = %remote.url(), %error, "a process does not answer");
+            self.failed(number);
             was_refused = error.is_connect();
             if !was_refused && !head.method.is_safe() {
                 break;
@@ -61,19 +76,11 @@ impl Replicas {
         unreachable(was_refused).into_response()
     }
 
-    /// Asks the process in turn.
-    async fn ask(&self, head: &Parts, body: &Bytes) -> Option<Result<Response, Error>> {
-        let turn = Turn::take(self);
-        let remote = self.all.get(turn.number % self.all.len())?;
-        let request = Request::from_parts(head.clone(), Body::from(body.clone()));
-        let answered = remote.send(request).await;
-        match &answered {
-            Ok(_) => turn.keep(),
-            Err(error) => {
-                tracing::warn!(service = %remote.url(), %error, "a process does not answer");
-            }
-        }
-        Some(answered)
+    /// The next process is in turn. Requests that fail at the same process count as one.
+    fn failed(&self, number: usize) {
+        let (next, order) = (number.wrapping_add(1), Ordering::Relaxed);
+        // If another request was first, the next process is in turn already.
+        let _ = self.turn.compare_exchange(number, next, order, order);
     }
 
     /// The OpenAPI document of the service.
@@ -88,41 +95,6 @@ impl Replicas {
             .and_then(|body| serde_json::from_slice(&body).ok());
         let document = document.filter(|_| is_document);
         document.ok_or_else(Problem::unavailable)
-    }
-}
-
-/// A request to the process in turn. If it gets no answer, and also if nobody waits for one any
-/// longer, the next process is in turn.
-struct Turn<'a> {
-    of: &'a Replicas,
-    number: usize,
-    failed: bool,
-}
-
-impl<'a> Turn<'a> {
-    fn take(of: &'a Replicas) -> Self {
-        let number = of.turn.load(Ordering::Relaxed);
-        Self {
-            of,
-            number,
-            failed: true,
-        }
-    }
-
-    fn keep(mut self) {
-        self.failed = false;
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        if self.failed {
-            // Requests that fail at the same process count as one.
-            let (this, next) = (self.number, self.number.wrapping_add(1));
-            let order = Ordering::Relaxed;
-            // If another request was first, the next process is in turn already.
-            let _ = self.of.turn.compare_exchange(this, next, order, order);
-        }
     }
 }
 

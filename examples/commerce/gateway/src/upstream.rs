@@ -72,9 +72,16 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn new(name: &str, place: Place, limits: Limits) -> Result<Self> {
+        let deadline = limits.deadline;
         let (remote, document, calling) = match place {
             Place::Local(router, document) => {
-                let calling = service_fn(move |request| router.clone().oneshot(request));
+                let calling = service_fn(move |request: Request| {
+                    let answer = router.clone().oneshot(request);
+                    async move {
+                        let answer = tokio::time::timeout(deadline, answer).await;
+                        answer.unwrap_or_else(|_| Ok(too_slow(deadline).into_response()))
+                    }
+                });
                 (
                     None,
                     Some(as_json([*document])),
@@ -82,7 +89,7 @@ impl Upstream {
                 )
             }
             Place::Remote(urls) => {
-                let remote = Replicas::new(urls);
+                let remote = Replicas::new(urls, deadline);
                 let client = remote.clone();
                 let calling = service_fn(move |request| {
                     let client = client.clone();
@@ -91,17 +98,9 @@ impl Upstream {
                 (Some(remote), None, BoxCloneSyncService::new(calling))
             }
         };
-        let deadline = limits.deadline;
-        let timed = service_fn(move |request: Request| {
-            let answer = calling.clone().oneshot(request);
-            async move {
-                let answer = tokio::time::timeout(deadline, answer).await;
-                answer.unwrap_or_else(|_| Ok(too_slow(deadline).into_response()))
-            }
-        });
         Ok(Self {
             slots: Semaphore::new(limits.at_once),
-            breaker: breaker(name, limits.rest, timed)?,
+            breaker: breaker(name, limits.rest, calling)?,
             name: name.to_owned(),
             limits,
             remote,
@@ -215,7 +214,7 @@ fn is_failure(response: &Response) -> bool {
     )
 }
 
-fn too_slow(deadline: Duration) -> Problem {
+pub(crate) fn too_slow(deadline: Duration) -> Problem {
     Problem::new(
         StatusCode::GATEWAY_TIMEOUT,
         "service-too-slow",

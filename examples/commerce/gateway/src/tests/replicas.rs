@@ -119,6 +119,19 @@ async fn a_process_that_stands_still_is_asked_once() {
 }
 
 #[tokio::test]
+async fn a_customer_who_hangs_up_is_no_failure_of_the_process() {
+    let (_listener, still) = bound().await;
+    let (up, _) = sound().await;
+    let gateway = gateway(Access::Open).remote("inventory", still);
+    let shop = Shop::behind(gateway.remote("inventory", up));
+    let asked = || shop.send(ask(Method::GET, STOCK));
+    for _ in 0..2 {
+        let hung_up = tokio::time::timeout(Duration::from_millis(50), asked()).await;
+        assert!(hung_up.is_err(), "the process stands still");
+    }
+}
+
+#[tokio::test]
 async fn if_all_processes_are_down_nothing_was_done() {
     let mut gateway = gateway(Access::Open);
     for _ in 0..2 {
