@@ -10,9 +10,9 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// Another transaction has appended to the stream since it was loaded (optimistic concurrency).
-    /// Nothing was written, and the transaction can go on. Load again, and decide again.
+    /// Nothing was written to it, and the transaction can go on. Load again, and decide again.
     #[error(
-        "stream {stream} is at version {actual}, and {expected} was expected; nothing was written, load it again and decide again"
+        "stream {stream} is at version {actual}, and {expected} was expected; nothing was written to it, load it again and decide again"
     )]
     Conflict {
         /// Which stream: `aggregate/id`.
@@ -65,6 +65,15 @@ pub enum Error {
         /// The stream to append to.
         given: String,
     },
+    /// An aggregate is in a batch twice, and the second one does not know of the first. Nothing was
+    /// written: this is a mistake in the program.
+    #[error(
+        "stream {stream} is in the batch twice; load it once, and append all its events together"
+    )]
+    Twice {
+        /// Which stream: `aggregate/id`.
+        stream: String,
+    },
     /// A projection failed. The rebuild goes on where it is when it is run again.
     #[error(
         "projection {projection:?} failed on the events after {after}; run the rebuild again once it is mended: {source}"
@@ -110,6 +119,7 @@ impl Error {
             | Self::Snapshot { .. }
             | Self::InvalidId { .. }
             | Self::OtherStream { .. }
+            | Self::Twice { .. }
             | Self::NewerProjection { .. } => false,
         }
     }

@@ -126,12 +126,13 @@ pub trait EventStore: SnapshotStore {
     ///
     /// # Behaviour
     /// - As [`append`](Self::append) for each. One that is in a conflict is as it was loaded, and the
-    ///   others are written: their versions have grown. Whoever wants all or none rolls back.
+    ///   others are written: their versions have grown. For all or none, roll back.
     /// - One without events is left alone.
     ///
     /// # Errors
-    /// [`Error::Conflict`] names the first one whose stream has another version by now, or that is in
-    /// the batch twice; then nothing was written. Others as [`append`](Self::append).
+    /// [`Error::Conflict`] names the first one whose stream has another version by now; the others
+    /// without a conflict were written, so decide again only for those whose version has not grown.
+    /// [`Error::Twice`]: nothing was written. Others as [`append`](Self::append).
     ///
     /// # Cancel safety
     /// As [`append`](Self::append).

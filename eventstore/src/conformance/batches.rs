@@ -124,9 +124,10 @@ pub async fn an_aggregate_that_is_in_a_batch_twice_is_refused<F: Fixture>(f: &F)
     let refused = f.store().append_batch(&mut tx, &mut changes).await;
     let refused = refused.unwrap_err();
     assert!(
-        matches!(&refused, Error::Conflict { stream, .. } if stream == "account/1"),
+        matches!(&refused, Error::Twice { stream } if stream == "account/1"),
         "{refused}"
     );
+    assert!(!refused.is_retryable(), "{refused}");
     commit(f, tx).await;
     for (id, version) in [("1", 1), ("2", 0)] {
         assert_eq!(

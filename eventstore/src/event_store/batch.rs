@@ -87,9 +87,10 @@ pub(super) async fn append<S: SnapshotStore + ?Sized, A: Aggregate>(
 /// The second of two changes of one stream does not know of the first.
 fn refuse_twice<A: Aggregate>(changed: &[&mut (Loaded<A>, Vec<A::Event>)]) -> Result<(), Error> {
     let mut seen = HashSet::with_capacity(changed.len());
-    for (loaded, events) in changed.iter().map(|change| &**change) {
+    for (loaded, _) in changed.iter().map(|change| &**change) {
         if !seen.insert(&loaded.stream) {
-            return Err(conflict(loaded, loaded.version + events.len() as u64));
+            let stream = loaded.stream.to_string();
+            return Err(Error::Twice { stream });
         }
     }
     Ok(())
