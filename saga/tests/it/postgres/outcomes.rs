@@ -103,18 +103,3 @@ async fn a_step_takes_two_statements_however_many_runs_advance_together() {
         assert_eq!(wire.commits() - before.1, 1);
     }
 }
-
-#[tokio::test]
-async fn a_start_takes_one_statement() {
-    let Some(f) = fixture().await else { return };
-    let (wire, _, sagas) = over_a_wire(&f).await;
-    let mut trips = Vec::new();
-    // Statements are prepared the first time. With them there are begin, one command and commit.
-    for number in 0..3 {
-        let before = wire.round_trips();
-        let started = start(&sagas, &format!("k{number}")).await.unwrap();
-        assert!(started.is_new());
-        trips.push(wire.round_trips() - before);
-    }
-    assert_eq!(trips[2], 4, "{trips:?}");
-}
