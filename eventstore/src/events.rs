@@ -143,3 +143,28 @@ macro_rules! events {
     (@type $variant:ident) => { $variant };
     (@type $variant:ident $type:ty) => { $type };
 }
+
+/// Refuses two events of one kind in an enum, at compile time.
+#[doc(hidden)]
+pub const fn check_kinds(kinds: &[&str]) {
+    let mut one = 0;
+    while one < kinds.len() {
+        let mut other = 0;
+        while other < one {
+            assert!(
+                !are_same(kinds[one].as_bytes(), kinds[other].as_bytes()),
+                "two events of an enum have the same KIND"
+            );
+            other += 1;
+        }
+        one += 1;
+    }
+}
+
+const fn are_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}

@@ -49,17 +49,17 @@ impl Claim {
         }
     }
 
-    /// A claim on a request whose key has a record that has expired.
-    #[cfg(feature = "postgres")]
-    pub(crate) const fn replacing(request: KeyedRequest) -> Self {
+    /// For stores: a claim on a request whose key has a record that has expired.
+    pub const fn replacing(request: KeyedRequest) -> Self {
         Self {
             request,
             replaces: true,
         }
     }
 
-    #[cfg(feature = "postgres")]
-    pub(crate) const fn replaces(&self) -> bool {
+    /// For stores: whether the key has a record, which has expired.
+    #[must_use]
+    pub const fn replaces(&self) -> bool {
         self.replaces
     }
 

@@ -7,10 +7,10 @@ use crate::{Begun, Claim, Key, KeyedRequest, Settled, records::SOON};
 /// What there is under a request's key.
 pub(crate) enum Found {
     /// Nothing that has not expired.
-    Nothing,
-    /// A record that has expired.
-    #[cfg(feature = "postgres")]
-    Expired,
+    Nothing {
+        /// Whether there is a record, which has expired; only where completion asks for it.
+        is_expired: bool,
+    },
     /// A record that has not expired, or another open transaction that has the key.
     Settled(Settled),
 }
@@ -18,9 +18,8 @@ pub(crate) enum Found {
 impl Found {
     pub(crate) fn begin(self, request: &KeyedRequest) -> Begun<Claim> {
         match self {
-            Self::Nothing => Begun::Fresh(Claim::new(request.clone())),
-            #[cfg(feature = "postgres")]
-            Self::Expired => Begun::Fresh(Claim::replacing(request.clone())),
+            Self::Nothing { is_expired: false } => Begun::Fresh(Claim::new(request.clone())),
+            Self::Nothing { is_expired: true } => Begun::Fresh(Claim::replacing(request.clone())),
             Self::Settled(settled) => Begun::Settled(settled),
         }
     }

@@ -103,7 +103,7 @@ impl Records for MemoryRecords {
         let found = requests.iter().map(|request| {
             let row = statement.get::<Row>(&request.key);
             match row.filter(|row| row.expires_at > now) {
-                None => Found::Nothing,
+                None => Found::Nothing { is_expired: false },
                 Some(row) if row.fingerprint != request.fingerprint => {
                     Found::Settled(Settled::Mismatch)
                 }

@@ -158,7 +158,10 @@ impl Records for SqliteRecords {
                 .fetch_all(connection)
                 .await
                 .map_err(classify)?;
-        let mut answers: Vec<Found> = requests.iter().map(|_| Found::Nothing).collect();
+        let mut answers: Vec<Found> = requests
+            .iter()
+            .map(|_| Found::Nothing { is_expired: false })
+            .collect();
         for (number, fingerprint, status, headers, body) in rows {
             let number = usize::try_from(number).unwrap_or(usize::MAX);
             if let (Some(answer), Some(request)) = (answers.get_mut(number), requests.get(number)) {
@@ -193,7 +196,9 @@ impl Records for SqliteRecords {
             .fetch_optional(connection)
             .await
             .map_err(classify)?;
-        let found = row.map_or(Ok(Found::Nothing), |row| found(request, row))?;
+        let found = row.map_or(Ok(Found::Nothing { is_expired: false }), |row| {
+            found(request, row)
+        })?;
         Ok(found.begin(request))
     }
 

@@ -17,8 +17,8 @@ pub(super) fn found(request: &KeyedRequest, row: &PgRow, first: usize) -> Result
     let fingerprint: Option<&[u8]> = row.try_get(first + 1).map_err(classify)?;
     match (takes, fingerprint) {
         (Some(false), _) => return Ok(Found::Settled(running())),
-        (Some(true), None) => return Ok(Found::Nothing),
-        (Some(true), Some(_)) => return Ok(Found::Expired),
+        (Some(true), None) => return Ok(Found::Nothing { is_expired: false }),
+        (Some(true), Some(_)) => return Ok(Found::Nothing { is_expired: true }),
         (None, _) => {}
     }
     let status: i16 = row.try_get(first + 2).map_err(classify)?;
