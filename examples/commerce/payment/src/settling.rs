@@ -81,25 +81,29 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
 
     /// Writes outcomes in one transaction. If that fails, each in one of its own: one that cannot be
     /// written stops no other.
-    async fn settle(&self, settled: Vec<(Intent, Outcome)>) -> Result<()> {
+    async fn settle(&self, mut settled: Vec<(Intent, Outcome)>) -> Result<()> {
+        // Two processes that have the same payments lock them in the same order.
+        settled.sort_by(|(one, _), (other, _)| one.order_id.cmp(&other.order_id));
+        let mut together = None;
         if let [_, _, ..] = *settled {
             match self.books.write_all(&settled).await {
-                Ok(written) => {
-                    for ((intent, _), written) in settled.iter().zip(written) {
-                        self.after(intent, Ok(written)).await?;
-                    }
-                    return Ok(());
-                }
+                Ok(written) => together = Some(written),
                 Err(error) => {
-                    tracing::debug!(%error, "outcomes cannot be written together; they are written one by one");
+                    tracing::warn!(%error, "outcomes cannot be written together; they are written one by one");
                 }
             }
         }
-        for (intent, outcome) in settled {
-            let written = self.books.write(&intent, outcome).await;
-            self.after(&intent, written).await?;
+        let mut failed = Ok(());
+        for (nth, (intent, outcome)) in settled.into_iter().enumerate() {
+            let written = match together.as_ref().and_then(|written| written.get(nth)) {
+                Some(written) => Ok(*written),
+                None => self.books.write(&intent, outcome).await,
+            };
+            if let Err(error) = self.after(&intent, written).await {
+                failed = Err(error);
+            }
         }
-        Ok(())
+        failed
     }
 
     /// Looks at what became of an outcome.

@@ -4,6 +4,7 @@ mod bench;
 mod expiry;
 mod refunds;
 mod returns;
+mod several;
 mod undo;
 mod webhook;
 

@@ -297,6 +297,14 @@ impl Bench {
         self.psp.db.commit(tx).await.unwrap();
     }
 
+    /// Makes the operation of an order one whose outcome cannot be written.
+    pub(super) async fn damage(&self, order: &str) {
+        let mut tx = self.db.begin().await.unwrap();
+        let damaging = sqlx::query("UPDATE intents SET task = '{}' WHERE order_id = $1");
+        damaging.bind(order).execute(&mut *tx).await.unwrap();
+        self.db.commit(tx).await.unwrap();
+    }
+
     /// The answers to keys are kept for a day: it has passed.
     pub(super) async fn forget_answers(&self) {
         let mut tx = self.db.begin().await.unwrap();

@@ -1,0 +1,56 @@
+//! Several operations in one round.
+
+use commerce_contracts::{AuthorizePayment, OrderId, PaymentAuthorized};
+use mainstay_messaging::{Event as _, Message, MessageId};
+use mainstay_saga::{Attempt, CommandId, RunId};
+
+use super::bench::{Bench, command, kinds};
+
+fn to_authorize(order: &str) -> Message {
+    let mut command = command("pm_ok");
+    command.order_id = OrderId::new(order);
+    let id = CommandId::new(RunId::new(order), AuthorizePayment::KIND, Attempt::Do(1));
+    let message = Message::builder().source("/order").event(&command);
+    let mut message = message.build().unwrap();
+    message.id = MessageId::new(id.to_string()).unwrap();
+    message
+}
+
+/// What was answered to which order.
+fn answered(messages: &[Message]) -> Vec<&str> {
+    let mut keys: Vec<&str> = messages
+        .iter()
+        .filter_map(|message| message.key.as_ref())
+        .map(|key| key.as_str())
+        .collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[tokio::test]
+async fn outcomes_of_one_round_are_written_together() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    for order in ["c", "a", "b"] {
+        bench.handle(to_authorize(order)).await;
+    }
+    let messages = bench.rounds(1).await;
+    assert_eq!(kinds(&messages), [PaymentAuthorized::KIND; 3]);
+    assert_eq!(answered(&messages), ["a", "b", "c"]);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn an_outcome_that_cannot_be_written_stops_no_other() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    for order in ["a", "b", "c"] {
+        bench.handle(to_authorize(order)).await;
+    }
+    bench.damage("b").await;
+    let messages = bench.rounds(1).await;
+    assert_eq!(answered(&messages), ["a", "c"]);
+    bench.close().await;
+}
