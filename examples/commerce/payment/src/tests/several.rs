@@ -1,7 +1,7 @@
 //! Several operations in one round.
 
 use commerce_contracts::{AuthorizePayment, OrderId, PaymentAuthorized};
-use mainstay_messaging::{Event as _, Message, MessageId};
+use mainstay_messaging::{Event as _, Key, Message, MessageId};
 use mainstay_saga::{Attempt, CommandId, RunId};
 
 use super::bench::{Bench, command, kinds};
@@ -21,7 +21,7 @@ fn answered(messages: &[Message]) -> Vec<&str> {
     let mut keys: Vec<&str> = messages
         .iter()
         .filter_map(|message| message.key.as_ref())
-        .map(|key| key.as_str())
+        .map(Key::as_str)
         .collect();
     keys.sort_unstable();
     keys
