@@ -98,7 +98,8 @@ where
     /// # Errors
     /// [`Error::Database`], [`Error::Outbox`], [`Error::Handler`]: roll the transaction back.
     /// [`Error::Json`] if the input is not read back, [`Error::InvalidName`] if `key` is no key of
-    /// a message, [`Error::Panicked`] if the code of the first step panics.
+    /// a message, [`Error::Panicked`] if the code of the first step panics, even if the key has a
+    /// live run: the first commands are made before the key is looked up.
     ///
     /// # Cancel safety
     /// Dropping the future leaves it unknown what was written: roll the transaction back.

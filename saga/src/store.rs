@@ -149,6 +149,7 @@ pub trait SagaStore: Send + Sync + 'static {
     ///
     /// # Behaviour
     /// - As [`create`](Self::create), and as [`save`](Self::save) if it is new.
+    /// - `saved` has at least one entry of the journal, that the run was started.
     ///
     /// # Errors
     /// As [`create`](Self::create).
