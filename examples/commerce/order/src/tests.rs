@@ -10,11 +10,14 @@ use axum::http::StatusCode;
 use commerce_contracts::{
     DeclineStage, OrderCancelled, OrderCompleted, OrderConfirmed, ShipmentStatus, StockReserved,
 };
+use mainstay_database::Transactions as _;
 use mainstay_eventstore::{Aggregate as _, Events as _};
+use mainstay_messaging::Cause;
 use serde_json::{Value, json};
 
 use crate::{
-    order::{Order, Status},
+    order::{self, Order, Status},
+    orders::Happened,
     view,
 };
 use fixture::{Fixture, declined, message, moved};
@@ -164,6 +167,36 @@ async fn a_stale_or_foreign_reply_changes_nothing() {
     }
     assert_eq!(shop.messages().await.len(), before);
     assert_replays(&shop, &order, Status::StockReserved).await;
+}
+
+#[tokio::test]
+async fn several_orders_are_written_together() {
+    let Some(shop) = Fixture::open().await else {
+        return;
+    };
+    // One, a part of a statement's rows, all of them, and one more.
+    for count in [1, 2, 16, 17] {
+        let mut orders = Vec::new();
+        for nth in 0..count {
+            let (_, answer) = shop.ask(&format!("{nth} of {count}")).await;
+            orders.push(answer["order_id"].as_str().unwrap().to_owned());
+        }
+        let reserved = |order: &String| order::StockReserved {
+            reservation_id: format!("of {order}"),
+        };
+        let happened = orders.iter().map(|order| Happened {
+            id: order,
+            events: vec![reserved(order).into()],
+            cause: Cause::current(),
+        });
+        let mut tx = shop.db.begin().await.unwrap();
+        let recording = shop.orders.record_batch(&mut tx, happened.collect());
+        recording.await.unwrap();
+        shop.db.commit(tx).await.unwrap();
+        for order in &orders {
+            assert_replays(&shop, order, Status::StockReserved).await;
+        }
+    }
 }
 
 #[tokio::test]

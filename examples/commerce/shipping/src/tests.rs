@@ -276,3 +276,29 @@ async fn the_parcel_of_a_cancelled_order_that_has_left_is_left_to_an_operator() 
     let recalled = shop.try_handle("cancelled", &order_cancelled()).await;
     assert!(recalled.unwrap_err().is_permanent());
 }
+
+#[tokio::test]
+async fn several_shipments_move_together() {
+    // A part of a statement's rows, all of them, and one more.
+    for count in [2, 16, 17] {
+        let Some(shop) = Fixture::open().await else {
+            return;
+        };
+        let order = |nth: usize| OrderId::new(format!("o-{nth}"));
+        for nth in 0..count {
+            let command = PrepareShipment {
+                order_id: order(nth),
+                ..prepare("10115")
+            };
+            let id = format!("run-{nth}:PrepareShipment:1");
+            shop.handle(&id, &command).await;
+        }
+        let before = shop.statuses(&order(0)).await;
+        shop.carry().await;
+        let moved = shop.statuses(&order(0)).await;
+        assert_eq!(moved.len(), before.len() + 1);
+        for nth in 1..count {
+            assert_eq!(shop.statuses(&order(nth)).await, moved, "{nth} of {count}");
+        }
+    }
+}
