@@ -1,9 +1,10 @@
 //! Leases in Redis 6.2 or newer: one server, or a primary with replicas.
 //!
 //! Each lock is one text: its token, the end of its lease and its owner. Each operation takes one round trip, and
-//! operations that overlap share one call of a script. The server's clock decides. A token is larger than the last one of the lock, and not below the server's time in
-//! microseconds, so tokens grow even after Redis has lost its data. If its clock was set back as well, the guarded
-//! resource refuses the new token, and the next one is [above](Claim::above) what the resource has seen.
+//! operations that overlap share one call of a script. The server's clock decides. A token is larger than the last one
+//! of the lock, and not below the server's time in microseconds, so tokens grow even after Redis has lost its data. If
+//! its clock was set back as well, the guarded resource refuses the new token, and the next one is
+//! [above](Claim::above) what the resource has seen.
 //!
 //! One call renews many locks, so a Redis Cluster is not supported.
 
@@ -12,7 +13,7 @@ mod script;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use ::redis::{RedisError, RetryMethod, from_redis_value};
+use ::redis::{RedisError, RedisResult, RetryMethod, Value};
 use async_trait::async_trait;
 use mainstay_database::Namespace;
 
@@ -21,7 +22,7 @@ use crate::{
     store::{Acquired, Claim, Holding, LeaseStore},
 };
 use batches::{Batches, Operation, Wish};
-use script::Script;
+use script::{Call, Script};
 
 pub use ::redis::{self as driver, Client, aio::ConnectionManager};
 
@@ -77,7 +78,10 @@ impl Builder {
         self
     }
 
-    /// Opens the leases.
+    /// Opens the leases. Operations that overlap are sent by this runtime; keep it running for as long as they are used.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     ///
     /// # Errors
     /// [`Error::Evicts`] if Redis is set to remove keys when its memory is full. [`Error::Unavailable`] if it cannot
@@ -108,6 +112,15 @@ impl Inner {
         [&self.prefix, name].concat()
     }
 
+    fn renewal(&self, held: &[Holding<'_>], lease: Duration) -> Call {
+        let mut call = self.renew.call(held.iter().map(|held| self.key(held.name)));
+        call.arg(micros(lease)).arg(kept(lease));
+        for holding in held {
+            call.arg(holding.owner);
+        }
+        call
+    }
+
     async fn run(&self, holding: Holding<'_>, wish: Wish) -> Result<i64, Error> {
         let operation = Operation {
             key: self.key(holding.name),
@@ -116,6 +129,44 @@ impl Inner {
         };
         self.operations.run(operation).await
     }
+}
+
+/// What the script answered for each lock.
+///
+/// An error of some ends their leases: the key holds something else, or the user may not touch it. An error of all is
+/// one of the server, and a later renewal may come in time.
+fn are_renewed(held: &[Holding<'_>], answers: Vec<Value>) -> Result<Vec<bool>, Error> {
+    if answers.len() != held.len() {
+        return Err(classify(unreadable()));
+    }
+    let is_error = |answer: &Value| matches!(answer, Value::ServerError(_));
+    let all_failed = answers.iter().all(is_error);
+    let is_renewed = |(holding, answer): (&Holding<'_>, Value)| match answer {
+        Value::Int(renewed) => Ok(renewed == 1),
+        Value::ServerError(error) => match classify(error.into()) {
+            Error::Refused(error) if !all_failed => {
+                let lock = holding.name;
+                tracing::warn!(lock, %error, "the store refused to renew this lease");
+                Ok(false)
+            }
+            error => Err(error),
+        },
+        _ => Err(classify(unreadable())),
+    };
+    held.iter().zip(answers).map(is_renewed).collect()
+}
+
+/// The answer to a call of one operation.
+fn only(answer: Value) -> RedisResult<Value> {
+    match answer {
+        Value::Array(mut answers) => answers.pop().ok_or_else(unreadable),
+        answer => Ok(answer),
+    }
+}
+
+fn unreadable() -> RedisError {
+    let kind = ::redis::ErrorKind::UnexpectedReturnType;
+    (kind, "the script's answer is not one number each").into()
 }
 
 /// A lease that is evicted is a lock that two owners have.
@@ -154,15 +205,21 @@ impl LeaseStore for RedisLeases {
         if held.is_empty() {
             return Ok(Vec::new());
         }
-        let keys = held.iter().map(|held| self.inner.key(held.name));
-        let mut call = self.inner.renew.call(keys);
-        call.arg(micros(lease)).arg(kept(lease));
-        for holding in held {
-            call.arg(holding.owner);
-        }
-        let renewed = call.send(&self.inner.connection).await;
-        let renewed = renewed.and_then(|renewed| Ok(from_redis_value(renewed)?));
-        renewed.map_err(classify)
+        let connection = &self.inner.connection;
+        let together = self.inner.renewal(held, lease).send(connection).await;
+        let answers = match together {
+            Ok(Value::Array(answers)) => Ok(answers),
+            Ok(_) => Err(unreadable()),
+            // One of them may be to blame, such as a name that the user may not touch.
+            Err(error) if held.len() > 1 && is_refused(&error) => {
+                let calls = held.chunks(1).map(|one| self.inner.renewal(one, lease));
+                let answers = self.inner.renew.send_each(calls, connection).await;
+                let only = |answers: Vec<_>| answers.into_iter().map(only).collect();
+                answers.and_then(only)
+            }
+            Err(error) => Err(error),
+        };
+        are_renewed(held, answers.map_err(classify)?)
     }
 
     async fn release(&self, held: Holding<'_>) -> Result<(), Error> {
@@ -180,6 +237,10 @@ fn micros(lease: Duration) -> u64 {
 /// Milliseconds that a key is kept.
 fn kept(lease: Duration) -> u64 {
     micros(lease.saturating_add(KEPT)) / 1_000
+}
+
+fn is_refused(error: &RedisError) -> bool {
+    matches!(classify(error.clone()), Error::Refused(_))
 }
 
 /// Sorts an error by what the caller can do about it.

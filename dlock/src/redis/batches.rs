@@ -2,7 +2,8 @@
 //!
 //! A caller that is alone sends at once. While a call is under way, a batch takes all that the other tasks of this turn
 //! of the scheduler add; it never waits for an answer. A task sends a batch and ends with its answer, so a caller that
-//! gives up takes nothing from the others.
+//! gives up takes nothing from the others. Tasks run on the runtime that opened the leases, so a caller whose runtime
+//! stands still holds back nobody else.
 
 use std::{
     collections::VecDeque,
@@ -11,15 +12,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use redis::{
-    RedisError, RedisResult, Value,
-    aio::{ConnectionLike as _, ConnectionManager},
-};
-use tokio::sync::oneshot;
+use redis::{RedisResult, Value, aio::ConnectionManager};
+use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
-    classify,
-    script::{Call, Script},
+    classify, is_refused, only,
+    script::{Call, Script, is_forgotten},
+    unreadable,
 };
 use crate::Error;
 
@@ -34,8 +33,11 @@ pub(super) struct Batches {
 struct Shared {
     connection: ConnectionManager,
     script: Script,
+    /// Of the tasks that send batches.
+    runtime: Handle,
     queue: Mutex<Queue>,
-    /// Held from taking a batch until it is in the connection's queue: no later one overtakes it.
+    /// Held from taking a batch until it is in the connection's queue, so that no later one overtakes it. While the
+    /// connection is being established again there is no such queue, and batches may change places.
     order: Mutex<()>,
 }
 
@@ -54,6 +56,12 @@ struct Waiting {
     answer: oneshot::Sender<RedisResult<i64>>,
 }
 
+impl Waiting {
+    fn is_waited_for(&self) -> bool {
+        !self.answer.is_closed()
+    }
+}
+
 /// What is to be done to a lock.
 pub(super) struct Operation {
     pub(super) key: String,
@@ -67,20 +75,26 @@ pub(super) enum Wish {
 }
 
 impl Batches {
+    /// On this runtime.
     pub(super) fn new(connection: ConnectionManager, script: Script) -> Self {
         Self {
             shared: Arc::new(Shared {
                 connection,
                 script,
+                runtime: Handle::current(),
                 queue: Mutex::default(),
                 order: Mutex::default(),
             }),
         }
     }
 
-    /// The script's answer to one operation. Operations run in the order in which they are added.
+    /// The script's answer to one operation.
     ///
-    /// An operation whose future was dropped before its batch was sent is not sent.
+    /// Over a connection that stands, operations run in the order in which they are added. While it is being
+    /// established again, and for operations that are sent again one by one, the order is not kept.
+    ///
+    /// An operation whose future was dropped before its batch was taken is not sent. One that was dropped later may
+    /// still run, even after operations that were added since.
     pub(super) async fn run(&self, operation: Operation) -> Result<i64, Error> {
         if let Some(_in_flight) = self.shared.alone() {
             let call = self.shared.call(std::iter::once(&operation));
@@ -92,7 +106,7 @@ impl Batches {
         match answered.await {
             Ok(answer) => answer.map_err(classify),
             Err(_) => Err(Error::Unavailable(
-                "the runtime that sent the operation has shut down".into(),
+                "the runtime that opened the leases has shut down".into(),
             )),
         }
     }
@@ -107,7 +121,7 @@ impl Batches {
                 shared: Arc::clone(&self.shared),
                 in_flight: None,
             };
-            tokio::spawn(turn.send(gathers));
+            self.shared.runtime.spawn(turn.send(gathers));
         }
     }
 }
@@ -140,54 +154,63 @@ impl Shared {
         call
     }
 
-    /// Answers everyone in the batch.
-    async fn send(&self, batch: Vec<Waiting>) {
+    /// Begins to send before any other batch does.
+    async fn in_order<F: Future>(&self, mut send: impl FnMut() -> F) -> F::Output {
+        let mut sending: Option<Pin<Box<F>>> = None;
+        poll_fn(|context| {
+            if let Some(sending) = &mut sending {
+                return sending.as_mut().poll(context);
+            }
+            let in_order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+            let sending = sending.insert(Box::pin(send()));
+            let polled = sending.as_mut().poll(context);
+            drop(in_order);
+            polled
+        })
+        .await
+    }
+
+    /// One call.
+    async fn send(&self, batch: Vec<Waiting>) -> Sent {
         if batch.is_empty() {
-            return;
+            return (batch, Ok(Vec::new()));
         }
         let operations = batch.iter().map(|waiting| &waiting.operation);
-        let answer = self.call(operations).send(&self.connection).await;
+        let answer = self.call(operations).send_by_hash(&self.connection).await;
         let answers = match answer {
-            Ok(answer) => Ok(answer),
-            // One of them may be to blame, such as a name that the user may not touch.
-            Err(error) if batch.len() > 1 && is_refused(&error) => self.send_each(&batch).await,
-            Err(error) => Err(error),
-        };
-        let mut answers = match answers {
-            Ok(Value::Array(answers)) => Ok(answers.into_iter()),
+            Ok(Value::Array(answers)) => Ok(answers),
             Ok(_) => Err(unreadable()),
             Err(error) => Err(error),
         };
-        for Waiting { answer, .. } in batch {
-            let one = match &mut answers {
-                Ok(answers) => answers.next().ok_or_else(unreadable).and_then(number),
-                Err(error) => Err(error.clone()),
-            };
-            // An error here is a caller that gave up.
-            drop(answer.send(one));
-        }
+        (batch, answers)
     }
 
-    /// A call for each, in one round trip.
-    async fn send_each(&self, batch: &[Waiting]) -> RedisResult<Value> {
-        let mut pipeline = redis::Pipeline::with_capacity(batch.len());
-        for waiting in batch {
-            let call = self.call(std::iter::once(&waiting.operation));
-            pipeline.add_command(call.into_command());
+    /// A call for each that somebody still waits for, in one round trip.
+    async fn send_each(&self, mut batch: Vec<Waiting>) -> Sent {
+        batch.retain(Waiting::is_waited_for);
+        if batch.is_empty() {
+            return (batch, Ok(Vec::new()));
         }
-        let mut connection = self.connection.clone();
-        let sending = connection.req_packed_commands(&pipeline, 0, batch.len());
-        let answers = sending.await?;
-        let answers = answers.into_iter().map(only);
-        Ok(Value::Array(answers.collect::<RedisResult<_>>()?))
+        let calls = batch.iter().map(|waiting| &waiting.operation);
+        let calls = calls.map(|operation| self.call(std::iter::once(operation)));
+        let answers = self.script.send_each(calls, &self.connection).await;
+        let only = |answers: Vec<_>| answers.into_iter().map(only).collect();
+        (batch, answers.and_then(only))
     }
 }
 
-/// The answer to a call of one operation.
-fn only(answer: Value) -> RedisResult<Value> {
-    match answer {
-        Value::Array(mut answers) => answers.pop().ok_or_else(unreadable),
-        answer => Ok(answer),
+/// A batch, and the server's answer to each of it.
+type Sent = (Vec<Waiting>, RedisResult<Vec<Value>>);
+
+fn answer_all((batch, answers): Sent) {
+    let mut answers = answers.map(Vec::into_iter);
+    for Waiting { answer, .. } in batch {
+        let one = match &mut answers {
+            Ok(answers) => answers.next().ok_or_else(unreadable).and_then(number),
+            Err(error) => Err(error.clone()),
+        };
+        // An error here is a caller that gave up.
+        drop(answer.send(one));
     }
 }
 
@@ -197,15 +220,6 @@ fn number(answer: Value) -> RedisResult<i64> {
         Value::ServerError(error) => Err(error.into()),
         _ => Err(unreadable()),
     }
-}
-
-fn unreadable() -> RedisError {
-    let kind = redis::ErrorKind::UnexpectedReturnType;
-    (kind, "the script's answer is not one number each").into()
-}
-
-fn is_refused(error: &RedisError) -> bool {
-    matches!(classify(error.clone()), Error::Refused(_))
 }
 
 /// A call that is under way.
@@ -230,18 +244,18 @@ impl Turn {
             tokio::task::yield_now().await;
         }
         let shared = Arc::clone(&self.shared);
-        let mut sending: Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = None;
-        poll_fn(|context| {
-            if let Some(sending) = &mut sending {
-                return sending.as_mut().poll(context);
-            }
-            let in_order = shared.order.lock().unwrap_or_else(PoisonError::into_inner);
-            let sending = sending.insert(Box::pin(shared.send(self.take())));
-            let sent = sending.as_mut().poll(context);
-            drop(in_order);
-            sent
-        })
-        .await;
+        let (batch, answers) = shared.in_order(|| shared.send(self.take())).await;
+        let sends_again = match &answers {
+            // One of several may be to blame, such as a name that the user may not touch.
+            Err(error) => is_forgotten(error) || batch.len() > 1 && is_refused(error),
+            Ok(_) => false,
+        };
+        if !sends_again {
+            return answer_all((batch, answers));
+        }
+        let mut batch = Some(batch);
+        let sent = shared.in_order(|| shared.send_each(batch.take().unwrap_or_default()));
+        answer_all(sent.await);
     }
 
     /// The operations of the next batch that somebody waits for.
@@ -251,7 +265,7 @@ impl Turn {
         self.in_flight = Some(InFlight(Arc::clone(&self.shared)));
         let count = queue.waiting.len().min(LARGEST);
         let batch = queue.waiting.drain(..count);
-        let batch = batch.filter(|waiting| !waiting.answer.is_closed());
+        let batch = batch.filter(Waiting::is_waited_for);
         let batch: Vec<_> = batch.collect();
         queue.shared = batch.len() > 1;
         batch

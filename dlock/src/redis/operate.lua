@@ -4,11 +4,15 @@
 -- release with 0.
 -- The value of a lock is its last token; while it is held, also the end of the lease and the owner. Both numbers have 16
 -- digits, so that they are read without a pattern, which takes longer than all the rest.
-local call, sub = redis.call, string.sub
-local values = #KEYS == 1 and { call('GET', KEYS[1]) } or call('MGET', unpack(KEYS))
+local call, pcall, sub = redis.call, redis.pcall, string.sub
+local values = #KEYS == 1 and {} or call('MGET', unpack(KEYS))
 local locks, answers, at, now = {}, {}, 1, nil
 for i = 1, #KEYS do
-    locks[KEYS[i]] = values[i]
+    -- MGET has no value for a key of another type either, and such a key is no lock that is free.
+    locks[KEYS[i]] = values[i] or pcall('GET', KEYS[i])
+end
+local function is_error(answer)
+    return type(answer) == 'table' and answer.err
 end
 
 -- Most locks of a call have the same numbers.
@@ -22,17 +26,25 @@ end
 for i = 1, #KEYS do
     local key, owner, lease = KEYS[i], ARGV[at], ARGV[at + 1]
     local value = locks[key]
-    local ends = value and tonumber(sub(value, 18, 33))
+    local failed = is_error(value)
+    local ends = value and not failed and tonumber(sub(value, 18, 33))
     local is_owner = ends and sub(value, 35) == owner
-    if lease == '' then
-        at = at + 2
+    if failed then
+        answers[i] = value
+    elseif lease == '' then
         answers[i] = 0
         if is_owner then
             -- The token stays, so that the next one is larger.
-            locks[key] = sub(value, 1, 16)
-            if redis.pcall('SET', key, locks[key], 'KEEPTTL').err then
+            local token = sub(value, 1, 16)
+            local written = pcall('SET', key, token, 'KEEPTTL')
+            if is_error(written) and string.find(written.err, 'OOM', 1, true) then
                 -- There is no memory left, and a removal needs none. The next token is the server's time.
-                call('DEL', key)
+                written = pcall('DEL', key)
+            end
+            if is_error(written) then
+                answers[i] = written
+            else
+                locks[key] = token
             end
         end
     else
@@ -48,15 +60,19 @@ for i = 1, #KEYS do
                 -- Above the last one; if that was lost with the data, the time is.
                 fence = math.max(fence + 1, now, floor + 1)
             end
-            value = digits(fence) .. ' ' .. digits(now + lease) .. ' ' .. owner
-            local written = redis.pcall('SET', key, value, 'PX', ARGV[at + 3])
-            if written.err then
-                answers[i] = written
+            if fence >= 9007199254740992 then
+                answers[i] = { err = 'ERR the next token of this lock is above 2^53, to which scripts count' }
             else
-                answers[i], locks[key] = fence, value
+                value = digits(fence) .. ' ' .. digits(now + lease) .. ' ' .. owner
+                local written = pcall('SET', key, value, 'PX', ARGV[at + 3])
+                if is_error(written) then
+                    answers[i] = written
+                else
+                    answers[i], locks[key] = fence, value
+                end
             end
         end
-        at = at + 4
     end
+    at = at + (lease == '' and 2 or 4)
 end
 return answers

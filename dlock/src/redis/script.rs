@@ -36,6 +36,23 @@ impl Script {
             text: self.text,
         }
     }
+
+    /// A call each, in one round trip. The text goes ahead of them, as the server may have forgotten it.
+    pub(super) async fn send_each(
+        &self,
+        calls: impl IntoIterator<Item = Call>,
+        connection: &ConnectionManager,
+    ) -> RedisResult<Vec<Value>> {
+        let mut pipeline = redis::Pipeline::new();
+        pipeline.cmd("SCRIPT").arg("LOAD").arg(self.text);
+        let mut count = 0;
+        for call in calls {
+            pipeline.add_command(call.by_hash);
+            count += 1;
+        }
+        let mut connection = connection.clone();
+        connection.req_packed_commands(&pipeline, 1, count).await
+    }
 }
 
 /// A call of a script.
@@ -50,24 +67,24 @@ impl Call {
         self
     }
 
-    /// The call without a second try, for pipelines.
-    pub(super) fn into_command(self) -> Cmd {
-        self.by_hash
-    }
-
     /// What the server answers; an error in a list of answers is that answer.
     pub(super) async fn send(&self, connection: &ConnectionManager) -> RedisResult<Value> {
-        let mut connection = connection.clone();
-        let answer = connection.req_packed_command(&self.by_hash).await;
-        match answer.and_then(refused) {
+        match self.send_by_hash(connection).await {
             // A restart or a failover emptied the cache of scripts. The text fills it again.
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                let by_text = self.by_text();
-                let answer = connection.req_packed_command(&by_text).await;
+            Err(error) if is_forgotten(&error) => {
+                let mut connection = connection.clone();
+                let answer = connection.req_packed_command(&self.by_text()).await;
                 answer.and_then(refused)
             }
             answer => answer,
         }
+    }
+
+    /// As [`send`](Self::send), but the server may have [forgotten](is_forgotten) the script.
+    pub(super) async fn send_by_hash(&self, connection: &ConnectionManager) -> RedisResult<Value> {
+        let mut connection = connection.clone();
+        let answer = connection.req_packed_command(&self.by_hash).await;
+        answer.and_then(refused)
     }
 
     fn by_text(&self) -> Cmd {
@@ -80,6 +97,10 @@ impl Call {
         }
         by_text
     }
+}
+
+pub(super) fn is_forgotten(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 fn refused(answer: Value) -> RedisResult<Value> {

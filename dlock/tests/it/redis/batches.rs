@@ -25,6 +25,14 @@ fn token(acquired: Result<Acquired, Error>) -> FencingToken {
     }
 }
 
+fn is_granted(answer: &Result<Acquired, Error>) -> bool {
+    matches!(answer, Ok(Acquired::Granted(_)))
+}
+
+fn is_refused(answer: &Result<Acquired, Error>) -> bool {
+    matches!(answer, Err(Error::Refused(_)))
+}
+
 async fn is_free(store: &RedisLeases, name: &str) -> bool {
     let holding = Holding {
         name,
@@ -46,6 +54,14 @@ async fn overlap(store: &RedisLeases) {
     for acquired in join_all(acquiring).await {
         token(acquired);
     }
+    for released in join_all(holdings.map(|held| store.release(held))).await {
+        released.unwrap();
+    }
+}
+
+/// As [`overlap`], of operations that write nothing.
+async fn overlap_of_releases(store: &RedisLeases) {
+    let holdings = ["x", "y", "z"].map(|name| Holding { name, owner: "me" });
     for released in join_all(holdings.map(|held| store.release(held))).await {
         released.unwrap();
     }
@@ -271,6 +287,179 @@ async fn a_name_that_may_not_be_touched_fails_alone() {
 }
 
 #[tokio::test]
+async fn a_name_that_may_not_be_touched_fails_alone_after_the_scripts_were_lost() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    overlap(&store).await;
+    let limit = ["SETUSER", "default", "resetkeys", "~dlock:ours*"];
+    tell(&mut connection, "ACL", &limit).await;
+    tell(&mut connection, "SCRIPT", &["FLUSH"]).await;
+    let names = ["ours 1", "theirs", "ours 2"];
+    let answers = join_all(names.map(|name| store.acquire(claim(name, "me")))).await;
+    assert!(is_refused(&answers[1]), "{answers:?}");
+    for answer in [0, 2] {
+        assert!(is_granted(&answers[answer]), "{answers:?}");
+    }
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_whose_script_was_lost_is_sent_again() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    for names in [&["a", "b", "c"][..], &["d"]] {
+        overlap(&store).await;
+        tell(&mut connection, "SCRIPT", &["FLUSH"]).await;
+        let acquiring = names.iter().map(|name| store.acquire(claim(name, "me")));
+        for acquired in join_all(acquiring).await {
+            token(acquired);
+        }
+    }
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_holds_something_else_is_refused_alone_and_stays_as_it_is() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    tell(&mut connection, "HSET", &["dlock:theirs", "f", "v"]).await;
+    let held = |name| Holding { name, owner: "me" };
+    let refused = store.acquire(claim("theirs", "me")).await;
+    assert!(is_refused(&refused), "{refused:?}");
+    overlap(&store).await;
+    let names = ["ours 1", "theirs", "ours 2"];
+    let answers = join_all(names.map(|name| store.acquire(claim(name, "me")))).await;
+    assert!(is_refused(&answers[1]), "{answers:?}");
+    assert!(
+        is_granted(&answers[0]) && is_granted(&answers[2]),
+        "{answers:?}"
+    );
+    let renewed = store.renew(&names.map(held), LONG).await;
+    assert_eq!(renewed.unwrap(), [true, false, true]);
+    let answers = join_all(names.map(|name| store.release(held(name)))).await;
+    assert!(matches!(answers[1], Err(Error::Refused(_))), "{answers:?}");
+    assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
+    let mut read = driver::cmd("HGET");
+    let read = read.arg("dlock:theirs").arg("f");
+    let value: String = read.query_async(&mut connection).await.unwrap();
+    assert_eq!(value, "v");
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_that_may_not_be_renewed_ends_alone() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    let names = ["ours 1", "theirs", "ours 2"];
+    for name in names {
+        token(store.acquire(claim(name, "me")).await);
+    }
+    let held = names.map(|name| Holding { name, owner: "me" });
+    let limit = ["SETUSER", "default", "resetkeys", "~dlock:ours*"];
+    tell(&mut connection, "ACL", &limit).await;
+    for _ in 0..2 {
+        assert_eq!(store.renew(&held, LONG).await.unwrap(), [true, false, true]);
+        tell(&mut connection, "SCRIPT", &["FLUSH"]).await;
+    }
+    // Of all, it is the server that refuses.
+    tell(&mut connection, "ACL", &["SETUSER", "default", "-set"]).await;
+    let refused = store.renew(&[held[0], held[2]], LONG).await;
+    assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_without_memory_renews_leases() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    let held = ["a", "b"].map(|name| Holding { name, owner: "me" });
+    for holding in held {
+        token(store.acquire(claim(holding.name, "me")).await);
+    }
+    tell(&mut connection, "CONFIG", &["SET", "maxmemory", "1"]).await;
+    assert_eq!(store.renew(&held, LONG * 2).await.unwrap(), [true, true]);
+    let answer = store.acquire(claim("a", "other")).await;
+    assert!(
+        matches!(answer, Ok(Acquired::Held { remaining }) if remaining > LONG),
+        "{answer:?}"
+    );
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_release_that_cannot_be_written_fails_alone_and_removes_no_lock() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    let held = ["a", "free"].map(|name| Holding { name, owner: "me" });
+    let mut user = async |rule| tell(&mut connection, "ACL", &["SETUSER", "default", rule]).await;
+    let first = token(store.acquire(claim("a", "me")).await);
+    overlap(&store).await;
+    user("-set").await;
+    let answers = join_all(held.map(|held| store.release(held))).await;
+    assert!(matches!(answers[0], Err(Error::Refused(_))), "{answers:?}");
+    assert!(answers[1].is_ok(), "{answers:?}");
+    user("+set").await;
+    assert_eq!(token(store.acquire(claim("a", "me")).await), first);
+
+    // Without memory it would be removed, and that is forbidden.
+    user("-del").await;
+    tell(&mut connection, "CONFIG", &["SET", "maxmemory", "1"]).await;
+    overlap_of_releases(&store).await;
+    let answers = join_all(held.map(|held| store.release(held))).await;
+    assert!(matches!(answers[0], Err(Error::Refused(_))), "{answers:?}");
+    assert!(answers[1].is_ok(), "{answers:?}");
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_to_which_scripts_cannot_count_is_refused_alone() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    let (last, next) = ("9007199254740990", 9_007_199_254_740_991);
+    tell(&mut connection, "SET", &["dlock:a", last]).await;
+    assert_eq!(token(store.acquire(claim("a", "me")).await).as_i64(), next);
+    let held = Holding {
+        name: "a",
+        owner: "me",
+    };
+    store.release(held).await.unwrap();
+    overlap(&store).await;
+    let names = ["a", "b"];
+    let answers = join_all(names.map(|name| store.acquire(claim(name, "me")))).await;
+    assert!(is_refused(&answers[0]), "{answers:?}");
+    assert!(is_granted(&answers[1]), "{answers:?}");
+    let above = Claim {
+        above: FencingToken::new(i64::MAX),
+        ..claim("c", "me")
+    };
+    let refused = store.acquire(above).await;
+    assert!(is_refused(&refused), "{refused:?}");
+    assert!(is_free(&store, "c").await);
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_without_memory_frees_locks_and_grants_none() {
     let Some(server) = private().await else {
         return;
@@ -296,16 +485,16 @@ async fn a_server_without_memory_frees_locks_and_grants_none() {
     server.close().await.unwrap();
 }
 
-/// Its callers on other runtimes would wait for ever.
+fn runtime() -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap()
+}
+
 #[test]
-fn a_call_whose_runtime_shuts_down_is_an_outage() {
-    let start_runtime = || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.unwrap()
-    };
-    let (here, there) = (start_runtime(), start_runtime());
+fn a_caller_whose_runtime_stands_still_holds_back_no_other() {
+    let (here, there) = (runtime(), runtime());
     let Some((server, store)) = here.block_on(async {
         let server = private().await?;
         let store = leases(&server).await.unwrap();
@@ -314,18 +503,43 @@ fn a_call_whose_runtime_shuts_down_is_an_outage() {
     }) else {
         return;
     };
-    // Its task is there, where nothing runs any more.
     let mut first = store.acquire(claim("a", "one"));
     there.block_on(start(&mut first));
-    let mut second = store.acquire(claim("b", "two"));
-    here.block_on(start(&mut second));
-    drop(there);
-    let (first, second) = here.block_on(join(first, second));
-    for answer in [first, second] {
-        assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
-    }
+    // Nothing runs there any more.
     here.block_on(async {
         token(store.acquire(claim("b", "two")).await);
+        token(first.await);
         server.close().await.unwrap();
     });
+}
+
+/// Callers on other runtimes would wait for ever.
+#[test]
+fn leases_whose_runtime_has_shut_down_are_an_outage() {
+    let here = runtime();
+    let there = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    let there = there.unwrap();
+    let Some((server, connection)) = here.block_on(async {
+        let server = private().await?;
+        let connection = connection(server.url()).await;
+        Some((server, connection))
+    }) else {
+        return;
+    };
+    // The connection is served here, and the operations that overlap are sent there.
+    let opening = there.spawn(RedisLeases::builder(connection).open());
+    let store = here.block_on(opening).unwrap().unwrap();
+    let acquire = async || {
+        let first = store.acquire(claim("a", "one"));
+        join(first, store.acquire(claim("b", "two"))).await
+    };
+    drop(there);
+    for _ in 0..2 {
+        let (_, waited) = here.block_on(acquire());
+        assert!(matches!(waited, Err(Error::Unavailable(_))), "{waited:?}");
+    }
+    here.block_on(server.close()).unwrap();
 }
