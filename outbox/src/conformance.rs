@@ -127,7 +127,10 @@ macro_rules! conformance {
             a_batch_is_bounded_in_messages_and_in_bytes
             a_fetch_says_whether_its_limit_left_rows_out
             a_fetch_leaves_out_what_is_in_flight
+            a_fetch_takes_no_deferred_row_in_flight_for_one_of_the_log
             a_relay_reads_on_while_a_batch_is_published
+            a_read_ahead_that_hangs_holds_back_no_shutdown
+            a_read_ahead_that_hangs_holds_back_no_refused_message
             what_was_read_behind_a_refused_message_is_read_again
             what_was_read_behind_an_unknown_answer_is_read_again
             another_number_of_shards_is_refused

@@ -27,7 +27,9 @@ use sqlx::SqliteConnection;
 use crate::{
     Enqueued, Entry, Error, Outbox, OutboxBuilder,
     builder::Settings,
-    store::{Fetched, Limit, Notifier, Origin, Outcome, RelayStore, RowRef, SHARD_HASH, ShardLease},
+    store::{
+        Fetched, Limit, Notifier, Origin, Outcome, RelayStore, RowRef, SHARD_HASH, ShardLease,
+    },
 };
 use statements::Statements;
 

@@ -43,6 +43,8 @@ pub trait RelayStore: Send + Sync + 'static {
     /// - Returns delayed rows whose delivery time has come.
     /// - Returns all rows of a blocked key in order once its first row is due for another attempt,
     ///   whatever the due times of the others. Keys that are due share the limit.
+    /// - Runs beside [`record`](Self::record): the relay reads the next rows while it publishes and
+    ///   records others. With connections of its own for each, a relay needs two at once.
     /// - Reads no more than the limit asks for, however many rows wait.
     /// - Reads the set of blocked keys in the same snapshot.
     /// - Returns a row whose message cannot be read as [`Content::Unreadable`], not as an error.
@@ -168,8 +170,8 @@ pub const MOST_COUNTED: u64 = 1_000;
 pub struct Fetched {
     /// Rows, per key in the order in which they are to be published.
     pub rows: Vec<Row>,
-    /// Whether the limit may have left rows out. The relay then looks again at once, whatever its
-    /// [`round_interval`](crate::Relay::round_interval).
+    /// Whether the limit may have left rows out. The relay then reads the next ones when it begins to
+    /// publish these, whatever its [`round_interval`](crate::Relay::round_interval).
     pub more: bool,
     /// Time until the next row of the deferred table is due.
     pub next_due: Option<Duration>,
@@ -203,6 +205,17 @@ pub enum RowRef {
     Delayed(i64),
     /// A row of the deferred table that belongs to a blocked key.
     Blocked(i64),
+}
+
+impl RowRef {
+    /// The number of a row of the log; none if it is in the deferred table, which counts by itself.
+    #[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
+    pub(crate) const fn in_log(self) -> Option<i64> {
+        match self {
+            Self::Log(number) => Some(number),
+            Self::Delayed(_) | Self::Blocked(_) => None,
+        }
+    }
 }
 
 /// What a row holds.

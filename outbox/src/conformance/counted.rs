@@ -1,9 +1,11 @@
 //! A store that counts the calls of its relay: the condition of tests in which nothing must happen.
+//! On demand its reads ahead hang.
 
 use std::{
+    future::pending,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,6 +21,7 @@ pub(super) struct Counted<S> {
     store: S,
     leases: AtomicUsize,
     looks: AtomicUsize,
+    hangs_ahead: AtomicBool,
 }
 
 impl<S> Counted<S> {
@@ -27,6 +30,7 @@ impl<S> Counted<S> {
             store,
             leases: AtomicUsize::new(0),
             looks: AtomicUsize::new(0),
+            hangs_ahead: AtomicBool::new(false),
         })
     }
 
@@ -38,6 +42,11 @@ impl<S> Counted<S> {
     /// How often the relay looked for rows.
     pub(super) fn looks(&self) -> usize {
         self.looks.load(Ordering::SeqCst)
+    }
+
+    /// From now on a read that leaves out rows in flight never ends. It still counts as a look.
+    pub(super) fn hang_ahead(&self) {
+        self.hangs_ahead.store(true, Ordering::SeqCst);
     }
 }
 
@@ -55,6 +64,10 @@ impl<S: RelayStore> RelayStore for Counted<S> {
         limit: Limit,
         in_flight: &[RowRef],
     ) -> Result<Fetched, Error> {
+        if !in_flight.is_empty() && self.hangs_ahead.load(Ordering::SeqCst) {
+            self.looks.fetch_add(1, Ordering::SeqCst);
+            return pending().await;
+        }
         let fetched = self.store.fetch(leases, limit, in_flight).await;
         self.looks.fetch_add(1, Ordering::SeqCst);
         fetched

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Activity, Error, Outbox as _, Relay,
     notifier::EarlyPolls,
-    store::{Limit, RelayStore, shard_of},
+    store::{Limit, RelayStore, RowRef, shard_of},
 };
 
 /// With settings that leave only notifications to find rows in time.
@@ -176,6 +176,24 @@ pub async fn a_fetch_leaves_out_what_is_in_flight<F: Fixture>(f: &F) {
     }
 }
 
+pub async fn a_fetch_takes_no_deferred_row_in_flight_for_one_of_the_log<F: Fixture>(f: &F) {
+    commit(f, &[message("a", 0), message("a", 1)]).await;
+    let store = f.store();
+    let leases = store.lease("relay", PATIENCE).await.unwrap();
+    let all = store.fetch(&leases, ALL, &[]).await.unwrap().rows;
+    // The deferred table has positions of its own, so they may be the same.
+    let deferred: Vec<_> = all
+        .iter()
+        .flat_map(|row| match row.row_ref {
+            RowRef::Log(number) => vec![RowRef::Delayed(number), RowRef::Blocked(number)],
+            RowRef::Delayed(_) | RowRef::Blocked(_) => Vec::new(),
+        })
+        .collect();
+    assert_eq!(deferred.len(), 4);
+    let fetched = store.fetch(&leases, ALL, &deferred).await.unwrap();
+    assert_eq!(fetched.rows.len(), 2);
+}
+
 /// Batches of two.
 fn in_pairs<S: RelayStore>(relay: Relay<S, Tape>) -> Relay<S, Tape> {
     without_polls(relay).batch_size(2).batch_bytes(1_000_000)
@@ -225,6 +243,30 @@ pub async fn what_was_read_behind_an_unknown_answer_is_read_again<F: Fixture>(f:
     until_empty(f).await;
     running.stop().await;
     assert_eq!(tape.ids(), ids("a", 0..6));
+}
+
+pub async fn a_read_ahead_that_hangs_holds_back_no_shutdown<F: Fixture>(f: &F) {
+    let messages: Vec<_> = (0..6).map(|number| message("a", number)).collect();
+    commit(f, &messages).await;
+    let (tape, store) = (Tape::default(), Counted::new(f.store()));
+    store.hang_ahead();
+    let running = Running::start_as(Arc::clone(&store), &tape, in_pairs);
+    until("a batch is deleted", async || f.rows().await == (4, 0)).await;
+    assert_eq!(store.looks(), 2, "the second one hangs");
+    running.stop().await;
+    assert_eq!(tape.ids(), ids("a", 0..2));
+}
+
+pub async fn a_read_ahead_that_hangs_holds_back_no_refused_message<F: Fixture>(f: &F) {
+    let messages: Vec<_> = (0..6).map(|number| message("a", number)).collect();
+    commit(f, &messages).await;
+    let (tape, store) = (Tape::default(), Counted::new(f.store()));
+    tape.refuse("a-0");
+    store.hang_ahead();
+    let running = Running::start_as(Arc::clone(&store), &tape, in_pairs);
+    until("it is refused again", async || tape.refusals() > 1).await;
+    running.stop().await;
+    assert_eq!(tape.ids(), ids("a", 0..0));
 }
 
 pub async fn a_batch_is_bounded_in_messages_and_in_bytes<F: Fixture>(f: &F) {

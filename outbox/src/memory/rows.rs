@@ -69,7 +69,7 @@ impl Inner {
                 content: row.content.clone(),
             })
         });
-        let in_flight: BTreeSet<i64> = in_flight.iter().copied().map(position).collect();
+        let in_flight: BTreeSet<i64> = in_flight.iter().filter_map(|at| at.in_log()).collect();
         let log = statement.select(.., count, |row: &LogRow| {
             shards.contains(&row.shard) && !in_flight.contains(&row.position)
         });

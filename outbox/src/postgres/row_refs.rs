@@ -20,11 +20,8 @@ pub(super) fn shard_and_position(number: i64) -> (i32, i64) {
 
 /// The positions of those rows that are in the log. No two shards share one.
 pub(super) fn log_positions(row_refs: &[RowRef]) -> Vec<i64> {
-    let of_log = |row_ref: &RowRef| match row_ref {
-        RowRef::Log(number) => Some(shard_and_position(*number).1),
-        RowRef::Delayed(_) | RowRef::Blocked(_) => None,
-    };
-    row_refs.iter().filter_map(of_log).collect()
+    let in_log = row_refs.iter().filter_map(|at| at.in_log());
+    in_log.map(|number| shard_and_position(number).1).collect()
 }
 
 /// Runs of such numbers as three columns: shard, first position, last position. No run crosses the end

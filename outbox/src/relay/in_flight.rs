@@ -1,6 +1,9 @@
 //! A round in flight: its messages are published, its outcome is recorded, and the next rows are read.
 
-use std::time::Duration;
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use mainstay_clock::{Clock as _, Monotonic};
 use mainstay_messaging::Publisher;
@@ -136,6 +139,31 @@ impl<'a, S: RelayStore, P: Publisher> InFlight<'a, S, P> {
         self.relay
             .shared
             .with_status(|status| status.published += published);
+    }
+}
+
+/// What came of a round, and what was read meanwhile. Waits for a read that takes longer than the
+/// round only if it can be used; `None`: the shutdown came meanwhile.
+pub(super) async fn together<F: Future<Output = ()>>(
+    reading: impl Future<Output = Option<Ahead>>,
+    publishing: impl Future<Output = Result<Settled, Error>>,
+    shutdown: Pin<&mut F>,
+) -> Result<Option<(Settled, Option<Ahead>)>, Error> {
+    let (mut reading, mut publishing) = (pin!(reading), pin!(publishing));
+    // Biased, because a run of a simulation must follow from its seed. The statement is on its way
+    // before the messages take the thread.
+    let settled = tokio::select! {
+        biased;
+        ahead = &mut reading => return Ok(Some((publishing.await?, ahead))),
+        settled = &mut publishing => settled?,
+    };
+    if !settled.all_acknowledged {
+        return Ok(Some((settled, None)));
+    }
+    tokio::select! {
+        biased;
+        ahead = reading => Ok(Some((settled, ahead))),
+        () = shutdown => Ok(None),
     }
 }
 

@@ -1,6 +1,10 @@
-//! One run of a relay: renew the lease, look for rows, publish them and record the outcome, wait.
+//! One run of a relay: renew the lease, look for rows, publish them and record the outcome while the
+//! next ones are read, wait.
 
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use mainstay_clock::{Clock as _, Monotonic};
 use mainstay_messaging::Publisher;
@@ -11,7 +15,7 @@ use crate::{
     notifier::EarlyPolls,
     relay::{
         Relay,
-        in_flight::{Ahead, InFlight},
+        in_flight::{Ahead, InFlight, together},
     },
     round::with_causes,
     store::{Content, Fetched, RelayStore, RowRef, ShardLease},
@@ -40,6 +44,8 @@ enum Next {
     Idle(Duration),
     /// Broker or database do not answer: wait this long, even if notified.
     Pause(Duration),
+    /// The shutdown came while the round waited.
+    End,
 }
 
 impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
@@ -66,7 +72,8 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
                 () = &mut shutdown => break Ok(()),
                 () = self.wait(&next) => {}
             }
-            next = match self.round().await {
+            next = match self.round(shutdown.as_mut()).await {
+                Ok(Next::End) => break Ok(()),
                 Ok(next) => next,
                 Err(error) if error.is_retryable() => self.failed(&error),
                 Err(error) => break Err(error),
@@ -83,7 +90,7 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
 
     async fn wait(&mut self, next: &Next) {
         match *next {
-            Next::Look => {}
+            Next::Look | Next::End => {}
             Next::Pause(pause) => tokio::time::sleep(pause).await,
             Next::Idle(longest) => match self.relay.store.notifier() {
                 Some(notifier) => self.early.wait(notifier, longest).await,
@@ -96,7 +103,10 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
         }
     }
 
-    async fn round(&mut self) -> Result<Next, Error> {
+    async fn round<F: Future<Output = ()>>(
+        &mut self,
+        shutdown: Pin<&mut F>,
+    ) -> Result<Next, Error> {
         let settings = &self.relay.settings;
         let started = settings.clock.monotonic();
         self.not_before = None;
@@ -126,8 +136,7 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
         }
         let oldest = self.age_of_oldest(&fetched);
         self.looked(&fetched, oldest);
-        let pause = self.publish(fetched, lease_ends).await?;
-        Ok(pause.map_or(Next::Look, Next::Pause))
+        self.publish(fetched, lease_ends, shutdown).await
     }
 
     /// Renews the lease when it is time and returns when it ends.
@@ -179,11 +188,12 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
 
     /// Publishes a round and records it, and reads the next rows meanwhile. Returns a pause if the
     /// broker does not answer.
-    async fn publish(
+    async fn publish<F: Future<Output = ()>>(
         &mut self,
         fetched: Fetched,
         lease_ends: Monotonic,
-    ) -> Result<Option<Duration>, Error> {
+        shutdown: Pin<&mut F>,
+    ) -> Result<Next, Error> {
         let in_flight = InFlight::new(self.relay, &self.leases, lease_ends);
         // An interval would make what is read now out of date.
         let rows = log_rows(&fetched).filter(|_| self.not_before.is_none());
@@ -202,9 +212,9 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
             Some(in_flight.read_ahead(&rows).await)
         };
         let publishing = in_flight.publish(fetched.rows, published);
-        // The statement is on its way before the messages take the thread.
-        let (ahead, settled) = tokio::join!(reading, publishing);
-        let settled = settled?;
+        let Some((settled, ahead)) = together(reading, publishing, shutdown).await? else {
+            return Ok(Next::End);
+        };
         // Behind rows that stay, the next ones of their keys must stay, too.
         self.ahead = ahead.filter(|_| settled.all_acknowledged);
         if let Some(retry) = settled.next_retry {
@@ -213,7 +223,7 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
         }
         let Some(reason) = settled.unknown else {
             self.succeeded(Activity::Publishing);
-            return Ok(None);
+            return Ok(Next::Look);
         };
         if settled.acknowledged > 0 {
             self.failures = 0;
@@ -222,7 +232,7 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
             reason,
             "the broker did not acknowledge every message; the rest stay in the outbox and are retried"
         );
-        Ok(Some(self.back_off(reason)))
+        Ok(Next::Pause(self.back_off(reason)))
     }
 
     fn failed(&mut self, error: &Error) -> Next {

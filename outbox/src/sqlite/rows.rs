@@ -25,6 +25,7 @@ impl Inner {
     ) -> Result<Fetched, Error> {
         let shards = json(&leases.iter().map(|lease| lease.shard).collect::<Vec<_>>())?;
         let now = envelope::micros_since_epoch(self.origin.clock().now());
+        let in_flight: Vec<_> = in_flight.iter().filter_map(|at| at.in_log()).collect();
         let mut fetched = Fetched::default();
         let mut bytes = 0;
         {
@@ -32,7 +33,7 @@ impl Inner {
                 .bind(&shards)
                 .bind(limit.messages)
                 .bind(now)
-                .bind(json(&positions(in_flight))?)
+                .bind(json(&in_flight)?)
                 .fetch(self.database.reader());
             while let Some(row) = rows.try_next().await.map_err(driver)? {
                 let (row, size) = read(&row).map_err(driver)?;

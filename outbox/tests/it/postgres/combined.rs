@@ -41,7 +41,12 @@ async fn race(shop: &Shop, statement: &str) -> Vec<String> {
         first.commit().await.unwrap();
     });
     second.unwrap();
-    let rows = shop.outbox.fetch(&leases, super::ALL, &[]).await.unwrap().rows;
+    let rows = shop
+        .outbox
+        .fetch(&leases, super::ALL, &[])
+        .await
+        .unwrap()
+        .rows;
     let key = |row: Row| row.ordering_key.unwrap().1.to_string();
     rows.into_iter().map(key).collect()
 }
