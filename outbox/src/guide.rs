@@ -59,6 +59,7 @@
 //! | Combined statements | `PostgresOutbox::enqueue_with` performs a business write and enqueues its message in one round trip. |
 //! | Roles | `postgres::roles` is the SQL for least privileges: one role for writers, one for relays, one for operators. |
 //! | Poolers | Everything but `listen` works behind a pooler in transaction mode. Set `transaction_pooler(true)` on the `Database`, since such a pooler keeps no prepared statements. Give `listen_at` the server's own address. |
+//! | Connections | A relay needs two at once: one reads the next batch while the other deletes the one before. With a pool of one, the two wait for each other's end. |
 //! | Old snapshots | A long transaction elsewhere delays no message. Rows that were deleted meanwhile stay in the table until it ends, and slow down every round. |
 //! | Suspended relays | The server ends a relay's transaction after 5 s of idling, because the next owner waits for its locks. |
 //! | Durability | Leases are on disk when they are granted. Acknowledgements use `synchronous_commit = off`: if a crash of the server loses one, the message is published again. |

@@ -168,7 +168,7 @@ pub trait Operator: Send + Sync + 'static {
     ///
     /// # Behaviour
     /// - If it was the head of its key, the next one of the key is the head, and due at once.
-    /// - A relay that publishes it at this moment may still do so.
+    /// - A relay that has read it already may still publish it.
     ///
     /// # Errors
     /// [`Error::NotDeferred`], [`Error::Unsigned`], [`Error::Database`].

@@ -122,8 +122,8 @@ impl<S: RelayStore, P: Publisher> Relay<S, P> {
         self
     }
 
-    /// Bytes per publish call; default 8 MiB. A larger message goes alone. The relay holds as much again
-    /// of what it has read ahead.
+    /// Bytes per publish call; default 8 MiB. A larger message goes alone. While the relay publishes a
+    /// batch it reads the next one, so it holds up to twice as much, besides what the publisher buffers.
     pub const fn batch_bytes(mut self, bytes: usize) -> Self {
         self.settings.limit.bytes = bytes;
         self
