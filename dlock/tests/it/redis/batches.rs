@@ -307,6 +307,27 @@ async fn a_name_that_may_not_be_touched_fails_alone_after_the_scripts_were_lost(
 }
 
 #[tokio::test]
+async fn an_acquisition_that_is_given_up_is_not_sent_again() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let mut connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    overlap(&store).await;
+    tell(&mut connection, "SCRIPT", &["FLUSH"]).await;
+    let mut given_up = store.acquire(claim("a", "one"));
+    start(&mut given_up).await;
+    let mut other = store.acquire(claim("b", "two"));
+    start(&mut other).await;
+    // Now their call is sent, and its answer is not read yet.
+    tokio::task::yield_now().await;
+    drop(given_up);
+    token(other.await);
+    assert!(is_free(&store, "a").await);
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_call_whose_script_was_lost_is_sent_again() {
     let Some(server) = private().await else {
         return;
