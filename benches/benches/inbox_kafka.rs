@@ -9,7 +9,6 @@
 mod by_hand;
 
 use std::{
-    cell::Cell,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -96,7 +95,7 @@ struct Service {
     full: String,
     server: String,
     count: usize,
-    groups: Cell<usize>,
+    groups: AtomicUsize,
     _server: TestDatabase,
 }
 
@@ -131,15 +130,14 @@ impl Service {
                 full: format!("{namespace}{}", Placed::TOPIC),
                 server: kafka.url().to_owned(),
                 count,
-                groups: Cell::new(0),
+                groups: AtomicUsize::new(0),
                 _server: test,
             }
         })
     }
 
     fn new_group(&self) -> String {
-        self.groups.set(self.groups.get() + 1);
-        format!("billing-{}", self.groups.get())
+        format!("billing-{}", self.groups.fetch_add(1, Relaxed) + 1)
     }
 
     async fn clear(&self) {
