@@ -9,10 +9,10 @@ use std::{
 
 use futures_util::FutureExt as _;
 use mainstay_database::memory::{Database, Record as _};
-use mainstay_dlq::memory::MemoryDeadLetters;
+use mainstay_dlq::{State, memory::MemoryDeadLetters};
 use mainstay_history::{Effect, Entry, History, Kept, Offset, Ownership, Removal};
 use mainstay_inbox::MemoryInbox;
-use mainstay_messaging::{Group, MessageId, Partition, event::decode, memory::Broker};
+use mainstay_messaging::{Group, Message, MessageId, Partition, event::decode, memory::Broker};
 use mainstay_outbox::{MemoryOutbox, store::FencingToken};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -145,6 +145,14 @@ impl Witness {
                 });
             }
         }
+    }
+
+    /// Whether a message waits behind a dead letter of its key. That one blocks the key, and goes
+    /// first.
+    fn is_held(&self, message: &Message) -> bool {
+        let letters = MemoryDeadLetters::new(&self.database).committed();
+        let mut held = letters.iter().filter(|letter| letter.state == State::Held);
+        held.any(|letter| letter.message_id == message.id.as_str())
     }
 
     /// Processed records are written with their effects, and pruned without.

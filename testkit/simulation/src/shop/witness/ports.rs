@@ -172,9 +172,68 @@ impl<P: FailurePolicy> FailurePolicy for Watched<P> {
         failure: &Failure,
     ) -> Result<FailureOutcome, mainstay_inbox::Error> {
         let outcome = self.port.on_failure(consumer, delivery, failure).await?;
-        if let Record::Message(message) = &delivery.content {
+        if let Record::Message(message) = &delivery.content
+            && !self.witness.is_held(message)
+        {
             self.blocked(Place::Consumer(consumer.to_string()), message);
         }
         Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_dlq::DeadLetterQueue;
+    use mainstay_inbox::{MemoryInbox, failure::FailureKind};
+    use mainstay_messaging::{Partition, Position};
+
+    use super::*;
+    use crate::{
+        Sim,
+        shop::{group, rows::Placed, topic},
+    };
+
+    fn delivery(offset: i64) -> Delivery {
+        let placed = Placed {
+            key: Some("a".to_owned()),
+            number: offset,
+            id: offset.to_string(),
+            attempt: String::new(),
+            note: String::new(),
+        };
+        let message = Message::builder().source("/shop").id(offset.to_string());
+        let message = message.event(&placed).key("a").build().unwrap();
+        let (topic, number) = (topic(), 0);
+        Delivery {
+            position: Position {
+                partition: Partition { topic, number },
+                offset,
+            },
+            content: Record::Message(message),
+        }
+    }
+
+    /// A worker may know that a message failed before an earlier one of its key becomes a dead letter:
+    /// they ran in one transaction, and the earlier one fails when it runs again.
+    #[test]
+    fn a_message_that_failed_and_is_held_behind_a_dead_letter_has_not_blocked_its_key() {
+        let sim = Sim::new(0).unwrap();
+        sim.run(async {
+            let outbox = MemoryOutbox::builder(sim.database()).open().await.unwrap();
+            let witness = Witness::of(&sim, &outbox, 1);
+            let inbox = MemoryInbox::new(sim.database());
+            let queue = DeadLetterQueue::builder(inbox).open().await.unwrap();
+            let policy = Watched::new(queue, &witness);
+            let failure = Failure::new(FailureKind::Panicked, 1, "planned");
+            for failed in [delivery(0), delivery(1)] {
+                let asked = policy.on_failure(&group(), &failed, &failure).await;
+                assert!(matches!(asked, Ok(FailureOutcome::DeadLettered)));
+            }
+            let seen = witness.caught_up();
+            let kept = seen.history.kept.iter().map(|kept| &*kept.id);
+            assert_eq!(kept.collect::<Vec<_>>(), ["0", "1"]);
+            let blocked = seen.history.blocked.iter().map(|blocked| &*blocked.id);
+            assert_eq!(blocked.collect::<Vec<_>>(), ["0"]);
+        });
     }
 }
