@@ -133,24 +133,24 @@ impl Inner {
 
 /// What the script answered for each lock.
 ///
-/// An error of some ends their leases: the key holds something else, or the user may not touch it. An error of all is
-/// one of the server, and a later renewal may come in time.
+/// An error of some ends their leases, while others are renewed: the key holds something else, or the user may not
+/// touch it. Any other error is one of the server, and a later renewal may come in time.
 fn are_renewed(held: &[Holding<'_>], answers: Vec<Value>) -> Result<Vec<bool>, Error> {
     if answers.len() != held.len() {
         return Err(classify(unreadable()));
     }
-    let is_error = |answer: &Value| matches!(answer, Value::ServerError(_));
-    let all_failed = answers.iter().all(is_error);
+    let works = answers.contains(&Value::Int(1));
     let is_renewed = |(holding, answer): (&Holding<'_>, Value)| match answer {
         Value::Int(renewed) => Ok(renewed == 1),
-        Value::ServerError(error) => match classify(error.into()) {
-            Error::Refused(error) if !all_failed => {
+        Value::ServerError(error) => {
+            let error = RedisError::from(error);
+            if works && matches!(error.code(), Some("NOPERM" | "WRONGTYPE")) {
                 let lock = holding.name;
                 tracing::warn!(lock, %error, "the store refused to renew this lease");
-                Ok(false)
+                return Ok(false);
             }
-            error => Err(error),
-        },
+            Err(classify(error))
+        }
         _ => Err(classify(unreadable())),
     };
     held.iter().zip(answers).map(is_renewed).collect()
@@ -245,13 +245,13 @@ fn is_refused(error: &RedisError) -> bool {
 
 /// Sorts an error by what the caller can do about it.
 fn classify(error: RedisError) -> Error {
-    // Out of memory, read-only and loading heal as an outage does.
+    // Out of memory, read-only, loading, and a script of others that runs for long heal as an outage does.
     let heals = error.is_io_error()
         || error.is_timeout()
         || !matches!(error.retry_method(), RetryMethod::NoRetry)
         || matches!(
             error.code(),
-            Some("OOM" | "READONLY" | "MISCONF" | "NOREPLICAS")
+            Some("OOM" | "READONLY" | "MISCONF" | "NOREPLICAS" | "BUSY" | "NOSCRIPT")
         );
     if heals {
         return Error::Unavailable(error.into());
