@@ -329,15 +329,21 @@ where
         // message whose key is blocked meanwhile waits in its order.
         if inbox.admit(&mut tx, consumer, delivery).await?.is_fresh() {
             let fault = Fault::of(consumer, delivery, failure, &self.delays);
-            let held = store.hold(&mut tx, consumer, &[delivery]).await?;
-            if held.is_empty() {
+            let is_held = !store.hold(&mut tx, consumer, &[delivery]).await?.is_empty();
+            if !is_held {
                 store.keep(&mut tx, consumer, delivery, &fault).await?;
             }
             database.commit(tx).await?;
             let position = &delivery.position;
             let (kind, error) = (fault.kind, &fault.error);
             let key = BlockedKey::of(consumer, delivery).map(|key| key.key);
-            tracing::error!(%consumer, %position, key = key.as_deref(), kind, error, "a message cannot be handled: it is in the dead letter queue, and its key is blocked");
+            let key = key.as_deref();
+            if is_held {
+                // It may have failed because of what the earlier message has not done.
+                tracing::warn!(%consumer, %position, key, kind, error, "a message failed, and a dead letter of its key is before it: it is held, and the replay handles it in its turn");
+                return Ok(FailureOutcome::DeadLettered);
+            }
+            tracing::error!(%consumer, %position, key, kind, error, "a message cannot be handled: it is in the dead letter queue, and its key is blocked");
             counter!("mainstay_dlq_dead_lettered", "consumer" => consumer.to_string(), "failure" => kind)
                 .increment(1);
         }
