@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use commerce_chassis::{Progress, Remote, Result, Round};
 use futures_util::{StreamExt as _, stream};
-use mainstay_database::Transactions as _;
+use mainstay_database::{ErrorKind, Transactions as _};
 
 use crate::{
     intent::{Outcome, Question, Resolution, resolve},
@@ -100,6 +100,10 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
                 None => self.books.write(&intent, outcome).await,
             };
             if let Err(error) = self.after(&intent, written).await {
+                // Without a database, the others fail alike.
+                if ErrorKind::of(&error) == Some(ErrorKind::Unavailable) {
+                    return Err(error);
+                }
                 failed = Err(error);
             }
         }
