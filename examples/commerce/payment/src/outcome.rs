@@ -76,33 +76,6 @@ impl Books {
 
     /// Writes an outcome, or nothing.
     pub(crate) async fn write(&self, intent: &Intent, outcome: Outcome) -> Result<Written> {
-        let mut tx = self.db.begin().await?;
-        let written = self.write_in(&mut tx, intent, outcome).await?;
-        if written == Written::Settled {
-            self.db.commit(tx).await?;
-        }
-        Ok(written)
-    }
-
-    /// Writes outcomes in one transaction, or none of them.
-    pub(crate) async fn write_all(&self, all: &[(Intent, Outcome)]) -> Result<Vec<Written>> {
-        let mut tx = self.db.begin().await?;
-        let mut written = Vec::with_capacity(all.len());
-        for (intent, outcome) in all {
-            let writing = self.write_in(&mut tx, intent, outcome.clone());
-            written.push(writing.await?);
-        }
-        self.db.commit(tx).await?;
-        Ok(written)
-    }
-
-    /// Writes an outcome. If it is not settled, nothing was written.
-    async fn write_in(
-        &self,
-        tx: &mut Connection,
-        intent: &Intent,
-        outcome: Outcome,
-    ) -> Result<Written> {
         if let Outcome::Done { amount, .. } = &outcome {
             // A void releases what there is.
             let is_exact = intent.kind != Kind::Void;
@@ -110,29 +83,36 @@ impl Books {
                 return Ok(Written::WrongAmount);
             }
         }
+        let mut tx = self.db.begin().await?;
         // Lock the payment before its intent, as the handlers do.
-        let payment = store::find(tx, &intent.order_id).await?;
-        if !store::close(tx, intent).await? {
+        let payment = store::find(&mut tx, &intent.order_id).await?;
+        if !store::close(&mut tx, intent).await? {
             return Ok(Written::Changed);
         }
         let mut payment = payment.ok_or(Error::Changed { what: "a payment" })?;
         let event = match outcome {
             Outcome::Done { reference, amount } => match intent.kind {
-                Kind::Reauthorize => self.renewed(tx, intent, &mut payment, reference).await,
+                Kind::Reauthorize => self.renewed(&mut tx, intent, &mut payment, reference).await,
                 Kind::Authorize | Kind::Capture => {
-                    self.taken(tx, intent, &mut payment, reference).await
+                    self.taken(&mut tx, intent, &mut payment, reference).await
                 }
-                Kind::Void => self.voided(tx, intent, &payment, reference, amount).await,
+                Kind::Void => {
+                    self.voided(&mut tx, intent, &payment, reference, amount)
+                        .await
+                }
                 Kind::Refund => {
-                    self.refunded(tx, intent, &mut payment, reference, amount)
+                    self.refunded(&mut tx, intent, &mut payment, reference, amount)
                         .await
                 }
             },
-            Outcome::Refused(stage, code) => self.refused(tx, intent, &payment, stage, code).await,
+            Outcome::Refused(stage, code) => {
+                self.refused(&mut tx, intent, &payment, stage, code).await
+            }
         };
         let status = payment.status.after(event?);
         payment.status = status.map_err(|illegal| Error::damaged("a stored payment", illegal))?;
-        store::save(tx, &payment, self.desk.now()).await?;
+        store::save(&mut tx, &payment, self.desk.now()).await?;
+        self.db.commit(tx).await?;
         Ok(Written::Settled)
     }
 

@@ -1,10 +1,13 @@
 //! Several operations in one round.
 
+use std::time::Duration;
+
+use commerce_chassis::Round as _;
 use commerce_contracts::{AuthorizePayment, OrderId, PaymentAuthorized};
 use mainstay_messaging::{Event as _, Key, Message, MessageId};
 use mainstay_saga::{Attempt, CommandId, RunId};
 
-use super::bench::{Bench, command, kinds};
+use super::bench::{Bench, Held, command, kinds};
 
 fn to_authorize(order: &str) -> Message {
     let mut command = command("pm_ok");
@@ -28,7 +31,7 @@ fn answered(messages: &[Message]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn outcomes_of_one_round_are_written_together() {
+async fn each_operation_of_a_round_is_answered() {
     let Some(bench) = Bench::open().await else {
         return;
     };
@@ -38,6 +41,26 @@ async fn outcomes_of_one_round_are_written_together() {
     let messages = bench.rounds(1).await;
     assert_eq!(kinds(&messages), [PaymentAuthorized::KIND; 3]);
     assert_eq!(answered(&messages), ["a", "b", "c"]);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn an_outcome_waits_for_no_slower_call_of_its_round() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    for order in ["a", "b"] {
+        bench.handle(to_authorize(order)).await;
+    }
+    let (far_away, _reached, go) = bench.far_away(Held::Answer);
+    // One of two calls ends.
+    go.notify_one();
+    let one_is_answered = async { while bench.emitted().await.is_empty() {} };
+    let patience = Duration::from_secs(60);
+    tokio::select! {
+        progress = far_away.round() => panic!("{progress:?}"),
+        waited = tokio::time::timeout(patience, one_is_answered) => waited.unwrap(),
+    }
     bench.close().await;
 }
 
