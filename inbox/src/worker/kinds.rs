@@ -87,7 +87,7 @@ impl UnknownKinds {
 #[cfg(test)]
 mod tests {
     use std::sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     };
 
@@ -151,8 +151,13 @@ mod tests {
         }
     }
 
+    /// Tracing asks once for each place that logs whether anyone listens. Another test that logs there
+    /// at the same time, without a listener, may be the one that is asked.
+    static LOGS: Mutex<()> = Mutex::new(());
+
     #[test]
     fn each_kind_is_warned_of_and_counted_once() {
+        let _alone = LOGS.lock().unwrap();
         let (warnings, counted) = (Count::default(), Count::default());
         let (skipping, blocking) = (
             KindRules {
@@ -183,6 +188,7 @@ mod tests {
 
     #[test]
     fn a_producer_cannot_fill_the_memory_with_kinds() {
+        let _alone = LOGS.lock().unwrap();
         let mut unknown = UnknownKinds::default();
         for number in 0..REMEMBERED * 2 {
             let kind = Kind::new(number.to_string()).unwrap();
