@@ -80,15 +80,7 @@ type Settings = Builder<NewPool>;
 impl PostgresFixture {
     /// A service that reaches the database over a wire.
     async fn over_a_wire(&self) -> (Wire, Database, PostgresRecords) {
-        let options = self.server.options();
-        let wire = Wire::to(options.get_host(), options.get_port()).await;
-        let wire = wire.unwrap();
-        // The wire sees commits only in unencrypted connections.
-        let options = options
-            .host("127.0.0.1")
-            .port(wire.port())
-            .ssl_mode(sqlx::postgres::PgSslMode::Disable);
-        let url: String = sqlx::ConnectOptions::to_url_lossy(&options).into();
+        let (wire, url) = self.server.over_a_wire().await.unwrap();
         let database = Database::builder(as_service(&url)).max_connections(1);
         let database = database.open().await.unwrap();
         let records = builder(&database).open().await.unwrap();

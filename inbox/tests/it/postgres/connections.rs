@@ -2,7 +2,7 @@
 
 use mainstay_database::postgres::Database;
 use mainstay_inbox::conformance::Fixture as _;
-use mainstay_testkit::{Lost, Wire};
+use mainstay_testkit::Lost;
 
 use super::{
     PostgresFixture, as_service, fixture,
@@ -76,15 +76,7 @@ async fn a_commit_whose_answer_is_lost_applies_its_effects_once() {
         for number in 0..PER_KEY {
             publish_next(&f, number).await;
         }
-        let options = f.server.options();
-        let wire = Wire::to(options.get_host(), options.get_port()).await;
-        let wire = wire.unwrap();
-        // The wire sees commits only in unencrypted connections.
-        let options = options
-            .host("127.0.0.1")
-            .port(wire.port())
-            .ssl_mode(sqlx::postgres::PgSslMode::Disable);
-        let url: String = sqlx::ConnectOptions::to_url_lossy(&options).into();
+        let (wire, url) = f.server.over_a_wire().await.unwrap();
         let url = as_service(&url);
         let database = Database::connect(&url).await.unwrap();
         let set = |worker: super::scene::CountingWorker| worker.batch_size(10);

@@ -3,7 +3,6 @@
 use mainstay_database::postgres::Database;
 use mainstay_saga::{PostgresSagas, Status, journal::Entry};
 use mainstay_testkit::{Lost, Wire};
-use sqlx::{ConnectOptions as _, postgres::PgSslMode};
 
 use super::{PostgresFixture, fixture};
 use crate::{
@@ -15,15 +14,7 @@ type OverAWire = Process<PostgresFixture, PostgresSagas>;
 
 /// The service behind a wire, with one connection.
 async fn over_a_wire(f: &PostgresFixture) -> (Wire, Database, OverAWire) {
-    let options = f.server.options();
-    let wire = Wire::to(options.get_host(), options.get_port()).await;
-    let wire = wire.unwrap();
-    // The wire sees commits only in unencrypted connections.
-    let options = options
-        .host("127.0.0.1")
-        .port(wire.port())
-        .ssl_mode(PgSslMode::Disable);
-    let url: String = options.to_url_lossy().into();
+    let (wire, url) = f.server.over_a_wire().await.unwrap();
     let database = Database::builder(super::as_service(&url)).max_connections(1);
     let database = database.open().await.unwrap();
     let sagas = super::sagas_in(&database).await;
@@ -78,6 +69,26 @@ async fn a_reply_whose_commit_is_lost_is_one_transition() {
     }
 }
 
+/// Round trips of a transaction in which nothing is done.
+async fn empty_transaction(wire: &Wire, database: &Database) -> usize {
+    let before = wire.round_trips();
+    let tx = database.begin().await.unwrap();
+    database.commit(tx).await.unwrap();
+    wire.round_trips() - before
+}
+
+#[tokio::test]
+async fn a_start_takes_one_statement_beside_its_command() {
+    let Some(f) = fixture().await else { return };
+    let (wire, database, sagas) = over_a_wire(&f).await;
+    // Statements are prepared the first time.
+    assert!(start(&sagas, "k1").await.unwrap().is_new());
+    let empty = empty_transaction(&wire, &database).await;
+    let before = wire.round_trips();
+    assert!(start(&sagas, "k2").await.unwrap().is_new());
+    assert_eq!(wire.round_trips() - before - empty, 2);
+}
+
 /// The outbox of these tests writes its messages one by one; a real one writes a set.
 #[tokio::test]
 async fn a_step_takes_two_statements_however_many_runs_advance_together() {
@@ -90,10 +101,7 @@ async fn a_step_takes_two_statements_however_many_runs_advance_together() {
     }
     // Statements are prepared the first time.
     take(&sagas, &replies[..1]).await.unwrap();
-    let before = wire.round_trips();
-    let tx = database.begin().await.unwrap();
-    database.commit(tx).await.unwrap();
-    let empty = wire.round_trips() - before;
+    let empty = empty_transaction(&wire, &database).await;
     for advanced in [1..2, 2..52] {
         let messages = advanced.len();
         let before = (wire.round_trips(), wire.commits());
