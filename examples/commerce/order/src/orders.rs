@@ -87,11 +87,9 @@ impl Orders {
             let mut order = Order::clone(&loaded);
             for event in &happened.events {
                 order.accept(event).map_err(HandlerError::permanent)?;
-                let announced = announcement::of(&order, event, now);
-                let made =
-                    announced.map(|announced| async move { self.outbox.message(&*announced) });
-                if let Some(made) = made {
-                    heard.push(happened.cause.clone().scope(made).await?);
+                if let Some(announced) = announcement::of(&order, event, now) {
+                    let message = async { self.outbox.message(&*announced) };
+                    heard.push(happened.cause.clone().scope(message).await?);
                 }
             }
             changes.push((loaded, happened.events));
