@@ -1,5 +1,7 @@
 //! Operations that overlap and share a call of the server.
 
+mod refusals;
+
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
@@ -82,13 +84,19 @@ async fn start<T>(future: &mut (impl Future<Output = T> + Unpin)) {
     .await;
 }
 
+/// A server of a test's own, a connection to it, and leases in it over another one.
+async fn opened() -> Option<(PrivateServer, ConnectionManager, RedisLeases)> {
+    let server = private().await?;
+    let connection = connection(server.url()).await;
+    let store = leases(&server).await.unwrap();
+    Some((server, connection, store))
+}
+
 #[tokio::test]
 async fn operations_that_overlap_share_calls_of_a_bounded_size() {
-    let Some(server) = private().await else {
+    let Some((server, mut connection, store)) = opened().await else {
         return;
     };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
     let mut last = 0;
     // The first of those that overlap is alone when it asks.
     for (count, expected) in [(1, 1 + 1), (32, 2 + 1), (300, 3 + 3)] {
@@ -110,11 +118,9 @@ async fn operations_that_overlap_share_calls_of_a_bounded_size() {
 
 #[tokio::test]
 async fn of_two_acquisitions_of_a_lock_in_one_call_one_is_granted() {
-    let Some(server) = private().await else {
+    let Some((server, mut connection, store)) = opened().await else {
         return;
     };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
     overlap(&store).await;
     let before = calls(&mut connection, "evalsha").await;
     let both = [claim("a", "one"), claim("a", "other")].map(|claim| store.acquire(claim));
@@ -130,10 +136,9 @@ async fn of_two_acquisitions_of_a_lock_in_one_call_one_is_granted() {
 
 #[tokio::test]
 async fn operations_on_a_lock_in_one_call_run_in_their_order() {
-    let Some(server) = private().await else {
+    let Some((server, _, store)) = opened().await else {
         return;
     };
-    let store = leases(&server).await.unwrap();
     let held = |owner| Holding { name: "a", owner };
     let first = token(store.acquire(claim("a", "one")).await);
     overlap(&store).await;
@@ -159,10 +164,9 @@ async fn operations_on_a_lock_in_one_call_run_in_their_order() {
 /// On two threads, where the tasks of two calls run at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_that_is_given_up_does_not_overtake_the_owners_next_acquisition() {
-    let Some(server) = private().await else {
+    let Some((server, _, store)) = opened().await else {
         return;
     };
-    let store = leases(&server).await.unwrap();
     let held = Holding {
         name: "a",
         owner: "me",
@@ -188,10 +192,9 @@ async fn a_release_that_is_given_up_does_not_overtake_the_owners_next_acquisitio
 
 #[tokio::test]
 async fn a_caller_that_gives_up_harms_no_other_in_its_call() {
-    let Some(server) = private().await else {
+    let Some((server, _, store)) = opened().await else {
         return;
     };
-    let store = leases(&server).await.unwrap();
     let names = ["a", "b", "c"];
     for victim in 0..names.len() {
         for turns in 0..6 {
@@ -223,10 +226,9 @@ async fn a_caller_that_gives_up_harms_no_other_in_its_call() {
 
 #[tokio::test]
 async fn an_acquisition_that_is_given_up_before_its_call_takes_no_lock() {
-    let Some(server) = private().await else {
+    let Some((server, _, store)) = opened().await else {
         return;
     };
-    let store = leases(&server).await.unwrap();
     overlap(&store).await;
     let mut given_up = store.acquire(claim("a", "one"));
     start(&mut given_up).await;
@@ -239,11 +241,9 @@ async fn an_acquisition_that_is_given_up_before_its_call_takes_no_lock() {
 
 #[tokio::test]
 async fn an_error_of_a_call_reaches_all_its_callers() {
-    let Some(server) = private().await else {
+    let Some((server, mut connection, store)) = opened().await else {
         return;
     };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
     let names = ["a", "b", "c", "d"];
     let acquire = async || join_all(names.map(|name| store.acquire(claim(name, "me")))).await;
     overlap(&store).await;
@@ -265,54 +265,10 @@ async fn an_error_of_a_call_reaches_all_its_callers() {
 }
 
 #[tokio::test]
-async fn a_name_that_may_not_be_touched_fails_alone() {
-    let Some(server) = private().await else {
-        return;
-    };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
-    overlap(&store).await;
-    let limit = ["SETUSER", "default", "resetkeys", "~dlock:ours*"];
-    tell(&mut connection, "ACL", &limit).await;
-    let names = ["ours 1", "theirs", "ours 2"];
-    let answers = join_all(names.map(|name| store.acquire(claim(name, "me")))).await;
-    for (name, answer) in names.into_iter().zip(answers) {
-        if name == "theirs" {
-            assert!(matches!(answer, Err(Error::Refused(_))), "{answer:?}");
-        } else {
-            token(answer);
-        }
-    }
-    server.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_name_that_may_not_be_touched_fails_alone_after_the_scripts_were_lost() {
-    let Some(server) = private().await else {
-        return;
-    };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
-    overlap(&store).await;
-    let limit = ["SETUSER", "default", "resetkeys", "~dlock:ours*"];
-    tell(&mut connection, "ACL", &limit).await;
-    tell(&mut connection, "SCRIPT", &["FLUSH"]).await;
-    let names = ["ours 1", "theirs", "ours 2"];
-    let answers = join_all(names.map(|name| store.acquire(claim(name, "me")))).await;
-    assert!(is_refused(&answers[1]), "{answers:?}");
-    for answer in [0, 2] {
-        assert!(is_granted(&answers[answer]), "{answers:?}");
-    }
-    server.close().await.unwrap();
-}
-
-#[tokio::test]
 async fn an_acquisition_that_is_given_up_is_not_sent_again() {
-    let Some(server) = private().await else {
+    let Some((server, mut connection, store)) = opened().await else {
         return;
     };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
     overlap(&store).await;
     tell(&mut connection, "SCRIPT", &["FLUSH"]).await;
     let mut given_up = store.acquire(claim("a", "one"));
@@ -324,185 +280,6 @@ async fn an_acquisition_that_is_given_up_is_not_sent_again() {
     drop(given_up);
     token(other.await);
     assert!(is_free(&store, "a").await);
-    server.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_call_whose_script_was_lost_is_sent_again() {
-    let Some(server) = private().await else {
-        return;
-    };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
-    for names in [&["a", "b", "c"][..], &["d"]] {
-        overlap(&store).await;
-        tell(&mut connection, "SCRIPT", &["FLUSH"]).await;
-        let acquiring = names.iter().map(|name| store.acquire(claim(name, "me")));
-        for acquired in join_all(acquiring).await {
-            token(acquired);
-        }
-    }
-    server.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_key_that_holds_something_else_is_refused_alone_and_stays_as_it_is() {
-    let Some(server) = private().await else {
-        return;
-    };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
-    tell(&mut connection, "HSET", &["dlock:theirs", "f", "v"]).await;
-    let held = |name| Holding { name, owner: "me" };
-    let refused = store.acquire(claim("theirs", "me")).await;
-    assert!(is_refused(&refused), "{refused:?}");
-    overlap(&store).await;
-    let names = ["ours 1", "theirs", "ours 2"];
-    let answers = join_all(names.map(|name| store.acquire(claim(name, "me")))).await;
-    assert!(is_refused(&answers[1]), "{answers:?}");
-    assert!(
-        is_granted(&answers[0]) && is_granted(&answers[2]),
-        "{answers:?}"
-    );
-    let renewed = store.renew(&names.map(held), LONG).await;
-    assert_eq!(renewed.unwrap(), [true, false, true]);
-    let answers = join_all(names.map(|name| store.release(held(name)))).await;
-    assert!(matches!(answers[1], Err(Error::Refused(_))), "{answers:?}");
-    assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
-    let mut read = driver::cmd("HGET");
-    let read = read.arg("dlock:theirs").arg("f");
-    let value: String = read.query_async(&mut connection).await.unwrap();
-    assert_eq!(value, "v");
-    server.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_lease_that_may_not_be_renewed_ends_alone() {
-    let Some(server) = private().await else {
-        return;
-    };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
-    let names = ["ours 1", "theirs", "ours 2"];
-    for name in names {
-        token(store.acquire(claim(name, "me")).await);
-    }
-    let held = names.map(|name| Holding { name, owner: "me" });
-    let limit = ["SETUSER", "default", "resetkeys", "~dlock:ours*"];
-    tell(&mut connection, "ACL", &limit).await;
-    for _ in 0..2 {
-        assert_eq!(store.renew(&held, LONG).await.unwrap(), [true, false, true]);
-        tell(&mut connection, "SCRIPT", &["FLUSH"]).await;
-    }
-    // Of all, it is the server that refuses.
-    tell(&mut connection, "ACL", &["SETUSER", "default", "-set"]).await;
-    let refused = store.renew(&[held[0], held[2]], LONG).await;
-    assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
-    server.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_server_without_memory_renews_leases() {
-    let Some(server) = private().await else {
-        return;
-    };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
-    let held = ["a", "b"].map(|name| Holding { name, owner: "me" });
-    for holding in held {
-        token(store.acquire(claim(holding.name, "me")).await);
-    }
-    tell(&mut connection, "CONFIG", &["SET", "maxmemory", "1"]).await;
-    assert_eq!(store.renew(&held, LONG * 2).await.unwrap(), [true, true]);
-    let answer = store.acquire(claim("a", "other")).await;
-    assert!(
-        matches!(answer, Ok(Acquired::Held { remaining }) if remaining > LONG),
-        "{answer:?}"
-    );
-    server.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_release_that_cannot_be_written_fails_alone_and_removes_no_lock() {
-    let Some(server) = private().await else {
-        return;
-    };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
-    let held = ["a", "free"].map(|name| Holding { name, owner: "me" });
-    let mut user = async |rule| tell(&mut connection, "ACL", &["SETUSER", "default", rule]).await;
-    let first = token(store.acquire(claim("a", "me")).await);
-    overlap(&store).await;
-    user("-set").await;
-    let answers = join_all(held.map(|held| store.release(held))).await;
-    assert!(matches!(answers[0], Err(Error::Refused(_))), "{answers:?}");
-    assert!(answers[1].is_ok(), "{answers:?}");
-    user("+set").await;
-    assert_eq!(token(store.acquire(claim("a", "me")).await), first);
-
-    // Without memory it would be removed, and that is forbidden.
-    user("-del").await;
-    tell(&mut connection, "CONFIG", &["SET", "maxmemory", "1"]).await;
-    overlap_of_releases(&store).await;
-    let answers = join_all(held.map(|held| store.release(held))).await;
-    assert!(matches!(answers[0], Err(Error::Refused(_))), "{answers:?}");
-    assert!(answers[1].is_ok(), "{answers:?}");
-    server.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_token_to_which_scripts_cannot_count_is_refused_alone() {
-    let Some(server) = private().await else {
-        return;
-    };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
-    let (last, next) = ("9007199254740990", 9_007_199_254_740_991);
-    tell(&mut connection, "SET", &["dlock:a", last]).await;
-    assert_eq!(token(store.acquire(claim("a", "me")).await).as_i64(), next);
-    let held = Holding {
-        name: "a",
-        owner: "me",
-    };
-    store.release(held).await.unwrap();
-    overlap(&store).await;
-    let names = ["a", "b"];
-    let answers = join_all(names.map(|name| store.acquire(claim(name, "me")))).await;
-    assert!(is_refused(&answers[0]), "{answers:?}");
-    assert!(is_granted(&answers[1]), "{answers:?}");
-    let above = Claim {
-        above: FencingToken::new(i64::MAX),
-        ..claim("c", "me")
-    };
-    let refused = store.acquire(above).await;
-    assert!(is_refused(&refused), "{refused:?}");
-    assert!(is_free(&store, "c").await);
-    server.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_server_without_memory_frees_locks_and_grants_none() {
-    let Some(server) = private().await else {
-        return;
-    };
-    let mut connection = connection(server.url()).await;
-    let store = leases(&server).await.unwrap();
-    let mut limit =
-        async |bytes| tell(&mut connection, "CONFIG", &["SET", "maxmemory", bytes]).await;
-    let first = token(store.acquire(claim("a", "one")).await);
-    overlap(&store).await;
-    limit("1").await;
-    let release = store.release(Holding {
-        name: "a",
-        owner: "one",
-    });
-    // The acquisition comes first, and takes nothing from the release.
-    let (refused, released) = join(store.acquire(claim("b", "one")), release).await;
-    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
-    released.unwrap();
-    limit("0").await;
-    let next = token(store.acquire(claim("a", "other")).await);
-    assert!(first < next);
     server.close().await.unwrap();
 }
 
