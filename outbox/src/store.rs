@@ -209,8 +209,8 @@ pub enum RowRef {
 
 impl RowRef {
     /// The number of a row of the log; none if it is in the deferred table, which counts by itself.
-    #[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
-    pub(crate) const fn in_log(self) -> Option<i64> {
+    #[must_use]
+    pub const fn in_log(self) -> Option<i64> {
         match self {
             Self::Log(number) => Some(number),
             Self::Delayed(_) | Self::Blocked(_) => None,

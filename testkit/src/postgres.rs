@@ -6,6 +6,8 @@ mod binaries;
 mod database;
 mod instance;
 mod old;
+#[cfg(all(feature = "postgres", feature = "wire"))]
+mod over_a_wire;
 #[cfg(feature = "postgres")]
 mod pooler;
 #[cfg(feature = "postgres")]

@@ -50,19 +50,6 @@ impl TestDatabase {
         self.server.options.clone().database(&self.name)
     }
 
-    /// A wire to it, and the URL of its near end. The wire sees commits only in unencrypted
-    /// connections, so this one is.
-    #[cfg(feature = "wire")]
-    pub async fn over_a_wire(&self) -> std::io::Result<(crate::Wire, String)> {
-        let options = self.options();
-        let wire = crate::Wire::to(options.get_host(), options.get_port()).await?;
-        let options = options
-            .host("127.0.0.1")
-            .port(wire.port())
-            .ssl_mode(sqlx::postgres::PgSslMode::Disable);
-        Ok((wire, options.to_url_lossy().into()))
-    }
-
     /// Drops it, with whoever is connected.
     pub async fn close(mut self) -> Result<(), sqlx::Error> {
         let outcome = execute(&self.server, self.statement()).await;
