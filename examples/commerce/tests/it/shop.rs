@@ -166,7 +166,9 @@ pub(crate) fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T 
             return answer;
         }
         assert!(started.elapsed() < BOUND, "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(10));
+        // Longer and longer: many who wait at once take no processor time from what they wait for.
+        let pause = started.elapsed() / 8;
+        std::thread::sleep(pause.clamp(Duration::from_millis(10), Duration::from_millis(500)));
     }
 }
 
