@@ -3,6 +3,7 @@
 
 mod combined;
 mod enqueue;
+mod log_only;
 mod operator;
 mod pace;
 #[cfg(test)]
@@ -16,7 +17,7 @@ mod statements;
 mod wakeup;
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -78,6 +79,9 @@ struct Inner {
     origin: Origin,
     notifier: Notifier,
     wakeup: Wakeup,
+    /// Whether the last round found anything in the deferred table. It only decides which statement goes
+    /// first.
+    is_any_deferred: AtomicBool,
 }
 
 impl PostgresOutbox {
@@ -94,6 +98,7 @@ impl PostgresOutbox {
         let inner = Arc::new(Inner {
             statements: Statements::new(&settings.namespace),
             wakeup: Wakeup::new(&settings.namespace.render("{ns}outbox")),
+            is_any_deferred: AtomicBool::new(false),
             notifier: Notifier::new(Arc::clone(origin.clock())),
             database,
             settings,

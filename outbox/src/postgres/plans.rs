@@ -84,6 +84,7 @@ impl Bench {
     async fn prepare(&mut self) {
         let sql = &self.outbox.inner.statements;
         let (fetch, record) = (sql.fetch.as_str(), sql.record.as_str());
+        let (of_one, of_many) = (sql.fetch_log_of_one_shard.as_str(), sql.fetch_log.as_str());
         let (begin_fetch, begin_rows) = (sql.begin_fetch.as_str(), sql.begin_rows.as_str());
         let nothing = "'{0}', '{1}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}'";
         for (begin, sql) in [
@@ -91,7 +92,17 @@ impl Bench {
                 begin_fetch,
                 format!("PREPARE reading (int4[], int8, int8, int8[]) AS {fetch}"),
             ),
+            (
+                begin_fetch,
+                format!("PREPARE one (int4[], int8, int8, int8[]) AS {of_one}"),
+            ),
+            (
+                begin_fetch,
+                format!("PREPARE many (int4[], int8, int8, int8[]) AS {of_many}"),
+            ),
             (begin_fetch, format!("EXECUTE reading ('{{0}}', {BATCH}, 1, '{{}}')")),
+            (begin_fetch, format!("EXECUTE one ('{{0}}', {BATCH}, 1, '{{}}')")),
+            (begin_fetch, format!("EXECUTE many ('{{0}}', {BATCH}, 1, '{{}}')")),
             (
                 begin_rows,
                 format!(
@@ -152,15 +163,15 @@ impl Bench {
     }
 
     async fn fetch(&mut self) -> Cost {
-        self.fetch_without(0).await
+        self.fetch_without("reading", 0).await
     }
 
     /// With the first rows of the log in flight.
-    async fn fetch_without(&mut self, in_flight: u64) -> Cost {
+    async fn fetch_without(&mut self, prepared: &str, in_flight: u64) -> Cost {
         let begin = self.outbox.inner.statements.begin_fetch.as_str().to_owned();
         let positions: Vec<_> = (1..=in_flight).map(|n| n.to_string()).collect();
         let positions = positions.join(",");
-        let execute = format!("reading ('{{0}}', {BATCH}, 100000000, '{{{positions}}}')");
+        let execute = format!("{prepared} ('{{0}}', {BATCH}, 100000000, '{{{positions}}}')");
         self.cost(&begin, &execute).await
     }
 
@@ -275,10 +286,14 @@ async fn a_round_reads_no_more_than_a_batch_however_many_rows_wait() {
                     bench.fill(insert).await;
                 }
             }
+            let one = ("log of a shard", bench.fetch_without("one", BATCH).await);
+            let many = ("log", bench.fetch_without("many", BATCH).await);
             bench.late().await;
             for (statement, cost) in [
+                one,
+                many,
                 ("fetch", bench.fetch().await),
-                ("read ahead", bench.fetch_without(BATCH).await),
+                ("read ahead", bench.fetch_without("reading", BATCH).await),
                 ("record", bench.record().await),
             ] {
                 let told = format!("{what}, {planned:?}: {statement} reads {cost}");

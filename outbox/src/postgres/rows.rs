@@ -1,6 +1,6 @@
 //! Reading rows and recording their outcome.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use sqlx::{Row as _, postgres::PgRow};
 
@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl Inner {
-    /// Two round trips. It does not wait for the end of the transaction, which only reads.
+    /// Two round trips, and a third one when the first row was deferred since the last round. It does not
+    /// wait for the end of the transaction, which only reads.
     pub(super) async fn fetch(
         &self,
         leases: &[ShardLease],
@@ -24,6 +25,11 @@ impl Inner {
     ) -> Result<Fetched, Error> {
         let shards: Vec<i32> = leases.iter().map(|lease| lease.shard.into()).collect();
         let mut tx = self.begin(&self.statements.begin_fetch).await?;
+        if !self.is_any_deferred.load(Ordering::Relaxed)
+            && let Some(fetched) = self.fetch_log(&mut tx, &shards, limit, in_flight).await?
+        {
+            return Ok(fetched);
+        }
         let rows = sqlx::query(self.statements.fetch.clone())
             .persistent(self.database.keeps_statements())
             .bind(shards)
@@ -44,6 +50,12 @@ impl Inner {
             read(&row, &mut fetched).map_err(driver)?;
         }
         fetched.more = too_large || fetched.rows.len() >= limit.messages as usize;
+        let is_of_log = |row: &Row| matches!(row.row_ref, RowRef::Log(_));
+        let is_any_deferred = fetched.next_due.is_some()
+            || fetched.blocked_keys > 0
+            || !fetched.rows.iter().all(is_of_log);
+        self.is_any_deferred
+            .store(is_any_deferred, Ordering::Relaxed);
         Ok(fetched)
     }
 
@@ -146,7 +158,7 @@ impl<'a> Moves<'a> {
 }
 
 /// Adds a row of the fetch statement.
-fn read(row: &PgRow, fetched: &mut Fetched) -> Result<(), sqlx::Error> {
+pub(super) fn read(row: &PgRow, fetched: &mut Fetched) -> Result<(), sqlx::Error> {
     let (kind, position): (i32, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
     let (shard, attempts): (i32, i32) = (row.try_get(2)?, row.try_get(3)?);
     if kind == SUMMARY {
@@ -170,7 +182,7 @@ fn read(row: &PgRow, fetched: &mut Fetched) -> Result<(), sqlx::Error> {
 }
 
 /// The row about the deferred table: time until its next row is due, and number of blocked keys.
-const SUMMARY: i32 = 9;
+pub(super) const SUMMARY: i32 = 9;
 
 /// The kinds of the fetch statement: log, delayed, blocked. Odd kinds come after a blocked row.
 const fn row_ref(kind: i32, shard: i32, position: i64) -> (RowRef, bool) {

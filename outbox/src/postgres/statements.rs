@@ -3,6 +3,7 @@
 use mainstay_database::{Namespace, postgres::statement};
 use sqlx::SqlStr;
 
+use super::log_only::{FETCH_LOG, OF_ONE_SHARD, OF_SHARDS};
 use crate::store::MOST_COUNTED;
 
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Statements {
     pub(super) divide: SqlStr,
     pub(super) remove_relay: SqlStr,
     pub(super) fetch: SqlStr,
+    pub(super) fetch_log: SqlStr,
+    pub(super) fetch_log_of_one_shard: SqlStr,
     pub(super) acknowledge: SqlStr,
     pub(super) record: SqlStr,
     pub(super) heads: SqlStr,
@@ -83,6 +86,7 @@ impl Statements {
     #[expect(clippy::too_many_lines, reason = "a list of statements")]
     pub(super) fn new(namespace: &Namespace) -> Self {
         let sql = |text: &str| statement(namespace, text);
+        let of_log = |log| sql(&FETCH_LOG.replace("{size}", SIZE).replace("{log}", log));
         Self {
             begin_layout: sql(BEGIN),
             begin_lease: sql(&format!("{BEGIN}; {ON_DISK}")),
@@ -210,6 +214,8 @@ impl Statements {
                    ) r
                  ) r WHERE total <= $3 OR total = size ORDER BY section, position"
             )),
+            fetch_log: of_log(OF_SHARDS),
+            fetch_log_of_one_shard: of_log(OF_ONE_SHARD),
             acknowledge: sql(&format!(
                 "WITH {FENCES}, {DELETE_LOG} SELECT valid FROM valid"
             )),
