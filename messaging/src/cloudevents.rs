@@ -120,41 +120,65 @@ pub fn read(
     headers: &Headers,
     payload: Option<Bytes>,
 ) -> Result<Message, CloudEventError> {
-    let spec_version = required(headers, SPEC_VERSION)?;
+    read_fields(topic, key, headers.iter(), payload)
+}
+
+/// [`read()`], from headers that nobody owns yet: attributes are copied once.
+pub(crate) fn read_fields<'h, V: Value<'h>>(
+    topic: Topic,
+    key: Option<Key>,
+    fields: impl Iterator<Item = (&'h str, V)>,
+    payload: Option<Bytes>,
+) -> Result<Message, CloudEventError> {
+    let mut attributes = ATTRIBUTES.map(Attribute::absent);
+    let mut headers = Headers::new();
+    for (name, value) in fields {
+        match attributes.iter_mut().find(|known| known.name == name) {
+            Some(attribute) => attribute.note(value.bytes()),
+            None => headers.append(unescaped(name), value.owned()),
+        }
+    }
+    let [
+        spec_version,
+        id,
+        source,
+        kind,
+        subject,
+        rfc3339,
+        nanos,
+        content_type,
+        version,
+        correlation_id,
+        causation_id,
+        traceparent,
+    ] = attributes;
+    let spec_version = spec_version.required()?;
     if spec_version != "1.0" {
         return Err(CloudEventError::SpecVersion(spec_version.to_owned()));
     }
     let mut message = Message::with_id(
-        MessageId::new(required(headers, ID)?)?,
-        Source::new(required(headers, SOURCE)?)?,
+        MessageId::new(id.required()?)?,
+        Source::new(source.required()?)?,
         topic,
-        Kind::new(required(headers, TYPE)?)?,
+        Kind::new(kind.required()?)?,
     );
     message.key = key;
     message.payload = payload;
-    if let Some(version) = text(headers, SCHEMA_VERSION)? {
-        message.version = version
-            .parse()
-            .map_err(|error| malformed(SCHEMA_VERSION, error))?;
+    if let Some(text) = version.text()? {
+        message.version = text.parse().map_err(|error| version.malformed(error))?;
     }
-    message.occurred_at = match (text(headers, EPOCH_NANOS)?, text(headers, TIME)?) {
-        (Some(nanos), _) => {
-            Some(time::of_nanos(nanos).map_err(|error| malformed(EPOCH_NANOS, error))?)
-        }
-        (None, Some(rfc3339)) => Some(time::read(rfc3339).map_err(|error| malformed(TIME, error))?),
+    message.occurred_at = match (nanos.text()?, rfc3339.text()?) {
+        (Some(text), _) => Some(time::of_nanos(text).map_err(|error| nanos.malformed(error))?),
+        (None, Some(text)) => Some(time::read(text).map_err(|error| rfc3339.malformed(error))?),
         (None, None) => None,
     };
-    let owned = |name| text(headers, name).map(|text| text.map(str::to_owned));
-    message.subject = owned(SUBJECT)?;
-    message.content_type = owned(CONTENT_TYPE)?;
-    message.correlation_id = owned(CORRELATION_ID)?;
-    message.causation_id = owned(CAUSATION_ID)?;
-    message.traceparent = owned(TRACEPARENT)?;
-    message.headers = headers
-        .iter()
-        .filter(|(name, _)| !ATTRIBUTES.contains(name))
-        .map(|(name, value)| (unescaped(name), value.clone()))
-        .collect();
+    let owned = |attribute: Attribute<'_>| attribute.text().map(|text| text.map(str::to_owned));
+    message.subject = owned(subject)?;
+    message.content_type = owned(content_type)?;
+    message.correlation_id = owned(correlation_id)?;
+    message.causation_id = owned(causation_id)?;
+    message.traceparent = owned(traceparent)?;
+    message.headers = headers;
     Ok(message)
 }
 
@@ -181,30 +205,71 @@ fn unescaped(name: &str) -> &str {
     }
 }
 
-fn required<'h>(headers: &'h Headers, name: &'static str) -> Result<&'h str, CloudEventError> {
-    text(headers, name)?.ok_or(CloudEventError::Missing(name))
+/// A header's value.
+pub(crate) trait Value<'h>: Copy {
+    fn bytes(self) -> &'h [u8];
+
+    fn owned(self) -> Bytes;
 }
 
-fn text<'h>(headers: &'h Headers, name: &'static str) -> Result<Option<&'h str>, CloudEventError> {
-    let mut values = headers.iter().filter(|(n, _)| *n == name);
-    let Some((_, value)) = values.next() else {
-        return Ok(None);
-    };
-    if values.next().is_some() {
-        return Err(CloudEventError::Repeated(name));
+impl<'h> Value<'h> for &'h Bytes {
+    fn bytes(self) -> &'h [u8] {
+        self
     }
-    str::from_utf8(value)
-        .map(Some)
-        .map_err(|error| malformed(name, error))
+
+    fn owned(self) -> Bytes {
+        self.clone()
+    }
 }
 
-fn malformed(
-    attribute: &'static str,
-    source: impl std::error::Error + Send + Sync + 'static,
-) -> CloudEventError {
-    CloudEventError::Malformed {
-        attribute,
-        source: source.into(),
+impl<'h> Value<'h> for &'h [u8] {
+    fn bytes(self) -> &'h [u8] {
+        self
+    }
+
+    fn owned(self) -> Bytes {
+        Bytes::copy_from_slice(self)
+    }
+}
+
+/// An attribute, as a record has it.
+#[derive(Clone, Copy)]
+struct Attribute<'h> {
+    name: &'static str,
+    value: Option<&'h [u8]>,
+    repeated: bool,
+}
+
+impl<'h> Attribute<'h> {
+    const fn absent(name: &'static str) -> Self {
+        Self {
+            name,
+            value: None,
+            repeated: false,
+        }
+    }
+
+    fn note(&mut self, value: &'h [u8]) {
+        self.repeated = self.value.replace(value).is_some();
+    }
+
+    fn text(&self) -> Result<Option<&'h str>, CloudEventError> {
+        if self.repeated {
+            return Err(CloudEventError::Repeated(self.name));
+        }
+        let text = self.value.map(str::from_utf8).transpose();
+        text.map_err(|error| self.malformed(error))
+    }
+
+    fn required(&self) -> Result<&'h str, CloudEventError> {
+        self.text()?.ok_or(CloudEventError::Missing(self.name))
+    }
+
+    fn malformed(&self, source: impl std::error::Error + Send + Sync + 'static) -> CloudEventError {
+        CloudEventError::Malformed {
+            attribute: self.name,
+            source: source.into(),
+        }
     }
 }
 

@@ -2,20 +2,24 @@
 
 use mainstay_clock::Monotonic;
 
-use super::Holdings;
-use crate::broker::Position;
+use super::{Held, Holdings};
+
+impl Held {
+    /// Notes that the record at `offset` is delivered. False if it lies before the next one: it
+    /// belongs to an earlier assignment. A log without a record between two others was compacted, or
+    /// has the marker of a transaction there.
+    pub(crate) const fn hand_out_behind_gap(&mut self, offset: i64) -> bool {
+        let comes_next = self.next <= offset;
+        if comes_next {
+            self.next = offset + 1;
+        }
+        comes_next
+    }
+}
 
 impl<K: Ord + Clone> Holdings<K> {
-    /// Notes that the record at `offset` is delivered, and returns its position. None if it lies
-    /// before the next one: it belongs to an earlier assignment. A log without a record between two
-    /// others was compacted, or has the marker of a transaction there.
-    pub(crate) fn hand_out_behind_gap(&mut self, id: &K, offset: i64) -> Option<Position> {
-        let held = self.held.get_mut(id).filter(|held| held.next <= offset)?;
-        held.next = offset + 1;
-        Some(Position {
-            partition: held.partition.clone(),
-            offset,
-        })
+    pub(crate) fn held_mut(&mut self, id: &K) -> Option<&mut Held> {
+        self.held.get_mut(id)
     }
 
     /// The ids of all partitions that are held.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::line::{Command, Line, Record};
-use crate::broker::{Content, Partition};
+use crate::broker::{Delivery, Partition};
 
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
@@ -38,9 +38,9 @@ impl Buffers {
     /// Adds a record, unless its partition has none.
     pub(super) fn add(&mut self, line: &Line, record: Record) {
         let size = record.size;
-        match self.of.get_mut(&record.partition) {
+        match self.of.get_mut(&record.delivery.position.partition) {
             Some(buffer) => {
-                buffer.end = record.offset + 1;
+                buffer.end = record.delivery.position.offset + 1;
                 buffer.bytes += size;
                 buffer.records.push_back(record);
                 if buffer.paused {
@@ -117,28 +117,33 @@ impl Buffers {
         }
     }
 
-    /// The next records of a partition: at most `count`, until there are `room` bytes of them.
-    pub(super) fn next(
+    /// Takes the next records of a partition: at most `count`, until there are `room` bytes of them.
+    /// Returns how many bytes they have.
+    pub(super) fn take(
         &mut self,
         line: &Line,
         partition: &Partition,
         count: usize,
         room: usize,
-    ) -> Vec<(i64, Content, usize)> {
+        mut each: impl FnMut(Delivery),
+    ) -> usize {
         let Some(buffer) = self.of.get_mut(partition) else {
-            return Vec::new();
+            return 0;
         };
-        let (mut taken, mut bytes) = (Vec::new(), 0);
-        while taken.len() < count
+        let (mut taken, mut bytes) = (0, 0);
+        while taken < count
             && bytes < room
             && let Some(record) = buffer.records.pop_front()
         {
+            taken += 1;
             bytes += record.size;
-            taken.push((record.offset, record.content, record.size));
+            each(record.delivery);
         }
         buffer.bytes -= bytes;
-        line.shrink(bytes);
-        taken
+        if taken > 0 {
+            line.shrink(bytes);
+        }
+        bytes
     }
 
     /// Where each partition ends, as far as it came.

@@ -173,13 +173,16 @@ impl LogConsumer {
         let count = usize::from(self.settings.fetch_records);
         let (mut deliveries, mut room) = (Vec::new(), self.settings.fetch_bytes);
         for partition in order {
-            let records = self.buffers.next(&self.line, &partition, count, room);
-            for (offset, content, size) in records {
-                room = room.saturating_sub(size);
-                if let Some(position) = self.holdings.hand_out_behind_gap(&partition, offset) {
-                    deliveries.push(Delivery { position, content });
+            let Some(held) = self.holdings.held_mut(&partition) else {
+                continue;
+            };
+            let each = |delivery: Delivery| {
+                if held.hand_out_behind_gap(delivery.position.offset) {
+                    deliveries.push(delivery);
                 }
-            }
+            };
+            let bytes = self.buffers.take(&self.line, &partition, count, room, each);
+            room = room.saturating_sub(bytes);
             if room == 0 {
                 self.turn = Some(partition);
                 break;

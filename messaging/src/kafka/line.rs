@@ -9,7 +9,7 @@ use std::{
 use rdkafka::error::KafkaError;
 use tokio::sync::Notify;
 
-use crate::broker::{Content, Partition, Position};
+use crate::broker::{Delivery, Partition, Position};
 
 /// What the polling thread is to do.
 #[derive(Debug)]
@@ -47,10 +47,8 @@ pub(super) enum Incoming {
 /// A record that was read ahead.
 #[derive(Debug)]
 pub(super) struct Record {
-    pub(super) partition: Partition,
-    pub(super) offset: i64,
+    pub(super) delivery: Delivery,
     pub(super) size: usize,
-    pub(super) content: Content,
 }
 
 /// Both ends wake each other: the thread by a condition variable, the consumer by a notification.

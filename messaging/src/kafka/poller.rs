@@ -1,6 +1,6 @@
 //! The thread that polls librdkafka. It forwards, and does as it is told; it decides nothing.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rdkafka::{Message as _, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Error, Topic,
-    broker::{Partition, Position},
+    broker::{Delivery, Partition, Position},
 };
 
 pub(super) struct Poller {
@@ -24,7 +24,7 @@ pub(super) struct Poller {
     line: Arc<Line>,
     client: Arc<Client>,
     /// Topics by their names in the cluster.
-    topics: HashMap<String, Topic>,
+    topics: BTreeMap<String, Topic>,
     /// What is forwarded next, and how many bytes that is.
     records: Vec<Record>,
     bytes: usize,
@@ -99,15 +99,16 @@ impl Poller {
                         // The record, and what holds it.
                         let size = size + 256;
                         self.bytes += size;
-                        self.records.push(Record {
-                            partition: Partition {
-                                topic: topic.clone(),
-                                number: message.partition(),
-                            },
+                        let partition = Partition {
+                            topic: topic.clone(),
+                            number: message.partition(),
+                        };
+                        let position = Position {
+                            partition,
                             offset: message.offset(),
-                            size,
-                            content,
-                        });
+                        };
+                        let delivery = Delivery { position, content };
+                        self.records.push(Record { delivery, size });
                     }
                 }
                 Some(Err(error)) => failed = Some(error),

@@ -87,56 +87,66 @@ fn varint(number: usize) -> usize {
 
 /// What a record holds, and how many bytes it has.
 pub(super) fn read(topic: &Topic, record: &BorrowedMessage<'_>) -> (Content, usize) {
-    let key = record.key().map(Bytes::copy_from_slice);
-    let payload = record.payload().map(Bytes::copy_from_slice);
     // rdkafka panics if the name of a header is not UTF-8. That must not end the thread.
-    let headers = catch_unwind(AssertUnwindSafe(|| headers(record)));
-    let (headers, unreadable) = match headers {
-        Ok(headers) => (headers, None),
-        Err(_) => (Headers::new(), Some("the name of a header is not UTF-8")),
+    let fields = catch_unwind(AssertUnwindSafe(|| fields(record)));
+    let (fields, unreadable) = match fields {
+        Ok(fields) => (fields, None),
+        Err(_) => (Vec::new(), Some("the name of a header is not UTF-8")),
     };
-    let size = key.as_ref().map_or(0, Bytes::len)
-        + payload.as_ref().map_or(0, Bytes::len)
-        + headers.size();
+    let (key, payload) = (record.key(), record.payload());
+    let of_fields = fields.iter().map(|(name, value)| name.len() + value.len());
+    let size =
+        key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len) + of_fields.sum::<usize>();
     let read = match unreadable {
         Some(reason) => Err(reason.into()),
-        None => message(topic, key.as_deref(), &headers, payload.clone()),
+        None => message(topic, key, &fields, payload),
     };
     let content = match read {
         Ok(message) => Content::Message(message),
         Err(reason) => Content::Raw(Raw {
-            key,
-            headers,
-            payload,
+            key: key.map(Bytes::copy_from_slice),
+            headers: fields
+                .into_iter()
+                .map(|(name, value)| (name, Bytes::copy_from_slice(value)))
+                .collect(),
+            payload: payload.map(Bytes::copy_from_slice),
             reason: reason.to_string(),
         }),
     };
     (content, size)
 }
 
-fn headers(record: &BorrowedMessage<'_>) -> Headers {
+/// A header, where librdkafka has it.
+type Field<'r> = (&'r str, &'r [u8]);
+
+fn fields<'r>(record: &'r BorrowedMessage<'_>) -> Vec<Field<'r>> {
     let Some(headers) = record.headers() else {
-        return Headers::new();
+        return Vec::new();
     };
-    headers
-        .iter()
-        .map(|header| {
-            let value = Bytes::copy_from_slice(header.value.unwrap_or_default());
-            (header.key, value)
-        })
-        .collect()
+    let mut fields = Vec::with_capacity(headers.count());
+    for header in headers.iter() {
+        fields.push((header.key, header.value.unwrap_or_default()));
+    }
+    fields
 }
 
 fn message(
     topic: &Topic,
     key: Option<&[u8]>,
-    headers: &Headers,
-    payload: Option<Bytes>,
+    fields: &[Field<'_>],
+    payload: Option<&[u8]>,
 ) -> Result<Message, Box<dyn std::error::Error>> {
     let key = key
         .map(|key| Ok::<_, Box<dyn std::error::Error>>(Key::new(str::from_utf8(key)?)?))
         .transpose()?;
-    Ok(cloudevents::read(topic.clone(), key, headers, payload)?)
+    let payload = payload.map(Bytes::copy_from_slice);
+    let fields = fields.iter().copied();
+    Ok(cloudevents::read_fields(
+        topic.clone(),
+        key,
+        fields,
+        payload,
+    )?)
 }
 
 #[cfg(test)]
