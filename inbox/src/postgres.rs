@@ -5,14 +5,14 @@ mod retention;
 mod roles;
 mod settled;
 
-use std::sync::Arc;
+use std::{cmp::Ordering, ptr, sync::Arc};
 
 use async_trait::async_trait;
 use mainstay_database::{
     Migration, Migrations, Namespace,
     postgres::{Database, classify, statement},
 };
-use mainstay_messaging::{Delivery, Group};
+use mainstay_messaging::{Delivery, Group, Position};
 use sqlx::{PgConnection, SqlStr};
 
 use crate::{
@@ -258,8 +258,21 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn of(deliveries: &[&'a Delivery]) -> Self {
-        let mut sorted = deliveries.to_vec();
-        sorted.sort_by(|one, other| one.position.cmp(&other.position));
+        let place = |delivery: &&'a Delivery| {
+            let Position { partition, offset } = &delivery.position;
+            let topic = partition.topic.as_str();
+            (topic, partition.number, *offset, *delivery)
+        };
+        let mut sorted: Vec<_> = deliveries.iter().map(place).collect();
+        sorted.sort_unstable_by(|one, other| {
+            // Most are of one topic, whose name all deliveries share.
+            let topics = if ptr::eq(one.0, other.0) {
+                Ordering::Equal
+            } else {
+                one.0.cmp(other.0)
+            };
+            topics.then_with(|| (one.1, one.2).cmp(&(other.1, other.2)))
+        });
         let count = sorted.len();
         let mut rows = Self {
             sources: Vec::with_capacity(count),
@@ -268,13 +281,13 @@ impl<'a> Rows<'a> {
             partitions: Vec::with_capacity(count),
             offsets: Vec::with_capacity(count),
         };
-        for delivery in sorted {
+        for (topic, partition, offset, delivery) in sorted {
             let Identity { source, id } = Identity::of(delivery);
             rows.sources.push(source);
             rows.ids.push(id);
-            rows.topics.push(delivery.position.partition.topic.as_str());
-            rows.partitions.push(delivery.position.partition.number);
-            rows.offsets.push(delivery.position.offset);
+            rows.topics.push(topic);
+            rows.partitions.push(partition);
+            rows.offsets.push(offset);
         }
         rows
     }

@@ -13,18 +13,14 @@ use super::{
     function::{BatchFn, HandlerFn},
 };
 
-/// One event of a call. It was decoded before the transaction began, by the handler that will get
-/// it.
-pub(crate) struct Call {
-    pub(crate) event: Box<dyn Any + Send>,
-    pub(crate) message: Message,
-    pub(crate) position: Position,
-}
+/// One event of a call: a [`Received`] of the type that its handler takes. That handler decoded it,
+/// before the transaction began.
+pub(crate) struct Call(Box<dyn Any + Send + Sync>);
 
 /// A handler whose event type is erased.
 pub(crate) trait Registered<C>: Send + Sync {
-    /// Reads the event in `message`.
-    fn decode(&self, message: &Message) -> Result<Box<dyn Any + Send>, DecodeError>;
+    /// Reads the event in `message`, which was read at `position`.
+    fn decode(&self, message: &Message, position: &Position) -> Result<Call, DecodeError>;
 
     /// The label under which one call takes several events; none if each event is a call of its
     /// own.
@@ -69,8 +65,8 @@ where
     M: 'static,
     H: for<'a> HandlerFn<'a, C, S, E, M> + 'static,
 {
-    fn decode(&self, message: &Message) -> Result<Box<dyn Any + Send>, DecodeError> {
-        Ok(Box::new(decode::<E>(message)?))
+    fn decode(&self, message: &Message, position: &Position) -> Result<Call, DecodeError> {
+        Ok(Call::new(decode::<E>(message)?, message, position))
     }
 
     fn batch(&self) -> Option<&'static str> {
@@ -84,8 +80,9 @@ where
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         Box::pin(async move {
             for call in calls {
-                let cause = Cause::of(&call.message);
-                let running = self.handler.call(&self.state, connection, received(call)?);
+                let received = call.received()?;
+                let cause = Cause::of(&received.message);
+                let running = self.handler.call(&self.state, connection, received);
                 cause.scope(running).await?;
             }
             Ok(())
@@ -101,8 +98,8 @@ where
     M: 'static,
     H: for<'a> BatchFn<'a, C, S, E, M> + 'static,
 {
-    fn decode(&self, message: &Message) -> Result<Box<dyn Any + Send>, DecodeError> {
-        Ok(Box::new(decode::<E>(message)?))
+    fn decode(&self, message: &Message, position: &Position) -> Result<Call, DecodeError> {
+        Ok(Call::new(decode::<E>(message)?, message, position))
     }
 
     fn batch(&self) -> Option<&'static str> {
@@ -125,8 +122,8 @@ where
     M: 'static,
     H: for<'a> BatchFn<'a, C, S, (), M> + 'static,
 {
-    fn decode(&self, _: &Message) -> Result<Box<dyn Any + Send>, DecodeError> {
-        Ok(Box::new(()))
+    fn decode(&self, message: &Message, position: &Position) -> Result<Call, DecodeError> {
+        Ok(Call::new((), message, position))
     }
 
     fn batch(&self) -> Option<&'static str> {
@@ -156,23 +153,32 @@ where
     H: BatchFn<'a, C, S, E, M>,
 {
     Box::pin(async move {
-        let received = calls.into_iter().map(received).collect::<Result<_, _>>()?;
+        let mut received = Vec::with_capacity(calls.len());
+        for call in calls {
+            received.push(call.received()?);
+        }
         handler.call(state, connection, received).await
     })
 }
 
-fn received<E: 'static>(call: Call) -> Result<Received<E>, HandlerError> {
-    match call.event.downcast::<E>() {
-        Ok(event) => Ok(Received {
-            event: *event,
-            message: call.message,
-            position: call.position,
-        }),
-        // The same handler decoded it, so this cannot happen. If it did, the message must not be
-        // lost.
-        Err(_) => Err(HandlerError::permanent(
-            "an event was decoded as another type",
-        )),
+impl Call {
+    fn new<E: Send + Sync + 'static>(event: E, message: &Message, position: &Position) -> Self {
+        Self(Box::new(Received {
+            event,
+            message: message.clone(),
+            position: position.clone(),
+        }))
+    }
+
+    fn received<E: 'static>(self) -> Result<Received<E>, HandlerError> {
+        match self.0.downcast() {
+            Ok(received) => Ok(*received),
+            // The same handler decoded it, so this cannot happen. If it did, the message must not
+            // be lost.
+            Err(_) => Err(HandlerError::permanent(
+                "an event was decoded as another type",
+            )),
+        }
     }
 }
 
@@ -210,11 +216,7 @@ mod tests {
             },
             offset: 0,
         };
-        let call = Call {
-            event: Box::new(Placed),
-            message: message.clone(),
-            position,
-        };
+        let call = Call::new(Placed, &message, &position);
         let mut seen = Vec::new();
         handler.run(&mut seen, vec![call]).await.unwrap();
         assert_eq!(seen, [Cause::of(&message)]);

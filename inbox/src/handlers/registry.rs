@@ -1,7 +1,7 @@
 //! Handlers by the kind of event they take.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -18,7 +18,7 @@ type Reason = Arc<dyn std::error::Error + Send + Sync>;
 
 /// The handlers, without the state that further ones would get.
 pub(crate) struct Registry<C> {
-    by_kind: HashMap<&'static str, Arc<dyn Registered<C>>>,
+    by_kind: BTreeMap<&'static str, Arc<dyn Registered<C>>>,
     twice: Option<&'static str>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Decoded<C> {
 impl<C> Registry<C> {
     pub(super) fn new() -> Self {
         Self {
-            by_kind: HashMap::new(),
+            by_kind: BTreeMap::new(),
             twice: None,
         }
     }
@@ -50,9 +50,7 @@ impl<C> Registry<C> {
     }
 
     pub(super) fn kinds(&self) -> Vec<&'static str> {
-        let mut kinds: Vec<_> = self.by_kind.keys().copied().collect();
-        kinds.sort_unstable();
-        kinds
+        self.by_kind.keys().copied().collect()
     }
 
     pub(crate) const fn check(&self) -> Result<(), Error> {
@@ -77,14 +75,11 @@ impl<C> Registry<C> {
         let Some(handler) = self.by_kind.get(message.kind.as_str()) else {
             return Err(Arc::new(NoHandler(message.kind.to_string())));
         };
-        match catch_unwind(AssertUnwindSafe(|| handler.decode(message))) {
-            Ok(Ok(event)) => Ok(Decoded {
+        let decoding = || handler.decode(message, &delivery.position);
+        match catch_unwind(AssertUnwindSafe(decoding)) {
+            Ok(Ok(call)) => Ok(Decoded {
                 handler: Arc::clone(handler),
-                call: Call {
-                    event,
-                    message: message.clone(),
-                    position: delivery.position.clone(),
-                },
+                call,
             }),
             Ok(Err(error)) => Err(Arc::new(error)),
             Err(payload) => Err(Arc::new(DecodingPanicked(panic_text(&*payload)))),

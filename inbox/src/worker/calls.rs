@@ -11,6 +11,14 @@ use std::{collections::HashMap, hash::Hash};
 pub(super) fn calls<L: Eq + Hash + Copy, H: Eq + Hash + Copy>(
     messages: &[(L, Option<H>)],
 ) -> Vec<Vec<usize>> {
+    // Mostly, one batch handler takes all.
+    if let Some((_, Some(first))) = messages.first()
+        && messages
+            .iter()
+            .all(|(_, handler)| handler.as_ref() == Some(first))
+    {
+        return vec![(0..messages.len()).collect()];
+    }
     let mut calls: Vec<Vec<usize>> = Vec::new();
     let mut open: HashMap<H, usize> = HashMap::new();
     let mut last_of_lane: HashMap<L, usize> = HashMap::new();

@@ -1,10 +1,16 @@
 //! Which messages may start: one lane per key, at most one transaction at a time in each.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod numbers;
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
 
 use mainstay_clock::Monotonic;
 
 use super::item::{Hold, Item};
+use numbers::ByNumber;
 
 /// One assignment of one partition. A partition that is assigned again gets another slot, so that
 /// transactions of the earlier assignment do not touch it.
@@ -20,14 +26,14 @@ pub(super) struct LaneId(u64);
 pub(super) struct Portion<D> {
     pub(super) lane: LaneId,
     pub(super) slot: Slot,
-    pub(super) items: Vec<Item<D>>,
+    pub(super) items: VecDeque<Item<D>>,
 }
 
 /// All waiting messages, in lanes by key. A message without a key has a lane of its own.
 #[derive(Debug)]
 pub(super) struct Lanes<D> {
-    by_id: HashMap<LaneId, Lane<D>>,
-    by_key: HashMap<Slot, HashMap<Box<[u8]>, LaneId>>,
+    by_id: HashMap<LaneId, Lane<D>, ByNumber>,
+    by_key: HashMap<Slot, HashMap<Arc<[u8]>, LaneId>, ByNumber>,
     /// Lanes whose head may start, longest waiting first. May name lanes that were removed.
     ready: VecDeque<LaneId>,
     delayed: BTreeSet<(Monotonic, LaneId)>,
@@ -37,7 +43,7 @@ pub(super) struct Lanes<D> {
 #[derive(Debug)]
 struct Lane<D> {
     slot: Slot,
-    key: Option<Box<[u8]>>,
+    key: Option<Arc<[u8]>>,
     items: VecDeque<Item<D>>,
     phase: Phase,
 }
@@ -61,8 +67,8 @@ enum End {
 impl<D> Lanes<D> {
     pub(super) fn new() -> Self {
         Self {
-            by_id: HashMap::new(),
-            by_key: HashMap::new(),
+            by_id: HashMap::default(),
+            by_key: HashMap::default(),
             ready: VecDeque::new(),
             delayed: BTreeSet::new(),
             next: 0,
@@ -80,9 +86,10 @@ impl<D> Lanes<D> {
         }
         let id = LaneId(self.next);
         self.next += 1;
-        let key: Option<Box<[u8]>> = key.map(Into::into);
+        let key: Option<Arc<[u8]>> = key.map(Into::into);
         if let Some(key) = &key {
-            self.by_key.entry(slot).or_default().insert(key.clone(), id);
+            let keys = self.by_key.entry(slot).or_default();
+            keys.insert(Arc::clone(key), id);
         }
         let lane = Lane {
             slot,
@@ -109,20 +116,23 @@ impl<D> Lanes<D> {
             let Some(lane) = self.by_id.get_mut(&id) else {
                 continue;
             };
-            let mut items = Vec::new();
-            while taken < limit
-                && let Some(item) = lane
-                    .items
-                    .pop_front_if(|head| head.at_most > taken && head.is_due(now))
-            {
+            let mut count = 0;
+            for item in &lane.items {
+                if taken == limit || item.at_most <= taken || !item.is_due(now) {
+                    break;
+                }
                 limit = limit.min(item.at_most);
-                items.push(item);
-                taken += 1;
+                (count, taken) = (count + 1, taken + 1);
             }
-            if items.is_empty() {
+            if count == 0 {
                 passed_over.push(id);
                 continue;
             }
+            let items = if count == lane.items.len() {
+                std::mem::take(&mut lane.items)
+            } else {
+                lane.items.drain(..count).collect()
+            };
             lane.phase = Phase::Running;
             portions.push(Portion {
                 lane: id,

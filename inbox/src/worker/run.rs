@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Admission,
-    handlers::{Call, Class, Panicked, Registered, panic_text},
+    handlers::{Call, Class, Decoded, Panicked, Registered, panic_text},
     store::WorkerStore,
 };
 
@@ -53,8 +53,8 @@ impl<I: WorkerStore> Work<I> {
                 Admission::Fresh => {
                     let event = entry.event.take();
                     match event.unwrap_or_else(|| self.handlers.read(&entry.delivery)) {
-                        Ok(read) => {
-                            fresh.push((entry.index, entry.lane, read.handler, Some(read.call)));
+                        Ok(Decoded { handler, call }) => {
+                            fresh.push((&*entry, handler, Some(call)));
                         }
                         Err(error) => {
                             let fault = Fault::unread(entry.index, error);
@@ -69,7 +69,7 @@ impl<I: WorkerStore> Work<I> {
         done.handled = fresh.len() as u64;
         let plan: Vec<_> = fresh
             .iter()
-            .map(|(_, lane, handler, _)| (*lane, handler.batch()))
+            .map(|(entry, handler, _)| (entry.lane, handler.batch()))
             .collect();
         let mut run = Vec::with_capacity(fresh.len());
         for members in calls(&plan) {
@@ -77,20 +77,23 @@ impl<I: WorkerStore> Work<I> {
             let mut events = Vec::with_capacity(members.len());
             let mut taker = None;
             for member in members {
-                if let Some((index, _, handler, call)) = fresh.get_mut(member)
+                if let Some((entry, handler, call)) = fresh.get_mut(member)
                     && let Some(call) = call.take()
                 {
-                    taker = Some(Arc::clone(handler));
-                    indices.push(*index);
+                    taker.get_or_insert_with(|| (Arc::clone(handler), &*entry.delivery));
+                    indices.push(entry.index);
                     events.push(call);
                 }
             }
             run.extend_from_slice(&indices);
-            if let Some(handler) = taker
-                && let Err(broken) = self
-                    .call(connection, &*handler, indices, &run, events)
-                    .await?
-            {
+            let Some((handler, first)) = taker else {
+                continue;
+            };
+            let span = span_of(&self.group, first, events.len());
+            let called = self
+                .call(connection, &*handler, indices, &run, events)
+                .instrument(span);
+            if let Err(broken) = called.await? {
                 return Ok(Err(broken));
             }
         }
@@ -115,11 +118,8 @@ impl<I: WorkerStore> Work<I> {
         events: Vec<Call>,
     ) -> Result<Result<(), Broken>, Interruption> {
         let deadline = self.settings.handler_deadline;
-        let span = span_of(&self.group, &events);
         let running = AssertUnwindSafe(handler.run(connection, events)).catch_unwind();
-        let ended = tokio::time::timeout(deadline, running)
-            .instrument(span)
-            .await;
+        let ended = tokio::time::timeout(deadline, running).await;
         let (cause, error, culprit): (_, Reason, _) = match ended {
             Ok(Ok(Ok(()))) => return Ok(Ok(())),
             Ok(Ok(Err(error))) => {

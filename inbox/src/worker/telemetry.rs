@@ -1,11 +1,10 @@
 //! Metrics and spans; the crate page lists them.
 
-use mainstay_messaging::Group;
+use mainstay_messaging::{Delivery, Group};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tracing::Span;
 
 use super::outcome::Cause;
-use crate::handlers::Call;
 
 /// The metrics of one run.
 pub(super) struct Meters {
@@ -60,11 +59,9 @@ impl Meters {
 
 /// The span of one call, with OpenTelemetry's names. For a batch it names the first message and the
 /// number of messages.
-pub(super) fn span_of(group: &Group, calls: &[Call]) -> Span {
-    let Some(Call {
-        message, position, ..
-    }) = calls.first()
-    else {
+pub(super) fn span_of(group: &Group, first: &Delivery, count: usize) -> Span {
+    let Delivery { content, position } = first;
+    let Some(message) = content.message() else {
         return Span::none();
     };
     tracing::info_span!(
@@ -77,7 +74,7 @@ pub(super) fn span_of(group: &Group, calls: &[Call]) -> Span {
         messaging.message.offset = position.offset,
         messaging.message.id = message.id.as_str(),
         messaging.message.kind = message.kind.as_str(),
-        messaging.batch.message_count = calls.len(),
+        messaging.batch.message_count = count,
         traceparent = message.traceparent.as_deref(),
     )
 }

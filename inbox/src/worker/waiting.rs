@@ -61,16 +61,19 @@ impl<C> Waiting<C> {
 
     /// Takes the next chunk: up to `limit` messages, fewer if one of them needs a smaller chunk.
     pub(super) fn chunk(&mut self, mut limit: usize) -> Vec<Entry<C>> {
-        let mut chunk = Vec::new();
-        while chunk.len() < limit
-            && let Some(entry) = self
-                .entries
-                .pop_front_if(|entry| entry.at_most > chunk.len())
-        {
+        let mut count = 0;
+        for entry in &self.entries {
+            if count == limit || entry.at_most <= count {
+                break;
+            }
             limit = limit.min(entry.at_most);
-            chunk.push(entry);
+            count += 1;
         }
-        chunk
+        if count == self.entries.len() {
+            std::mem::take(&mut self.entries).into()
+        } else {
+            self.entries.drain(..count).collect()
+        }
     }
 
     /// Takes back a chunk that was undone. If a message is to blame, that one and the later ones

@@ -49,14 +49,25 @@ impl Window {
 
     /// Notes that the record at `offset` is finished.
     pub(super) fn finish(&mut self, offset: i64) {
-        if let Ok(index) = self.entries.binary_search_by_key(&offset, |e| e.offset)
-            && let Some(entry) = self.entries.get_mut(index)
-        {
+        if let Some(entry) = self.entry_at(offset) {
             entry.finished = true;
         }
         while let Some(entry) = self.entries.pop_front_if(|entry| entry.finished) {
             self.bytes -= entry.size;
         }
+    }
+
+    fn entry_at(&mut self, offset: i64) -> Option<&mut Entry> {
+        let first = self.entries.front()?.offset;
+        // Without gaps, the offset tells the place.
+        let near = usize::try_from(offset.checked_sub(first)?).ok()?;
+        let index = match self.entries.get(near) {
+            Some(entry) if entry.offset == offset => near,
+            _ => (self.entries)
+                .binary_search_by_key(&offset, |entry| entry.offset)
+                .ok()?,
+        };
+        self.entries.get_mut(index)
     }
 
     /// Every record below is finished.

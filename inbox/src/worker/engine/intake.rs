@@ -11,6 +11,7 @@ use mainstay_messaging::{
 use super::{
     super::{
         item::Item,
+        lanes::Slot,
         pump::{Command, Event},
         work::Member,
     },
@@ -86,8 +87,19 @@ impl<I: WorkerStore> Engine<I> {
 
     fn receive(&mut self, deliveries: Vec<Delivery>) {
         let mut unregistered = 0;
+        // Most deliveries are of the partition of the one before.
+        let mut latest: Option<(Partition, Option<Slot>)> = None;
         for delivery in deliveries {
-            let Some(slot) = self.holdings.slot_of(&delivery.position.partition) else {
+            let partition = &delivery.position.partition;
+            let slot = match &latest {
+                Some((of, slot)) if of == partition => *slot,
+                _ => {
+                    let slot = self.holdings.slot_of(partition);
+                    latest = Some((partition.clone(), slot));
+                    slot
+                }
+            };
+            let Some(slot) = slot else {
                 continue; // lost in the meantime
             };
             let Some(holding) = self.holdings.get_mut(slot) else {
@@ -137,7 +149,7 @@ impl<I: WorkerStore> Engine<I> {
         }
         while self.flights.len() < self.work.settings.concurrency {
             let portions = self.lanes.take(self.work.limit(), now);
-            let Some(first) = portions.first().and_then(|portion| portion.items.first()) else {
+            let Some(first) = portions.first().and_then(|portion| portion.items.front()) else {
                 return;
             };
             // A start that a retry caused goes on until nothing is ready.
@@ -156,17 +168,15 @@ impl<I: WorkerStore> Engine<I> {
                 });
                 continue;
             }
-            let batch: Vec<Member> = portions
-                .iter()
-                .flat_map(|portion| {
-                    let member = |item: &Item<Arc<Delivery>>| Member {
-                        lane: portion.lane,
-                        delivery: Arc::clone(&item.delivery),
-                        has_failed: item.attempts > 0,
-                    };
-                    portion.items.iter().map(member)
-                })
-                .collect();
+            let count = portions.iter().map(|portion| portion.items.len()).sum();
+            let mut batch = Vec::with_capacity(count);
+            for portion in &portions {
+                batch.extend(portion.items.iter().map(|item| Member {
+                    lane: portion.lane,
+                    delivery: Arc::clone(&item.delivery),
+                    has_failed: item.attempts > 0,
+                }));
+            }
             #[expect(clippy::cast_precision_loss, reason = "a histogram takes floats")]
             self.work.meters.batch.record(batch.len() as f64);
             self.flights.start(portions, async move {

@@ -87,21 +87,22 @@ impl<I: WorkerStore> Engine<I> {
     fn done(&mut self, portions: &mut Portions, done: Done, left: &BTreeSet<usize>) {
         let (mut index, mut messages) = (0, 0);
         for portion in &mut *portions {
-            let finished = portion.items.extract_if(.., |_| {
+            let mut holding = self.holdings.get_mut(portion.slot);
+            let before = portion.items.len();
+            portion.items.retain(|item| {
                 index += 1;
-                !left.contains(&(index - 1))
+                let stays = left.contains(&(index - 1));
+                if !stays && let Some(holding) = &mut holding {
+                    holding.window.finish(item.offset);
+                    self.offsets.due = true;
+                }
+                stays
             });
-            let offsets: Vec<i64> = finished.map(|item| item.offset).collect();
-            if offsets.is_empty() {
+            let finished = before - portion.items.len();
+            if finished == 0 {
                 continue;
             }
-            messages += offsets.len() as u64;
-            if let Some(holding) = self.holdings.get_mut(portion.slot) {
-                for offset in offsets {
-                    holding.window.finish(offset);
-                }
-                self.offsets.due = true;
-            }
+            messages += finished as u64;
             if self.blocked.remove(&portion.lane).is_some() {
                 tracing::info!(consumer = %self.work.group, "a blocked key goes on");
                 self.changed = true;
@@ -197,7 +198,7 @@ impl<I: WorkerStore> Engine<I> {
             for item in &mut portion.items {
                 item.at_most = item.at_most.min(at_most);
             }
-            if let Some(head) = portion.items.first_mut() {
+            if let Some(head) = portion.items.front_mut() {
                 hold(head);
             }
         }
@@ -240,7 +241,7 @@ impl<I: WorkerStore> Engine<I> {
     }
 
     fn block(&mut self, portions: &Portions, failure: &Failure) {
-        let Some((portion, item)) = portions.first().and_then(|p| Some((p, p.items.first()?)))
+        let Some((portion, item)) = portions.first().and_then(|p| Some((p, p.items.front()?)))
         else {
             return;
         };
