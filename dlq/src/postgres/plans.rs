@@ -77,6 +77,13 @@ async fn neither_admission_nor_the_replayer_reads_a_table_from_end_to_end() {
             "dlq_messages_by_identity",
         ),
         (
+            "look at one",
+            &sql.look_at_one,
+            "text, text, text, text, text",
+            "'c', 't', 'k-50001', 's', 'm-50001'".to_owned(),
+            "dlq_messages_by_identity",
+        ),
+        (
             "due letters",
             &sql.due_letters,
             "text, int8",

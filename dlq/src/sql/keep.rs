@@ -3,6 +3,40 @@
 macro_rules! implement_keep {
     ($store:ident, $driver:ty, $connection:ty, $classify:path) => {
         impl $store {
+            /// What a batch meets.
+            async fn look(
+                &self,
+                connection: &mut $connection,
+                consumer: &mainstay_messaging::Group,
+                fresh: &[&mainstay_messaging::Delivery],
+            ) -> Result<crate::sql::Look, crate::Error> {
+                if let [delivery] = fresh {
+                    let identity = mainstay_inbox::store::Identity::of(delivery);
+                    let key = crate::BlockedKey::of(consumer, delivery).map(|key| key.key);
+                    let row = sqlx::query_as::<$driver, (String, i32, i32, i32)>(
+                        self.sql.look_at_one.clone(),
+                    )
+                    .persistent(self.persists())
+                    .bind(consumer.as_str())
+                    .bind(delivery.position.partition.topic.as_str())
+                    .bind(key)
+                    .bind(identity.source)
+                    .bind(&*identity.id)
+                    .fetch_one(connection)
+                    .await
+                    .map_err($classify)?;
+                    return crate::sql::Look::of_one(row, consumer, delivery);
+                }
+                let rows = sqlx::query_as::<$driver, (i32, String, String)>(self.sql.look.clone())
+                    .persistent(self.persists())
+                    .bind(consumer.as_str())
+                    .bind(crate::sql::names(consumer, fresh)?)
+                    .fetch_all(connection)
+                    .await
+                    .map_err($classify)?;
+                crate::sql::Look::of(rows)
+            }
+
             /// Messages behind a dead letter of their key, with their bodies: two statements,
             /// however many they are.
             async fn insert_held(
@@ -155,18 +189,11 @@ macro_rules! implement_keep {
                         return Ok(Vec::new());
                     }
                 }
-                let rows = sqlx::query_as::<$driver, (i32, String, String)>(self.sql.look.clone())
-                    .persistent(self.persists())
-                    .bind(consumer.as_str())
-                    .bind(crate::sql::names(consumer, fresh)?)
-                    .fetch_all(&mut *connection)
-                    .await
-                    .map_err($classify)?;
                 let crate::sql::Look {
                     is_any_kept,
                     blocked,
                     known,
-                } = crate::sql::Look::of(rows)?;
+                } = self.look(connection, consumer, fresh).await?;
                 self.is_any_kept
                     .store(is_any_kept, std::sync::atomic::Ordering::Relaxed);
                 let (mut held, mut waiting) = (Vec::new(), Vec::new());

@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
-use crate::Error;
+use mainstay_inbox::store::Identity;
+use mainstay_messaging::{Delivery, Group};
 
-/// The answer of the statement `look`.
+use crate::{BlockedKey, Error};
+
+/// What a batch meets: the answer of the statement `look`, or of `look_at_one`.
 pub(crate) struct Look {
     pub(crate) is_any_kept: bool,
     /// Topic and key.
@@ -35,6 +38,26 @@ impl Look {
             is_any_kept,
             blocked,
             known,
+        })
+    }
+
+    /// For one message.
+    pub(crate) fn of_one(
+        (level, is_any_kept, is_blocked, is_known): (String, i32, i32, i32),
+        consumer: &Group,
+        delivery: &Delivery,
+    ) -> Result<Self, Error> {
+        check_isolation(level)?;
+        let key = BlockedKey::of(consumer, delivery).filter(|_| is_blocked != 0);
+        let Identity { source, id, .. } = Identity::of(delivery);
+        let known = (is_known != 0).then(|| (source.to_owned(), id.into_owned()));
+        Ok(Self {
+            is_any_kept: is_any_kept != 0,
+            blocked: key
+                .map(|key| (key.topic.to_string(), key.key))
+                .into_iter()
+                .collect(),
+            known: known.into_iter().collect(),
         })
     }
 }

@@ -64,6 +64,7 @@ async fn neither_admission_nor_the_replayer_reads_what_is_resolved() {
     for (what, statement, indexes) in [
         ("is any kept", &sql.is_any_kept, &[by_state][..]),
         ("look", &sql.look, &[of_identity, by_state]),
+        ("look at one", &sql.look_at_one, &[of_identity, by_state]),
         ("due keys", &sql.due_keys, &[of_key]),
         ("due letters", &sql.due_letters, &[due]),
         ("head", &sql.lock_head, &[of_key]),
