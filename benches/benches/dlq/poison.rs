@@ -41,7 +41,7 @@ impl State {
         Self {
             poison,
             sent: Arc::default(),
-            latencies: Arc::new(Mutex::new(Histogram::new(3).unwrap())),
+            latencies: Arc::new(Mutex::new(Histogram::new_with_max(60_000_000, 3).unwrap())),
         }
     }
 
@@ -199,7 +199,7 @@ pub(crate) fn compare<I, S>(
     println!("\n{name}: {count} messages a round");
     let mut ratios = Vec::new();
     for turn in 0..if bench.quick { 1 } else { 11 } {
-        let mut p99 = [0; 2];
+        let (mut p50, mut p99) = ([0; 2], [0; 2]);
         let order = if turn % 2 == 0 { [0, 1] } else { [1, 0] };
         for side in order {
             let (queue, poison) = [(&blocked, Some(0)), (&free, None)][side];
@@ -218,6 +218,7 @@ pub(crate) fn compare<I, S>(
                         publish(broker, std::slice::from_ref(message)).await;
                     }
                 }));
+            p50[side] = state.latencies.lock().unwrap().value_at_quantile(0.5);
             p99[side] = state.latencies.lock().unwrap().value_at_quantile(0.99);
             bench
                 .runtime
@@ -226,8 +227,8 @@ pub(crate) fn compare<I, S>(
         #[expect(clippy::cast_precision_loss, reason = "microseconds")]
         let ratio = p99[0] as f64 / p99[1] as f64;
         println!(
-            "  p99 blocked {:>7} µs, free {:>7} µs: {ratio:.2}",
-            p99[0], p99[1]
+            "  p99 blocked {:>7} µs, free {:>7} µs: {ratio:.2}; p50 {} and {} µs",
+            p99[0], p99[1], p50[0], p50[1]
         );
         ratios.push(ratio);
     }
