@@ -66,6 +66,10 @@ pub trait Command: Event {
     }
 }
 
+/// The header of a command without an undo: nothing can overtake it, so its participant need not
+/// record that it has begun.
+pub(crate) const WITHOUT_UNDO: &str = "saga-without-undo";
+
 /// A command that can be undone: needed of each step before the pivot.
 #[diagnostic::on_unimplemented(
     message = "the step `{Self}` has no undo, which every step before the pivot needs",

@@ -123,6 +123,7 @@ macro_rules! conformance {
             a_step_is_begun_and_undone_once
             a_begin_waits_for_the_undo_of_its_step
             a_late_answer_asks_whether_it_is_still_wanted
+            only_steps_with_an_undo_are_recorded
             records_of_steps_are_pruned
         );
     };

@@ -190,7 +190,7 @@
 //! |---|---|
 //! | `saga_runs` | one per run: its state, and what lists need; deleted 30 days after its end ([`Timers::retention`]) |
 //! | `saga_journal` | what happened to each run; deleted with it |
-//! | `saga_steps` | at participants: steps that were begun or undone; delete old ones with [`prune`](Participant::prune) |
+//! | `saga_steps` | at participants: steps with an undo that were begun or undone; delete old ones with [`prune`](Participant::prune) |
 //! | `saga_schema` | the schema's version |
 //!
 //! [`store`] has their columns and indexes. The builder's `namespace` puts them under a prefix, and on

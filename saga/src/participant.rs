@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Command, Compensable, Error,
+    command::WITHOUT_UNDO,
     store::{Begun, ParticipantStore, Unbegun},
 };
 
@@ -86,6 +87,8 @@ struct ReplyTo {
     key: Option<String>,
     correlation: Option<String>,
     traceparent: Option<String>,
+    #[serde(default)]
+    is_without_undo: bool,
 }
 
 impl ReplyTo {
@@ -95,6 +98,7 @@ impl ReplyTo {
             key: message.key.as_ref().map(ToString::to_string),
             correlation: message.correlation_id.clone(),
             traceparent: message.traceparent.clone(),
+            is_without_undo: message.headers.get(WITHOUT_UNDO).is_some(),
         }
     }
 
@@ -118,6 +122,9 @@ where
 
     /// Begins a command in the handler's transaction. None if it was undone before: then nothing
     /// may happen, and no answer is due, since the saga waits for the undo's.
+    ///
+    /// A step without an undo, the pivot or one behind it, costs no statement: there is nothing to
+    /// record.
     ///
     /// # Errors
     /// [`Error::Database`]; return it from the handler.
@@ -144,6 +151,9 @@ where
         connection: &mut P::Connection,
         task: &Task<C>,
     ) -> Result<bool, Error> {
+        if task.to.is_without_undo {
+            return Ok(true);
+        }
         let begun = self.store.begin(connection, task.to.step()).await?;
         Ok(begun != Begun::Undone)
     }

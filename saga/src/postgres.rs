@@ -38,7 +38,9 @@ const DIALECT: Dialect = Dialect {
     now: "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
     clock: "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
     listed: "r.run = ANY($1)",
-    of_saga: "r.saga = $2",
+    // Not a condition of an index: a planner that does not know the table yet takes all runs of the
+    // saga from one, and those of the list from another.
+    of_saga: "(r.saga = $2) IS TRUE",
     // A join might read the table.
     among: ["= ANY (ARRAY(", "))"],
     lock: "FOR UPDATE",

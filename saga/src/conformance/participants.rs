@@ -9,7 +9,10 @@ use mainstay_outbox::RecordingOutbox;
 
 use super::{
     Connection, Fixture,
-    harness::{Release, Released, Reserve, Reserved, begun_before, held, until},
+    harness::{
+        Authorized, Paid, Release, Released, Reserve, Reserved, Scene, begun_before, held,
+        place_order, until,
+    },
 };
 use crate::{
     Participant, Task,
@@ -114,6 +117,37 @@ pub async fn a_late_answer_asks_whether_it_is_still_wanted<F: Fixture>(fixture: 
     let other = kit.begin(&mut tx, &reserve("r2:Reserve:1")).await.unwrap();
     assert!(other.is_some(), "of another run");
     database.commit(tx).await.unwrap();
+}
+
+pub async fn only_steps_with_an_undo_are_recorded<F: Fixture>(fixture: F) {
+    let scene = Scene::new(fixture, place_order(1));
+    let _run = scene.start("o-1").await;
+    let mut sent = vec![scene.sent_one()];
+    scene.reply(&sent[0], &held()).await;
+    sent.push(scene.sent_one());
+    scene.reply(&sent[1], &Authorized {}).await;
+    sent.push(scene.sent_one());
+    scene.reply(&sent[2], &Paid {}).await;
+    sent.push(scene.sent_one());
+
+    let store = scene.fixture.sagas();
+    let kit = Participant::new(store.clone(), RecordingOutbox::<Connection<F>>::new());
+    let database = store.database();
+    for (message, is_recorded) in sent.into_iter().zip([true, true, false, false]) {
+        let mut tx = database.begin().await.unwrap();
+        let mut command = reserve(message.id.as_str());
+        command.message = message;
+        let task = kit.begin(&mut tx, &command).await.unwrap().unwrap();
+        let kept = serde_json::to_string(&task).unwrap();
+        let step = command.message.id.as_str().rsplit_once(':').unwrap().0;
+        let begun = store.begin(&mut tx, step).await.unwrap();
+        assert_eq!(begun == Begun::Again, is_recorded, "{step}");
+        let _undone = store.undo(&mut tx, step).await.unwrap();
+        // Another process answers later. No undo comes for a step without one.
+        let task: Task<Reserve> = serde_json::from_str(&kept).unwrap();
+        let wanted = kit.is_wanted(&mut tx, &task).await.unwrap();
+        assert_eq!(wanted, !is_recorded, "{step}");
+    }
 }
 
 pub async fn records_of_steps_are_pruned<F: Fixture>(fixture: F) {

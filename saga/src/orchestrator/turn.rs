@@ -17,6 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Orchestrator, Transition, count_ends};
 use crate::{
     Attempt, CommandId, Definition, Error, RunId,
+    command::WITHOUT_UNDO,
     definition::Made,
     engine::{Input, Reply, Send as Sending, advance},
     journal::Entry,
@@ -247,6 +248,9 @@ where
             Kind::new(made.document.kind())?,
         );
         made.document.write_to(&mut message);
+        if step.undo.is_none() {
+            message.headers.append(WITHOUT_UNDO, "true");
+        }
         let key = made.key.as_ref().unwrap_or(&running.key);
         message.key = Some(Key::new(key.as_str())?);
         message.occurred_at = Some(origin.clock().now());

@@ -7,6 +7,10 @@ use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr as _, SqlStr};
 use super::PostgresSagas;
 use crate::{Query, RunId, Status};
 
+/// What is in the tables, unless the server has looked at them: nothing that it knows of.
+const ANALYZE: &str =
+    "VACUUM ANALYZE saga_runs; VACUUM ANALYZE saga_journal; VACUUM ANALYZE saga_steps";
+
 /// 20,000 runs of one definition, half of them ended. The others are due, and so are 100 of another
 /// definition. Five of each hundred are broken, one of each thousand is overdue.
 const RUNS: &str = "INSERT INTO saga_runs (run, saga, business_key, version, fingerprint, status, is_overdue, step, state, input,
@@ -16,8 +20,7 @@ const RUNS: &str = "INSERT INTO saga_runs (run, saga, business_key, version, fin
         repeat('x', 500), '{}', n, n, CASE WHEN n % 2 = 0 THEN n END, CASE WHEN n % 2 = 1 THEN n END
     FROM generate_series(1, 20000) n;
     INSERT INTO saga_journal (run, at, entry) SELECT lpad((n % 20000)::text, 8, '0'), n, '\"started\"' FROM generate_series(1, 60000) n;
-    INSERT INTO saga_steps (step, begins, undos, at) SELECT n::text, 1, 0, n FROM generate_series(1, 20000) n;
-    VACUUM ANALYZE saga_runs; VACUUM ANALYZE saga_journal; VACUUM ANALYZE saga_steps";
+    INSERT INTO saga_steps (step, begins, undos, at) SELECT n::text, 1, 0, n FROM generate_series(1, 20000) n";
 
 struct Bench {
     /// Each of its statements is explained instead.
@@ -28,13 +31,16 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Option<Self> {
+        let bench = Self::not_analyzed().await?;
+        bench.run(ANALYZE).await;
+        Some(bench)
+    }
+
+    async fn not_analyzed() -> Option<Self> {
         let server = Server::for_suite("saga")?.database().await.unwrap();
         let owner = PgPool::connect(&server.url()).await.unwrap();
         let sagas = PostgresSagas::builder(Database::from(&owner)).open().await;
         let mut sagas = sagas.unwrap();
-        for sql in RUNS.split(';') {
-            sqlx::raw_sql(sql).execute(&owner).await.unwrap();
-        }
         let sql = &mut sagas.sql;
         for statement in [
             &mut sql.find,
@@ -51,11 +57,22 @@ impl Bench {
         ] {
             *statement = explained(statement);
         }
-        Some(Self {
+        let bench = Self {
             sagas,
             owner,
             _server: server,
-        })
+        };
+        bench
+            .run("ALTER TABLE saga_runs SET (autovacuum_enabled = off)")
+            .await;
+        bench.run(RUNS).await;
+        Some(bench)
+    }
+
+    async fn run(&self, statements: &'static str) {
+        for sql in statements.split(';') {
+            sqlx::raw_sql(sql).execute(&self.owner).await.unwrap();
+        }
     }
 
     /// The plan of a statement with these parameters, of the types that it casts them to.
@@ -125,6 +142,17 @@ async fn a_step_finds_its_runs_by_index() {
     uses("prune", &plan, "saga_runs_by_ended");
     let plan = bench.plan(&sql.prune_steps, "int8, int8", "1, 100").await;
     uses("steps", &plan, "saga_steps_by_at");
+}
+
+#[tokio::test]
+async fn a_run_is_locked_by_its_id_in_a_table_that_the_server_does_not_know() {
+    let Some(bench) = Bench::not_analyzed().await else {
+        return;
+    };
+    let lock = &bench.sagas.sql.lock;
+    let plan = bench.plan(lock, "text[], text", "'{00000010}', 's'").await;
+    uses("lock", &plan, "saga_runs_pkey");
+    assert!(!plan.contains("BitmapAnd"), "{plan}");
 }
 
 #[tokio::test]
