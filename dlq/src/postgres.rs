@@ -4,8 +4,6 @@
 mod plans;
 mod roles;
 
-use std::sync::{Arc, atomic::AtomicBool};
-
 use async_trait::async_trait;
 use mainstay_database::{
     Migration, Migrations, Namespace,
@@ -15,7 +13,7 @@ use sqlx::{PgConnection, PgPool, Postgres};
 
 use crate::{
     Error,
-    sql::{Dialect, Statements, implement_roles},
+    sql::{Dialect, Kept, Statements, implement_roles},
     store::DeadLetterDatabase,
 };
 
@@ -55,8 +53,7 @@ const DIALECT: Dialect = Dialect {
 pub struct PostgresDeadLetters {
     database: Database,
     sql: Statements,
-    /// Whether the last look found anything kept. It only decides which statement goes first.
-    is_any_kept: Arc<AtomicBool>,
+    kept: Kept,
 }
 
 impl PostgresDeadLetters {
@@ -87,7 +84,7 @@ impl DeadLetterDatabase for Database {
         Ok(PostgresDeadLetters {
             database: self.clone(),
             sql: Statements::new(namespace, DIALECT),
-            is_any_kept: Arc::default(),
+            kept: Kept::default(),
         })
     }
 }

@@ -14,12 +14,12 @@ mod statements;
 pub(crate) use desk::implement_desk;
 pub(crate) use jobs::implement_jobs;
 pub(crate) use keep::implement_keep;
-pub(crate) use look::{Look, check_isolation};
+pub(crate) use look::{Kept, Look, check_isolation};
 pub(crate) use replay::implement_replay;
 pub(crate) use rows::{delivered, held_bodies, held_rows, job_of, letter_of, names};
 pub(crate) use statements::{Dialect, PROBES, Statements};
 
-/// Implements the three roles for a store with the fields `database`, `sql` and `is_any_kept`, and the methods
+/// Implements the three roles for a store with the fields `database`, `sql` and `kept`, and the methods
 /// `reader` and `persists`.
 macro_rules! implement_roles {
     ($store:ident, $driver:ty, $connection:ty, $classify:path) => {

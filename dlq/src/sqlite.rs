@@ -3,8 +3,6 @@
 #[cfg(test)]
 mod plans;
 
-use std::sync::{Arc, atomic::AtomicBool};
-
 use async_trait::async_trait;
 use mainstay_database::{
     Migration, Migrations, Namespace,
@@ -14,7 +12,7 @@ use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 
 use crate::{
     Error,
-    sql::{Dialect, Statements, implement_roles},
+    sql::{Dialect, Kept, Statements, implement_roles},
     store::DeadLetterDatabase,
 };
 
@@ -49,8 +47,7 @@ const DIALECT: Dialect = Dialect {
 pub struct SqliteDeadLetters {
     database: Database,
     sql: Statements,
-    /// Whether the last look found anything kept. It only decides which statement goes first.
-    is_any_kept: Arc<AtomicBool>,
+    kept: Kept,
 }
 
 impl SqliteDeadLetters {
@@ -85,7 +82,7 @@ impl DeadLetterDatabase for Database {
         Ok(SqliteDeadLetters {
             database: self.clone(),
             sql: Statements::new(namespace, DIALECT),
-            is_any_kept: Arc::default(),
+            kept: Kept::default(),
         })
     }
 }

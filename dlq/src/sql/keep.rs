@@ -176,7 +176,7 @@ macro_rules! implement_keep {
             ) -> Result<Vec<usize>, crate::Error> {
                 // One round trip: the look itself where something was kept the last time, and the
                 // cheaper question first where nothing was.
-                if !self.is_any_kept.load(std::sync::atomic::Ordering::Relaxed) {
+                if !self.kept.is_likely_for(consumer) {
                     let (is_any, level) =
                         sqlx::query_as::<$driver, (i32, String)>(self.sql.is_any_kept.clone())
                             .persistent(self.persists())
@@ -194,8 +194,7 @@ macro_rules! implement_keep {
                     blocked,
                     known,
                 } = self.look(connection, consumer, fresh).await?;
-                self.is_any_kept
-                    .store(is_any_kept, std::sync::atomic::Ordering::Relaxed);
+                self.kept.note(consumer, is_any_kept);
                 let (mut held, mut waiting) = (Vec::new(), Vec::new());
                 for (place, delivery) in fresh.iter().copied().enumerate() {
                     let identity = mainstay_inbox::store::Identity::of(delivery);

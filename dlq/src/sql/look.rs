@@ -1,6 +1,9 @@
 //! What a batch meets at its admission.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use mainstay_inbox::store::Identity;
 use mainstay_messaging::{Delivery, Group};
@@ -59,6 +62,28 @@ impl Look {
                 .collect(),
             known: known.into_iter().collect(),
         })
+    }
+}
+
+/// The consumers for which the last look found anything kept. It only decides which statement goes first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept(Arc<Mutex<HashSet<Group>>>);
+
+impl Kept {
+    pub(crate) fn is_likely_for(&self, consumer: &Group) -> bool {
+        self.consumers().contains(consumer)
+    }
+
+    pub(crate) fn note(&self, consumer: &Group, is_any_kept: bool) {
+        if is_any_kept {
+            self.consumers().insert(consumer.clone());
+        } else {
+            self.consumers().remove(consumer);
+        }
+    }
+
+    fn consumers(&self) -> MutexGuard<'_, HashSet<Group>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,13 +8,19 @@ use super::{Queue, delivery, fixture};
 
 /// Round trips of the admission of two messages, and what becomes of them.
 async fn cost(wire: &Wire, queue: &Queue, offset: i64) -> (usize, Vec<Admission>) {
+    cost_for(wire, queue, "billing", offset).await
+}
+
+async fn cost_for(
+    wire: &Wire,
+    queue: &Queue,
+    group: &'static str,
+    offset: i64,
+) -> (usize, Vec<Admission>) {
     let deliveries = [delivery(offset), delivery(offset + 1)];
     let mut tx = queue.database().begin().await.unwrap();
     let before = wire.round_trips();
-    let (group, deliveries) = (
-        Group::from_static("billing"),
-        [&deliveries[0], &deliveries[1]],
-    );
+    let (group, deliveries) = (Group::from_static(group), [&deliveries[0], &deliveries[1]]);
     let admissions = queue.admit_batch(&mut tx, &group, &deliveries).await;
     let round_trips = wire.round_trips() - before;
     queue.database().commit(tx).await.unwrap();
@@ -35,6 +41,9 @@ async fn a_blocked_key_costs_the_messages_of_other_keys_no_round_trip() {
     // The first look finds out that a key is blocked, and prepares.
     cost(&wire, &queue, 20).await;
     assert_eq!(cost(&wire, &queue, 30).await, (2, fresh()));
+    // Another consumer, for which nothing is kept, changes nothing of that.
+    cost_for(&wire, &queue, "mailing", 30).await;
+    assert_eq!(cost(&wire, &queue, 34).await, (2, fresh()));
     // Two statements keep what is held, with its body.
     cost(&wire, &queue, 40).await;
     let unblock = "DELETE FROM shop.billing_dlq_blocked_keys WHERE key = 'key-41'";
