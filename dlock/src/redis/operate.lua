@@ -52,10 +52,15 @@ for i = 1, #KEYS do
             local time = call('TIME')
             now = time[1] * 1000000 + time[2]
         end
-        if ends and ends > now and not is_owner then
+        local fence, floor = 0, tonumber(ARGV[at + 2])
+        if value then
+            fence = tonumber(sub(value, 1, 16))
+        end
+        if not fence then
+            answers[i] = { err = 'ERR this key holds a text that is no lock' }
+        elseif ends and ends > now and not is_owner then
             answers[i] = now - ends
         else
-            local fence, floor = value and tonumber(sub(value, 1, 16)) or 0, tonumber(ARGV[at + 2])
             if not is_owner or fence <= floor then
                 -- Above the last one; if that was lost with the data, the time is.
                 fence = math.max(fence + 1, now, floor + 1)

@@ -86,6 +86,24 @@ async fn a_key_that_holds_something_else_is_refused_alone_and_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_key_that_holds_another_text_is_refused_and_stays_as_it_is() {
+    let Some((server, mut connection, store)) = opened().await else {
+        return;
+    };
+    tell(&mut connection, "SET", &["dlock:theirs", "a text"]).await;
+    let refused = store.acquire(claim("theirs", "me")).await;
+    assert!(is_refused(&refused), "{refused:?}");
+    let mut read = driver::cmd("GET");
+    let value: String = read
+        .arg("dlock:theirs")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(value, "a text");
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_lease_that_may_not_be_renewed_ends_alone() {
     let Some((server, mut connection, store)) = opened().await else {
         return;
