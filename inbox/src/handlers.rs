@@ -147,9 +147,9 @@ where
     /// Dropping the future leaves it unknown what the handler wrote: roll the transaction back.
     pub async fn run(&self, connection: &mut C, delivery: &Delivery) -> Result<(), HandlerError> {
         let decoded = self.registry.read(delivery);
-        let decoded = decoded.map_err(HandlerError::permanent)?;
-        let calls = vec![decoded.call];
-        let running = AssertUnwindSafe(decoded.handler.run(connection, calls)).catch_unwind();
+        let Decoded { handler, event } = decoded.map_err(HandlerError::permanent)?;
+        let calls = vec![Call { event, delivery }];
+        let running = AssertUnwindSafe(handler.run(connection, calls)).catch_unwind();
         running
             .await
             .unwrap_or_else(|payload| Err(Panicked(panic_text(&*payload)).into()))

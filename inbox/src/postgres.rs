@@ -12,8 +12,11 @@ use mainstay_database::{
     Migration, Migrations, Namespace,
     postgres::{Database, classify, statement},
 };
-use mainstay_messaging::{Delivery, Group, Position};
-use sqlx::{PgConnection, SqlStr};
+use mainstay_messaging::{Delivery, Group};
+use sqlx::{
+    Arguments as _, PgConnection, SqlStr,
+    postgres::{PgArguments, PgBindIterExt as _},
+};
 
 use crate::{
     Admission, Error, Inbox, InboxBuilder,
@@ -149,15 +152,9 @@ impl PostgresInbox {
         consumer: &Group,
         deliveries: &[&Delivery],
     ) -> Result<(), Error> {
-        let rows = Rows::of(deliveries);
-        sqlx::query(self.redeliveries.clone())
+        let arguments = arguments(consumer, deliveries).map_err(classify)?;
+        sqlx::query_with(self.redeliveries.clone(), arguments)
             .persistent(self.database.keeps_statements())
-            .bind(consumer.as_str())
-            .bind(rows.sources)
-            .bind(rows.ids)
-            .bind(rows.topics)
-            .bind(rows.partitions)
-            .bind(rows.offsets)
             .execute(connection)
             .await
             .map_err(classify)?;
@@ -179,17 +176,11 @@ impl Inbox for PostgresInbox {
             [] => Ok(Vec::new()),
             [delivery] => Ok(vec![self.admit(connection, consumer, delivery).await?]),
             _ => {
-                let rows = Rows::of(deliveries);
+                let arguments = arguments(consumer, deliveries).map_err(classify)?;
                 let count = i64::try_from(deliveries.len()).unwrap_or(i64::MAX);
                 let answer: Vec<(i64, Option<String>, Option<String>)> =
-                    sqlx::query_as(self.many.clone())
+                    sqlx::query_as_with(self.many.clone(), arguments)
                         .persistent(self.database.keeps_statements())
-                        .bind(consumer.as_str())
-                        .bind(rows.sources)
-                        .bind(rows.ids)
-                        .bind(rows.topics)
-                        .bind(rows.partitions)
-                        .bind(rows.offsets)
                         .bind(count)
                         .fetch_all(&mut *connection)
                         .await
@@ -244,51 +235,58 @@ impl WorkerStore for PostgresInbox {
     }
 }
 
-/// The deliveries as the statement takes them, column by column.
+/// The deliveries as statements take them, column by column, behind the consumer.
 ///
 /// They are in the order of positions, whatever the order of the batch. So of two batches with the
 /// same messages, one waits for the other at the first common message, and they never deadlock.
-struct Rows<'a> {
-    sources: Vec<&'a str>,
-    ids: Vec<std::borrow::Cow<'a, str>>,
-    topics: Vec<&'a str>,
-    partitions: Vec<i32>,
-    offsets: Vec<i64>,
+fn arguments(consumer: &Group, deliveries: &[&Delivery]) -> Result<PgArguments, sqlx::Error> {
+    let rows = deliveries.iter().copied();
+    let mut rows: Vec<Row<'_>> = rows.map(Row::of).collect();
+    rows.sort_unstable_by(|one, other| {
+        // Most are of one topic, whose name all deliveries share.
+        let topics = if ptr::eq(one.topic, other.topic) {
+            Ordering::Equal
+        } else {
+            one.topic.cmp(other.topic)
+        };
+        topics.then_with(|| (one.partition, one.offset).cmp(&(other.partition, other.offset)))
+    });
+    let mut arguments = PgArguments::default();
+    // Beside the rows: consumer, count, and the heads of the columns.
+    arguments.reserve(7, rows.iter().map(Row::size).sum::<usize>() + 256);
+    let mut add = || {
+        arguments.add(consumer.as_str())?;
+        arguments.add(rows.iter().map(|row| row.identity.source).bind_iter())?;
+        arguments.add(rows.iter().map(|row| &*row.identity.id).bind_iter())?;
+        arguments.add(rows.iter().map(|row| row.topic).bind_iter())?;
+        arguments.add(rows.iter().map(|row| row.partition).bind_iter())?;
+        arguments.add(rows.iter().map(|row| row.offset).bind_iter())
+    };
+    add().map_err(sqlx::Error::Encode)?;
+    Ok(arguments)
 }
 
-impl<'a> Rows<'a> {
-    fn of(deliveries: &[&'a Delivery]) -> Self {
-        let place = |delivery: &&'a Delivery| {
-            let Position { partition, offset } = &delivery.position;
-            let topic = partition.topic.as_str();
-            (topic, partition.number, *offset, *delivery)
-        };
-        let mut sorted: Vec<_> = deliveries.iter().map(place).collect();
-        sorted.sort_unstable_by(|one, other| {
-            // Most are of one topic, whose name all deliveries share.
-            let topics = if ptr::eq(one.0, other.0) {
-                Ordering::Equal
-            } else {
-                one.0.cmp(other.0)
-            };
-            topics.then_with(|| (one.1, one.2).cmp(&(other.1, other.2)))
-        });
-        let count = sorted.len();
-        let mut rows = Self {
-            sources: Vec::with_capacity(count),
-            ids: Vec::with_capacity(count),
-            topics: Vec::with_capacity(count),
-            partitions: Vec::with_capacity(count),
-            offsets: Vec::with_capacity(count),
-        };
-        for (topic, partition, offset, delivery) in sorted {
-            let Identity { source, id } = Identity::of(delivery);
-            rows.sources.push(source);
-            rows.ids.push(id);
-            rows.topics.push(topic);
-            rows.partitions.push(partition);
-            rows.offsets.push(offset);
+/// A delivery as a statement takes it.
+struct Row<'a> {
+    identity: Identity<'a>,
+    topic: &'a str,
+    partition: i32,
+    offset: i64,
+}
+
+impl<'a> Row<'a> {
+    fn of(delivery: &'a Delivery) -> Self {
+        Self {
+            identity: Identity::of(delivery),
+            topic: delivery.position.partition.topic.as_str(),
+            partition: delivery.position.partition.number,
+            offset: delivery.position.offset,
         }
-        rows
+    }
+
+    /// About how many bytes it takes among the arguments: five values, each behind its length.
+    fn size(&self) -> usize {
+        let Identity { source, id } = &self.identity;
+        source.len() + id.len() + self.topic.len() + 5 * 4 + 4 + 8
     }
 }

@@ -4,7 +4,7 @@ use std::{any::Any, marker::PhantomData};
 
 use futures_util::future::BoxFuture;
 use mainstay_messaging::{
-    Cause, Message, Position,
+    Cause, Delivery, Message,
     event::{DecodeError, Event, decode},
 };
 
@@ -13,14 +13,19 @@ use super::{
     function::{BatchFn, HandlerFn},
 };
 
-/// One event of a call: a [`Received`] of the type that its handler takes. That handler decoded it,
-/// before the transaction began.
-pub(crate) struct Call(Box<dyn Any + Send + Sync>);
+/// An event that was decoded, before the transaction began, by the handler that will get it.
+pub(crate) type AnyEvent = Box<dyn Any + Send + Sync>;
+
+/// One event of a call, and the record that it was read from.
+pub(crate) struct Call<'a> {
+    pub(crate) event: AnyEvent,
+    pub(crate) delivery: &'a Delivery,
+}
 
 /// A handler whose event type is erased.
 pub(crate) trait Registered<C>: Send + Sync {
-    /// Reads the event in `message`, which was read at `position`.
-    fn decode(&self, message: &Message, position: &Position) -> Result<Call, DecodeError>;
+    /// Reads the event in `message`.
+    fn decode(&self, message: &Message) -> Result<AnyEvent, DecodeError>;
 
     /// The label under which one call takes several events; none if each event is a call of its
     /// own.
@@ -30,7 +35,7 @@ pub(crate) trait Registered<C>: Send + Sync {
     fn run<'a>(
         &'a self,
         connection: &'a mut C,
-        calls: Vec<Call>,
+        calls: Vec<Call<'a>>,
     ) -> BoxFuture<'a, Result<(), HandlerError>>;
 }
 
@@ -65,8 +70,8 @@ where
     M: 'static,
     H: for<'a> HandlerFn<'a, C, S, E, M> + 'static,
 {
-    fn decode(&self, message: &Message, position: &Position) -> Result<Call, DecodeError> {
-        Ok(Call::new(decode::<E>(message)?, message, position))
+    fn decode(&self, message: &Message) -> Result<AnyEvent, DecodeError> {
+        Ok(Box::new(decode::<E>(message)?))
     }
 
     fn batch(&self) -> Option<&'static str> {
@@ -76,7 +81,7 @@ where
     fn run<'a>(
         &'a self,
         connection: &'a mut C,
-        calls: Vec<Call>,
+        calls: Vec<Call<'a>>,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         Box::pin(async move {
             for call in calls {
@@ -98,8 +103,8 @@ where
     M: 'static,
     H: for<'a> BatchFn<'a, C, S, E, M> + 'static,
 {
-    fn decode(&self, message: &Message, position: &Position) -> Result<Call, DecodeError> {
-        Ok(Call::new(decode::<E>(message)?, message, position))
+    fn decode(&self, message: &Message) -> Result<AnyEvent, DecodeError> {
+        Ok(Box::new(decode::<E>(message)?))
     }
 
     fn batch(&self) -> Option<&'static str> {
@@ -109,7 +114,7 @@ where
     fn run<'a>(
         &'a self,
         connection: &'a mut C,
-        calls: Vec<Call>,
+        calls: Vec<Call<'a>>,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         run_batch(&self.handler, &self.state, connection, calls)
     }
@@ -122,8 +127,8 @@ where
     M: 'static,
     H: for<'a> BatchFn<'a, C, S, (), M> + 'static,
 {
-    fn decode(&self, message: &Message, position: &Position) -> Result<Call, DecodeError> {
-        Ok(Call::new((), message, position))
+    fn decode(&self, _: &Message) -> Result<AnyEvent, DecodeError> {
+        Ok(Box::new(()))
     }
 
     fn batch(&self) -> Option<&'static str> {
@@ -133,7 +138,7 @@ where
     fn run<'a>(
         &'a self,
         connection: &'a mut C,
-        calls: Vec<Call>,
+        calls: Vec<Call<'a>>,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         run_batch(&self.handler, &self.state, connection, calls)
     }
@@ -143,7 +148,7 @@ fn run_batch<'a, C, S, E, M, H>(
     handler: &'a H,
     state: &'a S,
     connection: &'a mut C,
-    calls: Vec<Call>,
+    calls: Vec<Call<'a>>,
 ) -> BoxFuture<'a, Result<(), HandlerError>>
 where
     C: Send + 'static,
@@ -161,21 +166,18 @@ where
     })
 }
 
-impl Call {
-    fn new<E: Send + Sync + 'static>(event: E, message: &Message, position: &Position) -> Self {
-        Self(Box::new(Received {
-            event,
-            message: message.clone(),
-            position: position.clone(),
-        }))
-    }
-
+impl Call<'_> {
     fn received<E: 'static>(self) -> Result<Received<E>, HandlerError> {
-        match self.0.downcast() {
-            Ok(received) => Ok(*received),
+        let Delivery { content, position } = self.delivery;
+        match (self.event.downcast::<E>(), content.message()) {
+            (Ok(event), Some(message)) => Ok(Received {
+                event: *event,
+                message: message.clone(),
+                position: position.clone(),
+            }),
             // The same handler decoded it, so this cannot happen. If it did, the message must not
             // be lost.
-            Err(_) => Err(HandlerError::permanent(
+            _ => Err(HandlerError::permanent(
                 "an event was decoded as another type",
             )),
         }
@@ -184,7 +186,7 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
-    use mainstay_messaging::Partition;
+    use mainstay_messaging::{Partition, Position, broker::Content};
 
     use super::*;
 
@@ -216,7 +218,14 @@ mod tests {
             },
             offset: 0,
         };
-        let call = Call::new(Placed, &message, &position);
+        let delivery = Delivery {
+            position,
+            content: Content::Message(message.clone()),
+        };
+        let call = Call {
+            event: Box::new(Placed),
+            delivery: &delivery,
+        };
         let mut seen = Vec::new();
         handler.run(&mut seen, vec![call]).await.unwrap();
         assert_eq!(seen, [Cause::of(&message)]);

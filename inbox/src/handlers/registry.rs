@@ -9,7 +9,7 @@ use std::{
 use mainstay_messaging::{Delivery, Message, broker::Content};
 
 use super::{
-    registered::{Call, Registered},
+    registered::{AnyEvent, Registered},
     unreadable::{DecodingPanicked, NoHandler, NotAMessage, panic_text},
 };
 use crate::Error;
@@ -25,7 +25,7 @@ pub(crate) struct Registry<C> {
 /// An event that was decoded, and the handler that gets it.
 pub(crate) struct Decoded<C> {
     pub(crate) handler: Arc<dyn Registered<C>>,
-    pub(crate) call: Call,
+    pub(crate) event: AnyEvent,
 }
 
 impl<C> Registry<C> {
@@ -75,11 +75,10 @@ impl<C> Registry<C> {
         let Some(handler) = self.by_kind.get(message.kind.as_str()) else {
             return Err(Arc::new(NoHandler(message.kind.to_string())));
         };
-        let decoding = || handler.decode(message, &delivery.position);
-        match catch_unwind(AssertUnwindSafe(decoding)) {
-            Ok(Ok(call)) => Ok(Decoded {
+        match catch_unwind(AssertUnwindSafe(|| handler.decode(message))) {
+            Ok(Ok(event)) => Ok(Decoded {
                 handler: Arc::clone(handler),
-                call,
+                event,
             }),
             Ok(Err(error)) => Err(Arc::new(error)),
             Err(payload) => Err(Arc::new(DecodingPanicked(panic_text(&*payload)))),

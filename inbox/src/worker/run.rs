@@ -53,8 +53,8 @@ impl<I: WorkerStore> Work<I> {
                 Admission::Fresh => {
                     let event = entry.event.take();
                     match event.unwrap_or_else(|| self.handlers.read(&entry.delivery)) {
-                        Ok(Decoded { handler, call }) => {
-                            fresh.push((&*entry, handler, Some(call)));
+                        Ok(Decoded { handler, event }) => {
+                            fresh.push((&*entry, handler, Some(event)));
                         }
                         Err(error) => {
                             let fault = Fault::unread(entry.index, error);
@@ -77,23 +77,21 @@ impl<I: WorkerStore> Work<I> {
             let mut events = Vec::with_capacity(members.len());
             let mut taker = None;
             for member in members {
-                if let Some((entry, handler, call)) = fresh.get_mut(member)
-                    && let Some(call) = call.take()
+                if let Some((entry, handler, event)) = fresh.get_mut(member)
+                    && let Some(event) = event.take()
                 {
-                    taker.get_or_insert_with(|| (Arc::clone(handler), &*entry.delivery));
+                    taker.get_or_insert_with(|| Arc::clone(handler));
                     indices.push(entry.index);
-                    events.push(call);
+                    let delivery = &*entry.delivery;
+                    events.push(Call { event, delivery });
                 }
             }
             run.extend_from_slice(&indices);
-            let Some((handler, first)) = taker else {
-                continue;
-            };
-            let span = span_of(&self.group, first, events.len());
-            let called = self
-                .call(connection, &*handler, indices, &run, events)
-                .instrument(span);
-            if let Err(broken) = called.await? {
+            if let Some(handler) = taker
+                && let Err(broken) = self
+                    .call(connection, &*handler, indices, &run, events)
+                    .await?
+            {
                 return Ok(Err(broken));
             }
         }
@@ -115,11 +113,14 @@ impl<I: WorkerStore> Work<I> {
         handler: &dyn Registered<I::Connection>,
         indices: Vec<usize>,
         run: &[usize],
-        events: Vec<Call>,
+        events: Vec<Call<'_>>,
     ) -> Result<Result<(), Broken>, Interruption> {
         let deadline = self.settings.handler_deadline;
+        let span = span_of(&self.group, &events);
         let running = AssertUnwindSafe(handler.run(connection, events)).catch_unwind();
-        let ended = tokio::time::timeout(deadline, running).await;
+        let ended = tokio::time::timeout(deadline, running)
+            .instrument(span)
+            .await;
         let (cause, error, culprit): (_, Reason, _) = match ended {
             Ok(Ok(Ok(()))) => return Ok(Ok(())),
             Ok(Ok(Err(error))) => {

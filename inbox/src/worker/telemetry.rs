@@ -5,6 +5,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tracing::Span;
 
 use super::outcome::Cause;
+use crate::handlers::Call;
 
 /// The metrics of one run.
 pub(super) struct Meters {
@@ -59,8 +60,10 @@ impl Meters {
 
 /// The span of one call, with OpenTelemetry's names. For a batch it names the first message and the
 /// number of messages.
-pub(super) fn span_of(group: &Group, first: &Delivery, count: usize) -> Span {
-    let Delivery { content, position } = first;
+pub(super) fn span_of(group: &Group, calls: &[Call<'_>]) -> Span {
+    let Some(Delivery { content, position }) = calls.first().map(|call| call.delivery) else {
+        return Span::none();
+    };
     let Some(message) = content.message() else {
         return Span::none();
     };
@@ -74,7 +77,7 @@ pub(super) fn span_of(group: &Group, first: &Delivery, count: usize) -> Span {
         messaging.message.offset = position.offset,
         messaging.message.id = message.id.as_str(),
         messaging.message.kind = message.kind.as_str(),
-        messaging.batch.message_count = count,
+        messaging.batch.message_count = calls.len(),
         traceparent = message.traceparent.as_deref(),
     )
 }
