@@ -123,7 +123,7 @@
 //! | Redis restarts empty or fails over without the last writes. | Two may hold the lock for up to a lease. The fence refuses one of them. |
 //! | Redis forgets its scripts. | They are sent again. |
 //! | Redis has no memory left. | Leases are renewed, locks are released, and usually none is granted: [`Error::Unavailable`]. |
-//! | The key of a lock in Redis holds something else, or the user may not touch it. | Operations on this lock are refused ([`Error::Refused`]), the key stays as it is, and a lease that is held is lost at its next renewal or at its end. Other locks notice nothing. |
+//! | The key of a lock in Redis holds something else, or the user may not touch it. | Acquiring this lock is refused ([`Error::Refused`]), the key stays as it is, and a lease that is held is lost at its next renewal or at its end. Other locks notice nothing. |
 //! | A token in Redis would be 2⁵³ or above. | The lock is not granted: [`Error::Refused`]. |
 //! | Redis is set to evict keys. | Opening is refused with the name of the setting: [`Error::Evicts`]. |
 //! | A server's clock jumps ahead. | Leases end early: a change of holder, and the fence refuses the former one. |

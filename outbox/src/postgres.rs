@@ -17,7 +17,7 @@ mod statements;
 mod wakeup;
 
 use std::{
-    sync::{Arc, Weak, atomic::AtomicBool},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -37,6 +37,7 @@ use crate::{
         Fetched, Limit, Notifier, Origin, Outcome, RelayStore, RowRef, SHARD_HASH, ShardLease,
     },
 };
+use log_only::Deferring;
 use statements::Statements;
 use wakeup::Wakeup;
 
@@ -79,9 +80,7 @@ struct Inner {
     origin: Origin,
     notifier: Notifier,
     wakeup: Wakeup,
-    /// Whether the last round found anything in the deferred table. It only decides which statement goes
-    /// first.
-    is_any_deferred: AtomicBool,
+    deferring: Deferring,
 }
 
 impl PostgresOutbox {
@@ -98,7 +97,7 @@ impl PostgresOutbox {
         let inner = Arc::new(Inner {
             statements: Statements::new(&settings.namespace),
             wakeup: Wakeup::new(&settings.namespace.render("{ns}outbox")),
-            is_any_deferred: AtomicBool::new(false),
+            deferring: Deferring::default(),
             notifier: Notifier::new(Arc::clone(origin.clock())),
             database,
             settings,

@@ -54,7 +54,8 @@ for i = 1, #KEYS do
         end
         local fence, floor = 0, tonumber(ARGV[at + 2])
         if value then
-            fence = tonumber(sub(value, 1, 16))
+            -- Not the number of a counter that is another program's.
+            fence = (#value == 16 or sub(value, 17, 17) == ' ') and tonumber(sub(value, 1, 16))
         end
         if not fence then
             answers[i] = { err = 'ERR this key holds a text that is no lock' }

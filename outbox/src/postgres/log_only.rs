@@ -3,7 +3,10 @@
 //! The statement for both tables sorts whole rows and counts them; for the log alone the server takes
 //! half the time. Which one goes first follows from what the last round found.
 
-use std::sync::atomic::Ordering;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use sqlx::{PgConnection, Row as _};
 
@@ -18,10 +21,11 @@ use crate::{
     store::{Fetched, Limit, RowRef},
 };
 
-/// Rows of the log, if nothing of these shards is deferred. One snapshot, as for both tables. Columns as of `fetch`, but that the
-/// attempts of the summary tell whether anything is deferred; then no row is read.
+/// Rows of the log, if nothing of these shards is deferred. One snapshot, as for both tables. The columns
+/// are the first eight of `fetch`; the attempts of the summary are 1 if anything is deferred, and then no
+/// row is read.
 ///
-/// A row of the kind [`LEFT_OUT`] is the first one beyond the limit of bytes, without its content.
+/// A row of the kind [`BEYOND`] is the first one beyond the limit of bytes, without its content.
 pub(super) const FETCH_LOG: &str = "WITH deferred AS MATERIALIZED (
        SELECT EXISTS (SELECT FROM unnest($1::int4[]) h(shard) CROSS JOIN LATERAL
                 (SELECT FROM {ns}outbox_deferred WHERE head AND shard = h.shard ORDER BY due_at LIMIT 1) d)
@@ -48,8 +52,35 @@ pub(super) const OF_SHARDS: &str =
        (SELECT * FROM {ns}outbox WHERE shard = h.shard AND position NOT IN (SELECT unnest($4::int8[]))
         AND NOT (SELECT is_any FROM deferred) ORDER BY position LIMIT $2) o ORDER BY o.position LIMIT $2)";
 
-/// There is a row that the limit of bytes has left out.
-const LEFT_OUT: i32 = 8;
+/// There is a row beyond the limit of bytes.
+const BEYOND: i32 = 8;
+
+/// The shards of relays whose last round found anything deferred. It only decides which statement goes
+/// first.
+#[derive(Debug, Default)]
+pub(super) struct Deferring(Mutex<BTreeSet<i32>>);
+
+impl Deferring {
+    pub(super) fn is_likely_in(&self, shards: &[i32]) -> bool {
+        let deferring = self.shards();
+        shards.iter().any(|shard| deferring.contains(shard))
+    }
+
+    pub(super) fn note(&self, shards: &[i32], is_any_deferred: bool) {
+        let mut deferring = self.shards();
+        for shard in shards {
+            if is_any_deferred {
+                deferring.insert(*shard);
+            } else {
+                deferring.remove(shard);
+            }
+        }
+    }
+
+    fn shards(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Inner {
     /// None: something is deferred.
@@ -78,11 +109,11 @@ impl Inner {
         for row in rows {
             match row.try_get(0).map_err(driver)? {
                 SUMMARY if row.try_get::<i32, _>(3).map_err(driver)? != 0 => {
-                    self.is_any_deferred.store(true, Ordering::Relaxed);
+                    self.deferring.note(shards, true);
                     return Ok(None);
                 }
                 SUMMARY => {}
-                LEFT_OUT => fetched.more = true,
+                BEYOND => fetched.more = true,
                 _ => read(&row, &mut fetched).map_err(driver)?,
             }
         }

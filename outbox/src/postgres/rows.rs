@@ -1,6 +1,6 @@
 //! Reading rows and recording their outcome.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use sqlx::{Row as _, postgres::PgRow};
 
@@ -25,14 +25,14 @@ impl Inner {
     ) -> Result<Fetched, Error> {
         let shards: Vec<i32> = leases.iter().map(|lease| lease.shard.into()).collect();
         let mut tx = self.begin(&self.statements.begin_fetch).await?;
-        if !self.is_any_deferred.load(Ordering::Relaxed)
+        if !self.deferring.is_likely_in(&shards)
             && let Some(fetched) = self.fetch_log(&mut tx, &shards, limit, in_flight).await?
         {
             return Ok(fetched);
         }
         let rows = sqlx::query(self.statements.fetch.clone())
             .persistent(self.database.keeps_statements())
-            .bind(shards)
+            .bind(&shards)
             .bind(i64::from(limit.messages))
             .bind(i64::try_from(limit.bytes).unwrap_or(i64::MAX))
             .bind(log_positions(in_flight))
@@ -54,8 +54,7 @@ impl Inner {
         let is_any_deferred = fetched.next_due.is_some()
             || fetched.blocked_keys > 0
             || !fetched.rows.iter().all(is_of_log);
-        self.is_any_deferred
-            .store(is_any_deferred, Ordering::Relaxed);
+        self.deferring.note(&shards, is_any_deferred);
         Ok(fetched)
     }
 

@@ -90,16 +90,15 @@ async fn a_key_that_holds_another_text_is_refused_and_stays_as_it_is() {
     let Some((server, mut connection, store)) = opened().await else {
         return;
     };
-    tell(&mut connection, "SET", &["dlock:theirs", "a text"]).await;
-    let refused = store.acquire(claim("theirs", "me")).await;
-    assert!(is_refused(&refused), "{refused:?}");
-    let mut read = driver::cmd("GET");
-    let value: String = read
-        .arg("dlock:theirs")
-        .query_async(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(value, "a text");
+    for theirs in ["a text", "42", "1234567890123456789", ""] {
+        tell(&mut connection, "SET", &["dlock:theirs", theirs]).await;
+        let refused = store.acquire(claim("theirs", "me")).await;
+        assert!(is_refused(&refused), "{theirs:?}: {refused:?}");
+        let mut read = driver::cmd("GET");
+        let read = read.arg("dlock:theirs");
+        let value: String = read.query_async(&mut connection).await.unwrap();
+        assert_eq!(value, theirs);
+    }
     server.close().await.unwrap();
 }
 
