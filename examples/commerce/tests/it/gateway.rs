@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     sandbox::Sandbox,
     server::refused,
-    shop::{BOUND, Reply, Shop, body, command, send, wait_for},
+    shop::{BOUND, Reply, Shop, body, command, send, until_refused, wait_for},
 };
 
 const PASSWORD: &str = "mainstay-demo";
@@ -192,10 +192,7 @@ fn a_client_that_asks_too_often_is_slowed_down() {
     };
     let arguments = ["--traffic", "off", "--rate-limit", "5/s"];
     let shop = Shop::start(directory.path(), &arguments, None).unwrap();
-    let slowed = wait_for("a refusal", || {
-        let reply = shop.get("/api/v1/stock/SKU-001");
-        (reply.status != 200).then_some(reply)
-    });
+    let (_, slowed) = until_refused(&shop, "/api/v1/stock/SKU-001");
     assert_eq!((slowed.status, &*slug(&slowed)), (429, "too-many-requests"));
     assert_eq!(slowed.headers["retry-after"], "1");
     // Probes are not counted.

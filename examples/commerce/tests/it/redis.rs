@@ -8,7 +8,7 @@ use mainstay_testkit::redis::{PrivateServer, Server};
 
 use crate::{
     sandbox::{Sandbox, block_on, count},
-    shop::{Shop, assert_holds, body, command, wait_for},
+    shop::{Shop, assert_holds, body, command, until_refused, wait_for},
 };
 
 /// Requests to authorise a payment.
@@ -88,19 +88,12 @@ fn while_redis_is_away_orders_are_taken_and_the_provider_is_not_asked() {
 /// Twice as many requests at once as the limit lets through per second.
 const AT_ONCE: usize = 10;
 
-/// Sends requests until one is refused; how many passed before.
+/// How many requests pass before one is refused.
 fn passed(gateway: &Shop) -> usize {
-    let mut passed = 0;
-    wait_for("a refusal", || {
-        let reply = gateway.get("/api/v1/categories");
-        if reply.status == 200 {
-            passed += 1;
-            return None;
-        }
-        assert_eq!(reply.status, 429, "{reply:?}");
-        assert!(reply.headers.contains_key("retry-after"), "{reply:?}");
-        Some(passed)
-    })
+    let (passed, refused) = until_refused(gateway, "/api/v1/categories");
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
+    passed
 }
 
 /// Each alone would let its own number of requests pass.

@@ -16,6 +16,8 @@ use crate::sandbox;
 
 /// No wait takes that long, even on a busy machine, unless something is broken.
 pub(crate) const BOUND: Duration = Duration::from_secs(180);
+/// More requests than any limit of these tests lets through while they are sent.
+const MANY: usize = 10_000;
 
 pub(crate) struct Shop {
     child: Child,
@@ -159,6 +161,13 @@ impl Drop for Shop {
 }
 
 /// Polls until there is a result.
+/// Asks without a pause until a request is refused; how many were answered before.
+pub(crate) fn until_refused(shop: &Shop, path: &str) -> (usize, Reply) {
+    let mut replies = (0..MANY).map(|answered| (answered, shop.get(path)));
+    let refused = replies.find(|(_, reply)| reply.status != 200);
+    refused.unwrap_or_else(|| panic!("none of {MANY} requests was refused"))
+}
+
 pub(crate) fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
@@ -167,8 +176,8 @@ pub(crate) fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T 
         }
         assert!(started.elapsed() < BOUND, "waited too long for {what}");
         // Longer and longer: many who wait at once take no processor time from what they wait for.
-        let pause = started.elapsed() / 8;
-        std::thread::sleep(pause.clamp(Duration::from_millis(10), Duration::from_millis(500)));
+        let pause = started.elapsed() / 16;
+        std::thread::sleep(pause.clamp(Duration::from_millis(10), Duration::from_millis(250)));
     }
 }
 
