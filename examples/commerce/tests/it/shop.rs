@@ -160,7 +160,6 @@ impl Drop for Shop {
     }
 }
 
-/// Polls until there is a result.
 /// Asks without a pause until a request is refused; how many were answered before.
 pub(crate) fn until_refused(shop: &Shop, path: &str) -> (usize, Reply) {
     let mut replies = (0..MANY).map(|answered| (answered, shop.get(path)));
@@ -168,6 +167,7 @@ pub(crate) fn until_refused(shop: &Shop, path: &str) -> (usize, Reply) {
     refused.unwrap_or_else(|| panic!("none of {MANY} requests was refused"))
 }
 
+/// Polls until there is a result.
 pub(crate) fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
