@@ -129,6 +129,7 @@ macro_rules! conformance {
             a_fetch_leaves_out_what_is_in_flight
             a_fetch_takes_no_deferred_row_in_flight_for_one_of_the_log
             a_relay_reads_on_while_a_batch_is_published
+            a_notified_relay_reads_ahead_if_it_is_notified_again
             a_read_ahead_that_hangs_holds_back_no_shutdown
             a_read_ahead_that_hangs_holds_back_no_refused_message
             what_was_read_behind_a_refused_message_is_read_again

@@ -1,7 +1,7 @@
 //! Tells a relay in the same process that there are new rows, so that it need not poll for them.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -23,6 +23,8 @@ pub struct Notifier {
     last_enqueue: AtomicI64,
     enqueued: Notify,
     notified: Notify,
+    /// How many notifications there were.
+    notifications: AtomicU64,
 }
 
 /// First and longest interval of the early polls after an enqueue.
@@ -44,6 +46,7 @@ impl Notifier {
             last_enqueue: AtomicI64::new(i64::MIN),
             enqueued: Notify::new(),
             notified: Notify::new(),
+            notifications: AtomicU64::new(0),
         }
     }
 
@@ -61,6 +64,7 @@ impl Notifier {
 
     /// Call it when a transaction that enqueued something was committed.
     pub fn notify(&self) {
+        self.notifications.fetch_add(1, Ordering::AcqRel);
         self.notified.notify_one();
     }
 
@@ -106,6 +110,8 @@ pub(crate) struct EarlyPolls {
     ended_by: EndedBy,
     /// Where the intervals begin.
     first: Duration,
+    /// How many notifications there were before the last look.
+    seen: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -116,20 +122,39 @@ enum EndedBy {
 }
 
 impl EarlyPolls {
+    /// How long a relay that does not [look on](Self::looks_on) waits for a notification.
+    pub(crate) const REST: Duration = LONGEST_INTERVAL;
+
     pub(crate) const fn new() -> Self {
         Self {
             interval: None,
             waited: Duration::ZERO,
             ended_by: EndedBy::Time,
             first: FIRST_INTERVAL,
+            seen: 0,
         }
     }
 
     /// Call it before looking for rows: later enqueues arm the notifier again.
     pub(crate) fn before_looking(&mut self, notifier: &Notifier) {
+        self.seen = notifier.notifications.load(Ordering::Acquire);
+        self.rearm(notifier);
+    }
+
+    fn rearm(&mut self, notifier: &Notifier) {
         if notifier.armed.swap(false, Ordering::AcqRel) {
             self.start();
         }
+    }
+
+    /// Whether to look again at once behind rows that were found. If a notification came with them,
+    /// the next rows come with one, too, and all that were told of before the look are found.
+    pub(crate) fn looks_on(&self, notifier: &Notifier) -> bool {
+        !matches!(self.ended_by, EndedBy::Notification) || self.is_notified(notifier)
+    }
+
+    fn is_notified(&self, notifier: &Notifier) -> bool {
+        notifier.notifications.load(Ordering::Acquire) != self.seen
     }
 
     const fn start(&mut self) {
@@ -147,6 +172,16 @@ impl EarlyPolls {
         }
     }
 
+    /// Waits for a notification that came behind the last look.
+    async fn notified(&self, notifier: &Notifier) {
+        loop {
+            notifier.notified.notified().await;
+            if self.is_notified(notifier) {
+                return;
+            }
+        }
+    }
+
     /// Waits until it is worth looking again, at most `longest`.
     ///
     /// Cancel safe: a notification that was not waited for is kept.
@@ -154,16 +189,16 @@ impl EarlyPolls {
         while self.interval.is_none() {
             tokio::select! {
                 biased;
-                () = notifier.notified.notified() => return self.ended_by = EndedBy::Notification,
+                () = self.notified(notifier) => return self.ended_by = EndedBy::Notification,
                 // Its transaction is still open, unless the relay has looked since.
-                () = notifier.enqueued.notified() => self.before_looking(notifier),
+                () = notifier.enqueued.notified() => self.rearm(notifier),
                 () = tokio::time::sleep(longest) => return self.ended_by = EndedBy::Time,
             }
         }
         let interval = self.interval.unwrap_or(longest);
         tokio::select! {
             biased;
-            () = notifier.notified.notified() => self.ended_by = EndedBy::Notification,
+            () = self.notified(notifier) => self.ended_by = EndedBy::Notification,
             () = tokio::time::sleep(interval.min(longest)) => {
                 self.ended_by = EndedBy::EarlyPoll;
                 self.waited += interval;
@@ -257,6 +292,23 @@ mod tests {
             notifier.notify();
         });
         assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notification_before_a_look_ends_no_wait_behind_it() {
+        let (notifier, mut early) = (Notifier::default(), EarlyPolls::new());
+        let start = now();
+        notifier.notify();
+        early.before_looking(&notifier);
+        early.wait(&notifier, POLL_INTERVAL).await;
+        assert_eq!(
+            start.elapsed(),
+            POLL_INTERVAL,
+            "the look has found its rows"
+        );
+        notifier.notify();
+        early.wait(&notifier, POLL_INTERVAL).await;
+        assert_eq!(start.elapsed(), POLL_INTERVAL);
     }
 
     #[tokio::test(start_paused = true)]

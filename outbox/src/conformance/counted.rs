@@ -21,6 +21,7 @@ pub(super) struct Counted<S> {
     store: S,
     leases: AtomicUsize,
     looks: AtomicUsize,
+    reads_ahead: AtomicUsize,
     hangs_ahead: AtomicBool,
 }
 
@@ -30,6 +31,7 @@ impl<S> Counted<S> {
             store,
             leases: AtomicUsize::new(0),
             looks: AtomicUsize::new(0),
+            reads_ahead: AtomicUsize::new(0),
             hangs_ahead: AtomicBool::new(false),
         })
     }
@@ -42,6 +44,11 @@ impl<S> Counted<S> {
     /// How often the relay looked for rows.
     pub(super) fn looks(&self) -> usize {
         self.looks.load(Ordering::SeqCst)
+    }
+
+    /// How often the relay looked for rows behind those in flight.
+    pub(super) fn reads_ahead(&self) -> usize {
+        self.reads_ahead.load(Ordering::SeqCst)
     }
 
     /// From now on a read that leaves out rows in flight never ends. It still counts as a look.
@@ -64,6 +71,9 @@ impl<S: RelayStore> RelayStore for Counted<S> {
         limit: Limit,
         in_flight: &[RowRef],
     ) -> Result<Fetched, Error> {
+        if !in_flight.is_empty() {
+            self.reads_ahead.fetch_add(1, Ordering::SeqCst);
+        }
         if !in_flight.is_empty() && self.hangs_ahead.load(Ordering::SeqCst) {
             self.looks.fetch_add(1, Ordering::SeqCst);
             return pending().await;

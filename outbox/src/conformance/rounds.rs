@@ -215,6 +215,38 @@ pub async fn a_relay_reads_on_while_a_batch_is_published<F: Fixture>(f: &F) {
     assert_eq!(tape.batches(), [2, 2, 2]);
 }
 
+pub async fn a_notified_relay_reads_ahead_if_it_is_notified_again<F: Fixture>(f: &F) {
+    let (tape, store) = (Tape::default(), Counted::new(f.store()));
+    let Some(notifier) = store.notifier() else {
+        return;
+    };
+    // Without early polls: it has not enqueued them.
+    let (other, foreign) = (f.other_process().await, f.foreign_database().await);
+    let commit = async |number| {
+        let mut tx = foreign.begin().await.unwrap();
+        other.enqueue(&mut tx, &message("a", number)).await.unwrap();
+        foreign.commit(tx).await.unwrap();
+        notifier.notify();
+    };
+    let running = Running::start_as(Arc::clone(&store), &tape, without_polls);
+    until("it has found nothing", async || store.looks() == 1).await;
+    let published = async |count| {
+        let shown = || running.relay.status().published;
+        until("the messages are deleted", async || shown() == count).await;
+    };
+    commit(0).await;
+    published(1).await;
+    assert_eq!(store.reads_ahead(), 0, "there was no news");
+    tape.hold(true);
+    commit(1).await;
+    until("a publish call is in flight", async || tape.calls() == 2).await;
+    commit(2).await;
+    tape.hold(false);
+    published(3).await;
+    assert!(store.reads_ahead() > 0, "there was news");
+    running.stop().await;
+}
+
 pub async fn what_was_read_behind_a_refused_message_is_read_again<F: Fixture>(f: &F) {
     let messages: Vec<_> = (0..6).map(|number| message("a", number)).collect();
     commit(f, &messages).await;

@@ -198,15 +198,21 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
         // An interval would make what is read now out of date.
         let rows = log_rows(&fetched).filter(|_| self.not_before.is_none());
         let (early, more) = (&mut self.early, fetched.more);
+        // Of keys that were blocked, a round that is not full may have left rows out.
+        let may_rest = !more && log_rows(&fetched).is_some();
+        let due = fetched.next_due.unwrap_or(Duration::MAX);
         let (published, acknowledged) = oneshot::channel();
         let reading = async {
             let rows = rows?;
             // While rows are left, the next ones are there. Otherwise they may still come.
-            let is_time = more || acknowledged.await == Ok(true);
+            let notifier = self.relay.store.notifier();
+            let is_time = more
+                || acknowledged.await == Ok(true)
+                    && notifier.is_none_or(|notifier| early.looks_on(notifier));
             if !is_time {
                 return None;
             }
-            if let Some(notifier) = self.relay.store.notifier() {
+            if let Some(notifier) = notifier {
                 early.before_looking(notifier);
             }
             Some(in_flight.read_ahead(&rows).await)
@@ -223,7 +229,14 @@ impl<'a, S: RelayStore, P: Publisher> Session<'a, S, P> {
         }
         let Some(reason) = settled.unknown else {
             self.succeeded(Activity::Publishing);
-            return Ok(Next::Look);
+            let rests = may_rest && settled.all_acknowledged && self.ahead.is_none();
+            return Ok(match self.relay.store.notifier() {
+                Some(notifier) if rests && !self.early.looks_on(notifier) => {
+                    let rest = EarlyPolls::REST.min(self.relay.settings.poll_interval);
+                    Next::Idle(rest.min(due).min(self.until_renewal()))
+                }
+                _ => Next::Look,
+            });
         };
         if settled.acknowledged > 0 {
             self.failures = 0;
