@@ -199,8 +199,7 @@ impl Service {
             slow: setting.slow,
             ..Run::default()
         };
-        by_hand::work(self, setting, &run).await;
-        let took = run.took();
+        let took = by_hand::work(self, setting, &run).await;
         self.check().await;
         took
     }

@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use mainstay_benches::Took;
 use mainstay_messaging::{
     Event as _, Headers, Key, Message, Topic, cloudevents,
     kafka::rdkafka::{
@@ -29,7 +30,7 @@ struct Record {
 }
 
 /// Reads everything, and makes each effect with its processed record.
-pub(crate) async fn work(service: &Service, setting: &Setting, run: &Run) {
+pub(crate) async fn work(service: &Service, setting: &Setting, run: &Run) -> Took {
     let group = service.new_group();
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &service.server)
@@ -78,8 +79,11 @@ pub(crate) async fn work(service: &Service, setting: &Setting, run: &Run) {
         _ = all => {}
         () = finished => {}
     }
+    // As for the worker: leaving does not count.
+    let took = run.took();
     done.store(true, Relaxed);
     polling.join().unwrap();
+    took
 }
 
 fn poll(consumer: &BaseConsumer, done: &AtomicBool, senders: &[UnboundedSender<Record>]) {
