@@ -120,15 +120,19 @@ pub fn read(
     headers: &Headers,
     payload: Option<Bytes>,
 ) -> Result<Message, CloudEventError> {
-    read_fields(topic, key, headers.iter(), payload)
+    let (source, kind) = (|text: &str| Source::new(text), |text: &str| Kind::new(text));
+    read_fields(topic, key, headers.iter(), payload, source, kind)
 }
 
-/// [`read()`], from headers that nobody owns yet: attributes are copied once.
+/// [`read()`], from headers that nobody owns yet: attributes are copied once, and `source` and
+/// `kind` may share what they made before.
 pub(crate) fn read_fields<'h, V: Value<'h>>(
     topic: Topic,
     key: Option<Key>,
     fields: impl Iterator<Item = (&'h str, V)>,
     payload: Option<Bytes>,
+    source: impl FnOnce(&str) -> Result<Source, InvalidName>,
+    kind: impl FnOnce(&str) -> Result<Kind, InvalidName>,
 ) -> Result<Message, CloudEventError> {
     let mut attributes = ATTRIBUTES.map(Attribute::absent);
     let mut headers = Headers::new();
@@ -141,8 +145,8 @@ pub(crate) fn read_fields<'h, V: Value<'h>>(
     let [
         spec_version,
         id,
-        source,
-        kind,
+        source_text,
+        kind_text,
         subject,
         rfc3339,
         nanos,
@@ -158,9 +162,9 @@ pub(crate) fn read_fields<'h, V: Value<'h>>(
     }
     let mut message = Message::with_id(
         MessageId::new(id.required()?)?,
-        Source::new(source.required()?)?,
+        source(source_text.required()?)?,
         topic,
-        Kind::new(kind.required()?)?,
+        kind(kind_text.required()?)?,
     );
     message.key = key;
     message.payload = payload;

@@ -117,6 +117,7 @@ mod error;
 mod facts;
 mod line;
 mod member;
+mod names;
 mod poller;
 mod producer;
 mod progress;

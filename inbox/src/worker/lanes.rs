@@ -76,21 +76,19 @@ impl<D> Lanes<D> {
     }
 
     /// Adds a message behind those of its key.
-    pub(super) fn push(&mut self, slot: Slot, key: Option<&[u8]>, item: Item<D>) {
-        if let Some(key) = key
-            && let Some(id) = self.by_key.get(&slot).and_then(|keys| keys.get(key))
-            && let Some(lane) = self.by_id.get_mut(id)
-        {
-            lane.items.push_back(item);
-            return;
-        }
+    pub(super) fn push(&mut self, slot: Slot, key: Option<Arc<[u8]>>, item: Item<D>) {
         let id = LaneId(self.next);
-        self.next += 1;
-        let key: Option<Arc<[u8]>> = key.map(Into::into);
         if let Some(key) = &key {
             let keys = self.by_key.entry(slot).or_default();
-            keys.insert(Arc::clone(key), id);
+            let of_key = *keys.entry(Arc::clone(key)).or_insert(id);
+            if of_key != id
+                && let Some(lane) = self.by_id.get_mut(&of_key)
+            {
+                lane.items.push_back(item);
+                return;
+            }
         }
+        self.next += 1;
         let lane = Lane {
             slot,
             key,
@@ -105,7 +103,7 @@ impl<D> Lanes<D> {
     /// needs a smaller batch.
     pub(super) fn take(&mut self, limit: usize, now: Monotonic) -> Vec<Portion<D>> {
         self.wake(now);
-        let mut portions = Vec::new();
+        let mut portions = Vec::with_capacity(limit.min(self.ready.len()));
         // Lanes whose head needs a smaller batch than this one: they are first next time.
         let mut passed_over = Vec::new();
         let (mut taken, mut limit) = (0, limit);

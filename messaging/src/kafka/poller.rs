@@ -10,6 +10,7 @@ use super::{
     error,
     line::{Command, Incoming, Line, Record, Task},
     member::{Client, list, unassign},
+    names::Names,
     record,
     starts::offsets,
     topics,
@@ -28,6 +29,7 @@ pub(super) struct Poller {
     /// What is forwarded next, and how many bytes that is.
     records: Vec<Record>,
     bytes: usize,
+    names: Names,
     /// What librdkafka waits for.
     unanswered: Option<Unanswered>,
 }
@@ -62,6 +64,7 @@ impl Poller {
             client: Arc::clone(client),
             records: Vec::new(),
             bytes: 0,
+            names: Names::default(),
             unanswered: None,
         };
         std::thread::Builder::new()
@@ -95,12 +98,15 @@ impl Poller {
                 None => {}
                 Some(Ok(message)) => {
                     if let Some(topic) = self.topics.get(message.topic()) {
-                        let (content, size) = record::read(topic, &message);
+                        let name = self.names.topics.name(topic.as_str());
+                        let topic = name.unwrap_or_else(|_invalid| topic.clone());
+                        let read = record::read(topic.clone(), &message, &mut self.names);
+                        let (content, size) = read;
                         // The record, and what holds it.
                         let size = size + 256;
                         self.bytes += size;
                         let partition = Partition {
-                            topic: topic.clone(),
+                            topic,
                             number: message.partition(),
                         };
                         let position = Position {
@@ -144,6 +150,7 @@ impl Poller {
 
     fn forward_records(&mut self) {
         self.bytes = 0;
+        self.names = Names::default();
         if !self.records.is_empty() {
             let records = std::mem::take(&mut self.records);
             self.line.forward(Incoming::Records(records));

@@ -19,6 +19,7 @@ use super::{
     client::{Asker, Patience, Quiet, insist},
     config, error,
     member::list,
+    names::Names,
     record,
     starts::{absolute, offsets},
     topics,
@@ -234,7 +235,7 @@ fn delivery(settings: &Settings, record: &BorrowedMessage<'_>) -> (Option<Delive
     let Some(topic) = topics::plain(settings, record.topic()) else {
         return (None, None);
     };
-    let (content, _) = record::read(&topic, record);
+    let (content, _) = record::read(topic.clone(), record, &mut Names::default());
     let position = Position {
         partition: Partition {
             topic,

@@ -8,6 +8,7 @@ use rdkafka::{
     producer::BaseRecord,
 };
 
+use super::names::Names;
 use crate::{
     Headers, Key, Message, Topic,
     broker::{Content, Raw},
@@ -86,7 +87,11 @@ fn varint(number: usize) -> usize {
 }
 
 /// What a record holds, and how many bytes it has.
-pub(super) fn read(topic: &Topic, record: &BorrowedMessage<'_>) -> (Content, usize) {
+pub(super) fn read(
+    topic: Topic,
+    record: &BorrowedMessage<'_>,
+    names: &mut Names,
+) -> (Content, usize) {
     // rdkafka panics if the name of a header is not UTF-8. That must not end the thread.
     let fields = catch_unwind(AssertUnwindSafe(|| fields(record)));
     let (fields, unreadable) = match fields {
@@ -99,7 +104,7 @@ pub(super) fn read(topic: &Topic, record: &BorrowedMessage<'_>) -> (Content, usi
         key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len) + of_fields.sum::<usize>();
     let read = match unreadable {
         Some(reason) => Err(reason.into()),
-        None => message(topic, key, &fields, payload),
+        None => message(topic, key, &fields, payload, names),
     };
     let content = match read {
         Ok(message) => Content::Message(message),
@@ -131,21 +136,24 @@ fn fields<'r>(record: &'r BorrowedMessage<'_>) -> Vec<Field<'r>> {
 }
 
 fn message(
-    topic: &Topic,
+    topic: Topic,
     key: Option<&[u8]>,
     fields: &[Field<'_>],
     payload: Option<&[u8]>,
+    names: &mut Names,
 ) -> Result<Message, Box<dyn std::error::Error>> {
     let key = key
         .map(|key| Ok::<_, Box<dyn std::error::Error>>(Key::new(str::from_utf8(key)?)?))
         .transpose()?;
     let payload = payload.map(Bytes::copy_from_slice);
     let fields = fields.iter().copied();
+    let Names { sources, kinds, .. } = names;
+    let (source, kind) = (
+        |text: &str| sources.name(text),
+        |text: &str| kinds.name(text),
+    );
     Ok(cloudevents::read_fields(
-        topic.clone(),
-        key,
-        fields,
-        payload,
+        topic, key, fields, payload, source, kind,
     )?)
 }
 

@@ -126,9 +126,9 @@ impl<I: WorkerStore> Engine<I> {
                     continue;
                 }
                 Content::Message(message) => {
-                    message.key.as_ref().map(|key| key.as_str().as_bytes())
+                    message.key.clone().map(|key| Arc::<str>::from(key).into())
                 }
-                Content::Raw(raw) => raw.key.as_deref(),
+                Content::Raw(raw) => raw.key.as_deref().map(Into::into),
             };
             self.lanes
                 .push(slot, key, Item::new(offset, Arc::clone(&delivery)));

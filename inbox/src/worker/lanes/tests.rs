@@ -15,7 +15,7 @@ fn a_message_that_runs_alone_runs_alone() {
     for offset in 0..4i64 {
         let mut item = Item::new(offset, ());
         item.at_most = if offset == 2 { 1 } else { usize::MAX };
-        lanes.push(Slot(0), Some(&offset.to_be_bytes()), item);
+        lanes.push(Slot(0), Some(offset.to_be_bytes().into()), item);
     }
     let sizes: Vec<usize> = (0..3).map(|_| lanes.take(10, at(0)).len()).collect();
     assert_eq!(sizes, [3, 1, 0]);
@@ -27,7 +27,7 @@ fn a_message_that_waits_holds_up_its_key_and_no_other() {
     for offset in 0..4i64 {
         lanes.push(
             Slot(0),
-            Some(&(offset % 2).to_be_bytes()),
+            Some((offset % 2).to_be_bytes().into()),
             Item::new(offset, ()),
         );
     }
@@ -91,7 +91,7 @@ proptest! {
                 Act::Push(key, keyed) => {
                     let slot = slots[usize::from(key % 2)];
                     let name = if keyed { vec![key % 5] } else { offset.to_be_bytes().to_vec() };
-                    lanes.push(slot, keyed.then_some(&name[..]), Item::new(offset, name.clone()));
+                    lanes.push(slot, keyed.then(|| name[..].into()), Item::new(offset, name.clone()));
                     owed.entry((slot, name)).or_default().push(offset);
                     offset += 1;
                 }
