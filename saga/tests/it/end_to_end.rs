@@ -9,7 +9,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mainstay_clock::{Clock, IdGenerator as _, SeededIds, TokioClock};
+use mainstay_clock::{Backoff, Clock, IdGenerator as _, SeededIds, TokioClock};
 use mainstay_database::memory::{
     CommitFault, Connection, Database, Fault, Outcome as Ending, Record,
 };
@@ -274,6 +274,13 @@ async fn play(seed: u64) {
         .clock(Arc::clone(&clock))
         .ids(Arc::clone(&ids))
         .max_attempts(1_000)
+        // One operation in forty fails: a large batch would never get through, and the commands
+        // would time out.
+        .batch_size(10)
+        .backoff(Backoff::new(
+            Duration::from_millis(100),
+            Duration::from_secs(1),
+        ))
         .with_state(kit)
         .on(reserve)
         .on(release)
