@@ -62,7 +62,8 @@ impl Notifier {
         }
     }
 
-    /// Call it when a transaction that enqueued something was committed.
+    /// Call it when a transaction that enqueued something was committed, and not before: a relay takes it that
+    /// whatever looks after the call finds the rows.
     pub fn notify(&self) {
         self.notifications.fetch_add(1, Ordering::AcqRel);
         self.notified.notify_one();
