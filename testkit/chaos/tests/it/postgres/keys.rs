@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpListener,
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     time::Duration,
 };
 
@@ -112,7 +112,8 @@ async fn insist(port: u16, path: &str, key: &str, sent: &AtomicUsize) -> Answer 
     }
 }
 
-/// Kills the service each time so many requests have been sent; all clients get one answer.
+/// Kills the service each time so many requests have been sent, unless all clients have their answer
+/// before; they get one answer.
 async fn killed_in_between(
     ground: &Ground,
     path: &str,
@@ -120,12 +121,19 @@ async fn killed_in_between(
     kills: &[usize],
     more: &[&str],
 ) -> Answer {
-    let (port, sent) = (free_port(), AtomicUsize::new(0));
+    let (port, sent, over) = (free_port(), AtomicUsize::new(0), AtomicBool::new(false));
     let mut service = Some(ground.serve("service", port, more));
-    let clients = join_all((0..CLIENTS).map(|_| insist(port, path, key, &sent)));
+    let clients = async {
+        let answers = join_all((0..CLIENTS).map(|_| insist(port, path, key, &sent))).await;
+        over.store(true, SeqCst);
+        answers
+    };
     let killing = async {
         for kill in kills {
             while sent.load(SeqCst) < *kill {
+                if over.load(SeqCst) {
+                    return;
+                }
                 tokio::task::yield_now().await;
             }
             if let Some(service) = service.take() {
