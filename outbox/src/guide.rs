@@ -18,7 +18,7 @@
 //!
 //! While rows are left, the relay reads the next batch when it begins to publish one; otherwise when all of it
 //! is acknowledged, while it deletes it. If a commit woke the relay, all that was committed by then is found, so it
-//! reads again only once it is told of another commit, and after about 50 ms where it is not told. The read leaves out exactly the rows in flight. Where one of them is not
+//! reads again only once it is told of another commit, and after 50 to 100 ms where it is not told. The read leaves out exactly the rows in flight. Where one of them is not
 //! acknowledged, what was read behind it is dropped and read again. A batch is deleted before the next one is
 //! published, so a relay that is killed repeats one batch at most.
 //!

@@ -112,8 +112,8 @@ async fn insist(port: u16, path: &str, key: &str, sent: &AtomicUsize) -> Answer 
     }
 }
 
-/// Kills the service each time so many requests have been sent, unless all clients have their answer
-/// before; they get one answer.
+/// Kills the service each time so many requests have been sent; all clients get one answer. More requests
+/// than clients may never be sent: such a kill is left out once every client has its answer.
 async fn killed_in_between(
     ground: &Ground,
     path: &str,
