@@ -28,11 +28,12 @@ use std::{
     time::Duration,
 };
 
+use mainstay_clock::Monotonic;
 use mainstay_database::{
     Migration, Migrations,
     sqlite::{Database, classify},
 };
-use tokio::sync::{RwLock, watch};
+use tokio::sync::{Mutex, RwLock, watch};
 use uuid::Uuid;
 
 use crate::{
@@ -85,8 +86,10 @@ struct Inner {
     /// Partition ids by topic; partitions are only ever added with their topic, so this never goes
     /// stale.
     topics: RwLock<HashMap<Topic, Arc<[i64]>>>,
-    /// What this process has appended; wakes its consumers.
+    /// What is known to have been appended; wakes the consumers of this process.
     appends: watch::Sender<Ends>,
+    /// When one of its consumers looks next for what other processes have appended.
+    next_look: Mutex<Option<Monotonic>>,
 }
 
 /// Offsets behind the last record, by the id of the partition.
@@ -254,6 +257,34 @@ impl Inner {
             .await
             .insert(topic.clone(), Arc::clone(&ids));
         Ok(Some(ids))
+    }
+
+    /// Notes what other processes have appended, at most once per interval for all consumers of this
+    /// one. Answers when to look again.
+    async fn look_for_appends(&self, now: Monotonic) -> Result<Monotonic, Error> {
+        let mut next_look = self.next_look.lock().await;
+        if let Some(next) = next_look.filter(|next| !next.has_passed_at(now)) {
+            return Ok(next);
+        }
+        let ends: Vec<(i64, i64)> = sqlx::query_as(self.statements.ends.clone())
+            .fetch_all(self.database.reader())
+            .await
+            .map_err(driver)?;
+        self.note(ends);
+        Ok(*next_look.insert(now + self.settings.poll_interval))
+    }
+
+    /// Answers may come in another order than the commits.
+    fn note(&self, ends: Vec<(i64, i64)>) {
+        self.appends.send_if_modified(|known| {
+            let mut is_news = false;
+            for (partition, end) in ends {
+                let known = known.entry(partition).or_default();
+                is_news |= *known < end;
+                *known = end.max(*known);
+            }
+            is_news
+        });
     }
 }
 

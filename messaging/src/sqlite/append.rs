@@ -127,13 +127,7 @@ impl LogPublisher {
             .await
             .map_err(driver)?;
         self.inner.database.commit(tx).await.map_err(sort)?;
-        // Answers may come in another order than the commits.
-        self.inner.appends.send_modify(|known| {
-            for (partition, end) in ends {
-                let known = known.entry(partition).or_default();
-                *known = end.max(*known);
-            }
-        });
+        self.inner.note(ends);
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
 use mainstay_database::{Namespace, sqlite::Database};
-use tokio::sync::{RwLock, watch};
+use tokio::sync::{Mutex, RwLock, watch};
 
 use super::{Broker, Inner, MIGRATIONS, identity, sort, statements::Statements};
 use crate::Error;
@@ -93,8 +93,8 @@ impl Builder {
         self
     }
 
-    /// How often consumers look for records of other processes; default 20 ms. Those of this
-    /// process wake them at once.
+    /// How often a process looks for records of other processes, however many consumers it has;
+    /// default 20 ms. Its own records wake them at once.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.poll_interval = interval;
         self
@@ -161,6 +161,7 @@ impl Builder {
                 settings: self.settings,
                 topics: RwLock::default(),
                 appends: watch::Sender::default(),
+                next_look: Mutex::default(),
             }),
         })
     }

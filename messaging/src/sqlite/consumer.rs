@@ -38,7 +38,7 @@ pub struct LogConsumer {
     /// The partition that the last fetch ended with.
     turn: i64,
     appends: watch::Receiver<Ends>,
-    /// When to look for records of other processes; none = now.
+    /// When to look for records of other processes; none = read the log now.
     next_poll: Option<Monotonic>,
     /// Where each partition ended at the last tick.
     ends: Ends,
@@ -86,8 +86,10 @@ impl LogConsumer {
             if let Some(event) = self.holdings.event() {
                 return Ok(event);
             }
-            let polls = self.next_poll.is_none_or(|due| due.has_passed_at(now));
-            if self.is_behind() || polls || self.failed {
+            if self.next_poll.is_some_and(|due| due.has_passed_at(now)) {
+                self.next_poll = Some(self.inner.look_for_appends(now).await?);
+            }
+            if self.is_behind() || self.next_poll.is_none() || self.failed {
                 let deliveries = self.fetch(now).await?;
                 if !deliveries.is_empty() {
                     return Ok(ConsumerEvent::Deliveries(deliveries));
@@ -107,7 +109,7 @@ impl LogConsumer {
         }
     }
 
-    /// Whether this process has appended records that are not read yet. Marks the appends as seen, so
+    /// Whether records are known that are not read yet. Marks the appends as seen, so
     /// that a later one wakes again.
     fn is_behind(&mut self) -> bool {
         let ends = self.appends.borrow_and_update();
