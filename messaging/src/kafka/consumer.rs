@@ -19,6 +19,7 @@ use super::{
     line::{Incoming, Line},
     member::{self, Client},
     poller::Poller,
+    starts::Answer,
 };
 use crate::{
     Error, Group, StartAt, Topic,
@@ -48,7 +49,7 @@ pub struct LogConsumer {
     entering: BTreeMap<Partition, Entry>,
     /// Those whose new position is being taken.
     positioning: BTreeMap<Partition, Claim<Partition>>,
-    asking: Option<JoinHandle<Result<Vec<Claim<Partition>>, Error>>>,
+    asking: Option<JoinHandle<Result<Answer, Error>>>,
     /// What librdkafka waits to be given back, and which of it this member still holds.
     revoking: Option<(Vec<Partition>, BTreeSet<Partition>)>,
     /// A look at the cluster after an error.
@@ -76,7 +77,8 @@ enum Standing {
 enum Entry {
     /// Kafka assigned it.
     Assigned,
-    /// It was released, but nobody has asked for it.
+    /// librdkafka has it, but reads it from anywhere: nobody has asked for what was released, or the
+    /// group did not store where it begins.
     Again,
 }
 
@@ -150,7 +152,7 @@ impl LogConsumer {
             let until_deadline = self.until_deadline();
             tokio::select! {
                 () = self.line.news() => {}
-                claims = joined(&mut self.asking) => self.start(claims?),
+                answer = joined(&mut self.asking) => self.start(answer?),
                 looked = joined(&mut self.looking) => {
                     looked?;
                     if self.failed {

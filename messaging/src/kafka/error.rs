@@ -109,6 +109,19 @@ pub(super) const fn is_refusal(code: Code) -> bool {
         )
 }
 
+/// Whether a group takes nothing from a member before it has rejoined.
+pub(super) const fn asks_to_rejoin(code: Code) -> bool {
+    matches!(
+        code,
+        Code::RebalanceInProgress
+            | Code::IllegalGeneration
+            | Code::UnknownMemberId
+            | Code::StaleMemberEpoch
+            | Code::FencedMemberEpoch
+            | Code::AssignmentLost
+    )
+}
+
 /// Whether the cluster does not accept who this program says it is.
 pub(super) const fn is_of_credentials(code: Code) -> bool {
     matches!(

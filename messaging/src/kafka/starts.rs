@@ -31,14 +31,24 @@ pub(super) struct Question {
     pub(super) partitions: Vec<Partition>,
 }
 
+/// What the cluster answers.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Where all partitions begin. Stored, if the group had no offset for them.
+    Begun(Vec<Claim<Partition>>),
+    /// The group stores nothing of this member before it has rejoined. Ask again then.
+    Rejoin(Vec<Claim<Partition>>),
+    /// Another member founds the group. Ask again, and in the end `alone`.
+    Founding,
+}
+
 const DOING: &str = "reading the group's offsets";
 
 impl Question {
-    /// Claims of all `partitions`. None: another member founds the group; ask again, and in the end
-    /// `alone`.
+    /// Claims of all `partitions`.
     ///
     /// Blocks the thread.
-    pub(super) fn answer(&self, alone: bool) -> Result<Option<Vec<Claim<Partition>>>, Error> {
+    pub(super) fn answer(&self, alone: bool) -> Result<Answer, Error> {
         let patience = Patience::of(&self.settings);
         let explain = |cause| self.context().trouble.explain(DOING, cause);
         let mut committed = self
@@ -48,10 +58,12 @@ impl Question {
             .filter(|partition| !committed.contains_key(partition))
             .cloned()
             .collect();
+        let mut stored = true;
         if !new.is_empty() {
             let Some(starts) = self.begin(&new, alone, &patience)? else {
-                return Ok(None);
+                return Ok(Answer::Founding);
             };
+            stored = self.store(&starts)?;
             committed.extend(starts);
         }
         let first = self.ends(&self.partitions, Offset::Beginning, &patience);
@@ -72,7 +84,11 @@ impl Question {
             claim.check(None, &self.group)?;
             claims.push(claim);
         }
-        Ok(Some(claims))
+        Ok(if stored {
+            Answer::Begun(claims)
+        } else {
+            Answer::Rejoin(claims)
+        })
     }
 
     /// Whether the log has what follows each of these offsets.
@@ -93,7 +109,7 @@ impl Question {
         Ok(())
     }
 
-    /// Begins partitions for which the group has no offset, and stores where.
+    /// Where partitions begin for which the group has no offset. None: another member founds it.
     fn begin(
         &self,
         new: &[Partition],
@@ -120,7 +136,12 @@ impl Question {
                 }
             }
         }
-        let starts = self.ends(&begun, at, patience).map_err(explain)?;
+        self.ends(&begun, at, patience).map(Some).map_err(explain)
+    }
+
+    /// Stores where partitions begin. False: the group takes nothing from this member now.
+    fn store(&self, starts: &BTreeMap<Partition, i64>) -> Result<bool, Error> {
+        let explain = |cause| self.context().trouble.explain(DOING, cause);
         let positions: Vec<Position> = starts
             .iter()
             .map(|(partition, offset)| Position {
@@ -129,10 +150,14 @@ impl Question {
             })
             .collect();
         let list = offsets(&self.settings, &positions).map_err(explain)?;
-        self.client
-            .commit(&list, CommitMode::Sync)
-            .map_err(explain)?;
-        Ok(Some(starts))
+        match self.client.commit(&list, CommitMode::Sync) {
+            Ok(()) => Ok(true),
+            Err(failed) if error::code(&failed).is_some_and(error::asks_to_rejoin) => {
+                tracing::debug!(%failed, group = %self.group, "where partitions begin is not stored yet");
+                Ok(false)
+            }
+            Err(failed) => Err(explain(failed)),
+        }
     }
 
     fn context(&self) -> &Membership {

@@ -48,7 +48,7 @@ async fn serve(publisher: impl Publisher, [mut one, mut two]: [impl Consumer; 2]
             };
             let event = match event {
                 Ok(event) => event,
-                // The group was divided anew before a member had begun: it goes on.
+                // A member may not have heard from the cluster in time: it goes on.
                 Err(error) => {
                     assert!(error.is_retryable(), "{error}");
                     continue;

@@ -16,12 +16,12 @@ use crate::{
         client::Patience,
         error,
         line::{Command, Incoming},
-        starts::Question,
+        starts::{Answer, Question},
         topics,
     },
 };
 
-/// How often a member asks whether another one has founded the group.
+/// How often a member asks whether the group has been founded, or takes something from it again.
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
 
 /// How long to wait if nothing has a deadline.
@@ -188,7 +188,12 @@ impl LogConsumer {
             start_at: self.start_at,
             partitions: self.entering.keys().cloned().collect(),
         });
+        let answered = !self.entering.values().any(|e| *e == Entry::Assigned);
         self.asking = Some(tokio::spawn(async move {
+            // Only the application waits, maybe for the group to end a rebalance.
+            if answered {
+                tokio::time::sleep(BETWEEN_QUESTIONS).await;
+            }
             let patience = Patience::of(&question.settings);
             loop {
                 let asked = Arc::clone(&question);
@@ -196,16 +201,21 @@ impl LogConsumer {
                 // assignment.
                 let alone = patience.is_over();
                 let answering = tokio::task::spawn_blocking(move || asked.answer(alone));
-                if let Some(claims) = answering.await.map_err(error::ended)?? {
-                    return Ok(claims);
+                match answering.await.map_err(error::ended)?? {
+                    Answer::Founding => tokio::time::sleep(BETWEEN_QUESTIONS).await,
+                    answer => return Ok(answer),
                 }
-                tokio::time::sleep(BETWEEN_QUESTIONS).await;
             }
         }));
     }
 
     /// Takes the partitions of which it is known now where they begin.
-    pub(super) fn start(&mut self, claims: Vec<Claim<Partition>>) {
+    pub(super) fn start(&mut self, answer: Answer) {
+        let claims = match answer {
+            Answer::Begun(claims) => claims,
+            Answer::Rejoin(claims) => return self.answer_assignment(claims),
+            Answer::Founding => return,
+        };
         let (mut assigned, mut again) = (Vec::new(), Vec::new());
         for claim in claims {
             let position = Position {
@@ -227,6 +237,24 @@ impl LogConsumer {
             if !positions.is_empty() {
                 self.line.command(command(positions));
             }
+        }
+    }
+
+    /// Takes an assignment without reading from it. This member cannot rejoin before, while the
+    /// group waits for that.
+    fn answer_assignment(&mut self, claims: Vec<Claim<Partition>>) {
+        let mut assigned = Vec::new();
+        for claim in claims {
+            if let Some(entry @ Entry::Assigned) = self.entering.get_mut(&claim.partition) {
+                *entry = Entry::Again;
+                assigned.push(Position {
+                    partition: claim.partition,
+                    offset: claim.committed,
+                });
+            }
+        }
+        if !assigned.is_empty() {
+            self.line.command(Command::Assign(assigned));
         }
     }
 
@@ -273,5 +301,53 @@ impl LogConsumer {
             line.command(Command::Seek(positions.collect()));
             Ok(())
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Group, StartAt, broker::builder::Subscription, kafka::Builder};
+
+    #[tokio::test]
+    async fn an_assignment_is_answered_although_the_group_stores_nothing() {
+        let topic = Topic::from_static("orders");
+        let partition = Partition {
+            topic: topic.clone(),
+            number: 0,
+        };
+        let subscription = Subscription {
+            group: Group::from_static("g"),
+            topics: vec![topic],
+            start_at: StartAt::Earliest,
+        };
+        let builder = Builder::new("127.0.0.1:1".to_owned());
+        let mut member = LogConsumer::new(Arc::new(builder.settings), subscription).unwrap();
+        member.entering.insert(partition.clone(), Entry::Assigned);
+        let claim = Claim {
+            id: partition.clone(),
+            partition: partition.clone(),
+            owner: None,
+            epoch: 0,
+            committed: 7,
+            first: 0,
+            next: 9,
+        };
+        member.start(Answer::Rejoin(vec![claim]));
+        // It is still to be asked where the partition begins.
+        assert_eq!(member.entering.get(&partition), Some(&Entry::Again));
+        member.line.news().await;
+        let answered = member.line.take();
+        assert!(
+            matches!(
+                answered.front(),
+                Some(Incoming::Positioned(positions) | Incoming::NotPositioned(positions, _))
+                    if positions[0].offset == 7
+            ),
+            "{answered:?}"
+        );
+        member.incoming.extend(answered);
+        member.note_incoming();
+        assert_eq!(member.holdings.count(), 0);
     }
 }

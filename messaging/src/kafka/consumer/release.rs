@@ -97,7 +97,7 @@ mod tests {
     use crate::{
         Group, StartAt, Topic,
         broker::builder::Subscription,
-        kafka::{Builder, line::Incoming},
+        kafka::{Builder, line::Incoming, starts::Answer},
     };
 
     fn subscription() -> Subscription {
@@ -116,7 +116,7 @@ mod tests {
         member.standing = Standing::Inside;
         member.asking = Some(tokio::spawn(async {
             tokio::task::yield_now().await;
-            Ok(Vec::new())
+            Ok(Answer::Begun(Vec::new()))
         }));
         member.incoming.push_back(Incoming::Revoked {
             partitions: vec![Partition {

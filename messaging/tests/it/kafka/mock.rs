@@ -7,8 +7,13 @@ use std::{
 };
 
 use mainstay_messaging::{
-    Error, Publisher as _, broker::PublishOutcome, conformance::PublisherFixture as _,
-    kafka::rdkafka::mocking::MockCluster,
+    Consumer as _, Error, Publisher as _,
+    broker::{ConsumerEvent, PublishOutcome},
+    conformance::PublisherFixture as _,
+    kafka::rdkafka::{
+        mocking::MockCluster,
+        types::{RDKafkaApiKey, RDKafkaRespErr},
+    },
 };
 
 use super::fixture::{KafkaFixture, message};
@@ -21,6 +26,7 @@ pub(crate) struct Mock {
 
 enum Order {
     CreateTopic(String, u16),
+    RefuseCommits(Vec<RDKafkaRespErr>),
     Down,
     Up,
 }
@@ -36,6 +42,10 @@ impl Mock {
                 match order {
                     Order::CreateTopic(topic, partitions) => {
                         cluster.create_topic(&topic, partitions.into(), 1)
+                    }
+                    Order::RefuseCommits(errors) => {
+                        cluster.request_errors(RDKafkaApiKey::OffsetCommit, &errors);
+                        Ok(())
                     }
                     Order::Down => cluster.broker_down(1),
                     Order::Up => cluster.broker_up(1),
@@ -58,6 +68,11 @@ impl Mock {
 
     pub(crate) fn create_topic(&self, topic: &str, partitions: u16) {
         self.order(Order::CreateTopic(topic.to_owned(), partitions));
+    }
+
+    /// Answers the next commits of offsets so.
+    fn refuse_commits(&self, errors: &[RDKafkaRespErr]) {
+        self.order(Order::RefuseCommits(errors.to_vec()));
     }
 
     pub(super) fn down(&self) {
@@ -158,6 +173,34 @@ async fn a_reader_whose_cluster_goes_away_loses_nothing() {
     }
     assert!(failures > 0);
     assert_eq!(read, total);
+}
+
+#[tokio::test]
+async fn a_member_begins_although_its_group_stores_nothing_while_it_rebalances() {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION as GENERATION,
+        RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS as REBALANCE,
+    };
+    let mock = Arc::new(Mock::start());
+    let f = fixture_on(Arc::clone(&mock)).await;
+    let topic = f.topic(2).await;
+    let outcomes = f.publisher().publish(&[message("a", 0)]).await;
+    assert!(outcomes[0].is_acknowledged(), "{outcomes:?}");
+    mock.refuse_commits(&[REBALANCE, GENERATION, REBALANCE]);
+    let mut consumer = f.join(&topic).await;
+    let assigned = consumer.next().await.unwrap();
+    let ConsumerEvent::Assigned(assigned) = assigned else {
+        panic!("{assigned:?}");
+    };
+    assert!(assigned.len() == 2 && assigned.iter().all(|a| a.start == 0));
+    let read = consumer.next().await.unwrap();
+    let ConsumerEvent::Deliveries(deliveries) = read else {
+        panic!("{read:?}");
+    };
+    assert_eq!(deliveries.len(), 1);
+    // Where both begin is stored.
+    let progress = f.broker.progress(consumer.group()).await.unwrap();
+    assert_eq!(progress.len(), 2, "{progress:?}");
 }
 
 /// Both partitions of a topic have some of them.
