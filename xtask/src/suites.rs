@@ -68,14 +68,19 @@ pub(crate) fn run(
     let mut suites = build::build(choice)?;
     with_servers(run, version, |run, environment| {
         for Suite {
-            command, package, ..
+            command,
+            package,
+            on_servers,
+            ..
         } in &mut suites
         {
             command.envs(environment.to_vec());
             command.envs(seed.map(|seed| ("KILL_SEED", seed.to_string())));
             if env::var_os("RUST_TEST_THREADS").is_none() {
-                // A test of the application or of chaos is several processes; most others wait.
+                // A test of the application or of chaos is several processes; most others wait. The
+                // application on servers takes longest, so it gets more.
                 let at_once = match &**package {
+                    "commerce" if *on_servers => cores() + 1,
                     "commerce" | "mainstay-chaos" => cores(),
                     _ => 2 * cores(),
                 };
