@@ -24,7 +24,7 @@ mod statements;
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -33,7 +33,7 @@ use mainstay_database::{
     Migration, Migrations,
     sqlite::{Database, classify},
 };
-use tokio::sync::{Mutex, RwLock, watch};
+use tokio::sync::{RwLock, watch};
 use uuid::Uuid;
 
 use crate::{
@@ -86,9 +86,9 @@ struct Inner {
     /// Partition ids by topic; partitions are only ever added with their topic, so this never goes
     /// stale.
     topics: RwLock<HashMap<Topic, Arc<[i64]>>>,
-    /// What is known to have been appended; wakes the consumers of this process.
+    /// What is known to have been appended; wakes the consumers of this broker.
     appends: watch::Sender<Ends>,
-    /// When one of its consumers looks next for what other processes have appended.
+    /// When a consumer of this broker looks for what other processes have appended; none = now.
     next_look: Mutex<Option<Monotonic>>,
 }
 
@@ -259,22 +259,44 @@ impl Inner {
         Ok(Some(ids))
     }
 
-    /// Notes what other processes have appended, at most once per interval for all consumers of this
-    /// one. Answers when to look again.
+    /// Looks for what other processes have appended, unless another consumer of this broker has looked
+    /// within the interval. Returns when to look again.
     async fn look_for_appends(&self, now: Monotonic) -> Result<Monotonic, Error> {
-        let mut next_look = self.next_look.lock().await;
-        if let Some(next) = next_look.filter(|next| !next.has_passed_at(now)) {
-            return Ok(next);
+        let next = now + self.settings.poll_interval;
+        let others = self.with_next_look(|next_look| {
+            let others = next_look.filter(|others| !others.has_passed_at(now));
+            *next_look = others.or(Some(next));
+            others
+        });
+        if let Some(others) = others {
+            return Ok(others);
         }
-        let ends: Vec<(i64, i64)> = sqlx::query_as(self.statements.ends.clone())
+        let ends = sqlx::query_as(self.statements.ends.clone())
             .fetch_all(self.database.reader())
-            .await
-            .map_err(driver)?;
-        self.note(ends);
-        Ok(*next_look.insert(now + self.settings.poll_interval))
+            .await;
+        match ends {
+            Ok(ends) => self.note(ends),
+            Err(error) => {
+                // The other consumers see for themselves.
+                self.with_next_look(|next_look| *next_look = None);
+                return Err(driver(error));
+            }
+        }
+        Ok(next)
     }
 
-    /// Answers may come in another order than the commits.
+    fn with_next_look<T>(&self, change: impl FnOnce(&mut Option<Monotonic>) -> T) -> T {
+        // Every change is complete: a panic elsewhere cannot have left half of one.
+        change(
+            &mut self
+                .next_look
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// Notes where partitions end, and wakes consumers if that is news. An end never moves back:
+    /// answers may come in another order than the commits.
     fn note(&self, ends: Vec<(i64, i64)>) {
         self.appends.send_if_modified(|known| {
             let mut is_news = false;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use mainstay_clock::Monotonic;
 use tokio::task::JoinHandle;
 
 use super::{
@@ -50,6 +51,8 @@ pub struct LogConsumer {
     /// Those whose new position is being taken.
     positioning: BTreeMap<Partition, Claim<Partition>>,
     asking: Option<JoinHandle<Result<Answer, Error>>>,
+    /// When to ask again; none = at once.
+    ask_again: Option<Monotonic>,
     /// What librdkafka waits to be given back, and which of it this member still holds.
     revoking: Option<(Vec<Partition>, BTreeSet<Partition>)>,
     /// A look at the cluster after an error.
@@ -77,8 +80,8 @@ enum Standing {
 enum Entry {
     /// Kafka assigned it.
     Assigned,
-    /// librdkafka has it, but reads it from anywhere: nobody has asked for what was released, or the
-    /// group did not store where it begins.
+    /// librdkafka has it, at no known position: nobody has asked for what was released, or the group
+    /// did not store where it begins. What is read of it is dropped.
     Again,
 }
 
@@ -120,6 +123,7 @@ impl LogConsumer {
             entering: BTreeMap::new(),
             positioning: BTreeMap::new(),
             asking: None,
+            ask_again: None,
             revoking: None,
             looking: None,
             error: None,

@@ -1,10 +1,14 @@
 //! Settings of the log in a file.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use mainstay_clock::{Clock, IdGenerator, SystemClock, SystemIds};
 use mainstay_database::{Namespace, sqlite::Database};
-use tokio::sync::{Mutex, RwLock, watch};
+use tokio::sync::{RwLock, watch};
 
 use super::{Broker, Inner, MIGRATIONS, identity, sort, statements::Statements};
 use crate::Error;
@@ -93,8 +97,9 @@ impl Builder {
         self
     }
 
-    /// How often a process looks for records of other processes, however many consumers it has;
-    /// default 20 ms. Its own records wake them at once.
+    /// How often this broker and its clones look for records of other processes, however many
+    /// consumers they have; default 20 ms. What they append themselves wakes their consumers at
+    /// once.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.poll_interval = interval;
         self
@@ -161,7 +166,7 @@ impl Builder {
                 settings: self.settings,
                 topics: RwLock::default(),
                 appends: watch::Sender::default(),
-                next_look: Mutex::default(),
+                next_look: Mutex::new(None),
             }),
         })
     }

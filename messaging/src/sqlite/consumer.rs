@@ -86,10 +86,12 @@ impl LogConsumer {
             if let Some(event) = self.holdings.event() {
                 return Ok(event);
             }
-            if self.next_poll.is_some_and(|due| due.has_passed_at(now)) {
+            let mut is_behind = self.is_behind();
+            if !is_behind && self.next_poll.is_some_and(|due| due.has_passed_at(now)) {
                 self.next_poll = Some(self.inner.look_for_appends(now).await?);
+                is_behind = self.is_behind();
             }
-            if self.is_behind() || self.next_poll.is_none() || self.failed {
+            if is_behind || self.next_poll.is_none() || self.failed {
                 let deliveries = self.fetch(now).await?;
                 if !deliveries.is_empty() {
                     return Ok(ConsumerEvent::Deliveries(deliveries));

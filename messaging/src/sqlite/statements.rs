@@ -66,7 +66,11 @@ impl Statements {
                 "UPDATE {ns}broker_partitions AS p SET next_offset = next_offset + (a.value ->> 1)
                  FROM json_each($1) a WHERE p.id = a.value ->> 0 RETURNING id, next_offset",
             ),
-            ends: sql("SELECT id, next_offset FROM {ns}broker_partitions"),
+            // Of partitions that somebody reads.
+            ends: sql(
+                "SELECT id, next_offset FROM {ns}broker_partitions
+                 WHERE id IN (SELECT partition FROM {ns}broker_claims WHERE member IS NOT NULL)",
+            ),
             // Each row of $1: partition, first offset, offset behind the last. Offsets have no
             // gaps: a range is a limit. The few pages of the partitions tell which records there
             // are; to look for each in its own place would read as many pages as partitions.

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// How often a member asks whether the group has been founded, or takes something from it again.
+/// How often a member asks whether the group has been founded, or stores where partitions begin.
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
 
 /// How long to wait if nothing has a deadline.
@@ -147,7 +147,11 @@ impl LogConsumer {
         let now = self.settings.clock.monotonic();
         self.holdings
             .deadline()
-            .map_or(LONG, |deadline| deadline.remaining_at(now))
+            .into_iter()
+            .chain(self.ask_again)
+            .map(|deadline| deadline.remaining_at(now))
+            .min()
+            .unwrap_or(LONG)
     }
 
     fn note_failure(&mut self, failed: KafkaError) {
@@ -180,6 +184,13 @@ impl LogConsumer {
         if self.entering.is_empty() || self.asking.is_some() {
             return;
         }
+        // librdkafka waits for no answer, only the application does.
+        let is_answered = self.entering.values().all(|entry| *entry == Entry::Again);
+        let now = self.settings.clock.monotonic();
+        if is_answered && self.ask_again.is_some_and(|due| !due.has_passed_at(now)) {
+            return;
+        }
+        self.ask_again = None;
         let question = Arc::new(Question {
             settings: Arc::clone(&self.settings),
             client: Arc::clone(&self.client.0),
@@ -188,12 +199,7 @@ impl LogConsumer {
             start_at: self.start_at,
             partitions: self.entering.keys().cloned().collect(),
         });
-        let answered = !self.entering.values().any(|e| *e == Entry::Assigned);
         self.asking = Some(tokio::spawn(async move {
-            // Only the application waits, maybe for the group to end a rebalance.
-            if answered {
-                tokio::time::sleep(BETWEEN_QUESTIONS).await;
-            }
             let patience = Patience::of(&question.settings);
             loop {
                 let asked = Arc::clone(&question);
@@ -213,7 +219,10 @@ impl LogConsumer {
     pub(super) fn start(&mut self, answer: Answer) {
         let claims = match answer {
             Answer::Begun(claims) => claims,
-            Answer::Rejoin(claims) => return self.answer_assignment(claims),
+            Answer::Rejoin(claims) => {
+                self.ask_again = Some(self.settings.clock.monotonic() + BETWEEN_QUESTIONS);
+                return self.answer_assignment(claims);
+            }
             Answer::Founding => return,
         };
         let (mut assigned, mut again) = (Vec::new(), Vec::new());
@@ -240,8 +249,8 @@ impl LogConsumer {
         }
     }
 
-    /// Takes an assignment without reading from it. This member cannot rejoin before, while the
-    /// group waits for that.
+    /// Takes an assignment without beginning its partitions. A member cannot rejoin before it has
+    /// answered, and its group waits for it.
     fn answer_assignment(&mut self, claims: Vec<Claim<Partition>>) {
         let mut assigned = Vec::new();
         for claim in claims {
