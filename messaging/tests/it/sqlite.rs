@@ -236,6 +236,26 @@ async fn a_second_handle_on_the_file_sees_what_the_first_appends() {
 }
 
 #[tokio::test]
+async fn all_consumers_of_a_broker_see_what_another_process_appends_before_a_renewal() {
+    let f = fixture().await;
+    let topic = Topic::from_static(TOPIC);
+    f.broker.create_topic(&topic, 1).await.unwrap();
+    // No lease is renewed while the test runs.
+    let other = Broker::builder(f.database.path()).lease(Duration::from_hours(1));
+    let other = other.open().await.unwrap();
+    let mut consumers = Vec::new();
+    for group in ["a", "b"] {
+        consumers.push(other.consumer(group).subscribe([TOPIC]).await.unwrap());
+    }
+    for number in 0..2 {
+        publish(&f.broker, number..number + 1).await;
+        for consumer in &mut consumers {
+            assert_eq!(next_deliveries(consumer).await.len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn concurrent_appends_of_many_handles_leave_no_gap_and_no_double() {
     let f = fixture().await;
     let topic = Topic::from_static(TOPIC);
