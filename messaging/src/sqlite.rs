@@ -287,12 +287,8 @@ impl Inner {
 
     fn with_next_look<T>(&self, change: impl FnOnce(&mut Option<Monotonic>) -> T) -> T {
         // Every change is complete: a panic elsewhere cannot have left half of one.
-        change(
-            &mut self
-                .next_look
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        let mut next_look = (self.next_look.lock()).unwrap_or_else(PoisonError::into_inner);
+        change(&mut next_look)
     }
 
     /// Notes where partitions end, and wakes consumers if that is news. An end never moves back:

@@ -38,17 +38,16 @@ pub(super) enum Answer {
     Begun(Vec<Claim<Partition>>),
     /// The group stores nothing of this member before it has rejoined. Ask again then.
     Rejoin(Vec<Claim<Partition>>),
-    /// Another member founds the group. Ask again, and in the end `alone`.
-    Founding,
 }
 
 const DOING: &str = "reading the group's offsets";
 
 impl Question {
-    /// Claims of all `partitions`.
+    /// Claims of all `partitions`. None: another member founds the group; ask again, and in the end
+    /// `alone`.
     ///
     /// Blocks the thread.
-    pub(super) fn answer(&self, alone: bool) -> Result<Answer, Error> {
+    pub(super) fn answer(&self, alone: bool) -> Result<Option<Answer>, Error> {
         let patience = Patience::of(&self.settings);
         let explain = |cause| self.context().trouble.explain(DOING, cause);
         let mut committed = self
@@ -61,7 +60,7 @@ impl Question {
         let mut stored = true;
         if !new.is_empty() {
             let Some(starts) = self.begin(&new, alone, &patience)? else {
-                return Ok(Answer::Founding);
+                return Ok(None);
             };
             stored = self.store(&starts)?;
             committed.extend(starts);
@@ -84,11 +83,11 @@ impl Question {
             claim.check(None, &self.group)?;
             claims.push(claim);
         }
-        Ok(if stored {
+        Ok(Some(if stored {
             Answer::Begun(claims)
         } else {
             Answer::Rejoin(claims)
-        })
+        }))
     }
 
     /// Whether the log has what follows each of these offsets.

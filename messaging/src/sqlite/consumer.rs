@@ -111,8 +111,8 @@ impl LogConsumer {
         }
     }
 
-    /// Whether records are known that are not read yet. Marks the appends as seen, so
-    /// that a later one wakes again.
+    /// Whether records are known that are not read yet. Marks the appends as seen, so that a later
+    /// one wakes again.
     fn is_behind(&mut self) -> bool {
         let ends = self.appends.borrow_and_update();
         let mut delivering = self.holdings.delivering();

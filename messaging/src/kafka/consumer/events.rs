@@ -181,10 +181,15 @@ impl LogConsumer {
     }
 
     pub(super) fn ask_where_to_start(&mut self) {
-        if self.entering.is_empty() || self.asking.is_some() {
+        if self.asking.is_some() {
             return;
         }
-        // librdkafka waits for no answer, only the application does.
+        if self.entering.is_empty() {
+            // All that was to be asked again was lost or given back.
+            self.ask_again = None;
+            return;
+        }
+        // Only the application waits for what librdkafka has.
         let is_answered = self.entering.values().all(|entry| *entry == Entry::Again);
         let now = self.settings.clock.monotonic();
         if is_answered && self.ask_again.is_some_and(|due| !due.has_passed_at(now)) {
@@ -207,10 +212,10 @@ impl LogConsumer {
                 // assignment.
                 let alone = patience.is_over();
                 let answering = tokio::task::spawn_blocking(move || asked.answer(alone));
-                match answering.await.map_err(error::ended)?? {
-                    Answer::Founding => tokio::time::sleep(BETWEEN_QUESTIONS).await,
-                    answer => return Ok(answer),
+                if let Some(answer) = answering.await.map_err(error::ended)?? {
+                    return Ok(answer);
                 }
+                tokio::time::sleep(BETWEEN_QUESTIONS).await;
             }
         }));
     }
@@ -223,7 +228,6 @@ impl LogConsumer {
                 self.ask_again = Some(self.settings.clock.monotonic() + BETWEEN_QUESTIONS);
                 return self.answer_assignment(claims);
             }
-            Answer::Founding => return,
         };
         let (mut assigned, mut again) = (Vec::new(), Vec::new());
         for claim in claims {
@@ -358,5 +362,10 @@ mod tests {
         member.incoming.extend(answered);
         member.note_incoming();
         assert_eq!(member.holdings.count(), 0);
+        // It is lost before it is asked for again: there is nothing to wake up for.
+        assert!(member.until_deadline() <= BETWEEN_QUESTIONS);
+        member.entering.clear();
+        member.ask_where_to_start();
+        assert_eq!(member.until_deadline(), LONG);
     }
 }
