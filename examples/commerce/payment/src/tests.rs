@@ -2,6 +2,7 @@
 
 mod bench;
 mod expiry;
+mod messages;
 mod refunds;
 mod returns;
 mod several;
@@ -14,7 +15,8 @@ use mainstay_messaging::Event as _;
 use mainstay_saga::Attempt;
 
 use crate::{intent::Kind, psp::Answer};
-use bench::{Bench, Held, kinds, read, to_authorize};
+use bench::{Bench, Held};
+use messages::{kinds, read, to_authorize};
 
 #[tokio::test]
 async fn money_is_held_and_captured_once_and_booked() {

@@ -4,7 +4,10 @@ use commerce_chassis::Round as _;
 use commerce_contracts::{DeclineStage, PaymentCaptured, PaymentDeclined, PaymentRefunded};
 use mainstay_saga::Attempt;
 
-use super::bench::{Bench, Held, read, to_capture};
+use super::{
+    bench::{Bench, Held},
+    messages::{read, to_capture},
+};
 
 /// 7.00 EUR are held, by a method that chooses what becomes of that.
 async fn held(method: &str) -> Option<Bench> {

@@ -6,7 +6,10 @@ use commerce_contracts::{PaymentRefunded, RefundKind};
 use mainstay_saga::Attempt;
 use serde_json::json;
 
-use super::bench::{Bench, Held, order_cancelled, read};
+use super::{
+    bench::{Bench, Held},
+    messages::{order_cancelled, read},
+};
 use crate::{intent::Kind, psp::Answer};
 
 /// 7.00 EUR are captured.

@@ -5,7 +5,10 @@ use commerce_contracts::{PaymentRefunded, RefundKind};
 use mainstay_saga::Attempt;
 use serde_json::json;
 
-use super::bench::{Bench, Held, read, to_capture, to_refund};
+use super::{
+    bench::{Bench, Held},
+    messages::{read, to_capture, to_refund},
+};
 
 /// 7.00 EUR are captured.
 async fn captured() -> Option<Bench> {

@@ -7,7 +7,10 @@ use commerce_contracts::{AuthorizePayment, OrderId, PaymentAuthorized};
 use mainstay_messaging::{Event as _, Key, Message, MessageId};
 use mainstay_saga::{Attempt, CommandId, RunId};
 
-use super::bench::{Bench, Held, command, kinds};
+use super::{
+    bench::{Bench, Held},
+    messages::{command, kinds},
+};
 
 fn to_authorize(order: &str) -> Message {
     let mut command = command("pm_ok");

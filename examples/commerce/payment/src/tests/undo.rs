@@ -6,8 +6,9 @@ use commerce_contracts::{PaymentRefunded, RefundKind};
 use mainstay_messaging::{Event as _, Message};
 use mainstay_saga::{Attempt, laws};
 
-use super::bench::{
-    Bench, Held, command, kinds, order_cancelled, read, to_authorize, to_capture, to_undo,
+use super::{
+    bench::{Bench, Held},
+    messages::{command, kinds, order_cancelled, read, to_authorize, to_capture, to_undo},
 };
 
 #[tokio::test]

@@ -9,7 +9,10 @@ use mainstay_messaging::Event as _;
 use mainstay_saga::Attempt;
 use serde_json::{Value, json};
 
-use super::bench::{Bench, Held, kinds, order_cancelled, read, to_authorize, to_capture};
+use super::{
+    bench::{Bench, Held},
+    messages::{kinds, order_cancelled, read, to_authorize, to_capture},
+};
 use crate::{intent::Kind, psp::Answer};
 
 const AUTHORISE: &str = "run:AuthorizePayment:1";
