@@ -12,10 +12,11 @@ use crate::client::{Client, Shown};
 /// Orders that are read concurrently.
 const WATCHED: usize = 8;
 
-/// An order's last status and, if it is terminal, the time it took.
+/// An order's last status, why it was cancelled if it was, and, if it is terminal, the time it took.
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) status: String,
+    pub(crate) reason: String,
     pub(crate) took: Option<Duration>,
 }
 
@@ -41,6 +42,7 @@ async fn watch(client: &Client, order_id: &str, until: Monotonic) -> Ending {
             Ok(shown) if shown.has_ended() => {
                 return Ending {
                     took: took(&shown),
+                    reason: shown.reason().to_owned(),
                     status: shown.status,
                 };
             }
@@ -48,7 +50,11 @@ async fn watch(client: &Client, order_id: &str, until: Monotonic) -> Ending {
             Err(failure) => failure.to_string(),
         };
         if until.has_passed_at(clock.monotonic()) {
-            return Ending { status, took: None };
+            return Ending {
+                status,
+                reason: String::new(),
+                took: None,
+            };
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

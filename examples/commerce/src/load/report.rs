@@ -209,6 +209,7 @@ mod tests {
         let mut report = report(Some("o"));
         report.end(&Ending {
             status: "completed".to_owned(),
+            reason: String::new(),
             took: Some(Duration::from_millis(20)),
         });
         let table = report.table();
