@@ -29,7 +29,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "features",
-        what: "each published crate builds with no feature, each alone, and all of them",
+        what: "each published crate builds with no feature and with each alone; clippy has all of them",
         run: |_| each_feature(),
     },
     Step {
@@ -48,9 +48,8 @@ fn lints() -> Result<()> {
 /// The other steps have all features, so they never see code that only some features use.
 fn each_feature() -> Result<()> {
     for package in Workspace::read()?.published() {
-        let (name, all) = (&package.name, features(package).collect::<Vec<_>>());
-        let alone = all.iter().map(|feature| (*feature).to_owned());
-        for chosen in [String::new(), all.join(",")].into_iter().chain(alone) {
+        let name = &package.name;
+        for chosen in [""].into_iter().chain(features(package)) {
             let library = format!("-p {name} --lib --no-default-features --features={chosen}");
             cargo(&format!("clippy {library}"))?;
         }
