@@ -16,16 +16,13 @@ use xshell::{Cmd, Shell, cmd};
 use crate::{
     mutants,
     report::{self, Run, Step, table},
-    steps::CARGO,
+    steps::{CARGO, REFUSED},
     suites,
     workspace::{ON_SERVERS, Workspace},
 };
 
 /// The oldest and the newest PostgreSQL that the suites run on.
 const VERSIONS: [u32; 2] = [15, 18];
-
-/// What some features must not bring. An expected lint may need others.
-const REFUSED: &str = "-- -D warnings -A unfulfilled_lint_expectations";
 
 /// How often the chaos tests run: their faults strike at other moments each time.
 const ROUNDS: u64 = 5;
@@ -38,7 +35,7 @@ pub(crate) const PARTS: &[Step] = &[
     },
     Step {
         name: "features",
-        what: "each published crate builds with each pair of its features, and its tests with the default ones",
+        what: "each published crate builds with each pair of its features",
         run: |_| pairs(),
     },
     Step {
@@ -144,23 +141,15 @@ fn supply() -> Result<()> {
     Ok(lists?)
 }
 
-/// The tests are built with the default features, as a plain `cargo test -p` does.
 fn pairs() -> Result<()> {
     let (shell, workspace) = (shell_with("cargo-hack")?, Workspace::read()?);
-    let names = || workspace.published().map(|package| package.name.as_str());
-    let packages = names().flat_map(|name| ["-p", name]);
+    let packages = (workspace.published()).flat_map(|package| ["-p", &package.name]);
     let subsets = ["--feature-powerset", "--depth", "2"];
-    let refused = || REFUSED.split(' ');
     let clippy = cmd!(
         shell,
         "cargo-hack hack clippy --lib {subsets...} {packages...}"
     );
-    clippy.args(refused()).run()?;
-    for name in names() {
-        let tests = cmd!(shell, "{CARGO} clippy -p {name} --tests");
-        tests.args(refused()).run()?;
-    }
-    Ok(())
+    Ok(clippy.args(REFUSED.split(' ')).run()?)
 }
 
 fn models(run: &mut Run) -> Result<()> {
