@@ -156,7 +156,7 @@ impl Database {
     ///
     /// # Errors
     /// As [`Transactions::begin`]. If the server refuses connections, [`Error::Unavailable`] has the
-    /// server's reason.
+    /// server's reason. Connections that ended while they were idle are replaced, and are no error.
     ///
     /// # Cancel safety
     /// Cancel safe. `pool().begin()` is not: if it is dropped after BEGIN was sent, the driver does
@@ -167,7 +167,7 @@ impl Database {
         // back.
         let (pool, forgetting) = (self.pool.clone(), self.forgetting.clone());
         let beginning = tokio::spawn(async move {
-            let mut transaction = pool.begin_with(begin).await?;
+            let mut transaction = begin_on_any(&pool, begin).await?;
             if let Some(forgetting) = forgetting {
                 let connections = pool.options().get_max_connections();
                 forgetting.forget(&mut transaction, connections).await?;
@@ -244,6 +244,20 @@ impl Transactions for Database {
         // For the server, zero means for ever.
         (!self.idle_limit.is_zero()).then_some(self.idle_limit)
     }
+}
+
+/// BEGIN on a connection that lives. A server that restarts, or a proxy, may have ended all that the
+/// pool has: nothing was done on them yet, so each is replaced.
+async fn begin_on_any(pool: &PgPool, begin: SqlStr) -> Result<Transaction, sqlx::Error> {
+    for _ in 0..pool.options().get_max_connections() {
+        match pool.begin_with(begin.clone()).await {
+            Err(error) if sqlstate::has_ended(&error) => {
+                tracing::debug!(%error, "a connection of the pool had ended");
+            }
+            outcome => return outcome,
+        }
+    }
+    pool.begin_with(begin).await
 }
 
 /// Runs a statement without parameters, unprepared.

@@ -39,6 +39,16 @@ pub(crate) fn kind_of(error: &sqlx::Error) -> ErrorKind {
     }
 }
 
+/// Whether the connection has ended, as by the server's restart.
+pub(super) fn has_ended(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(answer) => (answer.try_downcast_ref::<PgDatabaseError>())
+            .is_some_and(|answer| answer.severity() == PgSeverity::Fatal),
+        _ => false,
+    }
+}
+
 /// As [`classify`], for COMMIT: without an answer, the outcome is unknown.
 pub(super) fn of_commit(error: sqlx::Error) -> Error {
     let refused = matches!(&error, sqlx::Error::Database(answer) if is_refusal(&**answer));

@@ -131,6 +131,9 @@ pub(crate) struct ServeArguments {
     /// Deadline for the head of a request, and then for its body, in seconds [default: 10]
     #[arg(long, env = "COMMERCE_REQUEST_TIMEOUT", value_name = "SECONDS")]
     pub(crate) request_timeout: Option<u64>,
+    /// Time in which a service begins its answer to the gateway, in seconds [default: 15]
+    #[arg(long, env = "COMMERCE_ANSWER_TIMEOUT", value_name = "SECONDS")]
+    pub(crate) answer_timeout: Option<u64>,
     /// Open connections at most; a new one replaces the one that has waited longest [default: 512]
     #[arg(long, env = "COMMERCE_MAX_CONNECTIONS", value_name = "N")]
     pub(crate) max_connections: Option<u64>,

@@ -100,6 +100,7 @@ struct File {
     smtp: Option<String>,
     hold: Option<u64>,
     request_timeout: Option<u64>,
+    answer_timeout: Option<u64>,
     max_connections: Option<u64>,
 }
 
@@ -147,6 +148,7 @@ impl Config {
             traffic: traffic(arguments.traffic.or(file.traffic.take()).as_deref())?,
             limits: limits(
                 arguments.request_timeout.or(file.request_timeout),
+                arguments.answer_timeout.or(file.answer_timeout),
                 arguments.max_connections.or(file.max_connections),
             )?,
             hold: hold(arguments.hold.or(file.hold))?,
@@ -265,15 +267,21 @@ fn hold(seconds: Option<u64>) -> Result<Duration, Failure> {
     Ok(Duration::from_secs(seconds.into()))
 }
 
-fn limits(request_timeout: Option<u64>, max_connections: Option<u64>) -> Result<Limits, Failure> {
-    let seconds = between("request-timeout", request_timeout.unwrap_or(10), 1..=3_600)?;
+fn limits(
+    request_timeout: Option<u64>,
+    answer_timeout: Option<u64>,
+    max_connections: Option<u64>,
+) -> Result<Limits, Failure> {
+    let request = between("request-timeout", request_timeout.unwrap_or(10), 1..=3_600)?;
+    let answer = between("answer-timeout", answer_timeout.unwrap_or(15), 1..=3_600)?;
     let connections = between(
         "max-connections",
         max_connections.unwrap_or(512),
         8..=65_536,
     )?;
     Ok(Limits {
-        timeout: Duration::from_secs(seconds.into()),
+        timeout: Duration::from_secs(request.into()),
+        answer: Duration::from_secs(answer.into()),
         connections: connections as usize,
     })
 }

@@ -120,6 +120,29 @@ async fn connections_that_were_cut_are_replaced() {
     assert_eq!(keys(&database).await.len(), 20);
 }
 
+/// A server that restarts ends all connections at once. Nothing was done on those that are idle.
+#[tokio::test]
+async fn connections_that_ended_while_idle_fail_no_transaction() {
+    let Some((database, server)) = database().await else {
+        return;
+    };
+    let mut killer = PgConnection::connect(&server.url()).await.unwrap();
+    for round in 0..3 {
+        let begin = async || database.begin().await.unwrap();
+        let open = tokio::join!(begin(), begin(), begin());
+        for (key, mut tx) in (round * 3..).zip([open.0, open.1, open.2]) {
+            insert(&mut tx, key, 1).await.unwrap();
+            database.commit(tx).await.unwrap();
+        }
+        let cut = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let cut = sqlx::query(cut).execute(&mut killer).await.unwrap();
+        assert!(cut.rows_affected() >= 3, "{cut:?}");
+    }
+    let begun = database.begin().await.unwrap();
+    database.commit(begun).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_commit_on_a_connection_that_was_cut_is_unknown_or_retryable() {
     let Some((database, _server)) = database().await else {

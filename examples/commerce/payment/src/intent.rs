@@ -103,9 +103,14 @@ impl Question {
     }
 }
 
+/// Pause before the second call; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Doublings at most: 1.6 s.
+const DOUBLINGS: i64 = 5;
+
 /// Decides after `calls` calls, this one included.
 pub(crate) fn resolve(kind: Kind, calls: i64, answer: Answer) -> Resolution {
-    let soon = Duration::from_millis(20) * u32::try_from(calls.clamp(1, 50)).unwrap_or(50);
+    let soon = FIRST_PAUSE * (1 << (calls - 1).clamp(0, DOUBLINGS));
     let again = Resolution::Again(Question::Ask, soon);
     let is_renewal = kind == Kind::Reauthorize;
     let refused = |code| {

@@ -33,9 +33,14 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Leased<R> {
         }
     }
 
-    /// None: the provider was not asked, because another process is calling it for this effect, or
-    /// the leases cannot be reached. Call again later.
-    pub(crate) async fn call(&self, call: Call) -> Option<Answer> {
+    /// None: the provider was not asked, because another process calls it for this effect or has
+    /// called it since the intent was read, or because the leases cannot be reached. Call again later.
+    ///
+    /// `is_current` is asked under the lease: whether the intent is as it was read.
+    pub(crate) async fn call<C>(&self, call: Call, is_current: C) -> Option<Answer>
+    where
+        C: Future<Output = bool> + Send + 'static,
+    {
         let key = call.effect_key.clone();
         let request = match request(&call) {
             Ok(request) => request,
@@ -47,6 +52,9 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Leased<R> {
         let (provider, asked) = (Arc::clone(&self.provider), Arc::new(AtomicBool::new(false)));
         let asks = Arc::clone(&asked);
         let outcome = self.operations.run(request, move |lease| async move {
+            if !is_current.await {
+                return Err(None);
+            }
             let fence = i64::try_from(lease.token().get()).unwrap_or(i64::MAX);
             asks.store(true, Ordering::Relaxed);
             let answer = provider.call(Call { fence, ..call }).await;
@@ -99,7 +107,7 @@ impl<R> fmt::Debug for Leased<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Mutex, time::Duration};
+    use std::{future::ready, sync::Mutex, time::Duration};
 
     use async_trait::async_trait;
     use commerce_contracts::{Currency, Money, OrderId};
@@ -162,19 +170,24 @@ mod tests {
         let provider = slow(&[Answer::Silence, done.clone()]);
         let first = Leased::new(provider, Arc::clone(&leases));
         let second = Leased::new(provider, leases);
-        let asking = tokio::spawn(async move { first.call(call(Question::Ask)).await });
+        let asking =
+            tokio::spawn(async move { first.call(call(Question::Ask), ready(true)).await });
         while provider.fences.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        let busy = second.call(call(Question::Ask));
+        let busy = second.call(call(Question::Ask), ready(true));
         let busy = tokio::time::timeout(Duration::from_secs(60), busy).await;
         assert_eq!(busy.unwrap(), None);
         provider.may_answer.add_permits(2);
         assert_eq!(asking.await.unwrap(), Some(Answer::Silence));
 
+        // It had read the intent before the first one wrote that the answer was lost.
+        let stale = second.call(call(Question::Ask), ready(false)).await;
+        assert_eq!(stale, None);
+
         // A lost answer frees the key, and a final one is given again without a call.
         for _ in 0..3 {
-            let answer = second.call(call(Question::LookUp)).await;
+            let answer = second.call(call(Question::LookUp), ready(true)).await;
             assert_eq!(answer, Some(done.clone()));
         }
         let fences = provider.fences.lock().unwrap().clone();
@@ -187,12 +200,17 @@ mod tests {
         let provider = slow(&[done()]);
         provider.may_answer.add_permits(9);
         let leased = Leased::new(provider, Arc::new(MemoryLeases::new()));
-        assert!(leased.call(call(Question::Ask)).await.is_some());
+        assert!(
+            leased
+                .call(call(Question::Ask), ready(true))
+                .await
+                .is_some()
+        );
         let other = Call {
             amount: Money::from_minor(7_000).unwrap(),
             ..call(Question::Ask)
         };
-        assert_eq!(leased.call(other).await, None);
+        assert_eq!(leased.call(other, ready(true)).await, None);
         assert_eq!(provider.fences.lock().unwrap().len(), 1);
     }
 }

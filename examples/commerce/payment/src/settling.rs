@@ -57,7 +57,14 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
     /// Writes in a transaction of its own. One for all settled only a fifth more on SQLite,
     /// probably because the provider commits each call.
     async fn settle(&self, intent: Intent) -> Result<()> {
-        let Some(answer) = self.provider.call(call(&intent)).await else {
+        // Another process may have called since the intent was read.
+        let (reader, key) = (self.books.db.reader().clone(), intent.effect_key.clone());
+        let read_at = intent.calls;
+        let is_current = async move {
+            let calls = store::calls(&reader, &key).await;
+            calls.is_ok_and(|calls| calls == Some(read_at))
+        };
+        let Some(answer) = self.provider.call(call(&intent), is_current).await else {
             return self
                 .call_again(&intent, intent.calls, intent.question, BUSY)
                 .await;

@@ -234,6 +234,15 @@ pub(crate) async fn intent(reader: &Pool, effect_key: &str) -> Result<Option<Int
     found.map(read_intent).transpose()
 }
 
+/// The answered calls of the intent with an effect key.
+pub(crate) async fn calls(reader: &Pool, effect_key: &str) -> Result<Option<i64>> {
+    sqlx::query_scalar("SELECT calls FROM intents WHERE effect_key = $1")
+        .bind(effect_key)
+        .fetch_optional(reader)
+        .await
+        .map_err(sql)
+}
+
 fn read_intent(row: IntentRow) -> Result<Intent> {
     let (effect_key, order_id, kind, question, calls, task, amount, currency, method) = row;
     let unknown = |name: &str| Error::damaged("a stored intent", format!("{name:?}"));

@@ -48,7 +48,7 @@ impl Story {
         self.note(&format!("{mark} {what}"))
     }
 
-    /// Waits until `look` finds something; nothing after a minute is a broken expectation.
+    /// Waits until `look` finds something; nothing after three minutes is a broken expectation.
     pub(super) async fn wait_for<T>(
         &mut self,
         what: &str,
@@ -70,7 +70,7 @@ impl Story {
     }
 }
 
-/// Looks until there is something, at most for a minute.
+/// Looks until there is something, at most for three minutes.
 pub(super) async fn look_for<T>(
     mut look: impl AsyncFnMut() -> Result<Option<T>, Failure>,
 ) -> Result<Option<T>, Failure> {

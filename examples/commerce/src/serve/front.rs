@@ -44,6 +44,7 @@ pub(super) fn remote(config: &Config, authentication: Authentication) -> Result<
 fn gateway(config: &Config, authentication: Authentication) -> Result<Gateway> {
     let limits = Limits {
         at_once: config.limits.per_service(),
+        deadline: config.limits.answer,
         ..Limits::default()
     };
     let gateway = Gateway::new(authentication).limits(limits);

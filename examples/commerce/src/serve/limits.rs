@@ -24,6 +24,8 @@ const BODY_LIMIT: usize = 64 * 1024;
 pub(crate) struct Limits {
     /// Deadline for the head of a request, and then for its body.
     pub(crate) timeout: Duration,
+    /// Time until a service's answer begins.
+    pub(crate) answer: Duration,
     /// Open connections at most.
     pub(crate) connections: usize,
 }

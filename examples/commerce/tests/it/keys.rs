@@ -16,12 +16,14 @@ use crate::{
 
 const REQUESTS: usize = 1_000;
 /// Every request has a connection of its own, room to be handled, and time on a busy machine.
-const ROOM: [&str; 6] = [
+const ROOM: [&str; 8] = [
     "--traffic",
     "off",
     "--max-connections",
     "4096",
     "--request-timeout",
+    "600",
+    "--answer-timeout",
     "600",
 ];
 
@@ -60,7 +62,8 @@ impl Counter {
                     self.cut_off.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            thread::sleep(Duration::from_millis(200));
+            // As `Retry-After` says.
+            thread::sleep(Duration::from_secs(1));
             None
         });
     }

@@ -68,6 +68,7 @@ fn every_number_is_accepted_or_refused_by_name() {
     let any = [&any[..], &["9223372036854775808", "18446744073709551615"]].concat();
     for (option, accepted) in [
         ("request-timeout", &["1"][..]),
+        ("answer-timeout", &["1"]),
         ("max-connections", &["65536"]),
         ("hold", &["1", "65536"]),
         ("traffic", &["1", "1.5"]),
@@ -134,7 +135,7 @@ fn a_number_in_the_file_is_refused_by_name() {
         return;
     };
     let config = sandbox.path().join("commerce.toml");
-    for option in ["request_timeout", "max_connections"] {
+    for option in ["request_timeout", "answer_timeout", "max_connections"] {
         for value in VALUES
             .into_iter()
             .filter(|value| *value != "1" && *value != "65536")
