@@ -6,6 +6,7 @@
 
 use std::{
     fmt,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,6 +19,9 @@ use mainstay_idempotency::{
 };
 
 use crate::psp::{Answer, Call};
+
+/// Asks the provider, when it is polled.
+pub(crate) type Asking = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
 
 /// The provider behind leases.
 pub(crate) struct Leased<R> {
@@ -33,13 +37,15 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Leased<R> {
         }
     }
 
-    /// None: the provider was not asked, because another process calls it for this effect or has
-    /// called it since the intent was read, or because the leases cannot be reached. Call again later.
+    /// Has `turn` ask the provider, under the lease of the effect. It may find that there is nothing
+    /// to ask any more, and writes before other processes have their turn.
     ///
-    /// `is_current` is asked under the lease: whether the intent is as it was read.
-    pub(crate) async fn call<C>(&self, call: Call, is_current: C) -> Option<Answer>
+    /// None: the provider was not asked, because `turn` did not, because another process has its
+    /// turn, or because the leases cannot be reached. Call again later.
+    pub(crate) async fn call<T, F>(&self, call: Call, turn: T) -> Option<Answer>
     where
-        C: Future<Output = bool> + Send + 'static,
+        T: FnOnce(Asking) -> F + Send + 'static,
+        F: Future<Output = Option<Answer>> + Send,
     {
         let key = call.effect_key.clone();
         let request = match request(&call) {
@@ -52,12 +58,12 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Leased<R> {
         let (provider, asked) = (Arc::clone(&self.provider), Arc::new(AtomicBool::new(false)));
         let asks = Arc::clone(&asked);
         let outcome = self.operations.run(request, move |lease| async move {
-            if !is_current.await {
-                return Err(None);
-            }
             let fence = i64::try_from(lease.token().get()).unwrap_or(i64::MAX);
-            asks.store(true, Ordering::Relaxed);
-            let answer = provider.call(Call { fence, ..call }).await;
+            let asking = async move {
+                asks.store(true, Ordering::Relaxed);
+                provider.call(Call { fence, ..call }).await
+            };
+            let answer = turn(Box::pin(asking)).await;
             // What may change is not kept: the next call asks the provider again.
             match answer.as_ref().filter(|answer| answer.is_final()) {
                 Some(answer) => Kept::json(200_u16, answer).map_err(|_| Some(Answer::Silence)),
@@ -107,7 +113,7 @@ impl<R> fmt::Debug for Leased<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::ready, sync::Mutex, time::Duration};
+    use std::{sync::Mutex, time::Duration};
 
     use async_trait::async_trait;
     use commerce_contracts::{Currency, Money, OrderId};
@@ -164,30 +170,34 @@ mod tests {
         }
     }
 
+    /// A turn that always asks.
+    async fn ask(asking: Asking) -> Option<Answer> {
+        asking.await
+    }
+
     #[tokio::test]
     async fn the_provider_is_asked_for_an_effect_by_one_process_at_a_time() {
         let (done, leases) = (done(), Arc::new(MemoryLeases::new()) as Leases);
         let provider = slow(&[Answer::Silence, done.clone()]);
         let first = Leased::new(provider, Arc::clone(&leases));
         let second = Leased::new(provider, leases);
-        let asking =
-            tokio::spawn(async move { first.call(call(Question::Ask), ready(true)).await });
+        let asking = tokio::spawn(async move { first.call(call(Question::Ask), ask).await });
         while provider.fences.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        let busy = second.call(call(Question::Ask), ready(true));
+        let busy = second.call(call(Question::Ask), ask);
         let busy = tokio::time::timeout(Duration::from_secs(60), busy).await;
         assert_eq!(busy.unwrap(), None);
         provider.may_answer.add_permits(2);
         assert_eq!(asking.await.unwrap(), Some(Answer::Silence));
 
-        // It had read the intent before the first one wrote that the answer was lost.
-        let stale = second.call(call(Question::Ask), ready(false)).await;
-        assert_eq!(stale, None);
+        // It finds that the first one has written what is next.
+        let call_of_before = second.call(call(Question::Ask), async |_| None).await;
+        assert_eq!(call_of_before, None);
 
         // A lost answer frees the key, and a final one is given again without a call.
         for _ in 0..3 {
-            let answer = second.call(call(Question::LookUp), ready(true)).await;
+            let answer = second.call(call(Question::LookUp), ask).await;
             assert_eq!(answer, Some(done.clone()));
         }
         let fences = provider.fences.lock().unwrap().clone();
@@ -200,17 +210,12 @@ mod tests {
         let provider = slow(&[done()]);
         provider.may_answer.add_permits(9);
         let leased = Leased::new(provider, Arc::new(MemoryLeases::new()));
-        assert!(
-            leased
-                .call(call(Question::Ask), ready(true))
-                .await
-                .is_some()
-        );
+        assert!(leased.call(call(Question::Ask), ask).await.is_some());
         let other = Call {
             amount: Money::from_minor(7_000).unwrap(),
             ..call(Question::Ask)
         };
-        assert_eq!(leased.call(other, ready(true)).await, None);
+        assert_eq!(leased.call(other, ask).await, None);
         assert_eq!(provider.fences.lock().unwrap().len(), 1);
     }
 }

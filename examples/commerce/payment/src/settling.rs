@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use commerce_chassis::{Progress, Remote, Result, Round};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use mainstay_database::Transactions as _;
 
 use crate::{
     intent::{Question, Resolution, resolve},
-    leased::Leased,
+    leased::{Asking, Leased},
     outcome::{Books, Written},
     psp::{Answer, Call},
     store::{self, Intent},
@@ -57,32 +57,24 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
     /// Writes in a transaction of its own. One for all settled only a fifth more on SQLite,
     /// probably because the provider commits each call.
     async fn settle(&self, intent: Intent) -> Result<()> {
-        // Another process may have called since the intent was read.
-        let (reader, key) = (self.books.db.reader().clone(), intent.effect_key.clone());
-        let read_at = intent.calls;
-        let is_current = async move {
-            let calls = store::calls(&reader, &key).await;
-            calls.is_ok_and(|calls| calls == Some(read_at))
+        let call_again = async |calls, question, after| {
+            call_again(&self.books, &intent, calls, question, after).await
         };
-        let Some(answer) = self.provider.call(call(&intent), is_current).await else {
-            return self
-                .call_again(&intent, intent.calls, intent.question, BUSY)
-                .await;
+        let turn = turn(self.books.clone(), intent.clone());
+        let Some(answer) = self.provider.call(call(&intent), turn).await else {
+            return call_again(intent.calls, intent.question, BUSY).await;
         };
         let calls = intent.calls + 1;
         let outcome = match resolve(intent.kind, calls, answer) {
             Resolution::Settled(outcome) => outcome,
-            Resolution::Again(question, after) => {
-                return self.call_again(&intent, calls, question, after).await;
-            }
+            Resolution::Again(question, after) => return call_again(calls, question, after).await,
         };
         match self.books.write(&intent, outcome).await {
             // It stops no other payment.
             Err(error) if !error.is_retryable() => {
                 let key = &intent.effect_key;
                 tracing::error!(%error, key, "the outcome of a call to the provider cannot be written; it is tried again in a minute");
-                self.call_again(&intent, intent.calls, intent.question, BROKEN)
-                    .await
+                call_again(intent.calls, intent.question, BROKEN).await
             }
             Ok(Written::WrongAmount) => {
                 let key = &intent.effect_key;
@@ -90,27 +82,52 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
                     key,
                     "the provider did another amount than we asked for: compare its books; it is asked again in a minute"
                 );
-                self.call_again(&intent, intent.calls, intent.question, BROKEN)
-                    .await
+                call_again(intent.calls, intent.question, BROKEN).await
             }
             // An undo withdrew the intent, or another process or a webhook was faster.
             written => written.map(|_| ()),
         }
     }
+}
 
-    async fn call_again(
-        &self,
-        intent: &Intent,
-        calls: i64,
-        question: Question,
-        after: Duration,
-    ) -> Result<()> {
-        let after = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
-        let due_at = self.books.desk.now().saturating_add(after);
-        let mut tx = self.books.db.begin().await?;
-        store::call_again(&mut tx, intent, calls, question, due_at).await?;
-        Ok(self.books.db.commit(tx).await?)
+/// A call under the lease: of an intent that is as it was read, and what follows from a lost answer is
+/// written before another process may call. Otherwise that one would ask for what was done.
+fn turn(
+    books: Books,
+    intent: Intent,
+) -> impl FnOnce(Asking) -> BoxFuture<'static, Option<Answer>> + Send {
+    move |asking| {
+        let turn = async move {
+            let calls = store::calls(books.db.reader(), &intent.effect_key).await;
+            if calls.ok()? != Some(intent.calls) {
+                return None;
+            }
+            let (answer, calls) = (asking.await?, intent.calls + 1);
+            let next = resolve(intent.kind, calls, answer.clone());
+            if let Resolution::Again(question, after) = next {
+                let written = call_again(&books, &intent, calls, question, after).await;
+                // The caller writes the same, and fails if this was no passing error.
+                drop(written);
+            }
+            Some(answer)
+        };
+        turn.boxed()
     }
+}
+
+/// Writes when to call again, unless the intent changed since it was read.
+async fn call_again(
+    books: &Books,
+    intent: &Intent,
+    calls: i64,
+    question: Question,
+    after: Duration,
+) -> Result<()> {
+    let after = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
+    let due_at = books.desk.now().saturating_add(after);
+    let mut tx = books.db.begin().await?;
+    store::call_again(&mut tx, intent, calls, question, due_at).await?;
+    Ok(books.db.commit(tx).await?)
 }
 
 fn call(intent: &Intent) -> Call {
