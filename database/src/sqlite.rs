@@ -2,6 +2,9 @@
 //!
 //! Every transaction that may write begins IMMEDIATE: a deferred one fails at once with code 517 on
 //! its first write after another writer's commit, whatever the busy timeout.
+//!
+//! Write `LIMIT $1 + 0` for a limit that is a parameter. SQLite plans by the number of a bare `LIMIT $1`, and prepares
+//! the statement anew whenever one is bound.
 
 mod builder;
 mod migrate;

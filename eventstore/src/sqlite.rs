@@ -118,11 +118,11 @@ impl SqliteEventStore {
             head: sql("SELECT {head}"),
             read: sql(
                 "SELECT version, kind, schema_version, payload, recorded_at FROM {ns}eventstore_events
-                 WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3",
+                 WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3 + 0",
             ),
             scan: sql(
                 "SELECT stream, version, kind, schema_version, payload, recorded_at FROM {ns}eventstore_events
-                 WHERE (stream, version) > ($1, $2) AND stream < $3 ORDER BY stream, version LIMIT $4",
+                 WHERE (stream, version) > ($1, $2) AND stream < $3 ORDER BY stream, version LIMIT $4 + 0",
             ),
             count: sql(
                 "SELECT count(*) FROM {ns}eventstore_events WHERE stream > $1 AND stream < $2",

@@ -113,7 +113,7 @@ impl SqliteRecords {
             sweep: sql(
                 "DELETE FROM {ns}idempotency_records WHERE rowid IN (
                    SELECT rowid FROM {ns}idempotency_records WHERE expires_at <= {now}
-                   ORDER BY expires_at LIMIT $1)",
+                   ORDER BY expires_at LIMIT $1 + 0)",
             ),
             database: builder.database,
         }

@@ -90,7 +90,7 @@ impl SqliteInbox {
                  SELECT $1, row.value ->> 0, row.value ->> 1, row.value ->> 2, row.value ->> 3, row.value ->> 4
                  FROM json_each($2) AS row WHERE true
                  ON CONFLICT DO NOTHING"),
-            newest: sql("SELECT source, id FROM {ns}inbox_processed ORDER BY seq DESC LIMIT $1"),
+            newest: sql("SELECT source, id FROM {ns}inbox_processed ORDER BY seq DESC LIMIT $1 + 0"),
             // A record at the position of its processed record is the same one again, and is not
             // recorded, unless its offset was committed before: then the log was created anew, or
             // the group's offset was reset.

@@ -1,6 +1,6 @@
 //! One look at the tables, and what follows from it.
 
-use std::{collections::BTreeSet, pin::pin};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use mainstay_database::Transactions as _;
@@ -26,6 +26,8 @@ const LOOK: u32 = 64;
 const TURN: usize = 100;
 /// Resolved messages that one transaction deletes.
 const STEP: u32 = 500;
+/// How often resolved messages that are past their retention are looked for.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 /// Gauges count up to this.
 const CAP: u32 = 10_000;
 
@@ -62,17 +64,20 @@ where
                 () = shutdown => shared.shutdown.cancel(),
             }
         });
+        let mut until_prune = Duration::ZERO;
         loop {
             // Before the look: an act behind it wakes the next one.
             let notified = self.queue.notified();
             // Stopping waits for the messages that the round is at.
-            let mut round = pin!(self.round());
             let mut is_stopping = false;
-            let went = loop {
-                tokio::select! {
-                    biased;
-                    () = &mut shutdown, if !is_stopping => is_stopping = true,
-                    went = &mut round => break went,
+            let went = {
+                let mut round = pin!(self.round(&mut until_prune));
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = &mut shutdown, if !is_stopping => is_stopping = true,
+                        went = &mut round => break went,
+                    }
                 }
             };
             let error = match &went {
@@ -89,6 +94,7 @@ where
             if matches!(went, Ok((true, None))) {
                 continue;
             }
+            until_prune = until_prune.saturating_sub(self.settings.poll_interval);
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,
@@ -99,7 +105,7 @@ where
     }
 
     /// Whether something went on, and what held it up.
-    async fn round(&self) -> Result<(bool, Option<String>), Error> {
+    async fn round(&self, until_prune: &mut Duration) -> Result<(bool, Option<String>), Error> {
         let store = self.queue.store();
         let more_of_jobs = self.step_jobs().await?;
         let due: BTreeSet<Due> = store.due(&self.consumer, LOOK).await?.into_iter().collect();
@@ -116,7 +122,10 @@ where
             }
         }
         if !went {
-            self.tidy().await?;
+            if until_prune.is_zero() && self.prune().await? < u64::from(STEP) {
+                *until_prune = PRUNE_INTERVAL;
+            }
+            self.tell().await?;
         }
         Ok((went, error))
     }
@@ -254,8 +263,8 @@ where
         Ok(Step::Rests)
     }
 
-    /// Ends what is past its retention, and counts.
-    async fn tidy(&self) -> Result<(), Error> {
+    /// Deletes what is past its retention, so many messages at a time.
+    async fn prune(&self) -> Result<u64, Error> {
         let (database, store) = (self.queue.database(), self.queue.store());
         let mut tx = database.begin().await?;
         let retention = self.settings.retention;
@@ -265,6 +274,12 @@ where
         if pruned > 0 {
             database.commit(tx).await?;
         }
+        Ok(pruned)
+    }
+
+    /// Counts what is in the queue.
+    async fn tell(&self) -> Result<(), Error> {
+        let store = self.queue.store();
         let totals = store.totals(&self.consumer, CAP).await?;
         self.ending.shared().update(|status| status.totals = totals);
         let consumer = || self.consumer.to_string();

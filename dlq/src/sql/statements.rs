@@ -134,9 +134,9 @@ statements! {
         WHERE b.consumer = $1 AND (b.draining OR NOT EXISTS (
             SELECT 1 FROM {ns}dlq_messages AS m
             WHERE m.consumer = b.consumer AND m.topic = b.topic AND m.key = b.key AND m.{kept}))
-        LIMIT $2";
+        LIMIT $2 + 0";
     due_letters: "SELECT m.id, m.topic, m.key FROM {ns}dlq_messages AS m
-        WHERE m.consumer = $1 AND m.state = 'dead' AND m.due_at <= {now} ORDER BY m.due_at LIMIT $2";
+        WHERE m.consumer = $1 AND m.state = 'dead' AND m.due_at <= {now} ORDER BY m.due_at LIMIT $2 + 0";
     /// SKIP LOCKED would take the next message, which would overtake.
     lock_head: "SELECT id FROM {ns}dlq_messages WHERE consumer = $1 AND topic = $2 AND key = $3 AND {kept} ORDER BY id LIMIT 1 {lock}";
     lock_letter: "SELECT id FROM {ns}dlq_messages WHERE id = $1 AND {kept} {lock}";
@@ -156,18 +156,18 @@ statements! {
             SELECT 1 FROM {ns}dlq_messages AS m WHERE m.consumer = $1 AND m.topic = $2 AND m.key = $3 AND m.{kept})";
     prune: "DELETE FROM {ns}dlq_messages WHERE id {among}
             SELECT id FROM {ns}dlq_messages WHERE consumer = $1 AND resolved_at <= {now} - CAST($2 AS BIGINT)
-            ORDER BY resolved_at LIMIT $3 {skip}{end} RETURNING id";
+            ORDER BY resolved_at LIMIT $3 + 0 {skip}{end} RETURNING id";
     prune_bodies: "DELETE FROM {ns}dlq_bodies WHERE message IN (SELECT CAST(row.value AS BIGINT) FROM {each}($1{json}) AS row{value})";
     prune_failures: "DELETE FROM {ns}dlq_failures WHERE message IN (SELECT CAST(row.value AS BIGINT) FROM {each}($1{json}) AS row{value})";
     /// A job shows what became of its messages, so it stays as long as they do.
     prune_jobs: "DELETE FROM {ns}dlq_jobs WHERE id {among}
             SELECT id FROM {ns}dlq_jobs AS j WHERE j.finished_at <= {now} - CAST($1 AS BIGINT)
               AND NOT EXISTS (SELECT 1 FROM {ns}dlq_messages AS m WHERE m.job = j.id)
-            ORDER BY id LIMIT $2 {skip}{end}";
+            ORDER BY id LIMIT $2 + 0 {skip}{end}";
     totals: "SELECT
-        (SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND {kept} AND state = 'dead' LIMIT $2) AS t),
-        (SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND {kept} AND state = 'held' LIMIT $2) AS t),
-        (SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_blocked_keys WHERE consumer = $1 LIMIT $2) AS t)";
+        (SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND {kept} AND state = 'dead' LIMIT $2 + 0) AS t),
+        (SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND {kept} AND state = 'held' LIMIT $2 + 0) AS t),
+        (SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_blocked_keys WHERE consumer = $1 LIMIT $2 + 0) AS t)";
 
     /// Jumps from fingerprint to fingerprint along the index, and counts up to $2 of each.
     groups: "WITH RECURSIVE f (fingerprint) AS (
@@ -176,16 +176,16 @@ statements! {
             SELECT (SELECT min(m.fingerprint) FROM {ns}dlq_messages AS m WHERE m.state = 'dead' AND m.fingerprint > f.fingerprint)
             FROM f WHERE f.fingerprint IS NOT NULL)
         SELECT (SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages AS c
-                    WHERE c.state = 'dead' AND c.fingerprint = f.fingerprint LIMIT $2) AS t) AS count,
+                    WHERE c.state = 'dead' AND c.fingerprint = f.fingerprint LIMIT $2 + 0) AS t) AS count,
             (SELECT o.kept_at FROM {ns}dlq_messages AS o
                 WHERE o.state = 'dead' AND o.fingerprint = f.fingerprint ORDER BY o.id LIMIT 1) AS first_seen, {letter}
         FROM f JOIN {ns}dlq_messages AS m ON m.id = (
             SELECT max(n.id) FROM {ns}dlq_messages AS n WHERE n.state = 'dead' AND n.fingerprint = f.fingerprint)
         WHERE f.fingerprint IS NOT NULL AND (CAST($1 AS TEXT) IS NULL OR m.consumer = $1)
-        ORDER BY m.id DESC LIMIT $3";
-    list: "SELECT {letter} FROM {ns}dlq_messages AS m WHERE {matches} AND m.id < $10 ORDER BY m.id DESC LIMIT $11";
-    count: "SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages AS m WHERE {matches} LIMIT $10) AS t";
-    job_letters: "SELECT m.id FROM {ns}dlq_messages AS m WHERE {matches} AND m.id > $10 AND m.id <= $11 AND m.{kept} ORDER BY m.id LIMIT $12";
+        ORDER BY m.id DESC LIMIT $3 + 0";
+    list: "SELECT {letter} FROM {ns}dlq_messages AS m WHERE {matches} AND m.id < $10 ORDER BY m.id DESC LIMIT $11 + 0";
+    count: "SELECT count(*) FROM (SELECT 1 FROM {ns}dlq_messages AS m WHERE {matches} LIMIT $10 + 0) AS t";
+    job_letters: "SELECT m.id FROM {ns}dlq_messages AS m WHERE {matches} AND m.id > $10 AND m.id <= $11 AND m.{kept} ORDER BY m.id LIMIT $12 + 0";
     begin_snapshot: "{begin_snapshot}";
     letter: "SELECT {letter} FROM {ns}dlq_messages AS m WHERE m.id = $1";
     lock: "SELECT {letter} FROM {ns}dlq_messages AS m WHERE m.id = $1 {lock}";
@@ -201,15 +201,15 @@ statements! {
     revise: "UPDATE {ns}dlq_messages SET revision = $2, kind = $3 WHERE id = $1";
     log: "INSERT INTO {ns}dlq_audit (at, operator, reason, act, message, job, detail) VALUES ({now}, $1, $2, $3, $4, $5, $6)";
     audit: "SELECT id, at, operator, reason, act, message, job, detail FROM {ns}dlq_audit
-        WHERE (CAST($1 AS BIGINT) IS NULL OR message = $1) AND id < $2 ORDER BY id DESC LIMIT $3";
+        WHERE (CAST($1 AS BIGINT) IS NULL OR message = $1) AND id < $2 ORDER BY id DESC LIMIT $3 + 0";
     add_job: "INSERT INTO {ns}dlq_jobs (act, query, rate, operator, reason, state, started_at, last)
         SELECT $1, $2, $3, $4, $5, 'running', {now}, coalesce((SELECT max(id) FROM {ns}dlq_messages), 0) RETURNING id";
     jobs: "SELECT {job},
             (SELECT count(*) FROM {ns}dlq_messages AS m WHERE m.job = j.id AND m.state = 'replayed') AS replayed,
             (SELECT count(*) FROM {ns}dlq_messages AS m WHERE m.job = j.id AND m.state = 'dead' AND m.due_at IS NOT NULL) AS waiting,
             (SELECT count(*) FROM {ns}dlq_messages AS m WHERE m.job = j.id) AS asked
-        FROM {ns}dlq_jobs AS j WHERE (CAST($1 AS BIGINT) IS NULL OR j.id = $1) ORDER BY j.id DESC LIMIT $2";
-    running_jobs: "SELECT id FROM {ns}dlq_jobs WHERE state = 'running' ORDER BY id LIMIT $1";
+        FROM {ns}dlq_jobs AS j WHERE (CAST($1 AS BIGINT) IS NULL OR j.id = $1) ORDER BY j.id DESC LIMIT $2 + 0";
+    running_jobs: "SELECT id FROM {ns}dlq_jobs WHERE state = 'running' ORDER BY id LIMIT $1 + 0";
     claim_job: "SELECT {job}, CAST(0 AS BIGINT) AS replayed, CAST(0 AS BIGINT) AS waiting, CAST(0 AS BIGINT) AS asked, {now} AS now FROM {ns}dlq_jobs AS j
         WHERE j.id = $1 AND j.state = 'running' {skip}";
     advance_job: "UPDATE {ns}dlq_jobs SET cursor = $2, done = $3, state = $4,

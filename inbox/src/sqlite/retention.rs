@@ -51,7 +51,7 @@ impl Pruning {
                      SELECT seq FROM {ns}inbox_processed
                      WHERE seq > $1 AND seq <= (
                          SELECT max(newest_seq) FROM {ns}inbox_progress WHERE consumer = $3 AND committed_at <= $4)
-                     ORDER BY seq LIMIT $2)",
+                     ORDER BY seq LIMIT $2 + 0)",
             ),
             // Of a partition's checkpoints at or before the horizon, the newest counts.
             delete: sql(

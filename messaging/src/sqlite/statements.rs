@@ -106,7 +106,7 @@ impl Statements {
                                            AND r.appended_at >= $1 ORDER BY r.id LIMIT 1), stop) AS stop FROM done)
                  DELETE FROM {ns}broker_records WHERE id IN (
                    SELECT r.id FROM old CROSS JOIN {ns}broker_records r ON r.id >= old.start AND r.id < old.stop
-                   LIMIT $2)",
+                   LIMIT $2 + 0)",
             ),
             raise_first: sql(
                 "UPDATE {ns}broker_partitions AS p SET first_offset = coalesce(

@@ -134,12 +134,13 @@ impl Bench {
     /// published; in the deferred table a batch is published, one is refused again and one is held.
     async fn record(&self) -> u64 {
         let batch = i64::from(BATCH);
-        let done: Vec<i64> =
-            sqlx::query_scalar("SELECT position FROM outbox_deferred ORDER BY position LIMIT $1")
-                .bind(BATCH)
-                .fetch_all(self.database.reader())
-                .await
-                .unwrap();
+        let done: Vec<i64> = sqlx::query_scalar(
+            "SELECT position FROM outbox_deferred ORDER BY position LIMIT $1 + 0",
+        )
+        .bind(BATCH)
+        .fetch_all(self.database.reader())
+        .await
+        .unwrap();
         let next = done.last().map_or(1, |last| last + 1);
         let refuse = |row_ref| Refusal {
             row_ref,

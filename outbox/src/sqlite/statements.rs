@@ -57,7 +57,7 @@ const SHOWN: &str = "d.position, d.topic, d.key, d.envelope,
     length(CAST(d.envelope AS BLOB)) + coalesce(length(d.payload), 0), d.blocked, d.head,
     CASE WHEN d.head = 1 AND d.key IS NOT NULL THEN (SELECT count(*) FROM (
       SELECT 1 FROM {ns}outbox_deferred h INDEXED BY {prefix}outbox_deferred_by_key
-      WHERE h.blocked = 1 AND h.topic = d.topic AND h.key = d.key AND h.position > d.position LIMIT $3)) ELSE 0 END,
+      WHERE h.blocked = 1 AND h.topic = d.topic AND h.key = d.key AND h.position > d.position LIMIT $3 + 0)) ELSE 0 END,
     d.due_at, d.attempts, d.reason";
 
 /// Whether the key of `o` is blocked. SQLite underestimates partial indexes, so they are named wherever the
@@ -94,7 +94,7 @@ impl Statements {
             ),
             prune_keys: sql(
                 "DELETE FROM {ns}outbox_deduplication_keys WHERE deduplication_key IN
-                 (SELECT deduplication_key FROM {ns}outbox_deduplication_keys WHERE used_at < $1 ORDER BY used_at LIMIT $2)",
+                 (SELECT deduplication_key FROM {ns}outbox_deduplication_keys WHERE used_at < $1 ORDER BY used_at LIMIT $2 + 0)",
             ),
             renew_relay: sql(
                 "INSERT INTO {ns}outbox_relays (owner, boot_id, lease_until) VALUES ($1, $2, $3)
@@ -128,13 +128,13 @@ impl Statements {
                 "WITH delayed AS MATERIALIZED (
                    SELECT h.position FROM json_each($1) o CROSS JOIN {{ns}}outbox_deferred h ON h.position IN
                      (SELECT position FROM {{ns}}outbox_deferred INDEXED BY {{prefix}}outbox_deferred_by_due
-                      WHERE blocked = 0 AND shard = o.value AND due_at <= $3 ORDER BY due_at LIMIT $2)
-                   ORDER BY h.due_at, h.position LIMIT $2),
+                      WHERE blocked = 0 AND shard = o.value AND due_at <= $3 ORDER BY due_at LIMIT $2 + 0)
+                   ORDER BY h.due_at, h.position LIMIT $2 + 0),
                  due AS MATERIALIZED (
                    SELECT h.position, h.topic, h.key FROM json_each($1) o CROSS JOIN {{ns}}outbox_deferred h ON h.position IN
                      (SELECT position FROM {{ns}}outbox_deferred INDEXED BY {{prefix}}outbox_deferred_heads
-                      WHERE head = 1 AND shard = o.value AND due_at <= $3 ORDER BY due_at LIMIT $2)
-                   ORDER BY h.due_at, h.position LIMIT $2),
+                      WHERE head = 1 AND shard = o.value AND due_at <= $3 ORDER BY due_at LIMIT $2 + 0)
+                   ORDER BY h.due_at, h.position LIMIT $2 + 0),
                  parts AS MATERIALIZED (
                    SELECT topic, key, position AS first, CASE WHEN key IS NULL THEN position ELSE coalesce(
                      (SELECT n.position FROM {{ns}}outbox_deferred n INDEXED BY {{prefix}}outbox_deferred_by_key
@@ -155,7 +155,7 @@ impl Statements {
                    SELECT {BLOCKED}, position, 0, topic, key, envelope, payload
                    FROM {{ns}}outbox o WHERE o.shard IN (SELECT value FROM json_each($1))
                      AND o.position NOT IN (SELECT value FROM json_each($4))
-                   ORDER BY position LIMIT $2)",
+                   ORDER BY position LIMIT $2 + 0)",
                 LAST = i64::MAX
             )),
             // When the next delayed row and the next head of a blocked key are due, and how many keys are blocked.
@@ -205,14 +205,14 @@ impl Statements {
             ),
             heads: sql(&format!(
                 "SELECT {SHOWN} FROM {{ns}}outbox_deferred d INDEXED BY {{prefix}}outbox_deferred_heads
-                 WHERE d.head = 1 AND d.position > $1 ORDER BY d.position LIMIT $2"
+                 WHERE d.head = 1 AND d.position > $1 ORDER BY d.position LIMIT $2 + 0"
             )),
             of_key: sql(&format!(
                 "SELECT {SHOWN} FROM {{ns}}outbox_deferred d INDEXED BY {{prefix}}outbox_deferred_by_key
-                 WHERE d.blocked = 1 AND d.topic = $4 AND d.key = $5 AND d.position > $1 ORDER BY d.position LIMIT $2"
+                 WHERE d.blocked = 1 AND d.topic = $4 AND d.key = $5 AND d.position > $1 ORDER BY d.position LIMIT $2 + 0"
             )),
             all_deferred: sql(&format!(
-                "SELECT {SHOWN} FROM {{ns}}outbox_deferred d WHERE d.position > $1 ORDER BY d.position LIMIT $2"
+                "SELECT {SHOWN} FROM {{ns}}outbox_deferred d WHERE d.position > $1 ORDER BY d.position LIMIT $2 + 0"
             )),
             first_of_key: sql(
                 "SELECT CASE WHEN d.blocked = 1 AND d.key IS NOT NULL THEN (
@@ -231,7 +231,7 @@ impl Statements {
             ),
             acts: sql(
                 "SELECT id, at, operator, reason, act, topic, key, message_id, refusal FROM {ns}outbox_acts
-                 WHERE id < $1 ORDER BY id DESC LIMIT $2",
+                 WHERE id < $1 ORDER BY id DESC LIMIT $2 + 0",
             ),
             discarded: sql(
                 "SELECT topic, key, envelope, payload FROM {ns}outbox_acts WHERE id = $1 AND envelope IS NOT NULL",

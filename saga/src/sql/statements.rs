@@ -78,11 +78,11 @@ statements! {
     lock: "SELECT {stored} FROM {ns}saga_runs AS r WHERE {listed} AND {of_saga} ORDER BY r.run {lock}";
     lock_due: "SELECT {stored} FROM {ns}saga_runs AS r
         WHERE r.saga = $1 AND r.fingerprint = $2 AND r.wake_at <= {now} AND r.ended_at IS NULL
-        ORDER BY r.wake_at LIMIT $3 {skip}";
+        ORDER BY r.wake_at LIMIT $3 + 0 {skip}";
     postpone: "UPDATE {ns}saga_runs SET wake_at = {now} + CAST($2 AS BIGINT) WHERE run = $1 AND wake_at <= {now}";
     prune: "DELETE FROM {ns}saga_runs WHERE run {among}
             SELECT run FROM {ns}saga_runs WHERE saga = $1 AND ended_at < {now} - CAST($2 AS BIGINT)
-            ORDER BY ended_at LIMIT $3 {skip}{end} RETURNING run";
+            ORDER BY ended_at LIMIT $3 + 0 {skip}{end} RETURNING run";
     prune_journals: "DELETE FROM {ns}saga_journal AS r WHERE {listed}";
 
     /// Conditions follow.
@@ -101,7 +101,7 @@ statements! {
         SELECT e.version, e.fingerprint, e.run,
             (SELECT count(*) FROM (SELECT 1 FROM {ns}saga_runs AS r
                 WHERE r.saga = $1 AND r.ended_at IS NULL AND r.fingerprint = f.fingerprint
-                ORDER BY r.wake_at LIMIT $2) AS t) AS runs
+                ORDER BY r.wake_at LIMIT $2 + 0) AS t) AS runs
         FROM f JOIN {ns}saga_runs AS e ON e.run = (SELECT r.run FROM {ns}saga_runs AS r
             WHERE r.saga = $1 AND r.ended_at IS NULL AND r.fingerprint = f.fingerprint
             ORDER BY r.wake_at LIMIT 1)
@@ -113,7 +113,7 @@ statements! {
     undo: "INSERT INTO {ns}saga_steps AS s (step, begins, undos, at) VALUES ($1, 0, 1, {now})
         ON CONFLICT (step) DO UPDATE SET undos = s.undos + 1, at = {now} RETURNING begins, undos";
     prune_steps: "DELETE FROM {ns}saga_steps WHERE step {among}
-            SELECT step FROM {ns}saga_steps WHERE at < {now} - CAST($1 AS BIGINT) ORDER BY at LIMIT $2 {skip}{end}";
+            SELECT step FROM {ns}saga_steps WHERE at < {now} - CAST($1 AS BIGINT) ORDER BY at LIMIT $2 + 0 {skip}{end}";
 }
 
 /// Names the columns that this build needs, and reads no row.

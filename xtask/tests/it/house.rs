@@ -64,6 +64,10 @@ const RULES: &[(&str, Rule)] = &[
     ("library files stay readable in one go", sources::lengths),
     ("nothing is left to do", sources::leftovers),
     (
+        "SQLite prepares a statement once",
+        sources::limits_by_parameter,
+    ),
+    (
         "a feature adds or removes whole modules",
         features::only_whole_modules,
     ),

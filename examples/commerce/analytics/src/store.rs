@@ -159,7 +159,7 @@ pub(crate) async fn page(
     cursor: &str,
     limit: i64,
 ) -> Result<Vec<Known>> {
-    sqlx::query_as("SELECT * FROM fact_orders WHERE order_id > $1 ORDER BY order_id LIMIT $2")
+    sqlx::query_as("SELECT * FROM fact_orders WHERE order_id > $1 ORDER BY order_id LIMIT $2 + 0")
         .bind(cursor)
         .bind(limit)
         .fetch_all(connection)
@@ -177,7 +177,7 @@ pub(crate) async fn placed_between(
     sqlx::query_as(
         "SELECT * FROM fact_orders
          WHERE placed_at >= $1 AND placed_at < $2 AND (placed_at > $3 OR (placed_at = $3 AND order_id > $4))
-         ORDER BY placed_at, order_id LIMIT $5",
+         ORDER BY placed_at, order_id LIMIT $5 + 0",
     )
     .bind(from)
     .bind(to)

@@ -169,12 +169,12 @@ const BY_SKU: &str = "SELECT product_id, sku, name, category, status, tax_class,
      WHERE status = 'active' AND ($1 = '' OR category = $1)
        AND words LIKE $2 ESCAPE '\\' AND words LIKE $3 ESCAPE '\\' AND words LIKE $4 ESCAPE '\\' AND words LIKE $5 ESCAPE '\\'
        AND sold <= $6 AND sku > $7
-     ORDER BY sku LIMIT $8";
+     ORDER BY sku LIMIT $8 + 0";
 const BY_SALES: &str = "SELECT product_id, sku, name, category, status, tax_class, prices, version, availability, sold FROM product_view
      WHERE status = 'active' AND ($1 = '' OR category = $1)
        AND words LIKE $2 ESCAPE '\\' AND words LIKE $3 ESCAPE '\\' AND words LIKE $4 ESCAPE '\\' AND words LIKE $5 ESCAPE '\\'
        AND (sold < $6 OR (sold = $6 AND sku > $7))
-     ORDER BY sold DESC, sku LIMIT $8";
+     ORDER BY sold DESC, sku LIMIT $8 + 0";
 
 /// A page of the products for sale that a search finds.
 pub(crate) async fn list(reader: &Pool, query: &Query) -> Result<Page> {

@@ -296,7 +296,7 @@ pub(crate) async fn expired(
     limit: i64,
 ) -> Result<Vec<OrderId>> {
     let found: Vec<String> = sqlx::query_scalar(
-        "SELECT order_id FROM reservations WHERE state = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2",
+        "SELECT order_id FROM reservations WHERE state = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 + 0",
     )
     .bind(now)
     .bind(limit)

@@ -99,12 +99,12 @@ impl Query {
 
 const ALL: &str =
     "SELECT order_id, status, customer_id, currency, total_minor, placed_at FROM order_view
-     WHERE order_id < $1 AND $2 = '' AND $3 = '' ORDER BY order_id DESC LIMIT $4";
+     WHERE order_id < $1 AND $2 = '' AND $3 = '' ORDER BY order_id DESC LIMIT $4 + 0";
 const OF_CUSTOMER: &str = "SELECT order_id, status, customer_id, currency, total_minor, placed_at FROM order_view
-     WHERE order_id < $1 AND customer_id = $2 AND ($3 = '' OR status = $3) ORDER BY order_id DESC LIMIT $4";
+     WHERE order_id < $1 AND customer_id = $2 AND ($3 = '' OR status = $3) ORDER BY order_id DESC LIMIT $4 + 0";
 const OF_STATUS: &str =
     "SELECT order_id, status, customer_id, currency, total_minor, placed_at FROM order_view
-     WHERE order_id < $1 AND $2 = '' AND status = $3 ORDER BY order_id DESC LIMIT $4";
+     WHERE order_id < $1 AND $2 = '' AND status = $3 ORDER BY order_id DESC LIMIT $4 + 0";
 
 /// A page of the orders that match.
 pub(crate) async fn list(reader: &Pool, query: &Query) -> Result<Page> {

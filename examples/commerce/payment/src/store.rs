@@ -210,7 +210,7 @@ pub(crate) async fn due(reader: &Pool, now: i64, limit: i64) -> Result<Vec<Inten
         "SELECT i.effect_key, i.order_id, i.kind, i.question, i.calls, i.task,
                 coalesce(i.amount_minor, p.amount_minor), p.currency, p.payment_method
          FROM intents AS i JOIN payments AS p ON p.order_id = i.order_id
-         WHERE i.due_at <= $1 ORDER BY i.due_at LIMIT $2",
+         WHERE i.due_at <= $1 ORDER BY i.due_at LIMIT $2 + 0",
     )
     .bind(now)
     .bind(limit)

@@ -292,7 +292,7 @@ pub(crate) async fn keep(
 /// Locks and reads due shipments, without those that another transaction has locked.
 pub(crate) async fn due(connection: &mut Connection, now: i64, limit: i64) -> Result<Vec<Due>> {
     let found: Vec<(String, String, String)> = sqlx::query_as(commerce_chassis::locking_free!(
-        "SELECT order_id, status, task FROM shipments WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
+        "SELECT order_id, status, task FROM shipments WHERE due_at <= $1 ORDER BY due_at LIMIT $2 + 0",
         "shipments"
     ))
     .bind(now)

@@ -44,6 +44,36 @@ pub(super) fn leftovers(files: &[File]) -> Vec<String> {
     offences
 }
 
+/// SQLite plans by the number of a `LIMIT $1`, so it prepares the statement anew whenever one is bound.
+/// Of an expression it does not know the number.
+pub(super) fn limits_by_parameter(files: &[File]) -> Vec<String> {
+    let is_for_sqlite = |file: &&File| {
+        file.path.contains("/src/") && file.is_rust() && !file.path.contains("postgres")
+    };
+    let mut offences = Vec::new();
+    for file in files.iter().filter(is_for_sqlite) {
+        for (number, code) in file.code() {
+            let mut limits = code.split("LIMIT $").skip(1);
+            let is_bare = |limit: &str| {
+                let rest = limit.trim_start_matches(|c: char| c.is_ascii_digit());
+                !rest.starts_with(" + 0")
+            };
+            if limits.any(is_bare) {
+                offences.push(format!("{}:{number}: write `LIMIT $1 + 0`", file.path));
+            }
+        }
+    }
+    offences
+}
+
+#[test]
+fn limits_that_prepare_a_statement_anew_are_found() {
+    let text = "LIMIT $2)\nLIMIT $12 + 0\nLIMIT $1 + 0 LIMIT $2\n";
+    let of_sqlite = File::new("outbox/src/sqlite/statements.rs", text);
+    let of_postgres = File::new("outbox/src/postgres/statements.rs", text);
+    assert_eq!(limits_by_parameter(&[of_sqlite, of_postgres]).len(), 2);
+}
+
 #[test]
 fn module_files_in_their_folder_are_found() {
     let files = [

@@ -32,7 +32,7 @@ pub(crate) async fn next_due(reader: &Pool) -> Result<Option<i64>> {
 /// Notifications that are due at `now`.
 pub(crate) async fn due(reader: &Pool, now: i64, limit: i64) -> Result<Vec<Due>> {
     let rows = sqlx::query(
-        "SELECT event_id, channel, delivery, attempts, recipient, subject, body FROM notifications WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
+        "SELECT event_id, channel, delivery, attempts, recipient, subject, body FROM notifications WHERE due_at <= $1 ORDER BY due_at LIMIT $2 + 0",
     )
     .bind(now)
     .bind(limit)
@@ -149,7 +149,7 @@ pub(crate) async fn of_user(
          FROM notifications
          WHERE user_id = $1 AND ($2 IS NULL OR order_id = $2)
              AND ($3 IS NULL OR event_id < $3 OR (event_id = $3 AND channel > $4))
-         ORDER BY event_id DESC, channel LIMIT $5",
+         ORDER BY event_id DESC, channel LIMIT $5 + 0",
     )
     .bind(user_id)
     .bind(order_id)
