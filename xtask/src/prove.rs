@@ -16,7 +16,7 @@ use xshell::{Cmd, Shell, cmd};
 use crate::{
     mutants,
     report::{self, Run, Step, table},
-    steps::{CARGO, REFUSED},
+    steps::CARGO,
     suites,
     workspace::{ON_SERVERS, Workspace},
 };
@@ -35,7 +35,7 @@ pub(crate) const PARTS: &[Step] = &[
     },
     Step {
         name: "features",
-        what: "each published crate builds with each pair of its features",
+        what: "each published crate builds with each pair of its features, and its tests with the default ones",
         run: |_| pairs(),
     },
     Step {
@@ -141,6 +141,10 @@ fn supply() -> Result<()> {
     Ok(lists?)
 }
 
+/// What some features must not bring. An expected lint may need others.
+const REFUSED: &str = "-- -D warnings -A unfulfilled_lint_expectations";
+
+/// Each pair, and the tests with the default features, as a plain `cargo test -p` builds them.
 fn pairs() -> Result<()> {
     let (shell, workspace) = (shell_with("cargo-hack")?, Workspace::read()?);
     let packages = (workspace.published()).flat_map(|package| ["-p", &package.name]);
@@ -149,7 +153,12 @@ fn pairs() -> Result<()> {
         shell,
         "cargo-hack hack clippy --lib {subsets...} {packages...}"
     );
-    Ok(clippy.args(REFUSED.split(' ')).run()?)
+    clippy.args(REFUSED.split(' ')).run()?;
+    (workspace.published()).try_for_each(|package| {
+        let (name, refused) = (package.name.as_str(), REFUSED.split(' '));
+        let clippy = cmd!(shell, "{CARGO} clippy -p {name} --tests {refused...}");
+        Ok(clippy.run()?)
+    })
 }
 
 fn models(run: &mut Run) -> Result<()> {
