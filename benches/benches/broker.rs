@@ -165,7 +165,7 @@ async fn read_raw(database: &Database, count: usize) {
     let (mut seen, mut last) = (0, 0);
     while seen < count {
         let rows: Vec<Record> = sqlx::query_as(
-            "SELECT id, key, envelope, payload FROM raw_records WHERE id > $1 ORDER BY id LIMIT $2",
+            "SELECT id, key, envelope, payload FROM raw_records WHERE id > $1 ORDER BY id LIMIT $2 + 0",
         )
         .bind(last)
         .bind(READ)

@@ -230,7 +230,7 @@ async fn drain_raw(database: &Database, batch: u32, expected: usize) {
     while seen < expected {
         let mut tx = database.begin().await.unwrap();
         let rows: Vec<Row> = sqlx::query_as(
-            "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT $1) \
+            "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT $1 + 0) \
              RETURNING position, topic, key, envelope, payload",
         )
         .bind(batch)

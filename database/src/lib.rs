@@ -86,6 +86,7 @@
 //! | A deadlock, a serialization failure, a lock timeout; a file that another process keeps busy. | [`Error::Conflict`]: run the transaction again from its beginning. |
 //! | A prepared statement became stale: a migration changed the type of a column, or the session forgot it (PostgreSQL). | [`Error::Conflict`]. The next transactions prepare their statements anew, on every connection. |
 //! | The server is away, the disk is full, all connections are in use. | [`Error::Unavailable`]: wait, and run it again. |
+//! | Connections that the server closed while they were idle, as in a restart (PostgreSQL). | `begin` takes another one. A statement directly on the pool fails once per such connection. |
 //! | The answer to a commit is lost. | [`Error::OutcomeUnknown`]: applied, not applied, or applied *later*. |
 //! | A path that cannot be opened, a file that is no database, a URL in place of a path, a setting outside its limits. | [`Error::CannotOpen`], which names it. |
 //! | A build older than the schema. | [`Error::NewerSchema`]; nothing is written. |

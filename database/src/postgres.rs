@@ -7,6 +7,7 @@ mod stale;
 
 use std::{
     panic,
+    pin::pin,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -246,12 +247,23 @@ impl Transactions for Database {
     }
 }
 
-/// BEGIN on a connection that lives. A server that restarts, or a proxy, may have ended all that the
-/// pool has: nothing was done on them yet, so each is replaced.
+/// Begins on a live connection. A restart of the server or a proxy may have closed idle connections.
+/// Nothing was done on them, so another one is taken, until the time to wait for a connection is over.
 async fn begin_on_any(pool: &PgPool, begin: SqlStr) -> Result<Transaction, sqlx::Error> {
-    for _ in 0..pool.options().get_max_connections() {
-        match pool.begin_with(begin.clone()).await {
-            Err(error) if sqlstate::has_ended(&error) => {
+    let mut patience = pin!(tokio::time::sleep(pool.options().get_acquire_timeout()));
+    let mut is_over = false;
+    for _ in 0..pool.num_idle() {
+        // A BEGIN that was sent is never dropped.
+        let mut beginning = pin!(pool.begin_with(begin.clone()));
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut beginning => break outcome,
+                () = &mut patience, if !is_over => is_over = true,
+            }
+        };
+        match outcome {
+            Err(error) if !is_over && sqlstate::has_ended(&error) => {
                 tracing::debug!(%error, "a connection of the pool had ended");
             }
             outcome => return outcome,

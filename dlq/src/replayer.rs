@@ -169,7 +169,8 @@ where
         self
     }
 
-    /// How long replayed and discarded messages are kept, and can be restored; default 30 days.
+    /// How long replayed and discarded messages are kept, and can be restored; default 30 days. It looks
+    /// for older ones once a minute.
     pub const fn retention(mut self, retention: Duration) -> Self {
         self.settings.retention = retention;
         self

@@ -20,7 +20,7 @@ const STREAMS: usize = 10_000;
 /// The events of one stream.
 pub(crate) const READ: &str =
     "SELECT version, kind, schema_version, payload, recorded_at FROM eventstore_events
-     WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3";
+     WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3 + 0";
 /// The events of all streams.
 pub(crate) const SCAN: &str =
     "SELECT stream, version, kind, schema_version, payload, recorded_at FROM eventstore_events

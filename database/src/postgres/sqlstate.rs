@@ -39,12 +39,15 @@ pub(crate) fn kind_of(error: &sqlx::Error) -> ErrorKind {
     }
 }
 
-/// Whether the connection has ended, as by the server's restart.
+/// Whether the server or the network has ended a connection that was idle. A login that is refused is
+/// something else.
 pub(super) fn has_ended(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(answer) => (answer.try_downcast_ref::<PgDatabaseError>())
-            .is_some_and(|answer| answer.severity() == PgSeverity::Fatal),
+        // admin_shutdown, crash_shutdown, idle_session_timeout
+        sqlx::Error::Database(answer) => {
+            matches!(answer.code().as_deref(), Some("57P01" | "57P02" | "57P05"))
+        }
         _ => false,
     }
 }

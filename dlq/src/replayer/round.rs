@@ -1,6 +1,10 @@
 //! One look at the tables, and what follows from it.
 
-use std::{collections::BTreeSet, pin::pin, time::Duration};
+use std::{
+    collections::BTreeSet,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use mainstay_database::Transactions as _;
@@ -11,6 +15,7 @@ use mainstay_inbox::{
 };
 use mainstay_messaging::Delivery;
 use metrics::{counter, gauge};
+use tokio::time::Sleep;
 
 use super::Replayer;
 use crate::{
@@ -64,14 +69,14 @@ where
                 () = shutdown => shared.shutdown.cancel(),
             }
         });
-        let mut until_prune = Duration::ZERO;
+        let mut prune_due = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
             // Before the look: an act behind it wakes the next one.
             let notified = self.queue.notified();
             // Stopping waits for the messages that the round is at.
             let mut is_stopping = false;
             let went = {
-                let mut round = pin!(self.round(&mut until_prune));
+                let mut round = pin!(self.round(prune_due.as_mut()));
                 loop {
                     tokio::select! {
                         biased;
@@ -94,7 +99,6 @@ where
             if matches!(went, Ok((true, None))) {
                 continue;
             }
-            until_prune = until_prune.saturating_sub(self.settings.poll_interval);
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,
@@ -105,7 +109,7 @@ where
     }
 
     /// Whether something went on, and what held it up.
-    async fn round(&self, until_prune: &mut Duration) -> Result<(bool, Option<String>), Error> {
+    async fn round(&self, mut prune_due: Pin<&mut Sleep>) -> Result<(bool, Option<String>), Error> {
         let store = self.queue.store();
         let more_of_jobs = self.step_jobs().await?;
         let due: BTreeSet<Due> = store.due(&self.consumer, LOOK).await?.into_iter().collect();
@@ -122,10 +126,11 @@ where
             }
         }
         if !went {
-            if until_prune.is_zero() && self.prune().await? < u64::from(STEP) {
-                *until_prune = PRUNE_INTERVAL;
+            let is_prune_due = prune_due.as_mut().now_or_never().is_some();
+            if is_prune_due && self.prune().await? < u64::from(STEP) {
+                prune_due.set(tokio::time::sleep(PRUNE_INTERVAL));
             }
-            self.tell().await?;
+            self.update_totals().await?;
         }
         Ok((went, error))
     }
@@ -263,7 +268,7 @@ where
         Ok(Step::Rests)
     }
 
-    /// Deletes what is past its retention, so many messages at a time.
+    /// Deletes messages past their retention, `STEP` at most.
     async fn prune(&self) -> Result<u64, Error> {
         let (database, store) = (self.queue.database(), self.queue.store());
         let mut tx = database.begin().await?;
@@ -278,7 +283,7 @@ where
     }
 
     /// Counts what is in the queue.
-    async fn tell(&self) -> Result<(), Error> {
+    async fn update_totals(&self) -> Result<(), Error> {
         let store = self.queue.store();
         let totals = store.totals(&self.consumer, CAP).await?;
         self.ending.shared().update(|status| status.totals = totals);

@@ -280,8 +280,8 @@ fn limits(
         8..=65_536,
     )?;
     Ok(Limits {
-        timeout: Duration::from_secs(request.into()),
-        answer: Duration::from_secs(answer.into()),
+        request_timeout: Duration::from_secs(request.into()),
+        answer_timeout: Duration::from_secs(answer.into()),
         connections: connections as usize,
     })
 }

@@ -78,7 +78,10 @@ impl ConsumerContext for Membership {
         let partitions = partitions(&self.settings, offered);
         let assigned = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.leaving.load(Ordering::Acquire) {
-            if !assigned {
+            // librdkafka waits for an answer, and would join no group before.
+            if assigned {
+                assign_nothing(consumer, &self.settings);
+            } else {
                 unassign(consumer, &self.settings, None);
             }
             self.noted().push(Incoming::Left);
@@ -110,6 +113,18 @@ pub(super) fn client(
     let line = Arc::clone(line);
     client.set_nonempty_callback(move || line.stir());
     Ok(client)
+}
+
+/// Takes none of the partitions that are offered.
+pub(super) fn assign_nothing(client: &Client, settings: &Settings) {
+    let none = TopicPartitionList::new();
+    let result = match settings.group_protocol {
+        GroupProtocol::Eager => client.assign(&none),
+        GroupProtocol::Cooperative | GroupProtocol::Consumer => client.incremental_assign(&none),
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "an assignment was not answered: the group has moved on");
+    }
 }
 
 /// Gives back these of the assigned partitions, or all.

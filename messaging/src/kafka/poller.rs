@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use rdkafka::{Message as _, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
+use rdkafka::{Message as _, consumer::Consumer as _, error::KafkaResult};
 
 use super::{
     GroupProtocol,
     builder::Settings,
     error,
     line::{Command, Incoming, Line, Record, Task},
-    member::{Client, list, unassign},
+    member::{Client, assign_nothing, list, unassign},
     names::Names,
     record,
     starts::offsets,
@@ -214,15 +214,7 @@ impl Poller {
     /// Answers what librdkafka waits for. It would not leave the group before.
     fn settle(&mut self) {
         match self.unanswered.take() {
-            Some(Unanswered::Assignment) => {
-                let none = TopicPartitionList::new();
-                note(match self.settings.group_protocol {
-                    GroupProtocol::Eager => self.client.assign(&none),
-                    GroupProtocol::Cooperative | GroupProtocol::Consumer => {
-                        self.client.incremental_assign(&none)
-                    }
-                });
-            }
+            Some(Unanswered::Assignment) => assign_nothing(&self.client, &self.settings),
             Some(Unanswered::Revocation) => unassign(&self.client, &self.settings, None),
             None => {}
         }
@@ -251,6 +243,6 @@ impl Poller {
 /// A partition that was lost meanwhile cannot be paused or resumed, and need not be.
 fn note(result: KafkaResult<()>) {
     if let Err(error) = result {
-        tracing::debug!(%error, "partitions were not paused, resumed or answered for: the group has moved on");
+        tracing::debug!(%error, "partitions were not paused or resumed: the group has moved on");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
+use futures_util::FutureExt as _;
 use mainstay_database::Transactions as _;
 use mainstay_outbox::Outbox;
 use serde::{Serialize, de::DeserializeOwned};
@@ -59,19 +60,18 @@ where
                 () = shutdown => {}
             }
         });
-        let mut until_prune = Duration::ZERO;
+        let mut prune_due = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
-            let is_prune_due = until_prune.is_zero();
+            let is_prune_due = prune_due.as_mut().now_or_never().is_some();
             let round = self.round(is_prune_due).await;
             if is_prune_due && !round.has_more_to_prune {
-                until_prune = PRUNE_INTERVAL;
+                prune_due.set(tokio::time::sleep(PRUNE_INTERVAL));
             }
             let rest = if round.has_more_due || round.has_more_to_prune {
                 Duration::ZERO
             } else {
                 self.settings.poll_interval
             };
-            until_prune = until_prune.saturating_sub(rest);
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,

@@ -64,7 +64,7 @@ const RULES: &[(&str, Rule)] = &[
     ("library files stay readable in one go", sources::lengths),
     ("nothing is left to do", sources::leftovers),
     (
-        "SQLite prepares a statement once",
+        "no limit makes SQLite prepare a statement again",
         sources::limits_by_parameter,
     ),
     (

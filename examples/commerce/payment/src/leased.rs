@@ -20,8 +20,8 @@ use mainstay_idempotency::{
 
 use crate::psp::{Answer, Call};
 
-/// Asks the provider, when it is polled.
-pub(crate) type Asking = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
+/// A call of the provider, made when it is polled.
+pub(crate) type ProviderCall = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
 
 /// The provider behind leases.
 pub(crate) struct Leased<R> {
@@ -37,14 +37,14 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Leased<R> {
         }
     }
 
-    /// Has `turn` ask the provider, under the lease of the effect. It may find that there is nothing
-    /// to ask any more, and writes before other processes have their turn.
+    /// Runs `work` under the lease of the effect. `work` may decide not to call. What it writes is
+    /// visible before another process gets the lease.
     ///
-    /// None: the provider was not asked, because `turn` did not, because another process has its
-    /// turn, or because the leases cannot be reached. Call again later.
-    pub(crate) async fn call<T, F>(&self, call: Call, turn: T) -> Option<Answer>
+    /// None: nothing was done. `work` did not call, another process holds the lease, the provider
+    /// refused the fencing token, or the leases cannot be reached. Call again later.
+    pub(crate) async fn call<W, F>(&self, call: Call, work: W) -> Option<Answer>
     where
-        T: FnOnce(Asking) -> F + Send + 'static,
+        W: FnOnce(ProviderCall) -> F + Send + 'static,
         F: Future<Output = Option<Answer>> + Send,
     {
         let key = call.effect_key.clone();
@@ -59,11 +59,11 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Leased<R> {
         let asks = Arc::clone(&asked);
         let outcome = self.operations.run(request, move |lease| async move {
             let fence = i64::try_from(lease.token().get()).unwrap_or(i64::MAX);
-            let asking = async move {
+            let calling = async move {
                 asks.store(true, Ordering::Relaxed);
                 provider.call(Call { fence, ..call }).await
             };
-            let answer = turn(Box::pin(asking)).await;
+            let answer = work(Box::pin(calling)).await;
             // What may change is not kept: the next call asks the provider again.
             match answer.as_ref().filter(|answer| answer.is_final()) {
                 Some(answer) => Kept::json(200_u16, answer).map_err(|_| Some(Answer::Silence)),
@@ -170,9 +170,9 @@ mod tests {
         }
     }
 
-    /// A turn that always asks.
-    async fn ask(asking: Asking) -> Option<Answer> {
-        asking.await
+    /// Work that always calls.
+    async fn ask(call: ProviderCall) -> Option<Answer> {
+        call.await
     }
 
     #[tokio::test]

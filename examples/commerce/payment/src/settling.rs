@@ -12,7 +12,7 @@ use mainstay_database::Transactions as _;
 
 use crate::{
     intent::{Question, Resolution, resolve},
-    leased::{Asking, Leased},
+    leased::{Leased, ProviderCall},
     outcome::{Books, Written},
     psp::{Answer, Call},
     store::{self, Intent},
@@ -56,25 +56,25 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Round for Settling<R> {
 impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
     /// Writes in a transaction of its own. One for all settled only a fifth more on SQLite,
     /// probably because the provider commits each call.
-    async fn settle(&self, intent: Intent) -> Result<()> {
-        let call_again = async |calls, question, after| {
+    pub(crate) async fn settle(&self, intent: Intent) -> Result<()> {
+        let again = async |calls, question, after| {
             call_again(&self.books, &intent, calls, question, after).await
         };
-        let turn = turn(self.books.clone(), intent.clone());
-        let Some(answer) = self.provider.call(call(&intent), turn).await else {
-            return call_again(intent.calls, intent.question, BUSY).await;
+        let asking = ask_if_current(self.books.clone(), intent.clone());
+        let Some(answer) = self.provider.call(call(&intent), asking).await else {
+            return again(intent.calls, intent.question, BUSY).await;
         };
         let calls = intent.calls + 1;
         let outcome = match resolve(intent.kind, calls, answer) {
             Resolution::Settled(outcome) => outcome,
-            Resolution::Again(question, after) => return call_again(calls, question, after).await,
+            Resolution::Again(question, after) => return again(calls, question, after).await,
         };
         match self.books.write(&intent, outcome).await {
             // It stops no other payment.
             Err(error) if !error.is_retryable() => {
                 let key = &intent.effect_key;
                 tracing::error!(%error, key, "the outcome of a call to the provider cannot be written; it is tried again in a minute");
-                call_again(intent.calls, intent.question, BROKEN).await
+                again(intent.calls, intent.question, BROKEN).await
             }
             Ok(Written::WrongAmount) => {
                 let key = &intent.effect_key;
@@ -82,7 +82,7 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
                     key,
                     "the provider did another amount than we asked for: compare its books; it is asked again in a minute"
                 );
-                call_again(intent.calls, intent.question, BROKEN).await
+                again(intent.calls, intent.question, BROKEN).await
             }
             // An undo withdrew the intent, or another process or a webhook was faster.
             written => written.map(|_| ()),
@@ -90,28 +90,33 @@ impl<R: Remote<Call = Call, Answer = Option<Answer>>> Settling<R> {
     }
 }
 
-/// A call under the lease: of an intent that is as it was read, and what follows from a lost answer is
-/// written before another process may call. Otherwise that one would ask for what was done.
-fn turn(
+/// Asks the provider under the lease, if the intent has not changed since it was read. Writes the next
+/// call before the lease is released: otherwise another process would repeat the request.
+fn ask_if_current(
     books: Books,
     intent: Intent,
-) -> impl FnOnce(Asking) -> BoxFuture<'static, Option<Answer>> + Send {
-    move |asking| {
-        let turn = async move {
-            let calls = store::calls(books.db.reader(), &intent.effect_key).await;
+) -> impl FnOnce(ProviderCall) -> BoxFuture<'static, Option<Answer>> + Send {
+    move |call| {
+        let asking = async move {
+            let key = &intent.effect_key;
+            let calls = store::calls(books.db.reader(), key).await;
+            let calls = calls.inspect_err(|error| {
+                tracing::warn!(%error, key, "an intent could not be read; the provider is not asked");
+            });
             if calls.ok()? != Some(intent.calls) {
                 return None;
             }
-            let (answer, calls) = (asking.await?, intent.calls + 1);
+            let (answer, calls) = (call.await?, intent.calls + 1);
             let next = resolve(intent.kind, calls, answer.clone());
-            if let Resolution::Again(question, after) = next {
-                let written = call_again(&books, &intent, calls, question, after).await;
-                // The caller writes the same, and fails if this was no passing error.
-                drop(written);
+            if let Resolution::Again(question, after) = next
+                && let Err(error) = call_again(&books, &intent, calls, question, after).await
+            {
+                // The caller writes it again.
+                tracing::warn!(%error, key, "the next call could not be written under the lease; another process may repeat this one");
             }
             Some(answer)
         };
-        turn.boxed()
+        asking.boxed()
     }
 }
 

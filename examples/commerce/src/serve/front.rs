@@ -44,7 +44,7 @@ pub(super) fn remote(config: &Config, authentication: Authentication) -> Result<
 fn gateway(config: &Config, authentication: Authentication) -> Result<Gateway> {
     let limits = Limits {
         at_once: config.limits.per_service(),
-        deadline: config.limits.answer,
+        deadline: config.limits.answer_timeout,
         ..Limits::default()
     };
     let gateway = Gateway::new(authentication).limits(limits);

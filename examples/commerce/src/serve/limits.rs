@@ -23,9 +23,9 @@ const BODY_LIMIT: usize = 64 * 1024;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Limits {
     /// Deadline for the head of a request, and then for its body.
-    pub(crate) timeout: Duration,
-    /// Time until a service's answer begins.
-    pub(crate) answer: Duration,
+    pub(crate) request_timeout: Duration,
+    /// Time until a service begins its answer to the gateway.
+    pub(crate) answer_timeout: Duration,
     /// Open connections at most.
     pub(crate) connections: usize,
 }
@@ -54,7 +54,7 @@ struct Permits {
 /// Applies the limits to the routes of `services`.
 pub(crate) fn limited(services: Router, limits: Limits) -> Router {
     let permits = Permits {
-        timeout: limits.timeout,
+        timeout: limits.request_timeout,
         requests: Arc::new(Semaphore::new(limits.requests())),
     };
     services.route_layer(from_fn_with_state(permits, limit))

@@ -18,7 +18,7 @@ use super::{connections::Connections, limits::Limits};
 
 /// Serves `router` until `closing` is cancelled and the open requests have ended.
 ///
-/// A connection is closed if its client does not send a head within `limits.timeout` after the
+/// A connection is closed if its client does not send a head within `limits.request_timeout` after the
 /// connection was opened or the last response was sent, or does not read a response for that long.
 pub(crate) async fn serve(
     mut listener: TcpListener,
@@ -28,7 +28,7 @@ pub(crate) async fn serve(
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(limits.timeout);
+        .header_read_timeout(limits.request_timeout);
     let connections = Connections::new(limits.connections);
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
@@ -40,7 +40,7 @@ pub(crate) async fn serve(
             accepted = Listener::accept(&mut listener) => accepted,
         };
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(limits.timeout));
+        stream.set_write_timeout(Some(limits.request_timeout));
         let connection = connections.open();
         let service = Extension(Arc::clone(&connection)).layer(router.clone());
         let service = Extension(ConnectInfo(peer)).layer(service);

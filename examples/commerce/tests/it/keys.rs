@@ -127,6 +127,30 @@ fn again_as_first(shop: &Shop, order: &str, replies: &[Reply]) -> Option<Reply> 
     Some(reply)
 }
 
+/// The client does not learn whether the order was placed, and asks again.
+#[test]
+fn a_request_that_the_gateway_gave_up_is_one_order() {
+    let Some(sandbox) = Sandbox::new() else {
+        return;
+    };
+    let arguments = ["--traffic", "off", "--answer-timeout", "1"];
+    let shop = Shop::start(sandbox.path(), &arguments, None).unwrap();
+    let order = body(&[("SKU-001", 1)], "pm_ok");
+    let given_up =
+        crate::sandbox::while_locked(shop.data(), "order", "idempotency_records", || {
+            shop.order("k", &order)
+        });
+    assert_eq!(given_up.status, 504, "{given_up:?}");
+    let order_id = wait_for("the answer", || {
+        let reply = shop.order("k", &order);
+        (reply.status == 202).then(|| reply.order_id())
+    });
+    assert_eq!(shop.ended(&order_id)["status"], "completed");
+    let orders = "SELECT count(*) FROM order_view";
+    assert_eq!(count(sandbox.path(), "order", orders), 1);
+    shop.stop();
+}
+
 #[test]
 fn two_customers_with_the_same_key_never_meet() {
     let Some(sandbox) = Sandbox::new() else {

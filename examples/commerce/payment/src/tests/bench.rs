@@ -40,6 +40,7 @@ use crate::{
     outcome::Books,
     psp::{self, Answer, Call, Psp},
     settling::Settling,
+    store::{self, Intent},
 };
 
 use super::messages::{amount, order_id, to_authorize, to_capture, to_undo};
@@ -307,6 +308,17 @@ impl Bench {
         let forgetting = sqlx::query("DELETE FROM idempotency_records").execute(&mut *tx);
         forgetting.await.unwrap();
         self.db.commit(tx).await.unwrap();
+    }
+
+    /// The intents that are due, as a process of its own reads them.
+    pub(super) async fn due(&self) -> Vec<Intent> {
+        let due = store::due(self.db.reader(), self.desk.now(), 10);
+        due.await.unwrap()
+    }
+
+    /// As the process that has read the intent.
+    pub(super) async fn settle_one(&self, intent: Intent) {
+        self.settling.settle(intent).await.unwrap();
     }
 
     pub(super) async fn held_at_provider(&self) -> i64 {

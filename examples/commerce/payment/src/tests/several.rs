@@ -9,7 +9,7 @@ use mainstay_saga::{Attempt, CommandId, RunId};
 
 use super::{
     bench::{Bench, Held},
-    messages::{command, kinds},
+    messages::{self, command, kinds},
 };
 
 fn to_authorize(order: &str) -> Message {
@@ -64,6 +64,26 @@ async fn an_outcome_waits_for_no_slower_call_of_its_round() {
         progress = far_away.round() => panic!("{progress:?}"),
         waited = tokio::time::timeout(patience, one_is_answered) => waited.unwrap(),
     }
+    bench.close().await;
+}
+
+/// The answer to the first request is lost. It is looked up, also by the process that read the intent
+/// before.
+#[tokio::test]
+async fn two_processes_that_read_an_intent_request_it_once() {
+    let Some(bench) = Bench::open().await else {
+        return;
+    };
+    bench
+        .handle(messages::to_authorize("pm_late", Attempt::Do(1)))
+        .await;
+    let (first, second) = (bench.due().await, bench.due().await);
+    for intent in [first, second].concat() {
+        bench.settle_one(intent).await;
+    }
+    assert_eq!(bench.requested().await, 1);
+    assert_eq!(kinds(&bench.settle().await), [PaymentAuthorized::KIND]);
+    assert_eq!(bench.requested().await, 1);
     bench.close().await;
 }
 

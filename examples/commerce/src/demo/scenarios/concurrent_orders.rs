@@ -67,7 +67,7 @@ pub(in super::super) async fn run(stage: &mut Stage) -> Result<(), Failure> {
         "each piece is sold, and none twice",
         i64::try_from(completed) == Ok(pieces),
     )?;
-    // The warehouse hears of a parcel that left a moment after the order has ended.
+    // An order ends before inventory has handled the dispatch of its parcel.
     let stock = format!("/api/v1/stock/{sku}");
     stage.link(&stock)?;
     let Stage { story, client, .. } = stage;
