@@ -191,9 +191,9 @@ mod tests {
         provider.may_answer.add_permits(2);
         assert_eq!(asking.await.unwrap(), Some(Answer::Silence));
 
-        // It finds that the first one has written what is next.
-        let call_of_before = second.call(call(Question::Ask), async |_| None).await;
-        assert_eq!(call_of_before, None);
+        // Work that decides not to call leaves the provider alone.
+        let not_called = second.call(call(Question::Ask), async |_| None).await;
+        assert_eq!(not_called, None);
 
         // A lost answer frees the key, and a final one is given again without a call.
         for _ in 0..3 {
