@@ -99,14 +99,14 @@ async fn place(
     started: Monotonic,
     accepted: &Accepted,
 ) -> Vec<Answer> {
-    let (clock, ids) = (SystemClock::new(), SystemIds::new());
+    let ids = SystemIds::new();
     let in_flight = Arc::new(Semaphore::new(arguments.concurrency as usize));
     let answered = Arc::new(AtomicU32::new(0));
     let progress = tokio::spawn(progress(arguments.orders, Arc::clone(&answered)));
     let mut requests = JoinSet::new();
     for number in 0..arguments.orders {
         let due = started + Duration::from_secs_f64(f64::from(number) / f64::from(arguments.rate));
-        tokio::time::sleep(due.remaining_at(clock.monotonic())).await;
+        until(due).await;
         let (client, in_flight) = (client.clone(), Arc::clone(&in_flight));
         let (answered, key) = (Arc::clone(&answered), ids.uuid().to_string());
         let body = order(&ids, mix, 0);
@@ -139,6 +139,17 @@ async fn place(
     let answers = requests.join_all().await;
     progress.abort();
     answers
+}
+
+/// Waits until something is due.
+async fn until(due: Monotonic) {
+    let wait = due.remaining_at(SystemClock::new().monotonic());
+    if wait.is_zero() {
+        // Even a sleep of no time takes a millisecond, so what is late would never catch up.
+        tokio::task::yield_now().await;
+    } else {
+        tokio::time::sleep(wait).await;
+    }
 }
 
 async fn progress(orders: u32, answered: Arc<AtomicU32>) {

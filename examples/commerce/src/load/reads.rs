@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Latency;
+use super::{Latency, until};
 use crate::{client::Client, demand::below};
 
 /// What is read.
@@ -84,12 +84,7 @@ pub(super) fn spawn(
         let started = clock.monotonic();
         while !end.is_cancelled() {
             let due = started + Duration::from_secs_f64(f64::from(reads.asked) / f64::from(rate));
-            let wait = due.remaining_at(clock.monotonic());
-            if end
-                .run_until_cancelled(tokio::time::sleep(wait))
-                .await
-                .is_none()
-            {
+            if end.run_until_cancelled(until(due)).await.is_none() {
                 break;
             }
             while let Some(Ok((outcome, latency))) = requests.try_join_next() {
