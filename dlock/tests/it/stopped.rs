@@ -4,6 +4,7 @@
 //! A holder is this test executable, started with [`HOLDER`] in its environment.
 
 use std::{
+    cell::Cell,
     env,
     future::poll_fn,
     io::{BufRead as _, BufReader},
@@ -82,19 +83,26 @@ async fn hold(number: u64, url: &str, redis: Option<&str>) {
                 }
             }
         };
-        drop(guard.run(on_time(&guard, work)).await);
+        drop(on_time(&guard, work).await);
         println!("ended");
     }
 }
 
-/// Says so if it is polled after the lease has ended.
-async fn on_time<F: Future>(guard: &Guard, work: F) -> F::Output {
+/// Runs `work` under the guard. Says so if it is polled although the lease had ended before the guard itself was.
+async fn on_time<F: Future>(guard: &Guard, work: F) -> Result<F::Output, Error> {
+    let had_ended = Cell::new(false);
     let mut work = pin!(work);
-    poll_fn(|context| {
-        if !guard.is_held() {
+    let watched = poll_fn(|context| {
+        if had_ended.get() {
             println!("polled late");
         }
         work.as_mut().poll(context)
+    });
+    let mut running = pin!(guard.run(watched));
+    poll_fn(|context| {
+        // Before the guard looks: a stop between its look and the poll is nobody's fault.
+        had_ended.set(!guard.is_held());
+        running.as_mut().poll(context)
     })
     .await
 }
