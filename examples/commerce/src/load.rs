@@ -164,3 +164,19 @@ async fn progress(orders: u32, answered: Arc<AtomicU32>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_late_catches_up() {
+        // Between two ticks of the timer.
+        tokio::time::advance(Duration::from_micros(500)).await;
+        let (due, started) = (SystemClock::new().monotonic(), tokio::time::Instant::now());
+        for _ in 0..1_000 {
+            until(due).await;
+        }
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+}
