@@ -196,10 +196,11 @@ pub(crate) fn compare<I, S>(
     }
     let count = bench.scaled(1_500);
     let (blocked, free) = (open("late-blocked"), open("late-free"));
-    println!("\n{name}: {count} messages a round");
-    let mut ratios = Vec::new();
-    for turn in 0..if bench.quick { 1 } else { 11 } {
-        let (mut p50, mut p99) = ([0; 2], [0; 2]);
+    let rounds = if bench.quick { 1 } else { 21 };
+    println!("\n{name}: {rounds} rounds of {count} messages for each side, in turn");
+    // All rounds together: a stall of the machine is a hundredth of one round.
+    let mut latencies = [(); 2].map(|()| Histogram::<u64>::new(3).unwrap());
+    for turn in 0..rounds {
         let order = if turn % 2 == 0 { [0, 1] } else { [1, 0] };
         for side in order {
             let (queue, poison) = [(&blocked, Some(0)), (&free, None)][side];
@@ -218,26 +219,24 @@ pub(crate) fn compare<I, S>(
                         publish(broker, std::slice::from_ref(message)).await;
                     }
                 }));
-            p50[side] = state.latencies.lock().unwrap().value_at_quantile(0.5);
-            p99[side] = state.latencies.lock().unwrap().value_at_quantile(0.99);
+            latencies[side]
+                .add(&*state.latencies.lock().unwrap())
+                .unwrap();
             bench
                 .runtime
                 .block_on(empty(queue, handlers(&State::new(None))));
         }
-        #[expect(clippy::cast_precision_loss, reason = "microseconds")]
-        let ratio = p99[0] as f64 / p99[1] as f64;
-        println!(
-            "  p99 blocked {:>7} µs, free {:>7} µs: {ratio:.2}; p50 {} and {} µs",
-            p99[0], p99[1], p50[0], p50[1]
-        );
-        ratios.push(ratio);
     }
-    ratios.sort_by(f64::total_cmp);
-    let at = |share: usize| ratios[ratios.len() * share / 4];
-    println!(
-        "  ratio of p99: {:.2} (half of them {:.2} … {:.2}); target 1.10",
-        at(2),
-        at(1),
-        ratios[(ratios.len() * 3 / 4).min(ratios.len() - 1)]
-    );
+    let at = |quantile| {
+        let [blocked, free] = &latencies;
+        let (blocked, free) = (
+            blocked.value_at_quantile(quantile),
+            free.value_at_quantile(quantile),
+        );
+        #[expect(clippy::cast_precision_loss, reason = "microseconds")]
+        let ratio = blocked as f64 / free as f64;
+        format!("blocked {blocked:>6} µs, free {free:>6} µs, ratio {ratio:.2}")
+    };
+    println!("  p50: {}", at(0.5));
+    println!("  p99: {}; target 1.10", at(0.99));
 }

@@ -4,13 +4,15 @@
 //! A holder is this test executable, started with [`HOLDER`] in its environment.
 
 use std::{
-    cell::Cell,
     env,
     future::poll_fn,
     io::{BufRead as _, BufReader},
     pin::pin,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -90,10 +92,10 @@ async fn hold(number: u64, url: &str, redis: Option<&str>) {
 
 /// Runs `work` under the guard. Says so if it is polled although the lease had ended before the guard itself was.
 async fn on_time<F: Future>(guard: &Guard, work: F) -> Result<F::Output, Error> {
-    let had_ended = Cell::new(false);
+    let had_ended = AtomicBool::new(false);
     let mut work = pin!(work);
     let watched = poll_fn(|context| {
-        if had_ended.get() {
+        if had_ended.load(Ordering::Relaxed) {
             println!("polled late");
         }
         work.as_mut().poll(context)
@@ -101,7 +103,7 @@ async fn on_time<F: Future>(guard: &Guard, work: F) -> Result<F::Output, Error> 
     let mut running = pin!(guard.run(watched));
     poll_fn(|context| {
         // Before the guard looks: a stop between its look and the poll is nobody's fault.
-        had_ended.set(!guard.is_held());
+        had_ended.store(!guard.is_held(), Ordering::Relaxed);
         running.as_mut().poll(context)
     })
     .await
