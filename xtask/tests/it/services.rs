@@ -342,7 +342,8 @@ fn what_a_run_left_that_was_killed_with_its_watcher_is_removed_by_the_next_up() 
     run.kill().unwrap();
     run.wait().unwrap();
     xtask(&checkout.0, &["services", "up"]);
-    assert!(gone(&directories) && !listens(port));
+    // The `up` of another test may have begun to remove it: then this one leaves it alone.
+    wait_for(|| gone(&directories) && !listens(port));
 }
 
 #[test]
