@@ -53,16 +53,12 @@ impl Question {
         let mut committed = self
             .committed(&self.partitions, &patience)
             .map_err(explain)?;
-        let new: Vec<Partition> = (self.partitions.iter())
-            .filter(|partition| !committed.contains_key(partition))
-            .cloned()
-            .collect();
         let mut stored = true;
-        if !new.is_empty() {
-            let Some(starts) = self.begin(&new, alone, &patience)? else {
+        if committed.len() < self.partitions.len() {
+            let Some(starts) = self.begin(&mut committed, alone, &patience)? else {
                 return Ok(None);
             };
-            stored = self.store(&starts)?;
+            stored = starts.is_empty() || self.store(&starts)?;
             committed.extend(starts);
         }
         let first = self.ends(&self.partitions, Offset::Beginning, &patience);
@@ -108,34 +104,46 @@ impl Question {
         Ok(())
     }
 
-    /// Where partitions begin for which the group has no offset. None: another member founds it.
+    /// Where partitions begin that are not in `committed`. None: another member founds the group.
     fn begin(
         &self,
-        new: &[Partition],
+        committed: &mut BTreeMap<Partition, i64>,
         alone: bool,
         patience: &Patience<'_>,
     ) -> Result<Option<BTreeMap<Partition, i64>>, Error> {
         let explain = |cause| self.context().trouble.explain(DOING, cause);
-        let mut begun = new.to_vec();
-        let mut at = Offset::Beginning;
         if self.start_at == StartAt::Latest {
             let client = self.client.client();
             let all = topics::all_partitions(client, &self.settings, &self.topics, patience.left())
                 .map_err(explain)?;
-            // A group with an offset anywhere has joined before. Its new partitions hold only what
-            // came later.
-            if self.committed(&all, patience).map_err(explain)?.is_empty() {
+            // Another member may have founded the group since `committed` was read.
+            committed.extend(self.committed(&all, patience).map_err(explain)?);
+            if committed.is_empty() {
                 // One member begins all partitions at once, so that the others, which may come a
                 // moment later, find that the group has joined.
-                at = Offset::End;
-                if all.iter().min() == self.partitions.iter().min() {
-                    begun = all;
-                } else if !alone {
-                    return Ok(None);
-                }
+                let founds = all.iter().min() == self.partitions.iter().min();
+                let begun = match (founds, alone) {
+                    (true, _) => &all,
+                    (false, true) => &self.partitions,
+                    (false, false) => return Ok(None),
+                };
+                return (self.ends(begun, Offset::End, patience))
+                    .map(Some)
+                    .map_err(explain);
             }
         }
-        self.ends(&begun, at, patience).map(Some).map_err(explain)
+        // A group with an offset anywhere has joined before. Its new partitions hold only what came
+        // later.
+        let new: Vec<Partition> = (self.partitions.iter())
+            .filter(|partition| !committed.contains_key(partition))
+            .cloned()
+            .collect();
+        if new.is_empty() {
+            return Ok(Some(BTreeMap::new()));
+        }
+        self.ends(&new, Offset::Beginning, patience)
+            .map(Some)
+            .map_err(explain)
     }
 
     /// Stores where partitions begin. False: the group takes nothing from this member now.

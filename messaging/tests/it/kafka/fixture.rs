@@ -96,7 +96,7 @@ impl KafkaFixture {
         self.configure(topic, &[(name, value)]).await;
     }
 
-    /// Gives a topic these settings; all others are the cluster's again.
+    /// Gives a topic these settings; all others are the cluster's again. They are in force then.
     pub(super) async fn configure(&self, topic: &Topic, settings: &[(&str, &str)]) {
         let topic = self.full(topic);
         let change = AlterConfig::new(ResourceSpecifier::Topic(&topic));
@@ -107,6 +107,13 @@ impl KafkaFixture {
             .alter_configs([&change], &AdminOptions::new())
             .await;
         changed.unwrap().remove(0).unwrap();
+        // The controller has them, and the broker applies them later. It applies changes in order,
+        // and shows a topic before it has finished the changes made with it: where a second topic
+        // shows, the changes before the first one are finished.
+        for _ in 0..2 {
+            let later = Topic::new(format!("later-{:016x}", SystemIds::new().random())).unwrap();
+            self.broker.create_topic(&later, 1).await.unwrap();
+        }
     }
 
     pub(super) async fn topic(&self, partitions: u16) -> Topic {
