@@ -15,14 +15,26 @@ use serde_json::Value;
 
 use crate::package;
 
+/// The directory for what the servers of a checkout store. In a common one, the `up` of another test
+/// would remove what this one left behind.
+fn temporary(folder: &Path) -> PathBuf {
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    std::env::temp_dir().join(format!("{name}-{}", std::process::id()))
+}
+
 /// Without what the run of this test was told, but for the version.
 fn command(folder: &Path, args: &[&str]) -> Command {
+    let temporary = temporary(folder);
+    fs::create_dir_all(&temporary).unwrap();
+    // The server's user must be able to enter it.
+    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     // With a target of its own nobody waits for the lock of another build.
     command
         .args(args)
         .current_dir(folder)
-        .env("CARGO_TARGET_DIR", folder.join("target"));
+        .env("CARGO_TARGET_DIR", folder.join("target"))
+        .env("TMPDIR", temporary);
     for name in [
         "CI",
         "MAINSTAY_KAFKA_URL",
@@ -107,6 +119,7 @@ impl Drop for Checkout {
     fn drop(&mut self) {
         drop(fs::remove_file(self.0.join("url")));
         drop(output(command(&self.0, &["services", "down"])));
+        drop(fs::remove_dir_all(temporary(&self.0)));
     }
 }
 
@@ -146,13 +159,13 @@ fn running_with(arguments: &[&str]) -> Option<String> {
     })
 }
 
-/// Of each server that the process started.
-fn directories_of(process: u32) -> Vec<PathBuf> {
+/// Of each server that the run of a checkout started.
+fn directories_of(checkout: &Checkout, run: u32) -> Vec<PathBuf> {
     let owned = |path: &PathBuf| {
         let owner = fs::read_to_string(path.join("owner")).unwrap_or_default();
-        owner.starts_with(&format!("{process} "))
+        owner.starts_with(&format!("{run} "))
     };
-    let entries = fs::read_dir(std::env::temp_dir()).unwrap().flatten();
+    let entries = fs::read_dir(temporary(&checkout.0)).unwrap().flatten();
     let directories = entries.map(|entry| entry.path()).filter(owned).collect();
     assert_eq!(Vec::len(&directories), 3, "{directories:?}");
     directories
@@ -309,7 +322,7 @@ fn the_server_of_a_test_run_goes_with_the_run() {
         return;
     };
     let (mut run, port) = checkout.waiting_run();
-    let directories = directories_of(run.id());
+    let directories = directories_of(&checkout, run.id());
     assert!(listens(port));
     fs::remove_file(checkout.0.join("url")).unwrap();
     assert!(run.wait().unwrap().success());
@@ -322,7 +335,7 @@ fn the_server_of_a_killed_test_run_goes_as_well() {
         return;
     };
     let (mut run, port) = checkout.waiting_run();
-    let directories = directories_of(run.id());
+    let directories = directories_of(&checkout, run.id());
     run.kill().unwrap();
     run.wait().unwrap();
     wait_for(|| gone(&directories) && !listens(port));
@@ -334,7 +347,7 @@ fn what_a_run_left_that_was_killed_with_its_watcher_is_removed_by_the_next_up() 
         return;
     };
     let (mut run, port) = checkout.waiting_run();
-    let directories = directories_of(run.id());
+    let directories = directories_of(&checkout, run.id());
     for directory in &directories {
         let watcher = running_with(&["mainstay-watch", directory.to_str().unwrap()]);
         kill(&watcher.unwrap());
@@ -342,8 +355,7 @@ fn what_a_run_left_that_was_killed_with_its_watcher_is_removed_by_the_next_up() 
     run.kill().unwrap();
     run.wait().unwrap();
     xtask(&checkout.0, &["services", "up"]);
-    // The `up` of another test may have begun to remove it: then this one leaves it alone.
-    wait_for(|| gone(&directories) && !listens(port));
+    assert!(gone(&directories) && !listens(port));
 }
 
 #[test]
@@ -384,4 +396,5 @@ fn suites_without_a_server_are_named_and_fail_where_they_must_run() {
             "{text}"
         );
     }
+    fs::remove_dir_all(temporary(&folder)).unwrap();
 }
