@@ -20,7 +20,7 @@ use mainstay_messaging::{Publisher, broker::Consumer};
 
 use crate::{Error, Result, StorageSettings};
 
-pub use contents::{LogContents, LogPartition, LogRecord};
+pub use contents::{LogContents, LogPartition, LogProgress, LogRecord};
 
 /// Partitions of each topic, unless the settings say otherwise.
 const PARTITIONS: u16 = 4;
@@ -53,7 +53,7 @@ trait Place: fmt::Debug + fmt::Display + Send + Sync {
     /// Its id; nothing is created.
     async fn id(&self) -> Result<LogId>;
     async fn read(&self, key: Option<&str>) -> Result<LogContents>;
-    async fn unread(&self, services: &[&'static str]) -> Result<i64>;
+    async fn progress(&self, services: &[&'static str]) -> Result<LogProgress>;
     /// What an operator does about a wrong log.
     fn remedy(&self) -> &'static str;
 }
@@ -114,12 +114,12 @@ impl Log {
         self.place.read(Some(key)).await
     }
 
-    /// How many records these services have not handled yet, counted once per service.
+    /// How far these services are; reads no record.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub async fn unread(&self, services: &[&'static str]) -> Result<i64> {
-        self.place.unread(services).await
+    pub async fn progress(&self, services: &[&'static str]) -> Result<LogProgress> {
+        self.place.progress(services).await
     }
 }
 

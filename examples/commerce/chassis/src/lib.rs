@@ -42,7 +42,7 @@ mod roles;
 mod roles;
 
 pub use authentication::{Access, Authentication, send_as};
-pub use broker::{Log, LogContents, LogPartition, LogRecord};
+pub use broker::{Log, LogContents, LogPartition, LogProgress, LogRecord};
 pub use caller::Caller;
 pub use db::{
     ANSWERS_KEPT, Connection, Db, DeadLetters, Desk, FileSnapshot, Inbox, ON_A_SERVER,

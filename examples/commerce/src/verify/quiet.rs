@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use commerce_chassis::{Result, Storage};
+use commerce_chassis::{LogProgress, Result, Storage};
 use mainstay_clock::{Clock, SystemClock};
 
 use crate::{
@@ -19,6 +19,10 @@ const MESSAGES: &str = "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) F
 
 /// Waits until nothing is in progress, at most for `settle`, and reports the wait. A stopped
 /// deployment has nothing in progress.
+///
+/// The databases are read one after the other, and a service that was read may handle a message
+/// while the next one is read. So it takes a second look that finds the log as the first one left
+/// it, with no message to handle: no service has done anything in between.
 pub(crate) async fn wait(
     storage: &Storage,
     settle: Duration,
@@ -31,11 +35,17 @@ pub(crate) async fn wait(
     let seconds = settle.as_secs();
     let mut report_at = clock.monotonic();
     let until = report_at + settle;
+    let mut last = None;
     while is_running(storage.data()) {
-        let unfinished = unfinished(storage).await.map_err(cannot_check)?;
+        let (mut unfinished, log) = look(storage).await.map_err(cannot_check)?;
         let now = clock.monotonic();
+        let before = last.replace(log);
         if unfinished.is_empty() {
-            return Ok(());
+            match before {
+                None => continue,
+                Some(before) if before == log => return Ok(()),
+                Some(_) => unfinished.push("messages that were just handled".to_owned()),
+            }
         }
         let unfinished = unfinished.join(", ");
         if until.has_passed_at(now) {
@@ -56,8 +66,8 @@ pub(crate) async fn wait(
     Ok(())
 }
 
-/// The work in progress, such as `3 orders that have not ended`.
-async fn unfinished(storage: &Storage) -> Result<Vec<String>> {
+/// The work in progress, such as `3 orders that have not ended`, and how far the log is.
+async fn look(storage: &Storage) -> Result<(Vec<String>, LogProgress)> {
     let (mut unfinished, mut started) = (Vec::new(), Vec::new());
     let mut note = |count: i64, what: &str| {
         if count > 0 {
@@ -85,9 +95,9 @@ async fn unfinished(storage: &Storage) -> Result<Vec<String>> {
         }
         snapshot.close().await?;
     }
-    let unread = storage.log().unread(&started).await?;
-    note(unread, "messages of the log to handle");
-    Ok(unfinished)
+    let log = storage.log().progress(&started).await?;
+    note(log.unread, "messages of the log to handle");
+    Ok((unfinished, log))
 }
 
 /// What else a service has in progress: how many, and of what.

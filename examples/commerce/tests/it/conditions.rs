@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use crate::{
     sandbox::{self, Sandbox, on, on_the_server, prefix, server_of, server_options},
     server::{PASSWORD, on_a_server, refused},
-    shop::{Shop, assert_holds, body, command, wait_for},
+    shop::{Shop, assert_settles, body, command, wait_for},
 };
 
 /// The line of a `serve` that does not start.
@@ -145,7 +145,7 @@ fn a_shop_on_a_full_disk_of_the_server_resumes_once_there_is_space() {
     // There was room for the last one.
     let last = shop.ended(accepted.last().unwrap());
     assert_eq!(last["status"], "completed", "{last:#}");
-    let verdict = assert_holds(data, 60);
+    let verdict = assert_settles(data);
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     shop.stop();
 }

@@ -4,7 +4,7 @@ use commerce_chassis::ON_A_SERVER;
 
 use crate::{
     sandbox::{DATABASES, Sandbox, copy, execute, keep, put_back},
-    shop::{Shop, assert_holds, body, verify},
+    shop::{Shop, assert_holds, assert_settles, body, verify},
 };
 
 /// The damage, its database, its SQL, the broken invariants, and a word that an offender must
@@ -278,15 +278,15 @@ fn each_damaged_row_breaks_its_invariants_and_is_named() {
     for order_id in &order_ids {
         shop.ended(order_id);
     }
-    assert_holds(data, 30);
+    assert_settles(data);
     shop.stop();
-    assert_holds(data, 0);
+    assert_holds(data);
 
     let mut wrong = Vec::new();
     for (what, database, sql, invariants, word) in CASES {
         keep(data, database);
         assert_eq!(execute(data, database, sql), expected_rows(sql), "{what}");
-        let (code, verdict) = verify(data, 0);
+        let (code, verdict) = verify(data);
         assert_eq!(code, 1, "{what}: {verdict:#}");
         let rows = verdict["invariants"].as_array().unwrap();
         let broken: Vec<&str> = rows
@@ -305,7 +305,7 @@ fn each_damaged_row_breaks_its_invariants_and_is_named() {
         put_back(data, database);
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_holds(data, 0);
+    assert_holds(data);
 }
 
 /// Each damage changes one row, except that an operation of the ledger has several, and that two
@@ -330,7 +330,7 @@ fn a_lost_database_is_not_taken_for_one_of_a_service_that_was_never_started() {
     // Orders reach every service; identity has told of its users.
     let order_id = shop.accept("ok", &body(&[("SKU-001", 1)], "pm_ok"));
     shop.ended(&order_id);
-    assert_holds(&sound, 30);
+    assert_settles(&sound);
     shop.stop();
     for service in DATABASES {
         let data = directory.path().join(format!("without-{service}"));
@@ -341,7 +341,7 @@ fn a_lost_database_is_not_taken_for_one_of_a_service_that_was_never_started() {
                 std::fs::remove_file(file).unwrap();
             }
         }
-        let (code, line) = verify(&data, 0);
+        let (code, line) = verify(&data);
         assert_eq!(code, 2, "{service}: {line}");
         assert!(line.as_str().unwrap().contains(service), "{line}");
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     sandbox::{self, Sandbox, count, execute},
-    shop::{Shop, assert_holds, body, command, send, verify, wait_for},
+    shop::{Shop, assert_settles, body, command, send, verify, wait_for},
 };
 
 /// Runs `commerce` with these words on the deployment in `data`: its exit code and its stdout.
@@ -48,7 +48,7 @@ fn the_scenario_goes_from_the_alarm_to_fixed() {
         assert_eq!(code, 0, "{text}");
         assert!(text.contains("every expectation held"), "{text}");
     }
-    let verdict = assert_holds(data, 30);
+    let verdict = assert_settles(data);
     assert_eq!(verdict["dead_letters"], json!({"dead": 0, "held": 0}));
     shop.stop();
 }
@@ -111,7 +111,7 @@ fn an_operator_acts_on_a_running_and_on_a_stopped_deployment() {
     });
 
     // What waits for an operator is neither lost nor at rest, and its order is not stuck.
-    let (code, verdict) = verify(data, 0);
+    let (code, verdict) = verify(data);
     assert_eq!(code, 0, "{verdict:#}");
     assert_eq!(verdict["dead_letters"], json!({"dead": 3, "held": 0}));
     assert_eq!(verdict["orders_in_flight"], 3);
@@ -192,7 +192,7 @@ fn an_operator_acts_on_a_running_and_on_a_stopped_deployment() {
     for order in &orders[1..] {
         assert_eq!(shop.ended(order)["status"], "completed");
     }
-    assert_holds(data, 30);
+    assert_settles(data);
     let jobs = dlq(data, &["jobs"]);
     assert_eq!(jobs[0]["replayed"], 2, "{jobs:#}");
 
@@ -224,7 +224,7 @@ fn a_discarded_message_is_kept_as_long_as_the_log() {
         (inventory["dead_letters"]["dead"] == 2).then_some(())
     });
     // The order is stuck; its message is neither lost nor without a reason.
-    let (_, verdict) = verify(data, 0);
+    let (_, verdict) = verify(data);
     let mut broken = verdict["invariants"].as_array().unwrap().iter();
     assert!(
         !broken
@@ -321,7 +321,7 @@ fn a_message_that_the_broker_refuses_is_removed_without_sql() {
     wait_for("the shop to be healthy", || {
         (shop.get("/readyz").json()["status"] == "ok").then_some(())
     });
-    assert_holds(data, 30);
+    assert_settles(data);
     shop.stop();
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     sandbox::{Sandbox, count, execute},
-    shop::{Shop, assert_holds, body, one_answer, send, verify, wait_for},
+    shop::{Shop, assert_settles, body, one_answer, send, verify, wait_for},
 };
 
 fn history(order: &Value) -> Vec<&str> {
@@ -80,7 +80,7 @@ fn every_payment_method_ends_as_it_should() {
     assert_eq!(way[4..], ["fulfilling", "cancelling", "cancelled"]);
     assert_eq!(last_reason(&order), "payment_declined: auth_expired");
 
-    let verdict = assert_holds(shop.data(), 30);
+    let verdict = assert_settles(shop.data());
     assert!(verdict["running"].as_bool().unwrap());
     for row in verdict["invariants"].as_array().unwrap() {
         assert!(
@@ -134,7 +134,7 @@ fn an_order_without_stock_is_cancelled_and_holds_nothing() {
         last_reason(&order),
         "out_of_stock: 6 of SKU-200 ordered, 5 available"
     );
-    assert_holds(shop.data(), 30);
+    assert_settles(shop.data());
     assert_eq!(shop.get("/api/v1/stock/SKU-200").json()["available"], 5);
     assert_eq!(shop.get("/api/v1/stock/SKU-001").json()["reserved"], 0);
     shop.stop();
@@ -166,7 +166,7 @@ fn many_customers_at_once_never_get_more_than_the_stock() {
         .filter(|order| order["status"] == "completed")
         .count();
     assert_eq!(completed, 10, "one order per piece");
-    assert_holds(shop.data(), 30);
+    assert_settles(shop.data());
     let stock = shop.get("/api/v1/stock/SKU-199").json();
     assert_eq!(
         (&stock["on_hand"], &stock["reserved"]),
@@ -208,7 +208,7 @@ fn the_same_request_many_times_is_one_order_and_one_answer() {
         .into_iter()
         .find(|reply| reply.status == 202 && !reply.headers.contains_key("idempotent-replayed"));
     assert_eq!(one_answer(&[first.unwrap(), again]), order_id);
-    assert_holds(&data, 30);
+    assert_settles(&data);
     shop.stop();
 }
 
@@ -235,7 +235,7 @@ fn services_in_processes_of_their_own_share_the_data() {
             .json()["status"],
         "delivered"
     );
-    assert_holds(directory.path(), 30);
+    assert_settles(directory.path());
 }
 
 /// Stock is adjusted and money is given back; both are sound, and more money than was requested is
@@ -263,11 +263,11 @@ fn what_operators_move_is_checked() {
         let refunds = shop.get(&paid).json()["refunds"].clone();
         (refunds[0]["status"] == "refunded").then_some(())
     });
-    assert_holds(data, 30);
+    assert_settles(data);
     shop.stop();
     let damage = "UPDATE refunds SET amount_minor = amount_minor + 1";
     assert_eq!(execute(data, "payment", damage), 1);
-    let (code, verdict) = verify(data, 0);
+    let (code, verdict) = verify(data);
     assert_eq!(code, 1, "{verdict:#}");
     assert!(verdict.to_string().contains("instead of"), "{verdict:#}");
 }

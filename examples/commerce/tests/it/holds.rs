@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     sandbox::{Sandbox, count},
-    shop::{Shop, assert_holds, body, wait_for},
+    shop::{Shop, assert_settles, body, wait_for},
 };
 
 const EXPIRED: &str = "SELECT count(*) FROM reservations WHERE state = 'expired'";
@@ -58,7 +58,7 @@ fn a_hold_that_ends_before_the_payment_is_taken_anew_if_nobody_else_took_the_sto
         let gave_up = paid.to_string().contains("timed_out");
         assert!(paid["status"] == "completed" || gave_up, "{paid:#}");
     }
-    assert_holds(sandbox.path(), 60);
+    assert_settles(sandbox.path());
     for shop in [order, inventory, shipping, payment] {
         shop.stop();
     }

@@ -20,7 +20,7 @@ use crate::{
     dead_letters::run,
     process::refused,
     sandbox::{self, Sandbox, block_on, count, prefix, text},
-    shop::{Shop, assert_holds, body, command, send, verify, wait_for},
+    shop::{Shop, assert_holds, assert_settles, body, command, send, verify, wait_for},
 };
 use deployed::{Deployed, GATEWAY};
 
@@ -51,14 +51,14 @@ fn an_order_passes_the_gateway_and_a_process_per_service() {
         assert_eq!(elsewhere.status, 404, "{elsewhere:?}");
     }
     assert!(!data.join("broker.db").exists(), "the log is on Kafka");
-    let verdict = assert_holds(data, 60);
+    let verdict = assert_settles(data);
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     // It has looked at something for each invariant.
     for invariant in verdict["invariants"].as_array().unwrap() {
         assert!(invariant["checked"].as_u64() > Some(0), "{invariant:#}");
     }
     deployed.stop();
-    assert_holds(data, 0);
+    assert_holds(data);
     let log = log_of(&sandbox);
     // The processes have created each topic once, with the partitions that they were told.
     assert_eq!(
@@ -115,12 +115,12 @@ fn while_kafka_is_away_orders_are_taken_and_they_go_on_when_it_is_back() {
     block_on(kafka.start_again()).unwrap();
     assert_eq!(shop.ended(&second)["status"], "completed");
     assert_eq!(shop.ended(&order("k3"))["status"], "completed");
-    let verdict = assert_holds(data, 60);
+    let verdict = assert_settles(data);
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     // An outage is nobody's failure.
     assert_eq!(verdict["dead_letters"]["dead"], 0, "{verdict:#}");
     shop.stop();
-    assert_holds(data, 0);
+    assert_holds(data);
     block_on(kafka.close()).unwrap();
 }
 
@@ -160,7 +160,7 @@ fn nine_processes_killed_in_turn_under_load_lose_nothing_and_repeat_no_effect() 
         more();
         drop(closing);
     });
-    let verdict = assert_holds(data, 120);
+    let verdict = assert_settles(data);
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     assert_eq!(verdict["dead_letters"]["dead"], 0, "{verdict:#}");
     let orders = acknowledged.into_inner().unwrap();
@@ -168,7 +168,7 @@ fn nine_processes_killed_in_turn_under_load_lose_nothing_and_repeat_no_effect() 
         order.assert_kept(deployed.gateway());
     }
     deployed.stop();
-    assert_holds(data, 0);
+    assert_holds(data);
 }
 
 #[test]
@@ -194,9 +194,9 @@ fn load_and_scenarios_and_acts_of_operators_work_over_kafka() {
     assert_eq!(code, 0, "{text}");
     let (code, text) = run(data, &["dlq", "groups"]);
     assert_eq!(code, 0, "{text}");
-    assert_holds(data, 60);
+    assert_settles(data);
     deployed.stop();
-    assert_holds(data, 0);
+    assert_holds(data);
 }
 
 /// A new product is a message for order, which is behind, and for inventory, which is never started.
@@ -252,7 +252,7 @@ fn a_log_that_is_another_one_or_away_is_refused_in_one_line() {
         "{line}"
     );
     assert!(line.contains("--kafka-prefix"), "{line}");
-    let (code, verdict) = verify(data, 0);
+    let (code, verdict) = verify(data);
     assert_eq!(code, 0, "{verdict:#}");
 
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();

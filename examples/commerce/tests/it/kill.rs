@@ -13,7 +13,7 @@ use mainstay_clock::{IdGenerator, SeededIds};
 use crate::{
     customer::{Acknowledged, Closing, customer},
     sandbox::{self, Sandbox},
-    shop::{Shop, assert_holds, command, verify, wait_for},
+    shop::{Shop, assert_holds, assert_settles, command, verify, wait_for},
 };
 
 /// The first two kill the first start, in the middle of the migrations.
@@ -77,7 +77,7 @@ fn twenty_kills_lose_nothing_and_repeat_no_effect() {
     assert!(verifies_killed > 0, "no `verify` was killed");
 
     let shop = Shop::open(&data);
-    let verdict = assert_holds(&data, 60);
+    let verdict = assert_settles(&data);
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     assert!(
         acknowledged.len() > 50,
@@ -88,7 +88,7 @@ fn twenty_kills_lose_nothing_and_repeat_no_effect() {
         order.assert_kept(&shop);
     }
     shop.stop();
-    assert_holds(&data, 0);
+    assert_holds(&data);
 }
 
 /// A customer orders until the shop is killed: by its fault point, or by the test after `moment`.
@@ -120,7 +120,7 @@ fn shop_until_killed(shop: Shop, name: &str, moment: Option<Duration>) -> Vec<Ac
 /// killed.
 fn holds_after_kill(data: &Path, when: &str) -> bool {
     let killed = kill_verify(data);
-    let (code, verdict) = verify(data, 0);
+    let (code, verdict) = verify(data);
     let nothing_yet = code == 2 && when.starts_with("during-migration");
     // A shop that keeps being killed may be slow, above all on a busy machine. The last check of the
     // test demands that all orders end.

@@ -11,7 +11,7 @@ use commerce_chassis::ON_A_SERVER;
 use crate::{
     sandbox::{self, Sandbox, count, execute, text},
     server::refused,
-    shop::{Shop, assert_holds, body, command, verify},
+    shop::{Shop, assert_holds, assert_settles, body, command, verify},
 };
 
 const SERVICES: [&str; 8] = [
@@ -83,7 +83,7 @@ fn sold(data: &Path) -> String {
     let shop = Shop::open(data);
     let order_id = shop.accept("k", &body(&[("SKU-001", 1)], "pm_ok"));
     assert_eq!(shop.ended(&order_id)["status"], "completed");
-    assert_holds(data, 30);
+    assert_settles(data);
     shop.stop();
     order_id
 }
@@ -123,7 +123,7 @@ fn a_database_is_not_started_with_another_log() {
     assert!(!data.join("broker.db").exists(), "no log was created");
     let other = put_another_log(aside.path(), data);
     refuse(end_of(&other));
-    assert_eq!(verify(data, 0).0, 2, "the deployment cannot be checked");
+    assert_eq!(verify(data).0, 2, "the deployment cannot be checked");
     // A process of one service names that service.
     let line = refused(serve(data).args(["--service", "shipping"]));
     assert!(line.contains("shipping service cannot start"), "{line}");
@@ -137,12 +137,12 @@ fn a_database_is_not_started_with_another_log() {
     // With its own log, the deployment works as before.
     move_log(aside.path(), data);
     assert_eq!(bound_log(data), id);
-    assert_holds(data, 0);
+    assert_holds(data);
     let shop = Shop::open(data);
     assert_eq!(shop.ended(&order_id)["status"], "completed");
     let next = shop.accept("k2", &body(&[("SKU-001", 1)], "pm_ok"));
     assert_eq!(shop.ended(&next)["status"], "completed");
-    assert_holds(data, 30);
+    assert_settles(data);
     shop.stop();
 }
 
@@ -173,7 +173,7 @@ fn a_log_that_is_put_back_after_a_refusal_is_whole() {
     std::fs::rename(aside.path().join("broker.db"), data.join("broker.db")).unwrap();
     assert_eq!(bound_log(data), id);
     assert_eq!(count(data, "broker", records), written);
-    assert_holds(data, 0);
+    assert_holds(data);
 }
 
 /// Otherwise the right log, or an older build, would be refused afterwards.
@@ -229,13 +229,13 @@ fn a_deployment_without_ids_gets_one_and_continues() {
         "DELETE FROM broker_schema WHERE version = 2",
     );
     // `verify` accepts the unbound databases, and binds none.
-    assert_holds(data, 0);
+    assert_holds(data);
 
     let shop = Shop::open(data);
     assert_eq!(shop.ended(&order_id)["status"], "completed");
     let next = shop.accept("k2", &body(&[("SKU-001", 1)], "pm_ok"));
     assert_eq!(shop.ended(&next)["status"], "completed");
-    assert_holds(data, 30);
+    assert_settles(data);
     shop.stop();
     let id = bound_log(data);
     Shop::open(data).stop();

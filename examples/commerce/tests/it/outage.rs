@@ -10,7 +10,7 @@ use std::{
 use crate::{
     customer::{Acknowledged, Closing, customer},
     sandbox::Sandbox,
-    shop::{Shop, assert_holds, wait_for},
+    shop::{Shop, assert_holds, assert_settles, wait_for},
 };
 
 #[test]
@@ -62,15 +62,15 @@ fn a_server_that_is_killed_under_traffic_and_a_shop_that_is_killed_with_it_lose_
             }
         });
         sandbox.start_server();
-        assert_holds(sandbox.path(), 0);
+        assert_holds(sandbox.path());
     }
 
     let shop = Shop::open(sandbox.path());
-    let verdict = assert_holds(sandbox.path(), 60);
+    let verdict = assert_settles(sandbox.path());
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     for order in &*acknowledged.lock().unwrap() {
         order.assert_kept(&shop);
     }
     shop.stop();
-    assert_holds(sandbox.path(), 0);
+    assert_holds(sandbox.path());
 }

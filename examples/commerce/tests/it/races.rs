@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     sandbox::{Sandbox, count},
-    shop::{Reply, Shop, assert_holds, body, insist, one_answer, wait_for},
+    shop::{Reply, Shop, assert_settles, body, insist, one_answer, wait_for},
 };
 
 /// Two processes, each with all services.
@@ -70,7 +70,7 @@ fn many_customers_of_two_processes_never_get_more_than_the_stock() {
             }
         }
     }
-    let verdict = assert_holds(sandbox.path(), 30);
+    let verdict = assert_settles(sandbox.path());
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     for (sku, there) in [("SKU-198", 20), ("SKU-199", 10)] {
         let sold = completed.get(sku).copied().unwrap_or(0);
@@ -97,7 +97,7 @@ fn one_key_at_two_processes_is_one_order_and_one_answer() {
     }
     let orders = "SELECT count(*) FROM order_view";
     assert_eq!(count(sandbox.path(), "order", orders), 8);
-    assert_holds(sandbox.path(), 30);
+    assert_settles(sandbox.path());
     for shop in shops {
         shop.stop();
     }
@@ -124,7 +124,7 @@ fn rounds_of_two_processes_have_each_effect_once() {
         let order = shops[1].ended(&reply.order_id());
         assert_eq!(order["status"], end, "{order:#}");
     }
-    let verdict = assert_holds(sandbox.path(), 30);
+    let verdict = assert_settles(sandbox.path());
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     let holds = "SELECT count(*) FROM operations WHERE kind = 'authorize'";
     assert_eq!(count(sandbox.path(), "psp", holds), 30);

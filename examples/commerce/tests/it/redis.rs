@@ -8,7 +8,7 @@ use mainstay_testkit::redis::{PrivateServer, Server};
 
 use crate::{
     sandbox::{Sandbox, block_on, count},
-    shop::{Shop, assert_holds, body, command, until_refused, wait_for},
+    shop::{Shop, assert_settles, body, command, until_refused, wait_for},
 };
 
 /// Requests to authorise a payment.
@@ -42,7 +42,7 @@ fn two_processes_ask_the_provider_for_each_effect_as_often_as_one_does() {
             scope.spawn(move || order(number));
         }
     });
-    let verdict = assert_holds(sandbox.path(), 60);
+    let verdict = assert_settles(sandbox.path());
     assert_eq!(verdict["orders_in_flight"], 0, "{verdict:#}");
     // A call that outlives its lease on a busy machine is repeated, as one process would.
     let asked = count(sandbox.path(), "psp", ASKED);
@@ -80,7 +80,7 @@ fn while_redis_is_away_orders_are_taken_and_the_provider_is_not_asked() {
     block_on(redis.start_again()).unwrap();
     assert_eq!(shop.ended(&second)["status"], "completed");
     assert_eq!(count(sandbox.path(), "psp", ASKED), 2);
-    assert_holds(sandbox.path(), 60);
+    assert_settles(sandbox.path());
     shop.stop();
     block_on(redis.close()).unwrap();
 }

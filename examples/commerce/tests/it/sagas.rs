@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     dead_letters::{RESERVATIONS, run},
     sandbox::{Sandbox, count, execute, text},
-    shop::{Shop, assert_holds, body, send, verify, wait_for},
+    shop::{Shop, assert_settles, body, send, verify, wait_for},
 };
 
 fn start(data: &Path, service: &str) -> Shop {
@@ -52,7 +52,7 @@ fn a_customer_cancels_an_order_until_it_has_ended() {
     let unknown = "/api/v1/orders/none/cancel";
     let reply = send(shop.address(), "POST", unknown, &[], "").unwrap();
     assert_eq!(reply.status, 404, "{reply:?}");
-    assert_holds(sandbox.path(), 60);
+    assert_settles(sandbox.path());
     shop.stop();
 }
 
@@ -124,7 +124,7 @@ fn a_broken_run_is_named_until_an_operator_mends_it() {
     let runs = saga(data, &["list", "--status", "broken"]);
     assert_eq!(runs[0]["key"], *broken, "{runs:#}");
     assert_eq!(runs.as_array().unwrap().len(), 1, "{runs:#}");
-    let (code, verdict) = verify(data, 0);
+    let (code, verdict) = verify(data);
     assert_eq!(code, 1, "{verdict:#}");
     let named = verdict["invariants"][0]["offenders"].to_string();
     assert!(named.contains("is broken at ReserveStock"), "{named}");
@@ -137,6 +137,6 @@ fn a_broken_run_is_named_until_an_operator_mends_it() {
     assert_eq!(shop.ended(&broken)["status"], "completed");
     let shown = saga(data, &["show", &broken]).to_string();
     assert!(shown.contains("damaged in the log"), "{shown}");
-    assert_holds(data, 60);
+    assert_settles(data);
     shop.stop();
 }

@@ -3,7 +3,7 @@
 use crate::{
     dead_letters::run,
     sandbox::Sandbox,
-    shop::{Shop, assert_holds},
+    shop::{Shop, assert_holds, assert_settles},
 };
 
 fn play(name: &str) {
@@ -16,9 +16,9 @@ fn play(name: &str) {
     let (code, text) = run(data, &["demo", name, "--target", &target]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("every expectation held"), "{text}");
-    assert_holds(data, 60);
+    assert_settles(data);
     shop.stop();
-    assert_holds(data, 0);
+    assert_holds(data);
 }
 
 #[test]

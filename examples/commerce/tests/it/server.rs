@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
     sandbox::{self, DATABASES, Sandbox, on_the_server, prefix, server_options},
-    shop::{Shop, assert_holds, body, command, wait_for},
+    shop::{Shop, assert_settles, body, command, wait_for},
 };
 
 pub(crate) const PASSWORD: &str = "a-secret-nobody-prints";
@@ -134,7 +134,7 @@ fn cut_connections_lose_nothing() {
         let order = shop.ended(order_id);
         assert_eq!(order["status"], "completed", "{order:#}");
     }
-    assert_holds(sandbox.path(), 30);
+    assert_settles(sandbox.path());
     shop.stop();
 }
 

@@ -292,26 +292,49 @@ fn parse(answer: &str) -> Option<Reply> {
     })
 }
 
-/// Runs `commerce verify`, and returns its exit code and its JSON.
-pub(crate) fn verify(data: &Path, settle: u32) -> (i32, Value) {
+/// Runs `commerce verify`, and returns its exit code and its JSON, with what it waited for.
+pub(crate) fn verify(data: &Path) -> (i32, Value) {
+    verify_within(data, Duration::ZERO)
+}
+
+fn verify_within(data: &Path, settle: Duration) -> (i32, Value) {
     let Output {
         status,
         stdout,
         stderr,
     } = sandbox::at(
-        command().args(["verify", "--json", "--settle", &settle.to_string()]),
+        command().args([
+            "verify",
+            "--json",
+            "--settle",
+            &settle.as_secs().to_string(),
+        ]),
         data,
     )
     .output()
     .unwrap();
-    let verdict = serde_json::from_slice(&stdout)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&stderr).into_owned()));
+    let stderr = Value::String(String::from_utf8_lossy(&stderr).into_owned());
+    let verdict = match serde_json::from_slice::<Value>(&stdout) {
+        Ok(mut verdict) => {
+            verdict["waited"] = stderr;
+            verdict
+        }
+        Err(_) => stderr,
+    };
     (status.code().unwrap(), verdict)
 }
 
-/// Asserts that every invariant holds.
-pub(crate) fn assert_holds(data: &Path, settle: u32) -> Value {
-    let (code, verdict) = verify(data, settle);
+/// Asserts that every invariant holds, whatever is in progress.
+pub(crate) fn assert_holds(data: &Path) -> Value {
+    holds(verify(data))
+}
+
+/// Asserts that every invariant holds once nothing is in progress.
+pub(crate) fn assert_settles(data: &Path) -> Value {
+    holds(verify_within(data, BOUND))
+}
+
+fn holds((code, verdict): (i32, Value)) -> Value {
     assert_eq!(code, 0, "{verdict:#}");
     verdict
 }

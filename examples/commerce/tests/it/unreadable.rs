@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     dead_letters::{RESERVATIONS, dlq},
     sandbox::{Sandbox, count, execute, text},
-    shop::{Shop, assert_holds, body, wait_for},
+    shop::{Shop, assert_settles, body, wait_for},
 };
 
 /// Two `ReserveStock` are damaged before inventory reads them: the first is no message any more, the
@@ -89,7 +89,7 @@ fn a_message_that_does_not_decode_blocks_its_order_and_no_other() {
         );
         assert_eq!(shop.ended(order_id)["status"], "completed");
     }
-    assert_holds(data, 30);
+    assert_settles(data);
     wait_for("the shop to be healthy", || {
         (shop.get("/readyz").json()["status"] == "ok").then_some(())
     });
@@ -106,7 +106,7 @@ fn a_record_that_is_no_message_is_kept_by_every_service_that_reads_its_topic() {
     let shop = Shop::open(data);
     let order_id = shop.accept("k", &body(&[("SKU-001", 1)], "pm_ok"));
     shop.ended(&order_id);
-    assert_holds(data, 30);
+    assert_settles(data);
     shop.stop();
     let partition = "SELECT min(id) FROM broker_partitions WHERE topic = 'shipping'";
     for damage in [
@@ -127,7 +127,7 @@ fn a_record_that_is_no_message_is_kept_by_every_service_that_reads_its_topic() {
         let reference = format!("{}/{}", letter["service"].as_str().unwrap(), letter["id"]);
         dlq(data, &["discard", &reference, "--reason", "no message"]);
     }
-    assert_holds(data, 30);
+    assert_settles(data);
     shop.stop();
 }
 

@@ -16,6 +16,16 @@ pub struct LogContents {
     pub committed: HashMap<(String, i64), i64>,
 }
 
+/// How many records were written, and how many of them are left to handle.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct LogProgress {
+    /// Records that a service has not handled yet, counted once per service.
+    pub unread: i64,
+    /// Records that were ever appended.
+    pub appended: i64,
+}
+
 /// A partition of the log.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

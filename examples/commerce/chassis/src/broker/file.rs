@@ -7,7 +7,7 @@ use commerce_contracts::{TOPICS, topics_of};
 use mainstay_database::{Namespace, sqlite::Database};
 use mainstay_messaging::{Publisher, StartAt, broker::Consumer, sqlite};
 
-use super::{Broker, LogContents, LogId, LogPartition, LogRecord, OpenBroker, Place};
+use super::{Broker, LogContents, LogId, LogPartition, LogProgress, LogRecord, OpenBroker, Place};
 use crate::{FileSnapshot, Result, deployment::LEASE, roles};
 
 const PARTITIONS: &str =
@@ -18,6 +18,9 @@ const NEWEST: &str = "SELECT coalesce(max(appended_at), 0) FROM broker_records";
 const COMMITTED: &str = "SELECT grp, partition, committed FROM broker_claims";
 const UNREAD: &str = "SELECT c.grp, CAST(sum(p.next_offset - c.committed) AS BIGINT)
     FROM broker_claims c JOIN broker_partitions p ON p.id = c.partition WHERE c.committed < p.next_offset GROUP BY c.grp";
+
+const APPENDED: &str =
+    "SELECT CAST(coalesce(sum(next_offset), 0) AS BIGINT) FROM broker_partitions";
 
 #[derive(Debug)]
 pub(super) struct FilePlace {
@@ -109,14 +112,18 @@ impl Place for FilePlace {
         })
     }
 
-    async fn unread(&self, services: &[&'static str]) -> Result<i64> {
+    async fn progress(&self, services: &[&'static str]) -> Result<LogProgress> {
         let mut log = self.snapshot().await?;
         let found: Vec<(String, i64)> = log.all(UNREAD).await?;
+        let appended: Vec<(i64,)> = log.all(APPENDED).await?;
         log.close().await?;
         let of_services = found
             .iter()
             .filter(|(group, _)| services.contains(&&**group));
-        Ok(of_services.map(|(_, records)| records).sum())
+        Ok(LogProgress {
+            unread: of_services.map(|(_, records)| records).sum(),
+            appended: appended.iter().map(|(records,)| records).sum(),
+        })
     }
 
     fn remedy(&self) -> &'static str {

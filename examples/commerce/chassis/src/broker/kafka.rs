@@ -11,7 +11,7 @@ use mainstay_messaging::{
 };
 use tokio::sync::OnceCell;
 
-use super::{Broker, LogContents, LogId, LogPartition, LogRecord, OpenBroker, Place};
+use super::{Broker, LogContents, LogId, LogPartition, LogProgress, LogRecord, OpenBroker, Place};
 use crate::{Error, Result, deployment::LEASE, roles};
 
 /// A cluster, and the beginning of the names of this deployment's topics and groups there.
@@ -136,7 +136,7 @@ impl Place for KafkaPlace {
         Ok(contents)
     }
 
-    async fn unread(&self, services: &[&'static str]) -> Result<i64> {
+    async fn progress(&self, services: &[&'static str]) -> Result<LogProgress> {
         let broker = self.broker().await?;
         let mut committed = HashMap::new();
         for service in services {
@@ -145,16 +145,17 @@ impl Place for KafkaPlace {
             }
         }
         let reader = broker.read(TOPICS.iter().copied()).await?;
-        let mut unread = 0;
+        let mut progress = LogProgress::default();
         for (partition, first, next) in reader.partitions() {
+            progress.appended += next;
             let topic = partition.topic.as_str();
             let readers = SUBSCRIPTIONS.iter().filter(|it| it.topic == topic);
             for reads in readers.filter(|it| services.contains(&it.service)) {
                 let at = committed.get(&(reads.service, partition.clone()));
-                unread += (next - at.unwrap_or(first)).max(0);
+                progress.unread += (next - at.unwrap_or(first)).max(0);
             }
         }
-        Ok(unread)
+        Ok(progress)
     }
 
     fn remedy(&self) -> &'static str {

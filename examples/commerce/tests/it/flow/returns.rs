@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{history, last_reason};
 use crate::{
     sandbox::{Sandbox, execute, keep, put_back},
-    shop::{Reply, Shop, assert_holds, body, send, verify, wait_for},
+    shop::{Reply, Shop, assert_holds, assert_settles, body, send, verify, wait_for},
 };
 
 /// The postcode to which the simulated carrier carries nothing by itself.
@@ -76,12 +76,12 @@ fn a_parcel_that_comes_back_is_refunded_restocked_and_ends_its_order() {
     let returned = &order["returns"][0];
     assert_eq!(returned["status"], "refunded", "{order:#}");
     assert_eq!(returned["refunded_minor"], total - 100);
-    assert_holds(data, 30);
+    assert_settles(data);
     assert_eq!(shop.get(&paid).json()["status"], "refunded");
     let stock = shop.get("/api/v1/stock/SKU-001").json();
     assert_eq!(stock["on_hand"], 1_000_000);
     shop.stop();
-    assert_holds(data, 0);
+    assert_holds(data);
 
     assert_damage_is_named(data, &order_id);
 }
@@ -93,7 +93,7 @@ fn assert_damage_is_named(data: &Path, order_id: &str) {
     for (sql, word) in [(another, "instead of"), (none, "was never given back")] {
         keep(data, "order");
         assert_eq!(execute(data, "order", sql), 1, "{sql}");
-        let (code, verdict) = verify(data, 0);
+        let (code, verdict) = verify(data);
         assert_eq!(code, 1, "{verdict:#}");
         let money = &verdict["invariants"][1];
         assert_eq!(money["id"], "I2");
@@ -102,7 +102,7 @@ fn assert_damage_is_named(data: &Path, order_id: &str) {
         assert!(is_named, "{offenders}");
         put_back(data, "order");
     }
-    assert_holds(data, 0);
+    assert_holds(data);
 }
 
 #[test]
@@ -148,11 +148,11 @@ fn a_customer_returns_goods_once_per_key_and_gets_the_money() {
         (&paid["status"], &paid["refunded_minor"]),
         (&json!("partially_refunded"), &json!(sum))
     );
-    assert_holds(data, 30);
+    assert_settles(data);
     shop.stop();
     let damage = "UPDATE refunds SET return_id = NULL WHERE amount_minor = (SELECT min(amount_minor) FROM refunds)";
     assert_eq!(execute(data, "payment", damage), 1);
-    let (code, verdict) = verify(data, 0);
+    let (code, verdict) = verify(data);
     let money = verdict["invariants"][1]["offenders"].to_string();
     assert_eq!(code, 1, "{verdict:#}");
     assert!(
