@@ -50,7 +50,8 @@ impl Dialect {
             .replace("{share}", self.share)
             .replace("{lock}", self.lock)
             .replace("{skip}", self.skip)
-            .replace("{kept}", "state IN ('dead', 'held')");
+            .replace("{kept}", "state IN ('dead', 'held')")
+            .replace("{kept_in_any_index}", "state || '' IN ('dead', 'held')");
         // Safe: program text, and a checked namespace.
         AssertSqlSafe(namespace.render(&text)).into_sql_str()
     }
@@ -97,7 +98,8 @@ statements! {
     /// of $2: topic, key, source, message id.
     ///
     /// Keys that a hand-back has deleted during the wait are not among the answers. SQLite keeps the order of a CROSS JOIN;
-    /// otherwise it would read everything that is kept.
+    /// otherwise it would read everything that is kept. So would PostgreSQL while it does not know the table, if an index of
+    /// what is kept would do for a message: `state || ''` rules those out.
     look: "WITH blocked AS (
             SELECT b.topic, b.key FROM {ns}dlq_blocked_keys AS b
             WHERE b.consumer = $1 AND (b.topic, b.key) IN (
@@ -105,14 +107,14 @@ statements! {
             ORDER BY b.topic, b.key {share}),
         known AS (
             SELECT m.source, m.message_id FROM {each}($2{json}) AS row{value} CROSS JOIN {ns}dlq_messages AS m
-            WHERE m.consumer = $1 AND m.{kept} AND m.source = row.value ->> 2 AND m.message_id = row.value ->> 3)
+            WHERE m.consumer = $1 AND m.source = row.value ->> 2 AND m.message_id = row.value ->> 3 AND m.{kept_in_any_index})
         SELECT 0, {isolation}, CAST({is_any_kept} AS TEXT)
         UNION ALL SELECT 1, topic, key FROM blocked UNION ALL SELECT 2, source, message_id FROM known";
     /// The same for one message: topic $2, key $3, source $4, message id $5. Its plan has fewer nodes, so it costs less.
     look_at_one: "SELECT {isolation}, {is_any_kept},
         CASE WHEN (SELECT 1 FROM {ns}dlq_blocked_keys AS b WHERE b.consumer = $1 AND b.topic = $2 AND b.key = $3 {share}) IS NULL
             THEN 0 ELSE 1 END,
-        CASE WHEN EXISTS (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND {kept} AND source = $4 AND message_id = $5)
+        CASE WHEN EXISTS (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND source = $4 AND message_id = $5 AND {kept_in_any_index})
             THEN 1 ELSE 0 END";
     insert: "INSERT INTO {ns}dlq_messages (consumer, topic, partition, \"offset\", source, message_id, key, kind, state, failure,
             attempts, retries, error, fingerprint, kept_at, failed_at, due_at)
@@ -135,8 +137,9 @@ statements! {
             SELECT 1 FROM {ns}dlq_messages AS m
             WHERE m.consumer = b.consumer AND m.topic = b.topic AND m.key = b.key AND m.{kept}))
         LIMIT $2 + 0";
+    /// `state || ''` as in `look`.
     due_letters: "SELECT m.id, m.topic, m.key FROM {ns}dlq_messages AS m
-        WHERE m.consumer = $1 AND m.state = 'dead' AND m.due_at <= {now} ORDER BY m.due_at LIMIT $2 + 0";
+        WHERE m.consumer = $1 AND m.due_at <= {now} AND m.state || '' = 'dead' ORDER BY m.due_at LIMIT $2 + 0";
     /// SKIP LOCKED would take the next message, which would overtake.
     lock_head: "SELECT id FROM {ns}dlq_messages WHERE consumer = $1 AND topic = $2 AND key = $3 AND {kept} ORDER BY id LIMIT 1 {lock}";
     lock_letter: "SELECT id FROM {ns}dlq_messages WHERE id = $1 AND {kept} {lock}";
