@@ -109,6 +109,24 @@ impl Daemon {
         Ok(())
     }
 
+    /// Stops the process where it is; no thread of it runs when this returns.
+    pub(crate) fn pause(&self) -> Result<(), Error> {
+        if let Some(child) = &self.child
+            && !process::stop(child.id())
+        {
+            let error = Error::step("pausing the server", "it does not stop");
+            return Err(error.with_log(&self.said()));
+        }
+        Ok(())
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        if let Some(child) = &self.child {
+            process::signal(child.id(), Signal::CONT);
+        }
+    }
+
     /// Removes everything.
     pub(crate) fn clear(&mut self) -> Result<(), Error> {
         let Some(watch) = self.watch.take() else {

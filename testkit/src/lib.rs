@@ -64,7 +64,7 @@ pub use directory::Directory;
 pub use disk::SmallDisk;
 pub use error::Error;
 pub use mainstay_history::{self as history, History, check};
-pub use process::within;
+pub use process::{stop, within};
 pub use suites::{SKIPPED, must_run, skipped};
 #[cfg(feature = "wire")]
 pub use wire::{Lost, Wire};

@@ -51,6 +51,25 @@ pub(crate) fn signal(id: u32, signal: Signal) {
     }
 }
 
+/// Stops a process (SIGSTOP), and waits until no thread of it runs: on a busy machine threads go on
+/// for a while. Whether it stands still.
+pub fn stop(id: u32) -> bool {
+    signal(id, Signal::STOP);
+    within(Duration::from_secs(60), || stands_still(id))
+}
+
+/// Whether each of its threads is stopped.
+fn stands_still(id: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else {
+        return false;
+    };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state follows the name, which is in parentheses and may hold anything.
+        (stat.rsplit_once(") ")).is_some_and(|(_, state)| state.starts_with('T'))
+    })
+}
+
 /// Waits for a condition of the outside world, which nothing announces.
 pub fn within(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let clock = SystemClock::new();

@@ -10,7 +10,6 @@ use crate::{
     Directory, Error,
     daemon::{Daemon, RESUME, free_port},
     error::At as _,
-    process,
 };
 
 /// As tests want it: reached over loopback only, empty after each start, and known by its arguments.
@@ -124,19 +123,13 @@ impl Instance {
     }
 
     /// Stops the process in its tracks: connections stay open, and nothing answers until [`resume`](Self::resume).
-    pub fn pause(&mut self) {
-        self.signal(Signal::STOP);
+    pub fn pause(&mut self) -> Result<(), Error> {
+        self.daemon.pause()
     }
 
     /// Lets the paused process go on.
     pub fn resume(&mut self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(id) = self.daemon.pid() {
-            process::signal(id, signal);
-        }
+        self.daemon.resume();
     }
 
     /// Stops the server and removes everything.

@@ -68,11 +68,7 @@ impl PrivateServer {
 
     /// Stops the process by SIGSTOP: connections stay open, and nothing answers until [`resume`](Self::resume).
     pub async fn pause(&self) -> Result<(), Error> {
-        self.with(|instance| {
-            instance.pause();
-            Ok(())
-        })
-        .await
+        self.with(Instance::pause).await
     }
 
     /// Lets the paused process go on, by SIGCONT.

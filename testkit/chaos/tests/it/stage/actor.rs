@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay_testkit::within;
+use mainstay_testkit::{stop, within};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -65,9 +65,7 @@ impl Actor {
 
     /// Stops it (SIGSTOP) where it is; no thread of it runs when this returns.
     pub(crate) fn freeze(&self) {
-        self.signal(Signal::STOP);
-        let frozen = within(PATIENCE, || self.is_frozen());
-        assert!(frozen, "{} does not stop", self.name);
+        assert!(stop(self.child.id()), "{} does not stop", self.name);
     }
 
     /// Lets it go on (SIGCONT).
@@ -77,16 +75,6 @@ impl Actor {
 
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Whether each of its threads is stopped.
-    fn is_frozen(&self) -> bool {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        threads.flatten().all(|thread| {
-            // The state follows the name, which is in parentheses and may hold anything.
-            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            (stat.rsplit_once(") ")).is_some_and(|(_, state)| state.starts_with('T'))
-        })
     }
 
     /// Asks it to end, and does not wait for that.
