@@ -96,7 +96,8 @@ impl KafkaFixture {
         self.configure(topic, &[(name, value)]).await;
     }
 
-    /// Gives a topic these settings; all others are the cluster's again. They are in force then.
+    /// Gives a topic these settings; all others are the cluster's again. They are in force when this
+    /// returns.
     pub(super) async fn configure(&self, topic: &Topic, settings: &[(&str, &str)]) {
         let topic = self.full(topic);
         let change = AlterConfig::new(ResourceSpecifier::Topic(&topic));
@@ -107,9 +108,14 @@ impl KafkaFixture {
             .alter_configs([&change], &AdminOptions::new())
             .await;
         changed.unwrap().remove(0).unwrap();
-        // The controller has them, and the broker applies them later. It applies changes in order,
-        // and shows a topic before it has finished the changes made with it: where a second topic
-        // shows, the changes before the first one are finished.
+        self.until_applied().await;
+    }
+
+    /// Waits until the broker has applied the changes that the controller has made.
+    ///
+    /// It applies them in order, and shows a topic before it has finished the changes made with it:
+    /// where a second topic shows, the changes before the first one are finished.
+    pub(super) async fn until_applied(&self) {
         for _ in 0..2 {
             let later = Topic::new(format!("later-{:016x}", SystemIds::new().random())).unwrap();
             self.broker.create_topic(&later, 1).await.unwrap();

@@ -92,6 +92,7 @@ async fn a_partition_that_is_added_is_read_from_its_beginning() {
         .create_partitions([&more], &AdminOptions::new())
         .await;
     added.unwrap().remove(0).unwrap();
+    f.until_applied().await;
     f.append_raw(&topic, 1, None, Some(b"first"), OwnedHeaders::new());
     let mut consumer = f.consumer(&group, &topics, StartAt::Latest).await;
     let deliveries = read(&mut consumer, 1).await;
