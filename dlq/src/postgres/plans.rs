@@ -5,7 +5,7 @@ use mainstay_testkit::postgres::{Server, TestDatabase};
 use sqlx::{AssertSqlSafe, PgPool, SqlStr};
 
 use super::PostgresDeadLetters;
-use crate::store::DeadLetterDatabase as _;
+use crate::{sql::Statements, store::DeadLetterDatabase as _};
 
 /// 50,000 resolved messages, 1,000 dead ones, and ten held ones behind each hundredth of them.
 const ROWS: &str = "INSERT INTO dlq_messages (consumer, topic, partition, \"offset\", source, message_id, key, kind, state, attempts,
@@ -75,6 +75,17 @@ impl Bench {
         forget.execute(&mut *connection).await.unwrap();
         plan.unwrap().join("\n")
     }
+
+    async fn check(&self, statements: impl IntoIterator<Item = Planned<'_>>) {
+        for (what, statement, types, values, index) in statements {
+            let plan = self.plan(statement, types, values).await;
+            assert!(plan.contains(index), "{what}: {plan}");
+            for table in ["dlq_messages", "dlq_bodies", "dlq_failures"] {
+                let whole = format!("Seq Scan on {table}");
+                assert!(!plan.contains(&whole), "{what}: {plan}");
+            }
+        }
+    }
 }
 
 /// Resolved messages stay for their retention, and there may be very many.
@@ -83,89 +94,93 @@ async fn neither_admission_nor_the_replayer_reads_a_table_from_end_to_end() {
     let Some(bench) = Bench::new().await else {
         return;
     };
-    check(&bench, 9).await;
+    let sql = &bench.store.sql;
+    bench.check(of_each_round(sql)).await;
+    bench.check(of_the_others(sql)).await;
 }
 
 /// A server comes to know a table a minute or more after it has filled.
 #[tokio::test]
-async fn nor_does_admission_where_the_server_does_not_know_the_tables() {
+async fn nor_do_admission_and_an_idle_replayer_where_the_server_does_not_know_the_tables() {
     let Some(bench) = Bench::not_analyzed().await else {
         return;
     };
-    check(&bench, 4).await;
+    bench.check(of_each_round(&bench.store.sql)).await;
 }
 
-/// Checks so many statements, those first that are run for each message or round.
-async fn check(bench: &Bench, statements: usize) {
-    let sql = &bench.store.sql;
-    let (names, ids) = (r#"'[["t", "k-50001", "s", "m-50001"]]'"#, "'[1, 2, 3]'");
-    for (what, statement, types, values, index) in [
-        ("any", &sql.is_any_kept, "text", "'c'".to_owned(), "by_"),
+/// A statement, with what it is for, the types and values of its parameters, and an index that it uses.
+type Planned<'a> = (
+    &'static str,
+    &'a SqlStr,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+/// Those of admission and of a replayer that looks for work.
+fn of_each_round(sql: &Statements) -> [Planned<'_>; 4] {
+    [
+        ("any", &sql.is_any_kept, "text", "'c'", "by_"),
         (
             "look",
             &sql.look,
             "text, text",
-            format!("'c', {names}"),
+            r#"'c', '[["t", "k-50001", "s", "m-50001"]]'"#,
             "dlq_messages_by_identity",
         ),
         (
             "look at one",
             &sql.look_at_one,
             "text, text, text, text, text",
-            "'c', 't', 'k-50001', 's', 'm-50001'".to_owned(),
+            "'c', 't', 'k-50001', 's', 'm-50001'",
             "dlq_messages_by_identity",
         ),
         (
             "due letters",
             &sql.due_letters,
             "text, int8",
-            "'c', 64".to_owned(),
+            "'c', 64",
             "dlq_messages_by_due",
         ),
+    ]
+}
+
+fn of_the_others(sql: &Statements) -> [Planned<'_>; 5] {
+    [
         (
             "head",
             &sql.lock_head,
             "text, text, text",
-            "'c', 't', 'k-50001'".to_owned(),
+            "'c', 't', 'k-50001'",
             "dlq_messages_by_key",
         ),
         (
             "totals",
             &sql.totals,
             "text, int8",
-            "'c', 10000".to_owned(),
+            "'c', 10000",
             "Index Only Scan using dlq_messages_by_state",
         ),
         (
             "prune",
             &sql.prune,
             "text, int8, int8",
-            "'c', 1, 500".to_owned(),
+            "'c', 1, 500",
             "dlq_messages_by_resolved",
         ),
         (
             "prune bodies",
             &sql.prune_bodies,
             "text",
-            ids.to_owned(),
+            "'[1, 2, 3]'",
             "dlq_bodies_pkey",
         ),
         (
             "prune failures",
             &sql.prune_failures,
             "text",
-            ids.to_owned(),
+            "'[1, 2, 3]'",
             "dlq_failures_by_message",
         ),
     ]
-    .into_iter()
-    .take(statements)
-    {
-        let plan = bench.plan(statement, types, &values).await;
-        assert!(plan.contains(index), "{what}: {plan}");
-        for table in ["dlq_messages", "dlq_bodies", "dlq_failures"] {
-            let whole = format!("Seq Scan on {table}");
-            assert!(!plan.contains(&whole), "{what}: {plan}");
-        }
-    }
 }

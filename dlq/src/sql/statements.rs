@@ -51,7 +51,7 @@ impl Dialect {
             .replace("{lock}", self.lock)
             .replace("{skip}", self.skip)
             .replace("{kept}", "state IN ('dead', 'held')")
-            .replace("{kept_in_any_index}", "state || '' IN ('dead', 'held')");
+            .replace("{kept_by_no_index}", "state || '' IN ('dead', 'held')");
         // Safe: program text, and a checked namespace.
         AssertSqlSafe(namespace.render(&text)).into_sql_str()
     }
@@ -107,14 +107,14 @@ statements! {
             ORDER BY b.topic, b.key {share}),
         known AS (
             SELECT m.source, m.message_id FROM {each}($2{json}) AS row{value} CROSS JOIN {ns}dlq_messages AS m
-            WHERE m.consumer = $1 AND m.source = row.value ->> 2 AND m.message_id = row.value ->> 3 AND m.{kept_in_any_index})
+            WHERE m.consumer = $1 AND m.source = row.value ->> 2 AND m.message_id = row.value ->> 3 AND m.{kept_by_no_index})
         SELECT 0, {isolation}, CAST({is_any_kept} AS TEXT)
         UNION ALL SELECT 1, topic, key FROM blocked UNION ALL SELECT 2, source, message_id FROM known";
     /// The same for one message: topic $2, key $3, source $4, message id $5. Its plan has fewer nodes, so it costs less.
     look_at_one: "SELECT {isolation}, {is_any_kept},
         CASE WHEN (SELECT 1 FROM {ns}dlq_blocked_keys AS b WHERE b.consumer = $1 AND b.topic = $2 AND b.key = $3 {share}) IS NULL
             THEN 0 ELSE 1 END,
-        CASE WHEN EXISTS (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND source = $4 AND message_id = $5 AND {kept_in_any_index})
+        CASE WHEN EXISTS (SELECT 1 FROM {ns}dlq_messages WHERE consumer = $1 AND source = $4 AND message_id = $5 AND {kept_by_no_index})
             THEN 1 ELSE 0 END";
     insert: "INSERT INTO {ns}dlq_messages (consumer, topic, partition, \"offset\", source, message_id, key, kind, state, failure,
             attempts, retries, error, fingerprint, kept_at, failed_at, due_at)
