@@ -1,15 +1,20 @@
 //! Processes by their id, as Linux shows them.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
 
 use mainstay_clock::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What the system says of a process behind its name, which may hold anything; first its state.
-fn status(id: u32) -> Option<Vec<String>> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+/// What the system says of a process, or of one of its threads, in this directory: what follows its
+/// name, which may hold anything; first its state.
+fn status_in(directory: impl AsRef<Path>) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(directory.as_ref().join("stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;
     Some(fields.split(' ').map(str::to_owned).collect())
+}
+
+fn status(id: u32) -> Option<Vec<String>> {
+    status_in(format!("/proc/{id}"))
 }
 
 /// Whether the process runs; one that ended and that nobody waited for does not. A killed one is a zombie before its other
@@ -64,9 +69,7 @@ fn stands_still(id: u32) -> bool {
         return false;
     };
     threads.flatten().all(|thread| {
-        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        // The state follows the name, which is in parentheses and may hold anything.
-        (stat.rsplit_once(") ")).is_some_and(|(_, state)| state.starts_with('T'))
+        status_in(thread.path()).is_some_and(|fields| fields.first().is_some_and(|it| it == "T"))
     })
 }
 
