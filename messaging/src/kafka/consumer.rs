@@ -61,6 +61,7 @@ pub struct LogConsumer {
     error: Option<Error>,
     /// Whether the last call of `next` failed.
     failed: bool,
+    health: Health,
     warned: bool,
     /// The partition that the last delivery ended with.
     turn: Option<Partition>,
@@ -83,6 +84,16 @@ enum Entry {
     /// librdkafka has it, at no known position: nobody has asked for what was released, or the group
     /// did not store where it begins. What is read of it is dropped.
     Again,
+}
+
+/// What librdkafka's client is still good for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Health {
+    Sound,
+    /// It has left the group because it was silent, and joins again by itself.
+    Left,
+    /// It can join no group any more.
+    Spent,
 }
 
 struct Handle(Arc<Client>);
@@ -128,27 +139,32 @@ impl LogConsumer {
             looking: None,
             error: None,
             failed: false,
+            health: Health::Sound,
             warned: false,
             turn: None,
         })
     }
 
-    async fn wait(&mut self) -> Result<ConsumerEvent, Error> {
+    /// None: the client is spent.
+    async fn wait(&mut self) -> Result<Option<ConsumerEvent>, Error> {
         loop {
             self.join();
             self.withdraw_overdue();
             self.incoming.extend(self.line.take());
             self.note_incoming();
+            if self.health == Health::Spent {
+                return Ok(self.holdings.event());
+            }
             self.ask_where_to_start();
             if let Some(error) = self.error.take() {
                 return Err(error);
             }
             if let Some(event) = self.holdings.event() {
-                return Ok(event);
+                return Ok(Some(event));
             }
             let deliveries = self.deliver();
             if !deliveries.is_empty() {
-                return Ok(ConsumerEvent::Deliveries(deliveries));
+                return Ok(Some(ConsumerEvent::Deliveries(deliveries)));
             }
             if self.failed {
                 self.look();
@@ -160,12 +176,28 @@ impl LogConsumer {
                 looked = joined(&mut self.looking) => {
                     looked?;
                     if self.failed {
-                        return Ok(ConsumerEvent::Recovered);
+                        return Ok(Some(ConsumerEvent::Recovered));
                     }
                 }
                 () = tokio::time::sleep(until_deadline) => {}
             }
         }
+    }
+
+    /// Goes on with a new client. This member holds nothing.
+    fn replace_client(&mut self) -> Result<(), Error> {
+        let group = self.holdings.group().clone();
+        let subscription = Subscription {
+            group: group.clone(),
+            topics: self.topics.to_vec(),
+            start_at: self.start_at,
+        };
+        let fresh = Self::new(Arc::clone(&self.settings), subscription)?;
+        *self = Self {
+            holdings: std::mem::replace(&mut self.holdings, Holdings::new(group)),
+            ..fresh
+        };
+        Ok(())
     }
 
     fn deliver(&mut self) -> Vec<Delivery> {
@@ -217,12 +249,17 @@ impl Consumer for LogConsumer {
     }
 
     async fn next(&mut self) -> Result<ConsumerEvent, Error> {
-        let line = Arc::clone(&self.line);
-        let polling = line.want();
-        let event = self.wait().await;
-        drop(polling);
-        self.failed = event.is_err();
-        event
+        loop {
+            let line = Arc::clone(&self.line);
+            let polling = line.want();
+            let event = self.wait().await;
+            drop(polling);
+            self.failed = event.is_err();
+            match event.transpose() {
+                Some(event) => return event,
+                None => self.replace_client()?,
+            }
+        }
     }
 
     async fn commit(&mut self, positions: &[Position]) -> Result<(), Error> {
@@ -258,5 +295,37 @@ impl Consumer for LogConsumer {
 
     async fn release(&mut self, partitions: &[Partition]) -> Result<(), Error> {
         self.give_back(partitions).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+    use crate::kafka::Builder;
+
+    #[tokio::test]
+    async fn a_member_whose_client_is_spent_goes_on_with_a_new_one() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        let builder = Builder::new(cluster.bootstrap_servers());
+        let subscription = Subscription {
+            group: Group::from_static("g"),
+            topics: vec![Topic::from_static("orders")],
+            start_at: StartAt::Earliest,
+        };
+        let mut member = LogConsumer::new(Arc::new(builder.settings), subscription).unwrap();
+        let assigned = member.next().await.unwrap();
+        assert!(
+            matches!(assigned, ConsumerEvent::Assigned(_)),
+            "{assigned:?}"
+        );
+        member.holdings.take_away(&member.holdings.all());
+        member.health = Health::Spent;
+        let lost = member.next().await.unwrap();
+        assert!(matches!(lost, ConsumerEvent::Lost(_)), "{lost:?}");
+        let again = member.next().await.unwrap();
+        assert!(matches!(again, ConsumerEvent::Assigned(_)), "{again:?}");
     }
 }

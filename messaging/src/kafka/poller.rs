@@ -46,6 +46,9 @@ const PORTION: usize = 1_000;
 /// How long leaving a group may take.
 const LEAVING: Duration = Duration::from_secs(5);
 
+/// How long to wait for librdkafka's next question on leaving.
+const SLICE: Duration = Duration::from_millis(50);
+
 impl Poller {
     /// Starts the thread. It ends, and leaves the group, when the line ends.
     pub(super) fn start(
@@ -220,21 +223,28 @@ impl Poller {
         }
     }
 
-    /// Gives everything back and leaves the group, which is done when librdkafka has revoked it all.
+    /// Gives everything back and leaves the group. librdkafka leaves when it has been answered all that
+    /// it asked; what it offered and nobody has looked at would else be taken for the next membership's.
     fn leave(&mut self) {
         let context = Arc::clone(self.client.context());
         context.set_leaving(true);
-        let assigned = self.client.assignment().map_or(0, |list| list.count());
         self.settle();
         self.client.unsubscribe();
-        let mut waited = Duration::ZERO;
-        let slice = Duration::from_millis(50);
-        let mut revoked = assigned == 0;
-        while !revoked && waited < LEAVING {
+        let clock = &self.settings.clock;
+        let deadline = clock.monotonic() + LEAVING;
+        loop {
+            let holds_nothing = self.client.assignment().is_ok_and(|list| list.count() == 0);
+            let slice = if holds_nothing { Duration::ZERO } else { SLICE };
+            let polled = self.client.poll(slice);
+            let is_asked = !context.rebalances().is_empty();
+            let quiet = polled.is_none() && !is_asked && !context.has_logged();
             // Records are not this member's any more.
-            drop(self.client.poll(slice));
-            waited += slice;
-            revoked = !context.rebalances().is_empty();
+            if let Some(Err(error)) = polled {
+                self.line.forward(Incoming::Failed(error));
+            }
+            if (holds_nothing && quiet) || deadline.has_passed_at(clock.monotonic()) {
+                break;
+            }
         }
         self.line.forward(Incoming::Left);
     }

@@ -7,7 +7,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-use super::{Entry, LogConsumer, Standing};
+use super::{Entry, Health, LogConsumer, Standing};
 use crate::{
     Topic,
     broker::{Partition, Position},
@@ -115,6 +115,7 @@ impl LogConsumer {
     /// The group goes on without this member, which was silent for too long. librdkafka says later
     /// that the partitions are gone.
     fn note_exclusion(&mut self) {
+        self.health = Health::Left;
         let held = self.holdings.all();
         self.holdings.take_away(&held);
         for partition in &held {
@@ -155,8 +156,18 @@ impl LogConsumer {
     }
 
     fn note_failure(&mut self, failed: KafkaError) {
-        // The end of a partition is no failure.
+        if let KafkaError::PartitionEOF(_) = failed {
+            return;
+        }
+        if self.health == Health::Left && self.is_refused_for_good() {
+            self.holdings.take_away(&self.holdings.all());
+            self.health = Health::Spent;
+            return;
+        }
         let Some(code) = failed.rdkafka_error_code() else {
+            // It did not subscribe.
+            self.standing = Standing::Outside;
+            self.error = Some(error::sort("joining the group", failed));
             return;
         };
         match code {
@@ -178,6 +189,13 @@ impl LogConsumer {
             // One of several nodes may be away, or the cluster is there again.
             _ => self.look(),
         }
+    }
+
+    /// With KIP-848, librdkafka may forget that a member left because it was silent. It then sends a
+    /// heartbeat that only a member may send, and gives up for good when that is refused.
+    fn is_refused_for_good(&self) -> bool {
+        let fatal = self.client.0.client().fatal_error();
+        fatal.is_some_and(|(code, _)| code == Code::InvalidRequest)
     }
 
     pub(super) fn ask_where_to_start(&mut self) {

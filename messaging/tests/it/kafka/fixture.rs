@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use mainstay_clock::{IdGenerator as _, SystemIds};
+use mainstay_clock::{Clock as _, IdGenerator as _, SystemClock, SystemIds};
 use mainstay_messaging::{
     Consumer, Delivery, Group, Key, Kind, Message, MessageId, Partition, Publisher, Source,
     StartAt, Topic,
@@ -15,6 +15,7 @@ use mainstay_messaging::{
             ClientConfig, Offset, TopicPartitionList,
             admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
             client::DefaultClientContext,
+            consumer::{BaseConsumer, Consumer as _},
             message::OwnedHeaders,
             producer::{BaseProducer, BaseRecord, Producer as _},
         },
@@ -119,6 +120,23 @@ impl KafkaFixture {
         for _ in 0..2 {
             let later = Topic::new(format!("later-{:016x}", SystemIds::new().random())).unwrap();
             self.broker.create_topic(&later, 1).await.unwrap();
+        }
+    }
+
+    /// Waits until the group has given its members their partitions. It may be too early for the
+    /// member to have heard of it.
+    pub(super) fn until_stable(&self, group: &str) {
+        let client: BaseConsumer = self.config().create().unwrap();
+        let name = format!("{}{group}", self.namespace);
+        let clock = SystemClock::new();
+        let deadline = clock.monotonic() + PATIENCE;
+        loop {
+            let list = client.fetch_group_list(Some(&name), PATIENCE).unwrap();
+            if list.groups().iter().any(|group| group.state() == "Stable") {
+                return;
+            }
+            let late = deadline.has_passed_at(clock.monotonic());
+            assert!(!late, "the group is not stable");
         }
     }
 

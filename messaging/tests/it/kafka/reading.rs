@@ -1,14 +1,18 @@
 //! Reading from a real cluster.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use futures_util::FutureExt as _;
 use mainstay_messaging::{
     Consumer, Group, Message, StartAt, Topic,
     broker::{ConsumerEvent, Partition},
     conformance::ConsumerFixture as _,
-    kafka::rdkafka::{
-        admin::{AdminOptions, NewPartitions},
-        message::OwnedHeaders,
+    kafka::{
+        Builder, GroupProtocol,
+        rdkafka::{
+            admin::{AdminOptions, NewPartitions},
+            message::OwnedHeaders,
+        },
     },
 };
 
@@ -161,7 +165,7 @@ async fn static_member(
     topic: &Topic,
 ) -> mainstay_messaging::kafka::LogConsumer {
     let broker = super::fixture::builder(&f.servers, &f.namespace)
-        .session_timeout(std::time::Duration::from_secs(30))
+        .session_timeout(Duration::from_secs(30))
         .instance_id(id)
         .open()
         .await
@@ -229,8 +233,7 @@ async fn the_progress_of_a_group_is_seen_from_outside() {
 #[tokio::test]
 async fn a_member_that_is_dropped_before_it_reads_leaves_the_group() {
     let Some(f) =
-        real::fixture_with(|builder| builder.session_timeout(std::time::Duration::from_secs(60)))
-            .await
+        real::fixture_with(|builder| builder.session_timeout(Duration::from_secs(60))).await
     else {
         return;
     };
@@ -239,7 +242,7 @@ async fn a_member_that_is_dropped_before_it_reads_leaves_the_group() {
         let mut early = f.join(&topic).await;
         // Dropped at different points of its way into the group.
         for _ in 0..20 {
-            let waiting = tokio::time::timeout(std::time::Duration::from_millis(5), early.next());
+            let waiting = tokio::time::timeout(Duration::from_millis(5), early.next());
             if matches!(waiting.await, Ok(Ok(ConsumerEvent::Assigned(_)))) {
                 break;
             }
@@ -249,5 +252,39 @@ async fn a_member_that_is_dropped_before_it_reads_leaves_the_group() {
     let mut held = 0;
     while held < 2 {
         held += assigned(&mut heir).await.len();
+    }
+}
+
+/// What a member was offered and did not look at ends with its membership, and is not taken for what
+/// the next one is given. The others of its group would wait for it, too.
+#[tokio::test]
+async fn a_member_that_leaves_declines_what_it_was_offered() {
+    for protocol in [GroupProtocol::Eager, GroupProtocol::Cooperative] {
+        let settings = |builder: Builder| {
+            // It is not polled for a while.
+            builder
+                .group_protocol(protocol)
+                .revocation_timeout(Duration::from_secs(30))
+        };
+        let Some(f) = real::fixture_with(settings).await else {
+            return;
+        };
+        let topic = f.topic(1).await;
+        let mut member = f.join(&topic).await;
+        // It joins, and is not polled on.
+        assert!(member.next().now_or_never().is_none());
+        f.until_stable("g");
+        member.release(&[]).await.unwrap();
+        let given = event(&mut member, Some).await;
+        assert!(
+            matches!(given, ConsumerEvent::Assigned(_)),
+            "{protocol:?}: {given:?}"
+        );
+        f.append(&[message("a", 0)]).await;
+        let next = event(&mut member, Some).await;
+        assert!(
+            matches!(next, ConsumerEvent::Deliveries(_)),
+            "{protocol:?}: {next:?}"
+        );
     }
 }
