@@ -16,7 +16,7 @@ use xshell::{Cmd, Shell, cmd};
 use crate::{
     mutants,
     report::{self, Run, Step, table},
-    steps::CARGO,
+    steps::{CARGO, documentation},
     suites,
     workspace::{ON_SERVERS, Workspace},
 };
@@ -37,6 +37,11 @@ pub(crate) const PARTS: &[Step] = &[
         name: "features",
         what: "each published crate builds with each pair of its features, and its tests with the default ones",
         run: |_| pairs(),
+    },
+    Step {
+        name: "doc",
+        what: "documentation builds without warnings, that of the application on servers, too",
+        run: |_| documentation(Workspace::read()?.forms().iter()),
     },
     Step {
         name: "models",
@@ -86,7 +91,7 @@ pub(crate) fn run(parts: &[String], mutant: Option<String>) -> Result<()> {
         mutant,
         ..Run::default()
     };
-    let report = report::run(PARTS, parts, run);
+    let report = report::run(PARTS, &[], parts, run);
     let title = "# What `cargo xtask prove` ran";
     let page = [&[title.to_owned(), report.table()], &*report.run.sections].concat();
     let path = keep("report.md", page.join("\n\n"))?;

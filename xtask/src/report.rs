@@ -1,8 +1,10 @@
-//! Runs steps one after the other, to the end, and reports how each went.
+//! Runs steps to the end, and reports how each went.
 
 use std::{
     collections::BTreeSet,
     ops::AddAssign,
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -28,6 +30,15 @@ pub(crate) struct Run {
     pub(crate) servers: Vec<String>,
     /// Sections of the written report.
     pub(crate) sections: Vec<String>,
+    /// Held while the second group of steps waits.
+    pub(crate) waits: Option<mpsc::Sender<()>>,
+}
+
+impl Run {
+    /// What is left for this step to do need not have cargo for itself: the second group begins.
+    pub(crate) fn is_built(&mut self) {
+        self.waits = None;
+    }
 }
 
 /// Tests and doctests by outcome.
@@ -51,36 +62,59 @@ impl AddAssign for Counts {
 
 /// How a run went.
 pub(crate) struct Report {
-    /// Each step, how long it took, and how it ended; `None` = it was not asked for.
-    rows: Vec<(&'static Step, Duration, Option<Result<()>>)>,
+    rows: Vec<Row>,
     pub(crate) run: Run,
 }
 
-/// Runs the steps named, or all: a failed step does not hide the next one's outcome.
-pub(crate) fn run(steps: &'static [Step], only: &[String], run: Run) -> Report {
-    let chosen = |step: &Step| only.is_empty() || only.iter().any(|name| name == step.name);
-    println!("Going to check, one after the other:");
-    for step in steps.iter().filter(|step| chosen(step)) {
+/// A step, how long it took, and how it ended; `None` = it was not asked for.
+type Row = (&'static Step, Duration, Option<Result<()>>);
+
+/// Runs the steps named, or all: a failed step does not hide the next one's outcome. The steps of a
+/// group run one after the other. Those of the `second` begin when those of the first have built.
+pub(crate) fn run(
+    first: &'static [Step],
+    second: &'static [Step],
+    only: &[String],
+    mut run: Run,
+) -> Report {
+    let chosen = |step: &&Step| only.is_empty() || only.iter().any(|name| name == step.name);
+    println!("Going to check:");
+    for step in first.iter().chain(second).filter(chosen) {
         println!("  {:<10} {}", step.name, step.what);
     }
-    let mut report = Report {
-        rows: Vec::new(),
-        run,
+    let group = |steps: &'static [Step], run: &mut Run| -> Vec<Row> {
+        let row = |step| {
+            if !chosen(&step) {
+                return (step, Duration::ZERO, None);
+            }
+            println!("\n── {}", step.name);
+            let started = now();
+            let outcome = (step.run)(run);
+            if let Err(error) = &outcome {
+                eprintln!("{}: {error:#}", step.name);
+            }
+            (step, started.elapsed(), Some(outcome))
+        };
+        steps.iter().map(row).collect()
     };
-    for step in steps {
-        if !chosen(step) {
-            report.rows.push((step, Duration::ZERO, None));
-            continue;
-        }
-        println!("\n── {}", step.name);
-        let started = now();
-        let outcome = (step.run)(&mut report.run);
-        if let Err(error) = &outcome {
-            eprintln!("{}: {error:#}", step.name);
-        }
-        report.rows.push((step, started.elapsed(), Some(outcome)));
-    }
-    report
+    let (waits, begin) = mpsc::channel();
+    run.waits = Some(waits);
+    let rows = thread::scope(|scope| {
+        let beside = scope.spawn(move || {
+            // Nothing is sent.
+            let _ = begin.recv();
+            group(second, &mut Run::default())
+        });
+        let mut rows = group(first, &mut run);
+        run.is_built();
+        rows.extend(
+            beside
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        );
+        rows
+    });
+    Report { rows, run }
 }
 
 impl Report {
@@ -155,6 +189,8 @@ pub(crate) fn now() -> Instant {
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::{Condvar, Mutex};
+
     use super::*;
 
     const STEPS: &[Step] = &[
@@ -175,14 +211,44 @@ mod tests {
 
     #[test]
     fn one_failed_step_fails_the_run_and_the_others_still_run() {
-        let report = run(STEPS, &[], Run::default());
+        let report = run(STEPS, &[], &[], Run::default());
         assert!(report.end().is_err());
         assert_eq!(report.run.counts.passed, 1);
+        assert!(
+            run(&STEPS[1..], &STEPS[..1], &[], Run::default())
+                .end()
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn the_second_group_begins_when_the_first_has_built() {
+        static BEGUN: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+        const BUILDS: &[Step] = &[Step {
+            name: "builds",
+            what: "",
+            run: |run| {
+                assert!(!*BEGUN.0.lock());
+                run.is_built();
+                BEGUN.1.wait_while(&mut BEGUN.0.lock(), |begun| !*begun);
+                Ok(())
+            },
+        }];
+        const BESIDE: &[Step] = &[Step {
+            name: "beside",
+            what: "",
+            run: |_| {
+                *BEGUN.0.lock() = true;
+                BEGUN.1.notify_all();
+                Ok(())
+            },
+        }];
+        assert!(run(BUILDS, BESIDE, &[], Run::default()).end().is_ok());
     }
 
     #[test]
     fn a_step_that_was_not_asked_for_is_listed_as_such() {
-        let report = run(STEPS, &["good".to_owned()], Run::default());
+        let report = run(STEPS, &[], &["good".to_owned()], Run::default());
         assert!(report.end().is_ok());
         let table = report.table();
         assert!(
@@ -193,6 +259,6 @@ mod tests {
 
     #[test]
     fn a_run_of_nothing_does_not_succeed() {
-        assert!(run(&[], &[], Run::default()).end().is_err());
+        assert!(run(&[], &[], &[], Run::default()).end().is_err());
     }
 }

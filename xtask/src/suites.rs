@@ -66,6 +66,7 @@ pub(crate) fn run(
     choice: Choice,
 ) -> Result<()> {
     let mut suites = build::build(choice)?;
+    run.is_built();
     with_servers(run, version, |run, environment| {
         for Suite {
             command,
