@@ -15,6 +15,10 @@ use mainstay_messaging::{
 };
 use serde::{Deserialize, Serialize};
 
+/// Every so manieth message is of the key that may be blocked. One of 10,000 keys would have none to
+/// hold in most rounds.
+const OF_THE_KEY: usize = 500;
+
 /// What is handled.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Placed {
@@ -69,8 +73,7 @@ fn messages(count: usize) -> Vec<Message> {
         let body = String::from_utf8(message.payload.unwrap_or_default().into()).unwrap();
         let placed = Placed { body, number };
         let placed = Message::builder().source("/benches").event(&placed);
-        // Every hundredth message is of the key that may be blocked.
-        let key = if number % 100 == 0 {
+        let key = if number % OF_THE_KEY == 0 {
             Key::from_static("order-0")
         } else {
             message.key.unwrap()
