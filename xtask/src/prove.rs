@@ -27,6 +27,9 @@ const VERSIONS: [u32; 2] = [15, 18];
 /// How often the chaos tests run: their faults strike at other moments each time.
 const ROUNDS: u64 = 5;
 
+/// How often all suites run, to find those that fail now and then.
+const ROUNDS_OF_ALL: u64 = 10;
+
 pub(crate) const PARTS: &[Step] = &[
     Step {
         name: "supply",
@@ -67,6 +70,13 @@ pub(crate) const PARTS: &[Step] = &[
         name: "servers",
         what: "the suites on PostgreSQL pass on 15 and on 18",
         run: on_each_version,
+    },
+    Step {
+        name: "rounds",
+        what: "all suites pass ten times in a row",
+        run: |run| {
+            (0..ROUNDS_OF_ALL).try_for_each(|_| suites::run(run, None, None, suites::EVERYTHING))
+        },
     },
     Step {
         name: "chaos",
@@ -329,4 +339,15 @@ fn objects_become_rows() {
         text.ends_with("| name | seed | by | run |\n|---|---|---|---|\n| a | – | x; y | 7 |"),
         "{text}"
     );
+}
+
+#[test]
+fn each_part_runs_every_night() {
+    let workflow = include_str!("../../.github/workflows/nightly.yml");
+    let (_, parts) = workflow.split_once("parts:\n").unwrap();
+    let (parts, _) = parts.split_once("steps:").unwrap();
+    let words: Vec<&str> = parts.split_whitespace().collect();
+    for part in PARTS {
+        assert!(words.contains(&part.name), "{}", part.name);
+    }
 }

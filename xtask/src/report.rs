@@ -36,7 +36,7 @@ pub(crate) struct Run {
 
 impl Run {
     /// What is left for this step to do need not have cargo for itself: the second group begins.
-    pub(crate) fn is_built(&mut self) {
+    pub(crate) fn begin_second(&mut self) {
         self.waits = None;
     }
 }
@@ -106,7 +106,7 @@ pub(crate) fn run(
             group(second, &mut Run::default())
         });
         let mut rows = group(first, &mut run);
-        run.is_built();
+        run.begin_second();
         rows.extend(
             beside
                 .join()
@@ -229,7 +229,7 @@ mod tests {
             what: "",
             run: |run| {
                 assert!(!*BEGUN.0.lock());
-                run.is_built();
+                run.begin_second();
                 BEGUN.1.wait_while(&mut BEGUN.0.lock(), |begun| !*begun);
                 Ok(())
             },

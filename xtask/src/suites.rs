@@ -66,7 +66,7 @@ pub(crate) fn run(
     choice: Choice,
 ) -> Result<()> {
     let mut suites = build::build(choice)?;
-    run.is_built();
+    run.begin_second();
     with_servers(run, version, |run, environment| {
         for Suite {
             command,

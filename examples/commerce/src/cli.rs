@@ -287,6 +287,8 @@ pub(crate) enum Scenario {
     ConcurrentOrders,
     /// A message that no handler can read: from the alarm to fixed
     Poison,
+    /// The same up to the alarm: the repair is left to you, with `commerce dlq` or the page /ops
+    PoisonAlarm,
 }
 
 #[derive(Args, Debug)]

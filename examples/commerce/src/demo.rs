@@ -46,6 +46,7 @@ pub(crate) async fn play(mut stage: Stage, scenario: Scenario) -> Result<bool, F
         Scenario::SagaTimeout => saga_timeout::run(stage).await?,
         Scenario::ConcurrentOrders => concurrent_orders::run(stage).await?,
         Scenario::Poison => poison::run(stage).await?,
+        Scenario::PoisonAlarm => poison::run_up_to_the_alarm(stage).await?,
     }
     stage.story.end()
 }

@@ -252,13 +252,18 @@ impl Consumer for LogConsumer {
         loop {
             let line = Arc::clone(&self.line);
             let polling = line.want();
-            let event = self.wait().await;
+            let waited = self.wait().await;
             drop(polling);
+            let event = match waited {
+                Ok(Some(event)) => Ok(event),
+                Ok(None) => match self.replace_client() {
+                    Ok(()) => continue,
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
             self.failed = event.is_err();
-            match event.transpose() {
-                Some(event) => return event,
-                None => self.replace_client()?,
-            }
+            return event;
         }
     }
 

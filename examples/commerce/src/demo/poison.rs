@@ -1,6 +1,7 @@
-//! `commerce demo poison`: from the alarm to fixed, as an operator goes.
+//! `commerce demo poison`: from the alarm to fixed, as an operator goes. `poison-alarm` ends at the
+//! alarm.
 
-use commerce_chassis::Desk;
+use commerce_chassis::{Desk, Storage};
 use commerce_contracts::{SUBSCRIPTIONS, ShipmentStatusChanged, Subscription};
 use mainstay_dlq::{DeadLetter, Error, Query, Signature, State};
 use mainstay_messaging::{Event as _, Message, broker::Content};
@@ -33,38 +34,9 @@ struct Kept {
 pub(super) async fn run(stage: &mut Stage) -> Result<(), Failure> {
     let storage = stage.beside.running()?;
     let was_ok = stage.client.status().await? == "ok";
-
-    stage.story.step("An order is placed and delivered")?;
-    let Some(order) = deliver(stage).await? else {
+    let Some((order, kept)) = raise_the_alarm(stage, &storage).await? else {
         return Ok(());
     };
-
-    stage.story.step(&format!(
-        "A faulty release of shipping reports a scan of a second parcel as {WRONG}, and then a sound scan"
-    ))?;
-    scans::emit(&storage, &order).await?;
-
-    stage
-        .story
-        .step("The alarm: a service cannot handle the scan, and holds the next one behind it")?;
-    let mut kept = Vec::new();
-    for service in services() {
-        let what = format!("{service} keeps one dead letter and one held message of the order");
-        let desk = desk(&storage, service).await?;
-        let found = stage
-            .story
-            .wait_for(&what, async || two_of(&desk, &order).await);
-        let Some(letters) = found.await? else {
-            return Ok(());
-        };
-        let kept_here = Kept {
-            service,
-            desk,
-            letters,
-        };
-        kept.push(kept_here);
-    }
-    says(stage, "attention").await?;
 
     stage.story.step("Other orders go on meanwhile")?;
     deliver(stage).await?;
@@ -103,6 +75,66 @@ pub(super) async fn run(stage: &mut Stage) -> Result<(), Failure> {
         says(stage, "ok").await?;
     }
     Ok(())
+}
+
+/// Leaves the dead letters, for people who want to try the repair.
+pub(super) async fn run_up_to_the_alarm(stage: &mut Stage) -> Result<(), Failure> {
+    let storage = stage.beside.running()?;
+    let Some((_, kept)) = raise_the_alarm(stage, &storage).await? else {
+        return Ok(());
+    };
+    let story = &mut stage.story;
+    story.step("The repair is yours: commerce dlq --help, or the page /ops")?;
+    story.note("commerce dlq groups")?;
+    for Kept {
+        service, letters, ..
+    } in &kept
+    {
+        if let Some(dead) = letters.first() {
+            story.note(&format!("commerce dlq show {service}/{}", dead.id))?;
+        }
+    }
+    story.note(&format!("The status that shipping meant is {RIGHT}."))?;
+    story.note("GET /readyz says ok again when all is repaired.")
+}
+
+/// An order whose scans cannot be handled, and what the services keep of it.
+async fn raise_the_alarm(
+    stage: &mut Stage,
+    storage: &Storage,
+) -> Result<Option<(String, Vec<Kept>)>, Failure> {
+    stage.story.step("An order is placed and delivered")?;
+    let Some(order) = deliver(stage).await? else {
+        return Ok(None);
+    };
+
+    stage.story.step(&format!(
+        "A faulty release of shipping reports a scan of a second parcel as {WRONG}, and then a sound scan"
+    ))?;
+    scans::emit(storage, &order).await?;
+
+    stage
+        .story
+        .step("The alarm: a service cannot handle the scan, and holds the next one behind it")?;
+    let mut kept = Vec::new();
+    for service in services() {
+        let what = format!("{service} keeps one dead letter and one held message of the order");
+        let desk = desk(storage, service).await?;
+        let found = stage
+            .story
+            .wait_for(&what, async || two_of(&desk, &order).await);
+        let Some(letters) = found.await? else {
+            return Ok(None);
+        };
+        let kept_here = Kept {
+            service,
+            desk,
+            letters,
+        };
+        kept.push(kept_here);
+    }
+    says(stage, "attention").await?;
+    Ok(Some((order, kept)))
 }
 
 /// Waits until the shop says so about its readiness.

@@ -96,7 +96,7 @@ fn shop(config: &Config, address: SocketAddr) -> String {
 {log_in}  kill -9 this process, start it again, then
                  {commerce} verify --data {data}
   scenarios      {commerce} demo NAME --target http://{address} --data {data}
-                 happy-path payment-failure inventory-unavailable duplicate-event saga-timeout concurrent-orders poison
+                 happy-path payment-failure inventory-unavailable duplicate-event saga-timeout concurrent-orders poison poison-alarm
   sagas          {commerce} saga list --data {data}
   dead letters   {commerce} dlq groups --data {data}; {commerce} dlq --help says how to go on
   more           {commerce} load --target http://{address} --orders 2000 --rate 200

@@ -53,6 +53,39 @@ fn the_scenario_goes_from_the_alarm_to_fixed() {
     shop.stop();
 }
 
+#[test]
+fn what_the_alarm_leaves_can_be_repaired_from_the_shell() {
+    let Some(directory) = Sandbox::new() else {
+        return;
+    };
+    let data = directory.path();
+    let shop = Shop::open(data);
+    let target = format!("http://{}", shop.address());
+    let (code, text) = run(data, &["demo", "poison-alarm", "--target", &target]);
+    assert_eq!(code, 0, "{text}");
+    let letters = dlq(data, &["list", "--state", "dead"]);
+    let letters = letters.as_array().unwrap();
+    assert!(!letters.is_empty(), "{text}");
+    for letter in letters {
+        let reference = format!("{}/{}", letter["service"].as_str().unwrap(), letter["id"]);
+        assert!(text.contains(&reference), "{text}");
+        let (code, body) = run(data, &["dlq", "show", &reference, "--body"]);
+        assert_eq!(code, 0, "{body}");
+        let mended = data.join("mended.json");
+        std::fs::write(&mended, body.replace("IN TRANSIT", "in_transit")).unwrap();
+        let mended = mended.to_str().unwrap();
+        let edit = ["dlq", "edit", &reference, "--payload", mended];
+        let (code, text) = run(data, &[&edit[..], &["--reason", "misspelt"]].concat());
+        assert_eq!(code, 0, "{text}");
+        let replay = ["dlq", "replay", &reference, "--reason", "mended", "--wait"];
+        let (code, text) = run(data, &replay);
+        assert_eq!(code, 0, "{text}");
+    }
+    let verdict = assert_settles(data);
+    assert_eq!(verdict["dead_letters"], json!({"dead": 0, "held": 0}));
+    shop.stop();
+}
+
 /// The commands to reserve stock in the log.
 pub(crate) const RESERVATIONS: &str =
     "SELECT count(*) FROM broker_records WHERE envelope ->> 'kind' = 'ReserveStock'";
