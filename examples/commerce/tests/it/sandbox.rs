@@ -126,6 +126,9 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            tell_the_ends_of_logs(self.path());
+        }
         // The databases of a private server are removed with it.
         if ON_A_SERVER && self.server.is_none() {
             let inside = self.path().read_dir().into_iter().flatten().flatten();
@@ -133,6 +136,26 @@ impl Drop for Sandbox {
             for entry in inside.filter(|entry| entry.path().is_dir()) {
                 drop_databases(&entry.path());
             }
+        }
+    }
+}
+
+/// What each process of a failed test logged last: the logs go with the directory.
+#[expect(
+    clippy::print_stderr,
+    reason = "the harness shows it beside the failure"
+)]
+fn tell_the_ends_of_logs(data: &Path) {
+    const LINES: usize = 30;
+    let files = data.read_dir().into_iter().flatten().flatten();
+    for path in files.map(|file| file.path()) {
+        if path.extension().is_some_and(|extension| extension == "log")
+            && let Ok(log) = std::fs::read_to_string(&path)
+        {
+            let lines: Vec<&str> = log.lines().collect();
+            let end = lines.len().saturating_sub(LINES);
+            eprintln!("── the end of {}", path.display());
+            eprintln!("{}", lines[end..].join("\n"));
         }
     }
 }
