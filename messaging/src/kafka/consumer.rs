@@ -1,6 +1,7 @@
 //! Reading: a member of a group.
 
 mod events;
+mod failures;
 mod release;
 
 use std::{
@@ -90,7 +91,7 @@ enum Entry {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Health {
     Sound,
-    /// It has left the group because it was silent, and joins again by itself.
+    /// It has once left the group because it was silent. It joins again by itself.
     Left,
     /// It can join no group any more.
     Spent,

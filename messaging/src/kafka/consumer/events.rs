@@ -1,15 +1,9 @@
 //! What the polling thread forwards, and what follows from it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-
-use rdkafka::{
-    consumer::Consumer as _,
-    error::{KafkaError, RDKafkaErrorCode as Code},
-};
+use std::{sync::Arc, time::Duration};
 
 use super::{Entry, Health, LogConsumer, Standing};
 use crate::{
-    Topic,
     broker::{Partition, Position},
     holdings::Claim,
     kafka::{
@@ -17,7 +11,6 @@ use crate::{
         error,
         line::{Command, Incoming},
         starts::{Answer, Question},
-        topics,
     },
 };
 
@@ -114,7 +107,7 @@ impl LogConsumer {
 
     /// The group goes on without this member, which was silent for too long. librdkafka says later
     /// that the partitions are gone.
-    fn note_exclusion(&mut self) {
+    pub(super) fn note_exclusion(&mut self) {
         self.health = Health::Left;
         let held = self.holdings.all();
         self.holdings.take_away(&held);
@@ -153,49 +146,6 @@ impl LogConsumer {
             .map(|deadline| deadline.remaining_at(now))
             .min()
             .unwrap_or(LONG)
-    }
-
-    fn note_failure(&mut self, failed: KafkaError) {
-        if let KafkaError::PartitionEOF(_) = failed {
-            return;
-        }
-        if self.health == Health::Left && self.is_refused_for_good() {
-            self.holdings.take_away(&self.holdings.all());
-            self.health = Health::Spent;
-            return;
-        }
-        let Some(code) = failed.rdkafka_error_code() else {
-            // It did not subscribe.
-            self.standing = Standing::Outside;
-            self.error = Some(error::sort("joining the group", failed));
-            return;
-        };
-        match code {
-            Code::PollExceeded => self.note_exclusion(),
-            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-                if !std::mem::replace(&mut self.warned, true) {
-                    tracing::warn!(
-                        group = %self.holdings.group(),
-                        topics = ?self.topics,
-                        "a topic does not exist: this member waits for it to be created"
-                    );
-                }
-            }
-            Code::AutoOffsetReset | Code::OffsetOutOfRange => self.look_at_positions(),
-            _ if error::is_final(&failed) => {
-                let context = self.client.0.context();
-                self.error = Some(context.trouble.explain("reading", failed));
-            }
-            // One of several nodes may be away, or the cluster is there again.
-            _ => self.look(),
-        }
-    }
-
-    /// With KIP-848, librdkafka may forget that a member left because it was silent. It then sends a
-    /// heartbeat that only a member may send, and gives up for good when that is refused.
-    fn is_refused_for_good(&self) -> bool {
-        let fatal = self.client.0.client().fatal_error();
-        fatal.is_some_and(|(code, _)| code == Code::InvalidRequest)
     }
 
     pub(super) fn ask_where_to_start(&mut self) {
@@ -288,57 +238,12 @@ impl LogConsumer {
             self.line.command(Command::Assign(assigned));
         }
     }
-
-    /// Asks whether the cluster answers.
-    pub(super) fn look(&mut self) {
-        if self.looking.is_some() {
-            return;
-        }
-        let (client, settings) = (Arc::clone(&self.client.0), Arc::clone(&self.settings));
-        let topic = (self.topics.first()).map(|topic: &Topic| topics::full(&settings, topic));
-        self.looking = Some(tokio::task::spawn_blocking(move || {
-            let asked = client
-                .client()
-                .fetch_metadata(topic.as_deref(), settings.request_timeout);
-            let trouble = &client.context().trouble;
-            asked
-                .map(drop)
-                .map_err(|cause| trouble.explain("asking the cluster", cause))
-        }));
-    }
-
-    /// The cluster does not have a record that was asked for. Finds out which one.
-    fn look_at_positions(&mut self) {
-        if self.looking.is_some() {
-            return;
-        }
-        let ends: BTreeMap<Partition, i64> = (self.buffers.ends())
-            .map(|(partition, end)| (partition.clone(), end))
-            .collect();
-        let question = Question {
-            settings: Arc::clone(&self.settings),
-            client: Arc::clone(&self.client.0),
-            group: self.holdings.group().clone(),
-            topics: Arc::clone(&self.topics),
-            start_at: self.start_at,
-            partitions: ends.keys().cloned().collect(),
-        };
-        let line = Arc::clone(&self.line);
-        self.looking = Some(tokio::task::spawn_blocking(move || {
-            question.check(&ends)?;
-            // All are there after all.
-            let positions = ends.into_iter();
-            let positions = positions.map(|(partition, offset)| Position { partition, offset });
-            line.command(Command::Seek(positions.collect()));
-            Ok(())
-        }));
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Group, StartAt, broker::builder::Subscription, kafka::Builder};
+    use crate::{Group, StartAt, Topic, broker::builder::Subscription, kafka::Builder};
 
     #[tokio::test]
     async fn an_assignment_is_answered_although_the_group_stores_nothing() {
