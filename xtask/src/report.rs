@@ -99,7 +99,8 @@ pub(crate) fn run(
     };
     let (waits, begin) = mpsc::channel();
     run.waits = Some(waits);
-    let rows = thread::scope(|scope| {
+    // A step that panics ends the wait, too: the run is dropped with the closure.
+    let (rows, run) = thread::scope(move |scope| {
         let beside = scope.spawn(move || {
             // Nothing is sent.
             let _ = begin.recv();
@@ -107,12 +108,9 @@ pub(crate) fn run(
         });
         let mut rows = group(first, &mut run);
         run.begin_second();
-        rows.extend(
-            beside
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        );
-        rows
+        let beside = beside.join();
+        rows.extend(beside.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        (rows, run)
     });
     Report { rows, run }
 }
@@ -244,6 +242,17 @@ mod tests {
             },
         }];
         assert!(run(BUILDS, BESIDE, &[], Run::default()).end().is_ok());
+    }
+
+    #[test]
+    #[should_panic(expected = "a fault of the step")]
+    fn a_step_that_panics_ends_the_run() {
+        const PANICS: &[Step] = &[Step {
+            name: "panics",
+            what: "",
+            run: |_| panic!("a fault of the step"),
+        }];
+        run(PANICS, STEPS, &[], Run::default());
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) const FIRST: &[Step] = &[
     },
 ];
 
-/// What they build in takes turns with what the first ones build in; suites leave it free.
+/// They build in the directory that the first ones build in, which is free while suites run.
 pub(crate) const SECOND: &[Step] = &[
     Step {
         name: "features",
