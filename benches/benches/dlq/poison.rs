@@ -15,8 +15,8 @@ use mainstay_messaging::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Every so manieth message is of the key that may be blocked. One of 10,000 keys would have none to
-/// hold in most rounds.
+/// One message in so many is of the key that may be blocked. With one in 10,000, most rounds would
+/// have none to hold.
 const OF_THE_KEY: usize = 500;
 
 /// What is handled.
