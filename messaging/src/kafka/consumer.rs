@@ -57,7 +57,10 @@ pub struct LogConsumer {
     /// What librdkafka waits to be given back, and which of it this member still holds.
     revoking: Option<(Vec<Partition>, BTreeSet<Partition>)>,
     /// A look at the cluster after an error.
-    looking: Option<JoinHandle<Result<(), Error>>>,
+    looking: Option<JoinHandle<Result<Look, Error>>>,
+    /// Whether librdkafka has stopped reading a partition, because the cluster said that its next
+    /// record is not in the log.
+    halted: bool,
     /// The next error to return.
     error: Option<Error>,
     /// Whether the last call of `next` failed.
@@ -87,13 +90,22 @@ enum Entry {
     Again,
 }
 
+/// What a look at the cluster has shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Look {
+    /// It answers.
+    Answers,
+    /// It has the next record of each partition.
+    HasRecords,
+}
+
 /// What librdkafka's client is still good for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Health {
     Sound,
     /// It has once left the group because it was silent. It joins again by itself.
     Left,
-    /// It can join no group any more.
+    /// It can join no group any more, or has stopped reading.
     Spent,
 }
 
@@ -138,6 +150,7 @@ impl LogConsumer {
             ask_again: None,
             revoking: None,
             looking: None,
+            halted: false,
             error: None,
             failed: false,
             health: Health::Sound,
@@ -167,19 +180,20 @@ impl LogConsumer {
             if !deliveries.is_empty() {
                 return Ok(Some(ConsumerEvent::Deliveries(deliveries)));
             }
-            if self.failed {
+            if self.halted {
+                self.look_for_records();
+            } else if self.failed {
                 self.look();
             }
             let until_deadline = self.until_deadline();
             tokio::select! {
                 () = self.line.news() => {}
                 answer = joined(&mut self.asking) => self.start(answer?),
-                looked = joined(&mut self.looking) => {
-                    looked?;
-                    if self.failed {
-                        return Ok(Some(ConsumerEvent::Recovered));
-                    }
-                }
+                looked = joined(&mut self.looking) => match looked? {
+                    Look::HasRecords => self.give_up_client(),
+                    Look::Answers if self.failed => return Ok(Some(ConsumerEvent::Recovered)),
+                    Look::Answers => {}
+                },
                 () = tokio::time::sleep(until_deadline) => {}
             }
         }

@@ -90,6 +90,9 @@ impl Question {
     ///
     /// Blocks the thread.
     pub(super) fn check(&self, ends: &BTreeMap<Partition, i64>) -> Result<(), Error> {
+        if ends.is_empty() {
+            return Ok(());
+        }
         let patience = Patience::of(&self.settings);
         let explain = |cause| self.context().trouble.explain(DOING, cause);
         let first = self.ends(&self.partitions, Offset::Beginning, &patience);

@@ -7,11 +7,11 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-use super::{Health, LogConsumer, Standing};
+use super::{Health, LogConsumer, Look, Standing};
 use crate::{
     Topic,
-    broker::{Partition, Position},
-    kafka::{error, line::Command, starts::Question, topics},
+    broker::Partition,
+    kafka::{error, starts::Question, topics},
 };
 
 impl LogConsumer {
@@ -20,9 +20,7 @@ impl LogConsumer {
             return;
         }
         if self.health == Health::Left && self.is_refused_for_good() {
-            self.holdings.take_away(&self.holdings.all());
-            self.health = Health::Spent;
-            return;
+            return self.give_up_client();
         }
         let Some(code) = failed.rdkafka_error_code() else {
             // It did not subscribe.
@@ -41,7 +39,7 @@ impl LogConsumer {
                     );
                 }
             }
-            Code::AutoOffsetReset | Code::OffsetOutOfRange => self.look_at_positions(),
+            Code::AutoOffsetReset | Code::OffsetOutOfRange => self.halted = true,
             _ if error::is_final(&failed) => {
                 let context = self.client.0.context();
                 self.error = Some(context.trouble.explain("reading", failed));
@@ -71,13 +69,13 @@ impl LogConsumer {
                 .fetch_metadata(topic.as_deref(), settings.request_timeout);
             let trouble = &client.context().trouble;
             asked
-                .map(drop)
+                .map(|_metadata| Look::Answers)
                 .map_err(|cause| trouble.explain("asking the cluster", cause))
         }));
     }
 
-    /// The cluster does not have a record that was asked for. Finds out which one.
-    fn look_at_positions(&mut self) {
+    /// Finds out which record it is that the cluster does not have.
+    pub(super) fn look_for_records(&mut self) {
         if self.looking.is_some() {
             return;
         }
@@ -92,15 +90,17 @@ impl LogConsumer {
             start_at: self.start_at,
             partitions: ends.keys().cloned().collect(),
         };
-        let line = Arc::clone(&self.line);
         self.looking = Some(tokio::task::spawn_blocking(move || {
-            question.check(&ends)?;
-            // All are there after all.
-            let positions = ends.into_iter();
-            let positions = positions.map(|(partition, offset)| Position { partition, offset });
-            line.command(Command::Seek(positions.collect()));
-            Ok(())
+            question.check(&ends).map(|()| Look::HasRecords)
         }));
+    }
+
+    /// The next client begins where the group has committed. librdkafka cannot go on with a partition
+    /// that it has stopped reading: it refuses to seek there.
+    pub(super) fn give_up_client(&mut self) {
+        tracing::debug!(group = %self.holdings.group(), "a new client takes the place of one that has given up");
+        self.holdings.take_away(&self.holdings.all());
+        self.health = Health::Spent;
     }
 }
 

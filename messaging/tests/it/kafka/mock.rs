@@ -1,6 +1,7 @@
 //! The cluster that librdkafka mocks. It can be made to fail at will, and needs no Java.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -26,7 +27,7 @@ pub(crate) struct Mock {
 
 enum Order {
     CreateTopic(String, u16),
-    RefuseCommits(Vec<RDKafkaRespErr>),
+    Refuse(RDKafkaApiKey, Vec<RDKafkaRespErr>),
     Down,
     Up,
 }
@@ -43,8 +44,8 @@ impl Mock {
                     Order::CreateTopic(topic, partitions) => {
                         cluster.create_topic(&topic, partitions.into(), 1)
                     }
-                    Order::RefuseCommits(errors) => {
-                        cluster.request_errors(RDKafkaApiKey::OffsetCommit, &errors);
+                    Order::Refuse(requests, errors) => {
+                        cluster.request_errors(requests, &errors);
                         Ok(())
                     }
                     Order::Down => cluster.broker_down(1),
@@ -70,9 +71,9 @@ impl Mock {
         self.order(Order::CreateTopic(topic.to_owned(), partitions));
     }
 
-    /// Answers the next commits of offsets so.
-    fn refuse_commits(&self, errors: &[RDKafkaRespErr]) {
-        self.order(Order::RefuseCommits(errors.to_vec()));
+    /// Answers the next of these requests so.
+    fn refuse(&self, requests: RDKafkaApiKey, errors: &[RDKafkaRespErr]) {
+        self.order(Order::Refuse(requests, errors.to_vec()));
     }
 
     pub(super) fn down(&self) {
@@ -186,7 +187,10 @@ async fn a_member_begins_although_its_group_stores_nothing_while_it_rebalances()
     let topic = f.topic(2).await;
     let outcomes = f.publisher().publish(&[message("a", 0)]).await;
     assert!(outcomes[0].is_acknowledged(), "{outcomes:?}");
-    mock.refuse_commits(&[REBALANCE, GENERATION, REBALANCE]);
+    mock.refuse(
+        RDKafkaApiKey::OffsetCommit,
+        &[REBALANCE, GENERATION, REBALANCE],
+    );
     let mut consumer = f.join(&topic).await;
     let assigned = consumer.next().await.unwrap();
     let ConsumerEvent::Assigned(assigned) = assigned else {
@@ -201,6 +205,37 @@ async fn a_member_begins_although_its_group_stores_nothing_while_it_rebalances()
     // Where both begin is stored.
     let progress = f.broker.progress(consumer.group()).await.unwrap();
     assert_eq!(progress.len(), 2, "{progress:?}");
+}
+
+#[tokio::test]
+async fn a_cluster_that_says_by_mistake_that_an_offset_is_out_of_range_silences_nothing() {
+    let mock = Arc::new(Mock::start());
+    let f = fixture_on(Arc::clone(&mock)).await;
+    let topic = f.topic(2).await;
+    let publisher = f.publisher();
+    let mut consumer = f.join(&topic).await;
+    let mut read = BTreeSet::new();
+    for round in 0..2 {
+        let messages = KEYS.map(|key| message(key, round));
+        for outcome in publisher.publish(&messages).await {
+            assert!(outcome.is_acknowledged(), "{outcome:?}");
+        }
+        while read.len() < KEYS.len() * (1 + round) {
+            match consumer.next().await {
+                Ok(ConsumerEvent::Deliveries(deliveries)) => {
+                    read.extend(deliveries.into_iter().map(|delivery| delivery.position));
+                }
+                // What was not committed comes again.
+                Ok(ConsumerEvent::Lost(_) | ConsumerEvent::Assigned(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        mock.refuse(
+            RDKafkaApiKey::Fetch,
+            &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE],
+        );
+    }
+    assert_eq!(read.len(), 2 * KEYS.len());
 }
 
 /// Both partitions of a topic have some of them.
