@@ -121,7 +121,7 @@ impl LogConsumer {
 
     /// Renews the lease and notes changes. Cancel safe: the next tick reads back what this one did.
     async fn tick(&mut self) -> Result<(), Error> {
-        let view = membership::tick(&self.inner, &self.me).await?;
+        let view = membership::tick(&self.inner, &self.me, self.next_tick.is_none()).await?;
         let settings = &self.inner.settings;
         let now = settings.clock.monotonic();
         self.next_tick = Some(renewal(now, settings.lease));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use mainstay_clock::Monotonic;
 use sqlx::SqliteConnection;
 
 use crate::{
@@ -27,8 +28,9 @@ pub(super) struct Member {
 /// Renews the member's lease, removes members whose lease has ended, takes what is free and due to
 /// this member.
 ///
-/// One IMMEDIATE transaction: the ticks of all members run one after the other.
-pub(super) async fn tick(inner: &Inner, me: &Member) -> Result<View<i64>, Error> {
+/// One IMMEDIATE transaction: the ticks of all members run one after the other. The member's first
+/// tick notes its subscription.
+pub(super) async fn tick(inner: &Inner, me: &Member, is_first: bool) -> Result<View<i64>, Error> {
     let (sql, clock) = (&inner.statements, &inner.settings.clock);
     let (now, boot) = (clock.monotonic(), clock.boot_id());
     let group = me.group.as_str();
@@ -42,19 +44,17 @@ pub(super) async fn tick(inner: &Inner, me: &Member) -> Result<View<i64>, Error>
         .execute(&mut *tx)
         .await
         .map_err(driver)?;
-    sqlx::query(sql.expire.clone())
-        .bind(group)
-        .bind(&me.name)
-        .bind(boot.as_str())
-        .bind(now.as_micros())
-        .execute(&mut *tx)
-        .await
-        .map_err(driver)?;
-    sqlx::query(sql.free.clone())
-        .bind(group)
-        .execute(&mut *tx)
-        .await
-        .map_err(driver)?;
+    let (members, dead) = members(inner, &mut tx, me, now).await?;
+    if dead {
+        sqlx::query(sql.expire.clone())
+            .bind(group)
+            .bind(&me.name)
+            .bind(boot.as_str())
+            .bind(now.as_micros())
+            .execute(&mut *tx)
+            .await
+            .map_err(driver)?;
+    }
     sqlx::query(sql.admit_partitions.clone())
         .bind(group)
         .bind(&me.topics)
@@ -62,14 +62,24 @@ pub(super) async fn tick(inner: &Inner, me: &Member) -> Result<View<i64>, Error>
         .execute(&mut *tx)
         .await
         .map_err(driver)?;
-    sqlx::query(sql.note_subscription.clone())
-        .bind(group)
-        .bind(&me.topics)
-        .execute(&mut *tx)
-        .await
-        .map_err(driver)?;
-    let members = members(inner, &mut tx, group).await?;
-    let claims = claims(inner, &mut tx, group).await?;
+    if is_first {
+        sqlx::query(sql.note_subscription.clone())
+            .bind(group)
+            .bind(&me.topics)
+            .execute(&mut *tx)
+            .await
+            .map_err(driver)?;
+    }
+    let mut claims = claims(inner, &mut tx, group).await?;
+    let is_living = |owner: &str| members.iter().any(|(name, _)| name == owner);
+    if (claims.iter().filter_map(|claim| claim.owner.as_deref())).any(|owner| !is_living(owner)) {
+        sqlx::query(sql.free.clone())
+            .bind(group)
+            .execute(&mut *tx)
+            .await
+            .map_err(driver)?;
+        claims = self::claims(inner, &mut tx, group).await?;
+    }
     let target = target(&claims, &members);
     let due = |claim: &&Claim| target.get(&claim.id).is_some_and(|owner| *owner == me.name);
     let free: Vec<i64> = claims
@@ -135,14 +145,25 @@ pub(super) async fn release(
 /// Members by name with the topics they read.
 type Members = Vec<(String, Vec<Topic>)>;
 
-async fn members(inner: &Inner, tx: &mut SqliteConnection, group: &str) -> Result<Members, Error> {
-    let rows: Vec<(String, String)> = sqlx::query_as(inner.statements.members.clone())
-        .bind(group)
+/// The members that live, and whether there are others.
+async fn members(
+    inner: &Inner,
+    tx: &mut SqliteConnection,
+    me: &Member,
+    now: Monotonic,
+) -> Result<(Members, bool), Error> {
+    let rows: Vec<(String, String, bool)> = sqlx::query_as(inner.statements.members.clone())
+        .bind(me.group.as_str())
+        .bind(&me.name)
+        .bind(inner.settings.clock.boot_id().as_str())
+        .bind(now.as_micros())
         .fetch_all(tx)
         .await
         .map_err(driver)?;
-    rows.into_iter()
-        .map(|(name, topics)| {
+    let dead = rows.iter().any(|(.., dead)| *dead);
+    let living = rows.into_iter().filter(|(.., dead)| !dead);
+    let living: Result<Members, Error> = living
+        .map(|(name, topics, _)| {
             let topics: Vec<String> =
                 serde_json::from_str(&topics).map_err(|error| Error::Refused(error.into()))?;
             let topics = topics
@@ -151,7 +172,8 @@ async fn members(inner: &Inner, tx: &mut SqliteConnection, group: &str) -> Resul
                 .collect::<Result<_, Error>>()?;
             Ok((name, topics))
         })
-        .collect()
+        .collect();
+    Ok((living?, dead))
 }
 
 type ClaimRow = (i64, String, i32, Option<String>, i64, i64, i64, i64);

@@ -139,7 +139,11 @@ impl Statements {
                 "INSERT INTO {ns}broker_subscriptions (grp, topic)
                  SELECT $1, value FROM json_each($2) WHERE true ON CONFLICT DO NOTHING",
             ),
-            members: sql("SELECT member, topics FROM {ns}broker_members WHERE grp = $1 ORDER BY member"),
+            // And whether the member is dead.
+            members: sql(
+                "SELECT member, topics, member <> $2 AND (boot_id <> $3 OR lease_until <= $4) FROM {ns}broker_members
+                 WHERE grp = $1 ORDER BY member",
+            ),
             claims: sql(
                 "SELECT c.partition, p.topic, p.number, c.member, c.epoch, c.committed, p.first_offset, p.next_offset
                  FROM {ns}broker_claims c JOIN {ns}broker_partitions p ON p.id = c.partition

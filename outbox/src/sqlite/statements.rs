@@ -17,6 +17,7 @@ pub(super) struct Statements {
     pub(super) prune_keys: SqlStr,
     pub(super) renew_relay: SqlStr,
     pub(super) remove_dead_relays: SqlStr,
+    pub(super) duties: SqlStr,
     pub(super) free_shards: SqlStr,
     pub(super) relays: SqlStr,
     pub(super) give_up_surplus: SqlStr,
@@ -99,6 +100,13 @@ impl Statements {
             renew_relay: sql(
                 "INSERT INTO {ns}outbox_relays (owner, boot_id, lease_until) VALUES ($1, $2, $3)
                  ON CONFLICT (owner) DO UPDATE SET boot_id = excluded.boot_id, lease_until = excluded.lease_until",
+            ),
+            // Whether a relay has died or a shard is free, and whether a deduplication key is old.
+            duties: sql(
+                "SELECT EXISTS (SELECT 1 FROM {ns}outbox_relays WHERE owner <> $1 AND (boot_id <> $2 OR lease_until <= $3))
+                     OR EXISTS (SELECT 1 FROM {ns}outbox_shards
+                                WHERE owner IS NULL OR owner NOT IN (SELECT owner FROM {ns}outbox_relays)),
+                   EXISTS (SELECT 1 FROM {ns}outbox_deduplication_keys WHERE used_at < $4)",
             ),
             remove_dead_relays: sql(
                 "DELETE FROM {ns}outbox_relays WHERE owner <> $1 AND (boot_id <> $2 OR lease_until <= $3)",

@@ -231,7 +231,9 @@ impl ServiceBuilder {
         let (router, document) = router.into().split_for_parts();
         let authentication = self.deployment.authentication();
         let shutdown = self.deployment.shutdown.clone();
-        let relay = Relay::new(self.outbox, Counting(self.deployment.publisher())).lease(LEASE);
+        let relay = Relay::new(self.outbox, Counting(self.deployment.publisher()))
+            .lease(LEASE)
+            .poll_interval(LEASE);
         let health = HealthCheck {
             service: self.name,
             relay: relay.handle(),
@@ -276,7 +278,7 @@ impl ServiceBuilder {
         let replayer = || {
             let replayer = queue.replayer(self.name, handlers.clone());
             let replayer = replayer.map_err(mainstay_messaging::Error::from)?;
-            Ok::<_, crate::Error>(replayer.retention(RETENTION))
+            Ok::<_, crate::Error>(replayer.retention(RETENTION).poll_interval(LEASE / 2))
         };
         let operators = self.deployment.operators.clone();
         let desk = Routes::new(self.db.desk().await?, move |parts, role| {
@@ -294,6 +296,7 @@ impl ServiceBuilder {
             .on_commit(move || on_commit.iter().for_each(|work| work.notify_one()));
         let relay = Relay::new(self.outbox, Counting(self.deployment.publisher()))
             .lease(LEASE)
+            .poll_interval(LEASE)
             .round_interval(INTERVAL);
         let health = HealthCheck {
             service: self.name,
