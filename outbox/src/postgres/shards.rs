@@ -38,9 +38,10 @@ impl Inner {
             .execute(&mut *tx)
             .await
             .map_err(driver)?;
-        let (relays, rank): (i64, i64) = sqlx::query_as(sql.relays.clone())
+        let (relays, rank, may_prune): (i64, i64, bool) = sqlx::query_as(sql.relays.clone())
             .persistent(self.database.keeps_statements())
             .bind(owner)
+            .bind(micros(self.settings.deduplication_retention))
             .fetch_one(&mut *tx)
             .await
             .map_err(driver)?;
@@ -55,7 +56,7 @@ impl Inner {
             .await
             .map_err(driver)?;
         commit(tx).await?;
-        if let Err(error) = self.prune_keys().await {
+        if may_prune && let Err(error) = self.prune_keys().await {
             tracing::warn!(error = %with_causes(&error), "old deduplication keys could not be removed; the next renewal of the lease tries again");
         }
         Ok(leases

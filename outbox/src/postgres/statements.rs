@@ -142,7 +142,13 @@ impl Statements {
                  UPDATE {{ns}}outbox_shards SET owner = NULL WHERE owner IS NOT NULL AND owner NOT IN
                  (SELECT owner FROM {{ns}}outbox_relays WHERE owner = $1 OR lease_until > (SELECT moment FROM this))"
             )),
-            relays: sql("SELECT count(*), count(*) FILTER (WHERE owner < $1) FROM {ns}outbox_relays"),
+            // How many relays there are, how many of them come before this one, and whether a deduplication
+            // key is old.
+            relays: sql(&format!(
+                "SELECT count(*), count(*) FILTER (WHERE owner < $1),
+                   EXISTS (SELECT 1 FROM {{ns}}outbox_deduplication_keys WHERE used_at < {NOW} - $2)
+                 FROM {{ns}}outbox_relays"
+            )),
             // Gives up shards above the fair share and takes shards up to it with the next fencing token.
             divide: sql(
                 "WITH mine AS (
