@@ -98,7 +98,7 @@ impl LogConsumer {
     /// The next client begins where the group has committed. librdkafka cannot go on with a partition
     /// that it has stopped reading: it refuses to seek there.
     pub(super) fn give_up_client(&mut self) {
-        tracing::debug!(group = %self.holdings.group(), "a new client takes the place of one that has given up");
+        tracing::info!(group = %self.holdings.group(), "a new client takes the place of one that has stopped reading");
         self.holdings.take_away(&self.holdings.all());
         self.health = Health::Spent;
     }
