@@ -11,9 +11,7 @@ mod backend;
 #[path = "db/embedded.rs"]
 mod backend;
 mod file_snapshot;
-mod inbox;
 mod queue;
-mod records;
 mod settings;
 
 use std::{sync::Arc, time::Duration};
@@ -24,15 +22,13 @@ use mainstay_database::{Error as DatabaseError, Migrations, Namespace, Transacti
 use mainstay_dlock::Locks;
 use mainstay_outbox::operator::Operator;
 
-use crate::{Error, Result, roles};
+use crate::{Error, Result};
 
 pub use backend::{Connection, ON_A_SERVER, Pool, Snapshot, Storage};
 pub(crate) use backend::{Database, Fences, HAS_LOG_BINDING};
-pub use backend::{Outbox, Sagas, Streams};
+pub use backend::{Inbox, Outbox, Records, Sagas, Streams};
 pub use file_snapshot::FileSnapshot;
-pub use inbox::Inbox;
 pub use queue::{DeadLetters, Desk};
-pub use records::Records;
 pub use settings::StorageSettings;
 
 /// How long the answer to a request is kept and given again.
@@ -52,7 +48,6 @@ pub(crate) struct Singletons {
 #[derive(Clone, Debug)]
 pub struct Db {
     database: Database,
-    transactions: roles::Transacting,
 }
 
 impl Db {
@@ -73,10 +68,7 @@ impl Db {
     }
 
     fn on(database: Database) -> Self {
-        Self {
-            transactions: roles::transactions(database.clone()),
-            database,
-        }
+        Self { database }
     }
 
     /// Migrates a component's schema.
@@ -85,9 +77,7 @@ impl Db {
     /// [`Error::Database`]: the schema is newer than this build, or a migration was edited.
     pub async fn migrate(&self, migrations: &Migrations) -> Result<()> {
         let namespace = Namespace::plain();
-        self.database
-            .migrate_with(migrations, &namespace, |_| roles::migrating())
-            .await?;
+        self.database.migrate(migrations, &namespace).await?;
         Ok(())
     }
 
@@ -122,9 +112,8 @@ impl Db {
 
     /// Opens the inbox in it, with its dead letter queue.
     pub(crate) async fn dead_letters(&self) -> Result<DeadLetters> {
-        let inbox = backend::Inbox::builder(&self.database);
-        let inbox = Inbox::new(inbox.open_without_migrating().await?, self.clone());
-        let queue = DeadLetters::builder(inbox);
+        let inbox = Inbox::builder(&self.database);
+        let queue = DeadLetters::builder(inbox.open_without_migrating().await?);
         Ok(queue.open_without_migrating().await?)
     }
 
@@ -188,9 +177,8 @@ impl Db {
     /// Opens the answers to requests with an idempotency key in it.
     pub(crate) async fn records(&self) -> Result<Records> {
         self.migrate(&backend::RECORDS_MIGRATIONS).await?;
-        let records = backend::Records::builder(&self.database).lifetime(ANSWERS_KEPT);
-        let records = records.open_without_migrating().await?;
-        Ok(Records::new(records, self.clone()))
+        let records = Records::builder(&self.database).lifetime(ANSWERS_KEPT);
+        Ok(records.open_without_migrating().await?)
     }
 }
 
@@ -200,30 +188,30 @@ impl Transactions for Db {
     type Transaction = OpenTransaction;
 
     async fn begin(&self) -> Result<OpenTransaction, DatabaseError> {
-        self.transactions.begin().await
+        self.database.begin().await
     }
 
     async fn commit(&self, transaction: OpenTransaction) -> Result<(), DatabaseError> {
-        self.transactions.commit(transaction).await
+        self.database.commit(transaction).await
     }
 
     async fn savepoint(&self, connection: &mut Connection) -> Result<(), DatabaseError> {
-        self.transactions.savepoint(connection).await
+        self.database.savepoint(connection).await
     }
 
     async fn release_savepoint(&self, connection: &mut Connection) -> Result<(), DatabaseError> {
-        self.transactions.release_savepoint(connection).await
+        self.database.release_savepoint(connection).await
     }
 
     async fn roll_back_to_savepoint(
         &self,
         connection: &mut Connection,
     ) -> Result<(), DatabaseError> {
-        self.transactions.roll_back_to_savepoint(connection).await
+        self.database.roll_back_to_savepoint(connection).await
     }
 
     fn idle_limit(&self) -> Option<Duration> {
-        self.transactions.idle_limit()
+        self.database.idle_limit()
     }
 }
 

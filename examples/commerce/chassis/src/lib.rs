@@ -34,13 +34,6 @@ mod tokens;
 mod trace;
 mod webhook;
 
-#[cfg(feature = "fault-points")]
-#[path = "crashing.rs"]
-mod roles;
-#[cfg(not(feature = "fault-points"))]
-#[path = "plain.rs"]
-mod roles;
-
 pub use authentication::{Access, Authentication, send_as};
 pub use broker::{Log, LogContents, LogPartition, LogProgress, LogRecord};
 pub use caller::Caller;
@@ -63,7 +56,6 @@ pub use problem::Problem;
 pub use rate_limit::{LocalRateLimits, RateLimits, Uncounted};
 pub use remote::Remote;
 pub use request::{JsonBody, QueryParams};
-pub use roles::remote;
 pub use rounds::{Progress, Round};
 pub use service::{Service, Task};
 pub use service_builder::{Participant, ServiceBuilder};

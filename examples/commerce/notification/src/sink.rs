@@ -75,7 +75,7 @@ pub(crate) struct Sinks {
 
 impl Sinks {
     pub(crate) fn open(data: &Path, settings: &Settings) -> Result<Self> {
-        let files: Arc<Sink> = Arc::new(commerce_chassis::remote(Files::new(data.join("mails"))));
+        let files: Arc<Sink> = Arc::new(Files::new(data.join("mails")));
         let email = match &settings.smtp {
             Some(url) => smtp(url)?,
             None => Arc::clone(&files),
@@ -94,7 +94,7 @@ impl Sinks {
 #[cfg(feature = "smtp")]
 fn smtp(url: &str) -> Result<Arc<Sink>> {
     let server = crate::smtp::Smtp::open(url)?;
-    Ok(Arc::new(commerce_chassis::remote(server)))
+    Ok(Arc::new(server))
 }
 
 #[cfg(not(feature = "smtp"))]

@@ -54,7 +54,7 @@ pub use psp::MIGRATIONS as PSP_MIGRATIONS;
 pub async fn open(deployment: &Deployment) -> Result<Service> {
     let mut builder = ServiceBuilder::open(deployment, "payment", &MIGRATIONS).await?;
     let records = builder.records().await?;
-    let psp = commerce_chassis::remote(psp::open(deployment, "psp").await?);
+    let psp = psp::open(deployment, "psp").await?;
     let kit = builder.participant().await?;
     let desk = handlers::Desk::new(&builder, kit);
     let work = Arc::new(Notify::new());

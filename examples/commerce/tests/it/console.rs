@@ -75,7 +75,7 @@ fn with_a_carrier_who_signs_himself_no_visitor_is_one() {
     };
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let signed = ["--traffic", "off", "--carrier-secret", secret];
-    let shop = Shop::start(sandbox.path(), &signed, None).unwrap();
+    let shop = Shop::start(sandbox.path(), &signed).unwrap();
     assert!(!page(&shop, "/").contains("be the courier"));
     let order = taken(&shop, "/buy", "key=k-1&sku=SKU-001&courier=me");
     let id = order.strip_prefix("/orders/").unwrap();
@@ -157,7 +157,7 @@ fn a_process_of_one_service_says_what_to_type() {
         return;
     };
     let one = ["--traffic", "off", "--service", "order"];
-    let shop = Shop::start(sandbox.path(), &one, None).unwrap();
+    let shop = Shop::start(sandbox.path(), &one).unwrap();
     let invariants = page(&shop, "/ops/invariants");
     assert!(
         invariants.contains("commerce verify --data DIR"),
@@ -187,7 +187,7 @@ fn where_tokens_are_required_only_operators_have_a_console() {
         "--seed-password",
         "mainstay-demo",
     ];
-    let shop = Shop::start(sandbox.path(), &required, None).unwrap();
+    let shop = Shop::start(sandbox.path(), &required).unwrap();
     let token = |email: &str| {
         let login = json!({"email": email, "password": "mainstay-demo"}).to_string();
         let reply = send(shop.address(), "POST", "/api/v1/auth/login", &[], &login).unwrap();

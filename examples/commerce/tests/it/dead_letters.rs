@@ -93,7 +93,7 @@ pub(crate) const RESERVATIONS: &str =
 /// Commands about three orders that no handler can read: the payloads are damaged before inventory
 /// reads them.
 fn with_dead_letters(data: &Path) -> (Shop, Vec<String>) {
-    let seller = Shop::start(data, &["--traffic", "off", "--service", "order"], None).unwrap();
+    let seller = Shop::start(data, &["--traffic", "off", "--service", "order"]).unwrap();
     let orders: Vec<_> = (0..3)
         .map(|number| seller.accept(&format!("{number}"), &body(&[("SKU-001", 1)], "pm_ok")))
         .collect();
@@ -277,7 +277,7 @@ fn every_service_answers_under_its_own_path() {
     let data = directory.path();
     let token = "0123456789abcdef";
     let arguments = ["--traffic", "off", "--operator-token", token];
-    let shop = Shop::start(data, &arguments, None).unwrap();
+    let shop = Shop::start(data, &arguments).unwrap();
     let ask = |method, path: &str, headers: &[(&str, &str)], body| {
         send(shop.address(), method, path, headers, body).unwrap()
     };

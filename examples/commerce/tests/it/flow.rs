@@ -219,12 +219,7 @@ fn services_in_processes_of_their_own_share_the_data() {
     };
     let [order, _inventory, _payment, shipping] = ["order", "inventory", "payment", "shipping"]
         .map(|name| {
-            Shop::start(
-                directory.path(),
-                &["--traffic", "off", "--service", name],
-                None,
-            )
-            .unwrap()
+            Shop::start(directory.path(), &["--traffic", "off", "--service", name]).unwrap()
         });
     let order_id = order.accept("k", &body(&[("SKU-001", 1)], "pm_late"));
     assert_eq!(order.ended(&order_id)["status"], "completed");

@@ -85,7 +85,7 @@ fn a_customer_sees_and_changes_own_orders_only() {
     let Some(directory) = Sandbox::new() else {
         return;
     };
-    let shop = Shop::start(directory.path(), &REQUIRED, None).unwrap();
+    let shop = Shop::start(directory.path(), &REQUIRED).unwrap();
     let (ada, bob) = (
         log_in(&shop, "cust-001@example.com"),
         log_in(&shop, "cust-002@example.com"),
@@ -152,7 +152,7 @@ fn a_replayed_refresh_token_and_wrong_passwords_are_noticed() {
     let Some(directory) = Sandbox::new() else {
         return;
     };
-    let shop = Shop::start(directory.path(), &REQUIRED, None).unwrap();
+    let shop = Shop::start(directory.path(), &REQUIRED).unwrap();
     let registration =
         json!({"email": "new@example.com", "password": PASSWORD, "display_name": "New"});
     let registered = post(&shop, "/api/v1/auth/register", &registration);
@@ -191,7 +191,7 @@ fn a_client_that_asks_too_often_is_slowed_down() {
         return;
     };
     let arguments = ["--traffic", "off", "--rate-limit", "5/s"];
-    let shop = Shop::start(directory.path(), &arguments, None).unwrap();
+    let shop = Shop::start(directory.path(), &arguments).unwrap();
     let (_, slowed) = until_refused(&shop, "/api/v1/stock/SKU-001");
     assert_eq!((slowed.status, &*slug(&slowed)), (429, "too-many-requests"));
     assert_eq!(slowed.headers["retry-after"], "1");
@@ -206,7 +206,7 @@ fn whoever_guesses_passwords_on_the_page_is_slowed_down_too() {
         return;
     };
     let arguments: Vec<_> = [&REQUIRED[..], &["--rate-limit", "5/s"]].concat();
-    let shop = Shop::start(directory.path(), &arguments, None).unwrap();
+    let shop = Shop::start(directory.path(), &arguments).unwrap();
     assert_eq!(enter(&shop, "cust-001%40example.com"), 303);
     // An address that is none is refused at once, and never locked.
     let mut statuses = (0..1_000).map(|_| enter(&shop, "nobody"));
@@ -230,7 +230,7 @@ fn an_open_shop_answers_to_names_of_this_machine_only() {
         assert_ne!(ask(&open, path, "localhost:8080").status, 421, "{path}");
     }
     open.stop();
-    let closed = Shop::start(directory.path(), &REQUIRED, None).unwrap();
+    let closed = Shop::start(directory.path(), &REQUIRED).unwrap();
     assert_eq!(ask(&closed, "/readyz", "shop.example").status, 200);
 }
 
@@ -242,7 +242,7 @@ fn how_a_process_is_inside_is_for_operators_where_tokens_are_required() {
     let token = "a token of operators";
     let token = &*token.replace(' ', "-");
     let arguments: Vec<_> = [&REQUIRED[..], &["--operator-token", token]].concat();
-    let shop = Shop::start(directory.path(), &arguments, None).unwrap();
+    let shop = Shop::start(directory.path(), &arguments).unwrap();
     let customer = log_in(&shop, "cust-001@example.com");
     let operator = log_in(&shop, "operator@example.com");
     for (token, metrics, is_told) in [
@@ -276,7 +276,7 @@ fn the_gateway_stands_before_services_of_other_processes() {
     let data = directory.path();
     let start = |arguments: &[&str]| {
         let arguments: Vec<_> = REQUIRED.iter().chain(arguments).copied().collect();
-        Shop::start(data, &arguments, None).unwrap()
+        Shop::start(data, &arguments).unwrap()
     };
     let identity = start(&["--service", "identity"]);
     let jwks = format!("http://{}/.well-known/jwks.json", identity.address());

@@ -13,7 +13,7 @@ const RELEASED: &str = "SELECT count(DISTINCT envelope ->> 'id') FROM broker_rec
 
 fn start(sandbox: &Sandbox, service: &str, hold: &str) -> Shop {
     let arguments = ["--traffic", "off", "--service", service, "--hold", hold];
-    Shop::start(sandbox.path(), &arguments, None).unwrap()
+    Shop::start(sandbox.path(), &arguments).unwrap()
 }
 
 fn available(inventory: &Shop, sku: &str) -> Value {

@@ -208,7 +208,7 @@ fn verify_waits_for_what_services_that_were_started_have_not_read() {
     let data = sandbox.path();
     let serve = |service| {
         let arguments = ["--service", service, "--traffic", "off"];
-        Shop::start(data, &arguments, None).unwrap()
+        Shop::start(data, &arguments).unwrap()
     };
     let waits_in_vain = |settle: &str| {
         let mut verify = command();

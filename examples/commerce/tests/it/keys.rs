@@ -76,7 +76,7 @@ fn a_thousand_identical_requests_and_two_kills_are_one_order_and_one_answer() {
     let Some(sandbox) = Sandbox::new() else {
         return;
     };
-    let first = Shop::start(sandbox.path(), &ROOM, None).unwrap();
+    let first = Shop::start(sandbox.path(), &ROOM).unwrap();
     let counter = Counter {
         address: Mutex::new(first.address().to_owned()),
         sent: AtomicUsize::new(0),
@@ -97,7 +97,7 @@ fn a_thousand_identical_requests_and_two_kills_are_one_order_and_one_answer() {
         for until in [0, REQUESTS / 4] {
             wait_for("answers", || (counter.answered() >= until).then_some(()));
             shop.kill();
-            shop = Shop::start(sandbox.path(), &ROOM, None).unwrap();
+            shop = Shop::start(sandbox.path(), &ROOM).unwrap();
             shop.address()
                 .clone_into(&mut counter.address.lock().unwrap());
         }
@@ -134,7 +134,7 @@ fn a_request_that_the_gateway_gave_up_is_one_order() {
         return;
     };
     let arguments = ["--traffic", "off", "--answer-timeout", "1"];
-    let shop = Shop::start(sandbox.path(), &arguments, None).unwrap();
+    let shop = Shop::start(sandbox.path(), &arguments).unwrap();
     let order = body(&[("SKU-001", 1)], "pm_ok");
     let given_up =
         crate::sandbox::while_locked(shop.data(), "order", "idempotency_records", || {

@@ -1,6 +1,6 @@
-//! Kills the shop twenty times under traffic: ten times at fault points, ten times at random. No
-//! acknowledged order is lost or stuck, and each effect happens once. `verify` is killed, too,
-//! while it reads the databases of a killed shop.
+//! Kills the shop twenty times under traffic: twice while it migrates, eight times right behind a
+//! commit that can be seen, ten times at random. No acknowledged order is lost or stuck, and each
+//! effect happens once. `verify` is killed, too, while it reads the databases of a killed shop.
 
 use std::{
     os::unix::process::ExitStatusExt, path::Path, process::Stdio, sync::atomic::AtomicBool, thread,
@@ -12,22 +12,24 @@ use mainstay_clock::{IdGenerator, SeededIds};
 
 use crate::{
     customer::{Acknowledged, Closing, customer},
-    sandbox::{self, Sandbox},
+    sandbox::{self, Sandbox, count, databases},
     shop::{Shop, assert_holds, assert_settles, command, verify, wait_for},
 };
 
-/// The first two kill the first start, in the middle of the migrations.
-const POINTS: [&str; 10] = [
-    "during-migration:1",
-    "during-migration:6",
-    "before-commit:30",
-    "after-commit:25",
-    "after-publish:4",
-    "after-effect:2",
-    "before-commit:200",
-    "after-commit:150",
-    "after-publish:40",
-    "after-effect:20",
+/// How many databases there are when the first starts are killed.
+const WHILE_MIGRATING: [usize; 2] = [1, 6];
+
+/// A database and what counts rows there; how many there are more when the shop is killed.
+const ROWS: [(&str, &str, i64); 8] = [
+    ("order", "SELECT count(*) FROM saga_runs", 3),
+    ("inventory", "SELECT count(*) FROM reservations", 2),
+    // The payment provider has carried out a call whose answer payment does not have yet.
+    ("psp", "SELECT count(*) FROM operations", 2),
+    ("broker", "SELECT count(*) FROM broker_records", 20),
+    ("payment", "SELECT count(*) FROM payments", 20),
+    ("psp", "SELECT count(*) FROM operations", 20),
+    ("shipping", "SELECT count(*) FROM shipments", 15),
+    ("broker", "SELECT count(*) FROM broker_records", 200),
 ];
 
 /// A rate that a busy machine keeps up with: the kills shall hit work in flight, not a backlog.
@@ -49,28 +51,26 @@ fn twenty_kills_lose_nothing_and_repeat_no_effect() {
     let random = SeededIds::new(seed);
     let mut verifies_killed = 0;
 
-    for (round, point) in POINTS.iter().enumerate() {
-        match Shop::start(&data, &TRAFFIC, Some(point)) {
-            Err(status) => assert_eq!(
-                status.code(),
-                None,
-                "killed at {point}, not failed: {status}"
-            ),
-            Ok(shop) => {
-                let placed = shop_until_killed(shop, &format!("named-{round}"), None);
-                acknowledged.extend(placed);
-            }
-        }
-        verifies_killed += u32::from(holds_after_kill(&data, point));
+    for count in WHILE_MIGRATING {
+        kill_while_migrating(&data, count);
+        verifies_killed += u32::from(holds_after_kill(&data, "while it migrated"));
+    }
+    for (round, (database, sql, more)) in ROWS.iter().enumerate() {
+        let shop = Shop::start(&data, &TRAFFIC).unwrap();
+        let rows = || count(&data, database, sql);
+        let enough = rows() + more;
+        let name = format!("rows-{round}");
+        acknowledged.extend(shop_until_killed(shop, &name, || {
+            wait_for("rows", || (rows() >= enough).then_some(()));
+        }));
+        let when = format!("at {enough} of {database}: {sql}");
+        verifies_killed += u32::from(holds_after_kill(&data, &when));
     }
     for round in 0..10 {
         let moment = Duration::from_millis(50 + random.random() % 4_000);
-        let shop = Shop::start(&data, &TRAFFIC, None).unwrap();
-        acknowledged.extend(shop_until_killed(
-            shop,
-            &format!("random-{round}"),
-            Some(moment),
-        ));
+        let shop = Shop::start(&data, &TRAFFIC).unwrap();
+        let name = format!("random-{round}");
+        acknowledged.extend(shop_until_killed(shop, &name, || thread::sleep(moment)));
         let when = format!("after {moment:?}");
         verifies_killed += u32::from(holds_after_kill(&data, &when));
     }
@@ -91,8 +91,29 @@ fn twenty_kills_lose_nothing_and_repeat_no_effect() {
     assert_holds(&data);
 }
 
-/// A customer orders until the shop is killed: by its fault point, or by the test after `moment`.
-fn shop_until_killed(shop: Shop, name: &str, moment: Option<Duration>) -> Vec<Acknowledged> {
+/// Kills a start when there are `count` databases, or more than there were.
+fn kill_while_migrating(data: &Path, count: usize) {
+    let mut starting = sandbox::at(command().arg("serve"), data)
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("databases", || {
+        let there = if data.exists() {
+            databases(data).len()
+        } else {
+            0
+        };
+        (there >= count).then_some(())
+    });
+    starting.kill().unwrap();
+    let status = starting.wait().unwrap();
+    assert_eq!(status.code(), None, "killed, not failed: {status}");
+}
+
+/// A customer orders until the shop is killed, at the `moment` that passes.
+fn shop_until_killed(shop: Shop, name: &str, moment: impl FnOnce()) -> Vec<Acknowledged> {
     let address = shop.address().to_owned();
     let gone = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -103,13 +124,8 @@ fn shop_until_killed(shop: Shop, name: &str, moment: Option<Duration>) -> Vec<Ac
             orders
         });
         let closing = Closing(&gone);
-        match moment {
-            Some(moment) => {
-                thread::sleep(moment);
-                shop.kill();
-            }
-            None => assert_eq!(shop.exit().code(), None, "killed, not failed"),
-        }
+        moment();
+        shop.kill();
         drop(closing);
         customer.join().unwrap()
     })
@@ -121,7 +137,7 @@ fn shop_until_killed(shop: Shop, name: &str, moment: Option<Duration>) -> Vec<Ac
 fn holds_after_kill(data: &Path, when: &str) -> bool {
     let killed = kill_verify(data);
     let (code, verdict) = verify(data);
-    let nothing_yet = code == 2 && when.starts_with("during-migration");
+    let nothing_yet = code == 2 && when == "while it migrated";
     // A shop that keeps being killed may be slow, above all on a busy machine. The last check of the
     // test demands that all orders end.
     let invariants = verdict["invariants"].as_array().into_iter().flatten();

@@ -26,7 +26,7 @@ fn a_server_that_is_killed_under_traffic_and_a_shop_that_is_killed_with_it_lose_
         });
     };
     for round in 0..3 {
-        let shop = Shop::start(sandbox.path(), &["--traffic", "1/s"], None).unwrap();
+        let shop = Shop::start(sandbox.path(), &["--traffic", "1/s"]).unwrap();
         let over = AtomicBool::new(false);
         let address = shop.address().to_owned();
         thread::scope(|scope| {

@@ -232,7 +232,7 @@ fn verify_says_what_it_waits_for_under_traffic() {
     let Some(directory) = Sandbox::new() else {
         return;
     };
-    let shop = Shop::start(directory.path(), &["--traffic", "50/s"], None).unwrap();
+    let shop = Shop::start(directory.path(), &["--traffic", "50/s"]).unwrap();
     // On a busy machine the first look alone may take longer than a short wait.
     let mut settle = 1;
     let said = wait_for("a wait under traffic", || {

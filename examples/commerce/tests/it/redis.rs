@@ -16,7 +16,7 @@ const ASKED: &str = "SELECT CAST(sum(requested) AS BIGINT) FROM orders";
 
 fn start(sandbox: &Sandbox, redis: &str) -> Shop {
     let arguments = ["--traffic", "off", "--redis", redis];
-    Shop::start(sandbox.path(), &arguments, None).unwrap()
+    Shop::start(sandbox.path(), &arguments).unwrap()
 }
 
 /// Without shared leases, both processes ask for many of the effects.
@@ -107,7 +107,7 @@ fn two_gateways_count_the_requests_of_a_client_together() {
     };
     let start = |arguments: &[&str]| {
         let arguments = [&["--traffic", "off"], arguments].concat();
-        Shop::start(sandbox.path(), &arguments, None).unwrap()
+        Shop::start(sandbox.path(), &arguments).unwrap()
     };
     let catalog = start(&["--service", "catalog"]);
     let upstream = format!("catalog=http://{}", catalog.address());

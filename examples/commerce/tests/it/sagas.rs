@@ -12,7 +12,7 @@ use crate::{
 
 fn start(data: &Path, service: &str) -> Shop {
     let arguments = ["--traffic", "off", "--service", service];
-    Shop::start(data, &arguments, None).unwrap()
+    Shop::start(data, &arguments).unwrap()
 }
 
 /// The JSON that `commerce saga` with these words prints.

@@ -118,7 +118,7 @@ fn serve(sandbox: &Sandbox, option: &str, value: &str) -> Option<String> {
     if option != "traffic" {
         arguments.extend(["--traffic", "off"]);
     }
-    if let Ok(shop) = Shop::start(sandbox.path(), &arguments, None) {
+    if let Ok(shop) = Shop::start(sandbox.path(), &arguments) {
         shop.stop();
         return None;
     }

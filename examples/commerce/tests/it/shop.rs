@@ -56,15 +56,11 @@ pub(crate) fn command() -> Command {
 impl Shop {
     /// A shop without built-in traffic.
     pub(crate) fn open(data: &Path) -> Self {
-        Self::start(data, &["--traffic", "off"], None).unwrap()
+        Self::start(data, &["--traffic", "off"]).unwrap()
     }
 
     /// Starts a shop and waits for its ready line. An error is the exit status of a failed start.
-    pub(crate) fn start(
-        data: &Path,
-        arguments: &[&str],
-        crash_at: Option<&str>,
-    ) -> Result<Self, ExitStatus> {
+    pub(crate) fn start(data: &Path, arguments: &[&str]) -> Result<Self, ExitStatus> {
         let mut command = command();
         command
             .arg("serve")
@@ -72,9 +68,6 @@ impl Shop {
             .args(arguments)
             .stderr(Stdio::null());
         sandbox::at(&mut command, data);
-        if let Some(point) = crash_at {
-            command.env("COMMERCE_CRASH_AT", point);
-        }
         Self::spawn(command, data)
     }
 

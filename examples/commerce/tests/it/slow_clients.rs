@@ -77,7 +77,7 @@ fn a_client_that_misses_a_deadline_is_disconnected() {
         return;
     };
     let arguments = ["--traffic", "off", "--request-timeout", "1"];
-    let shop = Shop::start(sandbox.path(), &arguments, None).unwrap();
+    let shop = Shop::start(sandbox.path(), &arguments).unwrap();
     thread::scope(|scope| {
         let (shop, mut clients) = (&shop, Vec::new());
         for start in [b"", HEAD] {
@@ -114,7 +114,7 @@ fn slow_clients_on_every_connection_keep_nobody_out() {
     let start = |limit: &str| {
         let mut arguments = vec!["--traffic", "off", "--request-timeout", "3600"];
         arguments.extend(["--max-connections", limit]);
-        Shop::start(sandbox.path(), &arguments, None).unwrap()
+        Shop::start(sandbox.path(), &arguments).unwrap()
     };
     let assert_open = |shop: &Shop, key: &str| {
         for path in ["/healthz", "/readyz", "/"] {
@@ -147,7 +147,7 @@ fn health_is_answered_while_all_permits_are_taken() {
         return;
     };
     let arguments = ["--traffic", "off", "--max-connections", "8"];
-    let shop = Shop::start(sandbox.path(), &arguments, None).unwrap();
+    let shop = Shop::start(sandbox.path(), &arguments).unwrap();
     let (answers, answered) = mpsc::channel();
     thread::scope(|scope| {
         while_locked(shop.data(), "order", "idempotency_records", || {

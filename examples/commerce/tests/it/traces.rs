@@ -33,7 +33,7 @@ fn an_order_is_one_trace_through_all_processes() {
             collector.url(),
         ];
         let arguments: Vec<_> = own.into_iter().chain(arguments.iter().copied()).collect();
-        Shop::start(data, &arguments, None).unwrap()
+        Shop::start(data, &arguments).unwrap()
     };
     let services = ["order", "inventory", "payment", "shipping"];
     let processes = services.map(|service| start(service, &[]));
@@ -110,7 +110,7 @@ fn a_collector_that_is_away_or_hangs_stops_nothing() {
     drop(away);
     for (url, key) in urls.iter().zip(["hanging", "away"]) {
         let arguments = ["--traffic", "off", "--otlp", url];
-        let shop = Shop::start(sandbox.path(), &arguments, None).unwrap();
+        let shop = Shop::start(sandbox.path(), &arguments).unwrap();
         let order = shop.accept(key, &body(&[("SKU-001", 1)], "pm_ok"));
         assert_eq!(shop.ended(&order)["status"], "completed");
         if key == "hanging" {

@@ -19,7 +19,7 @@ fn a_message_that_does_not_decode_blocks_its_order_and_no_other() {
         return;
     };
     let data = directory.path();
-    let seller = Shop::start(data, &["--traffic", "off", "--service", "order"], None).unwrap();
+    let seller = Shop::start(data, &["--traffic", "off", "--service", "order"]).unwrap();
     let order = |key: &str| seller.accept(key, &body(&[("SKU-001", 1)], "pm_ok"));
     let [corrupted, future, sound] = ["a", "b", "c"].map(order);
     wait_for("the commands to be in the log", || {

@@ -8,7 +8,7 @@ use mainstay_database::{Namespace, sqlite::Database};
 use mainstay_messaging::{Publisher, StartAt, broker::Consumer, sqlite};
 
 use super::{Broker, LogContents, LogId, LogPartition, LogProgress, LogRecord, OpenBroker, Place};
-use crate::{FileSnapshot, Result, deployment::LEASE, roles};
+use crate::{FileSnapshot, Result, deployment::LEASE};
 
 const PARTITIONS: &str =
     "SELECT id, topic, number, first_offset, next_offset FROM broker_partitions ORDER BY id";
@@ -50,10 +50,8 @@ impl Place for FilePlace {
     async fn open(&self, partitions: u16) -> Result<Broker> {
         let file = Database::open(self.data.join("broker.db")).await?;
         // The database's own runner migrates first: its error names the newer schema.
-        file.migrate_with(&sqlite::MIGRATIONS, &Namespace::plain(), |_| {
-            roles::migrating();
-        })
-        .await?;
+        file.migrate(&sqlite::MIGRATIONS, &Namespace::plain())
+            .await?;
         let broker = sqlite::Broker::builder_on(&file)
             .lease(LEASE)
             .revocation_timeout(LEASE / 2)
@@ -146,7 +144,7 @@ impl OpenBroker for Open {
     }
 
     fn publisher(&self) -> Arc<dyn Publisher> {
-        roles::publisher(self.broker.publisher())
+        Arc::new(self.broker.publisher())
     }
 
     async fn subscribe(&self, service: &'static str) -> Result<Box<dyn Consumer>> {

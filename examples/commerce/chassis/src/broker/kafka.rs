@@ -12,7 +12,7 @@ use mainstay_messaging::{
 use tokio::sync::OnceCell;
 
 use super::{Broker, LogContents, LogId, LogPartition, LogProgress, LogRecord, OpenBroker, Place};
-use crate::{Error, Result, deployment::LEASE, roles};
+use crate::{Error, Result, deployment::LEASE};
 
 /// A cluster, and the beginning of the names of this deployment's topics and groups there.
 #[derive(Debug)]
@@ -206,7 +206,7 @@ impl OpenBroker for Open {
     }
 
     fn publisher(&self) -> Arc<dyn Publisher> {
-        roles::publisher(self.broker.publisher())
+        Arc::new(self.broker.publisher())
     }
 
     async fn subscribe(&self, service: &'static str) -> Result<Box<dyn Consumer>> {

@@ -28,10 +28,10 @@ pub(crate) use mainstay_dlock::postgres::{
 pub(crate) use mainstay_dlq::postgres::MIGRATIONS as QUEUE_MIGRATIONS;
 pub(crate) use mainstay_eventstore::postgres::MIGRATIONS as STREAMS_MIGRATIONS;
 pub use mainstay_eventstore::postgres::PostgresEventStore as Streams;
-pub(crate) use mainstay_idempotency::postgres::{
-    MIGRATIONS as RECORDS_MIGRATIONS, PostgresRecords as Records,
-};
-pub(crate) use mainstay_inbox::postgres::{MIGRATIONS as INBOX_MIGRATIONS, PostgresInbox as Inbox};
+pub(crate) use mainstay_idempotency::postgres::MIGRATIONS as RECORDS_MIGRATIONS;
+pub use mainstay_idempotency::postgres::PostgresRecords as Records;
+pub(crate) use mainstay_inbox::postgres::MIGRATIONS as INBOX_MIGRATIONS;
+pub use mainstay_inbox::postgres::PostgresInbox as Inbox;
 pub(crate) use mainstay_outbox::postgres::MIGRATIONS as OUTBOX_MIGRATIONS;
 pub use mainstay_outbox::postgres::PostgresOutbox as Outbox;
 pub(crate) use mainstay_saga::postgres::MIGRATIONS as SAGAS_MIGRATIONS;

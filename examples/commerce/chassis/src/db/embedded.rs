@@ -21,10 +21,10 @@ pub(crate) use mainstay_dlock::sqlite::{
 pub(crate) use mainstay_dlq::sqlite::MIGRATIONS as QUEUE_MIGRATIONS;
 pub(crate) use mainstay_eventstore::sqlite::MIGRATIONS as STREAMS_MIGRATIONS;
 pub use mainstay_eventstore::sqlite::SqliteEventStore as Streams;
-pub(crate) use mainstay_idempotency::sqlite::{
-    MIGRATIONS as RECORDS_MIGRATIONS, SqliteRecords as Records,
-};
-pub(crate) use mainstay_inbox::sqlite::{MIGRATIONS as INBOX_MIGRATIONS, SqliteInbox as Inbox};
+pub(crate) use mainstay_idempotency::sqlite::MIGRATIONS as RECORDS_MIGRATIONS;
+pub use mainstay_idempotency::sqlite::SqliteRecords as Records;
+pub(crate) use mainstay_inbox::sqlite::MIGRATIONS as INBOX_MIGRATIONS;
+pub use mainstay_inbox::sqlite::SqliteInbox as Inbox;
 pub(crate) use mainstay_outbox::sqlite::MIGRATIONS as OUTBOX_MIGRATIONS;
 pub use mainstay_outbox::sqlite::SqliteOutbox as Outbox;
 pub(crate) use mainstay_saga::sqlite::MIGRATIONS as SAGAS_MIGRATIONS;

@@ -1,6 +1,5 @@
 //! The dead letter queue of a service, on the service's own database.
 
-use async_trait::async_trait;
 use commerce_contracts::{
     AuthorizePayment, CancelShipment, CapturePayment, DispatchShipment, ExtendReservation,
     OrderCancelled, OrderCompleted, OrderConfirmed, OrderPlaced, PaymentAuthorized,
@@ -8,24 +7,14 @@ use commerce_contracts::{
     RefundPayment, ReleaseStock, ReserveStock, ShipmentStatusChanged, StockLevelChanged,
     StockReleased, StockReservationFailed, StockReserved, UserChanged, VoidOrRefundPayment,
 };
-use mainstay_database::Namespace;
-use mainstay_dlq::{DeadLetterQueue, Error, StoreOf, store::DeadLetterDatabase};
+use mainstay_dlq::{DeadLetterQueue, StoreOf};
 
-use super::{Database, Db, Inbox};
+use super::Inbox;
 
 /// The inbox of a service, with its dead letter queue.
 pub type DeadLetters = DeadLetterQueue<Inbox, StoreOf<Inbox>>;
 /// What operators see and do about the messages that a service cannot handle.
 pub type Desk = mainstay_dlq::Desk<Inbox, StoreOf<Inbox>>;
-
-#[async_trait]
-impl DeadLetterDatabase for Db {
-    type Store = <Database as DeadLetterDatabase>::Store;
-
-    async fn open_store(&self, namespace: &Namespace, migrate: bool) -> Result<Self::Store, Error> {
-        self.database.open_store(namespace, migrate).await
-    }
-}
 
 /// An edited message must decode as what it claims to be: every contract that a service handles.
 pub(super) fn checked(desk: Desk) -> Desk {
@@ -58,8 +47,7 @@ pub(super) fn checked(desk: Desk) -> Desk {
 
 #[cfg(all(test, not(feature = "distributed")))]
 mod tests {
-    use super::*;
-    use crate::Storage;
+    use crate::{Db, Storage};
 
     #[tokio::test]
     async fn every_kind_that_a_service_handles_is_checked() {
