@@ -146,7 +146,7 @@ impl Statements {
             // key is old.
             relays: sql(&format!(
                 "SELECT count(*), count(*) FILTER (WHERE owner < $1),
-                   EXISTS (SELECT 1 FROM {{ns}}outbox_deduplication_keys WHERE used_at < {NOW} - $2)
+                   coalesce((SELECT min(used_at) FROM {{ns}}outbox_deduplication_keys) < {NOW} - $2, false)
                  FROM {{ns}}outbox_relays"
             )),
             // Gives up shards above the fair share and takes shards up to it with the next fencing token.

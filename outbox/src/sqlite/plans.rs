@@ -216,19 +216,31 @@ async fn a_round_costs_no_more_than_a_batch_however_many_rows_wait() {
 async fn old_deduplication_keys_are_found_by_index() {
     let (_, count, rows) = WAITING[0];
     let bench = Bench::new(count, rows).await;
-    let text = bench.outbox.inner.statements.prune_keys.as_str();
-    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
-    let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
-        .fetch_all(bench.database.reader())
-        .await
-        .unwrap();
-    let by_use = "outbox_deduplication_keys_by_use (used_at<?)";
-    assert!(
-        steps.iter().any(|step| step.3.contains(by_use)),
-        "{steps:#?}"
-    );
-    assert!(
-        !steps.iter().any(|step| step.3.starts_with("SCAN outbox")),
-        "{steps:#?}"
-    );
+    let sql = &bench.outbox.inner.statements;
+    for (statement, wanted) in [
+        (
+            &sql.prune_keys,
+            "outbox_deduplication_keys_by_use (used_at<?)",
+        ),
+        // SQLite calls it a search if it reads the first entry only.
+        (
+            &sql.duties,
+            "SEARCH outbox_deduplication_keys USING COVERING INDEX",
+        ),
+    ] {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", statement.as_str()));
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+            .fetch_all(bench.database.reader())
+            .await
+            .unwrap();
+        assert!(
+            steps.iter().any(|step| step.3.contains(wanted)),
+            "{steps:#?}"
+        );
+        let scans = "SCAN outbox_deduplication_keys";
+        assert!(
+            !steps.iter().any(|step| step.3.starts_with(scans)),
+            "{steps:#?}"
+        );
+    }
 }

@@ -106,7 +106,7 @@ impl Statements {
                 "SELECT EXISTS (SELECT 1 FROM {ns}outbox_relays WHERE owner <> $1 AND (boot_id <> $2 OR lease_until <= $3))
                      OR EXISTS (SELECT 1 FROM {ns}outbox_shards
                                 WHERE owner IS NULL OR owner NOT IN (SELECT owner FROM {ns}outbox_relays)),
-                   EXISTS (SELECT 1 FROM {ns}outbox_deduplication_keys WHERE used_at < $4)",
+                   coalesce((SELECT min(used_at) FROM {ns}outbox_deduplication_keys) < $4, false)",
             ),
             remove_dead_relays: sql(
                 "DELETE FROM {ns}outbox_relays WHERE owner <> $1 AND (boot_id <> $2 OR lease_until <= $3)",
