@@ -99,7 +99,7 @@
 //! | A message is larger than the topic's `max.message.bytes`. | [`Error::TooLarge`], before it is sent | The same. |
 //! | The limit of the topic was lowered meanwhile. | [`PublishOutcome::Unknown`] | The next call knows the new limit. |
 //! | The committed offset is not in the log. | [`Error::OffsetOutOfRange`] | The member reads nothing until an operator resets the offset. |
-//! | The cluster says by mistake that it is not, as after an unclean restart. | [`Lost`] | The member begins anew where the group has committed. |
+//! | The cluster says by mistake that it is not. | [`Lost`] | The member begins anew where the group has committed. |
 //! | A member does not call `next`. | [`Lost`] when it does | Its partitions move after `revocation_timeout` and `session_timeout`. |
 //! | Another program has the same `instance_id`. | [`Error::Refused`] | The older one has lost its partitions. |
 //!

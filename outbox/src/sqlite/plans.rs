@@ -220,12 +220,12 @@ async fn old_deduplication_keys_are_found_by_index() {
     for (statement, wanted) in [
         (
             &sql.prune_keys,
-            "outbox_deduplication_keys_by_use (used_at<?)",
+            "INDEX outbox_deduplication_keys_by_use (used_at<?)",
         ),
-        // SQLite calls it a search if it reads the first entry only.
+        // Its first entry alone.
         (
             &sql.duties,
-            "SEARCH outbox_deduplication_keys USING COVERING INDEX",
+            "SEARCH outbox_deduplication_keys USING COVERING INDEX outbox_deduplication_keys_by_use",
         ),
     ] {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", statement.as_str()));

@@ -38,6 +38,9 @@ const RETENTION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// sixteen messages, and a transaction is a sync of the disk.
 const INTERVAL: Duration = Duration::from_millis(10);
 
+/// How often relays and replayers look for what another process wrote. Their own process wakes them.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Carries out the commands of sagas, and answers them through the service's outbox.
 pub type Participant = mainstay_saga::Participant<Sagas, Outbox>;
 
@@ -233,7 +236,7 @@ impl ServiceBuilder {
         let shutdown = self.deployment.shutdown.clone();
         let relay = Relay::new(self.outbox, Counting(self.deployment.publisher()))
             .lease(LEASE)
-            .poll_interval(LEASE);
+            .poll_interval(LOOK);
         let health = HealthCheck {
             service: self.name,
             relay: relay.handle(),
@@ -278,7 +281,7 @@ impl ServiceBuilder {
         let replayer = || {
             let replayer = queue.replayer(self.name, handlers.clone());
             let replayer = replayer.map_err(mainstay_messaging::Error::from)?;
-            Ok::<_, crate::Error>(replayer.retention(RETENTION).poll_interval(LEASE / 2))
+            Ok::<_, crate::Error>(replayer.retention(RETENTION).poll_interval(LOOK))
         };
         let operators = self.deployment.operators.clone();
         let desk = Routes::new(self.db.desk().await?, move |parts, role| {
@@ -296,7 +299,7 @@ impl ServiceBuilder {
             .on_commit(move || on_commit.iter().for_each(|work| work.notify_one()));
         let relay = Relay::new(self.outbox, Counting(self.deployment.publisher()))
             .lease(LEASE)
-            .poll_interval(LEASE)
+            .poll_interval(LOOK)
             .round_interval(INTERVAL);
         let health = HealthCheck {
             service: self.name,

@@ -23,7 +23,7 @@ const WHILE_MIGRATING: [usize; 2] = [1, 6];
 const ROWS: [(&str, &str, i64); 8] = [
     ("order", "SELECT count(*) FROM saga_runs", 3),
     ("inventory", "SELECT count(*) FROM reservations", 2),
-    // The payment provider has carried out a call whose answer payment does not have yet.
+    // A call at the payment provider, whose answer payment may not have yet.
     ("psp", "SELECT count(*) FROM operations", 2),
     ("broker", "SELECT count(*) FROM broker_records", 20),
     ("payment", "SELECT count(*) FROM payments", 20),
@@ -60,10 +60,10 @@ fn twenty_kills_lose_nothing_and_repeat_no_effect() {
         let rows = || count(&data, database, sql);
         let enough = rows() + more;
         let name = format!("rows-{round}");
+        let when = format!("at {enough} by {sql} in {database}");
         acknowledged.extend(shop_until_killed(shop, &name, || {
-            wait_for("rows", || (rows() >= enough).then_some(()));
+            wait_for(&when, || (rows() >= enough).then_some(()));
         }));
-        let when = format!("at {enough} of {database}: {sql}");
         verifies_killed += u32::from(holds_after_kill(&data, &when));
     }
     for round in 0..10 {
@@ -91,7 +91,7 @@ fn twenty_kills_lose_nothing_and_repeat_no_effect() {
     assert_holds(&data);
 }
 
-/// Kills a start when there are `count` databases, or more than there were.
+/// Kills a shop that starts, once there are `count` databases.
 fn kill_while_migrating(data: &Path, count: usize) {
     let mut starting = sandbox::at(command().arg("serve"), data)
         .args(["--listen", "127.0.0.1:0"])
@@ -112,7 +112,7 @@ fn kill_while_migrating(data: &Path, count: usize) {
     assert_eq!(status.code(), None, "killed, not failed: {status}");
 }
 
-/// A customer orders until the shop is killed, at the `moment` that passes.
+/// A customer orders until `moment` returns, and the shop is killed.
 fn shop_until_killed(shop: Shop, name: &str, moment: impl FnOnce()) -> Vec<Acknowledged> {
     let address = shop.address().to_owned();
     let gone = AtomicBool::new(false);

@@ -17,7 +17,7 @@ use mainstay_messaging::{
     },
 };
 
-use super::fixture::{KafkaFixture, message};
+use super::fixture::{KafkaFixture, PATIENCE, message};
 
 /// A cluster of one node. librdkafka's handle stays on its thread.
 pub(crate) struct Mock {
@@ -221,7 +221,8 @@ async fn a_cluster_that_says_by_mistake_that_an_offset_is_out_of_range_silences_
             assert!(outcome.is_acknowledged(), "{outcome:?}");
         }
         while read.len() < KEYS.len() * (1 + round) {
-            match consumer.next().await {
+            let next = tokio::time::timeout(PATIENCE, consumer.next());
+            match next.await.expect("it fell silent") {
                 Ok(ConsumerEvent::Deliveries(deliveries)) => {
                     read.extend(deliveries.into_iter().map(|delivery| delivery.position));
                 }

@@ -55,8 +55,6 @@ impl Place for FilePlace {
         let broker = sqlite::Broker::builder_on(&file)
             .lease(LEASE)
             .revocation_timeout(LEASE / 2)
-            // Only the shop's own process appends, which wakes its consumers.
-            .poll_interval(LEASE / 4)
             .open()
             .await?;
         for topic in TOPICS {
