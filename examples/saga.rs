@@ -12,8 +12,8 @@
 use std::{error::Error, path::PathBuf, time::Duration};
 
 use mainstay_saga::{
-    Command, Compensable, Definition, Never, Orchestrator, Outcome, Participant, Query, Saga,
-    Signature, SqliteSagas, Status,
+    Answer, Command, Compensable, Definition, Never, Orchestrator, Outcome, Participant, Query,
+    Saga, Signature, SqliteSagas, Status,
     database::sqlite::Database,
     inbox::{HandlerError, Received, SqliteInbox, Worker},
     messages,
@@ -84,59 +84,43 @@ fn place_order() -> Definition<Order> {
 const SCHEMA: &str =
     "CREATE TABLE IF NOT EXISTS orders (id TEXT PRIMARY KEY, cents INTEGER NOT NULL) STRICT";
 
-type Kit = Participant<SqliteSagas, SqliteOutbox>;
-
+/// Here a service takes the stock, through the transaction.
 async fn reserve(
-    tx: &mut SqliteConnection,
+    _: &mut SqliteConnection,
     command: Received<ReserveStock>,
-    kit: Kit,
-) -> Result<(), HandlerError> {
-    let Some(task) = kit.begin(tx, &command).await? else {
-        return Ok(()); // it was undone before: nothing may happen any more
-    };
-    // Here a service takes the stock, through `tx`.
+) -> Result<Answer<ReserveStock>, HandlerError> {
     let hold = format!("hold of {}", command.event.order);
-    Ok(kit.done(tx, &task, &StockReserved { hold }).await?)
+    Ok(Answer::Done(StockReserved { hold }))
 }
 
+/// Here a service gives back what the order holds, if it holds anything.
 async fn release(
-    tx: &mut SqliteConnection,
-    undo: Received<ReleaseStock>,
-    kit: Kit,
-) -> Result<(), HandlerError> {
-    let (_, task) = kit.undo::<ReserveStock>(tx, &undo).await?;
-    // Here a service gives back what the order holds, if it holds anything.
-    Ok(kit.undone(tx, &task, &StockReleased {}).await?)
+    _: &mut SqliteConnection,
+    _: Received<ReleaseStock>,
+) -> Result<StockReleased, HandlerError> {
+    Ok(StockReleased {})
 }
 
 async fn pay(
-    tx: &mut SqliteConnection,
+    _: &mut SqliteConnection,
     command: Received<Pay>,
-    kit: Kit,
-) -> Result<(), HandlerError> {
-    let Some(task) = kit.begin(tx, &command).await? else {
-        return Ok(());
-    };
+) -> Result<Answer<Pay>, HandlerError> {
     if command.event.cents > 10_000 {
         let code = "over the limit".to_owned();
-        return Ok(kit.refused(tx, &task, &Declined { code }).await?);
+        return Ok(Answer::Refused(Declined { code }));
     }
     let receipt = format!("receipt of {}", command.event.order);
-    Ok(kit.done(tx, &task, &Paid { receipt }).await?)
+    Ok(Answer::Done(Paid { receipt }))
 }
 
 async fn ship(
-    tx: &mut SqliteConnection,
+    _: &mut SqliteConnection,
     command: Received<Ship>,
-    kit: Kit,
-) -> Result<(), HandlerError> {
-    let Some(task) = kit.begin(tx, &command).await? else {
-        return Ok(());
-    };
+) -> Result<Answer<Ship>, HandlerError> {
     if command.event.order == "lost" {
-        return Ok(()); // a bug: no answer ever comes
+        return Ok(Answer::Neither); // a bug: no answer ever comes
     }
-    Ok(kit.done(tx, &task, &Shipped {}).await?)
+    Ok(Answer::Done(Shipped {}))
 }
 
 #[tokio::main]
@@ -160,10 +144,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The participants.
     let sagas = SqliteSagas::builder(&db).open().await?;
     let inbox = SqliteInbox::builder(&db).open().await?;
-    let kit = Participant::new(sagas.clone(), outbox.clone());
+    let participant = Participant::new(sagas.clone(), outbox.clone());
+    let handlers = participant.handlers();
+    let handlers = handlers.on_undoable(reserve, release).on(pay).on(ship);
     let commands = broker.consumer("services").subscribe(commands).await?;
-    let services = Worker::new(inbox, commands).with_state(kit);
-    let services = services.on(reserve).on(release).on(pay).on(ship).spawn();
+    let services = Worker::new(inbox, commands).handlers(handlers.build());
+    let services = services.spawn();
 
     // The service that owns the saga.
     let place_order = Orchestrator::builder(place_order(), sagas, outbox).build()?;

@@ -121,7 +121,9 @@ macro_rules! conformance {
             a_skip_of_an_undo_goes_on_undoing
             a_timeline_is_text_and_json
             a_step_is_begun_and_undone_once
+            steps_that_begin_at_once_are_answered_in_their_order
             a_begin_waits_for_the_undo_of_its_step
+            a_batch_of_begins_waits_for_the_undo_of_one_of_its_steps
             a_late_answer_asks_whether_it_is_still_wanted
             only_steps_with_an_undo_are_recorded
             records_of_steps_are_pruned

@@ -16,7 +16,7 @@
 //! use mainstay_saga::{Command, Compensable, Definition, Never, Orchestrator, Outcome, Saga, SqliteSagas, messages};
 //! use mainstay_saga::{database::sqlite::Database, messaging::sqlite::Broker, outbox::{Relay, SqliteOutbox}};
 //! use serde::{Deserialize, Serialize};
-//! # use mainstay_saga::{Participant, Query, Status, sqlx::SqliteConnection};
+//! # use mainstay_saga::{Answer, Participant, Query, Status, sqlx::SqliteConnection};
 //! # use mainstay_saga::inbox::{HandlerError, Received, SqliteInbox, Worker};
 //!
 //! #[derive(Serialize, Deserialize)]
@@ -49,28 +49,20 @@
 //!     });
 //!     saga.build()
 //! }
-//! # async fn reserve(tx: &mut SqliteConnection, command: Received<ReserveStock>, kit: Kit) -> Result<(), HandlerError> {
-//! #     let Some(task) = kit.begin(tx, &command).await? else { return Ok(()) };
-//! #     kit.done(tx, &task, &StockReserved { hold: "h-1".into() }).await?;
-//! #     Ok(())
+//! # type Tx = SqliteConnection;
+//! # async fn reserve(_: &mut Tx, _: Received<ReserveStock>) -> Result<Answer<ReserveStock>, HandlerError> {
+//! #     Ok(Answer::Done(StockReserved { hold: "h-1".into() }))
 //! # }
-//! # async fn release(tx: &mut SqliteConnection, undo: Received<ReleaseStock>, kit: Kit) -> Result<(), HandlerError> {
-//! #     let (_, task) = kit.undo::<ReserveStock>(tx, &undo).await?;
-//! #     kit.undone(tx, &task, &StockReleased {}).await?;
-//! #     Ok(())
+//! # async fn release(_: &mut Tx, _: Received<ReleaseStock>) -> Result<StockReleased, HandlerError> {
+//! #     Ok(StockReleased {})
 //! # }
-//! # async fn pay(tx: &mut SqliteConnection, command: Received<Pay>, kit: Kit) -> Result<(), HandlerError> {
-//! #     let Some(task) = kit.begin(tx, &command).await? else { return Ok(()) };
-//! #     if command.event.cents > 1_000 { kit.refused(tx, &task, &Declined {}).await?; return Ok(()) }
-//! #     kit.done(tx, &task, &Paid { receipt: "r-1".into() }).await?;
-//! #     Ok(())
+//! # async fn pay(_: &mut Tx, command: Received<Pay>) -> Result<Answer<Pay>, HandlerError> {
+//! #     if command.event.cents > 1_000 { return Ok(Answer::Refused(Declined {})) }
+//! #     Ok(Answer::Done(Paid { receipt: "r-1".into() }))
 //! # }
-//! # async fn ship(tx: &mut SqliteConnection, command: Received<Ship>, kit: Kit) -> Result<(), HandlerError> {
-//! #     let Some(task) = kit.begin(tx, &command).await? else { return Ok(()) };
-//! #     kit.done(tx, &task, &Shipped {}).await?;
-//! #     Ok(())
+//! # async fn ship(_: &mut Tx, _: Received<Ship>) -> Result<Answer<Ship>, HandlerError> {
+//! #     Ok(Answer::Done(Shipped {}))
 //! # }
-//! # type Kit = Participant<SqliteSagas, SqliteOutbox>;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -84,10 +76,11 @@
 //! let outbox = SqliteOutbox::builder(&db).source("/orders").open().await?;
 //! let relay = Relay::new(outbox.clone(), broker.publisher()).spawn(); // publishes the commands
 //! let sagas = SqliteSagas::builder(&db).open().await?;                // creates its tables
-//! # let kit = Participant::new(sagas.clone(), outbox.clone());
+//! # let handlers = Participant::new(sagas.clone(), outbox.clone()).handlers();
+//! # let handlers = handlers.on_undoable(reserve, release).on(pay).on(ship);
 //! # let inbox = SqliteInbox::builder(&db).open().await?;
 //! # let commands = broker.consumer("shop").subscribe(["stock-commands", "payment-commands", "shipping-commands"]).await?;
-//! # let shop = Worker::new(inbox, commands).with_state(kit).on(reserve).on(release).on(pay).on(ship).spawn();
+//! # let shop = Worker::new(inbox, commands).handlers(handlers.build()).spawn();
 //! let place_order = Orchestrator::builder(place_order(), sagas, outbox).build()?;
 //! let replies = broker.consumer("place-order").subscribe(["stock", "payments", "shipping"]).await?;
 //! let worker = place_order.worker(replies).spawn(); // an inbox worker
@@ -265,7 +258,7 @@ pub use error::Error;
 pub use memory::MemorySagas;
 pub use operator::{Desk, Query, Signature};
 pub use orchestrator::{Observer, Orchestrator, OrchestratorBuilder, Started, Transition};
-pub use participant::{Participant, Task, UndoTask};
+pub use participant::{CommandHandlers, Participant, Task, UndoTask};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresSagas;
 pub use run::{Attempt, CommandId, NotACommandId, RunId};

@@ -26,7 +26,6 @@ use builder::Locals;
 pub(crate) use turn::Running;
 
 pub use builder::OrchestratorBuilder;
-pub use local::{LocalFn, WithState, WithoutState};
 pub use observer::{Observer, Transition};
 pub use worker::Replies;
 

@@ -1,5 +1,7 @@
 //! The other side: carries out commands, and answers them in the effect's transaction.
 
+mod handlers;
+
 use std::{fmt, marker::PhantomData};
 
 use mainstay_inbox::Received;
@@ -13,36 +15,46 @@ use crate::{
     store::{Begun, ParticipantStore, Unbegun},
 };
 
+pub use handlers::CommandHandlers;
+
 /// Answers commands, and keeps the law of undo before do. Clones are cheap.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")] mod example {
 /// # mod orders { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/orders.rs")); }
 /// # use orders::*;
-/// use mainstay_saga::{Participant, SqliteSagas, sqlx::SqliteConnection};
-/// use mainstay_saga::{inbox::{HandlerError, Received}, outbox::SqliteOutbox};
+/// use mainstay_saga::{Answer, Participant, SqliteSagas, sqlx::SqliteConnection};
+/// use mainstay_saga::{inbox::{HandlerError, Handlers, Received}, outbox::SqliteOutbox};
 ///
-/// type Kit = Participant<SqliteSagas, SqliteOutbox>;
+/// type Tx = SqliteConnection;
 ///
-/// async fn reserve(tx: &mut SqliteConnection, command: Received<ReserveStock>, kit: Kit) -> Result<(), HandlerError> {
-///     let Some(task) = kit.begin(tx, &command).await? else {
-///         return Ok(()); // it was undone before: nothing may happen any more
-///     };
+/// async fn reserve(tx: &mut Tx, command: Received<ReserveStock>) -> Result<Answer<ReserveStock>, HandlerError> {
 ///     // … take the stock, through `tx` …
-///     kit.done(tx, &task, &StockReserved { hold: "h-1".into() }).await?;
-///     Ok(())
+///     Ok(Answer::Done(StockReserved { hold: "h-1".into() })) // or Refused(OutOfStock {})
 /// }
 ///
-/// async fn release(tx: &mut SqliteConnection, undo: Received<ReleaseStock>, kit: Kit) -> Result<(), HandlerError> {
-///     let (_, task) = kit.undo::<ReserveStock>(tx, &undo).await?;
+/// async fn release(tx: &mut Tx, undo: Received<ReleaseStock>) -> Result<StockReleased, HandlerError> {
 ///     // … give back what this order holds, if it holds anything, through `tx` …
-///     kit.undone(tx, &task, &StockReleased {}).await?;
-///     Ok(())
+///     Ok(StockReleased {})
+/// }
+///
+/// fn handlers(stock: &Participant<SqliteSagas, SqliteOutbox>) -> Handlers<Tx> {
+///     stock.handlers().on_undoable(reserve, release).build()
 /// }
 /// # }
 /// ```
 ///
-/// A worker of the inbox calls them: `Worker::new(inbox, commands).with_state(kit).on(reserve).on(release)`.
+/// A worker of the inbox runs them: `Worker::new(inbox, commands).handlers(handlers(&stock))`.
+///
+/// # Answers that come later
+///
+/// A step that has to wait, for a provider or for a person, stores its [`Task`] in the transaction
+/// of the command and returns [`Answer::Neither`](crate::Answer::Neither). Whoever ends it, in any
+/// process, asks [`is_wanted`](Self::is_wanted) and calls [`done`](Self::done) or
+/// [`refused`](Self::refused), in the transaction of the late effect.
+///
+/// A handler that has to do something before the command begins, such as to lock a row, is an
+/// ordinary one of the inbox, and calls [`begin`](Self::begin) and [`done`](Self::done) itself.
 ///
 /// # Laws of a participant
 ///
@@ -51,8 +63,8 @@ use crate::{
 /// | Each command is answered: done, refused or undone. A failure is no answer: the worker tries again. | your handler |
 /// | Effect and answer commit together. | the outbox in the handler's transaction |
 /// | A command that comes twice has one effect. | the inbox of the worker |
-/// | An undo without a do answers *undone*. | [`undo`](Self::undo), which sets a tombstone |
-/// | A do behind its undo has no effect. | [`begin`](Self::begin), which finds the tombstone |
+/// | An undo without a do answers *undone*. | the undo, which sets a tombstone |
+/// | A do behind its undo has no effect. | the begin, which finds the tombstone |
 /// | Refused means that nothing happened, and nothing will. | your handler |
 /// | A command and its undo are handled in their order. | one topic and key; a worker or dead letter queue that keeps the order of a key |
 #[derive(Clone)]
@@ -133,10 +145,7 @@ where
         connection: &mut P::Connection,
         command: &Received<C>,
     ) -> Result<Option<Task<C>>, Error> {
-        let task = Task {
-            to: ReplyTo::of(&command.message),
-            command: PhantomData,
-        };
+        let task = Task::of(command);
         let wanted = self.is_wanted(connection, &task).await?;
         Ok(wanted.then_some(task))
     }
@@ -235,6 +244,11 @@ where
         to: &ReplyTo,
         event: &E,
     ) -> Result<(), Error> {
+        let reply = self.reply(to, event)?;
+        Ok(self.outbox.enqueue(connection, &reply).await?)
+    }
+
+    fn reply<E: Event>(&self, to: &ReplyTo, event: &E) -> Result<Message, Error> {
         let mut message = self.outbox.message(event)?;
         if message.key.is_none() {
             message.key = to.key.as_deref().map(Key::new).transpose()?;
@@ -242,7 +256,19 @@ where
         message.causation_id = Some(to.command.clone());
         message.correlation_id.clone_from(&to.correlation);
         message.traceparent.clone_from(&to.traceparent);
-        Ok(self.outbox.enqueue(connection, &message).await?)
+        Ok(message)
+    }
+}
+
+impl<C: Command> Task<C> {
+    /// The task of a command that is answered later, by a handler that returns
+    /// [`Answer::Neither`](crate::Answer::Neither).
+    #[must_use]
+    pub fn of(command: &Received<C>) -> Self {
+        Self {
+            to: ReplyTo::of(&command.message),
+            command: PhantomData,
+        }
     }
 }
 

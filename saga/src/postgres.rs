@@ -14,7 +14,7 @@ use mainstay_database::{
 use sqlx::{PgConnection, PgPool, Postgres, SqlStr};
 
 use crate::{
-    Error, RunId, SagasBuilder,
+    Error, SagasBuilder,
     builder::micros,
     journal::Entry,
     sql::{Dialect, PROBES, Statements, implement_roles},
@@ -38,6 +38,7 @@ const DIALECT: Dialect = Dialect {
     now: "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
     clock: "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
     listed: "r.run = ANY($1)",
+    given: "UNNEST($1::text[]) AS n (value)",
     // Not a condition of an index: a planner that does not know the table yet takes all runs of the
     // saga from one, and those of the list from another.
     of_saga: "(r.saga = $2) IS TRUE",
@@ -95,8 +96,8 @@ impl PostgresSagas {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "a list of another store is JSON")]
-    fn texts(runs: &[RunId]) -> Result<Vec<&str>, Error> {
-        Ok(runs.iter().map(RunId::as_str).collect())
+    fn texts<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Vec<&'t str>, Error> {
+        Ok(texts.collect())
     }
 
     fn entries(journal: &[Entry]) -> Result<Vec<String>, Error> {

@@ -12,7 +12,9 @@ mod statements;
 
 pub(crate) use desk::implement_desk;
 pub(crate) use participant::implement_participant;
-pub(crate) use rows::{begun, journal_of, listed_of, live_of, stored_of, summary_of, unbegun};
+pub(crate) use rows::{
+    begun, begun_of, journal_of, listed_of, live_of, stored_of, summary_of, unbegun,
+};
 pub(crate) use runs::implement_runs;
 pub(crate) use statements::{Dialect, PROBES, Statements};
 

@@ -10,7 +10,7 @@ use mainstay_database::{
 use sqlx::{SqlStr, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::{
-    Error, RunId, SagasBuilder,
+    Error, SagasBuilder,
     builder::micros,
     journal::Entry,
     sql::{Dialect, PROBES, Statements, implement_roles},
@@ -35,6 +35,7 @@ const DIALECT: Dialect = Dialect {
     now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
     clock: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
     listed: "r.run IN (SELECT value FROM json_each($1))",
+    given: "json_each($1) AS n",
     // With +, no index of all runs of the saga is read.
     of_saga: "+r.saga = $2",
     among: ["IN (", ")"],
@@ -90,8 +91,8 @@ impl SqliteSagas {
         true
     }
 
-    fn texts(runs: &[RunId]) -> Result<String, Error> {
-        Ok(serde_json::to_string(runs)?)
+    fn texts<'t>(texts: impl Iterator<Item = &'t str>) -> Result<String, Error> {
+        Ok(serde_json::to_string(&texts.collect::<Vec<_>>())?)
     }
 
     fn entries(journal: &[Entry]) -> Result<String, Error> {

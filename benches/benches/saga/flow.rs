@@ -12,7 +12,7 @@ use mainstay_inbox::{HandlerError, PostgresInbox, Received, Worker, WorkerHandle
 use mainstay_messaging::sqlite::Broker;
 use mainstay_outbox::{PostgresOutbox, Relay, RelayHandle};
 use mainstay_saga::{
-    Command, Compensable, Definition, Never, Observer, Orchestrator, Outcome, Participant,
+    Answer, Command, Compensable, Definition, Never, Observer, Orchestrator, Outcome, Participant,
     PostgresSagas, Query, Saga, Status, TimersHandle, Transition, messages,
 };
 use mainstay_testkit::postgres::{Server, TestDatabase};
@@ -21,8 +21,6 @@ use sqlx::PgConnection;
 use tokio::sync::oneshot;
 
 use crate::{REFUSED, Shop};
-
-type Kit = Participant<PostgresSagas, PostgresOutbox>;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Order {
@@ -107,64 +105,48 @@ async fn effect(tx: &mut PgConnection, body: &str) -> Result<(), HandlerError> {
 async fn reserve(
     tx: &mut PgConnection,
     command: Received<Reserve>,
-    kit: Kit,
-) -> Result<(), HandlerError> {
-    if let Some(task) = kit.begin(tx, &command).await? {
-        effect(tx, &command.event.note).await?;
-        let hold = "hold-1".to_owned();
-        kit.done(tx, &task, &Reserved { hold }).await?;
-    }
-    Ok(())
+) -> Result<Answer<Reserve>, HandlerError> {
+    effect(tx, &command.event.note).await?;
+    let hold = "hold-1".to_owned();
+    Ok(Answer::Done(Reserved { hold }))
 }
 
-async fn release(
-    tx: &mut PgConnection,
-    undo: Received<Release>,
-    kit: Kit,
-) -> Result<(), HandlerError> {
-    let (_, task) = kit.undo::<Reserve>(tx, &undo).await?;
+async fn release(tx: &mut PgConnection, _: Received<Release>) -> Result<Released, HandlerError> {
     effect(tx, "released").await?;
-    Ok(kit.undone(tx, &task, &Released {}).await?)
+    Ok(Released {})
 }
 
 async fn authorize(
     tx: &mut PgConnection,
     command: Received<Authorize>,
-    kit: Kit,
-) -> Result<(), HandlerError> {
-    let Some(task) = kit.begin(tx, &command).await? else {
-        return Ok(());
-    };
+) -> Result<Answer<Authorize>, HandlerError> {
     if command.event.is_refused {
-        return Ok(kit.refused(tx, &task, &Declined {}).await?);
+        return Ok(Answer::Refused(Declined {}));
     }
     effect(tx, &"x".repeat(200)).await?;
     let authorization = "authorization-1".to_owned();
-    Ok(kit.done(tx, &task, &Authorized { authorization }).await?)
+    Ok(Answer::Done(Authorized { authorization }))
+}
+
+/// No saga of the bench undoes it: the pivot behind it is never refused.
+async fn void(_: &mut PgConnection, _: Received<Void>) -> Result<Voided, HandlerError> {
+    Ok(Voided {})
 }
 
 async fn capture(
     tx: &mut PgConnection,
-    command: Received<Capture>,
-    kit: Kit,
-) -> Result<(), HandlerError> {
-    if let Some(task) = kit.begin(tx, &command).await? {
-        effect(tx, &"x".repeat(200)).await?;
-        kit.done(tx, &task, &Captured {}).await?;
-    }
-    Ok(())
+    _: Received<Capture>,
+) -> Result<Answer<Capture>, HandlerError> {
+    effect(tx, &"x".repeat(200)).await?;
+    Ok(Answer::Done(Captured {}))
 }
 
 async fn dispatch(
     tx: &mut PgConnection,
-    command: Received<Dispatch>,
-    kit: Kit,
-) -> Result<(), HandlerError> {
-    if let Some(task) = kit.begin(tx, &command).await? {
-        effect(tx, &"x".repeat(200)).await?;
-        kit.done(tx, &task, &Dispatched {}).await?;
-    }
-    Ok(())
+    _: Received<Dispatch>,
+) -> Result<Answer<Dispatch>, HandlerError> {
+    effect(tx, &"x".repeat(200)).await?;
+    Ok(Answer::Done(Dispatched {}))
 }
 
 /// Tells who waits for a run that it has ended.
@@ -235,6 +217,7 @@ impl Flow {
         let replies = broker.consumer("place-order").subscribe(["replies"]);
         let told = ended.clone();
         let worker = orchestrator.worker(replies.await.unwrap());
+        let worker = worker.concurrency(3);
         let worker = worker.on_commit(move || told.committed()).spawn();
 
         let (shop, steps, answers, second) = service(server, "/shop").await;
@@ -243,14 +226,14 @@ impl Flow {
         let answering = Relay::new(answers.clone(), broker.publisher()).spawn();
         let inbox = PostgresInbox::builder(&shop).open().await.unwrap();
         let commands = broker.consumer("shop").subscribe(["commands"]);
-        let participant = Worker::new(inbox, commands.await.unwrap())
-            .concurrency(4)
-            .with_state(Participant::new(steps, answers))
-            .on(reserve)
-            .on(release)
-            .on(authorize)
+        let handlers = Participant::new(steps, answers)
+            .handlers()
+            .on_undoable(reserve, release)
+            .on_undoable(authorize, void)
             .on(capture)
-            .on(dispatch)
+            .on(dispatch);
+        let participant = Worker::new(inbox, commands.await.unwrap())
+            .handlers(handlers.build())
             .spawn();
         Self {
             database,

@@ -64,6 +64,36 @@ pub async fn a_step_is_begun_and_undone_once<F: Fixture>(fixture: F) {
     until(rolled_back).await;
 }
 
+pub async fn steps_that_begin_at_once_are_answered_in_their_order<F: Fixture>(fixture: F) {
+    use Begun::{Again, First, Undone};
+    let store = fixture.sagas();
+    let mut tx = store.database().begin().await.unwrap();
+    assert_eq!(store.undo(&mut tx, "r:b").await.unwrap(), Unbegun::Never);
+    assert_eq!(store.begin(&mut tx, "r:a").await.unwrap(), First);
+    let steps = ["r:c", "r:b", "r:a", "r:d"];
+    let begun = store.begin_batch(&mut tx, &steps).await.unwrap();
+    assert_eq!(begun, [First, Undone, Again, First]);
+    let begun = store.begin_batch(&mut tx, &steps).await.unwrap();
+    assert_eq!(begun, [Again, Undone, Again, Again]);
+    assert_eq!(store.undo(&mut tx, "r:d").await.unwrap(), Unbegun::Begun);
+}
+
+pub async fn a_batch_of_begins_waits_for_the_undo_of_one_of_its_steps<F: Fixture>(fixture: F) {
+    let store = fixture.sagas();
+    let mut undoing = store.database().begin().await.unwrap();
+    assert_eq!(
+        store.undo(&mut undoing, "r:s").await.unwrap(),
+        Unbegun::Never
+    );
+    let beginning = async {
+        let mut tx = store.database().begin().await.unwrap();
+        store.begin_batch(&mut tx, &["r:t", "r:s"]).await.unwrap()
+    };
+    let commit = async { store.database().commit(undoing).await.unwrap() };
+    let begun = begun_before(beginning, commit).await;
+    assert_eq!(begun, [Begun::First, Begun::Undone]);
+}
+
 pub async fn a_begin_waits_for_the_undo_of_its_step<F: Fixture>(fixture: F) {
     let store = fixture.sagas();
     let mut undoing = store.database().begin().await.unwrap();

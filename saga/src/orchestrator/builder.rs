@@ -8,9 +8,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Inner, Observer, Orchestrator,
-    local::{Erased, LocalFn, Typed},
+    local::{Erased, Typed},
 };
-use crate::{Answer, Command, Definition, Error, definition::Shape, store::SagaStore};
+use crate::{
+    Answer, Command, Definition, Error, definition::Shape, handler::StepFn, store::SagaStore,
+};
 
 /// The handlers of local steps, by the kind of the command or undo that they take.
 pub(super) type Locals<C> = HashMap<&'static str, Arc<dyn Erased<C>>>;
@@ -82,7 +84,7 @@ where
     where
         C: Command,
         M: 'static,
-        H: for<'a> LocalFn<'a, S::Connection, T, C, Answer<C>, M> + 'static,
+        H: for<'a> StepFn<'a, S::Connection, T, C, Answer<C>, M> + 'static,
     {
         let typed = Typed::new(self.state.clone(), handler);
         self.register(C::KIND, Arc::new(typed.answering::<C, M>()))
@@ -94,7 +96,7 @@ where
     where
         U: Event,
         M: 'static,
-        H: for<'a> LocalFn<'a, S::Connection, T, U, (), M> + 'static,
+        H: for<'a> StepFn<'a, S::Connection, T, U, (), M> + 'static,
     {
         let typed = Typed::new(self.state.clone(), handler);
         self.register(U::KIND, Arc::new(typed.undoing::<U, M>()))

@@ -1,4 +1,4 @@
-//! Which functions are handlers of local steps.
+//! Handlers of local steps, with their types erased.
 
 use std::marker::PhantomData;
 
@@ -6,59 +6,7 @@ use futures_util::future::BoxFuture;
 use mainstay_inbox::HandlerError;
 use mainstay_messaging::Event;
 
-use crate::{Answer, Command, document::Document, engine::Reply};
-
-/// Marks a handler that takes no state.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct WithoutState;
-
-/// Marks a handler that takes the state given with `with_state`.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct WithState;
-
-/// A function that carries out a local step, or its undo.
-///
-/// Implemented for `async fn(&mut C, E)` and `async fn(&mut C, E, T)` that return `Result<R,
-/// HandlerError>`. `M` tells the two shapes apart and is always inferred.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a handler of the local step `{E}` on this saga's connection `{C}`",
-    note = "a handler is `async fn(&mut {C}, {E}) -> Result<{R}, HandlerError>`",
-    note = "or takes the state as a third argument: `async fn(&mut {C}, {E}, {T}) -> Result<{R}, HandlerError>`",
-    note = "its future must be `Send`; give the state with `with_state` before registering the handler"
-)]
-pub trait LocalFn<'a, C: 'a, T, E, R, M>: Send + Sync {
-    /// What the function returns.
-    type Future: Future<Output = Result<R, HandlerError>> + Send + 'a;
-
-    /// Calls the function, with a clone of the state if it takes one.
-    fn call(&self, state: &T, connection: &'a mut C, command: E) -> Self::Future;
-}
-
-impl<'a, C: 'a, T, E, R, F, Fut> LocalFn<'a, C, T, E, R, WithoutState> for F
-where
-    F: Fn(&'a mut C, E) -> Fut + Send + Sync,
-    Fut: Future<Output = Result<R, HandlerError>> + Send + 'a,
-{
-    type Future = Fut;
-
-    fn call(&self, _: &T, connection: &'a mut C, command: E) -> Fut {
-        self(connection, command)
-    }
-}
-
-impl<'a, C: 'a, T: Clone, E, R, F, Fut> LocalFn<'a, C, T, E, R, WithState> for F
-where
-    F: Fn(&'a mut C, E, T) -> Fut + Send + Sync,
-    Fut: Future<Output = Result<R, HandlerError>> + Send + 'a,
-{
-    type Future = Fut;
-
-    fn call(&self, state: &T, connection: &'a mut C, command: E) -> Fut {
-        self(connection, command, state.clone())
-    }
-}
+use crate::{Answer, Command, document::Document, engine::Reply, handler::StepFn};
 
 /// A handler whose types are erased.
 pub(super) trait Erased<C>: Send + Sync {
@@ -112,7 +60,7 @@ where
     T: Send + Sync + 'static,
     E: Command,
     M: 'static,
-    H: for<'a> LocalFn<'a, C, T, E, Answer<E>, M> + 'static,
+    H: for<'a> StepFn<'a, C, T, E, Answer<E>, M> + 'static,
 {
     fn run<'a>(
         &'a self,
@@ -143,7 +91,7 @@ where
     T: Send + Sync + 'static,
     E: Event,
     M: 'static,
-    H: for<'a> LocalFn<'a, C, T, E, (), M> + 'static,
+    H: for<'a> StepFn<'a, C, T, E, (), M> + 'static,
 {
     fn run<'a>(
         &'a self,

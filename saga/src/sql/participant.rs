@@ -31,6 +31,21 @@ macro_rules! implement_participant {
                 Ok(crate::sql::begun(counts))
             }
 
+            async fn begin_batch(
+                &self,
+                connection: &mut $connection,
+                steps: &[&str],
+            ) -> Result<Vec<crate::store::Begun>, crate::Error> {
+                let rows =
+                    sqlx::query_as::<$driver, (String, i32, i32)>(self.sql.begin_batch.clone())
+                        .persistent(self.persists())
+                        .bind(Self::texts(steps.iter().copied())?)
+                        .fetch_all(connection)
+                        .await
+                        .map_err($classify)?;
+                Ok(crate::sql::begun_of(steps, &rows))
+            }
+
             async fn undo(
                 &self,
                 connection: &mut $connection,

@@ -1,6 +1,6 @@
 //! Rows as values.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use mainstay_messaging::envelope::time_of;
 use sqlx::{ColumnIndex, Decode, Row, Type};
@@ -157,6 +157,17 @@ pub(crate) const fn begun((begins, undos): (i32, i32)) -> Begun {
         (_, 0) => Begun::Again,
         _ => Begun::Undone,
     }
+}
+
+/// The same, for each of `steps`: databases answer in an order of their own.
+pub(crate) fn begun_of(steps: &[&str], rows: &[(String, i32, i32)]) -> Vec<Begun> {
+    let rows = rows
+        .iter()
+        .map(|(step, begins, undos)| (&**step, (*begins, *undos)));
+    let counts: HashMap<&str, (i32, i32)> = rows.collect();
+    // The statement inserts or updates each.
+    let counts = steps.iter().filter_map(|step| counts.get(step));
+    counts.map(|counts| begun(*counts)).collect()
 }
 
 /// How often the do came, and how often the undo, this time included.

@@ -103,7 +103,7 @@ macro_rules! implement_runs {
             ) -> Result<Vec<crate::store::StoredRun>, crate::Error> {
                 let rows = sqlx::query::<$driver>(self.sql.lock.clone())
                     .persistent(self.persists())
-                    .bind(Self::texts(runs)?)
+                    .bind(Self::texts(runs.iter().map(crate::RunId::as_str))?)
                     .bind(saga)
                     .fetch_all(connection)
                     .await
@@ -184,7 +184,7 @@ macro_rules! implement_runs {
                     let pruned: Vec<_> = pruned.iter().map(crate::RunId::new).collect();
                     sqlx::query::<$driver>(self.sql.prune_journals.clone())
                         .persistent(self.persists())
-                        .bind(Self::texts(&pruned)?)
+                        .bind(Self::texts(pruned.iter().map(crate::RunId::as_str))?)
                         .execute(connection)
                         .await
                         .map_err($classify)?;

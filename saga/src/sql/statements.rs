@@ -12,6 +12,8 @@ pub(crate) struct Dialect {
     pub(crate) clock: &'static str,
     /// A condition: the run is one of the list $1.
     pub(crate) listed: &'static str,
+    /// The list $1 as rows `n`, each a `value`.
+    pub(crate) given: &'static str,
     /// A condition: the run is one of saga $2.
     pub(crate) of_saga: &'static str,
     /// A set of keys that a subquery finds first: what stands before and behind it.
@@ -32,6 +34,7 @@ impl Dialect {
             .replace("{is_live}", IS_LIVE)
             .replace("{journal}", self.journal)
             .replace("{listed}", self.listed)
+            .replace("{given}", self.given)
             .replace("{of_saga}", self.of_saga)
             .replace("{among}", self.among[0])
             .replace("{end}", self.among[1])
@@ -110,6 +113,10 @@ statements! {
     /// Waits for other transactions that begin or undo the step, as `undo` does.
     begin: "INSERT INTO {ns}saga_steps AS s (step, begins, undos, at) VALUES ($1, 1, 0, {now})
         ON CONFLICT (step) DO UPDATE SET begins = s.begins + 1, at = {now} RETURNING begins, undos";
+    /// In one order, so that two of them never deadlock.
+    begin_batch: "INSERT INTO {ns}saga_steps AS s (step, begins, undos, at)
+            SELECT n.value, 1, 0, {now} FROM {given} WHERE true ORDER BY n.value
+        ON CONFLICT (step) DO UPDATE SET begins = s.begins + 1, at = {now} RETURNING step, begins, undos";
     undo: "INSERT INTO {ns}saga_steps AS s (step, begins, undos, at) VALUES ($1, 0, 1, {now})
         ON CONFLICT (step) DO UPDATE SET undos = s.undos + 1, at = {now} RETURNING begins, undos";
     prune_steps: "DELETE FROM {ns}saga_steps WHERE step {among}

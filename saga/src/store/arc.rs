@@ -130,6 +130,14 @@ impl<S: ParticipantStore + ?Sized> ParticipantStore for Arc<S> {
         (**self).begin(connection, step).await
     }
 
+    async fn begin_batch(
+        &self,
+        connection: &mut S::Connection,
+        steps: &[&str],
+    ) -> Result<Vec<Begun>, Error> {
+        (**self).begin_batch(connection, steps).await
+    }
+
     async fn undo(&self, connection: &mut S::Connection, step: &str) -> Result<Unbegun, Error> {
         (**self).undo(connection, step).await
     }

@@ -46,6 +46,20 @@ pub trait ParticipantStore: Send + Sync + 'static {
     ///   same step waits.
     async fn begin(&self, connection: &mut Self::Connection, step: &str) -> Result<Begun, Error>;
 
+    /// As [`begin`](Self::begin), for several different steps; default: one by one. Answers in the
+    /// order of `steps`.
+    async fn begin_batch(
+        &self,
+        connection: &mut Self::Connection,
+        steps: &[&str],
+    ) -> Result<Vec<Begun>, Error> {
+        let mut begun = Vec::with_capacity(steps.len());
+        for step in steps {
+            begun.push(self.begin(connection, step).await?);
+        }
+        Ok(begun)
+    }
+
     /// Records that the step is undone, whether it was begun or not.
     ///
     /// # Behaviour

@@ -13,6 +13,7 @@ use mainstay_clock::Clock;
 use mainstay_inbox::{HandlerError, Handlers, Received};
 use mainstay_messaging::envelope::micros_since_epoch;
 use mainstay_outbox::Outbox as _;
+use mainstay_saga::Answer;
 
 use crate::{
     WAREHOUSE,
@@ -24,7 +25,6 @@ use crate::{
 /// What the handlers need besides the transaction.
 #[derive(Clone, Debug)]
 pub(crate) struct Inventory {
-    kit: Participant,
     outbox: Outbox,
     clock: Arc<dyn Clock>,
     /// How long stock is held for an order that is not confirmed.
@@ -32,9 +32,8 @@ pub(crate) struct Inventory {
 }
 
 impl Inventory {
-    pub(crate) fn new(builder: &ServiceBuilder, kit: Participant, hold: Duration) -> Self {
+    pub(crate) fn new(builder: &ServiceBuilder, hold: Duration) -> Self {
         Self {
-            kit,
             outbox: builder.outbox().clone(),
             clock: Arc::clone(builder.clock()),
             hold,
@@ -50,15 +49,19 @@ impl Inventory {
     }
 }
 
-pub(crate) fn handlers(inventory: Inventory) -> Handlers<Connection, Inventory> {
+pub(crate) fn handlers(
+    participant: &Participant,
+    inventory: Inventory,
+) -> Handlers<Connection, Inventory> {
+    let commands = (participant.handlers().with_state(inventory.clone()))
+        .on_undoable(reserve, release)
+        .on(extend_hold);
     Handlers::new()
         .with_state(inventory)
-        .on(reserve)
-        .on(extend_hold)
-        .on(release)
         .on(parcel_moved)
         .on(cancelled)
         .on(product_changed)
+        .merge(commands.build())
 }
 
 /// Tells which of `levels` customers see.
@@ -79,10 +82,7 @@ pub(crate) async fn reserve(
     tx: &mut Connection,
     command: Received<ReserveStock>,
     inventory: Inventory,
-) -> Result<(), HandlerError> {
-    let Some(task) = inventory.kit.begin(tx, &command).await? else {
-        return Ok(()); // the order was cancelled before
-    };
+) -> Result<Answer<ReserveStock>, HandlerError> {
     let order_id = command.event.order_id;
     let lines = sum(&command.event.lines);
     store::lock(tx).await?;
@@ -90,16 +90,14 @@ pub(crate) async fn reserve(
         Ok(levels) => levels,
         Err(shortages) => {
             store::insert(tx, &order_id, State::Refused, None, &Lines::new()).await?;
-            let failed = failed(order_id, shortages);
-            return Ok(inventory.kit.refused(tx, &task, &failed).await?);
+            return Ok(Answer::Refused(failed(order_id, shortages)));
         }
     };
     tell(tx, &inventory.outbox, &levels, "reserved").await?;
     let hold = i64::try_from(inventory.hold.as_micros()).unwrap_or(i64::MAX);
     let expires_at = Some(inventory.now().saturating_add(hold));
     store::insert(tx, &order_id, State::Held, expires_at, &lines).await?;
-    let reserved = reserved(order_id, &lines, expires_at);
-    Ok(inventory.kit.done(tx, &task, &reserved).await?)
+    Ok(Answer::Done(reserved(order_id, &lines, expires_at)))
 }
 
 /// Keeps the order's stock until it is shipped or released.
@@ -107,10 +105,7 @@ pub(crate) async fn extend_hold(
     tx: &mut Connection,
     command: Received<ExtendReservation>,
     inventory: Inventory,
-) -> Result<(), HandlerError> {
-    let Some(task) = inventory.kit.begin(tx, &command).await? else {
-        return Ok(()); // the order was cancelled before
-    };
+) -> Result<Answer<ExtendReservation>, HandlerError> {
     let order_id = command.event.order_id;
     store::lock(tx).await?;
     let (state, lines) = store::find(tx, &order_id).await?.unzip();
@@ -118,22 +113,15 @@ pub(crate) async fn extend_hold(
     let taken = match extend(state) {
         Extension::Keep => Ok(Vec::new()),
         Extension::TakeAnew => store::take(tx, &lines).await?,
-        Extension::Refuse => {
-            let failed = failed(order_id, Vec::new());
-            return Ok(inventory.kit.refused(tx, &task, &failed).await?);
-        }
+        Extension::Refuse => Err(Vec::new()),
     };
     let levels = match taken {
         Ok(levels) => levels,
-        Err(shortages) => {
-            let failed = failed(order_id, shortages);
-            return Ok(inventory.kit.refused(tx, &task, &failed).await?);
-        }
+        Err(shortages) => return Ok(Answer::Refused(failed(order_id, shortages))),
     };
     tell(tx, &inventory.outbox, &levels, "reserved").await?;
     store::save(tx, &order_id, State::Firm).await?;
-    let reserved = reserved(order_id, &lines, None);
-    Ok(inventory.kit.done(tx, &task, &reserved).await?)
+    Ok(Answer::Done(reserved(order_id, &lines, None)))
 }
 
 /// Releases what the order holds, if it holds anything. It undoes [`reserve`] and [`extend_hold`].
@@ -141,16 +129,13 @@ pub(crate) async fn release(
     tx: &mut Connection,
     undo: Received<ReleaseStock>,
     inventory: Inventory,
-) -> Result<(), HandlerError> {
-    let (_, task) = inventory.kit.undo::<ReserveStock>(tx, &undo).await?;
+) -> Result<StockReleased, HandlerError> {
     let order_id = undo.event.order_id;
     store::lock(tx).await?;
-    let held = give_up(tx, &order_id, &inventory.outbox).await?;
-    let released = match held {
+    Ok(match give_up(tx, &order_id, &inventory.outbox).await? {
         Some(lines) => released(order_id, ReleaseCause::Compensation, &lines),
         None => released(order_id, ReleaseCause::Cancelled, &Lines::new()),
-    };
-    Ok(inventory.kit.undone(tx, &task, &released).await?)
+    })
 }
 
 /// Releases what a cancelled order still holds. The saga has released it before: this is the net

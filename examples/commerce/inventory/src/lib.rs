@@ -46,11 +46,11 @@ const MIN_INTERVAL: Duration = Duration::from_millis(500);
 pub async fn open(deployment: &Deployment, hold: Duration) -> Result<Service> {
     let mut builder = ServiceBuilder::open(deployment, "inventory", &MIGRATIONS).await?;
     let records = builder.records().await?;
-    let kit = builder.participant().await?;
-    let inventory = handlers::Inventory::new(&builder, kit, hold);
+    let participant = builder.participant().await?;
+    let inventory = handlers::Inventory::new(&builder, hold);
     let router = http::router(builder.db().clone(), records, inventory.clone());
     let expiry = expiry::Expiry::new(&builder);
     let builder = builder.lead("expiry", expiry, MIN_INTERVAL).await?;
-    let handlers = handlers::handlers(inventory);
+    let handlers = handlers::handlers(&participant, inventory);
     builder.build(router, handlers, Vec::new()).await
 }

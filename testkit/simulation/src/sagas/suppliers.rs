@@ -7,13 +7,13 @@ use mainstay_inbox::{HandlerError, MemoryInbox, Received, Worker};
 use mainstay_messaging::{Event as _, StartAt};
 use mainstay_outbox::MemoryOutbox;
 use mainstay_saga::{
-    Attempt, CommandId, Compensable, Error, MemorySagas, Participant, Task as Answering,
+    Answer, Attempt, CommandId, Error, MemorySagas, Participant, Task as Answering,
 };
 
 use super::{
     Failure, Sagas,
     messages::{
-        Authorize, COMMANDS, Fate, Pay, Refusal as _, Release, Released, Reserve, Ship, Task, Void,
+        Authorize, COMMANDS, Pay, Refusal as _, Release, Released, Reserve, Ship, Task, Void,
         Voided,
     },
     rows::{Act, Deed, Late},
@@ -46,14 +46,13 @@ pub(super) async fn run(sagas: Sagas, process: Process) -> Result<(), Failure> {
     let consumer = process
         .consumer(&super::suppliers(), &topics(COMMANDS), StartAt::Earliest)
         .await?;
-    let worker = Worker::new(MemoryInbox::new(&supplier.database), consumer)
-        .with_state(supplier.clone())
-        .on(carry_out::<Reserve>)
-        .on(carry_out::<Authorize>)
+    let handlers = (supplier.kit.handlers().with_state(supplier.clone()))
+        .on_undoable(carry_out::<Reserve>, release)
+        .on_undoable(carry_out::<Authorize>, void)
         .on(carry_out::<Pay>)
-        .on(carry_out::<Ship>)
-        .on(release)
-        .on(void);
+        .on(carry_out::<Ship>);
+    let worker = Worker::new(MemoryInbox::new(&supplier.database), consumer);
+    let worker = worker.handlers(handlers.build());
     let rng = Rng::new(sagas.seed, process.name());
     let settings = Settings::draw(&rng, 1 + rng.below(40), super::RETENTION);
     let worker = tuned(worker, &settings, &process).failure_policy(block_key());
@@ -68,12 +67,8 @@ async fn carry_out<C: Task>(
     tx: &mut Connection,
     command: Received<C>,
     supplier: Supplier,
-) -> Result<(), HandlerError> {
+) -> Result<Answer<C>, HandlerError> {
     as_planned(&supplier.process, &command.message).await?;
-    let kit = &supplier.kit;
-    let Some(task) = kit.begin(tx, &command).await? else {
-        return Ok(());
-    };
     let (id, fate) = (command.message.id.as_str(), command.event.fate());
     let Ok(Attempt::Do(attempt)) = id.parse().map(|id: CommandId| id.attempt) else {
         return Err(HandlerError::permanent("a do has a number"));
@@ -82,65 +77,45 @@ async fn carry_out<C: Task>(
         && let Some(refused) = C::Refused::of(is_retryable)
     {
         act(tx, id, Deed::Refused { is_retryable }).await?;
-        kit.refused(tx, &task, &refused).await?;
-    } else if let Some(delay) = fate.delay() {
-        let mut statement = tx.statement().await?;
-        let late = Late {
-            command: id.to_owned(),
-            kind: C::KIND,
-            task: serde_json::to_string(&task).map_err(Error::from)?,
-            fate,
-            due: statement.now() + delay,
-        };
-        let _: Inserted = statement.insert(late).await?;
-    } else {
-        supplier.finish(tx, id, &task, fate).await?;
+        return Ok(Answer::Refused(refused));
     }
-    Ok(())
+    let Some(delay) = fate.delay() else {
+        act(tx, id, Deed::Done).await?;
+        return Ok(Answer::Done(C::done(fate)));
+    };
+    let mut statement = tx.statement().await?;
+    let late = Late {
+        command: id.to_owned(),
+        kind: C::KIND,
+        task: serde_json::to_string(&Answering::of(&command)).map_err(Error::from)?,
+        fate,
+        due: statement.now() + delay,
+    };
+    let _: Inserted = statement.insert(late).await?;
+    Ok(Answer::Neither)
 }
 
 async fn release(
     tx: &mut Connection,
     undo: Received<Release>,
     supplier: Supplier,
-) -> Result<(), HandlerError> {
-    undo_step::<Reserve>(tx, undo, supplier, Released {}).await
+) -> Result<Released, HandlerError> {
+    as_planned(&supplier.process, &undo.message).await?;
+    act(tx, undo.message.id.as_str(), Deed::Undone).await?;
+    Ok(Released {})
 }
 
 async fn void(
     tx: &mut Connection,
     undo: Received<Void>,
     supplier: Supplier,
-) -> Result<(), HandlerError> {
-    undo_step::<Authorize>(tx, undo, supplier, Voided {}).await
-}
-
-async fn undo_step<C: Compensable>(
-    tx: &mut Connection,
-    undo: Received<C::Undo>,
-    supplier: Supplier,
-    undone: C::Undone,
-) -> Result<(), HandlerError> {
+) -> Result<Voided, HandlerError> {
     as_planned(&supplier.process, &undo.message).await?;
-    let (_, task) = supplier.kit.undo::<C>(tx, &undo).await?;
     act(tx, undo.message.id.as_str(), Deed::Undone).await?;
-    supplier.kit.undone(tx, &task, &undone).await?;
-    Ok(())
+    Ok(Voided {})
 }
 
 impl Supplier {
-    /// The effect and its answer, in one transaction.
-    async fn finish<C: Task>(
-        &self,
-        tx: &mut Connection,
-        command: &str,
-        task: &Answering<C>,
-        fate: Fate,
-    ) -> Result<(), Error> {
-        act(tx, command, Deed::Done).await?;
-        self.kit.done(tx, task, &C::done(fate)).await
-    }
-
     async fn answer_late(&self) -> Result<(), Error> {
         let shutdown = self.process.shutdown();
         while !shutdown.is_cancelled() {
@@ -179,7 +154,8 @@ impl Supplier {
     async fn answer<C: Task>(&self, tx: &mut Connection, late: &Late) -> Result<(), Error> {
         let task: Answering<C> = serde_json::from_str(&late.task)?;
         if self.kit.is_wanted(tx, &task).await? {
-            self.finish(tx, &late.command, &task, late.fate).await?;
+            act(tx, &late.command, Deed::Done).await?;
+            self.kit.done(tx, &task, &C::done(late.fate)).await?;
         }
         Ok(())
     }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use commerce_contracts::{OrderId, ReleaseCause, ReleaseStock, ReserveStock, Shortage, Sku};
+use commerce_contracts::{
+    OrderId, ReleaseCause, ReleaseStock, ReserveStock, Shortage, Sku, StockReleased,
+};
 use mainstay_database::memory::{Connection, Database, Inserted, Record, Strength, Wait};
 use mainstay_inbox::{HandlerError, MemoryInbox, Received, Worker};
 use mainstay_messaging::{Event as _, Group, StartAt, Topic};
 use mainstay_outbox::{MemoryOutbox, Relay};
-use mainstay_saga::{MemorySagas, Participant};
+use mainstay_saga::{Answer, MemorySagas, Participant};
 use mainstay_simulation::Process;
 
 use crate::{
@@ -16,8 +18,6 @@ use crate::{
 };
 
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-type Kit = Participant<MemorySagas, MemoryOutbox>;
 
 /// The stock of one SKU.
 #[derive(Clone, Debug)]
@@ -60,11 +60,9 @@ pub(super) async fn run(process: Process) -> Result<(), Failure> {
     let consumer = process
         .consumer(&Group::from_static("inventory"), &topics, StartAt::Earliest)
         .await?;
-    let kit = Kit::new(MemorySagas::new(database.clone()), outbox.clone());
+    let handlers = Participant::new(MemorySagas::new(database.clone()), outbox.clone()).handlers();
     let worker = Worker::new(MemoryInbox::new(database), consumer)
-        .with_state(kit)
-        .on(reserve)
-        .on(release)
+        .handlers(handlers.on_undoable(reserve, release).build())
         .clock(process.clock())
         .ids(process.ids());
     let relay = Relay::new(outbox, process.publisher())
@@ -97,11 +95,7 @@ async fn open(process: &Process, database: &Database) -> Result<MemoryOutbox, Fa
 async fn reserve(
     tx: &mut Connection,
     command: Received<ReserveStock>,
-    kit: Kit,
-) -> Result<(), HandlerError> {
-    let Some(task) = kit.begin(tx, &command).await? else {
-        return Ok(());
-    };
+) -> Result<Answer<ReserveStock>, HandlerError> {
     let order_id = command.event.order_id;
     let lines = sum(&command.event.lines);
     let mut shortages = Vec::new();
@@ -123,23 +117,19 @@ async fn reserve(
     }
     if !shortages.is_empty() {
         write(tx, &order_id, State::Refused, Lines::new()).await?;
-        return Ok(kit.refused(tx, &task, &failed(order_id, shortages)).await?);
+        return Ok(Answer::Refused(failed(order_id, shortages)));
     }
     for (sku, quantity) in &lines {
         change(tx, sku, *quantity).await?;
     }
     write(tx, &order_id, State::Held, lines.clone()).await?;
-    Ok(kit
-        .done(tx, &task, &reserved(order_id, &lines, None))
-        .await?)
+    Ok(Answer::Done(reserved(order_id, &lines, None)))
 }
 
 async fn release(
     tx: &mut Connection,
     undo: Received<ReleaseStock>,
-    kit: Kit,
-) -> Result<(), HandlerError> {
-    let (_, task) = kit.undo::<ReserveStock>(tx, &undo).await?;
+) -> Result<StockReleased, HandlerError> {
     let order_id = undo.event.order_id;
     let known = tx.statement().await?.get::<Reservation>(&order_id);
     let held = known.filter(|reservation| reservation.state.holds_stock());
@@ -149,8 +139,7 @@ async fn release(
         change(tx, sku, -quantity).await?;
     }
     write(tx, &order_id, State::Released, lines.clone()).await?;
-    let released = released(order_id, ReleaseCause::Compensation, &lines);
-    Ok(kit.undone(tx, &task, &released).await?)
+    Ok(released(order_id, ReleaseCause::Compensation, &lines))
 }
 
 async fn change(tx: &mut Connection, sku: &Sku, reserved: i64) -> Result<(), HandlerError> {

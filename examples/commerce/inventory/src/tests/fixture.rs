@@ -63,12 +63,12 @@ impl Fixture {
         let builder = ServiceBuilder::open(&deployment, "", &MIGRATIONS).await;
         let mut builder = builder.unwrap();
         let records = builder.records().await.unwrap();
-        let kit = builder.participant().await.unwrap();
-        let inventory = Inventory::new(&builder, kit, hold);
+        let participant = builder.participant().await.unwrap();
+        let inventory = Inventory::new(&builder, hold);
         let router = http::router(builder.db().clone(), records, inventory.clone());
         Some(Self {
             router: router.split_for_parts().0,
-            handlers: handlers(inventory),
+            handlers: handlers(&participant, inventory),
             clock: Arc::clone(builder.clock()),
             expiry: Expiry::new(&builder),
             db: builder.db().clone(),
