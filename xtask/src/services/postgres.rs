@@ -39,7 +39,10 @@ fn prepare(wanted: Option<u32>) -> Result<Programs, Error> {
             if !stays {
                 // No test cuts the power: what a killed server has written, the system keeps. Each database that a test
                 // drops costs a second otherwise. Benches have a server that stays.
-                (options.settings).push(("fsync".to_owned(), "off".to_owned()));
+                // Nor does the log need whole pages behind each checkpoint, of which each drop makes one.
+                for name in ["fsync", "full_page_writes"] {
+                    (options.settings).push((name.to_owned(), "off".to_owned()));
+                }
             }
             Ok(Box::new(Instance::start(directory, options)?))
         }),
